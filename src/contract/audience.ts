@@ -1,0 +1,17 @@
+/** An audience as its source knows it. */
+export interface Audience {
+  /** 32 lower-case hex digits; the canonical name of the audience everywhere inside. */
+  readonly id: string;
+  /** Short readable name, unique in the source at one moment, but free to move to another audience later. */
+  readonly slug: string;
+  /** Name shown to people. */
+  readonly name: string;
+}
+
+/** What a source additionally says of an audience when asked for the list. */
+export interface AudienceListing extends Audience {
+  /** How many members it has now; absent when the source cannot tell cheaply. */
+  readonly size?: number;
+  /** The shortest time window, in minutes, that the audience's definition looks back over; absent when it has none. */
+  readonly windowMinutes?: number;
+}

@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import { nearestKey } from './nearest-key.ts';
+
+/** Most audiences one job listens to. */
+export const MAX_AUDIENCES = 100;
+/** Most requests one job may have in flight. */
+export const MAX_PARALLEL_REQUESTS = 500;
+
+const text = (what: string, max: number) =>
+  z
+    .string({ error: `${what} must be text.` })
+    .trim()
+    .min(1, `${what} must not be empty.`)
+    .max(max, `${what} must have at most ${max} characters.`);
+
+const flag = (what: string) => z.boolean({ error: `${what} must be true or false.` });
+
+const webhookUrl = z.string({ error: 'The webhook URL must be text.' }).superRefine((value, context) => {
+  const problem = webhookUrlProblem(value);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});
+
+/**
+ * The job form: what a person says of one export job, the same names in a job file, in the client and in the edit update.
+ * Unknown keys are refused, since a misspelt option that is silently dropped is worse than an error.
+ */
+export const jobDefinitionSchema = z.strictObject({
+  /** Identifies the job to people; 1..200 characters. */
+  label: text('The label', 200),
+  description: z
+    .string({ error: 'The description must be text.' })
+    .max(2000, 'The description must have at most 2000 characters.')
+    .optional(),
+  /** Slugs or ids of the audiences that emit; 1..100, none twice. */
+  audiences: z
+    .array(text('An audience', 255), { error: 'Audiences must be a list of audience slugs or ids.' })
+    .min(1, 'Choose at least one audience.')
+    .max(MAX_AUDIENCES, `Choose at most ${MAX_AUDIENCES} audiences.`),
+  /** Receives POST `application/json`. */
+  webhookUrl,
+  /** Name of an authorization in the worker's configuration; null when the endpoint needs none. */
+  authorization: z.union([text('The authorization', 100), z.null()], {
+    error:
+      'Name an authorization, or say null (without quotes) when the webhook endpoint does not require authorization.',
+  }),
+  /** Which profile fields go out: names or dotted paths. Empty: all. `segment_events` always stays. */
+  exportFields: z
+    .array(text('An export field', 255), { error: 'Export fields must be a list of field names.' })
+    .max(1000, 'Choose at most 1000 export fields.')
+    .default([]),
+  /** First send everybody who is already a member, as `enter`. */
+  existingUsers: flag('Existing users').default(false),
+  /** The old payload. */
+  userLegacyMessageFormat: flag('User legacy message format').default(false),
+  /** Most requests in flight for this job, over all workers; 1..500. */
+  parallelRequestCount: z
+    .number({ error: 'The parallel request count must be a whole number.' })
+    .int('The parallel request count must be a whole number.')
+    .min(1, 'The parallel request count must be at least 1.')
+    .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
+    .default(5),
+});
+
+/** A job with every default filled in. */
+export type JobDefinition = z.infer<typeof jobDefinitionSchema>;
+/** A job as people write it. */
+export type JobDefinitionInput = z.input<typeof jobDefinitionSchema>;
+/** What the `edit` update takes: any fields of the form but `existingUsers`, which is said once, at the start. */
+export type JobEdit = Partial<Omit<JobDefinitionInput, 'existingUsers'>>;
+
+/** Something wrong with a job, by field, in words. */
+export interface Problem {
+  /** The field as a person would find it: `webhookUrl`, `audiences[2]`; empty when it is the whole. */
+  readonly field: string;
+  readonly message: string;
+}
+
+export type Checked<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Checks a job definition against the form; every problem at once. */
+export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
+  const parsed = jobDefinitionSchema.safeParse(input);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  return { ok: false, problems: parsed.error.issues.flatMap((issue) => problemsOf(issue, input)) };
+}
+
+/** The names of the form's fields. */
+export const JOB_FIELDS = Object.keys(jobDefinitionSchema.shape);
+
+function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const near = nearestKey(key, JOB_FIELDS);
+      const hint = near === undefined ? `The fields are ${JOB_FIELDS.join(', ')}.` : `Did you mean "${near}"?`;
+      return { field: key, message: `There is no such field. ${hint}` };
+    });
+  }
+  const field = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('.');
+  const name = field.replaceAll('.[', '[');
+  if (issue.path.length === 0) return [{ field: '', message: 'A job is a JSON object with the fields of the form.' }];
+  if (issue.path.length === 1 && isMissing(input, name))
+    return [{ field: name, message: MISSING[name] ?? 'This field is required.' }];
+  return [{ field: name, message: issue.message }];
+}
+
+const MISSING: Readonly<Record<string, string>> = {
+  label: 'Give the job a label, so that people can tell it from others.',
+  audiences: 'Choose at least one audience.',
+  webhookUrl: 'Say which webhook URL receives the messages.',
+  authorization: 'Name an authorization, or say null when the webhook endpoint does not require authorization.',
+};
+
+function isMissing(input: unknown, field: string): boolean {
+  return typeof input === 'object' && input !== null && (!(field in input) || Reflect.get(input, field) === undefined);
+}
+
+function webhookUrlProblem(value: string): string | undefined {
+  if (value.length > 2048) return 'The webhook URL must have at most 2048 characters.';
+  if (!URL.canParse(value)) return 'This is not a web address. It should look like https://example.com/hook.';
+  const url = new URL(value);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    return 'The webhook URL must begin with https:// (or http://).';
+  if (url.username !== '' || url.password !== '') {
+    return 'The webhook URL must not hold a user name or password. Put them into an authorization of the worker and name it here.';
+  }
+  return undefined;
+}

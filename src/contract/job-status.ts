@@ -1,0 +1,79 @@
+import type { Audience } from './audience.ts';
+
+export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
+
+export interface BackfillStatus {
+  readonly n: number;
+  readonly state: 'running' | 'finished' | 'cancelled' | 'lost';
+  /** RFC 3339: when it was asked for; the `at` of all its enters. */
+  readonly at: string;
+  /** Slugs. */
+  readonly audiences: readonly string[];
+  /** Members read from the source and taken by the job. */
+  readonly taken: number;
+  /** Members that got their enter. */
+  readonly delivered: number;
+  /** Members left out, since a live trigger of the same audience says more. */
+  readonly superseded: number;
+  /** Members waiting in the job. */
+  readonly waiting: number;
+  /** What a person should know, in words. */
+  readonly notice?: string;
+}
+
+export interface LastFailure {
+  /** RFC 3339 */
+  readonly at: string;
+  readonly status?: number;
+  readonly code?: string;
+  readonly answer?: string;
+}
+
+/** Answer of the query `status`, and of every update. */
+export interface JobStatus {
+  readonly v: 1;
+  readonly jobId: string;
+  readonly subscriptionId: string;
+  readonly state: JobState;
+  /** Why it is in this state, when that is not plain. */
+  readonly reason?: string;
+  readonly label: string;
+  readonly description?: string;
+  readonly audiences: readonly Audience[];
+  readonly webhookUrl: string;
+  readonly authorization: string | null;
+  readonly exportFields: readonly string[];
+  readonly userLegacyMessageFormat: boolean;
+  readonly parallelRequestCount: number;
+  /** Counts the edits that took effect. */
+  readonly revision: number;
+  /** Triggers accepted since the job began. */
+  readonly received: number;
+  readonly delivered: number;
+  /** Attempts after the first that were made. */
+  readonly retried: number;
+  /** Signalled things that were no trigger for this job. */
+  readonly rejected: number;
+  /** Triggers at the end of their retry schedule or refused by the endpoint, still kept. */
+  readonly undeliverable: number;
+  /** Triggers that wait, those of running slices included. */
+  readonly waiting: number;
+  /** People whose next trigger waits for its next attempt. */
+  readonly held: number;
+  /** Requests that may be in flight now. */
+  readonly inFlight: number;
+  /** `at` of the trigger that has waited longest. */
+  readonly oldestWaitingAt?: string;
+  readonly lastDeliveredAt?: string;
+  readonly lastFailure?: LastFailure;
+  /** The endpoint asked to wait until then (RFC 3339). */
+  readonly throttledUntil?: string;
+  readonly backfill?: BackfillStatus;
+  /** The last few signalled things that were refused: why. */
+  readonly rejects: readonly { readonly at: string; readonly reason: string }[];
+  /** Things a person should know or do. */
+  readonly notices: readonly string[];
+  /** Bytes of the state that the next run would be given, and the budget it should stay in. */
+  readonly stateBytes: number;
+  readonly stateBudgetBytes: number;
+}

@@ -1,0 +1,36 @@
+import type { AudienceListing } from './audience.ts';
+import type { MemberIds } from './backfill.ts';
+import type { JobDefinition, Problem } from './export-job.ts';
+import type { SliceInput, SliceReport } from './slice.ts';
+
+/** A job definition held against what this worker knows: its source, its authorizations, its namespace. */
+export type PreparedJob =
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+  | {
+      readonly ok: true;
+      /** With every default filled in. */
+      readonly definition: JobDefinition;
+      /** The definition's audiences, resolved, in its order. */
+      readonly audiences: readonly AudienceListing[];
+      /** What a person should know before the job runs. */
+      readonly warnings: readonly string[];
+      /** How late the source may show an exit. */
+      readonly sourceLagMs: number;
+      /** Search attributes that the namespace lacks; the job then runs without any. */
+      readonly missingSearchAttributes: readonly string[];
+    };
+
+/** How a workflow stands, asked from inside another. */
+export type WorkflowStanding = 'running' | 'closed' | 'absent';
+
+/** The activities, as the workflows see them. Implemented by `activities/`. */
+export interface Activities {
+  /** Checks a definition and resolves its audiences. Fails (and is retried) only when the source does. */
+  prepareJob(definition: unknown): Promise<PreparedJob>;
+  /** Sends a slice. Never fails because of the endpoint: what came of each trigger is in the report. */
+  deliver(slice: SliceInput): Promise<SliceReport>;
+  /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
+  listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
+  /** Whether a workflow runs. */
+  lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
+}

@@ -1,0 +1,72 @@
+import type { Audience } from './audience.ts';
+import type { JsonObject, TriggerEvent } from './trigger.ts';
+
+/** One trigger as a slice carries it: its audience resolved, its time settled. */
+export interface SliceTrigger {
+  readonly user: string;
+  /** Canonical id of the audience. */
+  readonly audience: string;
+  readonly event: TriggerEvent;
+  /** RFC 3339, as signalled. */
+  readonly at: string;
+  /** Absent: the activity reads it from the source, all of a slice in one look-up. */
+  readonly profile?: JsonObject;
+  /** True: send with `segment_events` alone if the source does not know the person. */
+  readonly profileOptional?: true;
+}
+
+/** What a slice needs to know of its job to make and send the requests. */
+export interface DeliverySettings {
+  readonly jobId: string;
+  readonly subscriptionId: string;
+  /** Counts the edits of the job; outcomes of an older revision say nothing about today's endpoint. */
+  readonly revision: number;
+  readonly webhookUrl: string;
+  readonly authorization: string | null;
+  readonly exportFields: readonly string[];
+  readonly userLegacyMessageFormat: boolean;
+}
+
+/** Input of the `deliver` activity. Triggers of one person stand in their order. */
+export interface SliceInput {
+  readonly sliceId: number;
+  /** At most this many requests in flight. */
+  readonly permits: number;
+  /** No request is started later than this after the activity began. */
+  readonly budgetMs: number;
+  readonly settings: DeliverySettings;
+  /** The audiences that the triggers name. */
+  readonly audiences: readonly Audience[];
+  readonly triggers: readonly SliceTrigger[];
+}
+
+/** An attempt that did not deliver: what came back, as a value. */
+export interface FailedAttempt {
+  /** Place of the trigger in the slice. */
+  readonly index: number;
+  /** HTTP status, when the endpoint answered. */
+  readonly status?: number;
+  /** Stable code of what went wrong, when it did not (`ECONNREFUSED`, `UND_ERR_…`) or when we did not ask (see `domain/attempt-codes.ts`). */
+  readonly code?: string;
+  /** What `Retry-After` said, in ms from the answer; absent when it said nothing usable. */
+  readonly retryAfterMs?: number;
+  readonly durationMs: number;
+  /** At most 200 characters of what the endpoint answered. */
+  readonly answer?: string;
+}
+
+/** Result of the `deliver` activity. Every trigger that is in neither list was delivered. */
+export interface SliceReport {
+  readonly failed: readonly FailedAttempt[];
+  /** Places of the triggers for which no request was started. */
+  readonly unsent: readonly number[];
+  /** Time from the first request's start to the last one's end. */
+  readonly sendingMs: number;
+}
+
+/** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity goes on from there. */
+export interface SliceProgress {
+  /** Delivered places, as closed ranges. */
+  readonly delivered: readonly (readonly [first: number, last: number])[];
+  readonly failed: readonly FailedAttempt[];
+}

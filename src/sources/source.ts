@@ -1,0 +1,28 @@
+import type { AudienceListing } from '../contract/audience.ts';
+import type { JsonObject } from '../contract/trigger.ts';
+
+/** One page of an audience's members. */
+export interface MembersPage {
+  readonly ids: readonly string[];
+  /** Pass as `after` to go on; absent at the end. Opaque to everybody but the source. */
+  readonly next?: string;
+}
+
+/**
+ * Where audiences, members and profiles come from. One source serves all jobs of a worker; every method may be called
+ * concurrently. A method that cannot answer now rejects, and its caller tries again later.
+ */
+export interface AudienceSource {
+  /** How late, in ms, the source may show an exit: a member read now may have left this long ago. 0 for a source that is the truth itself. */
+  readonly lagMs: number;
+  /** All audiences, in a stable order. */
+  audiences(): Promise<readonly AudienceListing[]>;
+  /**
+   * Up to `limit` members of the audience with this id, from where `after` (a page's `next`) says; undefined = from the start.
+   * Rejects for an audience it does not know.
+   */
+  members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage>;
+  /** The profiles of these people; whoever the source does not know is absent from the map. Asked for up to 1,000 at once. */
+  profiles(users: readonly string[]): Promise<ReadonlyMap<string, JsonObject>>;
+  close(): Promise<void>;
+}
