@@ -1,0 +1,111 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
+
+const authorization = z.strictObject({
+  /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */
+  origins: z.array(z.url()).min(1),
+  /** Headers sent with every request. */
+  headers: z.record(z.string(), z.string()).default({}),
+  /** Standard Webhooks secrets (`whsec_…`, 24..64 bytes); every request is signed with each. */
+  signingSecrets: z.array(z.string().regex(/^whsec_/)).default([]),
+});
+
+const configSchema = z.strictObject({
+  taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
+  source: z
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('file'), folder: z.string().min(1) })])
+    .optional(),
+  authorizations: z.record(z.string(), authorization).default({}),
+  /** Longest time for one request, from connecting to the answer's end, in ms. */
+  requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
+  /** Most `deliver` activities that this worker runs at once. */
+  maxConcurrentSlices: z.number().int().min(1).default(200),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export type Config = Readonly<z.infer<typeof configSchema>>;
+export type AuthorizationConfig = Readonly<z.infer<typeof authorization>>;
+
+/** A configuration that cannot be used: which file or variable, and what is wrong with it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** The file that is read when nothing names another. */
+export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
+
+/**
+ * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`). A value `${env:NAME}` in the file is the
+ * variable NAME, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
+ *
+ * @throws ConfigError
+ */
+export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } = {}): Config {
+  const env = options.env ?? process.env;
+  const named = options.path ?? env['TRIGGERS_CONFIG'];
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
+  const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
+  const folder = env['TRIGGERS_SOURCE'];
+  const merged = {
+    ...fromFile,
+    ...(env['TRIGGERS_TASK_QUEUE'] === undefined ? {} : { taskQueue: env['TRIGGERS_TASK_QUEUE'] }),
+    ...(env['TRIGGERS_LOG_LEVEL'] === undefined ? {} : { logLevel: env['TRIGGERS_LOG_LEVEL'] }),
+    ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
+  };
+  const parsed = configSchema.safeParse(merged);
+  if (!parsed.success)
+    throw new ConfigError(
+      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${z.prettifyError(parsed.error)}`,
+    );
+  return parsed.data;
+}
+
+function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`The configuration file ${path} cannot be read. Check the path, or unset TRIGGERS_CONFIG.`, {
+      cause: error,
+    });
+  }
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(
+      `The configuration file ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+  const value = withEnvironment(raw, env);
+  if (!isRecord(value)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
+  const { source } = value;
+  // A folder is meant from the file that names it, wherever the command is run.
+  if (isRecord(source) && typeof source['folder'] === 'string') {
+    return { ...value, source: { ...source, folder: resolve(dirname(path), source['folder']) } };
+  }
+  return value;
+}
+
+function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
+  if (typeof value === 'string') {
+    return value.replaceAll(/\$\{env:([A-Za-z_]\w*)\}/g, (_, name: string) => {
+      const found = env[name];
+      if (found === undefined)
+        throw new ConfigError(`The configuration refers to \${env:${name}}, but that variable is not set.`);
+      return found;
+    });
+  }
+  if (Array.isArray(value)) return value.map((item) => withEnvironment(item, env));
+  if (isRecord(value))
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withEnvironment(item, env)]));
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
