@@ -17,7 +17,6 @@ export interface SliceTrigger {
 
 /** What a slice needs to know of its job to make and send the requests. */
 export interface DeliverySettings {
-  readonly jobId: string;
   readonly subscriptionId: string;
   /** Counts the edits of the job; outcomes of an older revision say nothing about today's endpoint. */
   readonly revision: number;

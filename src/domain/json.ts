@@ -1,4 +1,4 @@
-import { parse, stringify } from 'lossless-json';
+import { parse, type ParseOptions, stringify } from 'lossless-json';
 import type { Json } from '../contract/trigger.ts';
 
 // Sixteen digits in a row where a number can stand. It may also match inside a string, which only costs the slow parser.
@@ -9,12 +9,12 @@ const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
  * Ten times slower than JSON.parse, so that is used wherever the text has no run of digits long enough to matter.
  */
 export function parseJson(text: string): Json {
-  const value: unknown = LONG_INTEGER.test(text) ? parse(text, undefined, parseNumber) : JSON.parse(text);
+  const value: unknown = LONG_INTEGER.test(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
 
-/** Writes what `parseJson` reads, digit for digit. */
-export function stringifyJson(value: Json): string {
+/** Writes what `parseJson` reads, digit for digit. Takes any value that is made of JSON values; properties that are undefined are left out. */
+export function stringifyJson(value: Json | object): string {
   try {
     return JSON.stringify(value);
   } catch {
@@ -22,6 +22,9 @@ export function stringifyJson(value: Json): string {
     return stringify(value) ?? 'null';
   }
 }
+
+// A repeated key means its last value, as for JSON.parse.
+const LOSSLESS: ParseOptions = { parseNumber, onDuplicateKey: ({ newValue }) => newValue };
 
 function parseNumber(text: string): number | bigint {
   const number = Number(text);

@@ -1,0 +1,27 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { parseInstant } from './instant.ts';
+
+/**
+ * The id of a trigger's delivery, the header `webhook-id`: the same on every attempt, from every worker, after every crash. 32 hex digits.
+ * Made of the instant of `at`, not of its spelling. Holds no dot (Standard Webhooks 1.0: the signed content is joined by dots).
+ */
+export function deliveryId(
+  subscriptionId: string,
+  trigger: { user: string; audience: string; event: TriggerEvent; at: string },
+): string {
+  const instant = parseInstant(trigger.at) ?? trigger.at;
+  return digest([subscriptionId, trigger.user, trigger.audience, trigger.event, instant], 16);
+}
+
+/** A short name (72 bits, 18 hex digits) of a person in an audience, for remembering many of them in few bytes. */
+export function membershipKey(user: string, audience: string): string {
+  return digest([user, audience], 9);
+}
+
+/** Length-prefixed parts, so that no two lists of parts look alike. */
+function digest(parts: readonly string[], bytes: number): string {
+  const text = parts.map((part) => `${part.length}:${part}`).join('');
+  return bytesToHex(sha256(utf8ToBytes(text)).subarray(0, bytes));
+}

@@ -1,0 +1,101 @@
+import type { MemberPage } from '../../contract/backfill.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
+import { membershipKey } from '../delivery-id.ts';
+import { instantOf, nextNanosecond } from '../instant.ts';
+import { readTrigger } from '../trigger.ts';
+import type { QueuedTrigger } from './carried.ts';
+import type { JobState } from './job-state.ts';
+
+/** How many of the last rejects `status` shows. */
+const REJECTS_KEPT = 10;
+const REASON_LENGTH = 200;
+
+/**
+ * A live arrival is news for pages read up to this much before it: the clocks of the workers, which date pages, and of the
+ * server, which dates arrivals, are not one. A live trigger that leaves out a member says more than the page, so more is harmless.
+ */
+const CLOCK_MARGIN_MS = 10_000;
+
+/** One signalled thing arrived. Whatever it is, it ends in a chain or among the rejects. Returns why it was refused. */
+export function admit(state: JobState, raw: unknown, event: TriggerEvent | undefined, now: number): string | undefined {
+  const reading = readTrigger(raw, event, state.budgets.triggerBytes);
+  if (!reading.ok) return reject(state, reading.reason, now);
+  const { trigger } = reading;
+  const audience = state.job.audiences.find(({ id, slug }) => id === trigger.audience || slug === trigger.audience);
+  if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
+
+  const queued: QueuedTrigger = {
+    audience: audience.id,
+    event: trigger.event,
+    at: trigger.at ?? settleAt(state, now),
+    ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
+  };
+  state.counters.received++;
+  supersedeBackfill(state, trigger.user, audience.id);
+  state.chains.addLive(trigger.user, queued);
+  if (needsMemory(state)) state.memory.remember(membershipKey(trigger.user, audience.id), now);
+  return undefined;
+}
+
+/** Counts something that is no trigger for this job, and keeps why. Returns the reason as it is kept. */
+export function reject(state: JobState, reason: string, now: number): string {
+  const kept = reason.slice(0, REASON_LENGTH);
+  state.counters.rejected++;
+  state.rejects = [...state.rejects.slice(1 - REJECTS_KEPT), { at: instantOf(now), reason: kept }];
+  return kept;
+}
+
+/** A backfill's page arrived. */
+export function admitPage(state: JobState, raw: unknown, now: number): string | undefined {
+  if (!isMemberPage(raw)) return reject(state, 'a "page" signal that is no page of members', now);
+  const { backfill, memory, job } = state;
+  if (backfill === undefined || raw.subscriptionId !== job.subscriptionId) return undefined;
+  const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
+  const reply = backfill.take(
+    raw,
+    now,
+    (user) => memory.knows(membershipKey(user, raw.audience), since),
+    memory.forgottenUntil < since,
+  );
+  if (reply === 'read-again') state.pageToReadAgain = raw.number;
+  return undefined;
+}
+
+/** `at` for a trigger without one: now, and later than any given before, so that two such triggers are two deliveries. */
+function settleAt(state: JobState, now: number): string {
+  const instant = instantOf(now);
+  state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
+  return state.lastAt;
+}
+
+function supersedeBackfill(state: JobState, user: string, audience: string): void {
+  const dropped = state.chains.dropFromBackfill(user, audience);
+  if (dropped > 0) state.backfill?.settled(dropped, 'superseded');
+  state.backfill?.supersede(user, audience);
+}
+
+// Without a backfill a page can come at the earliest now, and reach back by the source's lag.
+function needsMemory(state: JobState): boolean {
+  return state.backfill?.state === 'running' || state.job.sourceLagMs > 0;
+}
+
+/** Lets go of remembered arrivals that no page can ask for any more. */
+export function tidyMemory(state: JobState, now: number): void {
+  if (state.backfill?.state === 'running' || state.memory.size === 0) return;
+  state.memory.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
+}
+
+function isMemberPage(raw: unknown): raw is MemberPage {
+  if (typeof raw !== 'object' || raw === null) return false;
+  const page = raw as Partial<Record<keyof MemberPage, unknown>>;
+  return (
+    typeof page.subscriptionId === 'string' &&
+    typeof page.n === 'number' &&
+    typeof page.number === 'number' &&
+    typeof page.audience === 'string' &&
+    typeof page.readAt === 'number' &&
+    typeof page.last === 'boolean' &&
+    Array.isArray(page.ids) &&
+    page.ids.every((id) => typeof id === 'string')
+  );
+}

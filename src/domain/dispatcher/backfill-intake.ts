@@ -1,0 +1,258 @@
+import type { MemberPage } from '../../contract/backfill.ts';
+import type { BackfillStatus } from '../../contract/job-status.ts';
+import type { CarriedBackfill } from './carried.ts';
+
+interface Page {
+  readonly number: number;
+  readonly audience: string;
+  /** Members still to be put into a slice. */
+  readonly ids: Set<string>;
+  /** Of all its ids when it came. */
+  readonly bytes: number;
+}
+
+/** How often in a row a page may be read again at once before its child is told to wait for calmer traffic. */
+export const READ_AGAIN_AT_ONCE = 3;
+
+export type PageReply = 'taken' | 'read-again' | 'ignored';
+
+/** The job's side of one backfill: takes pages in order, once, and hands out their members. */
+export class BackfillIntake {
+  readonly n: number;
+  readonly requestId: string | undefined;
+  readonly audiences: readonly string[];
+  /** The `at` of all its enters. */
+  readonly at: string;
+  started: boolean;
+  heardAt: number;
+  #state: BackfillStatus['state'];
+  #nextPage: number;
+  #acknowledged: number;
+  #lastPageSeen: boolean;
+  readonly #pages: Page[];
+  #waitingInPages = 0;
+  #inChains: number;
+  #taken: number;
+  #delivered: number;
+  #superseded: number;
+  #readAgain: number;
+
+  constructor(carried: CarriedBackfill) {
+    this.n = carried.n;
+    this.requestId = carried.requestId;
+    this.audiences = carried.audiences;
+    this.at = carried.at;
+    this.started = carried.started;
+    this.heardAt = carried.heardAt;
+    this.#state = carried.state;
+    this.#nextPage = carried.nextPage;
+    this.#acknowledged = carried.acknowledged;
+    this.#lastPageSeen = carried.lastPageSeen;
+    this.#pages = carried.pages.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
+    for (const page of this.#pages) this.#waitingInPages += page.ids.size;
+    this.#inChains = carried.inChains;
+    this.#taken = carried.taken;
+    this.#delivered = carried.delivered;
+    this.#superseded = carried.superseded;
+    this.#readAgain = carried.readAgain;
+  }
+
+  static begin(request: {
+    n: number;
+    requestId?: string;
+    audiences: readonly string[];
+    at: string;
+    now: number;
+  }): BackfillIntake {
+    return new BackfillIntake({
+      n: request.n,
+      ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+      audiences: request.audiences,
+      at: request.at,
+      state: 'running',
+      started: false,
+      nextPage: 1,
+      acknowledged: 0,
+      lastPageSeen: false,
+      pages: [],
+      inChains: 0,
+      taken: 0,
+      delivered: 0,
+      superseded: 0,
+      heardAt: request.now,
+      readAgain: 0,
+    });
+  }
+
+  get state(): BackfillStatus['state'] {
+    return this.#state;
+  }
+
+  /** Members of taken pages that are in no slice and no chain yet. */
+  get waitingInPages(): number {
+    return this.#waitingInPages;
+  }
+
+  /** Whether its child should be at work: it has pages to bring, or waits to hear that the last one is taken. */
+  get needsChild(): boolean {
+    return this.#state === 'running' && !(this.#lastPageSeen && this.#acknowledged >= this.#nextPage - 1);
+  }
+
+  get #isAlive(): boolean {
+    return this.#state === 'running' || this.#state === 'finished';
+  }
+
+  /** Bytes that waiting pages take when carried, at most. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const page of this.#pages) bytes += page.bytes;
+    return bytes;
+  }
+
+  /** The number of the last page that is wholly handed out: what the child may be told again at any time. */
+  get drainedPage(): number {
+    const first = this.#pages[0];
+    return first === undefined ? this.#nextPage - 1 : first.number - 1;
+  }
+
+  /** A drained page that the child was not told of yet; undefined when there is none. */
+  get owedAcknowledgement(): number | undefined {
+    return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
+  }
+
+  acknowledge(page: number): void {
+    this.#acknowledged = page;
+  }
+
+  /**
+   * A page came.
+   *
+   * @param isSuperseded whether a live trigger of that person and audience says more than the page.
+   * @param isRemembered whether live arrivals are remembered as far back as the page reaches.
+   */
+  take(page: MemberPage, now: number, isSuperseded: (user: string) => boolean, isRemembered: boolean): PageReply {
+    if (page.n !== this.n || !this.#isAlive) return 'ignored';
+    this.heardAt = now;
+    if (page.number !== this.#nextPage || this.#lastPageSeen) {
+      // A page of before: our answer was lost, so it is owed again.
+      if (page.number < this.#nextPage) this.#acknowledged = Math.min(this.#acknowledged, page.number - 1);
+      return 'ignored';
+    }
+    if (!isRemembered) {
+      this.#readAgain++;
+      return 'read-again';
+    }
+    this.#readAgain = 0;
+    this.#nextPage++;
+    this.#lastPageSeen = page.last;
+    const ids = new Set(page.ids);
+    for (const user of page.ids) {
+      if (!isSuperseded(user)) continue;
+      ids.delete(user);
+      this.#superseded++;
+    }
+    this.#taken += page.ids.length;
+    this.#waitingInPages += ids.size;
+    if (ids.size > 0)
+      this.#pages.push({ number: page.number, audience: page.audience, ids, bytes: idsBytes(page.ids) });
+    this.#finishIfDone();
+    return 'taken';
+  }
+
+  /** Whether the page now asked for was sent back so often that its child waits for calmer traffic. */
+  get waitsForCalm(): boolean {
+    return this.#readAgain > READ_AGAIN_AT_ONCE;
+  }
+
+  /** The next member to send; undefined when none waits. */
+  shift(): { readonly user: string; readonly audience: string } | undefined {
+    const page = this.#pages[0];
+    if (page === undefined) return undefined;
+    for (const user of page.ids) {
+      this.#remove(page, user);
+      this.#inChains++;
+      return { user, audience: page.audience };
+    }
+    return undefined;
+  }
+
+  /** A live trigger came: members of waiting pages that it speaks of are left out. */
+  supersede(user: string, audience: string): void {
+    for (const page of [...this.#pages]) {
+      if (page.audience !== audience || !page.ids.has(user)) continue;
+      this.#remove(page, user);
+      this.#superseded++;
+    }
+    this.#finishIfDone();
+  }
+
+  /** Triggers of this backfill left the chains. */
+  settled(count: number, as: 'delivered' | 'superseded' | 'discarded'): void {
+    this.#inChains -= count;
+    if (as === 'delivered') this.#delivered += count;
+    if (as === 'superseded') this.#superseded += count;
+    this.#finishIfDone();
+  }
+
+  /** Ends it: `cancelled` by a person, `lost` when its child is gone. What it already put into chains is still sent. */
+  end(state: 'cancelled' | 'lost'): void {
+    if (this.#state !== 'running') return;
+    this.#state = state;
+    this.#pages.length = 0;
+    this.#waitingInPages = 0;
+  }
+
+  status(slugOf: (audience: string) => string): BackfillStatus {
+    const notice = this.waitsForCalm
+      ? 'Live triggers come faster than the members can be read; the rest waits for calmer traffic.'
+      : undefined;
+    return {
+      n: this.n,
+      state: this.#state,
+      at: this.at,
+      audiences: this.audiences.map(slugOf),
+      taken: this.#taken,
+      delivered: this.#delivered,
+      superseded: this.#superseded,
+      waiting: this.#waitingInPages + this.#inChains,
+      ...(notice === undefined ? {} : { notice }),
+    };
+  }
+
+  carry(): CarriedBackfill {
+    return {
+      n: this.n,
+      ...(this.requestId === undefined ? {} : { requestId: this.requestId }),
+      audiences: this.audiences,
+      at: this.at,
+      state: this.#state,
+      started: this.started,
+      nextPage: this.#nextPage,
+      acknowledged: this.#acknowledged,
+      lastPageSeen: this.#lastPageSeen,
+      pages: this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] })),
+      inChains: this.#inChains,
+      taken: this.#taken,
+      delivered: this.#delivered,
+      superseded: this.#superseded,
+      heardAt: this.heardAt,
+      readAgain: this.#readAgain,
+    };
+  }
+
+  #remove(page: Page, user: string): void {
+    page.ids.delete(user);
+    this.#waitingInPages--;
+    if (page.ids.size === 0) this.#pages.splice(this.#pages.indexOf(page), 1);
+  }
+
+  #finishIfDone(): void {
+    if (this.#state === 'running' && this.#lastPageSeen && this.#waitingInPages + this.#inChains === 0)
+      this.#state = 'finished';
+  }
+}
+
+/** Bytes of ids in JSON, at most. */
+function idsBytes(ids: readonly string[]): number {
+  return ids.reduce((bytes, id) => bytes + 3 + 3 * id.length, 0);
+}

@@ -1,0 +1,252 @@
+import TinyQueue from 'tinyqueue';
+import type { CarriedChain, QueuedTrigger } from './carried.ts';
+
+/** A person's waiting triggers, oldest first. */
+export interface Chain {
+  readonly user: string;
+  readonly triggers: QueuedTrigger[];
+  place: 'ready' | 'held' | 'running';
+  /** How many of the oldest are in the running slice. */
+  running: number;
+  failures: number;
+  profileTries: number;
+  notBefore: number;
+}
+
+interface HeldEntry {
+  readonly chain: Chain;
+  readonly notBefore: number;
+}
+
+/** All chains of a job: who is ready, who is held until when, who is in a slice. */
+export class Chains {
+  readonly #byUser = new Map<string, Chain>();
+  /** What a slice gave back unsent; goes before the ready ones, since it has waited longest. */
+  readonly #returned = new Set<Chain>();
+  readonly #ready = new Set<Chain>();
+  /** May hold entries that are no longer true; `#isTrue` tells. */
+  readonly #held = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
+  #heldCount = 0;
+  #triggers = 0;
+  #bytes = 0;
+
+  /** Triggers in chains, running ones included. */
+  get triggers(): number {
+    return this.#triggers;
+  }
+
+  /** Bytes that the chains take when carried. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get readyCount(): number {
+    return this.#returned.size + this.#ready.size;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** When the next held chain is due, epoch ms; undefined when none is held. */
+  get nextDue(): number | undefined {
+    for (let entry = this.#held.peek(); entry !== undefined; entry = this.#held.peek()) {
+      if (isTrue(entry)) return entry.notBefore;
+      this.#held.pop();
+    }
+    return undefined;
+  }
+
+  get(user: string): Chain | undefined {
+    return this.#byUser.get(user);
+  }
+
+  /** Appends a live trigger: last, but before what a backfill put there and no slice has taken yet. */
+  addLive(user: string, trigger: QueuedTrigger): void {
+    const chain = this.#byUser.get(user) ?? this.#create(user);
+    let place = chain.triggers.length;
+    while (place > chain.running && chain.triggers[place - 1]?.backfill !== undefined) place--;
+    chain.triggers.splice(place, 0, trigger);
+    this.#count(user, trigger, 1);
+    if (place === 0 && chain.place === 'held') this.#newHead(chain);
+  }
+
+  /** Appends a member that a backfill found. */
+  addFromBackfill(user: string, trigger: QueuedTrigger): Chain {
+    const chain = this.#byUser.get(user) ?? this.#create(user);
+    chain.triggers.push(trigger);
+    this.#count(user, trigger, 1);
+    return chain;
+  }
+
+  /** Removes the enters of a backfill for this person and audience that are in no slice; says how many. */
+  dropFromBackfill(user: string, audience: string): number {
+    const chain = this.#byUser.get(user);
+    if (chain === undefined) return 0;
+    let dropped = 0;
+    for (let i = chain.triggers.length - 1; i >= chain.running; i--) {
+      const trigger = chain.triggers[i];
+      if (trigger?.backfill === undefined || trigger.audience !== audience) continue;
+      chain.triggers.splice(i, 1);
+      this.#count(user, trigger, -1);
+      dropped++;
+      if (i === 0 && chain.triggers.length > 0 && chain.place === 'held') this.#newHead(chain);
+    }
+    if (chain.triggers.length === 0) this.#delete(chain);
+    return dropped;
+  }
+
+  /** Makes every held chain ready whose time has come. */
+  release(now: number): void {
+    for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
+      const entry = this.#held.pop();
+      if (entry !== undefined) this.#makeReady(entry.chain, this.#returned);
+    }
+  }
+
+  /** Makes every held chain ready, as after an edit of the URL. */
+  releaseAll(): void {
+    this.release(Infinity);
+  }
+
+  /** The ready chain that has waited longest. */
+  firstReady(): Chain | undefined {
+    for (const chain of this.#returned) return chain;
+    for (const chain of this.#ready) return chain;
+    return undefined;
+  }
+
+  /** Puts the oldest `count` triggers of a ready chain into a slice. */
+  startRunning(chain: Chain, count: number): void {
+    this.#returned.delete(chain);
+    this.#ready.delete(chain);
+    chain.place = 'running';
+    chain.running = count;
+  }
+
+  /** Takes the oldest trigger of a running chain out, for good. */
+  settleHead(chain: Chain): QueuedTrigger | undefined {
+    const trigger = chain.triggers.shift();
+    if (trigger === undefined) return undefined;
+    this.#count(chain.user, trigger, -1);
+    chain.running--;
+    chain.failures = 0;
+    chain.profileTries = 0;
+    return trigger;
+  }
+
+  /** A slice is done with this chain: it goes, or is ready again. */
+  stopRunning(chain: Chain): void {
+    chain.running = 0;
+    if (chain.triggers.length === 0) this.#delete(chain);
+    else this.#makeReady(chain, this.#returned);
+  }
+
+  /** A slice is done with this chain, and its oldest trigger waits. */
+  hold(chain: Chain, notBefore: number): void {
+    chain.running = 0;
+    chain.place = 'held';
+    chain.notBefore = notBefore;
+    this.#heldCount++;
+    this.#held.push({ chain, notBefore });
+  }
+
+  /** Drops everything that is in no slice; says how many triggers that were. */
+  discard(): number {
+    const before = this.#triggers;
+    for (const chain of this.#byUser.values()) {
+      for (const trigger of chain.triggers.splice(chain.running)) this.#count(chain.user, trigger, -1);
+      if (chain.triggers.length === 0) this.#delete(chain);
+    }
+    return before - this.#triggers;
+  }
+
+  /** How many chains wait at the end of the retry schedule. */
+  countFailedAtLeast(failures: number): number {
+    let count = 0;
+    for (const chain of this.#byUser.values()) if (chain.failures >= failures) count++;
+    return count;
+  }
+
+  /** The `at` of the trigger that stands longest, by the order of chains; undefined when nothing waits. */
+  oldestAt(): string | undefined {
+    for (const chain of this.#byUser.values()) return chain.triggers[0]?.at;
+    return undefined;
+  }
+
+  carry(): CarriedChain[] {
+    const inOrder = [...this.#returned, ...this.#ready];
+    for (const chain of this.#byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
+    return inOrder.map(carryChain);
+  }
+
+  restore(carried: readonly CarriedChain[]): void {
+    for (const { user, triggers, failures = 0, profileTries = 0, notBefore } of carried) {
+      const chain = this.#create(user);
+      for (const trigger of triggers) {
+        chain.triggers.push(trigger);
+        this.#count(user, trigger, 1);
+      }
+      chain.failures = failures;
+      chain.profileTries = profileTries;
+      if (notBefore !== undefined) {
+        this.#ready.delete(chain);
+        this.hold(chain, notBefore);
+      }
+    }
+  }
+
+  #create(user: string): Chain {
+    const chain: Chain = { user, triggers: [], place: 'ready', running: 0, failures: 0, profileTries: 0, notBefore: 0 };
+    this.#byUser.set(user, chain);
+    this.#ready.add(chain);
+    return chain;
+  }
+
+  #newHead(chain: Chain): void {
+    chain.failures = 0;
+    chain.profileTries = 0;
+    this.#makeReady(chain, this.#ready);
+  }
+
+  #makeReady(chain: Chain, into: Set<Chain>): void {
+    if (chain.place === 'held') this.#heldCount--;
+    chain.place = 'ready';
+    into.add(chain);
+  }
+
+  #delete(chain: Chain): void {
+    if (chain.place === 'held') this.#heldCount--;
+    chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    this.#byUser.delete(chain.user);
+    this.#returned.delete(chain);
+    this.#ready.delete(chain);
+  }
+
+  #count(user: string, trigger: QueuedTrigger, sign: 1 | -1): void {
+    this.#triggers += sign;
+    this.#bytes += sign * queuedBytes(user, trigger);
+  }
+}
+
+function isTrue({ chain, notBefore }: HeldEntry): boolean {
+  return chain.place === 'held' && chain.notBefore === notBefore;
+}
+
+function carryChain(chain: Chain): CarriedChain {
+  return {
+    user: chain.user,
+    triggers: chain.triggers,
+    ...(chain.failures === 0 ? {} : { failures: chain.failures }),
+    ...(chain.profileTries === 0 ? {} : { profileTries: chain.profileTries }),
+    ...(chain.place === 'held' ? { notBefore: chain.notBefore } : {}),
+  };
+}
+
+// {"user":"","triggers":[{"audience":"<32>","event":"enter","at":""}]} and what a failed chain adds, without the values.
+const FRAME_BYTES = 140;
+
+/** Bytes that a trigger takes in the state, at most (its person is counted with each). */
+function queuedBytes(user: string, trigger: QueuedTrigger): number {
+  return FRAME_BYTES + 3 * user.length + trigger.at.length + (trigger.profileBytes ?? 0);
+}

@@ -1,0 +1,179 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
+import { SLICE_MS, SLICE_TRIGGERS, SLICES } from '../limits.ts';
+import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
+import type { Chain } from './chains.ts';
+import { audienceById, type JobState, permitsInUse, type Slice } from './job-state.ts';
+import { slicePermits, sliceSize } from './pace.ts';
+
+/** While live triggers and a backfill both wait, every so many slices one goes to the backfill. */
+const BACKFILL_EVERY = 4;
+
+/** A slice starts no request later than this, so that its worker's estimate may be off by half. */
+export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
+
+/** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
+export function canCut(state: JobState, now: number): boolean {
+  if (state.pause !== undefined) return false;
+  if (state.throttle !== undefined && state.throttle.until > now) return false;
+  return ready(state) > 0 && slicesLeft(state) > 0 && freePermits(state) > 0;
+}
+
+/** A slice that was cut, and what it is made of. */
+export interface CutSlice {
+  readonly input: SliceInput;
+  readonly bytes: number;
+  readonly live: number;
+  readonly backfill: number;
+}
+
+/**
+ * Cuts the next slice. Call only when `canCut`; undefined when all that it found were members of people who wait already: they
+ * joined their chains, so the state has moved on all the same.
+ */
+export function cutSlice(state: JobState): CutSlice | undefined {
+  const free = freePermits(state);
+  const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
+  const most = Math.min(SLICE_TRIGGERS, sliceSize(wanted, free, ready(state), state.requestMs));
+  const cut = new Cut(state, most);
+  if (takesFromBackfill(state)) {
+    state.liveStreak = 0;
+    takeMembers(state, cut);
+  } else {
+    state.liveStreak++;
+    takeChains(state, cut);
+  }
+  if (cut.parts.length === 0) return undefined;
+  const permits = Math.min(wanted, cut.parts.length);
+  const slice: Slice = {
+    id: state.nextSliceId++,
+    revision: state.job.revision,
+    parts: cut.parts,
+    triggers: cut.triggers,
+    cutPermits: permits,
+    permits,
+  };
+  state.slices.set(slice.id, slice);
+  return {
+    input: sliceInput(state, slice),
+    bytes: cut.bytes,
+    live: cut.triggers.length - cut.backfill,
+    backfill: cut.backfill,
+  };
+}
+
+function ready(state: JobState): number {
+  return state.chains.readyCount + (state.backfill?.waitingInPages ?? 0);
+}
+
+function freePermits(state: JobState): number {
+  return state.job.definition.parallelRequestCount - permitsInUse(state);
+}
+
+function slicesLeft(state: JobState): number {
+  return Math.min(state.job.definition.parallelRequestCount, SLICES) - state.slices.size;
+}
+
+function takesFromBackfill(state: JobState): boolean {
+  if ((state.backfill?.waitingInPages ?? 0) === 0) return false;
+  return state.chains.readyCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
+}
+
+/** What a slice holds while it is being cut. */
+class Cut {
+  readonly parts: { chain: Chain; count: number }[] = [];
+  readonly triggers: SliceTrigger[] = [];
+  bytes = 0;
+  backfill = 0;
+  readonly #state: JobState;
+  readonly #most: number;
+
+  constructor(state: JobState, most: number) {
+    this.#state = state;
+    this.#most = most;
+  }
+
+  get isFull(): boolean {
+    return this.triggers.length >= this.#most;
+  }
+
+  /** Takes as many of a chain's oldest triggers as fit; false when not even the first does. */
+  take(chain: Chain): boolean {
+    let count = 0;
+    for (const trigger of chain.triggers) {
+      const bytes = SLICE_TRIGGER_BYTES + chain.user.length * 3 + trigger.at.length + (trigger.profileBytes ?? 0);
+      const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
+      if (this.isFull || !fits) break;
+      const { audience, event, at, profile } = trigger;
+      // A person whom the source never knew is told about without a profile: after a few tries, or at once when they leave.
+      const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
+      this.triggers.push({
+        user: chain.user,
+        audience,
+        event,
+        at,
+        ...(profile === undefined ? {} : { profile }),
+        ...(optional ? { profileOptional: true } : {}),
+      });
+      if (trigger.backfill !== undefined) this.backfill++;
+      this.bytes += bytes;
+      count++;
+    }
+    if (count === 0) return false;
+    this.#state.chains.startRunning(chain, count);
+    this.parts.push({ chain, count });
+    return true;
+  }
+}
+
+// {"user":"","audience":"<32>","event":"enter","at":"","profile":,"profileOptional":true},
+const SLICE_TRIGGER_BYTES = 120;
+
+function takeChains(state: JobState, cut: Cut): void {
+  for (let chain = state.chains.firstReady(); chain !== undefined && !cut.isFull; chain = state.chains.firstReady()) {
+    if (!cut.take(chain)) return;
+  }
+}
+
+function takeMembers(state: JobState, cut: Cut): void {
+  const { backfill, chains } = state;
+  if (backfill === undefined) return;
+  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
+    const member = backfill.shift();
+    if (member === undefined) return;
+    const waits = chains.get(member.user) !== undefined;
+    const chain = chains.addFromBackfill(member.user, {
+      audience: member.audience,
+      event: 'enter',
+      at: backfill.at,
+      backfill: backfill.n,
+    });
+    // Somebody who waits already keeps their place; this enter is the last of their chain.
+    if (!waits) cut.take(chain);
+  }
+}
+
+const MEMBER_BYTES = 1000;
+
+function sliceInput(state: JobState, slice: Slice): SliceInput {
+  const { definition, subscriptionId, revision } = state.job;
+  const named = new Set(slice.triggers.map(({ audience }) => audience));
+  const audiences = [...named]
+    .map((id) => audienceById(state.job, id))
+    .filter((one): one is Audience => one !== undefined);
+  return {
+    sliceId: slice.id,
+    permits: slice.permits,
+    budgetMs: SLICE_BUDGET_MS,
+    settings: {
+      subscriptionId,
+      revision,
+      webhookUrl: definition.webhookUrl,
+      authorization: definition.authorization,
+      exportFields: definition.exportFields,
+      userLegacyMessageFormat: definition.userLegacyMessageFormat,
+    },
+    audiences,
+    triggers: slice.triggers,
+  };
+}

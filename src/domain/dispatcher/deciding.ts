@@ -1,0 +1,86 @@
+import { canCut, cutSlice } from './cutting.ts';
+import { carriedBytes, carryJob, estimateBytes, type JobState } from './job-state.ts';
+import type { RunFacts, Step } from './steps.ts';
+
+/** A backfill child that was silent for this long is looked for; it resends an unanswered page each minute. */
+export const BACKFILL_SILENCE_MS = 3 * 60_000;
+
+/**
+ * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always gets on; `wait` names
+ * the only time at which asking again can give something else without anything having happened.
+ */
+export function nextStep(state: JobState, now: number, run: RunFacts): Step {
+  state.chains.release(now);
+  const errand = backfillErrand(state, now);
+  if (errand !== undefined) return errand;
+  if (mustContinue(state, run)) {
+    return state.slices.size === 0 && !run.busy && fits(state) ? { kind: 'continue-as-new' } : wait(state, now);
+  }
+  while (canCut(state, now)) {
+    const cut = cutSlice(state);
+    if (cut !== undefined)
+      return { kind: 'deliver', slice: cut.input, bytes: cut.bytes, live: cut.live, backfill: cut.backfill };
+  }
+  const calm = state.slices.size === 0 && !run.busy;
+  if (calm && isDone(state)) return { kind: 'finish' };
+  if (calm && (run.continueSuggested || run.signals >= state.budgets.calmSignals) && fits(state))
+    return { kind: 'continue-as-new' };
+  return wait(state, now);
+}
+
+function backfillErrand(state: JobState, now: number): Step | undefined {
+  if (state.backfillToCancel !== undefined) {
+    const n = state.backfillToCancel;
+    state.backfillToCancel = undefined;
+    return { kind: 'cancel-backfill', n };
+  }
+  const { backfill } = state;
+  if (backfill === undefined) return undefined;
+  if (backfill.state === 'running' && !backfill.started) {
+    backfill.started = true;
+    backfill.heardAt = now;
+    return { kind: 'start-backfill', n: backfill.n, audiences: backfill.audiences };
+  }
+  if (state.pageToReadAgain !== undefined) {
+    const number = state.pageToReadAgain;
+    state.pageToReadAgain = undefined;
+    return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true } };
+  }
+  const taken = backfill.owedAcknowledgement;
+  if (taken !== undefined) {
+    backfill.acknowledge(taken);
+    return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
+  }
+  if (backfill.needsChild && now - backfill.heardAt >= BACKFILL_SILENCE_MS) {
+    backfill.heardAt = now;
+    return { kind: 'look-for-backfill', n: backfill.n };
+  }
+  return undefined;
+}
+
+/** From here on no slice is cut until the run has ended. */
+function mustContinue(state: JobState, run: RunFacts): boolean {
+  const { forcedSignals, forcedEvents, forcedHistoryBytes } = state.budgets;
+  const isOld = run.signals >= forcedSignals || run.events >= forcedEvents || run.historyBytes >= forcedHistoryBytes;
+  // A state that is too large to be carried has to shrink first, and only sending shrinks it.
+  return isOld && estimateBytes(state) <= state.budgets.carryBytes;
+}
+
+function fits(state: JobState): boolean {
+  if (estimateBytes(state) <= state.budgets.stateBytes) return true;
+  return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
+}
+
+function isDone(state: JobState): boolean {
+  return state.stopping !== undefined && state.chains.triggers === 0;
+}
+
+function wait(state: JobState, now: number): Step {
+  const times: number[] = [];
+  if (state.pause === undefined) {
+    if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+    if (state.throttle !== undefined && state.throttle.until > now) times.push(state.throttle.until);
+  }
+  if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
+  return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };
+}

@@ -1,0 +1,195 @@
+import type { Audience, AudienceListing } from '../../contract/audience.ts';
+import type { JobDefinition } from '../../contract/export-job.ts';
+import type { LastFailure } from '../../contract/job-status.ts';
+import type { SliceTrigger } from '../../contract/slice.ts';
+import type { Instant } from '../instant.ts';
+import { stringifyJson, utf8Bytes } from '../json.ts';
+import type { Budgets } from '../limits.ts';
+import { nextChance } from '../random.ts';
+import { ArrivalMemory } from './arrival-memory.ts';
+import { BackfillIntake } from './backfill-intake.ts';
+import type { CarriedJob, Counters, JobRecord, Pause } from './carried.ts';
+import { RULES } from './carried.ts';
+import { type Chain, Chains } from './chains.ts';
+import { FIRST_REQUEST_MS } from './pace.ts';
+
+/** A running slice: which triggers of which chains went into it, in the order of its input. */
+export interface Slice {
+  readonly id: number;
+  readonly revision: number;
+  readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
+  readonly triggers: readonly SliceTrigger[];
+  readonly cutPermits: number;
+  /** Permits it still owns. */
+  permits: number;
+}
+
+/**
+ * All that a job knows. The functions beside this file change it; none of them does anything else, so that the workflow, the model
+ * test and a recovery run the same rules. Times are epoch ms and come in as arguments.
+ */
+export interface JobState {
+  readonly budgets: Budgets;
+  job: JobRecord;
+  readonly chains: Chains;
+  readonly slices: Map<number, Slice>;
+  backfill: BackfillIntake | undefined;
+  /** A page that is to be read again, owed as an answer to the child. */
+  pageToReadAgain: number | undefined;
+  /** Number of a backfill whose child is to be cancelled. */
+  backfillToCancel: number | undefined;
+  memory: ArrivalMemory;
+  readonly counters: Counters;
+  rejects: CarriedJob['rejects'];
+  seed: number;
+  lastAt: Instant;
+  nextSliceId: number;
+  /** Slices cut in a row for live triggers while a backfill waits. */
+  liveStreak: number;
+  /** What one request lasts, by the last slices, in ms. */
+  requestMs: number;
+  pause: Pause | undefined;
+  stopping: CarriedJob['stopping'];
+  throttle: CarriedJob['throttle'];
+  lastDeliveredAt: number | undefined;
+  lastFailure: LastFailure | undefined;
+  editProblem: string | undefined;
+}
+
+/** The state of a job that begins now. */
+export function beginJob(job: JobRecord, seed: number, budgets: Budgets): JobState {
+  return restoreJob(
+    {
+      v: 1,
+      rules: RULES,
+      job,
+      seed,
+      lastAt: '',
+      chains: [],
+      arrivals: [],
+      arrivalsForgottenUntil: 0,
+      counters: { received: 0, delivered: 0, retried: 0, rejected: 0 },
+      rejects: [],
+      nextSliceId: 1,
+      requestMs: FIRST_REQUEST_MS,
+    },
+    budgets,
+  );
+}
+
+/** The record of a job whose definition was checked. */
+export function recordJob(
+  subscriptionId: string,
+  prepared: {
+    definition: JobDefinition;
+    audiences: readonly AudienceListing[];
+    warnings: readonly string[];
+    sourceLagMs: number;
+    missingSearchAttributes: readonly string[];
+  },
+  before?: JobRecord,
+): JobRecord {
+  const audiences = prepared.audiences.map(({ id, slug, name }): Audience => ({ id, slug, name }));
+  const former = [...(before?.audiences ?? []), ...(before?.formerAudiences ?? [])];
+  return {
+    subscriptionId,
+    revision: (before?.revision ?? 0) + 1,
+    definition: prepared.definition,
+    audiences,
+    formerAudiences: former
+      .filter(
+        ({ id }, index) =>
+          !audiences.some((now) => now.id === id) && former.findIndex((one) => one.id === id) === index,
+      )
+      .slice(0, MAX_FORMER_AUDIENCES),
+    sourceLagMs: prepared.sourceLagMs,
+    missingSearchAttributes: prepared.missingSearchAttributes,
+    warnings: prepared.warnings,
+  };
+}
+
+const MAX_FORMER_AUDIENCES = 100;
+
+export function restoreJob(carried: CarriedJob, budgets: Budgets): JobState {
+  const chains = new Chains();
+  chains.restore(carried.chains);
+  return {
+    budgets,
+    job: carried.job,
+    chains,
+    slices: new Map(),
+    backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
+    pageToReadAgain: undefined,
+    backfillToCancel: undefined,
+    memory: new ArrivalMemory(carried.arrivals, carried.arrivalsForgottenUntil),
+    counters: { ...carried.counters },
+    rejects: carried.rejects,
+    seed: carried.seed,
+    lastAt: carried.lastAt,
+    nextSliceId: carried.nextSliceId,
+    liveStreak: 0,
+    requestMs: carried.requestMs,
+    pause: carried.pause,
+    stopping: carried.stopping,
+    throttle: carried.throttle,
+    lastDeliveredAt: carried.lastDeliveredAt,
+    lastFailure: carried.lastFailure,
+    editProblem: carried.editProblem,
+  };
+}
+
+/** What the next run is given. Only a state without running slices can be carried. */
+export function carryJob(state: JobState): CarriedJob {
+  return {
+    v: 1,
+    rules: RULES,
+    job: state.job,
+    seed: state.seed,
+    lastAt: state.lastAt,
+    chains: state.chains.carry(),
+    ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),
+    arrivals: state.memory.carry(),
+    arrivalsForgottenUntil: state.memory.forgottenUntil,
+    counters: { ...state.counters },
+    rejects: state.rejects,
+    nextSliceId: state.nextSliceId,
+    requestMs: state.requestMs,
+    ...(state.pause === undefined ? {} : { pause: state.pause }),
+    ...(state.stopping === undefined ? {} : { stopping: state.stopping }),
+    ...(state.throttle === undefined ? {} : { throttle: state.throttle }),
+    ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: state.lastDeliveredAt }),
+    ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
+    ...(state.editProblem === undefined ? {} : { editProblem: state.editProblem }),
+  };
+}
+
+/** Bytes that `carryJob` comes to as JSON, measured. */
+export function carriedBytes(carried: CarriedJob): number {
+  return utf8Bytes(stringifyJson(carried));
+}
+
+/** About what `carriedBytes` would measure, cheaply; never much below it. */
+export function estimateBytes(state: JobState): number {
+  return FIXED_BYTES + state.chains.bytes + (state.backfill?.waitingBytes ?? 0) + state.memory.size * 40;
+}
+
+const FIXED_BYTES = 32 * 1024;
+
+/** The next number in [0, 1) of the job's own chance. */
+export function drawChance(state: JobState): number {
+  const { chance, seed } = nextChance(state.seed);
+  state.seed = seed;
+  return chance;
+}
+
+/** Permits that running slices own. */
+export function permitsInUse(state: JobState): number {
+  let permits = 0;
+  for (const slice of state.slices.values()) permits += slice.permits;
+  return permits;
+}
+
+/** The audience of this id that the job listens to, or listened to once. */
+export function audienceById(job: JobRecord, id: string): Audience | undefined {
+  return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
+}

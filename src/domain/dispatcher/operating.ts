@@ -1,0 +1,69 @@
+import { instantOf } from '../instant.ts';
+import { BackfillIntake } from './backfill-intake.ts';
+import type { JobRecord } from './carried.ts';
+import type { JobState } from './job-state.ts';
+
+/** Stops sending, keeps accepting. */
+export function pauseJob(state: JobState): void {
+  state.pause = { by: 'operator' };
+}
+
+/** Goes on sending, whoever paused; what an endpoint asked to wait is over. */
+export function resumeJob(state: JobState): void {
+  state.pause = undefined;
+  state.throttle = undefined;
+}
+
+/** A checked edit takes effect: from the next slice on. */
+export function applyEdit(state: JobState, job: JobRecord): void {
+  const before = state.job.definition;
+  state.job = job;
+  state.editProblem = undefined;
+  const { webhookUrl, authorization } = job.definition;
+  if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
+  // Another endpoint: what the old one answered says nothing about it.
+  state.throttle = undefined;
+  if (state.pause?.by === 'endpoint') state.pause = undefined;
+  state.chains.releaseAll();
+}
+
+/** Why a backfill cannot begin now, in words; undefined when it can. */
+export function backfillObstacle(state: JobState): string | undefined {
+  if (state.stopping !== undefined) return 'The job is stopping.';
+  if (state.backfill?.state === 'running') return `Backfill ${state.backfill.n} is still running.`;
+  return undefined;
+}
+
+/**
+ * Begins a backfill, unless `requestId` says that it was asked for before.
+ *
+ * @param audiences canonical ids.
+ */
+export function beginBackfill(
+  state: JobState,
+  audiences: readonly string[],
+  requestId: string | undefined,
+  now: number,
+): void {
+  if (requestId !== undefined && state.backfill?.requestId === requestId) return;
+  const at = instantOf(now);
+  const id = requestId === undefined ? {} : { requestId };
+  state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, audiences, at, now });
+}
+
+/** Ends sending for good, after what `waiting` says. */
+export function stopJob(state: JobState, waiting: 'deliver' | 'discard'): void {
+  state.stopping = { waiting };
+  // A job that is to deliver what waits cannot stay paused; one that discards need not send.
+  if (waiting === 'deliver') resumeJob(state);
+  endBackfill(state, 'cancelled');
+  if (waiting === 'discard') state.chains.discard();
+}
+
+/** Ends a running backfill; what is in chains already is still sent. */
+export function endBackfill(state: JobState, as: 'cancelled' | 'lost'): void {
+  const { backfill } = state;
+  if (backfill?.state !== 'running') return;
+  backfill.end(as);
+  if (as === 'cancelled' && backfill.started) state.backfillToCancel = backfill.n;
+}

@@ -1,0 +1,148 @@
+import type { FailedAttempt, SliceReport } from '../../contract/slice.ts';
+import { instantOf } from '../instant.ts';
+import {
+  OURS_DELAY_MS,
+  PROFILE_DELAYS_MS,
+  RETRY_DELAYS_MS,
+  retryDelayMs,
+  SOURCE_DELAY_MS,
+  spread,
+  throttleMs,
+} from '../retry-schedule.ts';
+import { judge } from '../verdict.ts';
+import type { Chain } from './chains.ts';
+import { drawChance, type JobState, type Slice } from './job-state.ts';
+import { updateRequestMs } from './pace.ts';
+
+/** A trigger with this many failed attempts is at the end of the schedule: it stays, and is tried at its last interval. */
+export const EXHAUSTED_FAILURES = RETRY_DELAYS_MS.length;
+
+/** A slice ended: its delivered triggers go, the rest waits as the verdicts say. */
+export function settleSlice(state: JobState, sliceId: number, report: SliceReport, now: number): void {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined) return;
+  state.slices.delete(sliceId);
+  const failed = new Map(report.failed.map((attempt) => [attempt.index, attempt]));
+  const unsent = new Set(report.unsent);
+  let index = 0;
+  let delivered = 0;
+  for (const { chain, count } of slice.parts) {
+    const stop = firstNotDelivered(index, count, failed, unsent);
+    for (let i = index; i < stop; i++) deliveredHead(state, chain);
+    delivered += stop - index;
+    const attempt = failed.get(stop);
+    if (stop < index + count && attempt !== undefined) settleFailure(state, slice, chain, attempt, now);
+    else state.chains.stopRunning(chain);
+    index += count;
+  }
+  state.requestMs = updateRequestMs(
+    state.requestMs,
+    slice.cutPermits,
+    delivered + report.failed.length,
+    report.sendingMs,
+  );
+  if (delivered > 0) {
+    state.lastDeliveredAt = now;
+    // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
+    if (slice.revision === state.job.revision && state.throttle !== undefined && state.throttle.until <= now)
+      state.throttle = undefined;
+  }
+}
+
+/**
+ * The activity of a slice failed for good, which an endpoint cannot bring about. Its triggers go back, but for those that its last
+ * heartbeat reports as settled.
+ */
+export function loseSlice(
+  state: JobState,
+  sliceId: number,
+  settled: Pick<SliceReport, 'failed'> & { delivered: ReadonlySet<number> },
+  now: number,
+): void {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined) return;
+  const failed = new Set(settled.failed.map(({ index }) => index));
+  const unsent = slice.triggers
+    .map((_, index) => index)
+    .filter((index) => !settled.delivered.has(index) && !failed.has(index));
+  settleSlice(state, sliceId, { failed: settled.failed, unsent, sendingMs: 0 }, now);
+}
+
+/** A running slice gave back permits that it has no more use for. Said twice, it counts once: `left` is what it keeps. */
+export function returnPermits(state: JobState, sliceId: number, left: number): void {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined || !(left >= 0)) return;
+  slice.permits = Math.min(slice.permits, left);
+}
+
+function firstNotDelivered(
+  from: number,
+  count: number,
+  failed: ReadonlyMap<number, FailedAttempt>,
+  unsent: ReadonlySet<number>,
+): number {
+  let index = from;
+  while (index < from + count && !failed.has(index) && !unsent.has(index)) index++;
+  return index;
+}
+
+function deliveredHead(state: JobState, chain: Chain): void {
+  const trigger = state.chains.settleHead(chain);
+  state.counters.delivered++;
+  if (trigger?.backfill !== undefined && trigger.backfill === state.backfill?.n) state.backfill.settled(1, 'delivered');
+}
+
+function settleFailure(state: JobState, slice: Slice, chain: Chain, attempt: FailedAttempt, now: number): void {
+  const verdict = judge(attempt);
+  noteFailure(state, attempt, now);
+  const current = slice.revision === state.job.revision;
+  switch (verdict) {
+    case 'transient':
+    case 'setup':
+      chain.failures++;
+      state.counters.retried++;
+      state.chains.hold(
+        chain,
+        now + (retryDelayMs(Math.min(chain.failures, EXHAUSTED_FAILURES), drawChance(state)) ?? 0),
+      );
+      return;
+    case 'refused':
+      chain.failures = EXHAUSTED_FAILURES;
+      state.chains.hold(chain, now + (retryDelayMs(EXHAUSTED_FAILURES, drawChance(state)) ?? 0));
+      return;
+    case 'throttled':
+      if (current) throttle(state, attempt.retryAfterMs, now);
+      state.chains.stopRunning(chain);
+      return;
+    case 'gone':
+      if (current) state.pause ??= { by: 'endpoint' };
+      state.chains.stopRunning(chain);
+      return;
+    case 'source':
+      state.chains.hold(chain, now + spread(SOURCE_DELAY_MS, drawChance(state)));
+      return;
+    case 'profile-missing':
+      chain.profileTries++;
+      state.chains.hold(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
+      return;
+    case 'ours':
+      state.chains.hold(chain, now + spread(OURS_DELAY_MS, drawChance(state)));
+      return;
+  }
+}
+
+function throttle(state: JobState, retryAfterMs: number | undefined, now: number): void {
+  // Slices that run side by side are throttled together: that is one time, not many.
+  const streak = (state.throttle?.streak ?? 0) + (state.throttle === undefined || state.throttle.until <= now ? 1 : 0);
+  const until = now + throttleMs(retryAfterMs, streak);
+  state.throttle = { until: Math.max(until, state.throttle?.until ?? 0), streak };
+}
+
+function noteFailure(state: JobState, { status, code, answer }: FailedAttempt, now: number): void {
+  state.lastFailure = {
+    at: instantOf(now),
+    ...(status === undefined ? {} : { status }),
+    ...(code === undefined ? {} : { code }),
+    ...(answer === undefined ? {} : { answer }),
+  };
+}

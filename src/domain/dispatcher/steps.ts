@@ -1,0 +1,31 @@
+import type { PageTaken } from '../../contract/backfill.ts';
+import type { SliceInput } from '../../contract/slice.ts';
+
+/** What the workflow knows of its run and the dispatcher does not. */
+export interface RunFacts {
+  readonly signals: number;
+  readonly events: number;
+  readonly historyBytes: number;
+  /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
+  readonly continueSuggested: boolean;
+  /** Something of the workflow's own is under way (a child's start, an outgoing signal): no run may end meanwhile. */
+  readonly busy: boolean;
+}
+
+/** What the workflow is to do next. */
+export type Step =
+  | {
+      readonly kind: 'deliver';
+      readonly slice: SliceInput;
+      readonly bytes: number;
+      readonly live: number;
+      readonly backfill: number;
+    }
+  | { readonly kind: 'start-backfill'; readonly n: number; readonly audiences: readonly string[] }
+  | { readonly kind: 'answer-page'; readonly answer: PageTaken }
+  | { readonly kind: 'cancel-backfill'; readonly n: number }
+  | { readonly kind: 'look-for-backfill'; readonly n: number }
+  | { readonly kind: 'continue-as-new' }
+  | { readonly kind: 'finish' }
+  /** Nothing to do until something happens, or until `until` (epoch ms). */
+  | { readonly kind: 'wait'; readonly until?: number };

@@ -1,0 +1,44 @@
+/**
+ * Instants with nanoseconds, as UTC texts of one length (`2026-11-25T01:29:58.123456789Z`), so that comparing the texts
+ * compares the times. Two spellings of one instant have one such text.
+ */
+export type Instant = string;
+
+const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+
+/** The instant that an RFC 3339 text with up to nanoseconds names; undefined for anything else. */
+export function parseInstant(text: string): Instant | undefined {
+  const match = RFC3339.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHour = '0', offsetMinute = '0'] = match;
+  // RFC 3339 allows the leap second 60; POSIX time has none, so it is the next second.
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
+  if (Number(offsetHour) > 23 || Number(offsetMinute) > 59) return undefined;
+  const utc = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+  const midnight = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
+  if (midnight.getUTCMonth() !== Number(month) - 1 || midnight.getUTCDate() !== Number(day)) return undefined;
+  const offsetMs = (Number(offsetHour) * 60 + Number(offsetMinute)) * 60_000 * (sign === '-' ? -1 : 1);
+  const seconds = utc - offsetMs;
+  if (seconds < FIRST || seconds > LAST) return undefined;
+  return `${new Date(seconds).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`;
+}
+
+const FIRST = Date.UTC(100, 0, 1); // Date.UTC reads years below 100 as 19xx.
+const LAST = Date.UTC(9999, 11, 31, 23, 59, 59);
+
+/** The instant of an epoch time in ms. */
+export function instantOf(epochMs: number): Instant {
+  return `${new Date(epochMs).toISOString().slice(0, 23)}000000Z`;
+}
+
+/** The instant one nanosecond later. */
+export function nextNanosecond(instant: Instant): Instant {
+  const nanos = Number(instant.slice(20, 29)) + 1;
+  if (nanos < 1_000_000_000) return `${instant.slice(0, 20)}${String(nanos).padStart(9, '0')}Z`;
+  return `${new Date(Date.parse(`${instant.slice(0, 19)}Z`) + 1000).toISOString().slice(0, 19)}.000000000Z`;
+}
+
+/** An instant as it goes out: RFC 3339 with nine digits and a numeric offset, like the page's examples. */
+export function withOffset(instant: Instant): string {
+  return `${instant.slice(0, 29)}+00:00`;
+}

@@ -1,0 +1,68 @@
+/** What the Temporal server allows a workflow; every bound of ours is a share of one of these, so that all scale together. */
+export interface ServerLimits {
+  /** Most bytes of one payload (`limit.blobSize.error`); also of the input of continue-as-new. */
+  readonly payloadBytes: number;
+  /** Most signals a run may take (`history.maximumSignalsPerExecution`). */
+  readonly signalsPerRun: number;
+  /** Most events a run may have (`limit.historyCount.error`). */
+  readonly eventsPerRun: number;
+}
+
+/** The server's defaults. */
+export const DEFAULT_SERVER_LIMITS: ServerLimits = {
+  payloadBytes: 2 * 1024 * 1024,
+  signalsPerRun: 10_000,
+  eventsPerRun: 51_200,
+};
+
+/** The bounds that a job keeps, in bytes unless the name says otherwise. */
+export interface Budgets {
+  /** Largest trigger taken. */
+  readonly triggerBytes: number;
+  /** Most bytes of triggers in one slice. */
+  readonly sliceBytes: number;
+  /** What the state carried through continue-as-new should stay in. */
+  readonly stateBytes: number;
+  /** What it must stay in, or the run cannot end: the payload limit less what the converter and the event add. */
+  readonly carryBytes: number;
+  /** Most bytes of members waiting from a backfill. */
+  readonly backfillBytes: number;
+  /** Most bytes of commands in one workflow task. */
+  readonly commandBytes: number;
+  /** Continue as new from here on whenever no slice runs, … */
+  readonly calmSignals: number;
+  /** … and from here on stop cutting slices until none runs. */
+  readonly forcedSignals: number;
+  readonly forcedEvents: number;
+  readonly forcedHistoryBytes: number;
+}
+
+/** Scales the bounds of design §5 (Budget) to a server's limits. */
+export function budgetsOf(limits: ServerLimits): Budgets {
+  const { payloadBytes, signalsPerRun, eventsPerRun } = limits;
+  return {
+    triggerBytes: Math.floor(payloadBytes / 32),
+    sliceBytes: Math.floor(payloadBytes / 16),
+    stateBytes: Math.floor(payloadBytes / 2),
+    carryBytes: Math.floor((payloadBytes * 15) / 16),
+    backfillBytes: Math.floor((payloadBytes * 3) / 32),
+    commandBytes: Math.floor(payloadBytes / 2),
+    calmSignals: Math.ceil(signalsPerRun * 0.1),
+    forcedSignals: Math.ceil(signalsPerRun * 0.4),
+    forcedEvents: Math.ceil(eventsPerRun * 0.16),
+    forcedHistoryBytes: payloadBytes * 4,
+  };
+}
+
+/** Most triggers in one slice. */
+export const SLICE_TRIGGERS = 1000;
+/** Most slices of a job at once. */
+export const SLICES = 16;
+/** How much sending one slice is cut for, in ms. */
+export const SLICE_MS = 1000;
+/** Most ids in a page of members. */
+export const PAGE_IDS = 1000;
+/** Pages a backfill child may be ahead of the job. */
+export const PAGES_AHEAD = 4;
+/** Live arrivals that a job remembers, against stale members of a backfill. */
+export const REMEMBERED_ARRIVALS = 4096;

@@ -1,0 +1,59 @@
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Waits after the first, second … failed attempt of a trigger, in ms. */
+export const RETRY_DELAYS_MS: readonly number[] = [
+  5 * SECOND,
+  30 * SECOND,
+  2 * MINUTE,
+  10 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  10 * HOUR,
+];
+
+/** Spread of each wait, so that what failed together does not come back together. */
+export const RETRY_JITTER = 0.2;
+
+/**
+ * How long to wait after the `failures`-th failed attempt, or undefined at the end of the schedule.
+ *
+ * @param failures failed attempts so far, from 1.
+ * @param chance 0 <= chance < 1.
+ */
+export function retryDelayMs(failures: number, chance: number): number | undefined {
+  const delay = RETRY_DELAYS_MS[failures - 1];
+  return delay === undefined ? undefined : spread(delay, chance);
+}
+
+/** A wait changed by up to `RETRY_JITTER` either way. */
+export function spread(delayMs: number, chance: number): number {
+  return Math.round(delayMs * (1 + RETRY_JITTER * (2 * chance - 1)));
+}
+
+/** Waits for a person's profile that the source does not know yet; after them an enter is sent with `segment_events` alone. */
+export const PROFILE_DELAYS_MS: readonly number[] = [1 * SECOND, 4 * SECOND, 15 * SECOND];
+
+/** How long to leave the source in peace after it failed. */
+export const SOURCE_DELAY_MS = 5 * SECOND;
+
+/** How long to wait while this worker's own configuration stands in the way. */
+export const OURS_DELAY_MS = 30 * SECOND;
+
+/** Bounds of what an endpoint may ask for by Retry-After. */
+export const THROTTLE_MIN_MS = 1 * SECOND;
+export const THROTTLE_MAX_MS = 1 * HOUR;
+
+/**
+ * How long the whole job waits after being throttled.
+ *
+ * @param retryAfterMs what the endpoint asked for, if it said.
+ * @param streak how many times in a row it throttled without a success between, from 1.
+ */
+export function throttleMs(retryAfterMs: number | undefined, streak: number): number {
+  const asked = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
+  return Math.min(Math.max(asked, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
+}

@@ -1,0 +1,80 @@
+import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { parseInstant } from './instant.ts';
+import { stringifyJson, utf8Bytes } from './json.ts';
+
+/** Most bytes of one trigger's JSON. */
+export const MAX_TRIGGER_BYTES = 64 * 1024;
+/** Most characters of a person's id. */
+export const MAX_USER_LENGTH = 255;
+
+/** A trigger whose shape is right; whether the job listens to its audience is the job's to say. */
+export interface ReadTrigger {
+  readonly user: string;
+  /** As signalled: slug or id. */
+  readonly audience: string;
+  readonly event: TriggerEvent;
+  readonly at?: string;
+  readonly profile?: JsonObject;
+  /** Bytes of the profile's JSON; there with a profile. */
+  readonly profileBytes?: number;
+}
+
+export type TriggerReading =
+  { readonly ok: true; readonly trigger: ReadTrigger } | { readonly ok: false; readonly reason: string };
+
+/**
+ * Reads one signalled thing as a trigger. Never throws, whatever it is given.
+ *
+ * @param event what the signal's name says; undefined when the trigger must say it itself.
+ */
+export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_TRIGGER_BYTES): TriggerReading {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+    return refused(`a trigger is a JSON object, this is ${nameOf(raw)}`);
+  const { user, audience, at, profile, event: own } = raw as Partial<Record<string, unknown>>;
+  const happened = event ?? own;
+  if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
+  if (typeof user !== 'string')
+    return refused(
+      `"user" must be a string, it is ${nameOf(user)}${user === undefined ? '' : ' (ids exceed what a JSON number can hold)'}`,
+    );
+  if (user.length < 1 || user.length > MAX_USER_LENGTH)
+    return refused(`"user" must have 1 to ${MAX_USER_LENGTH} characters`);
+  // A lone surrogate has no UTF-8 and could not be sent on as it came.
+  if (!user.isWellFormed()) return refused('"user" is not valid Unicode');
+  if (typeof audience !== 'string' || audience.length < 1 || audience.length > 255)
+    return refused('"audience" must be a slug or id');
+  if (at !== undefined && (typeof at !== 'string' || parseInstant(at) === undefined)) {
+    return refused('"at" must be an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"');
+  }
+  if (profile !== undefined && (typeof profile !== 'object' || profile === null || Array.isArray(profile))) {
+    return refused(`"profile" must be a JSON object, it is ${nameOf(profile)}`);
+  }
+  const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile as JsonObject));
+  const bytes = FRAME_BYTES + utf8Bytes(user) + utf8Bytes(audience) + (at ?? '').length + profileBytes;
+  if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are taken`);
+  return {
+    ok: true,
+    trigger: {
+      user,
+      audience,
+      event: happened,
+      ...(at === undefined ? {} : { at }),
+      // An object out of decoded JSON is a JsonObject.
+      ...(profile === undefined ? {} : { profile: profile as JsonObject, profileBytes }),
+    },
+  };
+}
+
+// What {"user":"","audience":"","event":"enter","at":"","profile":} takes besides its values.
+const FRAME_BYTES = 60;
+
+function refused(reason: string): TriggerReading {
+  return { ok: false, reason };
+}
+
+function nameOf(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
