@@ -1,0 +1,61 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AudienceFiles } from './audience-files.ts';
+import { readMembersPage } from './member-pages.ts';
+import { ProblemReport } from './problem-report.ts';
+import { ProfileFile } from './profile-file.ts';
+import type { AudienceSource } from './source.ts';
+import { SourceError } from './source-error.ts';
+
+export interface FileSourceOptions {
+  /** How late, in ms, the files may show that somebody left: their age plus the time they take to write. Default 0. */
+  readonly lagMs?: number;
+  /** Told of every line that had to be skipped: file, line, what is wrong. At most 20 of one file until it changes. Default: nobody. */
+  readonly onProblem?: (text: string) => void;
+}
+
+/**
+ * The source `file`: a folder of NDJSON, in UTF-8.
+ *
+ * - `profiles.ndjson`: `{"user":"7076027172059065053","profile":{"email":"…", …}}`, a person a line. Of two lines for one
+ *   person the later counts.
+ * - `audiences/<slug>.ndjson`: first `{"audience":{"id":"<32 hex digits>","name":"VIP customers","windowMinutes":60}}`
+ *   (`windowMinutes` if its definition looks back over a window), then a member a line, `"7076027172059065053"` or `{"user":"7076027172059065053"}`.
+ *
+ * Ids are strings: as numbers they would lose digits. Files may change at any time, best by renaming a new one over the old; it is
+ * noticed at the next call. A line that cannot be read is skipped and told to `onProblem`. `docs/sources/file.md` says more.
+ *
+ * Reads nothing yet but whether the files are there.
+ *
+ * @throws SourceError when the folder is not such a one.
+ */
+export async function openFileSource(folder: string, options: FileSourceOptions = {}): Promise<AudienceSource> {
+  const profilesPath = join(folder, 'profiles.ndjson');
+  const audiencesPath = join(folder, 'audiences');
+  await mustBe(audiencesPath, 'folder', 'It holds a file for each audience, <slug>.ndjson.');
+  await mustBe(
+    profilesPath,
+    'file',
+    "It holds the people's profiles, one a line; an empty file means that there are none.",
+  );
+  const problems = new ProblemReport(options.onProblem ?? (() => undefined));
+  const audiences = new AudienceFiles(audiencesPath);
+  const profiles = new ProfileFile(profilesPath, 'profiles.ndjson', problems);
+  return {
+    lagMs: options.lagMs ?? 0,
+    audiences: () => audiences.list(),
+    members: async (audienceId, after, limit) => {
+      if (!Number.isSafeInteger(limit) || limit < 1)
+        throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+      return readMembersPage(await audiences.find(audienceId), after, limit, problems);
+    },
+    profiles: (users) => profiles.profiles(users),
+    close: () => profiles.close(),
+  };
+}
+
+async function mustBe(path: string, what: 'file' | 'folder', purpose: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  const right = what === 'file' ? found?.isFile() : found?.isDirectory();
+  if (right !== true) throw new SourceError(`${path} is not a ${what} that can be read. ${purpose}`);
+}

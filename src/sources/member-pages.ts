@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { AudienceFile } from './audience-files.ts';
+import { isBlank, scanLines } from './line-scan.ts';
+import type { LinePlace } from './line-scan.ts';
+import type { ProblemReport } from './problem-report.ts';
+import type { MembersPage } from './source.ts';
+import { SourceError } from './source-error.ts';
+import { userProblem } from './user-id.ts';
+
+const USUAL_LINE_BYTES = 32;
+/** How much of the file in front of a cursor its mark is made of. */
+const MARKED_BYTES = 512;
+
+/**
+ * One page of a file's members, read from the byte where the last one ended: the millionth page costs what the first does.
+ *
+ * A cursor is `<byte>:<line>:<mark>:<last member>`, where the mark is a hash of the bytes before it. When they are no longer
+ * there, the file was rewritten; then the page begins behind the last member, wherever that stands now, and if it stands
+ * nowhere, at the top: a member that is read twice gets the same delivery id twice, one that is skipped is lost.
+ */
+export async function readMembersPage(
+  file: AudienceFile,
+  after: string | undefined,
+  limit: number,
+  problems: ProblemReport,
+): Promise<MembersPage> {
+  const handle = await open(file.path);
+  try {
+    const from = after === undefined ? file.members : await placeOf(parseCursor(after), handle, file, problems);
+    return await readPage(handle, from, limit, (what) => problems.add(file, what));
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readPage(
+  handle: FileHandle,
+  from: LinePlace,
+  limit: number,
+  onProblem: (what: string) => void,
+): Promise<MembersPage> {
+  const ids: string[] = [];
+  let next: LinePlace | undefined;
+  const chunkBytes = Math.min(256 * 1024, Math.max(4096, limit * USUAL_LINE_BYTES));
+  await scanLines(handle, from, chunkBytes, (bytes, start, end, offset, line) => {
+    if (isBlank(bytes, start, end)) return true;
+    // Only now it is known that something follows the full page.
+    if (ids.length === limit) {
+      next = { offset, line };
+      return false;
+    }
+    const member = readMember(bytes.toString('utf8', start, end));
+    if (member.ok) ids.push(member.user);
+    else onProblem(`line ${line}: ${member.problem}`);
+    return true;
+  });
+  const last = ids.at(-1);
+  if (next === undefined || last === undefined) return { ids };
+  return { ids, next: `${next.offset}:${next.line}:${await markBefore(handle, next.offset)}:${last}` };
+}
+
+interface Cursor extends LinePlace {
+  readonly mark: string;
+  readonly last: string;
+}
+
+function parseCursor(text: string): Cursor {
+  const [, offset, line, mark, last] = /^(\d+):(\d+):([0-9a-f]+):(.+)$/s.exec(text) ?? [];
+  if (offset === undefined || line === undefined || mark === undefined || last === undefined)
+    throw new SourceError(`"${text}" is no place in a file of members. Pass what the page before called "next".`);
+  return { offset: Number(offset), line: Number(line), mark, last };
+}
+
+async function placeOf(
+  cursor: Cursor,
+  handle: FileHandle,
+  file: AudienceFile,
+  problems: ProblemReport,
+): Promise<LinePlace> {
+  if ((await markBefore(handle, cursor.offset)) === cursor.mark) return cursor;
+  const behind = await placeBehind(cursor.last, handle, file);
+  if (behind !== undefined) return behind;
+  problems.add(
+    file,
+    `which was being paged through, has been rewritten, and ${JSON.stringify(cursor.last)}, the last member read, is no longer in it. Its members are read again from the top.`,
+  );
+  return file.members;
+}
+
+/** Where the line after this member's begins. */
+async function placeBehind(user: string, handle: FileHandle, file: AudienceFile): Promise<LinePlace | undefined> {
+  const spelling = JSON.stringify(user);
+  let place: LinePlace | undefined;
+  await scanLines(handle, file.members, 1024 * 1024, (bytes, start, end, offset, line) => {
+    // Looked at as text first: parsing ten million lines would take seconds.
+    const text = bytes.toString('utf8', start, end);
+    if (!text.includes(spelling) && !text.includes('\\')) return true;
+    const member = readMember(text);
+    if (!member.ok || member.user !== user) return true;
+    place = { offset: offset + end - start + 1, line: line + 1 };
+    return false;
+  });
+  return place;
+}
+
+async function markBefore(handle: FileHandle, offset: number): Promise<string> {
+  const bytes = Math.min(MARKED_BYTES, offset);
+  const buffer = Buffer.alloc(bytes);
+  const { bytesRead } = await handle.read(buffer, 0, bytes, offset - bytes);
+  return createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex').slice(0, 16);
+}
+
+type Member = { readonly ok: true; readonly user: string } | { readonly ok: false; readonly problem: string };
+
+/** Reads `"<id>"` or `{"user":"<id>"}`. */
+function readMember(text: string): Member {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'a member must be a JSON string, "<id>", or {"user":"<id>"}' };
+  }
+  const user: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'user') : value;
+  const problem = userProblem(user);
+  return problem === undefined ? { ok: true, user: String(user) } : { ok: false, problem };
+}

@@ -1,0 +1,28 @@
+import type { Json, JsonObject } from '../contract/trigger.ts';
+import { parseJson } from '../domain/json.ts';
+import { userProblem } from './user-id.ts';
+
+/** A line of a profile file: whose it is and what it says, or what is wrong with it. */
+export type ProfileLine =
+  | { readonly ok: true; readonly user: string; readonly profile: JsonObject }
+  | { readonly ok: false; readonly problem: string };
+
+/** Reads `{"user":"…","profile":{…}}`. Never throws. */
+export function readProfileLine(text: string): ProfileLine {
+  let value: Json;
+  try {
+    value = parseJson(text.startsWith('\uFEFF') ? text.slice(1) : text);
+  } catch (error) {
+    return { ok: false, problem: `this is not JSON (${error instanceof Error ? error.message : String(error)})` };
+  }
+  if (!isObject(value)) return { ok: false, problem: 'a line must be {"user":"…","profile":{…}}' };
+  const { user, profile } = value;
+  const problem = userProblem(user);
+  if (problem !== undefined) return { ok: false, problem };
+  if (!isObject(profile)) return { ok: false, problem: 'there is no object under "profile"' };
+  return { ok: true, user: String(user), profile };
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

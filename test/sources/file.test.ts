@@ -1,0 +1,328 @@
+import { appendFile, mkdir, mkdtemp, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from '@jest/globals';
+import type { AudienceSource } from '../../src/sources/source.ts';
+import { openFileSource } from '../../src/sources/file.ts';
+import type { FileSourceOptions } from '../../src/sources/file.ts';
+import { stringifyJson } from '../../src/domain/json.ts';
+import type { SourceContent } from '../support/memory-source.ts';
+import { conformsToAudienceSource } from './source-conformance.ts';
+
+const VIP = 'a'.repeat(32);
+const cleanUps: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+conformsToAudienceSource('the file source', async ({ audiences, profiles }: SourceContent) => {
+  const folder = await newFolder();
+  for (const { slug, members, ...header } of audiences) {
+    const lines = members.map((user, i) => JSON.stringify(i % 2 === 0 ? user : { user }));
+    await writeFile(audiencePath(folder, slug), [JSON.stringify({ audience: header }), ...lines].join('\n'));
+  }
+  const lines = Object.entries(profiles).map(([user, profile]) => `${stringifyJson({ user, profile })}\n`);
+  await writeFile(profilesPath(folder), lines.join(''));
+  return openFileSource(folder);
+});
+
+test('a folder that is no source is refused with what it should hold', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'source-'));
+  cleanUps.push(() => rm(folder, { recursive: true }));
+  await expect(openFileSource(folder)).rejects.toThrow(/audiences is not a folder.*<slug>\.ndjson/);
+  await mkdir(join(folder, 'audiences'));
+  await expect(openFileSource(folder)).rejects.toThrow(/profiles\.ndjson is not a file.*empty file means/);
+});
+
+test('a broken profile line costs nobody else their profile, and is told with its line', async () => {
+  const problems: string[] = [];
+  const source = await sourceWith(
+    {
+      profiles: [
+        '{"user":"1","profile":{"n":1}}',
+        '{"user":"2","profile":{"n":2}',
+        '{"user":3,"profile":{}}',
+        '',
+        '{"user":"4","profile":{"n":}}',
+        '{"user":"5"}',
+        '{"user":"","profile":{}}',
+        '[]',
+        '{"user":"6","profile":{"n":6}}',
+      ],
+    },
+    { onProblem: (text) => problems.push(text) },
+  );
+  expect([...(await source.profiles(['1', '2', '3', '4', '5', '6']))]).toEqual([
+    ['1', { n: 1 }],
+    ['6', { n: 6 }],
+  ]);
+  expect(problems).toEqual([
+    expect.stringMatching(/^profiles\.ndjson, line 2: this is not JSON/),
+    expect.stringMatching(/^profiles\.ndjson, line 3: the id must be a JSON string, in quotes/),
+    expect.stringMatching(/^profiles\.ndjson, line 6: there is no object under "profile"/),
+    expect.stringMatching(/^profiles\.ndjson, line 7: the id must have 1 to 255 characters/),
+    expect.stringMatching(/^profiles\.ndjson, line 8: a line must be/),
+    expect.stringMatching(/^profiles\.ndjson, line 5: this is not JSON/),
+  ]);
+});
+
+test('a file that is wrong all over is told of at most 20 times, and again once it has changed', async () => {
+  const problems: string[] = [];
+  const folder = await newFolder();
+  await writeFile(profilesPath(folder), 'x\n'.repeat(100));
+  const source = await opened(folder, { onProblem: (text) => problems.push(text) });
+  await source.profiles(['1']);
+  await source.profiles(['1']);
+  expect(problems).toHaveLength(21);
+  expect(problems.at(-1)).toMatch(/more problems than these 20/);
+  await writeFile(profilesPath(folder), 'y\n');
+  await source.profiles(['1']);
+  expect(problems).toHaveLength(22);
+});
+
+test('reads what other programs write: spaces, other key order, escapes, CRLF, a byte order mark, no last newline', async () => {
+  const source = await sourceWith({
+    profiles: [
+      '\uFEFF{ "user" : "1", "profile" : { "n": 1 } }\r',
+      '{"profile":{"n":2},"user":"2"}\r',
+      '{"user":"\\u0033","profile":{"n":3}}',
+      `{"user":"4","profile":{"n":"${'é'.repeat(700_000)}"}}`,
+      '{"user":"5","more":true,"profile":{"n":5}}',
+    ],
+    audience: ['\uFEFF{"audience":{"id":"' + VIP + '","name":"VIP"}}\r', '"1"\r', '{"user" : "2"}\r', '', '"\\u0033"'],
+  });
+  const found = await source.profiles(['1', '2', '3', '5']);
+  expect([...found.values()]).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 5 }]);
+  expect(await source.members(VIP, undefined, 10)).toEqual({ ids: ['1', '2', '3'] });
+});
+
+test('of two lines for one person the later counts', async () => {
+  const source = await sourceWith({
+    profiles: [profileLine('1', 'old'), profileLine('2', 'x'), profileLine('1', 'new')],
+  });
+  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+});
+
+test('ids with the same hash are told apart', async () => {
+  const [first, second] = ['costarring', 'liquid']; // One 32-bit FNV-1a, so one hash in the index.
+  const source = await sourceWith({ profiles: [profileLine(first, 'first')] });
+  expect((await source.profiles([second])).size).toBe(0);
+  const both = await sourceWith({ profiles: [profileLine(first, 'first'), profileLine(second, 'second')] });
+  const found = await both.profiles([second, first]);
+  expect([found.get(first), found.get(second)]).toEqual([{ v: 'first' }, { v: 'second' }]);
+});
+
+test('a replaced file is seen at the next call', async () => {
+  const folder = await newFolder();
+  await writeFile(profilesPath(folder), `${profileLine('1', 'old')}\n`);
+  const source = await opened(folder);
+  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'old' });
+  await replace(profilesPath(folder), `${profileLine('2', 'more')}\n${profileLine('1', 'new')}\n`);
+  expect((await source.profiles(['1', '2'])).size).toBe(2);
+  await appendFile(profilesPath(folder), profileLine('3', 'appended'));
+  expect((await source.profiles(['3'])).get('3')).toEqual({ v: 'appended' });
+  await truncate(profilesPath(folder));
+  expect((await source.profiles(['1', '3'])).size).toBe(0);
+});
+
+test('calls during replacements get the old or the new profiles, never a mixture or a neighbour', async () => {
+  const folder = await newFolder();
+  const people = Array.from({ length: 3000 }, (_, i) => String(i));
+  // Lengths differ, so that a place of one version is the middle of a line in another.
+  const write = (version: number) =>
+    replace(
+      profilesPath(folder),
+      people
+        .map((user) => `${profileLine(user, `${version}:${'x'.repeat((Number(user) * version) % 50)}`)}\n`)
+        .join(''),
+    );
+  await write(0);
+  const source = await opened(folder);
+  let version = 0;
+  let done = false;
+  const readers = Array.from({ length: 4 }, async () => {
+    while (!done) {
+      const oldest = version;
+      const found = await source.profiles(people);
+      const seen = new Set([...found.values()].map(({ v }) => Number.parseInt(String(v), 10)));
+      expect([found.size, seen.size]).toEqual([people.length, 1]);
+      expect([...seen][0]).toBeGreaterThanOrEqual(oldest);
+    }
+  });
+  for (let next = 1; next <= 25; next++) {
+    await write(next);
+    version = next;
+  }
+  done = true;
+  await Promise.all(readers);
+});
+
+test('a missing profile file rejects, and serves again when it is back', async () => {
+  const folder = await newFolder();
+  const source = await opened(folder);
+  await rm(profilesPath(folder));
+  await expect(source.profiles(['1'])).rejects.toThrow(/profiles\.ndjson cannot be read/);
+  await writeFile(profilesPath(folder), profileLine('1', 'x'));
+  expect((await source.profiles(['1'])).size).toBe(1);
+});
+
+test('a closed source says so', async () => {
+  const source = await sourceWith({ profiles: [profileLine('1', 'x')] });
+  await source.profiles(['1']);
+  await source.close();
+  await expect(source.profiles(['1'])).rejects.toThrow(/after its source was closed/);
+});
+
+test.each([
+  [
+    '{"audience":{"id":"42","name":"VIP"}}',
+    /audiences\/vip\.ndjson, line 1: .*"id" must be 32 hex digits in lower case, it is "42"/,
+  ],
+  [`{"audience":{"id":"${'A'.repeat(32)}","name":"VIP"}}`, /"id" must be 32 hex digits in lower case/],
+  [`{"audience":{"id":"${VIP}"}}`, /audiences\/vip\.ndjson, line 1: .*"name"/],
+  [`{"audience":{"id":"${VIP}","name":"VIP","windowMinutes":"15"}}`, /"windowMinutes" must be a number/],
+  ['"1"', /audiences\/vip\.ndjson, line 1: the first line must say which audience this is/],
+  ['', /audiences\/vip\.ndjson, line 1: the first line must say/],
+])('an audience file that begins with %j is an error that names it', async (header, message) => {
+  const source = await sourceWith({ audience: [header, '"1"'] });
+  await expect(source.audiences()).rejects.toThrow(message);
+  await expect(source.members(VIP, undefined, 10)).rejects.toThrow(message);
+});
+
+test('two files with one audience id are an error that names both; other audiences are not concerned', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'one'), header(VIP));
+  await writeFile(audiencePath(folder, 'two'), header(VIP));
+  await writeFile(audiencePath(folder, 'fine'), `${header('b'.repeat(32))}\n"1"`);
+  const source = await opened(folder);
+  const both = /audiences\/one\.ndjson and audiences\/two\.ndjson have the same audience id/;
+  await expect(source.audiences()).rejects.toThrow(both);
+  await expect(source.members(VIP, undefined, 10)).rejects.toThrow(both);
+  expect(await source.members('b'.repeat(32), undefined, 10)).toEqual({ ids: ['1'] });
+});
+
+test('a file named like an id is refused: nobody could tell that slug from an id', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'c'.repeat(32)), header(VIP));
+  await expect((await opened(folder)).audiences()).rejects.toThrow(/named like an id/);
+});
+
+test('a renamed audience file is another slug of the same audience', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'vip'), `${header(VIP)}\n"1"`);
+  const source = await opened(folder);
+  expect(await source.members(VIP, undefined, 10)).toEqual({ ids: ['1'] });
+  await rename(audiencePath(folder, 'vip'), audiencePath(folder, 'gold'));
+  expect(await source.members(VIP, undefined, 10)).toEqual({ ids: ['1'] });
+  expect(await source.audiences()).toEqual([{ id: VIP, slug: 'gold', name: 'VIP', size: 1 }]);
+});
+
+test('members that cannot be read are skipped and told with their line, on whichever page', async () => {
+  const problems: string[] = [];
+  const source = await sourceWith(
+    { audience: [header(VIP), '"1"', '7076027172059065053', '"2"', 'oops', '"3"', '{"id":"4"}'] },
+    { onProblem: (text) => problems.push(text) },
+  );
+  const first = await source.members(VIP, undefined, 1);
+  const second = await source.members(VIP, first.next, 1);
+  const third = await source.members(VIP, second.next, 1);
+  expect([...first.ids, ...second.ids, ...third.ids]).toEqual(['1', '2', '3']);
+  expect(problems).toEqual([
+    expect.stringMatching(/^audiences\/vip\.ndjson, line 3: the id must be a JSON string, in quotes/),
+    expect.stringMatching(/^audiences\/vip\.ndjson, line 5: a member must be a JSON string/),
+  ]);
+});
+
+test('paging goes on by itself when members are appended', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 10)].join('\n') + '\n');
+  const source = await opened(folder);
+  const { next } = await source.members(VIP, undefined, 5);
+  await appendFile(audiencePath(folder, 'vip'), ids(11, 12).join('\n'));
+  expect((await source.members(VIP, next, 100)).ids).toEqual(['6', '7', '8', '9', '10', '11', '12']);
+});
+
+test('a cursor of a replaced file goes on behind the last member read, wherever that stands now', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 100)].join('\n'));
+  const source = await opened(folder);
+  const { ids: read, next } = await source.members(VIP, undefined, 50);
+  expect(read.at(-1)).toBe('50');
+  const members = [...ids(101, 130), ...ids(3, 100)];
+  await replace(audiencePath(folder, 'vip'), [header(VIP), ...members].join('\n'));
+  expect((await source.members(VIP, next, 100)).ids).toEqual(ids(51, 100).map((id) => JSON.parse(id)));
+});
+
+test('a cursor of a replaced file that no longer has the last member begins at the top: nobody is missed', async () => {
+  const problems: string[] = [];
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 10)].join('\n'));
+  const source = await opened(folder, { onProblem: (text) => problems.push(text) });
+  const { next } = await source.members(VIP, undefined, 5);
+  await replace(audiencePath(folder, 'vip'), [header(VIP), ...ids(6, 12)].join('\n'));
+  expect((await source.members(VIP, next, 100)).ids).toEqual(['6', '7', '8', '9', '10', '11', '12']);
+  expect(problems).toEqual([expect.stringMatching(/^audiences\/vip\.ndjson, .*rewritten.*"5".*from the top/)]);
+});
+
+test('a cursor survives a restart and a touched file', async () => {
+  const folder = await newFolder();
+  await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 10)].join('\n'));
+  const { next } = await (await opened(folder)).members(VIP, undefined, 5);
+  await utimes(audiencePath(folder, 'vip'), 1, 1);
+  expect((await (await opened(folder)).members(VIP, next, 2)).ids).toEqual(['6', '7']);
+});
+
+test('a text that is no cursor is refused', async () => {
+  const source = await sourceWith({ audience: [header(VIP), '"1"'] });
+  await expect(source.members(VIP, 'page-2', 5)).rejects.toThrow(/"page-2" is no place/);
+});
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'source-'));
+  cleanUps.push(() => rm(folder, { recursive: true }));
+  await mkdir(join(folder, 'audiences'));
+  await writeFile(profilesPath(folder), '');
+  return folder;
+}
+
+async function opened(folder: string, options?: FileSourceOptions): Promise<AudienceSource> {
+  const source = await openFileSource(folder, options);
+  cleanUps.push(() => source.close());
+  return source;
+}
+
+async function sourceWith(
+  files: { profiles?: readonly string[]; audience?: readonly string[] },
+  options?: FileSourceOptions,
+): Promise<AudienceSource> {
+  const folder = await newFolder();
+  if (files.profiles !== undefined) await writeFile(profilesPath(folder), files.profiles.join('\n'));
+  if (files.audience !== undefined) await writeFile(audiencePath(folder, 'vip'), files.audience.join('\n'));
+  return opened(folder, options);
+}
+
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+}
+
+function audiencePath(folder: string, slug: string): string {
+  return join(folder, 'audiences', `${slug}.ndjson`);
+}
+
+function profilesPath(folder: string): string {
+  return join(folder, 'profiles.ndjson');
+}
+
+function header(id: string): string {
+  return JSON.stringify({ audience: { id, name: 'VIP' } });
+}
+
+function profileLine(user: string, v: string): string {
+  return JSON.stringify({ user, profile: { v } });
+}
+
+function ids(from: number, to: number): string[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => JSON.stringify(String(from + i)));
+}

@@ -1,0 +1,148 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { AudienceSource } from '../../src/sources/source.ts';
+import type { SourceContent } from '../support/memory-source.ts';
+
+const VIP = 'a'.repeat(32);
+const NEWSLETTER = 'b'.repeat(32);
+const EMPTY = 'c'.repeat(32);
+const PEOPLE = Array.from({ length: 2500 }, (_, i) => String(7_076_027_172_059_065_053n + BigInt(i) * 7919n));
+
+const CONTENT: SourceContent = {
+  audiences: [
+    { id: EMPTY, slug: 'empty', name: 'Nobody', members: [] },
+    { id: NEWSLETTER, slug: 'newsletter', name: 'Newsletter readers', members: PEOPLE },
+    { id: VIP, slug: 'vip', name: 'VIP ★ customers', windowMinutes: 15, members: PEOPLE.slice(0, 7) },
+  ],
+  profiles: {
+    ...Object.fromEntries(PEOPLE.map((user, i) => [user, { email: `p${i}@example.com`, visits: i }])),
+    zoë: { name: 'Zoë "Z" O\\Brien\n', tags: ['ä', '★', '😀'], nested: { deep: [{ x: null }, true, 1.5] } },
+    'with space:and"quote\\': { email: 'odd@example.com' },
+    exact: {
+      points: 9_007_199_254_740_993n,
+      below: -12_345_678_901_234_567_890n,
+      small: 5,
+      list: [7_076_027_172_059_065_053n],
+    },
+    bare: {},
+  },
+};
+
+/**
+ * What every audience source must do.
+ *
+ * @param make a source with this content; what it opened is closed by the source's own `close`.
+ */
+export function conformsToAudienceSource(
+  name: string,
+  make: (content: SourceContent) => Promise<AudienceSource>,
+): void {
+  describe(`${name} as an audience source`, () => {
+    let source: AudienceSource | undefined;
+    const open = async (content = CONTENT) => (source = await make(content));
+    afterEach(async () => {
+      await source?.close();
+      source = undefined;
+    });
+
+    test('lists its audiences in a stable order, with what their definitions say', async () => {
+      const opened = await open();
+      const listed = await opened.audiences();
+      expect(await opened.audiences()).toEqual(listed);
+      expect(
+        listed.map(({ id, slug, name: title, windowMinutes }) => ({ id, slug, name: title, windowMinutes })),
+      ).toEqual([
+        { id: EMPTY, slug: 'empty', name: 'Nobody', windowMinutes: undefined },
+        { id: NEWSLETTER, slug: 'newsletter', name: 'Newsletter readers', windowMinutes: undefined },
+        { id: VIP, slug: 'vip', name: 'VIP ★ customers', windowMinutes: 15 },
+      ]);
+      for (const { slug, size } of listed) {
+        if (size !== undefined) expect([slug, size]).toEqual([slug, { empty: 0, newsletter: 2500, vip: 7 }[slug]]);
+      }
+    });
+
+    test.each([1, 2, 7, 999, 1000, 2499, 2500, 2501, 10_000])(
+      'shows every member once in pages of %i',
+      async (limit) => {
+        const opened = await open();
+        const audience = limit < 7 ? VIP : NEWSLETTER;
+        const pages = await allPages(opened, audience, limit);
+        expect(pages.flat()).toEqual(limit < 7 ? PEOPLE.slice(0, 7) : PEOPLE);
+        for (const page of pages) expect(page.length).toBeLessThanOrEqual(limit);
+      },
+    );
+
+    test('has one empty page for an audience without members', async () => {
+      expect(await (await open()).members(EMPTY, undefined, 10)).toEqual({ ids: [] });
+    });
+
+    test('goes on where a cursor says, as often as it is asked, and with another limit', async () => {
+      const opened = await open();
+      const { next } = await opened.members(NEWSLETTER, undefined, 100);
+      expect(next).toBeDefined();
+      const again = await Promise.all([10, 10, 500].map((limit) => opened.members(NEWSLETTER, next, limit)));
+      expect(again.map(({ ids }) => ids)).toEqual([
+        PEOPLE.slice(100, 110),
+        PEOPLE.slice(100, 110),
+        PEOPLE.slice(100, 600),
+      ]);
+    });
+
+    test.each(['d'.repeat(32), 'vip', ''])('rejects for an audience that it does not know (%j)', async (id) => {
+      await expect((await open()).members(id, undefined, 10)).rejects.toThrow();
+    });
+
+    test.each([0, -1, 1.5, NaN])('rejects a page of %d members', async (limit) => {
+      await expect((await open()).members(VIP, undefined, limit)).rejects.toThrow(RangeError);
+    });
+
+    test.each([0, 1, 1000, 2500])('finds the profiles of %i people at once', async (count) => {
+      const asked = PEOPLE.slice(0, count).reverse();
+      const found = await (await open()).profiles(asked);
+      expect(found.size).toBe(count);
+      for (const user of asked) expect(found.get(user)).toEqual(CONTENT.profiles[user]);
+    });
+
+    test('leaves people out whom it does not know', async () => {
+      const found = await (await open()).profiles(['nobody', PEOPLE[3] ?? '', '', 'x'.repeat(255), '__proto__']);
+      expect([...found.keys()]).toEqual([PEOPLE[3]]);
+    });
+
+    test('answers once for a person who is asked for twice', async () => {
+      const found = await (await open()).profiles(['bare', 'bare', 'bare']);
+      expect([...found]).toEqual([['bare', {}]]);
+    });
+
+    test('gives profiles as they are: every character, and every digit of an integer', async () => {
+      const asked = ['zoë', 'with space:and"quote\\', 'exact', 'bare'];
+      const found = await (await open()).profiles(asked);
+      for (const user of asked) expect(found.get(user)).toEqual(CONTENT.profiles[user]);
+    });
+
+    test('answers calls that overlap, each with its own', async () => {
+      const opened = await open();
+      const asked = Array.from({ length: 40 }, (_, i) => PEOPLE.slice(i * 50, i * 50 + 60));
+      const [profiles, pages] = await Promise.all([
+        Promise.all(asked.map((users) => opened.profiles(users))),
+        Promise.all([300, 400, 500].map((limit) => allPages(opened, NEWSLETTER, limit))),
+      ]);
+      for (const [i, found] of profiles.entries())
+        expect([...found.keys()].sort()).toEqual([...(asked[i] ?? [])].sort());
+      for (const page of pages) expect(page.flat()).toEqual(PEOPLE);
+    });
+
+    test('has a lag that is a number of ms', async () => {
+      expect((await open()).lagMs).toBeGreaterThanOrEqual(0);
+    });
+  });
+}
+
+async function allPages(source: AudienceSource, audience: string, limit: number): Promise<string[][]> {
+  const pages: string[][] = [];
+  let after: string | undefined;
+  do {
+    const page = await source.members(audience, after, limit);
+    pages.push([...page.ids]);
+    after = page.next;
+  } while (after !== undefined);
+  return pages;
+}

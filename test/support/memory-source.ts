@@ -1,0 +1,107 @@
+import type { AudienceListing } from '../../src/contract/audience.ts';
+import type { JsonObject } from '../../src/contract/trigger.ts';
+import type { AudienceSource, MembersPage } from '../../src/sources/source.ts';
+
+/** What a source is filled with. */
+export interface SourceContent {
+  readonly audiences: readonly (AudienceListing & { readonly members: readonly string[] })[];
+  readonly profiles: Readonly<Record<string, JsonObject>>;
+}
+
+/** An audience source in memory whose content, lag, delay and health a test changes as it goes. */
+export class MemorySource implements AudienceSource {
+  lagMs = 0;
+  /** Every call takes this long, in ms. */
+  delayMs = 0;
+  /** When set, every call rejects with it. */
+  failure: Error | undefined;
+  /** Calls so far, by method. */
+  readonly calls = { audiences: 0, members: 0, profiles: 0 };
+  readonly #audiences = new Map<string, Members>();
+  readonly #profiles = new Map<string, JsonObject>();
+
+  constructor(content: Partial<SourceContent> = {}) {
+    for (const { members, ...listing } of content.audiences ?? []) {
+      this.#audiences.set(listing.id, { listing, joined: [], present: new Set() });
+      for (const user of members) this.enter(listing.id, user);
+    }
+    for (const [user, profile] of Object.entries(content.profiles ?? {})) this.setProfile(user, profile);
+  }
+
+  /** @param audience slug or id, as in `exit`. */
+  enter(audience: string, user: string): void {
+    const members = this.#membersOf(audience);
+    if (members.present.has(user)) return;
+    members.present.add(user);
+    members.joined.push(user);
+  }
+
+  exit(audience: string, user: string): void {
+    const members = this.#membersOf(audience);
+    members.present.delete(user);
+    // Leaves a gap: the places of the others are in cursors.
+    const place = members.joined.indexOf(user);
+    if (place !== -1) members.joined[place] = undefined;
+  }
+
+  isMember(audience: string, user: string): boolean {
+    return this.#membersOf(audience).present.has(user);
+  }
+
+  setProfile(user: string, profile: JsonObject | undefined): void {
+    if (profile === undefined) this.#profiles.delete(user);
+    else this.#profiles.set(user, profile);
+  }
+
+  async audiences(): Promise<readonly AudienceListing[]> {
+    await this.#called('audiences');
+    return [...this.#audiences.values()].map(({ listing, present }) => ({ ...listing, size: present.size }));
+  }
+
+  async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
+    await this.#called('members');
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    const members = this.#audiences.get(audienceId);
+    if (members === undefined) throw new Error(`There is no audience with the id ${audienceId}.`);
+    const ids: string[] = [];
+    let place = Number(after ?? 0);
+    for (; place < members.joined.length && ids.length < limit; place++) {
+      const user = members.joined[place];
+      if (user !== undefined) ids.push(user);
+    }
+    const more = members.joined.slice(place).some((user) => user !== undefined);
+    return more ? { ids, next: String(place) } : { ids };
+  }
+
+  async profiles(users: readonly string[]): Promise<ReadonlyMap<string, JsonObject>> {
+    await this.#called('profiles');
+    const found = new Map<string, JsonObject>();
+    for (const user of users) {
+      const profile = this.#profiles.get(user);
+      if (profile !== undefined) found.set(user, profile);
+    }
+    return found;
+  }
+
+  async close(): Promise<void> {}
+
+  #membersOf(audience: string): Members {
+    for (const members of this.#audiences.values())
+      if (members.listing.id === audience || members.listing.slug === audience) return members;
+    throw new Error(`The test's source has no audience ${audience}.`);
+  }
+
+  async #called(method: 'audiences' | 'members' | 'profiles'): Promise<void> {
+    this.calls[method] += 1;
+    const { delayMs } = this;
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    if (this.failure !== undefined) throw this.failure;
+  }
+}
+
+interface Members {
+  readonly listing: AudienceListing;
+  /** In the order in which they came; undefined where somebody left. */
+  readonly joined: (string | undefined)[];
+  readonly present: Set<string>;
+}
