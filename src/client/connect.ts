@@ -1,0 +1,71 @@
+import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { payloadConverterPath } from '../payload-converter-path.ts';
+import { ServerUnreachable } from './errors.ts';
+
+/** How to reach Temporal: usable for a client's connection and for a worker's native one. */
+export interface ConnectConfig {
+  readonly connectionOptions: ReturnType<typeof loadClientConnectConfig>['connectionOptions'];
+  readonly namespace: string;
+}
+
+/** The server that is meant when nothing names another. */
+export const DEFAULT_ADDRESS = 'localhost:7233';
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/**
+ * How the environment says that Temporal is reached: `TEMPORAL_ADDRESS` (default `localhost:7233`), `TEMPORAL_NAMESPACE`
+ * (default `default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`, and the profiles of the `temporal` CLI's TOML file
+ * (`TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`).
+ */
+export function loadConnectConfig(): ConnectConfig {
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  return { connectionOptions, namespace: namespace ?? 'default' };
+}
+
+/** The address that a configuration names. */
+export function addressOf(config: ConnectConfig): string {
+  return config.connectionOptions.address ?? DEFAULT_ADDRESS;
+}
+
+/** An open client; whoever connects closes it. */
+export interface ConnectedClient {
+  readonly client: Client;
+  readonly connection: Connection;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects a Temporal client that carries our payload converter.
+ *
+ * @throws ServerUnreachable when nothing answers at the address within 5 s.
+ */
+export async function connectClient(config: ConnectConfig = loadConnectConfig()): Promise<ConnectedClient> {
+  const address = addressOf(config);
+  const connection = await openConnection(address, config);
+  const client = new Client({
+    connection,
+    namespace: config.namespace,
+    dataConverter: { payloadConverterPath },
+  });
+  return { client, connection, close: () => connection.close() };
+}
+
+async function openConnection(address: string, config: ConnectConfig): Promise<Connection> {
+  try {
+    return await Connection.connect({ ...clientOptions(config), address, connectTimeout: CONNECT_TIMEOUT_MS });
+  } catch (error) {
+    throw new ServerUnreachable(address, error);
+  }
+}
+
+/** envconfig's options are typed for the native connection; these are the ones that both kinds share. */
+function clientOptions({ connectionOptions }: ConnectConfig): ConnectionOptions {
+  const { tls, apiKey, metadata } = connectionOptions;
+  return {
+    ...(tls === undefined ? {} : { tls }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+    ...(metadata === undefined ? {} : { metadata }),
+  };
+}

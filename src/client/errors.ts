@@ -1,0 +1,149 @@
+import type { Problem } from '../contract/export-job.ts';
+
+/** What the client throws: one class per failure, each with its data. `name` is stable. */
+export abstract class TriggersError extends Error {}
+
+/** No job has this id. */
+export class JobNotFound extends TriggersError {
+  override readonly name = 'JobNotFound';
+  readonly jobId: string;
+  constructor(jobId: string, options?: ErrorOptions) {
+    super(`There is no job "${jobId}". See all jobs with: triggers list`, options);
+    this.jobId = jobId;
+  }
+}
+
+/** The job exists, but it has ended: what was asked did not happen. */
+export class JobNotRunning extends TriggersError {
+  override readonly name = 'JobNotRunning';
+  readonly jobId: string;
+  /** How its workflow ended. */
+  readonly ended: string;
+  constructor(jobId: string, ended: string, options?: ErrorOptions) {
+    super(`The job "${jobId}" does not run any more (${ended}). Start it again with: triggers start`, options);
+    this.jobId = jobId;
+    this.ended = ended;
+  }
+}
+
+/** A job with this id runs already. */
+export class JobAlreadyRunning extends TriggersError {
+  override readonly name = 'JobAlreadyRunning';
+  readonly jobId: string;
+  constructor(jobId: string, options?: ErrorOptions) {
+    super(
+      `A job "${jobId}" is running already. Change it with: triggers edit ${jobId} …, or start this one under another id (--id).`,
+      options,
+    );
+    this.jobId = jobId;
+  }
+}
+
+/** The job is wrong as it was given; nothing was started or changed. */
+export class InvalidJob extends TriggersError {
+  override readonly name = 'InvalidJob';
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(
+      ['The job was not accepted:', ...problems.map(({ field, message }) => `  ${field || 'job'}: ${message}`)].join(
+        '\n',
+      ),
+    );
+    this.problems = problems;
+  }
+}
+
+/** Nobody carried out what was asked in time, since no worker serves the job's task queue or none is free. */
+export class NoWorker extends TriggersError {
+  override readonly name = 'NoWorker';
+  readonly taskQueue: string;
+  /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
+  readonly lastPollMsAgo: number | undefined;
+  constructor(taskQueue: string, lastPollMsAgo: number | undefined, waitedMs: number, options?: ErrorOptions) {
+    const seen =
+      lastPollMsAgo === undefined
+        ? `No worker polls the task queue "${taskQueue}".`
+        : `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago).`;
+    super(`${seen} Start one with: triggers worker (or everything at once: triggers up)`, options);
+    this.taskQueue = taskQueue;
+    this.lastPollMsAgo = lastPollMsAgo;
+  }
+}
+
+/** No Temporal server answers. */
+export class ServerUnreachable extends TriggersError {
+  override readonly name = 'ServerUnreachable';
+  readonly address: string;
+  constructor(address: string, cause?: unknown) {
+    super(
+      `No Temporal server answers at ${address}. Start one here with: triggers up. Or set TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS… if it needs them).`,
+      { cause },
+    );
+    this.address = address;
+  }
+}
+
+/** The job got the request and refused it; nothing was changed. */
+export class RequestRefused extends TriggersError {
+  override readonly name = 'RequestRefused';
+  readonly jobId: string;
+  readonly reason: string;
+  constructor(jobId: string, reason: string, options?: ErrorOptions) {
+    super(`The job "${jobId}" refused: ${reason}`, options);
+    this.jobId = jobId;
+    this.reason = reason;
+  }
+}
+
+/** A trigger cannot be one for any job; it was not sent. */
+export class InvalidTrigger extends TriggersError {
+  override readonly name = 'InvalidTrigger';
+  readonly reason: string;
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`This is no trigger: ${reason}.`, options);
+    this.reason = reason;
+  }
+}
+
+/**
+ * A push ended early. The first `accepted` triggers are with the job. The next `unconfirmed` may be: the server's answer
+ * got lost. Nothing after them was sent. Pushing again from trigger `accepted + 1` on is safe: a job recognises a repeat by person, audience,
+ * event and `at` (triggers without an `at` among the unconfirmed may be sent twice).
+ */
+export class PushInterrupted extends TriggersError {
+  override readonly name = 'PushInterrupted';
+  readonly jobId: string;
+  readonly accepted: number;
+  readonly unconfirmed: number;
+  constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const maybe = unconfirmed === 0 ? '' : ` The next ${unconfirmed} may have been accepted, too.`;
+    super(
+      `The push to "${jobId}" stopped after ${accepted} accepted triggers: ${why}${maybe} Nothing else was sent. Push again from trigger ${accepted + 1} on.`,
+      { cause },
+    );
+    this.jobId = jobId;
+    this.accepted = accepted;
+    this.unconfirmed = unconfirmed;
+  }
+}
+
+/** A publish ended early: how far it came, job by job. */
+export class PublishInterrupted extends TriggersError {
+  override readonly name = 'PublishInterrupted';
+  /** Triggers read from the input, of which each running job that listens was offered each. */
+  readonly read: number;
+  readonly failures: readonly Error[];
+  constructor(read: number, failures: readonly Error[]) {
+    super(
+      [`Publishing stopped after ${read} triggers.`, ...failures.map((failure) => `  ${failure.message}`)].join('\n'),
+      { cause: failures[0] },
+    );
+    this.read = read;
+    this.failures = failures;
+  }
+}
+
+function seconds(ms: number): string {
+  return String(Math.max(1, Math.round(ms / 1000)));
+}

@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { AudienceListing } from '../contract/audience.ts';
+import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
+import type { JobStatus } from '../contract/job-status.ts';
+import type { PreparedJob } from '../contract/ports.ts';
+import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
+import { DEFAULT_TASK_QUEUE, EXPORT_JOB, JOB_ID_PATTERN, jobWorkflowId } from '../domain/names.ts';
+import {
+  type BackfillRequest,
+  backfillUpdate,
+  editUpdate,
+  pauseUpdate,
+  resumeUpdate,
+  type StopRequest,
+  stopUpdate,
+} from '../workflows/messages.ts';
+import { type ConnectConfig, connectClient } from './connect.ts';
+import { InvalidJob, JobAlreadyRunning, PushInterrupted } from './errors.ts';
+import { jobIdFromLabel } from './job-id.ts';
+import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
+import { shownToPeople } from './job-presentation.ts';
+import { JobPusher, type PushOptions } from './job-pusher.ts';
+import { describeJob, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
+import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
+
+export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
+export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+export type { PreparedJob } from '../contract/ports.ts';
+export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
+export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
+export type { ConnectConfig } from './connect.ts';
+export * from './errors.ts';
+export type { JobSummary } from './job-list.ts';
+export type { PushOptions, PushProgress } from './job-pusher.ts';
+export type { PublishResult, PushResult, Triggers } from './push.ts';
+
+export interface ExportJobsOptions {
+  /** Where workers take up jobs; default `audience-triggers`. */
+  readonly taskQueue?: string;
+}
+
+export interface StartedJob {
+  readonly jobId: string;
+  readonly workflowId: string;
+  readonly runId: string;
+  /** The audiences it listens to, with their sizes where the source tells. */
+  readonly audiences: readonly AudienceListing[];
+  /** What a person should know: a time window too short to be reliable, say. */
+  readonly warnings: readonly string[];
+  /** Search attributes that the namespace lacks: `triggers setup` registers them. */
+  readonly missingSearchAttributes: readonly string[];
+}
+
+export interface EditedJob {
+  readonly status: JobStatus;
+  readonly warnings: readonly string[];
+  /** False: recorded, but not in effect yet when the wait for it ended; see the status' notices. */
+  readonly inEffect: boolean;
+}
+
+const EDIT_WAIT_MS = 15_000;
+
+/**
+ * Export jobs, as a program handles them: start, signal, look, change, stop. Every method rejects with one of the classes
+ * of `errors.ts` when the reason is known (`NoWorker` when nobody answers within 10 s).
+ */
+export class ExportJobs {
+  readonly #client: Client;
+  readonly #taskQueue: string;
+  readonly #close: () => Promise<void>;
+
+  /**
+   * Over a Temporal client of yours, which stays yours to close. Give it our payload converter
+   * (`payloadConverterPath`) if profiles hold integers beyond 2^53.
+   */
+  constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
+    this.#client = client;
+    this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
+    this.#close = options.close ?? (() => Promise.resolve());
+  }
+
+  /**
+   * Connects as the environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), or as `connection` does. Close it after use.
+   * @throws ServerUnreachable within 5 s
+   */
+  static async connect(options: ExportJobsOptions & { readonly connection?: ConnectConfig } = {}): Promise<ExportJobs> {
+    const { client, close } = await connectClient(options.connection);
+    return new ExportJobs(client, { ...options, close });
+  }
+
+  async close(): Promise<void> {
+    await this.#close();
+  }
+
+  /** Everything that is wrong with a definition or worth knowing, without starting it. */
+  async check(definition: unknown): Promise<PreparedJob> {
+    return await prepare(this.#client, this.#taskQueue, definition);
+  }
+
+  /**
+   * Checks a job and starts it.
+   *
+   * @param options.jobId what people will call it: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit;
+   *   default: made from the label.
+   * @throws InvalidJob with every problem at once; JobAlreadyRunning
+   */
+  async start(definition: JobDefinitionInput, options: { readonly jobId?: string } = {}): Promise<StartedJob> {
+    const naming = nameJob(definition, options.jobId);
+    const prepared = await this.check(definition);
+    const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
+    if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
+    const { jobId } = naming;
+    const { audiences, warnings, missingSearchAttributes } = prepared;
+    const workflowId = jobWorkflowId(jobId);
+    try {
+      const { firstExecutionRunId } = await this.#client.workflow.start(EXPORT_JOB, {
+        workflowId,
+        taskQueue: this.#taskQueue,
+        args: [prepared.definition],
+        ...shownToPeople(jobId, prepared),
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        workflowIdConflictPolicy: 'FAIL',
+      });
+      return { jobId, workflowId, runId: firstExecutionRunId, audiences, warnings, missingSearchAttributes };
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
+      throw error;
+    }
+  }
+
+  /** Signals one person's enter. Absent `at`: when the job receives it. */
+  async enter(jobId: string, trigger: Trigger): Promise<void> {
+    await this.#one(jobId, trigger, 'enter');
+  }
+
+  /** Signals one person's exit. */
+  async exit(jobId: string, trigger: Trigger): Promise<void> {
+    await this.#one(jobId, trigger, 'exit');
+  }
+
+  /**
+   * Signals triggers to one job in their order, a list or a stream of any length in flat memory. Server trouble is waited out; a job
+   * whose history is near its limit is waited for.
+   *
+   * @throws PushInterrupted which says what was accepted and what not; its `cause` says why.
+   */
+  async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
+    return await pushTo(new JobPusher(jobId, jobSignals(this.#client, jobId), options), triggers);
+  }
+
+  /**
+   * Signals each trigger to every running job that listens to its audience (jobs listed anew every 10 s).
+   * @throws PublishInterrupted
+   */
+  async publish(triggers: Triggers, options: PushOptions = {}): Promise<PublishResult> {
+    return await publishTo(
+      () => listeningJobs(this.#client),
+      (jobId) => new JobPusher(jobId, jobSignals(this.#client, jobId), options),
+      triggers,
+    );
+  }
+
+  /** @throws JobNotFound */
+  async status(jobId: string): Promise<JobStatus> {
+    return await queryStatus(this.#client, jobId);
+  }
+
+  /**
+   * True while the job's workflow is open.
+   * @throws JobNotFound
+   */
+  async isRunning(jobId: string): Promise<boolean> {
+    const { status } = await describeJob(this.#client, jobId);
+    return status.name === 'RUNNING' || status.name === 'PAUSED';
+  }
+
+  /** Running jobs first, then closed ones that the server still knows. */
+  async list(): Promise<JobSummary[]> {
+    return await listJobs(this.#client);
+  }
+
+  /** No request is started until it is resumed; triggers wait. */
+  async pause(jobId: string): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, pauseUpdate, []);
+  }
+
+  async resume(jobId: string): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, resumeUpdate, []);
+  }
+
+  /**
+   * Changes fields of a running job. Checks the job as it would be, records the edit, then waits up to 15 s until it is in effect.
+   * @throws InvalidJob, JobNotRunning
+   */
+  async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
+    const before = await this.status(jobId);
+    const prepared = await this.check({ ...definitionOf(before), ...edit });
+    const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
+    if (!prepared.ok || problems.length > 0)
+      throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
+    let status = await updateJob(this.#client, jobId, editUpdate, [edit]);
+    const deadline = Date.now() + EDIT_WAIT_MS;
+    for (let pauseMs = 50; status.revision === before.revision && Date.now() < deadline; pauseMs = pauseMs * 2) {
+      await setTimeout(Math.min(pauseMs, 1000));
+      status = await this.status(jobId);
+    }
+    return { status, warnings: prepared.warnings, inEffect: status.revision > before.revision };
+  }
+
+  /** Sends everybody who is a member now, as enters; `requestId` makes asking again harmless. */
+  async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, backfillUpdate, [{ requestId: randomUUID(), ...request }]);
+  }
+
+  /** Ends the job; `waiting: 'deliver'` (default) sends first what waits, `'discard'` drops it. Answers at once; it may go on for long. */
+  async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, stopUpdate, [request]);
+  }
+
+  async #one(jobId: string, trigger: Trigger, event: TriggerEvent): Promise<void> {
+    try {
+      await this.push(jobId, [{ ...trigger, event }]);
+    } catch (error) {
+      // For one trigger the reason alone says everything, unless it may have been accepted.
+      if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
+      throw error;
+    }
+  }
+}
+
+const NOT_EDITABLE: Problem = {
+  field: 'existingUsers',
+  message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
+};
+
+/** Names the job; without a label there is nothing to complain about here, since the check does. */
+function nameJob(definition: unknown, jobId: string | undefined): { jobId: string; problems: Problem[] } {
+  if (jobId !== undefined) {
+    const message =
+      'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.';
+    return { jobId, problems: JOB_ID_PATTERN.test(jobId) ? [] : [{ field: 'id', message }] };
+  }
+  const label: unknown = typeof definition === 'object' && definition !== null ? Reflect.get(definition, 'label') : '';
+  const made = typeof label === 'string' ? jobIdFromLabel(label) : '';
+  if (made !== undefined) return { jobId: made, problems: [] };
+  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Say one (--id).';
+  return { jobId: '', problems: label === '' ? [] : [{ field: 'id', message }] };
+}
+
+/** The definition that a job runs by, as far as it can be edited; audiences by id, since slugs may have moved. */
+function definitionOf(status: JobStatus): JobDefinitionInput {
+  return {
+    label: status.label,
+    ...(status.description === undefined ? {} : { description: status.description }),
+    audiences: status.audiences.map(({ id }) => id),
+    webhookUrl: status.webhookUrl,
+    authorization: status.authorization,
+    exportFields: [...status.exportFields],
+    userLegacyMessageFormat: status.userLegacyMessageFormat,
+    parallelRequestCount: status.parallelRequestCount,
+  };
+}

@@ -1,0 +1,101 @@
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { JobState } from '../contract/job-status.ts';
+import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../domain/names.ts';
+import { JobNotFound, JobNotRunning, NoWorker } from './errors.ts';
+import { endedAs, queryStatus } from './job-service.ts';
+import type { ListeningJob } from './push.ts';
+
+/** A job as the list shows it; ask `status` for more. */
+export interface JobSummary {
+  readonly jobId: string;
+  readonly workflowId: string;
+  /** What the job says of itself; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
+  readonly state: JobState | (string & {});
+  readonly running: boolean;
+  /** Absent when whoever started it left none. */
+  readonly label?: string;
+  readonly description?: string;
+  /** Absent when whoever started it left none. */
+  readonly audiences?: readonly AudienceName[];
+  readonly startedAt: Date;
+  readonly endedAt?: Date;
+}
+
+export interface AudienceName {
+  readonly id: string;
+  readonly slug: string;
+}
+
+const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
+
+/** All jobs that the server still knows, one entry per id, its newest run; a new one shows up within about a second. */
+export async function listJobs(client: Client, only?: 'running'): Promise<JobSummary[]> {
+  const query = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
+  const newest = new Map<string, JobSummary>();
+  for await (const run of client.workflow.list({ query: `WorkflowType = '${EXPORT_JOB}' AND ${query}` })) {
+    const summary = summaryOf(run);
+    const known = newest.get(summary.workflowId);
+    if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
+      newest.set(summary.workflowId, summary);
+  }
+  return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
+}
+
+/** The running jobs by the names of their audiences; a job whose memo does not say them is asked. */
+export async function listeningJobs(client: Client): Promise<ListeningJob[]> {
+  // One under a foreign workflow id cannot be reached by a job id.
+  const jobs = (await listJobs(client, 'running')).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
+  const found = await Promise.all(
+    jobs.map(async ({ jobId, audiences }) => {
+      const names = audiences ?? (await askAudiences(client, jobId));
+      return { jobId, audiences: names.flatMap(({ id, slug }) => [id, slug]) };
+    }),
+  );
+  return found;
+}
+
+async function askAudiences(client: Client, jobId: string): Promise<readonly AudienceName[]> {
+  try {
+    return (await queryStatus(client, jobId)).audiences;
+  } catch (error) {
+    // It ended meanwhile, or nobody can say what it listens to: not a listener at the moment.
+    if (error instanceof JobNotFound || error instanceof JobNotRunning || error instanceof NoWorker) return [];
+    throw error;
+  }
+}
+
+function summaryOf(run: WorkflowExecutionInfo): JobSummary {
+  const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  const { label, description, audiences } = run.memo ?? {};
+  return {
+    jobId: jobIdOf(run.workflowId),
+    workflowId: run.workflowId,
+    state: running ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name),
+    running,
+    ...(typeof label === 'string' ? { label } : {}),
+    ...(typeof description === 'string' ? { description } : {}),
+    ...(isAudienceNames(audiences) ? { audiences } : {}),
+    startedAt: run.startTime,
+    ...(run.closeTime === undefined ? {} : { endedAt: run.closeTime }),
+  };
+}
+
+// Memos are foreign data: any client may start a job with any.
+function isAudienceNames(value: unknown): value is readonly AudienceName[] {
+  return (
+    Array.isArray(value) && value.every((item: unknown) => isRecord(item) && isText(item['id']) && isText(item['slug']))
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

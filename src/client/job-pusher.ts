@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { EventTrigger } from '../contract/trigger.ts';
+import { PushInterrupted } from './errors.ts';
+import { GRPC, grpcCode, isTransient } from './server-errors.ts';
+
+/** How one job is signalled: what a pusher needs of Temporal. */
+export interface JobSignals {
+  /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
+  signal(triggers: readonly EventTrigger[], requestId: string): Promise<void>;
+  /** How much the job's present run holds. Rejects when the job does not run. */
+  history(): Promise<{ readonly bytes: number; readonly events: number }>;
+}
+
+export interface PushProgress {
+  /** Triggers that are with the job. */
+  readonly accepted: number;
+  readonly signals: number;
+  /** Why nothing goes on at the moment: the server does not take it, or the job's history is near its limit (is a worker running?). */
+  readonly waitingFor?: 'server' | 'history';
+}
+
+export interface PushOptions {
+  /** Called after each signal, and when it has to wait. */
+  readonly onProgress?: (progress: PushProgress) => void;
+  /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
+  readonly patienceMs?: number;
+}
+
+/** Most bytes of JSON in one signal. */
+export const SIGNAL_BYTES = 64 * 1024;
+
+// The server ends a run of 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new
+// long before either; one without must not be pushed to death.
+const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
+const LOOK_EVERY_SIGNALS = 256;
+const FULL_BYTES = 16 * 1024 * 1024;
+const FULL_EVENTS = 9_000;
+const LOOK_AGAIN_MS = 500;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** The job's history stayed near its limit for too long. */
+class HistoryStaysFull extends Error {
+  override readonly name = 'HistoryStaysFull';
+  constructor() {
+    super('the job does not work off what it was signalled. Is a worker running?');
+  }
+}
+
+/**
+ * Sends triggers to one job in order: one signal in flight, as large as what has come meanwhile, at most 64 KiB. So a
+ * lone trigger goes at once and a flood goes in full batches.
+ */
+export class JobPusher {
+  readonly jobId: string;
+  accepted = 0;
+  signals = 0;
+  readonly #signals: JobSignals;
+  readonly #onProgress: (progress: PushProgress) => void;
+  readonly #patienceMs: number;
+  #batch: EventTrigger[] = [];
+  #batchBytes = 0;
+  #sending: Promise<void> | undefined;
+  /** What `add` waits for when the batch is full: it has been taken when this is over. */
+  #step: Promise<unknown> = Promise.resolve();
+  #failure: PushInterrupted | undefined;
+  #bytesSinceLook = Infinity;
+  #signalsSinceLook = 0;
+
+  constructor(jobId: string, signals: JobSignals, options: PushOptions = {}) {
+    this.jobId = jobId;
+    this.#signals = signals;
+    this.#onProgress = options.onProgress ?? (() => undefined);
+    this.#patienceMs = options.patienceMs ?? 5 * 60_000;
+  }
+
+  /**
+   * Takes a trigger of `bytes` bytes of JSON; resolves as soon as there is room for another.
+   * @throws PushInterrupted when an earlier one could not be sent.
+   */
+  async add(trigger: EventTrigger, bytes: number): Promise<void> {
+    while (this.#batch.length > 0 && this.#batchBytes + bytes + 1 > SIGNAL_BYTES && this.#failure === undefined) {
+      await this.#step;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#batch.push(trigger);
+    this.#batchBytes += bytes + 1;
+    this.#sending ??= this.#drain();
+  }
+
+  /**
+   * Waits until everything taken is with the job.
+   * @throws PushInterrupted
+   */
+  async finish(): Promise<void> {
+    await this.#sending;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #drain(): Promise<void> {
+    // Whatever comes in the same turn belongs into the first batch.
+    this.#step = setImmediate();
+    await this.#step;
+    while (this.#batch.length > 0 && this.#failure === undefined) {
+      const batch = this.#batch;
+      const bytes = this.#batchBytes;
+      this.#batch = [];
+      this.#batchBytes = 0;
+      const step = this.#send(batch, bytes);
+      this.#step = step;
+      await step;
+    }
+    this.#sending = undefined;
+  }
+
+  /** Never rejects: a failure is kept for `add` and `finish`. */
+  async #send(batch: readonly EventTrigger[], bytes: number): Promise<void> {
+    let unconfirmed = 0;
+    try {
+      await this.#untilThereIsRoom();
+      await this.#untilAccepted(batch, () => (unconfirmed = batch.length));
+    } catch (error) {
+      this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, error);
+      return;
+    }
+    this.accepted += batch.length;
+    this.signals += 1;
+    this.#bytesSinceLook += bytes;
+    this.#signalsSinceLook += 1;
+    this.#report();
+  }
+
+  async #untilThereIsRoom(): Promise<void> {
+    if (this.#bytesSinceLook < LOOK_EVERY_BYTES && this.#signalsSinceLook < LOOK_EVERY_SIGNALS) return;
+    const deadline = performance.now() + this.#patienceMs;
+    for (;;) {
+      const { bytes, events } = await this.#patiently(deadline, () => this.#signals.history());
+      if (bytes <= FULL_BYTES && events <= FULL_EVENTS) break;
+      if (performance.now() > deadline) throw new HistoryStaysFull();
+      this.#report('history');
+      await setTimeout(LOOK_AGAIN_MS);
+    }
+    this.#bytesSinceLook = 0;
+    this.#signalsSinceLook = 0;
+  }
+
+  async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
+    const requestId = randomUUID();
+    await this.#patiently(
+      performance.now() + this.#patienceMs,
+      () => this.#signals.signal(batch, requestId),
+      // INVALID_ARGUMENT is what a run that has had all the signals it may have answers; the next run takes them.
+      (error) => {
+        if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return true;
+        if (!isTransient(error)) return false;
+        onDoubt();
+        return true;
+      },
+    );
+  }
+
+  async #patiently<T>(deadline: number, ask: () => Promise<T>, mayHelp = isTransient): Promise<T> {
+    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!mayHelp(error) || performance.now() + pauseMs > deadline) throw error;
+        this.#report('server');
+        await setTimeout(pauseMs);
+      }
+    }
+  }
+
+  #report(waitingFor?: 'server' | 'history'): void {
+    const { accepted, signals } = this;
+    this.#onProgress(waitingFor === undefined ? { accepted, signals } : { accepted, signals, waitingFor });
+  }
+}

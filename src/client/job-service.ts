@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ApplicationFailure,
+  type Client,
+  type WorkflowExecutionDescription,
+  WorkflowFailedError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { Problem } from '../contract/export-job.ts';
+import type { JobStatus } from '../contract/job-status.ts';
+import type { PreparedJob } from '../contract/ports.ts';
+import type { EventTrigger } from '../contract/trigger.ts';
+import { CHECK_EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
+import { statusQuery, triggersSignal } from '../workflows/messages.ts';
+import { InvalidJob, JobNotFound, JobNotRunning, NoWorker, RequestRefused } from './errors.ts';
+import type { JobSignals } from './job-pusher.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+/** How long, in ms, a worker has for an answer. */
+export const ANSWER_MS = 10_000;
+const SIGNAL_DEADLINE_MS = 30_000;
+const ASK_AGAIN_MS = 250;
+const WORKFLOW_TASK_QUEUE = 1;
+
+/**
+ * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
+ * @throws NoWorker
+ */
+export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
+  const handle = await client.workflow.start(CHECK_EXPORT_JOB, {
+    workflowId: `check-export-job-${randomUUID()}`,
+    taskQueue,
+    args: [definition],
+    staticSummary: 'Checks a job before it starts',
+    workflowExecutionTimeout: '1 minute',
+  });
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, (): Promise<PreparedJob> => handle.result());
+  } catch (error) {
+    if (error instanceof WorkflowFailedError && error.cause !== undefined) throw error.cause;
+    if (grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
+    await handle.terminate('nobody answered in time').catch(() => undefined);
+    throw await noWorker(client, taskQueue, error);
+  }
+}
+
+/**
+ * Asks a job for its status, also one that has ended (as long as the server keeps it).
+ * @throws JobNotFound, NoWorker
+ */
+export async function queryStatus(client: Client, jobId: string): Promise<JobStatus> {
+  const handle = client.workflow.getHandle(jobWorkflowId(jobId));
+  const deadline = Date.now() + ANSWER_MS;
+  for (;;) {
+    try {
+      return await client.withDeadline(deadline, () => handle.query(statusQuery));
+    } catch (error) {
+      const code = grpcCode(error);
+      if (code === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
+      if (code !== GRPC.FAILED_PRECONDITION && code !== GRPC.DEADLINE_EXCEEDED) throw error;
+      // A precondition fails when nobody polls, and also for a moment after the start, before the first workflow task.
+      const { taskQueue } = await describeJob(client, jobId);
+      const trouble = await noWorker(client, taskQueue, error);
+      if (code === GRPC.DEADLINE_EXCEEDED || trouble.lastPollMsAgo === undefined || Date.now() > deadline)
+        throw trouble;
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
+  }
+}
+
+/** Sends one of the job's updates, by name, and gives what it answers: the job's new status. */
+export async function updateJob(
+  client: Client,
+  jobId: string,
+  update: { readonly name: string },
+  args: readonly unknown[],
+): Promise<JobStatus> {
+  const handle = client.workflow.getHandle(jobWorkflowId(jobId));
+  const options = { args: [...args] as [unknown, ...unknown[]], updateId: randomUUID() };
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, () =>
+      handle.executeUpdate<JobStatus, [unknown, ...unknown[]]>(update.name, options),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) throw refusalOf(jobId, error);
+    const code = grpcCode(error);
+    if (code === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
+    if (code !== GRPC.DEADLINE_EXCEEDED) throw error;
+    const { taskQueue } = await describeJob(client, jobId);
+    throw await noWorker(client, taskQueue, error);
+  }
+}
+
+/** Signals triggers to a job under a request id of ours, which the SDK's own signal call does not let us choose. */
+export function jobSignals(client: Client, jobId: string): JobSignals {
+  const workflowExecution = { workflowId: jobWorkflowId(jobId) };
+  const { namespace, identity, loadedDataConverter: converter } = client.options;
+  return {
+    async signal(triggers: readonly EventTrigger[], requestId: string) {
+      let payloads = [converter.payloadConverter.toPayload(triggers)];
+      for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
+      const request = {
+        namespace,
+        identity,
+        workflowExecution,
+        requestId,
+        signalName: triggersSignal.name,
+        input: { payloads },
+      };
+      try {
+        await client.withDeadline(Date.now() + SIGNAL_DEADLINE_MS, () =>
+          client.workflowService.signalWorkflowExecution(request),
+        );
+      } catch (error) {
+        if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
+        throw error;
+      }
+    },
+    async history() {
+      const { historySize, historyLength, status } = await describeJob(client, jobId);
+      if (status.name !== 'RUNNING' && status.name !== 'PAUSED') throw new JobNotRunning(jobId, endedAs(status.name));
+      return { bytes: historySize ?? 0, events: historyLength };
+    },
+  };
+}
+
+/** @throws JobNotFound */
+export async function describeJob(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
+  try {
+    return await client.workflow.getHandle(jobWorkflowId(jobId)).describe();
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
+    throw error;
+  }
+}
+
+/** Why a job that was asked something is not there: it never was, or it has ended. */
+async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
+  const found = await describeJob(client, jobId).catch((error: unknown) => error);
+  if (found instanceof Error) return found;
+  const { status } = found as WorkflowExecutionDescription; // What describeJob gives when it does not reject.
+  return new JobNotRunning(jobId, endedAs(status.name), { cause });
+}
+
+/** How a closed workflow's end is said to people. */
+export function endedAs(status: string): string {
+  return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
+}
+const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
+
+function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
+  const { cause } = error;
+  if (cause instanceof ApplicationFailure && cause.type === 'InvalidJob') {
+    return new InvalidJob((cause.details?.[0] ?? []) as readonly Problem[]); // The workflow's own failure type carries them.
+  }
+  return new RequestRefused(jobId, cause?.message ?? error.message, { cause: error });
+}
+
+async function noWorker(client: Client, taskQueue: string, cause: unknown): Promise<NoWorker> {
+  return new NoWorker(taskQueue, await lastPollMsAgo(client, taskQueue), ANSWER_MS, { cause });
+}
+
+/** When a worker last asked this task queue for work, in ms before now; undefined when none did for some minutes. */
+async function lastPollMsAgo(client: Client, taskQueue: string): Promise<number | undefined> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: taskQueue },
+    taskQueueType: WORKFLOW_TASK_QUEUE,
+  });
+  const times = (pollers ?? []).flatMap(({ lastAccessTime }) =>
+    lastAccessTime == null ? [] : [tsToMs(lastAccessTime)],
+  );
+  return times.length === 0 ? undefined : Math.max(0, Date.now() - Math.max(...times));
+}

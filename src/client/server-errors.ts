@@ -1,0 +1,36 @@
+import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
+
+/** The gRPC status codes that decide something here. */
+export const GRPC = {
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+} as const;
+
+const TRANSIENT: ReadonlySet<number> = new Set([
+  GRPC.UNKNOWN,
+  GRPC.DEADLINE_EXCEEDED,
+  GRPC.RESOURCE_EXHAUSTED,
+  GRPC.ABORTED,
+  GRPC.INTERNAL,
+  GRPC.UNAVAILABLE,
+]);
+
+/** The gRPC status code of an error of the SDK or of one of its causes; undefined when it is no server's answer. */
+export function grpcCode(error: unknown): number | undefined {
+  if (isGrpcServiceError(error)) return error.code;
+  if (error instanceof WorkflowNotFoundError) return GRPC.NOT_FOUND;
+  return error instanceof Error && error.cause !== undefined ? grpcCode(error.cause) : undefined;
+}
+
+/** True when asking again may succeed without anybody changing anything. */
+export function isTransient(error: unknown): boolean {
+  const code = grpcCode(error);
+  return code !== undefined && TRANSIENT.has(code);
+}
