@@ -22,6 +22,18 @@ const configSchema = z.strictObject({
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /** Most `deliver` activities that this worker runs at once. */
   maxConcurrentSlices: z.number().int().min(1).default(200),
+  /** What the Temporal server allows, where it is set other than by default; every bound of a job is a share of these. */
+  serverLimits: z
+    .strictObject({
+      payloadBytes: z
+        .number()
+        .int()
+        .min(16 * 1024)
+        .default(2 * 1024 * 1024),
+      signalsPerRun: z.number().int().min(10).default(10_000),
+      eventsPerRun: z.number().int().min(100).default(51_200),
+    })
+    .prefault({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 

@@ -1,4 +1,4 @@
-/** Input of a backfill child; what it carries through continue-as-new is the same shape. */
+/** Input of a backfill child. */
 export interface BackfillInput {
   /** Workflow id of the job (never a run id: the job continues as new under us). */
   readonly jobWorkflowId: string;
@@ -7,12 +7,29 @@ export interface BackfillInput {
   readonly n: number;
   /** Canonical ids, in the order in which they are paged through. */
   readonly audiences: readonly string[];
-  readonly cursor?: BackfillCursor;
+  /** Most bytes of one page's ids. */
+  readonly pageBytes: number;
+  /** How far the run before came; absent in the first. */
+  readonly carried?: BackfillProgress;
 }
 
-/** How far a backfill has come. */
+/** What a backfill carries through continue-as-new. */
+export interface BackfillProgress {
+  /** Where the next page begins; absent when all are read. */
+  readonly next?: BackfillCursor;
+  /** Pages sent to the job and not answered yet, oldest first. */
+  readonly ahead: readonly PageAhead[];
+}
+
+/** A page that the job has not answered yet, and where it began. */
+export interface PageAhead {
+  readonly from: BackfillCursor;
+  readonly page: MemberPage;
+}
+
+/** Where a page begins. */
 export interface BackfillCursor {
-  /** Number of the next page, from 1. */
+  /** Number of the page, from 1. */
   readonly page: number;
   /** Place in `audiences`. */
   readonly audience: number;
@@ -40,6 +57,8 @@ export interface PageTaken {
   readonly number: number;
   /** True: the page reaches further back than the job remembers live triggers; read it again. */
   readonly readAgain?: true;
+  /** With `readAgain`: wait this long first, since live traffic is too fast to be remembered. */
+  readonly afterMs?: number;
 }
 
 /** What `listMembers` returns. */

@@ -18,7 +18,21 @@ export type PreparedJob =
       readonly sourceLagMs: number;
       /** Search attributes that the namespace lacks; the job then runs without any. */
       readonly missingSearchAttributes: readonly string[];
+      /** Longest time of one request, in ms. */
+      readonly requestTimeoutMs: number;
+      /** What the Temporal server allows, as the worker's configuration states it. */
+      readonly serverLimits: ServerLimits;
     };
+
+/** What the Temporal server allows a workflow; every bound of a job is a share of one of these, so that all scale together. */
+export interface ServerLimits {
+  /** Most bytes of one payload (`limit.blobSize.error`); also of the input of continue-as-new. Default 2 MiB. */
+  readonly payloadBytes: number;
+  /** Most signals a run may take (`history.maximumSignalsPerExecution`). Default 10,000. */
+  readonly signalsPerRun: number;
+  /** Most events a run may have (`limit.historyCount.error`). Default 51,200. */
+  readonly eventsPerRun: number;
+}
 
 /** How a workflow stands, asked from inside another. */
 export type WorkflowStanding = 'running' | 'closed' | 'absent';

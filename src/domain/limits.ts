@@ -1,12 +1,4 @@
-/** What the Temporal server allows a workflow; every bound of ours is a share of one of these, so that all scale together. */
-export interface ServerLimits {
-  /** Most bytes of one payload (`limit.blobSize.error`); also of the input of continue-as-new. */
-  readonly payloadBytes: number;
-  /** Most signals a run may take (`history.maximumSignalsPerExecution`). */
-  readonly signalsPerRun: number;
-  /** Most events a run may have (`limit.historyCount.error`). */
-  readonly eventsPerRun: number;
-}
+import type { ServerLimits } from '../contract/ports.ts';
 
 /** The server's defaults. */
 export const DEFAULT_SERVER_LIMITS: ServerLimits = {

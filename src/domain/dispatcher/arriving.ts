@@ -3,6 +3,7 @@ import type { TriggerEvent } from '../../contract/trigger.ts';
 import { membershipKey } from '../delivery-id.ts';
 import { instantOf, nextNanosecond } from '../instant.ts';
 import { readTrigger } from '../trigger.ts';
+import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
 import type { JobState } from './job-state.ts';
 
@@ -18,6 +19,8 @@ const CLOCK_MARGIN_MS = 10_000;
 
 /** One signalled thing arrived. Whatever it is, it ends in a chain or among the rejects. Returns why it was refused. */
 export function admit(state: JobState, raw: unknown, event: TriggerEvent | undefined, now: number): string | undefined {
+  const unreadable = undecodableReason(raw);
+  if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);
   const reading = readTrigger(raw, event, state.budgets.triggerBytes);
   if (!reading.ok) return reject(state, reading.reason, now);
   const { trigger } = reading;

@@ -1,6 +1,7 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
 import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
+import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
 
@@ -44,6 +45,8 @@ export interface JobRecord {
   readonly sourceLagMs: number;
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
+  readonly requestTimeoutMs: number;
+  readonly serverLimits: ServerLimits;
 }
 
 export interface CarriedPage {

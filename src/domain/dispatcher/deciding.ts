@@ -5,6 +5,9 @@ import type { RunFacts, Step } from './steps.ts';
 /** A backfill child that was silent for this long is looked for; it resends an unanswered page each minute. */
 export const BACKFILL_SILENCE_MS = 3 * 60_000;
 
+/** How long a backfill waits for calmer traffic before it reads a page once more. */
+const CALM_MS = 60_000;
+
 /**
  * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always gets on; `wait` names
  * the only time at which asking again can give something else without anything having happened.
@@ -44,7 +47,8 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
   if (state.pageToReadAgain !== undefined) {
     const number = state.pageToReadAgain;
     state.pageToReadAgain = undefined;
-    return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true } };
+    const calm = backfill.waitsForCalm ? { afterMs: CALM_MS } : {};
+    return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
   }
   const taken = backfill.owedAcknowledgement;
   if (taken !== undefined) {

@@ -43,17 +43,49 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
   };
 }
 
+/** The status of a job whose definition is not checked yet, so that nothing in it can be relied on. */
+export function describeStarting(definition: unknown, jobId: string, reason: string | undefined): JobStatus {
+  const said = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
+  return {
+    v: 1,
+    jobId,
+    subscriptionId: '',
+    state: reason === undefined ? 'starting' : 'stopping',
+    reason: reason ?? 'Its audiences are looked up in the source.',
+    label: typeof said['label'] === 'string' ? said['label'] : jobId,
+    audiences: [],
+    webhookUrl: typeof said['webhookUrl'] === 'string' ? said['webhookUrl'] : '',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    parallelRequestCount: 0,
+    revision: 0,
+    received: 0,
+    delivered: 0,
+    retried: 0,
+    rejected: 0,
+    undeliverable: 0,
+    waiting: 0,
+    held: 0,
+    inFlight: 0,
+    rejects: [],
+    notices: [],
+    stateBytes: 0,
+    stateBudgetBytes: 0,
+  };
+}
+
 function phaseOf(state: JobState): [Phase, string?] {
-  if (state.stopping !== undefined) return ['stopping', 'Asked to stop; what waits is sent first.'];
-  if (state.pause?.by === 'endpoint') {
-    return [
-      'paused',
-      'The endpoint answered 410 Gone: it asks never to be called again. Everything is kept. Correct the URL (edit) or resume.',
-    ];
+  const gone = state.pause?.by === 'endpoint';
+  if (state.stopping !== undefined) {
+    return ['stopping', gone ? `${GONE} Resume, or stop with "discard".` : 'Asked to stop; what waits is sent first.'];
   }
+  if (gone) return ['paused', `${GONE} Everything is kept. Correct the URL (edit) or resume.`];
   if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
   return ['running'];
 }
+
+const GONE = 'The endpoint answered 410 Gone: it asks never to be called again.';
 
 function noticesOf(state: JobState): string[] {
   const { job, editProblem } = state;

@@ -1,10 +1,10 @@
-import type { Audience, AudienceListing } from '../../contract/audience.ts';
-import type { JobDefinition } from '../../contract/export-job.ts';
+import type { Audience } from '../../contract/audience.ts';
 import type { LastFailure } from '../../contract/job-status.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
 import type { SliceTrigger } from '../../contract/slice.ts';
 import type { Instant } from '../instant.ts';
 import { stringifyJson, utf8Bytes } from '../json.ts';
-import type { Budgets } from '../limits.ts';
+import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake } from './backfill-intake.ts';
@@ -57,36 +57,27 @@ export interface JobState {
 }
 
 /** The state of a job that begins now. */
-export function beginJob(job: JobRecord, seed: number, budgets: Budgets): JobState {
-  return restoreJob(
-    {
-      v: 1,
-      rules: RULES,
-      job,
-      seed,
-      lastAt: '',
-      chains: [],
-      arrivals: [],
-      arrivalsForgottenUntil: 0,
-      counters: { received: 0, delivered: 0, retried: 0, rejected: 0 },
-      rejects: [],
-      nextSliceId: 1,
-      requestMs: FIRST_REQUEST_MS,
-    },
-    budgets,
-  );
+export function beginJob(job: JobRecord, seed: number): JobState {
+  return restoreJob({
+    v: 1,
+    rules: RULES,
+    job,
+    seed,
+    lastAt: '',
+    chains: [],
+    arrivals: [],
+    arrivalsForgottenUntil: 0,
+    counters: { received: 0, delivered: 0, retried: 0, rejected: 0 },
+    rejects: [],
+    nextSliceId: 1,
+    requestMs: FIRST_REQUEST_MS,
+  });
 }
 
 /** The record of a job whose definition was checked. */
 export function recordJob(
   subscriptionId: string,
-  prepared: {
-    definition: JobDefinition;
-    audiences: readonly AudienceListing[];
-    warnings: readonly string[];
-    sourceLagMs: number;
-    missingSearchAttributes: readonly string[];
-  },
+  prepared: Extract<PreparedJob, { ok: true }>,
   before?: JobRecord,
 ): JobRecord {
   const audiences = prepared.audiences.map(({ id, slug, name }): Audience => ({ id, slug, name }));
@@ -105,16 +96,19 @@ export function recordJob(
     sourceLagMs: prepared.sourceLagMs,
     missingSearchAttributes: prepared.missingSearchAttributes,
     warnings: prepared.warnings,
+    requestTimeoutMs: prepared.requestTimeoutMs,
+    serverLimits: prepared.serverLimits,
   };
 }
 
 const MAX_FORMER_AUDIENCES = 100;
 
-export function restoreJob(carried: CarriedJob, budgets: Budgets): JobState {
+/** The state that a run was given. */
+export function restoreJob(carried: CarriedJob): JobState {
   const chains = new Chains();
   chains.restore(carried.chains);
   return {
-    budgets,
+    budgets: budgetsOf(carried.job.serverLimits),
     job: carried.job,
     chains,
     slices: new Map(),

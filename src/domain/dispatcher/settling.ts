@@ -69,10 +69,11 @@ export function loseSlice(
 }
 
 /** A running slice gave back permits that it has no more use for. Said twice, it counts once: `left` is what it keeps. */
-export function returnPermits(state: JobState, sliceId: number, left: number): void {
-  const slice = state.slices.get(sliceId);
-  if (slice === undefined || !(left >= 0)) return;
-  slice.permits = Math.min(slice.permits, left);
+export function returnPermits(state: JobState, raw: unknown): undefined {
+  if (typeof raw !== 'object' || raw === null) return;
+  const { sliceId, left } = raw as { sliceId?: unknown; left?: unknown };
+  const slice = typeof sliceId === 'number' ? state.slices.get(sliceId) : undefined;
+  if (slice !== undefined && typeof left === 'number' && left >= 0) slice.permits = Math.min(slice.permits, left);
 }
 
 function firstNotDelivered(

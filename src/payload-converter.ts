@@ -1,0 +1,66 @@
+import {
+  BinaryPayloadConverter,
+  CompositePayloadConverter,
+  encodingKeys,
+  encodingTypes,
+  METADATA_ENCODING_KEY,
+  type Payload,
+  type PayloadConverter,
+  type PayloadConverterWithEncoding,
+  UndefinedPayloadConverter,
+} from '@temporalio/common';
+import { parseJson, stringifyJson } from './domain/json.ts';
+import { undecodable } from './domain/undecodable.ts';
+
+// The sandbox of workflows has these of Node's own, ten times as fast as the SDK's in JavaScript.
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Plain JSON, with integers beyond 2^53 as BigInt: they arrive as they were. */
+class LosslessJsonConverter implements PayloadConverterWithEncoding {
+  readonly encodingType = encodingTypes.METADATA_ENCODING_JSON;
+
+  toPayload(value: unknown): Payload | undefined {
+    if (value === undefined || typeof value === 'function' || typeof value === 'symbol') return undefined;
+    const text = typeof value === 'object' && value !== null ? stringifyJson(value) : stringifyJson(toJson(value));
+    return { metadata: { [METADATA_ENCODING_KEY]: encodingKeys.METADATA_ENCODING_JSON }, data: encoder.encode(text) };
+  }
+
+  fromPayload<T>(payload: Payload): T {
+    // The interface asks for what its caller expects; whoever reads foreign data checks it (domain/trigger.ts).
+    return parseJson(decoder.decode(payload.data ?? new Uint8Array())) as T;
+  }
+}
+
+function toJson(value: unknown): string | number | boolean | bigint | null {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
+    return value;
+  return null;
+}
+
+/**
+ * What does not decode (no JSON, no UTF-8, an encoding nobody knows) becomes a value that says so: an exception here would fail the
+ * workflow task that meets it, again and again, for ever.
+ */
+class NeverThrowingConverter implements PayloadConverter {
+  readonly #inner = new CompositePayloadConverter(
+    new UndefinedPayloadConverter(),
+    new BinaryPayloadConverter(),
+    new LosslessJsonConverter(),
+  );
+
+  toPayload<T>(value: T): Payload {
+    return this.#inner.toPayload(value);
+  }
+
+  fromPayload<T>(payload: Payload): T {
+    try {
+      return this.#inner.fromPayload<T>(payload);
+    } catch (error) {
+      return undecodable(error instanceof Error ? error.message : 'unknown') as T;
+    }
+  }
+}
+
+/** The one converter of client, worker and workflow sandbox; they load it by path and by this name. */
+export const payloadConverter: PayloadConverter = new NeverThrowingConverter();

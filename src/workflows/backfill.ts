@@ -1,0 +1,121 @@
+import {
+  ApplicationFailure,
+  condition,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
+import type { Activities } from '../contract/ports.ts';
+import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
+import { pageSignal, pageTakenSignal } from './messages.ts';
+
+// A source that is down is asked again and again: a backfill waits, it does not give up.
+const { listMembers } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+
+/** An unanswered page is sent again after this long; a job that has it drops it and answers. */
+const RESEND_MS = 60_000;
+/** Pages that a run brings before it continues as new, so that its history stays short. */
+const PAGES_PER_RUN = 500;
+
+/**
+ * Pages through the members of a job's audiences and hands their ids to the job, never more than a few pages ahead of it. Lives
+ * through the job's continue-as-new (it knows the job by workflow id alone) and continues as new by itself.
+ *
+ * @returns how many pages there were.
+ */
+export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
+  const { jobWorkflowId, n, audiences, carried } = input;
+  let next: BackfillCursor | undefined = carried === undefined ? { page: 1, audience: 0 } : carried.next;
+  let ahead: readonly PageAhead[] = carried?.ahead ?? [];
+  let again: PageTaken | undefined;
+  let pagesInRun = 0;
+  let lastPage = 0;
+
+  setHandler(pageTakenSignal, (answer) => {
+    if (answer.n !== n) return;
+    if (answer.readAgain === true) again = answer;
+    else ahead = ahead.filter(({ page }) => page.number > answer.number);
+  });
+
+  for (;;) {
+    const goBackTo = ahead.find(({ page }) => page.number === again?.number);
+    if (again !== undefined) {
+      if (again.afterMs !== undefined) await sleep(again.afterMs);
+      again = undefined;
+      if (goBackTo !== undefined) {
+        // What was read behind that page stands on it, so it is read again too.
+        ahead = ahead.filter(({ page }) => page.number < goBackTo.page.number);
+        next = goBackTo.from;
+      }
+    } else if (next !== undefined && ahead.length < PAGES_AHEAD) {
+      const read = await readPage(input, next);
+      ahead = [...ahead, { from: next, page: read.page }];
+      next = read.next;
+      lastPage = read.page.number;
+      pagesInRun++;
+      await sendPage(jobWorkflowId, read.page);
+      setCurrentDetails(
+        `Backfill ${n}: ${lastPage} pages read; audience ${1 + (next?.audience ?? audiences.length - 1)} of ${audiences.length}.`,
+      );
+    } else if (ahead[0] !== undefined) {
+      const oldest = ahead[0].page;
+      const answered = await condition(() => again !== undefined || ahead[0]?.page !== oldest, RESEND_MS);
+      if (!answered) await sendPage(jobWorkflowId, oldest);
+    } else {
+      return { pages: lastPage };
+    }
+    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || workflowInfo().continueAsNewSuggested)) {
+      await continueAsNew<typeof backfill>({ ...input, carried: { ahead, ...(next === undefined ? {} : { next }) } });
+    }
+  }
+}
+
+async function readPage(
+  input: BackfillInput,
+  from: BackfillCursor,
+): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
+  const { subscriptionId, n, audiences, pageBytes } = input;
+  const audience = audiences[from.audience];
+  if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
+  const next = nextCursor(from, read.next, audiences.length);
+  return {
+    page: {
+      subscriptionId,
+      n,
+      number: from.page,
+      audience,
+      readAt: read.readAt,
+      ids: read.ids,
+      last: next === undefined,
+    },
+    next,
+  };
+}
+
+function nextCursor(from: BackfillCursor, after: string | undefined, audiences: number): BackfillCursor | undefined {
+  const page = from.page + 1;
+  if (after !== undefined) return { page, audience: from.audience, after };
+  return from.audience + 1 < audiences ? { page, audience: from.audience + 1 } : undefined;
+}
+
+async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
+  } catch (error) {
+    throw ApplicationFailure.create({
+      message: `The job ${jobWorkflowId} does not take pages any more; its backfill ends.`,
+      type: 'JobGone',
+      nonRetryable: true,
+      ...(error instanceof Error ? { cause: error } : {}),
+    });
+  }
+}

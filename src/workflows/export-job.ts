@@ -1,0 +1,33 @@
+import { CancellationScope } from '@temporalio/workflow';
+import type { CarriedJob } from '../domain/dispatcher/carried.ts';
+import { restoreJob } from '../domain/dispatcher/job-state.ts';
+import { JobInbox } from './job-inbox.ts';
+import { prepare } from './job-preparation.ts';
+import { JobRun } from './job-run.ts';
+
+/** What a stopped job leaves as its result. */
+export interface ExportJobResult {
+  readonly received: number;
+  readonly delivered: number;
+}
+
+/**
+ * One export job, for its whole life. Takes enters and exits by signal, sends each by POST in its person's order, with at most
+ * Parallel Request Count requests in flight, and continues as new before its history grows long.
+ *
+ * @param input the job's definition, as in a job file; or what the run before carried.
+ */
+export async function exportJob(input: unknown): Promise<ExportJobResult> {
+  const inbox = new JobInbox();
+  const state = isCarried(input) ? restoreJob(input) : await prepare(input);
+  if (state === undefined) return { received: 0, delivered: 0 };
+  const run = new JobRun(state, inbox);
+  // Cancelling a job means stopping it in order: what it does meanwhile must not be cancelled under it.
+  void CancellationScope.current().cancelRequested.catch(() => run.stop('deliver'));
+  await CancellationScope.nonCancellable(() => run.untilDone());
+  return { received: state.counters.received, delivered: state.counters.delivered };
+}
+
+function isCarried(input: unknown): input is CarriedJob {
+  return typeof input === 'object' && input !== null && 'v' in input && 'job' in input;
+}

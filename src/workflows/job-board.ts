@@ -1,0 +1,49 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { JobState as Phase, JobStatus } from '../contract/job-status.ts';
+import { detailsOf } from '../domain/job-details.ts';
+import { audienceAttribute } from '../domain/names.ts';
+
+const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
+const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
+const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
+
+/** The details are made anew at most this often while slices run; each is read far more seldom than the job turns. */
+const DETAILS_EVERY_MS = 500;
+
+/** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
+export class JobBoard {
+  #shownAt = 0;
+  #phase: Phase | undefined;
+  #revision: number | undefined;
+
+  /** Shows a status; attributes and memo only where they changed, since each costs an event. */
+  show(status: JobStatus, hasAttributes: boolean, now: number): void {
+    this.#showRecord(status, hasAttributes);
+    this.#showPhase(status.state, hasAttributes);
+    if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
+    this.#shownAt = now;
+    setCurrentDetails(detailsOf(status));
+  }
+
+  #showRecord({ jobId, revision, label, description, audiences }: JobStatus, hasAttributes: boolean): void {
+    if (revision === this.#revision) return;
+    this.#revision = revision;
+    upsertMemo({
+      label,
+      ...(description === undefined ? {} : { description }),
+      audiences: audiences.map(({ id, slug }) => ({ id, slug })),
+    });
+    if (!hasAttributes) return;
+    upsertSearchAttributes([
+      { key: JOB_ID, value: jobId },
+      { key: AUDIENCES, value: audiences.map(({ id }) => audienceAttribute(id)) },
+    ]);
+  }
+
+  #showPhase(phase: Phase, hasAttributes: boolean): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
+  }
+}

@@ -1,0 +1,102 @@
+import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import type { JobEdit } from '../contract/export-job.ts';
+import type { JobStatus } from '../contract/job-status.ts';
+import type { JobState } from '../domain/dispatcher/job-state.ts';
+import { backfillObstacle, beginBackfill, pauseJob, resumeJob, stopJob } from '../domain/dispatcher/operating.ts';
+import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
+
+/** Where operators are answered. Every update records what is asked, answers at once with the new status, and never awaits. */
+export class JobDesk {
+  #edit: JobEdit | undefined;
+
+  constructor(state: JobState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
+    const answer = (): JobStatus => {
+      wake();
+      return status();
+    };
+    setHandler(statusQuery, status);
+    setHandler(pauseUpdate, () => {
+      refuseWhenStopping(state);
+      pauseJob(state);
+      return answer();
+    });
+    setHandler(resumeUpdate, () => {
+      resumeJob(state);
+      return answer();
+    });
+    setHandler(editUpdate, (changes: unknown) => {
+      refuseWhenStopping(state);
+      this.#edit = { ...this.#edit, ...readEdit(changes) };
+      return answer();
+    });
+    setHandler(backfillUpdate, (request: unknown) => {
+      startBackfill(state, request);
+      return answer();
+    });
+    setHandler(stopUpdate, (request: unknown) => {
+      stopJob(state, readStop(request));
+      return answer();
+    });
+  }
+
+  get hasPendingEdit(): boolean {
+    return this.#edit !== undefined;
+  }
+
+  /** The edit that was asked for since it was last taken. */
+  takeEdit(): JobEdit | undefined {
+    const edit = this.#edit;
+    this.#edit = undefined;
+    return edit;
+  }
+}
+
+function startBackfill(state: JobState, request: unknown): void {
+  const { requestId, audiences } = isRecord(request) ? request : {};
+  const id = typeof requestId === 'string' ? requestId : undefined;
+  if (id !== undefined && state.backfill?.requestId === id) return;
+  const obstacle = backfillObstacle(state);
+  if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
+  beginBackfill(state, audienceIds(state, audiences), id, Date.now());
+}
+
+function audienceIds(state: JobState, wanted: unknown): string[] {
+  const { audiences } = state.job;
+  if (wanted === undefined || wanted === null) return audiences.map(({ id }) => id);
+  if (!Array.isArray(wanted) || wanted.length === 0)
+    throw refusal('"audiences" must be a list of slugs or ids.', 'InvalidBackfill');
+  return wanted.map((name: unknown) => {
+    const found = audiences.find(({ id, slug }) => id === name || slug === name);
+    if (found !== undefined) return found.id;
+    throw refusal(
+      `The job does not listen to ${String(name)}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
+      'InvalidBackfill',
+    );
+  });
+}
+
+/** Whether its values fit the form is checked with the source, a moment later; here only that it is an edit at all. */
+function readEdit(changes: unknown): JobEdit {
+  if (!isRecord(changes)) throw refusal('An edit is a JSON object with fields of the form.', 'InvalidEdit');
+  if ('existingUsers' in changes)
+    throw refusal('existingUsers is said once, at the start; ask for a backfill instead.', 'InvalidEdit');
+  return changes;
+}
+
+function readStop(request: unknown): 'deliver' | 'discard' {
+  const waiting = isRecord(request) ? (request['waiting'] ?? 'deliver') : 'deliver';
+  if (waiting === 'deliver' || waiting === 'discard') return waiting;
+  throw refusal('"waiting" must be "deliver" or "discard".', 'InvalidStop');
+}
+
+function refuseWhenStopping(state: JobState): void {
+  if (state.stopping !== undefined) throw refusal('The job is stopping.', 'JobStopping');
+}
+
+function refusal(message: string, type: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, type);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,163 @@
+import {
+  ActivityFailure,
+  getExternalWorkflowHandle,
+  log,
+  ParentClosePolicy,
+  proxyActivities,
+  startChild,
+  TimeoutFailure,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { JobEdit } from '../contract/export-job.ts';
+import type { Activities } from '../contract/ports.ts';
+import type { SliceProgress } from '../contract/slice.ts';
+import { SLICE_BUDGET_MS } from '../domain/dispatcher/cutting.ts';
+import { type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
+import { applyEdit, endBackfill } from '../domain/dispatcher/operating.ts';
+import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
+import type { Step } from '../domain/dispatcher/steps.ts';
+import { backfillWorkflowId } from '../domain/names.ts';
+import { PAGES_AHEAD } from '../domain/limits.ts';
+import type { backfill } from './backfill.ts';
+import { pageTakenSignal } from './messages.ts';
+
+const { prepareJob } = proxyActivities<Activities>({
+  startToCloseTimeout: '20 seconds',
+  scheduleToCloseTimeout: '1 minute',
+});
+const { lookUpWorkflow } = proxyActivities<Activities>({
+  startToCloseTimeout: '10 seconds',
+  scheduleToCloseTimeout: '1 minute',
+});
+
+/** Steps that go out into the world and come back later. */
+type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
+
+/** Carries out a job's steps. Each runs by itself and wakes the job when it is back; none ever throws. */
+export class JobErrands {
+  /** Errands other than slices that are not back yet: no run may end meanwhile, or a child might never start, a signal never go out. */
+  underWay = 0;
+  readonly #state: JobState;
+  readonly #wake: () => void;
+  readonly #workflowId = workflowInfo().workflowId;
+
+  constructor(state: JobState, wake: () => void) {
+    this.#state = state;
+    this.#wake = wake;
+  }
+
+  run(step: Errand): void {
+    switch (step.kind) {
+      case 'deliver':
+        return void this.#deliver(step);
+      case 'start-backfill':
+        return void this.#track(this.#startBackfill(step.n, step.audiences));
+      case 'cancel-backfill':
+        return void this.#track(this.#cancelBackfill(step.n));
+      case 'answer-page':
+        return void this.#track(this.#child(step.answer.n).signal(pageTakenSignal, step.answer));
+      case 'look-for-backfill':
+        return void this.#track(this.#lookForBackfill(step.n));
+    }
+  }
+
+  /** Checks an edit against the source; it takes effect, or the status says why not. */
+  edit(changes: JobEdit): void {
+    void this.#track(this.#edit(changes));
+  }
+
+  async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
+    const heartbeatTimeoutMs = SLICE_BUDGET_MS + this.#state.job.requestTimeoutMs + 5000;
+    const { deliver } = proxyActivities<Activities>({
+      // Longer than a slice's last request can be open, so that a stalled worker's requests are over before another goes on.
+      heartbeatTimeout: heartbeatTimeoutMs,
+      startToCloseTimeout: heartbeatTimeoutMs + 60_000,
+      retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
+      summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
+    });
+    try {
+      settleSlice(this.#state, slice.sliceId, await deliver(slice), Date.now());
+    } catch (error) {
+      log.error('a slice was lost; what it is not known to have delivered goes back', { slice: slice.sliceId, error });
+      loseSlice(this.#state, slice.sliceId, progressOf(error), Date.now());
+    }
+    this.#wake();
+  }
+
+  async #startBackfill(n: number, audiences: readonly string[]): Promise<void> {
+    const { subscriptionId, definition } = this.#state.job;
+    try {
+      await startChild<typeof backfill>('backfill', {
+        workflowId: backfillWorkflowId(this.#workflowId, n),
+        args: [
+          {
+            jobWorkflowId: this.#workflowId,
+            subscriptionId,
+            n,
+            audiences,
+            pageBytes: Math.floor(this.#state.budgets.backfillBytes / PAGES_AHEAD),
+          },
+        ],
+        // It outlives our run: continuing as new is a close, which would terminate it.
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `Existing users for "${definition.label}"`.slice(0, 200),
+      });
+    } catch (error) {
+      log.error('the backfill could not be started', { n, error });
+      if (this.#state.backfill?.n === n) endBackfill(this.#state, 'lost');
+    }
+  }
+
+  async #cancelBackfill(n: number): Promise<void> {
+    await getExternalWorkflowHandle(backfillWorkflowId(this.#workflowId, n)).cancel();
+  }
+
+  async #lookForBackfill(n: number): Promise<void> {
+    const standing = await lookUpWorkflow(backfillWorkflowId(this.#workflowId, n));
+    const { backfill } = this.#state;
+    if (standing !== 'running' && backfill?.n === n && backfill.needsChild) endBackfill(this.#state, 'lost');
+  }
+
+  async #edit(changes: JobEdit): Promise<void> {
+    const { definition, subscriptionId } = this.#state.job;
+    try {
+      const prepared = await prepareJob({ ...definition, ...changes });
+      if (prepared.ok) applyEdit(this.#state, recordJob(subscriptionId, prepared, this.#state.job));
+      else this.#state.editProblem = prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' ');
+    } catch {
+      this.#state.editProblem = 'The source did not answer within a minute. Edit again when it does.';
+    }
+  }
+
+  #child(n: number) {
+    return getExternalWorkflowHandle(backfillWorkflowId(this.#workflowId, n));
+  }
+
+  /** A child that is gone is no error here: whether it is missed shows when it is looked for. */
+  async #track(errand: Promise<void>): Promise<void> {
+    this.underWay++;
+    try {
+      await errand;
+    } catch (error) {
+      log.warn('an errand came to nothing', { error });
+    }
+    this.underWay--;
+    this.#wake();
+  }
+}
+
+/** What the last heartbeat of a failed slice says is settled. */
+function progressOf(error: unknown): { delivered: ReadonlySet<number>; failed: SliceProgress['failed'] } {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  // Details of our own heartbeat: `deliver` sends nothing else.
+  const details =
+    cause instanceof TimeoutFailure ? (cause.lastHeartbeatDetails as SliceProgress | undefined) : undefined;
+  const delivered = new Set<number>();
+  for (const [first, last] of details?.delivered ?? [])
+    for (let index = first; index <= last; index++) delivered.add(index);
+  return { delivered, failed: details?.failed ?? [] };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

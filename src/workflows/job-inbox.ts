@@ -1,0 +1,69 @@
+import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { enterSignal, exitSignal, pageSignal, permitsReturnedSignal, triggersSignal } from './messages.ts';
+
+/** One signalled thing, as it came: nothing in it was looked at yet. */
+export type Arrival =
+  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
+  | { readonly kind: 'page'; readonly raw: unknown }
+  | { readonly kind: 'permits'; readonly raw: unknown }
+  | { readonly kind: 'unknown'; readonly name: string };
+
+interface TriggerList {
+  readonly kind: 'triggers';
+  readonly raws: readonly unknown[];
+  readonly event: TriggerEvent | undefined;
+  next: number;
+}
+
+/**
+ * Takes every signal that a job is sent, in the order in which they came. The handlers only put raw values away: an activation has
+ * five seconds, however many signals it brings. Make it before anything is awaited, or signals of the first task find no handler.
+ */
+export class JobInbox {
+  /** Signals of this run. */
+  signals = 0;
+  /** Called with every signal. */
+  onSignal: () => void = () => undefined;
+  readonly #queue: (Arrival | TriggerList)[] = [];
+
+  constructor() {
+    setHandler(enterSignal, (raw: unknown) => this.#putTriggers(raw, 'enter'));
+    setHandler(exitSignal, (raw: unknown) => this.#putTriggers(raw, 'exit'));
+    setHandler(triggersSignal, (raw: unknown) => this.#putTriggers(raw, undefined));
+    setHandler(pageSignal, (raw: unknown) => this.#put({ kind: 'page', raw }));
+    setHandler(permitsReturnedSignal, (raw: unknown) => this.#put({ kind: 'permits', raw }));
+    setDefaultSignalHandler((name) => this.#put({ kind: 'unknown', name }));
+  }
+
+  get isEmpty(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** The oldest arrival; a signal that carries many triggers gives them one by one. */
+  shift(): Arrival | undefined {
+    const first = this.#queue[0];
+    if (first?.kind !== 'triggers') return this.#queue.shift() as Arrival | undefined; // Not a list: an Arrival.
+    const raw = first.raws[first.next];
+    first.next++;
+    if (first.next >= first.raws.length) this.#queue.shift();
+    return { kind: 'trigger', raw, event: first.event };
+  }
+
+  #putTriggers(raw: unknown, event: TriggerEvent | undefined): void {
+    // An empty array says nothing, and an entry for it would have no trigger to give.
+    if (Array.isArray(raw) && raw.length > 0) this.#put({ kind: 'triggers', raws: raw, event, next: 0 });
+    else if (Array.isArray(raw)) this.#count();
+    else this.#put({ kind: 'trigger', raw, event });
+  }
+
+  #put(entry: Arrival | TriggerList): void {
+    this.#queue.push(entry);
+    this.#count();
+  }
+
+  #count(): void {
+    this.signals++;
+    this.onSignal();
+  }
+}

@@ -1,0 +1,69 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+  uuid4,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Activities, PreparedJob } from '../contract/ports.ts';
+import { beginBackfill } from '../domain/dispatcher/operating.ts';
+import { beginJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
+import { describeStarting } from '../domain/dispatcher/describing.ts';
+import { jobIdOf } from '../domain/names.ts';
+import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
+
+// A source that is down is asked again until it answers: the job waits in `starting`.
+const { prepareJob } = proxyActivities<Activities>({
+  startToCloseTimeout: '20 seconds',
+  retry: { maximumInterval: '30 seconds' },
+});
+
+/**
+ * Turns a definition into a job that can run: resolves its audiences against the source and, with Existing Users, asks for the
+ * backfill. Undefined when it was stopped before that came to an end.
+ *
+ * @throws ApplicationFailure `InvalidJob`, with the problems as its details.
+ */
+export async function prepare(definition: unknown): Promise<JobState | undefined> {
+  const jobId = jobIdOf(workflowInfo().workflowId);
+  const scope = new CancellationScope();
+  let reason: string | undefined;
+  const status = () => describeStarting(definition, jobId, reason);
+  setHandler(statusQuery, status);
+  setHandler(stopUpdate, () => {
+    reason = 'Stopped before it began.';
+    scope.cancel();
+    return status();
+  });
+  for (const update of [pauseUpdate, resumeUpdate, editUpdate, backfillUpdate]) {
+    setHandler(update, () => {
+      throw ApplicationFailure.nonRetryable('The job is still starting; try again in a moment.', 'JobStarting');
+    });
+  }
+
+  let prepared: PreparedJob;
+  try {
+    prepared = await scope.run(() => prepareJob(definition));
+  } catch (error) {
+    if (isCancellation(error)) return undefined;
+    throw error;
+  }
+  if (!prepared.ok) {
+    const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
+    throw ApplicationFailure.nonRetryable(`The job cannot run as it is. ${list}`, 'InvalidJob', prepared.problems);
+  }
+  const subscriptionId = uuid4().replaceAll('-', '');
+  const seed = Number.parseInt(subscriptionId.slice(0, 8), 16) | 0;
+  const state = beginJob(recordJob(subscriptionId, prepared), seed);
+  if (prepared.definition.existingUsers) {
+    beginBackfill(
+      state,
+      state.job.audiences.map(({ id }) => id),
+      undefined,
+      Date.now(),
+    );
+  }
+  return state;
+}

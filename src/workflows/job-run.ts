@@ -1,0 +1,197 @@
+import {
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { JobStatus } from '../contract/job-status.ts';
+import { admit, admitPage, reject, tidyMemory } from '../domain/dispatcher/arriving.ts';
+import { nextStep } from '../domain/dispatcher/deciding.ts';
+import { describeJob } from '../domain/dispatcher/describing.ts';
+import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
+import { stopJob } from '../domain/dispatcher/operating.ts';
+import { returnPermits } from '../domain/dispatcher/settling.ts';
+import type { RunFacts } from '../domain/dispatcher/steps.ts';
+import { jobIdOf } from '../domain/names.ts';
+import type { exportJob } from './export-job.ts';
+import { JobBoard } from './job-board.ts';
+import { JobDesk } from './job-desk.ts';
+import { JobErrands } from './job-errands.ts';
+import type { Arrival, JobInbox } from './job-inbox.ts';
+
+/** An activation has five seconds; this many triggers take a fraction of one. */
+const ARRIVALS_PER_ACTIVATION = 5000;
+/** More turns than any activation needs: past them something is wrong, and yielding keeps the worker alive. */
+const TURNS_PER_ACTIVATION = 20_000;
+/** Old code need not be able to replay more than this. */
+const RUN_MS = 24 * 60 * 60 * 1000;
+const LOGGED_REJECTS = 100;
+
+/**
+ * One run of a job: turns what Temporal brings into calls of the dispatcher (`domain/dispatcher`) and carries out the steps that it
+ * answers with. One loop, and one question in it: what is the next step? Everything that may change the answer wakes it.
+ */
+export class JobRun {
+  readonly #state: JobState;
+  readonly #inbox: JobInbox;
+  readonly #errands: JobErrands;
+  readonly #desk: JobDesk;
+  readonly #board: JobBoard;
+  readonly #jobId: string;
+  readonly #endsAt: number;
+  #awake = true;
+  #timer: { readonly at: number; readonly scope: CancellationScope } | undefined;
+  #arrivals = 0;
+  #turns = 0;
+  #commandBytes = 0;
+
+  constructor(state: JobState, inbox: JobInbox) {
+    const { workflowId, runStartTime } = workflowInfo();
+    this.#state = state;
+    this.#inbox = inbox;
+    this.#jobId = jobIdOf(workflowId);
+    this.#endsAt = runStartTime.getTime() + RUN_MS;
+    const wake = () => this.#wake();
+    this.#errands = new JobErrands(state, wake);
+    this.#board = new JobBoard();
+    this.#desk = new JobDesk(state, { wake, status: () => this.status() });
+    inbox.onSignal = wake;
+  }
+
+  status(): JobStatus {
+    return describeJob(this.#state, this.#jobId, Date.now());
+  }
+
+  stop(waiting: 'deliver' | 'discard'): void {
+    stopJob(this.#state, waiting);
+    this.#wake();
+  }
+
+  /** Runs the job until it is stopped and done; long before that, it may continue as new. */
+  async untilDone(): Promise<void> {
+    for (;;) {
+      this.#admitArrivals();
+      this.#applyEdit();
+      const step = nextStep(this.#state, Date.now(), this.#facts());
+      switch (step.kind) {
+        case 'continue-as-new':
+          // Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost.
+          await continueAsNew<typeof exportJob>(carryJob(this.#state));
+          return;
+        case 'finish':
+          this.#show({ ...this.status(), state: 'stopped' });
+          return;
+        case 'wait':
+          await this.#waitUntil(step.until);
+          break;
+        default:
+          this.#errands.run(step);
+          if (step.kind === 'deliver') this.#commandBytes += step.bytes;
+          await this.#yieldIfCrowded();
+      }
+    }
+  }
+
+  #facts(): RunFacts {
+    const { historyLength, historySize, continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
+    return {
+      signals: this.#inbox.signals,
+      events: historyLength,
+      historyBytes: historySize,
+      continueSuggested: continueAsNewSuggested || targetWorkerDeploymentVersionChanged || Date.now() >= this.#endsAt,
+      busy: this.#errands.underWay > 0 || this.#desk.hasPendingEdit || !this.#inbox.isEmpty,
+    };
+  }
+
+  #admitArrivals(): void {
+    const now = Date.now();
+    while (this.#arrivals < ARRIVALS_PER_ACTIVATION) {
+      const arrival = this.#inbox.shift();
+      if (arrival === undefined) break;
+      this.#arrivals++;
+      const refusal = this.#admitOne(arrival, now);
+      if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
+        log.warn('refused what was signalled', { reason: refusal });
+    }
+    tidyMemory(this.#state, now);
+  }
+
+  #admitOne(arrival: Arrival, now: number): string | undefined {
+    switch (arrival.kind) {
+      case 'trigger':
+        return admit(this.#state, arrival.raw, arrival.event, now);
+      case 'page':
+        return admitPage(this.#state, arrival.raw, now);
+      case 'permits':
+        return returnPermits(this.#state, arrival.raw);
+      case 'unknown':
+        return reject(this.#state, `no such signal: "${arrival.name}"`, now);
+    }
+  }
+
+  #show(status: JobStatus): void {
+    this.#board.show(status, this.#state.job.missingSearchAttributes.length === 0, Date.now());
+  }
+
+  #applyEdit(): void {
+    const edit = this.#desk.takeEdit();
+    if (edit !== undefined) this.#errands.edit(edit);
+  }
+
+  /** Sleeps until something happens, or until `until`. */
+  async #waitUntil(until: number | undefined): Promise<void> {
+    if (!this.#inbox.isEmpty) return this.#yield();
+    this.#show(this.status());
+    this.#setTimer(Math.min(until ?? this.#endsAt, Math.max(this.#endsAt, Date.now() + 1)));
+    this.#awake = false;
+    await condition(() => this.#awake);
+    this.#newActivation();
+  }
+
+  /** One timer serves: it is left alone while it rings no later than asked, since each costs two events. */
+  #setTimer(at: number): void {
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    this.#timer?.scope.cancel();
+    const scope = new CancellationScope();
+    const timer = { at, scope };
+    this.#timer = timer;
+    void scope
+      .run(() => sleep(Math.max(1, at - Date.now())))
+      .then(
+        () => {
+          if (this.#timer === timer) this.#timer = undefined;
+          this.#wake();
+        },
+        (error: unknown) => {
+          if (!isCancellation(error)) throw error;
+        },
+      );
+  }
+
+  async #yieldIfCrowded(): Promise<void> {
+    this.#turns++;
+    if (this.#turns > TURNS_PER_ACTIVATION)
+      log.error('the job takes more turns than there can be work for', { turns: this.#turns });
+    else if (this.#commandBytes < this.#state.budgets.commandBytes) return;
+    await this.#yield();
+  }
+
+  /** Lets this workflow task end; the next one goes on. */
+  async #yield(): Promise<void> {
+    await sleep(1);
+    this.#newActivation();
+  }
+
+  #newActivation(): void {
+    this.#arrivals = 0;
+    this.#turns = 0;
+    this.#commandBytes = 0;
+  }
+
+  #wake(): void {
+    this.#awake = true;
+  }
+}
