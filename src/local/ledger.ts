@@ -1,0 +1,255 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { parseInstant } from '../domain/instant.ts';
+import type { ReceivedMessage } from './received-message.ts';
+
+/** One request that arrived, from its last byte on. */
+export interface Arrival {
+  /** From 1, in the order in which requests were complete. */
+  readonly number: number;
+  /** Header `webhook-id`. */
+  readonly deliveryId: string | undefined;
+  /** What the body says; undefined when it is neither payload format. */
+  readonly message: ReceivedMessage | undefined;
+  /** When its headers were there, epoch ms. */
+  readonly arrivedAtMs: number;
+  /** Requests in flight at that moment, itself included. */
+  readonly inFlight: number;
+  /** Only with `keepBodies`. */
+  readonly body?: string;
+  readonly headers?: IncomingHttpHeaders;
+  /** HTTP status that was answered, or how the request ended without one; undefined while it is open. */
+  readonly answered: number | 'reset' | 'half' | 'aborted' | undefined;
+}
+
+/** A trigger of which a test knows that it must arrive. */
+export interface ExpectedTrigger {
+  readonly user: string;
+  /** Slug or id. */
+  readonly audience: string;
+  readonly event: TriggerEvent;
+  readonly at: string;
+}
+
+export interface LedgerSummary {
+  readonly requests: number;
+  /** Messages answered 2xx, each delivery id once. */
+  readonly delivered: number;
+  /** The same by slug. */
+  readonly byAudience: Readonly<Record<string, { readonly enter: number; readonly exit: number }>>;
+  readonly mostInFlight: number;
+  /** Requests answered 2xx whose delivery id had been answered 2xx before. */
+  readonly duplicates: number;
+  /** Messages whose time is before that of the person's message before. A backfill's enter behind a younger live trigger counts too. */
+  readonly outOfOrder: number;
+  /** Requests that came while another one for the same person was open: their order is anybody's guess. */
+  readonly overlaps: number;
+  /** Requests that were not answered 2xx. */
+  readonly refused: number;
+  /** Requests without a delivery id or with a body of neither format. */
+  readonly unreadable: number;
+}
+
+interface OpenArrival extends Arrival {
+  answered: Arrival['answered'];
+}
+
+/** Writes down what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
+export class Ledger {
+  readonly #keepsEntries: boolean;
+  readonly #entries: Arrival[] = [];
+  readonly #deliveredIds = new Set<string>();
+  readonly #lastAt = new Map<string, string>();
+  readonly #open = new Map<string, number>();
+  readonly #byAudience: Record<string, { enter: number; exit: number }> = {};
+  readonly #waiting = new Set<() => void>();
+  #requests = 0;
+  #mostInFlight = 0;
+  #duplicates = 0;
+  #outOfOrder = 0;
+  #overlaps = 0;
+  #refused = 0;
+  #unreadable = 0;
+
+  /** @param options.entries whether every arrival is kept (default), or only the sums and the ids: about 200 bytes a message. */
+  constructor(options: { readonly entries?: boolean } = {}) {
+    this.#keepsEntries = options.entries ?? true;
+  }
+
+  /** All arrivals in their order. @throws when the ledger does not keep them. */
+  get entries(): readonly Arrival[] {
+    if (!this.#keepsEntries) throw new Error('This ledger keeps sums only. Start the receiver with ledger: "entries".');
+    return this.#entries;
+  }
+
+  /** Most requests that were in flight at once. */
+  get mostInFlight(): number {
+    return this.#mostInFlight;
+  }
+
+  /** Messages answered 2xx, each delivery id once. */
+  get delivered(): number {
+    return this.#deliveredIds.size;
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  summary(): LedgerSummary {
+    return {
+      requests: this.#requests,
+      delivered: this.delivered,
+      byAudience: structuredClone(this.#byAudience),
+      mostInFlight: this.#mostInFlight,
+      duplicates: this.#duplicates,
+      outOfOrder: this.#outOfOrder,
+      overlaps: this.#overlaps,
+      refused: this.#refused,
+      unreadable: this.#unreadable,
+    };
+  }
+
+  /** Writes a complete request down. `settle` says later what it was answered. */
+  record(arrival: Omit<Arrival, 'number' | 'answered'>): Arrival {
+    this.#requests += 1;
+    const entry: OpenArrival = { number: this.#requests, ...arrival, answered: undefined };
+    if (this.#keepsEntries) this.#entries.push(entry);
+    if (arrival.inFlight > this.#mostInFlight) this.#mostInFlight = arrival.inFlight;
+    const { message } = arrival;
+    if (message === undefined || arrival.deliveryId === undefined) this.#unreadable += 1;
+    if (message !== undefined) {
+      const open = this.#open.get(message.user) ?? 0;
+      if (open > 0) this.#overlaps += 1;
+      this.#open.set(message.user, open + 1);
+    }
+    this.#look();
+    return entry;
+  }
+
+  settle(arrival: Arrival, answered: NonNullable<Arrival['answered']>): void {
+    // An Arrival is written to by its ledger alone.
+    (arrival as OpenArrival).answered = answered;
+    const { message } = arrival;
+    if (message !== undefined) {
+      const open = this.#open.get(message.user) ?? 0;
+      if (open > 1) this.#open.set(message.user, open - 1);
+      else this.#open.delete(message.user);
+    }
+    if (isSuccess(answered)) this.#countSuccess(arrival);
+    else this.#refused += 1;
+    this.#look();
+  }
+
+  /**
+   * Resolves as soon as the predicate holds; it is asked now, after every arrival and after every answer.
+   *
+   * @throws when it does not hold within `timeoutMs`, with what the ledger has by then.
+   */
+  async waitFor(predicate: (ledger: Ledger) => boolean, timeoutMs: number): Promise<void> {
+    if (predicate(this)) return;
+    let look: (() => void) | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        look = () => {
+          try {
+            if (predicate(this)) resolve();
+          } catch (error) {
+            reject(error);
+          }
+        };
+        this.#waiting.add(look);
+        timer = setTimeout(() => {
+          reject(new Error(`Not within ${timeoutMs} ms. The ledger has ${JSON.stringify(this.summary())}`));
+        }, timeoutMs);
+      });
+    } finally {
+      clearTimeout(timer);
+      if (look !== undefined) this.#waiting.delete(look);
+    }
+  }
+
+  /** Those of the expected delivery ids that were never answered 2xx. */
+  missingIds(expected: Iterable<string>): string[] {
+    return [...expected].filter((id) => !this.#deliveredIds.has(id));
+  }
+
+  /** Those of the expected triggers that were never answered 2xx. */
+  missing(expected: Iterable<ExpectedTrigger>): ExpectedTrigger[] {
+    const arrived = new Set(this.#firstSuccesses().flatMap(keysOf));
+    return [...expected].filter((trigger) => !arrived.has(keyOf(trigger, trigger.audience)));
+  }
+
+  /**
+   * Where the order per person is not the one in which the triggers are listed here: one text for each message that came
+   * before an older one of its person. Triggers that never arrived are `missing`, not here; so are messages nobody expected.
+   */
+  violations(expected: Iterable<ExpectedTrigger>): string[] {
+    const rank = new Map<string, number>();
+    for (const trigger of expected) rank.set(keyOf(trigger, trigger.audience), rank.size);
+    const youngest = new Map<string, { rank: number; message: ReceivedMessage }>();
+    const found: string[] = [];
+    for (const message of this.#firstSuccesses()) {
+      const own = keysOf(message).flatMap((key) => rank.get(key) ?? [])[0];
+      if (own === undefined) continue;
+      const before = youngest.get(message.user);
+      if (before === undefined || own > before.rank) youngest.set(message.user, { rank: own, message });
+      else found.push(`person ${message.user}: ${inWords(message)} arrived after ${inWords(before.message)}`);
+    }
+    return found;
+  }
+
+  #look(): void {
+    for (const look of this.#waiting) look();
+  }
+
+  #countSuccess({ deliveryId, message }: Arrival): void {
+    if (deliveryId !== undefined) {
+      if (this.#deliveredIds.has(deliveryId)) {
+        this.#duplicates += 1;
+        return;
+      }
+      this.#deliveredIds.add(deliveryId);
+    }
+    if (message === undefined) return;
+    const counts = (this.#byAudience[message.slug] ??= { enter: 0, exit: 0 });
+    counts[message.event] += 1;
+    const before = this.#lastAt.get(message.user);
+    if (before === message.at) return;
+    if (before !== undefined && instant(message.at) < instant(before)) this.#outOfOrder += 1;
+    this.#lastAt.set(message.user, message.at);
+  }
+
+  /** The messages answered 2xx, each delivery id once, in the order in which their requests arrived. */
+  #firstSuccesses(): ReceivedMessage[] {
+    const seen = new Set<string>();
+    return this.entries.flatMap(({ deliveryId, message, answered }) => {
+      if (message === undefined || !isSuccess(answered) || (deliveryId !== undefined && seen.has(deliveryId)))
+        return [];
+      if (deliveryId !== undefined) seen.add(deliveryId);
+      return message;
+    });
+  }
+}
+
+function isSuccess(answered: Arrival['answered']): boolean {
+  return typeof answered === 'number' && answered >= 200 && answered < 300;
+}
+
+function instant(at: string): string {
+  return parseInstant(at) ?? at;
+}
+
+function keyOf({ user, event, at }: Pick<ExpectedTrigger, 'user' | 'event' | 'at'>, audience: string): string {
+  return JSON.stringify([user, audience, event, instant(at)]);
+}
+
+/** A message's audience is known by id and by slug, a test's expectation names one of them. */
+function keysOf(message: ReceivedMessage): string[] {
+  return [keyOf(message, message.audience), keyOf(message, message.slug)];
+}
+
+function inWords({ event, slug, at }: ReceivedMessage): string {
+  return `${event} ${slug} (${at})`;
+}

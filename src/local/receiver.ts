@@ -1,0 +1,176 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Ledger } from './ledger.ts';
+import type { Arrival } from './ledger.ts';
+import { readMessage } from './received-message.ts';
+
+/** What a receiver answers. */
+export type Answer =
+  | {
+      /** HTTP status. */
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+      /** How long the answer takes, in ms; instead of the receiver's `delayMs`. */
+      readonly delayMs?: number;
+    }
+  /** The connection is reset. */
+  | 'reset'
+  /** Nothing ever comes. */
+  | 'hang'
+  /** The status line, the headers and half of the body, then the connection dies. */
+  | 'half';
+
+export interface ReceiverOptions {
+  /** Default 0: a free one. */
+  readonly port?: number;
+  /** How long every answer takes, in ms. Default 0. */
+  readonly delayMs?: number;
+  /** Whether arrivals keep their body and headers. Default false. */
+  readonly keepBodies?: boolean;
+  /** `entries` (default) keeps every arrival, `sums` only what a summary needs: about 200 bytes a message. */
+  readonly ledger?: 'entries' | 'sums';
+  /** Decides the answer; undefined means 200. Default: 200 for all. */
+  readonly answer?: (arrival: Arrival, request: IncomingMessage) => Answer | undefined;
+  /** Called with every complete request, before it is answered. */
+  readonly onArrival?: (arrival: Arrival, body: string) => void;
+}
+
+/** A running webhook receiver. */
+export interface Receiver {
+  /** Where to send: `http://127.0.0.1:<port>/`. Any path does. */
+  readonly url: string;
+  readonly port: number;
+  readonly ledger: Ledger;
+  /** Requests whose headers have come and whose answer has not been given. */
+  readonly inFlight: number;
+  /** Ends every connection, open requests included. */
+  close(): Promise<void>;
+}
+
+/** What stands in for the other company's system: takes POSTs on the loopback interface, answers as told, writes down what came. */
+export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
+  const desk = new Desk(options);
+  const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) =>
+    desk.take(request, response),
+  );
+  // Longer than any sender keeps an idle connection: the default of 5 s would reset requests that cross with our closing.
+  server.keepAliveTimeout = 120_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The receiver has no port.');
+  return {
+    url: `http://127.0.0.1:${address.port}/`,
+    port: address.port,
+    ledger: desk.ledger,
+    get inFlight() {
+      return desk.inFlight;
+    },
+    close: async () => {
+      desk.close();
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+/** Where requests are taken in and answered. */
+class Desk {
+  readonly ledger: Ledger;
+  inFlight = 0;
+  readonly #options: ReceiverOptions;
+  readonly #timers = new Set<NodeJS.Timeout>();
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+    this.ledger = new Ledger({ entries: (options.ledger ?? 'entries') === 'entries' });
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'POST') {
+      request.resume();
+      response.writeHead(405, { allow: 'POST' }).end('This is a webhook receiver: it takes POST.\n');
+      return;
+    }
+    this.inFlight += 1;
+    const here = { arrivedAtMs: Date.now(), inFlight: this.inFlight };
+    let arrival: Arrival | undefined;
+    let open = true;
+    // Called before the answer is handed over: the sender may start its next request before we hear that this one has ended.
+    const settle = (answered: NonNullable<Arrival['answered']>) => {
+      if (!open) return;
+      open = false;
+      this.inFlight -= 1;
+      if (arrival !== undefined) this.ledger.settle(arrival, answered);
+    };
+    response.once('close', () => settle('aborted'));
+    readBody(request, (body) => {
+      arrival = this.#record(request, body, here);
+      const answer = this.#options.answer?.(arrival, request) ?? OK;
+      const delayMs = typeof answer === 'string' ? undefined : answer.delayMs;
+      this.#later(delayMs ?? this.#options.delayMs ?? 0, () => give(answer, response, settle));
+    });
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): Arrival {
+    const { headers } = request;
+    const deliveryId = headers['webhook-id'];
+    const arrival = this.ledger.record({
+      deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
+      message: readMessage(body),
+      ...here,
+      ...(this.#options.keepBodies === true ? { body, headers } : {}),
+    });
+    this.#options.onArrival?.(arrival, body);
+    return arrival;
+  }
+
+  #later(delayMs: number, act: () => void): void {
+    // Not at once: what came in together is in flight together, also for a receiver that needs no time.
+    if (delayMs <= 0) {
+      setImmediate(act);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+}
+
+const OK: Answer = { status: 200 };
+
+function readBody(request: IncomingMessage, done: (body: string) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => done((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''));
+}
+
+function give(
+  answer: Answer,
+  response: ServerResponse,
+  settle: (answered: NonNullable<Arrival['answered']>) => void,
+): void {
+  if (answer === 'hang') return;
+  if (answer === 'reset') {
+    settle('reset');
+    response.socket?.resetAndDestroy();
+  } else if (answer === 'half') {
+    settle('half');
+    response.writeHead(200, { 'content-type': 'text/plain', 'content-length': '100' });
+    response.write('only half of', () => response.socket?.destroy());
+  } else {
+    const body = answer.body ?? '';
+    settle(answer.status);
+    response.writeHead(answer.status, { ...answer.headers, 'content-length': Buffer.byteLength(body) }).end(body);
+  }
+}

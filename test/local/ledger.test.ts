@@ -1,0 +1,181 @@
+import { expect, test } from '@jest/globals';
+import { Ledger } from '../../src/local/ledger.ts';
+import type { Arrival, ExpectedTrigger } from '../../src/local/ledger.ts';
+
+const VIP = 'a'.repeat(32);
+let ids = 0;
+
+function at(second: number): string {
+  return `2026-10-14T13:27:${String(second).padStart(2, '0')}.000000001-07:00`;
+}
+
+function trigger(user: string, second: number, more: Partial<ExpectedTrigger> = {}): ExpectedTrigger {
+  return { user, audience: 'vip', event: 'enter', at: at(second), ...more };
+}
+
+function begin(
+  ledger: Ledger,
+  what: ExpectedTrigger,
+  more: Partial<Pick<Arrival, 'deliveryId' | 'inFlight'>> = {},
+): Arrival {
+  const { user, audience, event, at: when } = what;
+  const message = { user, audience: VIP, slug: audience, event, at: when };
+  return ledger.record({ deliveryId: `id-${++ids}`, message, arrivedAtMs: 0, inFlight: 1, ...more });
+}
+
+function arrive(
+  ledger: Ledger,
+  what: ExpectedTrigger,
+  more: { deliveryId?: string; answered?: Arrival['answered'] } = {},
+) {
+  const { answered = 200, ...rest } = more;
+  ledger.settle(begin(ledger, what, rest), answered);
+}
+
+test('what arrives as it should is counted by audience and event, and nothing is found wrong', () => {
+  const ledger = new Ledger();
+  const expected = [
+    trigger('1', 1),
+    trigger('2', 2),
+    trigger('1', 3, { event: 'exit' }),
+    trigger('2', 4, { audience: 'newsletter' }),
+  ];
+  for (const what of expected) arrive(ledger, what);
+  expect(ledger.summary()).toEqual({
+    requests: 4,
+    delivered: 4,
+    byAudience: { vip: { enter: 2, exit: 1 }, newsletter: { enter: 1, exit: 0 } },
+    mostInFlight: 1,
+    duplicates: 0,
+    outOfOrder: 0,
+    overlaps: 0,
+    refused: 0,
+    unreadable: 0,
+  });
+  expect(ledger.violations(expected)).toEqual([]);
+  expect(ledger.missing(expected)).toEqual([]);
+});
+
+test('a delivery that was taken twice is a duplicate; one that was tried again is not', () => {
+  const ledger = new Ledger();
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a', answered: 500 });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a', answered: 'reset' });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  expect(ledger.summary()).toMatchObject({ requests: 3, delivered: 1, duplicates: 0, refused: 2 });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a', answered: 204 });
+  expect(ledger.summary()).toMatchObject({
+    requests: 4,
+    delivered: 1,
+    duplicates: 1,
+    byAudience: { vip: { enter: 1 } },
+  });
+});
+
+test('a wrong order is found wherever it is sown', () => {
+  const expected = Array.from({ length: 30 }, (_, i) => trigger(String(i % 3), i));
+  for (let place = 0; place + 3 < expected.length; place++) {
+    const order = [...expected];
+    // Three apart: the same person.
+    [order[place], order[place + 3]] = [expected[place + 3] ?? trigger('', 0), expected[place] ?? trigger('', 0)];
+    const ledger = new Ledger();
+    for (const what of order) arrive(ledger, what);
+    expect(ledger.summary().outOfOrder).toBe(1);
+    expect(ledger.violations(expected)).toEqual([
+      `person ${place % 3}: enter vip (${at(place)}) arrived after enter vip (${at(place + 3)})`,
+    ]);
+  }
+});
+
+test('different people overtake each other without that being wrong', () => {
+  const ledger = new Ledger();
+  const expected = [trigger('1', 1), trigger('2', 2), trigger('3', 3)];
+  for (const what of expected.toReversed()) arrive(ledger, what);
+  expect(ledger.summary().outOfOrder).toBe(0);
+  expect(ledger.violations(expected)).toEqual([]);
+});
+
+test('the order is that of first success: failed attempts and repeats do not count', () => {
+  const ledger = new Ledger();
+  const expected = [trigger('1', 1), trigger('1', 2)];
+  arrive(ledger, trigger('1', 2), { deliveryId: 'b', answered: 503 });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  arrive(ledger, trigger('1', 2), { deliveryId: 'b' });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  expect(ledger.summary()).toMatchObject({ outOfOrder: 0, duplicates: 1 });
+  expect(ledger.violations(expected)).toEqual([]);
+});
+
+test('times are compared as instants, not as texts', () => {
+  const ledger = new Ledger();
+  arrive(ledger, trigger('1', 0, { at: '2026-10-14T23:00:00+09:00' }));
+  arrive(ledger, trigger('1', 0, { at: '2026-10-14T14:00:00.000000001Z' }));
+  arrive(ledger, trigger('1', 0, { at: '2026-10-14T07:00:00.000000002-07:00' }));
+  expect(ledger.summary().outOfOrder).toBe(0);
+  arrive(ledger, trigger('1', 0, { at: '2026-10-14T14:00:00.000000001+00:00' }));
+  expect(ledger.summary().outOfOrder).toBe(1);
+});
+
+test('what never came, or was only refused, is missing, by slug as well as by id', () => {
+  const ledger = new Ledger();
+  const expected = [trigger('1', 1), trigger('2', 2, { audience: VIP }), trigger('3', 3), trigger('4', 4)];
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  arrive(ledger, trigger('2', 2), { deliveryId: 'b' });
+  arrive(ledger, trigger('3', 3), { deliveryId: 'c', answered: 500 });
+  expect(ledger.missing(expected)).toEqual([expected[2], expected[3]]);
+  expect(ledger.missingIds(['a', 'b', 'c', 'd'])).toEqual(['c', 'd']);
+});
+
+test('too many requests at once show, and so do two for one person', () => {
+  const ledger = new Ledger();
+  const open = [1, 2, 3, 4, 5, 6].map((inFlight) =>
+    begin(ledger, trigger(String(inFlight % 5), inFlight), { inFlight }),
+  );
+  for (const arrival of open) ledger.settle(arrival, 200);
+  expect(ledger.mostInFlight).toBe(6);
+  expect(ledger.summary().overlaps).toBe(1);
+  arrive(ledger, trigger('1', 7));
+  expect(ledger.summary().overlaps).toBe(1);
+});
+
+test('a body of neither format and a request without an id are unreadable', () => {
+  const ledger = new Ledger();
+  const none = { deliveryId: undefined, message: undefined, arrivedAtMs: 0, inFlight: 1 };
+  ledger.settle(ledger.record(none), 200);
+  ledger.settle(ledger.record({ ...none, deliveryId: 'a' }), 200);
+  expect(ledger.summary()).toMatchObject({ requests: 2, unreadable: 2, delivered: 1, byAudience: {} });
+});
+
+test('a ledger of sums keeps no entries and still finds repeats and wrong order', () => {
+  const ledger = new Ledger({ entries: false });
+  arrive(ledger, trigger('1', 2), { deliveryId: 'b' });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
+  expect(ledger.summary()).toMatchObject({ delivered: 2, duplicates: 1, outOfOrder: 1 });
+  expect(ledger.missingIds(['a', 'c'])).toEqual(['c']);
+  expect(() => ledger.entries).toThrow(/keeps sums only/);
+});
+
+test('waiting ends with the answer that makes it true', async () => {
+  const ledger = new Ledger();
+  await ledger.waitFor((seen) => seen.delivered === 0, 1);
+  const waiting = ledger.waitFor((seen) => seen.delivered === 2, 10_000);
+  arrive(ledger, trigger('1', 1));
+  arrive(ledger, trigger('1', 2));
+  await waiting;
+});
+
+test('waiting in vain ends with what there is', async () => {
+  const ledger = new Ledger();
+  arrive(ledger, trigger('1', 1), { answered: 500 });
+  await expect(ledger.waitFor((seen) => seen.delivered === 1, 20)).rejects.toThrow(/Not within 20 ms.*"refused":1/);
+});
+
+test('waiting ends with the error of its own predicate', async () => {
+  const ledger = new Ledger();
+  const waiting = ledger.waitFor((seen) => {
+    if (seen.requests > 0) throw new Error('one too many');
+    return false;
+  }, 10_000);
+  arrive(ledger, trigger('1', 1));
+  await expect(waiting).rejects.toThrow('one too many');
+});

@@ -1,0 +1,197 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { Agent, request } from 'undici';
+import { startReceiver } from '../../src/local/receiver.ts';
+import type { Receiver, ReceiverOptions } from '../../src/local/receiver.ts';
+
+const VIP = 'a'.repeat(32);
+const cleanUps: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+async function start(options?: ReceiverOptions): Promise<Receiver> {
+  const receiver = await startReceiver(options);
+  cleanUps.push(() => receiver.close());
+  return receiver;
+}
+
+function sender(receiver: Receiver, connections = 1) {
+  const agent = new Agent({ connections, pipelining: 1 });
+  cleanUps.push(() => agent.destroy());
+  let sent = 0;
+  return async (body: string, options: { id?: string; signal?: AbortSignal } = {}) => {
+    const headers = { 'content-type': 'application/json', 'webhook-id': options.id ?? `id-${++sent}` };
+    const { signal } = options;
+    const answer = await request(receiver.url, {
+      method: 'POST',
+      body,
+      headers,
+      dispatcher: agent,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
+  };
+}
+
+function newBody(user: string, event = 'enter'): string {
+  const change = { id: VIP, event, slug: 'vip', [event]: '2026-10-14T13:27:33.916374949-07:00' };
+  const meta = { object: 'user', subscription_id: 'b'.repeat(32), timestamp: '2026-10-14T13:27:34.038154562-07:00' };
+  return JSON.stringify({ id: user, data: { email: 'é@example.com', segment_events: [change] }, meta });
+}
+
+function legacyBody(user: string): string {
+  const change = { id: VIP, event: 'exit', slug: 'vip', exit: '2026-10-14T13:27:33.916374949-07:00' };
+  const data = { _audience: VIP, _audience_action: 'exited', _audience_friendly: 'vip', _audience_name: 'VIP' };
+  return JSON.stringify({ id: user, data, collected: '', table: 'user', segment_events: [change], subscriptionid: '' });
+}
+
+test('both payload formats are understood, to the last digit and nanosecond', async () => {
+  const receiver = await start();
+  const send = sender(receiver);
+  expect(await send(newBody('7076027172059065053'), { id: 'one' })).toMatchObject({ status: 200, text: '' });
+  await send(legacyBody('12645278470990184693'), { id: 'two' });
+  const common = { audience: VIP, slug: 'vip', at: '2026-10-14T13:27:33.916374949-07:00' };
+  expect(receiver.ledger.entries).toMatchObject([
+    {
+      number: 1,
+      deliveryId: 'one',
+      answered: 200,
+      message: { user: '7076027172059065053', event: 'enter', ...common },
+    },
+    {
+      number: 2,
+      deliveryId: 'two',
+      answered: 200,
+      message: { user: '12645278470990184693', event: 'exit', ...common },
+    },
+  ]);
+  expect(receiver.ledger.entries[0]?.arrivedAtMs).toBeGreaterThan(Date.now() - 60_000);
+  expect(receiver.ledger.entries[0]).not.toHaveProperty('body');
+});
+
+test.each([
+  '',
+  'no JSON',
+  'null',
+  '{"id":1}',
+  '{"id":"1","data":{"segment_events":[]}}',
+  '{"id":"1","data":{"segment_events":[{"event":"enter"}]}}',
+])('a body that is no message (%j) is answered and counted', async (body) => {
+  const receiver = await start();
+  expect((await sender(receiver)(body)).status).toBe(200);
+  expect(receiver.ledger.summary()).toMatchObject({ requests: 1, unreadable: 1 });
+});
+
+test('answers as it is told, request by request', async () => {
+  const receiver = await start({
+    answer: ({ message }, incoming) => {
+      if (incoming.headers['webhook-id'] === 'throttled')
+        return { status: 429, headers: { 'retry-after': '7' }, body: 'slow ✋' };
+      return message?.user === 'gone' ? { status: 410 } : undefined;
+    },
+  });
+  const send = sender(receiver);
+  expect(await send(newBody('1'), { id: 'throttled' })).toMatchObject({
+    status: 429,
+    headers: { 'retry-after': '7' },
+    text: 'slow ✋',
+  });
+  expect((await send(newBody('gone'))).status).toBe(410);
+  expect((await send(newBody('1'))).status).toBe(200);
+  expect(receiver.ledger.summary()).toMatchObject({ requests: 3, refused: 2, delivered: 1 });
+});
+
+test.each([
+  ['reset', /ECONNRESET|other side closed/],
+  ['half', /other side closed|terminated|aborted/],
+] as const)('can end a request by %s', async (answer, message) => {
+  const receiver = await start({ answer: ({ number }) => (number === 1 ? answer : undefined) });
+  const send = sender(receiver);
+  await expect(send(newBody('1'))).rejects.toThrow(message);
+  expect(receiver.ledger.entries[0]?.answered).toBe(answer);
+  expect((await send(newBody('1'))).status).toBe(200);
+  expect(receiver.inFlight).toBe(0);
+});
+
+test('can leave a request hanging; it is in flight until its sender gives up', async () => {
+  const receiver = await start({ answer: () => 'hang' });
+  const given = new AbortController();
+  const sending = sender(receiver)(newBody('1'), { signal: given.signal });
+  const refused = expect(sending).rejects.toThrow();
+  await receiver.ledger.waitFor((ledger) => ledger.requests === 1, 5000);
+  expect(receiver.inFlight).toBe(1);
+  given.abort();
+  await refused;
+  await receiver.ledger.waitFor((ledger) => ledger.summary().refused === 1, 5000);
+  expect(receiver.inFlight).toBe(0);
+  expect(receiver.ledger.entries[0]?.answered).toBe('aborted');
+});
+
+test('sees how many requests are in flight at once, from their headers to their answer', async () => {
+  const receiver = await start({ delayMs: 30 });
+  const send = sender(receiver, 12);
+  await Promise.all(Array.from({ length: 60 }, (_, i) => send(newBody(String(i)))));
+  expect(receiver.ledger.mostInFlight).toBe(12);
+  expect(receiver.ledger.summary()).toMatchObject({ requests: 60, delivered: 60, overlaps: 0 });
+  expect(receiver.inFlight).toBe(0);
+});
+
+test.each([1, 5])(
+  'never sees more in flight than the %i that there are, though it answers at once',
+  async (connections) => {
+    const receiver = await start();
+    const send = sender(receiver, connections);
+    await Promise.all(Array.from({ length: 2000 }, (_, i) => send(newBody(String(i)))));
+    expect(receiver.ledger.mostInFlight).toBeLessThanOrEqual(connections);
+    expect(receiver.ledger.delivered).toBe(2000);
+  },
+);
+
+test('takes its time: one for all, or one answer', async () => {
+  const receiver = await start({
+    delayMs: 40,
+    answer: ({ number }) => (number === 2 ? { status: 200, delayMs: 90 } : undefined),
+  });
+  const send = sender(receiver);
+  const took: number[] = [];
+  for (const user of ['1', '2']) {
+    const from = performance.now();
+    await send(newBody(user));
+    took.push(performance.now() - from);
+  }
+  expect(took[0]).toBeGreaterThanOrEqual(39);
+  expect(took[1]).toBeGreaterThanOrEqual(89);
+});
+
+test('keeps bodies and headers when asked to, and shows each body as it comes', async () => {
+  const shown: string[] = [];
+  const receiver = await start({ keepBodies: true, onArrival: ({ number }, body) => shown.push(`${number} ${body}`) });
+  const large = newBody('x'.repeat(300_000));
+  await sender(receiver)(large);
+  expect(shown).toEqual([`1 ${large}`]);
+  expect(receiver.ledger.entries[0]).toMatchObject({ body: large, headers: { 'content-type': 'application/json' } });
+});
+
+test('takes nothing but POST', async () => {
+  const receiver = await start();
+  const answer = await request(receiver.url);
+  expect([answer.statusCode, await answer.body.text()]).toEqual([405, 'This is a webhook receiver: it takes POST.\n']);
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('closes although a request hangs and another one is being thought about', async () => {
+  const receiver = await startReceiver({
+    answer: ({ number }) => (number === 1 ? 'hang' : { status: 200, delayMs: 60_000 }),
+  });
+  const send = sender(receiver, 2);
+  const ends = Promise.allSettled([send(newBody('1')), send(newBody('2'))]);
+  await receiver.ledger.waitFor((ledger) => ledger.requests === 2, 5000);
+  await receiver.close();
+  expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+});
+
+test('a port that is taken is an error', async () => {
+  const receiver = await start();
+  await expect(startReceiver({ port: receiver.port })).rejects.toThrow(/EADDRINUSE/);
+});
