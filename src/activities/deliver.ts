@@ -1,0 +1,94 @@
+import { Context } from '@temporalio/activity';
+import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
+import type { JsonObject } from '../contract/trigger.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import type { AudienceSource } from '../sources/source.ts';
+import type { Authorizations } from '../webhook/authorizations.ts';
+import type { Poster } from '../webhook/poster.ts';
+import { SliceSending } from './slice-sending.ts';
+import { SettledTriggers } from './slice-progress.ts';
+
+export interface DeliverDependencies {
+  readonly source: AudienceSource;
+  readonly poster: Poster;
+  readonly authorizations: Authorizations;
+  readonly userAgent: string;
+  /** Tells the job that a running slice keeps only so many of its permits. */
+  readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
+}
+
+/** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
+const HEARTBEAT_MS = 1000;
+
+/**
+ * The activity that sends: every POST of every job is made here. What the endpoint does never fails it; each trigger's outcome is
+ * in the report, and all waiting is the workflow's.
+ */
+export function createDeliver(dependencies: DeliverDependencies): (slice: SliceInput) => Promise<SliceReport> {
+  return async (slice) => {
+    const context = Context.current();
+    // Details of our own heartbeat, by an attempt that did not come to its end.
+    const before = context.info.heartbeatDetails as SliceProgress | undefined;
+    const settled = new SettledTriggers(slice.triggers.length, before);
+    const heartbeat = setInterval(() => context.heartbeat(settled.progress()), HEARTBEAT_MS);
+    try {
+      return await send(dependencies, slice, settled, context.info.workflowExecution?.workflowId ?? '');
+    } finally {
+      clearInterval(heartbeat);
+    }
+  };
+}
+
+async function send(
+  dependencies: DeliverDependencies,
+  slice: SliceInput,
+  settled: SettledTriggers,
+  workflowId: string,
+): Promise<SliceReport> {
+  const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
+  const url = new URL(slice.settings.webhookUrl);
+  const found = authorizations.lookUp(slice.settings.authorization, url);
+  if (!found.ok) {
+    const code = found.reason === 'unknown' ? ATTEMPT_CODES.authorizationUnknown : ATTEMPT_CODES.authorizationElsewhere;
+    for (const index of settled.unsent()) settled.failed.set(index, { index, code, durationMs: 0 });
+    return report(settled, 0);
+  }
+  const profiles = await lookUpProfiles(source, slice, settled);
+  const sending = new SliceSending({
+    slice,
+    settled,
+    url,
+    poster,
+    userAgent,
+    authorization: found.authorization,
+    profiles,
+    returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left),
+  });
+  const startedAt = performance.now();
+  await sending.run();
+  return report(settled, performance.now() - startedAt);
+}
+
+/** The profiles of those who came without, in one look-up; undefined when the source cannot answer. */
+async function lookUpProfiles(
+  source: AudienceSource,
+  slice: SliceInput,
+  settled: SettledTriggers,
+): Promise<ReadonlyMap<string, JsonObject> | undefined> {
+  const users = new Set<string>();
+  for (const [index, { user, profile }] of slice.triggers.entries()) {
+    if (profile === undefined && !settled.isDelivered(index)) users.add(user);
+  }
+  if (users.size === 0) return new Map();
+  try {
+    return await source.profiles([...users]);
+  } catch (error) {
+    Context.current().log.warn('the source gave no profiles', { error });
+    return undefined;
+  }
+}
+
+function report(settled: SettledTriggers, sendingMs: number): SliceReport {
+  const failed: FailedAttempt[] = [...settled.failed.values()].sort((a, b) => a.index - b.index);
+  return { failed, unsent: settled.unsent(), sendingMs: Math.round(sendingMs * 1000) / 1000 };
+}

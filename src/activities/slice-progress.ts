@@ -1,0 +1,45 @@
+import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
+
+/** Which triggers of a slice are settled: what the heartbeats tell, and what a later attempt of the activity begins with. */
+export class SettledTriggers {
+  readonly #delivered: Uint8Array;
+  readonly failed = new Map<number, FailedAttempt>();
+  deliveredCount = 0;
+
+  constructor(size: number, before: SliceProgress | undefined) {
+    this.#delivered = new Uint8Array(size);
+    for (const [first, last] of before?.delivered ?? []) {
+      for (let index = first; index <= last; index++) this.deliver(index);
+    }
+    for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
+  }
+
+  deliver(index: number): void {
+    this.#delivered[index] = 1;
+    this.deliveredCount++;
+  }
+
+  isDelivered(index: number): boolean {
+    return this.#delivered[index] === 1;
+  }
+
+  /** Places that are neither delivered nor failed. */
+  unsent(): number[] {
+    const unsent: number[] = [];
+    for (let index = 0; index < this.#delivered.length; index++) {
+      if (this.#delivered[index] !== 1 && !this.failed.has(index)) unsent.push(index);
+    }
+    return unsent;
+  }
+
+  progress(): SliceProgress {
+    const ranges: [number, number][] = [];
+    for (let index = 0; index < this.#delivered.length; index++) {
+      if (this.#delivered[index] !== 1) continue;
+      const last = ranges.at(-1);
+      if (last !== undefined && last[1] === index - 1) last[1] = index;
+      else ranges.push([index, index]);
+    }
+    return { delivered: ranges, failed: [...this.failed.values()] };
+  }
+}

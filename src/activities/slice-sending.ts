@@ -1,0 +1,134 @@
+import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
+import type { Audience } from '../contract/audience.ts';
+import type { JsonObject } from '../contract/trigger.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { judge } from '../domain/verdict.ts';
+import type { RequestAuthorization } from '../webhook/authorizations.ts';
+import type { Poster } from '../webhook/poster.ts';
+import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
+import type { SettledTriggers } from './slice-progress.ts';
+
+/** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
+const TAIL_MS = 250;
+/** Failures of different people in a row after which a slice takes the endpoint for unwell. */
+const UNWELL_AFTER = 3;
+
+export interface SliceSendingOptions {
+  readonly slice: SliceInput;
+  readonly settled: SettledTriggers;
+  readonly url: URL;
+  readonly poster: Poster;
+  readonly userAgent: string;
+  readonly authorization: RequestAuthorization;
+  /** Undefined: the source did not answer. */
+  readonly profiles: ReadonlyMap<string, JsonObject> | undefined;
+  readonly returnPermits: (left: number) => Promise<void>;
+}
+
+/**
+ * Sends the triggers of one slice: as many lanes as permits, each takes one person after another and sends their triggers one
+ * after another, so that a person's triggers never overtake each other. After a trigger that did not get through, the
+ * person's later ones stay unsent.
+ */
+export class SliceSending {
+  readonly #options: SliceSendingOptions;
+  readonly #audiences: ReadonlyMap<string, Audience>;
+  /** Where the triggers of one person begin, for each person; they stand together. */
+  readonly #people: number[] = [];
+  #nextPerson = 0;
+  #failuresInRow = 0;
+  #isUnwell = false;
+  readonly #endsAtMs: number;
+  readonly #endsAtWall: number;
+  #openLanes: number;
+
+  constructor(options: SliceSendingOptions) {
+    const { triggers, permits, budgetMs, audiences } = options.slice;
+    this.#options = options;
+    this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
+    for (const [index, { user }] of triggers.entries()) {
+      if (user !== triggers[index - 1]?.user) this.#people.push(index);
+    }
+    this.#endsAtMs = performance.now() + budgetMs;
+    this.#endsAtWall = Date.now() + budgetMs;
+    this.#openLanes = Math.min(permits, this.#people.length);
+  }
+
+  async run(): Promise<void> {
+    const lanes = Array.from({ length: this.#openLanes }, () => this.#lane());
+    const tail = setTimeout(() => this.#returnIdlePermits(), this.#options.slice.budgetMs + TAIL_MS);
+    await Promise.all(lanes);
+    clearTimeout(tail);
+  }
+
+  async #lane(): Promise<void> {
+    while (this.#mayStart() && this.#nextPerson < this.#people.length) await this.#sendPerson(this.#nextPerson++);
+    this.#openLanes--;
+  }
+
+  async #sendPerson(person: number): Promise<void> {
+    const { settled, slice } = this.#options;
+    const end = this.#people[person + 1] ?? slice.triggers.length;
+    for (let index = this.#people[person] ?? end; index < end; index++) {
+      if (settled.isDelivered(index)) continue;
+      // What an earlier attempt of this activity failed to deliver is not tried again: that is the workflow's to time.
+      if (settled.failed.has(index) || !this.#mayStart()) return;
+      const trigger = slice.triggers[index];
+      if (trigger === undefined) return;
+      const failure = await this.#sendOne(index, trigger);
+      if (failure !== undefined) {
+        settled.failed.set(index, failure);
+        this.#noteFailure(failure);
+        return;
+      }
+      settled.deliver(index);
+      this.#failuresInRow = 0;
+    }
+  }
+
+  async #sendOne(index: number, trigger: SliceTrigger): Promise<FailedAttempt | undefined> {
+    const request = this.#makeRequest(trigger);
+    if (typeof request === 'string') return { index, code: request, durationMs: 0 };
+    const attempt = await this.#options.poster.post(this.#options.url, request.headers, request.body);
+    if (attempt.ok) return undefined;
+    const { ok: _, ...rest } = attempt;
+    return { index, ...rest };
+  }
+
+  /** The request, or the code of what stands in its way. */
+  #makeRequest(trigger: SliceTrigger): WebhookRequest | string {
+    const { profiles, slice, authorization, userAgent } = this.#options;
+    let profile = trigger.profile ?? profiles?.get(trigger.user);
+    if (profile === undefined) {
+      if (profiles === undefined) return ATTEMPT_CODES.sourceUnavailable;
+      if (trigger.profileOptional !== true) return ATTEMPT_CODES.profileMissing;
+      profile = {};
+    }
+    const audience = this.#audiences.get(trigger.audience);
+    if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
+    try {
+      return makeRequest(slice.settings, trigger, audience, profile, authorization, userAgent);
+    } catch {
+      return ATTEMPT_CODES.payloadImpossible;
+    }
+  }
+
+  /** Within the budget by both clocks: one stands still while the machine sleeps, the other may be set back. */
+  #mayStart(): boolean {
+    return !this.#isUnwell && performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;
+  }
+
+  #noteFailure(failure: FailedAttempt): void {
+    const verdict = judge(failure);
+    if (verdict === 'throttled' || verdict === 'gone') this.#isUnwell = true;
+    if (verdict !== 'transient' && verdict !== 'setup') return;
+    this.#failuresInRow++;
+    if (this.#failuresInRow >= UNWELL_AFTER) this.#isUnwell = true;
+  }
+
+  #returnIdlePermits(): void {
+    if (this.#openLanes === 0 || this.#openLanes >= this.#options.slice.permits) return;
+    // Best effort: the permits come back with the report anyway.
+    void this.#options.returnPermits(this.#openLanes).catch(() => undefined);
+  }
+}

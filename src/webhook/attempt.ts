@@ -1,0 +1,115 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { parseRetryAfter } from '../domain/retry-after.ts';
+import type { Expiring } from './deadlines.ts';
+
+/** What came of one request. `ok` is a 2xx status, and nothing else. */
+export type Attempt =
+  | { readonly ok: true; readonly status: number; readonly durationMs: number }
+  | {
+      readonly ok: false;
+      readonly status?: number;
+      readonly code?: string;
+      readonly retryAfterMs?: number;
+      readonly durationMs: number;
+      readonly answer?: string;
+    };
+
+/** Most bytes of an answer that are read; then the connection is closed. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** Most characters of an answer that are kept, and only of one that did not deliver. */
+const ANSWER_LENGTH = 200;
+
+/**
+ * One request on its way: undici's handler, which becomes an `Attempt`. The status line decides; a body that cannot be read, is too
+ * long or never ends changes nothing about it, but the attempt lasts until the connection is done with the request, since so
+ * long the endpoint has it in flight.
+ */
+export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
+  readonly deadlineAtMs: number;
+  readonly #startedAtMs: number;
+  readonly #done: (handler: AttemptHandler, attempt: Attempt) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status: number | undefined;
+  #retryAfterMs: number | undefined;
+  #bytes = 0;
+  #answer: Buffer | undefined;
+  #expired = false;
+  #isDone = false;
+
+  constructor(nowMs: number, timeoutMs: number, done: (handler: AttemptHandler, attempt: Attempt) => void) {
+    this.#startedAtMs = nowMs;
+    this.deadlineAtMs = nowMs + timeoutMs;
+    this.#done = done;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isDone) controller.abort(new Error('The attempt is over.'));
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return; // 1xx: the answer is still to come.
+    this.#status = status;
+    const retryAfter = headers['retry-after'];
+    if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    // A copy of the little we keep: the chunk itself may be a view of a large buffer.
+    if (this.#answer === undefined && !this.#isSuccess)
+      this.#answer = Buffer.from(chunk.subarray(0, ANSWER_LENGTH * 4));
+    if (this.#bytes > MAX_ANSWER_BYTES) controller.abort(new Error('The answer is longer than is read.'));
+  }
+
+  onResponseEnd(): void {
+    this.#settle();
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#settle(error);
+  }
+
+  /** The deadline of the whole attempt passed. */
+  expire(): void {
+    this.#expired = true;
+    // Aborting brings onResponseError. A request that still waits for its connection has nothing to abort yet.
+    if (this.#controller === undefined) this.#settle();
+    else this.#controller.abort(new Error('The request took too long.'));
+  }
+
+  get #isSuccess(): boolean {
+    return this.#status !== undefined && this.#status >= 200 && this.#status < 300;
+  }
+
+  #settle(error?: Error): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#done(this, this.#attempt(error));
+  }
+
+  #attempt(error: Error | undefined): Attempt {
+    const durationMs = Math.round(performance.now() - this.#startedAtMs);
+    if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
+    const answer = this.#answer?.toString('utf8').slice(0, ANSWER_LENGTH).toWellFormed();
+    return {
+      ok: false,
+      durationMs,
+      ...(this.#status === undefined
+        ? { code: this.#expired ? ATTEMPT_CODES.timeout : codeOf(error) }
+        : { status: this.#status }),
+      ...(this.#retryAfterMs === undefined ? {} : { retryAfterMs: this.#retryAfterMs }),
+      ...(answer === undefined ? {} : { answer }),
+    };
+  }
+}
+
+/** The stable code of an error; of happy eyeballs' collection, its first one's. */
+function codeOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
+    return error.code;
+  return 'UNKNOWN';
+}

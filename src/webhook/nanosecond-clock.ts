@@ -1,0 +1,20 @@
+const DRIFT_MS = 2;
+
+/**
+ * Wall-clock time with nanoseconds, as RFC 3339 with an offset: what `meta.timestamp` and `collected` hold. The monotonic clock
+ * gives the digits that Date lacks, and is set anew wherever the two have drifted apart.
+ */
+export function createNanosecondClock(): () => string {
+  let offsetNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  return () => {
+    let ns = offsetNs + process.hrtime.bigint();
+    const wallMs = Date.now();
+    if (Math.abs(Number(ns / 1_000_000n) - wallMs) > DRIFT_MS) {
+      offsetNs += BigInt(wallMs) * 1_000_000n - ns;
+      ns = BigInt(wallMs) * 1_000_000n;
+    }
+    const ms = Number(ns / 1_000_000n);
+    const below = String(ns % 1_000_000_000n).padStart(9, '0');
+    return `${new Date(ms).toISOString().slice(0, 19)}.${below}+00:00`;
+  };
+}

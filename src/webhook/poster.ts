@@ -1,0 +1,41 @@
+import { Agent } from 'undici';
+import { type Attempt, AttemptHandler } from './attempt.ts';
+import { Deadlines } from './deadlines.ts';
+
+/** Sends requests over connections that are kept open between them, for all jobs of a worker. */
+export interface Poster {
+  /** One POST: one attempt, whatever happens. Never rejects. */
+  post(url: URL, headers: string[], body: string): Promise<Attempt>;
+  /** Ends idle connections, and waits for requests in flight. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param timeoutMs the time of a whole attempt: connecting, TLS, headers and body together.
+ */
+export function createPoster({ timeoutMs }: { timeoutMs: number }): Poster {
+  const deadlines = new Deadlines();
+  const agent = new Agent({
+    // Our own deadline covers the whole attempt; undici's begin anew with every chunk, so that a drip would never end.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: timeoutMs },
+    pipelining: 1,
+  });
+  return {
+    post: (url, headers, body) =>
+      new Promise((resolve) => {
+        const handler = new AttemptHandler(performance.now(), timeoutMs, (settled, attempt) => {
+          deadlines.delete(settled);
+          resolve(attempt);
+        });
+        deadlines.add(handler);
+        // No redirects are followed: undici does so only with an interceptor that is not here.
+        agent.dispatch({ origin: url.origin, path: url.pathname + url.search, method: 'POST', headers, body }, handler);
+      }),
+    close: async () => {
+      await agent.close();
+      deadlines.close();
+    },
+  };
+}

@@ -1,0 +1,55 @@
+import type { Audience } from '../contract/audience.ts';
+import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
+import type { JsonObject } from '../contract/trigger.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { legacyPayload, newPayload } from '../domain/payload.ts';
+import type { RequestAuthorization } from './authorizations.ts';
+import { createNanosecondClock } from './nanosecond-clock.ts';
+import { sign } from './signature.ts';
+
+/** A request as it goes out. */
+export interface WebhookRequest {
+  /** Name, value, name, value … as undici takes them. */
+  readonly headers: string[];
+  readonly body: string;
+}
+
+const now = createNanosecondClock();
+
+/** Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own. */
+export function makeRequest(
+  settings: DeliverySettings,
+  trigger: SliceTrigger,
+  audience: Audience,
+  profile: JsonObject,
+  { headers, signingKeys }: RequestAuthorization,
+  userAgent: string,
+): WebhookRequest {
+  const { subscriptionId, exportFields, userLegacyMessageFormat } = settings;
+  const parts = {
+    user: trigger.user,
+    event: trigger.event,
+    at: trigger.at,
+    audience,
+    profile,
+    subscriptionId,
+    exportFields,
+    attemptAt: now(),
+  };
+  const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
+  const id = deliveryId(subscriptionId, trigger);
+  const timestampSeconds = Math.floor(Date.now() / 1000);
+  const all = [
+    'content-type',
+    'application/json',
+    'user-agent',
+    userAgent,
+    'webhook-id',
+    id,
+    'webhook-timestamp',
+    String(timestampSeconds),
+    ...headers,
+  ];
+  if (signingKeys.length > 0) all.push('webhook-signature', sign(signingKeys, id, timestampSeconds, body));
+  return { headers: all, body };
+}

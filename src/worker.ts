@@ -1,0 +1,119 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, WorkflowNotFoundError } from '@temporalio/client';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createActivities } from './activities/index.ts';
+import type { ConnectConfig } from './client/connect.ts';
+import { missingSearchAttributes } from './client/search-attributes.ts';
+import { type Config, ConfigError } from './config.ts';
+import type { WorkflowStanding } from './contract/ports.ts';
+import { payloadConverterPath } from './payload-converter-path.ts';
+import { openFileSource } from './sources/file.ts';
+import type { AudienceSource } from './sources/source.ts';
+import { Authorizations } from './webhook/authorizations.ts';
+import { createPoster } from './webhook/poster.ts';
+import { permitsReturnedSignal } from './workflows/messages.ts';
+
+export interface StartWorkerOptions {
+  readonly config: Config;
+  readonly connection: ConnectConfig;
+  /** Instead of the source that the configuration names; closed by whoever made it. */
+  readonly source?: AudienceSource;
+  /** Bundled workflow code; by default the one that was built, else it is bundled now. */
+  readonly workflowBundle?: WorkerOptions['workflowBundle'];
+}
+
+export interface RunningWorker {
+  /** Rejects when the worker fails by itself; pending while it runs, and for ever once it was shut down. */
+  readonly failed: Promise<never>;
+  /** Takes no more work, lets requests in flight end, then closes everything. */
+  shutdown(): Promise<void>;
+}
+
+/** Longer than a request may last, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
+const SHUTDOWN_MARGIN_MS = 10_000;
+
+/**
+ * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
+ *
+ * @throws ConfigError when no source is configured.
+ */
+export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
+  const { config } = options;
+  const connection = await NativeConnection.connect(options.connection.connectionOptions);
+  const { namespace } = options.connection;
+  const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
+  const source = options.source ?? (await openSource(config));
+  const poster = createPoster({ timeoutMs: config.requestTimeoutMs });
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: config.taskQueue,
+    ...workflowCode(options.workflowBundle),
+    dataConverter: { payloadConverterPath },
+    activities: createActivities({
+      source,
+      poster,
+      authorizations: new Authorizations(config.authorizations),
+      userAgent: `audience-triggers/${version()}`,
+      requestTimeoutMs: config.requestTimeoutMs,
+      serverLimits: config.serverLimits,
+      missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
+      lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+      returnPermits: (workflowId, sliceId, left) =>
+        client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
+    }),
+    maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
+    // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
+    maxHeartbeatThrottleInterval: '1 second',
+    shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
+  });
+
+  const running = worker.run();
+  const failed = new Promise<never>((_, reject) => running.catch(reject));
+  failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
+  return {
+    failed,
+    shutdown: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running.catch(() => undefined);
+      await poster.close();
+      if (options.source === undefined) await source.close();
+      await connection.close();
+    },
+  };
+}
+
+async function openSource({ source }: Config): Promise<AudienceSource> {
+  if (source === undefined) {
+    throw new ConfigError(
+      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+    );
+  }
+  return await openFileSource(source.folder);
+}
+
+function workflowCode(
+  bundle: WorkerOptions['workflowBundle'],
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  if (bundle !== undefined) return { workflowBundle: bundle };
+  const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { workflowBundle: { codePath: built } };
+  return { workflowsPath: fileURLToPath(new URL(`./workflows/index${extname(import.meta.url)}`, import.meta.url)) };
+}
+
+async function lookUpWorkflow(client: Client, workflowId: string): Promise<WorkflowStanding> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId).describe();
+    return status.name === 'RUNNING' ? 'running' : 'closed';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return 'absent';
+    throw error;
+  }
+}
+
+function version(): string {
+  const read: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return typeof read === 'object' && read !== null && 'version' in read ? String(read.version) : 'unknown';
+}
