@@ -1,0 +1,114 @@
+import { createReadStream } from 'node:fs';
+import { Command } from '@commander-js/extra-typings';
+import ora from 'ora';
+import type { ExportJobs, PublishResult, PushOptions, PushProgress, PushResult } from '../../client/export-jobs.ts';
+import { withJobs } from '../jobs.ts';
+import { readTriggers } from '../ndjson.ts';
+import { count, counted } from '../numbers.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+import { type TriggerOptions, triggerFrom } from '../trigger-options.ts';
+import { UsageError } from '../usage-error.ts';
+
+export function pushCommand(terminal: Terminal) {
+  return new Command('push')
+    .description('send triggers to a job, or without a job to every job that listens to their audience')
+    .argument('[job]', 'id of the job; "-" means: no job, triggers from standard input')
+    .argument('[input]', '"-": NDJSON on standard input, one trigger a line')
+    .option('--file <path>', 'NDJSON file to read instead')
+    .option('--audience <slug>', 'one trigger: its audience')
+    .option('--enter', 'one trigger: the person enters')
+    .option('--exit', 'one trigger: the person leaves')
+    .option('--user <id>', 'one trigger: the person')
+    .option('--at <time>', 'one trigger: when (RFC 3339); default: when the job receives it')
+    .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
+    .option('--json', 'print JSON for machines')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  triggers push vip-to-crm --audience vip --enter --user 7076027172059065053
+  triggers push - < changes.ndjson
+A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"2026-11-25T08:30:00Z"}`,
+    )
+    .action(async (first, second, { json, file, ...options }) => {
+      const job = first === '-' ? undefined : first;
+      const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
+      const result = await withJobs((jobs) => send(jobs, job, triggers, json === true ? undefined : terminal));
+      terminal.out(
+        json === true
+          ? JSON.stringify({ ...(job === undefined ? {} : { jobId: job }), ...result })
+          : pushedText(job, result),
+      );
+    });
+}
+
+type Source = Iterable<ReturnType<typeof triggerFrom>> | AsyncIterable<ReturnType<typeof triggerFrom>>;
+
+function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, options: TriggerOptions): Source {
+  const one = Object.values(options).some((value) => value !== undefined);
+  if ([dash, file !== undefined, one].filter(Boolean).length > 1) {
+    throw new UsageError('Say either one trigger by options, or --file, or "-" for standard input.');
+  }
+  if (one) return [triggerFrom(options)];
+  if (file !== undefined) return readTriggers(createReadStream(file));
+  if (dash || terminal.stdin.isTTY !== true) return readTriggers(terminal.stdin);
+  throw new UsageError('Say a trigger (--audience vip --enter --user 707…), or give NDJSON: --file changes.ndjson');
+}
+
+/** Sends, showing how far it is; Ctrl-C ends the input, so that what was accepted is said. */
+async function send(
+  jobs: ExportJobs,
+  job: string | undefined,
+  triggers: Source,
+  terminal: Terminal | undefined,
+): Promise<PushResult | PublishResult> {
+  const stop = interruption();
+  const spinner = terminal?.interactive === true ? ora({ stream: process.stderr }).start('Sending') : undefined;
+  const options: PushOptions = {
+    onProgress: (progress) => {
+      if (spinner !== undefined) spinner.text = progressText(progress);
+    },
+  };
+  const input = endedBy(stop.signal, triggers);
+  try {
+    return job === undefined ? await jobs.publish(input, options) : await jobs.push(job, input, options);
+  } finally {
+    spinner?.stop();
+    stop.dispose();
+  }
+}
+
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+async function* endedBy<T>(signal: AbortSignal, items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  const end = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Interrupted('it was interrupted.')), { once: true });
+  });
+  // Nobody listens between two items.
+  end.catch(() => undefined);
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  for (;;) {
+    const next = await Promise.race([iterator.next(), end]);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+function progressText({ accepted, waitingFor }: PushProgress): string {
+  const done = `${counted(accepted, 'trigger')} accepted`;
+  if (waitingFor === 'history') return `${done}; waiting for the job to work off its history`;
+  return waitingFor === 'server' ? `${done}; waiting for the Temporal server` : done;
+}
+
+function pushedText(job: string | undefined, result: PushResult | PublishResult): string {
+  if ('accepted' in result) return `${counted(result.accepted, 'trigger')} accepted by ${job ?? ''}.`;
+  const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
+  const heard = result.jobs.length === 0 ? 'No running job listens to their audiences.' : 'Sent to:';
+  const unheard =
+    result.jobs.length === 0 || result.unheard === 0
+      ? []
+      : [`To ${count(result.unheard)} of them no running job listens.`];
+  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...unheard].join('\n');
+}

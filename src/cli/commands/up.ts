@@ -1,0 +1,119 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Command } from '@commander-js/extra-typings';
+import type { ConnectConfig } from '../../client/connect.ts';
+import { type Config, loadConfig } from '../../config.ts';
+import { wholeNumber } from '../job-options.ts';
+import { untilStopped } from '../run-worker.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+
+export function upCommand(terminal: Terminal) {
+  return new Command('up')
+    .description('everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
+    .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
+    .option('--port <port>', 'of Temporal', wholeNumber, 7233)
+    .option('--ui-port <port>', 'of the web UI', wholeNumber, 8233)
+    .option('--http-port <port>', "of Temporal's HTTP API", wholeNumber, 7243)
+    .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
+    .option('--json', 'print JSON for machines: one object when everything is ready')
+    .addHelpText(
+      'after',
+      `
+With TEMPORAL_ADDRESS set, that server is used and none is started.
+
+Example:
+  TRIGGERS_SOURCE=./audiences triggers up`,
+    )
+    .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
+      const config = loadConfig(path === undefined ? {} : { path });
+      const stop = interruption();
+      const server = await temporalFor(terminal, { db: resolve(db), port, uiPort, httpPort });
+      try {
+        await registerAttributes(server.connection, terminal);
+        await untilStopped({ config, connection: server.connection, gone: server.gone }, stop.signal, () =>
+          terminal.out(json === true ? JSON.stringify(readyJson(server, config)) : readyText(server, config)),
+        );
+      } finally {
+        await server.stop();
+        stop.dispose();
+      }
+    });
+}
+
+interface TemporalAtHand {
+  readonly address: string;
+  readonly connection: ConnectConfig;
+  /** Absent for a server that is not ours. */
+  readonly local?: { readonly uiUrl: string | undefined; readonly httpUrl: string; readonly db: string };
+  /** Resolves when a server of our own has ended, whyever. */
+  readonly gone?: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+interface LocalOptions {
+  readonly db: string;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly httpPort: number;
+}
+
+/** The server that the environment names, or one of our own. */
+async function temporalFor(terminal: Terminal, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
+  const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
+  const named = loadConnectConfig();
+  if (named.connectionOptions.address !== undefined) {
+    return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
+  }
+  const { startLocalTemporal } = await import('../../local/temporal-server.ts');
+  mkdirSync(dirname(db), { recursive: true });
+  terminal.err('Starting Temporal …');
+  const local = await startLocalTemporal({
+    dbFile: db,
+    port,
+    httpPort,
+    ui: uiPort,
+    onProgress: (text) => terminal.err(text),
+  });
+  return {
+    address: local.address,
+    connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
+    local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, db },
+    gone: local.gone.then((log) => new Error(`The Temporal server has ended. Its last words:\n${log}`)),
+    stop: () => local.stop(),
+  };
+}
+
+/** Jobs run without them, too; a server that does not let us register is no reason not to start. */
+async function registerAttributes(config: ConnectConfig, terminal: Terminal): Promise<void> {
+  const { connectClient } = await import('../../client/connect.ts');
+  const { registerSearchAttributes } = await import('../../client/search-attributes.ts');
+  const { connection, close } = await connectClient(config);
+  try {
+    await registerSearchAttributes(connection, config.namespace);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    terminal.err(`The search attributes of jobs could not be registered, so the UI cannot be searched by them: ${why}`);
+  } finally {
+    await close();
+  }
+}
+
+function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config) {
+  const { namespace } = connection;
+  return { address, namespace, uiUrl: local?.uiUrl, httpUrl: local?.httpUrl, taskQueue, source: source?.folder };
+}
+
+function readyText({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config): string {
+  const rows = [
+    ['Temporal', `${address}, namespace ${connection.namespace}`],
+    ['Kept in', local?.db],
+    ['Web UI', local?.uiUrl],
+    ['HTTP API', local?.httpUrl],
+    ['Task queue', taskQueue],
+    ['Audiences', source?.folder],
+  ] as const;
+  const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(12)}${value}`]));
+  return ['Ready.', ...lines, 'In another terminal: triggers start job.json. Stop everything here with Ctrl-C.'].join(
+    '\n',
+  );
+}

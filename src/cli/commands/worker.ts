@@ -1,0 +1,34 @@
+import { Command } from '@commander-js/extra-typings';
+import { loadConfig } from '../../config.ts';
+import { untilStopped } from '../run-worker.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+
+export function workerCommand(terminal: Terminal) {
+  return new Command('worker')
+    .description('run a worker against the Temporal server of TEMPORAL_ADDRESS, until Ctrl-C')
+    .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
+    .option('--json', 'print JSON for machines')
+    .addHelpText(
+      'after',
+      `
+Example:
+  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker --config worker.json`,
+    )
+    .action(async ({ config: path, json }) => {
+      const config = loadConfig(path === undefined ? {} : { path });
+      const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
+      const connection = loadConnectConfig();
+      const { taskQueue } = config;
+      const { namespace } = connection;
+      const address = addressOf(connection);
+      const stop = interruption();
+      await untilStopped({ config, connection }, stop.signal, () => {
+        if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue }));
+        else
+          terminal.out(
+            `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}. Stop it with Ctrl-C.`,
+          );
+      });
+      stop.dispose();
+    });
+}

@@ -1,0 +1,49 @@
+import { CommanderError } from '@commander-js/extra-typings';
+import { InvalidJob, InvalidTrigger, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
+import { ConfigError } from '../config.ts';
+import { problemLines, wrap } from './render.ts';
+import type { Terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
+
+/** 0 it was done · 1 it could not be done · 2 wrong usage, or a job, trigger or configuration that is wrong itself. */
+export type ExitCode = 0 | 1 | 2;
+
+/** What a failed command says and ends with. With `json` the failure is one JSON object on stderr. */
+export function reportFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
+  // Commander has said everything itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (json) terminal.err(JSON.stringify({ error: asJson(error) }));
+  else for (const line of failureLines(error, terminal)) terminal.err(line);
+  return exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
+  const ours = [InvalidJob, InvalidTrigger, UsageError, ConfigError].some((kind) => reason instanceof kind);
+  return ours ? 2 : 1;
+}
+
+function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
+  if (error instanceof InvalidJob) {
+    return [paint('red', 'The job was not accepted:'), ...problemLines(error.problems, columns)];
+  }
+  return messageOf(error)
+    .split('\n')
+    .flatMap((line) => wrap(line, columns))
+    .map((line) => paint('red', line));
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // The SDK keeps what the server said in the cause.
+  const { cause } = error;
+  const more = error.name === 'ServiceError' && cause instanceof Error ? `: ${cause.message}` : '';
+  return error.message + more;
+}
+
+/** An error's name, message and data; causes stay out, they may hold anything. */
+function asJson(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
+  const { cause: _cause, stack: _stack, failures: _failures, ...data } = { ...error } as Record<string, unknown>;
+  return { ...data, name: error.name, message: messageOf(error) };
+}

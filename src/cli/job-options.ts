@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
+import type { JobDefinitionInput } from '../contract/export-job.ts';
+import { parseJson } from '../domain/json.ts';
+import { UsageError } from './usage-error.ts';
+
+/** The form's fields as options give them; absent = not given. */
+export interface JobOptions {
+  readonly label?: string | undefined;
+  readonly description?: string | undefined;
+  readonly audience?: readonly string[] | undefined;
+  readonly url?: string | undefined;
+  /** `false`: the endpoint needs none. */
+  readonly authorization?: string | boolean | undefined;
+  readonly exportField?: readonly string[] | undefined;
+  readonly existingUsers?: boolean | undefined;
+  readonly legacyFormat?: boolean | undefined;
+  readonly parallel?: number | undefined;
+}
+
+/** The fields that options name. */
+export function fieldsFromOptions(options: JobOptions): Record<string, unknown> {
+  const { authorization } = options;
+  const fields = {
+    label: options.label,
+    description: options.description,
+    audiences: options.audience,
+    webhookUrl: options.url,
+    authorization: authorization === false ? null : authorization === true ? undefined : authorization,
+    exportFields: options.exportField,
+    existingUsers: options.existingUsers,
+    userLegacyMessageFormat: options.legacyFormat,
+    parallelRequestCount: options.parallel,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * A job definition from a file, from options, or from a file with options over it. Without a file, a job that names no
+ * authorization has none.
+ * @throws UsageError
+ */
+export function definitionFrom(file: string | undefined, options: JobOptions): JobDefinitionInput {
+  // Whether it is one is checked where the job is started, every problem at once.
+  return fieldsFrom(file, options) as JobDefinitionInput;
+}
+
+function fieldsFrom(file: string | undefined, options: JobOptions): object {
+  const fields = fieldsFromOptions(options);
+  if (file !== undefined) return { ...readJsonObject(file), ...fields };
+  if (Object.keys(fields).length === 0) {
+    throw new UsageError('Give a job file (triggers start job.json) or say the job by options (--label …).');
+  }
+  return { authorization: null, ...fields };
+}
+
+/**
+ * Reads a file that holds one JSON object.
+ * @throws UsageError
+ */
+export function readJsonObject(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`The file ${file} cannot be read. Check its path.`, { cause: error });
+  }
+  const value = parse(text, file);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError(`The file ${file} must hold one JSON object with the fields of the job form.`);
+  }
+  return { ...value };
+}
+
+function parse(text: string, file: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`The file ${file} is not JSON: ${why}`, { cause: error });
+  }
+}
+
+/** For an option that may be given several times. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** For an option that is a whole number of at least 0. */
+export function wholeNumber(value: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isInteger(number) || number < 0) {
+    throw new InvalidArgumentError('It must be a whole number.');
+  }
+  return number;
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { Command } from '@commander-js/extra-typings';
+import { z } from 'zod';
+import { backfillCommand } from './commands/backfill.ts';
+import { editCommand } from './commands/edit.ts';
+import { listCommand } from './commands/list.ts';
+import { pauseCommand } from './commands/pause.ts';
+import { pushCommand } from './commands/push.ts';
+import { receiveCommand } from './commands/receive.ts';
+import { resumeCommand } from './commands/resume.ts';
+import { setupCommand } from './commands/setup.ts';
+import { startCommand } from './commands/start.ts';
+import { statusCommand } from './commands/status.ts';
+import { stopCommand } from './commands/stop.ts';
+import { upCommand } from './commands/up.ts';
+import { workerCommand } from './commands/worker.ts';
+import { type ExitCode, reportFailure } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+/** In the order in which a newcomer needs them. */
+const COMMANDS = [
+  upCommand,
+  workerCommand,
+  setupCommand,
+  startCommand,
+  pushCommand,
+  listCommand,
+  statusCommand,
+  pauseCommand,
+  resumeCommand,
+  editCommand,
+  backfillCommand,
+  stopCommand,
+  receiveCommand,
+];
+
+/** Runs one command line; what went wrong is said on the terminal. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  try {
+    await createProgram(terminal).parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return reportFailure(error, terminal, args.includes('--json'));
+  }
+}
+
+function createProgram(terminal: Terminal): Command {
+  const program = new Command('triggers')
+    .description('Tell another system, by webhook, when a person enters or leaves an audience.')
+    .version(version())
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+    })
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 1 it could not be done, 2 wrong usage or an invalid job.
+How Temporal is reached: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
+
+Example:
+  triggers up`,
+    );
+  for (const command of COMMANDS) {
+    const made = command(terminal);
+    program.addCommand(made.copyInheritedSettings(program));
+  }
+  return program;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}

@@ -1,0 +1,192 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { JobSummary, StartedJob } from '../client/export-jobs.ts';
+import type { Problem } from '../contract/export-job.ts';
+import type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+import { count, counted, fromNow } from './numbers.ts';
+import { type Paint, plain, type Style } from './terminal.ts';
+
+const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
+  starting: { style: 'yellow', words: 'starting' },
+  running: { style: 'green', words: 'running' },
+  paused: { style: 'yellow', words: 'paused; triggers are kept until it is resumed' },
+  stopping: { style: 'yellow', words: 'stopping; what waits is still being sent' },
+  stopped: { style: 'dim', words: 'stopped' },
+};
+
+const LABEL_WIDTH = 14;
+const BAR_WIDTH = 24;
+
+/**
+ * A job's status for people, at most `columns` wide.
+ * @param ratePerS deliveries a second just now, when it is known.
+ */
+export function statusLines(
+  status: JobStatus,
+  options: { nowMs: number; columns?: number; paint?: Paint; ratePerS?: number },
+): string[] {
+  const { nowMs, columns = 80, paint = plain, ratePerS } = options;
+  const { style, words } = STATES[status.state];
+  const rows: (readonly [string, string | undefined])[] = [
+    ['State', `${paint(style, words)}${status.reason === undefined ? '' : ` (${status.reason})`}`],
+    ['Audiences', status.audiences.map(({ slug }) => slug).join(', ')],
+    ['Sends to', status.webhookUrl],
+    ['Authorization', status.authorization ?? 'none'],
+    ['Format', format(status)],
+    ['Received', `${count(status.received)}${status.rejected > 0 ? `, and ${count(status.rejected)} refused` : ''}`],
+    ['Delivered', delivered(status, nowMs, ratePerS)],
+    ['Waiting', waiting(status, nowMs)],
+    ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
+    ['Undeliverable', status.undeliverable > 0 ? paint('red', count(status.undeliverable)) : undefined],
+    ['Throttled', status.throttledUntil && `the endpoint asked to wait; next ${fromNow(status.throttledUntil, nowMs)}`],
+    ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
+    ['Backfill', status.backfill && backfill(status.backfill)],
+    ['', status.backfill?.notice],
+    ...status.notices.map((notice) => ['Notice', paint('yellow', notice)] as const),
+    ...status.rejects.slice(-3).map(({ at, reason }) => ['Refused', `${fromNow(at, nowMs)}: ${reason}`] as const),
+  ];
+  return [
+    `${paint('bold', status.label)} (${status.jobId})`,
+    ...rows.flatMap(([name, value]) => (value === undefined || value === '' ? [] : field(name, value, columns))),
+  ];
+}
+
+/** A job's status on one line: for logs and pipes. */
+export function statusLine(status: JobStatus, ratePerS?: number): string {
+  const parts = [
+    status.state,
+    `delivered ${count(status.delivered)}`,
+    `waiting ${count(status.waiting)}`,
+    ...(status.held > 0 ? [`held ${count(status.held)}`] : []),
+    `in flight ${count(status.inFlight)}`,
+    ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
+    ...(status.backfill?.state === 'running' ? [`backfill ${count(status.backfill.delivered)}`] : []),
+  ];
+  return parts.join('  ');
+}
+
+/** The list of jobs, one line each. */
+export function jobTable(jobs: readonly JobSummary[], options: { columns?: number; paint?: Paint } = {}): string[] {
+  const { columns = 80, paint = plain } = options;
+  const rows = jobs.map((job) => [
+    job.jobId,
+    job.state,
+    job.label ?? '',
+    (job.audiences ?? []).map(({ slug }) => slug).join(', '),
+  ]);
+  const [head = '', ...lines] = table([['JOB', 'STATE', 'LABEL', 'AUDIENCES'], ...rows], columns);
+  return [paint('dim', head), ...lines];
+}
+
+/** What was started, and what to do next. */
+export function startedLines(
+  job: StartedJob,
+  existingUsers: boolean,
+  { columns = 80, paint = plain }: { columns?: number; paint?: Paint } = {},
+): string[] {
+  const audiences = job.audiences.map(({ slug, size }) =>
+    size === undefined ? slug : `${slug} (${counted(size, 'member')})`,
+  );
+  const members = existingUsers ? ' Members of now are sent first, as enters.' : '';
+  const lines = [
+    `${paint('green', 'Started')} ${paint('bold', job.jobId)}, listening to ${audiences.join(', ')}.${members}`,
+    ...job.warnings.map((warning) => `${paint('yellow', 'Warning:')} ${warning}`),
+    ...(job.missingSearchAttributes.length === 0
+      ? []
+      : [
+          `${paint('yellow', 'Note:')} the namespace lacks ${job.missingSearchAttributes.join(', ')}, so the Temporal UI cannot be searched by them. Register with: triggers setup`,
+        ]),
+    `Look at it with: triggers status ${job.jobId} --watch`,
+  ];
+  return lines.flatMap((line) => wrap(line, columns));
+}
+
+/** Problems by field. */
+export function problemLines(problems: readonly Problem[], columns = 80): string[] {
+  const names = problems.map(({ field: name }) => name || 'job');
+  const width = Math.max(...names.map((name) => name.length)) + 2;
+  return problems.flatMap(({ message }, i) =>
+    wrap(message, Math.max(20, columns - width - 2)).map(
+      (line, row) => `  ${(row === 0 ? (names[i] ?? '') : '').padEnd(width)}${line}`,
+    ),
+  );
+}
+
+function format(status: JobStatus): string {
+  const kind = status.userLegacyMessageFormat ? 'legacy' : 'new';
+  return `${kind}, ${status.exportFields.length === 0 ? 'all fields' : status.exportFields.join(', ')}`;
+}
+
+function delivered(status: JobStatus, nowMs: number, ratePerS: number | undefined): string {
+  const parts = [
+    count(status.delivered),
+    ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
+    ...(status.retried > 0 ? [counted(status.retried, 'repeated attempt')] : []),
+    ...(status.lastDeliveredAt === undefined ? [] : [`last ${fromNow(status.lastDeliveredAt, nowMs)}`]),
+  ];
+  return parts.join(', ');
+}
+
+function waiting(status: JobStatus, nowMs: number): string {
+  const parts = [
+    count(status.waiting),
+    ...(status.held > 0 ? [`${count(status.held)} until their next attempt`] : []),
+    ...(status.oldestWaitingAt === undefined ? [] : [`oldest ${fromNow(status.oldestWaitingAt, nowMs)}`]),
+  ];
+  return parts.join(', ');
+}
+
+function failure({ at, status, code, answer }: LastFailure, nowMs: number): string {
+  const what = status === undefined ? (code ?? 'no answer') : `HTTP ${status}`;
+  return `${what}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${answer}`}`;
+}
+
+function backfill(progress: BackfillStatus): string {
+  const { state, taken, delivered: sent, superseded, waiting: left } = progress;
+  const settled = taken - left;
+  const filled = taken === 0 ? 0 : Math.round((settled / taken) * BAR_WIDTH);
+  const bar = state === 'running' ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ` : '';
+  const left_out = superseded === 0 ? '' : `, ${count(superseded)} left out (a live trigger says more)`;
+  return `${bar}${state}, ${count(sent)} sent of ${count(taken)} read${left_out}`;
+}
+
+/** A name, then its value, continued under itself where the line is full. */
+function field(name: string, value: string, columns: number): string[] {
+  const width = Math.max(20, columns - LABEL_WIDTH - 2);
+  return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
+}
+
+/** Breaks at spaces, and in words that are longer than a line. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/(?<=\S)\s+/)) {
+    const next = line === '' ? word : `${line} ${word}`;
+    if (visible(next) <= width) {
+      line = next;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = word;
+    while (visible(line) > width) {
+      lines.push(line.slice(0, width));
+      line = line.slice(width);
+    }
+  }
+  return [...lines, line];
+}
+
+/** Columns as wide as they need, the last ones cut where the line ends. */
+export function table(rows: readonly (readonly string[])[], columns: number): string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
+  return rows.map((row) => {
+    const line = row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd();
+    return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
+  });
+}
+
+function visible(text: string): number {
+  return stripVTControlCharacters(text).length;
+}

@@ -1,0 +1,38 @@
+import type { ConnectConfig } from '../client/connect.ts';
+import type { Config } from '../config.ts';
+import type { RunningWorker } from '../worker.ts';
+import { aborted } from './terminal.ts';
+
+/**
+ * Runs a worker until `signal` is aborted, and then shuts it down in peace.
+ * @param onReady called once it takes up work.
+ */
+export async function untilStopped(
+  options: {
+    readonly config: Config;
+    readonly connection: ConnectConfig;
+    /** Resolves with the reason when the worker has lost its ground, and rejects the whole with it. */
+    readonly gone?: Promise<Error> | undefined;
+  },
+  signal: AbortSignal,
+  onReady: () => void,
+): Promise<void> {
+  const worker = await startRunning(options);
+  onReady();
+  try {
+    const lost = await Promise.race([
+      aborted(signal),
+      worker.failed,
+      ...(options.gone === undefined ? [] : [options.gone]),
+    ]);
+    if (lost instanceof Error) throw lost;
+  } finally {
+    await worker.shutdown();
+  }
+}
+
+async function startRunning(options: { config: Config; connection: ConnectConfig }): Promise<RunningWorker> {
+  // Loaded here: the worker's native library takes half a second, which no other command should wait for.
+  const { startWorker } = await import('../worker.ts');
+  return await startWorker(options);
+}

@@ -1,0 +1,67 @@
+import type { Readable } from 'node:stream';
+import { styleText } from 'node:util';
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+/** Colours a text where colours are wanted, else leaves it. */
+export type Paint = (style: Style, text: string) => string;
+
+/** Where a command's words go and come from. */
+export interface Terminal {
+  /** A person sees the output live; it may be redrawn. */
+  readonly interactive: boolean;
+  /** Width of a line in characters. */
+  readonly columns: number;
+  readonly paint: Paint;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  /** One line (or several) of result. */
+  out(text: string): void;
+  /** What is not the result: warnings, progress, errors. */
+  err(text: string): void;
+  /** Replaces what `redraw` wrote before; only where `interactive`. */
+  redraw(lines: readonly string[]): void;
+}
+
+export const plain: Paint = (_style, text) => text;
+
+/** The process's own terminal. */
+export function processTerminal(): Terminal {
+  const { stdout, stderr, stdin, env } = process;
+  const interactive = stdout.isTTY;
+  const colours = interactive && env['NO_COLOR'] === undefined && env['TERM'] !== 'dumb';
+  let drawn = 0;
+  return {
+    interactive,
+    columns: interactive ? stdout.columns : 80,
+    paint: colours ? (style, text) => styleText(style, text) : plain,
+    stdin,
+    out: (text) => void stdout.write(`${text}\n`),
+    err: (text) => void stderr.write(`${text}\n`),
+    redraw(lines) {
+      const up = drawn === 0 ? '' : `\u001B[${drawn}A`;
+      stdout.write(`${up}\u001B[J${lines.join('\n')}\n`);
+      drawn = lines.length;
+    },
+  };
+}
+
+/** Resolves `signal` when the person presses Ctrl-C or the process is asked to end; a second time ends the process as usual. */
+export function interruption(): { readonly signal: AbortSignal; dispose(): void } {
+  const controller = new AbortController();
+  const dispose = (): void => {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+  };
+  const interrupt = (): void => {
+    dispose();
+    controller.abort();
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  return { signal: controller.signal, dispose };
+}
+
+/** Resolves when it is aborted. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
