@@ -1,0 +1,24 @@
+// Builds lib/: compiles src, makes the CLI executable, and bundles the workflow code, so that a worker starts without webpack.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const lib = join(root, 'lib');
+const require = createRequire(import.meta.url);
+
+rmSync(lib, { recursive: true, force: true });
+const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
+const compiled = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+if (compiled.status !== 0) process.exit(compiled.status ?? 1);
+chmodSync(join(lib, 'cli', 'main.js'), 0o755);
+
+const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
+const { code } = await bundleWorkflowCode({
+  workflowsPath: join(lib, 'workflows', 'index.js'),
+  payloadConverterPath: join(lib, 'payload-converter.js'),
+  logger: new DefaultLogger('WARN'),
+});
+writeFileSync(join(lib, 'workflow-bundle.js'), code);

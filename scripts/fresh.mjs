@@ -1,0 +1,107 @@
+// node scripts/fresh.mjs demo|test|bench [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
+// Plain Node, no dependency: this is the first thing that runs on a fresh clone.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const stampFile = join(root, 'lib', '.built-from');
+
+const PROGRAMS = {
+  demo: ['lib/local/demo.js'],
+  test: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
+  bench: ['--import', 'tsx', 'bench/main.ts'],
+};
+/** The packed package, which a test installs, and the demo are made from lib. */
+const NEEDS_BUILD = new Set(['demo', 'test']);
+
+const [what, ...args] = process.argv.slice(2);
+if (!Object.hasOwn(PROGRAMS, what ?? '')) {
+  console.error('Usage: node scripts/fresh.mjs demo|test|bench [arguments]');
+  process.exit(2);
+}
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
+  process.exit(2);
+}
+
+if (!dependenciesAreFresh()) {
+  say('Installing dependencies (npm ci)');
+  await must('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { shell: process.platform === 'win32' });
+}
+if (NEEDS_BUILD.has(what)) {
+  const source = sourceStamp();
+  if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== source) {
+    say('Building lib');
+    await must(process.execPath, ['scripts/build.mjs']);
+    writeFileSync(stampFile, source);
+  }
+}
+process.exit(await run(process.execPath, [...PROGRAMS[what], ...args]));
+
+/** npm writes node_modules/.package-lock.json at the end of every install: it must hold what package-lock.json asks for. */
+function dependenciesAreFresh() {
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(installed)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  const have = JSON.parse(readFileSync(installed, 'utf8')).packages;
+  return Object.entries(wanted).every(([path, { version, optional }]) => {
+    // Optional packages are those of other platforms, too; '' is this package itself.
+    if (path === '' || (optional === true && have[path] === undefined)) return true;
+    return have[path]?.version === version;
+  });
+}
+
+/** A hash of everything that lib is made from: content, not times, since git sets times as it likes. */
+function sourceStamp() {
+  const hash = createHash('sha256');
+  const add = (path) => {
+    if (statSync(join(root, path)).isDirectory()) {
+      for (const name of readdirSync(join(root, path)).sort()) add(join(path, name));
+    } else {
+      hash.update(`${path}\0`).update(readFileSync(join(root, path)));
+    }
+  };
+  for (const path of ['package-lock.json', 'scripts/build.mjs', 'src', 'tsconfig.build.json', 'tsconfig.json'])
+    add(path);
+  return hash.digest('hex');
+}
+
+async function must(program, parameters, options) {
+  const code = await run(program, parameters, options);
+  if (code !== 0) {
+    console.error(`${program} ${parameters.join(' ')} failed (exit code ${code}).`);
+    process.exit(code);
+  }
+}
+
+/**
+ * Runs a program to its end and returns its exit code. A Ctrl-C reaches the program by itself (the terminal sends it to us all);
+ * we only must not end before it. SIGTERM and SIGHUP are passed on.
+ */
+function run(program, parameters, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(program, parameters, { cwd: root, stdio: 'inherit', ...options });
+    const wait = () => {};
+    // Without a terminal nobody but us hears an interrupt.
+    const onInterrupt = process.stdin.isTTY ? wait : () => child.kill('SIGINT');
+    const onTerminate = () => child.kill('SIGTERM');
+    process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate).on('SIGHUP', onTerminate);
+    child.once('error', (error) => {
+      console.error(`${program} cannot be run: ${error.message}`);
+      resolve(127);
+    });
+    child.once('close', (code, signal) => {
+      process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onTerminate);
+      resolve(code ?? 128 + (constants.signals[signal] ?? 0));
+    });
+  });
+}
+
+function say(text) {
+  console.error(`▸ ${text}`);
+}

@@ -1,0 +1,93 @@
+import type { ConnectionLike } from '@temporalio/client';
+import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { TriggersError } from './errors.ts';
+import { grpcCode } from './server-errors.ts';
+
+/** The name of one of our search attributes. */
+export type SearchAttributeName = keyof typeof SEARCH_ATTRIBUTES;
+
+/** Some of our search attributes could not be registered; jobs run without them. */
+export class SearchAttributesNotRegistered extends TriggersError {
+  override readonly name = 'SearchAttributesNotRegistered';
+  readonly missing: readonly SearchAttributeName[];
+  constructor(namespace: string, missing: readonly SearchAttributeName[], cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const commands = missing.map(
+      (name) =>
+        `  temporal operator search-attribute create --namespace ${namespace} --name ${name} --type ${CLI_TYPES[SEARCH_ATTRIBUTES[name]]}`,
+    );
+    super(
+      [
+        `The search attributes ${missing.join(', ')} could not be registered in the namespace "${namespace}": ${why}`,
+        'Jobs run without them, but the Temporal UI cannot list jobs by id, status or audience.',
+        'Let somebody with the right to do so register them (on Temporal Cloud: in the namespace settings):',
+        ...commands,
+      ].join('\n'),
+      { cause },
+    );
+    this.missing = missing;
+  }
+}
+
+type Connection = Pick<ConnectionLike, 'operatorService' | 'withDeadline'>;
+
+/** `temporal.api.enums.v1.IndexedValueType`, which no package that we depend on exports as a value. */
+const INDEXED_VALUE_TYPES = { KEYWORD: 2, KEYWORD_LIST: 7 } as const;
+/** How the `temporal` CLI spells them. */
+const CLI_TYPES = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList' } as const;
+
+const NAMES = Object.keys(SEARCH_ATTRIBUTES) as SearchAttributeName[]; // keys of a constant: nothing else can be in it
+const CALL_MS = 10_000;
+/** Permission denied, unimplemented, unauthenticated: nobody may look, here or at all. */
+const NOT_FOR_US: ReadonlySet<number | undefined> = new Set([7, 12, 16]);
+
+/**
+ * Which of our search attributes the namespace does not have, with our type. A server that does not let us look has none that
+ * we may rely on: then all of them.
+ *
+ * @throws the SDK's error when the server cannot be reached or does not know the namespace.
+ */
+export async function missingSearchAttributes(
+  connection: Connection,
+  namespace: string,
+): Promise<SearchAttributeName[]> {
+  try {
+    const { customAttributes } = await withinTime(connection, () =>
+      connection.operatorService.listSearchAttributes({ namespace }),
+    );
+    return NAMES.filter((name) => customAttributes[name] !== INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]);
+  } catch (error) {
+    if (NOT_FOR_US.has(grpcCode(error))) return NAMES;
+    throw error;
+  }
+}
+
+/**
+ * Registers what is missing and returns those names; doing it again changes nothing. A server may take some seconds until
+ * it accepts a new attribute everywhere.
+ *
+ * @throws SearchAttributesNotRegistered without the right to register, or when an attribute exists with another type.
+ */
+export async function registerSearchAttributes(
+  connection: Connection,
+  namespace: string,
+): Promise<SearchAttributeName[]> {
+  const missing = await missingSearchAttributes(connection, namespace);
+  if (missing.length === 0) return [];
+  const searchAttributes = Object.fromEntries(
+    missing.map((name) => [name, INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]]),
+  );
+  try {
+    await withinTime(connection, () => connection.operatorService.addSearchAttributes({ namespace, searchAttributes }));
+  } catch (error) {
+    // Somebody else may have registered them between our two calls.
+    const still = await missingSearchAttributes(connection, namespace).catch(() => missing);
+    if (still.length > 0) throw new SearchAttributesNotRegistered(namespace, still, error);
+  }
+  return missing;
+}
+
+/** Without a deadline a call to a server that went away would wait for ever. */
+function withinTime<T>(connection: Connection, call: () => Promise<T>): Promise<T> {
+  return connection.withDeadline(Date.now() + CALL_MS, call);
+}

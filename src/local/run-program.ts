@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+
+export interface RunOptions {
+  /** Longest run, in ms; then the program is killed and the run has failed. */
+  readonly timeoutMs: number;
+  /** Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+}
+
+/**
+ * Runs a program to its end, without a shell.
+ *
+ * @throws Error with the program's last words on stderr when it is missing, fails or takes too long.
+ */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<{ stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const { timeoutMs, ...rest } = options;
+    const settings = { ...rest, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 16 << 20 } as const;
+    execFile(program, args, settings, (error, stdout, stderr) => {
+      if (error === null) resolve({ stdout, stderr });
+      else reject(new Error(failure(program, error, stderr, timeoutMs), { cause: error }));
+    });
+  });
+}
+
+/** The words of an error and, in one line, those of its causes. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message) ? error.cause : undefined;
+  return cause === undefined ? error.message : `${error.message} (${reasonOf(cause)})`;
+}
+
+function failure(
+  program: string,
+  error: Error & { code?: string | number | null; killed?: boolean },
+  stderr: string,
+  timeoutMs: number,
+): string {
+  if (error.code === 'ENOENT') return `${program} is not installed`;
+  if (error.code === 'EACCES') return `${program} may not be run (no permission)`;
+  if (error.killed === true) return `${program} took longer than ${timeoutMs / 1000} s`;
+  const lastWords = stderr.trim().split('\n').slice(-2).join(' ').slice(-400);
+  return `${program} failed (exit code ${error.code ?? 'unknown'})${lastWords === '' ? '' : `: ${lastWords}`}`;
+}

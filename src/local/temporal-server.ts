@@ -1,0 +1,210 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { dieWithParent } from './die-with-parent.ts';
+import { findTemporalCli } from './temporal-cli.ts';
+
+/** A Temporal server of our own on this machine; whoever starts it stops it. */
+export interface LocalTemporal {
+  /** host:port for clients and workers. */
+  readonly address: string;
+  readonly namespace: string;
+  /** Base URL of the server's own HTTP API, without a slash at its end. */
+  readonly httpUrl: string;
+  /** Base URL of the web UI; absent when it was not asked for. */
+  readonly uiUrl?: string;
+  readonly pid: number;
+  /** Resolves when the server's process has ended, whyever, with its last log lines. */
+  readonly gone: Promise<string>;
+  /** Ends the server and resolves when its process is gone: politely at first, by force after 10 s. */
+  stop(): Promise<void>;
+}
+
+/** A dynamic configuration value as the server takes it. */
+export type DynamicConfigValue = string | number | boolean;
+
+export interface LocalTemporalOptions {
+  /** A `temporal` executable. Default: what `findTemporalCli` finds or fetches. */
+  readonly cliPath?: string;
+  /** The SQLite file that keeps everything; made when missing. Default: none, all is gone with the server. */
+  readonly dbFile?: string;
+  /** Default `default`; made when missing. */
+  readonly namespace?: string;
+  /** Port of the gRPC API; default: a free one. */
+  readonly port?: number;
+  /** Port of the HTTP API; default: a free one. */
+  readonly httpPort?: number;
+  /** True = the web UI on a free port, a number = on that port. Default: no UI. */
+  readonly ui?: boolean | number;
+  /** The server's settings over ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
+  readonly dynamicConfig?: Readonly<Record<string, DynamicConfigValue>>;
+  /** Over the defaults for a database file. */
+  readonly sqlitePragmas?: Readonly<Record<string, string>>;
+  /** Longest wait until the server answers, in ms. Default 60,000: a database file with much history takes a while. */
+  readonly startTimeoutMs?: number;
+  /** Hears one line per step that takes a while, such as fetching the server. */
+  readonly onProgress?: (text: string) => void;
+}
+
+/** The server did not come up; `message` holds its last log lines. */
+export class LocalTemporalFailed extends Error {
+  override readonly name = 'LocalTemporalFailed';
+}
+
+const HOST = '127.0.0.1';
+const STOP_GRACE_MS = 10_000;
+const KEPT_LOG_LINES = 20;
+const START_TRIES = 3;
+
+/**
+ * Beyond `limit.historySize.error` the server terminates a run, and all that it had accepted is lost; beyond 10,000 signals it
+ * only refuses more. So the first is set beyond what the second lets in: 10,000 signals of the 64 KiB that we send, 625 MiB.
+ */
+const DYNAMIC_CONFIG: Readonly<Record<string, DynamicConfigValue>> = {
+  'limit.historySize.error': 1024 ** 3,
+  // Warnings for each task of a long history would only hide other ones.
+  'limit.historySize.warn': 256 * 1024 ** 2,
+};
+
+/**
+ * With a write-ahead log a commit is one write. `synchronous` stays FULL (2): NORMAL (1) would be as safe when a process is
+ * killed (the log is in the kernel by then), but a power cut could take back signals that were accepted, for a millisecond saved.
+ */
+const DB_FILE_PRAGMAS: Readonly<Record<string, string>> = { journal_mode: 'wal', synchronous: '2' };
+
+/**
+ * Starts Temporal's development server on loopback, waits until workflows can be started, and leaves it running until
+ * `stop()`. Our search attributes are registered. It hears no Ctrl-C (a process group of its own), so that the order of shutdown is
+ * ours, and it ends when this process does, even by SIGKILL.
+ *
+ * @throws TemporalCliNotFound
+ * @throws LocalTemporalFailed when it ends or does not answer in time, e.g. because a given port is taken.
+ */
+export async function startLocalTemporal(options: LocalTemporalOptions = {}): Promise<LocalTemporal> {
+  const { onProgress } = options;
+  const cliPath = options.cliPath ?? (await findTemporalCli(onProgress === undefined ? {} : { onProgress })).path;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnce(cliPath, options);
+    } catch (error) {
+      // Between our choosing a free port and the server's taking it, somebody else may have taken it.
+      const unlucky = error instanceof LocalTemporalFailed && /address already in use/.test(error.message);
+      if (!unlucky || options.port !== undefined || tries === START_TRIES) throw error;
+    }
+  }
+}
+
+async function startOnce(cliPath: string, options: LocalTemporalOptions): Promise<LocalTemporal> {
+  const places = await choosePlaces(options);
+  const namespace = options.namespace ?? 'default';
+  const child = spawn(cliPath, commandLine(options, places, namespace), {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const log = keepLastLines(child);
+  await once(child, 'spawn').catch((error: unknown) => {
+    throw new LocalTemporalFailed(`${cliPath} cannot be run.`, { cause: error });
+  });
+  const pid = child.pid ?? 0;
+  const watchdog = dieWithParent(pid);
+  const gone = once(child, 'exit').then(() => log.join('\n'));
+  const stop = async (): Promise<void> => {
+    watchdog.release();
+    await end(child, gone);
+  };
+  const httpUrl = `http://${HOST}:${places.http}`;
+  try {
+    await healthy(httpUrl, namespace, gone, options.startTimeoutMs ?? 60_000);
+  } catch (error) {
+    await stop();
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}\n${log.join('\n')}`);
+  }
+  const uiUrl = places.ui === undefined ? {} : { uiUrl: `http://${HOST}:${places.ui}` };
+  return { address: `${HOST}:${places.grpc}`, namespace, httpUrl, ...uiUrl, pid, gone, stop };
+}
+
+interface Places {
+  readonly grpc: number;
+  readonly http: number;
+  readonly ui: number | undefined;
+}
+
+async function choosePlaces({ port, httpPort, ui = false }: LocalTemporalOptions): Promise<Places> {
+  const [a, b, c] = await freePorts();
+  return { grpc: port ?? a, http: httpPort ?? b, ui: ui === false ? undefined : ui === true ? c : ui };
+}
+
+/** Three different ports: all are held open until the last is known. */
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = [createServer(), createServer(), createServer()] as const;
+  const port = async (server: Server): Promise<number> => {
+    await once(server.listen(0, HOST), 'listening');
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  };
+  const ports: [number, number, number] = [await port(servers[0]), await port(servers[1]), await port(servers[2])];
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+function commandLine(options: LocalTemporalOptions, places: Places, namespace: string): string[] {
+  const { dbFile } = options;
+  const pragmas = { ...(dbFile === undefined ? {} : DB_FILE_PRAGMAS), ...options.sqlitePragmas };
+  const settings = { ...DYNAMIC_CONFIG, ...options.dynamicConfig };
+  const ports = ['--port', String(places.grpc), '--http-port', String(places.http)];
+  return [
+    ...['server', 'start-dev', '--ip', HOST, '--namespace', namespace, '--log-level', 'warn'],
+    ...ports,
+    ...(places.ui === undefined ? ['--headless'] : ['--ui-port', String(places.ui), '--ui-disable-news-fetch']),
+    ...(dbFile === undefined ? [] : ['--db-filename', dbFile]),
+    ...Object.entries(pragmas).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
+    ...Object.entries(settings).flatMap(([name, value]) => [
+      '--dynamic-config-value',
+      `${name}=${JSON.stringify(value)}`,
+    ]),
+    ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${CLI_TYPE[type]}`]),
+  ];
+}
+
+/** The CLI spells the types of search attributes in its own way. */
+const CLI_TYPE = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList' } as const;
+
+function keepLastLines(child: ChildProcess): string[] {
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length > KEPT_LOG_LINES) lines.shift();
+    });
+  }
+  return lines;
+}
+
+/** Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health. */
+async function healthy(httpUrl: string, namespace: string, gone: Promise<string>, timeoutMs: number): Promise<void> {
+  const probe = `${httpUrl}/api/v1/namespaces/${encodeURIComponent(namespace)}/workflows/no-such-workflow`;
+  const deadline = performance.now() + timeoutMs;
+  let ended = false;
+  void gone.then(() => (ended = true));
+  while (performance.now() < deadline) {
+    if (ended) throw new Error('its process ended.');
+    const answer = await fetch(probe, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+    if (answer?.status === 404 && /workflow/i.test(await answer.text())) return;
+    await sleep(25);
+  }
+  throw new Error(`it did not answer within ${timeoutMs / 1000} s.`);
+}
+
+async function end(child: ChildProcess, gone: Promise<unknown>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGTERM');
+    const force = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+    await gone;
+    clearTimeout(force);
+  }
+}

@@ -1,0 +1,19 @@
+/** The Temporal server that the whole test run shares; each test file takes a task queue of its own. */
+export interface TestTemporal {
+  readonly address: string;
+  readonly namespace: string;
+  /** Base URL of its HTTP API. */
+  readonly httpUrl: string;
+  /** The `temporal` executable it was started with, for tests that need a server of their own or the CLI. */
+  readonly cliPath: string;
+  /** Our workflow code, bundled once, as `Worker.create` takes it. */
+  readonly workflowBundle: { readonly codePath: string };
+}
+
+export const temporal: TestTemporal = readFacts();
+
+function readFacts(): TestTemporal {
+  const facts = process.env['TEST_TEMPORAL'];
+  if (facts === undefined) throw new Error('There is no test server: run the tests by jest with jest.config.mjs.');
+  return JSON.parse(facts) as TestTemporal; // written by global-setup.mjs of the same run
+}
