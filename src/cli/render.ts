@@ -27,7 +27,8 @@ export function statusLines(
   const { nowMs, columns = 80, paint = plain, ratePerS } = options;
   const { style, words } = STATES[status.state];
   const rows: (readonly [string, string | undefined])[] = [
-    ['State', `${paint(style, words)}${status.reason === undefined ? '' : ` (${status.reason})`}`],
+    ['State', paint(style, words)],
+    ['Why', status.reason],
     ['Audiences', status.audiences.map(({ slug }) => slug).join(', ')],
     ['Sends to', status.webhookUrl],
     ['Authorization', status.authorization ?? 'none'],

@@ -1,0 +1,32 @@
+import type { JobStatus } from '../../src/contract/job-status.ts';
+
+/** The status of a job that does well, with some of it changed. */
+export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {
+  return {
+    v: 1,
+    jobId: 'vip-to-crm',
+    subscriptionId: '36e243f8fd8f4530bbd330fa7fb1a685',
+    state: 'running',
+    label: 'VIP to CRM',
+    audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip', name: 'VIP' }],
+    webhookUrl: 'https://example.com/hook',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    parallelRequestCount: 20,
+    revision: 0,
+    received: 12_345,
+    delivered: 12_300,
+    retried: 0,
+    rejected: 0,
+    undeliverable: 0,
+    waiting: 45,
+    held: 0,
+    inFlight: 3,
+    rejects: [],
+    notices: [],
+    stateBytes: 1000,
+    stateBudgetBytes: 1_000_000,
+    ...changed,
+  };
+}

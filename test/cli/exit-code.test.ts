@@ -1,0 +1,29 @@
+import { expect, test } from '@jest/globals';
+import { InvalidJob, InvalidTrigger, JobNotFound, NoWorker, PushInterrupted } from '../../src/client/errors.ts';
+import { reportFailure } from '../../src/cli/exit-code.ts';
+import { aTerminal } from './a-terminal.ts';
+
+test.each([
+  [new JobNotFound('vip'), 1],
+  [new NoWorker('q', 3_000, 10_000), 1],
+  [new InvalidJob([{ field: 'label', message: 'Give the job a label.' }]), 2],
+  [new PushInterrupted('vip', 3, 0, new InvalidTrigger('it is an array')), 2],
+  [new PushInterrupted('vip', 3, 0, new Error('gone')), 1],
+  [new Error('anything else'), 1],
+])('%s', (error, code) => {
+  const { terminal, err } = aTerminal();
+  expect(reportFailure(error, terminal, false)).toBe(code);
+  for (const line of err) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('an invalid job lists each problem by its field, for people and for machines', () => {
+  const error = new InvalidJob([{ field: 'audiences[1]', message: 'There is no audience "vipp".' }]);
+  const people = aTerminal();
+  reportFailure(error, people.terminal, false);
+  expect(people.err).toContain('  audiences[1]  There is no audience "vipp".');
+  const machines = aTerminal();
+  reportFailure(error, machines.terminal, true);
+  expect(JSON.parse(machines.err.join(''))).toMatchObject({
+    error: { name: 'InvalidJob', problems: [{ field: 'audiences[1]' }] },
+  });
+});

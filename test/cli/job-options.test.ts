@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/job-options.ts';
+import { UsageError } from '../../src/cli/usage-error.ts';
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'triggers-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function file(text: string): string {
+  const path = join(folder, 'job.json');
+  writeFileSync(path, text);
+  return path;
+}
+
+test('a job can be said by options alone, then without authorization unless one is named', () => {
+  expect(definitionFrom(undefined, { label: 'VIP', audience: ['vip', 'news'], url: 'https://example.com' })).toEqual({
+    label: 'VIP',
+    audiences: ['vip', 'news'],
+    webhookUrl: 'https://example.com',
+    authorization: null,
+  });
+  expect(definitionFrom(undefined, { label: 'VIP', authorization: 'crm' })).toMatchObject({ authorization: 'crm' });
+});
+
+test('options win over the job file, and leave the rest of it alone', () => {
+  const path = file('{"label":"VIP","audiences":["vip"],"parallelRequestCount":5,"odd":1}');
+  expect(definitionFrom(path, { parallel: 50, existingUsers: true })).toEqual({
+    label: 'VIP',
+    audiences: ['vip'],
+    parallelRequestCount: 50,
+    existingUsers: true,
+    odd: 1,
+  });
+});
+
+test('a job file that names no authorization stays so, for the check to say', () => {
+  expect(definitionFrom(file('{"label":"VIP"}'), {})).not.toHaveProperty('authorization');
+});
+
+test('"no authorization" is null', () => {
+  expect(fieldsFromOptions({ authorization: false })).toEqual({ authorization: null });
+});
+
+test('what was not said is not there', () => {
+  expect(fieldsFromOptions({ label: undefined })).toEqual({});
+  expect(() => definitionFrom(undefined, {})).toThrow(UsageError);
+});
+
+test.each([
+  ['nonsense', /not JSON/],
+  ['[1]', /one JSON object/],
+  ['null', /one JSON object/],
+])('a job file of %j is said to be wrong', (text, why) => {
+  expect(() => readJsonObject(file(text))).toThrow(why);
+});
+
+test('a missing job file is named', () => {
+  expect(() => readJsonObject(join(folder, 'none.json'))).toThrow(/none\.json cannot be read/);
+});

@@ -1,0 +1,119 @@
+import { describe, expect, test } from '@jest/globals';
+import { jobTable, problemLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
+import { duration, fromNow } from '../../src/cli/numbers.ts';
+import { aStatus } from './a-status.ts';
+
+const nowMs = Date.parse('2026-11-25T12:00:00Z');
+
+describe('a status for people', () => {
+  test('says the state in words, the counts, and nothing that is not there', () => {
+    const text = statusLines(aStatus(), { nowMs }).join('\n');
+    expect(text).toContain('VIP to CRM (vip-to-crm)');
+    expect(text).toMatch(/State +running/);
+    expect(text).toMatch(/Received +12,345/);
+    expect(text).toMatch(/In flight +3 of at most 20/);
+    expect(text).not.toContain('undefined');
+    expect(text).not.toContain('Last failure');
+    expect(text).not.toContain('Backfill');
+  });
+
+  test('shows what went wrong, what was refused and what to do', () => {
+    const text = statusLines(
+      aStatus({
+        state: 'paused',
+        reason: 'the endpoint said 410',
+        lastFailure: { at: '2026-11-25T11:59:00Z', status: 503, answer: 'try later' },
+        rejects: [{ at: '2026-11-25T11:00:00Z', reason: '"user" must be a string' }],
+        notices: ['The endpoint is gone.'],
+        undeliverable: 2,
+      }),
+      { nowMs },
+    ).join('\n');
+    expect(text).toContain('HTTP 503, 60 s ago: try later');
+    expect(text).toContain('60 min ago: "user" must be a string');
+    expect(text).toContain('The endpoint is gone.');
+    expect(text).toMatch(/Undeliverable +2/);
+    expect(text).toMatch(/Why +the endpoint said 410/);
+  });
+
+  test('draws how far a backfill is', () => {
+    const backfill = {
+      n: 1,
+      state: 'running' as const,
+      at: '2026-11-25T11:00:00Z',
+      audiences: ['vip'],
+      taken: 1000,
+      delivered: 480,
+      superseded: 20,
+      waiting: 500,
+    };
+    const text = statusLines(aStatus({ backfill }), { nowMs, columns: 120 }).join('\n');
+    expect(text).toContain('[############------------] running, 480 sent of 1,000 read, 20 left out');
+  });
+
+  test('fits into 80 columns, however long its parts are', () => {
+    const status = aStatus({ webhookUrl: `https://example.com/${'a'.repeat(300)}`, notices: ['word '.repeat(60)] });
+    for (const line of statusLines(status, { nowMs })) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test('fits onto one line for logs', () => {
+    expect(statusLine(aStatus(), 1234.4)).toBe('running  delivered 12,300  waiting 45  in flight 3  1,234/s');
+  });
+});
+
+test('the list of jobs is a table that fits', () => {
+  const startedAt = new Date(nowMs);
+  const lines = jobTable([
+    { jobId: 'vip-to-crm', workflowId: 'w', state: 'running', running: true, label: 'VIP to CRM', startedAt },
+    {
+      jobId: 'old',
+      workflowId: 'w',
+      state: 'stopped',
+      running: false,
+      label: 'x'.repeat(100),
+      audiences: [{ id: '1', slug: 'vip' }],
+      startedAt,
+    },
+  ]);
+  expect(lines[0]).toMatch(/^JOB +STATE +LABEL +AUDIENCES$|…$/);
+  expect(lines[1]).toMatch(/^vip-to-crm +running +VIP to CRM/);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('problems stand under each other by field', () => {
+  expect(
+    problemLines([
+      { field: 'label', message: 'Give the job a label.' },
+      { field: 'webhookUrl', message: 'This is not a web address.' },
+      { field: '', message: 'A job is a JSON object.' },
+    ]),
+  ).toEqual([
+    '  label       Give the job a label.',
+    '  webhookUrl  This is not a web address.',
+    '  job         A job is a JSON object.',
+  ]);
+});
+
+test('lines break at spaces, and inside a word only when it is longer than a line', () => {
+  expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
+  expect(wrap('abcdefghij', 4)).toEqual(['abcd', 'efgh', 'ij']);
+  expect(wrap('', 10)).toEqual(['']);
+});
+
+test('a table cuts what does not fit', () => {
+  expect(table([['a', 'bbbbbbbbbb']], 8)).toEqual(['a  bbbb…']);
+});
+
+test.each([
+  [8_000, '8 s'],
+  [180_000, '3 min'],
+  [3 * 3_600_000, '3 h'],
+  [5 * 86_400_000, '5 days'],
+])('%i ms is said as %s', (ms, words) => {
+  expect(duration(ms)).toBe(words);
+});
+
+test('a time is said from now', () => {
+  expect(fromNow('2026-11-25T12:00:30Z', nowMs)).toBe('in 30 s');
+  expect(fromNow('2026-11-25T11:59:30Z', nowMs)).toBe('30 s ago');
+});

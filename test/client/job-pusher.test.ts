@@ -1,0 +1,119 @@
+import { describe, expect, test } from '@jest/globals';
+import { JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
+import { JobPusher, type JobSignals, type PushProgress, SIGNAL_BYTES } from '../../src/client/job-pusher.ts';
+import { pushTo } from '../../src/client/push.ts';
+import { GRPC } from '../../src/client/server-errors.ts';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { trigger, triggers, serverError, RecordedJob } from './recorded-job.ts';
+
+describe('pushing to one job', () => {
+  test('sends everything in the order in which it came', async () => {
+    const job = new RecordedJob();
+    const result = await pushTo(new JobPusher('vip', job), triggers(5_000));
+    expect(result.accepted).toBe(5_000);
+    expect(job.users()).toEqual(triggers(5_000).map(({ user }) => user));
+  });
+
+  test('never has two signals in flight', async () => {
+    const job = new RecordedJob({ delayMs: 2 });
+    await pushTo(new JobPusher('vip', job), triggers(3_000));
+    expect(job.mostInFlight).toBe(1);
+  });
+
+  test('fills signals, but never beyond 64 KiB of JSON', async () => {
+    const job = new RecordedJob();
+    const result = await pushTo(new JobPusher('vip', job), triggers(5_000));
+    const sizes = job.batches.map((batch) => Buffer.byteLength(JSON.stringify(batch)));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
+    expect(result.signals).toBeLessThan(15);
+  });
+
+  test('keeps within 64 KiB when profiles are inline', async () => {
+    const job = new RecordedJob();
+    const large = triggers(300).map((each) => ({ ...each, profile: { name: 'ü'.repeat(700), note: '"\n' } }));
+    await pushTo(new JobPusher('vip', job), large);
+    const sizes = job.batches.map((batch) => Buffer.byteLength(JSON.stringify(batch)));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
+  });
+
+  test('does not keep a lone trigger of a slow stream waiting for more', async () => {
+    const job = new RecordedJob();
+    let sentBeforeEnd = 0;
+    async function* slow(): AsyncGenerator<EventTrigger> {
+      yield trigger('1');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      sentBeforeEnd = job.batches.length;
+    }
+    await pushTo(new JobPusher('vip', job), slow());
+    expect(sentBeforeEnd).toBe(1);
+  });
+
+  test('reads no further ahead of the server than two signals', async () => {
+    let read = 0;
+    const job = new RecordedJob({ fail: () => new JobNotRunning('vip', 'stopped') });
+    function* counted(): Generator<EventTrigger> {
+      for (const each of triggers(50_000)) {
+        read += 1;
+        yield each;
+      }
+    }
+    await expect(pushTo(new JobPusher('vip', job), counted())).rejects.toThrow(PushInterrupted);
+    expect(read).toBeLessThan(2_000);
+  });
+});
+
+describe('when the server is in trouble', () => {
+  test('asks again with the same request id until it is accepted', async () => {
+    const job = new RecordedJob({ fail: (call) => (call <= 2 ? serverError(GRPC.UNAVAILABLE) : undefined) });
+    const result = await pushTo(new JobPusher('vip', job), triggers(3));
+    expect(result.accepted).toBe(3);
+    expect(new Set(job.requestIds.slice(0, 3)).size).toBe(1);
+  });
+
+  test('waits for the next run when this one has had all the signals it may have', async () => {
+    const job = new RecordedJob({ fail: (call) => (call === 1 ? serverError(GRPC.INVALID_ARGUMENT) : undefined) });
+    await expect(pushTo(new JobPusher('vip', job), triggers(3))).resolves.toMatchObject({ accepted: 3 });
+  });
+
+  test('says exactly what was accepted when it gives up, and what may have been', async () => {
+    const job = new RecordedJob({ fail: (call) => (call > 2 ? serverError(GRPC.UNAVAILABLE) : undefined) });
+    const error = await pushTo(new JobPusher('vip', job, { patienceMs: 150 }), triggers(3_000)).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(PushInterrupted);
+    expect(error).toMatchObject({ accepted: job.accepted, unconfirmed: job.batches[2]?.length });
+  });
+
+  test('says that the rest was not accepted when the job has ended', async () => {
+    const job = new RecordedJob({ fail: (call) => (call > 1 ? new JobNotRunning('vip', 'stopped') : undefined) });
+    const error = await pushTo(new JobPusher('vip', job), triggers(3_000)).catch((e: unknown) => e);
+    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0, jobId: 'vip' });
+  });
+});
+
+describe('a job whose history is near its limit', () => {
+  test('is waited for until it has worked it off', async () => {
+    const full = [
+      { bytes: 17 * 1024 ** 2, events: 10 },
+      { bytes: 100, events: 10 },
+    ];
+    const waits: PushProgress[] = [];
+    const job: JobSignals = new RecordedJob({ history: () => full.shift() ?? { bytes: 0, events: 0 } });
+    await pushTo(new JobPusher('vip', job, { onProgress: (progress) => waits.push(progress) }), triggers(2));
+    expect(waits.map(({ waitingFor }) => waitingFor)).toEqual(['history', undefined]);
+  });
+
+  test('is not waited for for ever', async () => {
+    const job = new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) });
+    const error = await pushTo(new JobPusher('vip', job, { patienceMs: 50 }), triggers(2)).catch((e: unknown) => e);
+    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0 });
+  });
+});
+
+test('a thing that is no trigger stops the push behind everything before it', async () => {
+  const job = new RecordedJob();
+  const mixed = [trigger('1'), trigger('2'), { ...trigger('3'), event: 'gone' as never }, trigger('4')];
+  const error = await pushTo(new JobPusher('vip', job), mixed).catch((e: unknown) => e);
+  expect(error).toMatchObject({ accepted: 2, cause: { name: 'InvalidTrigger' } });
+  expect(job.users()).toEqual(['1', '2']);
+});

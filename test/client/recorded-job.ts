@@ -1,0 +1,60 @@
+import { setTimeout } from 'node:timers/promises';
+import { ServiceError } from '@temporalio/client';
+import type { JobSignals } from '../../src/client/job-pusher.ts';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+
+export function trigger(user: string, audience = 'vip'): EventTrigger {
+  return { event: 'enter', audience, user, at: '2026-11-25T08:30:00.000000001Z' };
+}
+
+export function triggers(count: number): EventTrigger[] {
+  return Array.from({ length: count }, (_, i) => trigger(String(7_076_027_172_059_000_000n + BigInt(i))));
+}
+
+/** What the SDK throws when the server answers with this status. */
+export function serverError(code: number): Error {
+  const answer = Object.assign(new Error('from the server'), { code, details: '', metadata: {} });
+  return new ServiceError('Failed to signal Workflow', { cause: answer });
+}
+
+interface RecordedJobOptions {
+  readonly delayMs?: number;
+  /** What the n-th signal call (from 1) fails with. */
+  readonly fail?: (call: number) => Error | undefined;
+  readonly history?: () => { bytes: number; events: number };
+}
+
+/** Stands in for a job: writes down what it is signalled, and fails as told. */
+export class RecordedJob implements JobSignals {
+  /** As called, failed calls too. */
+  readonly batches: (readonly EventTrigger[])[] = [];
+  readonly requestIds: string[] = [];
+  accepted = 0;
+  mostInFlight = 0;
+  readonly #options: RecordedJobOptions;
+  #inFlight = 0;
+
+  constructor(options: RecordedJobOptions = {}) {
+    this.#options = options;
+  }
+
+  users(): string[] {
+    return this.batches.flat().map(({ user }) => user);
+  }
+
+  async signal(batch: readonly EventTrigger[], requestId: string): Promise<void> {
+    this.batches.push(batch);
+    this.requestIds.push(requestId);
+    this.#inFlight += 1;
+    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
+    await setTimeout(this.#options.delayMs ?? 0);
+    this.#inFlight -= 1;
+    const failure = this.#options.fail?.(this.batches.length);
+    if (failure !== undefined) throw failure;
+    this.accepted += batch.length;
+  }
+
+  async history(): Promise<{ bytes: number; events: number }> {
+    return await Promise.resolve(this.#options.history?.() ?? { bytes: 0, events: 0 });
+  }
+}
