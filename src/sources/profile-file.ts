@@ -112,7 +112,7 @@ export class ProfileFile {
     const found = new Map<string, JsonObject>();
     let turnEnds = performance.now() + LONGEST_TURN_MS;
     for (const place of index.places(new Set(users))) {
-      const reading = readProfileLine(textAt(file, place));
+      const reading = readProfileLine(textAt(file, place), place.user);
       // A later line of the same person comes later here as well, and wins.
       if (reading.ok && reading.user === place.user) found.set(place.user, reading.profile);
       if (!reading.ok) {

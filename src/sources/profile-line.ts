@@ -7,8 +7,18 @@ export type ProfileLine =
   | { readonly ok: true; readonly user: string; readonly profile: JsonObject }
   | { readonly ok: false; readonly problem: string };
 
-/** Reads `{"user":"…","profile":{…}}`. Never throws. */
-export function readProfileLine(text: string): ProfileLine {
+/**
+ * Reads `{"user":"…","profile":{…}}`. Never throws.
+ *
+ * @param likely whose line it probably is: then, spelt the usual way, only the profile itself needs parsing.
+ */
+export function readProfileLine(text: string, likely?: string): ProfileLine {
+  if (likely !== undefined) {
+    const start = `{"user":${JSON.stringify(likely)},"profile":`;
+    const profile = text.startsWith(start) && text.endsWith('}') ? parsed(text.slice(start.length, -1)) : undefined;
+    // A whole JSON object between that beginning and the last brace: then the line is what it looks like.
+    if (isObject(profile)) return { ok: true, user: likely, profile };
+  }
   let value: Json;
   try {
     value = parseJson(text.startsWith('\uFEFF') ? text.slice(1) : text);
@@ -21,6 +31,14 @@ export function readProfileLine(text: string): ProfileLine {
   if (problem !== undefined) return { ok: false, problem };
   if (!isObject(profile)) return { ok: false, problem: 'there is no object under "profile"' };
   return { ok: true, user: String(user), profile };
+}
+
+function parsed(text: string): Json | undefined {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isObject(value: Json | undefined): value is JsonObject {
