@@ -1,0 +1,131 @@
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
+import { request } from 'undici';
+
+const SECRET = `whsec_${Buffer.from('thirty-two bytes of a test secret').toString('base64')}`;
+const OTHER_SECRET = `whsec_${Buffer.from('thirty-two bytes of other secrets').toString('base64')}`;
+const receivers = fileURLToPath(new URL('../../examples/receivers', import.meta.url));
+const fixtures = fileURLToPath(new URL('../fixtures', import.meta.url));
+const cleanUps: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+interface Example {
+  readonly language: string;
+  readonly isThere: boolean;
+  /** Command and arguments; may build first. */
+  readonly command: () => Promise<readonly [string, ...string[]]>;
+}
+
+const examples: readonly Example[] = [
+  { language: 'node', isThere: true, command: async () => [process.execPath, join(receivers, 'node', 'receiver.mjs')] },
+  {
+    language: 'python',
+    isThere: runs('python3', '--version'),
+    command: async () => ['python3', join(receivers, 'python', 'receiver.py')],
+  },
+  { language: 'go', isThere: runs('go', 'version'), command: buildGo },
+];
+
+describe.each(examples)('the receiver in $language', ({ language, isThere, command }) => {
+  const promise = isThere ? test : test.skip;
+
+  promise(
+    'prints both payload formats when the signature is right, and answers 401 when anything about it is wrong',
+    async () => {
+      const { url, lines } = await start(await command());
+      const post = async (body: string, headers: Record<string, string>) => {
+        const answer = await request(url, { method: 'POST', body, headers });
+        await answer.body.dump();
+        return answer.statusCode;
+      };
+      const now = new Date();
+      const bodyOf = (format: string) => readFile(join(fixtures, `payload.${format}.json`), 'utf8');
+      for (const [id, format] of [
+        ['first', 'new'],
+        ['second', 'legacy'],
+      ] as const) {
+        const body = await bodyOf(format);
+        expect(await post(body, signed(id, now, body))).toBe(204);
+        expect(await lines()).toBe(`enter late-bloomers 18046744073709551557 (${id})`);
+      }
+      const body = await bodyOf('new');
+      const good = signed('third', now, body);
+      const rotated = `${signed('third', now, body, OTHER_SECRET)['webhook-signature']} ${good['webhook-signature']}`;
+      expect(await post(body, { ...good, 'webhook-signature': rotated })).toBe(204);
+      const refused = [
+        post(`${body} `, good),
+        post(body, { ...good, 'webhook-id': 'fourth' }),
+        post(body, { ...good, 'webhook-timestamp': String(Number(good['webhook-timestamp']) + 1) }),
+        post(body, signed('third', now, body, OTHER_SECRET)),
+        post(body, signed('third', new Date(now.getTime() - 10 * 60_000), body)),
+        post(body, { ...good, 'webhook-signature': '' }),
+        post(body, {}),
+      ];
+      expect(await Promise.all(refused)).toEqual(refused.map(() => 401));
+    },
+    180_000, // The first build of Go's net/http on a machine takes half a minute.
+  );
+
+  promise(
+    'says what is missing when it has no secret',
+    async () => {
+      const [program, ...args] = await command();
+      const run = spawnSync(program, args, { env: { ...process.env, WEBHOOK_SECRET: '' }, encoding: 'utf8' });
+      expect([language, run.status]).toEqual([language, 1]);
+      expect(run.stderr).toMatch(/Set WEBHOOK_SECRET/);
+    },
+    180_000,
+  );
+});
+
+function signed(id: string, at: Date, body: string, secret = SECRET) {
+  return {
+    'content-type': 'application/json',
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+    'webhook-signature': new Webhook(secret).sign(id, at, body),
+  };
+}
+
+function runs(program: string, argument: string): boolean {
+  return spawnSync(program, [argument]).status === 0;
+}
+
+async function buildGo(): Promise<readonly [string]> {
+  const folder = await mkdtemp(join(tmpdir(), 'receiver-'));
+  cleanUps.push(() => rm(folder, { recursive: true }));
+  const program = join(folder, 'receiver');
+  await promisify(execFile)('go', ['build', '-o', program, '.'], { cwd: join(receivers, 'go') });
+  return [program];
+}
+
+/** @returns where it listens, and a function that waits for its next line. */
+async function start([program, ...args]: readonly [string, ...string[]]) {
+  const child = spawn(program, args, {
+    env: { ...process.env, WEBHOOK_SECRET: SECRET, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  cleanUps.push(() => end(child));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => String((await lines.next()).value);
+  const url = (await next()).replace('listening on ', '');
+  return { url, lines: next };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  child.kill();
+  await once(child, 'exit');
+}
