@@ -51,40 +51,56 @@ export async function missingSearchAttributes(
   connection: Connection,
   namespace: string,
 ): Promise<SearchAttributeName[]> {
-  try {
-    const { customAttributes } = await withinTime(connection, () =>
-      connection.operatorService.listSearchAttributes({ namespace }),
-    );
-    return NAMES.filter((name) => customAttributes[name] !== INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]);
-  } catch (error) {
-    if (NOT_FOR_US.has(grpcCode(error))) return NAMES;
-    throw error;
-  }
+  const types = await typesInNamespace(connection, namespace);
+  return NAMES.filter((name) => types[name] !== INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]);
 }
 
 /**
  * Registers what is missing and returns those names; doing it again changes nothing. A server may take some seconds until
  * it accepts a new attribute everywhere.
  *
- * @throws SearchAttributesNotRegistered without the right to register, or when an attribute exists with another type.
+ * @throws SearchAttributesNotRegistered without the right to register, or when an attribute exists with another type
+ *   (the others are registered all the same).
  */
 export async function registerSearchAttributes(
   connection: Connection,
   namespace: string,
 ): Promise<SearchAttributeName[]> {
-  const missing = await missingSearchAttributes(connection, namespace);
-  if (missing.length === 0) return [];
+  const types = await typesInNamespace(connection, namespace);
+  const absent = NAMES.filter((name) => types[name] === undefined);
+  if (absent.length > 0) await add(connection, namespace, absent);
+  const otherType = NAMES.filter(
+    (name) => types[name] !== undefined && types[name] !== INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]],
+  );
+  // The server itself says nothing of this: it leaves what exists as it is.
+  if (otherType.length > 0)
+    throw new SearchAttributesNotRegistered(namespace, otherType, 'they exist already, with another type');
+  return absent;
+}
+
+async function add(connection: Connection, namespace: string, names: readonly SearchAttributeName[]): Promise<void> {
   const searchAttributes = Object.fromEntries(
-    missing.map((name) => [name, INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]]),
+    names.map((name) => [name, INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]]]),
   );
   try {
     await withinTime(connection, () => connection.operatorService.addSearchAttributes({ namespace, searchAttributes }));
   } catch (error) {
     // Somebody else may have registered them between our two calls.
-    const still = await missingSearchAttributes(connection, namespace).catch(() => missing);
+    const still = await missingSearchAttributes(connection, namespace).catch(() => names);
     if (still.length > 0) throw new SearchAttributesNotRegistered(namespace, still, error);
   }
-  return missing;
+}
+
+async function typesInNamespace(connection: Connection, namespace: string): Promise<Readonly<Record<string, number>>> {
+  try {
+    const { customAttributes } = await withinTime(connection, () =>
+      connection.operatorService.listSearchAttributes({ namespace }),
+    );
+    return customAttributes;
+  } catch (error) {
+    if (NOT_FOR_US.has(grpcCode(error))) return {};
+    throw error;
+  }
 }
 
 /** Without a deadline a call to a server that went away would wait for ever. */

@@ -6,7 +6,8 @@ export interface Watchdog {
 }
 
 /** Waits on its stdin, whose other end only this process holds: the kernel closes it whenever and however we end. */
-const SCRIPT = 'read -r _; kill -TERM "$1" 2>/dev/null; sleep 5; kill -KILL "$1" 2>/dev/null';
+const SCRIPT =
+  'read -r _; kill -TERM "$1"; for _ in 1 2 3 4 5; do sleep 1; kill -0 "$1" || exit; done; kill -KILL "$1"';
 
 /**
  * Makes the process `pid` end when this process ends, even by SIGKILL (SIGTERM at once, SIGKILL 5 s later). Node can set no

@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { temporal } from '../support/temporal.ts';
+
+const { cliPath } = temporal;
+let folder: string;
+let servers: LocalTemporal[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'temporal-server-test-'));
+  servers = [];
+});
+
+afterEach(async () => {
+  await Promise.all(servers.map((server) => server.stop()));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(options: Parameters<typeof startLocalTemporal>[0]): Promise<LocalTemporal> {
+  const server = await startLocalTemporal({ cliPath, ...options });
+  servers.push(server);
+  return server;
+}
+
+async function withClient<T>({ address, namespace }: LocalTemporal, use: (client: Client) => Promise<T>): Promise<T> {
+  const connection = await Connection.connect({ address });
+  try {
+    return await use(new Client({ connection, namespace }));
+  } finally {
+    await connection.close();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function untilGone(pid: number): Promise<void> {
+  while (isAlive(pid)) await sleep(20);
+}
+
+const startArgs = { taskQueue: 'nobody', workflowId: 'kept', args: [] };
+
+test('what was accepted is still there after a restart on the same database file', async () => {
+  const dbFile = join(folder, 'temporal.db');
+  const first = await start({ dbFile });
+  await withClient(first, async ({ workflow }) => {
+    const handle = await workflow.start('anything', startArgs);
+    await handle.signal('enter', { user: '1' });
+  });
+  await first.stop();
+
+  const second = await start({ dbFile });
+  const { events } = await withClient(second, ({ workflow }) => workflow.getHandle('kept').fetchHistory());
+  expect(events?.some(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'enter')).toBe(
+    true,
+  );
+});
+
+test('what was accepted is still there after the server was killed', async () => {
+  const dbFile = join(folder, 'temporal.db');
+  const first = await start({ dbFile });
+  await withClient(first, ({ workflow }) => workflow.start('anything', startArgs));
+  process.kill(first.pid, 'SIGKILL');
+  await first.gone;
+
+  const second = await start({ dbFile });
+  const { status } = await withClient(second, ({ workflow }) => workflow.getHandle('kept').describe());
+  expect(status.name).toBe('RUNNING');
+});
+
+test('stop resolves when the process is gone, also the second time', async () => {
+  const server = await start({});
+  expect(isAlive(server.pid)).toBe(true);
+  await server.stop();
+  expect(isAlive(server.pid)).toBe(false);
+  await server.stop();
+});
+
+test('the web UI is there only when asked for', async () => {
+  const [without, withUi] = await Promise.all([start({}), start({ ui: true })]);
+  expect(without.uiUrl).toBeUndefined();
+  expect((await fetch(withUi.uiUrl ?? '')).status).toBe(200);
+});
+
+test('limits of the server can be shrunk', async () => {
+  const server = await start({ dynamicConfig: { 'history.maximumSignalsPerExecution': 2 } });
+  await withClient(server, async ({ workflow }) => {
+    const handle = await workflow.start('anything', startArgs);
+    await handle.signal('enter', 1);
+    await handle.signal('enter', 2);
+    await expect(handle.signal('enter', 3)).rejects.toThrow();
+  });
+});
+
+test('a port that is taken is an error with the last lines of the server', async () => {
+  const squatter = createServer().listen(0, '127.0.0.1');
+  await once(squatter, 'listening');
+  const address = squatter.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  await expect(start({ port })).rejects.toMatchObject({
+    name: 'LocalTemporalFailed',
+    message: expect.stringMatching(/did not start: its process ended\.\n.*address already in use/s),
+  });
+  squatter.close();
+});
+
+test('an executable that cannot be run is an error that names it', async () => {
+  await expect(start({ cliPath: join(folder, 'temporal') })).rejects.toThrow(/temporal cannot be run/);
+});
+
+test('the server dies with the process that started it, even when that is killed', async () => {
+  const module = fileURLToPath(new URL('../../src/local/temporal-server.ts', import.meta.url));
+  const code = `
+    const { startLocalTemporal } = await import(${JSON.stringify(module)});
+    console.log((await startLocalTemporal({ cliPath: ${JSON.stringify(cliPath)}, dbFile: 'db' })).pid);`;
+  const tsx = import.meta.resolve('tsx');
+  const parent = spawn(process.execPath, ['--import', tsx, '--input-type=module', '-e', code], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface({ input: parent.stdout }), 'line')) as [string];
+  expect(isAlive(Number(line))).toBe(true);
+  parent.kill('SIGKILL');
+  await untilGone(Number(line));
+  expect(existsSync(join(folder, 'db'))).toBe(true);
+});
