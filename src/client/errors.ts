@@ -131,12 +131,16 @@ export class PushInterrupted extends TriggersError {
 /** A publish ended early: how far it came, job by job. */
 export class PublishInterrupted extends TriggersError {
   override readonly name = 'PublishInterrupted';
-  /** Triggers read from the input, of which each running job that listens was offered each. */
+  /** Triggers of the input that were offered to every running job that listens. */
   readonly read: number;
   readonly failures: readonly Error[];
   constructor(read: number, failures: readonly Error[]) {
+    const reasons = failures.map((failure) => `  ${failure.message}`);
     super(
-      [`Publishing stopped after ${read} triggers.`, ...failures.map((failure) => `  ${failure.message}`)].join('\n'),
+      [
+        `Publishing stopped behind trigger ${read} of the input. What could be sent of it was. The reason:`,
+        ...reasons,
+      ].join('\n'),
       { cause: failures[0] },
     );
     this.read = read;

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
-import ora from 'ora';
+import ora, { type Ora } from 'ora';
 import type { ExportJobs, PublishResult, PushOptions, PushProgress, PushResult } from '../../client/export-jobs.ts';
 import { withJobs } from '../jobs.ts';
 import { readTriggers } from '../ndjson.ts';
@@ -33,7 +33,11 @@ A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"
     .action(async (first, second, { json, file, ...options }) => {
       const job = first === '-' ? undefined : first;
       const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
-      const result = await withJobs((jobs) => send(jobs, job, triggers, json === true ? undefined : terminal));
+      const spinner = json !== true && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+      // An open standard input would keep the process alive after an interruption.
+      const result = await withJobs((jobs) => send(jobs, job, triggers, spinner)).finally(() =>
+        terminal.stdin.destroy(),
+      );
       terminal.out(
         json === true
           ? JSON.stringify({ ...(job === undefined ? {} : { jobId: job }), ...result })
@@ -60,10 +64,10 @@ async function send(
   jobs: ExportJobs,
   job: string | undefined,
   triggers: Source,
-  terminal: Terminal | undefined,
+  spinner: Ora | undefined,
 ): Promise<PushResult | PublishResult> {
   const stop = interruption();
-  const spinner = terminal?.interactive === true ? ora({ stream: process.stderr }).start('Sending') : undefined;
+  spinner?.start('Sending');
   const options: PushOptions = {
     onProgress: (progress) => {
       if (spinner !== undefined) spinner.text = progressText(progress);

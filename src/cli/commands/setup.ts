@@ -13,12 +13,11 @@ Example:
     )
     .action(async ({ json }) => {
       const { connectClient, loadConnectConfig } = await import('../../client/connect.ts');
-      const { missingSearchAttributes, registerSearchAttributes } = await import('../../client/search-attributes.ts');
+      const { registerSearchAttributes } = await import('../../client/search-attributes.ts');
       const config = loadConnectConfig();
       const { connection, close } = await connectClient(config);
       try {
-        const registered = await missingSearchAttributes(connection, config.namespace);
-        if (registered.length > 0) await registerSearchAttributes(connection, config.namespace);
+        const registered = await registerSearchAttributes(connection, config.namespace);
         if (json === true) terminal.out(JSON.stringify({ namespace: config.namespace, registered }));
         else terminal.out(setupText(config.namespace, registered));
       } finally {

@@ -22,9 +22,13 @@ Example:
     .action(async (job, { waiting, json }) => {
       const status = await withJobs((jobs) => jobs.stop(job, { waiting }));
       if (json === true) return terminal.out(JSON.stringify(status));
-      const left = counted(status.waiting, 'waiting trigger');
-      if (status.waiting === 0) terminal.out(`Stopping ${job}; nothing waits.`);
-      else if (waiting === 'discard') terminal.out(`Stopping ${job}; ${left} will not be sent.`);
-      else terminal.out(`Stopping ${job} as soon as ${left} is sent. Watch it with: triggers status ${job} --watch`);
+      terminal.out(stopText(job, status.waiting, waiting === 'discard'));
     });
+}
+
+function stopText(job: string, waiting: number, discard: boolean): string {
+  if (waiting === 0) return `Stopping ${job}; nothing waits.`;
+  const left = counted(waiting, 'waiting trigger');
+  if (discard) return `Stopping ${job}; ${left} will not be sent.`;
+  return `Stopping ${job}; ${left} will be sent first. Watch it with: triggers status ${job} --watch`;
 }
