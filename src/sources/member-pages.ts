@@ -7,7 +7,8 @@ import type { LinePlace } from './line-scan.ts';
 import type { ProblemReport } from './problem-report.ts';
 import type { MembersPage } from './source.ts';
 import { SourceError } from './source-error.ts';
-import { userProblem } from './user-id.ts';
+import { readUser } from './user-id.ts';
+import type { UserReading } from './user-id.ts';
 
 const USUAL_LINE_BYTES = 32;
 /** How much of the file in front of a cursor its mark is made of. */
@@ -112,17 +113,13 @@ async function markBefore(handle: FileHandle, offset: number): Promise<string> {
   return createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex').slice(0, 16);
 }
 
-type Member = { readonly ok: true; readonly user: string } | { readonly ok: false; readonly problem: string };
-
 /** Reads `"<id>"` or `{"user":"<id>"}`. */
-function readMember(text: string): Member {
+function readMember(text: string): UserReading {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return { ok: false, problem: 'a member must be a JSON string, "<id>", or {"user":"<id>"}' };
   }
-  const user: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'user') : value;
-  const problem = userProblem(user);
-  return problem === undefined ? { ok: true, user: String(user) } : { ok: false, problem };
+  return readUser(typeof value === 'object' && value !== null ? Reflect.get(value, 'user') : value);
 }

@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import { parseJson } from '../domain/json.ts';
-import { userProblem } from './user-id.ts';
+import { readUser } from './user-id.ts';
 
 /** A line of a profile file: whose it is and what it says, or what is wrong with it. */
 export type ProfileLine =
@@ -26,11 +26,11 @@ export function readProfileLine(text: string, likely?: string): ProfileLine {
     return { ok: false, problem: `this is not JSON (${error instanceof Error ? error.message : String(error)})` };
   }
   if (!isObject(value)) return { ok: false, problem: 'a line must be {"user":"…","profile":{…}}' };
-  const { user, profile } = value;
-  const problem = userProblem(user);
-  if (problem !== undefined) return { ok: false, problem };
+  const { profile } = value;
+  const reading = readUser(value['user']);
+  if (!reading.ok) return reading;
   if (!isObject(profile)) return { ok: false, problem: 'there is no object under "profile"' };
-  return { ok: true, user: String(user), profile };
+  return { ok: true, user: reading.user, profile };
 }
 
 function parsed(text: string): Json | undefined {

@@ -1,11 +1,16 @@
 /** Most characters of a person's id; the same as in a trigger. */
 const MAX_USER_LENGTH = 255;
 
-/** Why this cannot be a person's id, or undefined when it can. */
-export function userProblem(user: unknown): string | undefined {
-  if (typeof user === 'number' || typeof user === 'bigint')
-    return 'the id must be a JSON string, in quotes: a number loses digits';
-  if (typeof user !== 'string') return 'there is no person\'s id under "user"';
-  if (user.length < 1 || user.length > MAX_USER_LENGTH) return `the id must have 1 to ${MAX_USER_LENGTH} characters`;
-  return user.isWellFormed() ? undefined : 'the id is not valid Unicode';
+/** A person's id, or why this cannot be one. */
+export type UserReading =
+  { readonly ok: true; readonly user: string } | { readonly ok: false; readonly problem: string };
+
+/** Reads what stands in a file where a person's id belongs. */
+export function readUser(value: unknown): UserReading {
+  if (typeof value === 'number' || typeof value === 'bigint')
+    return { ok: false, problem: 'the id must be a JSON string, in quotes: a number loses digits' };
+  if (typeof value !== 'string') return { ok: false, problem: 'there is no person\'s id under "user"' };
+  if (value.length < 1 || value.length > MAX_USER_LENGTH)
+    return { ok: false, problem: `the id must have 1 to ${MAX_USER_LENGTH} characters` };
+  return value.isWellFormed() ? { ok: true, user: value } : { ok: false, problem: 'the id is not valid Unicode' };
 }

@@ -139,23 +139,59 @@ test('calls during replacements get the old or the new profiles, never a mixture
     );
   await write(0);
   const source = await opened(folder);
+  const last = 25;
   let version = 0;
-  let done = false;
   const readers = Array.from({ length: 4 }, async () => {
-    while (!done) {
-      const oldest = version;
+    for (let oldest = 0; oldest < last;) {
+      oldest = version;
       const found = await source.profiles(people);
-      const seen = new Set([...found.values()].map(({ v }) => Number.parseInt(String(v), 10)));
+      const seen = new Set([...found.values()].map(({ v }) => (typeof v === 'string' ? Number.parseInt(v, 10) : -1)));
       expect([found.size, seen.size]).toEqual([people.length, 1]);
       expect([...seen][0]).toBeGreaterThanOrEqual(oldest);
     }
   });
-  for (let next = 1; next <= 25; next++) {
+  for (let next = 1; next <= last; next++) {
     await write(next);
     version = next;
   }
-  done = true;
   await Promise.all(readers);
+});
+
+test('a call that is reading keeps the old file to its end, while another one already has the new', async () => {
+  const folder = await newFolder();
+  const people = Array.from({ length: 60_000 }, (_, i) => String(i));
+  await writeFile(profilesPath(folder), people.map((user) => `${profileLine(user, 'old')}\n`).join(''));
+  const source = await opened(folder);
+  await source.profiles(['1']);
+  const ended: string[] = [];
+  const slow = source.profiles(people).then((found) => (ended.push('slow'), found));
+  await replace(profilesPath(folder), profileLine('1', 'new'));
+  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+  ended.push('quick');
+  expect(new Set([...(await slow).values()].map(({ v }) => v))).toEqual(new Set(['old']));
+  expect([(await slow).size, ended]).toEqual([60_000, ['quick', 'slow']]);
+});
+
+test('a call that comes while an older file is being indexed waits for the new one', async () => {
+  const folder = await newFolder();
+  // Spelt so that each line is parsed, which takes its time.
+  const slow = Array.from({ length: 60_000 }, (_, i) => `{ "user": "${i}", "profile": { "v": "old" } }\n`);
+  await writeFile(profilesPath(folder), slow.join(''));
+  const source = await opened(folder);
+  const first = source.profiles(['1']);
+  await replace(profilesPath(folder), profileLine('1', 'new'));
+  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+  await first;
+});
+
+test('the rest of an over-long line is not taken for a line of its own', async () => {
+  const problems: string[] = [];
+  const source = await sourceWith(
+    { profiles: ['x'.repeat(1024 * 1024) + profileLine('1', 'smuggled'), profileLine('2', 'x'), 'y'] },
+    { onProblem: (text) => problems.push(text) },
+  );
+  expect([...(await source.profiles(['1', '2'])).keys()]).toEqual(['2']);
+  expect(problems).toEqual([expect.stringMatching(/line 1: this is not JSON/), expect.stringMatching(/line 3: /)]);
 });
 
 test('a missing profile file rejects, and serves again when it is back', async () => {
