@@ -29,6 +29,15 @@ export interface LastFailure {
   readonly answer?: string;
 }
 
+export interface EndpointStatus {
+  /** `unwell`: nothing is sent but probes; `recovering`: permits grow back to the full count. */
+  readonly state: 'unwell' | 'recovering';
+  /** RFC 3339: when the next probe goes. */
+  readonly nextProbeAt?: string;
+  /** What a person should do, when the kind of failure is one that only a person can mend. */
+  readonly advice?: string;
+}
+
 /** Answer of the query `status`, and of every update. */
 export interface JobStatus {
   readonly v: 1;
@@ -68,6 +77,8 @@ export interface JobStatus {
   readonly lastFailure?: LastFailure;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
+  /** There while the endpoint is unwell, or coming back. */
+  readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;
   /** The last few signalled things that were refused: why. */
   readonly rejects: readonly { readonly at: string; readonly reason: string }[];

@@ -18,6 +18,11 @@ export function detailsOf(status: JobStatus): string {
     const { at, status: code = status.lastFailure.code ?? 'no answer', answer } = status.lastFailure;
     rows.push(['Last failure', `${at}: ${code}${answer === undefined ? '' : ` "${answer}"`}`]);
   }
+  if (status.endpoint !== undefined) {
+    const { state, nextProbeAt, advice } = status.endpoint;
+    const probe = nextProbeAt === undefined ? '' : `, next probe ${nextProbeAt}`;
+    rows.push(['Endpoint', `${state}${probe}${advice === undefined ? '' : `. ${advice}`}`]);
+  }
   if (status.backfill !== undefined) rows.push(['Backfill', backfillLine(status.backfill)]);
   for (const notice of status.notices) rows.push(['Notice', notice]);
   const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);

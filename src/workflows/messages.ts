@@ -40,6 +40,6 @@ export const statusQuery = defineQuery<JobStatus>('status');
 export const pageSignal = defineSignal<[MemberPage]>('page');
 /** The job's answer to a page. */
 export const pageTakenSignal = defineSignal<[PageTaken]>('pageTaken');
-/** A slice gives back permits that it has no more use for. */
+/** A slice gives back permits that it has no more use for: `left` is what it keeps. */
 export const permitsReturnedSignal =
-  defineSignal<[{ readonly sliceId: number; readonly permits: number }]>('permitsReturned');
+  defineSignal<[{ readonly sliceId: number; readonly left: number }]>('permitsReturned');

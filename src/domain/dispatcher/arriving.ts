@@ -64,8 +64,8 @@ export function admitPage(state: JobState, raw: unknown, now: number): string | 
   return undefined;
 }
 
-/** `at` for a trigger without one: now, and later than any given before, so that two such triggers are two deliveries. */
-function settleAt(state: JobState, now: number): string {
+/** `at` for what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
+export function settleAt(state: JobState, now: number): string {
   const instant = instantOf(now);
   state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
   return state.lastAt;

@@ -4,6 +4,7 @@ import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
+import type { CarriedBreaker } from './breaker.ts';
 
 /** The version of the rules below; it changes only where a run ends, so that a run is replayed by the rules it began with. */
 export const RULES = 1;
@@ -112,6 +113,7 @@ export interface CarriedJob {
   readonly pause?: Pause;
   readonly stopping?: { readonly waiting: 'deliver' | 'discard' };
   readonly throttle?: { readonly until: number; readonly streak: number };
+  readonly breaker?: CarriedBreaker;
   readonly lastDeliveredAt?: number;
   readonly lastFailure?: LastFailure;
   readonly editProblem?: string;

@@ -116,6 +116,26 @@ export class Chains {
     return undefined;
   }
 
+  /** A ready chain whose oldest trigger never failed, if one is found soon. */
+  firstFresh(): Chain | undefined {
+    let looks = FRESH_LOOKS;
+    for (const chains of [this.#returned, this.#ready]) {
+      for (const chain of chains) {
+        if (chain.failures === 0) return chain;
+        if (--looks === 0) return undefined;
+      }
+    }
+    return undefined;
+  }
+
+  /** Makes the held chain that is due first ready before its time; undefined when none is held. */
+  releaseFirst(): Chain | undefined {
+    if (this.nextDue === undefined) return undefined;
+    const chain = this.#held.pop()?.chain;
+    if (chain !== undefined) this.#makeReady(chain, this.#returned);
+    return chain;
+  }
+
   /** Puts the oldest `count` triggers of a ready chain into a slice. */
   startRunning(chain: Chain, count: number): void {
     this.#returned.delete(chain);
@@ -228,6 +248,8 @@ export class Chains {
     this.#bytes += sign * queuedBytes(user, trigger);
   }
 }
+
+const FRESH_LOOKS = 1000;
 
 function isTrue({ chain, notBefore }: HeldEntry): boolean {
   return chain.place === 'held' && chain.notBefore === notBefore;

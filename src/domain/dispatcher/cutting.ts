@@ -16,7 +16,12 @@ export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 export function canCut(state: JobState, now: number): boolean {
   if (state.pause !== undefined) return false;
   if (state.throttle !== undefined && state.throttle.until > now) return false;
+  if (state.breaker.isOpen) return state.breaker.openUntil <= now && state.slices.size === 0 && hasProbe(state);
   return ready(state) > 0 && slicesLeft(state) > 0 && freePermits(state) > 0;
+}
+
+function hasProbe(state: JobState): boolean {
+  return ready(state) > 0 || state.chains.heldCount > 0;
 }
 
 /** A slice that was cut, and what it is made of. */
@@ -32,6 +37,7 @@ export interface CutSlice {
  * joined their chains, so the state has moved on all the same.
  */
 export function cutSlice(state: JobState): CutSlice | undefined {
+  if (state.breaker.isOpen) return cutProbe(state);
   const free = freePermits(state);
   const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
   const most = Math.min(SLICE_TRIGGERS, sliceSize(wanted, free, ready(state), state.requestMs));
@@ -43,6 +49,27 @@ export function cutSlice(state: JobState): CutSlice | undefined {
     state.liveStreak++;
     takeChains(state, cut);
   }
+  return finish(state, cut, wanted);
+}
+
+/** One trigger finds out whether an unwell endpoint is well again. */
+function cutProbe(state: JobState): CutSlice | undefined {
+  const { chains, breaker } = state;
+  const cut = new Cut(state, 1);
+  const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
+  const chain = fresh ?? chains.firstReady();
+  if (chain !== undefined) {
+    cut.take(chain);
+    return finish(state, cut, 1);
+  }
+  takeMembers(state, cut);
+  if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);
+  const early = chains.releaseFirst();
+  if (early !== undefined) cut.take(early);
+  return finish(state, cut, 1, early?.notBefore);
+}
+
+function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
   const permits = Math.min(wanted, cut.parts.length);
   const slice: Slice = {
@@ -52,6 +79,7 @@ export function cutSlice(state: JobState): CutSlice | undefined {
     triggers: cut.triggers,
     cutPermits: permits,
     permits,
+    ...(notDueBefore === undefined ? {} : { notDueBefore }),
   };
   state.slices.set(slice.id, slice);
   return {
@@ -67,7 +95,7 @@ function ready(state: JobState): number {
 }
 
 function freePermits(state: JobState): number {
-  return state.job.definition.parallelRequestCount - permitsInUse(state);
+  return state.breaker.allowedOf(state.job.definition.parallelRequestCount) - permitsInUse(state);
 }
 
 function slicesLeft(state: JobState): number {

@@ -84,6 +84,7 @@ function wait(state: JobState, now: number): Step {
   if (state.pause === undefined) {
     if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
     if (state.throttle !== undefined && state.throttle.until > now) times.push(state.throttle.until);
+    if (state.breaker.isOpen && state.breaker.openUntil > now) times.push(state.breaker.openUntil);
   }
   if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
   return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };

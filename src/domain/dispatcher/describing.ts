@@ -35,11 +35,22 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     ...(state.throttle !== undefined && state.throttle.until > now
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
+    ...endpointOf(state),
     ...(state.backfill === undefined ? {} : { backfill: state.backfill.status(slugOf) }),
     rejects: state.rejects,
     notices: noticesOf(state),
     stateBytes: estimateBytes(state),
     stateBudgetBytes: state.budgets.stateBytes,
+  };
+}
+
+function endpointOf({ breaker, job, lastFailure }: JobState): Pick<JobStatus, 'endpoint'> {
+  const all = job.definition.parallelRequestCount;
+  if (!breaker.isOpen) return breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
+  const said = lastFailure?.status ?? lastFailure?.code ?? 'nothing';
+  const advice = `The endpoint seems wrongly set up (it answered ${said}). Check the webhook URL and the authorization; every trigger is kept.`;
+  return {
+    endpoint: { state: 'unwell', nextProbeAt: instantOf(breaker.openUntil), ...(breaker.isSetup ? { advice } : {}) },
   };
 }
 

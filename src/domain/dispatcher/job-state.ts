@@ -8,6 +8,7 @@ import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake } from './backfill-intake.ts';
+import { Breaker } from './breaker.ts';
 import type { CarriedJob, Counters, JobRecord, Pause } from './carried.ts';
 import { RULES } from './carried.ts';
 import { type Chain, Chains } from './chains.ts';
@@ -20,6 +21,8 @@ export interface Slice {
   readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
   readonly triggers: readonly SliceTrigger[];
   readonly cutPermits: number;
+  /** A probe of an unwell endpoint that was not due yet: when it was, so that failing costs it no step of its schedule. */
+  readonly notDueBefore?: number;
   /** Permits it still owns. */
   permits: number;
 }
@@ -51,6 +54,7 @@ export interface JobState {
   pause: Pause | undefined;
   stopping: CarriedJob['stopping'];
   throttle: CarriedJob['throttle'];
+  breaker: Breaker;
   lastDeliveredAt: number | undefined;
   lastFailure: LastFailure | undefined;
   editProblem: string | undefined;
@@ -126,6 +130,7 @@ export function restoreJob(carried: CarriedJob): JobState {
     pause: carried.pause,
     stopping: carried.stopping,
     throttle: carried.throttle,
+    breaker: new Breaker(carried.breaker),
     lastDeliveredAt: carried.lastDeliveredAt,
     lastFailure: carried.lastFailure,
     editProblem: carried.editProblem,
@@ -134,6 +139,7 @@ export function restoreJob(carried: CarriedJob): JobState {
 
 /** What the next run is given. Only a state without running slices can be carried. */
 export function carryJob(state: JobState): CarriedJob {
+  const breaker = state.breaker.carry();
   return {
     v: 1,
     rules: RULES,
@@ -151,6 +157,7 @@ export function carryJob(state: JobState): CarriedJob {
     ...(state.pause === undefined ? {} : { pause: state.pause }),
     ...(state.stopping === undefined ? {} : { stopping: state.stopping }),
     ...(state.throttle === undefined ? {} : { throttle: state.throttle }),
+    ...(breaker === undefined ? {} : { breaker }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: state.lastDeliveredAt }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
     ...(state.editProblem === undefined ? {} : { editProblem: state.editProblem }),

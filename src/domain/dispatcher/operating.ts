@@ -1,5 +1,6 @@
-import { instantOf } from '../instant.ts';
+import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
+import { Breaker } from './breaker.ts';
 import type { JobRecord } from './carried.ts';
 import type { JobState } from './job-state.ts';
 
@@ -8,10 +9,11 @@ export function pauseJob(state: JobState): void {
   state.pause = { by: 'operator' };
 }
 
-/** Goes on sending, whoever paused; what an endpoint asked to wait is over. */
+/** Goes on sending, whoever paused; what an endpoint asked to wait is over, and its illness forgotten. */
 export function resumeJob(state: JobState): void {
   state.pause = undefined;
   state.throttle = undefined;
+  state.breaker = new Breaker();
 }
 
 /** A checked edit takes effect: from the next slice on. */
@@ -23,6 +25,7 @@ export function applyEdit(state: JobState, job: JobRecord): void {
   if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
   // Another endpoint: what the old one answered says nothing about it.
   state.throttle = undefined;
+  state.breaker = new Breaker();
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.releaseAll();
 }
@@ -46,7 +49,7 @@ export function beginBackfill(
   now: number,
 ): void {
   if (requestId !== undefined && state.backfill?.requestId === requestId) return;
-  const at = instantOf(now);
+  const at = settleAt(state, now);
   const id = requestId === undefined ? {} : { requestId };
   state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, audiences, at, now });
 }

@@ -9,7 +9,7 @@ import {
   spread,
   throttleMs,
 } from '../retry-schedule.ts';
-import { judge } from '../verdict.ts';
+import { judge, type Verdict } from '../verdict.ts';
 import type { Chain } from './chains.ts';
 import { drawChance, type JobState, type Slice } from './job-state.ts';
 import { updateRequestMs } from './pace.ts';
@@ -26,13 +26,17 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   const unsent = new Set(report.unsent);
   let index = 0;
   let delivered = 0;
+  const failures: { user: string; verdict: Verdict }[] = [];
   for (const { chain, count } of slice.parts) {
     const stop = firstNotDelivered(index, count, failed, unsent);
     for (let i = index; i < stop; i++) deliveredHead(state, chain);
     delivered += stop - index;
     const attempt = failed.get(stop);
-    if (stop < index + count && attempt !== undefined) settleFailure(state, slice, chain, attempt, now);
-    else state.chains.stopRunning(chain);
+    if (stop < index + count && attempt !== undefined) {
+      const verdict = judge(attempt);
+      failures.push({ user: chain.user, verdict });
+      settleFailure(state, slice, chain, attempt, verdict, now);
+    } else state.chains.stopRunning(chain);
     index += count;
   }
   state.requestMs = updateRequestMs(
@@ -41,6 +45,9 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
     delivered + report.failed.length,
     report.sendingMs,
   );
+  if (slice.revision === state.job.revision && delivered + failures.length > 0) {
+    state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
+  }
   if (delivered > 0) {
     state.lastDeliveredAt = now;
     // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
@@ -93,13 +100,23 @@ function deliveredHead(state: JobState, chain: Chain): void {
   if (trigger?.backfill !== undefined && trigger.backfill === state.backfill?.n) state.backfill.settled(1, 'delivered');
 }
 
-function settleFailure(state: JobState, slice: Slice, chain: Chain, attempt: FailedAttempt, now: number): void {
-  const verdict = judge(attempt);
+function settleFailure(
+  state: JobState,
+  slice: Slice,
+  chain: Chain,
+  attempt: FailedAttempt,
+  verdict: Verdict,
+  now: number,
+): void {
   noteFailure(state, attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':
     case 'setup':
+      if (slice.notDueBefore !== undefined && slice.notDueBefore > now) {
+        state.chains.hold(chain, slice.notDueBefore);
+        return;
+      }
       chain.failures++;
       state.counters.retried++;
       state.chains.hold(

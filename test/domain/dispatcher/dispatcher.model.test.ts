@@ -1,0 +1,93 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { type Answer, DispatcherWorld } from './dispatcher-model.ts';
+
+const user = fc.integer({ min: 0, max: 5 }).map((n) => `user-${n}`);
+const answers = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constant<Answer>('ok') },
+    { weight: 1, arbitrary: fc.constantFrom<Answer>(500, 404, 400, 410, 429, 'source', 'profile', 'unsent') },
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+/** One thing that may happen to a job. */
+const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(
+        user,
+        fc.constantFrom('a' as const, 'b' as const),
+        fc.constantFrom('enter' as const, 'exit' as const),
+        fc.constantFrom(0, 0, 0, 2000, 60_000),
+      )
+      .map(
+        ([who, audience, event, bytes]) =>
+          (world: DispatcherWorld) =>
+            world.signal(who, audience, event, bytes),
+      ),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.tuple(fc.nat(20), answers).map(
+      ([which, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.endSlice(which, drawn, false),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.nat(20), answers).map(
+      ([which, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.endSlice(which, drawn, true),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(1, 500, 6000, 700_000).map((ms) => (world: DispatcherWorld) => world.pass(ms)),
+  },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.continueAsNew()) },
+  { weight: 1, arbitrary: fc.nat(20).map((which) => (world: DispatcherWorld) => world.returnPermits(which)) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.pause()) },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.resume()) },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 30 }).map((count) => (world: DispatcherWorld) => world.editParallel(count)),
+  },
+  { weight: 1, arbitrary: fc.nat(3).map((n) => (world: DispatcherWorld) => world.editUrl(n)) },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.backfill()) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('now' as const, 'late' as const, 'again' as const))
+      .map(
+        ([size, how]) =>
+          (world: DispatcherWorld) =>
+            world.readPage(size, how),
+      ),
+  },
+);
+
+test('whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),
+      (parallel, happenings) => {
+        const world = new DispatcherWorld(parallel);
+        for (const happen of happenings) {
+          happen(world);
+          world.pump();
+          world.check();
+        }
+        world.finishAll();
+        world.check();
+        world.checkEnd();
+      },
+    ),
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 3000) },
+  );
+  expect(true).toBe(true);
+});
