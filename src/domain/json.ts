@@ -1,6 +1,7 @@
 import { parse, type ParseOptions, stringify } from 'lossless-json';
 import type { Json } from '../contract/trigger.ts';
 
+const LONG_RUN = /\d{16}/; // Cheaper to look for than the next, and seldom there.
 // Sixteen digits in a row where a number can stand. It may also match inside a string, which only costs the slow parser.
 const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
 
@@ -9,7 +10,7 @@ const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
  * Ten times slower than JSON.parse, so that is used wherever the text has no run of digits long enough to matter.
  */
 export function parseJson(text: string): Json {
-  const value: unknown = LONG_INTEGER.test(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
+  const value: unknown = LONG_RUN.test(text) && LONG_INTEGER.test(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
 
