@@ -33,7 +33,7 @@ export function addressOf(config: ConnectConfig): string {
 export interface ConnectedClient {
   readonly client: Client;
   readonly connection: Connection;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**

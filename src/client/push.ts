@@ -100,7 +100,9 @@ class Publication {
   /** Waits for every job; throws if any failed or `reason` is given. */
   async finish(reason?: unknown): Promise<void> {
     const failures: Error[] = [];
-    if (reason !== undefined) failures.push(reason instanceof Error ? reason : new Error(String(reason)));
+    if (reason !== undefined) {
+      failures.push(reason instanceof Error ? reason : new Error('The input failed.', { cause: reason }));
+    }
     for (const pusher of this.#pushers.values()) {
       try {
         await this.#unlessEnded(pusher, () => pusher.finish());

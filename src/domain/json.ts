@@ -10,7 +10,8 @@ const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
  * Ten times slower than JSON.parse, so that is used wherever the text has no run of digits long enough to matter.
  */
 export function parseJson(text: string): Json {
-  const value: unknown = LONG_RUN.test(text) && LONG_INTEGER.test(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
+  const value: unknown =
+    LONG_RUN.test(text) && LONG_INTEGER.test(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
 

@@ -155,10 +155,14 @@ function commandLine(options: LocalTemporalOptions, places: Places, namespace: s
   const { dbFile } = options;
   const pragmas = { ...(dbFile === undefined ? {} : DB_FILE_PRAGMAS), ...options.sqlitePragmas };
   const settings = { ...DYNAMIC_CONFIG, ...options.dynamicConfig };
-  const ports = ['--port', String(places.grpc), '--http-port', String(places.http)];
   return [
-    ...['server', 'start-dev', '--ip', HOST, '--namespace', namespace, '--log-level', 'warn'],
-    ...ports,
+    'server',
+    'start-dev',
+    `--ip=${HOST}`,
+    `--port=${places.grpc}`,
+    `--http-port=${places.http}`,
+    `--namespace=${namespace}`,
+    '--log-level=warn',
     ...(places.ui === undefined ? ['--headless'] : ['--ui-port', String(places.ui), '--ui-disable-news-fetch']),
     ...(dbFile === undefined ? [] : ['--db-filename', dbFile]),
     ...Object.entries(pragmas).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
