@@ -2,4 +2,10 @@
 import { run } from './program.ts';
 import { processTerminal } from './terminal.ts';
 
+// Whoever reads us may stop reading (| head); that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 process.exitCode = await run(process.argv.slice(2), processTerminal());
