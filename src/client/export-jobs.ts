@@ -61,6 +61,7 @@ export interface EditedJob {
 }
 
 const EDIT_WAIT_MS = 15_000;
+const START_WAIT_MS = 10_000;
 
 /**
  * Export jobs, as a program handles them: start, signal, look, change, stop. Every method rejects with one of the classes
@@ -123,6 +124,8 @@ export class ExportJobs {
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
       });
+      // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
+      await this.#statusWhen(jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
       return { jobId, workflowId, runId: firstExecutionRunId, audiences, warnings, missingSearchAttributes };
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
@@ -147,7 +150,7 @@ export class ExportJobs {
    * @throws PushInterrupted which says what was accepted and what not; its `cause` says why.
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
-    return await pushTo(new JobPusher(jobId, jobSignals(this.#client, jobId), options), triggers);
+    return await pushTo(new JobPusher(jobId, jobSignals(this.#client, jobId), options), triggers, options.signal);
   }
 
   /**
@@ -159,6 +162,7 @@ export class ExportJobs {
       () => listeningJobs(this.#client),
       (jobId) => new JobPusher(jobId, jobSignals(this.#client, jobId), options),
       triggers,
+      options.signal,
     );
   }
 
@@ -195,17 +199,13 @@ export class ExportJobs {
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
-    const before = await this.status(jobId);
+    const before = await this.#statusWhen(jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
     const prepared = await this.check({ ...definitionOf(before), ...edit });
     const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
     if (!prepared.ok || problems.length > 0)
       throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
-    let status = await updateJob(this.#client, jobId, editUpdate, [edit]);
-    const deadline = Date.now() + EDIT_WAIT_MS;
-    for (let pauseMs = 50; status.revision === before.revision && Date.now() < deadline; pauseMs = pauseMs * 2) {
-      await setTimeout(Math.min(pauseMs, 1000));
-      status = await this.status(jobId);
-    }
+    await updateJob(this.#client, jobId, editUpdate, [edit]);
+    const status = await this.#statusWhen(jobId, ({ revision }) => revision > before.revision, EDIT_WAIT_MS);
     return { status, warnings: prepared.warnings, inEffect: status.revision > before.revision };
   }
 
@@ -217,6 +217,16 @@ export class ExportJobs {
   /** Ends the job; `waiting: 'deliver'` (default) sends first what waits, `'discard'` drops it. Answers at once; it may go on for long. */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
     return await updateJob(this.#client, jobId, stopUpdate, [request]);
+  }
+
+  /** The job's status as soon as it is as wanted, or as it is when `timeoutMs` are over. */
+  async #statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs: number): Promise<JobStatus> {
+    const deadline = Date.now() + timeoutMs;
+    for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+      const status = await this.status(jobId);
+      if (isAsWanted(status) || Date.now() > deadline) return status;
+      await setTimeout(pauseMs);
+    }
   }
 
   async #one(jobId: string, trigger: Trigger, event: TriggerEvent): Promise<void> {

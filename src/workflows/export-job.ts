@@ -1,6 +1,7 @@
 import { CancellationScope } from '@temporalio/workflow';
 import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { restoreJob } from '../domain/dispatcher/job-state.ts';
+import type { JobDesk } from './job-desk.ts';
 import { JobInbox } from './job-inbox.ts';
 import { prepare } from './job-preparation.ts';
 import { JobRun } from './job-run.ts';
@@ -19,9 +20,12 @@ export interface ExportJobResult {
  */
 export async function exportJob(input: unknown): Promise<ExportJobResult> {
   const inbox = new JobInbox();
-  const state = isCarried(input) ? restoreJob(input) : await prepare(input);
+  let openDesk: (desk: JobDesk) => void = () => undefined;
+  const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
+  const state = isCarried(input) ? restoreJob(input) : await prepare(input, desk);
   if (state === undefined) return { received: 0, delivered: 0 };
   const run = new JobRun(state, inbox);
+  openDesk(run.desk);
   // Cancelling a job means stopping it in order: what it does meanwhile must not be cancelled under it.
   void CancellationScope.current().cancelRequested.catch(() => run.stop('deliver'));
   await CancellationScope.nonCancellable(() => run.untilDone());

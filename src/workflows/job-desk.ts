@@ -7,36 +7,22 @@ import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, sto
 
 /** Where operators are answered. Every update records what is asked, answers at once with the new status, and never awaits. */
 export class JobDesk {
+  readonly #state: JobState;
+  readonly #answer: () => JobStatus;
   #edit: JobEdit | undefined;
 
   constructor(state: JobState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
-    const answer = (): JobStatus => {
+    this.#state = state;
+    this.#answer = () => {
       wake();
       return status();
     };
     setHandler(statusQuery, status);
-    setHandler(pauseUpdate, () => {
-      refuseWhenStopping(state);
-      pauseJob(state);
-      return answer();
-    });
-    setHandler(resumeUpdate, () => {
-      resumeJob(state);
-      return answer();
-    });
-    setHandler(editUpdate, (changes: unknown) => {
-      refuseWhenStopping(state);
-      this.#edit = { ...this.#edit, ...readEdit(changes) };
-      return answer();
-    });
-    setHandler(backfillUpdate, (request: unknown) => {
-      startBackfill(state, request);
-      return answer();
-    });
-    setHandler(stopUpdate, (request: unknown) => {
-      stopJob(state, readStop(request));
-      return answer();
-    });
+    setHandler(pauseUpdate, () => this.pause());
+    setHandler(resumeUpdate, () => this.resume());
+    setHandler(editUpdate, (changes) => this.edit(changes));
+    setHandler(backfillUpdate, (request) => this.backfill(request));
+    setHandler(stopUpdate, (request) => this.stop(request));
   }
 
   get hasPendingEdit(): boolean {
@@ -48,6 +34,33 @@ export class JobDesk {
     const edit = this.#edit;
     this.#edit = undefined;
     return edit;
+  }
+
+  pause(): JobStatus {
+    refuseWhenStopping(this.#state);
+    pauseJob(this.#state);
+    return this.#answer();
+  }
+
+  resume(): JobStatus {
+    resumeJob(this.#state);
+    return this.#answer();
+  }
+
+  edit(changes: unknown): JobStatus {
+    refuseWhenStopping(this.#state);
+    this.#edit = { ...this.#edit, ...readEdit(changes) };
+    return this.#answer();
+  }
+
+  backfill(request: unknown): JobStatus {
+    startBackfill(this.#state, request);
+    return this.#answer();
+  }
+
+  stop(request: unknown): JobStatus {
+    stopJob(this.#state, readStop(request));
+    return this.#answer();
   }
 }
 

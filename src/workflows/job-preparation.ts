@@ -12,6 +12,7 @@ import { beginBackfill } from '../domain/dispatcher/operating.ts';
 import { beginJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
 import { describeStarting } from '../domain/dispatcher/describing.ts';
 import { jobIdOf } from '../domain/names.ts';
+import type { JobDesk } from './job-desk.ts';
 import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
 
 // A source that is down is asked again until it answers: the job waits in `starting`.
@@ -24,9 +25,11 @@ const { prepareJob } = proxyActivities<Activities>({
  * Turns a definition into a job that can run: resolves its audiences against the source and, with Existing Users, asks for the
  * backfill. Undefined when it was stopped before that came to an end.
  *
+ * @param desk who answers operators once the job runs.
+ *
  * @throws ApplicationFailure `InvalidJob`, with the problems as its details.
  */
-export async function prepare(definition: unknown): Promise<JobState | undefined> {
+export async function prepare(definition: unknown, desk: Promise<JobDesk>): Promise<JobState | undefined> {
   const jobId = jobIdOf(workflowInfo().workflowId);
   const scope = new CancellationScope();
   let reason: string | undefined;
@@ -37,11 +40,11 @@ export async function prepare(definition: unknown): Promise<JobState | undefined
     scope.cancel();
     return status();
   });
-  for (const update of [pauseUpdate, resumeUpdate, editUpdate, backfillUpdate]) {
-    setHandler(update, () => {
-      throw ApplicationFailure.nonRetryable('The job is still starting; try again in a moment.', 'JobStarting');
-    });
-  }
+  // What is asked of a job that starts waits for it; once it runs, its desk answers at once.
+  setHandler(pauseUpdate, async () => (await desk).pause());
+  setHandler(resumeUpdate, async () => (await desk).resume());
+  setHandler(editUpdate, async (changes) => (await desk).edit(changes));
+  setHandler(backfillUpdate, async (request) => (await desk).backfill(request));
 
   let prepared: PreparedJob;
   try {

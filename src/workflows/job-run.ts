@@ -35,10 +35,11 @@ const LOGGED_REJECTS = 100;
  * answers with. One loop, and one question in it: what is the next step? Everything that may change the answer wakes it.
  */
 export class JobRun {
+  /** Where operators are answered while this run lasts. */
+  readonly desk: JobDesk;
   readonly #state: JobState;
   readonly #inbox: JobInbox;
   readonly #errands: JobErrands;
-  readonly #desk: JobDesk;
   readonly #board: JobBoard;
   readonly #jobId: string;
   readonly #endsAt: number;
@@ -57,7 +58,7 @@ export class JobRun {
     const wake = () => this.#wake();
     this.#errands = new JobErrands(state, wake);
     this.#board = new JobBoard();
-    this.#desk = new JobDesk(state, { wake, status: () => this.status() });
+    this.desk = new JobDesk(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
   }
 
@@ -102,7 +103,7 @@ export class JobRun {
       events: historyLength,
       historyBytes: historySize,
       continueSuggested: continueAsNewSuggested || targetWorkerDeploymentVersionChanged || Date.now() >= this.#endsAt,
-      busy: this.#errands.underWay > 0 || this.#desk.hasPendingEdit || !this.#inbox.isEmpty,
+      busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
     };
   }
 
@@ -137,7 +138,7 @@ export class JobRun {
   }
 
   #applyEdit(): void {
-    const edit = this.#desk.takeEdit();
+    const edit = this.desk.takeEdit();
     if (edit !== undefined) this.#errands.edit(edit);
   }
 

@@ -14,6 +14,8 @@ const CALM_MS = 60_000;
  */
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
+  // Not only what waited when it was asked: what had arrived by then, unlooked at, goes too.
+  if (state.stopping?.waiting === 'discard') state.chains.discard();
   const errand = backfillErrand(state, now);
   if (errand !== undefined) return errand;
   if (mustContinue(state, run)) {

@@ -60,7 +60,6 @@ export function stopJob(state: JobState, waiting: 'deliver' | 'discard'): void {
   // A job that is to deliver what waits cannot stay paused; one that discards need not send.
   if (waiting === 'deliver') resumeJob(state);
   endBackfill(state, 'cancelled');
-  if (waiting === 'discard') state.chains.discard();
 }
 
 /** Ends a running backfill; what is in chains already is still sent. */

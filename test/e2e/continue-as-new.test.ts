@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { isGrpcServiceError, ServiceError } from '@temporalio/client';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
+let server: LocalTemporal;
+
+/** A server whose limits are so tight that a job must continue as new all the time. */
+beforeAll(async () => {
+  server = await startLocalTemporal({
+    cliPath: temporal.cliPath,
+    dynamicConfig: {
+      'history.maximumSignalsPerExecution': SERVER_LIMITS.signalsPerRun,
+      'limit.historyCount.suggestContinueAsNew': 100,
+      'limit.historyCount.error': SERVER_LIMITS.eventsPerRun,
+      'limit.blobSize.error': SERVER_LIMITS.payloadBytes,
+      'history.maximumBufferedEventsBatch': 5,
+    },
+  });
+});
+afterAll(async () => server.stop());
+
+/** A run that has taken all the signals it may refuses more until the next one begins: such a trigger was not accepted. */
+async function signalUntilTaken(signal: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await signal();
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !isGrpcServiceError(error.cause) || error.cause.code !== INVALID_ARGUMENT)
+        throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+const INVALID_ARGUMENT = 3;
+
+async function runsOf(lab: Lab, jobId: string): Promise<number> {
+  let runs = 0;
+  for await (const { workflowId } of lab.client.workflow.list({ query: `WorkflowId = '${jobWorkflowId(jobId)}'` }))
+    if (workflowId !== '') runs++;
+  return runs;
+}
+
+test('continue-as-new in the middle of a stream of signals loses nothing and keeps the order', async () => {
+  const lab = await Lab.open({
+    address: server.address,
+    config: { serverLimits: SERVER_LIMITS },
+    receiver: { delayMs: 1 },
+  });
+  try {
+    const job = await lab.start({ parallelRequestCount: 6 });
+    const handle = lab.handle(job);
+    const triggers: (EventTrigger & { at: string })[] = [];
+    for (let i = 0; i < 600; i++) {
+      const event = i % 2 === 0 ? ('enter' as const) : ('exit' as const);
+      const at = `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`;
+      triggers.push({ audience: 'vip', user: `p${(i >> 1) % 40}`, event, at, profile: { i } });
+    }
+    for (const trigger of triggers) await signalUntilTaken(() => handle.signal('triggers', [trigger]));
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length, 60_000);
+    expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+    expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
+    expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(6);
+    const { received, delivered } = await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+    expect({ received, delivered }).toEqual({ received: 600, delivered: 600 });
+    expect(await runsOf(lab, job)).toBeGreaterThan(5);
+  } finally {
+    await lab.close();
+  }
+}, 120_000);
+
+test('a backfill lives through the continue-as-new of its job, and continues as new by itself', async () => {
+  const members = Array.from({ length: 12_000 }, (_, i) => `member-${i}`);
+  const lab = await Lab.open({
+    address: server.address,
+    config: { serverLimits: SERVER_LIMITS },
+    content: {
+      audiences: [
+        { ...VIP, members },
+        { ...NEWS, members: [] },
+      ],
+      profiles: Object.fromEntries(members.map((user) => [user, { user }])),
+    },
+  });
+  try {
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 10 });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === members.length, 90_000);
+    const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
+    expect(backfill).toMatchObject({ taken: members.length, delivered: members.length });
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
+    expect(await runsOf(lab, job)).toBeGreaterThan(1);
+  } finally {
+    await lab.close();
+  }
+}, 120_000);

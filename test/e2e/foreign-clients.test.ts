@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { Lab } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+const run = promisify(execFile);
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+async function arrives(user: string): Promise<void> {
+  await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user), 10_000);
+}
+
+function cli(...args: string[]) {
+  return run(temporal.cliPath, ['workflow', ...args, '--address', temporal.address]);
+}
+
+test('a job may be started, signalled, asked and paused by the temporal command line alone', async () => {
+  const workflowId = jobWorkflowId('by-cli');
+  const definition = { label: 'By hand', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  await cli(
+    'start',
+    '--type',
+    EXPORT_JOB,
+    '--task-queue',
+    lab.taskQueue,
+    '--workflow-id',
+    workflowId,
+    '--input',
+    JSON.stringify(definition),
+  );
+  const trigger = { audience: 'vip', user: 'by-cli', at: '2026-11-25T08:30:00.000000001Z', profile: { n: 1 } };
+  await cli('signal', '--workflow-id', workflowId, '--name', 'enter', '--input', JSON.stringify(trigger));
+  await arrives('by-cli');
+  const { stdout } = await cli('query', '--workflow-id', workflowId, '--name', 'status', '-o', 'json');
+  expect(JSON.parse(stdout)).toMatchObject({ queryResult: [{ v: 1, jobId: 'by-cli', delivered: 1 }] });
+  await cli('update', 'execute', '--workflow-id', workflowId, '--name', 'pause');
+  expect((await lab.jobs.status('by-cli')).state).toBe('paused');
+});
+
+test('curl signals a job over the HTTP API of the server', async () => {
+  const job = await lab.start();
+  const url = `${temporal.httpUrl}/api/v1/namespaces/default/workflows/${jobWorkflowId(job)}/signal/exit`;
+  await run('curl', [
+    '-sS',
+    '--fail',
+    '-X',
+    'POST',
+    url,
+    '-H',
+    'content-type: application/json',
+    '-d',
+    '{"input":[{"audience":"vip","user":"by-curl"}]}',
+  ]);
+  await arrives('by-curl');
+});
+
+test('a definition that is wrong fails the workflow with every problem, once', async () => {
+  const handle = await lab.client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(`wrong-${Date.now()}`),
+    taskQueue: lab.taskQueue,
+    args: [{ label: '', audiences: ['vpi'], webhookUrl: 'nonsense', authorization: null }],
+  });
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
+});
+
+test('garbage in a signal never fails a workflow task: it is counted, kept with its reason, and dropped', async () => {
+  const job = await lab.start();
+  const handle = lab.handle(job);
+  const garbage: unknown[] = [
+    null,
+    7,
+    'text',
+    true,
+    [],
+    {},
+    [[]],
+    { audience: 'vip' },
+    { audience: 'vip', user: 7076027172059065053n },
+    { audience: 'nobody-knows', user: 'x' },
+    { audience: 'vip', user: 'x', at: 'yesterday' },
+    { audience: 'vip', user: 'x', profile: 'text' },
+    { audience: 'vip', user: 'x'.repeat(256) },
+    { audience: 'vip', user: 'x', profile: { text: 'x'.repeat(70_000) } },
+    { __proto__: null, audience: 'vip', user: '\ud800' },
+  ];
+  for (const one of garbage) await handle.signal('enter', one);
+  await handle.signal('triggers', [{ audience: 'vip', user: 'x', event: 'left' }]);
+  await handle.signal('entr', { audience: 'vip', user: 'typo' });
+  await handle.signal('enter');
+  await handle.signal('page', { nonsense: true });
+  await handle.signal('permitsReturned', 'nonsense');
+  // Payloads that are no JSON at all, and one of an encoding that nobody knows.
+  for (const [encoding, data] of [
+    ['json/plain', '{"broken'],
+    ['json/plain', '\xff\xfe'],
+    ['secret/unknown', 'x'],
+  ] as const) {
+    await lab.client.workflowService.signalWorkflowExecution({
+      namespace: temporal.namespace,
+      workflowExecution: { workflowId: jobWorkflowId(job) },
+      signalName: 'enter',
+      input: { payloads: [{ metadata: { encoding: Buffer.from(encoding) }, data: Buffer.from(data, 'latin1') }] },
+    });
+  }
+  await handle.signal('enter', { audience: 'vip', user: 'honest', profile: {} });
+  await arrives('honest');
+  const status = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  // All but the empty array, which says nothing, and the permits of no slice.
+  expect(status.rejected).toBe(garbage.length - 1 + 4 + 3);
+  expect(status.received).toBe(1);
+  expect(status.rejects).toHaveLength(10);
+  for (const { reason } of status.rejects) expect(reason.length).toBeLessThanOrEqual(200);
+  const history = await handle.fetchHistory();
+  expect(history.events?.filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
+});

@@ -1,0 +1,116 @@
+import { expect, test } from '@jest/globals';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { Lab } from '../support/lab.ts';
+
+function at(n: number): string {
+  return `2026-01-01T00:00:00.${String(n).padStart(9, '0')}Z`;
+}
+
+/** Triggers of `people`, `each` of them in turn: enter, exit, enter … */
+function stream(people: number, each: number): (EventTrigger & { at: string })[] {
+  const triggers = [];
+  for (let turn = 0; turn < each; turn++) {
+    for (let person = 0; person < people; person++) {
+      const event = turn % 2 === 0 ? ('enter' as const) : ('exit' as const);
+      triggers.push({ audience: 'vip', user: `p${person}`, event, at: at(turn * people + person), profile: {} });
+    }
+  }
+  return triggers;
+}
+
+test('order per person: it holds over retries, and a person who must wait holds up nobody else', async () => {
+  const failing = new Set(['p3', 'p7']);
+  const lab = await Lab.open({
+    receiver: {
+      answer: ({ message }) => (failing.delete(message?.user ?? '') ? { status: 500 } : { status: 200, delayMs: 1 }),
+    },
+  });
+  try {
+    const job = await lab.start({ parallelRequestCount: 8 });
+    const triggers = stream(10, 6);
+    await lab.jobs.push(job, triggers);
+    // The two wait about five seconds for their second attempt; the other eight do not.
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 48, 4000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 60, 15_000);
+    expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+    expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0, overlaps: 0, requests: 62 });
+  } finally {
+    await lab.close();
+  }
+});
+
+test('cap: never more than Parallel Request Count requests are in flight, over three workers', async () => {
+  const lab = await Lab.open({ workers: 3, receiver: { delayMs: 5 } });
+  try {
+    const job = await lab.start({ parallelRequestCount: 7 });
+    const triggers = stream(700, 2);
+    await lab.jobs.push(job, triggers);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length, 25_000);
+    expect(lab.receiver.ledger.mostInFlight).toBe(7);
+    expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+  } finally {
+    await lab.close();
+  }
+});
+
+test('same id: every attempt of a trigger has one webhook-id, and another trigger another', async () => {
+  let refusals = 2;
+  const lab = await Lab.open({
+    receiver: { answer: () => (refusals-- > 0 ? { status: 429, headers: { 'retry-after': '1' } } : undefined) },
+  });
+  try {
+    const job = await lab.start({ parallelRequestCount: 1 });
+    await lab.jobs.push(job, [
+      { audience: 'vip', user: 'p', event: 'enter', at: '2026-01-01T02:00:00.5+02:00', profile: {} },
+      { audience: 'vip', user: 'p', event: 'enter', at: '2026-01-01T02:00:00.6+02:00', profile: {} },
+    ]);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2, 15_000);
+    const ids = lab.receiver.ledger.entries.map(({ deliveryId }) => deliveryId);
+    expect(ids).toHaveLength(4);
+    expect(new Set(ids.slice(0, 3)).size).toBe(1);
+    expect(ids[3]).not.toBe(ids[0]);
+    // A throttled endpoint costs a trigger no attempt.
+    expect((await lab.jobs.status(job)).retried).toBe(0);
+  } finally {
+    await lab.close();
+  }
+});
+
+test('an endpoint that is down is probed, not hammered, and heals by itself', async () => {
+  let isDown = true;
+  const lab = await Lab.open({ receiver: { answer: () => ({ status: isDown ? 503 : 200 }) } });
+  try {
+    const job = await lab.start({ parallelRequestCount: 4 });
+    const triggers = stream(300, 1);
+    await lab.jobs.push(job, triggers);
+    const unwell = await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unwell');
+    expect(unwell.waiting).toBe(300);
+    const attempts = lab.receiver.ledger.requests;
+    expect(attempts).toBeLessThan(60);
+    isDown = false;
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 300, 25_000);
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0 });
+  } finally {
+    await lab.close();
+  }
+}, 45_000);
+
+test('410 pauses the job, keeps everything, and an edit of the URL goes on', async () => {
+  const lab = await Lab.open({
+    receiver: { answer: (_, request) => (request.url === '/gone' ? { status: 410 } : undefined) },
+  });
+  try {
+    const gone = new URL('/gone', lab.receiver.url).href;
+    const job = await lab.start({ webhookUrl: gone });
+    await lab.jobs.push(job, stream(5, 1));
+    const paused = await lab.statusWhen(job, ({ state }) => state === 'paused');
+    expect(paused.reason).toMatch(/410/);
+    expect(paused.waiting).toBe(5);
+    await lab.jobs.edit(job, { webhookUrl: lab.receiver.url });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 5, 10_000);
+    expect((await lab.jobs.status(job)).state).toBe('running');
+  } finally {
+    await lab.close();
+  }
+});

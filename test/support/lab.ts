@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
+import type { ConnectConfig } from '../../src/client/connect.ts';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
+import type { JobStatus } from '../../src/contract/job-status.ts';
+import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { type RunningWorker, startWorker } from '../../src/worker.ts';
+import { MemorySource, type SourceContent } from './memory-source.ts';
+import { temporal } from './temporal.ts';
+
+// The tests' own reports are what is to be read; of the workers, only what goes wrong.
+Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR' } } });
+
+/** Two audiences that tests use; `vip` looks back over a quarter of an hour. */
+export const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
+export const NEWS = { id: 'cd'.repeat(16), slug: 'news', name: 'Newsletter' };
+
+export interface LabOptions {
+  readonly receiver?: ReceiverOptions;
+  readonly content?: Partial<SourceContent>;
+  readonly config?: Partial<Config>;
+  readonly workers?: number;
+  /** Another server than the one of the run. */
+  readonly address?: string;
+}
+
+/** A worker or more, a source, an endpoint and a client, on a task queue of their own; everything is real but the source. */
+export class Lab {
+  readonly source: MemorySource;
+  readonly receiver: Receiver;
+  readonly client: Client;
+  readonly jobs: ExportJobs;
+  readonly taskQueue: string;
+  readonly #config: Config;
+  readonly #connect: ConnectConfig;
+  readonly #connection: Connection;
+  readonly #workers: RunningWorker[] = [];
+
+  static async open(options: LabOptions = {}): Promise<Lab> {
+    const address = options.address ?? temporal.address;
+    const taskQueue = `test-${randomUUID()}`;
+    const config = { ...loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } }), ...options.config };
+    const connection = await Connection.connect({ address });
+    const receiver = await startReceiver(options.receiver ?? {});
+    const lab = new Lab(options, config, address, connection, receiver);
+    for (let i = 0; i < (options.workers ?? 1); i++) await lab.addWorker();
+    return lab;
+  }
+
+  private constructor(
+    options: LabOptions,
+    config: Config,
+    address: string,
+    connection: Connection,
+    receiver: Receiver,
+  ) {
+    this.source = new MemorySource(
+      options.content ?? { audiences: [VIP, NEWS].map((one) => ({ ...one, members: [] })) },
+    );
+    this.receiver = receiver;
+    this.taskQueue = config.taskQueue;
+    this.#config = config;
+    this.#connection = connection;
+    this.#connect = { connectionOptions: { address }, namespace: temporal.namespace };
+    this.client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
+    this.jobs = new ExportJobs(this.client, { taskQueue: this.taskQueue });
+  }
+
+  async addWorker(): Promise<RunningWorker> {
+    const worker = await startWorker({
+      config: this.#config,
+      connection: this.#connect,
+      source: this.source,
+      workflowBundle: temporal.workflowBundle,
+    });
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  /** Shuts a worker down in peace. */
+  async shutdown(worker: RunningWorker): Promise<void> {
+    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    await worker.shutdown();
+  }
+
+  /** Starts a job that sends to the lab's receiver; says its id. */
+  async start(definition: Partial<JobDefinitionInput> = {}): Promise<string> {
+    const jobId = `lab-${randomUUID()}`;
+    await this.jobs.start(
+      { label: 'Lab', audiences: ['vip', 'news'], webhookUrl: this.receiver.url, authorization: null, ...definition },
+      { jobId },
+    );
+    return jobId;
+  }
+
+  /** The handle of a job's workflow, for what a foreign program would do. */
+  handle(jobId: string) {
+    return this.client.workflow.getHandle(jobWorkflowId(jobId));
+  }
+
+  /** The job's status once it is as wanted; asks gently, and says what it was when time is up. */
+  async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs = 20_000): Promise<JobStatus> {
+    const giveUpAt = Date.now() + timeoutMs;
+    for (;;) {
+      const status = await this.jobs.status(jobId);
+      if (isAsWanted(status)) return status;
+      if (Date.now() > giveUpAt)
+        throw new Error(`The job is not as wanted after ${timeoutMs} ms: ${JSON.stringify(status)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.shutdown()));
+    await this.receiver.close();
+    await this.#connection.close();
+  }
+}
