@@ -44,7 +44,12 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** Resolves `signal` when the person presses Ctrl-C or the process is asked to end; a second time ends the process as usual. */
+/** A person pressed Ctrl-C, or the process was asked to end. */
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** Aborts `signal` when the person presses Ctrl-C or the process is asked to end; a second time ends the process as usual. */
 export function interruption(): { readonly signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();
   const dispose = (): void => {
@@ -53,7 +58,7 @@ export function interruption(): { readonly signal: AbortSignal; dispose(): void 
   };
   const interrupt = (): void => {
     dispose();
-    controller.abort();
+    controller.abort(new Interrupted('it was interrupted.'));
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);

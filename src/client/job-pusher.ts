@@ -25,6 +25,8 @@ export interface PushOptions {
   readonly onProgress?: (progress: PushProgress) => void;
   /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
   readonly patienceMs?: number;
+  /** Aborting it ends the input and every wait: what was accepted by then is said by `PushInterrupted`. */
+  readonly signal?: AbortSignal;
 }
 
 /** Most bytes of JSON in one signal. */
@@ -58,6 +60,7 @@ export class JobPusher {
   readonly #signals: JobSignals;
   readonly #onProgress: (progress: PushProgress) => void;
   readonly #patienceMs: number;
+  readonly #signal: AbortSignal | undefined;
   #batch: EventTrigger[] = [];
   #batchBytes = 0;
   #sending: Promise<void> | undefined;
@@ -72,6 +75,7 @@ export class JobPusher {
     this.#signals = signals;
     this.#onProgress = options.onProgress ?? (() => undefined);
     this.#patienceMs = options.patienceMs ?? 5 * 60_000;
+    this.#signal = options.signal;
   }
 
   /**
@@ -138,7 +142,7 @@ export class JobPusher {
       if (bytes <= FULL_BYTES && events <= FULL_EVENTS) break;
       if (performance.now() > deadline) throw new HistoryStaysFull();
       this.#report('history');
-      await setTimeout(LOOK_AGAIN_MS);
+      await this.#wait(LOOK_AGAIN_MS);
     }
     this.#bytesSinceLook = 0;
     this.#signalsSinceLook = 0;
@@ -166,9 +170,15 @@ export class JobPusher {
       } catch (error) {
         if (!mayHelp(error) || performance.now() + pauseMs > deadline) throw error;
         this.#report('server');
-        await setTimeout(pauseMs);
+        await this.#wait(pauseMs);
       }
     }
+  }
+
+  /** Rejects with the signal's reason when it is aborted. */
+  async #wait(ms: number): Promise<void> {
+    const signal = this.#signal;
+    await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
   }
 
   #report(waitingFor?: 'server' | 'history'): void {

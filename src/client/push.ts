@@ -32,9 +32,9 @@ export interface ListeningJob {
  * Sends triggers to one job.
  * @throws PushInterrupted when it could not be done to the end: what was accepted and what not.
  */
-export async function pushTo(pusher: JobPusher, triggers: Triggers): Promise<PushResult> {
+export async function pushTo(pusher: JobPusher, triggers: Triggers, signal?: AbortSignal): Promise<PushResult> {
   try {
-    for await (const raw of triggers) {
+    for await (const raw of until(signal, triggers)) {
       const { trigger, bytes } = checked(raw);
       await pusher.add(trigger, bytes);
     }
@@ -61,10 +61,11 @@ export async function publishTo(
   running: () => Promise<readonly ListeningJob[]>,
   open: (jobId: string) => JobPusher,
   triggers: Triggers,
+  signal?: AbortSignal,
 ): Promise<PublishResult> {
   const publication = new Publication(running, open);
   try {
-    for await (const raw of triggers) await publication.offer(checked(raw));
+    for await (const raw of until(signal, triggers)) await publication.offer(checked(raw));
   } catch (error) {
     await publication.finish(error);
   }
@@ -100,9 +101,7 @@ class Publication {
   /** Waits for every job; throws if any failed or `reason` is given. */
   async finish(reason?: unknown): Promise<void> {
     const failures: Error[] = [];
-    if (reason !== undefined) {
-      failures.push(reason instanceof Error ? reason : new Error('The input failed.', { cause: reason }));
-    }
+    if (reason !== undefined) failures.push(asError(reason));
     for (const pusher of this.#pushers.values()) {
       try {
         await this.#unlessEnded(pusher, () => pusher.finish());
@@ -142,6 +141,27 @@ class Publication {
     this.#listeners = listeners;
     this.#listedAt = performance.now();
   }
+}
+
+/** The items, until `signal` is aborted: then it throws the signal's reason, also while it waits for the next item. */
+async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGenerator<EventTrigger> {
+  if (signal === undefined) return yield* items;
+  const end = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(asError(signal.reason)), { once: true });
+  });
+  // Nobody listens between two items.
+  end.catch(() => undefined);
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  for (;;) {
+    signal.throwIfAborted();
+    const next = await Promise.race([iterator.next(), end]);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('The input failed.', { cause: reason });
 }
 
 interface CheckedTrigger {

@@ -110,6 +110,29 @@ describe('a job whose history is near its limit', () => {
   });
 });
 
+describe('an interrupted push', () => {
+  test('says what was accepted, though the input is still open', async () => {
+    const job = new RecordedJob();
+    const stop = new AbortController();
+    async function* open(): AsyncGenerator<EventTrigger> {
+      yield* triggers(3);
+      await new Promise(() => undefined);
+    }
+    setTimeout(() => stop.abort(new Error('it was interrupted.')), 30);
+    const error = await pushTo(new JobPusher('vip', job), open(), stop.signal).catch((e: unknown) => e);
+    expect(error).toMatchObject({ accepted: 3, unconfirmed: 0, cause: { message: 'it was interrupted.' } });
+  });
+
+  test('does not wait on for a job that does not work off its history', async () => {
+    const job = new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) });
+    const stop = new AbortController();
+    const { signal } = stop;
+    setTimeout(() => stop.abort(new Error('it was interrupted.')), 30);
+    const error = await pushTo(new JobPusher('vip', job, { signal }), triggers(3), signal).catch((e: unknown) => e);
+    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0, cause: { message: 'it was interrupted.' } });
+  });
+});
+
 test('a thing that is no trigger stops the push behind everything before it', async () => {
   const job = new RecordedJob();
   const mixed = [trigger('1'), trigger('2'), { ...trigger('3'), event: 'gone' as never }, trigger('4')];

@@ -69,34 +69,16 @@ async function send(
   const stop = interruption();
   spinner?.start('Sending');
   const options: PushOptions = {
+    signal: stop.signal,
     onProgress: (progress) => {
       if (spinner !== undefined) spinner.text = progressText(progress);
     },
   };
-  const input = endedBy(stop.signal, triggers);
   try {
-    return job === undefined ? await jobs.publish(input, options) : await jobs.push(job, input, options);
+    return job === undefined ? await jobs.publish(triggers, options) : await jobs.push(job, triggers, options);
   } finally {
     spinner?.stop();
     stop.dispose();
-  }
-}
-
-class Interrupted extends Error {
-  override readonly name = 'Interrupted';
-}
-
-async function* endedBy<T>(signal: AbortSignal, items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
-  const end = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(new Interrupted('it was interrupted.')), { once: true });
-  });
-  // Nobody listens between two items.
-  end.catch(() => undefined);
-  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-  for (;;) {
-    const next = await Promise.race([iterator.next(), end]);
-    if (next.done === true) return;
-    yield next.value;
   }
 }
 
