@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectClient } from '../client/connect.ts';
+import { ExportJobs } from '../client/export-jobs.ts';
+import { loadConfig } from '../config.ts';
+import { installRuntime } from '../runtime.ts';
+import { startWorker } from '../worker.ts';
+import { type Receiver, startReceiver } from './receiver.ts';
+import { type SampleSource, writeSampleSource } from './sample-data.ts';
+import { type LocalTemporal, startLocalTemporal } from './temporal-server.ts';
+
+/** Everything that a demo needs, running. */
+export interface DemoStage {
+  readonly temporal: LocalTemporal;
+  readonly sample: SampleSource;
+  readonly jobs: ExportJobs;
+  /** Absent when messages go to an endpoint of the user's. */
+  readonly receiver?: Receiver;
+  /** Ends everything, in the order in which it leans on each other, and removes what it wrote. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts Temporal with its web UI on a database file, a sample source, a receiver and a worker. Whatever was started is ended
+ * when a later part fails.
+ *
+ * @param onStep hears what is being done, a line each.
+ */
+export async function openDemoStage(
+  options: { readonly people: number; readonly url?: string | undefined },
+  onStep: (text: string) => void,
+): Promise<DemoStage> {
+  const releases: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const release of releases.splice(0).reverse()) await release();
+  };
+  try {
+    const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-demo-'));
+    releases.push(() => rmSync(folder, { recursive: true, force: true }));
+
+    onStep(`writing a sample source: ${options.people.toLocaleString('en')} people`);
+    const source = join(folder, 'audiences');
+    const sample = await writeSampleSource(source, { people: options.people });
+
+    onStep('starting Temporal with its web UI');
+    const temporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db'), ui: true, onProgress: onStep });
+    releases.push(() => temporal.stop());
+    const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
+
+    const receiver = options.url === undefined ? await startReceiver() : undefined;
+    if (receiver !== undefined) releases.push(() => receiver.close());
+
+    onStep('starting a worker');
+    const config = { ...loadConfig({ env: { TRIGGERS_SOURCE: source } }), logLevel: 'error' as const };
+    installRuntime(config);
+    const worker = await startWorker({ config, connection });
+    releases.push(() => worker.shutdown());
+
+    const client = await connectClient(connection);
+    releases.push(() => client.close());
+    const jobs = new ExportJobs(client.client, { taskQueue: config.taskQueue });
+    return { temporal, sample, jobs, ...(receiver === undefined ? {} : { receiver }), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

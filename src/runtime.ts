@@ -1,0 +1,35 @@
+import { type LogLevel, type LogMetadata, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
+import { type Logger, pino } from 'pino';
+import type { Config } from './config.ts';
+
+/**
+ * Sets the Temporal runtime of this process up, once, before any worker is started: one log, JSON lines by pino on standard error, for
+ * the worker, its workflows and its activities; and the order of shutdown is ours, not the runtime's.
+ */
+export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>): void {
+  const log = pino({ level: logLevel, base: null }, pino.destination(2));
+  Runtime.install({
+    logger: {
+      log: (level, message, meta) => write(log, level, message, meta),
+      trace: (message, meta) => write(log, 'TRACE', message, meta),
+      debug: (message, meta) => write(log, 'DEBUG', message, meta),
+      info: (message, meta) => write(log, 'INFO', message, meta),
+      warn: (message, meta) => write(log, 'WARN', message, meta),
+      error: (message, meta) => write(log, 'ERROR', message, meta),
+    },
+    telemetryOptions: {
+      logging: {
+        filter: makeTelemetryFilterString({ core: logLevel === 'silent' ? 'ERROR' : 'WARN', other: 'ERROR' }),
+        forward: {},
+      },
+    },
+    shutdownSignals: [],
+  });
+}
+
+const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
+
+function write(log: Logger, level: LogLevel, message: string, meta: LogMetadata | undefined): void {
+  const { error, ...rest } = meta ?? {};
+  log[LEVELS[level]](error === undefined ? rest : { ...rest, err: error }, message);
+}
