@@ -1,9 +1,11 @@
-import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { stringifyJson, utf8Bytes } from './json.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
+/** Most levels of objects and arrays in a profile: what is nested deeper than the stack reaches can be read, but never written again. */
+export const MAX_PROFILE_DEPTH = 200;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 
@@ -49,6 +51,9 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   if (profile !== undefined && (typeof profile !== 'object' || profile === null || Array.isArray(profile))) {
     return refused(`"profile" must be a JSON object, it is ${nameOf(profile)}`);
   }
+  // An object out of decoded JSON is a JsonObject.
+  if (profile !== undefined && isDeeperThan(profile as JsonObject, MAX_PROFILE_DEPTH))
+    return refused(`"profile" is nested more than ${MAX_PROFILE_DEPTH} levels deep`);
   const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile as JsonObject));
   const bytes = FRAME_BYTES + utf8Bytes(user) + utf8Bytes(audience) + (at ?? '').length + profileBytes;
   if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are taken`);
@@ -59,7 +64,6 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       audience,
       event: happened,
       ...(at === undefined ? {} : { at }),
-      // An object out of decoded JSON is a JsonObject.
       ...(profile === undefined ? {} : { profile: profile as JsonObject, profileBytes }),
     },
   };
@@ -67,6 +71,11 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
 
 // What {"user":"","audience":"","event":"enter","at":"","profile":} takes besides its values.
 const FRAME_BYTES = 60;
+
+function isDeeperThan(value: Json, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
+}
 
 function refused(reason: string): TriggerReading {
   return { ok: false, reason };
