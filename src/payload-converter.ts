@@ -57,9 +57,19 @@ class NeverThrowingConverter implements PayloadConverter {
     try {
       return this.#inner.fromPayload<T>(payload);
     } catch (error) {
-      return undecodable(error instanceof Error ? error.message : 'unknown') as T;
+      return undecodable(reasonOf(error)) as T;
     }
   }
+}
+
+/** Why, without a piece of the payload: the reason is shown in the job's status and logged, and payloads hold people's fields. */
+function reasonOf(error: unknown): string {
+  // By name: in the sandbox, the decoder throws errors of another realm.
+  const { name, message } = error as { name?: unknown; message?: unknown };
+  if (name === 'SyntaxError') return 'it is not JSON';
+  if (name === 'RangeError') return 'its JSON is nested too deep';
+  if (name === 'TypeError') return 'it is not UTF-8 text';
+  return String(message);
 }
 
 /** The one converter of client, worker and workflow sandbox; they load it by path and by this name. */
