@@ -52,7 +52,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return; // 1xx: the answer is still to come.
     this.#status = status;
-    const retryAfter = headers['retry-after'];
+    // A header that is sent twice is an array here, whatever the type says.
+    const [retryAfter] = [headers['retry-after']].flat();
     if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
   }
 
@@ -93,7 +94,12 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #attempt(error: Error | undefined): Attempt {
     const durationMs = Math.round(performance.now() - this.#startedAtMs);
     if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
-    const answer = this.#answer?.toString('utf8').slice(0, ANSWER_LENGTH).toWellFormed();
+    // Control characters could drive the terminal that shows it.
+    const answer = this.#answer
+      ?.toString('utf8')
+      .replaceAll(/\p{Cc}+/gu, ' ')
+      .slice(0, ANSWER_LENGTH)
+      .toWellFormed();
     return {
       ok: false,
       durationMs,
@@ -106,10 +112,10 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 }
 
-/** The stable code of an error; of happy eyeballs' collection, its first one's. */
+/** The stable code of an error, else the name of its kind; of happy eyeballs' collection, its first one's. */
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
   if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
     return error.code;
-  return 'UNKNOWN';
+  return error instanceof Error && error.name !== 'Error' ? error.name : 'UNKNOWN';
 }
