@@ -26,7 +26,7 @@ export function detailsOf(status: JobStatus): string {
   if (status.backfill !== undefined) rows.push(['Backfill', backfillLine(status.backfill)]);
   for (const notice of status.notices) rows.push(['Notice', notice]);
   const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
-  return [`**${cell(status.label)}**`, '', '| | |', '|---|---|', ...lines].join('\n').slice(0, 6000);
+  return [`**${cell(status.label)}**`, '', '| | |', '|---|---|', ...lines].join('\n').slice(0, 6000).toWellFormed();
 }
 
 function backfillLine({ n, state, delivered, taken, waiting, superseded, notice }: BackfillStatus): string {
@@ -36,5 +36,5 @@ function backfillLine({ n, state, delivered, taken, waiting, superseded, notice 
 
 /** A text that cannot break the table or become markup: what an endpoint answered stands here too. */
 function cell(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, ' ').replaceAll(/[|\\`<>[\]*_]/g, (mark) => `\\${mark}`);
+  return text.replaceAll(/[\r\n]+/g, ' ').replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
 }
