@@ -21,6 +21,12 @@ export interface DeliverDependencies {
 const HEARTBEAT_MS = 1000;
 
 /**
+ * How long the source may take for the profiles of a slice. Shorter than what the heartbeat timeout has beyond budget and request
+ * deadline (5 s), so that a stalled worker has ended its last request before the server gives the slice to another.
+ */
+const PROFILES_MS = 4000;
+
+/**
  * The activity that sends: every POST of every job is made here. What the endpoint does never fails it; each trigger's outcome is
  * in the report, and all waiting is the workflow's.
  */
@@ -81,10 +87,26 @@ async function lookUpProfiles(
   }
   if (users.size === 0) return new Map();
   try {
-    return await source.profiles([...users]);
+    return await inTime(source.profiles([...users]), PROFILES_MS);
   } catch (error) {
     Context.current().log.warn('the source gave no profiles', { error });
     return undefined;
+  }
+}
+
+/** Rejects when `promise` takes longer, also when the process itself stood still meanwhile. */
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
+  const startedAt = Date.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${ms} ms.`)), ms);
+  });
+  try {
+    const value = await Promise.race([promise, late]);
+    if (Date.now() - startedAt > ms + 500) throw new Error(`No answer within ${ms} ms.`);
+    return value;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,6 @@ import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
   readonly failed = new Map<number, FailedAttempt>();
-  deliveredCount = 0;
 
   constructor(size: number, before: SliceProgress | undefined) {
     this.#delivered = new Uint8Array(size);
@@ -16,7 +15,6 @@ export class SettledTriggers {
 
   deliver(index: number): void {
     this.#delivered[index] = 1;
-    this.deliveredCount++;
   }
 
   isDelivered(index: number): boolean {

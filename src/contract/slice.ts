@@ -31,7 +31,7 @@ export interface SliceInput {
   readonly sliceId: number;
   /** At most this many requests in flight. */
   readonly permits: number;
-  /** No request is started later than this after the activity began. */
+  /** No request is started later than this after the profiles were there. */
   readonly budgetMs: number;
   readonly settings: DeliverySettings;
   /** The audiences that the triggers name. */
