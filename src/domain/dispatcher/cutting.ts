@@ -84,7 +84,8 @@ function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number
   state.slices.set(slice.id, slice);
   return {
     input: sliceInput(state, slice),
-    bytes: cut.bytes,
+    // The settings go with every slice, and Export Fields can make them long.
+    bytes: cut.bytes + state.jobBytes,
     live: cut.triggers.length - cut.backfill,
     backfill: cut.backfill,
   };

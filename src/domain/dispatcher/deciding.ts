@@ -14,12 +14,14 @@ const CALM_MS = 60_000;
  */
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
+  // What slices give back after a stop that discards goes the same way, and whatever still arrives.
+  if (state.stopping?.waiting === 'discard') state.chains.discard();
   // Not only what waited when it was asked: what had arrived by then, unlooked at, goes too.
   if (state.stopping?.waiting === 'discard') state.chains.discard();
   const errand = backfillErrand(state, now);
   if (errand !== undefined) return errand;
   if (mustContinue(state, run)) {
-    return state.slices.size === 0 && !run.busy && fits(state) ? { kind: 'continue-as-new' } : wait(state, now);
+    return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
   }
   while (canCut(state, now)) {
     const cut = cutSlice(state);
@@ -68,8 +70,9 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
 function mustContinue(state: JobState, run: RunFacts): boolean {
   const { forcedSignals, forcedEvents, forcedHistoryBytes } = state.budgets;
   const isOld = run.signals >= forcedSignals || run.events >= forcedEvents || run.historyBytes >= forcedHistoryBytes;
-  // A state that is too large to be carried has to shrink first, and only sending shrinks it.
-  return isOld && estimateBytes(state) <= state.budgets.carryBytes;
+  // A state that is too large to be carried has to shrink first, and only sending shrinks it. The estimate may be below the truth.
+  if (!isOld || estimateBytes(state) > state.budgets.carryBytes) return false;
+  return state.slices.size > 0 || fits(state);
 }
 
 function fits(state: JobState): boolean {

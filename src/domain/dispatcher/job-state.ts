@@ -34,6 +34,8 @@ export interface Slice {
 export interface JobState {
   readonly budgets: Budgets;
   job: JobRecord;
+  /** Bytes of `job` as JSON. */
+  jobBytes: number;
   readonly chains: Chains;
   readonly slices: Map<number, Slice>;
   backfill: BackfillIntake | undefined;
@@ -114,6 +116,7 @@ export function restoreJob(carried: CarriedJob): JobState {
   return {
     budgets: budgetsOf(carried.job.serverLimits),
     job: carried.job,
+    jobBytes: jsonBytes(carried.job),
     chains,
     slices: new Map(),
     backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
@@ -164,17 +167,30 @@ export function carryJob(state: JobState): CarriedJob {
   };
 }
 
+/** Puts a checked definition into effect. */
+export function setJob(state: JobState, job: JobRecord): void {
+  state.job = job;
+  state.jobBytes = jsonBytes(job);
+}
+
+function jsonBytes(value: object): number {
+  return utf8Bytes(stringifyJson(value));
+}
+
 /** Bytes that `carryJob` comes to as JSON, measured. */
 export function carriedBytes(carried: CarriedJob): number {
-  return utf8Bytes(stringifyJson(carried));
+  return jsonBytes(carried);
 }
 
 /** About what `carriedBytes` would measure, cheaply; never much below it. */
 export function estimateBytes(state: JobState): number {
-  return FIXED_BYTES + state.chains.bytes + (state.backfill?.waitingBytes ?? 0) + state.memory.size * 40;
+  return (
+    FIXED_BYTES + state.jobBytes + state.chains.bytes + (state.backfill?.waitingBytes ?? 0) + state.memory.size * 40
+  );
 }
 
-const FIXED_BYTES = 32 * 1024;
+// Rejects, the breaker's people, the last failure, counters.
+const FIXED_BYTES = 8 * 1024;
 
 /** The next number in [0, 1) of the job's own chance. */
 export function drawChance(state: JobState): number {

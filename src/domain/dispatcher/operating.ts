@@ -2,7 +2,7 @@ import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
 import type { JobRecord } from './carried.ts';
-import type { JobState } from './job-state.ts';
+import { type JobState, setJob } from './job-state.ts';
 
 /** Stops sending, keeps accepting. */
 export function pauseJob(state: JobState): void {
@@ -19,7 +19,7 @@ export function resumeJob(state: JobState): void {
 /** A checked edit takes effect: from the next slice on. */
 export function applyEdit(state: JobState, job: JobRecord): void {
   const before = state.job.definition;
-  state.job = job;
+  setJob(state, job);
   state.editProblem = undefined;
   const { webhookUrl, authorization } = job.definition;
   if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;

@@ -17,6 +17,9 @@ import { updateRequestMs } from './pace.ts';
 /** A trigger with this many failed attempts is at the end of the schedule: it stays, and is tried at its last interval. */
 export const EXHAUSTED_FAILURES = RETRY_DELAYS_MS.length;
 
+/** Verdicts of attempts for which the endpoint was really asked. */
+const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
+
 /** A slice ended: its delivered triggers go, the rest waits as the verdicts say. */
 export function settleSlice(state: JobState, sliceId: number, report: SliceReport, now: number): void {
   const slice = state.slices.get(sliceId);
@@ -29,11 +32,12 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   const failures: { user: string; verdict: Verdict }[] = [];
   for (const { chain, count } of slice.parts) {
     const stop = firstNotDelivered(index, count, failed, unsent);
+    const attempt = stop < index + count ? failed.get(stop) : undefined;
+    const verdict = attempt === undefined ? undefined : judge(attempt);
+    if (chain.failures > 0 && (stop > index || (verdict !== undefined && ASKED.has(verdict)))) state.counters.retried++;
     for (let i = index; i < stop; i++) deliveredHead(state, chain);
     delivered += stop - index;
-    const attempt = failed.get(stop);
-    if (stop < index + count && attempt !== undefined) {
-      const verdict = judge(attempt);
+    if (attempt !== undefined && verdict !== undefined) {
       failures.push({ user: chain.user, verdict });
       settleFailure(state, slice, chain, attempt, verdict, now);
     } else state.chains.stopRunning(chain);
@@ -118,7 +122,6 @@ function settleFailure(
         return;
       }
       chain.failures++;
-      state.counters.retried++;
       state.chains.hold(
         chain,
         now + (retryDelayMs(Math.min(chain.failures, EXHAUSTED_FAILURES), drawChance(state)) ?? 0),
