@@ -6,25 +6,36 @@ export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
 export const MAX_PARALLEL_REQUESTS = 500;
 
-const text = (what: string, max: number) =>
+const MISSING_URL = 'Say which webhook URL receives the messages, such as https://example.com/hook.';
+const MISSING_AUTHORIZATION =
+  'Name an authorization of the worker, or say null (without quotes) when the webhook endpoint does not require authorization.';
+const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
+
+const text = (what: string, max: number, error = `${what} must be text.`) =>
   z
-    .string({ error: `${what} must be text.` })
+    .string({ error })
     .trim()
     .min(1, `${what} must not be empty.`)
-    .max(max, `${what} must have at most ${max} characters.`);
+    .max(max, `${what} must have at most ${max} characters.`)
+    .refine((value) => value.isWellFormed(), `${what} holds half of a character, which cannot be sent.`);
 
-const flag = (what: string) => z.boolean({ error: `${what} must be true or false.` });
+const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
 
 // Whether the worker may send there is the worker's business (prepareJob, and again at every request); this is the form's part.
 const webhookUrl = z
   .string({ error: 'The webhook URL must be text.' })
+  .trim()
+  .min(1, MISSING_URL)
   .max(2048, 'The webhook URL must have at most 2048 characters.')
   .pipe(
-    z.url({ protocol: /^https?$/, error: 'This is not a web address. It should look like https://example.com/hook.' }),
+    z.url({
+      protocol: /^https?$/,
+      error: 'The webhook URL is not a web address. It should look like https://example.com/hook.',
+    }),
   )
   .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
     error:
-      'The webhook URL must not hold a user name or password. Put them into an authorization of the worker and name it here.',
+      'The webhook URL must not hold a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
   });
 
 /**
@@ -38,21 +49,20 @@ export const jobDefinitionSchema = z.strictObject({
     .string({ error: 'The description must be text.' })
     .max(2000, 'The description must have at most 2000 characters.')
     .optional(),
-  /** Slugs or ids of the audiences that emit; 1..100, none twice. */
+  /** Slugs or ids of the audiences that emit; 1..100. One that is named twice emits once. */
   audiences: z
-    .array(text('An audience', 255), { error: 'Audiences must be a list of audience slugs or ids.' })
+    .array(text('An audience', 255), { error: 'Audiences must be a list of audience slugs or ids, such as ["vip"].' })
     .min(1, 'Choose at least one audience.')
     .max(MAX_AUDIENCES, `Choose at most ${MAX_AUDIENCES} audiences.`),
   /** Receives POST `application/json`. */
   webhookUrl,
   /** Name of an authorization in the worker's configuration; null when the endpoint needs none. */
-  authorization: z.union([text('The authorization', 100), z.null()], {
-    error:
-      'Name an authorization, or say null (without quotes) when the webhook endpoint does not require authorization.',
-  }),
+  authorization: text('The authorization', 100, MISSING_AUTHORIZATION).nullable(),
   /** Which profile fields go out: names or dotted paths. Empty: all. `segment_events` always stays. */
   exportFields: z
-    .array(text('An export field', 255), { error: 'Export fields must be a list of field names.' })
+    .array(text('An export field', 255), {
+      error: 'Export fields must be a list of field names, such as ["email", "first_name"].',
+    })
     .max(1000, 'Choose at most 1000 export fields.')
     .default([]),
   /** First send everybody who is already a member, as `enter`. */
@@ -61,8 +71,8 @@ export const jobDefinitionSchema = z.strictObject({
   userLegacyMessageFormat: flag('User legacy message format').default(false),
   /** Most requests in flight for this job, over all workers; 1..500. */
   parallelRequestCount: z
-    .number({ error: 'The parallel request count must be a whole number.' })
-    .int('The parallel request count must be a whole number.')
+    .number({ error: WHOLE_NUMBER })
+    .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
     .min(1, 'The parallel request count must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .default(5),
@@ -105,7 +115,9 @@ function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
   }
   const field = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('.');
   const name = field.replaceAll('.[', '[');
-  if (issue.path.length === 0) return [{ field: '', message: 'A job is a JSON object with the fields of the form.' }];
+  if (issue.path.length === 0) {
+    return [{ field: '', message: `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.` }];
+  }
   if (issue.path.length === 1 && isMissing(input, name))
     return [{ field: name, message: MISSING[name] ?? 'This field is required.' }];
   return [{ field: name, message: issue.message }];
@@ -114,8 +126,8 @@ function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
 const MISSING: Readonly<Record<string, string>> = {
   label: 'Give the job a label, so that people can tell it from others.',
   audiences: 'Choose at least one audience.',
-  webhookUrl: 'Say which webhook URL receives the messages.',
-  authorization: 'Name an authorization, or say null when the webhook endpoint does not require authorization.',
+  webhookUrl: MISSING_URL,
+  authorization: MISSING_AUTHORIZATION,
 };
 
 function isMissing(input: unknown, field: string): boolean {

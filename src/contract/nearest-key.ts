@@ -1,17 +1,23 @@
 /**
  * The known key that a person most likely meant, or undefined when none is near.
- * Case, dashes and underscores do not count, then at most a third of the letters may differ.
+ * Case, dashes and underscores do not count, then at most a third of the letters may differ; else a part of a known key will do
+ * (`url` for `webhookUrl`).
  */
 export function nearestKey(key: string, known: readonly string[]): string | undefined {
   const plain = bare(key);
+  if (plain.length > LONGEST) return undefined;
   let best: string | undefined;
   let bestDistance = Infinity;
   for (const candidate of known) {
     const distance = editDistance(plain, bare(candidate));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return bestDistance <= Math.max(1, Math.floor(plain.length / 3)) ? best : undefined;
+  if (bestDistance <= Math.max(1, Math.floor(plain.length / 3))) return best;
+  return plain.length < 3 ? undefined : known.find((candidate) => bare(candidate).includes(plain));
 }
+
+/** Nothing of more letters is a misspelt key, and comparing it would take long. */
+const LONGEST = 300;
 
 function bare(key: string): string {
   return key.toLowerCase().replaceAll(/[-_ ]/g, '');
