@@ -1,5 +1,5 @@
 import type { AudienceListing } from '../contract/audience.ts';
-import { checkJobDefinition, type JobDefinition, type Problem } from '../contract/export-job.ts';
+import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/export-job.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
 import type { AudienceSource } from '../sources/source.ts';
@@ -25,12 +25,12 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
     const checked = checkJobDefinition(input);
     const known = await dependencies.source.audiences();
     // Of a definition with other problems too, what can be looked up is looked up all the same.
-    const names = checked.ok ? checked.value.audiences : namesIn(input);
-    const resolved = names.map((name, index) => resolve(name, index, known));
+    const names = checked.ok ? [...checked.value.audiences.entries()] : namesIn(input);
+    const resolved = names.map(([index, name]) => resolve(name, index, known));
     const problems: Problem[] = [
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
-      ...(checked.ok ? authorizationProblems(checked.value, dependencies.authorizations) : []),
+      ...authorizationProblems(checked.ok ? checked.value : input, dependencies.authorizations),
     ];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
     // A slug and an id may name one audience; it emits once.
@@ -50,10 +50,17 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
   };
 }
 
-function namesIn(input: unknown): string[] {
-  if (typeof input !== 'object' || input === null || !('audiences' in input) || !Array.isArray(input.audiences))
-    return [];
-  return input.audiences.filter((name): name is string => typeof name === 'string' && name !== '').slice(0, 100);
+/** The audiences that can be looked up, with their places in the list. */
+function namesIn(input: unknown): [index: number, name: string][] {
+  if (!isObject(input) || !Array.isArray(input['audiences'])) return [];
+  return input['audiences'].slice(0, MAX_AUDIENCES).flatMap((name: unknown, index) => {
+    const plain = typeof name === 'string' ? name.trim() : '';
+    return plain === '' ? [] : [[index, plain] as [number, string]];
+  });
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 function resolve(name: string, index: number, known: readonly AudienceListing[]): AudienceListing | Problem {
@@ -69,18 +76,23 @@ function resolve(name: string, index: number, known: readonly AudienceListing[])
   };
 }
 
-function authorizationProblems(
-  { authorization, webhookUrl }: JobDefinition,
-  authorizations: Authorizations,
-): Problem[] {
+function authorizationProblems(definition: unknown, authorizations: Authorizations): Problem[] {
+  const { authorization, webhookUrl } = isObject(definition) ? definition : {};
+  const name = typeof authorization === 'string' ? authorization.trim() : '';
+  if (name === '') return [];
+  if (!authorizations.names.includes(name)) {
+    const known = authorizations.names.join(', ') || 'none';
+    return [{ field: 'authorization', message: `The worker has no authorization "${name}". It has: ${known}.` }];
+  }
+  if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
   const url = new URL(webhookUrl);
-  const found = authorizations.lookUp(authorization, url);
-  if (found.ok) return [];
-  const message =
-    found.reason === 'elsewhere'
-      ? `The authorization "${authorization}" may not be sent to ${url.origin}; its origins are in the worker's configuration.`
-      : `The worker has no authorization "${authorization}". It has: ${authorizations.names.join(', ') || 'none'}.`;
-  return [{ field: 'authorization', message }];
+  if (authorizations.lookUp(name, url).ok) return [];
+  return [
+    {
+      field: 'authorization',
+      message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
+    },
+  ];
 }
 
 function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {
