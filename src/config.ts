@@ -3,14 +3,58 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 
+/** Headers that are ours, or the connection's. */
+const RESERVED_HEADERS =
+  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te)$/i;
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+// No message may repeat a value: headers and signing secrets are secrets.
 const authorization = z.strictObject({
   /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */
-  origins: z.array(z.url()).min(1),
+  origins: z
+    .array(
+      z
+        .url({ protocol: /^https?$/, error: 'An origin looks like https://hooks.example.com.', abort: true })
+        .refine(isOrigin, {
+          error: 'An origin has no path, user name or query: https://hooks.example.com, perhaps with a port.',
+        }),
+    )
+    .min(1),
   /** Headers sent with every request. */
-  headers: z.record(z.string(), z.string()).default({}),
+  headers: z
+    .record(
+      z.string(),
+      z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'A header value is one line of plain characters.'),
+    )
+    .superRefine((headers, context) => {
+      for (const name of Object.keys(headers)) {
+        if (!HEADER_NAME.test(name))
+          context.addIssue({ code: 'custom', path: [name], message: 'No header has such a name.' });
+        if (RESERVED_HEADERS.test(name))
+          context.addIssue({ code: 'custom', path: [name], message: 'The worker sets this header itself.' });
+      }
+    })
+    .default({}),
   /** Standard Webhooks secrets (`whsec_…`, 24..64 bytes); every request is signed with each. */
-  signingSecrets: z.array(z.string().regex(/^whsec_/)).default([]),
+  signingSecrets: z
+    .array(
+      z.string().refine(isSigningSecret, {
+        error: 'A signing secret is "whsec_" and the base64 of 24 to 64 bytes. Make one with: openssl rand -base64 32',
+      }),
+    )
+    .default([]),
 });
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
+}
+
+/** Strict: a mistyped character must not silently make another secret. */
+function isSigningSecret(text: string): boolean {
+  const bytes = Buffer.from(text.slice('whsec_'.length), 'base64');
+  return text === `whsec_${bytes.toString('base64')}` && bytes.length >= 24 && bytes.length <= 64;
+}
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
@@ -57,14 +101,18 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
  */
 export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } = {}): Config {
   const env = options.env ?? process.env;
-  const named = options.path ?? env['TRIGGERS_CONFIG'];
+  // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
+  const given = (name: string): string | undefined => env[name] || undefined;
+  const named = options.path ?? given('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
   const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
-  const folder = env['TRIGGERS_SOURCE'];
+  const folder = given('TRIGGERS_SOURCE');
+  const taskQueue = given('TRIGGERS_TASK_QUEUE');
+  const logLevel = given('TRIGGERS_LOG_LEVEL');
   const merged = {
     ...fromFile,
-    ...(env['TRIGGERS_TASK_QUEUE'] === undefined ? {} : { taskQueue: env['TRIGGERS_TASK_QUEUE'] }),
-    ...(env['TRIGGERS_LOG_LEVEL'] === undefined ? {} : { logLevel: env['TRIGGERS_LOG_LEVEL'] }),
+    ...(taskQueue === undefined ? {} : { taskQueue }),
+    ...(logLevel === undefined ? {} : { logLevel }),
     ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
   };
   const parsed = configSchema.safeParse(merged);
@@ -88,10 +136,9 @@ function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, un
   try {
     raw = JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(
-      `The configuration file ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    // Only the place: the parser's own words may quote what stands there, and that may be a secret.
+    const [place = ''] = /(?<= in JSON) at position \d+/.exec(error instanceof Error ? error.message : '') ?? [];
+    throw new ConfigError(`The configuration file ${path} is not JSON (something is wrong${place || ' in it'}).`);
   }
   const value = withEnvironment(raw, env);
   if (!isRecord(value)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
