@@ -13,6 +13,7 @@ export interface ConnectConfig {
 export const DEFAULT_ADDRESS = 'localhost:7233';
 
 const CONNECT_TIMEOUT_MS = 5_000;
+const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 
 /**
  * How the environment says that Temporal is reached: `TEMPORAL_ADDRESS` (default `localhost:7233`), `TEMPORAL_NAMESPACE`
@@ -54,7 +55,13 @@ export async function connectClient(config: ConnectConfig = loadConnectConfig())
 
 async function openConnection(address: string, config: ConnectConfig): Promise<Connection> {
   try {
-    return await Connection.connect({ ...clientOptions(config), address, connectTimeout: CONNECT_TIMEOUT_MS });
+    return await Connection.connect({
+      ...clientOptions(config),
+      address,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      // A page of a history with large signals passes the 4 MiB that gRPC takes by default.
+      channelArgs: { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES },
+    });
   } catch (error) {
     throw new ServerUnreachable(address, error);
   }
