@@ -12,6 +12,7 @@ export function parseInstant(text: string): Instant | undefined {
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHour = '0', offsetMinute = '0'] = match;
   // RFC 3339 allows the leap second 60; POSIX time has none, so it is the next second.
+  if (Number(year) < 100) return undefined; // Date.UTC would read it as 19xx.
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined;
   if (Number(offsetHour) > 23 || Number(offsetMinute) > 59) return undefined;
   const utc = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
@@ -23,7 +24,7 @@ export function parseInstant(text: string): Instant | undefined {
   return `${new Date(seconds).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`;
 }
 
-const FIRST = Date.UTC(100, 0, 1); // Date.UTC reads years below 100 as 19xx.
+const FIRST = Date.UTC(100, 0, 1);
 const LAST = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /** The instant of an epoch time in ms. */
