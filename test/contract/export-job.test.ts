@@ -1,0 +1,213 @@
+import { expect, test } from '@jest/globals';
+import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
+
+const LEAST = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/hook', authorization: null };
+
+function problemsOf(input: unknown): [field: string, message: string][] {
+  const checked = checkJobDefinition(input);
+  return checked.ok ? [] : checked.problems.map(({ field, message }) => [field, message]);
+}
+
+test('a job needs four fields, and the rest has defaults', () => {
+  expect(checkJobDefinition(LEAST)).toEqual({
+    ok: true,
+    value: {
+      ...LEAST,
+      exportFields: [],
+      existingUsers: false,
+      userLegacyMessageFormat: false,
+      parallelRequestCount: 5,
+    },
+  });
+});
+
+test('every field may be said, and stays as it was said', () => {
+  const full = {
+    label: 'VIP to CRM',
+    description: 'For the sales team',
+    audiences: ['vip', 'ab'.repeat(16)],
+    webhookUrl: 'https://example.com:8443/hook?tenant=1',
+    authorization: 'crm',
+    exportFields: ['email', 'user_attributes.value'],
+    existingUsers: true,
+    userLegacyMessageFormat: true,
+    parallelRequestCount: 500,
+  };
+  expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
+  expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
+});
+
+test.each([
+  ['label', { label: 'x'.repeat(200) }],
+  ['audiences', { audiences: Array.from({ length: 100 }, (_, i) => `audience-${i}`) }],
+  ['parallelRequestCount at its least', { parallelRequestCount: 1 }],
+  ['parallelRequestCount at its most', { parallelRequestCount: 500 }],
+  ['an undefined field that has a default', { exportFields: undefined, existingUsers: undefined }],
+  ['an undefined description', { description: undefined }],
+  ['an empty description', { description: '' }],
+  ['an address with an @ in its path', { webhookUrl: 'https://example.com/@me' }],
+  ['an address that is a number', { webhookUrl: 'http://[::1]:8080/' }],
+])('%s is taken at its edge', (_, changes) => {
+  expect(problemsOf({ ...LEAST, ...changes })).toEqual([]);
+});
+
+test('blanks around a label, an audience, a web address and an authorization do not count', () => {
+  const checked = checkJobDefinition({
+    label: ' VIP ',
+    audiences: [' vip '],
+    webhookUrl: ' https://example.com/hook\n',
+    authorization: ' crm ',
+  });
+  expect(checked).toMatchObject({
+    value: { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/hook', authorization: 'crm' },
+  });
+});
+
+const SAY_NULL =
+  'Name an authorization of the worker, or say null (without quotes) when the webhook endpoint does not require authorization.';
+
+test.each<[what: string, changes: object, field: string, message: string]>([
+  ['no label', { label: undefined }, 'label', 'Give the job a label, so that people can tell it from others.'],
+  ['a label of null', { label: null }, 'label', 'The label must be text.'],
+  ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],
+  ['a long label', { label: 'x'.repeat(201) }, 'label', 'The label must have at most 200 characters.'],
+  ['half a character', { label: '\ud800' }, 'label', 'The label holds half of a character, which cannot be sent.'],
+  ['a description of 5', { description: 5 }, 'description', 'The description must be text.'],
+  ['no audiences', { audiences: undefined }, 'audiences', 'Choose at least one audience.'],
+  ['an empty list of audiences', { audiences: [] }, 'audiences', 'Choose at least one audience.'],
+  [
+    'one audience without a list',
+    { audiences: 'vip' },
+    'audiences',
+    'Audiences must be a list of audience slugs or ids, such as ["vip"].',
+  ],
+  [
+    'too many audiences',
+    { audiences: Array.from({ length: 101 }, (_, i) => `a${i}`) },
+    'audiences',
+    'Choose at most 100 audiences.',
+  ],
+  ['an audience of 5', { audiences: ['vip', 5] }, 'audiences[1]', 'An audience must be text.'],
+  ['an audience without a name', { audiences: [''] }, 'audiences[0]', 'An audience must not be empty.'],
+  [
+    'no web address',
+    { webhookUrl: undefined },
+    'webhookUrl',
+    'Say which webhook URL receives the messages, such as https://example.com/hook.',
+  ],
+  [
+    'an empty web address',
+    { webhookUrl: ' ' },
+    'webhookUrl',
+    'Say which webhook URL receives the messages, such as https://example.com/hook.',
+  ],
+  ['a web address of 5', { webhookUrl: 5 }, 'webhookUrl', 'The webhook URL must be text.'],
+  [
+    'an address of mail',
+    { webhookUrl: 'mailto:a@example.com' },
+    'webhookUrl',
+    'The webhook URL is not a web address. It should look like https://example.com/hook.',
+  ],
+  [
+    'an address without https',
+    { webhookUrl: 'example.com/hook' },
+    'webhookUrl',
+    'The webhook URL is not a web address. It should look like https://example.com/hook.',
+  ],
+  [
+    'a password in the address',
+    { webhookUrl: 'https://me:secret@example.com/' },
+    'webhookUrl',
+    'The webhook URL must not hold a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+  ],
+  [
+    'a long web address',
+    { webhookUrl: `https://example.com/${'x'.repeat(2048)}` },
+    'webhookUrl',
+    'The webhook URL must have at most 2048 characters.',
+  ],
+  ['no word about authorization', { authorization: undefined }, 'authorization', SAY_NULL],
+  ['an authorization of true', { authorization: true }, 'authorization', SAY_NULL],
+  ['an authorization without a name', { authorization: '' }, 'authorization', 'The authorization must not be empty.'],
+  [
+    'one field without a list',
+    { exportFields: 'email' },
+    'exportFields',
+    'Export fields must be a list of field names, such as ["email", "first_name"].',
+  ],
+  ['an export field of null', { exportFields: [null] }, 'exportFields[0]', 'An export field must be text.'],
+  [
+    'existing users in quotes',
+    { existingUsers: 'true' },
+    'existingUsers',
+    'Existing users must be true or false (without quotes).',
+  ],
+  [
+    'the legacy format as null',
+    { userLegacyMessageFormat: null },
+    'userLegacyMessageFormat',
+    'User legacy message format must be true or false (without quotes).',
+  ],
+  ...[null, '5', 2.5, Number.NaN, Infinity].map((count): [string, object, string, string] => [
+    `a count of ${String(count)}`,
+    { parallelRequestCount: count },
+    'parallelRequestCount',
+    'The parallel request count must be a whole number (without quotes).',
+  ]),
+  [
+    'a count of 0',
+    { parallelRequestCount: 0 },
+    'parallelRequestCount',
+    'The parallel request count must be at least 1.',
+  ],
+  ...[501, 1e20].map((count): [string, object, string, string] => [
+    `a count of ${count}`,
+    { parallelRequestCount: count },
+    'parallelRequestCount',
+    'The parallel request count must be at most 500.',
+  ]),
+])('%s is one problem, at its field, in words that say what to write', (_, changes, field, message) => {
+  expect(problemsOf({ ...LEAST, ...changes })).toEqual([[field, message]]);
+});
+
+test('every problem is told at once', () => {
+  const wrong = { label: '', audiences: ['vip', 7], webhookUrl: 'x', parallelRequestCount: 0, exportFeilds: [] };
+  expect(problemsOf(wrong).map(([field]) => field)).toEqual([
+    'label',
+    'audiences[1]',
+    'webhookUrl',
+    'authorization',
+    'parallelRequestCount',
+    'exportFeilds',
+  ]);
+});
+
+test.each([
+  ['labell', 'label'],
+  ['webhook_url', 'webhookUrl'],
+  ['WebhookURL', 'webhookUrl'],
+  ['url', 'webhookUrl'],
+  ['legacy', 'userLegacyMessageFormat'],
+  ['export-field', 'exportFields'],
+  ['authorisation', 'authorization'],
+])('the unknown field %s suggests %s', (key, near) => {
+  expect(problemsOf({ ...LEAST, [key]: 'x' })).toEqual([[key, `There is no such field. Did you mean "${near}"?`]]);
+});
+
+test.each(['zzz', 'xy', '', 'x'.repeat(100_000)])(
+  'an unknown field that is near to none lists all there are',
+  (key) => {
+    expect(problemsOf({ ...LEAST, [key]: 'x' })[0]?.[1]).toBe(
+      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount.',
+    );
+  },
+);
+
+test('a field called __proto__ is an unknown field like any other', () => {
+  const hostile: unknown = JSON.parse('{"__proto__":{"label":"x"}}');
+  expect(problemsOf(hostile).map(([field]) => field)).toContain('__proto__');
+});
+
+test.each([[null], [[]], ['a job'], [5], [undefined], [true]])('a whole that is %j is told what a job is', (whole) => {
+  expect(problemsOf(whole)).toEqual([['', `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.`]]);
+});

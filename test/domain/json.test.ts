@@ -1,0 +1,99 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { parseJson, stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
+
+/** JSON text with everything that parsers stumble over: long integers, keys of Object.prototype, lone surrogates. */
+const key = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', '10', '2', ''),
+);
+const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.constantFrom('null', 'true', 'false'),
+    fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }).map(String),
+    fc
+      .double({ noNaN: true, noDefaultInfinity: true })
+      .filter((value) => !Object.is(value, -0))
+      .map((value) => JSON.stringify(value)),
+    fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
+    fc.array(tie('value')).map((items) => `[${items.join(',')}]`),
+    fc
+      .uniqueArray(fc.tuple(key, tie('value')), { selector: ([name]) => name })
+      .map((members) => `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`),
+  ),
+})).value;
+
+test('what is read and written again is the same text, digit for digit', () => {
+  fc.assert(
+    fc.property(jsonText, (text) => {
+      const once = stringifyJson(parseJson(text));
+      expect(stringifyJson(parseJson(once))).toBe(once);
+      // Compared by keys and values, since objects put integer-like keys first.
+      expect(parseJson(once)).toEqual(parseJson(text));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.each(['9007199254740993', '-9007199254740993', '18446744073709551615', '100000000000000000000'])(
+  'the integer %s keeps its digits, wherever it stands',
+  (digits) => {
+    for (const text of [digits, `{"a":${digits}}`, `[${digits},${digits}]`, `{"a":[1,{"b":${digits}}]}`])
+      expect(stringifyJson(parseJson(text))).toBe(text);
+    expect(parseJson(digits)).toBe(BigInt(digits));
+  },
+);
+
+test.each([
+  ['9007199254740991', 9007199254740991],
+  ['1234567890123456.5', 1234567890123456.5],
+  ['1e16', 1e16],
+  ['0.12345678901234567', 0.12345678901234567],
+])('the number %s, which a double can hold, stays a number', (text, number) => {
+  expect(parseJson(text)).toBe(number);
+});
+
+test('a string of digits stays a string', () => {
+  expect(parseJson('{"id":"9007199254740993","text":"a: 9007199254740993"}')).toEqual({
+    id: '9007199254740993',
+    text: 'a: 9007199254740993',
+  });
+});
+
+test.each([
+  ['{"a":1,"a":2}', 2],
+  ['{"a":1,"a":2,"n":9007199254740993}', 2],
+])('a key that is repeated means its last value: %s', (text, last) => {
+  expect(parseJson(text)).toMatchObject({ a: last });
+});
+
+test.each(['{"__proto__":{"x":1}}', '{"__proto__":{"x":1},"n":9007199254740993}'])(
+  'a key called __proto__ is a key, and changes no prototype: %s',
+  (text) => {
+    const read = parseJson(text);
+    expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
+    expect(Reflect.get(Object(read), 'x')).toBeUndefined();
+    expect(stringifyJson(read)).toBe(text);
+  },
+);
+
+test('properties that are undefined are left out, next to a long integer too', () => {
+  expect(stringifyJson({ a: undefined, b: 1 })).toBe('{"b":1}');
+  expect(stringifyJson({ a: undefined, n: 9007199254740993n })).toBe('{"n":9007199254740993}');
+});
+
+test.each(['', '{', '{"a":9007199254740993', '[9007199254740993,]', 'NaN', "{'a':9007199254740993}"])(
+  'what is no JSON is a SyntaxError: %s',
+  (text) => {
+    expect(() => parseJson(text)).toThrow(SyntaxError);
+  },
+);
+
+test('bytes are those of UTF-8', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      expect(utf8Bytes(text.toWellFormed())).toBe(Buffer.byteLength(text.toWellFormed()));
+    }),
+  );
+});

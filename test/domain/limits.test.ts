@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+
+const KIB = 1024;
+
+test('with the limits of a server as it comes, the bounds are those of the design', () => {
+  expect(budgetsOf(DEFAULT_SERVER_LIMITS)).toEqual({
+    triggerBytes: 64 * KIB,
+    sliceBytes: 128 * KIB,
+    stateBytes: KIB * KIB,
+    carryBytes: 1920 * KIB,
+    backfillBytes: 192 * KIB,
+    commandBytes: KIB * KIB,
+    calmSignals: 1000,
+    forcedSignals: 4000,
+    forcedEvents: 8192,
+    forcedHistoryBytes: 8 * KIB * KIB,
+  });
+});
+
+test('a server that allows a quarter gets a quarter of every bound', () => {
+  const { payloadBytes, signalsPerRun, eventsPerRun } = DEFAULT_SERVER_LIMITS;
+  const whole = budgetsOf(DEFAULT_SERVER_LIMITS);
+  const quarter = budgetsOf({
+    payloadBytes: payloadBytes / 4,
+    signalsPerRun: signalsPerRun / 4,
+    eventsPerRun: eventsPerRun / 4,
+  });
+  for (const [name, bound] of Object.entries(whole))
+    expect([name, Reflect.get(quarter, name)]).toEqual([name, bound / 4]);
+});
+
+test.each([16 * KIB, 64 * KIB, 2 * KIB * KIB])(
+  'under a payload limit of %i bytes, what goes out fits',
+  (payloadBytes) => {
+    const { triggerBytes, sliceBytes, stateBytes, carryBytes } = budgetsOf({ ...DEFAULT_SERVER_LIMITS, payloadBytes });
+    expect(triggerBytes).toBeLessThanOrEqual(sliceBytes);
+    expect(sliceBytes).toBeLessThanOrEqual(stateBytes);
+    expect(stateBytes).toBeLessThan(carryBytes);
+    expect(carryBytes).toBeLessThan(payloadBytes);
+  },
+);

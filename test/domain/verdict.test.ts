@@ -1,0 +1,55 @@
+import { expect, test } from '@jest/globals';
+import { judge, type Verdict } from '../../src/domain/verdict.ts';
+
+const statuses: [verdict: Verdict, statuses: number[]][] = [
+  ['transient', [408, 425, 500, 501, 502, 503, 504, 507, 599, 999]],
+  ['setup', [300, 301, 302, 303, 304, 307, 308, 401, 403, 404, 405, 407]],
+  ['throttled', [429]],
+  ['gone', [410]],
+  ['refused', [400, 402, 406, 409, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 424, 426, 428, 431, 451, 499]],
+];
+
+test.each(statuses.flatMap(([verdict, list]) => list.map((status) => [status, verdict] as const)))(
+  'an answer of %i is %s',
+  (status, verdict) => {
+    expect(judge({ status })).toBe(verdict);
+  },
+);
+
+test('503 is throttled only when it asks to wait', () => {
+  expect(judge({ status: 503, retryAfterMs: 0 })).toBe('throttled');
+  expect(judge({ status: 503 })).toBe('transient');
+});
+
+test.each([500, 404, 400, 410])('a Retry-After of %i changes nothing', (status) => {
+  expect(judge({ status, retryAfterMs: 1000 })).toBe(judge({ status }));
+});
+
+test('the status decides, whatever code stands beside it', () => {
+  expect(judge({ status: 400, code: 'ECONNRESET' })).toBe('refused');
+});
+
+test.each<[string | undefined, Verdict]>([
+  ['ECONNREFUSED', 'transient'],
+  ['ECONNRESET', 'transient'],
+  ['EPIPE', 'transient'],
+  ['UND_ERR_SOCKET', 'transient'],
+  ['REQUEST_TIMEOUT', 'transient'],
+  ['UNKNOWN', 'transient'],
+  [undefined, 'transient'],
+  ['EAI_AGAIN', 'transient'],
+  ['ENOTFOUND', 'setup'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'setup'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'setup'],
+  ['CERT_HAS_EXPIRED', 'setup'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'setup'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'setup'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'setup'],
+  ['SOURCE_UNAVAILABLE', 'source'],
+  ['PROFILE_MISSING', 'profile-missing'],
+  ['AUTHORIZATION_UNKNOWN', 'ours'],
+  ['AUTHORIZATION_ELSEWHERE', 'ours'],
+  ['PAYLOAD_IMPOSSIBLE', 'refused'],
+])('without an answer, %s is %s', (code, verdict) => {
+  expect(judge(code === undefined ? {} : { code })).toBe(verdict);
+});
