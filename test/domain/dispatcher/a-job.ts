@@ -1,0 +1,101 @@
+import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import type { JobStatus } from '../../../src/contract/job-status.ts';
+import { admit, admitPage } from '../../../src/domain/dispatcher/arriving.ts';
+import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
+import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
+import { beginJob, type JobState } from '../../../src/domain/dispatcher/job-state.ts';
+import { beginBackfill } from '../../../src/domain/dispatcher/operating.ts';
+import { settleSlice } from '../../../src/domain/dispatcher/settling.ts';
+import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
+import { AUDIENCES, jobRecord } from './dispatcher-model.ts';
+
+const A = AUDIENCES[0]?.id ?? '';
+
+/** A job without a world: a test says what happens, one thing after another, and sees what the job would do. */
+export class AJob {
+  state: JobState;
+  now = Date.UTC(2026, 0, 1);
+  /** Slices in flight, oldest first. */
+  readonly running: SliceInput[] = [];
+  #facts: Partial<RunFacts> = {};
+
+  constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
+    this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7);
+  }
+
+  signal(user: string, event: TriggerEvent = 'enter', more: object = {}): string | undefined {
+    return admit(this.state, { user, audience: 'a', ...more }, event, this.now);
+  }
+
+  facts(facts: Partial<RunFacts>): this {
+    this.#facts = facts;
+    return this;
+  }
+
+  step(): Step {
+    const calm = { signals: 0, events: 0, historyBytes: 0, continueSuggested: false, busy: false };
+    const step = nextStep(this.state, this.now, { ...calm, ...this.#facts });
+    if (step.kind === 'deliver') this.running.push(step.slice);
+    return step;
+  }
+
+  /** Does all there is to do now; the slices that it cut. */
+  cut(): SliceInput[] {
+    const slices: SliceInput[] = [];
+    for (let step = this.step(); step.kind !== 'wait'; step = this.step()) {
+      if (step.kind === 'deliver') slices.push(step.slice);
+      if (step.kind === 'continue-as-new' || step.kind === 'finish') throw new Error(`The job wants to ${step.kind}.`);
+    }
+    return slices;
+  }
+
+  /** What the job does now, by person. */
+  cutUsers(): string[][] {
+    return this.cut().map((slice) => slice.triggers.map(({ user }) => user));
+  }
+
+  /** The oldest slice ends, every trigger delivered but those that are named. */
+  end(failed: Record<number, Partial<FailedAttempt>> = {}, unsent: number[] = []): void {
+    const slice = this.running.shift();
+    if (slice === undefined) throw new Error('No slice runs.');
+    const report: SliceReport = {
+      failed: Object.entries(failed).map(([index, attempt]) => ({ index: Number(index), durationMs: 1, ...attempt })),
+      unsent,
+      sendingMs: 10,
+    };
+    settleSlice(this.state, slice.sliceId, report, this.now);
+  }
+
+  /** Sends what is ready, slice by slice, and every first trigger fails so. */
+  fail(attempt: Partial<FailedAttempt>): void {
+    this.cut();
+    while (this.running.length > 0) this.end({ 0: attempt });
+  }
+
+  /** How long the job would wait from now, in ms; undefined when nothing is due. */
+  get waitsMs(): number | undefined {
+    const step = this.step();
+    if (step.kind !== 'wait') throw new Error(`The job does not wait: ${step.kind}.`);
+    return step.until === undefined ? undefined : step.until - this.now;
+  }
+
+  backfill(ids: string[], { last = true }: { last?: boolean } = {}): void {
+    beginBackfill(this.state, [A], undefined, this.now);
+    this.page(1, ids, { last });
+  }
+
+  page(
+    number: number,
+    ids: string[],
+    { last = true, readAt = this.now }: { last?: boolean; readAt?: number } = {},
+  ): void {
+    const { subscriptionId } = this.state.job;
+    const n = this.state.backfill?.n ?? 0;
+    admitPage(this.state, { subscriptionId, n, number, audience: A, readAt, ids, last }, this.now);
+  }
+
+  get status(): JobStatus {
+    return describeJob(this.state, 'a-job', this.now);
+  }
+}
