@@ -1,0 +1,34 @@
+import { createServer, type Socket } from 'node:net';
+import { afterEach } from '@jest/globals';
+
+const open: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+/** What is closed when the test is over, whatever came of it. */
+export function afterwards(close: () => Promise<void>): void {
+  open.push(close);
+}
+
+/** A server that speaks no HTTP of its own: `answer` gets the socket of every request, and may do with it as it likes. */
+export async function startRawServer(
+  answer: (socket: Socket) => void,
+): Promise<{ url: URL; connections: Set<Socket> }> {
+  const connections = new Set<Socket>();
+  const server = createServer((socket) => {
+    connections.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => answer(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const socket of connections) socket.destroy();
+    await closed;
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  return { url: new URL(`http://127.0.0.1:${address.port}/`), connections };
+}

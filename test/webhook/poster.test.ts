@@ -1,0 +1,277 @@
+import { readFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from '@jest/globals';
+import { type Answer, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import type { Attempt } from '../../src/webhook/attempt.ts';
+import { createPoster, type Poster } from '../../src/webhook/poster.ts';
+import { afterwards, startRawServer } from './a-server.ts';
+
+const PATIENT_MS = 20_000;
+const IMPATIENT_MS = 200;
+
+function posterWith(timeoutMs: number): Poster {
+  const poster = createPoster({ timeoutMs });
+  afterwards(() => poster.close());
+  return poster;
+}
+
+const post = (url: URL | string, timeoutMs = PATIENT_MS): Promise<Attempt> =>
+  posterWith(timeoutMs).post(new URL(url), ['content-type', 'application/json'], '{"a":1}');
+
+async function receiverWith(options: ReceiverOptions) {
+  const receiver = await startReceiver(options);
+  afterwards(() => receiver.close());
+  return receiver;
+}
+
+const postTo = async (answer: Answer, timeoutMs?: number): Promise<Attempt> =>
+  post((await receiverWith({ answer: () => answer })).url, timeoutMs);
+
+/** What comes of an answer that is written byte by byte. */
+const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<Attempt> => {
+  const server = await startRawServer(
+    typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
+  );
+  return post(server.url, timeoutMs);
+};
+
+test.each([200, 201, 202, 204, 299])('%i is delivered', async (status) => {
+  expect(await postTo({ status })).toMatchObject({ ok: true, status });
+});
+
+test('the body arrives as it is, with the headers that were given and those of the connection, and no others', async () => {
+  const receiver = await receiverWith({ keepBodies: true });
+  await posterWith(PATIENT_MS).post(new URL('/a/path?q=1', receiver.url), ['x-a', '1', 'webhook-id', 'i'], '{"ü":1}');
+  const [arrival] = receiver.ledger.entries;
+  expect(arrival?.body).toBe('{"ü":1}');
+  expect(Object.keys(arrival?.headers ?? {}).toSorted()).toEqual(
+    ['connection', 'content-length', 'host', 'webhook-id', 'x-a'].toSorted(),
+  );
+});
+
+test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer', async (status) => {
+  expect(await postTo({ status, body: `no: ${'x'.repeat(1000)}` })).toEqual({
+    ok: false,
+    status,
+    durationMs: expect.any(Number),
+    answer: `no: ${'x'.repeat(196)}`,
+  });
+});
+
+test('an answer cannot drive the terminal that shows it, and is valid Unicode however it is cut', async () => {
+  const attempt = await postTo({ status: 500, body: `\u001b[2J\u0000\r\nerror ${'😀'.repeat(200)}` });
+  const answer = attempt.ok ? '' : (attempt.answer ?? '');
+  expect(answer).toMatch(/^ \[2J error 😀/u);
+  expect(answer.isWellFormed()).toBe(true);
+});
+
+test.each([301, 302, 303, 307, 308])('a redirect by %i is not followed: its target gets nothing', async (status) => {
+  const target = await receiverWith({});
+  expect(await postTo({ status, headers: { location: target.url } })).toMatchObject({ ok: false, status });
+  expect(target.ledger.requests).toBe(0);
+});
+
+test('Retry-After is read in seconds, as a date, and when it is sent twice', async () => {
+  const inAMinute = new Date(Date.now() + 60_000).toUTCString();
+  expect(await postTo({ status: 429, headers: { 'retry-after': '7' } })).toMatchObject({ retryAfterMs: 7000 });
+  const dated = await postTo({ status: 503, headers: { 'retry-after': inAMinute } });
+  expect(dated.ok ? 0 : dated.retryAfterMs).toBeGreaterThan(50_000);
+  const twice = 'HTTP/1.1 429 Slow\r\nretry-after: 7\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\nno';
+  expect(await postToRaw(twice)).toMatchObject({ status: 429, retryAfterMs: 7000, answer: 'no' });
+  expect(await postTo({ status: 429, headers: { 'retry-after': 'soon' } })).not.toHaveProperty('retryAfterMs');
+});
+
+test('a connection that is reset has a code', async () => {
+  expect(await postTo('reset')).toMatchObject({
+    ok: false,
+    code: expect.stringMatching(/^(ECONNRESET|UND_ERR_SOCKET)$/),
+  });
+});
+
+test('a port where nobody listens has a code', async () => {
+  const receiver = await startReceiver();
+  await receiver.close();
+  expect(await post(receiver.url)).toMatchObject({ ok: false, code: 'ECONNREFUSED' });
+});
+
+test('a name that does not exist has a code', async () => {
+  const attempt = await post('http://no-such-host.invalid/');
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) });
+});
+
+test('a certificate that nobody vouches for has a code, and gets no body', async () => {
+  const pem = (name: string) => readFileSync(new URL(`../fixtures/self-signed.${name}.pem`, import.meta.url));
+  let requests = 0;
+  const server = createTlsServer({ key: pem('key'), cert: pem('cert') }, () => requests++);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(() => new Promise((resolve) => void server.close(() => resolve())));
+  const { port } = server.address() as AddressInfo; // A TCP server has this kind of address.
+  expect(await post(`https://localhost:${port}/`)).toMatchObject({ ok: false, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  expect(requests).toBe(0);
+});
+
+test('TLS to a server that speaks none has a code', async () => {
+  const receiver = await receiverWith({});
+  expect(await post(receiver.url.replace('http:', 'https:'))).toMatchObject({
+    code: expect.stringMatching(/^(ERR_SSL_|EPROTO)/),
+  });
+});
+
+test.each<[string, string, object]>([
+  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['nothing', '', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['half a status line', 'HTTP/1.1 20', { ok: false }],
+  ['only 100', 'HTTP/1.1 100 Continue\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['only 103', 'HTTP/1.1 103 Early Hints\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['101', 'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', { ok: false }],
+  ['103, then 204', 'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n', { ok: true, status: 204 }],
+  // 100 answers an Expect that we never send: undici takes it for a broken answer.
+  ['100, then 204', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n', { ok: false }],
+  ['200 and half a body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', { ok: true, status: 200 }],
+  [
+    '500 and half a body',
+    'HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\nhalf',
+    { ok: false, status: 500, answer: 'half' },
+  ],
+  ['200 and a broken chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n', { ok: true, status: 200 }],
+])('a server that answers %s', async (_, answer, attempt) => {
+  expect(await postToRaw(answer)).toMatchObject(attempt);
+});
+
+test('the status line decides, though the receiver dies in the middle of its body', async () => {
+  expect(await postTo('half')).toMatchObject({ ok: true, status: 200 });
+});
+
+test('an endpoint that never answers is given up at the deadline', async () => {
+  const attempt = await postTo('hang', IMPATIENT_MS);
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+  expect(attempt.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
+  expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+});
+
+/** Sends a piece of body again and again, for ever. */
+function drip(head: string): (socket: Socket) => void {
+  return (socket) => {
+    socket.write(`${head}\r\ntransfer-encoding: chunked\r\n\r\n`);
+    const timer = setInterval(() => socket.write('1\r\nx\r\n'), 10);
+    socket.once('close', () => clearInterval(timer));
+  };
+}
+
+test.each([
+  ['HTTP/1.1 200 OK', { ok: true, status: 200 }],
+  ['HTTP/1.1 500 No', { ok: false, status: 500 }],
+])('a body that drips for ever after "%s" ends at the deadline, and changes nothing', async (head, attempt) => {
+  const server = await startRawServer(drip(head));
+  const came = await post(server.url, IMPATIENT_MS);
+  expect(came).toMatchObject(attempt);
+  expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
+  expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+});
+
+test('headers that drip for ever end at the deadline too', async () => {
+  const attempt = await postToRaw((socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n');
+    const timer = setInterval(() => socket.write('x: y\r\n'), 10);
+    socket.once('close', () => clearInterval(timer));
+  }, IMPATIENT_MS);
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+});
+
+test.each([200, 500])(
+  'of a body without end after %i, 64 KiB are read and the connection is closed',
+  async (status) => {
+    let taken = 0;
+    const attempt = await postToRaw((socket) => {
+      socket.write(`HTTP/1.1 ${status} X\r\ntransfer-encoding: chunked\r\n\r\n`);
+      const chunk = `400\r\n${'x'.repeat(1024)}\r\n`;
+      const more = (): void => {
+        while (!socket.destroyed && socket.write(chunk)) taken += 1024;
+      };
+      socket.on('drain', more);
+      more();
+    });
+    expect(attempt).toMatchObject({ ok: status === 200, status });
+    expect(attempt.durationMs).toBeLessThan(PATIENT_MS);
+    // What was still on its way in the buffers of the two ends is no answer that was read.
+    expect(taken).toBeLessThan(20 * 1024 * 1024);
+  },
+);
+
+test('a body of 64 KiB is read to its end, and the connection serves again', async () => {
+  const poster = posterWith(PATIENT_MS);
+  const ports = new Set<number | undefined>();
+  const receiver = await receiverWith({
+    answer: (_, request) => {
+      ports.add(request.socket.remotePort);
+      return { status: 200, body: 'x'.repeat(64 * 1024) };
+    },
+  });
+  for (let i = 0; i < 6; i++) await poster.post(new URL(receiver.url), [], '{}');
+  expect(ports.size).toBeLessThanOrEqual(2);
+});
+
+test('a gzip bomb is not inflated', async () => {
+  const bomb = gzipSync(Buffer.alloc(8 * 1024 * 1024));
+  const attempt = await postToRaw((socket) => {
+    socket.write(`HTTP/1.1 400 No\r\ncontent-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`);
+    socket.end(bomb);
+  });
+  expect(attempt).toMatchObject({ ok: false, status: 400 });
+  expect(attempt.ok ? '' : attempt.answer).not.toContain('\u0000');
+  expect(attempt.ok ? 0 : attempt.answer?.length).toBeLessThanOrEqual(200);
+});
+
+test('connections are kept and used again, by requests one after another and side by side', async () => {
+  const sockets = new Set<Socket>();
+  const receiver = await receiverWith({
+    answer: (_, request) => {
+      sockets.add(request.socket);
+      return undefined;
+    },
+  });
+  const poster = posterWith(PATIENT_MS);
+  const one = () => poster.post(new URL(receiver.url), [], '{}');
+  for (let i = 0; i < 10; i++) await one();
+  // Two by turns: undici leaves a connection alone for a turn of the event loop after each answer.
+  expect(sockets.size).toBeLessThanOrEqual(2);
+  for (let i = 0; i < 10; i++) await Promise.all([one(), one(), one()]);
+  expect(sockets.size).toBeLessThanOrEqual(6);
+});
+
+test('a deadline that passed closes the connection, so that nothing stays in flight', async () => {
+  const server = await startRawServer(() => undefined);
+  await post(server.url, IMPATIENT_MS);
+  const [socket] = server.connections;
+  if (socket?.closed === false) await new Promise((resolve) => socket.once('close', resolve));
+  expect(socket?.closed).toBe(true);
+});
+
+test.each([
+  ['a header of two lines', ['x-a', 'a\nb']],
+  ['a header name with a blank', ['x y', '1']],
+  ['a content-length of its own', ['content-length', '5']],
+])('%s rejects nothing: the attempt has a code, and no request was made', async (_, headers) => {
+  const receiver = await receiverWith({});
+  const attempt = await posterWith(PATIENT_MS).post(new URL(receiver.url), headers, '{}');
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^UND_ERR_/) });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('a closed poster makes no request, and rejects nothing either', async () => {
+  const receiver = await receiverWith({});
+  const poster = createPoster({ timeoutMs: PATIENT_MS });
+  await poster.close();
+  expect(await poster.post(new URL(receiver.url), [], '{}')).toMatchObject({ ok: false });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('closing waits for the request in flight', async () => {
+  const receiver = await receiverWith({ delayMs: 100 });
+  const poster = createPoster({ timeoutMs: PATIENT_MS });
+  const attempt = poster.post(new URL(receiver.url), [], '{}');
+  await poster.close();
+  expect(await attempt).toMatchObject({ ok: true });
+});

@@ -1,0 +1,77 @@
+import { expect, test } from '@jest/globals';
+import { deliveryId } from '../../src/domain/delivery-id.ts';
+import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { makeRequest } from '../../src/webhook/request.ts';
+
+const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+const trigger = { user: '1', audience: audience.id, event: 'enter' as const, at: '2026-01-01T00:00:00Z' };
+const settings = {
+  subscriptionId: '5'.repeat(32),
+  revision: 1,
+  webhookUrl: 'https://example.com/hook',
+  authorization: 'crm',
+  exportFields: ['email'],
+  userLegacyMessageFormat: false,
+};
+
+function requestWith(
+  headers: Record<string, string>,
+  signingSecrets: string[],
+  changes: Partial<typeof settings> = {},
+) {
+  const origins = ['https://example.com'];
+  const found = new Authorizations({ crm: { origins, headers, signingSecrets } }).lookUp(
+    'crm',
+    new URL(origins[0] ?? ''),
+  );
+  if (!found.ok) throw new Error(found.reason);
+  const profile = { email: 'e', name: 'n' };
+  const made = makeRequest(
+    { ...settings, ...changes },
+    trigger,
+    audience,
+    profile,
+    found.authorization,
+    'audience-triggers/1.2.3',
+  );
+  const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
+  expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
+  return { headers: Object.fromEntries(pairs), body: made.body };
+}
+
+test('a request has exactly the headers that are promised', () => {
+  expect(requestWith({}, []).headers).toEqual({
+    'content-type': 'application/json',
+    'user-agent': 'audience-triggers/1.2.3',
+    'webhook-id': deliveryId(settings.subscriptionId, trigger),
+    'webhook-timestamp': expect.stringMatching(/^\d{10}$/),
+  });
+});
+
+test('with an authorization and a secret it has those headers too', () => {
+  const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+  expect(Object.keys(requestWith({ authorization: 'Bearer x' }, [secret]).headers)).toEqual([
+    'content-type',
+    'user-agent',
+    'webhook-id',
+    'webhook-timestamp',
+    'authorization',
+    'webhook-signature',
+  ]);
+});
+
+test.each([
+  [false, ['id', 'data', 'meta']],
+  [true, ['id', 'data', 'collected', 'table', 'segment_events', 'subscriptionid']],
+])('with the legacy format %s, the body has the keys %j', (userLegacyMessageFormat, keys) => {
+  const { body } = requestWith({}, [], { userLegacyMessageFormat });
+  expect(Object.keys(JSON.parse(body) as object)).toEqual(keys);
+  expect(body).toContain('"email":"e"');
+  expect(body).not.toContain('"name":"n"');
+});
+
+test('every attempt has the same id and a time of its own', () => {
+  const [one, other] = [requestWith({}, []), requestWith({}, [])];
+  expect(one.headers['webhook-id']).toBe(other.headers['webhook-id']);
+  expect(one.body).not.toBe(other.body);
+});

@@ -1,0 +1,58 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { Webhook } from 'standardwebhooks';
+import { readSigningSecret, sign } from '../../src/webhook/signature.ts';
+
+const secretOf = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
+const OLD = secretOf(new Uint8Array(32).fill(1));
+const NEW = secretOf(new Uint8Array(64).fill(2));
+const id = 'a'.repeat(32);
+
+/** The headers of a request that is signed now. */
+function signed(secrets: string[], body: string): Record<string, string> {
+  const seconds = Math.floor(Date.now() / 1000);
+  const signature = sign(secrets.map(readSigningSecret), id, seconds, body);
+  return { 'webhook-id': id, 'webhook-timestamp': String(seconds), 'webhook-signature': signature };
+}
+
+test('whatever the body, a receiver with the Standard Webhooks library believes it', () => {
+  const secret = fc.uint8Array({ minLength: 24, maxLength: 64 });
+  fc.assert(
+    fc.property(secret, fc.jsonValue(), (bytes, value) => {
+      const body = JSON.stringify(value);
+      expect(new Webhook(secretOf(bytes)).verify(body, signed([secretOf(bytes)], body))).toEqual(JSON.parse(body));
+    }),
+  );
+});
+
+test.each([
+  ['old', OLD],
+  ['new', NEW],
+])('signed with two secrets, a receiver that knows only the %s one believes it', (_, known) => {
+  expect(new Webhook(known).verify('{"a":1}', signed([OLD, NEW], '{"a":1}'))).toEqual({ a: 1 });
+});
+
+test.each([
+  ['another body', '{"a":2}', {}],
+  ['another id', '{"a":1}', { 'webhook-id': 'b'.repeat(32) }],
+  ['another time', '{"a":1}', { 'webhook-timestamp': String(Math.floor(Date.now() / 1000) + 1) }],
+])('%s under the same signature is not believed', (_, body, changes) => {
+  const headers = { ...signed([OLD], '{"a":1}'), ...changes };
+  expect(() => new Webhook(OLD).verify(body, headers)).toThrow('No matching signature');
+});
+
+test.each([
+  ['', 0],
+  ['secret', 0],
+  ['whsec_', 0],
+  [secretOf(new Uint8Array(23)), 23],
+  [secretOf(new Uint8Array(65)), 65],
+])('the secret %j is refused without being repeated', (secret, bytes) => {
+  expect(() => readSigningSecret(secret)).toThrow(
+    new RangeError(`A signing secret must be "whsec_" and the base64 of 24 to 64 bytes; this one has ${bytes}.`),
+  );
+});
+
+test('a key does not show its secret when it is logged', () => {
+  expect(JSON.stringify(readSigningSecret(OLD))).not.toContain('AQEB');
+});
