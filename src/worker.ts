@@ -8,6 +8,7 @@ import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, ConfigError } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
+import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
 import { openFileSource } from './sources/file.ts';
 import type { AudienceSource } from './sources/source.ts';
@@ -64,6 +65,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
     }),
+    // Slices start with the answer to the task that cut them, without a way through the task queue; a job has 16 at most.
+    maxEagerActivityReservationsPerWorkflowTask: SLICES,
     maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
     // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
     maxHeartbeatThrottleInterval: '1 second',
@@ -71,7 +74,9 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   });
 
   const running = worker.run();
-  const failed = new Promise<never>((_, reject) => running.catch(reject));
+  const failed = new Promise<never>((_, reject) => {
+    running.catch(reject);
+  });
   failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
   return {
     failed,

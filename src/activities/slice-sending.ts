@@ -4,6 +4,7 @@ import type { JsonObject } from '../contract/trigger.ts';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
+import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
 import type { SettledTriggers } from './slice-progress.ts';
@@ -61,38 +62,40 @@ export class SliceSending {
     clearTimeout(tail);
   }
 
+  /** Sends one person after another, and each one's triggers one after another, until nobody is left or nothing may be started. */
   async #lane(): Promise<void> {
-    while (this.#mayStart() && this.#nextPerson < this.#people.length) await this.#sendPerson(this.#nextPerson++);
+    const { settled, slice, poster, url } = this.#options;
+    while (this.#nextPerson < this.#people.length && this.#mayStart()) {
+      const person = this.#nextPerson++;
+      const end = this.#people[person + 1] ?? slice.triggers.length;
+      for (let index = this.#people[person] ?? end; index < end; index++) {
+        if (settled.isDelivered(index)) continue;
+        const trigger = slice.triggers[index];
+        // What an earlier attempt of this activity failed to deliver is not tried again: that is the workflow's to time.
+        if (trigger === undefined || settled.failed.has(index) || !this.#mayStart()) break;
+        const request = this.#makeRequest(trigger);
+        const attempt: Attempt =
+          typeof request === 'string'
+            ? { ok: false, code: request, durationMs: 0 }
+            : await poster.post(url, request.headers, request.body);
+        if (!this.#settle(index, attempt)) break;
+      }
+    }
     this.#openLanes--;
   }
 
-  async #sendPerson(person: number): Promise<void> {
-    const { settled, slice } = this.#options;
-    const end = this.#people[person + 1] ?? slice.triggers.length;
-    for (let index = this.#people[person] ?? end; index < end; index++) {
-      if (settled.isDelivered(index)) continue;
-      // What an earlier attempt of this activity failed to deliver is not tried again: that is the workflow's to time.
-      if (settled.failed.has(index) || !this.#mayStart()) return;
-      const trigger = slice.triggers[index];
-      if (trigger === undefined) return;
-      const failure = await this.#sendOne(index, trigger);
-      if (failure !== undefined) {
-        settled.failed.set(index, failure);
-        this.#noteFailure(failure);
-        return;
-      }
-      settled.deliver(index);
+  /** Writes an attempt down; false when it did not deliver. */
+  #settle(index: number, attempt: Attempt): boolean {
+    if (attempt.ok) {
+      this.#options.settled.deliver(index);
       this.#failuresInRow = 0;
+      return true;
     }
-  }
-
-  async #sendOne(index: number, trigger: SliceTrigger): Promise<FailedAttempt | undefined> {
-    const request = this.#makeRequest(trigger);
-    if (typeof request === 'string') return { index, code: request, durationMs: 0 };
-    const attempt = await this.#options.poster.post(this.#options.url, request.headers, request.body);
-    if (attempt.ok) return undefined;
     const { ok: _, ...rest } = attempt;
-    return { index, ...rest };
+    const failure = { index, ...rest };
+    this.#options.settled.failed.set(index, failure);
+    this.#noteFailure(failure);
+    return false;
   }
 
   /** The request, or the code of what stands in its way. */

@@ -33,6 +33,7 @@ export async function untilStopped(
 
 async function startRunning(options: { config: Config; connection: ConnectConfig }): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
-  const { startWorker } = await import('../worker.ts');
+  const [{ startWorker }, { installRuntime }] = await Promise.all([import('../worker.ts'), import('../runtime.ts')]);
+  installRuntime(options.config);
   return await startWorker(options);
 }

@@ -3,6 +3,12 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 
+/** SHA-256 of a text's UTF-8, in hex. */
+export type Sha256 = (text: string) => string;
+
+/** In plain JavaScript, which runs in the workflow sandbox too; outside, Node's own is ten times as fast. */
+const plainSha256: Sha256 = (text) => bytesToHex(sha256(utf8ToBytes(text)));
+
 /**
  * The id of a trigger's delivery, the header `webhook-id`: the same on every attempt, from every worker, after every crash. 32 hex digits.
  * Made of the instant of `at`, not of its spelling. Holds no dot (Standard Webhooks 1.0: the signed content is joined by dots).
@@ -10,18 +16,18 @@ import { parseInstant } from './instant.ts';
 export function deliveryId(
   subscriptionId: string,
   trigger: { user: string; audience: string; event: TriggerEvent; at: string },
+  hash: Sha256 = plainSha256,
 ): string {
   const instant = parseInstant(trigger.at) ?? trigger.at;
-  return digest([subscriptionId, trigger.user, trigger.audience, trigger.event, instant], 16);
+  return digest([subscriptionId, trigger.user, trigger.audience, trigger.event, instant], hash).slice(0, 32);
 }
 
 /** A short name (72 bits, 18 hex digits) of a person in an audience, for remembering many of them in few bytes. */
 export function membershipKey(user: string, audience: string): string {
-  return digest([user, audience], 9);
+  return digest([user, audience], plainSha256).slice(0, 18);
 }
 
 /** Length-prefixed parts, so that no two lists of parts look alike. */
-function digest(parts: readonly string[], bytes: number): string {
-  const text = parts.map((part) => `${part.length}:${part}`).join('');
-  return bytesToHex(sha256(utf8ToBytes(text)).subarray(0, bytes));
+function digest(parts: readonly string[], hash: Sha256): string {
+  return hash(parts.map((part) => `${part.length}:${part}`).join(''));
 }

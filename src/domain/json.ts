@@ -17,6 +17,8 @@ export function parseJson(text: string): Json {
 
 /** Writes what `parseJson` reads, digit for digit. Takes any value that is made of JSON values; properties that are undefined are left out. */
 export function stringifyJson(value: Json | object): string {
+  // Most values are these, and cannot hold a BigInt.
+  if (typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);
   try {
     return JSON.stringify(value);
   } catch {
@@ -31,6 +33,14 @@ const LOSSLESS: ParseOptions = { parseNumber, onDuplicateKey: ({ newValue }) => 
 function parseNumber(text: string): number | bigint {
   const number = Number(text);
   return Number.isInteger(number) && !Number.isSafeInteger(number) && /^-?\d+$/.test(text) ? BigInt(text) : number;
+}
+
+// What a JSON string holds as it is, a byte each.
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/** Bytes of a text as a JSON string, its quotes included. */
+export function jsonStringBytes(text: string): number {
+  return PLAIN.test(text) ? text.length + 2 : utf8Bytes(JSON.stringify(text));
 }
 
 /** Bytes of a text in UTF-8. */

@@ -38,7 +38,8 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     stateBytes: Math.floor(payloadBytes / 2),
     carryBytes: Math.floor((payloadBytes * 15) / 16),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
-    commandBytes: Math.floor(payloadBytes / 2),
+    // A full set of slices, half of the 4 MiB that one gRPC message may have.
+    commandBytes: payloadBytes,
     calmSignals: Math.ceil(signalsPerRun * 0.1),
     forcedSignals: Math.ceil(signalsPerRun * 0.4),
     forcedEvents: Math.ceil(eventsPerRun * 0.16),

@@ -47,14 +47,16 @@ function segmentEvents({ audience, event, at }: PayloadParts): Json {
 }
 
 /**
- * The JSON of an object with sorted keys; `ours` win over the profile's fields of the same name.
- * Written key by key: an object would put integer-like keys first, whatever we sort.
+ * The JSON of an object with sorted keys; `ours` win over the profile's fields of the same name. Written key by key: an object
+ * would put integer-like keys first, whatever we sort, and is slower besides.
  */
 function sortedObject(profile: JsonObject, ours: JsonObject): string {
-  const keys = new Set([...Object.keys(profile), ...Object.keys(ours)]);
-  const members = [...keys].sort().map((key) => {
+  const keys = Object.keys(profile);
+  for (const key of Object.keys(ours)) if (!Object.hasOwn(profile, key)) keys.push(key);
+  let members = '';
+  for (const key of keys.sort()) {
     const value = Object.hasOwn(ours, key) ? ours[key] : profile[key];
-    return `${JSON.stringify(key)}:${stringifyJson(value ?? null)}`;
-  });
-  return `{${members.join(',')}}`;
+    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${stringifyJson(value ?? null)}`;
+  }
+  return `{${members}}`;
 }

@@ -54,7 +54,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   // An object out of decoded JSON is a JsonObject.
   if (profile !== undefined && isDeeperThan(profile as JsonObject, MAX_PROFILE_DEPTH))
     return refused(`"profile" is nested more than ${MAX_PROFILE_DEPTH} levels deep`);
-  const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile as JsonObject));
+  const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile));
   const bytes = FRAME_BYTES + utf8Bytes(user) + utf8Bytes(audience) + (at ?? '').length + profileBytes;
   if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are taken`);
   return {

@@ -6,6 +6,8 @@ const DRIFT_MS = 2;
  */
 export function createNanosecondClock(): () => string {
   let offsetNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  let second = '';
+  let secondEpoch = -1;
   return () => {
     let ns = offsetNs + process.hrtime.bigint();
     const wallMs = Date.now();
@@ -13,8 +15,11 @@ export function createNanosecondClock(): () => string {
       offsetNs += BigInt(wallMs) * 1_000_000n - ns;
       ns = BigInt(wallMs) * 1_000_000n;
     }
-    const ms = Number(ns / 1_000_000n);
-    const below = String(ns % 1_000_000_000n).padStart(9, '0');
-    return `${new Date(ms).toISOString().slice(0, 19)}.${below}+00:00`;
+    const epoch = Number(ns / 1_000_000_000n);
+    if (epoch !== secondEpoch) {
+      secondEpoch = epoch;
+      second = new Date(epoch * 1000).toISOString().slice(0, 19);
+    }
+    return `${second}.${String(ns % 1_000_000_000n).padStart(9, '0')}+00:00`;
   };
 }

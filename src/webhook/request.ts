@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject } from '../contract/trigger.ts';
@@ -15,6 +16,7 @@ export interface WebhookRequest {
 }
 
 const now = createNanosecondClock();
+const sha256 = (text: string): string => hash('sha256', text, 'hex');
 
 /** Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own. */
 export function makeRequest(
@@ -37,7 +39,7 @@ export function makeRequest(
     attemptAt: now(),
   };
   const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
-  const id = deliveryId(subscriptionId, trigger);
+  const id = deliveryId(subscriptionId, trigger, sha256);
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
     'content-type',

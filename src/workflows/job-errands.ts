@@ -16,7 +16,7 @@ import { type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
 import { applyEdit, endBackfill } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
-import { backfillWorkflowId } from '../domain/names.ts';
+import { BACKFILL, backfillWorkflowId } from '../domain/names.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
@@ -87,7 +87,7 @@ export class JobErrands {
   async #startBackfill(n: number, audiences: readonly string[]): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     try {
-      await startChild<typeof backfill>('backfill', {
+      await startChild<typeof backfill>(BACKFILL, {
         workflowId: backfillWorkflowId(this.#workflowId, n),
         args: [
           {

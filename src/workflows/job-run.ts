@@ -23,7 +23,7 @@ import { JobErrands } from './job-errands.ts';
 import type { Arrival, JobInbox } from './job-inbox.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of one. */
-const ARRIVALS_PER_ACTIVATION = 5000;
+const ARRIVALS_PER_ACTIVATION = 20_000;
 /** More turns than any activation needs: past them something is wrong, and yielding keeps the worker alive. */
 const TURNS_PER_ACTIVATION = 20_000;
 /** Old code need not be able to replay more than this. */
@@ -91,7 +91,7 @@ export class JobRun {
         default:
           this.#errands.run(step);
           if (step.kind === 'deliver') this.#commandBytes += step.bytes;
-          await this.#yieldIfCrowded();
+          await this.#endTaskIfFull();
       }
     }
   }
@@ -147,9 +147,7 @@ export class JobRun {
     if (!this.#inbox.isEmpty) return this.#yield();
     this.#show(this.status());
     this.#setTimer(Math.min(until ?? this.#endsAt, Math.max(this.#endsAt, Date.now() + 1)));
-    this.#awake = false;
-    await condition(() => this.#awake);
-    this.#newActivation();
+    await this.#untilWoken();
   }
 
   /** One timer serves: it is left alone while it rings no later than asked, since each costs two events. */
@@ -172,17 +170,25 @@ export class JobRun {
       );
   }
 
-  async #yieldIfCrowded(): Promise<void> {
+  /** Lets this workflow task end when it has had its share, so that no task is too large or too long for the server. */
+  async #endTaskIfFull(): Promise<void> {
     this.#turns++;
-    if (this.#turns > TURNS_PER_ACTIVATION)
-      log.error('the job takes more turns than there can be work for', { turns: this.#turns });
-    else if (this.#commandBytes < this.#state.budgets.commandBytes) return;
+    // Slices that were just cut will wake the job soon, and far sooner than a timer, which the server rings up to a second late.
+    if (this.#commandBytes >= this.#state.budgets.commandBytes) return this.#untilWoken();
+    if (this.#turns <= TURNS_PER_ACTIVATION) return;
+    log.error('the job takes more turns than there can be work for', { turns: this.#turns });
     await this.#yield();
   }
 
-  /** Lets this workflow task end; the next one goes on. */
+  /** Goes on in the next workflow task, up to a second later. */
   async #yield(): Promise<void> {
     await sleep(1);
+    this.#newActivation();
+  }
+
+  async #untilWoken(): Promise<void> {
+    this.#awake = false;
+    await condition(() => this.#awake);
     this.#newActivation();
   }
 

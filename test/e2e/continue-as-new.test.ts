@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { isGrpcServiceError, ServiceError } from '@temporalio/client';
+import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
@@ -30,14 +30,11 @@ async function signalUntilTaken(signal: () => Promise<void>): Promise<void> {
     try {
       return await signal();
     } catch (error) {
-      if (!(error instanceof ServiceError) || !isGrpcServiceError(error.cause) || error.cause.code !== INVALID_ARGUMENT)
-        throw error;
+      if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 }
-
-const INVALID_ARGUMENT = 3;
 
 async function runsOf(lab: Lab, jobId: string): Promise<number> {
   let runs = 0;

@@ -33,7 +33,7 @@ const server = createServer((request, response) => {
     const message = JSON.parse(body.toString());
     // Both payload formats. The id is text: as a number it would lose digits.
     for (const { event, slug } of message.segment_events ?? message.data.segment_events) {
-      console.log(`${event} ${slug} ${message.id} (${request.headers['webhook-id']})`);
+      console.log(`${event} ${slug} ${message.id} (${String(request.headers['webhook-id'])})`);
     }
     response.writeHead(204).end();
   });

@@ -178,8 +178,7 @@ export class BackfillIntake {
 
   /** A live trigger came: members of waiting pages that it speaks of are left out. */
   supersede(user: string, audience: string): void {
-    for (const page of [...this.#pages]) {
-      if (page.audience !== audience || !page.ids.has(user)) continue;
+    for (const page of this.#pages.filter((one) => one.audience === audience && one.ids.has(user))) {
       this.#remove(page, user);
       this.#superseded++;
     }

@@ -146,7 +146,7 @@ export class Breaker {
       openings,
       openUntil: now + spread(waitMs, chance),
       // Refusals of everybody are a wrong set-up too.
-      isSetup: unwell.length === 0 || unwell.every(({ verdict }) => verdict === 'setup'),
+      isSetup: unwell.every(({ verdict }) => verdict === 'setup'),
       allowed: 0,
       probes: this.#now.probes + 1,
     };

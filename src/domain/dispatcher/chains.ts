@@ -1,4 +1,5 @@
 import TinyQueue from 'tinyqueue';
+import { jsonStringBytes } from '../json.ts';
 import type { CarriedChain, QueuedTrigger } from './carried.ts';
 
 /** A person's waiting triggers, oldest first. */
@@ -270,5 +271,5 @@ const FRAME_BYTES = 140;
 
 /** Bytes that a trigger takes in the state, at most (its person is counted with each). */
 function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  return FRAME_BYTES + 3 * user.length + trigger.at.length + (trigger.profileBytes ?? 0);
+  return FRAME_BYTES + jsonStringBytes(user) + trigger.at.length + (trigger.profileBytes ?? 0);
 }

@@ -1,6 +1,7 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
-import { SLICE_MS, SLICE_TRIGGERS, SLICES } from '../limits.ts';
+import { jsonStringBytes } from '../json.ts';
+import { SLICE_MS, SLICES } from '../limits.ts';
 import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
 import type { Chain } from './chains.ts';
 import { audienceById, type JobState, permitsInUse, type Slice } from './job-state.ts';
@@ -40,8 +41,15 @@ export function cutSlice(state: JobState): CutSlice | undefined {
   if (state.breaker.isOpen) return cutProbe(state);
   const free = freePermits(state);
   const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
-  const most = Math.min(SLICE_TRIGGERS, sliceSize(wanted, free, ready(state), state.requestMs));
-  const cut = new Cut(state, most);
+  const size = sliceSize({
+    permits: wanted,
+    freePermits: free,
+    ready: ready(state),
+    requestMs: state.requestMs,
+    running: state.slices.size,
+    most: mostSlices(state),
+  });
+  const cut = new Cut(state, size);
   if (takesFromBackfill(state)) {
     state.liveStreak = 0;
     takeMembers(state, cut);
@@ -100,7 +108,11 @@ function freePermits(state: JobState): number {
 }
 
 function slicesLeft(state: JobState): number {
-  return Math.min(state.job.definition.parallelRequestCount, SLICES) - state.slices.size;
+  return mostSlices(state) - state.slices.size;
+}
+
+function mostSlices(state: JobState): number {
+  return Math.min(state.job.definition.parallelRequestCount, SLICES);
 }
 
 function takesFromBackfill(state: JobState): boolean {
@@ -130,7 +142,8 @@ class Cut {
   take(chain: Chain): boolean {
     let count = 0;
     for (const trigger of chain.triggers) {
-      const bytes = SLICE_TRIGGER_BYTES + chain.user.length * 3 + trigger.at.length + (trigger.profileBytes ?? 0);
+      const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
+      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + profileBytes;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
       const { audience, event, at, profile } = trigger;
@@ -155,8 +168,9 @@ class Cut {
   }
 }
 
-// {"user":"","audience":"<32>","event":"enter","at":"","profile":,"profileOptional":true},
-const SLICE_TRIGGER_BYTES = 120;
+// {"user":,"audience":"<32>","event":"enter","at":"","profileOptional":true},
+const SLICE_TRIGGER_BYTES = 104;
+const PROFILE_KEY_BYTES = 11;
 
 function takeChains(state: JobState, cut: Cut): void {
   for (let chain = state.chains.firstReady(); chain !== undefined && !cut.isFull; chain = state.chains.firstReady()) {

@@ -1,7 +1,7 @@
 import { SLICE_MS, SLICE_TRIGGERS } from '../limits.ts';
 
-/** What one request is taken to last before any was made, in ms. */
-export const FIRST_REQUEST_MS = 100;
+/** What one request is taken to last before any was made, in ms. Too little costs nothing: a slice ends by its time, and gives the rest back. */
+export const FIRST_REQUEST_MS = 1;
 /** A slice smaller than this many ms of work is not worth its round trip, however evenly it would share the work. */
 const LEAST_SLICE_MS = 50;
 
@@ -10,14 +10,29 @@ export function slicePermits(free: number, slicesLeft: number): number {
   return Math.ceil(free / Math.max(1, slicesLeft));
 }
 
+/** What a new slice is measured by. */
+export interface SliceMeasure {
+  readonly permits: number;
+  readonly freePermits: number;
+  /** People and members that could be sent now. */
+  readonly ready: number;
+  /** What one request lasts. */
+  readonly requestMs: number;
+  readonly running: number;
+  /** Most slices that run at once. */
+  readonly most: number;
+}
+
 /**
  * How many triggers a new slice takes: what its permits send in about a second, but no more than its share of what is ready, so that
- * no permit idles while one slice holds all the work.
+ * no permit idles while one slice holds all the work. The first of several slices is shorter than the next, and so on: slices that
+ * were cut together and ended together would leave the endpoint idle meanwhile, every second anew.
  */
-export function sliceSize(permits: number, freePermits: number, ready: number, requestMs: number): number {
+export function sliceSize({ permits, freePermits, ready, requestMs, running, most }: SliceMeasure): number {
   const perMs = permits / Math.max(requestMs, 0.001);
+  const sliceMs = (SLICE_MS * (running + 1)) / most;
   const share = Math.max(Math.ceil((ready * permits) / freePermits), perMs * LEAST_SLICE_MS);
-  return Math.max(permits, Math.floor(Math.min(SLICE_TRIGGERS, perMs * SLICE_MS, share)));
+  return Math.max(permits, Math.floor(Math.min(SLICE_TRIGGERS, perMs * sliceMs, share)));
 }
 
 /** The running estimate of what one request lasts, after a slice that sent `sent` requests with `permits` in flight. */

@@ -19,14 +19,20 @@ test.each([
   ['no more than a thousand', { permits: 20, free: 20, ready: 1_000_000, requestMs: 0.1 }, 1000],
   ['50 ms of work at least, to be worth the way', { permits: 2, free: 20, ready: 10, requestMs: 1 }, 100],
 ])('a slice takes %s', (_, { permits, free, ready, requestMs }, size) => {
-  expect(sliceSize(permits, free, ready, requestMs)).toBe(size);
+  expect(sliceSize({ permits, freePermits: free, ready, requestMs, running: 15, most: 16 })).toBe(size);
+});
+
+test('slices that are cut together do not end together', () => {
+  const measure = { permits: 1, freePermits: 16, ready: 100_000, requestMs: 10, most: 4 };
+  expect([0, 1, 2, 3].map((running) => sliceSize({ ...measure, running }))).toEqual([25, 50, 75, 100]);
 });
 
 test('a slice takes between its permits and a thousand triggers, whatever was measured', () => {
   const count = fc.integer({ min: 1, max: 500 });
   fc.assert(
     fc.property(count, count, fc.nat(10_000_000), fc.double({ min: 0, noNaN: true }), (a, b, ready, requestMs) => {
-      const size = sliceSize(Math.min(a, b), Math.max(a, b), ready, requestMs);
+      const measure = { permits: Math.min(a, b), freePermits: Math.max(a, b), ready, requestMs };
+      const size = sliceSize({ ...measure, running: a % 16, most: 16 });
       expect(size).toBeGreaterThanOrEqual(Math.min(a, b));
       expect(size).toBeLessThanOrEqual(1000);
       expect(Number.isInteger(size)).toBe(true);

@@ -1,0 +1,42 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { FromReceiver, ToReceiver } from './receiver.ts';
+
+type Done = Extract<FromReceiver, { kind: 'done' }>;
+
+/** The receiver process, seen from the cases. */
+export class Endpoint {
+  readonly url: string;
+  readonly #child: ChildProcess;
+
+  static async open(): Promise<Endpoint> {
+    const child = fork(new URL('./receiver.ts', import.meta.url), { execArgv: ['--import', 'tsx'] });
+    const [message] = (await once(child, 'message')) as [FromReceiver]; // The child sends nothing else.
+    if (message.kind !== 'ready') throw new Error('The receiver did not come up.');
+    return new Endpoint(child, message.port);
+  }
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.url = `http://127.0.0.1:${port}/hook`;
+  }
+
+  /** Resolves once so many requests were answered since now. */
+  async expect(requests: number, options: { readonly delayMs?: number; readonly times?: boolean } = {}): Promise<Done> {
+    const done = once(this.#child, 'message');
+    const message: ToReceiver = {
+      kind: 'await',
+      requests,
+      delayMs: options.delayMs ?? 0,
+      times: options.times ?? false,
+    };
+    this.#child.send(message);
+    const [answer] = (await done) as [FromReceiver];
+    if (answer.kind !== 'done') throw new Error('The receiver started anew.');
+    return answer;
+  }
+
+  close(): void {
+    this.#child.disconnect();
+  }
+}

@@ -1,0 +1,150 @@
+// npm run bench [-- --quick] : every case in one run on one machine, as ratios to what undici alone does here.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { EventTrigger } from '../src/contract/trigger.ts';
+import { costOf } from './cost.ts';
+import { rawRate } from './raw.ts';
+import { type BenchStage, openBenchStage } from './stage.ts';
+import { median, percentile, print, type Row, table } from './report.ts';
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } });
+const ROUNDS = values.quick ? 1 : 3;
+const MEMBERS = values.quick ? 50_000 : 200_000;
+const LIVE = 20_000;
+const INLINE = 2_000;
+const IDLE_PER_SECOND = 20;
+const IDLE_SAMPLES = values.quick ? 100 : 300;
+const BODY_BYTES = 1_400;
+
+const wanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name);
+
+function triggersOf(stage: BenchStage, count: number, inline: boolean): EventTrigger[] {
+  return stage.people
+    .slice(0, count)
+    .map(({ user, profile }) => ({ audience: 'everyone', user, event: 'enter', ...(inline ? { profile } : {}) }));
+}
+
+/** From the first signal to the last arrival, in deliveries a second. */
+async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false }: LiveCase) {
+  const jobId = await stage.start({ parallelRequestCount: inFlight });
+  const triggers = triggersOf(stage, count, inline);
+  const done = stage.endpoint.expect(count, { delayMs });
+  const startedAtNs = process.hrtime.bigint();
+  await stage.jobs.push(jobId, triggers);
+  const { lastAtNs, mostInFlight } = await done;
+  const ratePerS = (count * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
+  return { ratePerS, mostInFlight, ...(await ended(stage, jobId, count)) };
+}
+
+interface LiveCase {
+  readonly count: number;
+  readonly inFlight: number;
+  readonly delayMs?: number;
+  readonly inline?: boolean;
+}
+
+async function backfillRate(stage: BenchStage) {
+  const done = stage.endpoint.expect(MEMBERS);
+  const startedAtNs = process.hrtime.bigint();
+  const jobId = await stage.start({ parallelRequestCount: 20, existingUsers: true });
+  const { lastAtNs, mostInFlight } = await done;
+  const ratePerS = (MEMBERS * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
+  return { ratePerS, mostInFlight, ...(await ended(stage, jobId, MEMBERS)) };
+}
+
+/** Stops a job once it has nothing left, and says what each delivery cost. */
+async function ended(stage: BenchStage, jobId: string, deliveries: number) {
+  await stage.jobs.stop(jobId);
+  while (await stage.jobs.isRunning(jobId)) await sleep(50);
+  const { events, actions } = await costOf(stage.connected.client, jobId);
+  return { eventsPerDelivery: events / deliveries, actionsPerDelivery: actions / deliveries };
+}
+
+async function idle(stage: BenchStage): Promise<Row> {
+  const jobId = await stage.start({ parallelRequestCount: 5 });
+  const warmUp = stage.endpoint.expect(IDLE_PER_SECOND);
+  for (const trigger of triggersOf(stage, IDLE_PER_SECOND, false)) await signal(stage, jobId, trigger);
+  await warmUp;
+  const done = stage.endpoint.expect(IDLE_SAMPLES, { times: true });
+  const sentAtNs = new Map<string, bigint>();
+  for (const trigger of triggersOf(stage, IDLE_SAMPLES, false)) {
+    sentAtNs.set(trigger.user, process.hrtime.bigint());
+    const sent = signal(stage, jobId, trigger);
+    await Promise.all([sent, sleep(1000 / IDLE_PER_SECOND)]);
+  }
+  const { arrivals } = await done;
+  const latenciesMs = [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
+  await ended(stage, jobId, IDLE_SAMPLES);
+  return { case: 'idle', inFlight: 5, p50Ms: percentile(latenciesMs, 50), p99Ms: percentile(latenciesMs, 99) };
+}
+
+/** One signal, as a foreign upstream sends it. */
+async function signal(stage: BenchStage, jobId: string, { user, audience }: EventTrigger): Promise<void> {
+  await stage.jobs.enter(jobId, { user, audience });
+}
+
+async function main(): Promise<void> {
+  const stage = await openBenchStage(MEMBERS, LIVE);
+  const body = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
+  const raw = (inFlight: number, requests: number, delayMs?: number) => () =>
+    rawRate(stage.endpoint, { inFlight, requests, body, ...(delayMs === undefined ? {} : { delayMs }) }).then(
+      (ratePerS) => ({ ratePerS }),
+    );
+  const live = (options: LiveCase) => () => liveRate(stage, options);
+  const cases: readonly (readonly [
+    name: string,
+    inFlight: number,
+    baseline: string | undefined,
+    run: () => Promise<Measured>,
+  ])[] = [
+    ['raw-1', 1, undefined, raw(1, 5_000)],
+    ['raw-5', 5, undefined, raw(5, 20_000)],
+    ['raw-20', 20, undefined, raw(20, 40_000)],
+    ['raw-50', 50, undefined, raw(50, 40_000)],
+    ['raw-5-50ms', 5, undefined, raw(5, 500, 50)],
+    ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
+    ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
+    ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
+    ['backfill-20', 20, 'raw-20', () => backfillRate(stage)],
+    ['live-5-50ms', 5, 'raw-5-50ms', live({ count: 1_000, inFlight: 5, delayMs: 50 })],
+    ['live-50-50ms', 50, 'raw-50-50ms', live({ count: 10_000, inFlight: 50, delayMs: 50 })],
+  ];
+  const rows: Row[] = [];
+  try {
+    for (const [name, inFlight, baseline, run] of cases.filter(
+      ([name, , baseline]) => wanted(name) || name === baseline || isBaseline(name, cases),
+    )) {
+      const rounds: Measured[] = [];
+      for (let round = 0; round < ROUNDS; round++) rounds.push(await run());
+      const ratePerS = median(rounds.map((one) => one.ratePerS));
+      const against = rows.find((row) => row.case === baseline)?.ratePerS;
+      const rest = rounds.find((one) => one.ratePerS === ratePerS) ?? rounds[0];
+      rows.push(
+        print({
+          case: name,
+          inFlight,
+          ...rest,
+          ratePerS,
+          ...(against === undefined ? {} : { ratioToRaw: ratePerS / against }),
+        }),
+      );
+    }
+    if (wanted('idle')) rows.push(print(await idle(stage)));
+    console.error(table(rows));
+  } finally {
+    await stage.close();
+  }
+}
+
+interface Measured {
+  readonly ratePerS: number;
+  readonly mostInFlight?: number;
+  readonly eventsPerDelivery?: number;
+  readonly actionsPerDelivery?: number;
+}
+
+function isBaseline(name: string, cases: readonly (readonly [string, number, string | undefined, unknown])[]): boolean {
+  return cases.some(([other, , baseline]) => baseline === name && wanted(other));
+}
+
+await main();

@@ -1,0 +1,75 @@
+// The endpoint of every case, in a process of its own: counts, and says when what was awaited has come.
+import { createServer } from 'node:http';
+
+export type ToReceiver = {
+  readonly kind: 'await';
+  readonly requests: number;
+  readonly delayMs: number;
+  readonly times: boolean;
+};
+export type FromReceiver =
+  | { readonly kind: 'ready'; readonly port: number }
+  | {
+      readonly kind: 'done';
+      /** Of the shared monotonic clock, in ns as text: BigInt does not travel. */
+      readonly lastAtNs: string;
+      readonly mostInFlight: number;
+      readonly bodyBytes: number;
+      /** With `times`: arrival by person. */
+      readonly arrivals: Readonly<Record<string, string>>;
+    };
+
+let awaited = 0;
+let delayMs = 0;
+let keepsTimes = false;
+let seen = 0;
+let inFlight = 0;
+let mostInFlight = 0;
+let bodyBytes = 0;
+let arrivals: Record<string, string> = {};
+
+const server = createServer((request, response) => {
+  inFlight++;
+  mostInFlight = Math.max(mostInFlight, inFlight);
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    if (delayMs === 0) answer();
+    else setTimeout(answer, delayMs);
+  });
+
+  function answer(): void {
+    inFlight--;
+    seen++;
+    for (const chunk of chunks) bodyBytes += chunk.length;
+    if (keepsTimes) arrivals[userOf(Buffer.concat(chunks).toString())] = process.hrtime.bigint().toString();
+    response.end();
+    if (seen !== awaited) return;
+    const message: FromReceiver = {
+      kind: 'done',
+      lastAtNs: process.hrtime.bigint().toString(),
+      mostInFlight,
+      bodyBytes,
+      arrivals,
+    };
+    process.send?.(message);
+  }
+});
+
+function userOf(body: string): string {
+  return /^\{"id":"([^"]*)"/.exec(body)?.[1] ?? '';
+}
+
+process.on('message', (message: ToReceiver) => {
+  ({ requests: awaited, delayMs, times: keepsTimes } = message);
+  [seen, mostInFlight, bodyBytes, arrivals] = [0, 0, 0, {}];
+});
+process.on('disconnect', () => process.exit());
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address();
+  const message: FromReceiver = {
+    kind: 'ready',
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+  };
+  process.send?.(message);
+});
