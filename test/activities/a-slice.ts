@@ -1,0 +1,103 @@
+import { afterEach } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { createDeliver } from '../../src/activities/deliver.ts';
+import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
+import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { createPoster } from '../../src/webhook/poster.ts';
+import { MemorySource } from '../support/memory-source.ts';
+
+export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+
+/** A trigger of somebody, with a profile unless it says otherwise; each has a time of its own. */
+export function trigger(user: string, more: Partial<SliceTrigger> = {}): SliceTrigger {
+  const at = `2026-01-01T00:00:00.${String(times++).padStart(9, '0')}Z`;
+  return { user, audience: VIP.id, event: 'enter', at, profile: {}, ...more };
+}
+
+let times = 0;
+
+/** The same trigger without its profile, as they come when signalled for volume. */
+export function bare(user: string, more: Partial<SliceTrigger> = {}): SliceTrigger {
+  const { profile: _, ...rest } = trigger(user, more);
+  return rest;
+}
+
+/** The deliver activity between a source in memory and a real endpoint. */
+export class SliceLab {
+  readonly source = new MemorySource();
+  readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
+  readonly receiver: Receiver;
+  readonly #poster;
+
+  static async open(options: ReceiverOptions & { requestTimeoutMs?: number } = {}): Promise<SliceLab> {
+    const lab = new SliceLab(await startReceiver(options), options.requestTimeoutMs ?? 10_000);
+    open.push(lab);
+    return lab;
+  }
+
+  private constructor(receiver: Receiver, timeoutMs: number) {
+    this.receiver = receiver;
+    this.#poster = createPoster({ timeoutMs });
+  }
+
+  /** Runs the activity to its end. `before`: what an earlier attempt's last heartbeat said. */
+  async deliver(
+    triggers: readonly SliceTrigger[],
+    changes: Partial<Omit<SliceInput, 'settings'>> & { settings?: Partial<SliceInput['settings']> } = {},
+    before?: SliceProgress,
+  ): Promise<SliceReport> {
+    const { settings, ...rest } = changes;
+    const slice: SliceInput = {
+      sliceId: 7,
+      permits: 5,
+      budgetMs: 20_000,
+      audiences: [VIP],
+      triggers,
+      settings: {
+        subscriptionId: '5'.repeat(32),
+        revision: 1,
+        webhookUrl: this.receiver.url,
+        authorization: null,
+        exportFields: [],
+        userLegacyMessageFormat: false,
+        ...settings,
+      },
+      ...rest,
+    };
+    const deliver = createDeliver({
+      source: this.source,
+      poster: this.#poster,
+      authorizations: new Authorizations({
+        elsewhere: { origins: ['https://a.example'], headers: {}, signingSecrets: [] },
+      }),
+      userAgent: 'audience-triggers/test',
+      returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
+    });
+    const environment = new MockActivityEnvironment(
+      { heartbeatDetails: before },
+      { logger: new DefaultLogger('ERROR') },
+    );
+    environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
+    return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
+  }
+
+  readonly heartbeats: SliceProgress[] = [];
+
+  /** Who arrived, in order. */
+  get arrived(): (string | undefined)[] {
+    return this.receiver.ledger.entries.map(({ message }) => message?.user);
+  }
+
+  async close(): Promise<void> {
+    await this.receiver.close();
+    await this.#poster.close();
+  }
+}
+
+const open: SliceLab[] = [];
+
+afterEach(async () => {
+  for (const lab of open.splice(0)) await lab.close();
+});

@@ -1,0 +1,257 @@
+import { expect, test } from '@jest/globals';
+import { parseJson } from '../../src/domain/json.ts';
+import type { JsonObject } from '../../src/contract/trigger.ts';
+import { bare, SliceLab, trigger } from './a-slice.ts';
+
+const people = (count: number) => Array.from({ length: count }, (_, i) => `person ${i + 1}`);
+
+test('a slice that all goes well is an empty report', async () => {
+  const lab = await SliceLab.open();
+  const report = await lab.deliver(people(20).map((user) => trigger(user)));
+  expect(report).toEqual({ failed: [], unsent: [], sendingMs: expect.any(Number) });
+  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 20, duplicates: 0, unreadable: 0 });
+});
+
+test.each([1, 3, 8])('never more than %i requests are in flight, and all of them are used', async (permits) => {
+  const lab = await SliceLab.open({ delayMs: 10 });
+  await lab.deliver(
+    people(30).map((user) => trigger(user)),
+    { permits },
+  );
+  expect(lab.receiver.ledger.mostInFlight).toBe(permits);
+});
+
+test("a person's triggers go one after another, in their order, however many permits there are", async () => {
+  const lab = await SliceLab.open({ delayMs: 5 });
+  const triggers = ['1', '1', '1', '2', '2', '2'].map((user) => trigger(user));
+  await lab.deliver(triggers, { permits: 6 });
+  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 6, outOfOrder: 0, overlaps: 0, mostInFlight: 2 });
+});
+
+test('after a failure the later triggers of that person stay unsent, and others go on', async () => {
+  const lab = await SliceLab.open({
+    answer: ({ message }) =>
+      message?.user === '1' && message.event === 'exit' ? { status: 500, body: 'no' } : undefined,
+  });
+  const report = await lab.deliver([
+    trigger('1'),
+    trigger('1', { event: 'exit' }),
+    trigger('1'),
+    trigger('1'),
+    trigger('2'),
+  ]);
+  expect(report).toMatchObject({ failed: [{ index: 1, status: 500, answer: 'no' }], unsent: [2, 3] });
+  expect(lab.receiver.ledger.delivered).toBe(2);
+});
+
+test('whatever endpoints do, the activity ends with a report', async () => {
+  const lab = await SliceLab.open({
+    answer: ({ message }) =>
+      message?.user === 'reset'
+        ? 'reset'
+        : message?.user === 'hang'
+          ? 'hang'
+          : { status: 429, headers: { 'retry-after': '3' } },
+    requestTimeoutMs: 200,
+  });
+  const report = await lab.deliver([trigger('reset'), trigger('hang'), trigger('slow down')], { permits: 1 });
+  expect(report.failed).toMatchObject([
+    { index: 0, code: expect.stringMatching(/ECONNRESET|UND_ERR_SOCKET/) },
+    { index: 1, code: 'REQUEST_TIMEOUT' },
+    { index: 2, status: 429, retryAfterMs: 3000 },
+  ]);
+});
+
+test('when its budget is over it starts nothing more, and returns the rest unsent', async () => {
+  const lab = await SliceLab.open({ delayMs: 40 });
+  const triggers = [...people(50).map((user) => trigger(user)), trigger('last'), trigger('last')];
+  const report = await lab.deliver(triggers, { permits: 1, budgetMs: 100 });
+  expect(lab.receiver.ledger.requests).toBeGreaterThan(0);
+  expect(lab.receiver.ledger.requests).toBeLessThan(6);
+  expect(report.failed).toEqual([]);
+  expect(report.unsent).toHaveLength(triggers.length - lab.receiver.ledger.delivered);
+});
+
+test('a person who is half through when the budget ends is returned from there', async () => {
+  const lab = await SliceLab.open({ delayMs: 60 });
+  const report = await lab.deliver(
+    Array.from({ length: 10 }, () => trigger('1')),
+    { budgetMs: 100 },
+  );
+  const { delivered } = lab.receiver.ledger;
+  expect(report.unsent).toEqual(Array.from({ length: 10 - delivered }, (_, i) => delivered + i));
+});
+
+test('a budget that is over sends nothing', async () => {
+  const lab = await SliceLab.open();
+  expect(await lab.deliver([trigger('1')], { budgetMs: 0 })).toMatchObject({ failed: [], unsent: [0] });
+  expect(lab.receiver.ledger.requests).toBe(0);
+});
+
+test('idle permits go back when the budget is over and requests are still open', async () => {
+  const lab = await SliceLab.open({ delayMs: 600 });
+  const slow = lab.deliver([trigger('1'), trigger('2')], { permits: 4, budgetMs: 50 });
+  await slow;
+  expect(lab.returned).toEqual([{ workflowId: 'test', sliceId: 7, left: 2 }]);
+});
+
+test('permits that are all at work stay', async () => {
+  const lab = await SliceLab.open({ delayMs: 500 });
+  await lab.deliver([trigger('1'), trigger('2')], { permits: 2, budgetMs: 50 });
+  expect(lab.returned).toEqual([]);
+});
+
+test('a later attempt goes on where the last heartbeat was, and sends nothing of before again', async () => {
+  const lab = await SliceLab.open();
+  const triggers = [...people(6).map((user) => trigger(user)), trigger('person 6')];
+  const before = {
+    delivered: [
+      [0, 1],
+      [3, 3],
+    ] as const,
+    failed: [{ index: 5, status: 500, durationMs: 9 }],
+  };
+  const report = await lab.deliver(triggers, {}, before);
+  expect(new Set(lab.arrived)).toEqual(new Set(['person 3', 'person 5']));
+  expect(report).toMatchObject({ failed: [{ index: 5, status: 500 }], unsent: [6] });
+});
+
+test('once a second it tells what is settled', async () => {
+  const lab = await SliceLab.open({
+    answer: ({ message }) =>
+      message?.user === '2' ? { status: 500 } : message?.user === '4' ? { status: 200, delayMs: 1300 } : undefined,
+  });
+  await lab.deliver(['1', '2', '3', '4'].map((user) => trigger(user)));
+  expect(lab.heartbeats).toEqual([
+    {
+      delivered: [
+        [0, 0],
+        [2, 2],
+      ],
+      failed: [expect.objectContaining({ index: 1, status: 500 })],
+    },
+  ]);
+});
+
+test.each([500, 404])('three different people in a row who get %i end the slice', async (status) => {
+  const lab = await SliceLab.open({ answer: () => ({ status }) });
+  const report = await lab.deliver(
+    people(20).map((user) => trigger(user)),
+    { permits: 1 },
+  );
+  expect(report.failed.map(({ index }) => index)).toEqual([0, 1, 2]);
+  expect(report.unsent).toHaveLength(17);
+});
+
+test('a success between keeps it going', async () => {
+  const lab = await SliceLab.open({
+    answer: ({ message }) => (Number(message?.user.slice(-1)) % 3 === 0 ? undefined : { status: 500 }),
+  });
+  const report = await lab.deliver(
+    people(9).map((user) => trigger(user)),
+    { permits: 1 },
+  );
+  expect(report).toMatchObject({ unsent: [] });
+  expect(report.failed).toHaveLength(6);
+});
+
+test('refused payloads do not end the slice', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 400 }) });
+  const report = await lab.deliver(
+    people(9).map((user) => trigger(user)),
+    { permits: 1 },
+  );
+  expect(report.failed).toHaveLength(9);
+});
+
+test.each([429, 410])('one answer of %i ends the slice', async (status) => {
+  const lab = await SliceLab.open({ answer: () => ({ status }) });
+  const report = await lab.deliver(
+    people(9).map((user) => trigger(user)),
+    { permits: 1 },
+  );
+  expect([report.failed.length, report.unsent.length]).toEqual([1, 8]);
+});
+
+test('profiles that are missing are looked up once for the whole slice', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  lab.source.setProfile('1', { email: 'one' });
+  lab.source.setProfile('2', { email: 'two' });
+  await lab.deliver([bare('1'), bare('1'), bare('2'), trigger('3', { profile: { email: 'own' } })], { permits: 1 });
+  expect(lab.source.calls.profiles).toBe(1);
+  const emails = lab.receiver.ledger.entries.map(({ body = '' }) => /"email":"(\w+)"/.exec(body)?.[1]);
+  expect(emails).toEqual(['one', 'one', 'two', 'own']);
+});
+
+test('with all profiles inline the source is not asked', async () => {
+  const lab = await SliceLab.open();
+  await lab.deliver([trigger('1')]);
+  expect(lab.source.calls.profiles).toBe(0);
+});
+
+test('a source that fails holds up only those who need it', async () => {
+  const lab = await SliceLab.open();
+  lab.source.failure = new Error('down');
+  const report = await lab.deliver([bare('1'), bare('1'), trigger('2'), bare('3', { profileOptional: true })]);
+  expect(report).toMatchObject({
+    failed: [
+      { index: 0, code: 'SOURCE_UNAVAILABLE' },
+      { index: 3, code: 'SOURCE_UNAVAILABLE' },
+    ],
+    unsent: [1],
+  });
+  expect(lab.arrived).toEqual(['2']);
+});
+
+test('a source that hangs counts as one that fails, after some seconds', async () => {
+  const lab = await SliceLab.open();
+  lab.source.delayMs = 4200;
+  const report = await lab.deliver([bare('1'), trigger('2')]);
+  expect(report.failed).toMatchObject([{ index: 0, code: 'SOURCE_UNAVAILABLE' }]);
+  expect(lab.arrived).toEqual(['2']);
+});
+
+test('a person whom the source does not know is told, or sent with segment_events alone if that is allowed', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  const report = await lab.deliver([bare('1'), bare('2', { profileOptional: true })]);
+  expect(report.failed).toMatchObject([{ index: 0, code: 'PROFILE_MISSING' }]);
+  const [arrival] = lab.receiver.ledger.entries;
+  const body = JSON.parse(arrival?.body ?? '') as { data: object };
+  expect(Object.keys(body.data)).toEqual(['segment_events']);
+});
+
+test.each([
+  ['missing', 'AUTHORIZATION_UNKNOWN'],
+  ['elsewhere', 'AUTHORIZATION_ELSEWHERE'],
+])('with an authorization that is %s nothing is sent and nothing is asked', async (authorization, code) => {
+  const lab = await SliceLab.open();
+  const report = await lab.deliver([bare('1'), bare('1'), bare('2')], { settings: { authorization } });
+  expect(report.failed.map((failed) => failed.code)).toEqual([code, code, code]);
+  expect([lab.receiver.ledger.requests, lab.source.calls.profiles]).toEqual([0, 0]);
+});
+
+test('an audience that the slice does not explain is no request', async () => {
+  const lab = await SliceLab.open();
+  const report = await lab.deliver([trigger('1', { audience: 'f'.repeat(32) }), trigger('2')]);
+  expect(report.failed).toMatchObject([{ index: 0, code: 'PAYLOAD_IMPOSSIBLE' }]);
+  expect(lab.arrived).toEqual(['2']);
+});
+
+test('integers above 2^53 keep their digits from the source to the body', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  lab.source.setProfile('1', parseJson('{"loyalty":18446744073709551615}') as JsonObject);
+  await lab.deliver([bare('1'), trigger('2', { profile: { loyalty: 9007199254740993n } })], { permits: 1 });
+  const bodies = lab.receiver.ledger.entries.map(({ body }) => body);
+  expect(bodies[0]).toContain('"loyalty":18446744073709551615');
+  expect(bodies[1]).toContain('"loyalty":9007199254740993');
+});
+
+test('every attempt of a trigger has the same delivery id', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 500 }) });
+  const one = trigger('1');
+  await lab.deliver([one]);
+  await lab.deliver([{ ...one, at: one.at.replace('Z', '+00:00') }]);
+  const [first, second] = lab.receiver.ledger.entries;
+  expect(first?.deliveryId).toMatch(/^[0-9a-f]{32}$/);
+  expect(second?.deliveryId).toBe(first?.deliveryId);
+});

@@ -1,0 +1,109 @@
+import { expect, test } from '@jest/globals';
+import { createPrepareJob } from '../../src/activities/prepare-job.ts';
+import type { AudienceListing } from '../../src/contract/audience.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { MemorySource } from '../support/memory-source.ts';
+
+const VIP: AudienceListing = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', windowMinutes: 15 };
+const NEWS: AudienceListing = { id: 'b'.repeat(32), slug: 'newsletter', name: 'Newsletter', windowMinutes: 30 };
+const job = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://hooks.example.com/vip', authorization: null };
+
+function preparing(audiences = [VIP, NEWS]) {
+  const source = new MemorySource({ audiences: audiences.map((one) => ({ ...one, members: [] })) });
+  source.lagMs = 1234;
+  const prepare = createPrepareJob({
+    source,
+    authorizations: new Authorizations({
+      crm: { origins: ['https://hooks.example.com'], headers: {}, signingSecrets: [] },
+    }),
+    missingSearchAttributes: async () => ['ExportJobId'],
+    requestTimeoutMs: 9000,
+    serverLimits: DEFAULT_SERVER_LIMITS,
+  });
+  return { source, prepare };
+}
+
+async function problemsOf(input: unknown, audiences?: AudienceListing[]): Promise<[string, string][]> {
+  const prepared = await preparing(audiences).prepare(input);
+  return prepared.ok ? [] : prepared.problems.map(({ field, message }) => [field, message]);
+}
+
+test('a job that can run is told all that the workflow has to know', async () => {
+  const prepared = await preparing().prepare({ ...job, audiences: ['newsletter', VIP.id], authorization: 'crm' });
+  expect(prepared).toMatchObject({
+    ok: true,
+    definition: { label: 'VIP', parallelRequestCount: 5, existingUsers: false },
+    audiences: [{ slug: 'newsletter' }, { slug: 'vip' }],
+    sourceLagMs: 1234,
+    missingSearchAttributes: ['ExportJobId'],
+    requestTimeoutMs: 9000,
+    serverLimits: DEFAULT_SERVER_LIMITS,
+  });
+});
+
+test('an audience that is named twice, by slug and by id, emits once', async () => {
+  const prepared = await preparing().prepare({ ...job, audiences: ['vip', VIP.id, 'vip'] });
+  expect(prepared.ok && prepared.audiences).toMatchObject([{ slug: 'vip' }]);
+});
+
+test('an audience that looks back over less than half an hour is a warning that says why', async () => {
+  const prepared = await preparing().prepare({ ...job, audiences: ['vip', 'newsletter'] });
+  expect(prepared.ok && prepared.warnings).toEqual([
+    'The audience "vip" looks back over 15 minutes. Windows under 30 minutes are not reliable: what evaluates membership does not run that precisely, so people may enter and leave late or unseen.',
+  ]);
+});
+
+test('every problem is told together: of the form, of the source, of the configuration', async () => {
+  const wrong = { ...job, label: '', audiences: ['', 'vipp', 5, ' vip '], authorization: 'crn', parallel: 5 };
+  expect(await problemsOf(wrong)).toEqual([
+    ['label', 'The label must not be empty.'],
+    ['audiences[0]', 'An audience must not be empty.'],
+    ['audiences[2]', 'An audience must be text.'],
+    ['parallel', 'There is no such field. Did you mean "parallelRequestCount"?'],
+    ['audiences[1]', 'The source knows no audience "vipp". Did you mean "vip"? It knows: vip, newsletter.'],
+    ['authorization', 'The worker has no authorization "crn". It has: crm.'],
+  ]);
+});
+
+test('an unknown audience that is near to none lists those that there are', async () => {
+  expect(await problemsOf({ ...job, audiences: ['zzz'] })).toEqual([
+    ['audiences[0]', 'The source knows no audience "zzz". It knows: vip, newsletter.'],
+  ]);
+  expect(await problemsOf(job, [])).toEqual([['audiences[0]', 'The source knows no audience "vip". It knows: none.']]);
+});
+
+test('of very many audiences the first twenty are listed', async () => {
+  const many = Array.from({ length: 30 }, (_, i) => ({
+    id: String(i).padStart(32, '0'),
+    slug: `audience-number-${i}`,
+    name: '',
+  }));
+  const [[, message] = ['', '']] = await problemsOf({ ...job, audiences: ['zzz'] }, many);
+  expect(message).toMatch(/audience-number-19, …\.$/);
+});
+
+test.each(['https://evil.example/', 'http://hooks.example.com/'])(
+  'an authorization is not sent to %s, which it is not bound to',
+  async (webhookUrl) => {
+    expect(await problemsOf({ ...job, authorization: 'crm', webhookUrl })).toEqual([
+      [
+        'authorization',
+        `The authorization "crm" may not be sent to ${new URL(webhookUrl).origin}; the origins that it may be sent to are in the worker's configuration.`,
+      ],
+    ]);
+  },
+);
+
+test.each([[null], ['a job'], [[]], [{ audiences: 'vip' }], [{ audiences: [null, {}] }], [{ authorization: {} }]])(
+  'garbage instead of a job is problems, never an exception: %j',
+  async (garbage) => {
+    expect((await problemsOf(garbage)).length).toBeGreaterThan(0);
+  },
+);
+
+test('a source that fails fails the activity, so that it is tried again', async () => {
+  const { source, prepare } = preparing();
+  source.failure = new Error('down');
+  await expect(prepare(job)).rejects.toThrow('down');
+});

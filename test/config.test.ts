@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { inspect } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { ConfigError, loadConfig } from '../src/config.ts';
+
+let folder = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'config-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function file(content: unknown): string {
+  const path = join(folder, 'triggers.config.json');
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+/** What is wrong with a configuration, as a person sees it. */
+function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
+  try {
+    loadConfig({ path: file(content), env });
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return inspect(error); // Its cause too: that is what a log shows.
+  }
+  throw new Error('The configuration was taken.');
+}
+
+const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+const crm = { origins: ['https://hooks.example.com'], headers: { authorization: 'Bearer s3cret' } };
+
+test('without a file or a variable everything has a default', () => {
+  expect(loadConfig({ path: file({}), env: {} })).toEqual({
+    taskQueue: 'audience-triggers',
+    authorizations: {},
+    requestTimeoutMs: 15_000,
+    maxConcurrentSlices: 200,
+    serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
+    logLevel: 'info',
+  });
+});
+
+test('the file is the one that is given, else the one that the variable names', () => {
+  const path = file({ taskQueue: 'from-file' });
+  expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
+  expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
+});
+
+test('a variable is stronger than the file', () => {
+  const env = { TRIGGERS_TASK_QUEUE: 'q', TRIGGERS_LOG_LEVEL: 'debug', TRIGGERS_SOURCE: 'data' };
+  const path = file({ taskQueue: 'from-file', logLevel: 'warn', source: { kind: 'file', folder: 'other' } });
+  expect(loadConfig({ path, env })).toMatchObject({
+    taskQueue: 'q',
+    logLevel: 'debug',
+    source: { kind: 'file', folder: resolve('data') },
+  });
+});
+
+test('an empty variable is an unset one', () => {
+  const env = { TRIGGERS_TASK_QUEUE: '', TRIGGERS_LOG_LEVEL: '', TRIGGERS_SOURCE: '' };
+  const config = loadConfig({ path: file({ taskQueue: 'from-file' }), env });
+  expect([config.taskQueue, config.source]).toEqual(['from-file', undefined]);
+});
+
+test('a folder is meant from the file that names it', () => {
+  const config = loadConfig({ path: file({ source: { kind: 'file', folder: 'people' } }), env: {} });
+  expect(config.source?.folder).toBe(join(folder, 'people'));
+});
+
+test('secrets may stand in the environment, anywhere in the file', () => {
+  const signingSecrets = ['${env:SIGNING}'];
+  const headers = { authorization: 'Bearer ${env:TOKEN}' };
+  const path = file({ authorizations: { crm: { ...crm, headers, signingSecrets } } });
+  expect(loadConfig({ path, env: { SIGNING: SECRET, TOKEN: 't' } }).authorizations['crm']).toEqual({
+    origins: crm.origins,
+    headers: { authorization: 'Bearer t' },
+    signingSecrets: [SECRET],
+  });
+});
+
+test('a variable that the file names and nobody set is an error with its name', () => {
+  expect(errorOf({ taskQueue: '${env:NOPE}' })).toMatch(/\$\{env:NOPE\}, but that variable is not set/);
+});
+
+test.each<[what: string, content: unknown, message: RegExp]>([
+  ['an unknown key', { sorce: {} }, /Unrecognized key: "sorce"/],
+  ['an unknown source', { source: { kind: 'db' } }, /at source\.kind/],
+  ['an unknown log level', { logLevel: 'loud' }, /at logLevel/],
+  ['a time that is none', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
+  ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
+  ['no object', [], /must hold a JSON object/],
+  ['no JSON', '{"taskQueue": }', /is not JSON/],
+  ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
+])('%s is an error that says where', (_, content, message) => {
+  expect(errorOf(content)).toMatch(message);
+});
+
+test('a file that is not there is an error with its path', () => {
+  expect(() => loadConfig({ path: join(folder, 'none.json'), env: {} })).toThrow(/none\.json cannot be read/);
+});
+
+const withCrm = (changes: object) => ({ authorizations: { crm: { ...crm, ...changes } } });
+
+test.each([
+  'https://hooks.example.com/path',
+  'https://user@hooks.example.com',
+  'https://hooks.example.com?x=1',
+  'mailto:a@example.com',
+  'hooks.example.com',
+])('%s is no origin, so nothing is bound to it', (origin) => {
+  expect(errorOf(withCrm({ origins: [origin] }))).toMatch(/An origin .*https:\/\/hooks\.example\.com/);
+});
+
+test.each(['https://hooks.example.com', 'https://hooks.example.com/', 'http://127.0.0.1:8080'])(
+  '%s is an origin',
+  (origin) => {
+    expect(loadConfig({ path: file(withCrm({ origins: [origin] })), env: {} }).authorizations['crm']?.origins).toEqual([
+      origin,
+    ]);
+  },
+);
+
+test.each([
+  ['Content-Type', 'The worker sets this header itself.'],
+  ['content-length', 'The worker sets this header itself.'],
+  ['webhook-id', 'The worker sets this header itself.'],
+  ['Webhook-Signature', 'The worker sets this header itself.'],
+  ['host', 'The worker sets this header itself.'],
+  ['x y', 'No header has such a name.'],
+  ['', 'No header has such a name.'],
+])('the header "%s" is refused', (name, message) => {
+  expect(errorOf(withCrm({ headers: { [name]: 'x' } }))).toContain(message);
+});
+
+test.each([
+  ['a signing secret of plain text', { signingSecrets: ['s3cret'] }],
+  ['a short signing secret', { signingSecrets: [`whsec_${Buffer.from('s3cret').toString('base64')}`] }],
+  ['a signing secret with a wrong character', { signingSecrets: [SECRET.replace('A', '!')] }],
+  ['a signing secret that lost its end', { signingSecrets: [SECRET.slice(0, -2)] }],
+  ['a header of two lines', { headers: { authorization: 'Bearer s3cret\n' } }],
+  ['a header that is a list', { headers: { authorization: ['s3cret'] } }],
+])('%s is an error that does not repeat it', (_, changes) => {
+  const error = errorOf(withCrm(changes));
+  expect(error).toMatch(/at authorizations\.crm/);
+  expect(error).not.toMatch(/s3cret|czNjcmV0|AQEB/);
+});
+
+test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 's3cret'])(
+  'a file that is not JSON is not quoted in the error: %s',
+  (text) => {
+    expect(errorOf(text)).not.toContain('s3cret');
+  },
+);
