@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { Worker } from '@temporalio/worker';
+import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
+import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+// A release records its own with RECORD_HISTORIES=1; later code must replay them, for jobs of that release still run.
+const STORED = fileURLToPath(new URL('../fixtures/histories', import.meta.url));
+
+async function replay(history: unknown, workflowId: string): Promise<void> {
+  await Worker.runReplayHistory(
+    { workflowBundle: temporal.workflowBundle, dataConverter: { payloadConverterPath } },
+    history,
+    workflowId,
+  );
+}
+
+/** A job that meets about everything once: a backfill, live triggers, retries, garbage, a pause, an edit, a stop. */
+async function eventfulJob(lab: Lab): Promise<string> {
+  const job = await lab.start({ existingUsers: true });
+  await lab.jobs.push(job, [
+    { audience: 'vip', user: 'm3', event: 'exit' },
+    { audience: 'vip', user: 'flaky', event: 'enter', profile: { id: 9007199254740993n } },
+    { audience: 'vip', user: 'flaky', event: 'exit' },
+  ]);
+  await lab.handle(job).signal('enter', 'garbage');
+  await lab.handle(job).signal('nonsense');
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'news', user: 'patient' });
+  await lab.jobs.resume(job);
+  await lab.jobs.edit(job, { label: 'Edited', parallelRequestCount: 3 });
+  await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished', 30_000);
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  return job;
+}
+
+test('what ran today replays: a job with all that may happen to it, and its backfill', async () => {
+  let fails = 1;
+  const members = Array.from({ length: 1100 }, (_, i) => `m${i}`);
+  const profiles = Object.fromEntries([...members, 'patient'].map((user) => [user, { user }]));
+  const lab = await Lab.open({
+    content: {
+      audiences: [
+        { ...VIP, members },
+        { ...NEWS, members: [] },
+      ],
+      profiles,
+    },
+    receiver: { answer: ({ message }) => (message?.user === 'flaky' && fails-- > 0 ? { status: 500 } : undefined) },
+  });
+  try {
+    const job = await eventfulJob(lab);
+    for (const [name, workflowId] of [
+      ['export-job', jobWorkflowId(job)],
+      ['backfill', backfillWorkflowId(jobWorkflowId(job), 1)],
+    ] as const) {
+      const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+      expect(history.events?.length).toBeGreaterThan(10);
+      await replay(history, workflowId);
+      if (process.env['RECORD_HISTORIES'] === undefined) continue;
+      mkdirSync(STORED, { recursive: true });
+      writeFileSync(join(STORED, `${name}.json`), historyToJSON(history));
+    }
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test.each(readdirSync(STORED))('the recorded history %s replays', async (name) => {
+  const history: { events: { workflowExecutionStartedEventAttributes?: { workflowId: string } }[] } = JSON.parse(
+    readFileSync(join(STORED, name), 'utf8'),
+  );
+  // A job names its children after itself.
+  await replay(history, history.events[0]?.workflowExecutionStartedEventAttributes?.workflowId ?? '');
+});
