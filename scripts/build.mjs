@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -21,4 +21,14 @@ const { code } = await bundleWorkflowCode({
   payloadConverterPath: join(lib, 'payload-converter.js'),
   logger: new DefaultLogger('WARN'),
 });
-writeFileSync(join(lib, 'workflow-bundle.js'), code);
+writeFileSync(join(lib, 'workflow-bundle.js'), withoutThisMachine(code));
+
+/** The bundle's source map with paths from here instead of this machine's, and without a second copy of all code. */
+function withoutThisMachine(bundle) {
+  const comment = '//# sourceMappingURL=data:application/json;charset=utf-8;base64,';
+  const at = bundle.lastIndexOf(comment);
+  if (at === -1) throw new Error('The bundle has no inline source map, which a worker needs.');
+  const { sourcesContent: _, ...map } = JSON.parse(Buffer.from(bundle.slice(at + comment.length), 'base64').toString());
+  const sources = map.sources.map((path) => (path.startsWith(root) ? relative(lib, path) : path));
+  return `${bundle.slice(0, at)}${comment}${Buffer.from(JSON.stringify({ ...map, sources })).toString('base64')}`;
+}

@@ -123,7 +123,35 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
   return parsed.data;
 }
 
+/**
+ * The task queue alone, for programs that ask jobs and run none: where `loadConfig` has it from, but the rest of the file does
+ * not matter, and the variables that a worker's secrets come from need not be set here.
+ *
+ * @throws ConfigError
+ */
+export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): string {
+  if (env['TRIGGERS_TASK_QUEUE']) return env['TRIGGERS_TASK_QUEUE'];
+  const named = env['TRIGGERS_CONFIG'] || undefined;
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
+  if (named === undefined && !existsSync(path)) return DEFAULT_TASK_QUEUE;
+  const value = withEnvironment(parseConfigFile(path)['taskQueue'], env);
+  const { success, data } = configSchema.shape.taskQueue.safeParse(value);
+  if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
+  return data;
+}
+
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const value = withEnvironment(parseConfigFile(path), env) as Record<string, unknown>; // An object stays one.
+  const { source } = value;
+  // A folder is meant from the file that names it, wherever the command is run.
+  if (isRecord(source) && typeof source['folder'] === 'string') {
+    return { ...value, source: { ...source, folder: resolve(dirname(path), source['folder']) } };
+  }
+  return value;
+}
+
+/** The file as it stands there, its variables not looked up. */
+function parseConfigFile(path: string): Record<string, unknown> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -140,14 +168,8 @@ function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, un
     const [place = ''] = /(?<= in JSON) at position \d+/.exec(error instanceof Error ? error.message : '') ?? [];
     throw new ConfigError(`The configuration file ${path} is not JSON (something is wrong${place || ' in it'}).`);
   }
-  const value = withEnvironment(raw, env);
-  if (!isRecord(value)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
-  const { source } = value;
-  // A folder is meant from the file that names it, wherever the command is run.
-  if (isRecord(source) && typeof source['folder'] === 'string') {
-    return { ...value, source: { ...source, folder: resolve(dirname(path), source['folder']) } };
-  }
-  return value;
+  if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
+  return raw;
 }
 
 function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {

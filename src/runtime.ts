@@ -31,5 +31,7 @@ const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERR
 
 function write(log: Logger, level: LogLevel, message: string, meta: LogMetadata | undefined): void {
   const { error, ...rest } = meta ?? {};
-  log[LEVELS[level]](error === undefined ? rest : { ...rest, err: error }, message);
+  // That the SDK's worker changes its state is for whoever looks for an error in it.
+  const chatter = level === 'INFO' && rest['sdkComponent'] === 'worker';
+  log[chatter ? 'debug' : LEVELS[level]](error === undefined ? rest : { ...rest, err: error }, message);
 }

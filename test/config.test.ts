@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { ConfigError, loadConfig } from '../src/config.ts';
+import { ConfigError, configuredTaskQueue, loadConfig } from '../src/config.ts';
 
 let folder = '';
 
@@ -155,3 +155,19 @@ test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 
     expect(errorOf(text)).not.toContain('s3cret');
   },
 );
+
+test('who only asks jobs needs the task queue, and none of the secrets that a worker needs', () => {
+  const TRIGGERS_CONFIG = file({
+    taskQueue: 'marketing',
+    authorizations: { crm: { ...crm, headers: { authorization: 'Bearer ${env:CRM_TOKEN}' } } },
+  });
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG })).toBe('marketing');
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG, TRIGGERS_TASK_QUEUE: 'sales' })).toBe('sales');
+});
+
+test('the task queue has a default, may be a variable, and is said to be wrong when it is', () => {
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({}) })).toBe('audience-triggers');
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: '${env:QUEUE}' }), QUEUE: 'q' })).toBe('q');
+  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
+  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: join(folder, 'none.json') })).toThrow(/cannot be read/);
+});

@@ -1,9 +1,9 @@
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { loadConfig } from '../config.ts';
+import { configuredTaskQueue } from '../config.ts';
 
 /** Connects, lets `use` do its work, and closes. */
 export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>): Promise<T> {
-  const { taskQueue } = loadConfig();
+  const taskQueue = configuredTaskQueue();
   // Loaded here, so that help and usage errors do not wait for gRPC.
   const { ExportJobs } = await import('../client/export-jobs.ts');
   const jobs = await ExportJobs.connect({ taskQueue });

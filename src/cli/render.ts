@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { JobSummary, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
-import type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+import type { BackfillStatus, EndpointStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+import { failureInWords } from '../domain/attempt-codes.ts';
 import { count, counted, fromNow } from './numbers.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
@@ -38,6 +39,7 @@ export function statusLines(
     ['Waiting', waiting(status, nowMs)],
     ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
     ['Undeliverable', status.undeliverable > 0 ? paint('red', count(status.undeliverable)) : undefined],
+    ['Endpoint', status.endpoint && paint('yellow', endpoint(status.endpoint, status.parallelRequestCount, nowMs))],
     ['Throttled', status.throttledUntil && `the endpoint asked to wait; next ${fromNow(status.throttledUntil, nowMs)}`],
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
@@ -60,6 +62,7 @@ export function statusLine(status: JobStatus, ratePerS?: number): string {
     ...(status.held > 0 ? [`held ${count(status.held)}`] : []),
     `in flight ${count(status.inFlight)}`,
     ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
+    ...(status.endpoint === undefined ? [] : [`endpoint ${status.endpoint.state}`]),
     ...(status.backfill?.state === 'running' ? [`backfill ${count(status.backfill.delivered)}`] : []),
   ];
   return parts.join('  ');
@@ -136,9 +139,16 @@ function waiting(status: JobStatus, nowMs: number): string {
   return parts.join(', ');
 }
 
-function failure({ at, status, code, answer }: LastFailure, nowMs: number): string {
-  const what = status === undefined ? (code ?? 'no answer') : `HTTP ${status}`;
-  return `${what}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${answer}`}`;
+/** What it is like, what happens next, and what a person can do about it. */
+function endpoint({ state, nextProbeAt, advice }: EndpointStatus, parallel: number, nowMs: number): string {
+  if (state === 'recovering') return `recovering; requests in flight grow back to ${count(parallel)}`;
+  const next = nextProbeAt === undefined ? '' : `, the next one ${fromNow(nextProbeAt, nowMs)}`;
+  return `unwell; only single probes are sent${next}${advice === undefined ? '' : `. ${advice}`}`;
+}
+
+function failure(last: LastFailure, nowMs: number): string {
+  const { at, answer } = last;
+  return `${failureInWords(last)}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${answer}`}`;
 }
 
 function backfill(progress: BackfillStatus): string {

@@ -35,6 +35,7 @@ export * from './errors.ts';
 export type { JobSummary } from './job-list.ts';
 export type { PushOptions, PushProgress } from './job-pusher.ts';
 export type { PublishResult, PushResult, Triggers } from './push.ts';
+export { payloadConverterPath } from '../payload-converter-path.ts';
 
 export interface ExportJobsOptions {
   /** Where workers take up jobs; default `audience-triggers`. */

@@ -16,3 +16,34 @@ export const ATTEMPT_CODES = {
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
 } as const;
+
+/** What people read instead of a code: what happened, as the end of "it failed: …". */
+const WORDS: Readonly<Record<string, string>> = {
+  [ATTEMPT_CODES.timeout]: 'no answer in time',
+  [ATTEMPT_CODES.sourceUnavailable]: 'the audience source could not be read',
+  [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
+  [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
+  [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
+  [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was cut off',
+  EPIPE: 'the connection was cut off',
+  UND_ERR_SOCKET: 'the connection was cut off',
+  ETIMEDOUT: 'no connection in time',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the host cannot be reached',
+  ENOTFOUND: 'no such host name',
+  EAI_AGAIN: 'the host name could not be looked up',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another host name',
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is not signed by a known authority',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is not signed by a known authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is not signed by a known authority',
+};
+
+/** What a failed attempt came to, in words: `HTTP 503`, `connection refused`; a code that has no words stands for itself. */
+export function failureInWords({ status, code }: { readonly status?: number; readonly code?: string }): string {
+  if (status !== undefined) return `HTTP ${status}`;
+  return code === undefined ? 'no answer' : (WORDS[code] ?? code);
+}

@@ -1,4 +1,5 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
+import { failureInWords } from './attempt-codes.ts';
 
 /** A status as the small Markdown table that the Temporal UI shows with the workflow. At most 20,000 bytes (server limit). */
 export function detailsOf(status: JobStatus): string {
@@ -15,8 +16,9 @@ export function detailsOf(status: JobStatus): string {
   if (status.throttledUntil !== undefined) rows.push(['Endpoint asked to wait until', status.throttledUntil]);
   if (status.lastDeliveredAt !== undefined) rows.push(['Last delivery', status.lastDeliveredAt]);
   if (status.lastFailure !== undefined) {
-    const { at, status: code = status.lastFailure.code ?? 'no answer', answer } = status.lastFailure;
-    rows.push(['Last failure', `${at}: ${code}${answer === undefined ? '' : ` "${answer}"`}`]);
+    const { at, answer } = status.lastFailure;
+    const said = answer === undefined || answer === '' ? '' : ` "${answer}"`;
+    rows.push(['Last failure', `${at}: ${failureInWords(status.lastFailure)}${said}`]);
   }
   if (status.endpoint !== undefined) {
     const { state, nextProbeAt, advice } = status.endpoint;

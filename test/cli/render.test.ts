@@ -36,6 +36,24 @@ describe('a status for people', () => {
     expect(text).toMatch(/Why +the endpoint said 410/);
   });
 
+  test('says why an attempt failed in words, not in codes', () => {
+    const lastFailure = { at: '2026-11-25T11:59:52Z', code: 'PROFILE_MISSING' };
+    const text = statusLines(aStatus({ lastFailure }), { nowMs }).join('\n');
+    expect(text).toMatch(/Last failure +the audience source does not know the person \(yet\), 8 s ago/);
+  });
+
+  test('says that the endpoint is unwell, when it is tried again, and what a person can do', () => {
+    const endpoint = { state: 'unwell', nextProbeAt: '2026-11-25T12:00:20Z', advice: 'Check the URL.' } as const;
+    const text = statusLines(aStatus({ endpoint }), { nowMs, columns: 120 }).join('\n');
+    expect(text).toMatch(/Endpoint +unwell; only single probes are sent, the next one in 20 s\. Check the URL\./);
+    expect(statusLine(aStatus({ endpoint }))).toContain('endpoint unwell');
+  });
+
+  test('says that an endpoint comes back', () => {
+    const text = statusLines(aStatus({ endpoint: { state: 'recovering' } }), { nowMs }).join('\n');
+    expect(text).toMatch(/Endpoint +recovering; requests in flight grow back to 20/);
+  });
+
   test('draws how far a backfill is', () => {
     const backfill = {
       n: 1,

@@ -27,10 +27,12 @@ Example:
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       const config = loadConfig(path === undefined ? {} : { path });
       const stop = interruption();
-      const server = await temporalFor(terminal, { db: resolve(db), port, uiPort, httpPort });
+      // With --json the log on standard error is JSON lines; so are these.
+      const note = (text: string) => terminal.err(json === true ? JSON.stringify({ msg: text }) : text);
+      const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
       try {
         // A server of our own has them from its start.
-        if (server.local === undefined) await registerAttributes(server.connection, terminal);
+        if (server.local === undefined) await registerAttributes(server.connection, note);
         await untilStopped({ config, connection: server.connection, gone: server.gone }, stop.signal, () =>
           terminal.out(json === true ? JSON.stringify(readyJson(server, config)) : readyText(server, config)),
         );
@@ -51,6 +53,9 @@ interface TemporalAtHand {
   stop(): Promise<void>;
 }
 
+/** Says what is not the result. */
+type Note = (text: string) => void;
+
 interface LocalOptions {
   readonly db: string;
   readonly port: number;
@@ -59,7 +64,7 @@ interface LocalOptions {
 }
 
 /** The server that the environment names, or one of our own. */
-async function temporalFor(terminal: Terminal, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
+async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
   const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
   const named = loadConnectConfig();
   if (named.connectionOptions.address !== undefined) {
@@ -67,13 +72,13 @@ async function temporalFor(terminal: Terminal, { db, port, uiPort, httpPort }: L
   }
   const { startLocalTemporal } = await import('../../local/temporal-server.ts');
   mkdirSync(dirname(db), { recursive: true });
-  terminal.err('Starting Temporal …');
+  note('Starting Temporal …');
   const local = await startLocalTemporal({
     dbFile: db,
     port,
     httpPort,
     ui: uiPort,
-    onProgress: (text) => terminal.err(text),
+    onProgress: note,
   });
   return {
     address: local.address,
@@ -85,14 +90,14 @@ async function temporalFor(terminal: Terminal, { db, port, uiPort, httpPort }: L
 }
 
 /** Jobs run without them, too; a server that does not let us register is no reason not to start. */
-async function registerAttributes(config: ConnectConfig, terminal: Terminal): Promise<void> {
+async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
   const { connectClient } = await import('../../client/connect.ts');
   const { registerSearchAttributes } = await import('../../client/search-attributes.ts');
   const { connection, close } = await connectClient(config);
   try {
     await registerSearchAttributes(connection, config.namespace);
   } catch (error) {
-    terminal.err(error instanceof Error ? error.message : String(error));
+    note(error instanceof Error ? error.message : String(error));
   } finally {
     await close();
   }

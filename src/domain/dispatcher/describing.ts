@@ -1,4 +1,5 @@
 import type { JobState as Phase, JobStatus } from '../../contract/job-status.ts';
+import { failureInWords } from '../attempt-codes.ts';
 import { instantOf } from '../instant.ts';
 import { EXHAUSTED_FAILURES } from './settling.ts';
 import { audienceById, estimateBytes, type JobState, permitsInUse } from './job-state.ts';
@@ -47,8 +48,8 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
 function endpointOf({ breaker, job, lastFailure }: JobState): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;
   if (!breaker.isOpen) return breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
-  const said = lastFailure?.status ?? lastFailure?.code ?? 'nothing';
-  const advice = `The endpoint seems wrongly set up (it answered ${said}). Check the webhook URL and the authorization; every trigger is kept.`;
+  const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  const advice = `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
   return {
     endpoint: { state: 'unwell', nextProbeAt: instantOf(breaker.openUntil), ...(breaker.isSetup ? { advice } : {}) },
   };

@@ -243,7 +243,7 @@ test('three different people who fail stop the job; one of them probes after the
   expect(job.status.endpoint).toMatchObject({
     state: 'unwell',
     advice:
-      'The endpoint seems wrongly set up (it answered 404). Check the webhook URL and the authorization; every trigger is kept.',
+      'The endpoint seems wrongly set up (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
   });
   job.now += 6000;
   expect(job.cutUsers()).toEqual([['4']]);
