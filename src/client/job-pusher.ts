@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { EventTrigger } from '../contract/trigger.ts';
 import { PushInterrupted } from './errors.ts';
+import { HistoryStaysFull, HistoryWatch } from './history-watch.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /** How one job is signalled: what a pusher needs of Temporal. */
@@ -32,22 +33,8 @@ export interface PushOptions {
 /** Most bytes of JSON in one signal. */
 export const SIGNAL_BYTES = 64 * 1024;
 
-// The server ends a run of 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new
-// long before either; one without must not be pushed to death.
-const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
-const LOOK_EVERY_SIGNALS = 256;
-const FULL_BYTES = 16 * 1024 * 1024;
-const FULL_EVENTS = 9_000;
 const LOOK_AGAIN_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
-
-/** The job's history stayed near its limit for too long. */
-class HistoryStaysFull extends Error {
-  override readonly name = 'HistoryStaysFull';
-  constructor() {
-    super('the job does not work off what it was signalled. Is a worker running?');
-  }
-}
 
 /**
  * Sends triggers to one job in order: one signal in flight, as large as what has come meanwhile, at most 64 KiB. So a
@@ -67,12 +54,13 @@ export class JobPusher {
   /** What `add` waits for when the batch is full: it has been taken when this is over. */
   #step: Promise<unknown> = Promise.resolve();
   #failure: PushInterrupted | undefined;
-  #bytesSinceLook = Infinity;
-  #signalsSinceLook = 0;
+  readonly #watch: HistoryWatch;
 
-  constructor(jobId: string, signals: JobSignals, options: PushOptions = {}) {
+  /** @param watch shared by all that signal this job, so that none has to look what another has just seen. */
+  constructor(jobId: string, signals: JobSignals, options: PushOptions = {}, watch = new HistoryWatch()) {
     this.jobId = jobId;
     this.#signals = signals;
+    this.#watch = watch;
     this.#onProgress = options.onProgress ?? (() => undefined);
     this.#patienceMs = options.patienceMs ?? 5 * 60_000;
     this.#signal = options.signal;
@@ -121,7 +109,7 @@ export class JobPusher {
   async #send(batch: readonly EventTrigger[], bytes: number): Promise<void> {
     let unconfirmed = 0;
     try {
-      await this.#untilThereIsRoom();
+      if (this.#watch.mustLook) await this.#untilThereIsRoom();
       await this.#untilAccepted(batch, () => (unconfirmed = batch.length));
     } catch (error) {
       this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, error);
@@ -129,23 +117,17 @@ export class JobPusher {
     }
     this.accepted += batch.length;
     this.signals += 1;
-    this.#bytesSinceLook += bytes;
-    this.#signalsSinceLook += 1;
+    this.#watch.signalled(bytes);
     this.#report();
   }
 
   async #untilThereIsRoom(): Promise<void> {
-    if (this.#bytesSinceLook < LOOK_EVERY_BYTES && this.#signalsSinceLook < LOOK_EVERY_SIGNALS) return;
     const deadline = performance.now() + this.#patienceMs;
-    for (;;) {
-      const { bytes, events } = await this.#patiently(deadline, () => this.#signals.history());
-      if (bytes <= FULL_BYTES && events <= FULL_EVENTS) break;
+    while (!this.#watch.sees(await this.#patiently(deadline, () => this.#signals.history()))) {
       if (performance.now() > deadline) throw new HistoryStaysFull();
       this.#report('history');
       await this.#wait(LOOK_AGAIN_MS);
     }
-    this.#bytesSinceLook = 0;
-    this.#signalsSinceLook = 0;
   }
 
   async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {

@@ -1,0 +1,37 @@
+// The server ends a run of 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new
+// long before either; one without must not be pushed to death.
+const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
+const LOOK_EVERY_SIGNALS = 256;
+const FULL_BYTES = 16 * 1024 * 1024;
+const FULL_EVENTS = 9_000;
+
+/** The job's history stayed near its limit for too long. */
+export class HistoryStaysFull extends Error {
+  override readonly name = 'HistoryStaysFull';
+  constructor() {
+    super('the job does not work off what it was signalled. Is a worker running?');
+  }
+}
+
+/** Knows when the history of a job has to be looked at before it is signalled more: at first, and then every few hundred signals. */
+export class HistoryWatch {
+  #bytesSinceLook = Infinity;
+  #signalsSinceLook = 0;
+
+  get mustLook(): boolean {
+    return this.#bytesSinceLook >= LOOK_EVERY_BYTES || this.#signalsSinceLook >= LOOK_EVERY_SIGNALS;
+  }
+
+  signalled(bytes: number): void {
+    this.#bytesSinceLook += bytes;
+    this.#signalsSinceLook += 1;
+  }
+
+  /** Takes in how much the job's present run holds; true when there is room for more. */
+  sees({ bytes, events }: { readonly bytes: number; readonly events: number }): boolean {
+    if (bytes > FULL_BYTES || events > FULL_EVENTS) return false;
+    this.#bytesSinceLook = 0;
+    this.#signalsSinceLook = 0;
+    return true;
+  }
+}
