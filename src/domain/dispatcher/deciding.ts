@@ -14,9 +14,7 @@ const CALM_MS = 60_000;
  */
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
-  // What slices give back after a stop that discards goes the same way, and whatever still arrives.
-  if (state.stopping?.waiting === 'discard') state.chains.discard();
-  // Not only what waited when it was asked: what had arrived by then, unlooked at, goes too.
+  // Not only what waited when it was asked: what had arrived by then, unlooked at, and what slices give back goes too.
   if (state.stopping?.waiting === 'discard') state.chains.discard();
   const errand = backfillErrand(state, now);
   if (errand !== undefined) return errand;
