@@ -17,7 +17,7 @@ export function parseInstant(text: string): Instant | undefined {
   if (Number(offsetHour) > 23 || Number(offsetMinute) > 59) return undefined;
   const utc = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
   const midnight = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
-  if (midnight.getUTCMonth() !== Number(month) - 1 || midnight.getUTCDate() !== Number(day)) return undefined;
+  if (midnight.getUTCMonth() !== Number(month) - 1) return undefined; // There is no such day in that month.
   const offsetMs = (Number(offsetHour) * 60 + Number(offsetMinute)) * 60_000 * (sign === '-' ? -1 : 1);
   const seconds = utc - offsetMs;
   if (seconds < FIRST || seconds > LAST) return undefined;

@@ -148,7 +148,7 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'userLegacyMessageFormat',
     'User legacy message format must be true or false (without quotes).',
   ],
-  ...[null, '5', 2.5, Number.NaN, Infinity].map((count): [string, object, string, string] => [
+  ...[null, '5', 2.5, 0.5, 500.5, Number.NaN, Infinity].map((count): [string, object, string, string] => [
     `a count of ${String(count)}`,
     { parallelRequestCount: count },
     'parallelRequestCount',
@@ -187,6 +187,7 @@ test.each([
   ['webhook_url', 'webhookUrl'],
   ['WebhookURL', 'webhookUrl'],
   ['url', 'webhookUrl'],
+  ['w-e-b-h-o-o-k-u-r-l', 'webhookUrl'],
   ['legacy', 'userLegacyMessageFormat'],
   ['export-field', 'exportFields'],
   ['authorisation', 'authorization'],

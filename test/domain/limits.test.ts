@@ -10,7 +10,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     stateBytes: KIB * KIB,
     carryBytes: 1920 * KIB,
     backfillBytes: 192 * KIB,
-    commandBytes: KIB * KIB,
+    commandBytes: 2 * KIB * KIB,
     calmSignals: 1000,
     forcedSignals: 4000,
     forcedEvents: 8192,

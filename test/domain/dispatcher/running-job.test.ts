@@ -76,6 +76,16 @@ test('a new URL forgets what the old one did, and late answers of the old one to
   expect(job.cut()[0]?.settings).toMatchObject({ webhookUrl: 'https://new.example', revision: 2 });
 });
 
+test('a new URL is tried at once by those who waited for the old one', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.fail({ status: 500 });
+  const { job: record } = job.state;
+  const definition = { ...record.definition, webhookUrl: 'https://new.example' };
+  applyEdit(job.state, { ...record, revision: 2, definition });
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
 test('triggers of an audience that was edited away are still sent, by its name', () => {
   const job = new AJob(1);
   job.signal('1');
@@ -202,10 +212,16 @@ test('a state that is too large to be carried is sent smaller first, however old
 test('a state that is larger than it is estimated never brings the job to a standstill', () => {
   const job = new AJob(1);
   // Control characters take six bytes each in JSON and are estimated at three.
-  for (let i = 0; i < 2100; i++) job.signal(`${'\u0001'.repeat(250)}${i}`);
+  for (let i = 0; i < 1900; i++) job.signal(`${'\u0001'.repeat(250)}${i}`);
   job.facts({ signals: 9999 });
   const step = job.step();
   expect(step.kind).toBe('deliver');
+});
+
+test('a state that is too large is sent smaller by all slices that there may be', () => {
+  const job = new AJob(4);
+  for (const user of numbered('person', 40)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  expect(job.facts({ signals: 9999 }).cut()).toHaveLength(4);
 });
 
 test('a job that holds more than it should says so', () => {
@@ -213,6 +229,11 @@ test('a job that holds more than it should says so', () => {
   expect(job.status.notices).toEqual([]);
   for (const user of numbered('person', 20)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
   expect(job.status.notices).toEqual([expect.stringMatching(/More triggers wait than a job should hold/)]);
+});
+
+test('a server that allows little makes no empty job look full', () => {
+  const job = new AJob(1, { serverLimits: { payloadBytes: 64 * 1024, signalsPerRun: 100, eventsPerRun: 1000 } });
+  expect(job.status.notices).toEqual([]);
 });
 
 test('under limits as small as the configuration allows, an empty job still has room', () => {
