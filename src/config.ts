@@ -84,6 +84,17 @@ const configSchema = z.strictObject({
 export type Config = Readonly<z.infer<typeof configSchema>>;
 export type AuthorizationConfig = Readonly<z.infer<typeof authorization>>;
 
+/**
+ * Where audiences come from, for a program that cannot do without.
+ * @throws ConfigError
+ */
+export function configuredSource({ source }: Config): NonNullable<Config['source']> {
+  if (source !== undefined) return source;
+  throw new ConfigError(
+    'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+  );
+}
+
 /** A configuration that cannot be used: which file or variable, and what is wrong with it. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

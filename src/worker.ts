@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
-import type { ConnectConfig } from './client/connect.ts';
+import { addressOf, type ConnectConfig } from './client/connect.ts';
+import { ServerUnreachable } from './client/errors.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
-import { type Config, ConfigError } from './config.ts';
+import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
@@ -38,11 +39,11 @@ const SHUTDOWN_MARGIN_MS = 10_000;
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
  *
- * @throws ConfigError when no source is configured.
+ * @throws ConfigError when no source is configured; ServerUnreachable.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { config } = options;
-  const connection = await NativeConnection.connect(options.connection.connectionOptions);
+  const connection = await connect(options.connection);
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
   const source = options.source ?? (await openSource(config));
@@ -90,13 +91,16 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   };
 }
 
-async function openSource({ source }: Config): Promise<AudienceSource> {
-  if (source === undefined) {
-    throw new ConfigError(
-      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
-    );
+async function connect(config: ConnectConfig): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(config.connectionOptions);
+  } catch (error) {
+    throw new ServerUnreachable(addressOf(config), error);
   }
-  return await openFileSource(source.folder);
+}
+
+async function openSource(config: Config): Promise<AudienceSource> {
+  return await openFileSource(configuredSource(config).folder);
 }
 
 function workflowCode(

@@ -1,31 +1,38 @@
-import type { EventTrigger } from '../contract/trigger.ts';
+import type { EventTrigger, Json } from '../contract/trigger.ts';
 import { InvalidTrigger } from '../client/errors.ts';
 import { parseJson } from '../domain/json.ts';
+import { readTrigger } from '../domain/trigger.ts';
 
 /** Longest line read, in characters; a trigger has at most 64 KiB. */
 const MAX_LINE = 1024 * 1024;
 
 /**
- * Reads one JSON value a line, digits of long integers kept; blank lines do not count. What is in the lines is for the
- * push to check: it names what is wrong with a trigger. Memory: one chunk and one line.
+ * Reads one trigger a line, digits of long integers kept; blank lines do not count. Memory: one chunk and one line.
  *
- * @throws InvalidTrigger at a line that is not JSON, with its number.
+ * @throws InvalidTrigger at a line that is no trigger, with its number.
  */
 export async function* readTriggers(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<EventTrigger> {
   let number = 0;
   for await (const line of readLines(chunks)) {
     number += 1;
     if (line.trim() === '') continue;
-    yield parseLine(line, number) as unknown as EventTrigger; // Checked by the push, which says what is wrong.
+    yield triggerOf(line, number);
   }
 }
 
-function parseLine(line: string, number: number) {
+function triggerOf(text: string, line: number): EventTrigger {
+  const value = parseLine(text, line);
+  const reading = readTrigger(value);
+  if (!reading.ok) throw new InvalidTrigger(reading.reason, { line });
+  return value as unknown as EventTrigger; // It just was read as one.
+}
+
+function parseLine(text: string, line: number): Json {
   try {
-    return parseJson(line);
+    return parseJson(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new InvalidTrigger(`line ${number} is not JSON (${why})`, { cause: error });
+    throw new InvalidTrigger(`it is not JSON (${why})`, { line, cause: error });
   }
 }
 

@@ -10,7 +10,7 @@ const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
   starting: { style: 'yellow', words: 'starting' },
   running: { style: 'green', words: 'running' },
   paused: { style: 'yellow', words: 'paused; triggers are kept until it is resumed' },
-  stopping: { style: 'yellow', words: 'stopping; what waits is still being sent' },
+  stopping: { style: 'yellow', words: 'stopping' },
   stopped: { style: 'dim', words: 'stopped' },
 };
 
@@ -133,7 +133,9 @@ function delivered(status: JobStatus, nowMs: number, ratePerS: number | undefine
 function waiting(status: JobStatus, nowMs: number): string {
   const parts = [
     count(status.waiting),
-    ...(status.held > 0 ? [`${count(status.held)} until their next attempt`] : []),
+    ...(status.held > 0
+      ? [`the next attempt of ${status.held === 1 ? '1 person' : `${count(status.held)} people`} is due later`]
+      : []),
     ...(status.oldestWaitingAt === undefined ? [] : [`oldest ${fromNow(status.oldestWaitingAt, nowMs)}`]),
   ];
   return parts.join(', ');

@@ -58,7 +58,7 @@ export function interruption(): { readonly signal: AbortSignal; dispose(): void 
   };
   const interrupt = (): void => {
     dispose();
-    controller.abort(new Interrupted('it was interrupted.'));
+    controller.abort(new Interrupted('It was interrupted.'));
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);

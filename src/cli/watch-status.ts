@@ -8,7 +8,7 @@ const REFRESH_MS = 1_000;
 
 /** Shows a job's status anew every second until it has ended or `signal` is aborted: redrawn for a person, a line per change in a pipe. */
 export async function watchStatus(
-  jobs: Pick<ExportJobs, 'status' | 'isRunning'>,
+  jobs: Pick<ExportJobs, 'status'>,
   jobId: string,
   terminal: Terminal,
   options: { readonly json: boolean; readonly signal: AbortSignal; readonly refreshMs?: number },
@@ -26,8 +26,7 @@ export async function watchStatus(
         terminal.redraw(statusLines(status, { nowMs: Date.now(), ...terminal, ...rate }));
       } else if (text !== shown) terminal.out(text);
       shown = text;
-      // A job that was terminated answers queries as it was before its end.
-      if (status.state === 'stopped' || !(await jobs.isRunning(jobId))) return;
+      if (status.state === 'stopped') return;
     }
     // Rejects when it is aborted, which is the end of the watch.
     if (await pause(options.refreshMs ?? REFRESH_MS, options.signal)) return;

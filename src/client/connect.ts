@@ -22,7 +22,9 @@ const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
  */
 export function loadConnectConfig(): ConnectConfig {
   const { connectionOptions, namespace } = loadClientConnectConfig();
-  return { connectionOptions, namespace: namespace ?? 'default' };
+  const { address, ...rest } = connectionOptions;
+  // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
+  return { connectionOptions: address ? { ...rest, address } : rest, namespace: namespace || 'default' };
 }
 
 /** The address that a configuration names. */

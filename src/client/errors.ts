@@ -99,9 +99,13 @@ export class RequestRefused extends TriggersError {
 export class InvalidTrigger extends TriggersError {
   override readonly name = 'InvalidTrigger';
   readonly reason: string;
-  constructor(reason: string, options?: ErrorOptions) {
-    super(`This is no trigger: ${reason}.`, options);
+  /** Where it stands in the input, from 1; undefined when that has no lines. */
+  readonly line: number | undefined;
+  constructor(reason: string, options: ErrorOptions & { readonly line?: number } = {}) {
+    const { line, ...rest } = options;
+    super(`${line === undefined ? 'This' : `Line ${line}`} is no trigger: ${reason}.`, rest);
     this.reason = reason;
+    this.line = line;
   }
 }
 
@@ -117,15 +121,24 @@ export class PushInterrupted extends TriggersError {
   readonly unconfirmed: number;
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const maybe = unconfirmed === 0 ? '' : ` The next ${unconfirmed} may have been accepted, too.`;
     super(
-      `The push to "${jobId}" stopped after ${accepted} accepted triggers: ${why}${maybe} Nothing else was sent. Push again from trigger ${accepted + 1} on.`,
-      { cause },
+      accepted + unconfirmed === 0 ? `${why}\nNothing was sent.` : [why, ...howFar(accepted, unconfirmed)].join('\n'),
+      {
+        cause,
+      },
     );
     this.jobId = jobId;
     this.accepted = accepted;
     this.unconfirmed = unconfirmed;
   }
+}
+
+function howFar(accepted: number, unconfirmed: number): string[] {
+  const maybe = unconfirmed === 0 ? '' : `; whether the next ${unconfirmed} were, too, is not known`;
+  return [
+    `${accepted} ${accepted === 1 ? 'trigger was' : 'triggers were'} accepted${maybe}. Nothing after that was sent.`,
+    `Push again from trigger ${accepted + 1} on.`,
+  ];
 }
 
 /** A publish ended early: how far it came, job by job. */
@@ -135,14 +148,11 @@ export class PublishInterrupted extends TriggersError {
   readonly read: number;
   readonly failures: readonly Error[];
   constructor(read: number, failures: readonly Error[]) {
-    const reasons = failures.map((failure) => `  ${failure.message}`);
-    super(
-      [
-        `Publishing stopped behind trigger ${read} of the input. What could be sent of it was. The reason:`,
-        ...reasons,
-      ].join('\n'),
-      { cause: failures[0] },
-    );
+    const sent =
+      read === 0
+        ? 'It ended at the first trigger of the input.'
+        : `It ended after trigger ${read} of the input; up to there each job was sent its own, but for what is said above.`;
+    super([...failures.map(({ message }) => message), sent].join('\n'), { cause: failures[0] });
     this.read = read;
     this.failures = failures;
   }

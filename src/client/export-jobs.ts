@@ -18,11 +18,12 @@ import {
 } from '../workflows/messages.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { InvalidJob, JobAlreadyRunning, PushInterrupted } from './errors.ts';
+import { HistoryWatch } from './history-watch.ts';
 import { jobIdFromLabel } from './job-id.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { shownToPeople } from './job-presentation.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { describeJob, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
+import { endOf, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
 
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
@@ -70,6 +71,7 @@ const START_WAIT_MS = 10_000;
  */
 export class ExportJobs {
   readonly #client: Client;
+  readonly #watches = new Map<string, HistoryWatch>();
   readonly #taskQueue: string;
   readonly #close: () => Promise<void>;
 
@@ -151,7 +153,7 @@ export class ExportJobs {
    * @throws PushInterrupted which says what was accepted and what not; its `cause` says why.
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
-    return await pushTo(new JobPusher(jobId, jobSignals(this.#client, jobId), options), triggers, options.signal);
+    return await pushTo(this.#pusher(jobId, options), triggers, options.signal);
   }
 
   /**
@@ -161,15 +163,27 @@ export class ExportJobs {
   async publish(triggers: Triggers, options: PushOptions = {}): Promise<PublishResult> {
     return await publishTo(
       () => listeningJobs(this.#client),
-      (jobId) => new JobPusher(jobId, jobSignals(this.#client, jobId), options),
+      (jobId) => this.#pusher(jobId, options),
       triggers,
       options.signal,
     );
   }
 
-  /** @throws JobNotFound */
+  /**
+   * How the job is doing; also of a job that has ended, as long as the server keeps it: then `stopped`, as it was at its end.
+   * @throws JobNotFound
+   */
   async status(jobId: string): Promise<JobStatus> {
-    return await queryStatus(this.#client, jobId);
+    // First: an end between the two is then seen the next time.
+    const ended = await endOf(this.#client, jobId);
+    const status = await queryStatus(this.#client, jobId);
+    if (ended === undefined) return status;
+    const { reason: _, ...rest } = status;
+    return {
+      ...rest,
+      state: 'stopped',
+      ...(ended === 'stopped' ? {} : { reason: `Its workflow has ended: ${ended}.` }),
+    };
   }
 
   /**
@@ -177,8 +191,7 @@ export class ExportJobs {
    * @throws JobNotFound
    */
   async isRunning(jobId: string): Promise<boolean> {
-    const { status } = await describeJob(this.#client, jobId);
-    return status.name === 'RUNNING' || status.name === 'PAUSED';
+    return (await endOf(this.#client, jobId)) === undefined;
   }
 
   /** Running jobs first, then closed ones that the server still knows. */
@@ -220,11 +233,17 @@ export class ExportJobs {
     return await updateJob(this.#client, jobId, stopUpdate, [request]);
   }
 
+  #pusher(jobId: string, options: PushOptions): JobPusher {
+    const watch = this.#watches.get(jobId) ?? new HistoryWatch();
+    this.#watches.set(jobId, watch);
+    return new JobPusher(jobId, jobSignals(this.#client, jobId), options, watch);
+  }
+
   /** The job's status as soon as it is as wanted, or as it is when `timeoutMs` are over. */
   async #statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs: number): Promise<JobStatus> {
     const deadline = Date.now() + timeoutMs;
     for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
-      const status = await this.status(jobId);
+      const status = await queryStatus(this.#client, jobId);
       if (isAsWanted(status) || Date.now() > deadline) return status;
       await setTimeout(pauseMs);
     }

@@ -135,6 +135,12 @@ export async function describeJob(client: Client, jobId: string): Promise<Workfl
   }
 }
 
+/** How a job's workflow ended, in words; undefined while it is open. @throws JobNotFound */
+export async function endOf(client: Client, jobId: string): Promise<string | undefined> {
+  const { status } = await describeJob(client, jobId);
+  return status.name === 'RUNNING' || status.name === 'PAUSED' ? undefined : endedAs(status.name);
+}
+
 /** Why a job that was asked something is not there: it never was, or it has ended. */
 async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
   const found = await describeJob(client, jobId).catch((error: unknown) => error);

@@ -8,25 +8,34 @@ async function read(chunks: readonly (string | Uint8Array)[]): Promise<unknown[]
   return found;
 }
 
-test('reads one value a line, wherever chunks break, with or without a last line end', async () => {
-  await expect(read(['{"a":1}\n{"b"', ':2}\n\n', '  \n{"c":3}'])).resolves.toEqual([{ a: 1 }, { b: 2 }, { c: 3 }]);
+const line = (user: string, more = '') => `{"event":"enter","audience":"vip","user":"${user}"${more}}`;
+
+test('reads one trigger a line, wherever chunks break, with or without a last line end', async () => {
+  const text = `${line('1')}\n${line('2')}\n\n  \n${line('3')}`;
+  const chunks = [text.slice(0, 60), text.slice(60, 75), text.slice(75)];
+  expect((await read(chunks)).map((trigger) => Reflect.get(trigger as object, 'user'))).toEqual(['1', '2', '3']);
 });
 
 test('characters that a chunk breaks apart stay whole', async () => {
-  const bytes = Buffer.from('{"name":"Zoë ✓"}\n');
-  await expect(read([bytes.subarray(0, 13), bytes.subarray(13, 16), bytes.subarray(16)])).resolves.toEqual([
-    { name: 'Zoë ✓' },
-  ]);
+  const bytes = Buffer.from(`${line('Zoë ✓')}\n`);
+  const at = bytes.indexOf('Zo');
+  await expect(
+    read([bytes.subarray(0, at + 3), bytes.subarray(at + 3, at + 6), bytes.subarray(at + 6)]),
+  ).resolves.toEqual([{ event: 'enter', audience: 'vip', user: 'Zoë ✓' }]);
 });
 
 test('integers beyond 2^53 keep their digits', async () => {
-  await expect(read(['{"profile":{"id":7076027172059065053}}\n'])).resolves.toEqual([
-    { profile: { id: 7076027172059065053n } },
+  await expect(read([`${line('1', ',"profile":{"id":7076027172059065053}')}\n`])).resolves.toEqual([
+    { event: 'enter', audience: 'vip', user: '1', profile: { id: 7076027172059065053n } },
   ]);
 });
 
-test('a line that is not JSON is named by its number', async () => {
-  await expect(read(['{"a":1}\n\n{oops\n'])).rejects.toThrow(/line 3 is not JSON/);
+test.each([
+  ['{oops', /^Line 3 is no trigger: it is not JSON/],
+  ['{"event":"enter","audience":"vip","user":7}', /^Line 3 is no trigger: "user" must be a string/],
+  ['[]', /^Line 3 is no trigger/],
+])('the line %s is said to be no trigger, with its number', async (wrong, says) => {
+  await expect(read([`${line('1')}\n\n${wrong}\n`])).rejects.toThrow(says);
 });
 
 test('a stream without line ends does not fill the memory', async () => {

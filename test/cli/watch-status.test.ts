@@ -12,7 +12,6 @@ function jobThatSays(answers: readonly (JobStatus | Error)[]) {
       const next = rest.shift() ?? aStatus({ state: 'stopped' });
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
     },
-    isRunning: () => Promise.resolve(true),
   };
 }
 
@@ -49,15 +48,10 @@ test('a worker that is away does not end the watch', async () => {
 test('an interrupted watch ends', async () => {
   const { terminal } = aTerminal();
   const controller = new AbortController();
-  const watch = watchStatus(
-    { status: () => Promise.resolve(aStatus()), isRunning: () => Promise.resolve(true) },
-    'vip',
-    terminal,
-    {
-      json: false,
-      signal: controller.signal,
-    },
-  );
+  const watch = watchStatus({ status: () => Promise.resolve(aStatus()) }, 'vip', terminal, {
+    json: false,
+    signal: controller.signal,
+  });
   setTimeout(() => controller.abort(), 20);
   await watch;
 });

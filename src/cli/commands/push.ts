@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, openSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import ora, { type Ora } from 'ora';
 import type { ExportJobs, PublishResult, PushOptions, PushProgress, PushResult } from '../../client/export-jobs.ts';
@@ -54,9 +54,17 @@ function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, o
     throw new UsageError('Say either one trigger by options, or --file, or "-" for standard input.');
   }
   if (one) return [triggerFrom(options)];
-  if (file !== undefined) return readTriggers(createReadStream(file));
+  if (file !== undefined) return readTriggers(openFile(file));
   if (dash || terminal.stdin.isTTY !== true) return readTriggers(terminal.stdin);
   throw new UsageError('Say a trigger (--audience vip --enter --user 707…), or give NDJSON: --file changes.ndjson');
+}
+
+function openFile(path: string): AsyncIterable<Uint8Array> {
+  try {
+    return createReadStream(path, { fd: openSync(path, 'r') });
+  } catch (error) {
+    throw new UsageError(`The file ${path} cannot be read. Check its path.`, { cause: error });
+  }
 }
 
 /** Sends, showing how far it is; Ctrl-C ends the input, so that what was accepted is said. */
@@ -91,7 +99,8 @@ function progressText({ accepted, waitingFor }: PushProgress): string {
 function pushedText(job: string | undefined, result: PushResult | PublishResult): string {
   if ('accepted' in result) return `${counted(result.accepted, 'trigger')} accepted by ${job ?? ''}.`;
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
-  const heard = result.jobs.length === 0 ? 'No running job listens to their audiences.' : 'Sent to:';
+  const whose = result.read === 1 ? 'its audience' : 'their audiences';
+  const heard = result.jobs.length === 0 ? `No running job listens to ${whose}.` : 'Sent to:';
   const unheard =
     result.jobs.length === 0 || result.unheard === 0
       ? []

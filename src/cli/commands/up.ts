@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, loadConfig } from '../../config.ts';
+import { type Config, configuredSource, loadConfig } from '../../config.ts';
 import { wholeNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
@@ -26,6 +26,7 @@ Example:
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       const config = loadConfig(path === undefined ? {} : { path });
+      configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
       // With --json the log on standard error is JSON lines; so are these.
       const note = (text: string) => terminal.err(json === true ? JSON.stringify({ msg: text }) : text);

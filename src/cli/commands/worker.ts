@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { loadConfig } from '../../config.ts';
+import { configuredSource, loadConfig } from '../../config.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
@@ -16,6 +16,7 @@ Example:
     )
     .action(async ({ config: path, json }) => {
       const config = loadConfig(path === undefined ? {} : { path });
+      configuredSource(config);
       const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
       const connection = loadConnectConfig();
       const { taskQueue } = config;

@@ -90,6 +90,8 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
 function phaseOf(state: JobState): [Phase, string?] {
   const gone = state.pause?.by === 'endpoint';
   if (state.stopping !== undefined) {
+    const { waiting } = state.stopping;
+    if (waiting === 'discard') return ['stopping', 'Asked to stop; what waits is not sent.'];
     return ['stopping', gone ? `${GONE} Resume, or stop with "discard".` : 'Asked to stop; what waits is sent first.'];
   }
   if (gone) return ['paused', `${GONE} Everything is kept. Correct the URL (edit) or resume.`];
