@@ -4,12 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
-import { addressOf, type ConnectConfig } from './client/connect.ts';
-import { ServerUnreachable } from './client/errors.ts';
+import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
-import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
 import { openFileSource } from './sources/file.ts';
 import type { AudienceSource } from './sources/source.ts';
@@ -39,11 +37,11 @@ const SHUTDOWN_MARGIN_MS = 10_000;
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
  *
- * @throws ConfigError when no source is configured; ServerUnreachable.
+ * @throws ConfigError when no source is configured; the SDK's TransportError when no server answers.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { config } = options;
-  const connection = await connect(options.connection);
+  const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
   const source = options.source ?? (await openSource(config));
@@ -66,8 +64,6 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
     }),
-    // Slices start with the answer to the task that cut them, without a way through the task queue; a job has 16 at most.
-    maxEagerActivityReservationsPerWorkflowTask: SLICES,
     maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
     // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
     maxHeartbeatThrottleInterval: '1 second',
@@ -89,14 +85,6 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       await connection.close();
     },
   };
-}
-
-async function connect(config: ConnectConfig): Promise<NativeConnection> {
-  try {
-    return await NativeConnection.connect(config.connectionOptions);
-  } catch (error) {
-    throw new ServerUnreachable(addressOf(config), error);
-  }
 }
 
 async function openSource(config: Config): Promise<AudienceSource> {

@@ -1,4 +1,5 @@
 import type { ConnectConfig } from '../client/connect.ts';
+import { ServerUnreachable } from '../client/errors.ts';
 import type { Config } from '../config.ts';
 import type { RunningWorker } from '../worker.ts';
 import { aborted } from './terminal.ts';
@@ -35,5 +36,11 @@ async function startRunning(options: { config: Config; connection: ConnectConfig
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
   const [{ startWorker }, { installRuntime }] = await Promise.all([import('../worker.ts'), import('../runtime.ts')]);
   installRuntime(options.config);
-  return await startWorker(options);
+  try {
+    return await startWorker(options);
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
+    const { addressOf } = await import('../client/connect.ts');
+    throw new ServerUnreachable(addressOf(options.connection), error);
+  }
 }

@@ -122,10 +122,10 @@ export class PushInterrupted extends TriggersError {
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
     super(
-      accepted + unconfirmed === 0 ? `${why}\nNothing was sent.` : [why, ...howFar(accepted, unconfirmed)].join('\n'),
-      {
-        cause,
-      },
+      accepted + unconfirmed === 0
+        ? `Nothing was sent to "${jobId}": ${why}`
+        : [`The push to "${jobId}" ended early: ${why}`, ...howFar(accepted, unconfirmed)].join('\n'),
+      { cause },
     );
     this.jobId = jobId;
     this.accepted = accepted;
