@@ -24,7 +24,7 @@ export interface BenchStage {
   close(): Promise<void>;
 }
 
-export async function openBenchStage(people: number, kept: number): Promise<BenchStage> {
+export async function openBenchStage(people: number, kept: number, workerCount = 1): Promise<BenchStage> {
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-'));
   const source = join(folder, 'audiences');
   await writeSampleSource(source, { people });
@@ -50,11 +50,13 @@ export async function openBenchStage(people: number, kept: number): Promise<Benc
     }),
   );
   const config = loadConfig({ path: configFile, env: {} });
-  const worker = fork(new URL('./worker.ts', import.meta.url), {
-    execArgv: [...process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')), '--import', 'tsx'],
-    env: { ...process.env, TRIGGERS_CONFIG: configFile, BENCH_TEMPORAL: temporal.address },
-  });
-  await once(worker, 'message');
+  const workers = Array.from({ length: workerCount }, () =>
+    fork(new URL('./worker.ts', import.meta.url), {
+      execArgv: [...process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')), '--import', 'tsx'],
+      env: { ...process.env, TRIGGERS_CONFIG: configFile, BENCH_TEMPORAL: temporal.address },
+    }),
+  );
+  await Promise.all(workers.map((worker) => once(worker, 'message')));
   const connected = await connectClient(connection);
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
   return {
@@ -76,8 +78,10 @@ export async function openBenchStage(people: number, kept: number): Promise<Benc
     },
     close: async () => {
       await connected.close();
-      worker.disconnect();
-      await once(worker, 'exit');
+      for (const worker of workers) {
+        worker.disconnect();
+        await once(worker, 'exit');
+      }
       await temporal.stop();
       endpoint.close();
       rmSync(folder, { recursive: true, force: true });

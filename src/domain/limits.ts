@@ -54,7 +54,7 @@ export const SLICES = 16;
 /** How much sending one slice is cut for, in ms. */
 export const SLICE_MS = 1000;
 /** Most ids in a page of members. */
-export const PAGE_IDS = 1000;
+export const PAGE_IDS = 2000;
 /** Pages a backfill child may be ahead of the job. */
 export const PAGES_AHEAD = 4;
 /** Live arrivals that a job remembers, against stale members of a backfill. */

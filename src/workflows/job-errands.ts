@@ -30,6 +30,12 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '1 minute',
 });
 
+/**
+ * So many slices of a job may start on the worker that cut them, at once: that is for latency. What is cut beyond goes through the task
+ * queue, so that a busy job is spread over all workers.
+ */
+const EAGER_SLICES = 4;
+
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
 
@@ -73,6 +79,7 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
+      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES,
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
     try {

@@ -146,13 +146,15 @@ export class JobRun {
   async #waitUntil(until: number | undefined): Promise<void> {
     if (!this.#inbox.isEmpty) return this.#yield();
     this.#show(this.status());
-    this.#setTimer(Math.min(until ?? this.#endsAt, Math.max(this.#endsAt, Date.now() + 1)));
+    // Past its day a run ends at the next calm moment, and what makes it calm wakes the job.
+    const endsAt = this.#endsAt > Date.now() ? this.#endsAt : Infinity;
+    this.#setTimer(Math.min(until ?? Infinity, endsAt));
     await this.#untilWoken();
   }
 
   /** One timer serves: it is left alone while it rings no later than asked, since each costs two events. */
   #setTimer(at: number): void {
-    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
     this.#timer?.scope.cancel();
     const scope = new CancellationScope();
     const timer = { at, scope };
