@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
 import type { JsonObject } from '../contract/trigger.ts';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
@@ -19,12 +20,6 @@ export interface DeliverDependencies {
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1000;
-
-/**
- * How long the source may take for the profiles of a slice. Shorter than what the heartbeat timeout has beyond budget and request
- * deadline (5 s), so that a stalled worker has ended its last request before the server gives the slice to another.
- */
-const PROFILES_MS = 4000;
 
 /**
  * The activity that sends: every POST of every job is made here. What the endpoint does never fails it; each trigger's outcome is
@@ -87,7 +82,7 @@ async function lookUpProfiles(
   }
   if (users.size === 0) return new Map();
   try {
-    return await inTime(source.profiles([...users]), PROFILES_MS);
+    return await inTime(source.profiles([...users]), LOOK_UP_MS);
   } catch (error) {
     Context.current().log.warn('the source gave no profiles', { error });
     return undefined;

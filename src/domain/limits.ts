@@ -47,6 +47,13 @@ export function budgetsOf(limits: ServerLimits): Budgets {
   };
 }
 
+/** How long a slice may ask its source for profiles, in ms. */
+export const LOOK_UP_MS = 4_000;
+/**
+ * A slice must be heard of within its budget, its last request's time and this much more, or another worker goes on with it. More than
+ * its look-up may take, so that a stalled worker has nothing left to start when that happens.
+ */
+export const STALL_MARGIN_MS = 5_000;
 /** Most triggers in one slice. */
 export const SLICE_TRIGGERS = 1000;
 /** Most slices of a job at once. */

@@ -32,7 +32,10 @@ export type TriggerReading =
 export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_TRIGGER_BYTES): TriggerReading {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     return refused(`a trigger is a JSON object, this is ${nameOf(raw)}`);
-  const { user, audience, at, profile, event: own } = raw as Partial<Record<string, unknown>>;
+  const { user, audience, event: own, ...optional } = raw as Partial<Record<string, unknown>>;
+  // Many languages write what is absent as null.
+  const at = optional['at'] ?? undefined;
+  const profile = optional['profile'] ?? undefined;
   const happened = event ?? own;
   if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
   if (typeof user !== 'string')
@@ -48,7 +51,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   if (at !== undefined && (typeof at !== 'string' || parseInstant(at) === undefined)) {
     return refused('"at" must be an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"');
   }
-  if (profile !== undefined && (typeof profile !== 'object' || profile === null || Array.isArray(profile))) {
+  if (profile !== undefined && (typeof profile !== 'object' || Array.isArray(profile))) {
     return refused(`"profile" must be a JSON object, it is ${nameOf(profile)}`);
   }
   // An object out of decoded JSON is a JsonObject.

@@ -66,7 +66,7 @@ export class JobDesk {
 
 function startBackfill(state: JobState, request: unknown): void {
   const { requestId, audiences } = isRecord(request) ? request : {};
-  const id = typeof requestId === 'string' ? requestId : undefined;
+  const id = typeof requestId === 'string' ? requestId.slice(0, 255) : undefined;
   if (id !== undefined && state.backfill?.requestId === id) return;
   const obstacle = backfillObstacle(state);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');

@@ -17,7 +17,7 @@ import { applyEdit, endBackfill } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId } from '../domain/names.ts';
-import { PAGES_AHEAD } from '../domain/limits.ts';
+import { PAGES_AHEAD, STALL_MARGIN_MS } from '../domain/limits.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
 
@@ -73,7 +73,7 @@ export class JobErrands {
   }
 
   async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
-    const heartbeatTimeoutMs = SLICE_BUDGET_MS + this.#state.job.requestTimeoutMs + 5000;
+    const heartbeatTimeoutMs = SLICE_BUDGET_MS + this.#state.job.requestTimeoutMs + STALL_MARGIN_MS;
     const { deliver } = proxyActivities<Activities>({
       // Longer than a slice's last request can be open, so that a stalled worker's requests are over before another goes on.
       heartbeatTimeout: heartbeatTimeoutMs,

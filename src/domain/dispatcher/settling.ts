@@ -112,7 +112,8 @@ function settleFailure(
   verdict: Verdict,
   now: number,
 ): void {
-  noteFailure(state, attempt, now);
+  // That a profile is not there yet is no failure of anybody's.
+  if (verdict !== 'profile-missing') noteFailure(state, attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':
