@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { JobStatus } from '../contract/job-status.ts';
 import { admit, admitPage, reject, tidyMemory } from '../domain/dispatcher/arriving.ts';
+import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { nextStep } from '../domain/dispatcher/deciding.ts';
 import { describeJob } from '../domain/dispatcher/describing.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
@@ -16,7 +17,6 @@ import { stopJob } from '../domain/dispatcher/operating.ts';
 import { returnPermits } from '../domain/dispatcher/settling.ts';
 import type { RunFacts } from '../domain/dispatcher/steps.ts';
 import { jobIdOf } from '../domain/names.ts';
-import type { exportJob } from './export-job.ts';
 import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
@@ -80,7 +80,7 @@ export class JobRun {
       switch (step.kind) {
         case 'continue-as-new':
           // Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost.
-          await continueAsNew<typeof exportJob>(carryJob(this.#state));
+          await continueAsNew<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
           return;
         case 'finish':
           this.#show({ ...this.status(), state: 'stopped' });
