@@ -89,9 +89,14 @@ export type AuthorizationConfig = Readonly<z.infer<typeof authorization>>;
  * @throws ConfigError
  */
 export function configuredSource({ source }: Config): NonNullable<Config['source']> {
-  if (source !== undefined) return source;
+  if (source === undefined) {
+    throw new ConfigError(
+      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+    );
+  }
+  if (existsSync(source.folder)) return source;
   throw new ConfigError(
-    'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+    `The folder of the audience source, ${source.folder}, is not there. Correct TRIGGERS_SOURCE, or "source" in triggers.config.json.`,
   );
 }
 

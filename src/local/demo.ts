@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import ora, { type Ora } from 'ora';
-import type { JobStatus } from '../contract/job-status.ts';
+import type { ExportJobs } from '../client/export-jobs.ts';
+import { failureInWords } from '../domain/attempt-codes.ts';
 import { jobWorkflowId } from '../domain/names.ts';
 import { type DemoStage, openDemoStage } from './demo-stage.ts';
 import { demoSummary } from './demo-summary.ts';
@@ -16,20 +17,20 @@ Starts Temporal with its web UI, a worker, a webhook receiver and 1,000 sample p
   --exit         end after the summary; exit code 0 only if every expected message arrived
   --url URL      send to this endpoint instead of the built-in receiver
   --people N     sample people (default 1000)
-  --live N       live enters and exits (default 200)`;
+  --live N       live enters and exits (default 200)
+  --patience N   give up when nothing was delivered for N seconds (default 60)`;
 
 const JOB_ID = 'demo';
 const PARALLEL = 20;
 /** Live triggers come as from a small live pipeline. */
 const LIVE_PER_SECOND = 40;
-/** How long the demo waits without any progress before it gives up. */
-const STALLED_MS = 60_000;
-
 interface DemoOptions {
   readonly exit: boolean;
   readonly url: string | undefined;
   readonly people: number;
   readonly live: number;
+  /** How long the demo waits without any progress before it gives up. */
+  readonly patienceMs: number;
 }
 
 function readOptions(): DemoOptions | undefined {
@@ -39,13 +40,15 @@ function readOptions(): DemoOptions | undefined {
       url: { type: 'string' },
       people: { type: 'string', default: '1000' },
       live: { type: 'string', default: '200' },
+      patience: { type: 'string', default: '60' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   const people = Number(values.people);
   const live = Number(values.live);
-  if (values.help || !(people >= 1) || !(live >= 0)) return undefined;
-  return { exit: values.exit, url: values.url, people, live };
+  const patienceMs = Number(values.patience) * 1000;
+  if (values.help || !(people >= 1) || !(live >= 0) || !(patienceMs > 0)) return undefined;
+  return { exit: values.exit, url: values.url, people, live, patienceMs };
 }
 
 /** Plays the demo on its stage; true when all that was expected arrived. */
@@ -65,63 +68,78 @@ async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: Abo
   say(line, `Job started: ${jobLink(temporal.uiUrl)}`);
 
   const members = sample.audiences.reduce((sum, { size }) => sum + size, 0);
-  line.start();
-  await untilDelivered(
-    stage,
+  const watch = { jobs, line, stop, patienceMs: options.patienceMs };
+  const backfilled = await untilDelivered(
     members,
-    line,
-    stop,
+    watch,
     (done) => `Backfill: ${done} of ${count(members)} existing memberships sent`,
   );
-  say(line, `Backfill done: ${count(members)} memberships sent as enter.`);
-
   const expected: ExpectedTrigger[] = [];
-  const stream = liveTriggers({
-    people: samplePeople({ people: options.people }),
-    audiences: SAMPLE_AUDIENCES.map(({ slug }) => slug),
-  });
-  line.start();
-  for (const trigger of stream) {
-    if (expected.length >= options.live || stop.aborted) break;
-    await jobs.push(JOB_ID, [trigger]);
-    expected.push(trigger);
-    line.text = `Live: ${expected.length} of ${options.live} enters and exits signalled`;
-    await sleep(1000 / LIVE_PER_SECOND, undefined, { signal: stop }).catch(() => undefined);
+  if (backfilled) {
+    say(line, `Backfill done: ${count(members)} memberships sent as enter.`);
+    expected.push(...(await playLive(jobs, options, line, stop)));
+    const all = members + expected.length;
+    const live = await untilDelivered(all, watch, (done) => `Live: waiting for the last; ${done} sent`);
+    if (live) say(line, `Live done: ${expected.length} enters and exits sent.`);
   }
-  await untilDelivered(
-    stage,
-    members + expected.length,
-    line,
-    stop,
-    (done) => `Live: waiting for the last; ${done} sent`,
-  );
-  say(line, `Live done: ${expected.length} enters and exits sent.`);
+  if (stop.aborted) return false;
   const status = await jobs.status(JOB_ID);
   const { text, isComplete } = demoSummary({ members, expected, status, ledger: receiver?.ledger });
   console.log(`\n${text}`);
   return isComplete;
 }
 
-/** Shows progress until the job says that so many are delivered, or nothing has moved for a minute. */
-async function untilDelivered(
-  { jobs }: DemoStage,
-  goal: number,
+/** Signals enters and exits one by one; gives what it signalled. */
+async function playLive(
+  jobs: ExportJobs,
+  options: DemoOptions,
   line: Ora,
   stop: AbortSignal,
+): Promise<ExpectedTrigger[]> {
+  const signalled: ExpectedTrigger[] = [];
+  const stream = liveTriggers({
+    people: samplePeople({ people: options.people }),
+    audiences: SAMPLE_AUDIENCES.map(({ slug }) => slug),
+  });
+  line.start();
+  for (const trigger of stream) {
+    if (signalled.length >= options.live || stop.aborted) break;
+    await jobs.push(JOB_ID, [trigger]);
+    signalled.push(trigger);
+    line.text = `Live: ${signalled.length} of ${options.live} enters and exits signalled`;
+    await sleep(1000 / LIVE_PER_SECOND, undefined, { signal: stop }).catch(() => undefined);
+  }
+  return signalled;
+}
+
+/** Shows progress until the job says that so many are delivered: true. False when nothing moves any more, or when it is stopped. */
+async function untilDelivered(
+  goal: number,
+  {
+    jobs,
+    line,
+    stop,
+    patienceMs,
+  }: { readonly jobs: ExportJobs; readonly line: Ora; readonly stop: AbortSignal; readonly patienceMs: number },
   text: (delivered: string) => string,
-): Promise<void> {
+): Promise<boolean> {
   let last = -1;
   let movedAt = Date.now();
-  for (let status: JobStatus | undefined; !stop.aborted; await sleep(100)) {
-    status = await jobs.status(JOB_ID);
-    const { delivered, inFlight, lastFailure } = status;
-    if (delivered >= goal) return;
+  line.start();
+  while (!stop.aborted) {
+    const { delivered, inFlight, lastFailure } = await jobs.status(JOB_ID);
+    if (delivered >= goal) return true;
     if (delivered !== last) movedAt = Date.now();
     last = delivered;
-    const trouble = lastFailure === undefined ? '' : `; last failure: ${lastFailure.status ?? lastFailure.code}`;
+    const trouble = lastFailure === undefined ? '' : `; last failure: ${failureInWords(lastFailure)}`;
     line.text = `${text(count(delivered))}, ${inFlight} in flight${trouble}`;
-    if (Date.now() - movedAt > STALLED_MS) return;
+    if (Date.now() - movedAt > patienceMs) {
+      say(line, `Nothing was delivered for ${patienceMs / 1000} s${trouble}. That is the end of the demo.`);
+      return false;
+    }
+    await sleep(100);
   }
+  return false;
 }
 
 /** Prints a line above the progress line. */
@@ -159,6 +177,7 @@ async function main(): Promise<number> {
   try {
     const isComplete = await play(stage, options, line, stop);
     const { temporal } = stage;
+    if (stop.aborted) return 1;
     console.log(
       `\nTemporal UI   ${temporal.uiUrl}\nThis job      ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nHTTP API      ${temporal.httpUrl}`,
     );

@@ -23,6 +23,8 @@ Example:
           running === true ? 'No job runs.' : 'There is no job yet. Start one with: triggers start job.json',
         );
       }
-      for (const line of jobTable(shown, terminal)) terminal.out(line);
+      // In a pipe nothing is cut.
+      const columns = terminal.interactive ? terminal.columns : Infinity;
+      for (const line of jobTable(shown, { ...terminal, columns })) terminal.out(line);
     });
 }

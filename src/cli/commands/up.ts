@@ -11,9 +11,9 @@ export function upCommand(terminal: Terminal) {
   return new Command('up')
     .description('everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
     .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
-    .option('--port <port>', 'of Temporal', wholeNumber, 7233)
-    .option('--ui-port <port>', 'of the web UI', wholeNumber, 8233)
-    .option('--http-port <port>', "of Temporal's HTTP API", wholeNumber, 7243)
+    .option('--port <port>', 'of Temporal; 0: a free one', wholeNumber, 7233)
+    .option('--ui-port <port>', 'of the web UI; 0: a free one', wholeNumber, 8233)
+    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", wholeNumber, 7243)
     .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
     .option('--json', 'print JSON for machines: one object when everything is ready')
     .addHelpText(
@@ -76,9 +76,9 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   note('Starting Temporal …');
   const local = await startLocalTemporal({
     dbFile: db,
-    port,
-    httpPort,
-    ui: uiPort,
+    ...(port === 0 ? {} : { port }),
+    ...(httpPort === 0 ? {} : { httpPort }),
+    ui: uiPort === 0 ? true : uiPort,
     onProgress: note,
   });
   return {

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
+import { type SampleSource, writeSampleSource } from '../../src/local/sample-data.ts';
+import {
+  childrenOf,
+  isAlive,
+  Operator,
+  type Program,
+  startTriggers,
+  triggers,
+  unwrapped,
+} from '../support/triggers-cli.ts';
+import { temporal } from '../support/temporal.ts';
+
+let folder: string;
+let source: string;
+let sample: SampleSource;
+const programs: Program[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'cli-worker-test-'));
+  source = join(folder, 'audiences');
+  sample = await writeSampleSource(source, { people: 50 });
+});
+afterEach(async () => {
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function start(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Program {
+  const program = startTriggers(args, { env });
+  programs.push(program);
+  return program;
+}
+
+interface Ready {
+  readonly address: string;
+  readonly uiUrl: string;
+  readonly httpUrl: string;
+  readonly source: string;
+}
+
+test('up brings everything up in one go, ends with Ctrl-C and leaves nothing running; the next one goes on with the same jobs', async () => {
+  const db = join(folder, 'deep', 'temporal.db');
+  const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0'];
+  const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
+  const receiver = await startReceiver();
+  try {
+    const up = start(['up', '--db', db, ...ports, '--json'], env);
+    await up.says(({ stdout }) => stdout.endsWith('\n'));
+    const ready = JSON.parse(up.stdout) as Ready;
+    expect(ready).toMatchObject({ namespace: 'default', taskQueue: 'audience-triggers', source });
+    expect((await fetch(ready.uiUrl)).status).toBe(200);
+
+    const asOperator = { env: { TEMPORAL_ADDRESS: ready.address } };
+    const job = ['--label', 'Told to up', '--audience', 'vip', '--url', receiver.url, '--existing-users'];
+    expect(await triggers(['start', ...job], asOperator)).toMatchObject({ code: 0, stderr: '' });
+    const members = sample.audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
+    await receiver.ledger.waitFor(({ delivered }) => delivered === members, 20_000);
+
+    const children = await childrenOf(up.pid);
+    expect(children.length).toBeGreaterThan(0);
+    up.signal('SIGINT');
+    const { code, stderr } = await up.end();
+    expect(code).toBe(0);
+    // Nothing of webpack or of the SDK's own doings.
+    expect(
+      stderr
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([{ msg: 'Starting Temporal …' }]);
+    expect(children.filter(isAlive)).toEqual([]);
+    await expect(fetch(ready.httpUrl)).rejects.toThrow();
+
+    const again = start(['up', '--db', db, ...ports], env);
+    await again.says(({ stdout }) => stdout.includes('Stop everything here with Ctrl-C.\n'));
+    expect(again.stdout).toMatch(/^Ready\.\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
+    expect(again.stdout).toContain(`Audiences   ${source}\n`);
+    const [, address = ''] = /Temporal +(\S+),/.exec(again.stdout) ?? [];
+    const { stdout } = await triggers(['push', '--audience', 'vip', '--exit', '--user', '1', '--json'], {
+      env: { TEMPORAL_ADDRESS: address },
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: 'told-to-up', accepted: 1 }] });
+    await receiver.ledger.waitFor(({ delivered }) => delivered === members + 1, 20_000);
+    again.signal('SIGTERM');
+    expect((await again.end()).code).toBe(0);
+  } finally {
+    await receiver.close();
+  }
+}, 90_000);
+
+test('a worker that is asked to end lets its requests in flight end, and the next one sends the rest: nothing twice', async () => {
+  const taskQueue = `cli-worker-${randomUUID()}`;
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue };
+  const receiver = await startReceiver({ delayMs: 300 });
+  const jobs = await ExportJobs.connect({
+    connection: { connectionOptions: { address: temporal.address }, namespace: temporal.namespace },
+    taskQueue,
+  });
+  try {
+    const first = start(['worker', '--json'], env);
+    await first.says(({ stdout }) => stdout.endsWith('\n'));
+    expect(JSON.parse(first.stdout)).toEqual({ address: temporal.address, namespace: 'default', taskQueue });
+    const definition = { label: 'Ends in peace', audiences: ['vip'], webhookUrl: receiver.url, authorization: null };
+    const { jobId } = await jobs.start(definition, { jobId: taskQueue });
+    const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
+    await jobs.push(
+      jobId,
+      users.map((user) => ({ event: 'exit', audience: 'vip', user })),
+    );
+    await receiver.ledger.waitFor(({ delivered }) => delivered >= 5 && receiver.inFlight > 0, 20_000);
+
+    first.signal('SIGTERM');
+    expect(await first.end()).toMatchObject({ code: 0, stderr: '' });
+    expect(receiver.inFlight).toBe(0);
+    expect(receiver.ledger.summary().delivered).toBeLessThan(users.length);
+
+    const second = start(['worker'], env);
+    await second.says(({ stdout }) => stdout.startsWith(`Worker ready: ${temporal.address}, namespace default`));
+    await receiver.ledger.waitFor(({ delivered }) => delivered === users.length, 30_000);
+    second.signal('SIGINT');
+    expect(await second.end()).toMatchObject({ code: 0, stderr: '' });
+    expect(receiver.ledger.summary()).toMatchObject({ requests: users.length, duplicates: 0 });
+  } finally {
+    await jobs.close();
+    await receiver.close();
+  }
+}, 90_000);
+
+test('the log is JSON lines on standard error, as much of it as TRIGGERS_LOG_LEVEL says', async () => {
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-log-${randomUUID()}`, TRIGGERS_LOG_LEVEL: 'debug' };
+  const worker = start(['worker'], env);
+  await worker.says(({ stdout }) => stdout.includes('Worker ready'));
+  worker.signal('SIGINT');
+  const { code, stderr } = await worker.end();
+  expect(code).toBe(0);
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines).toContainEqual(expect.objectContaining({ level: 20, msg: 'Worker state changed', state: 'RUNNING' }));
+}, 40_000);
+
+test.each([
+  ['no source', {}, 2, 'No audience source is configured. Set TRIGGERS_SOURCE'],
+  ['a source that is not there', { TRIGGERS_SOURCE: join('no', 'such', 'folder') }, 2, 'is not there'],
+  ['a log level that is none', { TRIGGERS_LOG_LEVEL: 'loud', TRIGGERS_SOURCE: '.' }, 2, 'at logLevel'],
+  ['no server', { TEMPORAL_ADDRESS: '127.0.0.1:1' }, 1, 'No Temporal server answers at 127.0.0.1:1. Start one here'],
+])('a worker with %s ends at once and says why', async (what, env, code, why) => {
+  const withSource = what.startsWith('no server') ? { TRIGGERS_SOURCE: source } : {};
+  const ended = await start(['worker'], { ...withSource, ...env }).end();
+  expect(ended).toMatchObject({ code, stdout: '' });
+  expect(unwrapped(ended.stderr)).toContain(why);
+});
+
+test('up on a port that is taken says so, and leaves nothing running', async () => {
+  const port = new URL(`http://${temporal.address}`).port;
+  const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
+  const up = await triggers(['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0'], { env });
+  expect(up.code).toBe(1);
+  expect(unwrapped(up.stderr)).toContain('The local Temporal server did not start');
+  expect(unwrapped(up.stderr)).toContain('address already in use');
+}, 40_000);
+
+test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {
+  const taskQueue = `cli-up-${randomUUID()}`;
+  const up = start(['up', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });
+  await up.says(({ stdout }) => stdout.endsWith('\n'));
+  expect(JSON.parse(up.stdout)).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
+  up.signal('SIGINT');
+  expect((await up.end()).code).toBe(0);
+  expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
+}, 40_000);

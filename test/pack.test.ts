@@ -1,0 +1,108 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { runProgram } from '../src/local/run-program.ts';
+import { writeSampleSource } from '../src/local/sample-data.ts';
+import { Program } from './support/triggers-cli.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'pack-test-'));
+const project = join(folder, 'project');
+const NPM_MS = 240_000;
+/** What was packed, by its path in the tarball. */
+let packed: string[];
+
+/** Packs what is built and installs it where nothing else is, as a user does. */
+beforeAll(async () => {
+  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const { stdout } = await runProgram('npm', pack, { timeoutMs: NPM_MS, cwd: root });
+  const [made] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]; // As npm pack --json prints.
+  packed = made.files.map(({ path }) => path);
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{"name":"a-project","private":true,"type":"module"}');
+  const install = ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  await runProgram('npm', [...install, join(folder, made.filename)], { timeoutMs: NPM_MS, cwd: project });
+}, 2 * NPM_MS);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function installed(...path: string[]): string {
+  return join(project, 'node_modules', 'audience-triggers', ...path);
+}
+
+test('the package holds what it needs and nothing else', () => {
+  const others = packed.filter((path) => !path.startsWith('lib/'));
+  expect(others.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'docs/sources/file.md', 'package.json']);
+  const strange = packed.filter((path) => path.startsWith('lib/') && !/^lib\/[\w/-]+(\.js|\.d\.ts)$/.test(path));
+  expect(strange).toEqual([]);
+  expect(packed).toContain('lib/workflow-bundle.js');
+  expect(packed.filter((path) => /demo|sample|bench|\.test\./.test(path))).toEqual([]);
+});
+
+test('no file of it tells where it was built', () => {
+  const telling = packed.filter((path) => {
+    const text = readFileSync(installed(path), 'utf8');
+    const [, map = ''] = /sourceMappingURL=data:application\/json;charset=utf-8;base64,(\S+)/.exec(text) ?? [];
+    return [text, Buffer.from(map, 'base64').toString()].some((each) => each.includes(root));
+  });
+  expect(telling).toEqual([]);
+});
+
+test('npx triggers --help works', async () => {
+  const { stdout } = await runProgram('npx', ['--no-install', 'triggers', '--help'], {
+    timeoutMs: 30_000,
+    cwd: project,
+  });
+  expect(stdout).toMatch(/^Usage: triggers /);
+});
+
+test('triggers up comes up with workflow code that was bundled before, and ends with Ctrl-C', async () => {
+  const source = join(folder, 'audiences');
+  await writeSampleSource(source, { people: 10 });
+  const args = ['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--json'];
+  const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
+  const up = new Program(process.execPath, [installed('lib', 'cli', 'main.js'), ...args], { env, cwd: project });
+  try {
+    await up.says(({ stdout }) => stdout.endsWith('\n'), 40_000);
+    expect(JSON.parse(up.stdout)).toMatchObject({ namespace: 'default', source });
+    up.signal('SIGINT');
+    expect((await up.end()).code).toBe(0);
+    // Its worker needed no webpack.
+    expect(up.stderr).not.toMatch(/webpack|bundle/i);
+  } finally {
+    await up.kill();
+  }
+}, 60_000);
+
+test('the client is imported with its types, by plain Node and by a strict compiler', async () => {
+  writeFileSync(
+    join(project, 'consumer.ts'),
+    `import { ExportJobs, InvalidJob, type JobStatus, payloadConverterPath } from 'audience-triggers/client';
+const start: (jobs: ExportJobs) => Promise<string> = async (jobs) =>
+  (await jobs.start({ label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com', authorization: null })).jobId;
+const waiting = (status: JobStatus): number => status.waiting;
+console.log(typeof ExportJobs.connect, start.length, waiting.length, InvalidJob.name, payloadConverterPath.length > 0);
+// @ts-expect-error A label is a text.
+const wrong: Parameters<ExportJobs['start']>[0] = { label: 7, audiences: [], webhookUrl: '', authorization: null };
+console.log(wrong.label);
+`,
+  );
+  const require = createRequire(import.meta.url);
+  const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
+  const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node'];
+  const strict = ['--strict', '--module', 'nodenext', '--target', 'es2023', '--skipLibCheck'];
+  await runProgram(process.execPath, [tsc, ...strict, ...types, 'consumer.ts'], { timeoutMs: 60_000, cwd: project });
+  const { stdout } = await runProgram(process.execPath, ['consumer.js'], { timeoutMs: 30_000, cwd: project });
+  expect(stdout).toBe('function 1 1 InvalidJob true\n7\n');
+}, 120_000);
+
+test('nothing but the client can be imported', async () => {
+  for (const inner of ['audience-triggers', 'audience-triggers/worker', 'audience-triggers/lib/config.js']) {
+    const script = `await import('${inner}').catch(({ code }) => console.log(code))`;
+    const args = ['--input-type=module', '--eval', script];
+    const { stdout } = await runProgram(process.execPath, args, { timeoutMs: 30_000, cwd: project });
+    expect(stdout).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED\n');
+  }
+});

@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runProgram } from '../../src/local/run-program.ts';
+import { temporal } from './temporal.ts';
+
+/** The built command, as `npm test` and `npm pack` make it. */
+const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  /** Over the environment of the test server; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly stdin?: string;
+  readonly cwd?: string;
+}
+
+/** A program that runs; whoever started it ends it. */
+export class Program {
+  readonly pid: number;
+  stdout = '';
+  stderr = '';
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<number | null>;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(command: string, args: readonly string[], { env = {}, stdin, cwd = emptyFolder() }: ProgramOptions = {}) {
+    this.#child = spawn(command, args, { cwd, env: { ...baseEnvironment(), ...env }, stdio: 'pipe' });
+    this.pid = this.#child.pid ?? 0;
+    this.#child.stdout?.on('data', (chunk: Buffer) => this.#hear(() => (this.stdout += chunk.toString())));
+    this.#child.stderr?.on('data', (chunk: Buffer) => this.#hear(() => (this.stderr += chunk.toString())));
+    this.#child.stdin?.on('error', () => undefined); // It need not read what it is given.
+    this.#child.stdin?.end(stdin ?? '');
+    this.#closed = once(this.#child, 'close').then(([code]) => {
+      this.#hear(() => undefined);
+      return code as number | null; // As documented for the event.
+    });
+  }
+
+  /** Resolves once `isThere` holds for what it has said; rejects when it ends or time is up before. */
+  async says(isThere: (program: this) => boolean, timeoutMs = 20_000): Promise<void> {
+    const ended = this.#closed.then(() => 'it ended');
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`after ${timeoutMs} ms`), timeoutMs);
+    });
+    try {
+      while (!isThere(this)) {
+        const heard = new Promise<undefined>((resolve) => this.#listeners.add(() => resolve(undefined)));
+        const reason = await Promise.race([heard, ended, late]);
+        if (reason !== undefined && !isThere(this))
+          throw new Error(`Not said (${reason}).\nstdout: ${this.stdout}\nstderr: ${this.stderr}`);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  async end(): Promise<Ended> {
+    const code = await this.#closed;
+    return { code, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  /** For the end of a test: by force, unless it has ended. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#closed;
+  }
+
+  #hear(take: () => void): void {
+    take();
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+}
+
+/** Starts `triggers` against the test server. */
+export function startTriggers(args: readonly string[], options: ProgramOptions = {}): Program {
+  return new Program(process.execPath, [MAIN, ...args], options);
+}
+
+/** Runs `triggers` against the test server, to its end. */
+export async function triggers(args: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
+  return await startTriggers(args, options).end();
+}
+
+/** `triggers` as an operator of the jobs of one task queue calls it. */
+export class Operator {
+  readonly #taskQueue: string;
+
+  constructor(taskQueue: string) {
+    this.#taskQueue = taskQueue;
+  }
+
+  async run(args: readonly string[], { env, ...options }: ProgramOptions = {}): Promise<Ended> {
+    return await triggers(args, { ...options, env: { TRIGGERS_TASK_QUEUE: this.#taskQueue, ...env } });
+  }
+
+  /** What a command with --json prints. @throws when it ends badly, or says anything else. */
+  async json<T>(args: readonly string[], options?: ProgramOptions): Promise<T> {
+    const { code, stdout, stderr } = await this.run([...args, '--json'], options);
+    if (code !== 0 || stderr !== '') throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout) as T; // The test says what it expects there.
+  }
+}
+
+/** A text as it was before it was broken into lines. */
+export function unwrapped(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
+}
+
+/** The processes that a process has started and that are still there. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await runProgram('ps', ['-A', '-o', 'pid=,ppid='], { timeoutMs: 5000 });
+  const rows = stdout.split('\n').map((row) => row.trim().split(/\s+/).map(Number));
+  return rows.flatMap(([id, parent]) => (parent === pid && id !== undefined ? [id] : []));
+}
+
+/** Whether a process is there. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Nothing of the machine's own set-up: no configuration file, no profile of the `temporal` CLI. */
+function baseEnvironment(): NodeJS.ProcessEnv {
+  const home = emptyFolder();
+  return {
+    PATH: process.env['PATH'],
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    TEMPORAL_ADDRESS: temporal.address,
+    TEMPORAL_CLI_PATH: temporal.cliPath,
+  };
+}
+
+/** Goes with the run's own folder. */
+function emptyFolder(): string {
+  const folder = join(dirname(temporal.workflowBundle.codePath), 'empty');
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
