@@ -6,6 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
+/** Of this file alone: a push without a job goes to every job of the server that listens. */
+const ONLY_HERE = { id: randomUUID().replaceAll('-', ''), slug: `only-here-${randomUUID()}`, name: 'Only here' };
+
 let lab: Lab;
 let operator: Operator;
 let folder: string;
@@ -16,6 +19,7 @@ beforeAll(async () => {
       audiences: [
         { ...VIP, windowMinutes: 15, members: ['1', '2', '3'] },
         { ...NEWS, members: [] },
+        { ...ONLY_HERE, members: [] },
       ],
       profiles: Object.fromEntries(['1', '2', '3', '7076027172059065053'].map((user) => [user, { user }])),
     },
@@ -79,7 +83,7 @@ describe('start', () => {
     const text = unwrapped(stderr);
     expect(text).toContain('The job was not accepted:');
     expect(text).toContain('label The label must not be empty.');
-    expect(text).toContain('audiences[0] The source knows no audience "vpi". It knows: vip, news.');
+    expect(text).toContain('audiences[0] The source knows no audience "vpi". It knows: vip, news, only-here');
     expect(text).toMatch(/parallelRequestCount .*at least 1/);
     expect(text).toMatch(/audience .*audiences/);
 
@@ -122,9 +126,12 @@ describe('push', () => {
   });
 
   test('without a job: to every running job that listens to the audience, and says to which', async () => {
-    const [one, other] = [await lab.start({ audiences: ['news'] }), await lab.start({ audiences: ['news'] })];
+    const [one, other] = [
+      await lab.start({ audiences: [ONLY_HERE.slug] }),
+      await lab.start({ audiences: [ONLY_HERE.slug] }),
+    ];
     await listed(one, other);
-    const lines = ['a', 'b'].map((user) => JSON.stringify({ event: 'exit', audience: NEWS.slug, user }));
+    const lines = ['a', 'b'].map((user) => JSON.stringify({ event: 'exit', audience: ONLY_HERE.slug, user }));
     const nobody = JSON.stringify({ event: 'exit', audience: 'nobody-listens', user: 'a' });
     const path = file('changes.ndjson', [...lines, nobody].join('\n'));
     const pushed = await operator.json<{ read: number; unheard: number; jobs: unknown[] }>(['push', '--file', path]);

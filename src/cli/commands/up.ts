@@ -22,7 +22,7 @@ export function upCommand(terminal: Terminal) {
 With TEMPORAL_ADDRESS set, that server is used and none is started.
 
 Example:
-  TRIGGERS_SOURCE=./audiences triggers up`,
+  TRIGGERS_SOURCE=./data triggers up`,
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       const config = loadConfig(path === undefined ? {} : { path });
