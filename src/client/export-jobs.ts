@@ -178,7 +178,8 @@ export class ExportJobs {
     const ended = await endOf(this.#client, jobId);
     const status = await queryStatus(this.#client, jobId);
     if (ended === undefined) return status;
-    const { reason: _, ...rest } = status;
+    // What was to come next does not come any more.
+    const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, ...rest } = status;
     return {
       ...rest,
       state: 'stopped',

@@ -165,7 +165,7 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
   const up = await triggers(['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0'], { env });
   expect(up.code).toBe(1);
   expect(unwrapped(up.stderr)).toContain('The local Temporal server did not start');
-  expect(unwrapped(up.stderr)).toContain('address already in use');
+  expect(unwrapped(up.stderr)).toContain('address already in use Perhaps another "triggers up" is running.');
 }, 40_000);
 
 test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {

@@ -80,7 +80,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
     ...(httpPort === 0 ? {} : { httpPort }),
     ui: uiPort === 0 ? true : uiPort,
     onProgress: note,
-  });
+  }).catch(withAdvice);
   return {
     address: local.address,
     connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
@@ -88,6 +88,15 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
     gone: local.gone.then((log) => new Error(`The Temporal server has ended. Its last words:\n${log}`)),
     stop: () => local.stop(),
   };
+}
+
+/** A port that is taken is what most often keeps a server from starting, and most often another one of ours has it. */
+function withAdvice(error: unknown): never {
+  if (!(error instanceof Error) || !error.message.includes('address already in use')) throw error;
+  throw new Error(
+    `${error.message}\nPerhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).`,
+    { cause: error },
+  );
 }
 
 /** Jobs run without them, too; a server that does not let us register is no reason not to start. */
