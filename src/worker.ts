@@ -4,10 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
+import { StallWatch } from './activities/stall-watch.ts';
 import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
+import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
 import { openFileSource } from './sources/file.ts';
 import type { AudienceSource } from './sources/source.ts';
@@ -46,6 +48,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
   const source = options.source ?? (await openSource(config));
   const poster = createPoster({ timeoutMs: config.requestTimeoutMs });
+  const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
     namespace,
@@ -56,6 +59,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       source,
       poster,
       authorizations: new Authorizations(config.authorizations),
+      hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
       requestTimeoutMs: config.requestTimeoutMs,
       serverLimits: config.serverLimits,
@@ -64,6 +68,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
     }),
+    // As many as a job has slices; the workflow says which of them may start eagerly.
+    maxEagerActivityReservationsPerWorkflowTask: SLICES,
     maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
     // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
     maxHeartbeatThrottleInterval: '1 second',
@@ -81,6 +87,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       await poster.close();
+      stalls.close();
       if (options.source === undefined) await source.close();
       await connection.close();
     },

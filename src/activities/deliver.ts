@@ -14,6 +14,8 @@ export interface DeliverDependencies {
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
+  /** Whether this worker stood still a moment ago, so that what it takes up may be stale. */
+  readonly hasStalled: () => boolean;
   /** Tells the job that a running slice keeps only so many of its permits. */
   readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
 }
@@ -31,9 +33,12 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     // Details of our own heartbeat, by an attempt that did not come to its end.
     const before = context.info.heartbeatDetails as SliceProgress | undefined;
     const settled = new SettledTriggers(slice.triggers.length, before);
+    // This worker stood still: the slice may be with another by now. One that is truly ours is cut again at once.
+    if (dependencies.hasStalled()) return report(settled, 0);
     const heartbeat = setInterval(() => context.heartbeat(settled.progress()), HEARTBEAT_MS);
+    const { attempt, workflowExecution } = context.info;
     try {
-      return await send(dependencies, slice, settled, context.info.workflowExecution?.workflowId ?? '');
+      return await send(dependencies, slice, settled, attempt, workflowExecution?.workflowId ?? '');
     } finally {
       clearInterval(heartbeat);
     }
@@ -44,6 +49,7 @@ async function send(
   dependencies: DeliverDependencies,
   slice: SliceInput,
   settled: SettledTriggers,
+  attempt: number,
   workflowId: string,
 ): Promise<SliceReport> {
   const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
@@ -63,7 +69,10 @@ async function send(
     userAgent,
     authorization: found.authorization,
     profiles,
-    returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left),
+    // An attempt before this one may have given all permits back but one, and which is not known.
+    ...(attempt === 1
+      ? { permits: slice.permits, returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left) }
+      : { permits: 1 }),
   });
   const startedAt = performance.now();
   await sending.run();

@@ -8,12 +8,10 @@ export function createListMembers(
 ): (audience: string, after: string | null, limit: number, maxBytes: number) => Promise<MemberIds> {
   return async (audience, after, limit, maxBytes) => {
     for (let most = limit; ;) {
-      // Taken before the source is asked: what changes while it reads may or may not be in its answer.
-      const readAt = Date.now();
       const page = await source.members(audience, after ?? undefined, most);
       const bytes = page.ids.reduce((sum, id) => sum + 3 + Buffer.byteLength(id), 0);
       if (bytes <= maxBytes || most === 1) {
-        return { ids: page.ids.filter(isSendable), readAt, ...(page.next === undefined ? {} : { next: page.next }) };
+        return { ids: page.ids.filter(isSendable), ...(page.next === undefined ? {} : { next: page.next }) };
       }
       // A page cannot be cut, since only the source knows where a cut one would go on: a smaller one is read.
       most = Math.max(1, Math.floor((page.ids.length * maxBytes * 0.9) / bytes));

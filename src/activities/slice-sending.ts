@@ -23,7 +23,10 @@ export interface SliceSendingOptions {
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */
   readonly profiles: ReadonlyMap<string, JsonObject> | undefined;
-  readonly returnPermits: (left: number) => Promise<void>;
+  /** At most this many requests in flight. */
+  readonly permits: number;
+  /** Absent: none are given back. */
+  readonly returnPermits?: (left: number) => Promise<void>;
 }
 
 /**
@@ -44,7 +47,7 @@ export class SliceSending {
   #openLanes: number;
 
   constructor(options: SliceSendingOptions) {
-    const { triggers, permits, budgetMs, audiences } = options.slice;
+    const { triggers, budgetMs, audiences } = options.slice;
     this.#options = options;
     this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
     for (const [index, { user }] of triggers.entries()) {
@@ -52,7 +55,7 @@ export class SliceSending {
     }
     this.#endsAtMs = performance.now() + budgetMs;
     this.#endsAtWall = Date.now() + budgetMs;
-    this.#openLanes = Math.min(permits, this.#people.length);
+    this.#openLanes = Math.min(options.permits, this.#people.length);
   }
 
   async run(): Promise<void> {
@@ -77,7 +80,7 @@ export class SliceSending {
         const attempt: Attempt =
           typeof request === 'string'
             ? { ok: false, code: request, durationMs: 0 }
-            : await poster.post(url, request.headers, request.body);
+            : await poster.post(url, request.headers, request.body, slice.settings.requestTimeoutMs);
         if (!this.#settle(index, attempt)) break;
       }
     }
@@ -130,8 +133,8 @@ export class SliceSending {
   }
 
   #returnIdlePermits(): void {
-    if (this.#openLanes === 0 || this.#openLanes >= this.#options.slice.permits) return;
+    if (this.#openLanes === 0 || this.#openLanes >= this.#options.permits) return;
     // Best effort: the permits come back with the report anyway.
-    void this.#options.returnPermits(this.#openLanes).catch(() => undefined);
+    void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
 }

@@ -44,7 +44,7 @@ export interface MemberPage {
   readonly number: number;
   /** Canonical id of the audience. */
   readonly audience: string;
-  /** When the source was asked, epoch ms. */
+  /** When the source was asked or before, epoch ms by the server's clock, which dates live triggers too. */
   readonly readAt: number;
   readonly ids: readonly string[];
   /** True on the page that ends the backfill. */
@@ -57,6 +57,8 @@ export interface PageTaken {
   readonly number: number;
   /** True: the page reaches further back than the job remembers live triggers; read it again. */
   readonly readAgain?: true;
+  /** True: nobody waits for pages of this backfill any more; end. */
+  readonly gone?: true;
   /** With `readAgain`: wait this long first, since live traffic is too fast to be remembered. */
   readonly afterMs?: number;
 }
@@ -66,6 +68,4 @@ export interface MemberIds {
   readonly ids: readonly string[];
   /** Where to go on; absent at the end. */
   readonly next?: string;
-  /** When the source was asked, epoch ms. */
-  readonly readAt: number;
 }

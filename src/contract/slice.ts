@@ -24,6 +24,8 @@ export interface DeliverySettings {
   readonly authorization: string | null;
   readonly exportFields: readonly string[];
   readonly userLegacyMessageFormat: boolean;
+  /** Longest time of one request, in ms, that the job reckons with. */
+  readonly requestTimeoutMs: number;
 }
 
 /** Input of the `deliver` activity. Triggers of one person stand in their order. */

@@ -7,11 +7,10 @@ export interface Expiring {
 }
 
 /**
- * Watches over many requests that all have the same time: one ticking timer, since a timer for each would cost more than its
+ * Watches over many requests by one ticking timer, since a timer for each would cost more than its
  * request on a fast endpoint. Times are of `performance.now()`.
  */
 export class Deadlines {
-  /** In the order in which they expire, since all were given the same time. */
   readonly #open = new Set<Expiring>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -32,7 +31,7 @@ export class Deadlines {
   #tick(): void {
     const now = performance.now();
     for (const item of this.#open) {
-      if (item.deadlineAtMs > now) return;
+      if (item.deadlineAtMs > now) continue;
       this.#open.delete(item);
       item.expire();
     }

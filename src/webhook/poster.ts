@@ -4,8 +4,8 @@ import { Deadlines } from './deadlines.ts';
 
 /** Sends requests over connections that are kept open between them, for all jobs of a worker. */
 export interface Poster {
-  /** One POST: one attempt, whatever happens. Never rejects. */
-  post(url: URL, headers: string[], body: string): Promise<Attempt>;
+  /** One POST: one attempt, whatever happens. Never rejects. `mostMs` may shorten its time, never lengthen it. */
+  post(url: URL, headers: string[], body: string, mostMs?: number): Promise<Attempt>;
   /** Ends idle connections, and waits for requests in flight. */
   close(): Promise<void>;
 }
@@ -23,9 +23,9 @@ export function createPoster({ timeoutMs }: { timeoutMs: number }): Poster {
     pipelining: 1,
   });
   return {
-    post: (url, headers, body) =>
+    post: (url, headers, body, mostMs = timeoutMs) =>
       new Promise((resolve) => {
-        const handler = new AttemptHandler(performance.now(), timeoutMs, (settled, attempt) => {
+        const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
           deadlines.delete(settled);
           resolve(attempt);
         });

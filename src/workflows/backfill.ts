@@ -3,6 +3,7 @@ import {
   condition,
   continueAsNew,
   getExternalWorkflowHandle,
+  isCancellation,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -36,16 +37,19 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   let next: BackfillCursor | undefined = carried === undefined ? { page: 1, audience: 0 } : carried.next;
   let ahead: readonly PageAhead[] = carried?.ahead ?? [];
   let again: PageTaken | undefined;
+  let isUnwanted = false;
   let pagesInRun = 0;
   let lastPage = 0;
 
   setHandler(pageTakenSignal, (answer) => {
     if (answer.n !== n) return;
-    if (answer.readAgain === true) again = answer;
+    if (answer.gone === true) isUnwanted = true;
+    else if (answer.readAgain === true) again = answer;
     else ahead = ahead.filter(({ page }) => page.number > answer.number);
   });
 
   for (;;) {
+    if (isUnwanted) return { pages: lastPage };
     const goBackTo = ahead.find(({ page }) => page.number === again?.number);
     if (again !== undefined) {
       if (again.afterMs !== undefined) await sleep(again.afterMs);
@@ -67,7 +71,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       );
     } else if (ahead[0] !== undefined) {
       const oldest = ahead[0].page;
-      const answered = await condition(() => again !== undefined || ahead[0]?.page !== oldest, RESEND_MS);
+      const answered = await condition(() => isUnwanted || again !== undefined || ahead[0]?.page !== oldest, RESEND_MS);
       if (!answered) await sendPage(jobWorkflowId, oldest);
     } else {
       return { pages: lastPage };
@@ -85,6 +89,8 @@ async function readPage(
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
   if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  // Before the source is asked: what changes while it reads may or may not be in its answer.
+  const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
   const next = nextCursor(from, read.next, audiences.length);
   return {
@@ -93,7 +99,7 @@ async function readPage(
       n,
       number: from.page,
       audience,
-      readAt: read.readAt,
+      readAt,
       ids: read.ids,
       last: next === undefined,
     },
@@ -111,6 +117,7 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
   try {
     await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
   } catch (error) {
+    if (isCancellation(error)) throw error;
     throw ApplicationFailure.create({
       message: `The job ${jobWorkflowId} does not take pages any more; its backfill ends.`,
       type: 'JobGone',

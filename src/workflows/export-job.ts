@@ -23,7 +23,7 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   let openDesk: (desk: JobDesk) => void = () => undefined;
   const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
   const state = isCarried(input) ? restoreJob(input) : await prepare(input, desk);
-  if (state === undefined) return { received: 0, delivered: 0 };
+  if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
   // Cancelling a job means stopping it in order: what it does meanwhile must not be cancelled under it.
@@ -33,5 +33,5 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
 }
 
 function isCarried(input: unknown): input is CarriedJob {
-  return typeof input === 'object' && input !== null && 'v' in input && 'job' in input;
+  return typeof input === 'object' && input !== null && 'v' in input && input.v === 1 && 'chains' in input;
 }

@@ -78,7 +78,7 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
   if (wanted === undefined || wanted === null) return audiences.map(({ id }) => id);
   if (!Array.isArray(wanted) || wanted.length === 0)
     throw refusal('"audiences" must be a list of slugs or ids.', 'InvalidBackfill');
-  return wanted.map((name: unknown) => {
+  const ids = wanted.map((name: unknown) => {
     const found = audiences.find(({ id, slug }) => id === name || slug === name);
     if (found !== undefined) return found.id;
     throw refusal(
@@ -86,6 +86,7 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
       'InvalidBackfill',
     );
   });
+  return [...new Set(ids)];
 }
 
 /** Whether its values fit the form is checked with the source, a moment later; here only that it is an edit at all. */

@@ -13,7 +13,7 @@ import type { Activities } from '../contract/ports.ts';
 import type { SliceProgress } from '../contract/slice.ts';
 import { SLICE_BUDGET_MS } from '../domain/dispatcher/cutting.ts';
 import { type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
-import { applyEdit, endBackfill } from '../domain/dispatcher/operating.ts';
+import { applyEdit, endBackfill, refuseEdit } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId } from '../domain/names.ts';
@@ -31,10 +31,11 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
 });
 
 /**
- * So many slices of a job may start on the worker that cut them, at once: that is for latency. What is cut beyond goes through the task
- * queue, so that a busy job is spread over all workers.
+ * So many slices of a job start on the worker that cut them, at once: that is for latency. What is cut beyond goes through the task
+ * queue, so that a job that keeps processors busy is spread over all workers; one that waits for a slow endpoint keeps none busy.
  */
 const EAGER_SLICES = 4;
+const SLOW_REQUEST_MS = 10;
 
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
@@ -43,6 +44,7 @@ type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
 export class JobErrands {
   /** Errands other than slices that are not back yet: no run may end meanwhile, or a child might never start, a signal never go out. */
   underWay = 0;
+  #isEditing = false;
   readonly #state: JobState;
   readonly #wake: () => void;
   readonly #workflowId = workflowInfo().workflowId;
@@ -67,6 +69,11 @@ export class JobErrands {
     }
   }
 
+  /** While one edit is being checked the next waits: each begins from what the one before came to. */
+  get isEditing(): boolean {
+    return this.#isEditing;
+  }
+
   /** Checks an edit against the source; it takes effect, or the status says why not. */
   edit(changes: JobEdit): void {
     void this.#track(this.#edit(changes));
@@ -79,7 +86,7 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
-      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES,
+      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || this.#state.requestMs >= SLOW_REQUEST_MS,
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
     try {
@@ -107,7 +114,8 @@ export class JobErrands {
         ],
         // It outlives our run: continuing as new is a close, which would terminate it.
         parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: `Existing users for "${definition.label}"`.slice(0, 200),
+        // At most 400 bytes (server limit), of characters that may take three each.
+        staticSummary: `Existing users for "${definition.label.slice(0, 100)}"`,
       });
     } catch (error) {
       log.error('the backfill could not be started', { n, error });
@@ -126,14 +134,16 @@ export class JobErrands {
   }
 
   async #edit(changes: JobEdit): Promise<void> {
+    this.#isEditing = true;
     const { definition, subscriptionId } = this.#state.job;
     try {
       const prepared = await prepareJob({ ...definition, ...changes });
       if (prepared.ok) applyEdit(this.#state, recordJob(subscriptionId, prepared, this.#state.job));
-      else this.#state.editProblem = prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' ');
+      else refuseEdit(this.#state, prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' '));
     } catch {
-      this.#state.editProblem = 'The source did not answer within a minute. Edit again when it does.';
+      refuseEdit(this.#state, 'The source did not answer within a minute. Edit again when it does.');
     }
+    this.#isEditing = false;
   }
 
   #child(n: number) {

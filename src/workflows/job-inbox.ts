@@ -40,6 +40,14 @@ export class JobInbox {
     return this.#queue.length === 0;
   }
 
+  /** Triggers that nobody took up. */
+  get waitingTriggers(): number {
+    const counts = this.#queue.map((entry) =>
+      entry.kind === 'triggers' ? entry.raws.length - entry.next : Number(entry.kind === 'trigger'),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /** The oldest arrival; a signal that carries many triggers gives them one by one. */
   shift(): Arrival | undefined {
     const first = this.#queue[0];

@@ -1,4 +1,5 @@
 import {
+  ActivityCancellationType,
   ApplicationFailure,
   CancellationScope,
   isCancellation,
@@ -19,6 +20,8 @@ import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, sto
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   retry: { maximumInterval: '30 seconds' },
+  // It hears of nothing while it asks, and what it finds is not wanted then.
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
 });
 
 /**
@@ -53,6 +56,7 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
     if (isCancellation(error)) return undefined;
     throw error;
   }
+  if (reason !== undefined) return undefined;
   if (!prepared.ok) {
     const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
     throw ApplicationFailure.nonRetryable(`The job cannot run as it is. ${list}`, 'InvalidJob', prepared.problems);

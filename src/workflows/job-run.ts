@@ -138,7 +138,7 @@ export class JobRun {
   }
 
   #applyEdit(): void {
-    const edit = this.desk.takeEdit();
+    const edit = this.#errands.isEditing ? undefined : this.desk.takeEdit();
     if (edit !== undefined) this.#errands.edit(edit);
   }
 

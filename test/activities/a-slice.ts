@@ -28,6 +28,8 @@ export function bare(user: string, more: Partial<SliceTrigger> = {}): SliceTrigg
 export class SliceLab {
   readonly source = new MemorySource();
   readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
+  /** Set: the worker has just stood still. */
+  hasStalled = false;
   readonly receiver: Receiver;
   readonly #poster;
 
@@ -62,6 +64,7 @@ export class SliceLab {
         authorization: null,
         exportFields: [],
         userLegacyMessageFormat: false,
+        requestTimeoutMs: 60_000,
         ...settings,
       },
       ...rest,
@@ -73,12 +76,13 @@ export class SliceLab {
         elsewhere: { origins: ['https://a.example'], headers: {}, signingSecrets: [] },
       }),
       userAgent: 'audience-triggers/test',
+      hasStalled: () => this.hasStalled,
       returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
     });
-    const environment = new MockActivityEnvironment(
-      { heartbeatDetails: before },
-      { logger: new DefaultLogger('ERROR') },
-    );
+    const environment = new MockActivityEnvironment({
+      heartbeatDetails: before,
+      attempt: before === undefined ? 1 : 2,
+    });
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
     return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
   }

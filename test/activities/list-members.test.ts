@@ -50,15 +50,6 @@ test('an audience without members is one empty page', async () => {
   expect(await pagesOf(sourceOf([]), 10, 1000)).toEqual([[]]);
 });
 
-test('the page is dated by when the source was asked, not by when it answered', async () => {
-  const source = sourceOf(['1']);
-  source.delayMs = 50;
-  const before = Date.now();
-  const { readAt } = await createListMembers(source)(VIP.id, null, 10, 1000);
-  expect(readAt).toBeGreaterThanOrEqual(before);
-  expect(readAt).toBeLessThan(before + 40);
-});
-
 test('a source that fails fails the activity, so that it is tried again', async () => {
   const source = sourceOf(['1']);
   source.failure = new Error('down');

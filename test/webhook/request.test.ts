@@ -12,6 +12,7 @@ const settings = {
   authorization: 'crm',
   exportFields: ['email'],
   userLegacyMessageFormat: false,
+  requestTimeoutMs: 15_000,
 };
 
 function requestWith(

@@ -5,7 +5,7 @@ import { instantOf, nextNanosecond } from '../instant.ts';
 import { readTrigger } from '../trigger.ts';
 import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
-import type { JobState } from './job-state.ts';
+import { countLeft, type JobState } from './job-state.ts';
 
 /** How many of the last rejects `status` shows. */
 const REJECTS_KEPT = 10;
@@ -52,12 +52,17 @@ export function reject(state: JobState, reason: string, now: number): string {
 export function admitPage(state: JobState, raw: unknown, now: number): string | undefined {
   if (!isMemberPage(raw)) return reject(state, 'a "page" signal that is no page of members', now);
   const { backfill, memory, job } = state;
-  if (backfill === undefined || raw.subscriptionId !== job.subscriptionId) return undefined;
+  if (raw.subscriptionId !== job.subscriptionId || backfill?.isOf(raw.n) !== true) {
+    state.unwantedPage = { n: raw.n, number: raw.number };
+    return undefined;
+  }
   const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
+  // An edit took the audience out: its members are not told about any more.
+  const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
   const reply = backfill.take(
     raw,
     now,
-    (user) => memory.knows(membershipKey(user, raw.audience), since),
+    (user) => isFormer || memory.knows(membershipKey(user, raw.audience), since),
     memory.forgottenUntil < since,
   );
   if (reply === 'read-again') state.pageToReadAgain = raw.number;
@@ -72,19 +77,18 @@ export function settleAt(state: JobState, now: number): string {
 }
 
 function supersedeBackfill(state: JobState, user: string, audience: string): void {
-  const dropped = state.chains.dropFromBackfill(user, audience);
-  if (dropped > 0) state.backfill?.settled(dropped, 'superseded');
+  countLeft(state, state.chains.dropFromBackfill(user, audience), 'superseded');
   state.backfill?.supersede(user, audience);
 }
 
 // Without a backfill a page can come at the earliest now, and reach back by the source's lag.
 function needsMemory(state: JobState): boolean {
-  return state.backfill?.state === 'running' || state.job.sourceLagMs > 0;
+  return state.backfill?.expectsPages === true || state.job.sourceLagMs > 0;
 }
 
 /** Lets go of remembered arrivals that no page can ask for any more. */
 export function tidyMemory(state: JobState, now: number): void {
-  if (state.backfill?.state === 'running' || state.memory.size === 0) return;
+  if (state.backfill?.expectsPages === true || state.memory.size === 0) return;
   state.memory.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
 }
 

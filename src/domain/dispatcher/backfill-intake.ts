@@ -93,6 +93,21 @@ export class BackfillIntake {
     return this.#waitingInPages;
   }
 
+  /** Whether pages with this number of a backfill are for this one, which is not ended. */
+  isOf(n: number): boolean {
+    return n === this.n && this.#isAlive;
+  }
+
+  /** Whether more pages are to come. */
+  get expectsPages(): boolean {
+    return this.#state === 'running' && !this.#lastPageSeen;
+  }
+
+  /** Whether members are still to be read, or to be put into a slice. Some that it sent may yet wait for their next attempt. */
+  get isUnderWay(): boolean {
+    return this.expectsPages || this.#waitingInPages > 0;
+  }
+
   /** Whether its child should be at work: it has pages to bring, or waits to hear that the last one is taken. */
   get needsChild(): boolean {
     return this.#state === 'running' && !(this.#lastPageSeen && this.#acknowledged >= this.#nextPage - 1);
@@ -131,7 +146,7 @@ export class BackfillIntake {
    * @param isRemembered whether live arrivals are remembered as far back as the page reaches.
    */
   take(page: MemberPage, now: number, isSuperseded: (user: string) => boolean, isRemembered: boolean): PageReply {
-    if (page.n !== this.n || !this.#isAlive) return 'ignored';
+    if (!this.isOf(page.n)) return 'ignored';
     this.heardAt = now;
     if (page.number !== this.#nextPage || this.#lastPageSeen) {
       // A page of before: our answer was lost, so it is owed again.
@@ -181,6 +196,15 @@ export class BackfillIntake {
     for (const page of this.#pages.filter((one) => one.audience === audience && one.ids.has(user))) {
       this.#remove(page, user);
       this.#superseded++;
+    }
+    this.#finishIfDone();
+  }
+
+  /** An edit took an audience out: its members are not told about any more. */
+  dropAudience(audience: string): void {
+    for (const page of this.#pages.filter((one) => one.audience === audience)) {
+      this.#superseded += page.ids.size;
+      for (const user of page.ids) this.#remove(page, user);
     }
     this.#finishIfDone();
   }

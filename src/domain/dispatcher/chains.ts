@@ -9,6 +9,8 @@ export interface Chain {
   place: 'ready' | 'held' | 'running';
   /** How many of the oldest are in the running slice. */
   running: number;
+  /** How many of them come from a backfill. */
+  fromBackfill: number;
   failures: number;
   profileTries: number;
   notBefore: number;
@@ -68,32 +70,38 @@ export class Chains {
     let place = chain.triggers.length;
     while (place > chain.running && chain.triggers[place - 1]?.backfill !== undefined) place--;
     chain.triggers.splice(place, 0, trigger);
-    this.#count(user, trigger, 1);
-    if (place === 0 && chain.place === 'held') this.#newHead(chain);
+    this.#count(chain, trigger, 1);
+    if (place === 0) this.#newHead(chain);
   }
 
   /** Appends a member that a backfill found. */
   addFromBackfill(user: string, trigger: QueuedTrigger): Chain {
     const chain = this.#byUser.get(user) ?? this.#create(user);
     chain.triggers.push(trigger);
-    this.#count(user, trigger, 1);
+    this.#count(chain, trigger, 1);
     return chain;
   }
 
-  /** Removes the enters of a backfill for this person and audience that are in no slice; says how many. */
-  dropFromBackfill(user: string, audience: string): number {
+  /** Removes the enters of backfills for this person and audience that are in no slice, and gives them back. */
+  dropFromBackfill(user: string, audience: string): QueuedTrigger[] {
     const chain = this.#byUser.get(user);
-    if (chain === undefined) return 0;
-    let dropped = 0;
-    for (let i = chain.triggers.length - 1; i >= chain.running; i--) {
-      const trigger = chain.triggers[i];
-      if (trigger?.backfill === undefined || trigger.audience !== audience) continue;
-      chain.triggers.splice(i, 1);
-      this.#count(user, trigger, -1);
-      dropped++;
-      if (i === 0 && chain.triggers.length > 0 && chain.place === 'held') this.#newHead(chain);
-    }
-    if (chain.triggers.length === 0) this.#delete(chain);
+    if (chain === undefined || chain.fromBackfill === 0) return [];
+    return this.#drop(chain, (trigger) => trigger.backfill !== undefined && trigger.audience === audience);
+  }
+
+  /**
+   * A slice is done with this chain, and what did not get through is an enter of a backfill with live triggers behind it: these go
+   * first, at once, and enters of an audience that they speak of are dropped and given back. Undefined when it is not so.
+   */
+  putLiveFirst(chain: Chain): QueuedTrigger[] | undefined {
+    const live = chain.triggers.filter(({ backfill }) => backfill === undefined);
+    if (live.length === 0 || chain.triggers[0]?.backfill === undefined) return undefined;
+    chain.running = 0;
+    const spokenOf = new Set(live.map(({ audience }) => audience));
+    const dropped = this.#drop(chain, ({ backfill, audience }) => backfill !== undefined && spokenOf.has(audience));
+    const rest = chain.triggers.filter(({ backfill }) => backfill !== undefined);
+    chain.triggers.splice(0, chain.triggers.length, ...live, ...rest);
+    this.#newHead(chain);
     return dropped;
   }
 
@@ -129,12 +137,19 @@ export class Chains {
     return undefined;
   }
 
-  /** Makes the held chain that is due first ready before its time; undefined when none is held. */
-  releaseFirst(): Chain | undefined {
+  /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when none is held. */
+  releaseFirst(except: string | undefined): Chain | undefined {
     if (this.nextDue === undefined) return undefined;
-    const chain = this.#held.pop()?.chain;
-    if (chain !== undefined) this.#makeReady(chain, this.#returned);
-    return chain;
+    const first = this.#held.pop();
+    if (first?.chain.user !== except || this.nextDue === undefined) return this.#releaseEntry(first);
+    const second = this.#held.pop();
+    if (first !== undefined) this.#held.push(first);
+    return this.#releaseEntry(second);
+  }
+
+  #releaseEntry(entry: HeldEntry | undefined): Chain | undefined {
+    if (entry !== undefined) this.#makeReady(entry.chain, this.#returned);
+    return entry?.chain;
   }
 
   /** Puts the oldest `count` triggers of a ready chain into a slice. */
@@ -149,7 +164,7 @@ export class Chains {
   settleHead(chain: Chain): QueuedTrigger | undefined {
     const trigger = chain.triggers.shift();
     if (trigger === undefined) return undefined;
-    this.#count(chain.user, trigger, -1);
+    this.#count(chain, trigger, -1);
     chain.running--;
     chain.failures = 0;
     chain.profileTries = 0;
@@ -172,14 +187,9 @@ export class Chains {
     this.#held.push({ chain, notBefore });
   }
 
-  /** Drops everything that is in no slice; says how many triggers that were. */
-  discard(): number {
-    const before = this.#triggers;
-    for (const chain of this.#byUser.values()) {
-      for (const trigger of chain.triggers.splice(chain.running)) this.#count(chain.user, trigger, -1);
-      if (chain.triggers.length === 0) this.#delete(chain);
-    }
-    return before - this.#triggers;
+  /** Drops everything that is in no slice, and gives it back. */
+  discard(): QueuedTrigger[] {
+    return [...this.#byUser.values()].flatMap((chain) => this.#drop(chain, () => true));
   }
 
   /** How many chains wait at the end of the retry schedule. */
@@ -206,7 +216,7 @@ export class Chains {
       const chain = this.#create(user);
       for (const trigger of triggers) {
         chain.triggers.push(trigger);
-        this.#count(user, trigger, 1);
+        this.#count(chain, trigger, 1);
       }
       chain.failures = failures;
       chain.profileTries = profileTries;
@@ -218,16 +228,39 @@ export class Chains {
   }
 
   #create(user: string): Chain {
-    const chain: Chain = { user, triggers: [], place: 'ready', running: 0, failures: 0, profileTries: 0, notBefore: 0 };
+    const chain: Chain = {
+      user,
+      triggers: [],
+      place: 'ready',
+      running: 0,
+      fromBackfill: 0,
+      failures: 0,
+      profileTries: 0,
+      notBefore: 0,
+    };
     this.#byUser.set(user, chain);
     this.#ready.add(chain);
     return chain;
   }
 
+  /** Takes out of a chain what is in no slice and matches. */
+  #drop(chain: Chain, matches: (trigger: QueuedTrigger) => boolean): QueuedTrigger[] {
+    const head = chain.triggers[0];
+    const dropped = chain.triggers.filter((trigger, index) => index >= chain.running && matches(trigger));
+    if (dropped.length === 0) return dropped;
+    const kept = chain.triggers.filter((trigger, index) => index < chain.running || !matches(trigger));
+    chain.triggers.splice(0, chain.triggers.length, ...kept);
+    for (const trigger of dropped) this.#count(chain, trigger, -1);
+    if (kept.length === 0) this.#delete(chain);
+    else if (kept[0] !== head) this.#newHead(chain);
+    return dropped;
+  }
+
+  /** What a chain's oldest trigger went through says nothing about the one that now stands there. */
   #newHead(chain: Chain): void {
     chain.failures = 0;
     chain.profileTries = 0;
-    this.#makeReady(chain, this.#ready);
+    if (chain.place !== 'ready') this.#makeReady(chain, this.#ready);
   }
 
   #makeReady(chain: Chain, into: Set<Chain>): void {
@@ -244,9 +277,10 @@ export class Chains {
     this.#ready.delete(chain);
   }
 
-  #count(user: string, trigger: QueuedTrigger, sign: 1 | -1): void {
+  #count(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
     this.#triggers += sign;
-    this.#bytes += sign * queuedBytes(user, trigger);
+    this.#bytes += sign * queuedBytes(chain.user, trigger);
+    if (trigger.backfill !== undefined) chain.fromBackfill += sign;
   }
 }
 

@@ -72,7 +72,8 @@ function cutProbe(state: JobState): CutSlice | undefined {
   }
   takeMembers(state, cut);
   if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);
-  const early = chains.releaseFirst();
+  const early = chains.releaseFirst(state.lastProbe);
+  state.lastProbe = early?.user;
   if (early !== undefined) cut.take(early);
   return finish(state, cut, 1, early?.notBefore);
 }
@@ -215,6 +216,7 @@ function sliceInput(state: JobState, slice: Slice): SliceInput {
       authorization: definition.authorization,
       exportFields: definition.exportFields,
       userLegacyMessageFormat: definition.userLegacyMessageFormat,
+      requestTimeoutMs: state.job.requestTimeoutMs,
     },
     audiences,
     triggers: slice.triggers,

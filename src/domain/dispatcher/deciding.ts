@@ -1,5 +1,5 @@
 import { canCut, cutSlice } from './cutting.ts';
-import { carriedBytes, carryJob, estimateBytes, type JobState } from './job-state.ts';
+import { carriedBytes, carryJob, countLeft, estimateBytes, type JobState } from './job-state.ts';
 import type { RunFacts, Step } from './steps.ts';
 
 /** A backfill child that was silent for this long is looked for; it resends an unanswered page each minute. */
@@ -15,7 +15,7 @@ const CALM_MS = 60_000;
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
   // Not only what waited when it was asked: what had arrived by then, unlooked at, and what slices give back goes too.
-  if (state.stopping?.waiting === 'discard') state.chains.discard();
+  if (state.stopping?.waiting === 'discard') countLeft(state, state.chains.discard(), 'discarded');
   const errand = backfillErrand(state, now);
   if (errand !== undefined) return errand;
   if (mustContinue(state, run)) {
@@ -39,6 +39,11 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     state.backfillToCancel = undefined;
     return { kind: 'cancel-backfill', n };
   }
+  if (state.unwantedPage !== undefined) {
+    const answer = { ...state.unwantedPage, gone: true } as const;
+    state.unwantedPage = undefined;
+    return { kind: 'answer-page', answer };
+  }
   const { backfill } = state;
   if (backfill === undefined) return undefined;
   if (backfill.state === 'running' && !backfill.started) {
@@ -52,7 +57,8 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     const calm = backfill.waitsForCalm ? { afterMs: CALM_MS } : {};
     return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
   }
-  const taken = backfill.owedAcknowledgement;
+  // A state over its budget takes no more on: the child waits until there is room.
+  const taken = estimateBytes(state) > state.budgets.stateBytes ? undefined : backfill.owedAcknowledgement;
   if (taken !== undefined) {
     backfill.acknowledge(taken);
     return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
@@ -73,8 +79,8 @@ function mustContinue(state: JobState, run: RunFacts): boolean {
   return state.slices.size > 0 || fits(state);
 }
 
+/** Measured, since a run that is given more than the server takes could never begin. */
 function fits(state: JobState): boolean {
-  if (estimateBytes(state) <= state.budgets.stateBytes) return true;
   return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
 }
 

@@ -9,7 +9,7 @@ import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
-import type { CarriedJob, Counters, JobRecord, Pause } from './carried.ts';
+import type { CarriedJob, Counters, JobRecord, Pause, QueuedTrigger } from './carried.ts';
 import { RULES } from './carried.ts';
 import { type Chain, Chains } from './chains.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
@@ -41,6 +41,10 @@ export interface JobState {
   backfill: BackfillIntake | undefined;
   /** A page that is to be read again, owed as an answer to the child. */
   pageToReadAgain: number | undefined;
+  /** A page that nobody here waits for: its child, of a job or backfill that is over, is to end. */
+  unwantedPage: { readonly n: number; readonly number: number } | undefined;
+  /** Who probed the unwell endpoint last. */
+  lastProbe: string | undefined;
   /** Number of a backfill whose child is to be cancelled. */
   backfillToCancel: number | undefined;
   memory: ArrivalMemory;
@@ -121,6 +125,8 @@ export function restoreJob(carried: CarriedJob): JobState {
     slices: new Map(),
     backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
     pageToReadAgain: undefined,
+    unwantedPage: undefined,
+    lastProbe: undefined,
     backfillToCancel: undefined,
     memory: new ArrivalMemory(carried.arrivals, carried.arrivalsForgottenUntil),
     counters: { ...carried.counters },
@@ -197,6 +203,13 @@ export function drawChance(state: JobState): number {
   const { chance, seed } = nextChance(state.seed);
   state.seed = seed;
   return chance;
+}
+
+/** Triggers left the chains unsent: those of the present backfill are counted there. */
+export function countLeft(state: JobState, left: readonly QueuedTrigger[], as: 'superseded' | 'discarded'): void {
+  const { backfill } = state;
+  const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;
+  if (own > 0) backfill?.settled(own, as);
 }
 
 /** Permits that running slices own. */

@@ -21,6 +21,7 @@ export function applyEdit(state: JobState, job: JobRecord): void {
   const before = state.job.definition;
   setJob(state, job);
   state.editProblem = undefined;
+  for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
   const { webhookUrl, authorization } = job.definition;
   if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
   // Another endpoint: what the old one answered says nothing about it.
@@ -30,10 +31,17 @@ export function applyEdit(state: JobState, job: JobRecord): void {
   state.chains.releaseAll();
 }
 
+/** A checked edit cannot be. Bounded, since it is carried and shown. */
+export function refuseEdit(state: JobState, problem: string): void {
+  state.editProblem = problem.length <= PROBLEM_LENGTH ? problem : `${problem.slice(0, PROBLEM_LENGTH)} …`;
+}
+
+const PROBLEM_LENGTH = 1000;
+
 /** Why a backfill cannot begin now, in words; undefined when it can. */
 export function backfillObstacle(state: JobState): string | undefined {
   if (state.stopping !== undefined) return 'The job is stopping.';
-  if (state.backfill?.state === 'running') return `Backfill ${state.backfill.n} is still running.`;
+  if (state.backfill?.isUnderWay === true) return `Backfill ${state.backfill.n} is still running.`;
   return undefined;
 }
 
@@ -56,7 +64,8 @@ export function beginBackfill(
 
 /** Ends sending for good, after what `waiting` says. */
 export function stopJob(state: JobState, waiting: 'deliver' | 'discard'): void {
-  state.stopping = { waiting };
+  // What was to be dropped is gone: there is no way back.
+  state.stopping = { waiting: state.stopping?.waiting === 'discard' ? 'discard' : waiting };
   // A job that is to deliver what waits cannot stay paused; one that discards need not send.
   if (waiting === 'deliver') resumeJob(state);
   endBackfill(state, 'cancelled');

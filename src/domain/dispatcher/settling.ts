@@ -11,7 +11,7 @@ import {
 } from '../retry-schedule.ts';
 import { judge, type Verdict } from '../verdict.ts';
 import type { Chain } from './chains.ts';
-import { drawChance, type JobState, type Slice } from './job-state.ts';
+import { countLeft, drawChance, type JobState, type Slice } from './job-state.ts';
 import { updateRequestMs } from './pace.ts';
 
 /** A trigger with this many failed attempts is at the end of the schedule: it stays, and is tried at its last interval. */
@@ -24,9 +24,13 @@ const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 
 export function settleSlice(state: JobState, sliceId: number, report: SliceReport, now: number): void {
   const slice = state.slices.get(sliceId);
   if (slice === undefined) return;
-  state.slices.delete(sliceId);
+  // Read before anything is changed: a report that cannot be read is a lost slice.
   const failed = new Map(report.failed.map((attempt) => [attempt.index, attempt]));
   const unsent = new Set(report.unsent);
+  state.slices.delete(sliceId);
+  // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
+  const isProofOfLife = slice.revision === state.job.revision && failed.size + unsent.size < slice.triggers.length;
+  if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
   let index = 0;
   let delivered = 0;
   const failures: { user: string; verdict: Verdict }[] = [];
@@ -41,6 +45,8 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
       failures.push({ user: chain.user, verdict });
       settleFailure(state, slice, chain, attempt, verdict, now);
     } else state.chains.stopRunning(chain);
+    // Last in its chain is where an enter of a backfill stands, however far it had come.
+    countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
     index += count;
   }
   state.requestMs = updateRequestMs(
@@ -52,12 +58,7 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   if (slice.revision === state.job.revision && delivered + failures.length > 0) {
     state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
   }
-  if (delivered > 0) {
-    state.lastDeliveredAt = now;
-    // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
-    if (slice.revision === state.job.revision && state.throttle !== undefined && state.throttle.until <= now)
-      state.throttle = undefined;
-  }
+  if (delivered > 0) state.lastDeliveredAt = now;
 }
 
 /**
