@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { parseInstant } from './instant.ts';
+import { knownInstant } from './instant.ts';
 
 /** SHA-256 of a text's UTF-8, in hex. */
 export type Sha256 = (text: string) => string;
@@ -18,7 +18,7 @@ export function deliveryId(
   trigger: { user: string; audience: string; event: TriggerEvent; at: string },
   hash: Sha256 = plainSha256,
 ): string {
-  const instant = parseInstant(trigger.at) ?? trigger.at;
+  const instant = knownInstant(trigger.at) ?? trigger.at;
   return digest([subscriptionId, trigger.user, trigger.audience, trigger.event, instant], hash).slice(0, 32);
 }
 

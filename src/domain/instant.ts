@@ -6,6 +6,13 @@ export type Instant = string;
 
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
+const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/;
+
+/** Like `parseInstant`, for a text that it has taken before: what is an instant's own spelling already is not taken apart again. */
+export function knownInstant(text: string): Instant | undefined {
+  return CANONICAL.test(text) ? text : parseInstant(text);
+}
+
 /** The instant that an RFC 3339 text with up to nanoseconds names; undefined for anything else. */
 export function parseInstant(text: string): Instant | undefined {
   const match = RFC3339.exec(text);
