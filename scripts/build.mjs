@@ -29,6 +29,8 @@ function withoutThisMachine(bundle) {
   const at = bundle.lastIndexOf(comment);
   if (at === -1) throw new Error('The bundle has no inline source map, which a worker needs.');
   const { sourcesContent: _, ...map } = JSON.parse(Buffer.from(bundle.slice(at + comment.length), 'base64').toString());
-  const sources = map.sources.map((path) => (path.startsWith(root) ? relative(lib, path) : path));
+  const sources = map.sources.map((path) =>
+    path.startsWith(root) ? relative(lib, path) : path.replaceAll(root, '..'),
+  );
   return `${bundle.slice(0, at)}${comment}${Buffer.from(JSON.stringify({ ...map, sources })).toString('base64')}`;
 }

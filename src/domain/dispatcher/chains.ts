@@ -1,25 +1,6 @@
-import TinyQueue from 'tinyqueue';
-import { jsonStringBytes } from '../json.ts';
 import type { CarriedChain, QueuedTrigger } from './carried.ts';
-
-/** A person's waiting triggers, oldest first. */
-export interface Chain {
-  readonly user: string;
-  readonly triggers: QueuedTrigger[];
-  place: 'ready' | 'held' | 'running';
-  /** How many of the oldest are in the running slice. */
-  running: number;
-  /** How many of them come from a backfill. */
-  fromBackfill: number;
-  failures: number;
-  profileTries: number;
-  notBefore: number;
-}
-
-interface HeldEntry {
-  readonly chain: Chain;
-  readonly notBefore: number;
-}
+import { carryChain, type Chain, isOfMembers, newChain, queuedBytes } from './chain.ts';
+import { HeldChains } from './held-chains.ts';
 
 /** All chains of a job: who is ready, who is held until when, who is in a slice. */
 export class Chains {
@@ -27,8 +8,9 @@ export class Chains {
   /** What a slice gave back unsent; goes before the ready ones, since it has waited longest. */
   readonly #returned = new Set<Chain>();
   readonly #ready = new Set<Chain>();
-  /** May hold entries that are no longer true; `#isTrue` tells. */
-  readonly #held = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
+  /** Ready chains of nothing but members that a backfill found: they never go before a live trigger. */
+  readonly #members = new Set<Chain>();
+  readonly #held = new HeldChains();
   #heldCount = 0;
   #triggers = 0;
   #bytes = 0;
@@ -43,8 +25,18 @@ export class Chains {
     return this.#bytes;
   }
 
-  get readyCount(): number {
+  /** Ready chains that a live trigger waits in. */
+  get liveCount(): number {
     return this.#returned.size + this.#ready.size;
+  }
+
+  /** Ready chains of members alone. */
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  get readyCount(): number {
+    return this.liveCount + this.memberCount;
   }
 
   get heldCount(): number {
@@ -53,11 +45,7 @@ export class Chains {
 
   /** When the next held chain is due, epoch ms; undefined when none is held. */
   get nextDue(): number | undefined {
-    for (let entry = this.#held.peek(); entry !== undefined; entry = this.#held.peek()) {
-      if (isTrue(entry)) return entry.notBefore;
-      this.#held.pop();
-    }
-    return undefined;
+    return this.#held.nextDue;
   }
 
   get(user: string): Chain | undefined {
@@ -72,6 +60,8 @@ export class Chains {
     chain.triggers.splice(place, 0, trigger);
     this.#count(chain, trigger, 1);
     if (place === 0) this.#newHead(chain);
+    // It may have been one of members alone.
+    if (this.#members.has(chain)) this.#makeReady(chain, this.#ready);
   }
 
   /** Appends a member that a backfill found. */
@@ -79,6 +69,7 @@ export class Chains {
     const chain = this.#byUser.get(user) ?? this.#create(user);
     chain.triggers.push(trigger);
     this.#count(chain, trigger, 1);
+    if (chain.triggers.length === 1) this.#makeReady(chain, this.#ready);
     return chain;
   }
 
@@ -108,8 +99,8 @@ export class Chains {
   /** Makes every held chain ready whose time has come. */
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
-      const entry = this.#held.pop();
-      if (entry !== undefined) this.#makeReady(entry.chain, this.#returned);
+      const chain = this.#held.take();
+      if (chain !== undefined) this.#makeReady(chain, this.#returned);
     }
   }
 
@@ -118,17 +109,28 @@ export class Chains {
     this.release(Infinity);
   }
 
-  /** The ready chain that has waited longest. */
-  firstReady(): Chain | undefined {
+  /** The ready chain with a live trigger that has waited longest. */
+  firstLive(): Chain | undefined {
     for (const chain of this.#returned) return chain;
     for (const chain of this.#ready) return chain;
+    return undefined;
+  }
+
+  /** The ready chain that goes next, of whatever kind. */
+  firstReady(): Chain | undefined {
+    return this.firstLive() ?? this.firstMember();
+  }
+
+  /** The ready chain of members that has waited longest. */
+  firstMember(): Chain | undefined {
+    for (const chain of this.#members) return chain;
     return undefined;
   }
 
   /** A ready chain whose oldest trigger never failed, if one is found soon. */
   firstFresh(): Chain | undefined {
     let looks = FRESH_LOOKS;
-    for (const chains of [this.#returned, this.#ready]) {
+    for (const chains of [this.#returned, this.#ready, this.#members]) {
       for (const chain of chains) {
         if (chain.failures === 0) return chain;
         if (--looks === 0) return undefined;
@@ -139,23 +141,14 @@ export class Chains {
 
   /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when none is held. */
   releaseFirst(except: string | undefined): Chain | undefined {
-    if (this.nextDue === undefined) return undefined;
-    const first = this.#held.pop();
-    if (first?.chain.user !== except || this.nextDue === undefined) return this.#releaseEntry(first);
-    const second = this.#held.pop();
-    if (first !== undefined) this.#held.push(first);
-    return this.#releaseEntry(second);
-  }
-
-  #releaseEntry(entry: HeldEntry | undefined): Chain | undefined {
-    if (entry !== undefined) this.#makeReady(entry.chain, this.#returned);
-    return entry?.chain;
+    const chain = this.#held.take(except);
+    if (chain !== undefined) this.#makeReady(chain, this.#returned);
+    return chain;
   }
 
   /** Puts the oldest `count` triggers of a ready chain into a slice. */
   startRunning(chain: Chain, count: number): void {
-    this.#returned.delete(chain);
-    this.#ready.delete(chain);
+    this.#unready(chain);
     chain.place = 'running';
     chain.running = count;
   }
@@ -184,7 +177,7 @@ export class Chains {
     chain.place = 'held';
     chain.notBefore = notBefore;
     this.#heldCount++;
-    this.#held.push({ chain, notBefore });
+    this.#held.add(chain, notBefore);
   }
 
   /** Drops everything that is in no slice, and gives it back. */
@@ -206,7 +199,7 @@ export class Chains {
   }
 
   carry(): CarriedChain[] {
-    const inOrder = [...this.#returned, ...this.#ready];
+    const inOrder = [...this.#returned, ...this.#ready, ...this.#members];
     for (const chain of this.#byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
     return inOrder.map(carryChain);
   }
@@ -220,24 +213,15 @@ export class Chains {
       }
       chain.failures = failures;
       chain.profileTries = profileTries;
-      if (notBefore !== undefined) {
-        this.#ready.delete(chain);
-        this.hold(chain, notBefore);
-      }
+      this.#makeReady(chain, this.#ready);
+      if (notBefore === undefined) continue;
+      this.#unready(chain);
+      this.hold(chain, notBefore);
     }
   }
 
   #create(user: string): Chain {
-    const chain: Chain = {
-      user,
-      triggers: [],
-      place: 'ready',
-      running: 0,
-      fromBackfill: 0,
-      failures: 0,
-      profileTries: 0,
-      notBefore: 0,
-    };
+    const chain = newChain(user);
     this.#byUser.set(user, chain);
     this.#ready.add(chain);
     return chain;
@@ -265,16 +249,22 @@ export class Chains {
 
   #makeReady(chain: Chain, into: Set<Chain>): void {
     if (chain.place === 'held') this.#heldCount--;
+    this.#unready(chain);
     chain.place = 'ready';
-    into.add(chain);
+    (isOfMembers(chain) ? this.#members : into).add(chain);
+  }
+
+  #unready(chain: Chain): void {
+    this.#returned.delete(chain);
+    this.#ready.delete(chain);
+    this.#members.delete(chain);
   }
 
   #delete(chain: Chain): void {
     if (chain.place === 'held') this.#heldCount--;
     chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
     this.#byUser.delete(chain.user);
-    this.#returned.delete(chain);
-    this.#ready.delete(chain);
+    this.#unready(chain);
   }
 
   #count(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
@@ -285,25 +275,3 @@ export class Chains {
 }
 
 const FRESH_LOOKS = 1000;
-
-function isTrue({ chain, notBefore }: HeldEntry): boolean {
-  return chain.place === 'held' && chain.notBefore === notBefore;
-}
-
-function carryChain(chain: Chain): CarriedChain {
-  return {
-    user: chain.user,
-    triggers: chain.triggers,
-    ...(chain.failures === 0 ? {} : { failures: chain.failures }),
-    ...(chain.profileTries === 0 ? {} : { profileTries: chain.profileTries }),
-    ...(chain.place === 'held' ? { notBefore: chain.notBefore } : {}),
-  };
-}
-
-// {"user":"","triggers":[{"audience":"<32>","event":"enter","at":""}]} and what a failed chain adds, without the values.
-const FRAME_BYTES = 140;
-
-/** Bytes that a trigger takes in the state, at most (its person is counted with each). */
-function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  return FRAME_BYTES + jsonStringBytes(user) + trigger.at.length + (trigger.profileBytes ?? 0);
-}

@@ -3,7 +3,7 @@ import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
 import { SLICE_MS, SLICES } from '../limits.ts';
 import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
-import type { Chain } from './chains.ts';
+import type { Chain } from './chain.ts';
 import { audienceById, type JobState, permitsInUse, type Slice } from './job-state.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 
@@ -55,7 +55,7 @@ export function cutSlice(state: JobState): CutSlice | undefined {
     takeMembers(state, cut);
   } else {
     state.liveStreak++;
-    takeChains(state, cut);
+    takeLive(state, cut);
   }
   return finish(state, cut, wanted);
 }
@@ -117,8 +117,8 @@ function mostSlices(state: JobState): number {
 }
 
 function takesFromBackfill(state: JobState): boolean {
-  if ((state.backfill?.waitingInPages ?? 0) === 0) return false;
-  return state.chains.readyCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
+  if (state.chains.memberCount + (state.backfill?.waitingInPages ?? 0) === 0) return false;
+  return state.chains.liveCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
 }
 
 /** What a slice holds while it is being cut. */
@@ -173,16 +173,19 @@ class Cut {
 const SLICE_TRIGGER_BYTES = 104;
 const PROFILE_KEY_BYTES = 11;
 
-function takeChains(state: JobState, cut: Cut): void {
-  for (let chain = state.chains.firstReady(); chain !== undefined && !cut.isFull; chain = state.chains.firstReady()) {
+function takeLive({ chains }: JobState, cut: Cut): void {
+  for (let chain = chains.firstLive(); chain !== undefined && !cut.isFull; chain = chains.firstLive()) {
     if (!cut.take(chain)) return;
   }
 }
 
+/** Members that a slice gave back first, then those of pages. */
 function takeMembers(state: JobState, cut: Cut): void {
   const { backfill, chains } = state;
-  if (backfill === undefined) return;
-  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
+  for (let chain = chains.firstMember(); chain !== undefined && !cut.isFull; chain = chains.firstMember()) {
+    if (!cut.take(chain)) return;
+  }
+  while (backfill !== undefined && !cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
     const member = backfill.shift();
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;

@@ -11,7 +11,8 @@ import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
 import type { CarriedJob, Counters, JobRecord, Pause, QueuedTrigger } from './carried.ts';
 import { RULES } from './carried.ts';
-import { type Chain, Chains } from './chains.ts';
+import type { Chain } from './chain.ts';
+import { Chains } from './chains.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */

@@ -10,7 +10,7 @@ import {
   throttleMs,
 } from '../retry-schedule.ts';
 import { judge, type Verdict } from '../verdict.ts';
-import type { Chain } from './chains.ts';
+import type { Chain } from './chain.ts';
 import { countLeft, drawChance, type JobState, type Slice } from './job-state.ts';
 import { updateRequestMs } from './pace.ts';
 
@@ -25,7 +25,8 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   const slice = state.slices.get(sliceId);
   if (slice === undefined) return;
   // Read before anything is changed: a report that cannot be read is a lost slice.
-  if (!Array.isArray(report.failed) || !Array.isArray(report.unsent)) throw new TypeError('That is no report of a slice.');
+  if (!Array.isArray(report.failed) || !Array.isArray(report.unsent))
+    throw new TypeError('That is no report of a slice.');
   const failed = new Map(report.failed.map((attempt) => [attempt.index, attempt]));
   const unsent = new Set(report.unsent);
   state.slices.delete(sliceId);

@@ -86,6 +86,27 @@ test('a live trigger at the head of a held chain does not wait for the failures 
   expect([chains.readyCount, chains.heldCount, chains.get('1')?.failures]).toEqual([1, 0, 0]);
 });
 
+test('a live trigger at the head of a ready chain does not inherit what another went through', () => {
+  const chains = new Chains();
+  chains.addFromBackfill('1', member('old', B));
+  const chain = run(chains);
+  Object.assign(chain, { failures: 5, profileTries: 2 });
+  chains.stopRunning(chain);
+  chains.addLive('1', live('new'));
+  expect(chain).toMatchObject({ place: 'ready', failures: 0, profileTries: 0 });
+});
+
+test('a member who stands first because another was dropped does not inherit what that one went through', () => {
+  const chains = new Chains();
+  chains.addFromBackfill('1', member('a', A));
+  chains.addFromBackfill('1', member('b', B));
+  const chain = run(chains);
+  Object.assign(chain, { failures: 5, profileTries: 2 });
+  chains.stopRunning(chain);
+  chains.dropFromBackfill('1', A);
+  expect(chain).toMatchObject({ place: 'ready', failures: 0, profileTries: 0 });
+});
+
 test('members of the same audience are dropped for newer news, of another one not', () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('a', A));
@@ -149,3 +170,18 @@ test('the bytes that are counted are never fewer than those that are carried', (
   }
   expect(chains.bytes).toBeGreaterThanOrEqual(Buffer.byteLength(JSON.stringify(chains.carry())) - 2);
 });
+
+test('members whom a slice gave back never go before somebody with a live trigger', () => {
+  const chains = new Chains();
+  for (const user of ['1', '2']) chains.addFromBackfill(user, member(user, A));
+  chains.stopRunning(run(chains));
+  chains.addLive('3', live('3'));
+  expect(chains.firstReady()?.user).toBe('3');
+  chains.addLive('2', live('2'));
+  chains.startRunning(chains.firstReady() ?? fail(), 1);
+  expect([chains.firstReady()?.user, chains.liveCount, chains.memberCount]).toEqual(['2', 1, 1]);
+});
+
+function fail(): never {
+  throw new Error('nobody is ready');
+}
