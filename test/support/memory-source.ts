@@ -16,7 +16,8 @@ export class MemorySource implements AudienceSource {
   /** When set, every call rejects with it. */
   failure: Error | undefined;
   /** Calls so far, by method. */
-  readonly calls = { audiences: 0, members: 0, profiles: 0 };
+  readonly calls: Record<Method, number> = { audiences: 0, members: 0, profiles: 0 };
+  readonly #held = new Map<Method, Promise<void>>();
   readonly #audiences = new Map<string, Members>();
   readonly #profiles = new Map<string, JsonObject>();
 
@@ -26,6 +27,16 @@ export class MemorySource implements AudienceSource {
       for (const user of members) this.enter(listing.id, user);
     }
     for (const [user, profile] of Object.entries(content.profiles ?? {})) this.setProfile(user, profile);
+  }
+
+  /** From now on calls of this method are not answered until the function that it gives is called. */
+  holdBack(method: Method): () => void {
+    let release: () => void = () => undefined;
+    this.#held.set(method, new Promise((resolve) => (release = resolve)));
+    return () => {
+      this.#held.delete(method);
+      release();
+    };
   }
 
   /** @param audience slug or id, as in `exit`. */
@@ -91,13 +102,16 @@ export class MemorySource implements AudienceSource {
     throw new Error(`The test's source has no audience ${audience}.`);
   }
 
-  async #called(method: 'audiences' | 'members' | 'profiles'): Promise<void> {
+  async #called(method: Method): Promise<void> {
     this.calls[method] += 1;
     const { delayMs } = this;
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await this.#held.get(method);
     if (this.failure !== undefined) throw this.failure;
   }
 }
+
+type Method = 'audiences' | 'members' | 'profiles';
 
 interface Members {
   readonly listing: AudienceListing;

@@ -1,3 +1,4 @@
+import type { MemberPage } from '../../../src/contract/backfill.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import type { JobStatus } from '../../../src/contract/job-status.ts';
@@ -8,7 +9,7 @@ import { beginJob, type JobState } from '../../../src/domain/dispatcher/job-stat
 import { beginBackfill } from '../../../src/domain/dispatcher/operating.ts';
 import { settleSlice } from '../../../src/domain/dispatcher/settling.ts';
 import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
-import { AUDIENCES, jobRecord } from './dispatcher-model.ts';
+import { AUDIENCES, jobRecord } from './a-record.ts';
 
 const A = AUDIENCES[0]?.id ?? '';
 
@@ -55,6 +56,15 @@ export class AJob {
     return this.cut().map((slice) => slice.triggers.map(({ user }) => user));
   }
 
+  /** Who is told what by the slices that it cuts now. */
+  cutMessages(): string[] {
+    const { audiences } = this.state.job;
+    const slugOf = (id: string) => audiences.find((one) => one.id === id)?.slug ?? id;
+    return this.cut().flatMap(({ triggers }) =>
+      triggers.map(({ user, event, audience }) => `${user} ${event} ${slugOf(audience)}`),
+    );
+  }
+
   /** The oldest slice ends, every trigger delivered but those that are named. */
   end(failed: Record<number, Partial<FailedAttempt>> = {}, unsent: number[] = []): void {
     const slice = this.running.shift();
@@ -85,14 +95,11 @@ export class AJob {
     this.page(1, ids, { last });
   }
 
-  page(
-    number: number,
-    ids: string[],
-    { last = true, readAt = this.now }: { last?: boolean; readAt?: number } = {},
-  ): void {
+  page(number: number, ids: string[], more: Partial<MemberPage> = {}): void {
     const { subscriptionId } = this.state.job;
     const n = this.state.backfill?.n ?? 0;
-    admitPage(this.state, { subscriptionId, n, number, audience: A, readAt, ids, last }, this.now);
+    const page = { subscriptionId, n, number, audience: A, readAt: this.now, ids, last: true, ...more };
+    admitPage(this.state, page, this.now);
   }
 
   get status(): JobStatus {

@@ -1,7 +1,7 @@
-import type { MemberPage } from '../../../src/contract/backfill.ts';
-import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
+import type { SliceInput } from '../../../src/contract/slice.ts';
 import { admit, admitPage, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
-import type { CarriedJob, JobRecord } from '../../../src/domain/dispatcher/carried.ts';
+import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import {
   beginJob,
@@ -10,40 +10,20 @@ import {
   permitsInUse,
   restoreJob,
 } from '../../../src/domain/dispatcher/job-state.ts';
-import { applyEdit, beginBackfill, pauseJob, resumeJob } from '../../../src/domain/dispatcher/operating.ts';
+import {
+  applyEdit,
+  backfillObstacle,
+  beginBackfill,
+  pauseJob,
+  resumeJob,
+} from '../../../src/domain/dispatcher/operating.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
 import type { RunFacts } from '../../../src/domain/dispatcher/steps.ts';
-import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
+import { AUDIENCES, jobRecord } from './a-record.ts';
+import { ModelChild } from './model-child.ts';
+import { type Answer, answerSlice } from './model-endpoint.ts';
 
-export const AUDIENCES = ['a', 'b'].map((letter) => ({
-  id: letter.repeat(32),
-  slug: letter,
-  name: letter.toUpperCase(),
-}));
-
-export function jobRecord(parallelRequestCount: number): JobRecord {
-  return {
-    subscriptionId: '5'.repeat(32),
-    revision: 1,
-    definition: {
-      label: 'model',
-      audiences: AUDIENCES.map(({ slug }) => slug),
-      webhookUrl: 'https://example.com/hook',
-      authorization: null,
-      exportFields: [],
-      existingUsers: false,
-      userLegacyMessageFormat: false,
-      parallelRequestCount,
-    },
-    audiences: AUDIENCES,
-    formerAudiences: [],
-    sourceLagMs: 0,
-    missingSearchAttributes: [],
-    warnings: [],
-    requestTimeoutMs: 15_000,
-    serverLimits: DEFAULT_SERVER_LIMITS,
-  };
-}
+const A = 'a'.repeat(32);
 
 interface Delivery {
   readonly user: string;
@@ -59,9 +39,6 @@ function must(holds: boolean, promise: string): asserts holds {
   if (!holds) throw new BrokenPromise(promise);
 }
 
-/** How an endpoint answers one trigger in the model. */
-export type Answer = 'ok' | 500 | 404 | 400 | 410 | 429 | 'source' | 'profile' | 'unsent';
-
 /**
  * A world around the dispatcher: it signals, answers, crashes and lets time pass, and after every step holds the promises against
  * what it knows itself.
@@ -76,9 +53,7 @@ export class DispatcherWorld {
   readonly #deliveredKeys = new Map<string, number>();
   /** Deliveries that a lost slice may have made without our knowing. */
   readonly #explained = new Set<string>();
-  #members: string[] = [];
-  #late: MemberPage | undefined;
-  #pages: { page: MemberPage; answered: boolean }[] = [];
+  #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
   // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
@@ -93,13 +68,16 @@ export class DispatcherWorld {
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0): void {
     const at = new Date(this.now).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
     const profile = profileBytes > 0 ? { text: 'x'.repeat(profileBytes) } : undefined;
+    const isHonest = this.#listensTo(audience.repeat(32));
     const refusal = admit(
       this.state,
       { user, audience, at, ...(profile === undefined ? {} : { profile }) },
       event,
       this.now,
     );
-    must(refusal === undefined, `an honest trigger is accepted (${refusal})`);
+    must((refusal === undefined) === isHonest, `an honest trigger is accepted, no other (${refusal})`);
+    // Nothing changes in this world that nobody may speak of.
+    if (!isHonest) return;
     const id = audience.repeat(32);
     this.membership.set(`${user} ${id}`, event === 'enter');
     this.#accepted.set(user, [...(this.#accepted.get(user) ?? []), key({ user, audience: id, event, at })]);
@@ -122,7 +100,7 @@ export class DispatcherWorld {
         return;
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
-      if (step.kind === 'answer-page') this.#pageAnswered(step.answer.number, step.answer.readAgain === true);
+      if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
       if (step.kind === 'continue-as-new') {
         this.continueAsNew();
         return;
@@ -144,7 +122,8 @@ export class DispatcherWorld {
     const slice = id === undefined ? undefined : this.running.get(id);
     if (id === undefined || slice === undefined) return;
     this.running.delete(id);
-    const { report, delivered } = this.#answer(slice, answers);
+    const { report, delivered } = answerSlice(slice, answers);
+    for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.#deliver(trigger);
     if (lost) {
       // The last heartbeat knew of half of them.
       const known = new Set(delivered.slice(0, delivered.length >> 1));
@@ -184,6 +163,17 @@ export class DispatcherWorld {
     });
   }
 
+  /** Takes audience a out, or in again. */
+  editAudiences(withA: boolean): void {
+    const { job } = this.state;
+    applyEdit(this.state, {
+      ...job,
+      revision: job.revision + 1,
+      audiences: withA ? AUDIENCES : AUDIENCES.slice(1),
+      formerAudiences: withA ? [] : AUDIENCES.slice(0, 1),
+    });
+  }
+
   editUrl(n: number): void {
     const { job } = this.state;
     applyEdit(this.state, {
@@ -193,51 +183,27 @@ export class DispatcherWorld {
     });
   }
 
-  /** Asks for a backfill of audience a and plays its child: reads one page at a time. */
+  /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
   backfill(): void {
-    if (this.state.backfill?.state === 'running') return;
-    beginBackfill(this.state, ['a'.repeat(32)], undefined, this.now);
-    this.#members = [...this.membership]
-      .filter(([, isIn]) => isIn)
-      .map(([who]) => who)
-      .filter((who) => who.endsWith('a'.repeat(32)))
-      .map((who) => who.split(' ')[0] ?? '');
-    this.#pages = [];
+    if (backfillObstacle(this.state) !== undefined || !this.#listensTo(A)) return;
+    this.#child?.latePageComes();
+    beginBackfill(this.state, [A], undefined, this.now);
+    const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
+    const members = [...this.membership.keys()].filter((who) => who.endsWith(A)).map((who) => who.split(' ')[0] ?? '');
+    const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
+    const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
+    this.#child = new ModelChild(ofBackfill, members.filter(isIn), { isIn, deliver });
   }
 
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
   readPage(size: number, how: 'now' | 'late' | 'again'): void {
-    this.#latePageComes();
-    const { backfill, job } = this.state;
-    if (backfill?.state !== 'running') return;
-    const repeated = this.#pages.find(({ answered }) => !answered) ?? this.#pages.at(-1);
-    if (how === 'again' && repeated !== undefined) admitPage(this.state, repeated.page, this.now);
-    if (this.#pages.at(-1)?.page.last === true || this.#pages.filter(({ answered }) => !answered).length >= 4) return;
-    const ids = this.#members
-      .splice(0, size)
-      .filter((user) => this.membership.get(`${user} ${'a'.repeat(32)}`) === true);
-    const page: MemberPage = {
-      subscriptionId: job.subscriptionId,
-      n: backfill.n,
-      number: this.#pages.length + 1,
-      audience: 'a'.repeat(32),
-      readAt: this.now,
-      ids,
-      last: this.#members.length === 0,
-    };
-    this.#pages.push({ page, answered: false });
-    if (how === 'late') this.#late = page;
-    else admitPage(this.state, page, this.now);
-  }
-
-  #latePageComes(): void {
-    if (this.#late !== undefined) admitPage(this.state, this.#late, this.now);
-    this.#late = undefined;
+    this.#child?.latePageComes();
+    if (this.state.backfill?.state === 'running') this.#child?.readPage(size, how, this.now);
   }
 
   /** Everything heals; whatever waits must come out in the end. */
   finishAll(): void {
-    this.#latePageComes();
+    this.#child?.latePageComes();
     this.resume();
     for (let round = 0; ; round++) {
       must(round < 3000, 'what waits is sent in the end');
@@ -272,6 +238,21 @@ export class DispatcherWorld {
       );
     }
     must(this.state.chains.bytes >= 0, 'bytes are counted');
+    this.#checkBackfill();
+  }
+
+  /** What the present backfill says of itself adds up. */
+  #checkBackfill(): void {
+    const { backfill } = this.state;
+    if (backfill === undefined) return;
+    const { taken, delivered, superseded, waiting, state } = backfill.status((id) => id);
+    must(waiting >= backfill.waitingInPages && superseded >= 0, 'a backfill counts nothing twice');
+    must(state !== 'finished' || taken === delivered + superseded, 'a finished backfill accounts for every member');
+    const chained = [...new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''))].flatMap(
+      (user) => this.state.chains.get(user)?.triggers ?? [],
+    );
+    const inChains = chained.filter((trigger) => trigger.backfill === backfill.n).length;
+    must(waiting === backfill.waitingInPages + inChains, 'a backfill knows what of it waits');
   }
 
   checkEnd(): void {
@@ -296,6 +277,10 @@ export class DispatcherWorld {
       must((event === 'enter') === this.membership.get(who), `${who} was told last as ${event}`);
   }
 
+  #listensTo(audience: string): boolean {
+    return this.state.job.audiences.some(({ id }) => id === audience);
+  }
+
   #takeSlice(slice: SliceInput): void {
     this.running.set(slice.sliceId, slice);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
@@ -303,27 +288,6 @@ export class DispatcherWorld {
       JSON.stringify(slice.triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,
       'a slice keeps its bytes',
     );
-  }
-
-  #answer(slice: SliceInput, answers: readonly Answer[]): { report: SliceReport; delivered: number[] } {
-    const failed: FailedAttempt[] = [];
-    const unsent: number[] = [];
-    const delivered: number[] = [];
-    let blocked: string | undefined;
-    for (const [index, trigger] of slice.triggers.entries()) {
-      const answer = answers[index % Math.max(1, answers.length)] ?? 'ok';
-      if (trigger.user === blocked || answer === 'unsent') {
-        unsent.push(index);
-        blocked = trigger.user;
-      } else if (answer === 'ok') {
-        delivered.push(index);
-        this.#deliver(trigger);
-      } else {
-        blocked = trigger.user;
-        failed.push({ index, durationMs: 1, ...attemptOf(answer) });
-      }
-    }
-    return { report: { failed, unsent, sendingMs: 10 }, delivered };
   }
 
   #deliver(trigger: Delivery): void {
@@ -336,15 +300,10 @@ export class DispatcherWorld {
     if (trigger !== undefined) this.#explained.add(key(trigger));
   }
 
-  #pageAnswered(number: number, readAgain: boolean): void {
-    if (readAgain) {
-      const from = this.#pages.findIndex(({ page }) => page.number === number);
-      if (from < 0) return;
-      this.#members = [...this.#pages.slice(from).flatMap(({ page }) => page.ids), ...this.#members];
-      this.#pages = this.#pages.slice(0, from);
-      return;
-    }
-    for (const one of this.#pages) if (one.page.number <= number) one.answered = true;
+  #pageAnswered(answer: PageTaken): void {
+    const { backfill } = this.state;
+    if (answer.gone === true) must(backfill?.isOf(answer.n) !== true, 'no page of a backfill that goes on is unwanted');
+    else if (answer.n === backfill?.n) this.#child?.answered(answer);
   }
 
   #checkHonestWait(until: number | undefined): void {
@@ -356,10 +315,4 @@ export class DispatcherWorld {
 
 function key({ user, audience, event, at }: Delivery): string {
   return `${user} ${audience} ${event} ${at}`;
-}
-
-function attemptOf(answer: Exclude<Answer, 'ok' | 'unsent'>): Partial<FailedAttempt> {
-  if (answer === 'source') return { code: 'SOURCE_UNAVAILABLE' };
-  if (answer === 'profile') return { code: 'PROFILE_MISSING' };
-  return answer === 429 ? { status: 429, retryAfterMs: 2000 } : { status: answer };
 }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Answer, DispatcherWorld } from './dispatcher-model.ts';
+import { DispatcherWorld } from './dispatcher-model.ts';
+import type { Answer } from './model-endpoint.ts';
 
 const user = fc.integer({ min: 0, max: 5 }).map((n) => `user-${n}`);
 const answers = fc.array(
@@ -57,6 +58,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
     arbitrary: fc.integer({ min: 1, max: 30 }).map((count) => (world: DispatcherWorld) => world.editParallel(count)),
   },
   { weight: 1, arbitrary: fc.nat(3).map((n) => (world: DispatcherWorld) => world.editUrl(n)) },
+  { weight: 1, arbitrary: fc.boolean().map((withA) => (world: DispatcherWorld) => world.editAudiences(withA)) },
   { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.backfill()) },
   {
     weight: 4,

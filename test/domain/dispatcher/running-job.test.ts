@@ -3,7 +3,7 @@ import { carryJob, permitsInUse, restoreJob } from '../../../src/domain/dispatch
 import { applyEdit, beginBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/dispatcher/operating.ts';
 import { loseSlice, returnPermits } from '../../../src/domain/dispatcher/settling.ts';
 import { AJob } from './a-job.ts';
-import { jobRecord } from './dispatcher-model.ts';
+import { jobRecord } from './a-record.ts';
 
 const numbered = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what} ${i + 1}`);
 

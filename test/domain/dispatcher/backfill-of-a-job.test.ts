@@ -1,0 +1,187 @@
+import { expect, test } from '@jest/globals';
+import {
+  applyEdit,
+  backfillObstacle,
+  beginBackfill,
+  endBackfill,
+  stopJob,
+} from '../../../src/domain/dispatcher/operating.ts';
+import { AJob } from './a-job.ts';
+import { AUDIENCES, jobRecord } from './a-record.ts';
+
+const [A, B] = AUDIENCES as [(typeof AUDIENCES)[0], (typeof AUDIENCES)[0]]; // The model has two audiences.
+
+/** A job whose first backfill is over but for one member, who was refused and waits. */
+function refusedMember(): AJob {
+  const job = new AJob(1);
+  job.backfill(['refused', 'fine']);
+  job.cut();
+  while (job.running.length > 0) {
+    const index = job.running[0]?.triggers.findIndex(({ user }) => user === 'refused') ?? -1;
+    job.end(index < 0 ? {} : { [index]: { status: 422 } });
+    job.cut();
+  }
+  expect(job.status.backfill).toMatchObject({ n: 1, delivered: 1, waiting: 1 });
+  return job;
+}
+
+test('a member whom the endpoint refused does not stand in the way of the next backfill', () => {
+  const job = refusedMember();
+  expect(backfillObstacle(job.state)).toBeUndefined();
+  job.backfill(['other']);
+  expect(job.status.backfill).toMatchObject({ n: 2, taken: 1, waiting: 1 });
+});
+
+test('while members are still to be read or to be sent, no other backfill begins', () => {
+  const job = new AJob(1);
+  job.backfill(['1'], { last: false });
+  job.cut();
+  job.end();
+  expect(backfillObstacle(job.state)).toMatch(/still running/);
+  job.page(2, ['2'], { last: true });
+  expect(backfillObstacle(job.state)).toMatch(/still running/);
+  job.cut();
+  expect(backfillObstacle(job.state)).toBeUndefined();
+});
+
+test('an enter of an earlier backfill that live news replaces is not booked on the present one', () => {
+  const job = refusedMember();
+  job.backfill(['other'], { last: false });
+  job.signal('refused', 'exit');
+  expect(job.status.backfill).toMatchObject({ n: 2, state: 'running', superseded: 0, waiting: 1 });
+});
+
+test('an enter of an earlier backfill that gets through is not booked on the present one', () => {
+  const job = refusedMember();
+  job.backfill([], { last: false });
+  job.now += 24 * 60 * 60 * 1000;
+  expect(job.step()).toMatchObject({ kind: 'start-backfill' });
+  expect(job.cutMessages()).toEqual(['refused enter a']);
+  job.end();
+  expect(job.status).toMatchObject({ delivered: 2, backfill: { n: 2, delivered: 0, waiting: 0 } });
+});
+
+test('what is discarded of an earlier backfill is not booked on the present one', () => {
+  const job = refusedMember();
+  job.backfill(['other'], { last: false });
+  job.step();
+  expect(job.cutMessages()).toEqual(['other enter a']);
+  stopJob(job.state, 'discard');
+  job.step();
+  expect(job.status.backfill).toMatchObject({ n: 2, waiting: 1 });
+});
+
+test('a state over its budget acknowledges no page, so that its child waits; below it again it does', () => {
+  const job = new AJob(1);
+  job.backfill([], { last: false });
+  for (let i = 0; i < 20; i++) job.signal(`person ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  expect(job.step().kind).toBe('start-backfill');
+  expect(job.step().kind).toBe('deliver');
+  let sent = 0;
+  let step = job.step();
+  for (; step.kind !== 'answer-page'; step = job.step()) {
+    const { stateBytes, stateBudgetBytes } = job.status;
+    expect(stateBytes).toBeGreaterThan(stateBudgetBytes);
+    if (job.running.length === 0) throw new Error('The job stands still.');
+    sent += job.running[0]?.triggers.length ?? 0;
+    job.end();
+  }
+  expect(step).toEqual({ kind: 'answer-page', answer: { n: 1, number: 1 } });
+  expect(job.status.stateBytes).toBeLessThanOrEqual(job.status.stateBudgetBytes);
+  expect(sent).toBeGreaterThan(0);
+});
+
+test.each([
+  ['another subscription', { subscriptionId: '6'.repeat(32) }],
+  ['a backfill that is not ours', { n: 7 }],
+])('a page of %s is answered with gone, once, and its members are none of ours', (_, more) => {
+  const job = new AJob(1);
+  job.backfill([], { last: false });
+  expect([job.step().kind, job.step().kind]).toEqual(['start-backfill', 'answer-page']);
+  job.page(2, ['1'], more);
+  const { n = 1 } = more as { n?: number };
+  expect(job.step()).toEqual({ kind: 'answer-page', answer: { n, number: 2, gone: true } });
+  expect(job.step().kind).toBe('wait');
+  expect(job.status.backfill).toMatchObject({ taken: 0, waiting: 0 });
+});
+
+test('a page that comes to a job without a backfill is answered with gone', () => {
+  const job = new AJob(1);
+  job.page(3, ['1'], { n: 1 });
+  expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 3, gone: true } });
+});
+
+test.each(['cancelled', 'lost'] as const)('a page of a backfill that is %s is answered with gone', (end) => {
+  const job = new AJob(1);
+  job.backfill(['1'], { last: false });
+  job.cut();
+  endBackfill(job.state, end);
+  if (end === 'cancelled') expect(job.step()).toEqual({ kind: 'cancel-backfill', n: 1 });
+  job.page(2, ['2']);
+  expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 2, gone: true } });
+  expect(job.status).toMatchObject({ waiting: 1, backfill: { state: end, taken: 1 } });
+});
+
+test('a page of a finished backfill is acknowledged again, and its child is not sent away unheard', () => {
+  const job = new AJob(1);
+  job.backfill(['1']);
+  job.cut();
+  job.end();
+  job.page(1, ['1']);
+  expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 1 } });
+});
+
+/** An edit that leaves only audience b. */
+function takeOutA(job: AJob): void {
+  applyEdit(job.state, { ...jobRecord(1), revision: 2, audiences: [B], formerAudiences: [A] });
+}
+
+test('an edit that takes an audience out drops its members that wait, and those of later pages', () => {
+  const job = new AJob(1);
+  beginBackfill(job.state, [A.id, B.id], undefined, job.now);
+  job.page(1, ['1', '2'], { last: false });
+  job.page(2, ['3'], { last: false, audience: B.id });
+  takeOutA(job);
+  expect(job.status.backfill).toMatchObject({ taken: 3, superseded: 2, waiting: 1 });
+  job.page(3, ['4', '5'], { last: true });
+  expect(job.status.backfill).toMatchObject({ taken: 5, superseded: 4, waiting: 1 });
+  expect(job.cutMessages()).toEqual(['3 enter b']);
+  job.end();
+  expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1, superseded: 4, waiting: 0 });
+});
+
+test('live triggers that wait are still sent though their audience is taken out', () => {
+  const job = new AJob(1);
+  job.backfill(['1']);
+  job.signal('2', 'exit');
+  takeOutA(job);
+  expect(job.cut().flatMap(({ triggers }) => triggers)).toMatchObject([{ user: '2', event: 'exit', audience: A.id }]);
+  expect(job.status.backfill).toMatchObject({ state: 'finished', superseded: 1, waiting: 0 });
+});
+
+test('what a stop with discard drops, the backfill no longer counts as waiting', () => {
+  const job = new AJob(2);
+  job.backfill(['1', '2', '3']);
+  job.fail({ status: 500 });
+  expect(job.status.backfill?.waiting).toBeGreaterThan(0);
+  stopJob(job.state, 'discard');
+  job.step();
+  expect(job.status).toMatchObject({ waiting: 0, backfill: { waiting: 0 } });
+});
+
+test('a stop with discard cannot be turned back', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'discard');
+  stopJob(job.state, 'deliver');
+  expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/is not sent/) });
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('a stop that delivers may still be told to discard', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'deliver');
+  stopJob(job.state, 'discard');
+  expect(job.step()).toEqual({ kind: 'finish' });
+});

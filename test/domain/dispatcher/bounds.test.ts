@@ -1,0 +1,47 @@
+import { expect, test } from '@jest/globals';
+import type { SliceReport } from '../../../src/contract/slice.ts';
+import { carryJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { refuseEdit } from '../../../src/domain/dispatcher/operating.ts';
+import { loseSlice, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
+import { AJob } from './a-job.ts';
+
+test('why an edit did not take effect is kept as it is, unless it is long', () => {
+  const job = new AJob(1);
+  refuseEdit(job.state, 'label: must not be empty.');
+  expect(job.status.notices).toEqual(['The last edit did not take effect: label: must not be empty.']);
+  refuseEdit(job.state, 'x'.repeat(3_000_000));
+  expect(job.status.notices[0]?.length).toBeLessThan(1100);
+  expect(JSON.stringify(carryJob(job.state)).length).toBeLessThan(10_000);
+});
+
+test.each([1000, 4000])(
+  'after %i signals, a state that is larger than what the server takes is not carried, however small it seems',
+  (signals) => {
+    const job = new AJob(1);
+    // Nothing that the estimate knows of.
+    job.state.editProblem = 'x'.repeat(job.state.budgets.carryBytes);
+    job.facts({ signals });
+    expect(job.status.stateBytes).toBeLessThan(20_000);
+    expect(job.step().kind).toBe('wait');
+    job.signal('1');
+    expect(job.step().kind).toBe('deliver');
+    job.end();
+    job.state.editProblem = undefined;
+    expect(job.step()).toEqual({ kind: 'continue-as-new' });
+  },
+);
+
+test.each([{}, { failed: [] }, { unsent: [] }, { failed: 'x', unsent: [] }, null])(
+  'after a report that cannot be read (%j) the slice is as if lost: what it had goes again',
+  (report) => {
+    const job = new AJob(1);
+    job.signal('1');
+    job.signal('1', 'exit');
+    const [slice] = job.cut();
+    const sliceId = slice?.sliceId ?? 0;
+    expect(() => settleSlice(job.state, sliceId, report as unknown as SliceReport, job.now)).toThrow(TypeError);
+    expect(job.status).toMatchObject({ delivered: 0, waiting: 2, inFlight: 1 });
+    loseSlice(job.state, sliceId, { delivered: new Set(), failed: [] }, job.now);
+    expect(job.cutMessages()).toEqual(['1 enter a', '1 exit a']);
+  },
+);

@@ -1,0 +1,63 @@
+import { expect, test } from '@jest/globals';
+import { AJob } from './a-job.ts';
+
+/** A slice is cut, some of it is delivered, the next is throttled without a time; how long the job then waits. */
+function takesSomeThenThrottles(job: AJob, round: number): number {
+  for (const user of ['1', '2', '3']) job.signal(`${user} of round ${round}`);
+  job.cut();
+  const last = (job.running[0]?.triggers.length ?? 0) - 1;
+  job.end({ [last]: { status: 429 } });
+  const waitsMs = job.waitsMs ?? 0;
+  job.now += waitsMs;
+  return waitsMs;
+}
+
+test('an endpoint that takes some and then throttles gets the same first wait each time', () => {
+  const job = new AJob(1);
+  expect([1, 2, 3, 4].map((round) => takesSomeThenThrottles(job, round))).toEqual([5000, 5000, 5000, 5000]);
+});
+
+test('what another slice delivers does not shorten a wait that the endpoint has just asked for', () => {
+  const job = new AJob(2);
+  for (const user of ['1', '2']) {
+    job.signal(user);
+    job.cut();
+  }
+  job.end({ 0: { status: 429, retryAfterMs: 7000 } });
+  job.end();
+  expect(job.waitsMs).toBe(7000);
+});
+
+test('an unwell endpoint that only has people who failed is probed by different ones in turn', () => {
+  const job = new AJob(3);
+  for (const user of ['1', '2', '3']) {
+    job.signal(user);
+    job.cut();
+    // So far down the schedule that none of them is due while the endpoint is probed.
+    Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
+  }
+  for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
+  const probes: string[] = [];
+  while (probes.length < 6) {
+    job.now += job.waitsMs ?? 0;
+    probes.push(...job.cutUsers().flat());
+    job.end({ 0: { status: 500 } });
+  }
+  for (const [index, user] of probes.slice(1).entries()) expect(user).not.toBe(probes[index]);
+});
+
+test('an unwell endpoint that has one person alone is probed by that one', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  // One person does not make an endpoint unwell, but half of the last attempts do.
+  for (let failures = 1; failures <= 20; failures++) {
+    job.fail({ status: 500 });
+    job.now += 13 * 60 * 60 * 1000;
+  }
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  for (let i = 0; i < 3; i++) {
+    expect(job.cutUsers()).toEqual([['1']]);
+    job.end({ 0: { status: 500 } });
+    job.now += job.waitsMs ?? 0;
+  }
+});

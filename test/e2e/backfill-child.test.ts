@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import type { temporal } from '@temporalio/proto';
+import type { MemberPage } from '../../src/contract/backfill.ts';
+import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+let lab: Lab;
+
+beforeAll(async () => {
+  const content = {
+    audiences: [
+      { ...VIP, members: ['1', '2', '3'] },
+      { ...NEWS, members: ['4'] },
+    ],
+    profiles: Object.fromEntries(['1', '2', '3', '4'].map((user) => [user, {}])),
+  };
+  lab = await Lab.open({ content });
+});
+afterAll(async () => lab.close());
+
+const childOf = (jobId: string) => lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(jobId), 1));
+
+async function eventsOf(handle: WorkflowHandle): Promise<HistoryEvent[]> {
+  return (await handle.fetchHistory()).events ?? [];
+}
+
+function epochMs({ eventTime }: HistoryEvent): number {
+  return Number(eventTime?.seconds ?? 0) * 1000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
+}
+
+/** The pages that a job was sent, out of its history. */
+async function pagesTo(jobId: string): Promise<MemberPage[]> {
+  const signals = (await eventsOf(lab.handle(jobId))).map((event) => event.workflowExecutionSignaledEventAttributes);
+  return signals
+    .filter((signal) => signal?.signalName === 'page')
+    .map((signal) => JSON.parse(Buffer.from(signal?.input?.payloads?.[0]?.data ?? '').toString()) as MemberPage);
+}
+
+/** When the child's workflow tasks began in which it asked for members: its own time then. */
+async function timesOfAsking(child: WorkflowHandle): Promise<number[]> {
+  const events = await eventsOf(child);
+  const at = (id: unknown) => events.find(({ eventId }) => String(eventId) === String(id));
+  return events
+    .filter((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'listMembers')
+    .map((event) => at(event.activityTaskScheduledEventAttributes?.workflowTaskCompletedEventId))
+    .map((completed) => at(completed?.workflowTaskCompletedEventAttributes?.startedEventId))
+    .map((started) => (started === undefined ? NaN : epochMs(started)));
+}
+
+test("a page is dated by the server's clock, as live triggers are, and from before the source was asked", async () => {
+  const job = await lab.start({ existingUsers: true });
+  await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
+  await childOf(job).result();
+  const readAts = (await pagesTo(job)).map(({ readAt }) => readAt);
+  expect(readAts).toHaveLength(2);
+  expect(readAts).toEqual(await timesOfAsking(childOf(job)));
+});
+
+test('a child whose job ended in the middle, and began anew, is sent away by the new one and ends', async () => {
+  const sentBefore = lab.receiver.ledger.requests;
+  const answer = lab.source.holdBack('members');
+  const job = await lab.start({ existingUsers: true });
+  const child = childOf(job);
+  try {
+    await lab.statusWhen(job, () => lab.source.calls.members > 2);
+    await lab.handle(job).terminate();
+    await lab.jobs.start(
+      { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
+      { jobId: job },
+    );
+  } finally {
+    answer();
+  }
+  expect(await child.result()).toEqual({ pages: expect.any(Number) });
+  const status = await lab.jobs.status(job);
+  expect(status).toMatchObject({ received: 0, waiting: 0, rejected: 0 });
+  expect(status.backfill).toBeUndefined();
+  expect(lab.receiver.ledger.requests).toBe(sentBefore);
+});
