@@ -17,6 +17,10 @@ export interface Budgets {
   readonly stateBytes: number;
   /** What it must stay in, or the run cannot end: the payload limit less what the converter and the event add. */
   readonly carryBytes: number;
+  /** What the state is taken to need for rejects, the breaker's people, the last failure and counters. */
+  readonly fixedBytes: number;
+  /** Live arrivals that a job remembers, against stale members of a backfill. */
+  readonly rememberedArrivals: number;
   /** Most bytes of members waiting from a backfill. */
   readonly backfillBytes: number;
   /** Most bytes of commands in one workflow task. */
@@ -37,6 +41,8 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     sliceBytes: Math.floor(payloadBytes / 16),
     stateBytes: Math.floor(payloadBytes / 2),
     carryBytes: Math.floor((payloadBytes * 15) / 16),
+    fixedBytes: Math.floor(payloadBytes / 256),
+    rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
     // A full set of slices, half of the 4 MiB that one gRPC message may have.
     commandBytes: payloadBytes,
@@ -64,5 +70,5 @@ export const SLICE_MS = 1000;
 export const PAGE_IDS = 2000;
 /** Pages a backfill child may be ahead of the job. */
 export const PAGES_AHEAD = 4;
-/** Live arrivals that a job remembers, against stale members of a backfill. */
+/** Most live arrivals that a job remembers, however much its server allows. */
 export const REMEMBERED_ARRIVALS = 4096;

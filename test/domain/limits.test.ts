@@ -8,6 +8,8 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     triggerBytes: 64 * KIB,
     sliceBytes: 128 * KIB,
     stateBytes: KIB * KIB,
+    fixedBytes: 8 * KIB,
+    rememberedArrivals: 4096,
     carryBytes: 1920 * KIB,
     backfillBytes: 192 * KIB,
     commandBytes: 2 * KIB * KIB,

@@ -9,7 +9,14 @@ export class ArrivalMemory {
   /** Arrivals up to this epoch ms may have been forgotten. */
   #forgottenUntil: number;
 
-  constructor(carried: readonly (readonly [string, number])[] = [], forgottenUntil = 0) {
+  readonly #most: number;
+
+  constructor(
+    carried: readonly (readonly [string, number])[] = [],
+    forgottenUntil = 0,
+    most: number = REMEMBERED_ARRIVALS,
+  ) {
+    this.#most = most;
     for (const [key, at] of carried) this.#at.set(key, at);
     this.#forgottenUntil = forgottenUntil;
   }
@@ -25,11 +32,10 @@ export class ArrivalMemory {
   remember(key: string, now: number): void {
     this.#at.delete(key);
     this.#at.set(key, now);
-    if (this.#at.size <= REMEMBERED_ARRIVALS) return;
     for (const [oldest, at] of this.#at) {
+      if (this.#at.size <= this.#most) return;
       this.#at.delete(oldest);
       this.#forgottenUntil = Math.max(this.#forgottenUntil, at);
-      return;
     }
   }
 

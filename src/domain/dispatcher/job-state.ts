@@ -118,8 +118,9 @@ const MAX_FORMER_AUDIENCES = 100;
 export function restoreJob(carried: CarriedJob): JobState {
   const chains = new Chains();
   chains.restore(carried.chains);
+  const budgets = budgetsOf(carried.job.serverLimits);
   return {
-    budgets: budgetsOf(carried.job.serverLimits),
+    budgets,
     job: carried.job,
     jobBytes: jsonBytes(carried.job),
     chains,
@@ -129,7 +130,7 @@ export function restoreJob(carried: CarriedJob): JobState {
     unwantedPage: undefined,
     lastProbe: undefined,
     backfillToCancel: undefined,
-    memory: new ArrivalMemory(carried.arrivals, carried.arrivalsForgottenUntil),
+    memory: new ArrivalMemory(carried.arrivals, carried.arrivalsForgottenUntil, budgets.rememberedArrivals),
     counters: { ...carried.counters },
     rejects: carried.rejects,
     seed: carried.seed,
@@ -192,12 +193,13 @@ export function carriedBytes(carried: CarriedJob): number {
 /** About what `carriedBytes` would measure, cheaply; never much below it. */
 export function estimateBytes(state: JobState): number {
   return (
-    FIXED_BYTES + state.jobBytes + state.chains.bytes + (state.backfill?.waitingBytes ?? 0) + state.memory.size * 40
+    state.budgets.fixedBytes +
+    state.jobBytes +
+    state.chains.bytes +
+    (state.backfill?.waitingBytes ?? 0) +
+    state.memory.size * 40
   );
 }
-
-// Rejects, the breaker's people, the last failure, counters.
-const FIXED_BYTES = 8 * 1024;
 
 /** The next number in [0, 1) of the job's own chance. */
 export function drawChance(state: JobState): number {

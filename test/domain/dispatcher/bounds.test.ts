@@ -45,3 +45,24 @@ test.each([{}, { failed: [] }, { unsent: [] }, { failed: 'x', unsent: [] }, null
     expect(job.cutMessages()).toEqual(['1 enter a', '1 exit a']);
   },
 );
+
+test.each([16, 64, 128, 2048])(
+  'under a payload limit of %i KiB a backfill gets on, however many live triggers come meanwhile',
+  (kib) => {
+    const serverLimits = { payloadBytes: kib * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
+    const job = new AJob(1, { serverLimits });
+    job.backfill([], { last: false });
+    expect([job.step().kind, job.step().kind]).toEqual(['start-backfill', 'answer-page']);
+    // All are delivered, but remembered while pages are to come.
+    for (let i = 0; i < 5000; i++) {
+      job.signal(`person ${i}`);
+      job.cut();
+      job.end();
+    }
+    job.now += 60_000;
+    job.page(2, [], { last: false });
+    expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 2 } });
+    expect(job.status.notices).toEqual([]);
+    expect(job.facts({ signals: 1000 }).step()).toEqual({ kind: 'continue-as-new' });
+  },
+);
