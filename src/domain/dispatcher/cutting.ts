@@ -185,7 +185,8 @@ function takeMembers(state: JobState, cut: Cut): void {
   for (let chain = chains.firstMember(); chain !== undefined && !cut.isFull; chain = chains.firstMember()) {
     if (!cut.take(chain)) return;
   }
-  while (backfill !== undefined && !cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
+  if (backfill === undefined) return;
+  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
     const member = backfill.shift();
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;
