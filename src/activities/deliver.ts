@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
 import type { JsonObject } from '../contract/trigger.ts';
@@ -22,6 +23,8 @@ export interface DeliverDependencies {
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1000;
+/** A slice that is given back is cut again at once; a worker that stood still keeps it a moment, rather than turn in a circle. */
+const STALLED_WAIT_MS = 1000;
 
 /**
  * The activity that sends: every POST of every job is made here. What the endpoint does never fails it; each trigger's outcome is
@@ -34,7 +37,10 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const before = context.info.heartbeatDetails as SliceProgress | undefined;
     const settled = new SettledTriggers(slice.triggers.length, before);
     // This worker stood still: the slice may be with another by now. One that is truly ours is cut again at once.
-    if (dependencies.hasStalled()) return report(settled, 0);
+    if (dependencies.hasStalled()) {
+      await sleep(STALLED_WAIT_MS);
+      return report(settled, 0);
+    }
     const heartbeat = setInterval(() => context.heartbeat(settled.progress()), HEARTBEAT_MS);
     const { attempt, workflowExecution } = context.info;
     try {

@@ -12,8 +12,8 @@ const REJECTS_KEPT = 10;
 const REASON_LENGTH = 200;
 
 /**
- * A live arrival is news for pages read up to this much before it: the clocks of the workers, which date pages, and of the
- * server, which dates arrivals, are not one. A live trigger that leaves out a member says more than the page, so more is harmless.
+ * A live arrival is news for pages read up to this much before it. Both are dated by the server's clock, but a server of several hosts
+ * has several. A live trigger that leaves out a member says more than the page, so more is harmless.
  */
 const CLOCK_MARGIN_MS = 10_000;
 
