@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { temporal } from '@temporalio/proto';
+import type { WorkflowHandle } from '@temporalio/client';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
-type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 const MANY = { id: 'ef'.repeat(16), slug: 'many', name: 'Many' };
 let lab: Lab;
 
