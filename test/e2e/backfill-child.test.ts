@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { WorkflowHandle } from '@temporalio/client';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
