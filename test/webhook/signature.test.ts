@@ -35,7 +35,7 @@ test.each([
 test.each([
   ['another body', '{"a":2}', {}],
   ['another id', '{"a":1}', { 'webhook-id': 'b'.repeat(32) }],
-  ['another time', '{"a":1}', { 'webhook-timestamp': String(Math.floor(Date.now() / 1000) + 1) }],
+  ['another time', '{"a":1}', { 'webhook-timestamp': String(Math.floor(Date.now() / 1000) - 60) }],
 ])('%s under the same signature is not believed', (_, body, changes) => {
   const headers = { ...signed([OLD], '{"a":1}'), ...changes };
   expect(() => new Webhook(OLD).verify(body, headers)).toThrow('No matching signature');
