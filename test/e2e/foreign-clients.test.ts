@@ -13,10 +13,6 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-async function arrives(user: string): Promise<void> {
-  await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user), 10_000);
-}
-
 function cli(...args: string[]) {
   return run(temporal.cliPath, ['workflow', ...args, '--address', temporal.address]);
 }
@@ -37,7 +33,7 @@ test('a job may be started, signalled, asked and paused by the temporal command 
   );
   const trigger = { audience: 'vip', user: 'by-cli', at: '2026-11-25T08:30:00.000000001Z', profile: { n: 1 } };
   await cli('signal', '--workflow-id', workflowId, '--name', 'enter', '--input', JSON.stringify(trigger));
-  await arrives('by-cli');
+  await lab.arrives('by-cli');
   const { stdout } = await cli('query', '--workflow-id', workflowId, '--name', 'status', '-o', 'json');
   expect(JSON.parse(stdout)).toMatchObject({ queryResult: [{ v: 1, jobId: 'by-cli', delivered: 1 }] });
   await cli('update', 'execute', '--workflow-id', workflowId, '--name', 'pause');
@@ -58,7 +54,7 @@ test('curl signals a job over the HTTP API of the server', async () => {
     '-d',
     '{"input":[{"audience":"vip","user":"by-curl"}]}',
   ]);
-  await arrives('by-curl');
+  await lab.arrives('by-curl');
 });
 
 test('a definition that is wrong fails the workflow with every problem, once', async () => {
@@ -110,7 +106,7 @@ test('garbage in a signal never fails a workflow task: it is counted, kept with 
     });
   }
   await handle.signal('enter', { audience: 'vip', user: 'honest', profile: {} });
-  await arrives('honest');
+  await lab.arrives('honest');
   const status = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
   // All but the empty array, which says nothing, and the permits of no slice.
   expect(status.rejected).toBe(garbage.length - 1 + 4 + 3);

@@ -10,10 +10,6 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-async function arrives(user: string): Promise<void> {
-  await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user), 10_000);
-}
-
 test('a paused job accepts and keeps, and sends when it is resumed', async () => {
   const job = await lab.start();
   expect((await lab.jobs.pause(job)).state).toBe('paused');
@@ -21,7 +17,7 @@ test('a paused job accepts and keeps, and sends when it is resumed', async () =>
   expect((await lab.statusWhen(job, ({ received }) => received === 1)).waiting).toBe(1);
   expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === 'patient')).toBe(false);
   await lab.jobs.resume(job);
-  await arrives('patient');
+  await lab.arrives('patient');
 });
 
 test('an edit takes effect from the next slice: another URL, other fields, another format, another audience', async () => {
@@ -76,7 +72,7 @@ test('stop sends what waits, then the workflow completes and takes no more', asy
   await lab.statusWhen(job, ({ waiting }) => waiting === 1);
   expect((await lab.jobs.stop(job)).state).toBe('stopping');
   await expect(lab.handle(job).result()).resolves.toEqual({ received: 1, delivered: 1 });
-  await arrives('last');
+  await lab.arrives('last');
   await expect(lab.jobs.enter(job, { audience: 'vip', user: 'late' })).rejects.toThrow();
 });
 

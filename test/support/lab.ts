@@ -115,6 +115,14 @@ export class Lab {
     }
   }
 
+  /** Resolves when a message about this person has arrived at the lab's receiver. */
+  async arrives(user: string): Promise<void> {
+    await this.receiver.ledger.waitFor(
+      (ledger) => ledger.entries.some(({ message }) => message?.user === user),
+      10_000,
+    );
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.shutdown()));
     await this.receiver.close();
