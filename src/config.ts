@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 
 /** Headers that are ours, or the connection's. */
@@ -201,8 +202,4 @@ function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
   if (isRecord(value))
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withEnvironment(item, env)]));
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

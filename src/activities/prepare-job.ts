@@ -2,6 +2,7 @@ import type { AudienceListing } from '../contract/audience.ts';
 import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/export-job.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
+import { findAudience } from '../domain/audience.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 
@@ -64,7 +65,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function resolve(name: string, index: number, known: readonly AudienceListing[]): AudienceListing | Problem {
-  const found = known.find(({ id, slug }) => id === name || slug === name);
+  const found = findAudience(known, name);
   if (found !== undefined) return found;
   const slugs = known.map(({ slug }) => slug);
   const near = nearestKey(name, slugs);

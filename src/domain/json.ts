@@ -35,6 +35,11 @@ function parseNumber(text: string): number | bigint {
   return Number.isInteger(number) && !Number.isSafeInteger(number) && /^-?\d+$/.test(text) ? BigInt(text) : number;
 }
 
+/** Whether a value is an object with keys, as a JSON object is: no array, not null. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 // What a JSON string holds as it is, a byte each.
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 

@@ -56,6 +56,7 @@ function row(name: string, value: string): string {
   return `${name.padEnd(20)}${value}`;
 }
 
-function count(n: number): string {
+/** A number with its thousands apart. */
+export function count(n: number): string {
   return n.toLocaleString('en');
 }

@@ -5,7 +5,7 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { jobWorkflowId } from '../domain/names.ts';
 import { type DemoStage, openDemoStage } from './demo-stage.ts';
-import { demoSummary } from './demo-summary.ts';
+import { count, demoSummary } from './demo-summary.ts';
 import type { ExpectedTrigger } from './ledger.ts';
 import { liveTriggers } from './live-triggers.ts';
 import { SAMPLE_AUDIENCES, samplePeople } from './sample-people.ts';
@@ -150,10 +150,6 @@ function say(line: Ora, text: string): void {
 
 function jobLink(uiUrl: string | undefined): string {
   return `${uiUrl}/namespaces/default/workflows/${jobWorkflowId(JOB_ID)}`;
-}
-
-function count(n: number): string {
-  return n.toLocaleString('en');
 }
 
 /** Aborted by the first Ctrl-C. The terminal and a parent may both pass one on, so a second soon after is the same. */

@@ -1,7 +1,9 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import { findAudience } from '../domain/audience.ts';
 import type { JobState } from '../domain/dispatcher/job-state.ts';
+import { isRecord } from '../domain/json.ts';
 import { backfillObstacle, beginBackfill, pauseJob, resumeJob, stopJob } from '../domain/dispatcher/operating.ts';
 import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
 
@@ -79,7 +81,7 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
   if (!Array.isArray(wanted) || wanted.length === 0)
     throw refusal('"audiences" must be a list of slugs or ids.', 'InvalidBackfill');
   const ids = wanted.map((name: unknown) => {
-    const found = audiences.find(({ id, slug }) => id === name || slug === name);
+    const found = findAudience(audiences, name);
     if (found !== undefined) return found.id;
     throw refusal(
       `The job does not listen to ${String(name)}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
@@ -109,8 +111,4 @@ function refuseWhenStopping(state: JobState): void {
 
 function refusal(message: string, type: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, type);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -124,7 +124,7 @@ export class JobErrands {
   }
 
   async #cancelBackfill(n: number): Promise<void> {
-    await getExternalWorkflowHandle(backfillWorkflowId(this.#workflowId, n)).cancel();
+    await this.#child(n).cancel();
   }
 
   async #lookForBackfill(n: number): Promise<void> {

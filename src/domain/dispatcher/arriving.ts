@@ -1,5 +1,6 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
+import { findAudience } from '../audience.ts';
 import { membershipKey } from '../delivery-id.ts';
 import { instantOf, nextNanosecond } from '../instant.ts';
 import { readTrigger } from '../trigger.ts';
@@ -24,7 +25,7 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
   const reading = readTrigger(raw, event, state.budgets.triggerBytes);
   if (!reading.ok) return reject(state, reading.reason, now);
   const { trigger } = reading;
-  const audience = state.job.audiences.find(({ id, slug }) => id === trigger.audience || slug === trigger.audience);
+  const audience = findAudience(state.job.audiences, trigger.audience);
   if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
 
   const queued: QueuedTrigger = {

@@ -25,12 +25,10 @@ function hasProbe(state: JobState): boolean {
   return ready(state) > 0 || state.chains.heldCount > 0;
 }
 
-/** A slice that was cut, and what it is made of. */
+/** A slice that was cut, and the bytes of its input. */
 export interface CutSlice {
   readonly input: SliceInput;
   readonly bytes: number;
-  readonly live: number;
-  readonly backfill: number;
 }
 
 /**
@@ -95,8 +93,6 @@ function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number
     input: sliceInput(state, slice),
     // The settings go with every slice, and Export Fields can make them long.
     bytes: cut.bytes + state.jobBytes,
-    live: cut.triggers.length - cut.backfill,
-    backfill: cut.backfill,
   };
 }
 
@@ -126,7 +122,6 @@ class Cut {
   readonly parts: { chain: Chain; count: number }[] = [];
   readonly triggers: SliceTrigger[] = [];
   bytes = 0;
-  backfill = 0;
   readonly #state: JobState;
   readonly #most: number;
 
@@ -158,7 +153,6 @@ class Cut {
         ...(profile === undefined ? {} : { profile }),
         ...(optional ? { profileOptional: true } : {}),
       });
-      if (trigger.backfill !== undefined) this.backfill++;
       this.bytes += bytes;
       count++;
     }

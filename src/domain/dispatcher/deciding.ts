@@ -23,8 +23,7 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   }
   while (canCut(state, now)) {
     const cut = cutSlice(state);
-    if (cut !== undefined)
-      return { kind: 'deliver', slice: cut.input, bytes: cut.bytes, live: cut.live, backfill: cut.backfill };
+    if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }
   const calm = state.slices.size === 0 && !run.busy;
   if (calm && isDone(state)) return { kind: 'finish' };

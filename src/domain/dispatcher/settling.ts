@@ -125,15 +125,10 @@ function settleFailure(
         state.chains.hold(chain, slice.notDueBefore);
         return;
       }
-      chain.failures++;
-      state.chains.hold(
-        chain,
-        now + (retryDelayMs(Math.min(chain.failures, EXHAUSTED_FAILURES), drawChance(state)) ?? 0),
-      );
+      holdForRetry(state, chain, chain.failures + 1, now);
       return;
     case 'refused':
-      chain.failures = EXHAUSTED_FAILURES;
-      state.chains.hold(chain, now + (retryDelayMs(EXHAUSTED_FAILURES, drawChance(state)) ?? 0));
+      holdForRetry(state, chain, EXHAUSTED_FAILURES, now);
       return;
     case 'throttled':
       if (current) throttle(state, attempt.retryAfterMs, now);
@@ -154,6 +149,13 @@ function settleFailure(
       state.chains.hold(chain, now + spread(OURS_DELAY_MS, drawChance(state)));
       return;
   }
+}
+
+/** Holds a chain whose oldest trigger has now failed so often; past the end of the schedule its last wait goes on. */
+function holdForRetry(state: JobState, chain: Chain, failures: number, now: number): void {
+  chain.failures = failures;
+  const delayMs = retryDelayMs(Math.min(failures, EXHAUSTED_FAILURES), drawChance(state)) ?? 0;
+  state.chains.hold(chain, now + delayMs);
 }
 
 function throttle(state: JobState, retryAfterMs: number | undefined, now: number): void {

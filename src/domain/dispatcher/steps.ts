@@ -18,8 +18,6 @@ export type Step =
       readonly kind: 'deliver';
       readonly slice: SliceInput;
       readonly bytes: number;
-      readonly live: number;
-      readonly backfill: number;
     }
   | { readonly kind: 'start-backfill'; readonly n: number; readonly audiences: readonly string[] }
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
