@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { PreparedJob } from '../contract/ports.ts';
+import { jobMemo } from '../domain/job-memo.ts';
 import { utf8Bytes } from '../domain/json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from '../domain/names.ts';
 
@@ -9,7 +10,6 @@ const SUMMARY_BYTES = 300;
 /** What lists and the Temporal UI show of a job before it has said anything itself. */
 export function shownToPeople(jobId: string, prepared: PreparedJob & { ok: true }) {
   const { definition, audiences, missingSearchAttributes } = prepared;
-  const { label, description } = definition;
   const attributes = [
     { key: defineSearchAttributeKey('ExportJobId', SEARCH_ATTRIBUTES.ExportJobId), value: jobId },
     { key: defineSearchAttributeKey('ExportJobStatus', SEARCH_ATTRIBUTES.ExportJobStatus), value: 'starting' },
@@ -19,12 +19,8 @@ export function shownToPeople(jobId: string, prepared: PreparedJob & { ok: true 
     },
   ];
   return {
-    staticSummary: cut(label),
-    memo: {
-      label,
-      ...(description === undefined ? {} : { description }),
-      audiences: audiences.map(({ id, slug }) => ({ id, slug })),
-    },
+    staticSummary: cut(definition.label),
+    memo: jobMemo({ ...definition, audiences }),
     // An attribute that the namespace lacks would refuse the start.
     ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
   };

@@ -2,6 +2,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
 import type { JobState as Phase, JobStatus } from '../contract/job-status.ts';
 import { detailsOf } from '../domain/job-details.ts';
+import { jobMemo } from '../domain/job-memo.ts';
 import { audienceAttribute } from '../domain/names.ts';
 
 const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
@@ -26,14 +27,11 @@ export class JobBoard {
     setCurrentDetails(detailsOf(status));
   }
 
-  #showRecord({ jobId, revision, label, description, audiences }: JobStatus, hasAttributes: boolean): void {
+  #showRecord(status: JobStatus, hasAttributes: boolean): void {
+    const { jobId, revision, audiences } = status;
     if (revision === this.#revision) return;
     this.#revision = revision;
-    upsertMemo({
-      label,
-      ...(description === undefined ? {} : { description }),
-      audiences: audiences.map(({ id, slug }) => ({ id, slug })),
-    });
+    upsertMemo(jobMemo(status));
     if (!hasAttributes) return;
     upsertSearchAttributes([
       { key: JOB_ID, value: jobId },
