@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
-import type { JsonObject } from '../contract/trigger.ts';
+import type { Profile } from '../domain/profile.ts';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { AudienceSource } from '../sources/source.ts';
@@ -90,7 +90,7 @@ async function lookUpProfiles(
   source: AudienceSource,
   slice: SliceInput,
   settled: SettledTriggers,
-): Promise<ReadonlyMap<string, JsonObject> | undefined> {
+): Promise<ReadonlyMap<string, Profile> | undefined> {
   const users = new Set<string>();
   for (const [index, { user, profile }] of slice.triggers.entries()) {
     if (profile === undefined && !settled.isDelivered(index)) users.add(user);

@@ -1,6 +1,6 @@
 import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
 import type { Audience } from '../contract/audience.ts';
-import type { JsonObject } from '../contract/trigger.ts';
+import type { Profile } from '../domain/profile.ts';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
@@ -22,7 +22,7 @@ export interface SliceSendingOptions {
   readonly userAgent: string;
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */
-  readonly profiles: ReadonlyMap<string, JsonObject> | undefined;
+  readonly profiles: ReadonlyMap<string, Profile> | undefined;
   /** At most this many requests in flight. */
   readonly permits: number;
   /** Absent: none are given back. */

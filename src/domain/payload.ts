@@ -2,6 +2,7 @@ import type { Audience } from '../contract/audience.ts';
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { selectFields } from './export-fields.ts';
 import { stringifyJson } from './json.ts';
+import { fieldsOf, type Profile, ProfileText } from './profile.ts';
 
 /** What a message is made of. */
 export interface PayloadParts {
@@ -10,7 +11,7 @@ export interface PayloadParts {
   /** When it happened, passed on as it is. */
   readonly at: string;
   readonly audience: Audience;
-  readonly profile: JsonObject;
+  readonly profile: Profile;
   readonly subscriptionId: string;
   readonly exportFields: readonly string[];
   /** RFC 3339: the time of this attempt. */
@@ -19,7 +20,7 @@ export interface PayloadParts {
 
 /** The body of the default format: `{id, data, meta}`. */
 export function newPayload(parts: PayloadParts): string {
-  const data = sortedObject(selectFields(parts.profile, parts.exportFields), { segment_events: segmentEvents(parts) });
+  const data = dataOf(parts, { segment_events: segmentEvents(parts) });
   const meta = stringifyJson({ object: 'user', subscription_id: parts.subscriptionId, timestamp: parts.attemptAt });
   return `{"id":${stringifyJson(parts.user)},"data":${data},"meta":${meta}}`;
 }
@@ -27,7 +28,7 @@ export function newPayload(parts: PayloadParts): string {
 /** The body of User Legacy Message Format: `{id, data, collected, table, segment_events, subscriptionid}`. */
 export function legacyPayload(parts: PayloadParts): string {
   const { audience } = parts;
-  const data = sortedObject(selectFields(parts.profile, parts.exportFields), {
+  const data = dataOf(parts, {
     _audience: audience.id,
     _audience_action: parts.event === 'enter' ? 'entered' : 'exited',
     _audience_friendly: audience.slug,
@@ -44,6 +45,12 @@ export function legacyPayload(parts: PayloadParts): string {
 
 function segmentEvents({ audience, event, at }: PayloadParts): Json {
   return [{ id: audience.id, event, slug: audience.slug, [event]: at }];
+}
+
+/** The JSON of what is sent of the profile, with sorted keys, `ours` among them. */
+function dataOf({ profile, exportFields }: PayloadParts, ours: JsonObject): string {
+  if (profile instanceof ProfileText && exportFields.length === 0) return profile.with(ours);
+  return sortedObject(selectFields(fieldsOf(profile), exportFields), ours);
 }
 
 /**

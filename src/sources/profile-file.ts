@@ -2,7 +2,7 @@ import { readSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import type { JsonObject } from '../contract/trigger.ts';
+import type { Profile } from '../domain/profile.ts';
 import { contentMark, lineNumberAt } from './line-scan.ts';
 import { indexProfiles } from './profile-index.ts';
 import type { ProfileIndex, ProfilePlace } from './profile-index.ts';
@@ -32,7 +32,7 @@ export class ProfileFile {
   }
 
   /** @throws SourceError when the file is missing or does not hold still for long enough. */
-  async profiles(users: readonly string[]): Promise<Map<string, JsonObject>> {
+  async profiles(users: readonly string[]): Promise<Map<string, Profile>> {
     const makingsBefore = this.#makings;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const version = await this.#current(makingsBefore);
@@ -108,8 +108,8 @@ export class ProfileFile {
    * Reads synchronously, a profile a time: from the page cache that is 1.5 µs a profile, where the thread pool takes 6 to 20.
    * A cold disk blocks for one read, and after 2 ms everybody else has a turn.
    */
-  async #read({ file, mark, index }: Version, users: readonly string[]): Promise<Map<string, JsonObject>> {
-    const found = new Map<string, JsonObject>();
+  async #read({ file, mark, index }: Version, users: readonly string[]): Promise<Map<string, Profile>> {
+    const found = new Map<string, Profile>();
     let turnEnds = performance.now() + LONGEST_TURN_MS;
     for (const place of index.places(new Set(users))) {
       const reading = readProfileLine(textAt(file, place), place.user);

@@ -1,5 +1,5 @@
 import type { AudienceListing } from '../contract/audience.ts';
-import type { JsonObject } from '../contract/trigger.ts';
+import type { Profile } from '../domain/profile.ts';
 
 /** One page of an audience's members. */
 export interface MembersPage {
@@ -23,6 +23,6 @@ export interface AudienceSource {
    */
   members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage>;
   /** The profiles of these people; whoever the source does not know is absent from the map. Asked for up to 1,000 at once. */
-  profiles(users: readonly string[]): Promise<ReadonlyMap<string, JsonObject>>;
+  profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
-import type { JsonObject } from '../contract/trigger.ts';
+import type { Profile } from '../domain/profile.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
@@ -23,7 +23,7 @@ export function makeRequest(
   settings: DeliverySettings,
   trigger: SliceTrigger,
   audience: Audience,
-  profile: JsonObject,
+  profile: Profile,
   { headers, signingKeys }: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {

@@ -1,28 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseJson, stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
-
-/** JSON text with everything that parsers stumble over: long integers, keys of Object.prototype, lone surrogates. */
-const key = fc.oneof(
-  fc.string({ unit: 'binary' }),
-  fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', '10', '2', ''),
-);
-const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
-  value: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.constantFrom('null', 'true', 'false'),
-    fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }).map(String),
-    fc
-      .double({ noNaN: true, noDefaultInfinity: true })
-      .filter((value) => !Object.is(value, -0))
-      .map((value) => JSON.stringify(value)),
-    fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
-    fc.array(tie('value')).map((items) => `[${items.join(',')}]`),
-    fc
-      .uniqueArray(fc.tuple(key, tie('value')), { selector: ([name]) => name })
-      .map((members) => `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`),
-  ),
-})).value;
+import { jsonText } from './a-json-text.ts';
 
 test('what is read and written again is the same text, digit for digit', () => {
   fc.assert(

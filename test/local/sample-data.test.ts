@@ -7,6 +7,7 @@ import { stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
 import { writeSampleSource } from '../../src/local/sample-data.ts';
 import { SAMPLE_AUDIENCES, samplePeople } from '../../src/local/sample-people.ts';
 import { openFileSource } from '../../src/sources/file.ts';
+import { profileFields } from '../support/profile-fields.ts';
 
 // Every key of `data` in the two examples of the page that this project follows, but for those that the payload adds.
 const KEYS_OF_THE_PAGE = [
@@ -58,7 +59,10 @@ test('what is written is a file source without a problem, of the sizes that were
     expect([ids.length, next]).toEqual([size, undefined]);
     expect(size).toBeGreaterThan(50);
   }
-  const profiles = await source.profiles(people.map(({ user }) => user));
+  const profiles = await profileFields(
+    source,
+    people.map(({ user }) => user),
+  );
   for (const { user, profile } of people) expect(profiles.get(user)).toEqual(profile);
   await source.close();
   expect(problems).toEqual([]);

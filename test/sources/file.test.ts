@@ -7,6 +7,7 @@ import { openFileSource } from '../../src/sources/file.ts';
 import type { FileSourceOptions } from '../../src/sources/file.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import type { SourceContent } from '../support/memory-source.ts';
+import { profileFields } from '../support/profile-fields.ts';
 import { conformsToAudienceSource } from './source-conformance.ts';
 
 const VIP = 'a'.repeat(32);
@@ -53,7 +54,7 @@ test('a broken profile line costs nobody else their profile, and is told with it
     },
     { onProblem: (text) => problems.push(text) },
   );
-  expect([...(await source.profiles(['1', '2', '3', '4', '5', '6']))]).toEqual([
+  expect([...(await profileFields(source, ['1', '2', '3', '4', '5', '6']))]).toEqual([
     ['1', { n: 1 }],
     ['6', { n: 6 }],
   ]);
@@ -92,7 +93,7 @@ test('reads what other programs write: spaces, other key order, escapes, CRLF, a
     ],
     audience: ['\uFEFF{"audience":{"id":"' + VIP + '","name":"VIP"}}\r', '"1"\r', '{"user" : "2"}\r', '', '"\\u0033"'],
   });
-  const found = await source.profiles(['1', '2', '3', '5']);
+  const found = await profileFields(source, ['1', '2', '3', '5']);
   expect([...found.values()]).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 5 }]);
   expect(await source.members(VIP, undefined, 10)).toEqual({ ids: ['1', '2', '3'] });
 });
@@ -101,7 +102,7 @@ test('of two lines for one person the later counts', async () => {
   const source = await sourceWith({
     profiles: [profileLine('1', 'old'), profileLine('2', 'x'), profileLine('1', 'new')],
   });
-  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+  expect((await profileFields(source, ['1'])).get('1')).toEqual({ v: 'new' });
 });
 
 test('ids with the same hash are told apart', async () => {
@@ -109,7 +110,7 @@ test('ids with the same hash are told apart', async () => {
   const source = await sourceWith({ profiles: [profileLine(first, 'first')] });
   expect((await source.profiles([second])).size).toBe(0);
   const both = await sourceWith({ profiles: [profileLine(first, 'first'), profileLine(second, 'second')] });
-  const found = await both.profiles([second, first]);
+  const found = await profileFields(both, [second, first]);
   expect([found.get(first), found.get(second)]).toEqual([{ v: 'first' }, { v: 'second' }]);
 });
 
@@ -117,11 +118,11 @@ test('a replaced file is seen at the next call', async () => {
   const folder = await newFolder();
   await writeFile(profilesPath(folder), `${profileLine('1', 'old')}\n`);
   const source = await opened(folder);
-  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'old' });
+  expect((await profileFields(source, ['1'])).get('1')).toEqual({ v: 'old' });
   await replace(profilesPath(folder), `${profileLine('2', 'more')}\n${profileLine('1', 'new')}\n`);
   expect((await source.profiles(['1', '2'])).size).toBe(2);
   await appendFile(profilesPath(folder), profileLine('3', 'appended'));
-  expect((await source.profiles(['3'])).get('3')).toEqual({ v: 'appended' });
+  expect((await profileFields(source, ['3'])).get('3')).toEqual({ v: 'appended' });
   await truncate(profilesPath(folder));
   expect((await source.profiles(['1', '3'])).size).toBe(0);
 });
@@ -144,7 +145,7 @@ test('calls during replacements get the old or the new profiles, never a mixture
   const readers = Array.from({ length: 4 }, async () => {
     for (let oldest = 0; oldest < last;) {
       oldest = version;
-      const found = await source.profiles(people);
+      const found = await profileFields(source, people);
       const seen = new Set([...found.values()].map(({ v }) => (typeof v === 'string' ? Number.parseInt(v, 10) : -1)));
       expect([found.size, seen.size]).toEqual([people.length, 1]);
       expect([...seen][0]).toBeGreaterThanOrEqual(oldest);
@@ -164,9 +165,9 @@ test('a call that is reading keeps the old file to its end, while another one al
   const source = await opened(folder);
   await source.profiles(['1']);
   const ended: string[] = [];
-  const slow = source.profiles(people).then((found) => (ended.push('slow'), found));
+  const slow = profileFields(source, people).then((found) => (ended.push('slow'), found));
   await replace(profilesPath(folder), profileLine('1', 'new'));
-  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+  expect((await profileFields(source, ['1'])).get('1')).toEqual({ v: 'new' });
   ended.push('quick');
   expect(new Set([...(await slow).values()].map(({ v }) => v))).toEqual(new Set(['old']));
   expect([(await slow).size, ended]).toEqual([60_000, ['quick', 'slow']]);
@@ -180,7 +181,7 @@ test('a call that comes while an older file is being indexed waits for the new o
   const source = await opened(folder);
   const first = source.profiles(['1']);
   await replace(profilesPath(folder), profileLine('1', 'new'));
-  expect((await source.profiles(['1'])).get('1')).toEqual({ v: 'new' });
+  expect((await profileFields(source, ['1'])).get('1')).toEqual({ v: 'new' });
   await first;
 });
 

@@ -1,0 +1,167 @@
+// One pass over JSON text (RFC 8259), for where things stand: a fifth of the time that parsing and writing it again takes.
+// Every function takes the place where something begins and gives the place behind it, or NONE when it is not there.
+// Whoever reads past the text's end reads NaN, which is no character that is expected anywhere.
+
+/** Where the members of an object stand in its text. */
+export interface MemberPlaces {
+  /** Of each member's key, at its opening quote. */
+  readonly starts: readonly number[];
+  /** Of the object's closing brace. */
+  readonly end: number;
+  /** Whether each key comes after the one before it, by UTF-16 code units. */
+  readonly isSorted: boolean;
+}
+
+/**
+ * Finds the members of the object that stands in `text` from `from` to `to`, and nothing else there. Undefined when that is no valid
+ * JSON, and when it is unusual: a key with an escape, more than 100 levels, a lone surrogate.
+ */
+export function scanMembers(text: string, from: number, to: number): MemberPlaces | undefined {
+  if (text.charCodeAt(from) !== OPENING_BRACE || !text.isWellFormed()) return undefined;
+  const starts: number[] = [];
+  let isSorted = true;
+  let at = space(text, from + 1);
+  let closing = text.charCodeAt(at) === CLOSING_BRACE;
+  while (!closing) {
+    const previous = starts.at(-1);
+    if (previous !== undefined && isSorted) isSorted = isKeyBefore(text, previous, at);
+    starts.push(at);
+    at = value(text, colon(text, plainKey(text, at, to)), to, 0);
+    if (at === NONE) return undefined;
+    at = space(text, at);
+    closing = text.charCodeAt(at) === CLOSING_BRACE;
+    if (!closing) at = comma(text, at);
+  }
+  return at + 1 === to ? { starts, end: at, isSorted } : undefined;
+}
+
+const NONE = -1;
+const MAX_DEPTH = 100;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const COLON = 0x3a;
+const OPENING_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSING_BRACKET = 0x5d;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+
+function value(text: string, at: number, to: number, depth: number): number {
+  switch (text.charCodeAt(at)) {
+    case QUOTE:
+      return string(text, at, to);
+    case OPENING_BRACE:
+      return depth === MAX_DEPTH ? NONE : object(text, at, to, depth + 1);
+    case OPENING_BRACKET:
+      return depth === MAX_DEPTH ? NONE : array(text, at, to, depth + 1);
+    case 0x74:
+      return text.startsWith('true', at) ? at + 4 : NONE;
+    case 0x66:
+      return text.startsWith('false', at) ? at + 5 : NONE;
+    case 0x6e:
+      return text.startsWith('null', at) ? at + 4 : NONE;
+    default:
+      return number(text, at);
+  }
+}
+
+function object(text: string, from: number, to: number, depth: number): number {
+  let at = space(text, from + 1);
+  if (text.charCodeAt(at) === CLOSING_BRACE) return at + 1;
+  for (;;) {
+    at = value(text, colon(text, string(text, at, to)), to, depth);
+    if (at === NONE) return NONE;
+    at = space(text, at);
+    if (text.charCodeAt(at) === CLOSING_BRACE) return at + 1;
+    at = comma(text, at);
+  }
+}
+
+function array(text: string, from: number, to: number, depth: number): number {
+  let at = space(text, from + 1);
+  if (text.charCodeAt(at) === CLOSING_BRACKET) return at + 1;
+  for (;;) {
+    at = value(text, at, to, depth);
+    if (at === NONE) return NONE;
+    at = space(text, at);
+    if (text.charCodeAt(at) === CLOSING_BRACKET) return at + 1;
+    at = comma(text, at);
+  }
+}
+
+/** What follows the colon that stands here, or behind spaces; the places of what comes next begin behind spaces, too. */
+function colon(text: string, from: number): number {
+  const at = space(text, from);
+  return text.charCodeAt(at) === COLON ? space(text, at + 1) : NONE;
+}
+
+function comma(text: string, at: number): number {
+  return text.charCodeAt(at) === COMMA ? space(text, at + 1) : NONE;
+}
+
+function space(text: string, from: number): number {
+  for (let at = from; ; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return at;
+  }
+}
+
+function string(text: string, from: number, to: number): number {
+  if (text.charCodeAt(from) !== QUOTE) return NONE;
+  for (let at = from + 1; at < to; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) return at + 1;
+    if (unit < 0x20) return NONE;
+    if (unit === BACKSLASH && !isEscape(text, ++at)) return NONE;
+  }
+  return NONE;
+}
+
+/** A string without escapes, so that it can be compared as it stands. */
+function plainKey(text: string, from: number, to: number): number {
+  if (text.charCodeAt(from) !== QUOTE) return NONE;
+  for (let at = from + 1; at < to; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) return at + 1;
+    if (unit < 0x20 || unit === BACKSLASH) return NONE;
+  }
+  return NONE;
+}
+
+/** What stands behind a backslash. The digits of `\uXXXX` need no skipping: in a string they are characters like others. */
+function isEscape(text: string, at: number): boolean {
+  const letter = text.charAt(at);
+  return letter === 'u' ? HEX.test(text.slice(at + 1, at + 5)) : letter !== '' && '"\\/bfnrt'.includes(letter);
+}
+
+const HEX = /^[0-9a-fA-F]{4}$/;
+
+function number(text: string, from: number): number {
+  let at = text.charCodeAt(from) === MINUS ? from + 1 : from;
+  at = text.charCodeAt(at) === 0x30 ? at + 1 : digits(text, at);
+  if (text.charCodeAt(at) === 0x2e) at = digits(text, at + 1);
+  const unit = text.charCodeAt(at);
+  if (unit !== 0x65 && unit !== 0x45) return at;
+  const sign = text.charCodeAt(at + 1);
+  return digits(text, sign === 0x2b || sign === MINUS ? at + 2 : at + 1);
+}
+
+/** One digit or more. */
+function digits(text: string, from: number): number {
+  for (let at = from; ; at++) {
+    const unit = text.charCodeAt(at);
+    if (!(unit >= 0x30 && unit <= 0x39)) return at === from ? NONE : at;
+  }
+}
+
+/** Whether the key at one place is smaller than the key at the other. Neither has escapes, and a quote is where it ends. */
+function isKeyBefore(text: string, one: number, other: number): boolean {
+  for (let i = 1; ; i++) {
+    const a = text.charCodeAt(one + i);
+    const b = text.charCodeAt(other + i);
+    if (a === b && a !== QUOTE) continue;
+    return b !== QUOTE && (a === QUOTE || a < b);
+  }
+}
