@@ -133,7 +133,7 @@ function plainKey(text: string, from: number, to: number): number {
 /** What stands behind a backslash. The digits of `\uXXXX` need no skipping: in a string they are characters like others. */
 function isEscape(text: string, at: number): boolean {
   const letter = text.charAt(at);
-  return letter === 'u' ? HEX.test(text.slice(at + 1, at + 5)) : letter !== '' && '"\\/bfnrt'.includes(letter);
+  return letter === 'u' ? HEX.test(text.slice(at + 1, at + 5)) : '"\\/bfnrt'.includes(letter);
 }
 
 const HEX = /^[0-9a-fA-F]{4}$/;

@@ -116,11 +116,12 @@ test.each([
 });
 
 test.each([
-  ['{"a":1,"b":2,"a":3}', 'a key that is there twice'],
-  [String.raw`{"\u0061":1}`, 'an escape in a key'],
-  ['{"a":"\ud800"}', 'a lone surrogate'],
-  [`{"a":${'['.repeat(101)}${']'.repeat(101)}}`, 'more than a hundred levels'],
-])('%s is left to the parser: %s', (text) => {
+  ['a key that is there twice', '{"a":1,"b":2,"a":3}'],
+  ['an escape in a key', String.raw`{"\u0061":1}`],
+  ['a lone surrogate', '{"a":"\ud800"}'],
+  ['more than a hundred levels of arrays', `{"a":${'['.repeat(101)}${']'.repeat(101)}}`],
+  ['more than a hundred levels of objects', `{"a":${'{"b":'.repeat(101)}0${'}'.repeat(101)}}`],
+])('%s is left to the parser', (_, text) => {
   expect(ProfileText.read(text)).toBeUndefined();
   expect(() => parsed(text)).not.toThrow();
 });
@@ -152,6 +153,8 @@ test.each([
   ['{"k":"theirs","z":2}', '{"k":0,"z":2}'],
   ['{"a":1,"k":"theirs"}', '{"a":1,"k":0}'],
   ['{"k":"theirs"}', '{"k":0}'],
+  ['{"a":1,"a!":2}', '{"a":1,"a!":2,"k":0}'],
+  ['{"a!":1,"a":2}', '{"a":2,"a!":1,"k":0}'],
   ['{ "z":[1 , 2] , "a":1 }', '{"a":1 ,"k":0,"z":[1 , 2] }'],
 ])('into %s our own key goes like this: %s', (text, expected) => {
   expect(ProfileText.read(text)?.with({ k: 0 })).toBe(expected);
