@@ -13,6 +13,7 @@ import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
 import { openFileSource } from './sources/file.ts';
 import type { AudienceSource } from './sources/source.ts';
+import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
 import { createPoster } from './webhook/poster.ts';
 import { permitsReturnedSignal } from './workflows/messages.ts';
@@ -65,6 +66,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       serverLimits: config.serverLimits,
       missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
       lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+      sideWorkflows: new TemporalSideWorkflows(client, config.taskQueue),
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
     }),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Registers the search attributes of our jobs (src/domain/names.ts) in the namespace, as `triggers setup` does. Running it again
+# Registers our search attributes (src/domain/names.ts) in the namespace, as `triggers setup` does. Running it again
 # changes nothing.
 #
 # TEMPORAL_ADDRESS (localhost:7233), TEMPORAL_NAMESPACE (default); TEMPORAL_CLI (temporal) for use without Docker.
@@ -20,3 +20,5 @@ register() { # name, type
 register ExportJobId Keyword
 register ExportJobStatus Keyword
 register ExportAudiences KeywordList
+register ExportPerson Keyword
+register ExportFailure Keyword

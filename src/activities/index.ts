@@ -1,19 +1,29 @@
 import type { Activities, WorkflowStanding } from '../contract/ports.ts';
+import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
+import { createHolders } from './holders.ts';
+import { createKeepJob } from './keep-job.ts';
 import { createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
+import type { SideWorkflows } from './side-workflows.ts';
 
 /** Everything that the activities touch. */
 export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
+  readonly sideWorkflows: SideWorkflows;
 }
 
 /** The activities over their dependencies; the worker makes them, tests make them over others. */
 export function createActivities(dependencies: ActivityDependencies): Activities {
+  const { source, sideWorkflows } = dependencies;
   return {
     deliver: createDeliver(dependencies),
-    listMembers: createListMembers(dependencies.source),
+    listMembers: createListMembers(source),
+    isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: createPrepareJob(dependencies),
     lookUpWorkflow: dependencies.lookUpWorkflow,
+    ...createHolders(sideWorkflows),
+    keepDeadLetters: createKeepDeadLetters(sideWorkflows),
+    keepJob: createKeepJob(sideWorkflows),
   };
 }

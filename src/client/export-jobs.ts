@@ -6,6 +6,7 @@ import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-jo
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
+import { shownToPeople } from '../domain/job-presentation.ts';
 import { DEFAULT_TASK_QUEUE, EXPORT_JOB, JOB_ID_PATTERN, jobWorkflowId } from '../domain/names.ts';
 import {
   type BackfillRequest,
@@ -21,7 +22,6 @@ import { InvalidJob, JobAlreadyRunning, PushInterrupted } from './errors.ts';
 import { HistoryWatch } from './history-watch.ts';
 import { jobIdFromLabel } from './job-id.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
-import { shownToPeople } from './job-presentation.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
 import { endOf, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';

@@ -1,6 +1,8 @@
 import type { AudienceListing } from './audience.ts';
 import type { MemberIds } from './backfill.ts';
+import type { DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
+import type { PackedTriggers } from './holder.ts';
 import type { SliceInput, SliceReport } from './slice.ts';
 
 /** A job definition held against what this worker knows: its source, its authorizations, its namespace. */
@@ -47,4 +49,16 @@ export interface Activities {
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
   /** Whether a workflow runs. */
   lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
+  /** Starts the holder workflow of this id with its content; done already, it is done. */
+  hold(holderId: string, content: PackedTriggers): Promise<void>;
+  /** The content of a holder; null when the server knows no such workflow any more. */
+  recall(holderId: string): Promise<PackedTriggers | null>;
+  /** Lets holders end; those that have ended, or are not known, are left alone. */
+  release(holderIds: readonly string[]): Promise<void>;
+  /** Starts a dead-letter workflow for each; those that run already are left alone. */
+  keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
+  /** Whether a person is in an audience now, by the source. */
+  isMember(audience: string, user: string): Promise<boolean>;
+  /** Keeps what a stopping job carries (its workflow's input) for a later resume, instead of what was kept of it before. */
+  keepJob(jobWorkflowId: string, carried: object): Promise<void>;
 }

@@ -4,14 +4,25 @@ export const BACKFILL = 'backfill';
 /** Holds a job definition against the worker's source and configuration, and returns what it found; starts nothing. */
 export const CHECK_EXPORT_JOB = 'checkExportJob';
 
+/** Keeps waiting triggers for a job, outside the job's own state. */
+export const HOLDER = 'holder';
+/** Keeps a trigger until a person decides about it. */
+export const DEAD_LETTER = 'deadLetter';
+/** Keeps what a stopped job carried, until it is resumed or discarded. */
+export const KEPT_JOB = 'keptJob';
+
 /** Where jobs and workers meet unless the configuration says otherwise. */
 export const DEFAULT_TASK_QUEUE = 'audience-triggers';
 
-/** The search attributes of a job and their types; registered by `triggers up` and `triggers setup`. */
+/** Our search attributes and their types; registered by `triggers up` and `triggers setup`. */
 export const SEARCH_ATTRIBUTES = {
   ExportJobId: 'KEYWORD',
   ExportJobStatus: 'KEYWORD',
   ExportAudiences: 'KEYWORD_LIST',
+  /** Whose trigger a dead letter is. */
+  ExportPerson: 'KEYWORD',
+  /** What the last attempt of a dead letter came to: `HTTP 422`, or a code. */
+  ExportFailure: 'KEYWORD',
 } as const;
 
 const JOB_PREFIX = 'export-job-';
@@ -30,6 +41,19 @@ export function jobIdOf(workflowId: string): string {
 
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
   return `${jobWorkflow}-backfill-${n}`;
+}
+
+/** @param holder a number of the overflow, or a letter and a number for what is parked. */
+export function holderWorkflowId(subscriptionId: string, holder: string): string {
+  return `holder-${subscriptionId}-${holder}`;
+}
+
+export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): string {
+  return `dead-letter-${deliveryId}-${redeliveries}`;
+}
+
+export function keptWorkflowId(jobWorkflow: string): string {
+  return `${jobWorkflow}-kept`;
 }
 
 /** How an audience id stands in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */

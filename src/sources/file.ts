@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudienceFiles } from './audience-files.ts';
-import { readMembersPage } from './member-pages.ts';
+import { hasMember, readMembersPage } from './member-pages.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileFile } from './profile-file.ts';
 import type { AudienceSource } from './source.ts';
@@ -49,6 +49,7 @@ export async function openFileSource(folder: string, options: FileSourceOptions 
         throw new RangeError(`A page has 1 or more members, not ${limit}.`);
       return readMembersPage(await audiences.find(audienceId), after, limit, problems);
     },
+    isMember: async (audienceId, user) => hasMember(await audiences.find(audienceId), user),
     profiles: (users) => profiles.profiles(users),
     close: () => profiles.close(),
   };

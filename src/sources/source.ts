@@ -22,6 +22,8 @@ export interface AudienceSource {
    * Rejects for an audience it does not know.
    */
   members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage>;
+  /** Whether a person is in the audience with this id now. Rejects for an audience it does not know. */
+  isMember(audienceId: string, user: string): Promise<boolean>;
   /** The profiles of these people; whoever the source does not know is absent from the map. Asked for up to 1,000 at once. */
   profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
   close(): Promise<void>;

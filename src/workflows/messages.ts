@@ -1,7 +1,9 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { MemberPage, PageTaken } from '../contract/backfill.ts';
+import type { DeadLetterStatus, RedeliverRequest, Redelivery } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import type { KeptJobStatus } from '../contract/kept-job.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 
 // The public messages of a job. Names and JSON are stable: other people's code depends on them.
@@ -21,8 +23,13 @@ export interface BackfillRequest {
 }
 
 export interface StopRequest {
-  /** What becomes of the triggers that wait: `deliver` (default) sends them first, `discard` drops them. Running slices are always waited for. */
-  readonly waiting?: 'deliver' | 'discard';
+  /**
+   * What becomes of the triggers that wait: `deliver` (default) sends them first, and keeps what waits at the deadline; `keep` keeps all
+   * for a later resume; `discard` drops them. Running slices are always waited for.
+   */
+  readonly waiting?: 'deliver' | 'keep' | 'discard';
+  /** With `deliver`: how long to go on sending, in ms. Default an hour. */
+  readonly deadlineMs?: number;
 }
 
 /** Every update records what was asked and answers at once with the job's new status. */
@@ -34,7 +41,24 @@ export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 
 export const statusQuery = defineQuery<JobStatus>('status');
 
+// The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.
+
+/** To a dead letter: send it after all. */
+export const redeliverSignal = defineSignal<[RedeliverRequest?]>('redeliver');
+/** To a dead letter or a kept job: it is not wanted any more. */
+export const discardSignal = defineSignal('discard');
+/** To a kept job: run again, from where it stopped. */
+export const resumeSignal = defineSignal('resume');
+
+export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
+export const keptJobStatusQuery = defineQuery<KeptJobStatus>('status');
+
 // Between the workflows and activities of one job; not for others.
+
+/** To a job, from a dead letter. */
+export const redeliveredSignal = defineSignal<[Redelivery]>('redeliver');
+/** To a holder: its content is with the job again. */
+export const releaseSignal = defineSignal('release');
 
 /** A page of members, from the backfill child to the job. */
 export const pageSignal = defineSignal<[MemberPage]>('page');

@@ -13,7 +13,7 @@ test('somebody who leaves between two pages is not shown, and nobody else is mis
   source.exit('vip', '3');
   source.enter('vip', '5');
   expect((await source.members(VIP.id, first.next, 10)).ids).toEqual(['4', '5']);
-  expect(source.isMember(VIP.id, '3')).toBe(false);
+  expect(await source.isMember(VIP.id, '3')).toBe(false);
 });
 
 test('fails for as long as a test says', async () => {

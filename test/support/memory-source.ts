@@ -16,7 +16,7 @@ export class MemorySource implements AudienceSource {
   /** When set, every call rejects with it. */
   failure: Error | undefined;
   /** Calls so far, by method. */
-  readonly calls: Record<Method, number> = { audiences: 0, members: 0, profiles: 0 };
+  readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0 };
   readonly #held = new Map<Method, Promise<void>>();
   readonly #audiences = new Map<string, Members>();
   readonly #profiles = new Map<string, JsonObject>();
@@ -55,10 +55,6 @@ export class MemorySource implements AudienceSource {
     if (place !== -1) members.joined[place] = undefined;
   }
 
-  isMember(audience: string, user: string): boolean {
-    return this.#membersOf(audience).present.has(user);
-  }
-
   setProfile(user: string, profile: JsonObject | undefined): void {
     if (profile === undefined) this.#profiles.delete(user);
     else this.#profiles.set(user, profile);
@@ -82,6 +78,13 @@ export class MemorySource implements AudienceSource {
     }
     const more = members.joined.slice(place).some((user) => user !== undefined);
     return more ? { ids, next: String(place) } : { ids };
+  }
+
+  async isMember(audienceId: string, user: string): Promise<boolean> {
+    await this.#called('isMember');
+    const members = this.#audiences.get(audienceId);
+    if (members === undefined) throw new Error(`There is no audience with the id ${audienceId}.`);
+    return members.present.has(user);
   }
 
   async profiles(users: readonly string[]): Promise<ReadonlyMap<string, JsonObject>> {
@@ -111,7 +114,7 @@ export class MemorySource implements AudienceSource {
   }
 }
 
-type Method = 'audiences' | 'members' | 'profiles';
+type Method = 'audiences' | 'members' | 'isMember' | 'profiles';
 
 interface Members {
   readonly listing: AudienceListing;

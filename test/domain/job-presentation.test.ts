@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { PreparedJob } from '../../src/contract/ports.ts';
-import { shownToPeople } from '../../src/client/job-presentation.ts';
+import { shownToPeople } from '../../src/domain/job-presentation.ts';
 
 const prepared: PreparedJob & { ok: true } = {
   ok: true,

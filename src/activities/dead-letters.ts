@@ -1,0 +1,20 @@
+import type { Activities } from '../contract/ports.ts';
+import { deadLetterPresentation } from '../domain/dead-letter.ts';
+import { DEAD_LETTER, deadLetterWorkflowId } from '../domain/names.ts';
+import { concurrently } from './concurrently.ts';
+import type { SideWorkflows } from './side-workflows.ts';
+
+const STARTS_AT_ONCE = 8;
+
+/** The activity that gives each dead letter a workflow of its own. */
+export function createKeepDeadLetters(workflows: SideWorkflows): Activities['keepDeadLetters'] {
+  return (letters) =>
+    concurrently(letters, STARTS_AT_ONCE, (letter) =>
+      workflows.start({
+        type: DEAD_LETTER,
+        workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
+        input: letter,
+        ...deadLetterPresentation(letter),
+      }),
+    );
+}

@@ -1,0 +1,34 @@
+import type { PackedTriggers } from '../contract/holder.ts';
+import type { Activities } from '../contract/ports.ts';
+import { isRecord } from '../domain/json.ts';
+import { HOLDER } from '../domain/names.ts';
+import { concurrently } from './concurrently.ts';
+import type { SideWorkflows } from './side-workflows.ts';
+
+/** Enough that a hundred releases take a moment, and few enough that they do not crowd the server. */
+const RELEASES_AT_ONCE = 8;
+
+/** The activities that put waiting triggers into holder workflows, read them back and let the holders go. */
+export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold' | 'recall' | 'release'> {
+  return {
+    hold: (holderId, content) =>
+      workflows.start({ type: HOLDER, workflowId: holderId, input: content, summary: summaryOf(content) }),
+    recall: async (holderId) => {
+      const content = await workflows.inputOf(holderId);
+      if (content === undefined) return null;
+      if (!isPackedTriggers(content)) throw new Error(`The content of ${holderId} cannot be read.`);
+      return content;
+    },
+    release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
+  };
+}
+
+function summaryOf({ triggers }: PackedTriggers): string {
+  const count = triggers.length;
+  return `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
+}
+
+/** What does not decode is a value that says so, and no content. */
+function isPackedTriggers(value: unknown): value is PackedTriggers {
+  return isRecord(value) && Array.isArray(value['audiences']) && Array.isArray(value['triggers']);
+}

@@ -1,0 +1,24 @@
+import type { SearchAttribute } from '../domain/search-attributes.ts';
+
+/** A workflow that stands beside a job and keeps something for it. */
+export interface SideWorkflow {
+  readonly type: string;
+  readonly workflowId: string;
+  /** Its only argument. */
+  readonly input: object;
+  /** What the Temporal UI shows of it without asking it. */
+  readonly summary: string;
+  readonly memo?: Readonly<Record<string, unknown>>;
+  readonly attributes?: readonly SearchAttribute[];
+  /** True: one of its id that runs is terminated for it. Else one that is there, running or closed, is as good as this one. */
+  readonly replaces?: boolean;
+}
+
+/** The workflows beside jobs, as activities reach them. Every method may be called again after an answer that was lost. */
+export interface SideWorkflows {
+  start(workflow: SideWorkflow): Promise<void>;
+  /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
+  inputOf(workflowId: string): Promise<unknown>;
+  /** Lets a holder end; one that does not run is left alone. */
+  release(workflowId: string): Promise<void>;
+}

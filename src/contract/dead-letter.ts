@@ -1,0 +1,78 @@
+import type { Audience } from './audience.ts';
+import type { LastFailure } from './job-status.ts';
+import type { JsonObject, TriggerEvent } from './trigger.ts';
+
+/** A trigger that will not be sent without a person's decision: input of the workflow `deadLetter`, which keeps it for 30 days. */
+export interface DeadLetter {
+  readonly v: 1;
+  readonly jobWorkflowId: string;
+  readonly subscriptionId: string;
+  readonly deliveryId: string;
+  /** How often it was redelivered before; with the delivery id it names the workflow. */
+  readonly redeliveries: number;
+  readonly user: string;
+  readonly audience: Audience;
+  readonly event: TriggerEvent;
+  /** RFC 3339, as signalled. */
+  readonly at: string;
+  /** Absent: it is read from the source when it is sent. */
+  readonly profile?: JsonObject;
+  readonly profileBytes?: number;
+  /** The last attempt. */
+  readonly failure: LastFailure;
+  /** Attempts that were made. */
+  readonly attempts: number;
+  /** RFC 3339: when it was given up. */
+  readonly diedAt: string;
+  /** Whether the namespace has our search attributes. */
+  readonly hasSearchAttributes: boolean;
+}
+
+/** Argument of the job's signal `redeliver`, from a dead letter: it goes behind what waits for that person. */
+export interface Redelivery {
+  readonly subscriptionId: string;
+  readonly user: string;
+  readonly trigger: {
+    /** Canonical id of the audience. */
+    readonly audience: string;
+    readonly event: TriggerEvent;
+    readonly at: string;
+    readonly profile?: JsonObject;
+    readonly profileBytes?: number;
+    /** How often it was redelivered, this time included. */
+    readonly redelivery: number;
+  };
+}
+
+/** Argument of a dead letter's signal `redeliver`. */
+export interface RedeliverRequest {
+  /** True: also when the source says that the person is (for an exit) or is not (for an enter) in the audience today. */
+  readonly force?: boolean;
+}
+
+/** How a dead letter ended, or that it waits; `redelivering` while the source or the job is asked. */
+export type DeadLetterState = 'waiting' | 'redelivering' | DeadLetterEnd;
+
+/** Result of the workflow `deadLetter`. */
+export type DeadLetterEnd = 'redelivered' | 'discarded' | 'expired';
+
+/** Answer of a dead letter's query `status`. */
+export interface DeadLetterStatus {
+  readonly v: 1;
+  readonly state: DeadLetterState;
+  readonly jobId: string;
+  readonly deliveryId: string;
+  readonly redeliveries: number;
+  readonly user: string;
+  readonly audience: Audience;
+  readonly event: TriggerEvent;
+  readonly at: string;
+  readonly profile?: JsonObject;
+  readonly failure: LastFailure;
+  readonly attempts: number;
+  readonly diedAt: string;
+  /** RFC 3339: when it ends by itself. */
+  readonly expiresAt: string;
+  /** Why it was not redelivered when that was last asked for, and what to do. */
+  readonly notice?: string;
+}

@@ -1,0 +1,22 @@
+import type { JsonObject } from './trigger.ts';
+
+/** A trigger in few bytes: its audience by its place in a table, `1` for enter, `0` for exit. */
+export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1, more?: PackedMore];
+
+/** What few triggers have. */
+export interface PackedMore {
+  readonly profile?: JsonObject;
+  /** Bytes of the profile's JSON; there with a profile. */
+  readonly profileBytes?: number;
+  /** Which backfill it comes from. */
+  readonly backfill?: number;
+  /** How often it came back from being a dead letter. */
+  readonly redelivery?: number;
+}
+
+/** What a holder workflow keeps: waiting triggers in the order of their arrival. */
+export interface PackedTriggers {
+  /** Canonical ids of the audiences that they name, each once. */
+  readonly audiences: readonly string[];
+  readonly triggers: readonly (readonly [user: string, trigger: PackedTrigger])[];
+}

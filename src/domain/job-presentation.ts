@@ -1,0 +1,32 @@
+import type { Audience } from '../contract/audience.ts';
+import type { JobDefinition } from '../contract/export-job.ts';
+import { jobMemo } from './job-memo.ts';
+import { audienceAttribute } from './names.ts';
+import { keyword, keywordList } from './search-attributes.ts';
+import { summaryOf } from './summary.ts';
+
+/** What lists and the Temporal UI show of a job before it has said anything itself: options of its start. */
+export function shownToPeople(
+  jobId: string,
+  job: {
+    readonly definition: JobDefinition;
+    readonly audiences: readonly Audience[];
+    readonly missingSearchAttributes: readonly string[];
+  },
+) {
+  const { definition, audiences, missingSearchAttributes } = job;
+  const attributes = [
+    keyword('ExportJobId', jobId),
+    keyword('ExportJobStatus', 'starting'),
+    keywordList(
+      'ExportAudiences',
+      audiences.map(({ id }) => audienceAttribute(id)),
+    ),
+  ];
+  return {
+    staticSummary: summaryOf(definition.label),
+    memo: jobMemo({ ...definition, audiences }),
+    // An attribute that the namespace lacks would refuse the start.
+    ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
+  };
+}

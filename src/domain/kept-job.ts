@@ -1,0 +1,98 @@
+import type { KeptJobState, KeptJobStatus } from '../contract/kept-job.ts';
+import { detailsTable } from './details-table.ts';
+import type { CarriedJob } from './dispatcher/carried.ts';
+import { instantOf } from './instant.ts';
+import { jobMemo } from './job-memo.ts';
+import { audienceAttribute, jobIdOf } from './names.ts';
+import { keyword, keywordList } from './search-attributes.ts';
+import { summaryOf } from './summary.ts';
+
+/** Input of the workflow `keptJob`. */
+export interface KeptJob {
+  readonly v: 1;
+  readonly jobWorkflowId: string;
+  /** What the job would have continued as new with. */
+  readonly carried: CarriedJob;
+}
+
+/** Triggers that wait in a job that does not run. */
+export function keptTriggers({ chains, overflow, dying, backfill }: CarriedJob): number {
+  const inChains = chains.reduce((sum, [, triggers, more]) => sum + triggers.length + (more?.parked?.count ?? 0), 0);
+  const inPages = (backfill?.pages ?? []).reduce((sum, { ids }) => sum + ids.length, 0);
+  return inChains + overflow.held + overflow.tail.triggers.length + dying.length + inPages;
+}
+
+/**
+ * What a kept job shows from its start on, without being asked: options of its start.
+ *
+ * @param now epoch ms.
+ */
+export function keptJobPresentation({ jobWorkflowId, carried }: KeptJob, now: number) {
+  const { definition, audiences, missingSearchAttributes } = carried.job;
+  const jobId = jobIdOf(jobWorkflowId);
+  const attributes = [
+    keyword('ExportJobId', jobId),
+    keyword('ExportJobStatus', 'kept'),
+    keywordList(
+      'ExportAudiences',
+      audiences.map(({ id }) => audienceAttribute(id)),
+    ),
+  ];
+  return {
+    summary: summaryOf(`Kept: ${definition.label}`),
+    memo: {
+      ...jobMemo({ ...definition, audiences }),
+      job: jobId,
+      waiting: keptTriggers(carried),
+      keptAt: instantOf(now),
+    },
+    attributes: missingSearchAttributes.length > 0 ? [] : attributes,
+  };
+}
+
+/** The job as it goes on: what it carried, but that it no longer stops. A pause stays. */
+export function resumedJob(carried: CarriedJob): CarriedJob {
+  const { stopping: _, ...resumed } = carried;
+  return resumed;
+}
+
+/** The job as it drops what waits: it starts again, lets its holders go, and ends. */
+export function discardedJob(carried: CarriedJob): CarriedJob {
+  return { ...carried, stopping: { waiting: 'discard' } };
+}
+
+/** @param keptAt epoch ms. */
+export function describeKeptJob(
+  { jobWorkflowId, carried }: KeptJob,
+  state: KeptJobState,
+  keptAt: number,
+  notice: string | undefined,
+): KeptJobStatus {
+  return {
+    v: 1,
+    state,
+    jobId: jobIdOf(jobWorkflowId),
+    label: carried.job.definition.label,
+    waiting: keptTriggers(carried),
+    keptAt: instantOf(keptAt),
+    ...(notice === undefined ? {} : { notice }),
+  };
+}
+
+const STATES: Readonly<Record<KeptJobState, string>> = {
+  kept: 'Stopped, with all that waited. Signal "resume" to run it again from there, or "discard" to drop what waits.',
+  starting: 'Its job is being started again.',
+  resumed: 'Its job runs again.',
+  discarded: 'Its job was started to drop what waits.',
+};
+
+/** A kept job as the Temporal UI shows it. */
+export function keptJobDetails({ state, jobId, label, waiting, keptAt, notice }: KeptJobStatus): string {
+  return detailsTable(label, [
+    ['State', STATES[state]],
+    ...(notice === undefined ? [] : [['Not started', notice] as const]),
+    ['Job', jobId],
+    ['Waiting', String(waiting)],
+    ['Kept at', keptAt],
+  ]);
+}

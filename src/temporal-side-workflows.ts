@@ -1,0 +1,84 @@
+import {
+  type Client,
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import type { SideWorkflow, SideWorkflows } from './activities/side-workflows.ts';
+import { releaseSignal } from './workflows/messages.ts';
+
+const INVALID_ARGUMENT = 3;
+const NOT_FOUND = 5;
+
+/** The workflows beside jobs, over a Temporal client. They run on the worker's own task queue. */
+export class TemporalSideWorkflows implements SideWorkflows {
+  readonly #client: Client;
+  readonly #taskQueue: string;
+
+  constructor(client: Client, taskQueue: string) {
+    this.#client = client;
+    this.#taskQueue = taskQueue;
+  }
+
+  async start(workflow: SideWorkflow): Promise<void> {
+    const { attributes = [] } = workflow;
+    try {
+      await this.#start(workflow);
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return;
+      // A namespace may lack an attribute that came with a newer release; what is kept matters more than how it is found.
+      if (attributes.length === 0 || grpcCode(error) !== INVALID_ARGUMENT) throw error;
+      await this.start({ ...workflow, attributes: [] });
+    }
+  }
+
+  async inputOf(workflowId: string): Promise<unknown> {
+    const { namespace, loadedDataConverter } = this.#client.options;
+    const { payloadConverter, payloadCodecs } = loadedDataConverter;
+    try {
+      // The first event has it. A query would do as well, but needs a worker to replay it all.
+      const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
+        namespace,
+        execution: { workflowId },
+        maximumPageSize: 1,
+      });
+      let payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+      for (const codec of payloadCodecs.toReversed()) payloads = await codec.decode(payloads);
+      const [payload] = payloads;
+      if (payload === undefined) throw new Error(`The workflow ${workflowId} was started without an argument.`);
+      return payloadConverter.fromPayload(payload);
+    } catch (error) {
+      if (grpcCode(error) === NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  async release(workflowId: string): Promise<void> {
+    try {
+      await this.#client.workflow.getHandle(workflowId).signal(releaseSignal);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
+  async #start(workflow: SideWorkflow): Promise<void> {
+    const { type, workflowId, input, summary, memo, attributes = [], replaces = false } = workflow;
+    await this.#client.workflow.start(type, {
+      workflowId,
+      taskQueue: this.#taskQueue,
+      args: [input],
+      staticSummary: summary,
+      ...(memo === undefined ? {} : { memo }),
+      ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
+      ...(replaces
+        ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' }
+        : { workflowIdReusePolicy: 'REJECT_DUPLICATE' }),
+    });
+  }
+}
+
+/** The gRPC status code of what the server answered, or of what the SDK made of that. */
+function grpcCode(error: unknown): number | undefined {
+  if (isGrpcServiceError(error)) return error.code;
+  return error instanceof Error && error.cause !== undefined ? grpcCode(error.cause) : undefined;
+}

@@ -1,0 +1,77 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  CancellationScope,
+  condition,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  upsertMemo,
+} from '@temporalio/workflow';
+import type { KeptJobEnd, KeptJobState } from '../contract/kept-job.ts';
+import type { CarriedJob } from '../domain/dispatcher/carried.ts';
+import { shownToPeople } from '../domain/job-presentation.ts';
+import { describeKeptJob, discardedJob, type KeptJob, keptJobDetails, resumedJob } from '../domain/kept-job.ts';
+import { EXPORT_JOB, jobIdOf } from '../domain/names.ts';
+import { discardSignal, keptJobStatusQuery, resumeSignal } from './messages.ts';
+
+/**
+ * What a stopped job carried, until a person signals `resume`, and the job runs again from there, or `discard`, and it is started once
+ * more to drop what waits. Cancelling it changes nothing: its triggers were accepted, and dropping them is said by `discard`.
+ */
+export async function keptJob(kept: KeptJob): Promise<KeptJobEnd> {
+  return await CancellationScope.nonCancellable(() => untilDecided(kept));
+}
+
+async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
+  const keptAt = Date.now();
+  let state: KeptJobState = 'kept';
+  let notice: string | undefined;
+  let wish: KeptJobEnd | undefined;
+
+  const status = () => describeKeptJob(kept, state, keptAt, notice);
+  const enter = (next: KeptJobState) => {
+    state = next;
+    setCurrentDetails(keptJobDetails(status()));
+  };
+  setHandler(keptJobStatusQuery, status);
+  setHandler(resumeSignal, () => {
+    wish = 'resumed';
+  });
+  setHandler(discardSignal, () => {
+    wish = 'discarded';
+  });
+
+  for (;;) {
+    enter('kept');
+    await condition(() => wish !== undefined);
+    const end = wish === 'discarded' ? 'discarded' : 'resumed';
+    wish = undefined;
+    enter('starting');
+    notice = await start(kept, end === 'resumed' ? resumedJob(kept.carried) : discardedJob(kept.carried));
+    if (notice === undefined) {
+      enter(end);
+      return end;
+    }
+    upsertMemo({ notice });
+  }
+}
+
+/** Starts the job again under its own id; or says why not. */
+async function start({ jobWorkflowId }: KeptJob, carried: CarriedJob): Promise<string | undefined> {
+  const jobId = jobIdOf(jobWorkflowId);
+  try {
+    await startChild(EXPORT_JOB, {
+      workflowId: jobWorkflowId,
+      args: [carried],
+      // It outlives us, who end as soon as it has started.
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      ...shownToPeople(jobId, carried.job),
+    });
+    return undefined;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError)
+      return `A job ${jobId} runs already. Stop it, then signal again.`;
+    throw error;
+  }
+}

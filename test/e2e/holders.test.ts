@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client } from '@temporalio/client';
+import type { DataConverter, PayloadCodec } from '@temporalio/common';
+import { NativeConnection } from '@temporalio/worker';
+import { createHolders } from '../../src/activities/holders.ts';
+import type { PackedTriggers } from '../../src/contract/holder.ts';
+import { holderWorkflowId } from '../../src/domain/names.ts';
+import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { Lab, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+let lab: Lab;
+// As a worker has it: its errors are made by other code than those of the client's own connection.
+let connection: NativeConnection;
+let holders: ReturnType<typeof createHolders>;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+  connection = await NativeConnection.connect({ address: temporal.address });
+  holders = holdersOver({ payloadConverterPath });
+});
+afterAll(async () => {
+  await lab.close();
+  await connection.close();
+});
+
+function holdersOver(dataConverter: DataConverter, taskQueue = lab.taskQueue) {
+  const client = new Client({ connection, namespace: temporal.namespace, dataConverter });
+  return createHolders(new TemporalSideWorkflows(client, taskQueue));
+}
+
+/** A codec that must be undone in the reverse order: it puts its mark before the data and takes it away again. */
+function marking(mark: string): PayloadCodec {
+  return {
+    encode: async (payloads) =>
+      payloads.map(({ metadata, data }) => ({
+        metadata: { ...metadata },
+        data: Buffer.concat([Buffer.from(mark), data ?? Buffer.alloc(0)]),
+      })),
+    decode: async (payloads) =>
+      payloads.map(({ metadata, data }) => {
+        expect(Buffer.from(data ?? []).toString('utf8', 0, mark.length)).toBe(mark);
+        return { metadata: { ...metadata }, data: data?.subarray(mark.length) };
+      }),
+  };
+}
+
+const newId = (holder = '1') => holderWorkflowId(randomUUID().replaceAll('-', ''), holder);
+const contentOf = (...users: string[]): PackedTriggers => ({
+  audiences: [VIP.id],
+  triggers: users.map((user) => [user, ['2020-10-14T13:27:33.916374949-07:00', 0, 1]]),
+});
+const statusOf = async (id: string) => (await lab.client.workflow.getHandle(id).describe()).status.name;
+
+async function ends(id: string): Promise<void> {
+  await lab.client.workflow.getHandle(id).result();
+}
+
+test('what is held is recalled as it was: every digit of an integer, every character', async () => {
+  const id = newId();
+  const content: PackedTriggers = {
+    audiences: [VIP.id],
+    triggers: [
+      ['7076027172059065053', ['2020-10-14T13:27:33.916374949-07:00', 0, 1, { profile: { id: 9007199254740993n } }]],
+      ['zoë "Z"\n', ['2020-10-14T13:27:34Z', 0, 0, { redelivery: 2 }]],
+    ],
+  };
+  await holders.hold(id, content);
+  expect(await holders.recall(id)).toEqual(content);
+});
+
+test('held again under the same id it is done already, and the first content stays', async () => {
+  const id = newId();
+  await holders.hold(id, contentOf('first'));
+  await holders.hold(id, contentOf('second'));
+  expect(await holders.recall(id)).toEqual(contentOf('first'));
+});
+
+test('a holder ends when it is released, is recalled all the same, and is never begun again', async () => {
+  const id = newId();
+  await holders.hold(id, contentOf('1', '2'));
+  await holders.release([id]);
+  await ends(id);
+  expect(await holders.recall(id)).toEqual(contentOf('1', '2'));
+  await holders.hold(id, contentOf('other'));
+  expect(await statusOf(id)).toBe('COMPLETED');
+  expect(await holders.recall(id)).toEqual(contentOf('1', '2'));
+});
+
+test('a holder that the server does not know has no content', async () => {
+  expect(await holders.recall(newId())).toBeNull();
+});
+
+test('a hundred are released at once, those among them that are not there or have ended notwithstanding', async () => {
+  const ids = Array.from({ length: 10 }, (_, i) => newId(String(i)));
+  await Promise.all(ids.map((id) => holders.hold(id, contentOf('1'))));
+  const ended = newId();
+  await holders.hold(ended, contentOf('1'));
+  await holders.release([ended]);
+  await ends(ended);
+  const unknown = Array.from({ length: 89 }, (_, i) => newId(String(i)));
+  await holders.release([...unknown.slice(0, 40), ended, ...ids, ...unknown.slice(40)]);
+  await Promise.all(ids.map(ends));
+});
+
+test('recalling and holding need no worker: the content is read from the history', async () => {
+  const unattended = holdersOver({ payloadConverterPath }, `nobody-${randomUUID()}`);
+  const id = newId();
+  await unattended.hold(id, contentOf('1'));
+  expect(await unattended.recall(id)).toEqual(contentOf('1'));
+  await lab.client.workflow.getHandle(id).terminate();
+});
+
+test('what codecs made of the content is undone when it is recalled', async () => {
+  const payloadCodecs = [marking('inner'), marking('outer')];
+  const encoding = holdersOver({ payloadConverterPath, payloadCodecs }, `nobody-${randomUUID()}`);
+  const id = newId();
+  await encoding.hold(id, contentOf('1'));
+  expect(await encoding.recall(id)).toEqual(contentOf('1'));
+  await expect(holders.recall(id)).rejects.toThrow(`The content of ${id} cannot be read.`);
+  await lab.client.workflow.getHandle(id).terminate();
+});
+
+test('nothing that is signalled to a holder breaks it, and cancelling it does not drop what it holds', async () => {
+  const id = newId();
+  await holders.hold(id, contentOf('1'));
+  const handle = lab.client.workflow.getHandle(id);
+  await handle.signal('nonsense', { any: 'thing' });
+  await handle.cancel();
+  await handle.query('__stack_trace'); // Answered by a worker that has seen both.
+  expect(await statusOf(id)).toBe('RUNNING');
+  await handle.signal('release', { unexpected: ['argument'] }, 2);
+  await ends(id);
+});
+
+test('a holder costs two workflow tasks and nothing else', async () => {
+  const id = newId();
+  await holders.hold(id, contentOf('1'));
+  await lab.client.workflow.getHandle(id).query('__stack_trace'); // Its first task is done.
+  await holders.release([id]);
+  await ends(id);
+  const { events } = await lab.client.workflow.getHandle(id).fetchHistory();
+  const task = ['Scheduled', 'Started', 'Completed'].map((what) => `workflowTask${what}EventAttributes`);
+  expect(events?.map((event) => event.attributes)).toEqual([
+    'workflowExecutionStartedEventAttributes',
+    ...task,
+    'workflowExecutionSignaledEventAttributes',
+    ...task,
+    'workflowExecutionCompletedEventAttributes',
+  ]);
+});
+
+test('people see in a list how many triggers a holder keeps', async () => {
+  const id = newId();
+  await holders.hold(id, contentOf(...Array.from({ length: 1640 }, (_, i) => String(i))));
+  const { staticSummary } = await lab.client.workflow.getHandle(id).describe();
+  expect(await staticSummary()).toBe('1,640 waiting triggers of a job');
+});
