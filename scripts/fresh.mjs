@@ -1,4 +1,4 @@
-// node scripts/fresh.mjs demo|test|bench [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
+// node scripts/fresh.mjs demo|test|bench|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,13 +14,14 @@ const PROGRAMS = {
   demo: ['lib/local/demo.js'],
   test: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
   bench: ['--import', 'tsx', 'bench/main.ts'],
+  chaos: ['--import', 'tsx', 'chaos/main.ts'],
 };
 /** The packed package, which a test installs, and the demo are made from lib. */
 const NEEDS_BUILD = new Set(['demo', 'test']);
 
 const [what, ...args] = process.argv.slice(2);
 if (!Object.hasOwn(PROGRAMS, what ?? '')) {
-  console.error('Usage: node scripts/fresh.mjs demo|test|bench [arguments]');
+  console.error('Usage: node scripts/fresh.mjs demo|test|bench|chaos|soak [arguments]');
   process.exit(2);
 }
 const [major, minor] = process.versions.node.split('.').map(Number);

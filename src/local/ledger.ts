@@ -20,6 +20,8 @@ export interface Arrival {
   readonly headers?: IncomingHttpHeaders;
   /** HTTP status that was answered, or how the request ended without one; undefined while it is open. */
   readonly answered: number | 'reset' | 'half' | 'aborted' | undefined;
+  /** When that was, epoch ms; undefined while it is open. */
+  readonly endedAtMs: number | undefined;
 }
 
 /** A trigger of which a test knows that it must arrive. */
@@ -52,6 +54,7 @@ export interface LedgerSummary {
 
 interface OpenArrival extends Arrival {
   answered: Arrival['answered'];
+  endedAtMs: Arrival['endedAtMs'];
 }
 
 /** Writes down what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
@@ -111,9 +114,9 @@ export class Ledger {
   }
 
   /** Writes a complete request down. `settle` says later what it was answered. */
-  record(arrival: Omit<Arrival, 'number' | 'answered'>): Arrival {
+  record(arrival: Omit<Arrival, 'number' | 'answered' | 'endedAtMs'>): Arrival {
     this.#requests += 1;
-    const entry: OpenArrival = { number: this.#requests, ...arrival, answered: undefined };
+    const entry: OpenArrival = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
     if (this.#keepsEntries) this.#entries.push(entry);
     if (arrival.inFlight > this.#mostInFlight) this.#mostInFlight = arrival.inFlight;
     const { message } = arrival;
@@ -129,7 +132,9 @@ export class Ledger {
 
   settle(arrival: Arrival, answered: NonNullable<Arrival['answered']>): void {
     // An Arrival is written to by its ledger alone.
-    (arrival as OpenArrival).answered = answered;
+    const entry = arrival as OpenArrival;
+    entry.answered = answered;
+    entry.endedAtMs = Date.now();
     const { message } = arrival;
     if (message !== undefined) {
       const open = this.#open.get(message.user) ?? 0;

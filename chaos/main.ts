@@ -1,0 +1,119 @@
+// npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster] : everything is killed and everything fails, and the endpoints' ledgers
+// say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
+import { parseArgs } from 'node:util';
+import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
+import { type ChaosReport, runChaos } from './run.ts';
+import type { Verdict } from './judge.ts';
+
+const DEFAULTS = {
+  triggers: 100_000,
+  people: 5_000,
+  jobs: 3,
+  workers: 3,
+  /** The same seed gives the same triggers, answers and choice of victims; what they meet depends on time. */
+  seed: Math.floor(Math.random() * 1e6),
+  /** Longest run; what has not arrived by then is lost. */
+  minutes: 30,
+  'kill-every-s': 4,
+  kills: Infinity,
+  restarts: 2,
+  /** Most failed attempts of one delivery: 0 to 2. */
+  failures: 2,
+  /** Longest time an answer takes. */
+  'answer-ms': 4,
+  /** Most triggers of a job that wait at once. */
+  lead: 20_000,
+};
+const { values } = parseArgs({
+  options: {
+    ...mapValues(DEFAULTS, () => ({ type: 'string' as const })),
+    shrunk: { type: 'boolean', default: false },
+    /** Leaves the workers' logs where they are. */
+    keep: { type: 'boolean', default: false },
+  },
+});
+
+function mapValues<K extends string, V>(record: Readonly<Record<K, unknown>>, map: () => V): Record<K, V> {
+  return Object.fromEntries(Object.keys(record).map((key) => [key, map()])) as Record<K, V>; // The same keys.
+}
+
+function numberOf(name: keyof typeof DEFAULTS): number {
+  const number = Number(values[name] ?? DEFAULTS[name]);
+  if (!(number >= 0)) throw new Error(`--${name} is a number, not ${values[name]}.`);
+  return number;
+}
+
+function sumOf(report: ChaosReport, figure: (verdict: Verdict) => number): number {
+  return [...report.verdicts.values()].reduce((sum, verdict) => sum + figure(verdict), 0);
+}
+
+function figuresOf(report: ChaosReport) {
+  const sum = (figure: (verdict: Verdict) => number) => sumOf(report, figure);
+  const seconds = report.ms / 1000;
+  return {
+    seed: numberOf('seed'),
+    triggers: report.expected,
+    delivered: sum(({ delivered }) => delivered),
+    lost: sum(({ lost }) => lost),
+    notAccepted: report.notAccepted,
+    outOfOrder: sum(({ outOfOrder }) => outOfOrder),
+    overCap: sum(({ overCap }) => overCap),
+    unexplainedOverCap: sum(({ unexplainedOverCap }) => unexplainedOverCap),
+    mostInFlight: Object.fromEntries([...report.verdicts].map(([job, { mostInFlight }]) => [job, mostInFlight])),
+    duplicates: sum(({ duplicates }) => duplicates),
+    unexplainedDuplicates: sum(({ unexplainedDuplicates }) => unexplainedDuplicates),
+    changedIds: sum(({ changedIds }) => changedIds),
+    unexpected: sum(({ unexpected }) => unexpected),
+    repeated: report.repeated,
+    requests: report.requests,
+    kills: report.kills,
+    workerCrashes: report.crashes.length,
+    temporalRestarts: report.outages.filter(({ what }) => what === 'temporal').length,
+    databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
+    mostWorkerMiB: Math.round(report.mostWorkerBytes / 1024 ** 2),
+    seconds: Math.round(seconds * 10) / 10,
+    perSecond: Math.round(report.expected / seconds),
+  };
+}
+
+const MUST_BE_NONE = [
+  'lost',
+  'notAccepted',
+  'outOfOrder',
+  'unexplainedOverCap',
+  'unexplainedDuplicates',
+  'changedIds',
+  'unexpected',
+  'workerCrashes',
+] as const;
+
+async function main(): Promise<void> {
+  const report = await runChaos(
+    {
+      triggers: numberOf('triggers'),
+      people: numberOf('people'),
+      jobs: numberOf('jobs'),
+      workers: numberOf('workers'),
+      seed: numberOf('seed'),
+      longestMs: numberOf('minutes') * 60_000,
+      killEveryMs: numberOf('kill-every-s') * 1000,
+      mostKills: numberOf('kills'),
+      restarts: numberOf('restarts'),
+      mostFailures: numberOf('failures'),
+      longestAnswerMs: numberOf('answer-ms'),
+      lead: numberOf('lead'),
+      limits: values.shrunk ? SHRUNK_LIMITS : DEFAULT_LIMITS,
+      onProgress: (line) => console.error(`▸ ${line}`),
+    },
+    values.keep,
+  );
+  const figures = figuresOf(report);
+  for (const [job, { violations }] of report.verdicts)
+    for (const violation of violations) console.error(`${job}: ${violation}`);
+  for (const crash of report.crashes) console.error(`worker ended by itself: ${crash}`);
+  if (values.keep) console.error(`The workers' logs are in ${report.folder}`);
+  console.log(JSON.stringify(figures));
+  if (MUST_BE_NONE.some((figure) => figures[figure] > 0)) process.exitCode = 1;
+}
+
+await main();

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PushInterrupted, type ExportJobs } from '../src/client/export-jobs.ts';
+import { changeKey } from './judge.ts';
+import { changeOf, type TimedTrigger } from './workload.ts';
+
+export interface PushingOptions {
+  readonly jobs: ExportJobs;
+  readonly jobId: string;
+  readonly triggers: readonly TimedTrigger[];
+  /** Most triggers in one push. */
+  readonly pushSize: number;
+  /** Most triggers that may be accepted and not delivered yet. */
+  readonly lead: number;
+  readonly delivered: () => number;
+  /** Ends it early: what is not accepted by then never is. */
+  readonly signal: AbortSignal;
+}
+
+/** Short, so that a push breaks off while the server is away, as an upstream's would. */
+const PATIENCE_MS = 3_000;
+const AGAIN_MS = 250;
+const LOOK_MS = 20;
+
+/** Signals a job its triggers in order, and whatever may not have been accepted once more, until all are with it. */
+export class Pushing {
+  accepted = 0;
+  /** What was pushed a second time: `changeKey`. */
+  readonly repeated = new Set<string>();
+  /** Pushes that broke off, by the reason. */
+  readonly interruptions = new Map<string, number>();
+  readonly #options: PushingOptions;
+
+  constructor(options: PushingOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { triggers, signal, lead, delivered } = this.#options;
+    while (this.accepted < triggers.length && !signal.aborted) {
+      if (this.accepted - delivered() < lead) await this.#pushSome();
+      else await sleep(LOOK_MS);
+    }
+  }
+
+  async #pushSome(): Promise<void> {
+    const { jobs, jobId, triggers, pushSize } = this.#options;
+    const some = triggers.slice(this.accepted, this.accepted + pushSize);
+    try {
+      this.accepted += (await jobs.push(jobId, some, { patienceMs: PATIENCE_MS })).accepted;
+    } catch (error) {
+      if (!(error instanceof PushInterrupted)) throw error;
+      const doubtful = some.slice(error.accepted, error.accepted + error.unconfirmed);
+      for (const trigger of doubtful) this.repeated.add(changeKey(changeOf(trigger)));
+      this.accepted += error.accepted;
+      const reason = error.cause instanceof Error ? error.cause.message : String(error.cause);
+      this.interruptions.set(reason, (this.interruptions.get(reason) ?? 0) + 1);
+      await sleep(AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
+import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
+import { ExportJobs } from '../src/client/export-jobs.ts';
+import { writeSampleSource } from '../src/local/sample-data.ts';
+import { samplePeople, type SamplePerson } from '../src/local/sample-people.ts';
+import { Fleet } from './fleet.ts';
+import { DEFAULT_LIMITS, type StageLimits } from './limits.ts';
+import { type ChaosServer, startFileServer } from './server.ts';
+import { EVERYONE } from './workload.ts';
+
+/** Short, so that a hanging endpoint and a killed worker cost seconds, not minutes. */
+export const REQUEST_TIMEOUT_MS = 2_000;
+
+export interface StageOptions {
+  readonly people: number;
+  readonly workers: number;
+  /** Where the jobs may send. */
+  readonly origins: readonly string[];
+  /** Default: the server's own. */
+  readonly limits?: StageLimits;
+  /** Default: the development server on a database file in the stage's folder. */
+  readonly startServer?: (folder: string) => Promise<ChaosServer>;
+}
+
+/** What a run plays on: Temporal, workers in processes of their own, a source of invented people, a client. */
+export interface Stage {
+  readonly server: ChaosServer;
+  readonly fleet: Fleet;
+  readonly connected: ConnectedClient;
+  readonly jobs: ExportJobs;
+  readonly people: readonly SamplePerson[];
+  /** Holds the workers' logs. */
+  readonly folder: string;
+  close(options?: { readonly keepFolder?: boolean }): Promise<void>;
+}
+
+export async function openStage(options: StageOptions): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-chaos-'));
+  const { dynamicConfig, serverLimits } = options.limits ?? DEFAULT_LIMITS;
+  const start = options.startServer ?? (() => startFileServer(join(folder, 'temporal.db'), dynamicConfig));
+  const [server, people, bundle] = await Promise.all([
+    start(folder),
+    writeSource(join(folder, 'source'), options.people),
+    bundleWorkflows(folder),
+  ]);
+  const fleet = new Fleet({
+    size: options.workers,
+    folder,
+    address: server.address,
+    bundle,
+    origins: options.origins,
+    config: {
+      source: { kind: 'file', folder: join(folder, 'source') },
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      serverLimits,
+      logLevel: 'warn',
+    },
+  });
+  await fleet.open();
+  const { address, namespace } = server;
+  const connected = await connectClient({ connectionOptions: { address }, namespace });
+  return {
+    server,
+    fleet,
+    connected,
+    jobs: new ExportJobs(connected.client),
+    people,
+    folder,
+    close: async ({ keepFolder = false } = {}) => {
+      await connected.close();
+      await fleet.close();
+      await server.stop();
+      if (!keepFolder) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The sample's people, and an audience of all of them. */
+async function writeSource(folder: string, people: number): Promise<SamplePerson[]> {
+  await writeSampleSource(folder, { people });
+  const everyone = [...samplePeople({ people })];
+  const header = JSON.stringify({ audience: { id: 'e'.repeat(32), name: 'Everyone' } });
+  const lines = [header, ...everyone.map(({ user }) => JSON.stringify(user))];
+  writeFileSync(join(folder, 'audiences', `${EVERYONE}.ndjson`), `${lines.join('\n')}\n`);
+  return everyone;
+}
+
+/** Once for all workers: each would need seconds for it at every start. */
+async function bundleWorkflows(folder: string): Promise<string> {
+  const source = (path: string) => fileURLToPath(new URL(`../src/${path}`, import.meta.url));
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: source('workflows/index.ts'),
+    payloadConverterPath: source('payload-converter.ts'),
+    logger: new DefaultLogger('ERROR'),
+  });
+  const path = join(folder, 'workflow-bundle.js');
+  writeFileSync(path, code);
+  return path;
+}

@@ -1,0 +1,28 @@
+// A worker process, as it runs in earnest; which one it is stands in its configuration.
+import { loadConfig } from '../src/config.ts';
+import { installRuntime } from '../src/runtime.ts';
+import { startWorker } from '../src/worker.ts';
+
+export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory'; readonly rssBytes: number };
+
+const MEMORY_EVERY_MS = 1000;
+const config = loadConfig();
+installRuntime(config);
+const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath = '' } = process.env;
+const worker = await startWorker({
+  config,
+  connection: { connectionOptions: { address }, namespace: 'default' },
+  workflowBundle: { codePath },
+});
+tell({ kind: 'ready' });
+const memory = setInterval(() => tell({ kind: 'memory', rssBytes: process.memoryUsage.rss() }), MEMORY_EVERY_MS);
+process.on('disconnect', () => {
+  clearInterval(memory);
+  void worker.shutdown();
+});
+// A worker that fails by itself is started again by whoever runs it.
+await worker.failed;
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}

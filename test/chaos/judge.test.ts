@@ -1,0 +1,138 @@
+import { expect, test } from '@jest/globals';
+import { changeKey, type Incidents, judge, type SeenRequest, UNREPORTED_MS } from '../../chaos/judge.ts';
+
+const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000 };
+
+function change(person: string, n: number) {
+  return { person, what: `vip enter ${n}` };
+}
+
+/** A request of a second's n-th millisecond, answered 200 a millisecond later. */
+function request(person: string, n: number, more: Partial<SeenRequest> = {}): SeenRequest {
+  const arrivedAtMs = more.arrivedAtMs ?? 1000 + n;
+  return {
+    ...change(person, n),
+    deliveryId: `id of ${person} ${n}`,
+    worker: 'w1',
+    arrivedAtMs,
+    endedAtMs: arrivedAtMs + 1,
+    inFlight: 1,
+    answered: 200,
+    ...more,
+  };
+}
+
+const live = [change('a', 1), change('b', 2), change('a', 3)];
+const clean = [request('a', 1), request('b', 2), request('a', 3)];
+const job = { cap: 2, live, members: [], requests: clean };
+
+test('finds nothing where there is nothing to find', () => {
+  expect(judge(job, CALM)).toEqual({
+    delivered: 3,
+    lost: 0,
+    outOfOrder: 0,
+    overCap: 0,
+    unexplainedOverCap: 0,
+    mostInFlight: 1,
+    duplicates: 0,
+    unexplainedDuplicates: 0,
+    changedIds: 0,
+    unexpected: 0,
+    violations: [],
+  });
+});
+
+test('finds what never arrived, and what arrived but was never taken', () => {
+  const requests = [request('a', 1), request('a', 3, { answered: 500 }), request('a', 3, { answered: 'reset' })];
+  const verdict = judge({ ...job, members: [change('c', 9)], requests }, CALM);
+  expect(verdict).toMatchObject({ delivered: 1, lost: 3 });
+  expect(verdict.violations).toEqual(['lost: b vip enter 2', 'lost: a vip enter 3', 'lost: c vip enter 9']);
+});
+
+test('a half answer is an arrival: its status line said 200', () => {
+  const requests = [...clean.slice(0, 2), request('a', 3, { answered: 'half' })];
+  expect(judge({ ...job, requests }, CALM)).toMatchObject({ delivered: 3, lost: 0 });
+});
+
+test('finds what was overtaken, by first successes', () => {
+  const swapped = [request('a', 3), request('b', 2), request('a', 1)];
+  expect(judge({ ...job, requests: swapped }, CALM)).toMatchObject({ lost: 0, outOfOrder: 1 });
+  // Neither an earlier attempt that failed nor a later repeat is a change of order.
+  const retried = [request('a', 3, { answered: 503 }), ...clean, request('a', 1)];
+  expect(judge({ ...job, requests: retried }, CALM)).toMatchObject({ outOfOrder: 0, duplicates: 1 });
+});
+
+test('members of a backfill have no order, but may not be missing', () => {
+  const members = [change('a', 8), change('a', 9)];
+  const requests = [request('a', 9), ...clean, request('a', 8)];
+  expect(judge({ ...job, members, requests }, CALM)).toMatchObject({ delivered: 5, lost: 0, outOfOrder: 0 });
+  expect(judge({ ...job, members, requests: clean }, CALM)).toMatchObject({ lost: 2 });
+});
+
+test('a repeat is explained by what left the job in doubt, and by nothing else', () => {
+  const twice = (first: Partial<SeenRequest>, incidents: Partial<Incidents>) => {
+    const requests = [...clean, request('a', 3, first), request('a', 3, { worker: 'w2', arrivedAtMs: 20_000 })];
+    const { duplicates, unexplainedDuplicates } = judge(
+      { ...job, requests: requests.filter((one) => one !== clean[2]) },
+      { ...CALM, ...incidents },
+    );
+    return { duplicates, unexplainedDuplicates };
+  };
+  const explained = { duplicates: 1, unexplainedDuplicates: 0 };
+  const unexplained = { duplicates: 1, unexplainedDuplicates: 1 };
+  const at = 10_000;
+  expect(twice({ arrivedAtMs: at }, {})).toEqual(unexplained);
+
+  // The kill of the worker that sent it, a short while later; not of another one, not long after.
+  expect(twice({ arrivedAtMs: at }, { kills: new Map([['w1', at + 1500]]) })).toEqual(explained);
+  expect(twice({ arrivedAtMs: at }, { kills: new Map([['w2', at + 1500]]) })).toEqual(unexplained);
+  expect(twice({ arrivedAtMs: at }, { kills: new Map([['w1', at + UNREPORTED_MS + 1]]) })).toEqual(unexplained);
+
+  const outage = (fromMs: number) => ({ outages: [{ fromMs, toMs: fromMs + 2000 }] });
+  expect(twice({ arrivedAtMs: at }, outage(at + 1000))).toEqual(explained);
+  expect(twice({ arrivedAtMs: at }, outage(at - 4000))).toEqual(explained);
+  expect(twice({ arrivedAtMs: at }, outage(at + UNREPORTED_MS + 1))).toEqual(unexplained);
+  expect(twice({ arrivedAtMs: at }, outage(at - 2001 - UNREPORTED_MS))).toEqual(unexplained);
+
+  expect(twice({ arrivedAtMs: at, answered: 'half' }, {})).toEqual(explained);
+  expect(twice({ arrivedAtMs: at, endedAtMs: at + 1900 }, {})).toEqual(explained);
+  expect(twice({ arrivedAtMs: at, endedAtMs: at + 1000 }, {})).toEqual(unexplained);
+
+  expect(twice({ arrivedAtMs: at }, { repeated: new Set([changeKey(change('a', 3))]) })).toEqual(explained);
+  expect(twice({ arrivedAtMs: at }, { repeated: new Set([changeKey(change('a', 1))]) })).toEqual(unexplained);
+});
+
+test('a request that was reset between two successes explains nothing', () => {
+  const requests = [...clean, request('a', 3, { answered: 'reset' }), request('a', 3)];
+  expect(judge({ ...job, requests }, CALM)).toMatchObject({ duplicates: 1, unexplainedDuplicates: 1 });
+});
+
+test('more in flight than the cap is a violation for each request that came too early', () => {
+  const requests = clean.map((one, place) => ({ ...one, inFlight: place + 1 }));
+  expect(judge({ ...job, cap: 3, requests }, CALM)).toMatchObject({ overCap: 0, mostInFlight: 3 });
+  const verdict = judge({ ...job, cap: 1, requests }, CALM);
+  expect(verdict).toMatchObject({ overCap: 2, unexplainedOverCap: 2, mostInFlight: 3 });
+  expect(verdict.violations).toHaveLength(2);
+});
+
+test('the cap may be exceeded by as many requests as the endpoint has open while nobody waits for them, and by no more', () => {
+  const overBy = (excess: number, open: Partial<SeenRequest>, incidents: Partial<Incidents> = {}) => {
+    const left = request('a', 1, { arrivedAtMs: 1000, endedAtMs: undefined, answered: undefined, ...open });
+    const requests = [left, request('b', 2, { arrivedAtMs: 5000, worker: 'w2', inFlight: 2 + excess })];
+    return judge({ ...job, requests }, { ...CALM, ...incidents }).unexplainedOverCap;
+  };
+  const killed = { kills: new Map([['w1', 4999]]) };
+  expect(overBy(1, { arrivedAtMs: 4500 }, killed)).toBe(0);
+  expect(overBy(2, { arrivedAtMs: 4500 }, killed)).toBe(1);
+  expect(overBy(1, { arrivedAtMs: 4500 }, { kills: new Map([['w1', 5001]]) })).toBe(1);
+  expect(overBy(1, { arrivedAtMs: 4500 }, { kills: new Map([['w3', 4999]]) })).toBe(1);
+  // Given up by its deadline; or closed by then, so that it does not count.
+  expect(overBy(1, { arrivedAtMs: 3000 })).toBe(0);
+  expect(overBy(1, { arrivedAtMs: 4000 })).toBe(1);
+  expect(overBy(1, { arrivedAtMs: 3000, endedAtMs: 4999, answered: 'aborted' })).toBe(1);
+});
+
+test('finds a change that came under a second delivery id, and what nobody signalled', () => {
+  const requests = [...clean, request('a', 3, { deliveryId: 'another' }), request('z', 7)];
+  expect(judge({ ...job, requests }, CALM)).toMatchObject({ changedIds: 1, unexpected: 1 });
+});

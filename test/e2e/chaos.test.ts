@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { temporal } from '../support/temporal.ts';
+
+const CHAOS = fileURLToPath(new URL('../../chaos/main.ts', import.meta.url));
+
+/** The chaos suite in short: its exit code, what it prints, and what it says on the way. */
+async function chaos(...flags: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const env = { ...process.env, TEMPORAL_CLI_PATH: temporal.cliPath };
+  return await new Promise((resolve) => {
+    const child = execFile(process.execPath, ['--import', 'tsx', CHAOS, ...flags], { env }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+test('chaos in short: nothing lost, nothing out of order, no cap exceeded, while a server with tight limits and its workers are killed and the endpoints fail', async () => {
+  const size = ['--triggers', '900', '--people', '120', '--failures', '1', '--answer-ms', '80'];
+  const faults = ['--kills', '2', '--kill-every-s', '2', '--restarts', '1'];
+  const { code, stdout, stderr } = await chaos(...size, ...faults, '--shrunk', '--minutes', '2');
+  // What it said on the way tells which promise was broken by what.
+  expect([stderr, code]).toEqual([expect.anything(), 0]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    triggers: 1020,
+    delivered: 1020,
+    lost: 0,
+    outOfOrder: 0,
+    unexplainedOverCap: 0,
+    unexplainedDuplicates: 0,
+    kills: 2,
+    temporalRestarts: 1,
+  });
+}, 180_000);
