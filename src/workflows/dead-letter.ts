@@ -21,6 +21,7 @@ import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSigna
 const { isMember } = proxyActivities<Activities>({
   startToCloseTimeout: '30 seconds',
   scheduleToCloseTimeout: '1 minute',
+  retry: { maximumAttempts: 3 },
 });
 
 /** What a person asked for. */
@@ -38,7 +39,7 @@ export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   let isExpired = false;
 
   const status = () => describeDeadLetter(letter, state, startedAt, notice);
-  const enter = <State extends DeadLetterState>(next: State): State => {
+  const become = <State extends DeadLetterState>(next: State): State => {
     state = next;
     setCurrentDetails(deadLetterDetails(status()));
     return next;
@@ -56,14 +57,14 @@ export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   );
 
   for (;;) {
-    enter('waiting');
+    become('waiting');
     await condition(() => wish !== undefined || isExpired);
     const asked = takeWish();
-    if (asked === undefined) return enter('expired');
-    if (asked.kind === 'discard') return enter('discarded');
-    enter('redelivering');
+    if (asked === undefined) return become('expired');
+    if (asked.kind === 'discard') return become('discarded');
+    become('redelivering');
     notice = await redeliver(letter, asked.force);
-    if (notice === undefined) return enter('redelivered');
+    if (notice === undefined) return become('redelivered');
     upsertMemo({ notice });
   }
 

@@ -30,7 +30,7 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
   let wish: KeptJobEnd | undefined;
 
   const status = () => describeKeptJob(kept, state, keptAt, notice);
-  const enter = (next: KeptJobState) => {
+  const become = (next: KeptJobState) => {
     state = next;
     setCurrentDetails(keptJobDetails(status()));
   };
@@ -43,14 +43,14 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
   });
 
   for (;;) {
-    enter('kept');
+    become('kept');
     await condition(() => wish !== undefined);
     const end = wish === 'discarded' ? 'discarded' : 'resumed';
     wish = undefined;
-    enter('starting');
+    become('starting');
     notice = await start(kept, end === 'resumed' ? resumedJob(kept.carried) : discardedJob(kept.carried));
     if (notice === undefined) {
-      enter(end);
+      become(end);
       return end;
     }
     upsertMemo({ notice });

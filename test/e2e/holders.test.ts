@@ -42,7 +42,7 @@ function marking(mark: string): PayloadCodec {
     decode: async (payloads) =>
       payloads.map(({ metadata, data }) => {
         expect(Buffer.from(data ?? []).toString('utf8', 0, mark.length)).toBe(mark);
-        return { metadata: { ...metadata }, data: data?.subarray(mark.length) };
+        return { metadata: { ...metadata }, data: data?.subarray(mark.length) ?? null };
       }),
   };
 }

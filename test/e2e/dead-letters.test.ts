@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
+import type { DeadLetter, DeadLetterStatus } from '../../src/contract/dead-letter.ts';
+import { DEAD_LETTER_MS } from '../../src/domain/dead-letter.ts';
+import { deadLetterWorkflowId, HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
+import { parseJson } from '../../src/domain/json.ts';
+import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { Lab, VIP } from '../support/lab.ts';
+
+let lab: Lab;
+/** Stands for a job: any workflow that runs under a job's id, and whose history shows what it was signalled. */
+let job: WorkflowHandle;
+let keepDeadLetters: ReturnType<typeof createKeepDeadLetters>;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+  keepDeadLetters = createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue));
+});
+beforeEach(async () => {
+  job = await startJob(jobWorkflowId(randomUUID()));
+});
+afterAll(async () => lab.close());
+
+async function startJob(workflowId: string): Promise<WorkflowHandle> {
+  return lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [{}] });
+}
+
+/** A dead letter of the job, of somebody whom the source has where the letter says, unless a test says otherwise. */
+async function keep(more: Partial<DeadLetter> = {}): Promise<{ letter: DeadLetter; handle: WorkflowHandle }> {
+  const letter = aDeadLetter({ jobWorkflowId: job.workflowId, user: `user ${randomUUID()}`, ...more });
+  await keepDeadLetters([letter]);
+  return {
+    letter,
+    handle: lab.client.workflow.getHandle(deadLetterWorkflowId(letter.deliveryId, letter.redeliveries)),
+  };
+}
+
+async function keepOfMember(more: Partial<DeadLetter> = {}) {
+  const kept = await keep(more);
+  lab.source.enter(VIP.id, kept.letter.user);
+  return kept;
+}
+
+/** What a job was given back by dead letters. */
+async function redelivered(to = job): Promise<unknown[]> {
+  const { events } = await to.fetchHistory();
+  return (events ?? [])
+    .map((event) => event.workflowExecutionSignaledEventAttributes)
+    .filter((signal) => signal?.signalName === 'redeliver')
+    .map((signal) => parseJson(Buffer.from(signal?.input?.payloads?.[0]?.data ?? '').toString()));
+}
+
+async function statusWhen(
+  handle: WorkflowHandle,
+  isAsWanted: (status: DeadLetterStatus) => boolean,
+): Promise<DeadLetterStatus> {
+  const giveUpAt = Date.now() + 10_000;
+  for (;;) {
+    const status = await handle.query<DeadLetterStatus>('status');
+    if (isAsWanted(status)) return status;
+    if (Date.now() > giveUpAt) throw new Error(`The dead letter is not as wanted: ${JSON.stringify(status)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const isRefused = ({ state, notice }: DeadLetterStatus) => state === 'waiting' && notice !== undefined;
+
+test('redelivered, a trigger is with its job again as it was, counts this redelivery, and its dead letter ends', async () => {
+  const { letter, handle } = await keepOfMember({
+    redeliveries: 1,
+    profile: { id: 9007199254740993n },
+    profileBytes: 25,
+  });
+  await handle.signal('redeliver');
+  expect(await handle.result()).toBe('redelivered');
+  expect(await redelivered()).toEqual([
+    {
+      subscriptionId: letter.subscriptionId,
+      user: letter.user,
+      trigger: {
+        audience: VIP.id,
+        event: 'enter',
+        at: letter.at,
+        profile: { id: 9007199254740993n },
+        profileBytes: 25,
+        redelivery: 2,
+      },
+    },
+  ]);
+});
+
+test.each([
+  ['an enter of somebody who is not a member', 'enter', 'is not in the audience today'],
+  ['an exit of somebody who is a member', 'exit', 'is in the audience today'],
+] as const)('%s is not sent: it stays and says why, and how to send it all the same', async (_, event, why) => {
+  const { letter, handle } = event === 'enter' ? await keep({ event }) : await keepOfMember({ event });
+  await handle.signal('redeliver');
+  const { notice } = await statusWhen(handle, isRefused);
+  expect(notice).toContain(why);
+  expect(notice).toContain('{"force": true}');
+  const { memo, status } = await handle.describe();
+  expect(status.name).toBe('RUNNING');
+  expect(memo).toMatchObject({ person: letter.user, notice });
+  expect(await redelivered()).toEqual([]);
+
+  await handle.signal('redeliver', { force: true });
+  expect(await handle.result()).toBe('redelivered');
+  expect(await redelivered()).toHaveLength(1);
+});
+
+test('an exit of somebody who has left is sent', async () => {
+  const { handle } = await keep({ event: 'exit' });
+  await handle.signal('redeliver');
+  expect(await handle.result()).toBe('redelivered');
+});
+
+test.each([[[null]], [['force']], [[{ force: 'yes' }]], [[[true]]], [[{}, { force: true }]]])(
+  'signalled with %j it is not forced, and not broken',
+  async (args) => {
+    const { handle } = await keep();
+    await handle.signal('redeliver', ...args);
+    await statusWhen(handle, isRefused);
+    expect(await redelivered()).toEqual([]);
+    await handle.signal('discard', ...args);
+    expect(await handle.result()).toBe('discarded');
+  },
+);
+
+test('asked for twice it is sent once', async () => {
+  const { handle } = await keepOfMember();
+  const answer = lab.source.holdBack('isMember');
+  const before = lab.source.calls.isMember;
+  try {
+    await handle.signal('redeliver');
+    await statusWhen(handle, ({ state }) => state === 'redelivering' && lab.source.calls.isMember > before);
+    await handle.signal('redeliver');
+    await handle.signal('redeliver', { force: true });
+  } finally {
+    answer();
+  }
+  expect(await handle.result()).toBe('redelivered');
+  expect(await redelivered()).toHaveLength(1);
+});
+
+test('while its job does not run it stays and says so; when the job runs it can be redelivered', async () => {
+  const { handle } = await keepOfMember();
+  await job.signal('release');
+  await job.result();
+  await handle.signal('redeliver');
+  const { notice } = await statusWhen(handle, isRefused);
+  expect(notice).toContain('does not run');
+  expect((await handle.describe()).status.name).toBe('RUNNING');
+
+  const again = await startJob(job.workflowId);
+  await handle.signal('redeliver');
+  expect(await handle.result()).toBe('redelivered');
+  expect(await redelivered(again)).toHaveLength(1);
+});
+
+test('a source that does not know the audience leaves it waiting, and it can be forced', async () => {
+  const { handle } = await keep({ audience: { id: 'ee'.repeat(16), slug: 'gone', name: 'Gone' } });
+  const before = lab.source.calls.isMember;
+  await handle.signal('redeliver');
+  const { notice } = await statusWhen(handle, isRefused);
+  expect(lab.source.calls.isMember).toBeGreaterThan(before + 1);
+  expect(notice).toContain('The source could not say');
+  await handle.signal('redeliver', { force: true });
+  expect(await handle.result()).toBe('redelivered');
+});
+
+test('discarded it ends, and its job hears nothing', async () => {
+  const { handle } = await keepOfMember();
+  await handle.signal('discard');
+  expect(await handle.result()).toBe('discarded');
+  expect(await redelivered()).toEqual([]);
+});
+
+test('kept twice it is there once, also after its end; a redelivery that dies again is another', async () => {
+  const { letter, handle } = await keep();
+  await keepDeadLetters([letter, { ...letter, attempts: 5 }]);
+  await handle.signal('discard');
+  await handle.result();
+  await keepDeadLetters([letter]);
+  expect((await handle.describe()).status.name).toBe('COMPLETED');
+  const { handle: second } = await keep({ ...letter, redeliveries: 1 });
+  expect((await second.describe()).status.name).toBe('RUNNING');
+});
+
+test('lists find it by job, person, failure and audience, and its memo says what it is', async () => {
+  const { letter, handle } = await keep();
+  const query = `ExportPerson = '${letter.user}' AND ExportFailure = 'HTTP 422' AND ExportAudiences = 'abababababababab' AND ExecutionStatus = 'Running'`;
+  const found: string[] = [];
+  for (const giveUpAt = Date.now() + 10_000; found.length === 0 && Date.now() < giveUpAt;) {
+    for await (const { workflowId } of lab.client.workflow.list({ query })) found.push(workflowId);
+  }
+  expect(found).toEqual([handle.workflowId]);
+  const { memo, staticSummary } = await handle.describe();
+  expect(memo).toEqual({
+    job: job.workflowId.replace('export-job-', ''),
+    person: letter.user,
+    audience: 'vip',
+    event: 'enter',
+    at: letter.at,
+    failure: 'HTTP 422',
+    attempts: 1,
+    diedAt: letter.diedAt,
+  });
+  expect(await staticSummary()).toBe(`enter of ${letter.user} (vip): HTTP 422`);
+});
+
+test('a namespace without the search attributes is no obstacle', async () => {
+  const { handle } = await keep({ hasSearchAttributes: false });
+  const { typedSearchAttributes } = await handle.describe();
+  expect(typedSearchAttributes.getAll().map(({ key }) => key.name)).not.toContain('ExportPerson');
+});
+
+test('it waits thirty days by one timer, and its start costs nothing more', async () => {
+  const { handle } = await keep();
+  await statusWhen(handle, ({ state }) => state === 'waiting'); // Its first task is done.
+  const { events } = await handle.fetchHistory();
+  expect(events?.map(({ attributes }) => attributes)).toEqual([
+    'workflowExecutionStartedEventAttributes',
+    'workflowTaskScheduledEventAttributes',
+    'workflowTaskStartedEventAttributes',
+    'workflowTaskCompletedEventAttributes',
+    'timerStartedEventAttributes',
+  ]);
+  const { startToFireTimeout } = events?.at(-1)?.timerStartedEventAttributes ?? {};
+  expect(Number(startToFireTimeout?.seconds) * 1000).toBe(DEAD_LETTER_MS);
+  expect(DEAD_LETTER_MS).toBe(30 * 86_400_000);
+});
