@@ -62,6 +62,7 @@ export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
     const asked = takeWish();
     if (asked === undefined) return become('expired');
     if (asked.kind === 'discard') return become('discarded');
+    notice = undefined;
     become('redelivering');
     notice = await redeliver(letter, asked.force);
     if (notice === undefined) return become('redelivered');

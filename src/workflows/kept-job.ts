@@ -47,6 +47,7 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
     await condition(() => wish !== undefined);
     const end = wish === 'discarded' ? 'discarded' : 'resumed';
     wish = undefined;
+    notice = undefined;
     become('starting');
     notice = await start(kept, end === 'resumed' ? resumedJob(kept.carried) : discardedJob(kept.carried));
     if (notice === undefined) {

@@ -67,7 +67,7 @@ test('an attribute of another type counts as missing, and registering says why i
 test('without the right to register, the error names what is missing and the commands for somebody who has it', async () => {
   const namespace = await newNamespace('not-mine');
   await expect(registerSearchAttributes(denying('addSearchAttributes'), namespace)).rejects.toThrow(
-    /ExportJobId, ExportJobStatus, ExportAudiences could not be registered in the namespace "not-mine".*PERMISSION_DENIED.*search-attribute create --namespace not-mine --name ExportAudiences --type KeywordList/s,
+    /ExportJobId, ExportJobStatus, ExportAudiences, ExportPerson, ExportFailure could not be registered in the namespace "not-mine".*PERMISSION_DENIED.*search-attribute create --namespace not-mine --name ExportAudiences --type KeywordList/s,
   );
 });
 

@@ -96,6 +96,36 @@ test('reads what other programs write: spaces, other key order, escapes, CRLF, a
   const found = await profileFields(source, ['1', '2', '3', '5']);
   expect([...found.values()]).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 5 }]);
   expect(await source.members(VIP, undefined, 10)).toEqual({ ids: ['1', '2', '3'] });
+  for (const user of ['1', '2', '3']) expect([user, await source.isMember(VIP, user)]).toEqual([user, true]);
+});
+
+test("a member is one by the line's id alone, whatever else stands in the line, and a broken line is nobody", async () => {
+  const source = await sourceWith({
+    audience: [
+      JSON.stringify({ audience: { id: VIP, name: 'VIP' } }),
+      '{"user":"1","friend":"2"}',
+      '{"user":"3"',
+      '4 "5"',
+      '{"user":"6"}',
+    ],
+  });
+  const users = ['1', '2', '3', '4', '5', '6', 'VIP', VIP];
+  const members = await Promise.all(users.map((user) => source.isMember(VIP, user)));
+  expect(users.filter((_, i) => members[i])).toEqual(['1', '6']);
+});
+
+test('who has left the file is no member at the next call', async () => {
+  const folder = await newFolder();
+  const write = (...users: string[]) =>
+    replace(
+      audiencePath(folder, 'vip'),
+      [JSON.stringify({ audience: { id: VIP, name: 'VIP' } }), ...users.map((user) => JSON.stringify(user))].join('\n'),
+    );
+  await write('1', '2');
+  const source = await opened(folder);
+  expect(await source.isMember(VIP, '2')).toBe(true);
+  await write('1', '3');
+  expect([await source.isMember(VIP, '2'), await source.isMember(VIP, '3')]).toEqual([false, true]);
 });
 
 test('of two lines for one person the later counts', async () => {

@@ -92,6 +92,44 @@ export function conformsToAudienceSource(
       await expect((await open()).members(id, undefined, 10)).rejects.toThrow();
     });
 
+    test('tells members from everybody else, by the whole id', async () => {
+      const opened = await open();
+      const [first = '', last = ''] = [PEOPLE[0], PEOPLE[6]];
+      expect(await opened.isMember(VIP, first)).toBe(true);
+      expect(await opened.isMember(VIP, last)).toBe(true);
+      // In another audience, in none, a beginning, an end, a middle of a member's id, more than it, none.
+      for (const user of [
+        PEOPLE[7] ?? '',
+        'nobody',
+        first.slice(0, -1),
+        first.slice(1),
+        first.slice(3, 9),
+        `${first}0`,
+        '',
+      ])
+        expect([user, await opened.isMember(VIP, user)]).toEqual([user, false]);
+      expect(await opened.isMember(NEWSLETTER, PEOPLE[7] ?? '')).toBe(true);
+      expect(await opened.isMember(EMPTY, first)).toBe(false);
+    });
+
+    test('finds a member whose id has characters that JSON escapes', async () => {
+      const odd = ['with space:and"quote\\', 'zoë', '\u2028', 'user'];
+      const opened = await open({
+        audiences: [{ id: VIP, slug: 'vip', name: 'VIP', members: odd }],
+        profiles: {},
+      });
+      for (const user of odd) expect([user, await opened.isMember(VIP, user)]).toEqual([user, true]);
+      for (const user of ['quote', 'zoe', '"', '\\'])
+        expect([user, await opened.isMember(VIP, user)]).toEqual([user, false]);
+    });
+
+    test.each(['d'.repeat(32), 'vip', ''])(
+      'does not say who is in an audience that it does not know (%j)',
+      async (id) => {
+        await expect((await open()).isMember(id, PEOPLE[0] ?? '')).rejects.toThrow();
+      },
+    );
+
     test.each([0, -1, 1.5, NaN])('rejects a page of %d members', async (limit) => {
       await expect((await open()).members(VIP, undefined, limit)).rejects.toThrow(RangeError);
     });
