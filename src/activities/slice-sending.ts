@@ -29,6 +29,12 @@ export interface SliceSendingOptions {
   readonly returnPermits?: (left: number) => Promise<void>;
 }
 
+/** One permit at work: the place of its trigger, and where those of its person end. */
+interface Lane {
+  next: number;
+  end: number;
+}
+
 /**
  * Sends the triggers of one slice: as many lanes as permits, each takes one person after another and sends their triggers one
  * after another, so that a person's triggers never overtake each other. After a trigger that did not get through, the
@@ -59,46 +65,71 @@ export class SliceSending {
   }
 
   async run(): Promise<void> {
-    const lanes = Array.from({ length: this.#openLanes }, () => this.#lane());
+    const lanes = Array.from({ length: this.#openLanes }, () => this.#runLane());
     const tail = setTimeout(() => this.#returnIdlePermits(), this.#options.slice.budgetMs + TAIL_MS);
     await Promise.all(lanes);
     clearTimeout(tail);
   }
 
   /** Sends one person after another, and each one's triggers one after another, until nobody is left or nothing may be started. */
-  async #lane(): Promise<void> {
-    const { settled, slice, poster, url } = this.#options;
-    while (this.#nextPerson < this.#people.length && this.#mayStart()) {
-      const person = this.#nextPerson++;
-      const end = this.#people[person + 1] ?? slice.triggers.length;
-      for (let index = this.#people[person] ?? end; index < end; index++) {
-        if (settled.isDelivered(index)) continue;
-        const trigger = slice.triggers[index];
-        // What an earlier attempt of this activity failed to deliver is not tried again: that is the workflow's to time.
-        if (trigger === undefined || settled.failed.has(index) || !this.#mayStart()) break;
-        const request = this.#makeRequest(trigger);
-        const attempt: Attempt =
-          typeof request === 'string'
-            ? { ok: false, code: request, durationMs: 0 }
-            : await poster.post(url, request.headers, request.body, slice.settings.requestTimeoutMs);
-        if (!this.#settle(index, attempt)) break;
-      }
-    }
-    this.#openLanes--;
+  #runLane(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const lane: Lane = { next: 0, end: 0 };
+      const goOn = (attempt?: Attempt): void => {
+        try {
+          if (attempt !== undefined) this.#settle(lane.next, attempt);
+          if (this.#startNext(lane, goOn)) return;
+          this.#openLanes--;
+          resolve();
+        } catch (error) {
+          reject(error); // The connection, which calls this, would take it for its own.
+        }
+      };
+      goOn();
+    });
   }
 
-  /** Writes an attempt down; false when it did not deliver. */
-  #settle(index: number, attempt: Attempt): boolean {
+  /** Starts the lane's next request; false when there is none to start. */
+  #startNext(lane: Lane, done: (attempt: Attempt) => void): boolean {
+    const { slice, poster, url } = this.#options;
+    for (;;) {
+      const trigger = this.#moveOn(lane);
+      if (trigger === undefined || !this.#mayStart()) return false;
+      const request = this.#makeRequest(trigger);
+      if (typeof request !== 'string') {
+        poster.post(url, request, slice.settings.requestTimeoutMs, done);
+        return true;
+      }
+      this.#settle(lane.next, { ok: false, code: request, durationMs: 0 });
+    }
+  }
+
+  /** Moves a lane to its next trigger: of its person until one did not get through, then of another. Undefined when nobody is left. */
+  #moveOn(lane: Lane): SliceTrigger | undefined {
+    const { settled, slice } = this.#options;
+    for (;;) {
+      while (lane.next < lane.end && settled.isDelivered(lane.next)) lane.next++;
+      // What an earlier attempt of this activity failed to deliver is not tried again, either: that is the workflow's to time.
+      if (lane.next < lane.end && !settled.failed.has(lane.next)) return slice.triggers[lane.next];
+      const person = this.#people[this.#nextPerson];
+      if (person === undefined) return undefined;
+      this.#nextPerson++;
+      lane.next = person;
+      lane.end = this.#people[this.#nextPerson] ?? slice.triggers.length;
+    }
+  }
+
+  /** Writes an attempt down. */
+  #settle(index: number, attempt: Attempt): void {
     if (attempt.ok) {
       this.#options.settled.deliver(index);
       this.#failuresInRow = 0;
-      return true;
+      return;
     }
     const { ok: _, ...rest } = attempt;
     const failure = { index, ...rest };
     this.#options.settled.failed.set(index, failure);
     this.#noteFailure(failure);
-    return false;
   }
 
   /** The request, or the code of what stands in its way. */

@@ -6,13 +6,13 @@ import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { createNanosecondClock } from './nanosecond-clock.ts';
-import { sign } from './signature.ts';
+import { signBody } from './signature.ts';
 
 /** A request as it goes out. */
 export interface WebhookRequest {
   /** Name, value, name, value … as undici takes them. */
   readonly headers: string[];
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 const now = createNanosecondClock();
@@ -52,6 +52,8 @@ export function makeRequest(
     String(timestampSeconds),
     ...headers,
   ];
-  if (signingKeys.length > 0) all.push('webhook-signature', sign(signingKeys, id, timestampSeconds, body));
-  return { headers: all, body };
+  if (signingKeys.length === 0) return { headers: all, body };
+  const signed = signBody(signingKeys, id, timestampSeconds, body);
+  all.push('webhook-signature', signed.signature);
+  return { headers: all, body: signed.body };
 }

@@ -3,26 +3,27 @@ import { hash } from 'node:crypto';
 /** Block of SHA-256; no longer than this a key is used as it is. */
 const BLOCK_BYTES = 64;
 
+const HASH_BYTES = 32;
+
 /** A signing secret, ready for use. Keeps it to itself: nothing that prints a key shows it. */
 export class SigningKey {
-  // The blocks that HMAC (RFC 2104) begins its inner and its outer hash with.
+  // What HMAC (RFC 2104) begins its inner and its outer hash with, the outer one with room for the inner one's result.
   readonly #inner: Buffer;
   readonly #outer: Buffer;
 
   constructor(secret: Buffer) {
     this.#inner = block(secret, 0x36);
-    this.#outer = block(secret, 0x5c);
+    this.#outer = Buffer.concat([block(secret, 0x5c), Buffer.alloc(HASH_BYTES)]);
   }
 
   /**
-   * HMAC-SHA256 in base64. By two one-shot hashes: each object of `createHmac` holds native memory, and making and freeing it costs
-   * more than the hashing does.
+   * HMAC-SHA256, in base64, of all but the first 64 bytes of `content`; those are overwritten. By two one-shot hashes, the inner one as a
+   * string: objects of `createHmac`, and buffers that hashing makes, hold native memory, and to make and free that costs more than to hash.
    */
-  hmac(content: string): string {
-    const message = Buffer.allocUnsafe(BLOCK_BYTES + Buffer.byteLength(content));
-    this.#inner.copy(message);
-    message.write(content, BLOCK_BYTES);
-    return hash('sha256', Buffer.concat([this.#outer, hash('sha256', message, 'buffer')]), 'base64');
+  hmac(content: Buffer): string {
+    this.#inner.copy(content);
+    this.#outer.write(hash('sha256', content, 'binary'), BLOCK_BYTES, 'latin1');
+    return hash('sha256', this.#outer, 'base64');
   }
 }
 
@@ -45,13 +46,24 @@ export function readSigningSecret(secret: string): SigningKey {
   return new SigningKey(bytes);
 }
 
+/** A body as it is sent, and the value of its header `webhook-signature`. */
+export interface SignedBody {
+  readonly body: Buffer;
+  readonly signature: string;
+}
+
 /**
- * The header `webhook-signature`: one `v1,<base64>` for each key, so that a receiver may know either the old secret or the new.
- * Standard Webhooks 1.0 (specification, "Signature scheme"): HMAC-SHA256 over `<id>.<timestamp>.<body>`.
+ * Signs by Standard Webhooks 1.0 (specification, "Signature scheme"): HMAC-SHA256 over `<id>.<timestamp>.<body>`. One `v1,<base64>` for each
+ * key, so that a receiver may know either the old secret or the new. The body is encoded once, for the hash and the connection alike.
  */
-export function sign(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): string {
-  const content = `${id}.${timestampSeconds}.${body}`;
-  return keys.map((key) => `v1,${key.hmac(content)}`).join(' ');
+export function signBody(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): SignedBody {
+  const head = `${id}.${timestampSeconds}.`;
+  const bodyStart = BLOCK_BYTES + Buffer.byteLength(head);
+  const content = Buffer.allocUnsafe(bodyStart + Buffer.byteLength(body));
+  content.write(head, BLOCK_BYTES);
+  content.write(body, bodyStart);
+  const signature = keys.map((key) => `v1,${key.hmac(content)}`).join(' ');
+  return { body: content.subarray(bodyStart), signature };
 }
 
 function block(key: Buffer, pad: number): Buffer {

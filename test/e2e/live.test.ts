@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { readSigningSecret, sign } from '../../src/webhook/signature.ts';
+import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -103,7 +103,7 @@ test('with an authorization, requests carry its headers and a signature that its
     const arrival = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'signed');
     const headers = arrival?.headers ?? {};
     expect(headers['x-api-key']).toBe('k1');
-    const signature = sign(
+    const { signature } = signBody(
       [readSigningSecret(SECRET)],
       arrival?.deliveryId ?? '',
       Number(headers['webhook-timestamp']),

@@ -7,6 +7,7 @@ import { type Answer, type ReceiverOptions, startReceiver } from '../../src/loca
 import type { Attempt } from '../../src/webhook/attempt.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { afterwards, startRawServer } from './a-server.ts';
+import { attemptOf } from './an-attempt.ts';
 
 const PATIENT_MS = 20_000;
 const IMPATIENT_MS = 200;
@@ -18,7 +19,7 @@ function posterWith(timeoutMs: number): Poster {
 }
 
 const post = (url: URL | string, timeoutMs = PATIENT_MS): Promise<Attempt> =>
-  posterWith(timeoutMs).post(new URL(url), ['content-type', 'application/json'], '{"a":1}');
+  attemptOf(posterWith(timeoutMs), url, ['content-type', 'application/json'], '{"a":1}');
 
 async function receiverWith(options: ReceiverOptions) {
   const receiver = await startReceiver(options);
@@ -41,15 +42,22 @@ test.each([200, 201, 202, 204, 299])('%i is delivered', async (status) => {
   expect(await postTo({ status })).toMatchObject({ ok: true, status });
 });
 
-test('the body arrives as it is, with the headers that were given and those of the connection, and no others', async () => {
-  const receiver = await receiverWith({ keepBodies: true });
-  await posterWith(PATIENT_MS).post(new URL('/a/path?q=1', receiver.url), ['x-a', '1', 'webhook-id', 'i'], '{"ü":1}');
-  const [arrival] = receiver.ledger.entries;
-  expect(arrival?.body).toBe('{"ü":1}');
-  expect(Object.keys(arrival?.headers ?? {}).toSorted()).toEqual(
-    ['connection', 'content-length', 'host', 'webhook-id', 'x-a'].toSorted(),
-  );
-});
+test.each([
+  ['text', '{"ü":1}'],
+  ['bytes', Buffer.from('{"ü":1}')],
+])(
+  'a body of %s arrives as it is, with the headers that were given and those of the connection, and no others',
+  async (_, body) => {
+    const receiver = await receiverWith({ keepBodies: true });
+    const poster = posterWith(PATIENT_MS);
+    await attemptOf(poster, new URL('/a/path?q=1', receiver.url), ['x-a', '1', 'webhook-id', 'i'], body);
+    const [arrival] = receiver.ledger.entries;
+    expect(arrival?.body).toBe('{"ü":1}');
+    expect(Object.keys(arrival?.headers ?? {}).toSorted()).toEqual(
+      ['connection', 'content-length', 'host', 'webhook-id', 'x-a'].toSorted(),
+    );
+  },
+);
 
 test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer', async (status) => {
   expect(await postTo({ status, body: `no: ${'x'.repeat(1000)}` })).toEqual({
@@ -209,7 +217,7 @@ test('a body of 64 KiB is read to its end, and the connection serves again', asy
       return { status: 200, body: 'x'.repeat(64 * 1024) };
     },
   });
-  for (let i = 0; i < 6; i++) await poster.post(new URL(receiver.url), [], '{}');
+  for (let i = 0; i < 6; i++) await attemptOf(poster, receiver.url, [], '{}');
   expect(ports.size).toBeLessThanOrEqual(2);
 });
 
@@ -233,7 +241,7 @@ test('connections are kept and used again, by requests one after another and sid
     },
   });
   const poster = posterWith(PATIENT_MS);
-  const one = () => poster.post(new URL(receiver.url), [], '{}');
+  const one = () => attemptOf(poster, receiver.url, [], '{}');
   for (let i = 0; i < 10; i++) await one();
   // Two by turns: undici leaves a connection alone for a turn of the event loop after each answer.
   expect(sockets.size).toBeLessThanOrEqual(2);
@@ -255,7 +263,7 @@ test.each([
   ['a content-length of its own', ['content-length', '5']],
 ])('%s rejects nothing: the attempt has a code, and no request was made', async (_, headers) => {
   const receiver = await receiverWith({});
-  const attempt = await posterWith(PATIENT_MS).post(new URL(receiver.url), headers, '{}');
+  const attempt = await attemptOf(posterWith(PATIENT_MS), receiver.url, headers, '{}');
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^UND_ERR_/) });
   expect(receiver.ledger.requests).toBe(0);
 });
@@ -264,14 +272,14 @@ test('a closed poster makes no request, and rejects nothing either', async () =>
   const receiver = await receiverWith({});
   const poster = createPoster({ timeoutMs: PATIENT_MS });
   await poster.close();
-  expect(await poster.post(new URL(receiver.url), [], '{}')).toMatchObject({ ok: false });
+  expect(await attemptOf(poster, receiver.url, [], '{}')).toMatchObject({ ok: false });
   expect(receiver.ledger.requests).toBe(0);
 });
 
 test('closing waits for the request in flight', async () => {
   const receiver = await receiverWith({ delayMs: 100 });
   const poster = createPoster({ timeoutMs: PATIENT_MS });
-  const attempt = poster.post(new URL(receiver.url), [], '{}');
+  const attempt = attemptOf(poster, receiver.url, [], '{}');
   await poster.close();
   expect(await attempt).toMatchObject({ ok: true });
 });

@@ -37,7 +37,7 @@ function requestWith(
   );
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
-  return { headers: Object.fromEntries(pairs), body: made.body };
+  return { headers: Object.fromEntries(pairs), body: made.body.toString() };
 }
 
 test('a request has exactly the headers that are promised', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
-import { readSigningSecret, sign } from '../../src/webhook/signature.ts';
+import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 
 const secretOf = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
 const OLD = secretOf(new Uint8Array(32).fill(1));
@@ -11,7 +11,7 @@ const id = 'a'.repeat(32);
 /** The headers of a request that is signed now. */
 function signed(secrets: string[], body: string): Record<string, string> {
   const seconds = Math.floor(Date.now() / 1000);
-  const signature = sign(secrets.map(readSigningSecret), id, seconds, body);
+  const { signature } = signBody(secrets.map(readSigningSecret), id, seconds, body);
   return { 'webhook-id': id, 'webhook-timestamp': String(seconds), 'webhook-signature': signature };
 }
 
@@ -30,6 +30,17 @@ test.each([
   ['new', NEW],
 ])('signed with two secrets, a receiver that knows only the %s one believes it', (_, known) => {
   expect(new Webhook(known).verify('{"a":1}', signed([OLD, NEW], '{"a":1}'))).toEqual({ a: 1 });
+});
+
+test('the body that is sent is the one that was signed, byte for byte, with every key that signs it', () => {
+  const keys = [OLD, NEW].map(readSigningSecret);
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const [one, both] = [keys.slice(0, 1), keys].map((keys) => signBody(keys, id, 1_790_000_000, text));
+      expect(both?.body).toEqual(Buffer.from(text));
+      expect(both?.signature.split(' ')[0]).toBe(one?.signature);
+    }),
+  );
 });
 
 test.each([
