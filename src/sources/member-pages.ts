@@ -36,7 +36,7 @@ export async function readMembersPage(
   }
 }
 
-/** Whether a file has this member. Reads it from the top: a second for some millions of members. */
+/** Whether a file has this member. Reads it from the top: some ten million members a second. */
 export async function hasMember(file: AudienceFile, user: string): Promise<boolean> {
   const handle = await open(file.path);
   try {

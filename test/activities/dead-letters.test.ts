@@ -1,0 +1,27 @@
+import { expect, test } from '@jest/globals';
+import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
+import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { RecordedSideWorkflows } from './a-side-workflows.ts';
+
+test('each dead letter gets a workflow of its own, named by its delivery and redeliveries, some at a time', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const letters = Array.from({ length: 50 }, (_, i) => aDeadLetter({ deliveryId: `d${i}`, redeliveries: i % 2 }));
+  await createKeepDeadLetters(workflows)(letters);
+  expect(workflows.started.map(({ workflowId }) => workflowId)).toEqual(
+    letters.map(({ deliveryId, redeliveries }) => `dead-letter-${deliveryId}-${redeliveries}`),
+  );
+  expect(workflows.started[7]).toMatchObject({
+    type: 'deadLetter',
+    input: letters[7],
+    memo: { person: letters[7]?.user },
+  });
+  expect(workflows.started.every(({ replaces }) => replaces === undefined)).toBe(true);
+  expect(workflows.mostUnderWay).toBe(8);
+});
+
+test('one that cannot be kept fails the activity, so that it is tried again', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.failing = 'dead-letter-d1-0';
+  const keep = createKeepDeadLetters(workflows);
+  await expect(keep([aDeadLetter({ deliveryId: 'd0' }), aDeadLetter({ deliveryId: 'd1' })])).rejects.toThrow('fails');
+});

@@ -1,0 +1,76 @@
+import { expect, test } from '@jest/globals';
+import type { CarriedJob } from '../../src/domain/dispatcher/carried.ts';
+import { beginJob, carryJob } from '../../src/domain/dispatcher/job-state.ts';
+import {
+  describeKeptJob,
+  discardedJob,
+  keptJobDetails,
+  keptJobPresentation,
+  keptTriggers,
+  resumedJob,
+} from '../../src/domain/kept-job.ts';
+import { jobRecord } from './dispatcher/a-record.ts';
+
+const empty = carryJob(beginJob(jobRecord(5), 7));
+const AT = '2026-01-01T00:00:00.000000000Z';
+const keptOf = (carried: CarriedJob) => ({ v: 1, jobWorkflowId: 'export-job-crm', carried }) as const;
+
+test('every place is counted where a trigger may wait', () => {
+  expect(keptTriggers(empty)).toBe(0);
+  const enter = [AT, 0, 1] as const;
+  const chains: CarriedJob = {
+    ...empty,
+    chains: [
+      ['a', [enter, enter]],
+      ['b', [enter], { failures: 1, parked: { number: 1, count: 10, bytes: 1000 } }],
+    ],
+  };
+  expect(keptTriggers(chains)).toBe(13);
+  const tail = { audiences: ['a'], triggers: [['c', enter] as const, ['d', enter] as const] };
+  expect(keptTriggers({ ...empty, overflow: { ...empty.overflow, held: 1000, tail } })).toBe(1002);
+  const dead = {
+    user: 'e',
+    trigger: { audience: 'a', event: 'enter', at: AT },
+    failure: { at: AT },
+    attempts: 1,
+  } as const;
+  expect(keptTriggers({ ...empty, dying: [dead] })).toBe(1);
+  const backfill = { pages: [{ number: 1, audience: 'a', ids: ['f', 'g'] }] } as unknown as CarriedJob['backfill'] &
+    object; // Only its pages matter here.
+  expect(keptTriggers({ ...empty, backfill })).toBe(2);
+});
+
+test('resumed it stops no more, and stays paused if it was', () => {
+  const stopped: CarriedJob = { ...empty, stopping: { waiting: 'keep' }, pause: { by: 'operator' } };
+  expect(resumedJob(stopped)).toEqual({ ...empty, pause: { by: 'operator' } });
+});
+
+test('discarded it begins as a job that was asked to stop and drop what waits', () => {
+  const stopped: CarriedJob = { ...empty, stopping: { waiting: 'keep', deadlineAt: 1 } };
+  expect(discardedJob(stopped)).toEqual({ ...empty, stopping: { waiting: 'discard' } });
+});
+
+test('lists show whose it is, what waits and since when, with attributes where the namespace has them', () => {
+  const now = Date.UTC(2026, 0, 1);
+  const { summary, memo, attributes } = keptJobPresentation(keptOf(empty), now);
+  expect(summary).toBe('Kept: model');
+  expect(memo).toMatchObject({ label: 'model', job: 'crm', waiting: 0, keptAt: AT });
+  expect(attributes.map(({ key, value }) => [key.name, value])).toEqual([
+    ['ExportJobId', 'crm'],
+    ['ExportJobStatus', 'kept'],
+    ['ExportAudiences', ['a'.repeat(16), 'b'.repeat(16)]],
+  ]);
+  const lacking = { ...empty, job: { ...empty.job, missingSearchAttributes: ['ExportPerson'] } };
+  expect(keptJobPresentation(keptOf(lacking), now).attributes).toEqual([]);
+});
+
+test('people read what they can do, and why it was not started', () => {
+  const kept = describeKeptJob(keptOf(empty), 'kept', Date.UTC(2026, 0, 1), undefined);
+  expect(keptJobDetails(kept).split('\n').slice(4)).toEqual([
+    '| State | Stopped, with all that waited. Signal "resume" to run it again from there, or "discard" to drop what waits. |',
+    '| Job | crm |',
+    '| Waiting | 0 |',
+    `| Kept at | ${AT} |`,
+  ]);
+  expect(keptJobDetails({ ...kept, notice: 'It runs.' })).toContain('\n| Not started | It runs. |\n');
+});
