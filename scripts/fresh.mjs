@@ -15,6 +15,7 @@ const PROGRAMS = {
   test: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
   bench: ['--import', 'tsx', 'bench/main.ts'],
   chaos: ['--import', 'tsx', 'chaos/main.ts'],
+  soak: ['--import', 'tsx', 'chaos/soak.ts'],
 };
 /** The packed package, which a test installs, and the demo are made from lib. */
 const NEEDS_BUILD = new Set(['demo', 'test']);
