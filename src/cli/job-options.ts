@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
+import { parseInstant } from '../domain/instant.ts';
 import { parseJson } from '../domain/json.ts';
+import { readDuration } from './numbers.ts';
 import { UsageError } from './usage-error.ts';
 
 /** The form's fields as options give them; absent = not given. */
@@ -84,6 +86,24 @@ function parse(text: string, file: string): unknown {
 /** For an option that may be given several times. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
+}
+
+/** For an option that is a time span, in ms. */
+export function timeSpan(value: string): number {
+  const ms = readDuration(value);
+  if (ms === undefined)
+    throw new InvalidArgumentError('It must be a duration of at most a year, such as 90s, 30m, 2h or 7d.');
+  return ms;
+}
+
+/** For an option that is a time in the past: how long ago, or RFC 3339. */
+export function pastTime(value: string): Date {
+  const ms = readDuration(value);
+  if (ms !== undefined) return new Date(Date.now() - ms);
+  const instant = parseInstant(value);
+  if (instant === undefined)
+    throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d) or an RFC 3339 time.');
+  return new Date(instant);
 }
 
 /** For an option that is a whole number of at least 0. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
 import { backfillCommand } from './commands/backfill.ts';
+import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
 import { pauseCommand } from './commands/pause.ts';
@@ -31,6 +32,7 @@ const COMMANDS = [
   editCommand,
   backfillCommand,
   stopCommand,
+  deadLettersCommand,
   receiveCommand,
 ];
 
@@ -66,6 +68,7 @@ Example:
   for (const command of COMMANDS) {
     const made = command(terminal);
     program.addCommand(made.copyInheritedSettings(program));
+    for (const part of made.commands) part.copyInheritedSettings(made);
   }
   return program;
 }

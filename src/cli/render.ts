@@ -1,9 +1,17 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { JobSummary, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
-import type { BackfillStatus, EndpointStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+import type {
+  BackfillStatus,
+  EndpointStatus,
+  JobState,
+  JobStatus,
+  KeptTriggers,
+  LastFailure,
+} from '../contract/job-status.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { count, counted, fromNow } from './numbers.ts';
+import { printable } from './printable.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
@@ -29,26 +37,29 @@ export function statusLines(
   const { style, words } = STATES[status.state];
   const rows: (readonly [string, string | undefined])[] = [
     ['State', paint(style, words)],
-    ['Why', status.reason],
+    ['Why', status.reason && printable(status.reason)],
     ['Audiences', status.audiences.map(({ slug }) => slug).join(', ')],
     ['Sends to', status.webhookUrl],
     ['Authorization', status.authorization ?? 'none'],
     ['Format', format(status)],
-    ['Received', `${count(status.received)}${status.rejected > 0 ? `, and ${count(status.rejected)} refused` : ''}`],
+    ['Received', received(status)],
     ['Delivered', delivered(status, nowMs, ratePerS)],
-    ['Waiting', waiting(status, nowMs)],
+    ['Waiting', status.kept === undefined ? waiting(status, nowMs) : undefined],
+    ['Kept', status.kept && kept(status.kept, status.jobId, nowMs)],
     ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
-    ['Undeliverable', status.undeliverable > 0 ? paint('red', count(status.undeliverable)) : undefined],
+    ['Dead letters', status.deadLetters > 0 ? paint('red', deadLetters(status)) : undefined],
     ['Endpoint', status.endpoint && paint('yellow', endpoint(status.endpoint, status.parallelRequestCount, nowMs))],
     ['Throttled', status.throttledUntil && `the endpoint asked to wait; next ${fromNow(status.throttledUntil, nowMs)}`],
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
     ['', status.backfill?.notice],
-    ...status.notices.map((notice) => ['Notice', paint('yellow', notice)] as const),
-    ...status.rejects.slice(-3).map(({ at, reason }) => ['Refused', `${fromNow(at, nowMs)}: ${reason}`] as const),
+    ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
+    ...status.rejects
+      .slice(-3)
+      .map(({ at, reason }) => ['Refused', `${fromNow(at, nowMs)}: ${printable(reason)}`] as const),
   ];
   return [
-    `${paint('bold', status.label)} (${status.jobId})`,
+    `${paint('bold', printable(status.label))} (${status.jobId})`,
     ...rows.flatMap(([name, value]) => (value === undefined || value === '' ? [] : field(name, value, columns))),
   ];
 }
@@ -73,9 +84,9 @@ export function jobTable(jobs: readonly JobSummary[], options: { columns?: numbe
   const { columns = 80, paint = plain } = options;
   const rows = jobs.map((job) => [
     job.jobId,
-    job.state,
-    job.label ?? '',
-    (job.audiences ?? []).map(({ slug }) => slug).join(', '),
+    job.kept === undefined ? job.state : `${job.state}, ${count(job.kept.waiting)} kept`,
+    printable(job.label ?? ''),
+    printable((job.audiences ?? []).map(({ slug }) => slug).join(', ')),
   ]);
   const [head = '', ...lines] = table([['JOB', 'STATE', 'LABEL', 'AUDIENCES'], ...rows], columns);
   return [paint('dim', head), ...lines];
@@ -120,6 +131,24 @@ function format(status: JobStatus): string {
   return `${kind}, ${status.exportFields.length === 0 ? 'all fields' : status.exportFields.join(', ')}`;
 }
 
+function received({ received: all, repeated, rejected }: JobStatus): string {
+  const parts = [
+    count(all),
+    ...(repeated > 0 ? [`${count(repeated)} of them again and sent once`] : []),
+    ...(rejected > 0 ? [`and ${count(rejected)} refused`] : []),
+  ];
+  return parts.join(', ');
+}
+
+function kept({ waiting: left, keptAt }: KeptTriggers, jobId: string, nowMs: number): string {
+  return `${counted(left, 'trigger')}, ${fromNow(keptAt, nowMs)}; go on with: triggers resume ${jobId}`;
+}
+
+/** How many there have been; which of them are still there, the other command says. */
+function deadLetters({ deadLetters: all, jobId }: JobStatus): string {
+  return `${count(all)} so far; see: triggers dead-letters list --job ${jobId}`;
+}
+
 function delivered(status: JobStatus, nowMs: number, ratePerS: number | undefined): string {
   const parts = [
     count(status.delivered),
@@ -136,6 +165,7 @@ function waiting(status: JobStatus, nowMs: number): string {
     ...(status.held > 0
       ? [`the next attempt of ${status.held === 1 ? '1 person' : `${count(status.held)} people`} is due later`]
       : []),
+    ...(status.overflow > 0 ? [`${count(status.overflow)} outside the job's own state`] : []),
     ...(status.oldestWaitingAt === undefined ? [] : [`oldest ${fromNow(status.oldestWaitingAt, nowMs)}`]),
   ];
   return parts.join(', ');
@@ -150,20 +180,21 @@ function endpoint({ state, nextProbeAt, advice }: EndpointStatus, parallel: numb
 
 function failure(last: LastFailure, nowMs: number): string {
   const { at, answer } = last;
-  return `${failureInWords(last)}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${answer}`}`;
+  return `${failureInWords(last)}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${printable(answer)}`}`;
 }
 
 function backfill(progress: BackfillStatus): string {
-  const { state, taken, delivered: sent, superseded, waiting: left } = progress;
+  const { state, taken, delivered: sent, superseded, deadLetters: dead, waiting: left } = progress;
   const settled = taken - left;
   const filled = taken === 0 ? 0 : Math.round((settled / taken) * BAR_WIDTH);
   const bar = state === 'running' ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ` : '';
   const left_out = superseded === 0 ? '' : `, ${count(superseded)} left out (a live trigger says more)`;
-  return `${bar}${state}, ${count(sent)} sent of ${count(taken)} read${left_out}`;
+  const died = dead === 0 ? '' : `, ${counted(dead, 'dead letter')}`;
+  return `${bar}${state}, ${count(sent)} sent of ${count(taken)} read${left_out}${died}`;
 }
 
 /** A name, then its value, continued under itself where the line is full. */
-function field(name: string, value: string, columns: number): string[] {
+export function field(name: string, value: string, columns: number): string[] {
   const width = Math.max(20, columns - LABEL_WIDTH - 2);
   return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
 }

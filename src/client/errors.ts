@@ -20,7 +20,10 @@ export class JobNotRunning extends TriggersError {
   /** How its workflow ended. */
   readonly ended: string;
   constructor(jobId: string, ended: string, options?: ErrorOptions) {
-    super(`The job "${jobId}" does not run any more (${ended}). Start it again with: triggers start`, options);
+    super(
+      `The job "${jobId}" does not run any more (${ended}). Start it again with: triggers start. Or, if it kept what waited, with: triggers resume ${jobId}`,
+      options,
+    );
     this.jobId = jobId;
     this.ended = ended;
   }
@@ -36,6 +39,24 @@ export class JobAlreadyRunning extends TriggersError {
       options,
     );
     this.jobId = jobId;
+  }
+}
+
+/** The job does not run, but something is kept of it; under its id nothing else can start. */
+export class JobKept extends TriggersError {
+  override readonly name = 'JobKept';
+  readonly jobId: string;
+  /** Triggers that wait for it to be resumed. */
+  readonly waiting: number;
+  /** RFC 3339 */
+  readonly keptAt: string;
+  constructor(jobId: string, { waiting, keptAt }: { readonly waiting: number; readonly keptAt: string }) {
+    super(
+      `The job "${jobId}" was stopped and kept ${waiting === 1 ? '1 trigger' : `${waiting} triggers`}. Go on with it: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
+    );
+    this.jobId = jobId;
+    this.waiting = waiting;
+    this.keptAt = keptAt;
   }
 }
 
@@ -91,6 +112,31 @@ export class RequestRefused extends TriggersError {
   constructor(jobId: string, reason: string, options?: ErrorOptions) {
     super(`The job "${jobId}" refused: ${reason}`, options);
     this.jobId = jobId;
+    this.reason = reason;
+  }
+}
+
+/** No dead letter of this id waits for a decision: there never was one, or it was redelivered, discarded, or has expired. */
+export class DeadLetterNotFound extends TriggersError {
+  override readonly name = 'DeadLetterNotFound';
+  readonly deadLetterId: string;
+  constructor(deadLetterId: string, options?: ErrorOptions) {
+    super(
+      `No dead letter "${deadLetterId}" waits for a decision. See those that do: triggers dead-letters list`,
+      options,
+    );
+    this.deadLetterId = deadLetterId;
+  }
+}
+
+/** A dead letter was not redelivered; it still waits. */
+export class RedeliveryRefused extends TriggersError {
+  override readonly name = 'RedeliveryRefused';
+  readonly deadLetterId: string;
+  readonly reason: string;
+  constructor(deadLetterId: string, reason: string) {
+    super(`The dead letter "${deadLetterId}" was not redelivered. ${reason}`);
+    this.deadLetterId = deadLetterId;
     this.reason = reason;
   }
 }

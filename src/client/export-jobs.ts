@@ -7,24 +7,25 @@ import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
 import { shownToPeople } from '../domain/job-presentation.ts';
-import { DEFAULT_TASK_QUEUE, EXPORT_JOB, JOB_ID_PATTERN, jobWorkflowId } from '../domain/names.ts';
+import { DEFAULT_TASK_QUEUE, EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
 import {
   type BackfillRequest,
   backfillUpdate,
   editUpdate,
   pauseUpdate,
-  resumeUpdate,
   type StopRequest,
-  stopUpdate,
 } from '../workflows/messages.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
-import { InvalidJob, JobAlreadyRunning, PushInterrupted } from './errors.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, PushInterrupted } from './errors.ts';
 import { HistoryWatch } from './history-watch.ts';
-import { jobIdFromLabel } from './job-id.ts';
+import { nameJob } from './job-id.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
+import { keptOf } from './kept-jobs.ts';
 import { endOf, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
+import { resume, statusOf, stop } from './stopped-jobs.ts';
 
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
@@ -32,6 +33,16 @@ export type { PreparedJob } from '../contract/ports.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
 export type { ConnectConfig } from './connect.ts';
+export type { DeadLetterFilter } from './dead-letter-filter.ts';
+export type {
+  Decided,
+  DeadLetterReport,
+  DeadLetterSummary,
+  DecisionOptions,
+  DecisionProgress,
+  RedeliverOptions,
+  WhichDeadLetters,
+} from './dead-letters.ts';
 export * from './errors.ts';
 export type { JobSummary } from './job-list.ts';
 export type { PushOptions, PushProgress } from './job-pusher.ts';
@@ -70,6 +81,8 @@ const START_WAIT_MS = 10_000;
  * of `errors.ts` when the reason is known (`NoWorker` when nobody answers within 10 s).
  */
 export class ExportJobs {
+  /** Triggers that will not be sent without a person's decision. */
+  readonly deadLetters: DeadLetters;
   readonly #client: Client;
   readonly #watches = new Map<string, HistoryWatch>();
   readonly #taskQueue: string;
@@ -81,6 +94,7 @@ export class ExportJobs {
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
     this.#client = client;
+    this.deadLetters = new DeadLetters(client);
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.#close = options.close ?? (() => Promise.resolve());
   }
@@ -108,7 +122,7 @@ export class ExportJobs {
    *
    * @param options.jobId what people will call it: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit;
    *   default: made from the label.
-   * @throws InvalidJob with every problem at once; JobAlreadyRunning
+   * @throws InvalidJob with every problem at once; JobAlreadyRunning; JobKept
    */
   async start(definition: JobDefinitionInput, options: { readonly jobId?: string } = {}): Promise<StartedJob> {
     const naming = nameJob(definition, options.jobId);
@@ -117,6 +131,8 @@ export class ExportJobs {
     if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
     const { jobId } = naming;
     const { audiences, warnings, missingSearchAttributes } = prepared;
+    const kept = await keptOf(this.#client, jobId);
+    if (kept !== undefined) throw new JobKept(jobId, kept);
     const workflowId = jobWorkflowId(jobId);
     try {
       const { firstExecutionRunId } = await this.#client.workflow.start(EXPORT_JOB, {
@@ -170,21 +186,12 @@ export class ExportJobs {
   }
 
   /**
-   * How the job is doing; also of a job that has ended, as long as the server keeps it: then `stopped`, as it was at its end.
-   * @throws JobNotFound
+   * How the job is doing; also of a job that has ended, as long as the server keeps it: then `stopped`, as it was at its end, with
+   * what it kept.
+   * @throws JobNotFound; JobKept when the server has forgotten the job itself.
    */
   async status(jobId: string): Promise<JobStatus> {
-    // First: an end between the two is then seen the next time.
-    const ended = await endOf(this.#client, jobId);
-    const status = await queryStatus(this.#client, jobId);
-    if (ended === undefined) return status;
-    // What was to come next does not come any more.
-    const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, ...rest } = status;
-    return {
-      ...rest,
-      state: 'stopped',
-      ...(ended === 'stopped' ? {} : { reason: `Its workflow has ended: ${ended}.` }),
-    };
+    return await statusOf(this.#client, jobId);
   }
 
   /**
@@ -205,8 +212,12 @@ export class ExportJobs {
     return await updateJob(this.#client, jobId, pauseUpdate, []);
   }
 
+  /**
+   * Lets a paused job send again. A stopped one that kept what waited runs again from there, under the same subscription.
+   * @throws JobNotRunning when it kept nothing; NoWorker when it does not run within 20 s.
+   */
   async resume(jobId: string): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, resumeUpdate, []);
+    return await resume(this.#client, jobId);
   }
 
   /**
@@ -229,9 +240,12 @@ export class ExportJobs {
     return await updateJob(this.#client, jobId, backfillUpdate, [{ requestId: randomUUID(), ...request }]);
   }
 
-  /** Ends the job; `waiting: 'deliver'` (default) sends first what waits, `'discard'` drops it. Answers at once; it may go on for long. */
+  /**
+   * Ends the job. `waiting: 'deliver'` (default) sends first what waits, and keeps what is left at the deadline (default an hour); `'keep'`
+   * keeps it for `resume`; `'discard'` drops it, also what a stopped job kept. Answers at once; it may go on for long.
+   */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, stopUpdate, [request]);
+    return await stop(this.#client, jobId, request);
   }
 
   #pusher(jobId: string, options: PushOptions): JobPusher {
@@ -265,20 +279,6 @@ const NOT_EDITABLE: Problem = {
   field: 'existingUsers',
   message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
 };
-
-/** Names the job; without a label there is nothing to complain about here, since the check does. */
-function nameJob(definition: unknown, jobId: string | undefined): { jobId: string; problems: Problem[] } {
-  if (jobId !== undefined) {
-    const message =
-      'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.';
-    return { jobId, problems: JOB_ID_PATTERN.test(jobId) ? [] : [{ field: 'id', message }] };
-  }
-  const label: unknown = typeof definition === 'object' && definition !== null ? Reflect.get(definition, 'label') : '';
-  const made = typeof label === 'string' ? jobIdFromLabel(label) : '';
-  if (made !== undefined) return { jobId: made, problems: [] };
-  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Say one (--id).';
-  return { jobId: '', problems: label === '' ? [] : [{ field: 'id', message }] };
-}
 
 /** The definition that a job runs by, as far as it can be edited; audiences by id, since slugs may have moved. */
 function definitionOf(status: JobStatus): JobDefinitionInput {

@@ -1,9 +1,10 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { JobState } from '../contract/job-status.ts';
+import type { JobState, KeptTriggers } from '../contract/job-status.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../domain/names.ts';
 import { JobNotFound, JobNotRunning, NoWorker } from './errors.ts';
 import { endedAs, queryStatus } from './job-service.ts';
+import { type KeptJobListing, listKept } from './kept-jobs.ts';
 import type { ListeningJob } from './push.ts';
 
 /** A job as the list shows it; ask `status` for more. */
@@ -20,6 +21,8 @@ export interface JobSummary {
   readonly audiences?: readonly AudienceName[];
   readonly startedAt: Date;
   readonly endedAt?: Date;
+  /** What it kept when it was stopped; it can be resumed. */
+  readonly kept?: KeptTriggers;
 }
 
 export interface AudienceName {
@@ -39,7 +42,23 @@ export async function listJobs(client: Client, only?: 'running'): Promise<JobSum
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
       newest.set(summary.workflowId, summary);
   }
+  if (only === undefined) addKept(newest, await listKept(client));
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
+}
+
+/** Says of each stopped job what it kept; also of one whose own workflow the server has forgotten. */
+function addKept(jobs: Map<string, JobSummary>, kept: ReadonlyMap<string, KeptJobListing>): void {
+  for (const [workflowId, { memo, startTime, waiting, keptAt }] of kept) {
+    const job = jobs.get(workflowId) ?? {
+      jobId: jobIdOf(workflowId),
+      workflowId,
+      state: 'stopped',
+      running: false,
+      ...presentation(memo),
+      startedAt: startTime,
+    };
+    if (!job.running) jobs.set(workflowId, { ...job, kept: { waiting, keptAt } });
+  }
 }
 
 /** The running jobs by the names of their audiences; a job whose memo does not say them is asked. */
@@ -67,21 +86,29 @@ async function askAudiences(client: Client, jobId: string): Promise<readonly Aud
 
 function summaryOf(run: WorkflowExecutionInfo): JobSummary {
   const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
-  const { label, description, audiences } = run.memo ?? {};
   return {
     jobId: jobIdOf(run.workflowId),
     workflowId: run.workflowId,
     state: running ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name),
     running,
-    ...(typeof label === 'string' ? { label } : {}),
-    ...(typeof description === 'string' ? { description } : {}),
-    ...(isAudienceNames(audiences) ? { audiences } : {}),
+    ...presentation(run.memo),
     startedAt: run.startTime,
     ...(run.closeTime === undefined ? {} : { endedAt: run.closeTime }),
   };
 }
 
-// Memos are foreign data: any client may start a job with any.
+/** What a memo says of a job. Memos are foreign data: any client may start a job with any. */
+function presentation(
+  memo: Record<string, unknown> | undefined,
+): Pick<JobSummary, 'label' | 'description' | 'audiences'> {
+  const { label, description, audiences } = memo ?? {};
+  return {
+    ...(typeof label === 'string' ? { label } : {}),
+    ...(typeof description === 'string' ? { description } : {}),
+    ...(isAudienceNames(audiences) ? { audiences } : {}),
+  };
+}
+
 function isAudienceNames(value: unknown): value is readonly AudienceName[] {
   return (
     Array.isArray(value) && value.every((item: unknown) => isRecord(item) && isText(item['id']) && isText(item['slug']))

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   ApplicationFailure,
   type Client,
+  type QueryDefinition,
   type WorkflowExecutionDescription,
   WorkflowFailedError,
   WorkflowUpdateFailedError,
@@ -50,17 +51,29 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
  * @throws JobNotFound, NoWorker
  */
 export async function queryStatus(client: Client, jobId: string): Promise<JobStatus> {
-  const handle = client.workflow.getHandle(jobWorkflowId(jobId));
+  try {
+    return await ask(client, jobWorkflowId(jobId), statusQuery);
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
+    throw error;
+  }
+}
+
+/**
+ * Queries a workflow, also one that has ended.
+ * @throws NoWorker; the SDK's WorkflowNotFoundError
+ */
+export async function ask<T>(client: Client, workflowId: string, query: QueryDefinition<T>): Promise<T> {
+  const handle = client.workflow.getHandle(workflowId);
   const deadline = Date.now() + ANSWER_MS;
   for (;;) {
     try {
-      return await client.withDeadline(deadline, () => handle.query(statusQuery));
+      return await client.withDeadline(deadline, () => handle.query(query));
     } catch (error) {
       const code = grpcCode(error);
-      if (code === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
       if (code !== GRPC.FAILED_PRECONDITION && code !== GRPC.DEADLINE_EXCEEDED) throw error;
       // A precondition fails when nobody polls, and also for a moment after the start, before the first workflow task.
-      const { taskQueue } = await describeJob(client, jobId);
+      const { taskQueue } = await handle.describe();
       const trouble = await noWorker(client, taskQueue, error);
       if (code === GRPC.DEADLINE_EXCEEDED || trouble.lastPollMsAgo === undefined || Date.now() > deadline)
         throw trouble;
@@ -163,8 +176,14 @@ function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
   return new RequestRefused(jobId, cause?.message ?? error.message, { cause: error });
 }
 
-async function noWorker(client: Client, taskQueue: string, cause: unknown): Promise<NoWorker> {
-  return new NoWorker(taskQueue, await lastPollMsAgo(client, taskQueue), ANSWER_MS, { cause });
+/** Says that nobody answered, and since when nobody asks for work. */
+export async function noWorker(
+  client: Client,
+  taskQueue: string,
+  cause?: unknown,
+  waitedMs = ANSWER_MS,
+): Promise<NoWorker> {
+  return new NoWorker(taskQueue, await lastPollMsAgo(client, taskQueue), waitedMs, { cause });
 }
 
 /** When a worker last asked this task queue for work, in ms before now; undefined when none did for some minutes. */

@@ -1,16 +1,19 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
 import { failureInWords } from './attempt-codes.ts';
+import { detailsTable } from './details-table.ts';
 
 /** A status as the small Markdown table that the Temporal UI shows with the workflow. At most 20,000 bytes (server limit). */
 export function detailsOf(status: JobStatus): string {
   const rows: [string, string][] = [
     ['State', status.reason === undefined ? status.state : `${status.state}: ${status.reason}`],
-    ['Waiting', `${status.waiting}${status.held > 0 ? ` (${status.held} people wait for their next attempt)` : ''}`],
+    ['Waiting', waitingLine(status)],
     ['In flight', `at most ${status.inFlight} of ${status.parallelRequestCount}`],
     ['Delivered', String(status.delivered)],
     ['Retried', String(status.retried)],
   ];
-  if (status.undeliverable > 0) rows.push(['Undeliverable so far', String(status.undeliverable)]);
+  if (status.repeated > 0) rows.push(['Signalled again', String(status.repeated)]);
+  if (status.deadLetters > 0)
+    rows.push(['Dead letters so far', `${status.deadLetters}, see: triggers dead-letters list --job ${status.jobId}`]);
   if (status.rejected > 0)
     rows.push(['Refused signals', `${status.rejected}, last: ${status.rejects.at(-1)?.reason ?? ''}`]);
   if (status.throttledUntil !== undefined) rows.push(['Endpoint asked to wait until', status.throttledUntil]);
@@ -27,16 +30,29 @@ export function detailsOf(status: JobStatus): string {
   }
   if (status.backfill !== undefined) rows.push(['Backfill', backfillLine(status.backfill)]);
   for (const notice of status.notices) rows.push(['Notice', notice]);
-  const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
-  return [`**${cell(status.label)}**`, '', '| | |', '|---|---|', ...lines].join('\n').slice(0, 6000).toWellFormed();
+  return detailsTable(status.label, rows);
 }
 
-function backfillLine({ n, state, delivered, taken, waiting, superseded, notice }: BackfillStatus): string {
-  const left = superseded > 0 ? `, ${superseded} left out for newer live triggers` : '';
+function waitingLine({ waiting, held, overflow }: JobStatus): string {
+  const parts = [
+    ...(held > 0 ? [`${held} people wait for their next attempt`] : []),
+    ...(overflow > 0 ? [`${overflow} outside the job's own state`] : []),
+  ];
+  return `${waiting}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
+}
+
+function backfillLine({
+  n,
+  state,
+  delivered,
+  taken,
+  waiting,
+  superseded,
+  deadLetters,
+  notice,
+}: BackfillStatus): string {
+  const left =
+    (superseded > 0 ? `, ${superseded} left out for newer live triggers` : '') +
+    (deadLetters > 0 ? `, ${deadLetters} dead letters` : '');
   return `${n}: ${state}, ${delivered} sent of ${taken} read, ${waiting} waiting${left}${notice === undefined ? '' : `. ${notice}`}`;
-}
-
-/** A text that cannot break the table or become markup: what an endpoint answered stands here too. */
-function cell(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, ' ').replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
 }

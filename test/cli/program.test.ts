@@ -2,7 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
-const COMMANDS = 'up worker setup start push list status pause resume edit backfill stop receive'.split(' ');
+const COMMANDS = 'up worker setup start push list status pause resume edit backfill stop dead-letters receive'.split(
+  ' ',
+);
+const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
 
 test('help names every command and the exit codes', async () => {
   const { terminal, out } = aTerminal();
@@ -18,6 +21,13 @@ test.each(COMMANDS)('%s --help shows an example, and takes --json', async (name)
   expect(out.join('\n')).toContain('--json');
 });
 
+test.each(DEAD_LETTERS)('dead-letters %s --help shows an example, and takes --json', async (name) => {
+  const { terminal, out } = aTerminal();
+  await expect(run(['dead-letters', name, '--help'], terminal)).resolves.toBe(0);
+  expect(out.join('\n')).toMatch(new RegExp(`Examples?:\\n.*triggers dead-letters ${name}`));
+  expect(out.join('\n')).toContain('--json');
+});
+
 describe('wrong usage ends with exit code 2 and says what is meant', () => {
   test.each([
     [['bogus'], /unknown command/],
@@ -27,7 +37,16 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole number/],
     [['edit', 'vip'], /Say what to change/],
-    [['stop', 'vip', '--waiting', 'keep'], /deliver, discard/],
+    [['stop', 'vip', '--waiting', 'hold'], /deliver, keep, discard/],
+    [['stop', 'vip', '--deadline', 'soon'], /such as 90s, 30m/],
+    [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],
+    [['dead-letters', 'bogus'], /unknown command/],
+    [['dead-letters', 'show'], /missing required argument/],
+    [['dead-letters', 'list', '--older-than', 'long'], /how long ago/],
+    [['dead-letters', 'redeliver'], /an id, a filter such as .* or --all/],
+    [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
+    [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],
+    [['dead-letters', 'redeliver', 'abc-0', '--all'], /either one id or a filter/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],
   ])('%j', async (args, says) => {

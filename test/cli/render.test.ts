@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { jobTable, problemLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
-import { duration, fromNow } from '../../src/cli/numbers.ts';
+import { duration, fromNow, readDuration } from '../../src/cli/numbers.ts';
 import { aStatus } from './a-status.ts';
 
 const nowMs = Date.parse('2026-11-25T12:00:00Z');
@@ -25,14 +25,14 @@ describe('a status for people', () => {
         lastFailure: { at: '2026-11-25T11:59:00Z', status: 503, answer: 'try later' },
         rejects: [{ at: '2026-11-25T11:00:00Z', reason: '"user" must be a string' }],
         notices: ['The endpoint is gone.'],
-        undeliverable: 2,
+        deadLetters: 2,
       }),
       { nowMs },
     ).join('\n');
     expect(text).toContain('HTTP 503, 60 s ago: try later');
     expect(text).toContain('60 min ago: "user" must be a string');
     expect(text).toContain('The endpoint is gone.');
-    expect(text).toMatch(/Undeliverable +2/);
+    expect(text).toMatch(/Dead letters +2 so far; see: triggers dead-letters list --job vip-to-crm/);
     expect(text).toMatch(/Why +the endpoint said 410/);
   });
 
@@ -54,6 +54,19 @@ describe('a status for people', () => {
     expect(text).toMatch(/Endpoint +recovering; requests in flight grow back to 20/);
   });
 
+  test('says what waits outside the state, and what was signalled again', () => {
+    const text = statusLines(aStatus({ overflow: 40, repeated: 7, rejected: 2 }), { nowMs }).join('\n');
+    expect(text).toMatch(/Waiting +45, 40 outside the job's own state/);
+    expect(text).toMatch(/Received +12,345, 7 of them again and sent once, and 2 refused/);
+  });
+
+  test('says what a stopped job kept, and how to go on', () => {
+    const kept = { waiting: 45, keptAt: '2026-11-25T10:00:00Z' };
+    const text = statusLines(aStatus({ state: 'stopped', kept }), { nowMs }).join('\n');
+    expect(text).toMatch(/Kept +45 triggers, 2 h ago; go on with: triggers resume vip-to-crm/);
+    expect(text).not.toContain('Waiting');
+  });
+
   test('draws how far a backfill is', () => {
     const backfill = {
       n: 1,
@@ -63,10 +76,13 @@ describe('a status for people', () => {
       taken: 1000,
       delivered: 480,
       superseded: 20,
+      deadLetters: 1,
       waiting: 500,
     };
-    const text = statusLines(aStatus({ backfill }), { nowMs, columns: 120 }).join('\n');
-    expect(text).toContain('[############------------] running, 480 sent of 1,000 read, 20 left out');
+    const text = statusLines(aStatus({ backfill }), { nowMs, columns: 160 }).join('\n');
+    expect(text).toContain(
+      '[############------------] running, 480 sent of 1,000 read, 20 left out (a live trigger says more), 1 dead letter',
+    );
   });
 
   test('fits into 80 columns, however long its parts are', () => {
@@ -96,6 +112,30 @@ test('the list of jobs is a table that fits', () => {
   expect(lines[0]).toMatch(/^JOB +STATE +LABEL +AUDIENCES$|…$/);
   expect(lines[1]).toMatch(/^vip-to-crm +running +VIP to CRM/);
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('nothing from outside drives the terminal', () => {
+  const evil = '\u001b[2J';
+  const failure = { at: '2026-11-25T11:59:00Z', status: 500, answer: evil };
+  const status = aStatus({
+    label: evil,
+    reason: evil,
+    notices: [evil],
+    rejects: [{ at: '2026-11-25T11:00:00Z', reason: evil }],
+    lastFailure: failure,
+  });
+  const job = { jobId: 'old', workflowId: 'w', state: 'stopped', running: false, startedAt: new Date(nowMs) };
+  const lines = [
+    ...statusLines(status, { nowMs }),
+    ...jobTable([{ ...job, label: evil, audiences: [{ id: '1', slug: evil }] }]),
+  ];
+  expect(lines.join('')).not.toContain('\u001b');
+});
+
+test('the list of jobs says what a stopped one kept', () => {
+  const job = { jobId: 'old', workflowId: 'w', state: 'stopped', running: false, startedAt: new Date(nowMs) };
+  const [, line] = jobTable([{ ...job, kept: { waiting: 1234, keptAt: '2026-11-25T10:00:00Z' } }]);
+  expect(line).toMatch(/^old +stopped, 1,234 kept$/);
 });
 
 test('problems stand under each other by field', () => {
@@ -129,6 +169,21 @@ test.each([
   [5 * 86_400_000, '5 days'],
 ])('%i ms is said as %s', (ms, words) => {
   expect(duration(ms)).toBe(words);
+});
+
+test.each([
+  ['90s', 90_000],
+  ['30m', 1_800_000],
+  ['2h', 7_200_000],
+  ['7d', 604_800_000],
+  ['1h30m', 5_400_000],
+  ['500ms', 500],
+])('%s is read as %i ms', (text, ms) => {
+  expect(readDuration(text)).toBe(ms);
+});
+
+test.each(['', '30', 'm', '30 m', '-5m', '1.5h', '30m ago', '1e3s', '99999999999999d'])('%j is no duration', (text) => {
+  expect(readDuration(text)).toBeUndefined();
 });
 
 test('a time is said from now', () => {

@@ -1,34 +1,63 @@
 import { Command, Option } from '@commander-js/extra-typings';
+import type { JobStatus, StopRequest } from '../../client/export-jobs.ts';
+import { timeSpan } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
-import { counted } from '../numbers.ts';
+import { counted, duration } from '../numbers.ts';
 import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+
+const AN_HOUR_MS = 3_600_000;
 
 export function stopCommand(terminal: Terminal) {
   return new Command('stop')
     .description('end a job; a stopped job takes no more triggers')
     .argument('<job>', 'id of the job')
     .addOption(
-      new Option('--waiting <what>', 'what becomes of triggers that wait')
-        .choices(['deliver', 'discard'] as const)
-        .default('deliver' as const, 'deliver: they are sent first'),
+      new Option(
+        '--waiting <what>',
+        'what becomes of triggers that wait: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
+      )
+        .choices(['deliver', 'keep', 'discard'] as const)
+        .default('deliver' as const),
+    )
+    .option(
+      '--deadline <time>',
+      'how long to go on sending, such as 30m; what waits then is kept (default: 1h)',
+      timeSpan,
     )
     .option('--json', 'print JSON for machines: the status')
     .addHelpText(
       'after',
       `
-Example:
-  triggers stop vip-to-crm --waiting discard`,
+Examples:
+  triggers stop vip-to-crm --deadline 30m
+  triggers stop vip-to-crm --waiting keep`,
     )
-    .action(async (job, { waiting, json }) => {
-      const status = await withJobs((jobs) => jobs.stop(job, { waiting }));
+    .action(async (job, { waiting, deadline, json }) => {
+      if (deadline !== undefined && waiting !== 'deliver')
+        throw new UsageError('--deadline says how long to go on sending: it goes with --waiting deliver alone.');
+      const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
+      const status = await withJobs((jobs) => jobs.stop(job, request));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(stopText(job, status.waiting, waiting === 'discard'));
+      terminal.out(stopText(job, status, request));
     });
 }
 
-function stopText(job: string, waiting: number, discard: boolean): string {
-  if (waiting === 0) return `Stopping ${job}; nothing waits.`;
+/** What will become of what waits. */
+export function stopText(
+  job: string,
+  { state, waiting }: Pick<JobStatus, 'state' | 'waiting'>,
+  request: StopRequest,
+): string {
   const left = counted(waiting, 'waiting trigger');
-  if (discard) return `Stopping ${job}; ${left} will not be sent.`;
-  return `Stopping ${job}; ${left} will be sent first. Watch it with: triggers status ${job} --watch`;
+  if (state === 'stopped') return `${job} had stopped; what it kept (${left}) is discarded.`;
+  if (waiting === 0) return `Stopping ${job}; nothing waits.`;
+  switch (request.waiting) {
+    case 'discard':
+      return `Stopping ${job}; ${left} will not be sent.`;
+    case 'keep':
+      return `Stopping ${job}; ${left} will be kept. Go on later with: triggers resume ${job}`;
+    default:
+      return `Stopping ${job}; ${left} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. What waits then is kept. Watch it with: triggers status ${job} --watch`;
+  }
 }

@@ -1,0 +1,108 @@
+import { failureInWords } from '../domain/attempt-codes.ts';
+import { audienceAttribute, DEAD_LETTER, type SEARCH_ATTRIBUTES } from '../domain/names.ts';
+
+/** Which dead letters are meant: those to which everything applies that is said. */
+export interface DeadLetterFilter {
+  readonly jobId?: string | undefined;
+  /** Whose trigger it is. */
+  readonly user?: string | undefined;
+  /** Slug (as it was when the trigger died) or id. */
+  readonly audience?: string | undefined;
+  /** What the last attempt came to: `HTTP 422` (or `422`), a code (`ECONNREFUSED`), or its words (`connection refused`). */
+  readonly failure?: string | undefined;
+  /** Died before then. */
+  readonly olderThan?: Date | undefined;
+  /** Died at or after then. */
+  readonly newerThan?: Date | undefined;
+}
+
+/** True when a filter leaves nothing out. */
+export function meansAll({ jobId, user, audience, failure, olderThan, newerThan }: DeadLetterFilter): boolean {
+  return [jobId, user, audience, failure, olderThan, newerThan].every((wish) => wish === undefined);
+}
+
+type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
+
+/**
+ * The visibility query for a filter: it finds all that are meant, and others too where the server cannot tell; `isMeant` then can.
+ *
+ * @param missing search attributes that the namespace lacks.
+ */
+export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[]): string {
+  const { jobId, user, audience, newerThan } = filter;
+  const failure = failureCode(filter.failure);
+  const wanted: (readonly [AttributeName, string | undefined])[] = [
+    ['ExportJobId', jobId],
+    ['ExportPerson', user],
+    ['ExportFailure', failure],
+    ['ExportAudiences', audience !== undefined && AUDIENCE_ID.test(audience) ? audienceAttribute(audience) : undefined],
+  ];
+  return [
+    `WorkflowType = '${DEAD_LETTER}'`,
+    "ExecutionStatus = 'Running'",
+    // It starts after the death that it keeps, never before.
+    ...(newerThan === undefined ? [] : [`StartTime >= '${newerThan.toISOString()}'`]),
+    ...wanted.flatMap(([name, value]) =>
+      value === undefined || missing.includes(name) || !QUOTABLE.test(value)
+        ? []
+        : // One from before the attributes were registered has none.
+          [`(${name} = '${value}' OR ${name} IS NULL)`],
+    ),
+  ].join(' AND ');
+}
+
+const AUDIENCE_ID = /^[0-9a-f]{32}$/;
+/** What the server's SQL reads as it stands between quotes; with anything else it finds nothing, escaped or not. */
+const QUOTABLE = /^[^'"\\\p{Cc}]*$/u;
+
+/** What a filter is held against, beside what the query has sorted out. */
+export interface FilterFacts {
+  readonly jobId: string;
+  readonly user: string;
+  readonly audience: string;
+  /** In words. */
+  readonly failure: string;
+  readonly diedAt: string;
+  /** The values of the search attributes, where there are any. */
+  readonly failureCode: string | undefined;
+  readonly audienceAttribute: string | undefined;
+}
+
+/** Whether a filter means this dead letter; undefined when only its audience's id could tell. */
+export function isMeant(filter: DeadLetterFilter, facts: FilterFacts): boolean | undefined {
+  const { jobId, user, failure, olderThan, newerThan } = filter;
+  const diedAt = Date.parse(facts.diedAt);
+  const plainly =
+    (jobId === undefined || jobId === facts.jobId) &&
+    (user === undefined || user === facts.user) &&
+    (failure === undefined || isFailure(failure, facts)) &&
+    (olderThan === undefined || diedAt < olderThan.getTime()) &&
+    (newerThan === undefined || diedAt >= newerThan.getTime());
+  return plainly && isAudience(filter.audience, facts);
+}
+
+function isFailure(wanted: string, { failure, failureCode: code }: FilterFacts): boolean {
+  if (wanted === failure) return true;
+  const wantedCode = failureCode(wanted);
+  if (wantedCode === undefined) return false;
+  return code === undefined ? wordsOf(wantedCode) === failure : wantedCode === code;
+}
+
+function isAudience(wanted: string | undefined, facts: FilterFacts): boolean | undefined {
+  if (wanted === undefined || wanted === facts.audience) return true;
+  if (!AUDIENCE_ID.test(wanted)) return false;
+  return facts.audienceAttribute === undefined ? undefined : audienceAttribute(wanted) === facts.audienceAttribute;
+}
+
+/** A failure as the search attribute has it; undefined for words, which it does not have. */
+function failureCode(wanted: string | undefined): string | undefined {
+  if (wanted === undefined) return undefined;
+  const status = /^(?:HTTP )?(\d{3})$/i.exec(wanted)?.[1];
+  if (status !== undefined) return `HTTP ${status}`;
+  return /^[A-Z][A-Z0-9_]*$/.test(wanted) ? wanted : undefined;
+}
+
+function wordsOf(code: string): string {
+  const status = /^HTTP (\d{3})$/.exec(code)?.[1];
+  return failureInWords(status === undefined ? { code } : { status: Number(status) });
+}

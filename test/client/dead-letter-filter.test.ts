@@ -1,0 +1,101 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  type DeadLetterFilter,
+  type FilterFacts,
+  isMeant,
+  meansAll,
+  queryOf,
+} from '../../src/client/dead-letter-filter.ts';
+
+const VIP_ID = '42976a269a5e6b9d06c681b1c27292df';
+const WAITING = "WorkflowType = 'deadLetter' AND ExecutionStatus = 'Running'";
+
+const facts: FilterFacts = {
+  jobId: 'vip-to-crm',
+  user: '7076027172059065053',
+  audience: 'vip',
+  failure: 'HTTP 422',
+  diedAt: '2026-11-25T12:00:00.000000000Z',
+  failureCode: 'HTTP 422',
+  audienceAttribute: VIP_ID.slice(0, 16),
+};
+
+describe('what the server is asked', () => {
+  test('without a filter: all that wait', () => {
+    expect(queryOf({}, [])).toBe(WAITING);
+  });
+
+  test('each wish by its search attribute, and those that have none too', () => {
+    const newerThan = new Date('2026-11-25T10:00:00Z');
+    expect(queryOf({ jobId: 'crm', user: '7', audience: VIP_ID, failure: '422', newerThan }, [])).toBe(
+      [
+        WAITING,
+        "StartTime >= '2026-11-25T10:00:00.000Z'",
+        "(ExportJobId = 'crm' OR ExportJobId IS NULL)",
+        "(ExportPerson = '7' OR ExportPerson IS NULL)",
+        "(ExportFailure = 'HTTP 422' OR ExportFailure IS NULL)",
+        "(ExportAudiences = '42976a269a5e6b9d' OR ExportAudiences IS NULL)",
+      ].join(' AND '),
+    );
+  });
+
+  test('nothing by an attribute that the namespace lacks', () => {
+    const query = queryOf({ jobId: 'crm', user: '7' }, ['ExportPerson']);
+    expect(query).toContain('ExportJobId');
+    expect(query).not.toContain('ExportPerson');
+  });
+
+  test('nothing that the search attribute does not hold: slugs, words of a failure, a time of death', () => {
+    const olderThan = new Date('2026-11-25T10:00:00Z');
+    expect(queryOf({ audience: 'vip', failure: 'connection refused', olderThan }, [])).toBe(WAITING);
+  });
+
+  test.each(["o'brien", 'a"b', 'back\\slash', 'tab\there', "' OR ExecutionStatus = 'Completed"])(
+    'nothing that cannot stand between quotes: %j',
+    (user) => {
+      expect(queryOf({ user }, [])).toBe(WAITING);
+    },
+  );
+});
+
+describe('what is meant', () => {
+  const untold = { failureCode: undefined, audienceAttribute: undefined };
+
+  test.each<[DeadLetterFilter, Partial<FilterFacts>, boolean | undefined]>([
+    [{}, {}, true],
+    [{ jobId: 'vip-to-crm', user: '7076027172059065053', audience: 'vip', failure: 'HTTP 422' }, {}, true],
+    [{ jobId: 'other' }, {}, false],
+    [{ user: '707' }, {}, false],
+    [{ audience: 'news' }, {}, false],
+    [{ audience: VIP_ID }, {}, true],
+    [{ audience: 'ab'.repeat(16) }, {}, false],
+    [{ audience: VIP_ID }, untold, undefined],
+    [{ audience: VIP_ID, user: '707' }, untold, false],
+    [{ failure: '422' }, {}, true],
+    [{ failure: 'http 422' }, {}, true],
+    [{ failure: 'HTTP 422' }, untold, true],
+    [{ failure: 'HTTP 500' }, {}, false],
+    [{ failure: 'HTTP 500' }, untold, false],
+    [{ failure: 'connection refused' }, { failure: 'connection refused', failureCode: 'ECONNREFUSED' }, true],
+    [{ failure: 'ECONNREFUSED' }, { failure: 'connection refused', failureCode: 'ECONNREFUSED' }, true],
+    [{ failure: 'ECONNREFUSED' }, { failure: 'connection refused', failureCode: undefined }, true],
+    // The words are the same, the failure is not.
+    [{ failure: 'EPIPE' }, { failure: 'the connection was cut off', failureCode: 'ECONNRESET' }, false],
+    [{ failure: 'connection' }, { failure: 'connection refused' }, false],
+    [{ olderThan: new Date('2026-11-25T12:00:00Z') }, {}, false],
+    [{ olderThan: new Date('2026-11-25T12:00:01Z') }, {}, true],
+    [{ newerThan: new Date('2026-11-25T12:00:00Z') }, {}, true],
+    [{ newerThan: new Date('2026-11-25T12:00:01Z') }, {}, false],
+  ])('%j of %j: %s', (filter, changed, meant) => {
+    expect(isMeant(filter, { ...facts, ...changed })).toBe(meant);
+  });
+});
+
+test.each<[DeadLetterFilter, boolean]>([
+  [{}, true],
+  [{ jobId: undefined }, true],
+  [{ jobId: 'crm' }, false],
+  [{ olderThan: new Date(0) }, false],
+])('%j means all: %s', (filter, all) => {
+  expect(meansAll(filter)).toBe(all);
+});
