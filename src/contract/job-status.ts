@@ -15,6 +15,8 @@ export interface BackfillStatus {
   readonly delivered: number;
   /** Members left out, since a live trigger of the same audience says more. */
   readonly superseded: number;
+  /** Members whose enter became a dead letter. */
+  readonly deadLetters: number;
   /** Members waiting in the job. */
   readonly waiting: number;
   /** What a person should know, in words. */
@@ -36,6 +38,14 @@ export interface EndpointStatus {
   readonly nextProbeAt?: string;
   /** What a person should do, when the kind of failure is one that only a person can mend. */
   readonly advice?: string;
+}
+
+/** What waits for a stopped job to be resumed. */
+export interface KeptTriggers {
+  /** Triggers that wait. */
+  readonly waiting: number;
+  /** RFC 3339 */
+  readonly keptAt: string;
 }
 
 /** Answer of the query `status`, and of every update. */
@@ -63,10 +73,16 @@ export interface JobStatus {
   readonly retried: number;
   /** Signalled things that were no trigger for this job. */
   readonly rejected: number;
-  /** Triggers at the end of their retry schedule or refused by the endpoint, still kept. */
-  readonly undeliverable: number;
+  /** Triggers signalled again while the first was waiting or had just been delivered: sent once. They count as received. */
+  readonly repeated: number;
+  /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
+  readonly deadLetters: number;
   /** Triggers that wait, those of running slices included. */
   readonly waiting: number;
+  /** Of these, those that wait outside the job's own state, in holders. */
+  readonly overflow: number;
+  /** What a stopped job kept for a later resume; the job itself never says it, whoever asks for the status looks it up. */
+  readonly kept?: KeptTriggers;
   /** People whose next trigger waits for its next attempt. */
   readonly held: number;
   /** Requests that may be in flight now. */

@@ -15,6 +15,8 @@ export const ATTEMPT_CODES = {
   authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
+  /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
+  givenUpEarly: 'GIVEN_UP_EARLY',
 } as const;
 
 /** What people read instead of a code: what happened, as the end of "it failed: …". */
@@ -25,6 +27,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
   [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
   [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
+  [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut off',
   EPIPE: 'the connection was cut off',

@@ -4,3 +4,11 @@ import type { Audience } from '../contract/audience.ts';
 export function findAudience<T extends Audience>(audiences: readonly T[], name: unknown): T | undefined {
   return audiences.find(({ id, slug }) => id === name || slug === name);
 }
+
+/** The audience of this id that the job listens to, or listened to once. */
+export function audienceById(
+  job: { readonly audiences: readonly Audience[]; readonly formerAudiences: readonly Audience[] },
+  id: string,
+): Audience | undefined {
+  return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
+}

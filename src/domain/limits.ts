@@ -15,12 +15,18 @@ export interface Budgets {
   readonly sliceBytes: number;
   /** What the state carried through continue-as-new should stay in. */
   readonly stateBytes: number;
+  /** Of it, what chains may take, running ones included: beyond, what arrives goes to the overflow. */
+  readonly chainBytes: number;
+  /** Of that, what held chains may take before those due last are parked. */
+  readonly heldBytes: number;
   /** What it must stay in, or the run cannot end: the payload limit less what the converter and the event add. */
   readonly carryBytes: number;
   /** What the state is taken to need for rejects, the breaker's people, the last failure and counters. */
   readonly fixedBytes: number;
   /** Live arrivals that a job remembers, against stale members of a backfill. */
   readonly rememberedArrivals: number;
+  /** Deliveries that a job remembers, against triggers signalled twice. */
+  readonly rememberedDeliveries: number;
   /** Most bytes of members waiting from a backfill. */
   readonly backfillBytes: number;
   /** Most bytes of commands in one workflow task. */
@@ -39,10 +45,13 @@ export function budgetsOf(limits: ServerLimits): Budgets {
   return {
     triggerBytes: Math.floor(payloadBytes / 32),
     sliceBytes: Math.floor(payloadBytes / 16),
-    stateBytes: Math.floor(payloadBytes / 2),
+    stateBytes: Math.floor((payloadBytes * 3) / 4),
+    chainBytes: Math.floor((payloadBytes * 3) / 8),
+    heldBytes: Math.floor(payloadBytes / 8),
     carryBytes: Math.floor((payloadBytes * 15) / 16),
-    fixedBytes: Math.floor(payloadBytes / 256),
+    fixedBytes: Math.max(6 * 1024, Math.floor(payloadBytes / 128)),
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
+    rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
     // A full set of slices, half of the 4 MiB that one gRPC message may have.
     commandBytes: payloadBytes,
@@ -72,3 +81,5 @@ export const PAGE_IDS = 2000;
 export const PAGES_AHEAD = 4;
 /** Most live arrivals that a job remembers, however much its server allows. */
 export const REMEMBERED_ARRIVALS = 4096;
+/** Most deliveries that a job remembers, however much its server allows. */
+export const REMEMBERED_DELIVERIES = 4096;

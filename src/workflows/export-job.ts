@@ -6,7 +6,7 @@ import { JobInbox } from './job-inbox.ts';
 import { prepare } from './job-preparation.ts';
 import { JobRun } from './job-run.ts';
 
-/** What a stopped job leaves as its result. */
+/** What a stopped job leaves as its result. What it kept is with the workflow `keptJob`. */
 export interface ExportJobResult {
   readonly received: number;
   readonly delivered: number;
@@ -27,7 +27,7 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
   // Cancelling a job means stopping it in order: what it does meanwhile must not be cancelled under it.
-  void CancellationScope.current().cancelRequested.catch(() => run.stop('deliver'));
+  void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());
   return { received: state.counters.received, delivered: state.counters.delivered };
 }

@@ -4,8 +4,23 @@ import type { JobStatus } from '../contract/job-status.ts';
 import { findAudience } from '../domain/audience.ts';
 import type { JobState } from '../domain/dispatcher/job-state.ts';
 import { isRecord } from '../domain/json.ts';
-import { backfillObstacle, beginBackfill, pauseJob, resumeJob, stopJob } from '../domain/dispatcher/operating.ts';
-import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
+import {
+  backfillObstacle,
+  beginBackfill,
+  pauseJob,
+  resumeJob,
+  STOP_DEADLINE_MS,
+  stopJob,
+} from '../domain/dispatcher/operating.ts';
+import {
+  backfillUpdate,
+  editUpdate,
+  pauseUpdate,
+  resumeUpdate,
+  statusQuery,
+  type StopRequest,
+  stopUpdate,
+} from './messages.ts';
 
 /** Where operators are answered. Every update records what is asked, answers at once with the new status, and never awaits. */
 export class JobDesk {
@@ -61,7 +76,8 @@ export class JobDesk {
   }
 
   stop(request: unknown): JobStatus {
-    stopJob(this.#state, readStop(request));
+    const { waiting, deadlineMs } = readStop(request);
+    stopJob(this.#state, waiting, Date.now() + deadlineMs);
     return this.#answer();
   }
 }
@@ -99,11 +115,18 @@ function readEdit(changes: unknown): JobEdit {
   return changes;
 }
 
-function readStop(request: unknown): 'deliver' | 'discard' {
-  const waiting = isRecord(request) ? (request['waiting'] ?? 'deliver') : 'deliver';
-  if (waiting === 'deliver' || waiting === 'discard') return waiting;
-  throw refusal('"waiting" must be "deliver" or "discard".', 'InvalidStop');
+function readStop(request: unknown): Required<StopRequest> {
+  const { waiting, deadlineMs } = isRecord(request) ? request : {};
+  const what = waiting ?? 'deliver';
+  if (what !== 'deliver' && what !== 'keep' && what !== 'discard')
+    throw refusal('"waiting" must be "deliver", "keep" or "discard".', 'InvalidStop');
+  const most = deadlineMs ?? STOP_DEADLINE_MS;
+  if (typeof most !== 'number' || !(most >= 0) || most > LONGEST_DEADLINE_MS)
+    throw refusal('"deadlineMs" must be a number of milliseconds, at most 30 days.', 'InvalidStop');
+  return { waiting: what, deadlineMs: most };
 }
+
+const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
 
 function refuseWhenStopping(state: JobState): void {
   if (state.stopping !== undefined) throw refusal('The job is stopping.', 'JobStopping');

@@ -12,11 +12,20 @@ import type { JobEdit } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceProgress } from '../contract/slice.ts';
 import { SLICE_BUDGET_MS } from '../domain/dispatcher/cutting.ts';
-import { type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
-import { applyEdit, endBackfill, refuseEdit } from '../domain/dispatcher/operating.ts';
+import { deadLetterOf, type DeadTrigger } from '../domain/dispatcher/dead-letters.ts';
+import {
+  confirmHold,
+  type Holder,
+  holderRead,
+  holdersReleased,
+  holdFailed,
+  recallFailed,
+} from '../domain/dispatcher/holders.ts';
+import { carryJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
+import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
-import { BACKFILL, backfillWorkflowId } from '../domain/names.ts';
+import { BACKFILL, backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
 import { PAGES_AHEAD, STALL_MARGIN_MS } from '../domain/limits.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
@@ -24,6 +33,11 @@ import { pageTakenSignal } from './messages.ts';
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
+});
+// What waits must be kept, read and told to end however long the server is unwell: these are tried until they are done.
+const { hold, recall, release, keepDeadLetters, keepJob } = proxyActivities<Activities>({
+  startToCloseTimeout: '20 seconds',
+  retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
 });
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
@@ -66,6 +80,16 @@ export class JobErrands {
         return void this.#track(this.#child(step.answer.n).signal(pageTakenSignal, step.answer));
       case 'look-for-backfill':
         return void this.#track(this.#lookForBackfill(step.n));
+      case 'hold':
+        return void this.#hold(step);
+      case 'recall':
+        return void this.#recall(step.holder);
+      case 'release':
+        return void this.#release(step.holders);
+      case 'keep-dead-letters':
+        return void this.#track(this.#keepDeadLetters(step.letters));
+      case 'keep-job':
+        return void this.#track(this.#keepJob(step.changes));
     }
   }
 
@@ -96,6 +120,67 @@ export class JobErrands {
       loseSlice(this.#state, slice.sliceId, progressOf(error), Date.now());
     }
     this.#wake();
+  }
+
+  /** No run waits for content on its way into the overflow: the next one sends it again, and the same. */
+  async #hold({ holder, content }: Extract<Errand, { kind: 'hold' }>): Promise<void> {
+    const holding = hold(this.#holderId(holder.name), content).then(
+      () => confirmHold(this.#state, holder),
+      (error: unknown) => {
+        log.error('a holder could not be started', { holder: holder.name, error });
+        holdFailed(this.#state, holder);
+      },
+    );
+    // What is parked is not carried as such, so nobody would know of its holder.
+    if (holder.of === 'parking') return this.#track(holding);
+    await holding;
+    this.#wake();
+  }
+
+  async #recall(holder: Holder): Promise<void> {
+    try {
+      holderRead(this.#state, holder, await recall(this.#holderId(holder.name)));
+    } catch (error) {
+      log.error('a holder could not be read', { holder: holder.name, error });
+      recallFailed(this.#state, holder);
+    }
+    this.#wake();
+  }
+
+  async #release(holders: readonly string[]): Promise<void> {
+    try {
+      await release(holders.map((name) => this.#holderId(name)));
+      holdersReleased(this.#state, holders, true);
+    } catch (error) {
+      log.error('holders could not be told to end', { holders, error });
+      holdersReleased(this.#state, holders, false);
+    }
+    this.#wake();
+  }
+
+  async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {
+    const { counters, deadLetters } = this.#state;
+    const now = Date.now();
+    try {
+      await keepDeadLetters(
+        [...letters.values()].map((dead) => deadLetterOf(this.#state.job, dead, this.#workflowId, now)),
+      );
+      deadLetters.confirm(letters.keys());
+      counters.deadLetters += letters.size;
+    } catch (error) {
+      log.error('dead letters could not be kept', { error });
+      deadLetters.failed(letters.keys());
+    }
+  }
+
+  async #keepJob(changes: number): Promise<void> {
+    const { stopping: _, ...carried } = carryJob(this.#state);
+    await keepJob(this.#workflowId, carried);
+    jobKept(this.#state, changes);
+  }
+
+  #holderId(name: string): string {
+    return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 
   async #startBackfill(n: number, audiences: readonly string[]): Promise<void> {

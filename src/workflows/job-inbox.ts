@@ -1,10 +1,18 @@
 import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { enterSignal, exitSignal, pageSignal, permitsReturnedSignal, triggersSignal } from './messages.ts';
+import {
+  enterSignal,
+  exitSignal,
+  pageSignal,
+  permitsReturnedSignal,
+  redeliveredSignal,
+  triggersSignal,
+} from './messages.ts';
 
 /** One signalled thing, as it came: nothing in it was looked at yet. */
 export type Arrival =
   | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
+  | { readonly kind: 'redelivery'; readonly raw: unknown }
   | { readonly kind: 'page'; readonly raw: unknown }
   | { readonly kind: 'permits'; readonly raw: unknown }
   | { readonly kind: 'unknown'; readonly name: string };
@@ -31,6 +39,7 @@ export class JobInbox {
     setHandler(enterSignal, (raw: unknown) => this.#putTriggers(raw, 'enter'));
     setHandler(exitSignal, (raw: unknown) => this.#putTriggers(raw, 'exit'));
     setHandler(triggersSignal, (raw: unknown) => this.#putTriggers(raw, undefined));
+    setHandler(redeliveredSignal, (raw: unknown) => this.#put({ kind: 'redelivery', raw }));
     setHandler(pageSignal, (raw: unknown) => this.#put({ kind: 'page', raw }));
     setHandler(permitsReturnedSignal, (raw: unknown) => this.#put({ kind: 'permits', raw }));
     setDefaultSignalHandler((name) => this.#put({ kind: 'unknown', name }));

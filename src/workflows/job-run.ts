@@ -8,14 +8,14 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { JobStatus } from '../contract/job-status.ts';
-import { admit, admitPage, reject, tidyMemory } from '../domain/dispatcher/arriving.ts';
+import { admit, admitPage, admitRedelivery, reject, tidyMemory } from '../domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { nextStep } from '../domain/dispatcher/deciding.ts';
 import { describeJob } from '../domain/dispatcher/describing.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { stopJob } from '../domain/dispatcher/operating.ts';
 import { returnPermits } from '../domain/dispatcher/settling.ts';
-import type { RunFacts } from '../domain/dispatcher/steps.ts';
+import type { RunFacts, Step } from '../domain/dispatcher/steps.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
@@ -66,8 +66,9 @@ export class JobRun {
     return describeJob(this.#state, this.#jobId, Date.now());
   }
 
-  stop(waiting: 'deliver' | 'discard'): void {
-    stopJob(this.#state, waiting);
+  /** As the Temporal UI's "cancel" does: what waits is kept. */
+  cancel(): void {
+    stopJob(this.#state, 'keep');
     this.#wake();
   }
 
@@ -90,7 +91,7 @@ export class JobRun {
           break;
         default:
           this.#errands.run(step);
-          if (step.kind === 'deliver') this.#commandBytes += step.bytes;
+          this.#commandBytes += bytesOf(step);
           await this.#endTaskIfFull();
       }
     }
@@ -124,6 +125,8 @@ export class JobRun {
     switch (arrival.kind) {
       case 'trigger':
         return admit(this.#state, arrival.raw, arrival.event, now);
+      case 'redelivery':
+        return admitRedelivery(this.#state, arrival.raw, now);
       case 'page':
         return admitPage(this.#state, arrival.raw, now);
       case 'permits':
@@ -203,4 +206,9 @@ export class JobRun {
   #wake(): void {
     this.#awake = true;
   }
+}
+
+/** Bytes that a step's command takes, where they are many. */
+function bytesOf(step: Step): number {
+  return 'bytes' in step ? step.bytes : 0;
 }

@@ -81,7 +81,7 @@ describe('a job from pause to stop', () => {
     const { code, stdout } = await operator.run(['stop', job]);
     expect({ code, stdout: unwrapped(stdout) }).toEqual({
       code: 0,
-      stdout: `Stopping ${job}; 1 waiting trigger will be sent first. Watch it with: triggers status ${job} --watch`,
+      stdout: `Stopping ${job}; 1 waiting trigger will be sent first, for at most 60 min. What waits then is kept. Watch it with: triggers status ${job} --watch`,
     });
     await lab.handle(job).result();
   });

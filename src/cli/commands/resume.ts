@@ -5,7 +5,7 @@ import type { Terminal } from '../terminal.ts';
 
 export function resumeCommand(terminal: Terminal) {
   return new Command('resume')
-    .description('let a paused job send again')
+    .description('let a paused job send again, or start a stopped one from what it kept')
     .argument('<job>', 'id of the job')
     .option('--json', 'print JSON for machines: the status')
     .addHelpText(

@@ -1,12 +1,15 @@
 import type { MemberPage } from '../../contract/backfill.ts';
+import type { Redelivery } from '../../contract/dead-letter.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { findAudience } from '../audience.ts';
 import { membershipKey } from '../delivery-id.ts';
 import { instantOf, nextNanosecond } from '../instant.ts';
+import { isRecord } from '../json.ts';
 import { readTrigger } from '../trigger.ts';
 import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
 import { countLeft, type JobState } from './job-state.ts';
+import { isRepeat, isSameDelivery } from './repeats.ts';
 
 /** How many of the last rejects `status` shows. */
 const REJECTS_KEPT = 10;
@@ -28,21 +31,71 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
   const audience = findAudience(state.job.audiences, trigger.audience);
   if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
 
-  const queued: QueuedTrigger = {
+  state.counters.received++;
+  arrive(state, trigger.user, {
     audience: audience.id,
     event: trigger.event,
     at: trigger.at ?? settleAt(state, now),
     ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
-  };
-  state.counters.received++;
-  supersedeBackfill(state, trigger.user, audience.id);
-  state.chains.addLive(trigger.user, queued);
+  });
   if (needsMemory(state)) state.memory.remember(membershipKey(trigger.user, audience.id), now);
   return undefined;
 }
 
+/** A dead letter is to be sent after all: it goes behind what waits for that person, with the id that it had. */
+export function admitRedelivery(state: JobState, raw: unknown, now: number): string | undefined {
+  if (!isRedelivery(raw)) return reject(state, 'a "redeliver" signal that is no dead letter', now);
+  // Of a job that was here under this id before: it is not ours to send.
+  if (raw.subscriptionId !== state.job.subscriptionId)
+    return reject(state, `a dead letter of another job, subscription ${raw.subscriptionId}`, now);
+  // It comes from its workflow: so it is kept, though we may not have heard of it yet.
+  state.deadLetters.confirmWhere(({ user, trigger }) => user === raw.user && isSameDelivery(trigger, raw.trigger));
+  arrive(state, raw.user, raw.trigger);
+  return undefined;
+}
+
+/** A trigger finds its place: in its person's chain, or behind all others in the overflow. */
+function arrive(state: JobState, user: string, trigger: QueuedTrigger): void {
+  state.changes++;
+  // What a backfill has not sent yet is older news, wherever this one has to wait.
+  supersedeBackfill(state, user, trigger.audience);
+  if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
+  else state.overflow.push({ user, trigger });
+}
+
+/** Whether chains may take in more. */
+export function hasRoom({ chains, budgets }: JobState): boolean {
+  return chains.bytes < budgets.chainBytes;
+}
+
+/** From the overflow into chains, oldest first, as long as there is room. */
+export function drainOverflow(state: JobState): void {
+  const { overflow } = state;
+  while (!overflow.isEmpty && hasRoom(state)) {
+    const holder = overflow.takeHolder();
+    if (holder !== undefined) {
+      for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
+      state.owedReleases.push(String(holder.number));
+      continue;
+    }
+    const waiting = overflow.takeFromTail();
+    if (waiting === undefined) return;
+    putIntoChain(state, waiting.user, waiting.trigger);
+  }
+}
+
+function putIntoChain(state: JobState, user: string, trigger: QueuedTrigger): void {
+  if (isRepeat(state, user, trigger)) {
+    state.counters.repeated++;
+    return;
+  }
+  supersedeBackfill(state, user, trigger.audience);
+  state.chains.addLive(user, trigger);
+}
+
 /** Counts something that is no trigger for this job, and keeps why. Returns the reason as it is kept. */
 export function reject(state: JobState, reason: string, now: number): string {
+  state.changes++;
   const kept = reason.slice(0, REASON_LENGTH);
   state.counters.rejected++;
   state.rejects = [...state.rejects.slice(1 - REJECTS_KEPT), { at: instantOf(now), reason: kept }];
@@ -91,6 +144,13 @@ function needsMemory(state: JobState): boolean {
 export function tidyMemory(state: JobState, now: number): void {
   if (state.backfill?.expectsPages === true || state.memory.size === 0) return;
   state.memory.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
+}
+
+/** Made by our own dead-letter workflow, of what a job gave it. */
+function isRedelivery(raw: unknown): raw is Redelivery {
+  if (!isRecord(raw)) return false;
+  const { subscriptionId, user, trigger } = raw;
+  return typeof subscriptionId === 'string' && typeof user === 'string' && isRecord(trigger) && 'audience' in trigger;
 }
 
 function isMemberPage(raw: unknown): raw is MemberPage {

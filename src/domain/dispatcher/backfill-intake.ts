@@ -14,6 +14,9 @@ interface Page {
 /** How often in a row a page may be read again at once before its child is told to wait for calmer traffic. */
 export const READ_AGAIN_AT_ONCE = 3;
 
+/** How a trigger of a backfill left the chains. */
+export type Leaving = 'delivered' | 'superseded' | 'discarded' | 'dead';
+
 export type PageReply = 'taken' | 'read-again' | 'ignored';
 
 /** The job's side of one backfill: takes pages in order, once, and hands out their members. */
@@ -35,6 +38,7 @@ export class BackfillIntake {
   #taken: number;
   #delivered: number;
   #superseded: number;
+  #dead: number;
   #readAgain: number;
 
   constructor(carried: CarriedBackfill) {
@@ -54,6 +58,7 @@ export class BackfillIntake {
     this.#taken = carried.taken;
     this.#delivered = carried.delivered;
     this.#superseded = carried.superseded;
+    this.#dead = carried.dead;
     this.#readAgain = carried.readAgain;
   }
 
@@ -79,6 +84,7 @@ export class BackfillIntake {
       taken: 0,
       delivered: 0,
       superseded: 0,
+      dead: 0,
       heardAt: request.now,
       readAgain: 0,
     });
@@ -210,10 +216,11 @@ export class BackfillIntake {
   }
 
   /** Triggers of this backfill left the chains. */
-  settled(count: number, as: 'delivered' | 'superseded' | 'discarded'): void {
+  settled(count: number, as: Leaving): void {
     this.#inChains -= count;
     if (as === 'delivered') this.#delivered += count;
     if (as === 'superseded') this.#superseded += count;
+    if (as === 'dead') this.#dead += count;
     this.#finishIfDone();
   }
 
@@ -237,6 +244,7 @@ export class BackfillIntake {
       taken: this.#taken,
       delivered: this.#delivered,
       superseded: this.#superseded,
+      deadLetters: this.#dead,
       waiting: this.#waitingInPages + this.#inChains,
       ...(notice === undefined ? {} : { notice }),
     };
@@ -258,6 +266,7 @@ export class BackfillIntake {
       taken: this.#taken,
       delivered: this.#delivered,
       superseded: this.#superseded,
+      dead: this.#dead,
       heardAt: this.heardAt,
       readAgain: this.#readAgain,
     };

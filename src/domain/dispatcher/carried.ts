@@ -1,10 +1,14 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
+import type { PackedTrigger } from '../../contract/holder.ts';
 import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
 import type { CarriedBreaker } from './breaker.ts';
+import type { ParkedTriggers } from './chain.ts';
+import type { DeadTrigger } from './dead-letters.ts';
+import type { CarriedOverflow } from './overflow.ts';
 
 /** The version of the rules below; it changes only where a run ends, so that a run is replayed by the rules it began with. */
 export const RULES = 1;
@@ -19,19 +23,23 @@ export interface QueuedTrigger {
   readonly profileBytes?: number;
   /** Which backfill it comes from; absent for a live trigger. */
   readonly backfill?: number;
+  /** How often it came back from being a dead letter; absent = never. */
+  readonly redelivery?: number;
 }
 
-/** A person's waiting triggers as they are carried through continue-as-new. */
-export interface CarriedChain {
-  readonly user: string;
-  /** Oldest first. */
-  readonly triggers: readonly QueuedTrigger[];
-  /** Failed attempts of the oldest. */
+/** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
+export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
+
+/** What the oldest trigger of a chain went through. */
+export interface CarriedHead {
+  /** Its failed attempts. */
   readonly failures?: number;
-  /** How often the source did not know the person when the oldest was to be sent. */
+  /** How often the source did not know the person when it was to be sent. */
   readonly profileTries?: number;
-  /** Epoch ms before which the oldest is not sent: the chain is held. */
+  /** Epoch ms before which it is not sent: the chain is held. */
   readonly notBefore?: number;
+  /** The oldest triggers, while a holder keeps them. */
+  readonly parked?: ParkedTriggers;
 }
 
 /** What an accepted definition comes to. */
@@ -75,6 +83,7 @@ export interface CarriedBackfill {
   readonly taken: number;
   readonly delivered: number;
   readonly superseded: number;
+  readonly dead: number;
   /** Epoch ms of the child's last sign of life. */
   readonly heardAt: number;
   /** How often in a row the next page was sent back to be read again. */
@@ -86,11 +95,23 @@ export interface Counters {
   delivered: number;
   retried: number;
   rejected: number;
+  /** Triggers signalled again while the first was waiting or had just been delivered; they count as received too. */
+  repeated: number;
+  /** Triggers that became dead letters. */
+  deadLetters: number;
 }
 
 /** Why a job does not send although triggers wait. */
 export interface Pause {
   readonly by: 'operator' | 'endpoint';
+}
+
+/** How a job ends. */
+export interface Stopping {
+  /** What becomes of the triggers that wait: sent first, kept for a later resume, or dropped. */
+  readonly waiting: 'deliver' | 'keep' | 'discard';
+  /** Epoch ms: what waits then is kept. There with `deliver`. */
+  readonly deadlineAt?: number;
 }
 
 /** All that a job carries from run to run; plain JSON. */
@@ -100,7 +121,18 @@ export interface CarriedJob {
   readonly job: JobRecord;
   readonly seed: number;
   readonly lastAt: Instant;
+  /** The audiences that the chains name. */
+  readonly audiences: readonly string[];
   readonly chains: readonly CarriedChain[];
+  readonly overflow: CarriedOverflow;
+  /** Number of the next holder for parked triggers. */
+  readonly nextParked: number;
+  /** Holders that are nobody's any more and have yet to be told so. */
+  readonly owedReleases: readonly string[];
+  /** Triggers that are dead, and of which it is not confirmed that they are kept. */
+  readonly dying: readonly DeadTrigger[];
+  /** Keys of the last deliveries, oldest first. */
+  readonly deliveredKeys: readonly string[];
   readonly backfill?: CarriedBackfill;
   /** Live arrivals remembered, oldest first: membership key and epoch ms. */
   readonly arrivals: readonly (readonly [key: string, at: number])[];
@@ -111,10 +143,12 @@ export interface CarriedJob {
   readonly nextSliceId: number;
   readonly requestMs: number;
   readonly pause?: Pause;
-  readonly stopping?: { readonly waiting: 'deliver' | 'discard' };
+  readonly stopping?: Stopping;
   readonly throttle?: { readonly until: number; readonly streak: number };
   readonly breaker?: CarriedBreaker;
   readonly lastDeliveredAt?: number;
   readonly lastFailure?: LastFailure;
   readonly editProblem?: string;
+  /** What was lost by no doing of ours, in words. */
+  readonly loss?: string;
 }

@@ -1,18 +1,31 @@
 import { jsonStringBytes } from '../json.ts';
 import type { CarriedChain, QueuedTrigger } from './carried.ts';
+import { type AudienceTable, packTrigger, unpackTrigger } from './packed.ts';
+
+/** The oldest triggers of a held chain, kept by a holder meanwhile. */
+export interface ParkedTriggers {
+  /** Number of the holder. */
+  readonly number: number;
+  readonly count: number;
+  readonly bytes: number;
+}
 
 /** A person's waiting triggers, oldest first. */
 export interface Chain {
   readonly user: string;
+  /** Behind the parked ones, if there are any. */
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
   /** How many of the oldest are in the running slice. */
   running: number;
   /** How many of them come from a backfill. */
   fromBackfill: number;
+  /** Bytes that it takes when carried. */
+  bytes: number;
   failures: number;
   profileTries: number;
   notBefore: number;
+  parked: ParkedTriggers | undefined;
 }
 
 export function newChain(user: string): Chain {
@@ -22,31 +35,46 @@ export function newChain(user: string): Chain {
     place: 'ready',
     running: 0,
     fromBackfill: 0,
+    bytes: 0,
     failures: 0,
     profileTries: 0,
     notBefore: 0,
+    parked: undefined,
   };
 }
 
 /** Whether nothing but members that a backfill found waits in it. */
 export function isOfMembers(chain: Chain): boolean {
-  return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length;
+  return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length && chain.parked === undefined;
 }
 
-export function carryChain(chain: Chain): CarriedChain {
-  return {
-    user: chain.user,
-    triggers: chain.triggers,
-    ...(chain.failures === 0 ? {} : { failures: chain.failures }),
-    ...(chain.profileTries === 0 ? {} : { profileTries: chain.profileTries }),
-    ...(chain.place === 'held' ? { notBefore: chain.notBefore } : {}),
+export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
+  const { user, triggers, failures, profileTries, place, notBefore, parked } = chain;
+  const packed = triggers.map((trigger) => packTrigger(trigger, table));
+  const more = {
+    ...(failures === 0 ? {} : { failures }),
+    ...(profileTries === 0 ? {} : { profileTries }),
+    ...(place === 'held' ? { notBefore } : {}),
+    ...(parked === undefined ? {} : { parked }),
   };
+  return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
 }
 
-// {"user":"","triggers":[{"audience":"<32>","event":"enter","at":""}]} and what a failed chain adds, without the values.
-const FRAME_BYTES = 140;
+export function restoreTriggers([, triggers]: CarriedChain, audiences: readonly string[]): QueuedTrigger[] {
+  return triggers.map((trigger) => unpackTrigger(trigger, audiences));
+}
 
-/** Bytes that a trigger takes in the state, at most (its person is counted with each). */
+// ["",[["",12,1,{"backfill":12,"redelivery":1}]],{…}], and what a failed chain adds, without the values.
+const FRAME_BYTES = 120;
+const PROFILE_FRAME_BYTES = 40;
+
+/** Bytes that a trigger takes in the state or in a holder, at most (its person is counted with each). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  return FRAME_BYTES + jsonStringBytes(user) + trigger.at.length + (trigger.profileBytes ?? 0);
+  const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + trigger.profileBytes;
+  return FRAME_BYTES + jsonStringBytes(user) + trigger.at.length + profileBytes;
+}
+
+/** Bytes that a chain takes for its parked triggers, however many they are. */
+export function parkedBytes(user: string): number {
+  return FRAME_BYTES + jsonStringBytes(user);
 }

@@ -1,23 +1,38 @@
 import type { CarriedChain, QueuedTrigger } from './carried.ts';
-import { carryChain, type Chain, isOfMembers, newChain, queuedBytes } from './chain.ts';
+import {
+  carryChain,
+  type Chain,
+  newChain,
+  type ParkedTriggers,
+  parkedBytes,
+  queuedBytes,
+  restoreTriggers,
+} from './chain.ts';
 import { HeldChains } from './held-chains.ts';
+import type { AudienceTable } from './packed.ts';
+import { ReadyChains } from './ready-chains.ts';
 
 /** All chains of a job: who is ready, who is held until when, who is in a slice. */
 export class Chains {
   readonly #byUser = new Map<string, Chain>();
-  /** What a slice gave back unsent; goes before the ready ones, since it has waited longest. */
-  readonly #returned = new Set<Chain>();
-  readonly #ready = new Set<Chain>();
-  /** Ready chains of nothing but members that a backfill found: they never go before a live trigger. */
-  readonly #members = new Set<Chain>();
+  readonly #ready = new ReadyChains();
   readonly #held = new HeldChains();
+  /** Held chains that are due and wait for their parked triggers. */
+  readonly #due = new Set<Chain>();
   #heldCount = 0;
+  #heldBytes = 0;
   #triggers = 0;
+  #parkedTriggers = 0;
   #bytes = 0;
 
-  /** Triggers in chains, running ones included. */
+  /** Triggers in chains, running and parked ones included. */
   get triggers(): number {
-    return this.#triggers;
+    return this.#triggers + this.#parkedTriggers;
+  }
+
+  /** Of these, those that holders keep. */
+  get parkedTriggers(): number {
+    return this.#parkedTriggers;
   }
 
   /** Bytes that the chains take when carried. */
@@ -25,18 +40,28 @@ export class Chains {
     return this.#bytes;
   }
 
+  /** Of these, what held chains take. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   /** Ready chains that a live trigger waits in. */
   get liveCount(): number {
-    return this.#returned.size + this.#ready.size;
+    return this.#ready.liveCount;
   }
 
   /** Ready chains of members alone. */
   get memberCount(): number {
-    return this.#members.size;
+    return this.#ready.memberCount;
   }
 
   get readyCount(): number {
     return this.liveCount + this.memberCount;
+  }
+
+  /** People who wait, whatever their chain does. */
+  get count(): number {
+    return this.#byUser.size;
   }
 
   get heldCount(): number {
@@ -52,6 +77,11 @@ export class Chains {
     return this.#byUser.get(user);
   }
 
+  /** All held chains, in no order. */
+  *held(): Iterable<Chain> {
+    for (const chain of this.#byUser.values()) if (chain.place === 'held') yield chain;
+  }
+
   /** Appends a live trigger: last, but before what a backfill put there and no slice has taken yet. */
   addLive(user: string, trigger: QueuedTrigger): void {
     const chain = this.#byUser.get(user) ?? this.#create(user);
@@ -61,7 +91,7 @@ export class Chains {
     this.#count(chain, trigger, 1);
     if (place === 0) this.#newHead(chain);
     // It may have been one of members alone.
-    if (this.#members.has(chain)) this.#makeReady(chain, this.#ready);
+    if (this.#ready.standsWithMembers(chain)) this.#makeReady(chain, 'last');
   }
 
   /** Appends a member that a backfill found. */
@@ -69,7 +99,7 @@ export class Chains {
     const chain = this.#byUser.get(user) ?? this.#create(user);
     chain.triggers.push(trigger);
     this.#count(chain, trigger, 1);
-    if (chain.triggers.length === 1) this.#makeReady(chain, this.#ready);
+    if (chain.triggers.length === 1 && chain.parked === undefined) this.#makeReady(chain, 'last');
     return chain;
   }
 
@@ -96,11 +126,12 @@ export class Chains {
     return dropped;
   }
 
-  /** Makes every held chain ready whose time has come. */
+  /** Makes every held chain ready whose time has come; one with parked triggers is due, and stays held until they are back. */
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
       const chain = this.#held.take();
-      if (chain !== undefined) this.#makeReady(chain, this.#returned);
+      if (chain?.parked !== undefined) this.#due.add(chain);
+      else if (chain !== undefined) this.#makeReady(chain, 'returned');
     }
   }
 
@@ -109,11 +140,43 @@ export class Chains {
     this.release(Infinity);
   }
 
+  /** The oldest `count` triggers of a held chain are in a holder now. */
+  park(chain: Chain, number: number, count: number): void {
+    let bytes = 0;
+    for (const trigger of chain.triggers.splice(0, count)) {
+      this.#count(chain, trigger, -1);
+      bytes += queuedBytes(chain.user, trigger);
+    }
+    this.#setParked(chain, { number, count, bytes });
+  }
+
+  /** Due chains that wait for their parked triggers. */
+  get due(): Iterable<Chain> {
+    return this.#due;
+  }
+
+  /**
+   * Parked triggers are back, before those that came meanwhile: their chain is ready.
+   *
+   * @returns how many of the later ones were dropped, since `isRepeat` says that they repeat what was parked.
+   */
+  unpark(
+    chain: Chain,
+    triggers: readonly QueuedTrigger[],
+    isRepeat: (trigger: QueuedTrigger) => boolean = () => false,
+  ): number {
+    const dropped = this.#drop(chain, isRepeat).length;
+    this.#setParked(chain, undefined);
+    chain.triggers.unshift(...triggers);
+    for (const trigger of triggers) this.#count(chain, trigger, 1);
+    if (chain.triggers.length === 0) this.#delete(chain);
+    else this.#makeReady(chain, 'returned');
+    return dropped;
+  }
+
   /** The ready chain with a live trigger that has waited longest. */
   firstLive(): Chain | undefined {
-    for (const chain of this.#returned) return chain;
-    for (const chain of this.#ready) return chain;
-    return undefined;
+    return this.#ready.firstLive();
   }
 
   /** The ready chain that goes next, of whatever kind. */
@@ -123,32 +186,24 @@ export class Chains {
 
   /** The ready chain of members that has waited longest. */
   firstMember(): Chain | undefined {
-    for (const chain of this.#members) return chain;
-    return undefined;
+    return this.#ready.firstMember();
   }
 
   /** A ready chain whose oldest trigger never failed, if one is found soon. */
   firstFresh(): Chain | undefined {
-    let looks = FRESH_LOOKS;
-    for (const chains of [this.#returned, this.#ready, this.#members]) {
-      for (const chain of chains) {
-        if (chain.failures === 0) return chain;
-        if (--looks === 0) return undefined;
-      }
-    }
-    return undefined;
+    return this.#ready.firstFresh();
   }
 
-  /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when none is held. */
+  /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when there is none whose oldest trigger is here. */
   releaseFirst(except: string | undefined): Chain | undefined {
-    const chain = this.#held.take(except);
-    if (chain !== undefined) this.#makeReady(chain, this.#returned);
+    const chain = this.#held.takeWhole(except);
+    if (chain !== undefined) this.#makeReady(chain, 'returned');
     return chain;
   }
 
   /** Puts the oldest `count` triggers of a ready chain into a slice. */
   startRunning(chain: Chain, count: number): void {
-    this.#unready(chain);
+    this.#ready.delete(chain);
     chain.place = 'running';
     chain.running = count;
   }
@@ -164,11 +219,18 @@ export class Chains {
     return trigger;
   }
 
+  /** Takes the oldest trigger of a held chain out, for good: what is behind it is ready. */
+  dropHead(chain: Chain): QueuedTrigger | undefined {
+    const [head] = chain.triggers;
+    this.#drop(chain, (trigger) => trigger === head);
+    return head;
+  }
+
   /** A slice is done with this chain: it goes, or is ready again. */
   stopRunning(chain: Chain): void {
     chain.running = 0;
     if (chain.triggers.length === 0) this.#delete(chain);
-    else this.#makeReady(chain, this.#returned);
+    else this.#makeReady(chain, 'returned');
   }
 
   /** A slice is done with this chain, and its oldest trigger waits. */
@@ -177,19 +239,18 @@ export class Chains {
     chain.place = 'held';
     chain.notBefore = notBefore;
     this.#heldCount++;
+    this.#heldBytes += chain.bytes;
     this.#held.add(chain, notBefore);
   }
 
-  /** Drops everything that is in no slice, and gives it back. */
-  discard(): QueuedTrigger[] {
-    return [...this.#byUser.values()].flatMap((chain) => this.#drop(chain, () => true));
-  }
-
-  /** How many chains wait at the end of the retry schedule. */
-  countFailedAtLeast(failures: number): number {
-    let count = 0;
-    for (const chain of this.#byUser.values()) if (chain.failures >= failures) count++;
-    return count;
+  /** Drops everything that is in no slice. Gives it back, but for what is parked: of that, the numbers of the holders. */
+  discard(): { readonly dropped: QueuedTrigger[]; readonly holders: number[] } {
+    const chains = [...this.#byUser.values()];
+    const holders = chains.flatMap(({ parked }) => (parked === undefined ? [] : [parked.number]));
+    for (const chain of chains) this.#setParked(chain, undefined);
+    const dropped = chains.flatMap((chain) => this.#drop(chain, () => true));
+    for (const chain of chains) if (chain.triggers.length === 0) this.#delete(chain);
+    return { dropped, holders };
   }
 
   /** The `at` of the trigger that stands longest, by the order of chains; undefined when nothing waits. */
@@ -198,24 +259,26 @@ export class Chains {
     return undefined;
   }
 
-  carry(): CarriedChain[] {
-    const inOrder = [...this.#returned, ...this.#ready, ...this.#members];
+  carry(table: AudienceTable): CarriedChain[] {
+    const inOrder = [...this.#ready];
     for (const chain of this.#byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
-    return inOrder.map(carryChain);
+    return inOrder.map((chain) => carryChain(chain, table));
   }
 
-  restore(carried: readonly CarriedChain[]): void {
-    for (const { user, triggers, failures = 0, profileTries = 0, notBefore } of carried) {
+  restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
+    for (const one of carried) {
+      const [user, , { failures = 0, profileTries = 0, notBefore, parked } = {}] = one;
       const chain = this.#create(user);
-      for (const trigger of triggers) {
+      for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
         this.#count(chain, trigger, 1);
       }
       chain.failures = failures;
       chain.profileTries = profileTries;
-      this.#makeReady(chain, this.#ready);
+      this.#setParked(chain, parked);
+      this.#makeReady(chain, 'last');
       if (notBefore === undefined) continue;
-      this.#unready(chain);
+      this.#ready.delete(chain);
       this.hold(chain, notBefore);
     }
   }
@@ -223,7 +286,7 @@ export class Chains {
   #create(user: string): Chain {
     const chain = newChain(user);
     this.#byUser.set(user, chain);
-    this.#ready.add(chain);
+    this.#ready.add(chain, 'last');
     return chain;
   }
 
@@ -235,43 +298,57 @@ export class Chains {
     const kept = chain.triggers.filter((trigger, index) => index < chain.running || !matches(trigger));
     chain.triggers.splice(0, chain.triggers.length, ...kept);
     for (const trigger of dropped) this.#count(chain, trigger, -1);
-    if (kept.length === 0) this.#delete(chain);
+    if (kept.length === 0 && chain.parked === undefined) this.#delete(chain);
     else if (kept[0] !== head) this.#newHead(chain);
     return dropped;
   }
 
   /** What a chain's oldest trigger went through says nothing about the one that now stands there. */
   #newHead(chain: Chain): void {
+    if (chain.parked !== undefined) return; // The oldest is another: it is away.
     chain.failures = 0;
     chain.profileTries = 0;
-    if (chain.place !== 'ready') this.#makeReady(chain, this.#ready);
+    if (chain.place !== 'ready') this.#makeReady(chain, 'last');
   }
 
-  #makeReady(chain: Chain, into: Set<Chain>): void {
-    if (chain.place === 'held') this.#heldCount--;
-    this.#unready(chain);
+  #makeReady(chain: Chain, where: 'last' | 'returned'): void {
+    this.#unhold(chain);
     chain.place = 'ready';
-    (isOfMembers(chain) ? this.#members : into).add(chain);
-  }
-
-  #unready(chain: Chain): void {
-    this.#returned.delete(chain);
-    this.#ready.delete(chain);
-    this.#members.delete(chain);
+    this.#ready.add(chain, where);
   }
 
   #delete(chain: Chain): void {
-    if (chain.place === 'held') this.#heldCount--;
+    this.#unhold(chain);
     chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
     this.#byUser.delete(chain.user);
-    this.#unready(chain);
+    this.#ready.delete(chain);
+  }
+
+  #unhold(chain: Chain): void {
+    if (chain.place !== 'held') return;
+    this.#heldCount--;
+    this.#heldBytes -= chain.bytes;
+    this.#due.delete(chain);
+  }
+
+  #setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
+    this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
+    this.#addBytes(
+      chain,
+      parkedBytes(chain.user) * (Number(parked !== undefined) - Number(chain.parked !== undefined)),
+    );
+    chain.parked = parked;
   }
 
   #count(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
     this.#triggers += sign;
-    this.#bytes += sign * queuedBytes(chain.user, trigger);
+    this.#addBytes(chain, sign * queuedBytes(chain.user, trigger));
     if (trigger.backfill !== undefined) chain.fromBackfill += sign;
   }
-}
 
-const FRESH_LOOKS = 1000;
+  #addBytes(chain: Chain, bytes: number): void {
+    this.#bytes += bytes;
+    chain.bytes += bytes;
+    if (chain.place === 'held') this.#heldBytes += bytes;
+  }
+}

@@ -1,10 +1,11 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
+import { audienceById } from '../audience.ts';
 import { jsonStringBytes } from '../json.ts';
 import { SLICE_MS, SLICES } from '../limits.ts';
 import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
 import type { Chain } from './chain.ts';
-import { audienceById, type JobState, permitsInUse, type Slice } from './job-state.ts';
+import { type JobState, permitsInUse, type Slice } from './job-state.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 
 /** While live triggers and a backfill both wait, every so many slices one goes to the backfill. */
@@ -15,7 +16,7 @@ export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {
-  if (state.pause !== undefined) return false;
+  if (state.pause !== undefined || state.stopping?.waiting === 'keep') return false;
   if (state.throttle !== undefined && state.throttle.until > now) return false;
   if (state.breaker.isOpen) return state.breaker.openUntil <= now && state.slices.size === 0 && hasProbe(state);
   return ready(state) > 0 && slicesLeft(state) > 0 && freePermits(state) > 0;

@@ -1,5 +1,8 @@
+import { drainOverflow } from './arriving.ts';
 import { canCut, cutSlice } from './cutting.ts';
-import { carriedBytes, carryJob, countLeft, estimateBytes, type JobState } from './job-state.ts';
+import { makeRoom } from './giving-up.ts';
+import { discardWaiting, nextHolderStep } from './holders.ts';
+import { carriedBytes, carryJob, estimateBytes, type JobState } from './job-state.ts';
 import type { RunFacts, Step } from './steps.ts';
 
 /** A backfill child that was silent for this long is looked for; it resends an unanswered page each minute. */
@@ -14,9 +17,12 @@ const CALM_MS = 60_000;
  */
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
+  endDelivering(state, now);
   // Not only what waited when it was asked: what had arrived by then, unlooked at, and what slices give back goes too.
-  if (state.stopping?.waiting === 'discard') countLeft(state, state.chains.discard(), 'discarded');
-  const errand = backfillErrand(state, now);
+  if (state.stopping?.waiting === 'discard') discardWaiting(state);
+  makeRoom(state, now);
+  drainOverflow(state);
+  const errand = nextHolderStep(state) ?? deadLettersErrand(state) ?? backfillErrand(state, now);
   if (errand !== undefined) return errand;
   if (mustContinue(state, run)) {
     return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
@@ -27,9 +33,22 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   }
   const calm = state.slices.size === 0 && !run.busy;
   if (calm && isDone(state)) return { kind: 'finish' };
+  if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
   if (calm && (run.continueSuggested || run.signals >= state.budgets.calmSignals) && fits(state))
     return { kind: 'continue-as-new' };
   return wait(state, now);
+}
+
+/** A job that was to send what waits before it stops has had its time: the rest is kept. */
+function endDelivering(state: JobState, now: number): void {
+  const { stopping } = state;
+  if (stopping?.waiting !== 'deliver' || stopping.deadlineAt === undefined || stopping.deadlineAt > now) return;
+  state.stopping = { waiting: 'keep' };
+}
+
+function deadLettersErrand({ deadLetters, budgets }: JobState): Step | undefined {
+  const next = deadLetters.next(budgets.sliceBytes);
+  return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
 }
 
 function backfillErrand(state: JobState, now: number): Step | undefined {
@@ -73,9 +92,9 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
 function mustContinue(state: JobState, run: RunFacts): boolean {
   const { forcedSignals, forcedEvents, forcedHistoryBytes } = state.budgets;
   const isOld = run.signals >= forcedSignals || run.events >= forcedEvents || run.historyBytes >= forcedHistoryBytes;
-  // A state that is too large to be carried has to shrink first, and only sending shrinks it. The estimate may be below the truth.
+  // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
   if (!isOld || estimateBytes(state) > state.budgets.carryBytes) return false;
-  return state.slices.size > 0 || fits(state);
+  return state.slices.size > 0 || run.busy || fits(state);
 }
 
 /** Measured, since a run that is given more than the server takes could never begin. */
@@ -84,15 +103,20 @@ function fits(state: JobState): boolean {
 }
 
 function isDone(state: JobState): boolean {
-  return state.stopping !== undefined && state.chains.triggers === 0;
+  const { stopping, chains, overflow, deadLetters, owedReleases } = state;
+  if (stopping === undefined || owedReleases.length > 0) return false;
+  if (stopping.waiting === 'keep') return state.keptAtChange === state.changes;
+  return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }
 
 function wait(state: JobState, now: number): Step {
   const times: number[] = [];
+  if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   if (state.pause === undefined) {
-    if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
-    if (state.throttle !== undefined && state.throttle.until > now) times.push(state.throttle.until);
-    if (state.breaker.isOpen && state.breaker.openUntil > now) times.push(state.breaker.openUntil);
+    // Whose next attempt is due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands of them.
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.isOpen ? state.breaker.openUntil : 0);
+    if (barredUntil > now) times.push(barredUntil);
+    else if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
   }
   if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
   return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };

@@ -1,8 +1,9 @@
 import type { JobState as Phase, JobStatus } from '../../contract/job-status.ts';
 import { failureInWords } from '../attempt-codes.ts';
+import { audienceById } from '../audience.ts';
 import { instantOf } from '../instant.ts';
-import { EXHAUSTED_FAILURES } from './settling.ts';
-import { audienceById, estimateBytes, type JobState, permitsInUse } from './job-state.ts';
+import type { Stopping } from './carried.ts';
+import { estimateBytes, type JobState, permitsInUse } from './job-state.ts';
 
 /** The job's status, as the query `status` and every update answer it. */
 export function describeJob(state: JobState, jobId: string, now: number): JobStatus {
@@ -26,8 +27,9 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     parallelRequestCount: definition.parallelRequestCount,
     revision,
     ...state.counters,
-    undeliverable: state.chains.countFailedAtLeast(EXHAUSTED_FAILURES),
-    waiting: state.chains.triggers + (state.backfill?.waitingInPages ?? 0),
+    waiting:
+      state.chains.triggers + state.overflow.triggers + state.deadLetters.size + (state.backfill?.waitingInPages ?? 0),
+    overflow: state.overflow.triggers + state.chains.parkedTriggers,
     held: state.chains.heldCount,
     inFlight: permitsInUse(state),
     ...(oldest === undefined ? {} : { oldestWaitingAt: oldest }),
@@ -76,8 +78,10 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
     delivered: 0,
     retried: 0,
     rejected: 0,
-    undeliverable: 0,
+    repeated: 0,
+    deadLetters: 0,
     waiting: 0,
+    overflow: 0,
     held: 0,
     inFlight: 0,
     rejects: [],
@@ -89,14 +93,18 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
 
 function phaseOf(state: JobState): [Phase, string?] {
   const gone = state.pause?.by === 'endpoint';
-  if (state.stopping !== undefined) {
-    const { waiting } = state.stopping;
-    if (waiting === 'discard') return ['stopping', 'Asked to stop; what waits is not sent.'];
-    return ['stopping', gone ? `${GONE} Resume, or stop with "discard".` : 'Asked to stop; what waits is sent first.'];
-  }
+  if (state.stopping !== undefined) return ['stopping', stoppingInWords(state.stopping, gone)];
   if (gone) return ['paused', `${GONE} Everything is kept. Correct the URL (edit) or resume.`];
   if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
   return ['running'];
+}
+
+function stoppingInWords({ waiting, deadlineAt }: Stopping, gone: boolean): string {
+  if (waiting === 'discard') return 'Asked to stop; what waits is not sent.';
+  if (waiting === 'keep') return 'Asked to stop; what waits is kept for a later resume.';
+  if (gone) return `${GONE} Resume, or stop with "keep" or "discard".`;
+  const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
+  return `Asked to stop; what waits is sent first${until}.`;
 }
 
 const GONE = 'The endpoint answered 410 Gone: it asks never to be called again.';
@@ -110,9 +118,10 @@ function noticesOf(state: JobState): string[] {
       `The namespace lacks the search attributes ${job.missingSearchAttributes.join(', ')}; the job runs without them. Somebody with the right to may run "triggers setup".`,
     );
   }
-  if (estimateBytes(state) > state.budgets.stateBytes) {
+  if (state.loss !== undefined) notices.push(state.loss);
+  if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
     notices.push(
-      'More triggers wait than a job should hold in its own state. They are kept, but the run cannot end before it has sent some. Signal without profiles, and see whether the endpoint keeps up.',
+      'So many people wait for their next attempt that others have to wait too. See what the endpoint answers them; those that failed for long become dead letters early.',
     );
   }
   return notices;

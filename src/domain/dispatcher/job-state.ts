@@ -7,13 +7,18 @@ import { stringifyJson, utf8Bytes } from '../json.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
-import { BackfillIntake } from './backfill-intake.ts';
+import { BackfillIntake, type Leaving } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
 import type { CarriedJob, Counters, JobRecord, Pause, QueuedTrigger } from './carried.ts';
 import { RULES } from './carried.ts';
 import type { Chain } from './chain.ts';
 import { Chains } from './chains.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { DeliveredMemory } from './delivered-memory.ts';
+import { Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
+import { AudienceTable } from './packed.ts';
+import { Parking } from './parking.ts';
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */
 export interface Slice {
@@ -38,6 +43,15 @@ export interface JobState {
   /** Bytes of `job` as JSON. */
   jobBytes: number;
   readonly chains: Chains;
+  /** What the chains have no room for. */
+  readonly overflow: Overflow;
+  readonly parking: Parking;
+  readonly deadLetters: DeadLetters;
+  /** Holders that are nobody's any more and have yet to be told so. */
+  owedReleases: string[];
+  /** Whether some are being told. */
+  releasing: boolean;
+  readonly delivered: DeliveredMemory;
   readonly slices: Map<number, Slice>;
   backfill: BackfillIntake | undefined;
   /** A page that is to be read again, owed as an answer to the child. */
@@ -65,6 +79,12 @@ export interface JobState {
   lastDeliveredAt: number | undefined;
   lastFailure: LastFailure | undefined;
   editProblem: string | undefined;
+  /** What was lost by no doing of ours, in words. */
+  loss: string | undefined;
+  /** Counts what changed from outside, so that a stopping job knows whether all of it is kept. */
+  changes: number;
+  /** `changes` when the state was last kept. */
+  keptAtChange: number | undefined;
 }
 
 /** The state of a job that begins now. */
@@ -75,10 +95,16 @@ export function beginJob(job: JobRecord, seed: number): JobState {
     job,
     seed,
     lastAt: '',
+    audiences: [],
     chains: [],
+    overflow: { first: 1, next: 1, held: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
+    nextParked: 1,
+    owedReleases: [],
+    dying: [],
+    deliveredKeys: [],
     arrivals: [],
     arrivalsForgottenUntil: 0,
-    counters: { received: 0, delivered: 0, retried: 0, rejected: 0 },
+    counters: { received: 0, delivered: 0, retried: 0, rejected: 0, repeated: 0, deadLetters: 0 },
     rejects: [],
     nextSliceId: 1,
     requestMs: FIRST_REQUEST_MS,
@@ -117,13 +143,19 @@ const MAX_FORMER_AUDIENCES = 100;
 /** The state that a run was given. */
 export function restoreJob(carried: CarriedJob): JobState {
   const chains = new Chains();
-  chains.restore(carried.chains);
+  chains.restore(carried.chains, carried.audiences);
   const budgets = budgetsOf(carried.job.serverLimits);
   return {
     budgets,
     job: carried.job,
     jobBytes: jsonBytes(carried.job),
     chains,
+    overflow: new Overflow(budgets.sliceBytes, carried.overflow),
+    parking: new Parking(carried.nextParked),
+    deadLetters: new DeadLetters(carried.dying),
+    owedReleases: [...carried.owedReleases],
+    releasing: false,
+    delivered: new DeliveredMemory(carried.deliveredKeys, budgets.rememberedDeliveries),
     slices: new Map(),
     backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
     pageToReadAgain: undefined,
@@ -145,19 +177,30 @@ export function restoreJob(carried: CarriedJob): JobState {
     lastDeliveredAt: carried.lastDeliveredAt,
     lastFailure: carried.lastFailure,
     editProblem: carried.editProblem,
+    loss: carried.loss,
+    changes: 0,
+    keptAtChange: undefined,
   };
 }
 
 /** What the next run is given. Only a state without running slices can be carried. */
 export function carryJob(state: JobState): CarriedJob {
   const breaker = state.breaker.carry();
+  const table = new AudienceTable();
+  const chains = state.chains.carry(table);
   return {
     v: 1,
     rules: RULES,
     job: state.job,
     seed: state.seed,
     lastAt: state.lastAt,
-    chains: state.chains.carry(),
+    audiences: table.ids,
+    chains,
+    overflow: state.overflow.carry(),
+    nextParked: state.parking.next,
+    owedReleases: state.owedReleases,
+    dying: state.deadLetters.carry(),
+    deliveredKeys: state.delivered.carry(),
     ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),
     arrivals: state.memory.carry(),
     arrivalsForgottenUntil: state.memory.forgottenUntil,
@@ -172,6 +215,7 @@ export function carryJob(state: JobState): CarriedJob {
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: state.lastDeliveredAt }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
     ...(state.editProblem === undefined ? {} : { editProblem: state.editProblem }),
+    ...(state.loss === undefined ? {} : { loss: state.loss }),
   };
 }
 
@@ -196,8 +240,11 @@ export function estimateBytes(state: JobState): number {
     state.budgets.fixedBytes +
     state.jobBytes +
     state.chains.bytes +
+    state.overflow.bytes +
+    state.deadLetters.bytes +
     (state.backfill?.waitingBytes ?? 0) +
-    state.memory.size * 40
+    state.memory.size * 40 +
+    state.delivered.size * 21
   );
 }
 
@@ -208,8 +255,8 @@ export function drawChance(state: JobState): number {
   return chance;
 }
 
-/** Triggers left the chains unsent: those of the present backfill are counted there. */
-export function countLeft(state: JobState, left: readonly QueuedTrigger[], as: 'superseded' | 'discarded'): void {
+/** Triggers left the chains: those of the present backfill are counted there. */
+export function countLeft(state: JobState, left: readonly QueuedTrigger[], as: Leaving): void {
   const { backfill } = state;
   const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;
   if (own > 0) backfill?.settled(own, as);
@@ -220,9 +267,4 @@ export function permitsInUse(state: JobState): number {
   let permits = 0;
   for (const slice of state.slices.values()) permits += slice.permits;
   return permits;
-}
-
-/** The audience of this id that the job listens to, or listened to once. */
-export function audienceById(job: JobRecord, id: string): Audience | undefined {
-  return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
 }

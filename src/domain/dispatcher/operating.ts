@@ -1,16 +1,18 @@
 import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
-import type { JobRecord } from './carried.ts';
+import type { JobRecord, Stopping } from './carried.ts';
 import { type JobState, setJob } from './job-state.ts';
 
 /** Stops sending, keeps accepting. */
 export function pauseJob(state: JobState): void {
+  state.changes++;
   state.pause = { by: 'operator' };
 }
 
 /** Goes on sending, whoever paused; what an endpoint asked to wait is over, and its illness forgotten. */
 export function resumeJob(state: JobState): void {
+  state.changes++;
   state.pause = undefined;
   state.throttle = undefined;
   state.breaker = new Breaker();
@@ -62,11 +64,20 @@ export function beginBackfill(
   state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, audiences, at, now });
 }
 
-/** Ends sending for good, after what `waiting` says. */
-export function stopJob(state: JobState, waiting: 'deliver' | 'discard'): void {
+/** How long a stopping job goes on sending what waits before it keeps the rest, unless it is told otherwise. */
+export const STOP_DEADLINE_MS = 60 * 60_000;
+
+/**
+ * Ends sending for good, after what `waiting` says.
+ *
+ * @param deadlineAt epoch ms; with `deliver`: when the rest is kept.
+ */
+export function stopJob(state: JobState, waiting: Stopping['waiting'], deadlineAt?: number): void {
+  state.changes++;
   // What was to be dropped is gone: there is no way back.
-  state.stopping = { waiting: state.stopping?.waiting === 'discard' ? 'discard' : waiting };
-  // A job that is to deliver what waits cannot stay paused; one that discards need not send.
+  if (state.stopping?.waiting !== 'discard')
+    state.stopping = { waiting, ...(waiting === 'deliver' && deadlineAt !== undefined ? { deadlineAt } : {}) };
+  // A job that is to deliver what waits cannot stay paused; one that keeps or discards need not send.
   if (waiting === 'deliver') resumeJob(state);
   endBackfill(state, 'cancelled');
 }
@@ -77,4 +88,9 @@ export function endBackfill(state: JobState, as: 'cancelled' | 'lost'): void {
   if (backfill?.state !== 'running') return;
   backfill.end(as);
   if (as === 'cancelled' && backfill.started) state.backfillToCancel = backfill.n;
+}
+
+/** What was carried when `changes` was counted is kept. */
+export function jobKept(state: JobState, changes: number): void {
+  state.keptAtChange = changes;
 }

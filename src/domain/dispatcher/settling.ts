@@ -1,9 +1,9 @@
+import type { LastFailure } from '../../contract/job-status.ts';
 import type { FailedAttempt, SliceReport } from '../../contract/slice.ts';
 import { instantOf } from '../instant.ts';
 import {
   OURS_DELAY_MS,
   PROFILE_DELAYS_MS,
-  RETRY_DELAYS_MS,
   retryDelayMs,
   SOURCE_DELAY_MS,
   spread,
@@ -11,11 +11,10 @@ import {
 } from '../retry-schedule.ts';
 import { judge, type Verdict } from '../verdict.ts';
 import type { Chain } from './chain.ts';
+import { giveUp } from './giving-up.ts';
 import { countLeft, drawChance, type JobState, type Slice } from './job-state.ts';
 import { updateRequestMs } from './pace.ts';
-
-/** A trigger with this many failed attempts is at the end of the schedule: it stays, and is tried at its last interval. */
-export const EXHAUSTED_FAILURES = RETRY_DELAYS_MS.length;
+import { rememberDelivery } from './repeats.ts';
 
 /** Verdicts of attempts for which the endpoint was really asked. */
 const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
@@ -31,36 +30,57 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   const unsent = new Set(report.unsent);
   state.slices.delete(sliceId);
   // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
-  const isProofOfLife = slice.revision === state.job.revision && failed.size + unsent.size < slice.triggers.length;
+  const isCurrent = slice.revision === state.job.revision;
+  const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
   if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
-  let index = 0;
-  let delivered = 0;
-  const failures: { user: string; verdict: Verdict }[] = [];
-  for (const { chain, count } of slice.parts) {
-    const stop = firstNotDelivered(index, count, failed, unsent);
-    const attempt = stop < index + count ? failed.get(stop) : undefined;
-    const verdict = attempt === undefined ? undefined : judge(attempt);
-    if (chain.failures > 0 && (stop > index || (verdict !== undefined && ASKED.has(verdict)))) state.counters.retried++;
-    for (let i = index; i < stop; i++) deliveredHead(state, chain);
-    delivered += stop - index;
-    if (attempt !== undefined && verdict !== undefined) {
-      failures.push({ user: chain.user, verdict });
-      settleFailure(state, slice, chain, attempt, verdict, now);
-    } else state.chains.stopRunning(chain);
-    // Last in its chain is where an enter of a backfill stands, however far it had come.
-    countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
-    index += count;
+  const parts = partsOf(slice, failed, unsent);
+  const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
+  if (delivered > 0) state.lastDeliveredAt = now;
+  const failures = parts.flatMap(({ chain, verdict }) =>
+    verdict === undefined ? [] : [{ user: chain.user, verdict }],
+  );
+  // Before the failures are settled: whether a refusal is about the payload or about everybody is known only then.
+  if (isCurrent && delivered + failures.length > 0) {
+    state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
   }
+  for (const part of parts) settlePart(state, slice, part, now);
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.cutPermits,
     delivered + report.failed.length,
     report.sendingMs,
   );
-  if (slice.revision === state.job.revision && delivered + failures.length > 0) {
-    state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
-  }
-  if (delivered > 0) state.lastDeliveredAt = now;
+}
+
+/** What came of one chain in a slice. */
+interface SettledPart {
+  readonly chain: Chain;
+  /** So many of its oldest triggers were delivered. */
+  readonly delivered: number;
+  /** The attempt at the next one, if it was made and failed. */
+  readonly attempt: FailedAttempt | undefined;
+  readonly verdict: Verdict | undefined;
+}
+
+function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsent: ReadonlySet<number>): SettledPart[] {
+  let index = 0;
+  return slice.parts.map(({ chain, count }) => {
+    const stop = firstNotDelivered(index, count, failed, unsent);
+    const attempt = stop < index + count ? failed.get(stop) : undefined;
+    const delivered = stop - index;
+    index += count;
+    return { chain, delivered, attempt, verdict: attempt === undefined ? undefined : judge(attempt) };
+  });
+}
+
+function settlePart(state: JobState, slice: Slice, part: SettledPart, now: number): void {
+  const { chain, delivered, attempt, verdict } = part;
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && ASKED.has(verdict)))) state.counters.retried++;
+  for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
+  if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
+  else state.chains.stopRunning(chain);
+  // Last in its chain is where an enter of a backfill stands, however far it had come.
+  countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
 }
 
 /**
@@ -104,7 +124,9 @@ function firstNotDelivered(
 function deliveredHead(state: JobState, chain: Chain): void {
   const trigger = state.chains.settleHead(chain);
   state.counters.delivered++;
-  if (trigger?.backfill !== undefined && trigger.backfill === state.backfill?.n) state.backfill.settled(1, 'delivered');
+  if (trigger === undefined) return;
+  if (trigger.backfill === undefined) rememberDelivery(state, chain.user, trigger);
+  else countLeft(state, [trigger], 'delivered');
 }
 
 function settleFailure(
@@ -125,10 +147,12 @@ function settleFailure(
         state.chains.hold(chain, slice.notDueBefore);
         return;
       }
-      holdForRetry(state, chain, chain.failures + 1, now);
+      retryOrBury(state, chain, attempt, now);
       return;
     case 'refused':
-      holdForRetry(state, chain, EXHAUSTED_FAILURES, now);
+      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt.
+      if (state.breaker.isOpen) retryOrBury(state, chain, attempt, now);
+      else bury(state, chain, attempt, now);
       return;
     case 'throttled':
       if (current) throttle(state, attempt.retryAfterMs, now);
@@ -151,11 +175,28 @@ function settleFailure(
   }
 }
 
-/** Holds a chain whose oldest trigger has now failed so often; past the end of the schedule its last wait goes on. */
-function holdForRetry(state: JobState, chain: Chain, failures: number, now: number): void {
-  chain.failures = failures;
-  const delayMs = retryDelayMs(Math.min(failures, EXHAUSTED_FAILURES), drawChance(state)) ?? 0;
+/** Holds a chain until its oldest trigger's next attempt; past the end of the schedule that one is a dead letter. */
+function retryOrBury(state: JobState, chain: Chain, attempt: FailedAttempt, now: number): void {
+  const delayMs = retryDelayMs(chain.failures + 1, drawChance(state));
+  if (delayMs === undefined) {
+    bury(state, chain, attempt, now);
+    return;
+  }
+  chain.failures++;
   state.chains.hold(chain, now + delayMs);
+}
+
+/** The oldest trigger of a running chain becomes a dead letter; the next one's turn has come. */
+function bury(state: JobState, chain: Chain, attempt: FailedAttempt, now: number): void {
+  // An enter of a backfill may be old news by now: what is live goes first, and may replace it.
+  if (chain.triggers[0]?.backfill !== undefined && chain.fromBackfill < chain.triggers.length) {
+    state.chains.stopRunning(chain);
+    return;
+  }
+  const attempts = chain.failures + 1;
+  const trigger = state.chains.settleHead(chain);
+  state.chains.stopRunning(chain);
+  if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
 }
 
 function throttle(state: JobState, retryAfterMs: number | undefined, now: number): void {
@@ -165,8 +206,12 @@ function throttle(state: JobState, retryAfterMs: number | undefined, now: number
   state.throttle = { until: Math.max(until, state.throttle?.until ?? 0), streak };
 }
 
-function noteFailure(state: JobState, { status, code, answer }: FailedAttempt, now: number): void {
-  state.lastFailure = {
+function noteFailure(state: JobState, attempt: FailedAttempt, now: number): void {
+  state.lastFailure = failureOf(attempt, now);
+}
+
+function failureOf({ status, code, answer }: FailedAttempt, now: number): LastFailure {
+  return {
     at: instantOf(now),
     ...(status === undefined ? {} : { status }),
     ...(code === undefined ? {} : { code }),

@@ -1,5 +1,8 @@
 import type { PageTaken } from '../../contract/backfill.ts';
+import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
+import type { DeadTrigger } from './dead-letters.ts';
+import type { Holder } from './holders.ts';
 
 /** What the workflow knows of its run and the dispatcher does not. */
 export interface RunFacts {
@@ -23,6 +26,20 @@ export type Step =
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
   | { readonly kind: 'cancel-backfill'; readonly n: number }
   | { readonly kind: 'look-for-backfill'; readonly n: number }
+  /** Start the holder of this name with its content; `confirmHold` when it has it. */
+  | { readonly kind: 'hold'; readonly holder: Holder; readonly content: PackedTriggers; readonly bytes: number }
+  /** Read a holder; `holderRead` with its content. */
+  | { readonly kind: 'recall'; readonly holder: Holder }
+  /** Holders that are nobody's any more are to end. */
+  | { readonly kind: 'release'; readonly holders: readonly string[] }
+  /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
+  | {
+      readonly kind: 'keep-dead-letters';
+      readonly letters: ReadonlyMap<number, DeadTrigger>;
+      readonly bytes: number;
+    }
+  /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
+  | { readonly kind: 'keep-job'; readonly changes: number }
   | { readonly kind: 'continue-as-new' }
   | { readonly kind: 'finish' }
   /** Nothing to do until something happens, or until `until` (epoch ms). */

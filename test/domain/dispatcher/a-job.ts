@@ -1,10 +1,13 @@
 import type { MemberPage } from '../../../src/contract/backfill.ts';
+import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import type { JobStatus } from '../../../src/contract/job-status.ts';
 import { admit, admitPage } from '../../../src/domain/dispatcher/arriving.ts';
+import type { DeadTrigger } from '../../../src/domain/dispatcher/dead-letters.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
+import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/dispatcher/holders.ts';
 import { beginJob, type JobState } from '../../../src/domain/dispatcher/job-state.ts';
 import { beginBackfill } from '../../../src/domain/dispatcher/operating.ts';
 import { settleSlice } from '../../../src/domain/dispatcher/settling.ts';
@@ -19,6 +22,10 @@ export class AJob {
   now = Date.UTC(2026, 0, 1);
   /** Slices in flight, oldest first. */
   readonly running: SliceInput[] = [];
+  /** What its holders keep, by name. */
+  readonly holders = new Map<string, PackedTriggers>();
+  /** Its dead letters, oldest first. */
+  readonly dead: DeadTrigger[] = [];
   #facts: Partial<RunFacts> = {};
 
   constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
@@ -34,11 +41,43 @@ export class AJob {
     return this;
   }
 
+  /** The next step that is about sending; what goes to other workflows is done at once. */
   step(): Step {
+    for (;;) {
+      const step = this.rawStep();
+      if (!this.#carryOut(step)) return step;
+    }
+  }
+
+  /** The next step, whatever it is about, and not carried out but for the note that a slice runs. */
+  rawStep(): Step {
     const calm = { signals: 0, events: 0, historyBytes: 0, continueSuggested: false, busy: false };
     const step = nextStep(this.state, this.now, { ...calm, ...this.#facts });
     if (step.kind === 'deliver') this.running.push(step.slice);
     return step;
+  }
+
+  #carryOut(step: Step): boolean {
+    switch (step.kind) {
+      case 'hold':
+        this.holders.set(step.holder.name, step.content);
+        confirmHold(this.state, step.holder);
+        return true;
+      case 'recall':
+        holderRead(this.state, step.holder, this.holders.get(step.holder.name) ?? null);
+        return true;
+      case 'release':
+        for (const name of step.holders) this.holders.delete(name);
+        holdersReleased(this.state, step.holders, true);
+        return true;
+      case 'keep-dead-letters':
+        this.dead.push(...step.letters.values());
+        this.state.deadLetters.confirm(step.letters.keys());
+        this.state.counters.deadLetters += step.letters.size;
+        return true;
+      default:
+        return false;
+    }
   }
 
   /** Does all there is to do now; the slices that it cut. */

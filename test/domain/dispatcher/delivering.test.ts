@@ -193,17 +193,6 @@ test('410 pauses the job, keeps everything and says so; resuming goes on', () =>
   expect(job.cutUsers().flat()).toEqual(['1', '2']);
 });
 
-test('a refused trigger is kept and counted, and the person behind it waits', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.signal('1', 'exit');
-  job.signal('2');
-  job.cut();
-  job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
-  expect(job.status).toMatchObject({ undeliverable: 1, waiting: 2, delivered: 1, held: 1 });
-  expect(job.status.lastFailure).toMatchObject({ status: 400, answer: 'no such field' });
-});
-
 test.each([
   ['enter', [1000, 4000, 15_000]],
   ['exit', []],
@@ -226,7 +215,7 @@ test('a source that fails holds its people, and touches neither breaker nor sche
   const job = new AJob(8);
   for (const user of numbered('person', 8)) job.signal(user);
   job.fail({ code: 'SOURCE_UNAVAILABLE' });
-  expect(job.status).toMatchObject({ held: job.status.waiting, undeliverable: 0 });
+  expect(job.status).toMatchObject({ held: job.status.waiting, deadLetters: 0 });
   expect(job.status.endpoint).toBeUndefined();
   expect(job.state.chains.get('person 1')?.failures).toBe(0);
 });

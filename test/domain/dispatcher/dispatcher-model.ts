@@ -1,11 +1,14 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { SliceInput } from '../../../src/contract/slice.ts';
-import { admit, admitPage, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import { admit, admitPage, admitRedelivery, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
+import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
 import {
   beginJob,
   carryJob,
+  estimateBytes,
   type JobState,
   permitsInUse,
   restoreJob,
@@ -18,26 +21,18 @@ import {
   resumeJob,
 } from '../../../src/domain/dispatcher/operating.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
-import type { RunFacts } from '../../../src/domain/dispatcher/steps.ts';
+import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
+import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
+import { type End, ModelHolders } from './model-holders.ts';
+import { ModelLedger, must } from './model-ledger.ts';
+import { whereTriggersWait } from './model-waiting.ts';
 
 const A = 'a'.repeat(32);
-
-interface Delivery {
-  readonly user: string;
-  readonly audience: string;
-  readonly event: string;
-  readonly at: string;
-}
-
-/** What a broken rule looks like. */
-export class BrokenPromise extends Error {}
-
-function must(holds: boolean, promise: string): asserts holds {
-  if (!holds) throw new BrokenPromise(promise);
-}
+/** So small that a handful of triggers is more than a job holds in its own state. */
+const SMALL_LIMITS = { ...DEFAULT_SERVER_LIMITS, payloadBytes: 16 * 1024 };
 
 /**
  * A world around the dispatcher: it signals, answers, crashes and lets time pass, and after every step holds the promises against
@@ -47,12 +42,8 @@ export class DispatcherWorld {
   state: JobState;
   now = Date.UTC(2026, 0, 1);
   readonly running = new Map<number, SliceInput>();
-  readonly delivered: Delivery[] = [];
-  /** Live triggers in the order in which they were accepted, by person. */
-  readonly #accepted = new Map<string, string[]>();
-  readonly #deliveredKeys = new Map<string, number>();
-  /** Deliveries that a lost slice may have made without our knowing. */
-  readonly #explained = new Set<string>();
+  readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
+  readonly holders = new ModelHolders(this.ledger);
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
@@ -61,26 +52,42 @@ export class DispatcherWorld {
   #cap: number;
 
   constructor(parallel: number) {
-    this.state = beginJob(jobRecord(parallel), 7);
+    this.state = beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7);
     this.#cap = parallel;
   }
 
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0): void {
     const at = new Date(this.now).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
     const profile = profileBytes > 0 ? { text: 'x'.repeat(profileBytes) } : undefined;
-    const isHonest = this.#listensTo(audience.repeat(32));
-    const refusal = admit(
-      this.state,
-      { user, audience, at, ...(profile === undefined ? {} : { profile }) },
-      event,
-      this.now,
-    );
+    const id = audience.repeat(32);
+    const isHonest = this.#listensTo(id);
+    const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
     must((refusal === undefined) === isHonest, `an honest trigger is accepted, no other (${refusal})`);
     // Nothing changes in this world that nobody may speak of.
     if (!isHonest) return;
-    const id = audience.repeat(32);
     this.membership.set(`${user} ${id}`, event === 'enter');
-    this.#accepted.set(user, [...(this.#accepted.get(user) ?? []), key({ user, audience: id, event, at })]);
+    this.ledger.accept({ user, audience: id, event, at });
+  }
+
+  /** An upstream says again what it said before, since it did not hear that it was accepted. */
+  signalAgain(user: string, which: number): void {
+    const [, audience = '', event = '', at = ''] = this.ledger.acceptedOf(user, which)?.split(' ') ?? [];
+    if (this.#listensTo(audience)) this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
+  }
+
+  /** Somebody lets a dead letter be sent after all. */
+  redeliver(which: number): void {
+    const dead = this.ledger.revive(which);
+    if (dead === undefined) return;
+    const { subscriptionId } = this.state.job;
+    const trigger = { ...dead.trigger, redelivery: (dead.trigger.redelivery ?? 0) + 1 };
+    const raw = JSON.parse(JSON.stringify({ subscriptionId, user: dead.user, trigger })) as unknown;
+    must(admitRedelivery(this.state, raw, this.now) === undefined, 'a dead letter may come back');
+  }
+
+  /** An activity on its way to a holder or a dead letter ends. */
+  endErrand(which: number, how: End): void {
+    this.holders.end(this.state, which, how);
   }
 
   /** Acts until the dispatcher says wait. */
@@ -92,7 +99,7 @@ export class DispatcherWorld {
         events: 0,
         historyBytes: 0,
         continueSuggested: false,
-        busy: false,
+        busy: this.holders.isBusy,
         ...facts,
       });
       if (step.kind === 'wait') {
@@ -101,6 +108,7 @@ export class DispatcherWorld {
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
+      if (isHolderStep(step)) this.holders.begin(step);
       if (step.kind === 'continue-as-new') {
         this.continueAsNew();
         return;
@@ -109,10 +117,16 @@ export class DispatcherWorld {
     }
   }
 
-  continueAsNew(): void {
-    if (this.state.slices.size > 0) return;
-    const carried = JSON.parse(JSON.stringify(carryJob(this.state))) as CarriedJob;
-    this.state = restoreJob(carried);
+  /** @param happens whether what was under way happens all the same. */
+  continueAsNew(happens = false): void {
+    if (this.state.slices.size > 0 || this.holders.isBusy) return;
+    const carried = JSON.stringify(carryJob(this.state));
+    must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
+    // The job itself waits as long as what is on its way to holders does not fit.
+    if (carried.length > this.state.budgets.carryBytes && !this.holders.isQuiet) return;
+    must(carried.length <= this.state.budgets.carryBytes, 'a state is never too large to be carried');
+    this.holders.endRun(happens);
+    this.state = restoreJob(JSON.parse(carried) as CarriedJob);
   }
 
   /** A running slice ends; `answers` are drawn for its triggers in turn. */
@@ -123,7 +137,7 @@ export class DispatcherWorld {
     if (id === undefined || slice === undefined) return;
     this.running.delete(id);
     const { report, delivered } = answerSlice(slice, answers);
-    for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.#deliver(trigger);
+    for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.ledger.deliver(trigger);
     if (lost) {
       // The last heartbeat knew of half of them.
       const known = new Set(delivered.slice(0, delivered.length >> 1));
@@ -208,13 +222,9 @@ export class DispatcherWorld {
     for (let round = 0; ; round++) {
       must(round < 3000, 'what waits is sent in the end');
       this.pump();
-      if (
-        this.running.size === 0 &&
-        this.state.chains.triggers === 0 &&
-        (this.state.backfill?.waitingInPages ?? 0) === 0
-      )
-        return;
+      if (describeJob(this.state, 'model', this.now).waiting === 0 && this.holders.isQuiet) return;
       while (this.running.size > 0) this.endSlice(0, ['ok'], false);
+      for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endErrand(0, 'done');
       this.pass(60_000);
     }
   }
@@ -223,21 +233,11 @@ export class DispatcherWorld {
     must(permitsInUse(this.state) <= this.#cap, 'never more permits in use than the job owns');
     const people = [...this.running.values()].flatMap(({ triggers }) => [...new Set(triggers.map(({ user }) => user))]);
     must(new Set(people).size === people.length, 'a person is in one slice at most');
-    for (const [user, accepted] of this.#accepted) {
-      const waiting = (this.state.chains.get(user)?.triggers ?? [])
-        .filter(({ backfill }) => backfill === undefined)
-        .map((trigger) => key({ user, ...trigger }));
-      const gone = accepted.filter((one) => this.#deliveredKeys.has(one) && !waiting.includes(one));
-      must(
-        gone.length + waiting.length === accepted.length,
-        `every accepted trigger of ${user} is waiting or delivered, once`,
-      );
-      must(
-        waiting.join() === accepted.filter((one) => waiting.includes(one)).join(),
-        `what waits for ${user} stands in the order of arrival`,
-      );
-    }
-    must(this.state.chains.bytes >= 0, 'bytes are counted');
+    const waiting = whereTriggersWait(this.state, this.holders);
+    for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
+    const { chains, overflow } = this.state;
+    must(chains.bytes >= 0 && chains.heldBytes >= 0 && overflow.bytes >= 0, 'bytes are counted');
+    must(chains.heldBytes <= chains.bytes, 'what is held is a part of all');
     this.#checkBackfill();
   }
 
@@ -245,9 +245,12 @@ export class DispatcherWorld {
   #checkBackfill(): void {
     const { backfill } = this.state;
     if (backfill === undefined) return;
-    const { taken, delivered, superseded, waiting, state } = backfill.status((id) => id);
+    const { taken, delivered, superseded, deadLetters, waiting, state } = backfill.status((id) => id);
     must(waiting >= backfill.waitingInPages && superseded >= 0, 'a backfill counts nothing twice');
-    must(state !== 'finished' || taken === delivered + superseded, 'a finished backfill accounts for every member');
+    must(
+      state !== 'finished' || taken === delivered + superseded + deadLetters,
+      'a finished backfill accounts for every member',
+    );
     const chained = [...new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''))].flatMap(
       (user) => this.state.chains.get(user)?.triggers ?? [],
     );
@@ -256,25 +259,17 @@ export class DispatcherWorld {
   }
 
   checkEnd(): void {
-    for (const [user, accepted] of this.#accepted) {
-      const live = new Set(accepted);
-      const firsts = [...new Set(this.delivered.filter((one) => one.user === user).map(key))].filter((one) =>
-        live.has(one),
-      );
-      must(firsts.join() === accepted.join(), `${user}: everything arrived, in the order of signalling`);
-    }
-    for (const [one, times] of this.#deliveredKeys)
-      must(times === 1 || this.#explained.has(one), `${one} arrived ${times} times for no reason`);
-    this.#checkLastWord();
-    must(this.state.chains.triggers === 0 && this.state.chains.bytes === 0, 'nothing is left, and nothing is counted');
+    this.ledger.checkEnd();
+    for (const [who, event] of this.ledger.lastWords())
+      must((event === 'enter') === this.membership.get(who), `${who} was told last as ${event}`);
+    const { chains, overflow } = this.state;
+    must(chains.triggers === 0 && chains.bytes === 0, 'nothing is left, and nothing is counted');
+    must(overflow.isEmpty && overflow.bytes === 0, 'nothing is left outside');
+    must(this.holders.count === 0, 'no holder is left behind');
   }
 
-  /** What an endpoint was told last about a person and audience a is true. */
-  #checkLastWord(): void {
-    const last = new Map<string, string>();
-    for (const { user, audience, event } of this.delivered) last.set(`${user} ${audience}`, event);
-    for (const [who, event] of last)
-      must((event === 'enter') === this.membership.get(who), `${who} was told last as ${event}`);
+  #admit(raw: object, event: TriggerEvent): string | undefined {
+    return admit(this.state, raw, event, this.now);
   }
 
   #listensTo(audience: string): boolean {
@@ -290,14 +285,9 @@ export class DispatcherWorld {
     );
   }
 
-  #deliver(trigger: Delivery): void {
-    this.delivered.push(trigger);
-    this.#deliveredKeys.set(key(trigger), (this.#deliveredKeys.get(key(trigger)) ?? 0) + 1);
-  }
-
   #explain(slice: SliceInput, index: number): void {
     const trigger = slice.triggers[index];
-    if (trigger !== undefined) this.#explained.add(key(trigger));
+    if (trigger !== undefined) this.ledger.explain(trigger);
   }
 
   #pageAnswered(answer: PageTaken): void {
@@ -307,12 +297,13 @@ export class DispatcherWorld {
   }
 
   #checkHonestWait(until: number | undefined): void {
-    const waits = this.state.chains.triggers > 0 && this.state.pause === undefined && this.running.size === 0;
+    const isIdle = this.running.size === 0 && this.holders.isQuiet;
+    const waits = this.state.chains.triggers > 0 && this.state.pause === undefined && isIdle;
     must(!waits || until !== undefined, 'a job with work and nothing running knows when it goes on');
     must(until === undefined || until > this.now, 'a wait is for a time to come');
   }
 }
 
-function key({ user, audience, event, at }: Delivery): string {
-  return `${user} ${audience} ${event} ${at}`;
+function isHolderStep(step: Step): step is Parameters<ModelHolders['begin']>[0] {
+  return ['hold', 'recall', 'release', 'keep-dead-letters'].includes(step.kind);
 }

@@ -195,42 +195,14 @@ test('an old run ends when no slice happens to run; a very old one cuts no more 
   expect(job.facts({ signals: 4000 }).step()).toEqual({ kind: 'continue-as-new' });
 });
 
-test('a state that is too large to be carried is sent smaller first, however old the run', () => {
-  const job = new AJob(1);
-  for (const user of numbered('person', 40)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
-  job.facts({ signals: 9999 });
-  let sent = 0;
-  for (let step = job.step(); step.kind !== 'continue-as-new'; step = job.step()) {
-    if (step.kind !== 'deliver') throw new Error(`The job stands still: ${step.kind}.`);
-    sent += step.slice.triggers.length;
-    job.end();
-  }
-  expect(sent).toBeGreaterThan(5);
-  expect(Buffer.byteLength(JSON.stringify(carryJob(job.state)))).toBeLessThan(job.state.budgets.carryBytes);
-});
-
 test('a state that is larger than it is estimated never brings the job to a standstill', () => {
   const job = new AJob(1);
   // Nobody counts the bytes of a request id.
-  beginBackfill(job.state, ['a'.repeat(32)], 'r'.repeat(400_000), job.now);
+  beginBackfill(job.state, ['a'.repeat(32)], 'r'.repeat(1_900_000), job.now);
   expect(job.step().kind).toBe('start-backfill');
-  for (const user of numbered('person', 30)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  for (const user of numbered('person', 3)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
   job.facts({ signals: 9999 });
-  const step = job.step();
-  expect(step.kind).toBe('deliver');
-});
-
-test('a state that is too large is sent smaller by all slices that there may be', () => {
-  const job = new AJob(4);
-  for (const user of numbered('person', 40)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
-  expect(job.facts({ signals: 9999 }).cut()).toHaveLength(4);
-});
-
-test('a job that holds more than it should says so', () => {
-  const job = new AJob(1);
-  expect(job.status.notices).toEqual([]);
-  for (const user of numbered('person', 20)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
-  expect(job.status.notices).toEqual([expect.stringMatching(/More triggers wait than a job should hold/)]);
+  expect(job.step().kind).toBe('deliver');
 });
 
 test('a server that allows little makes no empty job look full', () => {

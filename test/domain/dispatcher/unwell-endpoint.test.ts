@@ -48,7 +48,7 @@ test('an unwell endpoint that only has people who failed is probed by different 
 
 test('an unwell endpoint that has one person alone is probed by that one', () => {
   const job = new AJob(1);
-  job.signal('1');
+  for (let i = 0; i < 4; i++) job.signal('1');
   // One person does not make an endpoint unwell, but half of the last attempts do.
   for (let failures = 1; failures <= 20; failures++) {
     job.fail({ status: 500 });
@@ -60,4 +60,22 @@ test('an unwell endpoint that has one person alone is probed by that one', () =>
     job.end({ 0: { status: 500 } });
     job.now += job.waitsMs ?? 0;
   }
+});
+
+test('a job whose endpoint is unwell wakes for its next probe, not for everybody whose next attempt is due', () => {
+  const job = new AJob(3);
+  for (const user of ['1', '2', '3']) {
+    job.signal(user);
+    job.cut();
+  }
+  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  let earlier = 0;
+  for (let probes = 0; probes < 6; probes++) {
+    const { openUntil } = job.state.breaker;
+    if ((job.state.chains.nextDue ?? openUntil) < openUntil) earlier++;
+    expect(job.now + (job.waitsMs ?? 0)).toBe(openUntil);
+    job.now = openUntil;
+    job.fail({ status: 500 });
+  }
+  expect(earlier).toBeGreaterThan(0);
 });

@@ -1,0 +1,99 @@
+import type { PackedTriggers } from '../../contract/holder.ts';
+import type { Chain } from './chain.ts';
+import { countLeft, type JobState } from './job-state.ts';
+import { confirmPark, nextPark, nextUnpark, parkedHolder, parkFailed, unpark, unparkFailed } from './parking.ts';
+import type { Step } from './steps.ts';
+
+/** A holder on its way, with what it is for. */
+export type Holder =
+  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
+  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
+
+/** Holders that are told at once that they may end. */
+const RELEASES_AT_ONCE = 50;
+
+/** What is to go to a holder, to come from one, or whose holder is to end. */
+export function nextHolderStep(state: JobState): Step | undefined {
+  return holdStep(state) ?? recallStep(state) ?? releaseStep(state);
+}
+
+function holdStep(state: JobState): Step | undefined {
+  const hold = state.overflow.nextHold();
+  if (hold !== undefined) {
+    const { number, content, bytes } = hold;
+    return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };
+  }
+  const park = nextPark(state);
+  if (park === undefined) return undefined;
+  const { number, content, bytes } = park;
+  return { kind: 'hold', holder: { name: parkedHolder(number), of: 'parking', number }, content, bytes };
+}
+
+function recallStep(state: JobState): Step | undefined {
+  // A job that sends nothing, or is to keep what waits, leaves it where it is.
+  if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
+  const chain = nextUnpark(state);
+  if (chain?.parked !== undefined) {
+    const { number } = chain.parked;
+    return { kind: 'recall', holder: { name: parkedHolder(number), of: 'parking', number, chain } };
+  }
+  const { chains, overflow, budgets } = state;
+  if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > budgets.chainBytes) return undefined;
+  const number = overflow.nextRecall();
+  return number === undefined
+    ? undefined
+    : { kind: 'recall', holder: { name: String(number), of: 'overflow', number } };
+}
+
+function releaseStep(state: JobState): Step | undefined {
+  if (state.owedReleases.length === 0 || state.releasing) return undefined;
+  state.releasing = true;
+  return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
+}
+
+/** A holder has its content. */
+export function confirmHold(state: JobState, holder: Holder): void {
+  if (holder.of === 'overflow') state.overflow.confirm(holder.number);
+  else confirmPark(state, holder.number);
+}
+
+/** It is not known whether a holder has its content. */
+export function holdFailed(state: JobState, holder: Holder): void {
+  if (holder.of === 'overflow') state.overflow.holdFailed(holder.number);
+  else parkFailed(state, holder.number);
+}
+
+/** A holder was read; null: it is gone, by no doing of ours, and with it what it held. */
+export function holderRead(state: JobState, holder: Holder, content: PackedTriggers | null): void {
+  if (content === null) noteLoss(state, holder);
+  const read = content ?? { audiences: [], triggers: [] };
+  if (holder.of === 'overflow') state.overflow.recalled(holder.number, read);
+  else if (holder.chain !== undefined) unpark(state, holder.chain, read);
+}
+
+export function recallFailed(state: JobState, holder: Holder): void {
+  if (holder.of === 'overflow') state.overflow.recallFailed(holder.number);
+  else if (holder.chain !== undefined) unparkFailed(state, holder.chain);
+}
+
+/** These holders were told to end; or not all of them, then they are told again. */
+export function holdersReleased(state: JobState, holders: readonly string[], done: boolean): void {
+  state.releasing = false;
+  if (!done) return;
+  const gone = new Set(holders);
+  state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
+}
+
+/** Drops what waits, wherever it does. */
+export function discardWaiting(state: JobState): void {
+  const { chains, overflow } = state;
+  const { dropped, holders } = chains.discard();
+  countLeft(state, dropped, 'discarded');
+  state.owedReleases.push(...holders.map(parkedHolder));
+  // A holder on its way may begin after it was told to end, and stay for ever: then first let it arrive.
+  if (!overflow.isEmpty && !overflow.isLeaving) state.owedReleases.push(...overflow.discard().map(String));
+}
+
+function noteLoss(state: JobState, { name }: Holder): void {
+  state.loss = `The holder ${name} is gone: somebody deleted its workflow. What it held is lost.`;
+}

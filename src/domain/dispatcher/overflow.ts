@@ -1,0 +1,200 @@
+import type { PackedTriggers } from '../../contract/holder.ts';
+import type { QueuedTrigger } from './carried.ts';
+import { queuedBytes } from './chain.ts';
+import { packTriggers, unpackTriggers, type WaitingTrigger } from './packed.ts';
+
+export interface CarriedOverflow {
+  /** Number of the oldest holder, and of the next one to be made: all between are there. */
+  readonly first: number;
+  readonly next: number;
+  /** Triggers in holders. */
+  readonly held: number;
+  /** Content of holders of which it is not confirmed that they keep it, by number. */
+  readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
+  readonly tail: PackedTriggers;
+}
+
+/** Content that is to be put into the holder of this number. */
+export interface Hold {
+  readonly number: number;
+  readonly content: PackedTriggers;
+  readonly bytes: number;
+}
+
+/** Holders that are read before the chains ask for them. */
+const RECALLS_AHEAD = 2;
+
+/**
+ * Waiting triggers that the chains have no room for, first in, first out: the newest are the `tail` here; before them stand
+ * holders, numbered in the order of arrival, of which this knows little more than how many. A holder's content never changes, and its number is
+ * never used again. It goes through `unconfirmed` (its content is here until its workflow has it) and `recalled` (read back, waiting for
+ * its turn); when its triggers are in chains it is nobody's, and its workflow is owed a release.
+ */
+export class Overflow {
+  #tail: WaitingTrigger[] = [];
+  #tailBytes = 0;
+  #first: number;
+  #next: number;
+  #held: number;
+  readonly #unconfirmed = new Map<number, Hold>();
+  /** Of the unconfirmed, those on their way to their holder. */
+  readonly #leaving = new Set<number>();
+  /** Holders asked to give their content back, and what came. */
+  readonly #recalled = new Map<number, WaitingTrigger[] | undefined>();
+  readonly #holderBytes: number;
+
+  /** @param holderBytes most bytes of triggers in one holder. */
+  constructor(holderBytes: number, carried?: CarriedOverflow) {
+    this.#holderBytes = holderBytes;
+    this.#first = carried?.first ?? 1;
+    this.#next = carried?.next ?? 1;
+    this.#held = carried?.held ?? 0;
+    for (const [number, content] of carried?.unconfirmed ?? []) {
+      const bytes = bytesOf(unpackTriggers(content));
+      this.#unconfirmed.set(number, { number, content, bytes });
+    }
+    if (carried !== undefined) for (const waiting of unpackTriggers(carried.tail)) this.push(waiting);
+  }
+
+  /** Triggers that wait here, in holders or not. */
+  get triggers(): number {
+    return this.#held + this.#tail.length;
+  }
+
+  get isEmpty(): boolean {
+    return this.triggers === 0;
+  }
+
+  /** Whether content is on its way to a holder. */
+  get isLeaving(): boolean {
+    return this.#leaving.size > 0;
+  }
+
+  get holders(): number {
+    return this.#next - this.#first;
+  }
+
+  /** Bytes that this takes when carried. */
+  get bytes(): number {
+    let bytes = this.#tailBytes;
+    for (const hold of this.#unconfirmed.values()) bytes += hold.bytes;
+    return bytes;
+  }
+
+  /** Bytes that the holders now being read may bring into the chains. */
+  get bytesUnderWay(): number {
+    return this.#recalled.size * this.#holderBytes;
+  }
+
+  push(waiting: WaitingTrigger): void {
+    this.#tail.push(waiting);
+    this.#tailBytes += queuedBytes(waiting.user, waiting.trigger);
+  }
+
+  /** What is to go to a holder now; undefined while the tail is not worth one. */
+  nextHold(): Hold | undefined {
+    for (const hold of this.#unconfirmed.values()) {
+      if (this.#leaving.has(hold.number)) continue;
+      this.#leaving.add(hold.number);
+      return hold;
+    }
+    if (this.#tailBytes < this.#holderBytes) return undefined;
+    const { count, bytes } = this.#fitting();
+    // Out of the tail before anything is awaited, or it would be read as waiting a second time.
+    const content = packTriggers(this.#tail.splice(0, count));
+    this.#tailBytes -= bytes;
+    const hold = { number: this.#next++, content, bytes };
+    this.#held += count;
+    this.#unconfirmed.set(hold.number, hold);
+    this.#leaving.add(hold.number);
+    return hold;
+  }
+
+  /** A holder has its content. */
+  confirm(number: number): void {
+    this.#unconfirmed.delete(number);
+    this.#leaving.delete(number);
+  }
+
+  /** It is not known that the holder has its content: it is to be put there again, the same under the same number. */
+  holdFailed(number: number): void {
+    this.#leaving.delete(number);
+  }
+
+  /** The number of the holder that is to be read next; undefined when none can be. */
+  nextRecall(): number | undefined {
+    const number = this.#first + this.#recalled.size;
+    if (number >= this.#next || this.#recalled.size >= RECALLS_AHEAD || this.#unconfirmed.has(number)) return undefined;
+    this.#recalled.set(number, undefined);
+    return number;
+  }
+
+  /** A holder was read. */
+  recalled(number: number, content: PackedTriggers): void {
+    if (this.#recalled.has(number)) this.#recalled.set(number, unpackTriggers(content));
+  }
+
+  /** A holder could not be read: it is asked again. Those asked after it are too, so that they stay in order. */
+  recallFailed(number: number): void {
+    for (const asked of this.#recalled.keys()) if (asked >= number) this.#recalled.delete(asked);
+  }
+
+  /** Takes the oldest holder's triggers out, once they were read: it is then nobody's. */
+  takeHolder(): { readonly number: number; readonly triggers: readonly WaitingTrigger[] } | undefined {
+    const triggers = this.#recalled.get(this.#first);
+    if (triggers === undefined) return undefined;
+    const number = this.#first++;
+    this.#recalled.delete(number);
+    // What a lost holder held is not known; it shows when there is none left.
+    this.#held = this.holders === 0 ? 0 : this.#held - triggers.length;
+    return { number, triggers };
+  }
+
+  /** Takes the oldest trigger of the tail out, once there is no holder before it. */
+  takeFromTail(): WaitingTrigger | undefined {
+    if (this.holders > 0) return undefined;
+    const waiting = this.#tail.shift();
+    if (waiting !== undefined) this.#tailBytes -= queuedBytes(waiting.user, waiting.trigger);
+    return waiting;
+  }
+
+  /** Drops everything; gives back the numbers of the holders, which are then nobody's. */
+  discard(): number[] {
+    const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
+    this.#first = this.#next;
+    this.#held = 0;
+    this.#tail = [];
+    this.#tailBytes = 0;
+    this.#unconfirmed.clear();
+    this.#leaving.clear();
+    this.#recalled.clear();
+    return numbers;
+  }
+
+  carry(): CarriedOverflow {
+    return {
+      first: this.#first,
+      next: this.#next,
+      held: this.#held,
+      unconfirmed: [...this.#unconfirmed.values()].map(({ number, content }) => [number, content]),
+      tail: packTriggers(this.#tail),
+    };
+  }
+
+  /** How many of the tail's oldest triggers one holder takes. */
+  #fitting(): { count: number; bytes: number } {
+    let count = 0;
+    let bytes = 0;
+    for (const { user, trigger } of this.#tail) {
+      const more = queuedBytes(user, trigger);
+      if (count > 0 && bytes + more > this.#holderBytes) break;
+      count++;
+      bytes += more;
+    }
+    return { count, bytes };
+  }
+}
+
+function bytesOf(waiting: readonly { readonly user: string; readonly trigger: QueuedTrigger }[]): number {
+  return waiting.reduce((bytes, { user, trigger }) => bytes + queuedBytes(user, trigger), 0);
+}

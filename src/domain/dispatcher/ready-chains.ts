@@ -1,0 +1,69 @@
+import { type Chain, isOfMembers } from './chain.ts';
+
+/** How many chains are looked at for one whose oldest trigger never failed. */
+const FRESH_LOOKS = 1000;
+
+/** The ready chains, in the order in which they go. */
+export class ReadyChains {
+  /** What a slice gave back unsent; goes before the others, since it has waited longest. */
+  readonly #returned = new Set<Chain>();
+  readonly #live = new Set<Chain>();
+  /** Chains of nothing but members that a backfill found: they never go before a live trigger. */
+  readonly #members = new Set<Chain>();
+
+  /** Chains that a live trigger waits in. */
+  get liveCount(): number {
+    return this.#returned.size + this.#live.size;
+  }
+
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  add(chain: Chain, where: 'last' | 'returned'): void {
+    this.delete(chain);
+    if (isOfMembers(chain)) this.#members.add(chain);
+    else if (where === 'returned') this.#returned.add(chain);
+    else this.#live.add(chain);
+  }
+
+  delete(chain: Chain): void {
+    this.#returned.delete(chain);
+    this.#live.delete(chain);
+    this.#members.delete(chain);
+  }
+
+  /** Whether it stands among those of members alone. */
+  standsWithMembers(chain: Chain): boolean {
+    return this.#members.has(chain);
+  }
+
+  /** The chain with a live trigger that has waited longest. */
+  firstLive(): Chain | undefined {
+    for (const chain of this.#returned) return chain;
+    for (const chain of this.#live) return chain;
+    return undefined;
+  }
+
+  /** The chain of members that has waited longest. */
+  firstMember(): Chain | undefined {
+    for (const chain of this.#members) return chain;
+    return undefined;
+  }
+
+  /** A chain whose oldest trigger never failed, if one is found soon. */
+  firstFresh(): Chain | undefined {
+    let looks = FRESH_LOOKS;
+    for (const chain of this) {
+      if (chain.failures === 0) return chain;
+      if (--looks === 0) return undefined;
+    }
+    return undefined;
+  }
+
+  *[Symbol.iterator](): Iterator<Chain> {
+    yield* this.#returned;
+    yield* this.#live;
+    yield* this.#members;
+  }
+}

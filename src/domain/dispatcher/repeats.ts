@@ -1,0 +1,32 @@
+import { deliveryId } from '../delivery-id.ts';
+import { knownInstant } from '../instant.ts';
+import type { QueuedTrigger } from './carried.ts';
+import type { JobState } from './job-state.ts';
+
+/** Whether two triggers of one person are one delivery. A dead letter that comes back is asked for, not a repeat. */
+export function isSameDelivery(one: QueuedTrigger, other: QueuedTrigger): boolean {
+  return (
+    one.audience === other.audience &&
+    one.event === other.event &&
+    (one.at === other.at || knownInstant(one.at) === knownInstant(other.at))
+  );
+}
+
+/** Whether this trigger waits already, in a chain, a slice or on its way to a dead letter, or was one of the last few thousand delivered. */
+export function isRepeat(state: JobState, user: string, trigger: QueuedTrigger): boolean {
+  if (trigger.redelivery !== undefined) return false;
+  const chain = state.chains.get(user);
+  if (chain?.triggers.some((waiting) => isSameDelivery(waiting, trigger)) === true) return true;
+  if (state.deadLetters.some((dead) => dead.user === user && isSameDelivery(dead.trigger, trigger))) return true;
+  return state.delivered.knows(deliveryKey(state, user, trigger));
+}
+
+/** A trigger was delivered: signalled again soon, it is a repeat. */
+export function rememberDelivery(state: JobState, user: string, trigger: QueuedTrigger): void {
+  state.delivered.remember(deliveryKey(state, user, trigger));
+}
+
+/** 72 bits of the delivery id: enough to tell a few thousand apart, in few bytes. */
+function deliveryKey({ job }: JobState, user: string, trigger: QueuedTrigger): string {
+  return deliveryId(job.subscriptionId, { user, ...trigger }).slice(0, 18);
+}

@@ -1,0 +1,109 @@
+import { expect, test } from '@jest/globals';
+import { admitRedelivery } from '../../../src/domain/dispatcher/arriving.ts';
+import { deadLetterOf } from '../../../src/domain/dispatcher/dead-letters.ts';
+import { RETRY_DELAYS_MS } from '../../../src/domain/retry-schedule.ts';
+import { AJob } from './a-job.ts';
+
+test('a refused trigger becomes a dead letter at once, and the next one of that person goes on', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.cut();
+  job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
+  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dead).toMatchObject([
+    { user: '1', trigger: { event: 'enter' }, failure: { status: 400, answer: 'no such field' }, attempts: 1 },
+  ]);
+  expect(job.status).toMatchObject({ deadLetters: 1, waiting: 1 });
+});
+
+test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  const step = job.rawStep();
+  expect(step).toMatchObject({ kind: 'keep-dead-letters' });
+  expect(job.status).toMatchObject({ deadLetters: 0, waiting: 1 });
+  expect(job.rawStep().kind).toBe('wait');
+});
+
+test('at the end of its schedule a trigger becomes a dead letter', () => {
+  const job = new AJob(2);
+  job.signal('1');
+  for (let failures = 0; failures <= RETRY_DELAYS_MS.length; failures++) {
+    expect(job.dead).toEqual([]);
+    job.signal('fine');
+    job.cut();
+    while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
+    job.now += 13 * 60 * 60 * 1000;
+  }
+  job.cut();
+  expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: RETRY_DELAYS_MS.length + 1 }]);
+  expect(job.status.waiting).toBe(0);
+});
+
+test('an endpoint that refuses everybody is wrongly set up: its triggers are kept', () => {
+  const job = new AJob(10);
+  for (let i = 0; i < 30; i++) job.signal(`person ${i}`);
+  job.cut();
+  while (job.running.length > 0) {
+    const all = job.running[0]?.triggers.map((_, index) => [index, { status: 422 }]) ?? [];
+    job.end(Object.fromEntries(all));
+  }
+  job.cut();
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell', advice: expect.stringMatching(/wrongly set up/) });
+  expect(job.dead.length).toBeLessThan(10);
+  expect(job.status.waiting + job.dead.length).toBe(30);
+});
+
+test('a dead letter that comes back goes last, with its time, and its next death is another one', () => {
+  const job = new AJob(1);
+  job.signal('1', 'enter', { at: '2026-01-01T00:00:00.5Z' });
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  job.cut();
+  job.signal('1', 'exit');
+  const first = job.dead[0];
+  if (first === undefined) throw new Error('Nobody died.');
+  const letter = deadLetterOf(job.state.job, first, 'export-job-1', job.now);
+  const trigger = { ...first.trigger, redelivery: 1 };
+  admitRedelivery(job.state, { subscriptionId: job.state.job.subscriptionId, user: '1', trigger }, job.now);
+  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  job.end({ 1: { status: 422 } });
+  job.cut();
+  const second = job.dead[1];
+  if (second === undefined) throw new Error('It did not die again.');
+  const again = deadLetterOf(job.state.job, second, 'export-job-1', job.now);
+  expect(again).toEqual({ ...letter, redeliveries: 1, failure: again.failure });
+});
+
+test.each([
+  ['another job', { subscriptionId: '6'.repeat(32), user: '1', trigger: { audience: 'a'.repeat(32) } }],
+  ['nothing', undefined],
+  ['a text', 'redeliver'],
+])('a redelivery of %s is refused', (_, raw) => {
+  const job = new AJob(1);
+  expect(admitRedelivery(job.state, raw, job.now)).toMatch(/dead letter/);
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
+});
+
+test('when thousands of people fail next to others that do not, those that failed for long make room', () => {
+  const job = new AJob(1);
+  for (let i = 0; i < 5000; i++) {
+    job.state.chains.addLive(`failing ${i}`, { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z' });
+    const chain = job.state.chains.get(`failing ${i}`);
+    if (chain === undefined) throw new Error('Nobody waits.');
+    job.state.chains.startRunning(chain, 1);
+    chain.failures = 3 + (i % 6);
+    job.state.chains.hold(chain, job.now + 10 * 60 * 60 * 1000);
+  }
+  expect(job.state.chains.heldBytes).toBeGreaterThan((job.state.budgets.chainBytes * 3) / 4);
+  job.step();
+  expect(job.dead).toEqual([]);
+  job.state.lastDeliveredAt = job.now;
+  job.cut();
+  expect(job.dead.length).toBeGreaterThan(500);
+  expect(Math.min(...job.dead.map(({ attempts }) => attempts))).toBeGreaterThanOrEqual(5);
+  expect(job.state.chains.heldBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
+});

@@ -1,0 +1,42 @@
+import type { PackedTriggers } from '../../../src/contract/holder.ts';
+import type { QueuedTrigger } from '../../../src/domain/dispatcher/carried.ts';
+import type { JobState } from '../../../src/domain/dispatcher/job-state.ts';
+import { unpackTriggers } from '../../../src/domain/dispatcher/packed.ts';
+import { parkedHolder } from '../../../src/domain/dispatcher/parking.ts';
+import type { ModelHolders } from './model-holders.ts';
+import { keyOf, must, type Waiting } from './model-ledger.ts';
+
+/** Looks into every place in which a trigger can wait. */
+export function whereTriggersWait(state: JobState, holders: ModelHolders): (user: string) => Waiting {
+  const { first, next, unconfirmed, tail } = state.overflow.carry();
+  const inState = new Map(unconfirmed);
+  const contents: PackedTriggers[] = [];
+  for (let number = first; number < next; number++) {
+    const content = inState.get(number) ?? holders.contentOf(String(number));
+    must(content !== undefined, `holder ${number} has its content, or the job has`);
+    contents.push(content);
+  }
+  const overflow = [...contents, tail].flatMap(unpackTriggers);
+  const dying = state.deadLetters.carry();
+  return (user) => {
+    const keys = (triggers: readonly QueuedTrigger[]) =>
+      triggers.filter(({ backfill }) => backfill === undefined).map((trigger) => keyOf({ user, ...trigger }));
+    const chain = keys(state.chains.get(user)?.triggers ?? []);
+    const outside = overflow.filter((one) => one.user === user).map(({ trigger }) => trigger);
+    const parked = parkedOf(state, holders, user);
+    return {
+      inChain: parked === undefined ? chain : keys(parked),
+      // What stands behind parked triggers may repeat them: that shows when they are back.
+      inOverflow: [...(parked === undefined ? [] : chain), ...keys(outside)],
+      dying: keys(dying.filter((one) => one.user === user).map(({ trigger }) => trigger)),
+    };
+  };
+}
+
+function parkedOf(state: JobState, holders: ModelHolders, user: string): QueuedTrigger[] | undefined {
+  const parked = state.chains.get(user)?.parked;
+  if (parked === undefined) return undefined;
+  const content = holders.contentOf(parkedHolder(parked.number));
+  must(content !== undefined, `the parked triggers of ${user} are in their holder`);
+  return unpackTriggers(content).map(({ trigger }) => trigger);
+}

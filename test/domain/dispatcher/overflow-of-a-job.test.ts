@@ -1,0 +1,87 @@
+import { expect, test } from '@jest/globals';
+import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/dispatcher/job-state.ts';
+import { pauseJob, resumeJob } from '../../../src/domain/dispatcher/operating.ts';
+import { AJob } from './a-job.ts';
+
+const LARGE = { profile: { text: 'x'.repeat(60_000) } };
+
+/** A job that was signalled this many triggers at once, each of its own person. */
+function flooded(count: number, more: object = {}): AJob {
+  const job = new AJob(4);
+  for (let i = 0; i < count; i++) job.signal(`person ${i}`, 'enter', more);
+  return job;
+}
+
+/** Sends all that waits, with everything going well; whom it told, in that order. */
+function drain(job: AJob): string[] {
+  const told: string[] = [];
+  while (job.status.waiting > 0) {
+    job.cut();
+    if (job.running.length === 0) throw new Error('The job stands still.');
+    while (job.running.length > 0) {
+      told.push(...(job.running[0]?.triggers.map(({ user }) => user) ?? []));
+      job.end();
+    }
+  }
+  return told;
+}
+
+test.each([
+  ['100,000 triggers', 100_000, {}],
+  ['200 triggers of 60 KB', 200, LARGE],
+])('%s at once leave a state that can be carried, and all are sent in their order', (_, count, more) => {
+  const job = flooded(count, more);
+  pauseJob(job.state);
+  job.cut();
+  expect(carriedBytes(carryJob(job.state))).toBeLessThanOrEqual(job.state.budgets.carryBytes);
+  expect(estimateBytes(job.state)).toBeLessThanOrEqual(job.state.budgets.stateBytes);
+  expect(job.status).toMatchObject({ waiting: count, received: count });
+  expect(job.status.overflow).toBeGreaterThan(count / 2);
+  resumeJob(job.state);
+  expect(drain(job)).toEqual(Array.from({ length: count }, (__, i) => `person ${i}`));
+  expect(job.holders.size).toBe(0);
+});
+
+test('a holder weighs no more than a slice', () => {
+  const job = flooded(20_000);
+  job.cut();
+  expect(job.holders.size).toBeGreaterThan(5);
+  for (const content of job.holders.values())
+    expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThanOrEqual(job.state.budgets.sliceBytes);
+});
+
+test('millions of waiting triggers cost the job next to nothing', () => {
+  const job = flooded(20_000);
+  pauseJob(job.state);
+  job.cut();
+  const before = carriedBytes(carryJob(job.state));
+  for (let i = 0; i < 100_000; i++) job.signal(`later ${i}`);
+  job.cut();
+  expect(carriedBytes(carryJob(job.state)) - before).toBeLessThan(job.state.budgets.sliceBytes);
+});
+
+test('what arrives while others wait outside goes behind them', () => {
+  const job = flooded(20_000);
+  job.cut();
+  job.signal('late');
+  expect(drain(job).at(-1)).toBe('late');
+});
+
+test('a paused job reads nothing back', () => {
+  const job = flooded(20_000);
+  job.cut();
+  pauseJob(job.state);
+  while (job.running.length > 0) job.end();
+  const kept = job.holders.size;
+  job.cut();
+  expect(job.holders.size).toBe(kept);
+});
+
+test('a holder that somebody deleted does not stop the job, and the status says what is lost', () => {
+  const job = flooded(20_000);
+  job.cut();
+  job.holders.delete('1');
+  expect(drain(job).length).toBeLessThan(20_000);
+  expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 is gone.*lost/)]);
+  expect(job.status.overflow).toBe(0);
+});

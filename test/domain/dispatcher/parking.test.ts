@@ -1,0 +1,99 @@
+import { expect, test } from '@jest/globals';
+import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import { AJob } from './a-job.ts';
+
+const LARGE = { profile: { text: 'x'.repeat(60_000) } };
+const MINUTE = 60_000;
+
+/** A job of which the first message to each of so many people failed, next to others that arrived. */
+function withFailing(people: number): AJob {
+  const job = new AJob(1);
+  for (let i = 0; i < people; i++) {
+    job.signal(`failing ${i}`, 'enter', LARGE);
+    for (const user of ['fine 1', 'fine 2']) job.signal(user);
+    job.cut();
+    while (job.running.length > 0) {
+      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
+      job.end(index < 0 ? {} : { [index]: { status: 500 } });
+      job.cut();
+    }
+    job.now += 10;
+  }
+  return job;
+}
+
+test('held triggers that take too much of the state are kept by holders, those due last first', () => {
+  const job = withFailing(12);
+  const { chains, budgets } = job.state;
+  expect(chains.heldBytes).toBeLessThanOrEqual(budgets.heldBytes);
+  expect(job.holders.size).toBeGreaterThan(5);
+  expect(job.status).toMatchObject({ held: 12, waiting: 12, overflow: job.holders.size });
+  const parked = [...chains.held()].filter((chain) => chain.parked !== undefined);
+  const others = [...chains.held()].filter((chain) => chain.parked === undefined);
+  expect(parked).toHaveLength(job.holders.size);
+  expect(Math.min(...others.map(({ notBefore }) => notBefore))).toBeLessThan(
+    Math.max(...parked.map(({ notBefore }) => notBefore)),
+  );
+});
+
+test('parked triggers are sent when they are due, before what came later for that person', () => {
+  const job = withFailing(12);
+  for (let i = 0; i < 12; i++) job.signal(`failing ${i}`, 'exit');
+  expect(job.cutMessages()).toEqual([]);
+  job.now += MINUTE;
+  const told: string[] = [];
+  while (job.status.waiting > 0) {
+    told.push(...job.cutMessages());
+    while (job.running.length > 0) job.end();
+  }
+  for (let i = 0; i < 12; i++)
+    expect(told.filter((message) => message.startsWith(`failing ${i} `))).toEqual([
+      `failing ${i} enter a`,
+      `failing ${i} exit a`,
+    ]);
+  expect(job.holders.size).toBe(0);
+});
+
+test('parked triggers live through the end of a run', () => {
+  const job = withFailing(12);
+  const before = carryJob(job.state);
+  expect(carriedBytes(before)).toBeLessThan(job.state.budgets.carryBytes);
+  job.state = restoreJob(structuredClone(before));
+  expect(carryJob(job.state)).toEqual(before);
+  job.now += MINUTE;
+  while (job.status.waiting > 0) {
+    job.cut();
+    while (job.running.length > 0) job.end();
+  }
+  expect(job.status.delivered).toBe(12 + 24);
+});
+
+test('a trigger signalled again while the first is parked is sent once', () => {
+  const job = new AJob(1);
+  const trigger = { at: '2026-01-01T00:00:00Z', profile: { text: 'x'.repeat(60_000) } };
+  for (let i = 0; i < 12; i++) {
+    job.signal(`failing ${i}`, 'enter', trigger);
+    job.signal('fine');
+    job.cut();
+    while (job.running.length > 0) {
+      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
+      job.end(index < 0 ? {} : { [index]: { status: 500 } });
+      job.cut();
+    }
+  }
+  for (let i = 0; i < 12; i++) job.signal(`failing ${i}`, 'enter', trigger);
+  job.now += MINUTE;
+  while (job.status.waiting > 0) {
+    job.cut();
+    while (job.running.length > 0) job.end();
+  }
+  expect(job.status).toMatchObject({ delivered: 24, repeated: 12, received: 36 });
+});
+
+test('discarding drops what is parked too, and its holders end', () => {
+  const job = withFailing(12);
+  stopJob(job.state, 'discard');
+  expect(job.step()).toEqual({ kind: 'finish' });
+  expect(job.holders.size).toBe(0);
+});

@@ -1,0 +1,70 @@
+import { expect, test } from '@jest/globals';
+import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { jobKept, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import { AJob } from './a-job.ts';
+
+test('a job that keeps what waits sends nothing more, keeps its state once its slices are over, and ends', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.signal('2');
+  stopJob(job.state, 'keep');
+  expect(job.step()).toEqual({ kind: 'wait' });
+  job.end();
+  const step = job.step();
+  expect(step).toMatchObject({ kind: 'keep-job' });
+  const kept = carryJob(job.state);
+  if (step.kind === 'keep-job') jobKept(job.state, step.changes);
+  expect(job.step()).toEqual({ kind: 'finish' });
+  const { stopping: _, ...carried } = kept;
+  const resumed = new AJob(1);
+  resumed.state = restoreJob(structuredClone(carried));
+  expect(resumed.cutMessages()).toEqual(['2 enter a']);
+});
+
+test('what arrives while the state is being kept is kept as well', () => {
+  const job = new AJob(1);
+  stopJob(job.state, 'keep');
+  const step = job.step();
+  if (step.kind !== 'keep-job') throw new Error(`It does ${step.kind}.`);
+  job.signal('late');
+  jobKept(job.state, step.changes);
+  expect(job.step()).toMatchObject({ kind: 'keep-job' });
+  expect(JSON.stringify(carryJob(job.state))).toContain('late');
+});
+
+test('a job that sends first keeps what is left at its deadline', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'deliver', job.now + STOP_DEADLINE_MS);
+  job.fail({ status: 500 });
+  expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/is kept/) });
+  job.now += STOP_DEADLINE_MS;
+  expect(job.step()).toMatchObject({ kind: 'keep-job' });
+});
+
+test('the deadline is a time to wait for', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'deliver', job.now + 1000);
+  job.cut();
+  expect(job.waitsMs).toBe(1000);
+});
+
+test.each(['deliver', 'keep'] as const)('what was asked to be discarded is not asked to %s', (waiting) => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'discard');
+  stopJob(job.state, waiting);
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('a job that keeps what waits leaves its dead letters where they can be decided about', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  stopJob(job.state, 'keep');
+  job.end({ 0: { status: 422 } });
+  expect(job.step()).toMatchObject({ kind: 'keep-job' });
+  expect(job.dead).toHaveLength(1);
+});

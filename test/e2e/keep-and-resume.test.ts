@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { JobKept, JobNotRunning, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
+import { Lab } from '../support/lab.ts';
+import { Operator, unwrapped } from '../support/triggers-cli.ts';
+
+let lab: Lab;
+let operator: Operator;
+let isEndpointUp = true;
+
+beforeAll(async () => {
+  lab = await Lab.open({
+    receiver: { keepBodies: true, answer: () => (isEndpointUp ? undefined : { status: 503 }) },
+  });
+  operator = new Operator(lab.taskQueue);
+});
+afterAll(async () => lab.close());
+
+/** A paused job with triggers that wait, one after another: of each person an enter, then of each an exit. */
+async function pausedJobOf(...users: string[]): Promise<string> {
+  const job = await lab.start({ label: 'Kept' });
+  await lab.jobs.pause(job);
+  for (const user of users) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  for (const user of users) await lab.jobs.exit(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === users.length * 2);
+  return job;
+}
+
+/** A job that was stopped and kept what waited. */
+async function keptJobOf(...users: string[]): Promise<string> {
+  const job = await pausedJobOf(...users);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  return job;
+}
+
+function arrivals(...users: string[]) {
+  return lab.receiver.ledger.entries.filter(({ message }) => message !== undefined && users.includes(message.user));
+}
+
+/** The job as the list has it, once that is as wanted; the server lists what has changed a moment later. */
+async function listedWhen(job: string, isAsWanted: (summary: JobSummary) => boolean): Promise<JobSummary> {
+  for (;;) {
+    const found = (await lab.jobs.list()).find(({ jobId }) => jobId === job);
+    if (found !== undefined && isAsWanted(found)) return found;
+  }
+}
+
+test('stop keeps what waits, says so, and resume sends it in order under the same subscription', async () => {
+  const users = [randomUUID(), randomUUID()];
+  const job = await pausedJobOf(...users);
+  const { subscriptionId } = await lab.jobs.status(job);
+  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'keep']);
+  expect({ code, stdout: unwrapped(stdout) }).toEqual({
+    code: 0,
+    stdout: `Stopping ${job}; 4 waiting triggers will be kept. Go on later with: triggers resume ${job}`,
+  });
+  await lab.handle(job).result();
+  expect(arrivals(...users)).toEqual([]);
+
+  const kept = await operator.json<JobStatus>(['status', job]);
+  expect(kept).toMatchObject({ state: 'stopped', kept: { waiting: 4, keptAt: expect.any(String) } });
+  expect(unwrapped((await operator.run(['status', job])).stdout)).toMatch(
+    new RegExp(`Kept 4 triggers, \\d+ s ago; go on with: triggers resume ${job}`),
+  );
+  expect(await listedWhen(job, ({ kept }) => kept !== undefined)).toMatchObject({
+    state: 'stopped',
+    running: false,
+    kept: { waiting: 4 },
+  });
+  expect((await operator.run(['list'])).stdout).toMatch(new RegExp(`${job} +stopped, 4 kept`));
+
+  const resumed = await operator.run(['resume', job]);
+  expect(resumed).toMatchObject({ code: 0, stdout: `Resumed ${job}; 4 triggers waiting.\n` });
+  const status = await lab.statusWhen(job, ({ delivered }) => delivered === 4);
+  expect(status).toMatchObject({ state: 'running', subscriptionId, waiting: 0, received: 4 });
+  expect(status).not.toHaveProperty('kept');
+  for (const user of users) expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
+  for (const { body } of arrivals(...users)) expect(body).toContain(`"subscription_id":"${subscriptionId}"`);
+  expect(await listedWhen(job, ({ running }) => running)).not.toHaveProperty('kept');
+}, 60_000);
+
+test('under the id of a kept job nothing else starts, and the error says what to do', async () => {
+  const job = await keptJobOf('patient');
+  const definition = { label: 'Another', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  const refusal = await lab.jobs.start(definition, { jobId: job }).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(JobKept);
+  expect(refusal).toMatchObject({ jobId: job, waiting: 2 });
+  const args = ['start', '--id', job, '--label', 'Another', '--audience', 'vip', '--url', lab.receiver.url];
+  const { code, stderr } = await operator.run(args);
+  expect(code).toBe(1);
+  expect(unwrapped(stderr)).toBe(
+    `The job "${job}" was stopped and kept 2 triggers. Go on with it: triggers resume ${job}. Or discard what it kept: triggers stop ${job} --waiting discard`,
+  );
+  expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
+}, 60_000);
+
+test('what a stopped job kept can be discarded, and then its id is free', async () => {
+  const user = randomUUID();
+  const job = await keptJobOf(user);
+  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code, stdout }).toEqual({
+    code: 0,
+    stdout: `${job} had stopped; what it kept (2 waiting triggers) is discarded.\n`,
+  });
+  expect(await lab.jobs.status(job)).not.toHaveProperty('kept');
+  await lab.jobs.start(
+    { label: 'Another', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
+    { jobId: job },
+  );
+  await lab.jobs.enter(job, { audience: 'vip', user: `after ${user}`, profile: {} });
+  await lab.arrives(`after ${user}`);
+  expect(arrivals(user)).toEqual([]);
+}, 60_000);
+
+test.each(['deliver', 'keep'] as const)('a kept job cannot be stopped with %s once more', async (waiting) => {
+  const job = await keptJobOf('kept');
+  await expect(lab.jobs.stop(job, { waiting })).rejects.toBeInstanceOf(JobNotRunning);
+  expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
+});
+
+test('a stopped job that kept nothing cannot be resumed, nor be told to discard', async () => {
+  const job = await lab.start();
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  await expect(lab.jobs.resume(job)).rejects.toBeInstanceOf(JobNotRunning);
+  await expect(lab.jobs.stop(job, { waiting: 'discard' })).rejects.toBeInstanceOf(JobNotRunning);
+});
+
+test('at its deadline a stopping job keeps what it could not send', async () => {
+  isEndpointUp = false;
+  try {
+    const job = await lab.start();
+    await lab.jobs.enter(job, { audience: 'vip', user: 'undelivered', profile: {} });
+    await lab.statusWhen(job, ({ held }) => held === 1);
+    const { stdout } = await operator.run(['stop', job, '--deadline', '1s']);
+    expect(unwrapped(stdout)).toContain(
+      '1 waiting trigger will be sent first, for at most 1 s. What waits then is kept.',
+    );
+    await lab.handle(job).result();
+    expect((await lab.jobs.status(job)).kept?.waiting).toBe(1);
+    isEndpointUp = true;
+    await lab.jobs.resume(job);
+    await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  } finally {
+    isEndpointUp = true;
+  }
+}, 60_000);
