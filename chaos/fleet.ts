@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dice } from '../src/local/dice.ts';
 import { WORKER_HEADER } from './endpoint.ts';
 import type { FromWorker } from './worker.ts';
+import { WorkerLog } from './worker-log.ts';
 
 export interface FleetOptions {
   readonly size: number;
@@ -72,6 +73,13 @@ export class Fleet {
     child.kill('SIGKILL');
   }
 
+  /** What all of them logged so far. */
+  readLogs(): WorkerLog {
+    const log = new WorkerLog();
+    for (let i = 1; i <= this.#started; i++) log.read(readFileSync(this.#logFile(`worker-${i}`), 'utf8'));
+    return log;
+  }
+
   /** Ends all in peace. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -91,7 +99,7 @@ export class Fleet {
     const configFile = join(folder, `${name}.json`);
     const authorizations = { chaos: { origins, headers: { [WORKER_HEADER]: name } } };
     writeFileSync(configFile, JSON.stringify({ ...config, authorizations }));
-    const logFile = join(folder, `${name}.log`);
+    const logFile = this.#logFile(name);
     const log = openSync(logFile, 'w');
     const child = fork(new URL('./worker.ts', import.meta.url), {
       execArgv: ['--import', 'tsx'],
@@ -110,6 +118,10 @@ export class Fleet {
         this.crashes.push(`${name} (${signal ?? code}): ${lastWords(logFile)}`);
       void sleep(START_AGAIN_MS).then(() => this.#isClosing || this.#start(place));
     });
+  }
+
+  #logFile(name: string): string {
+    return join(this.#options.folder, `${name}.log`);
   }
 
   #hear(member: Member, message: FromWorker): void {

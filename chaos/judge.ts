@@ -50,6 +50,8 @@ export interface Verdict {
   /** Those of them which open requests that nobody waits for any more do not explain. */
   readonly unexplainedOverCap: number;
   readonly mostInFlight: number;
+  /** How long the endpoint had a request open after its sender's kill, at most, in ms. */
+  readonly longestAbandonedMs: number;
   /** Successes of a delivery after its first. */
   readonly duplicates: number;
   /** Those of them that neither a kill, nor an outage, nor a half answer, nor our own repeat explains. */
@@ -89,6 +91,7 @@ export function judge(evidence: JobEvidence, incidents: Incidents): Verdict {
     lost: lost.length,
     outOfOrder: countOvertaken(evidence.live, successes, say),
     ...judgeCap(evidence, incidents, say),
+    longestAbandonedMs: longestAbandoned(evidence.requests, incidents),
     ...judgeRepeats(successes, incidents, say),
     changedIds: countChangedIds(evidence.requests, say),
     unexpected: evidence.requests.filter((request) => !expected.has(changeKey(request))).length,
@@ -149,6 +152,15 @@ function isAbandoned(request: SeenRequest, atMs: number, { kills, requestTimeout
   const { worker, arrivedAtMs } = request;
   const killedAtMs = kills.get(worker);
   return atMs - arrivedAtMs >= requestTimeoutMs - SLACK_MS || (killedAtMs !== undefined && killedAtMs <= atMs);
+}
+
+function longestAbandoned(requests: readonly SeenRequest[], { kills }: Incidents): number {
+  let longest = 0;
+  for (const { worker, arrivedAtMs, endedAtMs = Infinity } of requests) {
+    const killedAtMs = kills.get(worker);
+    if (killedAtMs !== undefined && arrivedAtMs <= killedAtMs) longest = Math.max(longest, endedAtMs - killedAtMs);
+  }
+  return longest;
 }
 
 function judgeRepeats(successes: readonly SeenRequest[], incidents: Incidents, say: Say) {

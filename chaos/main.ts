@@ -2,8 +2,12 @@
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { parseArgs } from 'node:util';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
+import { startCluster } from './cluster.ts';
+import { findPostgres, PostgresNotFound } from './postgres.ts';
 import { type ChaosReport, runChaos } from './run.ts';
+import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts';
 import type { Verdict } from './judge.ts';
+import type { ChaosServer } from './server.ts';
 
 const DEFAULTS = {
   triggers: 100_000,
@@ -28,6 +32,8 @@ const { values } = parseArgs({
   options: {
     ...mapValues(DEFAULTS, () => ({ type: 'string' as const })),
     shrunk: { type: 'boolean', default: false },
+    /** A real Temporal server on PostgreSQL, which is killed once, too. */
+    cluster: { type: 'boolean', default: false },
     /** Leaves the workers' logs where they are. */
     keep: { type: 'boolean', default: false },
   },
@@ -41,6 +47,12 @@ function numberOf(name: keyof typeof DEFAULTS): number {
   const number = Number(values[name] ?? DEFAULTS[name]);
   if (!(number >= 0)) throw new Error(`--${name} is a number, not ${values[name]}.`);
   return number;
+}
+
+const LIMITS = values.shrunk ? SHRUNK_LIMITS : DEFAULT_LIMITS;
+
+function say(line: string): void {
+  console.error(`▸ ${line}`);
 }
 
 function sumOf(report: ChaosReport, figure: (verdict: Verdict) => number): number {
@@ -60,6 +72,7 @@ function figuresOf(report: ChaosReport) {
     overCap: sum(({ overCap }) => overCap),
     unexplainedOverCap: sum(({ unexplainedOverCap }) => unexplainedOverCap),
     mostInFlight: Object.fromEntries([...report.verdicts].map(([job, { mostInFlight }]) => [job, mostInFlight])),
+    longestAbandonedMs: Math.max(...[...report.verdicts.values()].map((verdict) => verdict.longestAbandonedMs)),
     duplicates: sum(({ duplicates }) => duplicates),
     unexplainedDuplicates: sum(({ unexplainedDuplicates }) => unexplainedDuplicates),
     changedIds: sum(({ changedIds }) => changedIds),
@@ -68,6 +81,7 @@ function figuresOf(report: ChaosReport) {
     requests: report.requests,
     kills: report.kills,
     workerCrashes: report.crashes.length,
+    workflowTaskFailures: report.log.workflowTaskFailures,
     temporalRestarts: report.outages.filter(({ what }) => what === 'temporal').length,
     databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
     mostWorkerMiB: Math.round(report.mostWorkerBytes / 1024 ** 2),
@@ -76,6 +90,7 @@ function figuresOf(report: ChaosReport) {
   };
 }
 
+const LONGEST_COMPLAINT = 500;
 const MUST_BE_NONE = [
   'lost',
   'notAccepted',
@@ -85,7 +100,15 @@ const MUST_BE_NONE = [
   'changedIds',
   'unexpected',
   'workerCrashes',
+  'workflowTaskFailures',
 ] as const;
+
+/** @throws PostgresNotFound, TemporalServerNotFound */
+async function startRealServer(folder: string): Promise<ChaosServer> {
+  const temporal = await findTemporalServer(say);
+  const postgres = await findPostgres(folder);
+  return await startCluster({ postgres, temporal }, folder, LIMITS.dynamicConfig);
+}
 
 async function main(): Promise<void> {
   const report = await runChaos(
@@ -102,8 +125,9 @@ async function main(): Promise<void> {
       mostFailures: numberOf('failures'),
       longestAnswerMs: numberOf('answer-ms'),
       lead: numberOf('lead'),
-      limits: values.shrunk ? SHRUNK_LIMITS : DEFAULT_LIMITS,
-      onProgress: (line) => console.error(`▸ ${line}`),
+      limits: LIMITS,
+      ...(values.cluster ? { startServer: startRealServer } : {}),
+      onProgress: say,
     },
     values.keep,
   );
@@ -111,9 +135,17 @@ async function main(): Promise<void> {
   for (const [job, { violations }] of report.verdicts)
     for (const violation of violations) console.error(`${job}: ${violation}`);
   for (const crash of report.crashes) console.error(`worker ended by itself: ${crash}`);
+  for (const { count, first } of report.log.complaints.values())
+    console.error(`workers said ${count} times: ${first.slice(0, LONGEST_COMPLAINT)}`);
   if (values.keep) console.error(`The workers' logs are in ${report.folder}`);
   console.log(JSON.stringify(figures));
   if (MUST_BE_NONE.some((figure) => figures[figure] > 0)) process.exitCode = 1;
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof PostgresNotFound || error instanceof TemporalServerNotFound)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}

@@ -8,6 +8,7 @@ import { Pushing } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
 import { Trouble } from './trouble.ts';
+import type { WorkerLog } from './worker-log.ts';
 import { changeOf, EVERYONE, liveTriggers, memberChange } from './workload.ts';
 
 export interface ChaosOptions {
@@ -47,6 +48,7 @@ export interface ChaosReport {
   readonly requests: number;
   readonly kills: number;
   readonly crashes: readonly string[];
+  readonly log: WorkerLog;
   readonly outages: readonly Outage[];
   readonly mostWorkerBytes: number;
   readonly ms: number;
@@ -209,6 +211,7 @@ function report({ fleet, folder }: Stage, jobs: readonly Job[], faults: Faults, 
     requests: sum(({ endpoint }) => endpoint.requestCount),
     kills: fleet.kills.size,
     crashes: fleet.crashes,
+    log: fleet.readLogs(),
     outages,
     mostWorkerBytes: fleet.mostRssBytes,
     ms: performance.now() - startedAt,

@@ -14,7 +14,7 @@ export interface ChaosServer {
   readonly namespace: string;
   /** What can be killed, and is once the others were. */
   readonly parts: readonly Outage['what'][];
-  /** Ends a part by SIGKILL, starts it again with the same data and ports, and waits until it answers. */
+  /** Ends a part at once, so that it can write nothing more, starts it again with the same data and ports, and waits until it answers. */
   restart(part: Outage['what']): Promise<Outage>;
   /** Size of the database on disk. */
   databaseBytes(): number;

@@ -6,6 +6,9 @@ export interface RunOptions {
   /** Default: this process's. */
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Who it runs as; default: as this process. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 /**

@@ -193,8 +193,18 @@ function keepLastLines(child: ChildProcess): string[] {
   return lines;
 }
 
-/** Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health. */
-async function healthy(httpUrl: string, namespace: string, gone: Promise<string>, timeoutMs: number): Promise<void> {
+/**
+ * Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health.
+ *
+ * @param gone resolves when the server's process has ended.
+ * @throws Error when it has, or when `timeoutMs` are over.
+ */
+export async function healthy(
+  httpUrl: string,
+  namespace: string,
+  gone: Promise<unknown>,
+  timeoutMs: number,
+): Promise<void> {
   const probe = `${httpUrl}/api/v1/namespaces/${encodeURIComponent(namespace)}/workflows/no-such-workflow`;
   const deadline = performance.now() + timeoutMs;
   let ended = false;

@@ -34,6 +34,7 @@ test('finds nothing where there is nothing to find', () => {
     overCap: 0,
     unexplainedOverCap: 0,
     mostInFlight: 1,
+    longestAbandonedMs: 0,
     duplicates: 0,
     unexplainedDuplicates: 0,
     changedIds: 0,
@@ -130,6 +131,16 @@ test('the cap may be exceeded by as many requests as the endpoint has open while
   expect(overBy(1, { arrivedAtMs: 3000 })).toBe(0);
   expect(overBy(1, { arrivedAtMs: 4000 })).toBe(1);
   expect(overBy(1, { arrivedAtMs: 3000, endedAtMs: 4999, answered: 'aborted' })).toBe(1);
+});
+
+test('says how long a request stayed open after the kill of its sender', () => {
+  const requests = [
+    request('a', 1, { arrivedAtMs: 4000, endedAtMs: 5040, answered: 'aborted' }),
+    request('b', 2, { arrivedAtMs: 4500, endedAtMs: 4999 }),
+    request('a', 3, { arrivedAtMs: 4000, endedAtMs: 9000, worker: 'w2' }),
+  ];
+  const incidents = { ...CALM, kills: new Map([['w1', 5000]]) };
+  expect(judge({ ...job, requests }, incidents)).toMatchObject({ longestAbandonedMs: 40 });
 });
 
 test('finds a change that came under a second delivery id, and what nobody signalled', () => {

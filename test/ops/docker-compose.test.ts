@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
+import { SERVER_VERSION } from '../../chaos/temporal-build.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import { temporal } from '../support/temporal.ts';
 
@@ -125,6 +126,10 @@ test('what the image copies is not ignored, and exists', () => {
       expect(existsSync(join(root, source))).toBe(true);
     }
   }
+});
+
+test('the chaos suite proves its promises on the same version of the server', () => {
+  expect(compose.services['temporal']?.['image']).toBe(`temporalio/server:${SERVER_VERSION}`);
 });
 
 test('the scripts are sound shell', () => {

@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, closeSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { dieWithParent, type Watchdog } from '../src/local/die-with-parent.ts';
+import { runProgram } from '../src/local/run-program.ts';
+import { findTemporalCli } from '../src/local/temporal-cli.ts';
+import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
+import { clusterConfig, dynamicConfigLines, PORT_COUNT } from './cluster-config.ts';
+import { Postgres, type PostgresPrograms } from './postgres.ts';
+import type { ChaosServer } from './server.ts';
+import type { TemporalPrograms } from './temporal-build.ts';
+
+const OPS = fileURLToPath(new URL('../ops/temporal/', import.meta.url));
+const HOST = '127.0.0.1';
+const NAMESPACE = 'default';
+const SCRIPT_MS = 180_000;
+const START_MS = 120_000;
+const STOP_GRACE_MS = 15_000;
+
+export interface ClusterPrograms {
+  readonly postgres: PostgresPrograms;
+  readonly temporal: TemporalPrograms;
+}
+
+/** A real Temporal server on PostgreSQL, set up by the very scripts that docker-compose.yml runs. */
+export async function startCluster(
+  programs: ClusterPrograms,
+  folder: string,
+  dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
+): Promise<ChaosServer> {
+  const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT);
+  const postgres = await Postgres.start(programs.postgres, folder, postgresPort);
+  const database = {
+    POSTGRES_SEEDS: postgres.host,
+    DB_PORT: String(postgres.port),
+    POSTGRES_USER: postgres.user,
+    SQL_PASSWORD: postgres.password,
+    TEMPORAL_SQL_TOOL: programs.temporal.sqlTool,
+    TEMPORAL_SCHEMA_DIR: programs.temporal.schemas,
+  };
+  try {
+    await runScript('schema.sh', database);
+    const dynamicConfigFile = join(folder, 'dynamicconfig.yaml');
+    const own = readFileSync(join(OPS, 'dynamicconfig.yaml'), 'utf8');
+    writeFileSync(dynamicConfigFile, dynamicConfigLines(dynamicConfig, own));
+    const configFile = join(folder, 'temporal.yaml');
+    // JSON is YAML.
+    writeFileSync(configFile, JSON.stringify(clusterConfig({ postgresPort, ports, dynamicConfigFile }, postgres.user)));
+    const server = new TemporalProcess(programs.temporal.server, configFile, join(folder, 'temporal.log'));
+    server.start();
+    try {
+      const address = `${HOST}:${ports[0]}`;
+      const cli = {
+        TEMPORAL_ADDRESS: address,
+        TEMPORAL_NAMESPACE: NAMESPACE,
+        TEMPORAL_CLI: (await findTemporalCli()).path,
+      };
+      await runScript('namespace.sh', cli);
+      await runScript('search-attributes.sh', cli);
+      const answers = () => healthy(`http://${HOST}:${ports[1]}`, NAMESPACE, server.gone, START_MS);
+      await answers();
+      return {
+        address,
+        namespace: NAMESPACE,
+        parts: ['temporal', 'postgresql'],
+        restart: async (what) => {
+          const fromMs = Date.now();
+          if (what === 'temporal') await server.restart();
+          else await postgres.restart();
+          await answers();
+          return { what, fromMs, toMs: Date.now() };
+        },
+        databaseBytes: () => folderBytes(postgres.dataFolder),
+        stop: async () => {
+          await server.stop();
+          await postgres.stop();
+        },
+      };
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  } catch (error) {
+    await postgres.stop();
+    throw error;
+  }
+}
+
+/** The server's process; it logs to a file. */
+class TemporalProcess {
+  gone: Promise<unknown> = Promise.resolve();
+  readonly #program: string;
+  readonly #configFile: string;
+  readonly #logFile: string;
+  #child: ChildProcess | undefined;
+  #watchdog: Watchdog | undefined;
+
+  constructor(program: string, configFile: string, logFile: string) {
+    this.#program = program;
+    this.#configFile = configFile;
+    this.#logFile = logFile;
+  }
+
+  start(): void {
+    const log = openSync(this.#logFile, 'a');
+    const args = ['--config-file', this.#configFile, '--allow-no-auth', 'start'];
+    const child = spawn(this.#program, args, { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    this.#child = child;
+    this.gone = once(child, 'exit');
+    this.#watchdog = dieWithParent(child.pid ?? 0);
+  }
+
+  async restart(): Promise<void> {
+    await this.#end('SIGKILL');
+    this.start();
+  }
+
+  async stop(): Promise<void> {
+    const force = setTimeout(() => this.#child?.kill('SIGKILL'), STOP_GRACE_MS);
+    await this.#end('SIGTERM');
+    clearTimeout(force);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#watchdog?.release();
+    this.#child?.kill(signal);
+    await this.gone;
+  }
+}
+
+async function runScript(name: string, env: Readonly<Record<string, string>>): Promise<void> {
+  await runProgram('sh', [join(OPS, name)], { env: { ...process.env, ...env }, timeoutMs: SCRIPT_MS });
+}
+
+/** All are held open until the last is known. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => once(server.listen(0, HOST), 'listening')));
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+function folderBytes(folder: string): number {
+  let bytes = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    // The database removes files as it likes.
+    bytes += statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return bytes;
+}

