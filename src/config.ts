@@ -65,8 +65,11 @@ const configSchema = z.strictObject({
   authorizations: z.record(z.string(), authorization).default({}),
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
-  /** Most `deliver` activities that this worker runs at once. */
-  maxConcurrentSlices: z.number().int().min(1).default(200),
+  /**
+   * Most `deliver` activities that this worker runs at once. Those that wait for an endpoint cost little but a slot; there are many, so that it
+   * takes many jobs whose endpoints hang to make another one wait.
+   */
+  maxConcurrentSlices: z.number().int().min(1).default(1000),
   /** What the Temporal server allows, where it is set other than by default; every bound of a job is a share of these. */
   serverLimits: z
     .strictObject({

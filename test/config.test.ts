@@ -38,7 +38,7 @@ test('without a file or a variable everything has a default', () => {
     taskQueue: 'audience-triggers',
     authorizations: {},
     requestTimeoutMs: 15_000,
-    maxConcurrentSlices: 200,
+    maxConcurrentSlices: 1000,
     serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
     logLevel: 'info',
   });

@@ -23,6 +23,8 @@ export interface DeliverDependencies {
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1000;
+/** While nothing settles, a heartbeat only says that the worker lives: so many in the time after which the server takes it for dead. */
+const QUIET_HEARTBEATS = 4;
 /** A slice that is given back is cut again at once; a worker that stood still keeps it a moment, rather than turn in a circle. */
 const STALLED_WAIT_MS = 1000;
 
@@ -41,13 +43,30 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
       await sleep(STALLED_WAIT_MS);
       return report(settled, 0);
     }
-    const heartbeat = setInterval(() => context.heartbeat(settled.progress()), HEARTBEAT_MS);
+    const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const { attempt, workflowExecution } = context.info;
     try {
       return await send(dependencies, slice, settled, attempt, workflowExecution?.workflowId ?? '');
     } finally {
       clearInterval(heartbeat);
     }
+  };
+}
+
+/**
+ * Tells what is settled, when there is news. Slices of endpoints that hang are many and have none for long: a heartbeat a second of each
+ * would keep the server busy, and with it the jobs that are well.
+ */
+function heartbeats(context: Context, settled: SettledTriggers): () => void {
+  const quietMs = (context.info.heartbeatTimeoutMs ?? 0) / QUIET_HEARTBEATS;
+  let toldCount = 0;
+  let toldAt = performance.now();
+  return () => {
+    const now = performance.now();
+    if (settled.count === toldCount && now - toldAt < quietMs) return;
+    toldCount = settled.count;
+    toldAt = now;
+    context.heartbeat(settled.progress());
   };
 }
 

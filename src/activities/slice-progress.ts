@@ -3,6 +3,7 @@ import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
 /** Which triggers of a slice are settled: what the heartbeats tell, and what a later attempt of the activity begins with. */
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
+  #deliveredCount = 0;
   readonly failed = new Map<number, FailedAttempt>();
 
   constructor(size: number, before: SliceProgress | undefined) {
@@ -13,7 +14,13 @@ export class SettledTriggers {
     for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
   }
 
+  /** How many are settled, either way. */
+  get count(): number {
+    return this.#deliveredCount + this.failed.size;
+  }
+
   deliver(index: number): void {
+    if (this.#delivered[index] === 0) this.#deliveredCount++;
     this.#delivered[index] = 1;
   }
 

@@ -23,6 +23,12 @@ export function bare(user: string, more: Partial<SliceTrigger> = {}): SliceTrigg
   return rest;
 }
 
+interface SliceLabOptions {
+  readonly requestTimeoutMs?: number;
+  /** Default: none, as of an activity that need not heartbeat. */
+  readonly heartbeatTimeoutMs?: number;
+}
+
 /** The deliver activity between a source in memory and a real endpoint. */
 export class SliceLab {
   readonly source = new MemorySource();
@@ -31,16 +37,18 @@ export class SliceLab {
   hasStalled = false;
   readonly receiver: Receiver;
   readonly #poster;
+  readonly #heartbeatTimeoutMs: number | undefined;
 
-  static async open(options: ReceiverOptions & { requestTimeoutMs?: number } = {}): Promise<SliceLab> {
-    const lab = new SliceLab(await startReceiver(options), options.requestTimeoutMs ?? 10_000);
+  static async open(options: ReceiverOptions & SliceLabOptions = {}): Promise<SliceLab> {
+    const lab = new SliceLab(await startReceiver(options), options);
     open.push(lab);
     return lab;
   }
 
-  private constructor(receiver: Receiver, timeoutMs: number) {
+  private constructor(receiver: Receiver, { requestTimeoutMs, heartbeatTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
-    this.#poster = createPoster({ timeoutMs });
+    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 10_000 });
+    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
   }
 
   /** Runs the activity to its end. `before`: what an earlier attempt's last heartbeat said. */
@@ -81,6 +89,7 @@ export class SliceLab {
     const environment = new MockActivityEnvironment({
       heartbeatDetails: before,
       attempt: before === undefined ? 1 : 2,
+      ...(this.#heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: this.#heartbeatTimeoutMs }),
     });
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
     return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);

@@ -133,6 +133,12 @@ test('once a second it tells what is settled', async () => {
   ]);
 });
 
+test('while nothing settles it says that it lives, but seldom: many slices may hang', async () => {
+  const lab = await SliceLab.open({ delayMs: 2600, heartbeatTimeoutMs: 6000 });
+  await lab.deliver([trigger('1')]);
+  expect(lab.heartbeats).toEqual([{ delivered: [], failed: [] }]);
+});
+
 test.each([500, 404])('three different people in a row who get %i end the slice', async (status) => {
   const lab = await SliceLab.open({ answer: () => ({ status }) });
   const report = await lab.deliver(

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from '@jest/globals';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { SLICES } from '../../src/domain/limits.ts';
+import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { Lab, type LabOptions } from '../support/lab.ts';
+
+const EVERY_MS = 60;
+const SAMPLES = 40;
+
+/** A lab whose receiver is well, and a second endpoint that is not. */
+class TwoEndpoints {
+  readonly lab: Lab;
+  readonly unwell: Receiver;
+  #people = 0;
+
+  static async open(options: LabOptions, unwell: ReceiverOptions): Promise<TwoEndpoints> {
+    return new TwoEndpoints(await Lab.open(options), await startReceiver(unwell));
+  }
+
+  private constructor(lab: Lab, unwell: Receiver) {
+    this.lab = lab;
+    this.unwell = unwell;
+  }
+
+  /** Starts jobs that send to the unwell endpoint, each with as many slices as a job can have. */
+  async startUnwell(count: number): Promise<string[]> {
+    const job = { webhookUrl: this.unwell.url, parallelRequestCount: SLICES };
+    return await Promise.all(Array.from({ length: count }, () => this.lab.start(job)));
+  }
+
+  /** Gives each of these jobs a thousand people to tell about, and waits until so many requests hang. */
+  async hang(jobs: readonly string[], requests: number): Promise<void> {
+    await Promise.all(jobs.map((job) => this.lab.jobs.push(job, people(1000))));
+    const giveUpAt = Date.now() + 60_000;
+    while (this.unwell.inFlight < requests) {
+      if (Date.now() > giveUpAt) throw new Error(`Only ${this.unwell.inFlight} requests hang.`);
+      await sleep(20);
+    }
+  }
+
+  /**
+   * Signals at a steady pace, waiting for nobody, and says how long each trigger took from the call to its arrival, in ms: the median and
+   * the longest.
+   */
+  async latencies(job: string, samples = SAMPLES): Promise<{ medianMs: number; longestMs: number }> {
+    const { ledger } = this.lab.receiver;
+    const sentAtMs = new Map<string, number>();
+    for (let i = 0; i < samples; i++) {
+      const user = `healthy ${this.#people++}`;
+      sentAtMs.set(user, Date.now());
+      const signal = this.lab.handle(job).signal('enter', { audience: 'vip', user, profile: {} });
+      await Promise.all([signal, sleep(EVERY_MS)]);
+    }
+    await ledger.waitFor(({ delivered }) => delivered === this.#people, 60_000);
+    const tookMs = ledger.entries.flatMap(({ message, arrivedAtMs }) => {
+      const sent = sentAtMs.get(message?.user ?? '');
+      return sent === undefined ? [] : arrivedAtMs - sent;
+    });
+    tookMs.sort((a, b) => a - b);
+    return { medianMs: tookMs[samples >> 1] ?? Number.NaN, longestMs: tookMs.at(-1) ?? Number.NaN };
+  }
+
+  async close(): Promise<void> {
+    // First, or the worker would wait for its requests.
+    await this.unwell.close();
+    await this.lab.close();
+  }
+}
+
+function people(count: number): EventTrigger[] {
+  return Array.from({ length: count }, (_, i) => ({ audience: 'vip', user: `p${i}`, event: 'enter', profile: {} }));
+}
+
+test('beside fifteen jobs with all the slices they can have, each waiting for an endpoint that hangs, a job is as quick as alone', async () => {
+  // Long enough to measure while they hang, also on a slow machine.
+  const both = await TwoEndpoints.open({ config: { requestTimeoutMs: 60_000 } }, { answer: () => 'hang' });
+  try {
+    const healthy = await both.lab.start();
+    const unwell = await both.startUnwell(15);
+    await both.latencies(healthy);
+    const alone = await both.latencies(healthy);
+    await both.hang(unwell, 15 * SLICES);
+    const beside = await both.latencies(healthy);
+    expect(both.unwell.inFlight).toBe(15 * SLICES);
+    expect(beside.medianMs).toBeLessThan(3 * alone.medianMs + 100);
+    // Whoever had to wait for one of them would have waited for a minute.
+    expect(beside.longestMs).toBeLessThan(10_000);
+  } finally {
+    await both.close();
+  }
+}, 180_000);
+
+test("when requests that hang take all of a worker's slots, a job waits for the time of one request, and no more after that", async () => {
+  const config = { maxConcurrentSlices: SLICES, requestTimeoutMs: 4000 };
+  const both = await TwoEndpoints.open({ config }, { answer: () => 'hang' });
+  try {
+    const healthy = await both.lab.start();
+    const unwell = await both.startUnwell(1);
+    await both.latencies(healthy, 5);
+    await both.hang(unwell, SLICES);
+    const full = await both.latencies(healthy, 1);
+    expect(full.longestMs).toBeGreaterThan(1000);
+    expect(full.longestMs).toBeLessThan(10_000);
+    // 984 people still wait for it, but only one at a time asks whether it is well.
+    const after = await both.latencies(healthy);
+    expect(after.longestMs).toBeLessThan(2000);
+    expect(both.unwell.inFlight).toBeLessThanOrEqual(1);
+  } finally {
+    await both.close();
+  }
+}, 60_000);
