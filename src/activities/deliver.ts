@@ -94,6 +94,7 @@ async function send(
     userAgent,
     authorization: found.authorization,
     profiles,
+    cancelled: Context.current().cancellationSignal,
     // An attempt before this one may have given all permits back but one, and which is not known.
     ...(attempt === 1
       ? { permits: slice.permits, returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left) }

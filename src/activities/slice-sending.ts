@@ -13,6 +13,8 @@ import type { SettledTriggers } from './slice-progress.ts';
 const TAIL_MS = 250;
 /** Failures of different people in a row after which a slice takes the endpoint for unwell. */
 const UNWELL_AFTER = 3;
+/** Refusals of different people in a row after which it is not their payloads that are wrong: the job's breaker opens at as many. */
+const REFUSING_AFTER = 10;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -25,6 +27,8 @@ export interface SliceSendingOptions {
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
   /** At most this many requests in flight. */
   readonly permits: number;
+  /** Aborted: the slice is nobody's any more, since its job was terminated, say. */
+  readonly cancelled: AbortSignal;
   /** Absent: none are given back. */
   readonly returnPermits?: (left: number) => Promise<void>;
 }
@@ -47,6 +51,7 @@ export class SliceSending {
   readonly #people: number[] = [];
   #nextPerson = 0;
   #failuresInRow = 0;
+  #refusalsInRow = 0;
   #isUnwell = false;
   readonly #endsAtMs: number;
   readonly #endsAtWall: number;
@@ -124,6 +129,7 @@ export class SliceSending {
     if (attempt.ok) {
       this.#options.settled.deliver(index);
       this.#failuresInRow = 0;
+      this.#refusalsInRow = 0;
       return;
     }
     const { ok: _, ...rest } = attempt;
@@ -152,15 +158,16 @@ export class SliceSending {
 
   /** Within the budget by both clocks: one stands still while the machine sleeps, the other may be set back. */
   #mayStart(): boolean {
-    return !this.#isUnwell && performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;
+    if (this.#isUnwell || this.#options.cancelled.aborted) return false;
+    return performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;
   }
 
   #noteFailure(failure: FailedAttempt): void {
     const verdict = judge(failure);
-    if (verdict === 'throttled' || verdict === 'gone') this.#isUnwell = true;
-    if (verdict !== 'transient' && verdict !== 'setup') return;
-    this.#failuresInRow++;
-    if (this.#failuresInRow >= UNWELL_AFTER) this.#isUnwell = true;
+    if (verdict === 'transient' || verdict === 'setup') this.#failuresInRow++;
+    if (verdict === 'refused') this.#refusalsInRow++;
+    const isRow = this.#failuresInRow >= UNWELL_AFTER || this.#refusalsInRow >= REFUSING_AFTER;
+    if (verdict === 'throttled' || verdict === 'gone' || isRow) this.#isUnwell = true;
   }
 
   #returnIdlePermits(): void {

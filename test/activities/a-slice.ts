@@ -37,6 +37,7 @@ export class SliceLab {
   hasStalled = false;
   readonly receiver: Receiver;
   readonly #poster;
+  readonly #environments: MockActivityEnvironment[] = [];
   readonly #heartbeatTimeoutMs: number | undefined;
 
   static async open(options: ReceiverOptions & SliceLabOptions = {}): Promise<SliceLab> {
@@ -91,11 +92,17 @@ export class SliceLab {
       attempt: before === undefined ? 1 : 2,
       ...(this.#heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: this.#heartbeatTimeoutMs }),
     });
+    this.#environments.push(environment);
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
     return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
   }
 
   readonly heartbeats: SliceProgress[] = [];
+
+  /** As the server answers a heartbeat when the slice's job was terminated. */
+  cancel(): void {
+    for (const environment of this.#environments) environment.cancel('NOT_FOUND');
+  }
 
   /** Who arrived, in order. */
   get arrived(): (string | undefined)[] {

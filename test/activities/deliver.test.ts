@@ -161,13 +161,40 @@ test('a success between keeps it going', async () => {
   expect(report.failed).toHaveLength(6);
 });
 
-test('refused payloads do not end the slice', async () => {
+test('ten different people in a row whose payload is refused end the slice', async () => {
   const lab = await SliceLab.open({ answer: () => ({ status: 400 }) });
   const report = await lab.deliver(
-    people(9).map((user) => trigger(user)),
+    people(30).map((user) => trigger(user)),
     { permits: 1 },
   );
-  expect(report.failed).toHaveLength(9);
+  expect([report.failed.length, report.unsent.length]).toEqual([10, 20]);
+});
+
+test('refused payloads with a success between do not end the slice', async () => {
+  const lab = await SliceLab.open({
+    answer: ({ number }) => (number % 10 === 0 ? undefined : { status: 400 }),
+  });
+  const report = await lab.deliver(
+    people(29).map((user) => trigger(user)),
+    { permits: 1 },
+  );
+  expect(report.failed).toHaveLength(27);
+  expect(report.unsent).toEqual([]);
+});
+
+test('once it is cancelled it starts nothing more; what is in flight ends, and is reported', async () => {
+  const lab = await SliceLab.open({
+    delayMs: 50,
+    onArrival: ({ number }) => {
+      if (number === 4) lab.cancel();
+    },
+  });
+  const report = await lab.deliver(
+    people(9).map((user) => trigger(user)),
+    { permits: 2 },
+  );
+  expect(lab.receiver.ledger.requests).toBe(4);
+  expect(report).toMatchObject({ failed: [], unsent: [4, 5, 6, 7, 8] });
 });
 
 test.each([429, 410])('one answer of %i ends the slice', async (status) => {

@@ -96,6 +96,23 @@ test('an endpoint that is down is probed, not hammered, and heals by itself', as
   }
 }, 45_000);
 
+test('an endpoint that refuses everybody is asked about few, and what it refused is not lost to it', async () => {
+  const lab = await Lab.open({ receiver: { answer: () => ({ status: 400 }) } });
+  try {
+    const job = await lab.start({ parallelRequestCount: 5 });
+    await lab.jobs.push(job, stream(1000, 1));
+    const unwell = await lab.statusWhen(
+      job,
+      ({ endpoint, inFlight }) => endpoint?.state === 'unwell' && inFlight === 0,
+    );
+    // Each of five slices by itself finds out after ten.
+    expect(lab.receiver.ledger.requests).toBeLessThanOrEqual(55);
+    expect(unwell).toMatchObject({ waiting: 1000, deadLetters: 0 });
+  } finally {
+    await lab.close();
+  }
+});
+
 test('410 pauses the job, keeps everything, and an edit of the URL goes on', async () => {
   const lab = await Lab.open({
     receiver: { answer: (_, request) => (request.url === '/gone' ? { status: 410 } : undefined) },
