@@ -1,10 +1,9 @@
 import type { MemberPage } from '../../contract/backfill.ts';
-import type { Redelivery } from '../../contract/dead-letter.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { findAudience } from '../audience.ts';
 import { membershipKey } from '../delivery-id.ts';
 import { instantOf, nextNanosecond } from '../instant.ts';
-import { isRecord } from '../json.ts';
+import { readRedelivery } from '../redelivery.ts';
 import { readTrigger } from '../trigger.ts';
 import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
@@ -44,13 +43,15 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
 
 /** A dead letter is to be sent after all: it goes behind what waits for that person, with the id that it had. */
 export function admitRedelivery(state: JobState, raw: unknown, now: number): string | undefined {
-  if (!isRedelivery(raw)) return reject(state, 'a "redeliver" signal that is no dead letter', now);
+  const reading = readRedelivery(raw, state.budgets.triggerBytes);
+  if (typeof reading === 'string') return reject(state, `a "redeliver" signal that is no dead letter: ${reading}`, now);
+  const { subscriptionId, user, trigger } = reading;
   // Of a job that was here under this id before: it is not ours to send.
-  if (raw.subscriptionId !== state.job.subscriptionId)
-    return reject(state, `a dead letter of another job, subscription ${raw.subscriptionId}`, now);
+  if (subscriptionId !== state.job.subscriptionId)
+    return reject(state, `a dead letter of another job, subscription ${subscriptionId}`, now);
   // It comes from its workflow: so it is kept, though we may not have heard of it yet.
-  state.deadLetters.confirmWhere(({ user, trigger }) => user === raw.user && isSameDelivery(trigger, raw.trigger));
-  arrive(state, raw.user, raw.trigger);
+  state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(dead.trigger, trigger));
+  arrive(state, user, trigger);
   return undefined;
 }
 
@@ -76,6 +77,7 @@ export function drainOverflow(state: JobState): void {
     if (holder !== undefined) {
       for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
       state.owedReleases.push(String(holder.number));
+      state.changes++; // A job that was kept before this would look for them in a holder that ends.
       continue;
     }
     const waiting = overflow.takeFromTail();
@@ -144,13 +146,6 @@ function needsMemory(state: JobState): boolean {
 export function tidyMemory(state: JobState, now: number): void {
   if (state.backfill?.expectsPages === true || state.memory.size === 0) return;
   state.memory.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
-}
-
-/** Made by our own dead-letter workflow, of what a job gave it. */
-function isRedelivery(raw: unknown): raw is Redelivery {
-  if (!isRecord(raw)) return false;
-  const { subscriptionId, user, trigger } = raw;
-  return typeof subscriptionId === 'string' && typeof user === 'string' && isRecord(trigger) && 'audience' in trigger;
 }
 
 function isMemberPage(raw: unknown): raw is MemberPage {

@@ -43,6 +43,13 @@ export function newChain(user: string): Chain {
   };
 }
 
+/** What its oldest trigger went through says nothing about the one that now stands there. */
+export function forgetFailures(chain: Chain): void {
+  chain.failures = 0;
+  chain.profileTries = 0;
+  chain.notBefore = 0;
+}
+
 /** Whether nothing but members that a backfill found waits in it. */
 export function isOfMembers(chain: Chain): boolean {
   return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length && chain.parked === undefined;

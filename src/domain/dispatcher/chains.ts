@@ -2,6 +2,7 @@ import type { CarriedChain, QueuedTrigger } from './carried.ts';
 import {
   carryChain,
   type Chain,
+  forgetFailures,
   newChain,
   type ParkedTriggers,
   parkedBytes,
@@ -22,6 +23,7 @@ export class Chains {
   #heldCount = 0;
   #heldBytes = 0;
   #triggers = 0;
+  #parkedCount = 0;
   #parkedTriggers = 0;
   #bytes = 0;
 
@@ -66,6 +68,11 @@ export class Chains {
 
   get heldCount(): number {
     return this.#heldCount;
+  }
+
+  /** Of these, those whose oldest triggers a holder keeps. */
+  get parkedCount(): number {
+    return this.#parkedCount;
   }
 
   /** When the next held chain is due, epoch ms; undefined when none is held. */
@@ -130,9 +137,17 @@ export class Chains {
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
       const chain = this.#held.take();
-      if (chain?.parked !== undefined) this.#due.add(chain);
-      else if (chain !== undefined) this.#makeReady(chain, 'returned');
+      if (chain === undefined) return;
+      chain.notBefore = 0;
+      if (chain.parked !== undefined) this.#due.add(chain);
+      else this.#makeReady(chain, 'returned');
     }
+  }
+
+  /** All held chains are parked: the one that is due first waits for its parked triggers before its time. */
+  callFirst(): void {
+    const chain = this.#held.take();
+    if (chain !== undefined) this.#due.add(chain);
   }
 
   /** Makes every held chain ready, as after an edit of the URL. */
@@ -155,6 +170,10 @@ export class Chains {
     return this.#due;
   }
 
+  get dueCount(): number {
+    return this.#due.size;
+  }
+
   /**
    * Parked triggers are back, before those that came meanwhile: their chain is ready.
    *
@@ -169,6 +188,7 @@ export class Chains {
     this.#setParked(chain, undefined);
     chain.triggers.unshift(...triggers);
     for (const trigger of triggers) this.#count(chain, trigger, 1);
+    if (triggers.length === 0) forgetFailures(chain); // They were of what is lost.
     if (chain.triggers.length === 0) this.#delete(chain);
     else this.#makeReady(chain, 'returned');
     return dropped;
@@ -214,8 +234,7 @@ export class Chains {
     if (trigger === undefined) return undefined;
     this.#count(chain, trigger, -1);
     chain.running--;
-    chain.failures = 0;
-    chain.profileTries = 0;
+    forgetFailures(chain);
     return trigger;
   }
 
@@ -306,8 +325,7 @@ export class Chains {
   /** What a chain's oldest trigger went through says nothing about the one that now stands there. */
   #newHead(chain: Chain): void {
     if (chain.parked !== undefined) return; // The oldest is another: it is away.
-    chain.failures = 0;
-    chain.profileTries = 0;
+    forgetFailures(chain);
     if (chain.place !== 'ready') this.#makeReady(chain, 'last');
   }
 
@@ -332,11 +350,10 @@ export class Chains {
   }
 
   #setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
+    const more = Number(parked !== undefined) - Number(chain.parked !== undefined);
+    this.#parkedCount += more;
     this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
-    this.#addBytes(
-      chain,
-      parkedBytes(chain.user) * (Number(parked !== undefined) - Number(chain.parked !== undefined)),
-    );
+    this.#addBytes(chain, parkedBytes(chain.user) * more);
     chain.parked = parked;
   }
 

@@ -23,7 +23,14 @@ export function canCut(state: JobState, now: number): boolean {
 }
 
 function hasProbe(state: JobState): boolean {
-  return ready(state) > 0 || state.chains.heldCount > 0;
+  const { chains } = state;
+  return ready(state) > 0 || chains.heldCount > chains.parkedCount;
+}
+
+/** Whether an unwell endpoint is to be probed now, and all who could are parked. */
+export function lacksProbe(state: JobState, now: number): boolean {
+  const { breaker, slices } = state;
+  return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state);
 }
 
 /** A slice that was cut, and the bytes of its input. */
@@ -67,7 +74,7 @@ function cutProbe(state: JobState): CutSlice | undefined {
   const chain = fresh ?? chains.firstReady();
   if (chain !== undefined) {
     cut.take(chain);
-    return finish(state, cut, 1);
+    return finish(state, cut, 1, chain.notBefore);
   }
   takeMembers(state, cut);
   if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);

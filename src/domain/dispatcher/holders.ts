@@ -1,6 +1,8 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { Chain } from './chain.ts';
+import { lacksProbe } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
+import { unpackTriggers, type WaitingTrigger } from './packed.ts';
 import { confirmPark, nextPark, nextUnpark, parkedHolder, parkFailed, unpark, unparkFailed } from './parking.ts';
 import type { Step } from './steps.ts';
 
@@ -13,8 +15,8 @@ export type Holder =
 const RELEASES_AT_ONCE = 50;
 
 /** What is to go to a holder, to come from one, or whose holder is to end. */
-export function nextHolderStep(state: JobState): Step | undefined {
-  return holdStep(state) ?? recallStep(state) ?? releaseStep(state);
+export function nextHolderStep(state: JobState, now: number): Step | undefined {
+  return holdStep(state) ?? recallStep(state, now) ?? releaseStep(state);
 }
 
 function holdStep(state: JobState): Step | undefined {
@@ -29,16 +31,18 @@ function holdStep(state: JobState): Step | undefined {
   return { kind: 'hold', holder: { name: parkedHolder(number), of: 'parking', number }, content, bytes };
 }
 
-function recallStep(state: JobState): Step | undefined {
+function recallStep(state: JobState, now: number): Step | undefined {
   // A job that sends nothing, or is to keep what waits, leaves it where it is.
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
+  if (state.chains.dueCount === 0 && lacksProbe(state, now)) state.chains.callFirst();
   const chain = nextUnpark(state);
   if (chain?.parked !== undefined) {
     const { number } = chain.parked;
     return { kind: 'recall', holder: { name: parkedHolder(number), of: 'parking', number, chain } };
   }
   const { chains, overflow, budgets } = state;
-  if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > budgets.chainBytes) return undefined;
+  const bytesUnderWay = overflow.bytesUnderWay + state.parking.bytesComing;
+  if (chains.bytes + bytesUnderWay + budgets.sliceBytes > budgets.chainBytes) return undefined;
   const number = overflow.nextRecall();
   return number === undefined
     ? undefined
@@ -65,10 +69,19 @@ export function holdFailed(state: JobState, holder: Holder): void {
 
 /** A holder was read; null: it is gone, by no doing of ours, and with it what it held. */
 export function holderRead(state: JobState, holder: Holder, content: PackedTriggers | null): void {
-  if (content === null) noteLoss(state, holder);
-  const read = content ?? { audiences: [], triggers: [] };
-  if (holder.of === 'overflow') state.overflow.recalled(holder.number, read);
-  else if (holder.chain !== undefined) unpark(state, holder.chain, read);
+  const read = content === null ? undefined : readable(content);
+  if (read === undefined) noteLoss(state, holder, content === null);
+  if (holder.of === 'overflow') state.overflow.recalled(holder.number, read ?? []);
+  else if (holder.chain !== undefined) unpark(state, holder.chain, read ?? []);
+}
+
+/** Undefined for what no job of ours put there: asked again, it would be the same, and what is behind it would wait for ever. */
+function readable(content: PackedTriggers): WaitingTrigger[] | undefined {
+  try {
+    return unpackTriggers(content);
+  } catch {
+    return undefined;
+  }
 }
 
 export function recallFailed(state: JobState, holder: Holder): void {
@@ -94,6 +107,7 @@ export function discardWaiting(state: JobState): void {
   if (!overflow.isEmpty && !overflow.isLeaving) state.owedReleases.push(...overflow.discard().map(String));
 }
 
-function noteLoss(state: JobState, { name }: Holder): void {
-  state.loss = `The holder ${name} is gone: somebody deleted its workflow. What it held is lost.`;
+function noteLoss(state: JobState, { name }: Holder, isGone: boolean): void {
+  const what = isGone ? 'is gone: somebody deleted its workflow' : 'holds what no job can read';
+  state.loss = `The holder ${name} ${what}. What it held is lost.`;
 }

@@ -1,5 +1,4 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
-import type { QueuedTrigger } from './carried.ts';
 import { queuedBytes } from './chain.ts';
 import { packTriggers, unpackTriggers, type WaitingTrigger } from './packed.ts';
 
@@ -62,7 +61,7 @@ export class Overflow {
   }
 
   get isEmpty(): boolean {
-    return this.triggers === 0;
+    return this.holders === 0 && this.#tail.length === 0;
   }
 
   /** Whether content is on its way to a holder. */
@@ -99,7 +98,7 @@ export class Overflow {
       return hold;
     }
     if (this.#tailBytes < this.#holderBytes) return undefined;
-    const { count, bytes } = this.#fitting();
+    const { count, bytes } = fitting(this.#tail, this.#holderBytes);
     // Out of the tail before anything is awaited, or it would be read as waiting a second time.
     const content = packTriggers(this.#tail.splice(0, count));
     this.#tailBytes -= bytes;
@@ -130,8 +129,8 @@ export class Overflow {
   }
 
   /** A holder was read. */
-  recalled(number: number, content: PackedTriggers): void {
-    if (this.#recalled.has(number)) this.#recalled.set(number, unpackTriggers(content));
+  recalled(number: number, content: WaitingTrigger[]): void {
+    if (this.#recalled.has(number)) this.#recalled.set(number, content);
   }
 
   /** A holder could not be read: it is asked again. Those asked after it are too, so that they stay in order. */
@@ -146,7 +145,7 @@ export class Overflow {
     const number = this.#first++;
     this.#recalled.delete(number);
     // What a lost holder held is not known; it shows when there is none left.
-    this.#held = this.holders === 0 ? 0 : this.#held - triggers.length;
+    this.#held = this.holders === 0 ? 0 : Math.max(0, this.#held - triggers.length);
     return { number, triggers };
   }
 
@@ -180,21 +179,21 @@ export class Overflow {
       tail: packTriggers(this.#tail),
     };
   }
-
-  /** How many of the tail's oldest triggers one holder takes. */
-  #fitting(): { count: number; bytes: number } {
-    let count = 0;
-    let bytes = 0;
-    for (const { user, trigger } of this.#tail) {
-      const more = queuedBytes(user, trigger);
-      if (count > 0 && bytes + more > this.#holderBytes) break;
-      count++;
-      bytes += more;
-    }
-    return { count, bytes };
-  }
 }
 
-function bytesOf(waiting: readonly { readonly user: string; readonly trigger: QueuedTrigger }[]): number {
+/** How many of the oldest triggers one holder takes. */
+export function fitting(waiting: Iterable<WaitingTrigger>, mostBytes: number): { count: number; bytes: number } {
+  let count = 0;
+  let bytes = 0;
+  for (const { user, trigger } of waiting) {
+    const more = queuedBytes(user, trigger);
+    if (count > 0 && bytes + more > mostBytes) break;
+    count++;
+    bytes += more;
+  }
+  return { count, bytes };
+}
+
+function bytesOf(waiting: readonly WaitingTrigger[]): number {
   return waiting.reduce((bytes, { user, trigger }) => bytes + queuedBytes(user, trigger), 0);
 }

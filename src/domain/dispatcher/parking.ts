@@ -3,7 +3,8 @@ import type { QueuedTrigger } from './carried.ts';
 import type { Chain } from './chain.ts';
 import { isSameDelivery } from './repeats.ts';
 import type { JobState } from './job-state.ts';
-import { packTriggers, unpackTriggers } from './packed.ts';
+import { fitting } from './overflow.ts';
+import { packTriggers, type WaitingTrigger } from './packed.ts';
 
 /** A chain that takes fewer bytes would take about as many parked. */
 const LEAST_BYTES = 512;
@@ -21,6 +22,13 @@ export class Parking {
 
   constructor(next: number) {
     this.next = next;
+  }
+
+  /** Bytes that these bring into the chains. */
+  get bytesComing(): number {
+    let bytes = 0;
+    for (const { parked } of this.coming) bytes += parked?.bytes ?? 0;
+    return bytes;
   }
 
   isLeaving(chain: Chain): boolean {
@@ -52,11 +60,12 @@ export function nextPark(state: JobState): Park | undefined {
     if (last === undefined || chain.notBefore > last.notBefore) last = chain;
   }
   if (last === undefined) return undefined;
-  const triggers = parkable(last.triggers, budgets.sliceBytes);
+  const live = liveAtFront(last);
+  const { count, bytes } = fitting(live, budgets.sliceBytes);
+  const parked = live.slice(0, count);
   const number = parking.next++;
-  parking.leaving.set(number, { chain: last, triggers });
-  const { user } = last;
-  return { number, content: packTriggers(triggers.map((trigger) => ({ user, trigger }))), bytes: last.bytes };
+  parking.leaving.set(number, { chain: last, triggers: parked.map(({ trigger }) => trigger) });
+  return { number, content: packTriggers(parked), bytes };
 }
 
 /** The holder of parked triggers has them. They may have been sent meanwhile: then it is nobody's. */
@@ -89,7 +98,8 @@ export function nextUnpark({ chains, parking, budgets }: JobState): Chain | unde
     if (parking.coming.has(chain)) continue;
     // Nothing can be sent to make room while nothing runs and nothing is ready.
     const isStuck = chains.heldCount === chains.count && parking.coming.size === 0;
-    if (chains.bytes + (chain.parked?.bytes ?? 0) > budgets.chainBytes && !isStuck) return undefined;
+    const bytes = chains.bytes + parking.bytesComing + (chain.parked?.bytes ?? 0);
+    if (bytes > budgets.chainBytes && !isStuck) return undefined;
     parking.coming.add(chain);
     return chain;
   }
@@ -97,16 +107,17 @@ export function nextUnpark({ chains, parking, budgets }: JobState): Chain | unde
 }
 
 /** Parked triggers were read. */
-export function unpark(state: JobState, chain: Chain, content: PackedTriggers): void {
+export function unpark(state: JobState, chain: Chain, content: readonly WaitingTrigger[]): void {
   const { chains, parking, counters } = state;
   const { parked } = chain;
   if (!parking.coming.delete(chain) || parked === undefined) return;
-  const triggers = unpackTriggers(content).map(({ trigger }) => trigger);
+  const triggers = content.map(({ trigger }) => trigger);
   const isRepeat = (behind: QueuedTrigger) =>
     behind.redelivery === undefined &&
     behind.backfill === undefined &&
     triggers.some((one) => isSameDelivery(one, behind));
   counters.repeated += chains.unpark(chain, triggers, isRepeat);
+  state.changes++; // A job that was kept before this would look for them in a holder that ends.
   state.owedReleases.push(parkedHolder(parked.number));
 }
 
@@ -119,14 +130,7 @@ export function parkedHolder(number: number): string {
   return `p${number}`;
 }
 
-/** The oldest live triggers that fit into one holder. */
-function parkable(triggers: readonly QueuedTrigger[], mostBytes: number): QueuedTrigger[] {
-  const taken: QueuedTrigger[] = [];
-  let bytes = 0;
-  for (const trigger of triggers) {
-    bytes += 200 + (trigger.profileBytes ?? 0);
-    if (trigger.backfill !== undefined || (taken.length > 0 && bytes > mostBytes)) break;
-    taken.push(trigger);
-  }
-  return taken;
+function liveAtFront({ user, triggers }: Chain): WaitingTrigger[] {
+  const end = triggers.findIndex(({ backfill }) => backfill !== undefined);
+  return triggers.slice(0, end < 0 ? undefined : end).map((trigger) => ({ user, trigger }));
 }

@@ -1,5 +1,5 @@
 import { deliveryId } from '../delivery-id.ts';
-import { knownInstant } from '../instant.ts';
+import { type Instant, knownInstant } from '../instant.ts';
 import type { QueuedTrigger } from './carried.ts';
 import type { JobState } from './job-state.ts';
 
@@ -8,8 +8,19 @@ export function isSameDelivery(one: QueuedTrigger, other: QueuedTrigger): boolea
   return (
     one.audience === other.audience &&
     one.event === other.event &&
-    (one.at === other.at || knownInstant(one.at) === knownInstant(other.at))
+    (one.at === other.at || instantOfTrigger(one) === instantOfTrigger(other))
   );
+}
+
+/** One person may have thousands waiting, and each that comes is compared to all of them: a time is taken apart once. */
+const instants = new WeakMap<QueuedTrigger, Instant | undefined>();
+
+function instantOfTrigger(trigger: QueuedTrigger): Instant | undefined {
+  const known = instants.get(trigger);
+  if (known !== undefined) return known;
+  const instant = knownInstant(trigger.at);
+  instants.set(trigger, instant);
+  return instant;
 }
 
 /** Whether this trigger waits already, in a chain, a slice or on its way to a dead letter, or was one of the last few thousand delivered. */

@@ -78,13 +78,34 @@ test('a dead letter that comes back goes last, with its time, and its next death
   expect(again).toEqual({ ...letter, redeliveries: 1, failure: again.failure });
 });
 
+const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
+
 test.each([
-  ['another job', { subscriptionId: '6'.repeat(32), user: '1', trigger: { audience: 'a'.repeat(32) } }],
+  ['another job', { subscriptionId: '6'.repeat(32), user: '1', trigger: DEAD }],
   ['nothing', undefined],
   ['a text', 'redeliver'],
 ])('a redelivery of %s is refused', (_, raw) => {
   const job = new AJob(1);
   expect(admitRedelivery(job.state, raw, job.now)).toMatch(/dead letter/);
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
+});
+
+test.each([
+  [{ audience: undefined }],
+  [{ audience: 5 }],
+  [{ event: 'left' }],
+  [{ at: undefined }],
+  [{ at: 5 }],
+  [{ at: 'yesterday' }],
+  [{ redelivery: undefined }],
+  [{ redelivery: '1' }],
+  [{ profile: 'x' }],
+  [{ profile: { text: 'x'.repeat(70_000) } }],
+])('a redelivery of a trigger with %j is refused, and breaks nothing', (more) => {
+  const job = new AJob(1);
+  const { subscriptionId } = job.state.job;
+  const refusal = admitRedelivery(job.state, { subscriptionId, user: '1', trigger: { ...DEAD, ...more } }, job.now);
+  expect(refusal).toMatch(/is no dead letter: /);
   expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
 });
 

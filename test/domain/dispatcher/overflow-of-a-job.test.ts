@@ -85,3 +85,25 @@ test('a holder that somebody deleted does not stop the job, and the status says 
   expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 is gone.*lost/)]);
   expect(job.status.overflow).toBe(0);
 });
+
+test('a holder that holds what no job can read does not stop the job either', () => {
+  const job = flooded(20_000);
+  job.cut();
+  job.holders.set('1', { audiences: [], triggers: [['person 1', ['2026-01-01T00:00:00Z', 5, 1]]] });
+  expect(drain(job).length).toBeLessThan(20_000);
+  expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 holds what no job can read.*lost/)]);
+  expect(job.status).toMatchObject({ overflow: 0, waiting: 0 });
+});
+
+test('a holder that holds more than was put there hides none of those behind it', () => {
+  const job = flooded(20_000);
+  job.cut();
+  const second = job.holders.get('2');
+  if (second === undefined) throw new Error('There is no second holder.');
+  const strangers = Array.from(
+    { length: 20_000 },
+    (_, i) => [`stranger ${i}`, ['2026-01-01T00:00:00Z', 0, 1]] as const,
+  );
+  job.holders.set('1', { ...second, triggers: strangers });
+  expect(drain(job)).toContain('person 19999');
+});

@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { holderRead } from '../../../src/domain/dispatcher/holders.ts';
 import { stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import type { Step } from '../../../src/domain/dispatcher/steps.ts';
 import { AJob } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };
@@ -96,4 +98,60 @@ test('discarding drops what is parked too, and its holders end', () => {
   stopJob(job.state, 'discard');
   expect(job.step()).toEqual({ kind: 'finish' });
   expect(job.holders.size).toBe(0);
+});
+
+test('however many parked people are due at once, no more is read than the state has room for', () => {
+  const job = new AJob(1);
+  const { chains, budgets } = job.state;
+  const audience = 'a'.repeat(32);
+  for (let i = 0; i < 30; i++) {
+    for (const at of ['2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z'])
+      chains.addLive(`failing ${i}`, { audience, event: 'enter', at, ...LARGE, profileBytes: 60_011 });
+    const chain = chains.get(`failing ${i}`);
+    if (chain === undefined) throw new Error('Nobody waits.');
+    chains.startRunning(chain, 2);
+    chains.hold(chain, job.now + 1000 + i);
+    job.step();
+  }
+  expect(chains.parkedCount).toBeGreaterThan(20);
+  for (let i = 0; i < 2400; i++) job.signal(`small ${i}`);
+  job.now += MINUTE;
+  const steps: Step[] = [];
+  for (let step = job.rawStep(); step.kind !== 'wait'; step = job.rawStep()) steps.push(step);
+  for (const step of steps)
+    if (step.kind === 'recall') holderRead(job.state, step.holder, job.holders.get(step.holder.name) ?? null);
+  expect(chains.bytes).toBeLessThanOrEqual(budgets.chainBytes);
+});
+
+test('a holder of parked triggers weighs no more than a slice, however long the id of the person', () => {
+  const job = new AJob(1);
+  const user = '漢'.repeat(255);
+  for (let i = 0; i < 600; i++) job.signal(user);
+  job.cut();
+  job.end(
+    { 0: { status: 500 } },
+    Array.from({ length: 599 }, (_, i) => i + 1),
+  );
+  job.cut();
+  expect(job.holders.size).toBe(1);
+  for (const content of job.holders.values())
+    expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThanOrEqual(job.state.budgets.sliceBytes);
+});
+
+test('a person whose parked triggers are lost goes on with what came later, by a schedule of its own', () => {
+  const job = withFailing(12);
+  const parked = [...job.state.chains.held()].find((chain) => chain.parked !== undefined);
+  if (parked === undefined) throw new Error('Nobody is parked.');
+  job.signal(parked.user, 'exit');
+  job.holders.delete(`p${parked.parked?.number}`);
+  job.now += MINUTE;
+  const told: string[] = [];
+  while (job.status.waiting > 0) {
+    told.push(...job.cutMessages());
+    while (job.running.length > 0) job.end();
+  }
+  expect(told).toContain(`${parked.user} exit a`);
+  expect(told).not.toContain(`${parked.user} enter a`);
+  expect(job.status.retried).toBe(11);
+  expect(job.status.notices).toEqual([expect.stringMatching(/is gone.*lost/)]);
 });

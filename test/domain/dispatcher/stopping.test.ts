@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { confirmHold, holderRead } from '../../../src/domain/dispatcher/holders.ts';
 import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { jobKept, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import type { Step } from '../../../src/domain/dispatcher/steps.ts';
 import { AJob } from './a-job.ts';
 
 test('a job that keeps what waits sends nothing more, keeps its state once its slices are over, and ends', () => {
@@ -67,4 +69,30 @@ test('a job that keeps what waits leaves its dead letters where they can be deci
   job.end({ 0: { status: 422 } });
   expect(job.step()).toMatchObject({ kind: 'keep-job' });
   expect(job.dead).toHaveLength(1);
+});
+
+test('a holder that is read while the state is being kept ends only after the state was kept once more', () => {
+  const job = new AJob(4);
+  for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
+  let recall: Extract<Step, { kind: 'recall' }> | undefined;
+  while (recall === undefined) {
+    const step = job.rawStep();
+    if (step.kind === 'recall') recall = step;
+    else if (step.kind === 'wait') job.end();
+    else if (step.kind === 'hold') {
+      job.holders.set(step.holder.name, step.content);
+      confirmHold(job.state, step.holder);
+    }
+  }
+  while (job.running.length > 0) job.end();
+  stopJob(job.state, 'keep');
+  const before = job.step();
+  if (before.kind !== 'keep-job') throw new Error('It is not kept.');
+  holderRead(job.state, recall.holder, job.holders.get(recall.holder.name) ?? null);
+  jobKept(job.state, before.changes);
+  const after = job.step();
+  expect(after.kind).toBe('keep-job');
+  expect(carryJob(job.state).overflow.first).toBe(2);
+  if (after.kind === 'keep-job') jobKept(job.state, after.changes);
+  expect(job.step()).toEqual({ kind: 'finish' });
 });

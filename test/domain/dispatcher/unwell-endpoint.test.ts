@@ -79,3 +79,29 @@ test('a job whose endpoint is unwell wakes for its next probe, not for everybody
   }
   expect(earlier).toBeGreaterThan(0);
 });
+
+test('an unwell endpoint is probed though all who wait for their next attempt are parked, and it costs them no step', () => {
+  const job = new AJob(3);
+  const large = { profile: { text: 'x'.repeat(60_000) } };
+  for (const user of ['1', '2', '3']) {
+    job.signal(user, 'enter', large);
+    job.cut();
+    for (let i = 0; i < 4; i++) job.signal(user, 'exit', large);
+    Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
+  }
+  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
+  expect(job.state.chains.parkedCount).toBe(3);
+  job.now = job.state.breaker.openUntil;
+  const [probe] = job.cut();
+  expect(probe?.triggers.length).toBe(1);
+  const chain = job.state.chains.get(probe?.triggers[0]?.user ?? '');
+  const notBefore = chain?.notBefore ?? 0;
+  expect(notBefore).toBeGreaterThan(job.now);
+  job.end({ 0: { status: 500 } });
+  expect(chain).toMatchObject({ place: 'held', notBefore, failures: 7 });
+  job.now = job.state.breaker.openUntil;
+  job.cut();
+  job.end();
+  expect(job.cut()).not.toEqual([]);
+});
