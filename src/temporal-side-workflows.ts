@@ -4,7 +4,9 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
+import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { SideWorkflow, SideWorkflows } from './activities/side-workflows.ts';
+import { isRecord, stringifyJson } from './domain/json.ts';
 import { releaseSignal } from './workflows/messages.ts';
 
 const INVALID_ARGUMENT = 3;
@@ -25,10 +27,23 @@ export class TemporalSideWorkflows implements SideWorkflows {
     try {
       await this.#start(workflow);
     } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) return;
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return this.#startAnew(workflow);
       // A namespace may lack an attribute that came with a newer release; what is kept matters more than how it is found.
       if (attributes.length === 0 || grpcCode(error) !== INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
+    }
+  }
+
+  /** There is one of its id. */
+  async #startAnew(workflow: SideWorkflow): Promise<void> {
+    if (workflow.renews !== true) return;
+    // The same was given to one that an earlier attempt of ours began, whatever became of it since.
+    const input = await this.inputOf(workflow.workflowId);
+    if (isRecord(input) && stringifyJson(input) === stringifyJson(workflow.input)) return;
+    try {
+      await this.#start(workflow, 'ALLOW_DUPLICATE');
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error; // It runs.
     }
   }
 
@@ -61,7 +76,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  async #start(workflow: SideWorkflow): Promise<void> {
+  async #start(workflow: SideWorkflow, reuse: WorkflowIdReusePolicy = 'REJECT_DUPLICATE'): Promise<void> {
     const { type, workflowId, input, summary, memo, attributes = [], replaces = false } = workflow;
     await this.#client.workflow.start(type, {
       workflowId,
@@ -70,9 +85,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
       staticSummary: summary,
       ...(memo === undefined ? {} : { memo }),
       ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
-      ...(replaces
-        ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' }
-        : { workflowIdReusePolicy: 'REJECT_DUPLICATE' }),
+      ...(replaces ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' } : { workflowIdReusePolicy: reuse }),
     });
   }
 }

@@ -62,6 +62,18 @@ test('one that has ended is begun again when it is to be replaced', async () => 
   expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'third' });
 });
 
+test('one that has ended is begun again by one that renews it, unless it was given the same', async () => {
+  const first = side({ input: { of: 'first', id: 9007199254740993n }, renews: true });
+  await workflows.start(first);
+  await client.workflow.getHandle(first.workflowId).terminate();
+  await workflows.start(first);
+  expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('TERMINATED');
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('RUNNING');
+  await workflows.start({ ...first, input: { of: 'third' } });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'second' });
+});
+
 test('one that the server does not know has no input, and is released already', async () => {
   expect(await workflows.inputOf(randomUUID())).toBeUndefined();
   await workflows.release(randomUUID());

@@ -6,7 +6,10 @@ import type { SideWorkflows } from './side-workflows.ts';
 
 const STARTS_AT_ONCE = 8;
 
-/** The activity that gives each dead letter a workflow of its own. */
+/**
+ * The activity that gives each dead letter a workflow of its own. One that runs already is as good as this one. One that has ended was
+ * decided about; if that was another death of the same trigger, which was signalled once more since, this one is to be decided anew.
+ */
 export function createKeepDeadLetters(workflows: SideWorkflows): Activities['keepDeadLetters'] {
   return (letters) =>
     concurrently(letters, STARTS_AT_ONCE, (letter) =>
@@ -14,6 +17,7 @@ export function createKeepDeadLetters(workflows: SideWorkflows): Activities['kee
         type: DEAD_LETTER,
         workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
         input: letter,
+        renews: true,
         ...deadLetterPresentation(letter),
       }),
     );

@@ -12,6 +12,8 @@ export interface SideWorkflow {
   readonly attributes?: readonly SearchAttribute[];
   /** True: one of its id that runs is terminated for it. Else one that is there, running or closed, is as good as this one. */
   readonly replaces?: boolean;
+  /** True: one of its id that has ended, and was given something else, is no obstacle to it. */
+  readonly renews?: boolean;
 }
 
 /** The workflows beside jobs, as activities reach them. Every method may be called again after an answer that was lost. */

@@ -15,7 +15,7 @@ test('each dead letter gets a workflow of its own, named by its delivery and red
     input: letters[7],
     memo: { person: letters[7]?.user },
   });
-  expect(workflows.started.every(({ replaces }) => replaces === undefined)).toBe(true);
+  expect(workflows.started.every(({ replaces, renews }) => replaces === undefined && renews === true)).toBe(true);
   expect(workflows.mostUnderWay).toBe(8);
 });
 

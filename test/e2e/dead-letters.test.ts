@@ -189,6 +189,22 @@ test('kept twice it is there once, also after its end; a redelivery that dies ag
   expect((await second.describe()).status.name).toBe('RUNNING');
 });
 
+test('a trigger that was signalled again after its dead letter was decided about, and dies again, is there again', async () => {
+  const { letter, handle } = await keep();
+  await handle.signal('discard');
+  await handle.result();
+  const again = { ...letter, diedAt: '2027-01-01T00:00:00.000000000Z' };
+  await keepDeadLetters([again]);
+  const { status, runId } = await handle.describe();
+  expect(status.name).toBe('RUNNING');
+  await keepDeadLetters([again, letter]);
+  expect((await handle.describe()).runId).toBe(runId);
+  await handle.signal('discard');
+  await handle.result();
+  await keepDeadLetters([again]);
+  expect((await handle.describe()).status.name).toBe('COMPLETED');
+});
+
 test('lists find it by job, person, failure and audience, and its memo says what it is', async () => {
   const { letter, handle } = await keep();
   const query = `ExportPerson = '${letter.user}' AND ExportFailure = 'HTTP 422' AND ExportAudiences = 'abababababababab' AND ExecutionStatus = 'Running'`;
