@@ -2,6 +2,7 @@ import type { PackedTriggers } from '../contract/holder.ts';
 import type { Activities } from '../contract/ports.ts';
 import { isRecord } from '../domain/json.ts';
 import { HOLDER } from '../domain/names.ts';
+import { holderSummary } from '../domain/summary.ts';
 import { concurrently } from './concurrently.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
@@ -12,7 +13,7 @@ const RELEASES_AT_ONCE = 8;
 export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold' | 'recall' | 'release'> {
   return {
     hold: (holderId, content) =>
-      workflows.start({ type: HOLDER, workflowId: holderId, input: content, summary: summaryOf(content) }),
+      workflows.start({ type: HOLDER, workflowId: holderId, input: content, summary: holderSummary(content) }),
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;
@@ -21,11 +22,6 @@ export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold'
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
   };
-}
-
-function summaryOf({ triggers }: PackedTriggers): string {
-  const count = triggers.length;
-  return `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
 }
 
 /** What does not decode is a value that says so, and no content. */

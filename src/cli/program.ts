@@ -8,6 +8,7 @@ import { listCommand } from './commands/list.ts';
 import { pauseCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
+import { recoverCommand } from './commands/recover.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { setupCommand } from './commands/setup.ts';
 import { startCommand } from './commands/start.ts';
@@ -29,6 +30,7 @@ const COMMANDS = [
   statusCommand,
   pauseCommand,
   resumeCommand,
+  recoverCommand,
   editCommand,
   backfillCommand,
   stopCommand,

@@ -46,6 +46,7 @@ export function statusLines(
     ['Delivered', delivered(status, nowMs, ratePerS)],
     ['Waiting', status.kept === undefined ? waiting(status, nowMs) : undefined],
     ['Kept', status.kept && kept(status.kept, status.jobId, nowMs)],
+    ['Recoverable', status.recoverableUntil && `until ${status.recoverableUntil.slice(0, 16).replace('T', ' ')} UTC`],
     ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
     ['Dead letters', status.deadLetters > 0 ? paint('red', deadLetters(status)) : undefined],
     ['Endpoint', status.endpoint && paint('yellow', endpoint(status.endpoint, status.parallelRequestCount, nowMs))],

@@ -42,6 +42,21 @@ export class JobAlreadyRunning extends TriggersError {
   }
 }
 
+/** A job ended by itself, in order: nothing of it is left to be recovered. */
+export class NothingToRecover extends TriggersError {
+  override readonly name = 'NothingToRecover';
+  readonly jobId: string;
+  /** How its workflow ended. */
+  readonly ended: string;
+  constructor(jobId: string, ended: string) {
+    super(
+      `The job "${jobId}" was not terminated (${ended}): nothing of it was lost. If it kept what waited, go on with: triggers resume ${jobId}`,
+    );
+    this.jobId = jobId;
+    this.ended = ended;
+  }
+}
+
 /** The job does not run, but something is kept of it; under its id nothing else can start. */
 export class JobKept extends TriggersError {
   override readonly name = 'JobKept';

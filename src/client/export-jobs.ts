@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import type { AudienceListing } from '../contract/audience.ts';
+import type { Client } from '@temporalio/client';
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
-import { shownToPeople } from '../domain/job-presentation.ts';
-import { DEFAULT_TASK_QUEUE, EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
+import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import {
   type BackfillRequest,
   backfillUpdate,
@@ -17,14 +14,14 @@ import {
 } from '../workflows/messages.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, PushInterrupted } from './errors.ts';
+import { InvalidJob, PushInterrupted } from './errors.ts';
 import { HistoryWatch } from './history-watch.ts';
-import { nameJob } from './job-id.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { keptOf } from './kept-jobs.ts';
-import { endOf, jobSignals, prepare, queryStatus, updateJob } from './job-service.ts';
+import { endOf, jobSignals, prepare, statusWhen, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
+import { recover, type RecoverOptions } from './recovery.ts';
+import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
 
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
@@ -47,23 +44,13 @@ export * from './errors.ts';
 export type { JobSummary } from './job-list.ts';
 export type { PushOptions, PushProgress } from './job-pusher.ts';
 export type { PublishResult, PushResult, Triggers } from './push.ts';
+export type { RecoverOptions } from './recovery.ts';
+export type { StartedJob } from './start-job.ts';
 export { payloadConverterPath } from '../payload-converter-path.ts';
 
 export interface ExportJobsOptions {
   /** Where workers take up jobs; default `audience-triggers`. */
   readonly taskQueue?: string;
-}
-
-export interface StartedJob {
-  readonly jobId: string;
-  readonly workflowId: string;
-  readonly runId: string;
-  /** The audiences it listens to, with their sizes where the source tells. */
-  readonly audiences: readonly AudienceListing[];
-  /** What a person should know: a time window too short to be reliable, say. */
-  readonly warnings: readonly string[];
-  /** Search attributes that the namespace lacks: `triggers setup` registers them. */
-  readonly missingSearchAttributes: readonly string[];
 }
 
 export interface EditedJob {
@@ -74,7 +61,6 @@ export interface EditedJob {
 }
 
 const EDIT_WAIT_MS = 15_000;
-const START_WAIT_MS = 10_000;
 
 /**
  * Export jobs, as a program handles them: start, signal, look, change, stop. Every method rejects with one of the classes
@@ -125,31 +111,7 @@ export class ExportJobs {
    * @throws InvalidJob with every problem at once; JobAlreadyRunning; JobKept
    */
   async start(definition: JobDefinitionInput, options: { readonly jobId?: string } = {}): Promise<StartedJob> {
-    const naming = nameJob(definition, options.jobId);
-    const prepared = await this.check(definition);
-    const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
-    if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
-    const { jobId } = naming;
-    const { audiences, warnings, missingSearchAttributes } = prepared;
-    const kept = await keptOf(this.#client, jobId);
-    if (kept !== undefined) throw new JobKept(jobId, kept);
-    const workflowId = jobWorkflowId(jobId);
-    try {
-      const { firstExecutionRunId } = await this.#client.workflow.start(EXPORT_JOB, {
-        workflowId,
-        taskQueue: this.#taskQueue,
-        args: [prepared.definition],
-        ...shownToPeople(jobId, prepared),
-        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-        workflowIdConflictPolicy: 'FAIL',
-      });
-      // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
-      await this.#statusWhen(jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
-      return { jobId, workflowId, runId: firstExecutionRunId, audiences, warnings, missingSearchAttributes };
-    } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
-      throw error;
-    }
+    return await startJob(this.#client, this.#taskQueue, definition, options.jobId);
   }
 
   /** Signals one person's enter. Absent `at`: when the job receives it. */
@@ -221,17 +183,26 @@ export class ExportJobs {
   }
 
   /**
+   * Starts a job again that was terminated, with exactly what it is not known to have delivered; waits first, some 20 s after its end,
+   * until nothing of it can be in flight any more. Possible as long as the server keeps the job (its namespace's retention).
+   * @throws JobAlreadyRunning; NothingToRecover when it ended in order; NoWorker
+   */
+  async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
+    return await recover(this.#client, jobId, options);
+  }
+
+  /**
    * Changes fields of a running job. Checks the job as it would be, records the edit, then waits up to 15 s until it is in effect.
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
-    const before = await this.#statusWhen(jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+    const before = await statusWhen(this.#client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
     const prepared = await this.check({ ...definitionOf(before), ...edit });
     const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
     if (!prepared.ok || problems.length > 0)
       throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
     await updateJob(this.#client, jobId, editUpdate, [edit]);
-    const status = await this.#statusWhen(jobId, ({ revision }) => revision > before.revision, EDIT_WAIT_MS);
+    const status = await statusWhen(this.#client, jobId, ({ revision }) => revision > before.revision, EDIT_WAIT_MS);
     return { status, warnings: prepared.warnings, inEffect: status.revision > before.revision };
   }
 
@@ -252,16 +223,6 @@ export class ExportJobs {
     const watch = this.#watches.get(jobId) ?? new HistoryWatch();
     this.#watches.set(jobId, watch);
     return new JobPusher(jobId, jobSignals(this.#client, jobId), options, watch);
-  }
-
-  /** The job's status as soon as it is as wanted, or as it is when `timeoutMs` are over. */
-  async #statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs: number): Promise<JobStatus> {
-    const deadline = Date.now() + timeoutMs;
-    for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
-      const status = await queryStatus(this.#client, jobId);
-      if (isAsWanted(status) || Date.now() > deadline) return status;
-      await setTimeout(pauseMs);
-    }
   }
 
   async #one(jobId: string, trigger: Trigger, event: TriggerEvent): Promise<void> {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import {
   ApplicationFailure,
   type Client,
@@ -59,16 +60,36 @@ export async function queryStatus(client: Client, jobId: string): Promise<JobSta
   }
 }
 
+/** The job's status as soon as it is as wanted, or as it is when `timeoutMs` are over. */
+export async function statusWhen(
+  client: Client,
+  jobId: string,
+  isAsWanted: (status: JobStatus) => boolean,
+  timeoutMs: number,
+): Promise<JobStatus> {
+  const deadline = Date.now() + timeoutMs;
+  for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+    const status = await queryStatus(client, jobId);
+    if (isAsWanted(status) || Date.now() > deadline) return status;
+    await setTimeout(pauseMs);
+  }
+}
+
 /**
  * Queries a workflow, also one that has ended.
  * @throws NoWorker; the SDK's WorkflowNotFoundError
  */
-export async function ask<T>(client: Client, workflowId: string, query: QueryDefinition<T>): Promise<T> {
+export async function ask<T, Args extends unknown[] = []>(
+  client: Client,
+  workflowId: string,
+  query: QueryDefinition<T, Args>,
+  { args, answerMs = ANSWER_MS }: { readonly args?: Args; readonly answerMs?: number } = {},
+): Promise<T> {
   const handle = client.workflow.getHandle(workflowId);
-  const deadline = Date.now() + ANSWER_MS;
+  const deadline = Date.now() + answerMs;
   for (;;) {
     try {
-      return await client.withDeadline(deadline, () => handle.query(query));
+      return await client.withDeadline(deadline, () => handle.query<T, Args>(query, ...((args ?? []) as Args)));
     } catch (error) {
       const code = grpcCode(error);
       if (code !== GRPC.FAILED_PRECONDITION && code !== GRPC.DEADLINE_EXCEEDED) throw error;
@@ -77,7 +98,7 @@ export async function ask<T>(client: Client, workflowId: string, query: QueryDef
       const trouble = await noWorker(client, taskQueue, error);
       if (code === GRPC.DEADLINE_EXCEEDED || trouble.lastPollMsAgo === undefined || Date.now() > deadline)
         throw trouble;
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+      await setTimeout(ASK_AGAIN_MS);
     }
   }
 }
@@ -131,8 +152,9 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
       }
     },
     async history() {
-      const { historySize, historyLength, status } = await describeJob(client, jobId);
-      if (status.name !== 'RUNNING' && status.name !== 'PAUSED') throw new JobNotRunning(jobId, endedAs(status.name));
+      const found = await describeJob(client, jobId);
+      if (!isOpen(found)) throw new JobNotRunning(jobId, endedAs(found.status.name));
+      const { historySize, historyLength } = found;
       return { bytes: historySize ?? 0, events: historyLength };
     },
   };
@@ -150,8 +172,13 @@ export async function describeJob(client: Client, jobId: string): Promise<Workfl
 
 /** How a job's workflow ended, in words; undefined while it is open. @throws JobNotFound */
 export async function endOf(client: Client, jobId: string): Promise<string | undefined> {
-  const { status } = await describeJob(client, jobId);
-  return status.name === 'RUNNING' || status.name === 'PAUSED' ? undefined : endedAs(status.name);
+  const found = await describeJob(client, jobId);
+  return isOpen(found) ? undefined : endedAs(found.status.name);
+}
+
+/** Whether a workflow has not ended. */
+export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>): boolean {
+  return status.name === 'RUNNING' || status.name === 'PAUSED';
 }
 
 /** Why a job that was asked something is not there: it never was, or it has ended. */

@@ -62,6 +62,15 @@ export async function discardKept(client: Client, jobId: string): Promise<KeptTr
   return keptTriggersOf(kept);
 }
 
+/** Ends what is kept of a job that runs again by other means. */
+export async function dropKept(client: Client, jobId: string): Promise<void> {
+  try {
+    await keptHandle(client, jobId).terminate('Its job was recovered, with all of this.');
+  } catch (error) {
+    if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
+  }
+}
+
 async function signalKept(
   client: Client,
   jobId: string,

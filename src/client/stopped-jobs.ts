@@ -1,9 +1,16 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../contract/job-status.ts';
+import { instantOf } from '../domain/instant.ts';
 import { resumeUpdate, type StopRequest, stopUpdate } from '../workflows/messages.ts';
-import { JobKept, JobNotFound, JobNotRunning } from './errors.ts';
-import { endOf, queryStatus, updateJob } from './job-service.ts';
+import { JobKept, JobNotFound, JobNotRunning, RequestRefused } from './errors.ts';
+import { describeJob, endedAs, endOf, isOpen, queryStatus, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
+import { recoverableUntil } from './recovery.ts';
+
+/** How long, in ms, a stopping job that keeps what waits may take to end: its running slices end first. */
+const STOP_MS = 30_000;
+const LOOK_AGAIN_MS = 100;
 
 // What may be asked of a job that does not run: then what it kept answers in its place.
 
@@ -13,26 +20,32 @@ import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
  */
 export async function statusOf(client: Client, jobId: string): Promise<JobStatus> {
   // First: an end between the two is then seen the next time.
-  const ended = await endOf(client, jobId).catch((error: unknown) => keptOrGone(client, jobId, error));
+  const found = await describeJob(client, jobId).catch((error: unknown) => keptOrGone(client, jobId, error));
   const status = await queryStatus(client, jobId);
-  if (ended === undefined) return status;
+  if (isOpen(found)) return status;
   // What was to come next does not come any more.
   const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, ...rest } = status;
-  const kept = await keptOf(client, jobId);
+  const [kept, until] = await Promise.all([keptOf(client, jobId), recoverableUntil(client, found)]);
   return {
     ...rest,
     state: 'stopped',
-    ...(ended === 'stopped' ? {} : { reason: `Its workflow has ended: ${ended}.` }),
+    ...(until === undefined
+      ? {}
+      : {
+          reason: `Its workflow did not end in order: ${endedAs(found.status.name)}. Recover it before you start it again: triggers recover ${jobId}`,
+          recoverableUntil: instantOf(until),
+        }),
     ...(kept === undefined ? {} : { kept }),
   };
 }
 
-/** Lets a job send again: a paused one, or a stopped one that kept what waited. */
+/** Lets a job send again: a paused one, or one that was stopped, or is stopping, and keeps what waits. */
 export async function resume(client: Client, jobId: string): Promise<JobStatus> {
   try {
     return await updateJob(client, jobId, resumeUpdate, []);
   } catch (error) {
-    const status = isGone(error) ? await resumeKept(client, jobId) : undefined;
+    if (error instanceof RequestRefused) await untilStopped(client, jobId, error);
+    const status = isGone(error) || error instanceof RequestRefused ? await resumeKept(client, jobId) : undefined;
     if (status === undefined) throw error;
     return status;
   }
@@ -46,6 +59,15 @@ export async function stop(client: Client, jobId: string, request: StopRequest):
     const kept = isGone(error) && request.waiting === 'discard' ? await discardKept(client, jobId) : undefined;
     if (kept === undefined) throw error;
     return { ...(await statusOf(client, jobId)), waiting: kept.waiting };
+  }
+}
+
+/** A job that is to keep what waits does so within moments; then that can be resumed. @throws `refusal` when it goes on */
+async function untilStopped(client: Client, jobId: string, refusal: RequestRefused): Promise<void> {
+  const deadline = Date.now() + STOP_MS;
+  while ((await endOf(client, jobId)) === undefined) {
+    if (Date.now() > deadline) throw refusal;
+    await setTimeout(LOOK_AGAIN_MS);
   }
 }
 

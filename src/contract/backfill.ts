@@ -9,8 +9,8 @@ export interface BackfillInput {
   readonly audiences: readonly string[];
   /** Most bytes of one page's ids. */
   readonly pageBytes: number;
-  /** How far the run before came; absent in the first. */
-  readonly carried?: BackfillProgress;
+  /** How far the run before came; in the first, where to begin. */
+  readonly carried: BackfillProgress;
 }
 
 /** What a backfill carries through continue-as-new. */
@@ -49,6 +49,8 @@ export interface MemberPage {
   readonly ids: readonly string[];
   /** True on the page that ends the backfill. */
   readonly last: boolean;
+  /** Where the next page begins; absent on the last. */
+  readonly next?: BackfillCursor;
 }
 
 /** The job's answer to a page: the signal `pageTaken` from the job to the child. */

@@ -83,6 +83,8 @@ export interface JobStatus {
   readonly overflow: number;
   /** What a stopped job kept for a later resume; the job itself never says it, whoever asks for the status looks it up. */
   readonly kept?: KeptTriggers;
+  /** RFC 3339: a job that was terminated can be recovered until then. Looked up by whoever asks, as `kept` is. */
+  readonly recoverableUntil?: string;
   /** People whose next trigger waits for its next attempt. */
   readonly held: number;
   /** Requests that may be in flight now. */

@@ -34,8 +34,8 @@ const PAGES_PER_RUN = 500;
  */
 export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
   const { jobWorkflowId, n, audiences, carried } = input;
-  let next: BackfillCursor | undefined = carried === undefined ? { page: 1, audience: 0 } : carried.next;
-  let ahead: readonly PageAhead[] = carried?.ahead ?? [];
+  let next: BackfillCursor | undefined = carried.next;
+  let ahead: readonly PageAhead[] = carried.ahead;
   let again: PageTaken | undefined;
   let isUnwanted = false;
   let pagesInRun = 0;
@@ -102,6 +102,7 @@ async function readPage(
       readAt,
       ids: read.ids,
       last: next === undefined,
+      ...(next === undefined ? {} : { next }),
     },
     next,
   };

@@ -1,5 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow';
-import type { CarriedJob } from '../domain/dispatcher/carried.ts';
+import { isCarriedJob } from '../domain/dispatcher/carried.ts';
 import { restoreJob } from '../domain/dispatcher/job-state.ts';
 import type { JobDesk } from './job-desk.ts';
 import { JobInbox } from './job-inbox.ts';
@@ -22,7 +22,7 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   const inbox = new JobInbox();
   let openDesk: (desk: JobDesk) => void = () => undefined;
   const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
-  const state = isCarried(input) ? restoreJob(input) : await prepare(input, desk);
+  const state = isCarriedJob(input) ? restoreJob(input) : await prepare(input, desk);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
@@ -30,8 +30,4 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());
   return { received: state.counters.received, delivered: state.counters.delivered };
-}
-
-function isCarried(input: unknown): input is CarriedJob {
-  return typeof input === 'object' && input !== null && 'v' in input && input.v === 1 && 'chains' in input;
 }

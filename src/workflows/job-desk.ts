@@ -60,6 +60,8 @@ export class JobDesk {
   }
 
   resume(): JobStatus {
+    // One that is to deliver what waits may have been paused by its endpoint; any other sends nothing more.
+    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
     resumeJob(this.#state);
     return this.#answer();
   }

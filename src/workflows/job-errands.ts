@@ -11,7 +11,7 @@ import {
 import type { JobEdit } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceProgress } from '../contract/slice.ts';
-import { SLICE_BUDGET_MS } from '../domain/dispatcher/cutting.ts';
+import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/dispatcher/dead-letters.ts';
 import {
   confirmHold,
@@ -26,7 +26,7 @@ import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatche
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
-import { PAGES_AHEAD, STALL_MARGIN_MS } from '../domain/limits.ts';
+import { PAGES_AHEAD } from '../domain/limits.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
 
@@ -73,7 +73,7 @@ export class JobErrands {
       case 'deliver':
         return void this.#deliver(step);
       case 'start-backfill':
-        return void this.#track(this.#startBackfill(step.n, step.audiences));
+        return void this.#track(this.#startBackfill(step));
       case 'cancel-backfill':
         return void this.#track(this.#cancelBackfill(step.n));
       case 'answer-page':
@@ -104,7 +104,7 @@ export class JobErrands {
   }
 
   async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
-    const heartbeatTimeoutMs = SLICE_BUDGET_MS + this.#state.job.requestTimeoutMs + STALL_MARGIN_MS;
+    const heartbeatTimeoutMs = sliceEndsWithinMs(this.#state.job.requestTimeoutMs);
     const { deliver } = proxyActivities<Activities>({
       // Longer than a slice's last request can be open, so that a stalled worker's requests are over before another goes on.
       heartbeatTimeout: heartbeatTimeoutMs,
@@ -183,7 +183,7 @@ export class JobErrands {
     return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 
-  async #startBackfill(n: number, audiences: readonly string[]): Promise<void> {
+  async #startBackfill({ n, audiences, from }: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     try {
       await startChild<typeof backfill>(BACKFILL, {
@@ -195,6 +195,7 @@ export class JobErrands {
             n,
             audiences,
             pageBytes: Math.floor(this.#state.budgets.backfillBytes / PAGES_AHEAD),
+            carried: { next: from, ahead: [] },
           },
         ],
         // It outlives our run: continuing as new is a close, which would terminate it.

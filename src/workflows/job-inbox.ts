@@ -1,5 +1,6 @@
 import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import type { TriggerEvent } from '../contract/trigger.ts';
+import type { Arrival } from '../domain/dispatcher/arriving.ts';
 import {
   enterSignal,
   exitSignal,
@@ -8,14 +9,6 @@ import {
   redeliveredSignal,
   triggersSignal,
 } from './messages.ts';
-
-/** One signalled thing, as it came: nothing in it was looked at yet. */
-export type Arrival =
-  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
-  | { readonly kind: 'redelivery'; readonly raw: unknown }
-  | { readonly kind: 'page'; readonly raw: unknown }
-  | { readonly kind: 'permits'; readonly raw: unknown }
-  | { readonly kind: 'unknown'; readonly name: string };
 
 interface TriggerList {
   readonly kind: 'triggers';

@@ -9,12 +9,20 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities, PreparedJob } from '../contract/ports.ts';
-import { beginBackfill } from '../domain/dispatcher/operating.ts';
-import { beginJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
+import type { JobState } from '../domain/dispatcher/job-state.ts';
+import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
 import { describeStarting } from '../domain/dispatcher/describing.ts';
 import { jobIdOf } from '../domain/names.ts';
 import type { JobDesk } from './job-desk.ts';
-import { backfillUpdate, editUpdate, pauseUpdate, resumeUpdate, statusQuery, stopUpdate } from './messages.ts';
+import {
+  backfillUpdate,
+  editUpdate,
+  pauseUpdate,
+  recoveryQuery,
+  resumeUpdate,
+  statusQuery,
+  stopUpdate,
+} from './messages.ts';
 
 // A source that is down is asked again until it answers: the job waits in `starting`.
 const { prepareJob } = proxyActivities<Activities>({
@@ -38,6 +46,7 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
   let reason: string | undefined;
   const status = () => describeStarting(definition, jobId, reason);
   setHandler(statusQuery, status);
+  setHandler(recoveryQuery, () => null);
   setHandler(stopUpdate, () => {
     reason = 'Stopped before it began.';
     scope.cancel();
@@ -61,16 +70,5 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
     const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
     throw ApplicationFailure.nonRetryable(`The job cannot run as it is. ${list}`, 'InvalidJob', prepared.problems);
   }
-  const subscriptionId = uuid4().replaceAll('-', '');
-  const seed = Number.parseInt(subscriptionId.slice(0, 8), 16) | 0;
-  const state = beginJob(recordJob(subscriptionId, prepared), seed);
-  if (prepared.definition.existingUsers) {
-    beginBackfill(
-      state,
-      state.job.audiences.map(({ id }) => id),
-      undefined,
-      Date.now(),
-    );
-  }
-  return state;
+  return beginPreparedJob(uuid4().replaceAll('-', ''), prepared, Date.now());
 }

@@ -4,23 +4,27 @@ import {
   continueAsNew,
   isCancellation,
   log,
+  setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { JobStatus } from '../contract/job-status.ts';
-import { admit, admitPage, admitRedelivery, reject, tidyMemory } from '../domain/dispatcher/arriving.ts';
+import type { RecoveryPart } from '../contract/recovery.ts';
+import { admitArrival, tidyMemory } from '../domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { nextStep } from '../domain/dispatcher/deciding.ts';
 import { describeJob } from '../domain/dispatcher/describing.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { stopJob } from '../domain/dispatcher/operating.ts';
-import { returnPermits } from '../domain/dispatcher/settling.ts';
 import type { RunFacts, Step } from '../domain/dispatcher/steps.ts';
+import { stringifyJson } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
+import { partOf, type RecoveryState } from '../domain/recovery-parts.ts';
 import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
-import type { Arrival, JobInbox } from './job-inbox.ts';
+import type { JobInbox } from './job-inbox.ts';
+import { recoveryQuery } from './messages.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of one. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
@@ -45,6 +49,8 @@ export class JobRun {
   readonly #endsAt: number;
   #awake = true;
   #timer: { readonly at: number; readonly scope: CancellationScope } | undefined;
+  /** Arrivals that this run took up. */
+  #admitted = 0;
   #arrivals = 0;
   #turns = 0;
   #commandBytes = 0;
@@ -60,6 +66,7 @@ export class JobRun {
     this.#board = new JobBoard();
     this.desk = new JobDesk(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
+    setHandler(recoveryQuery, (part) => this.#recovery(part));
   }
 
   status(): JobStatus {
@@ -114,26 +121,23 @@ export class JobRun {
       const arrival = this.#inbox.shift();
       if (arrival === undefined) break;
       this.#arrivals++;
-      const refusal = this.#admitOne(arrival, now);
+      this.#admitted++;
+      const refusal = admitArrival(this.#state, arrival, now);
       if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
         log.warn('refused what was signalled', { reason: refusal });
     }
     tidyMemory(this.#state, now);
   }
 
-  #admitOne(arrival: Arrival, now: number): string | undefined {
-    switch (arrival.kind) {
-      case 'trigger':
-        return admit(this.#state, arrival.raw, arrival.event, now);
-      case 'redelivery':
-        return admitRedelivery(this.#state, arrival.raw, now);
-      case 'page':
-        return admitPage(this.#state, arrival.raw, now);
-      case 'permits':
-        return returnPermits(this.#state, arrival.raw);
-      case 'unknown':
-        return reject(this.#state, `no such signal: "${arrival.name}"`, now);
-    }
+  /** Asked of a run that was ended from outside: what a recovery needs, in parts that the server lets through. */
+  #recovery(part: unknown): RecoveryPart {
+    const { slices } = this.#state;
+    const state: RecoveryState = {
+      admitted: this.#admitted,
+      running: [...slices.keys()],
+      carried: carryJob(this.#state),
+    };
+    return partOf(stringifyJson(state), part, this.#state.job.serverLimits.payloadBytes);
   }
 
   #show(status: JobStatus): void {

@@ -2,9 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
-const COMMANDS = 'up worker setup start push list status pause resume edit backfill stop dead-letters receive'.split(
-  ' ',
-);
+const COMMANDS =
+  'up worker setup start push list status pause resume recover edit backfill stop dead-letters receive'.split(' ');
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
 
 test('help names every command and the exit codes', async () => {

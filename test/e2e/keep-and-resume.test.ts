@@ -7,10 +7,11 @@ import { Operator, unwrapped } from '../support/triggers-cli.ts';
 let lab: Lab;
 let operator: Operator;
 let isEndpointUp = true;
+let answerMs = 0;
 
 beforeAll(async () => {
   lab = await Lab.open({
-    receiver: { keepBodies: true, answer: () => (isEndpointUp ? undefined : { status: 503 }) },
+    receiver: { keepBodies: true, answer: () => ({ status: isEndpointUp ? 200 : 503, delayMs: answerMs }) },
   });
   operator = new Operator(lab.taskQueue);
 });
@@ -78,6 +79,20 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   for (const user of users) expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
   for (const { body } of arrivals(...users)) expect(body).toContain(`"subscription_id":"${subscriptionId}"`);
   expect(await listedWhen(job, ({ running }) => running)).not.toHaveProperty('kept');
+}, 60_000);
+
+test('a job that is resumed while it still stops goes on as soon as what waits is kept', async () => {
+  answerMs = 1000;
+  const user = randomUUID();
+  const job = await lab.start({ parallelRequestCount: 1 });
+  await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ inFlight }) => inFlight === 1);
+  await lab.jobs.exit(job, { audience: 'vip', user, profile: {} });
+  expect((await lab.jobs.stop(job, { waiting: 'keep' })).state).toBe('stopping');
+  answerMs = 0;
+  expect((await lab.jobs.resume(job)).state).not.toBe('stopping');
+  await lab.statusWhen(job, ({ delivered, state }) => delivered === 2 && state === 'running');
+  expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
 }, 60_000);
 
 test('under the id of a kept job nothing else starts, and the error says what to do', async () => {

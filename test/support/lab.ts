@@ -88,6 +88,11 @@ export class Lab {
     await worker.shutdown();
   }
 
+  /** Shuts all workers down in peace. */
+  async stopWorkers(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.shutdown()));
+  }
+
   /** Starts a job that sends to the lab's receiver; says its id. */
   async start(definition: Partial<JobDefinitionInput> = {}): Promise<string> {
     const jobId = `lab-${randomUUID()}`;

@@ -9,6 +9,7 @@ import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { isRepeat, isSameDelivery } from './repeats.ts';
+import { returnPermits } from './settling.ts';
 
 /** How many of the last rejects `status` shows. */
 const REJECTS_KEPT = 10;
@@ -20,7 +21,31 @@ const REASON_LENGTH = 200;
  */
 const CLOCK_MARGIN_MS = 10_000;
 
-/** One signalled thing arrived. Whatever it is, it ends in a chain or among the rejects. Returns why it was refused. */
+/** One signalled thing, as it came: nothing in it was looked at yet. */
+export type Arrival =
+  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
+  | { readonly kind: 'redelivery'; readonly raw: unknown }
+  | { readonly kind: 'page'; readonly raw: unknown }
+  | { readonly kind: 'permits'; readonly raw: unknown }
+  | { readonly kind: 'unknown'; readonly name: string };
+
+/** Something was signalled. Returns why it was refused, if it was. */
+export function admitArrival(state: JobState, arrival: Arrival, now: number): string | undefined {
+  switch (arrival.kind) {
+    case 'trigger':
+      return admit(state, arrival.raw, arrival.event, now);
+    case 'redelivery':
+      return admitRedelivery(state, arrival.raw, now);
+    case 'page':
+      return admitPage(state, arrival.raw, now);
+    case 'permits':
+      return returnPermits(state, arrival.raw);
+    case 'unknown':
+      return reject(state, `no such signal: "${arrival.name}"`, now);
+  }
+}
+
+/** One trigger arrived. Whatever it is, it ends in a chain or among the rejects. Returns why it was refused. */
 export function admit(state: JobState, raw: unknown, event: TriggerEvent | undefined, now: number): string | undefined {
   const unreadable = undecodableReason(raw);
   if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);

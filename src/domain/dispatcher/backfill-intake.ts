@@ -1,4 +1,4 @@
-import type { MemberPage } from '../../contract/backfill.ts';
+import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import type { CarriedBackfill } from './carried.ts';
 
@@ -30,6 +30,7 @@ export class BackfillIntake {
   heardAt: number;
   #state: BackfillStatus['state'];
   #nextPage: number;
+  #cursor: BackfillCursor;
   #acknowledged: number;
   #lastPageSeen: boolean;
   readonly #pages: Page[];
@@ -50,6 +51,7 @@ export class BackfillIntake {
     this.heardAt = carried.heardAt;
     this.#state = carried.state;
     this.#nextPage = carried.nextPage;
+    this.#cursor = carried.cursor;
     this.#acknowledged = carried.acknowledged;
     this.#lastPageSeen = carried.lastPageSeen;
     this.#pages = carried.pages.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
@@ -77,6 +79,7 @@ export class BackfillIntake {
       state: 'running',
       started: false,
       nextPage: 1,
+      cursor: { page: 1, audience: 0 },
       acknowledged: 0,
       lastPageSeen: false,
       pages: [],
@@ -141,6 +144,20 @@ export class BackfillIntake {
     return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
   }
 
+  /** Where the page that is taken next begins. */
+  get cursor(): BackfillCursor {
+    return this.#cursor;
+  }
+
+  /** Its child is gone while pages are still to come: another is to read on from `cursor`. Nobody waits for answers any more. */
+  restart(now: number): void {
+    this.#acknowledged = this.#nextPage - 1;
+    if (!this.expectsPages) return;
+    this.started = false;
+    this.heardAt = now;
+    this.#readAgain = 0;
+  }
+
   acknowledge(page: number): void {
     this.#acknowledged = page;
   }
@@ -165,6 +182,7 @@ export class BackfillIntake {
     }
     this.#readAgain = 0;
     this.#nextPage++;
+    this.#cursor = page.next ?? this.#cursor;
     this.#lastPageSeen = page.last;
     const ids = new Set(page.ids);
     for (const user of page.ids) {
@@ -259,6 +277,7 @@ export class BackfillIntake {
       state: this.#state,
       started: this.started,
       nextPage: this.#nextPage,
+      cursor: this.#cursor,
       acknowledged: this.#acknowledged,
       lastPageSeen: this.#lastPageSeen,
       pages: this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] })),

@@ -1,3 +1,4 @@
+import type { BackfillCursor } from '../../contract/backfill.ts';
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
 import type { PackedTrigger } from '../../contract/holder.ts';
@@ -74,6 +75,8 @@ export interface CarriedBackfill {
   readonly started: boolean;
   /** Number of the page that is taken next. */
   readonly nextPage: number;
+  /** Where that page begins. */
+  readonly cursor: BackfillCursor;
   /** Number of the last page that the child was told is taken; 0 before the first. */
   readonly acknowledged: number;
   readonly lastPageSeen: boolean;
@@ -112,6 +115,11 @@ export interface Stopping {
   readonly waiting: 'deliver' | 'keep' | 'discard';
   /** Epoch ms: what waits then is kept. There with `deliver`. */
   readonly deadlineAt?: number;
+}
+
+/** Whether a job's input is what a run before it carried, and not a definition. */
+export function isCarriedJob(input: unknown): input is CarriedJob {
+  return typeof input === 'object' && input !== null && 'v' in input && input.v === 1 && 'chains' in input;
 }
 
 /** All that a job carries from run to run; plain JSON. */

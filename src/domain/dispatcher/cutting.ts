@@ -2,7 +2,7 @@ import type { Audience } from '../../contract/audience.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
 import { audienceById } from '../audience.ts';
 import { jsonStringBytes } from '../json.ts';
-import { SLICE_MS, SLICES } from '../limits.ts';
+import { SLICE_MS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
 import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
 import type { Chain } from './chain.ts';
 import { type JobState, permitsInUse, type Slice } from './job-state.ts';
@@ -13,6 +13,14 @@ const BACKFILL_EVERY = 4;
 
 /** A slice starts no request later than this, so that its worker's estimate may be off by half. */
 export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
+
+/**
+ * The time after a worker's last sign of life, in ms, by which nothing of its slice is in flight any more: however long it may be stalled
+ * meanwhile, it starts no request later and ends those that are open.
+ */
+export function sliceEndsWithinMs(requestTimeoutMs: number): number {
+  return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
+}
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {

@@ -67,7 +67,7 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
   if (backfill.state === 'running' && !backfill.started) {
     backfill.started = true;
     backfill.heardAt = now;
-    return { kind: 'start-backfill', n: backfill.n, audiences: backfill.audiences };
+    return { kind: 'start-backfill', n: backfill.n, audiences: backfill.audiences, from: backfill.cursor };
   }
   if (state.pageToReadAgain !== undefined) {
     const number = state.pageToReadAgain;

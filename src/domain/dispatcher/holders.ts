@@ -4,7 +4,7 @@ import { lacksProbe } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { unpackTriggers, type WaitingTrigger } from './packed.ts';
 import { confirmPark, nextPark, nextUnpark, parkedHolder, parkFailed, unpark, unparkFailed } from './parking.ts';
-import type { Step } from './steps.ts';
+import type { HoldStep, Step } from './steps.ts';
 
 /** A holder on its way, with what it is for. */
 export type Holder =
@@ -16,10 +16,11 @@ const RELEASES_AT_ONCE = 50;
 
 /** What is to go to a holder, to come from one, or whose holder is to end. */
 export function nextHolderStep(state: JobState, now: number): Step | undefined {
-  return holdStep(state) ?? recallStep(state, now) ?? releaseStep(state);
+  return nextHold(state) ?? recallStep(state, now) ?? releaseStep(state);
 }
 
-function holdStep(state: JobState): Step | undefined {
+/** What is to go to a holder now. */
+export function nextHold(state: JobState): HoldStep | undefined {
   const hold = state.overflow.nextHold();
   if (hold !== undefined) {
     const { number, content, bytes } = hold;

@@ -1,8 +1,26 @@
+import type { PreparedJob } from '../../contract/ports.ts';
 import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker } from './breaker.ts';
 import type { JobRecord, Stopping } from './carried.ts';
-import { type JobState, setJob } from './job-state.ts';
+import { beginJob, type JobState, recordJob, setJob } from './job-state.ts';
+
+/**
+ * A job whose definition was checked begins; with Existing Users, by a backfill.
+ *
+ * @param subscriptionId 32 hexadecimal digits, new.
+ */
+export function beginPreparedJob(
+  subscriptionId: string,
+  prepared: Extract<PreparedJob, { ok: true }>,
+  now: number,
+): JobState {
+  const seed = Number.parseInt(subscriptionId.slice(0, 8), 16) | 0;
+  const state = beginJob(recordJob(subscriptionId, prepared), seed);
+  const audiences = state.job.audiences.map(({ id }) => id);
+  if (prepared.definition.existingUsers) beginBackfill(state, audiences, undefined, now);
+  return state;
+}
 
 /** Stops sending, keeps accepting. */
 export function pauseJob(state: JobState): void {

@@ -1,4 +1,4 @@
-import type { PageTaken } from '../../contract/backfill.ts';
+import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { DeadTrigger } from './dead-letters.ts';
@@ -15,6 +15,14 @@ export interface RunFacts {
   readonly busy: boolean;
 }
 
+/** Start the holder of this name with its content; `confirmHold` when it has it. */
+export interface HoldStep {
+  readonly kind: 'hold';
+  readonly holder: Holder;
+  readonly content: PackedTriggers;
+  readonly bytes: number;
+}
+
 /** What the workflow is to do next. */
 export type Step =
   | {
@@ -22,12 +30,16 @@ export type Step =
       readonly slice: SliceInput;
       readonly bytes: number;
     }
-  | { readonly kind: 'start-backfill'; readonly n: number; readonly audiences: readonly string[] }
+  | {
+      readonly kind: 'start-backfill';
+      readonly n: number;
+      readonly audiences: readonly string[];
+      readonly from: BackfillCursor;
+    }
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
   | { readonly kind: 'cancel-backfill'; readonly n: number }
   | { readonly kind: 'look-for-backfill'; readonly n: number }
-  /** Start the holder of this name with its content; `confirmHold` when it has it. */
-  | { readonly kind: 'hold'; readonly holder: Holder; readonly content: PackedTriggers; readonly bytes: number }
+  | HoldStep
   /** Read a holder; `holderRead` with its content. */
   | { readonly kind: 'recall'; readonly holder: Holder }
   /** Holders that are nobody's any more are to end. */

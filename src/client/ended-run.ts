@@ -1,0 +1,108 @@
+import type { Client } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { SliceInput, SliceReport } from '../contract/slice.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import type { Arrival } from '../domain/dispatcher/arriving.ts';
+import type { Remains } from '../domain/dispatcher/recovering.ts';
+import { payloadConverter } from '../payload-converter.ts';
+import {
+  enterSignal,
+  exitSignal,
+  pageSignal,
+  permitsReturnedSignal,
+  redeliveredSignal,
+  triggersSignal,
+} from '../workflows/messages.ts';
+
+/** What the history of a job's last run says, as far as a recovery needs it. */
+export interface EndedRun {
+  /** What the run was given. */
+  readonly input: unknown;
+  /** Whether a worker ever took it up. */
+  readonly wasTakenUp: boolean;
+  /** All that was signalled to it, one by one, oldest first. */
+  readonly arrivals: Remains['arrivals'];
+  /** The slices that ended in order. */
+  readonly reports: Remains['reports'];
+}
+
+type HistoryEvent = NonNullable<NonNullable<Awaited<ReturnType<typeof readPage>>['history']>['events']>[number];
+
+/** Reads a run's history to its end. */
+export async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
+  let input: unknown;
+  let wasTakenUp = false;
+  const arrivals: EndedRun['arrivals'][number][] = [];
+  const reports: EndedRun['reports'][number][] = [];
+  const scheduled = new Map<string, readonly Payload[]>();
+
+  for await (const event of events(client, workflowId, runId)) {
+    if (event.workflowExecutionStartedEventAttributes != null) {
+      [input] = await decode(client, event.workflowExecutionStartedEventAttributes.input?.payloads);
+    } else if (event.workflowTaskCompletedEventAttributes != null) {
+      wasTakenUp = true;
+    } else if (event.workflowExecutionSignaledEventAttributes != null) {
+      const { signalName, input: argument } = event.workflowExecutionSignaledEventAttributes;
+      const at = event.eventTime == null ? 0 : tsToMs(event.eventTime);
+      const [raw] = await decode(client, argument?.payloads);
+      arrivals.push(...arrivalsOf(signalName ?? '', raw).map((arrival) => ({ arrival, at })));
+    } else if (event.activityTaskScheduledEventAttributes?.activityType?.name === 'deliver') {
+      scheduled.set(String(event.eventId), event.activityTaskScheduledEventAttributes.input?.payloads ?? []);
+    } else if (event.activityTaskCompletedEventAttributes != null) {
+      const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
+      const slice = scheduled.get(String(scheduledEventId));
+      if (slice === undefined) continue;
+      scheduled.delete(String(scheduledEventId));
+      // Our own `deliver` was given the one and returned the other.
+      const [[taken], [report]] = await Promise.all([decode(client, slice), decode(client, result?.payloads)]);
+      reports.push({ slice: taken as SliceInput, report: report as SliceReport });
+    }
+  }
+  return { input, wasTakenUp, arrivals, reports };
+}
+
+async function* events(client: Client, workflowId: string, runId: string): AsyncIterable<HistoryEvent> {
+  let nextPageToken: Uint8Array | undefined;
+  do {
+    const page = await readPage(client, workflowId, runId, nextPageToken);
+    yield* page.history?.events ?? [];
+    nextPageToken = page.nextPageToken ?? undefined;
+  } while (nextPageToken !== undefined && nextPageToken.length > 0);
+}
+
+function readPage(client: Client, workflowId: string, runId: string, nextPageToken: Uint8Array | undefined) {
+  return client.workflowService.getWorkflowExecutionHistory({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    ...(nextPageToken === undefined ? {} : { nextPageToken }),
+  });
+}
+
+/** Reads payloads as the job's own workflow does, whatever converter the client has. */
+async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
+  let decoded = [...(payloads ?? [])];
+  for (const codec of client.options.loadedDataConverter.payloadCodecs.toReversed())
+    decoded = await codec.decode(decoded);
+  return decoded.map((payload) => payloadConverter.fromPayload(payload));
+}
+
+const EVENTS: ReadonlyMap<string, TriggerEvent | undefined> = new Map([
+  [enterSignal.name, 'enter'],
+  [exitSignal.name, 'exit'],
+  [triggersSignal.name, undefined],
+]);
+const KINDS: ReadonlyMap<string, 'redelivery' | 'page' | 'permits'> = new Map([
+  [redeliveredSignal.name, 'redelivery'],
+  [pageSignal.name, 'page'],
+  [permitsReturnedSignal.name, 'permits'],
+]);
+
+/** A signal as the job's inbox takes it in: what carries many triggers is as many arrivals. */
+export function arrivalsOf(name: string, raw: unknown): Arrival[] {
+  const kind = KINDS.get(name);
+  if (kind !== undefined) return [{ kind, raw }];
+  if (!EVENTS.has(name)) return [{ kind: 'unknown', name }];
+  const event = EVENTS.get(name);
+  return (Array.isArray(raw) ? raw : [raw]).map((one: unknown) => ({ kind: 'trigger', raw: one, event }));
+}

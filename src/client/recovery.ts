@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import {
+  type Client,
+  type WorkflowExecutionDescription,
+  WorkflowExecutionAlreadyStartedError,
+} from '@temporalio/client';
+import type { JobStatus } from '../contract/job-status.ts';
+import { type CarriedJob, isCarriedJob } from '../domain/dispatcher/carried.ts';
+import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
+import { confirmHold, nextHold } from '../domain/dispatcher/holders.ts';
+import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
+import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
+import { recoverJob } from '../domain/dispatcher/recovering.ts';
+import { shownToPeople } from '../domain/job-presentation.ts';
+import { parseJson } from '../domain/json.ts';
+import { backfillWorkflowId, EXPORT_JOB, HOLDER, holderWorkflowId, jobWorkflowId } from '../domain/names.ts';
+import type { RecoveryState } from '../domain/recovery-parts.ts';
+import { holderSummary } from '../domain/summary.ts';
+import { TemporalSideWorkflows } from '../temporal-side-workflows.ts';
+import { recoveryQuery } from '../workflows/messages.ts';
+import { type EndedRun, readEndedRun } from './ended-run.ts';
+import { InvalidJob, JobAlreadyRunning, NothingToRecover } from './errors.ts';
+import { ask, describeJob, endedAs, isOpen, prepare, queryStatus } from './job-service.ts';
+import { dropKept } from './kept-jobs.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+export interface RecoverOptions {
+  /** Called when what the ended run had in flight has to be waited out: until when, in epoch ms. */
+  readonly onWait?: (until: number) => void;
+}
+
+/** How a job's workflow ends when it did not end itself. */
+const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
+/** A worker replays the whole run before it answers. */
+const REPLAY_MS = 120_000;
+
+/**
+ * Starts a job again that was terminated, with exactly what it is not known to have delivered: what it carried, what was signalled since,
+ * without what its slices delivered; under the same subscription, hence with the same delivery ids. Needs a worker.
+ *
+ * @throws JobNotFound, JobAlreadyRunning, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot.
+ */
+export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
+  const ended = await describeEnded(client, jobId);
+  const run = await readEndedRun(client, ended.workflowId, ended.runId);
+  const state = await stateAtTheEnd(client, ended, run);
+  await outwait(ended, state, options);
+  await holdWhatIsTooMuch(client, ended.taskQueue, state);
+  await startAgain(client, jobId, ended, carryJob(state));
+  return await queryStatus(client, jobId);
+}
+
+/** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended itself, in order. */
+export async function recoverableUntil(
+  client: Client,
+  { status, closeTime }: WorkflowExecutionDescription,
+): Promise<number | undefined> {
+  if (!FROM_OUTSIDE.has(status.name) || closeTime === undefined) return undefined;
+  const { config } = await client.workflowService.describeNamespace({ namespace: client.options.namespace });
+  const retention = config?.workflowExecutionRetentionTtl;
+  return retention == null ? undefined : closeTime.getTime() + Number(retention.seconds ?? 0) * 1000;
+}
+
+/** @throws JobNotFound, JobAlreadyRunning, NothingToRecover */
+async function describeEnded(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
+  const found = await describeJob(client, jobId);
+  if (isOpen(found)) throw new JobAlreadyRunning(jobId);
+  if (!FROM_OUTSIDE.has(found.status.name)) throw new NothingToRecover(jobId, endedAs(found.status.name));
+  return found;
+}
+
+/** What the run had come to, and what came after that. */
+async function stateAtTheEnd(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<JobState> {
+  const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
+  const inFlight = new Set(running);
+  const remains = {
+    carried,
+    reports: run.reports.filter(({ slice }) => inFlight.has(slice.sliceId)),
+    arrivals: run.arrivals.slice(admitted),
+  };
+  const { backfill } = carried;
+  const backfillGone =
+    backfill !== undefined && !(await isWorkflowOpen(client, backfillWorkflowId(ended.workflowId, backfill.n)));
+  return recoverJob(remains, backfillGone, Date.now());
+}
+
+async function carriedAtTheEnd(
+  client: Client,
+  { workflowId, taskQueue }: WorkflowExecutionDescription,
+  { input, wasTakenUp }: EndedRun,
+): Promise<RecoveryState> {
+  if (wasTakenUp) {
+    const answer = await askForState(client, workflowId);
+    if (answer !== undefined) return answer;
+  }
+  if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
+  // It never began: its definition was not looked at yet.
+  const prepared = await prepare(client, taskQueue, input);
+  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  const state = beginPreparedJob(randomUUID().replaceAll('-', ''), prepared, Date.now());
+  return { carried: carryJob(state), admitted: 0, running: [] };
+}
+
+/** The worker replays the run and says what it came to; undefined when the run had not begun to be a job. */
+async function askForState(client: Client, workflowId: string): Promise<RecoveryState | undefined> {
+  let text = '';
+  for (let part = 0, parts = 1; part < parts; part++) {
+    const answer = await ask(client, workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS });
+    if (answer === null) return undefined;
+    text += answer.text;
+    ({ parts } = answer);
+  }
+  return parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+}
+
+/** Until the slices of the ended run are over, whatever their workers do: else both would send side by side. */
+async function outwait(
+  { closeTime }: WorkflowExecutionDescription,
+  { job }: JobState,
+  { onWait }: RecoverOptions,
+): Promise<void> {
+  const until = (closeTime?.getTime() ?? 0) + sliceEndsWithinMs(job.requestTimeoutMs);
+  if (until <= Date.now()) return;
+  onWait?.(until);
+  await setTimeout(until - Date.now());
+}
+
+/** What was signalled since the run's last task may be more than a run can begin with. */
+async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: JobState): Promise<void> {
+  const workflows = new TemporalSideWorkflows(client, taskQueue);
+  for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
+    const { holder, content } = hold;
+    const workflowId = holderWorkflowId(state.job.subscriptionId, holder.name);
+    await workflows.start({ type: HOLDER, workflowId, input: content, summary: holderSummary(content) });
+    confirmHold(state, holder);
+  }
+}
+
+async function startAgain(
+  client: Client,
+  jobId: string,
+  { taskQueue }: WorkflowExecutionDescription,
+  carried: CarriedJob,
+): Promise<void> {
+  try {
+    await client.workflow.start(EXPORT_JOB, {
+      workflowId: jobWorkflowId(jobId),
+      taskQueue,
+      args: [carried],
+      ...shownToPeople(jobId, carried.job),
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      workflowIdConflictPolicy: 'FAIL',
+    });
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
+    throw error;
+  }
+  // A run that was ended while it kept itself left that behind; it runs again with all of it.
+  await dropKept(client, jobId);
+}
+
+async function isWorkflowOpen(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    return isOpen(await client.workflow.getHandle(workflowId).describe());
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { AudienceListing } from '../contract/audience.ts';
+import type { JobDefinitionInput } from '../contract/export-job.ts';
+import { shownToPeople } from '../domain/job-presentation.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound } from './errors.ts';
+import { nameJob } from './job-id.ts';
+import { describeJob, isOpen, prepare, statusWhen } from './job-service.ts';
+import { keptOf } from './kept-jobs.ts';
+import { recoverableUntil } from './recovery.ts';
+
+export interface StartedJob {
+  readonly jobId: string;
+  readonly workflowId: string;
+  readonly runId: string;
+  /** The audiences it listens to, with their sizes where the source tells. */
+  readonly audiences: readonly AudienceListing[];
+  /** What a person should know: a time window too short to be reliable, say. */
+  readonly warnings: readonly string[];
+  /** Search attributes that the namespace lacks: `triggers setup` registers them. */
+  readonly missingSearchAttributes: readonly string[];
+}
+
+/** How long, in ms, a job may take to begin before whoever started it is answered all the same. */
+export const START_WAIT_MS = 10_000;
+
+/**
+ * Checks a job and starts it.
+ * @throws InvalidJob, JobAlreadyRunning, JobKept, NoWorker
+ */
+export async function startJob(
+  client: Client,
+  taskQueue: string,
+  definition: JobDefinitionInput,
+  wantedId: string | undefined,
+): Promise<StartedJob> {
+  const naming = nameJob(definition, wantedId);
+  const prepared = await prepare(client, taskQueue, definition);
+  const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
+  if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
+  const { jobId } = naming;
+  const { audiences, missingSearchAttributes } = prepared;
+  const kept = await keptOf(client, jobId);
+  if (kept !== undefined) throw new JobKept(jobId, kept);
+  const warnings = [...prepared.warnings, ...(await warningsOfLast(client, jobId))];
+  const workflowId = jobWorkflowId(jobId);
+  try {
+    const { firstExecutionRunId } = await client.workflow.start(EXPORT_JOB, {
+      workflowId,
+      taskQueue,
+      args: [prepared.definition],
+      ...shownToPeople(jobId, prepared),
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      workflowIdConflictPolicy: 'FAIL',
+    });
+    // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
+    await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+    return { jobId, workflowId, runId: firstExecutionRunId, audiences, warnings, missingSearchAttributes };
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
+    throw error;
+  }
+}
+
+/** A new job under the id of one that was terminated knows nothing of what that one had not delivered. */
+async function warningsOfLast(client: Client, jobId: string): Promise<string[]> {
+  try {
+    const last = await describeJob(client, jobId);
+    if (isOpen(last) || (await recoverableUntil(client, last)) === undefined) return [];
+    return [
+      `The last job "${jobId}" was terminated. What it had not delivered is not in this one, which begins anew; with "triggers recover" it would have been.`,
+    ];
+  } catch (error) {
+    if (error instanceof JobNotFound) return [];
+    throw error;
+  }
+}
