@@ -25,12 +25,14 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8');
 /** The commands of its fenced shell blocks that are ours or signal a job, in their order. */
 function commands(): string[] {
   const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block.replaceAll('\\\n', ' '));
-  return blocks
-    .flatMap((block) => block.split('\n'))
-    .map((line) => line.replace(/\s+# .*$/, ''))
-    .filter((line) => /^(?:\w+=\S+ )?(?:npx triggers|temporal|curl) /.test(line))
-    // What stands for an id that a reader has to fill in.
-    .filter((line) => !line.includes('<id>'));
+  return (
+    blocks
+      .flatMap((block) => block.split('\n'))
+      .map((line) => line.replace(/\s+# .*$/, ''))
+      .filter((line) => /^(?:\w+=\S+ )?(?:npx triggers|temporal|curl) /.test(line))
+      // What stands for an id that a reader has to fill in.
+      .filter((line) => !line.includes('<id>'))
+  );
 }
 
 test('the commands of the README do what it says, one after the other, as they stand there', async () => {
