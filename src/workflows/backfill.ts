@@ -23,6 +23,8 @@ const { listMembers } = proxyActivities<Activities>({
 
 /** An unanswered page is sent again after this long; a job that has it drops it and answers. */
 const RESEND_MS = 60_000;
+/** A page that the job has no room for is sent again after this long, and then ever later. */
+const FULL_AGAIN_MS = 1_000;
 /** Pages that a run brings before it continues as new, so that its history stays short. */
 const PAGES_PER_RUN = 500;
 
@@ -114,16 +116,29 @@ function nextCursor(from: BackfillCursor, after: string | undefined, audiences: 
   return from.audience + 1 < audiences ? { page, audience: from.audience + 1 } : undefined;
 }
 
+/** A run of the job that has had all the signals that a server lets through takes none until its next run begins, which may be a while. */
 async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
-  try {
-    await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    throw ApplicationFailure.create({
-      message: `The job ${jobWorkflowId} does not take pages any more; its backfill ends.`,
-      type: 'JobGone',
-      nonRetryable: true,
-      ...(error instanceof Error ? { cause: error } : {}),
-    });
+  for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, RESEND_MS)) {
+    try {
+      return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      if (isGone(error)) throw jobGone(jobWorkflowId, error);
+    }
+    await sleep(waitMs);
   }
+}
+
+/** The SDK says by words alone why a signal failed. */
+function isGone(error: unknown): boolean {
+  return !(error instanceof Error) || !error.message.includes('signal limit was exceeded');
+}
+
+function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: `The job ${jobWorkflowId} does not take pages any more; its backfill ends.`,
+    type: 'JobGone',
+    nonRetryable: true,
+    ...(error instanceof Error ? { cause: error } : {}),
+  });
 }
