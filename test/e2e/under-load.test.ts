@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { Lab } from '../support/lab.ts';
+
+const PEOPLE = 400;
+const CHANGES = 20;
+/** What an operator's question may take on a machine that has much else to do. */
+const ANSWER_MS = 2000;
+/** A slice starts no request later than 1.5 s after its start. */
+const LAST_SLICE_MS = 2500;
+
+let lab: Lab;
+let before: Receiver;
+let after: Receiver;
+
+beforeAll(async () => {
+  before = await startReceiver({ keepBodies: true, delayMs: 5 });
+  after = await startReceiver({ keepBodies: true, delayMs: 5 });
+  lab = await Lab.open({
+    config: {
+      authorizations: {
+        before: {
+          origins: [new URL(before.url).origin],
+          headers: { 'x-api-key': 'secret of before' },
+          signingSecrets: [],
+        },
+        after: {
+          origins: [new URL(after.url).origin],
+          headers: { 'x-api-key': 'secret of after' },
+          signingSecrets: [],
+        },
+      },
+    },
+  });
+});
+afterAll(async () => Promise.all([lab.close(), before.close(), after.close()]));
+
+/** A job in the middle of sending 8,000 triggers, which takes it some seconds. */
+async function jobUnderLoad(): Promise<{ job: string; prefix: string }> {
+  const prefix = randomUUID().slice(0, 8);
+  const job = await lab.start({ webhookUrl: before.url, authorization: 'before', parallelRequestCount: 8 });
+  const triggers = Array.from({ length: PEOPLE * CHANGES }, (_, index) => ({
+    event: Math.floor(index / PEOPLE) % 2 === 0 ? ('enter' as const) : ('exit' as const),
+    audience: 'vip',
+    user: `${prefix}-${index % PEOPLE}`,
+    at: `2026-11-25T08:30:00.${100 + Math.floor(index / PEOPLE)}Z`,
+    profile: {},
+  }));
+  await lab.jobs.push(job, triggers);
+  await lab.statusWhen(job, ({ delivered }) => delivered > 200);
+  return { job, prefix };
+}
+
+async function answeredInTime<T>(ask: () => Promise<T>): Promise<T> {
+  const from = performance.now();
+  const answer = await ask();
+  expect(performance.now() - from).toBeLessThan(ANSWER_MS);
+  return answer;
+}
+
+function arrived(receiver: Receiver, prefix: string) {
+  return receiver.ledger.entries.filter(({ message }) => message?.user.startsWith(prefix) === true);
+}
+
+test('a job that is busy pauses, and goes on, as soon as it is told', async () => {
+  const { job, prefix } = await jobUnderLoad();
+  expect((await answeredInTime(() => lab.jobs.pause(job))).state).toBe('paused');
+  const pausedAtMs = Date.now();
+  const { waiting } = await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
+  expect(waiting).toBeGreaterThan(500);
+  const last = arrived(before, prefix).at(-1);
+  expect((last?.arrivedAtMs ?? 0) - pausedAtMs).toBeLessThan(LAST_SLICE_MS);
+  expect(arrived(before, prefix)).toHaveLength(PEOPLE * CHANGES - waiting);
+  expect((await answeredInTime(() => lab.jobs.resume(job))).state).toBe('running');
+  await lab.statusWhen(job, ({ delivered }) => delivered === PEOPLE * CHANGES);
+}, 60_000);
+
+test('a busy job that is edited sends everything once, in order, and no secret to another origin than its own', async () => {
+  const { job, prefix } = await jobUnderLoad();
+  const { inEffect } = await answeredInTime(() =>
+    lab.jobs.edit(job, { webhookUrl: after.url, authorization: 'after' }),
+  );
+  expect(inEffect).toBe(true);
+  await lab.statusWhen(job, ({ delivered }) => delivered === PEOPLE * CHANGES);
+  const [first, second] = [arrived(before, prefix), arrived(after, prefix)];
+  expect(second.length).toBeGreaterThan(500);
+  expect(first.length + second.length).toBe(PEOPLE * CHANGES);
+  expect(new Set(first.map(({ headers }) => headers?.['x-api-key']))).toEqual(new Set(['secret of before']));
+  expect(new Set(second.map(({ headers }) => headers?.['x-api-key']))).toEqual(new Set(['secret of after']));
+  const told = new Map<string, string[]>();
+  for (const { message } of [...first, ...second].sort((a, b) => a.arrivedAtMs - b.arrivedAtMs)) {
+    told.set(message?.user ?? '', [...(told.get(message?.user ?? '') ?? []), message?.at ?? '']);
+  }
+  for (const times of told.values()) expect(times).toEqual(times.toSorted());
+}, 60_000);
+
+test('a busy job that is stopped with discard ends with its running slices', async () => {
+  const { job, prefix } = await jobUnderLoad();
+  expect((await answeredInTime(() => lab.jobs.stop(job, { waiting: 'discard' }))).state).toBe('stopping');
+  const { delivered } = (await lab.handle(job).result()) as { delivered: number };
+  expect(delivered).toBeLessThan(PEOPLE * CHANGES);
+  expect(arrived(before, prefix)).toHaveLength(delivered);
+}, 60_000);
