@@ -12,6 +12,8 @@ export interface ClusterPlaces {
 const HOST = '127.0.0.1';
 /** Of Temporal. */
 export const PORT_COUNT = 9;
+/** The server keeps membership ports in its database as 16 bits with a sign. */
+export const LARGEST_PORT = 32_767;
 /** Few, as on any small installation: each costs the database some polling. */
 const SHARDS = 4;
 

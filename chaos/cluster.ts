@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dieWithParent, type Watchdog } from '../src/local/die-with-parent.ts';
 import { runProgram } from '../src/local/run-program.ts';
 import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
-import { clusterConfig, dynamicConfigLines, PORT_COUNT } from './cluster-config.ts';
+import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
+import { freePorts } from './free-ports.ts';
 import { Postgres, type PostgresPrograms } from './postgres.ts';
 import type { ChaosServer } from './server.ts';
 import type { TemporalPrograms } from './temporal-build.ts';
@@ -19,6 +19,7 @@ const NAMESPACE = 'default';
 const SCRIPT_MS = 180_000;
 const START_MS = 120_000;
 const STOP_GRACE_MS = 15_000;
+const LAST_WORDS = 2_000;
 
 export interface ClusterPrograms {
   readonly postgres: PostgresPrograms;
@@ -31,7 +32,7 @@ export async function startCluster(
   folder: string,
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
 ): Promise<ChaosServer> {
-  const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT);
+  const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT, LARGEST_PORT);
   const postgres = await Postgres.start(programs.postgres, folder, postgresPort);
   const database = {
     POSTGRES_SEEDS: postgres.host,
@@ -58,7 +59,7 @@ export async function startCluster(
         TEMPORAL_NAMESPACE: NAMESPACE,
         TEMPORAL_CLI: (await findTemporalCli()).path,
       };
-      await runScript('namespace.sh', cli);
+      await server.whileItRuns(runScript('namespace.sh', cli));
       await runScript('search-attributes.sh', cli);
       const answers = () => healthy(`http://${HOST}:${ports[1]}`, NAMESPACE, server.gone, START_MS);
       await answers();
@@ -114,6 +115,14 @@ class TemporalProcess {
     this.#watchdog = dieWithParent(child.pid ?? 0);
   }
 
+  /** @throws Error with the server's last words when it ends before that is done. */
+  async whileItRuns<T>(something: Promise<T>): Promise<T> {
+    const ended = this.gone.then(() => {
+      throw new Error(`The Temporal server ended.\n${readFileSync(this.#logFile, 'utf8').slice(-LAST_WORDS)}`);
+    });
+    return await Promise.race([something, ended]);
+  }
+
   async restart(): Promise<void> {
     await this.#end('SIGKILL');
     this.start();
@@ -134,18 +143,6 @@ class TemporalProcess {
 
 async function runScript(name: string, env: Readonly<Record<string, string>>): Promise<void> {
   await runProgram('sh', [join(OPS, name)], { env: { ...process.env, ...env }, timeoutMs: SCRIPT_MS });
-}
-
-/** All are held open until the last is known. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => once(server.listen(0, HOST), 'listening')));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 function folderBytes(folder: string): number {

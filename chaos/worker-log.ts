@@ -1,6 +1,9 @@
 const WARN = 40;
 /** Temporal's words for a workflow task that the code could not do; the server gives it out again, for ever. */
 const TASK_FAILED = 'Failing workflow task';
+/** Run ids and numbers: what differs between two complaints of a kind. */
+const IDS = /[\da-f]+(?:-[\da-f]+)+|\d+/g;
+const LONGEST_KIND = 60;
 
 /** What workers complained of, over all their logs. */
 export class WorkerLog {
@@ -19,9 +22,10 @@ export class WorkerLog {
   #take(line: string): void {
     const { level, msg } = parsed(line);
     if (level < WARN) return;
-    const complaint = this.complaints.get(msg) ?? { count: 0, first: line };
+    const kind = msg.replace(IDS, '…').slice(0, LONGEST_KIND);
+    const complaint = this.complaints.get(kind) ?? { count: 0, first: line };
     complaint.count++;
-    this.complaints.set(msg, complaint);
+    this.complaints.set(kind, complaint);
   }
 }
 
@@ -30,6 +34,6 @@ function parsed(line: string): { level: number; msg: string } {
     const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown }; // Whatever it is.
     return { level: Number(level ?? WARN), msg: String(msg) };
   } catch {
-    return { level: WARN, msg: line.slice(0, 60) };
+    return { level: WARN, msg: line };
   }
 }

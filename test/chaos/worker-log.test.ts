@@ -19,3 +19,10 @@ test('a line that is no JSON is a complaint: a process that aborts writes such',
   expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":40,"ms']);
   expect(log.workflowTaskFailures).toBe(0);
 });
+
+test('complaints that differ by an id or a number are of one kind', () => {
+  const log = new WorkerLog();
+  for (const task of ['960b5366-4057-425c-b540-0de10854719b:1091:1', 'e2f6e865-b541-4c15-b6a0-640792c935f6:914:2'])
+    log.read(`{"level":40,"msg":"[TMPRL1104] ${task} Workflow task duration exceeded 5 seconds"}\n`);
+  expect([...log.complaints.values()].map(({ count }) => count)).toEqual([2]);
+});
