@@ -11,7 +11,7 @@ import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
 import { confirmHold, nextHold } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
-import { recoverJob } from '../domain/dispatcher/recovering.ts';
+import { recoverJob, type Remains } from '../domain/dispatcher/recovering.ts';
 import { shownToPeople } from '../domain/job-presentation.ts';
 import { parseJson } from '../domain/json.ts';
 import { backfillWorkflowId, EXPORT_JOB, HOLDER, holderWorkflowId, jobWorkflowId } from '../domain/names.ts';
@@ -32,6 +32,8 @@ export interface RecoverOptions {
 
 /** How a job's workflow ends when it did not end itself. */
 const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
+/** An activity that keeps what a stopping job carries has 20 s. */
+const KEPT_WITHIN_MS = 21_000;
 /** A worker replays the whole run before it answers. */
 const REPLAY_MS = 120_000;
 
@@ -44,8 +46,10 @@ const REPLAY_MS = 120_000;
 export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
   const ended = await describeEnded(client, jobId);
   const run = await readEndedRun(client, ended.workflowId, ended.runId);
-  const state = await stateAtTheEnd(client, ended, run);
-  await outwait(ended, state, options);
+  const remains = await remainsOf(client, ended, run);
+  const backfillGone = await isBackfillGone(client, ended, remains.carried);
+  await outwait(ended, remains.carried, options);
+  const state = recoverJob(remains, backfillGone, Date.now());
   await holdWhatIsTooMuch(client, ended.taskQueue, state);
   await startAgain(client, jobId, ended, carryJob(state));
   return await queryStatus(client, jobId);
@@ -71,18 +75,14 @@ async function describeEnded(client: Client, jobId: string): Promise<WorkflowExe
 }
 
 /** What the run had come to, and what came after that. */
-async function stateAtTheEnd(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<JobState> {
+async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
   const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
   const inFlight = new Set(running);
-  const remains = {
+  return {
     carried,
     reports: run.reports.filter(({ slice }) => inFlight.has(slice.sliceId)),
     arrivals: run.arrivals.slice(admitted),
   };
-  const { backfill } = carried;
-  const backfillGone =
-    backfill !== undefined && !(await isWorkflowOpen(client, backfillWorkflowId(ended.workflowId, backfill.n)));
-  return recoverJob(remains, backfillGone, Date.now());
 }
 
 async function carriedAtTheEnd(
@@ -117,10 +117,14 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
 /** Until the slices of the ended run are over, whatever their workers do: else both would send side by side. */
 async function outwait(
   { closeTime }: WorkflowExecutionDescription,
-  { job }: JobState,
+  { job, stopping }: CarriedJob,
   { onWait }: RecoverOptions,
 ): Promise<void> {
-  const until = (closeTime?.getTime() ?? 0) + sliceEndsWithinMs(job.requestTimeoutMs);
+  const overWithinMs = Math.max(
+    sliceEndsWithinMs(job.requestTimeoutMs),
+    stopping?.waiting === 'keep' ? KEPT_WITHIN_MS : 0,
+  );
+  const until = (closeTime?.getTime() ?? 0) + overWithinMs;
   if (until <= Date.now()) return;
   onWait?.(until);
   await setTimeout(until - Date.now());
@@ -158,6 +162,14 @@ async function startAgain(
   }
   // A run that was ended while it kept itself left that behind; it runs again with all of it.
   await dropKept(client, jobId);
+}
+
+async function isBackfillGone(
+  client: Client,
+  { workflowId }: WorkflowExecutionDescription,
+  { backfill }: CarriedJob,
+): Promise<boolean> {
+  return backfill !== undefined && !(await isWorkflowOpen(client, backfillWorkflowId(workflowId, backfill.n)));
 }
 
 async function isWorkflowOpen(client: Client, workflowId: string): Promise<boolean> {

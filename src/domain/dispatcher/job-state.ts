@@ -18,7 +18,7 @@ import { DeliveredMemory } from './delivered-memory.ts';
 import { Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
 import { AudienceTable } from './packed.ts';
-import { Parking } from './parking.ts';
+import { parkedHolder, Parking } from './parking.ts';
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */
 export interface Slice {
@@ -198,7 +198,8 @@ export function carryJob(state: JobState): CarriedJob {
     chains,
     overflow: state.overflow.carry(),
     nextParked: state.parking.next,
-    owedReleases: state.owedReleases,
+    // A run that is ended from outside does not hear whether what it was parking got there: it is here as well.
+    owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
     dying: state.deadLetters.carry(),
     deliveredKeys: state.delivered.carry(),
     ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),

@@ -1,5 +1,5 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
-import type { SliceInput } from '../../../src/contract/slice.ts';
+import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
@@ -20,6 +20,7 @@ import {
   pauseJob,
   resumeJob,
 } from '../../../src/domain/dispatcher/operating.ts';
+import { recoverJob } from '../../../src/domain/dispatcher/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
 import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
@@ -127,6 +128,26 @@ export class DispatcherWorld {
     must(carried.length <= this.state.budgets.carryBytes, 'a state is never too large to be carried');
     this.holders.endRun(happens);
     this.state = restoreJob(JSON.parse(carried) as CarriedJob);
+  }
+
+  /**
+   * The run is ended from outside, and the job recovered: of every other slice it is known how it ended.
+   *
+   * @param happens whether what was under way happens all the same.
+   */
+  terminate(answers: readonly Answer[], happens: boolean): void {
+    const carried = JSON.parse(JSON.stringify(carryJob(this.state))) as CarriedJob;
+    const reports: { slice: SliceInput; report: SliceReport }[] = [];
+    for (const [index, slice] of [...this.running.values()].entries()) {
+      const { report, delivered } = answerSlice(slice, answers);
+      for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
+        this.ledger.deliver(trigger);
+      if (index % 2 === 0) reports.push({ slice, report });
+      else for (const place of delivered) this.#explain(slice, place);
+    }
+    this.running.clear();
+    this.holders.endRun(happens);
+    this.state = recoverJob({ carried, reports, arrivals: [] }, false, this.now);
   }
 
   /** A running slice ends; `answers` are drawn for its triggers in turn. */

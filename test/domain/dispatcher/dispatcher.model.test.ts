@@ -52,6 +52,14 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.boolean().map((happens) => (world: DispatcherWorld) => world.continueAsNew(happens)) },
   {
+    weight: 1,
+    arbitrary: fc.tuple(answers, fc.boolean()).map(
+      ([drawn, happens]) =>
+        (world: DispatcherWorld) =>
+          world.terminate(drawn, happens),
+    ),
+  },
+  {
     weight: 6,
     arbitrary: fc.tuple(fc.nat(5), fc.constantFrom<End>('done', 'done', 'done', 'done', 'unheard', 'failed')).map(
       ([which, how]) =>
