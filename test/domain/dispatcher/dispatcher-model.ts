@@ -2,7 +2,7 @@ import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
-import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
+import type { CarriedJob, JobRecord } from '../../../src/domain/dispatcher/carried.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
 import {
@@ -19,6 +19,7 @@ import {
   beginBackfill,
   pauseJob,
   resumeJob,
+  stopJob,
 } from '../../../src/domain/dispatcher/operating.ts';
 import { recoverJob } from '../../../src/domain/dispatcher/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
@@ -27,7 +28,9 @@ import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts'
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
+import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { type End, ModelHolders } from './model-holders.ts';
+import { ModelKeeping } from './model-keeping.ts';
 import { ModelLedger, must } from './model-ledger.ts';
 import { whereTriggersWait } from './model-waiting.ts';
 
@@ -45,6 +48,7 @@ export class DispatcherWorld {
   readonly running = new Map<number, SliceInput>();
   readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
   readonly holders = new ModelHolders(this.ledger);
+  readonly #keeping = new ModelKeeping();
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
@@ -72,7 +76,7 @@ export class DispatcherWorld {
 
   /** An upstream says again what it said before, since it did not hear that it was accepted. */
   signalAgain(user: string, which: number): void {
-    const [, audience = '', event = '', at = ''] = this.ledger.acceptedOf(user, which)?.split(' ') ?? [];
+    const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
     if (this.#listensTo(audience)) this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
   }
 
@@ -100,11 +104,12 @@ export class DispatcherWorld {
         events: 0,
         historyBytes: 0,
         continueSuggested: false,
-        busy: this.holders.isBusy,
+        busy: this.#isBusy,
         ...facts,
       });
       if (step.kind === 'wait') {
-        this.#checkHonestWait(step.until);
+        const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
+        checkHonestWait(this.state, step.until, this.now, isIdle);
         return;
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
@@ -114,13 +119,18 @@ export class DispatcherWorld {
         this.continueAsNew();
         return;
       }
-      must(step.kind !== 'finish', 'a job that nobody stopped does not finish');
+      if (step.kind === 'keep-job') this.#keeping.begin(this.state, step.changes);
+      if (step.kind === 'finish') {
+        must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
+        this.holders.endRun(false);
+        this.state = this.#keeping.resume();
+      }
     }
   }
 
   /** @param happens whether what was under way happens all the same. */
   continueAsNew(happens = false): void {
-    if (this.state.slices.size > 0 || this.holders.isBusy) return;
+    if (this.state.slices.size > 0 || this.#isBusy) return;
     const carried = JSON.stringify(carryJob(this.state));
     must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
     // The job itself waits as long as what is on its way to holders does not fit.
@@ -180,8 +190,19 @@ export class DispatcherWorld {
     tidyMemory(this.state, this.now);
   }
 
+  /** Somebody stops the job so that it keeps what waits; once it has ended it is resumed. */
+  stopKeeping(): void {
+    stopJob(this.state, 'keep');
+  }
+
+  endKeeping(): void {
+    this.#keeping.end(this.state);
+  }
+
+  // A job that stops takes no edit and no pause.
+
   pause(): void {
-    pauseJob(this.state);
+    if (this.state.stopping === undefined) pauseJob(this.state);
   }
 
   resume(): void {
@@ -189,33 +210,23 @@ export class DispatcherWorld {
   }
 
   editParallel(parallel: number): void {
-    this.#cap = Math.max(parallel, permitsInUse(this.state));
-    const { job } = this.state;
-    applyEdit(this.state, {
-      ...job,
-      revision: job.revision + 1,
-      definition: { ...job.definition, parallelRequestCount: parallel },
-    });
+    if (this.state.stopping === undefined) this.#cap = Math.max(parallel, permitsInUse(this.state));
+    this.#edit({ definition: { ...this.state.job.definition, parallelRequestCount: parallel } });
   }
 
   /** Takes audience a out, or in again. */
   editAudiences(withA: boolean): void {
-    const { job } = this.state;
-    applyEdit(this.state, {
-      ...job,
-      revision: job.revision + 1,
-      audiences: withA ? AUDIENCES : AUDIENCES.slice(1),
-      formerAudiences: withA ? [] : AUDIENCES.slice(0, 1),
-    });
+    const [audiences, formerAudiences] = withA ? [AUDIENCES, []] : [AUDIENCES.slice(1), AUDIENCES.slice(0, 1)];
+    this.#edit({ audiences, formerAudiences });
   }
 
   editUrl(n: number): void {
-    const { job } = this.state;
-    applyEdit(this.state, {
-      ...job,
-      revision: job.revision + 1,
-      definition: { ...job.definition, webhookUrl: `https://example.com/${n}` },
-    });
+    this.#edit({ definition: { ...this.state.job.definition, webhookUrl: `https://example.com/${n}` } });
+  }
+
+  #edit(change: Partial<JobRecord>): void {
+    const { job, stopping } = this.state;
+    if (stopping === undefined) applyEdit(this.state, { ...job, revision: job.revision + 1, ...change });
   }
 
   /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
@@ -243,7 +254,9 @@ export class DispatcherWorld {
     for (let round = 0; ; round++) {
       must(round < 3000, 'what waits is sent in the end');
       this.pump();
-      if (describeJob(this.state, 'model', this.now).waiting === 0 && this.holders.isQuiet) return;
+      this.endKeeping();
+      const { waiting, state } = describeJob(this.state, 'model', this.now);
+      if (waiting === 0 && state !== 'stopping' && this.holders.isQuiet) return;
       while (this.running.size > 0) this.endSlice(0, ['ok'], false);
       for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endErrand(0, 'done');
       this.pass(60_000);
@@ -256,27 +269,8 @@ export class DispatcherWorld {
     must(new Set(people).size === people.length, 'a person is in one slice at most');
     const waiting = whereTriggersWait(this.state, this.holders);
     for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
-    const { chains, overflow } = this.state;
-    must(chains.bytes >= 0 && chains.heldBytes >= 0 && overflow.bytes >= 0, 'bytes are counted');
-    must(chains.heldBytes <= chains.bytes, 'what is held is a part of all');
-    this.#checkBackfill();
-  }
-
-  /** What the present backfill says of itself adds up. */
-  #checkBackfill(): void {
-    const { backfill } = this.state;
-    if (backfill === undefined) return;
-    const { taken, delivered, superseded, deadLetters, waiting, state } = backfill.status((id) => id);
-    must(waiting >= backfill.waitingInPages && superseded >= 0, 'a backfill counts nothing twice');
-    must(
-      state !== 'finished' || taken === delivered + superseded + deadLetters,
-      'a finished backfill accounts for every member',
-    );
-    const chained = [...new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''))].flatMap(
-      (user) => this.state.chains.get(user)?.triggers ?? [],
-    );
-    const inChains = chained.filter((trigger) => trigger.backfill === backfill.n).length;
-    must(waiting === backfill.waitingInPages + inChains, 'a backfill knows what of it waits');
+    checkBookkeeping(this.state);
+    checkBackfill(this.state, new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? '')));
   }
 
   checkEnd(): void {
@@ -287,6 +281,10 @@ export class DispatcherWorld {
     must(chains.triggers === 0 && chains.bytes === 0, 'nothing is left, and nothing is counted');
     must(overflow.isEmpty && overflow.bytes === 0, 'nothing is left outside');
     must(this.holders.count === 0, 'no holder is left behind');
+  }
+
+  get #isBusy(): boolean {
+    return this.holders.isBusy || this.#keeping.isBusy;
   }
 
   #admit(raw: object, event: TriggerEvent): string | undefined {
@@ -315,13 +313,6 @@ export class DispatcherWorld {
     const { backfill } = this.state;
     if (answer.gone === true) must(backfill?.isOf(answer.n) !== true, 'no page of a backfill that goes on is unwanted');
     else if (answer.n === backfill?.n) this.#child?.answered(answer);
-  }
-
-  #checkHonestWait(until: number | undefined): void {
-    const isIdle = this.running.size === 0 && this.holders.isQuiet;
-    const waits = this.state.chains.triggers > 0 && this.state.pause === undefined && isIdle;
-    must(!waits || until !== undefined, 'a job with work and nothing running knows when it goes on');
-    must(until === undefined || until > this.now, 'a wait is for a time to come');
   }
 }
 

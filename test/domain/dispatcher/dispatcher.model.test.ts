@@ -77,6 +77,8 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.nat(5).map((which) => (world: DispatcherWorld) => world.redeliver(which)) },
   { weight: 1, arbitrary: fc.nat(20).map((which) => (world: DispatcherWorld) => world.returnPermits(which)) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.stopKeeping()) },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.endKeeping()) },
   { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.pause()) },
   { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.resume()) },
   {

@@ -39,6 +39,7 @@ export class ModelLedger {
   readonly #revived = new Set<string>();
   /** Who had a dead letter: what they were told last may be untrue. */
   readonly #hadDead = new Set<string>();
+  readonly #repeated = new Set<string>();
   /** Deliveries that a lost slice may have made without our knowing. */
   readonly #explained = new Set<string>();
   readonly #remembered: number;
@@ -53,10 +54,12 @@ export class ModelLedger {
     this.#accepted.set(user, [...(this.#accepted.get(user) ?? []), keyOf(delivery)]);
   }
 
-  /** One that was accepted and is not dead. */
-  acceptedOf(user: string, which: number): string | undefined {
+  /** One that was accepted and is not dead, to be signalled once more. */
+  repeat(user: string, which: number): string | undefined {
     const alive = (this.#accepted.get(user) ?? []).filter((key) => !this.#dead.has(key) && !this.#hadDead.has(key));
-    return alive[which % Math.max(1, alive.length)];
+    const key = alive[which % Math.max(1, alive.length)];
+    if (key !== undefined) this.#repeated.add(key);
+    return key;
   }
 
   deliver(delivery: Delivery): void {
@@ -105,8 +108,13 @@ export class ModelLedger {
   }
 
   /** Every accepted trigger is delivered, dead or waiting, in one place, and what waits stands in order. */
-  check(user: string, { inChain, inOverflow, dying }: Waiting): void {
-    const accepted = this.#accepted.get(user) ?? [];
+  check(user: string, where: Waiting): void {
+    const { dying } = where;
+    // Of one that died, another copy may have been signalled before that, and come to its turn later: then it is tried once more.
+    const isOne = (key: string) => !this.#repeated.has(key) || (!this.#hadDead.has(key) && !dying.includes(key));
+    const inChain = where.inChain.filter(isOne);
+    const inOverflow = where.inOverflow.filter(isOne);
+    const accepted = (this.#accepted.get(user) ?? []).filter(isOne);
     must(new Set(inChain).size === inChain.length, `nothing of ${user} waits twice`);
     const isNews = (key: string, index: number) =>
       inOverflow.indexOf(key) === index && !inChain.includes(key) && !this.#isSettled(key, dying);
