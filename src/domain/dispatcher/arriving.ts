@@ -9,6 +9,7 @@ import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './carried.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { isRepeat, isSameDelivery } from './repeats.ts';
+import { hasRoom } from './room.ts';
 import { returnPermits } from './settling.ts';
 
 /** How many of the last rejects `status` shows. */
@@ -87,11 +88,6 @@ function arrive(state: JobState, user: string, trigger: QueuedTrigger): void {
   supersedeBackfill(state, user, trigger.audience);
   if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
   else state.overflow.push({ user, trigger });
-}
-
-/** Whether chains may take in more. */
-export function hasRoom({ chains, budgets }: JobState): boolean {
-  return chains.bytes < budgets.chainBytes;
 }
 
 /** From the overflow into chains, oldest first, as long as there is room. */

@@ -61,6 +61,11 @@ export class Breaker {
     return this.#now.openings > 0;
   }
 
+  /** Whether its permits have yet to grow back. */
+  get isRecovering(): boolean {
+    return this.#now.allowed > 0;
+  }
+
   get isSetup(): boolean {
     return this.#now.isSetup;
   }

@@ -22,10 +22,14 @@ export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
 }
 
+/** Whether a job may send at all now, its endpoint's health aside. */
+export function maySend({ pause, stopping, throttle }: JobState, now: number): boolean {
+  return pause === undefined && stopping?.waiting !== 'keep' && (throttle === undefined || throttle.until <= now);
+}
+
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {
-  if (state.pause !== undefined || state.stopping?.waiting === 'keep') return false;
-  if (state.throttle !== undefined && state.throttle.until > now) return false;
+  if (!maySend(state, now)) return false;
   if (state.breaker.isOpen) return state.breaker.openUntil <= now && state.slices.size === 0 && hasProbe(state);
   return ready(state) > 0 && slicesLeft(state) > 0 && freePermits(state) > 0;
 }
@@ -183,8 +187,10 @@ class Cut {
 const SLICE_TRIGGER_BYTES = 104;
 const PROFILE_KEY_BYTES = 11;
 
-function takeLive({ chains }: JobState, cut: Cut): void {
-  for (let chain = chains.firstLive(); chain !== undefined && !cut.isFull; chain = chains.firstLive()) {
+/** An endpoint that recovers shows that it is well by those who never failed: it may be others whom it cannot take. */
+function takeLive({ chains, breaker }: JobState, cut: Cut): void {
+  const next = () => (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
+  for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
   }
 }

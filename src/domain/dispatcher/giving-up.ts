@@ -2,8 +2,9 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import { ATTEMPT_CODES } from '../attempt-codes.ts';
 import { instantOf } from '../instant.ts';
 import type { QueuedTrigger } from './carried.ts';
-import type { Chain } from './chain.ts';
+import { maySend } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
+import { chainRoom, isCrowdedOut } from './room.ts';
 
 /** Failed attempts from which on a trigger may be given up early: it was tried for three quarters of an hour. */
 const EARLY_AFTER = 5;
@@ -28,21 +29,27 @@ export function giveUp(
  * the endpoint is well, those of them that failed most often are given up before the end of their schedule.
  */
 export function makeRoom(state: JobState, now: number): void {
-  const { chains, budgets, lastDeliveredAt } = state;
-  if (chains.heldBytes < (budgets.chainBytes * 3) / 4) return;
-  if (lastDeliveredAt === undefined || now - lastDeliveredAt > WELL_MS || state.breaker.isOpen) return;
-  const enough = budgets.chainBytes / 2;
-  for (const chain of mostFailed(chains.held())) {
-    if (chains.heldBytes <= enough) return;
+  const { chains, budgets, overflow, lastDeliveredAt } = state;
+  if (lastDeliveredAt === undefined || now - lastDeliveredAt > WELL_MS || !maySend(state, now)) return;
+  const holderFits = chainRoom(state) - budgets.sliceBytes;
+  if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
+    // Nobody else could even be tried: then as few as make room for some others.
+    giveUpMostFailed(state, now, 1, () => chains.bytes <= holderFits);
+  } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
+    const enough = budgets.chainBytes / 2;
+    giveUpMostFailed(state, now, EARLY_AFTER, () => chains.heldBytes <= enough);
+  }
+}
+
+function giveUpMostFailed(state: JobState, now: number, leastFailures: number, isEnough: () => boolean): void {
+  const { chains } = state;
+  const failed = [...chains.failed()].filter(({ failures }) => failures >= leastFailures);
+  failed.sort((a, b) => b.failures - a.failures);
+  for (const chain of failed) {
+    if (isEnough()) return;
     const attempts = chain.failures;
     const trigger = chains.dropHead(chain);
     const failure = { at: instantOf(now), code: ATTEMPT_CODES.givenUpEarly };
     if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure, attempts });
   }
-}
-
-function mostFailed(held: Iterable<Chain>): Chain[] {
-  return [...held]
-    .filter(({ failures, parked }) => failures >= EARLY_AFTER && parked === undefined)
-    .sort((a, b) => b.failures - a.failures);
 }

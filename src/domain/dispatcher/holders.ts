@@ -4,6 +4,7 @@ import { lacksProbe } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { unpackTriggers, type WaitingTrigger } from './packed.ts';
 import { confirmPark, nextPark, nextUnpark, parkedHolder, parkFailed, unpark, unparkFailed } from './parking.ts';
+import { chainRoom } from './room.ts';
 import type { HoldStep, Step } from './steps.ts';
 
 /** A holder on its way, with what it is for. */
@@ -43,7 +44,7 @@ function recallStep(state: JobState, now: number): Step | undefined {
   }
   const { chains, overflow, budgets } = state;
   const bytesUnderWay = overflow.bytesUnderWay + state.parking.bytesComing;
-  if (chains.bytes + bytesUnderWay + budgets.sliceBytes > budgets.chainBytes) return undefined;
+  if (chains.bytes + bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
   const number = overflow.nextRecall();
   return number === undefined
     ? undefined

@@ -235,6 +235,9 @@ export function carriedBytes(carried: CarriedJob): number {
   return jsonBytes(carried);
 }
 
+// "1234567890",
+const OWED_BYTES = 13;
+
 /** About what `carriedBytes` would measure, cheaply; never much below it. */
 export function estimateBytes(state: JobState): number {
   return (
@@ -243,6 +246,7 @@ export function estimateBytes(state: JobState): number {
     state.chains.bytes +
     state.overflow.bytes +
     state.deadLetters.bytes +
+    state.owedReleases.length * OWED_BYTES +
     (state.backfill?.waitingBytes ?? 0) +
     state.memory.size * 40 +
     state.delivered.size * 21

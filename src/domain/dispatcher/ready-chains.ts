@@ -1,18 +1,25 @@
 import { type Chain, isOfMembers } from './chain.ts';
 
-/** How many chains are looked at for one whose oldest trigger never failed. */
+/** How many chains of members are looked at for one whose oldest trigger never failed. */
 const FRESH_LOOKS = 1000;
 
 /** The ready chains, in the order in which they go. */
 export class ReadyChains {
   /** What a slice gave back unsent; goes before the others, since it has waited longest. */
   readonly #returned = new Set<Chain>();
+  /** Those of whom the oldest trigger failed before. */
+  readonly #retries = new Set<Chain>();
   readonly #live = new Set<Chain>();
   /** Chains of nothing but members that a backfill found: they never go before a live trigger. */
   readonly #members = new Set<Chain>();
 
   /** Chains that a live trigger waits in. */
   get liveCount(): number {
+    return this.#returned.size + this.#retries.size + this.#live.size;
+  }
+
+  /** Of these, chains whose oldest trigger never failed. */
+  get freshCount(): number {
     return this.#returned.size + this.#live.size;
   }
 
@@ -23,12 +30,14 @@ export class ReadyChains {
   add(chain: Chain, where: 'last' | 'returned'): void {
     this.delete(chain);
     if (isOfMembers(chain)) this.#members.add(chain);
+    else if (chain.failures > 0) this.#retries.add(chain);
     else if (where === 'returned') this.#returned.add(chain);
     else this.#live.add(chain);
   }
 
   delete(chain: Chain): void {
     this.#returned.delete(chain);
+    this.#retries.delete(chain);
     this.#live.delete(chain);
     this.#members.delete(chain);
   }
@@ -40,21 +49,25 @@ export class ReadyChains {
 
   /** The chain with a live trigger that has waited longest. */
   firstLive(): Chain | undefined {
-    for (const chain of this.#returned) return chain;
-    for (const chain of this.#live) return chain;
-    return undefined;
+    return firstOf(this.#returned) ?? firstOf(this.#retries) ?? firstOf(this.#live);
+  }
+
+  /** Of those, one whose oldest trigger never failed. */
+  firstFreshLive(): Chain | undefined {
+    return firstOf(this.#returned) ?? firstOf(this.#live);
   }
 
   /** The chain of members that has waited longest. */
   firstMember(): Chain | undefined {
-    for (const chain of this.#members) return chain;
-    return undefined;
+    return firstOf(this.#members);
   }
 
   /** A chain whose oldest trigger never failed, if one is found soon. */
   firstFresh(): Chain | undefined {
+    const live = this.firstFreshLive();
+    if (live !== undefined) return live;
     let looks = FRESH_LOOKS;
-    for (const chain of this) {
+    for (const chain of this.#members) {
       if (chain.failures === 0) return chain;
       if (--looks === 0) return undefined;
     }
@@ -63,7 +76,13 @@ export class ReadyChains {
 
   *[Symbol.iterator](): Iterator<Chain> {
     yield* this.#returned;
+    yield* this.#retries;
     yield* this.#live;
     yield* this.#members;
   }
+}
+
+function firstOf(chains: ReadonlySet<Chain>): Chain | undefined {
+  for (const chain of chains) return chain;
+  return undefined;
 }

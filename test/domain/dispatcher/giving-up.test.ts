@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { admitRedelivery } from '../../../src/domain/dispatcher/arriving.ts';
 import { deadLetterOf } from '../../../src/domain/dispatcher/dead-letters.ts';
+import { pauseJob, resumeJob } from '../../../src/domain/dispatcher/operating.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry-schedule.ts';
 import { AJob } from './a-job.ts';
 
@@ -123,8 +124,47 @@ test('when thousands of people fail next to others that do not, those that faile
   job.step();
   expect(job.dead).toEqual([]);
   job.state.lastDeliveredAt = job.now;
+  pauseJob(job.state);
+  job.step();
+  expect(job.dead).toEqual([]);
+  resumeJob(job.state);
   job.cut();
   expect(job.dead.length).toBeGreaterThan(500);
   expect(Math.min(...job.dead.map(({ attempts }) => attempts))).toBeGreaterThanOrEqual(5);
   expect(job.state.chains.heldBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
+});
+
+/** The oldest slice ends at an endpoint that fails whoever is called "failing"; like a worker it stops after three in a row. How many it took. */
+function endWithFailing(job: AJob): number {
+  const failed: Record<number, { status: number }> = {};
+  const unsent: number[] = [];
+  let inRow = 0;
+  for (const [index, { user }] of (job.running[0]?.triggers ?? []).entries()) {
+    if (inRow === 3) unsent.push(index);
+    else if (user.startsWith('failing')) failed[index] = { status: 500 };
+    inRow = inRow === 3 || user.startsWith('failing') ? Math.min(3, inRow + 1) : 0;
+  }
+  const taken = (job.running[0]?.triggers.length ?? 0) - Object.keys(failed).length - unsent.length;
+  job.end(failed, unsent);
+  return taken;
+}
+
+test('more people who fail for good than a job can keep waiting do not keep the others from being told', () => {
+  const job = new AJob(5);
+  for (let i = 0; i < 6000; i++) {
+    job.signal(`failing ${i}`);
+    for (const who of ['a', 'b', 'c']) job.signal(`fine ${i} ${who}`);
+  }
+  const end = job.now + 6 * 60 * 60 * 1000;
+  let told = 0;
+  while (told < 18_000 && job.now < end) {
+    job.cut();
+    job.now += job.running.length > 0 ? 1000 : (job.waitsMs ?? 0);
+    while (job.running.length > 0) told += endWithFailing(job);
+  }
+  expect(told).toBe(18_000);
+  // No more of those who fail are given up than was needed for it.
+  expect(job.dead.length).toBeGreaterThan(0);
+  expect(job.dead.length).toBeLessThan(1000);
+  expect(job.status.waiting + job.dead.length).toBe(6000);
 });

@@ -60,6 +60,14 @@ test('millions of waiting triggers cost the job next to nothing', () => {
   expect(carriedBytes(carryJob(job.state)) - before).toBeLessThan(job.state.budgets.sliceBytes);
 });
 
+test('holders of which millions of triggers were dropped are counted until they are told so', () => {
+  const job = flooded(20_000);
+  pauseJob(job.state);
+  job.cut();
+  job.state.owedReleases.push(...Array.from({ length: 100_000 }, (_, i) => String(1_000_000 + i)));
+  expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
+});
+
 test('what arrives while others wait outside goes behind them', () => {
   const job = flooded(20_000);
   job.cut();

@@ -1,0 +1,238 @@
+import type { QueuedTrigger } from './carried.ts';
+import { type Chain, newChain, type ParkedTriggers, parkedBytes, queuedBytes } from './chain.ts';
+import { HeldChains } from './held-chains.ts';
+import { ReadyChains } from './ready-chains.ts';
+
+/** People's chains and where each stands: ready, held until when, or in a slice; and what they come to. */
+export class ChainPlaces {
+  protected readonly byUser = new Map<string, Chain>();
+  readonly #ready = new ReadyChains();
+  readonly #held = new HeldChains();
+  /** Held chains that are due and wait for their parked triggers. */
+  readonly #due = new Set<Chain>();
+  #heldCount = 0;
+  #heldBytes = 0;
+  #triggers = 0;
+  #parkedCount = 0;
+  #parkedTriggers = 0;
+  #bytes = 0;
+
+  /** Triggers in chains, running and parked ones included. */
+  get triggers(): number {
+    return this.#triggers + this.#parkedTriggers;
+  }
+
+  /** Of these, those that holders keep. */
+  get parkedTriggers(): number {
+    return this.#parkedTriggers;
+  }
+
+  /** Bytes that the chains take when carried. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Of these, what held chains take. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Ready chains that a live trigger waits in. */
+  get liveCount(): number {
+    return this.#ready.liveCount;
+  }
+
+  /** Ready chains of members alone. */
+  get memberCount(): number {
+    return this.#ready.memberCount;
+  }
+
+  get readyCount(): number {
+    return this.liveCount + this.memberCount;
+  }
+
+  /** Ready chains with a live trigger of which the oldest never failed. */
+  get freshCount(): number {
+    return this.#ready.freshCount;
+  }
+
+  /** People who wait, whatever their chain does. */
+  get count(): number {
+    return this.byUser.size;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** Of these, those whose oldest triggers a holder keeps. */
+  get parkedCount(): number {
+    return this.#parkedCount;
+  }
+
+  /** When the next held chain is due, epoch ms; undefined when none is held. */
+  get nextDue(): number | undefined {
+    return this.#held.nextDue;
+  }
+
+  get(user: string): Chain | undefined {
+    return this.byUser.get(user);
+  }
+
+  /** All held chains, in no order. */
+  *held(): Iterable<Chain> {
+    for (const chain of this.byUser.values()) if (chain.place === 'held') yield chain;
+  }
+
+  /** All whose oldest trigger is here and has failed, in no order, but for those in slices. */
+  *failed(): Iterable<Chain> {
+    for (const chain of this.byUser.values())
+      if (chain.place !== 'running' && chain.failures > 0 && chain.parked === undefined) yield chain;
+  }
+
+  /** Due chains that wait for their parked triggers. */
+  get due(): Iterable<Chain> {
+    return this.#due;
+  }
+
+  get dueCount(): number {
+    return this.#due.size;
+  }
+
+  /** The ready chain with a live trigger that has waited longest. */
+  firstLive(): Chain | undefined {
+    return this.#ready.firstLive();
+  }
+
+  /** Of those whose oldest trigger never failed. */
+  firstFreshLive(): Chain | undefined {
+    return this.#ready.firstFreshLive();
+  }
+
+  /** The ready chain that goes next, of whatever kind. */
+  firstReady(): Chain | undefined {
+    return this.firstLive() ?? this.firstMember();
+  }
+
+  /** The ready chain of members that has waited longest. */
+  firstMember(): Chain | undefined {
+    return this.#ready.firstMember();
+  }
+
+  /** A ready chain whose oldest trigger never failed, if one is found soon. */
+  firstFresh(): Chain | undefined {
+    return this.#ready.firstFresh();
+  }
+
+  /** Puts the oldest `count` triggers of a ready chain into a slice. */
+  startRunning(chain: Chain, count: number): void {
+    this.#ready.delete(chain);
+    chain.place = 'running';
+    chain.running = count;
+  }
+
+  /** A slice is done with this chain: it goes, or is ready again. */
+  stopRunning(chain: Chain): void {
+    chain.running = 0;
+    if (chain.triggers.length === 0) this.remove(chain);
+    else this.makeReady(chain, 'returned');
+  }
+
+  /** The oldest trigger of a chain that is not held waits, after a slice that it was in. */
+  hold(chain: Chain, notBefore: number): void {
+    this.#ready.delete(chain);
+    chain.running = 0;
+    chain.place = 'held';
+    chain.notBefore = notBefore;
+    this.#heldCount++;
+    this.#heldBytes += chain.bytes;
+    this.#held.add(chain, notBefore);
+  }
+
+  /** Makes every held chain ready whose time has come; one with parked triggers is due, and stays held until they are back. */
+  release(now: number): void {
+    for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
+      const chain = this.#held.take();
+      if (chain === undefined) return;
+      chain.notBefore = 0;
+      if (chain.parked !== undefined) this.#due.add(chain);
+      else this.makeReady(chain, 'returned');
+    }
+  }
+
+  /** Makes every held chain ready, as after an edit of the URL. */
+  releaseAll(): void {
+    this.release(Infinity);
+  }
+
+  /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when there is none whose oldest trigger is here. */
+  releaseFirst(except: string | undefined): Chain | undefined {
+    const chain = this.#held.takeWhole(except);
+    if (chain !== undefined) this.makeReady(chain, 'returned');
+    return chain;
+  }
+
+  /** All held chains are parked: the one that is due first waits for its parked triggers before its time. */
+  callFirst(): void {
+    const chain = this.#held.take();
+    if (chain !== undefined) this.#due.add(chain);
+  }
+
+  protected create(user: string): Chain {
+    const chain = newChain(user);
+    this.byUser.set(user, chain);
+    this.#ready.add(chain, 'last');
+    return chain;
+  }
+
+  protected makeReady(chain: Chain, where: 'last' | 'returned'): void {
+    this.#unhold(chain);
+    chain.place = 'ready';
+    this.#ready.add(chain, where);
+  }
+
+  protected remove(chain: Chain): void {
+    this.#unhold(chain);
+    chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    this.byUser.delete(chain.user);
+    this.#ready.delete(chain);
+  }
+
+  protected setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
+    const more = Number(parked !== undefined) - Number(chain.parked !== undefined);
+    this.#parkedCount += more;
+    this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
+    this.#addBytes(chain, parkedBytes(chain.user) * more);
+    chain.parked = parked;
+  }
+
+  protected recount(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
+    this.#triggers += sign;
+    this.#addBytes(chain, sign * queuedBytes(chain.user, trigger));
+    if (trigger.backfill !== undefined) chain.fromBackfill += sign;
+  }
+
+  protected standsWithMembers(chain: Chain): boolean {
+    return this.#ready.standsWithMembers(chain);
+  }
+
+  /** All chains, the ready ones first and in the order in which they go. */
+  protected inOrder(): Chain[] {
+    const inOrder = [...this.#ready];
+    for (const chain of this.byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
+    return inOrder;
+  }
+
+  #unhold(chain: Chain): void {
+    if (chain.place !== 'held') return;
+    this.#heldCount--;
+    this.#heldBytes -= chain.bytes;
+    this.#due.delete(chain);
+  }
+
+  #addBytes(chain: Chain, bytes: number): void {
+    this.#bytes += bytes;
+    chain.bytes += bytes;
+    if (chain.place === 'held') this.#heldBytes += bytes;
+  }
+}

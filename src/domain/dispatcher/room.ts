@@ -1,0 +1,20 @@
+import type { JobState } from './job-state.ts';
+
+/** Whether all who could be sent to have failed before, so that nobody else is tried. */
+export function isCrowdedOut({ chains, slices }: JobState): boolean {
+  return slices.size === 0 && chains.freshCount === 0;
+}
+
+/**
+ * Bytes that chains may take. A few others are let in next to those who failed: whether the endpoint is unwell, or only cannot take
+ * these, shows by others alone.
+ */
+export function chainRoom(state: JobState): number {
+  const { chainBytes, sliceBytes } = state.budgets;
+  return isCrowdedOut(state) ? chainBytes + 2 * sliceBytes : chainBytes;
+}
+
+/** Whether chains may take in more. */
+export function hasRoom(state: JobState): boolean {
+  return state.chains.bytes < chainRoom(state);
+}
