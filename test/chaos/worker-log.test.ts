@@ -16,7 +16,7 @@ test('counts what workers complained of, by its words', () => {
 test('a line that is no JSON is a complaint: a process that aborts writes such', () => {
   const log = new WorkerLog();
   log.read('async hook stack has become corrupted\n{"level":40,"ms');
-  expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":40,"ms']);
+  expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":…,"ms']);
   expect(log.workflowTaskFailures).toBe(0);
 });
 
