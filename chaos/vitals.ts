@@ -65,16 +65,30 @@ export function peak(a: Vitals | undefined, b: Vitals): Vitals {
   };
 }
 
-/** The largest history that any run of the job had, also one that ended between two looks. */
-export async function largestRun(
-  client: Client,
-  jobId: string,
-): Promise<{ runs: number; bytes: number; events: number }> {
-  let [runs, bytes, events] = [0, 0, 0];
+/** The most that any run of a job had, also one that ended between two looks. */
+export interface LargestRun {
+  readonly runs: number;
+  /** Of its history. */
+  readonly bytes: number;
+  readonly events: number;
+  /** What it was given by the run before. */
+  readonly carriedBytes: number;
+}
+
+export async function largestRun(client: Client, jobId: string): Promise<LargestRun> {
+  let [runs, bytes, events, carriedBytes] = [0, 0, 0, 0];
   for await (const run of client.workflow.list({ query: `WorkflowId = '${jobWorkflowId(jobId)}'` })) {
     runs++;
     bytes = Math.max(bytes, run.historySize ?? 0);
     events = Math.max(events, run.historyLength);
+    carriedBytes = Math.max(carriedBytes, await inputBytes(client, run));
   }
-  return { runs, bytes, events };
+  return { runs, bytes, events, carriedBytes };
+}
+
+async function inputBytes(client: Client, execution: { workflowId: string; runId: string }): Promise<number> {
+  const { namespace } = client.options;
+  const page = await client.workflowService.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 });
+  const payloads = page.history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+  return payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
 }
