@@ -157,6 +157,7 @@ export class DispatcherWorld {
     }
     this.running.clear();
     this.holders.endRun(happens);
+    this.#keeping.endRun();
     this.state = recoverJob({ carried, reports, arrivals: [] }, false, this.now);
   }
 

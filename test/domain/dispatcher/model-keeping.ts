@@ -27,6 +27,12 @@ export class ModelKeeping {
     this.#underWay = undefined;
   }
 
+  /** The run was ended from outside: nobody hears of what is under way, and a recovery drops what was kept. */
+  endRun(): void {
+    this.#underWay = undefined;
+    this.#kept = undefined;
+  }
+
   /** The job ended, and is resumed from what it kept. */
   resume(): JobState {
     const kept = this.#kept;

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { Lab } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+const TIGHT_LIMITS = { signalsPerRun: 200, eventsPerRun: 1000, payloadBytes: 128 * 1024 };
+/** `WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND` */
+const UNHANDLED_COMMAND = 1;
+let tight: LocalTemporal;
+
+beforeAll(async () => {
+  tight = await startLocalTemporal({
+    cliPath: temporal.cliPath,
+    dynamicConfig: {
+      'history.maximumSignalsPerExecution': TIGHT_LIMITS.signalsPerRun,
+      'limit.historyCount.error': TIGHT_LIMITS.eventsPerRun,
+      'limit.blobSize.error': TIGHT_LIMITS.payloadBytes,
+      'system.transactionSizeLimit': 2 * TIGHT_LIMITS.payloadBytes,
+    },
+  });
+});
+afterAll(async () => tight.stop());
+
+/** Triggers of so many people, each in turn, with a profile of so many bytes. */
+function stream(count: number, people: number, profileBytes: number): (EventTrigger & { at: string })[] {
+  const profile = { text: 'x'.repeat(profileBytes) };
+  return Array.from({ length: count }, (_, i) => ({
+    audience: 'vip',
+    user: `p${i % people}`,
+    event: Math.floor(i / people) % 2 === 0 ? 'enter' : 'exit',
+    at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
+    profile,
+  }));
+}
+
+/** As a foreign client signals: so many triggers a signal, and without a look at the job's history. */
+async function signalAll(lab: Lab, job: string, triggers: readonly EventTrigger[], each: number): Promise<void> {
+  for (let i = 0; i < triggers.length; i += each) await lab.handle(job).signal('triggers', triggers.slice(i, i + each));
+}
+
+type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
+
+/** Workflow tasks of a job, over all its runs, that came to grief: failed, but for being overtaken by a signal, or took too long. */
+async function brokenTasks(address: string, job: string): Promise<HistoryEvent[]> {
+  // Signals of 64 KiB make pages of a history larger than a client takes by default.
+  const connection = await Connection.connect({
+    address,
+    channelArgs: { 'grpc.max_receive_message_length': 64 * 1024 * 1024 },
+  });
+  const { workflow } = new Client({ connection, namespace: temporal.namespace });
+  const broken: HistoryEvent[] = [];
+  let runId: string | undefined;
+  do {
+    const { events } = await workflow.getHandle(jobWorkflowId(job), runId).fetchHistory();
+    broken.push(...(events ?? []).filter(isBroken));
+    runId = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId || undefined;
+  } while (runId !== undefined);
+  await connection.close();
+  return broken;
+}
+
+function isBroken({
+  workflowTaskFailedEventAttributes: failed,
+  workflowTaskTimedOutEventAttributes: late,
+}: HistoryEvent) {
+  // Something that came while the job decided to continue as new: it decides once more.
+  return (failed != null && Number(failed.cause) !== UNHANDLED_COMMAND) || late != null;
+}
+
+async function expectAllInOrder(
+  lab: Lab,
+  job: string,
+  triggers: readonly (EventTrigger & { at: string })[],
+  address = temporal.address,
+) {
+  await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length, 120_000);
+  expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+  expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  expect(await brokenTasks(address, job)).toEqual([]);
+}
+
+test.each([
+  ['the limits that servers have', DEFAULT_SERVER_LIMITS, () => temporal.address],
+  ['tight limits', TIGHT_LIMITS, () => tight.address],
+])(
+  'the largest triggers, a hundred of them in one activation, are no more than a server with %s takes',
+  async (_, serverLimits, addressOf) => {
+    const address = addressOf();
+    const lab = await Lab.open({ address, config: { serverLimits }, workers: 0 });
+    try {
+      const worker = await lab.addWorker();
+      const job = await lab.start({ parallelRequestCount: 16 });
+      await lab.shutdown(worker);
+      const profileBytes = Math.floor(budgetsOf(serverLimits).triggerBytes * 0.94);
+      const triggers = stream(110, 40, profileBytes);
+      await signalAll(lab, job, triggers, 1);
+      await lab.addWorker();
+      await expectAllInOrder(lab, job, triggers, address);
+    } finally {
+      await lab.close();
+    }
+  },
+  180_000,
+);
+
+test('a worker that was away while 20,000 triggers were signalled takes them up, and all arrive in order', async () => {
+  const lab = await Lab.open({ workers: 0 });
+  try {
+    const worker = await lab.addWorker();
+    const job = await lab.start({ parallelRequestCount: 20 });
+    await lab.shutdown(worker);
+    const triggers = stream(20_000, 5000, 0);
+    await signalAll(lab, job, triggers, 500);
+    await lab.addWorker();
+    await expectAllInOrder(lab, job, triggers);
+  } finally {
+    await lab.close();
+  }
+}, 180_000);
+
+test('28 MB of triggers with profiles for an endpoint that is dead: when the job is sent elsewhere, all arrive in order', async () => {
+  const lab = await Lab.open({ receiver: { answer: (_, { url }) => (url === '/dead' ? 'reset' : undefined) } });
+  try {
+    const webhookUrl = new URL('/dead', lab.receiver.url).href;
+    const job = await lab.start({ parallelRequestCount: 20, webhookUrl });
+    const triggers = stream(20_000, 5000, 1300);
+    await lab.jobs.push(job, triggers);
+    await lab.statusWhen(job, ({ received, endpoint }) => received === 20_000 && endpoint?.state === 'unwell', 60_000);
+    // A new URL is tried at once; the old one would be asked again after a wait.
+    await lab.jobs.edit(job, { webhookUrl: lab.receiver.url });
+    await expectAllInOrder(lab, job, triggers);
+  } finally {
+    await lab.close();
+  }
+}, 240_000);
+
+test('an idle job costs nothing: all that it waits for is to begin a new run in a day', async () => {
+  const lab = await Lab.open();
+  try {
+    const job = await lab.start();
+    await lab.jobs.enter(job, { audience: 'vip', user: 'ada', profile: {} });
+    await lab.statusWhen(job, ({ delivered, inFlight }) => delivered === 1 && inFlight === 0);
+    const { events } = await lab.handle(job).fetchHistory();
+    const timers = events?.flatMap(({ timerStartedEventAttributes: timer }) => timer ?? []) ?? [];
+    const over = events?.flatMap((one) => one.timerFiredEventAttributes ?? one.timerCanceledEventAttributes ?? []);
+    const open = timers.filter(({ timerId }) => !over?.some((one) => one.timerId === timerId));
+    expect(open.map(({ startToFireTimeout }) => Math.ceil(Number(startToFireTimeout?.seconds) / 3600))).toEqual([24]);
+    const { raw } = await lab.handle(job).describe();
+    expect(raw.pendingActivities).toEqual([]);
+  } finally {
+    await lab.close();
+  }
+});
