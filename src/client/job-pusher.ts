@@ -36,6 +36,17 @@ export const SIGNAL_BYTES = 64 * 1024;
 const LOOK_AGAIN_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** The server went on refusing a signal, as it does when a run has had as many as one may have. */
+class SignalsRefused extends Error {
+  override readonly name = 'SignalsRefused';
+  constructor(cause: unknown) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    super(`the server takes no more signals for it (${said}). Is a worker running, so that the job can go on?`, {
+      cause,
+    });
+  }
+}
+
 /**
  * Sends triggers to one job in order: one signal in flight, as large as what has come meanwhile, at most 64 KiB. So a
  * lone trigger goes at once and a flood goes in full batches.
@@ -132,7 +143,7 @@ export class JobPusher {
 
   async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
     const requestId = randomUUID();
-    await this.#patiently(
+    const sending = this.#patiently(
       performance.now() + this.#patienceMs,
       () => this.#signals.signal(batch, requestId),
       // INVALID_ARGUMENT is what a run that has had all the signals it may have answers; the next run takes them.
@@ -143,6 +154,9 @@ export class JobPusher {
         return true;
       },
     );
+    await sending.catch((error: unknown) => {
+      throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new SignalsRefused(error) : error;
+    });
   }
 
   async #patiently<T>(deadline: number, ask: () => Promise<T>, mayHelp = isTransient): Promise<T> {

@@ -75,6 +75,15 @@ describe('when the server is in trouble', () => {
     await expect(pushTo(new JobPusher('vip', job), triggers(3))).resolves.toMatchObject({ accepted: 3 });
   });
 
+  test('asks for a worker when no next run begins, and knows that the refused signal was not accepted', async () => {
+    const job = new RecordedJob({ fail: (call) => (call > 1 ? serverError(GRPC.INVALID_ARGUMENT) : undefined) });
+    const error = await pushTo(new JobPusher('vip', job, { patienceMs: 150 }), triggers(3_000)).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0 });
+    expect(String(error)).toMatch(/takes no more signals for it .* Is a worker running/);
+  });
+
   test('says exactly what was accepted when it gives up, and what may have been', async () => {
     const job = new RecordedJob({ fail: (call) => (call > 2 ? serverError(GRPC.UNAVAILABLE) : undefined) });
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 150 }), triggers(3_000)).catch(

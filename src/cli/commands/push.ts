@@ -2,6 +2,7 @@ import { createReadStream, openSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import ora, { type Ora } from 'ora';
 import type { ExportJobs, PublishResult, PushOptions, PushProgress, PushResult } from '../../client/export-jobs.ts';
+import { timeSpan } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { readTriggers } from '../ndjson.ts';
 import { count, counted } from '../numbers.ts';
@@ -21,6 +22,11 @@ export function pushCommand(terminal: Terminal) {
     .option('--user <id>', 'one trigger: the person')
     .option('--at <time>', 'one trigger: when (RFC 3339); default: when the job receives it')
     .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
+    .option(
+      '--patience <time>',
+      'longest wait for the server or the job to take more, such as 30s (default: 5m)',
+      timeSpan,
+    )
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -30,12 +36,12 @@ Examples:
   triggers push - < changes.ndjson
 A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"2026-11-25T08:30:00Z"}`,
     )
-    .action(async (first, second, { json, file, ...options }) => {
+    .action(async (first, second, { json, file, patience, ...options }) => {
       const job = first === '-' ? undefined : first;
       const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
       const spinner = json !== true && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
       // An open standard input would keep the process alive after an interruption.
-      const result = await withJobs((jobs) => send(jobs, job, triggers, spinner)).finally(() =>
+      const result = await withJobs((jobs) => send(jobs, job, triggers, spinner, patience)).finally(() =>
         terminal.stdin.destroy(),
       );
       terminal.out(
@@ -73,11 +79,13 @@ async function send(
   job: string | undefined,
   triggers: Source,
   spinner: Ora | undefined,
+  patienceMs: number | undefined,
 ): Promise<PushResult | PublishResult> {
   const stop = interruption();
   spinner?.start('Sending');
   const options: PushOptions = {
     signal: stop.signal,
+    ...(patienceMs === undefined ? {} : { patienceMs }),
     onProgress: (progress) => {
       if (spinner !== undefined) spinner.text = progressText(progress);
     },

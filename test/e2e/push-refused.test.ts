@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { Lab } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+import { type Ended, Operator, unwrapped } from '../support/triggers-cli.ts';
+
+const SIGNALS_PER_RUN = 10;
+let server: LocalTemporal;
+
+beforeAll(async () => {
+  server = await startLocalTemporal({
+    cliPath: temporal.cliPath,
+    dynamicConfig: { 'history.maximumSignalsPerExecution': SIGNALS_PER_RUN },
+  });
+});
+afterAll(async () => server.stop());
+
+/** More triggers than fit into the signals that a run may have: each signal takes 64 KiB. */
+function stream(): (EventTrigger & { at: string })[] {
+  const profile = { text: 'x'.repeat(1000) };
+  return Array.from({ length: 900 }, (_, i) => ({
+    audience: 'vip',
+    user: `p${i % 300}`,
+    event: i % 600 < 300 ? 'enter' : 'exit',
+    at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
+    profile,
+  }));
+}
+
+/** A job whose worker is away, and somebody who pushes to it on the command line. */
+class AbandonedJob {
+  readonly lab: Lab;
+  readonly jobId: string;
+  readonly triggers = stream();
+  readonly #operator: Operator;
+
+  static async open(): Promise<AbandonedJob> {
+    const config = { serverLimits: { signalsPerRun: SIGNALS_PER_RUN, eventsPerRun: 51_200, payloadBytes: 2 ** 21 } };
+    const lab = await Lab.open({ address: server.address, workers: 0, config });
+    const worker = await lab.addWorker();
+    const jobId = await lab.start({ parallelRequestCount: 10 });
+    await lab.shutdown(worker);
+    return new AbandonedJob(lab, jobId);
+  }
+
+  private constructor(lab: Lab, jobId: string) {
+    this.lab = lab;
+    this.jobId = jobId;
+    this.#operator = new Operator(lab.taskQueue);
+  }
+
+  async push(...args: string[]): Promise<Ended> {
+    return await this.#operator.run(['push', ...args], {
+      stdin: this.triggers.map((one) => JSON.stringify(one)).join('\n'),
+      env: { TEMPORAL_ADDRESS: server.address },
+    });
+  }
+
+  /** Resolves when the server lists it, which it does a moment after its start. */
+  async isListed(): Promise<void> {
+    for (;;) {
+      const jobs = await this.lab.jobs.list();
+      if (jobs.some(({ jobId, audiences }) => jobId === this.jobId && audiences !== undefined)) return;
+    }
+  }
+
+  /** Ends the job too: the next push without a job must not find it. */
+  async close(): Promise<void> {
+    await this.lab.handle(this.jobId).terminate();
+    await this.lab.close();
+  }
+}
+
+/** A push that is told to wait for a second only, as it ends while nobody works. */
+async function refusedPush(job: AbandonedJob, ...args: string[]): Promise<Ended> {
+  const ended = await job.push(...args, '--patience', '1s');
+  expect(ended).toMatchObject({ code: 1, stdout: '' });
+  return ended;
+}
+
+async function expectEachOnce({ lab, jobId, triggers }: AbandonedJob, repeated: number): Promise<void> {
+  await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length, 60_000);
+  const status = await lab.statusWhen(jobId, ({ waiting }) => waiting === 0);
+  expect(status).toMatchObject({ delivered: triggers.length, repeated, received: triggers.length + repeated });
+  expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+  expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ requests: triggers.length, duplicates: 0 });
+}
+
+test('a push that the server refuses says what was accepted, what was not and why; done again when a worker is there, each trigger arrives once', async () => {
+  const job = await AbandonedJob.open();
+  try {
+    const first = await refusedPush(job, job.jobId, '-');
+    const text = unwrapped(first.stderr);
+    expect(text).toContain(`The push to "${job.jobId}" ended early: the server takes no more signals for it`);
+    expect(text).toContain('Is a worker running, so that the job can go on?');
+    const [, accepted = ''] = /(\d+) triggers were accepted\. Nothing after that was sent\./.exec(text) ?? [];
+    expect(text).toContain(`Push again from trigger ${Number(accepted) + 1} on.`);
+
+    const second = await refusedPush(job, job.jobId, '-', '--json');
+    expect(JSON.parse(second.stderr)).toMatchObject({
+      error: { name: 'PushInterrupted', jobId: job.jobId, accepted: 0, unconfirmed: 0 },
+    });
+
+    await job.lab.addWorker();
+    const third = await job.push(job.jobId, '-', '--json');
+    expect(third).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(third.stdout)).toMatchObject({ accepted: job.triggers.length });
+    await expectEachOnce(job, Number(accepted));
+  } finally {
+    await job.close();
+  }
+}, 120_000);
+
+test('a push to every job that listens ends in the same way, and may be done again from the beginning', async () => {
+  const job = await AbandonedJob.open();
+  try {
+    await job.isListed();
+    const { stderr } = await refusedPush(job, '-');
+    const text = unwrapped(stderr);
+    const [, accepted = ''] = /(\d+) triggers were accepted\. Nothing after that was sent\./.exec(text) ?? [];
+    expect(text).toContain(`The push to "${job.jobId}" ended early`);
+    expect(text).toMatch(/It ended after trigger \d+ of the input;.* Push the whole input again/);
+
+    await job.lab.addWorker();
+    const again = await job.push('-', '--json');
+    expect(again).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(again.stdout)).toMatchObject({ jobs: [{ jobId: job.jobId, accepted: job.triggers.length }] });
+    await expectEachOnce(job, Number(accepted));
+  } finally {
+    await job.close();
+  }
+}, 120_000);
