@@ -11,6 +11,8 @@ import { releaseSignal } from './workflows/messages.ts';
 
 const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;
+/** Longer than anything waits. */
+const ASLEEP = '3650 days';
 
 /** The workflows beside jobs, over a Temporal client. They run on the worker's own task queue. */
 export class TemporalSideWorkflows implements SideWorkflows {
@@ -70,19 +72,23 @@ export class TemporalSideWorkflows implements SideWorkflows {
 
   async release(workflowId: string): Promise<void> {
     try {
-      await this.#client.workflow.getHandle(workflowId).signal(releaseSignal);
+      const handle = this.#client.workflow.getHandle(workflowId);
+      await handle.signal(releaseSignal);
+      // A signal alone does not wake what sleeps; being cancelled does, and says nothing else to a holder.
+      await handle.cancel();
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
   }
 
   async #start(workflow: SideWorkflow, reuse: WorkflowIdReusePolicy = 'REJECT_DUPLICATE'): Promise<void> {
-    const { type, workflowId, input, summary, memo, attributes = [], replaces = false } = workflow;
+    const { type, workflowId, input, summary, memo, attributes = [], sleeps = false, replaces = false } = workflow;
     await this.#client.workflow.start(type, {
       workflowId,
       taskQueue: this.#taskQueue,
       args: [input],
       staticSummary: summary,
+      ...(sleeps ? { startDelay: ASLEEP } : {}),
       ...(memo === undefined ? {} : { memo }),
       ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
       ...(replaces ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' } : { workflowIdReusePolicy: reuse }),

@@ -75,6 +75,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
     // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
     maxHeartbeatThrottleInterval: '1 second',
+    // So long a job's next task waits for a worker that is dead; the default is twice as long.
+    stickyQueueScheduleToStartTimeout: '5 seconds',
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
 

@@ -13,7 +13,13 @@ const RELEASES_AT_ONCE = 8;
 export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold' | 'recall' | 'release'> {
   return {
     hold: (holderId, content) =>
-      workflows.start({ type: HOLDER, workflowId: holderId, input: content, summary: holderSummary(content) }),
+      workflows.start({
+        type: HOLDER,
+        workflowId: holderId,
+        input: content,
+        summary: holderSummary(content),
+        sleeps: true,
+      }),
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;

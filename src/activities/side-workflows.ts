@@ -10,6 +10,8 @@ export interface SideWorkflow {
   readonly summary: string;
   readonly memo?: Readonly<Record<string, unknown>>;
   readonly attributes?: readonly SearchAttribute[];
+  /** True: it only keeps its input, so that no worker has anything to do with it before it is released. */
+  readonly sleeps?: boolean;
   /** True: one of its id that runs is terminated for it. Else one that is there, running or closed, is as good as this one. */
   readonly replaces?: boolean;
   /** True: one of its id that has ended, and was given something else, is no obstacle to it. */

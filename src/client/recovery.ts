@@ -136,7 +136,13 @@ async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: JobSt
   for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
     const { holder, content } = hold;
     const workflowId = holderWorkflowId(state.job.subscriptionId, holder.name);
-    await workflows.start({ type: HOLDER, workflowId, input: content, summary: holderSummary(content) });
+    await workflows.start({
+      type: HOLDER,
+      workflowId,
+      input: content,
+      summary: holderSummary(content),
+      sleeps: true,
+    });
     confirmHold(state, holder);
   }
 }
