@@ -22,7 +22,9 @@ test.each([
   [1640, '1,640 waiting triggers of a job'],
 ])('%i triggers go to a holder that replaces no other', async (count, summary) => {
   await holders.hold('holder-1', contentOf(count));
-  expect(workflows.started).toEqual([{ type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleeps: true }]);
+  expect(workflows.started).toEqual([
+    { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleeps: true },
+  ]);
 });
 
 test('a holder that is not known any more has null for content', async () => {
