@@ -212,7 +212,7 @@ export class PublishInterrupted extends TriggersError {
     const sent =
       read === 0
         ? 'It ended at the first trigger of the input.'
-        : `It ended after trigger ${read} of the input; up to there each job was sent its own, but for what is said above, where triggers are counted among the job's own. Push the whole input again: a job recognises what it has by person, audience, event and "at".`;
+        : `It ended after trigger ${read} of the input; up to there each job was sent its own, but for what is said above, where triggers are counted among the job's own. Push the whole input again: a job recognises, by person, audience, event and "at", what waits in it and what it delivered of late.`;
     super([...failures.map(({ message }) => message), sent].join('\n'), { cause: failures[0] });
     this.read = read;
     this.failures = failures;
