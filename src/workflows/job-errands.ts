@@ -83,9 +83,9 @@ export class JobErrands {
       case 'hold':
         return void this.#hold(step);
       case 'recall':
-        return void this.#recall(step.holder);
+        return void this.#track(this.#recall(step.holder));
       case 'release':
-        return void this.#release(step.holders);
+        return void this.#track(this.#release(step.holders));
       case 'keep-dead-letters':
         return void this.#track(this.#keepDeadLetters(step.letters));
       case 'keep-job':
@@ -144,7 +144,6 @@ export class JobErrands {
       log.error('a holder could not be read', { holder: holder.name, error });
       recallFailed(this.#state, holder);
     }
-    this.#wake();
   }
 
   async #release(holders: readonly string[]): Promise<void> {
@@ -155,7 +154,6 @@ export class JobErrands {
       log.error('holders could not be told to end', { holders, error });
       holdersReleased(this.#state, holders, false);
     }
-    this.#wake();
   }
 
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {

@@ -22,9 +22,10 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
-  const errand = nextHolderStep(state, now) ?? deadLettersErrand(state) ?? backfillErrand(state, now);
+  const isEnding = mustContinue(state, run);
+  const errand = nextHolderStep(state, now, isEnding) ?? deadLettersErrand(state) ?? backfillErrand(state, now);
   if (errand !== undefined) return errand;
-  if (mustContinue(state, run)) {
+  if (isEnding) {
     return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
   }
   while (canCut(state, now)) {

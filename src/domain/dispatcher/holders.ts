@@ -15,9 +15,9 @@ export type Holder =
 /** Holders that are told at once that they may end. */
 const RELEASES_AT_ONCE = 50;
 
-/** What is to go to a holder, to come from one, or whose holder is to end. */
-export function nextHolderStep(state: JobState, now: number): Step | undefined {
-  return nextHold(state) ?? recallStep(state, now) ?? releaseStep(state);
+/** What is to go to a holder, to come from one, or whose holder is to end; of a run that is ending only what has to go. */
+export function nextHolderStep(state: JobState, now: number, isEnding: boolean): Step | undefined {
+  return nextHold(state) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
 }
 
 /** What is to go to a holder now. */

@@ -68,6 +68,20 @@ test('holders of which millions of triggers were dropped are counted until they 
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
 });
 
+test('a run that is ending begins nothing with holders but to fill them: what came back would find it ended, and have all of it replayed', () => {
+  const job = flooded(20_000);
+  job.cut();
+  // There is room for another holder's content, and one that was read is to be told so.
+  for (let i = 0; i < 4; i++) job.end();
+  job.state.owedReleases.push('1000');
+  job.facts({ signals: 4000 });
+  expect(job.rawStep().kind).toBe('continue-as-new');
+  job.facts({});
+  expect(job.rawStep().kind).toBe('recall');
+  expect(job.rawStep().kind).toBe('recall');
+  expect(job.rawStep().kind).toBe('release');
+});
+
 test('what arrives while others wait outside goes behind them', () => {
   const job = flooded(20_000);
   job.cut();
