@@ -1,12 +1,12 @@
 // A worker process, as it runs in earnest; which one it is stands in its configuration.
-import { loadConfig } from '../src/config.ts';
+import { loadConfig, withThisMachine } from '../src/config.ts';
 import { installRuntime } from '../src/runtime.ts';
 import { startWorker } from '../src/worker.ts';
 
 export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory'; readonly rssBytes: number };
 
 const MEMORY_EVERY_MS = 1000;
-const config = loadConfig();
+const config = withThisMachine(loadConfig());
 installRuntime(config);
 const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath = '' } = process.env;
 const worker = await startWorker({

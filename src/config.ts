@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
+import { isNetwork } from './webhook/addresses.ts';
 
 /** Headers that are ours, or the connection's. */
 const RESERVED_HEADERS =
@@ -70,6 +71,23 @@ const configSchema = z.strictObject({
    * takes many jobs whose endpoints hang to make another one wait.
    */
   maxConcurrentSlices: z.number().int().min(1).default(1000),
+  /** Where requests may go. Without it: by https, to public addresses. */
+  network: z
+    .strictObject({
+      /** Plain `http:` too. */
+      allowHttp: z.boolean().default(false),
+      /** Networks that are reached although they are not public: `10.0.0.0/8`, `fd00::/8`. */
+      allowAddresses: z
+        .array(z.string().refine(isNetwork, { error: 'A network is an address, perhaps with bits: 10.0.0.0/8.' }))
+        .default([]),
+      /** Ports and ranges of ports. */
+      allowPorts: z
+        .array(z.string().regex(/^\d{1,5}(-\d{1,5})?$/, 'A port is a number, or two with a dash: 1024-65535.'))
+        .default(['443', '80', '1024-65535']),
+      /** An HTTP proxy to go through (CONNECT). */
+      proxy: z.url({ protocol: /^https?$/, error: 'A proxy looks like http://proxy.example.com:3128.' }).optional(),
+    })
+    .prefault({}),
   /** What the Temporal server allows, where it is set other than by default; every bound of a job is a share of these. */
   serverLimits: z
     .strictObject({
@@ -102,6 +120,13 @@ export function configuredSource({ source }: Config): NonNullable<Config['source
   throw new ConfigError(
     `The folder of the audience source, ${source.folder}, is not there. Correct TRIGGERS_SOURCE, or "source" in triggers.config.json.`,
   );
+}
+
+/** For trying things out: endpoints on this machine, by http, may be sent to as well. */
+export function withThisMachine(config: Config): Config {
+  const { network } = config;
+  const allowAddresses = [...network.allowAddresses, '127.0.0.0/8', '::1'];
+  return { ...config, network: { ...network, allowHttp: true, allowAddresses } };
 }
 
 /** A configuration that cannot be used: which file or variable, and what is wrong with it. */

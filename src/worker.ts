@@ -15,6 +15,8 @@ import { openFileSource } from './sources/file.ts';
 import type { AudienceSource } from './sources/source.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
+import { refusalBeforehand } from './webhook/destination-check.ts';
+import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
 import { permitsReturnedSignal } from './workflows/messages.ts';
 
@@ -48,7 +50,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
   const source = options.source ?? (await openSource(config));
-  const poster = createPoster({ timeoutMs: config.requestTimeoutMs });
+  const policy = new NetworkPolicy(config.network);
+  const poster = createPoster({ timeoutMs: config.requestTimeoutMs, policy });
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
@@ -63,6 +66,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
       requestTimeoutMs: config.requestTimeoutMs,
+      destinationRefusal: (url) => refusalBeforehand(policy, url),
       serverLimits: config.serverLimits,
       missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
       lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),

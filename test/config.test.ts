@@ -39,6 +39,7 @@ test('without a file or a variable everything has a default', () => {
     authorizations: {},
     requestTimeoutMs: 15_000,
     maxConcurrentSlices: 1000,
+    network: { allowHttp: false, allowAddresses: [], allowPorts: ['443', '80', '1024-65535'] },
     serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
     logLevel: 'info',
   });

@@ -11,6 +11,8 @@ export interface PrepareDependencies {
   readonly authorizations: Authorizations;
   /** The names of our search attributes that the namespace lacks. */
   readonly missingSearchAttributes: () => Promise<readonly string[]>;
+  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
+  readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
   readonly requestTimeoutMs: number;
   readonly serverLimits: ServerLimits;
 }
@@ -31,6 +33,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
     const problems: Problem[] = [
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
+      ...(await destinationProblems(checked.ok ? checked.value : input, dependencies)),
       ...authorizationProblems(checked.ok ? checked.value : input, dependencies.authorizations),
     ];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
@@ -75,6 +78,17 @@ function resolve(name: string, index: number, known: readonly AudienceListing[])
     field: `audiences[${index}]`,
     message: `The source knows no audience "${name}".${hint} It knows: ${listed === '' ? 'none' : listed}.`,
   };
+}
+
+async function destinationProblems(
+  definition: unknown,
+  { destinationRefusal }: PrepareDependencies,
+): Promise<Problem[]> {
+  const { webhookUrl } = isObject(definition) ? definition : {};
+  // What is no web address at all is the form's to say.
+  if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
+  const message = await destinationRefusal(new URL(webhookUrl));
+  return message === undefined ? [] : [{ field: 'webhookUrl', message }];
 }
 
 function authorizationProblems(definition: unknown, authorizations: Authorizations): Problem[] {

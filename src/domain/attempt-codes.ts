@@ -13,6 +13,10 @@ export const ATTEMPT_CODES = {
   authorizationUnknown: 'AUTHORIZATION_UNKNOWN',
   /** The authorization may not be sent to the URL's origin; no request was made. */
   authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
+  /** The URL, or what its host name stands for, is nothing that this worker may connect to; no request was made. */
+  addressRefused: 'ADDRESS_REFUSED',
+  /** The proxy that the operator named did not open a way; no request was made. */
+  proxyFailed: 'PROXY_FAILED',
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
   /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
@@ -26,6 +30,8 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
   [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
+  [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
+  [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
   [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   ECONNREFUSED: 'connection refused',

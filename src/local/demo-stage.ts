@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectClient } from '../client/connect.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
-import { loadConfig } from '../config.ts';
+import { loadConfig, withThisMachine } from '../config.ts';
 import { installRuntime } from '../runtime.ts';
 import { startWorker } from '../worker.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
@@ -52,7 +52,7 @@ export async function openDemoStage(
     if (receiver !== undefined) releases.push(() => receiver.close());
 
     onStep('starting a worker');
-    const config = { ...loadConfig({ env: { TRIGGERS_SOURCE: source } }), logLevel: 'error' as const };
+    const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_SOURCE: source } })), logLevel: 'error' as const };
     installRuntime(config);
     const worker = await startWorker({ config, connection });
     releases.push(() => worker.shutdown());

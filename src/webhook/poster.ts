@@ -1,6 +1,8 @@
 import { Agent } from 'undici';
 import { type Attempt, AttemptHandler } from './attempt.ts';
 import { Deadlines } from './deadlines.ts';
+import { createGuardedConnector, type LookUp } from './guarded-connector.ts';
+import type { NetworkPolicy } from './network-policy.ts';
 import type { WebhookRequest } from './request.ts';
 
 /** Sends requests over connections that are kept open between them, for all jobs of a worker. */
@@ -14,16 +16,26 @@ export interface Poster {
   close(): Promise<void>;
 }
 
-/**
- * @param timeoutMs the time of a whole attempt: connecting, TLS, headers and body together.
- */
-export function createPoster({ timeoutMs }: { timeoutMs: number }): Poster {
+/** Most bytes of an answer's headers, all together. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+export interface PosterOptions {
+  /** The time of a whole attempt: connecting, TLS, headers and body together. */
+  readonly timeoutMs: number;
+  /** Where connections may go. */
+  readonly policy: NetworkPolicy;
+  /** Default: the system's. */
+  readonly lookUp?: LookUp;
+}
+
+export function createPoster({ timeoutMs, policy, lookUp }: PosterOptions): Poster {
   const deadlines = new Deadlines();
   const agent = new Agent({
     // Our own deadline covers the whole attempt; undici's begin anew with every chunk, so that a drip would never end.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: timeoutMs },
+    connect: createGuardedConnector({ policy, timeoutMs, ...(lookUp === undefined ? {} : { lookUp }) }),
+    maxHeaderSize: MAX_HEADER_BYTES,
     pipelining: 1,
   });
   return {

@@ -5,6 +5,7 @@ import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../..
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
+import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -48,7 +49,7 @@ export class SliceLab {
 
   private constructor(receiver: Receiver, { requestTimeoutMs, heartbeatTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
-    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 10_000 });
+    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 10_000, policy: THIS_MACHINE });
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
   }
 

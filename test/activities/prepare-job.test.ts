@@ -18,6 +18,7 @@ function preparing(audiences = [VIP, NEWS]) {
       crm: { origins: ['https://hooks.example.com'], headers: {}, signingSecrets: [] },
     }),
     missingSearchAttributes: async () => ['ExportJobId'],
+    destinationRefusal: async ({ hostname }) => (hostname === '10.0.0.1' ? 'Not there.' : undefined),
     requestTimeoutMs: 9000,
     serverLimits: DEFAULT_SERVER_LIMITS,
   });
@@ -106,4 +107,11 @@ test('a source that fails fails the activity, so that it is tried again', async 
   const { source, prepare } = preparing();
   source.failure = new Error('down');
   await expect(prepare(job)).rejects.toThrow('down');
+});
+
+test('a URL that nothing can be sent to is told before the job starts', async () => {
+  expect(await problemsOf({ ...job, webhookUrl: 'https://10.0.0.1/' })).toEqual([['webhookUrl', 'Not there.']]);
+  expect((await problemsOf({ ...job, webhookUrl: 'no address' })).map(([, message]) => message)).not.toContain(
+    'Not there.',
+  );
 });

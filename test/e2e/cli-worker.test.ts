@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
@@ -97,7 +97,9 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
 
 test('a worker that is asked to end lets its requests in flight end, and the next one sends the rest: nothing twice', async () => {
   const taskQueue = `cli-worker-${randomUUID()}`;
-  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue };
+  const config = join(folder, 'this-machine.json');
+  writeFileSync(config, JSON.stringify({ network: { allowHttp: true, allowAddresses: ['127.0.0.0/8'] } }));
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_CONFIG: config };
   const receiver = await startReceiver({ delayMs: 300 });
   const jobs = await ExportJobs.connect({
     connection: { connectionOptions: { address: temporal.address }, namespace: temporal.namespace },

@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { ConnectConfig } from '../../src/client/connect.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { type Config, loadConfig } from '../../src/config.ts';
+import { type Config, loadConfig, withThisMachine } from '../../src/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
@@ -44,7 +44,7 @@ export class Lab {
   static async open(options: LabOptions = {}): Promise<Lab> {
     const address = options.address ?? temporal.address;
     const taskQueue = `test-${randomUUID()}`;
-    const config = { ...loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } }), ...options.config };
+    const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } })), ...options.config };
     const connection = await Connection.connect({ address });
     const receiver = await startReceiver(options.receiver ?? {});
     const lab = new Lab(options, config, address, connection, receiver);

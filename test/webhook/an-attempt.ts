@@ -1,4 +1,5 @@
 import type { Attempt } from '../../src/webhook/attempt.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import type { Poster } from '../../src/webhook/poster.ts';
 
 /** What comes of one POST. */
@@ -11,3 +12,10 @@ export function attemptOf(
 ): Promise<Attempt> {
   return new Promise((resolve) => poster.post(new URL(url), { headers, body }, mostMs, resolve));
 }
+
+/** Allows what tests send to: servers on this machine, by http, on any port. */
+export const THIS_MACHINE = new NetworkPolicy({
+  allowHttp: true,
+  allowAddresses: ['127.0.0.0/8', '::1'],
+  allowPorts: ['1-65535'],
+});

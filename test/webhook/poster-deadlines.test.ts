@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { afterwards } from './a-server.ts';
-import { attemptOf } from './an-attempt.ts';
+import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 /** How much later than its deadline a request may end on a busy machine. */
 const LATE_MS = 1000;
@@ -14,7 +14,7 @@ async function silentEndpoint(): Promise<URL> {
 }
 
 function posterWith(timeoutMs: number): Poster {
-  const poster = createPoster({ timeoutMs });
+  const poster = createPoster({ timeoutMs, policy: THIS_MACHINE });
   afterwards(() => poster.close());
   return poster;
 }

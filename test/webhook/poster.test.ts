@@ -7,13 +7,13 @@ import { type Answer, type ReceiverOptions, startReceiver } from '../../src/loca
 import type { Attempt } from '../../src/webhook/attempt.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { afterwards, startRawServer } from './a-server.ts';
-import { attemptOf } from './an-attempt.ts';
+import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 const PATIENT_MS = 20_000;
 const IMPATIENT_MS = 200;
 
 function posterWith(timeoutMs: number): Poster {
-  const poster = createPoster({ timeoutMs });
+  const poster = createPoster({ timeoutMs, policy: THIS_MACHINE });
   afterwards(() => poster.close());
   return poster;
 }
@@ -270,7 +270,7 @@ test.each([
 
 test('a closed poster makes no request, and rejects nothing either', async () => {
   const receiver = await receiverWith({});
-  const poster = createPoster({ timeoutMs: PATIENT_MS });
+  const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE });
   await poster.close();
   expect(await attemptOf(poster, receiver.url, [], '{}')).toMatchObject({ ok: false });
   expect(receiver.ledger.requests).toBe(0);
@@ -278,7 +278,7 @@ test('a closed poster makes no request, and rejects nothing either', async () =>
 
 test('closing waits for the request in flight', async () => {
   const receiver = await receiverWith({ delayMs: 100 });
-  const poster = createPoster({ timeoutMs: PATIENT_MS });
+  const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE });
   const attempt = attemptOf(poster, receiver.url, [], '{}');
   await poster.close();
   expect(await attempt).toMatchObject({ ok: true });

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, configuredSource, loadConfig } from '../../config.ts';
+import { type Config, configuredSource, loadConfig, withThisMachine } from '../../config.ts';
 import { wholeNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
@@ -25,7 +25,8 @@ Example:
   TRIGGERS_SOURCE=./data triggers up`,
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
-      const config = loadConfig(path === undefined ? {} : { path });
+      // It is for trying things out, most often with an endpoint on the same machine.
+      const config = withThisMachine(loadConfig(path === undefined ? {} : { path }));
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
       // With --json the log on standard error is JSON lines; so are these.

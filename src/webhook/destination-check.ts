@@ -1,0 +1,22 @@
+import { lookup as dnsLookup } from 'node:dns';
+import type { LookUp } from './guarded-connector.ts';
+import { literalOf, type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
+
+/**
+ * Why nothing will be sent to a URL, as far as that is known beforehand; undefined when nothing is known against it. A kindness to whoever types
+ * the URL in, and no barrier: that stands where connections are opened.
+ */
+export async function refusalBeforehand(
+  policy: NetworkPolicy,
+  url: URL,
+  lookUp: LookUp = dnsLookup,
+): Promise<string | undefined> {
+  const refusal = policy.refusalOf(url);
+  if (refusal !== undefined || literalOf(url.hostname) !== undefined) return refusal;
+  return await new Promise((resolve) => {
+    lookUp(url.hostname, { all: true }, (error, addresses) => {
+      const isForbidden = error === null && !addresses.every(({ address }) => policy.allowsAddress(address));
+      resolve(isForbidden ? NOT_PUBLIC : undefined);
+    });
+  });
+}

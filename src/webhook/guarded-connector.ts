@@ -1,0 +1,90 @@
+import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import { buildConnector } from 'undici';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
+import { openTunnel } from './tunnel.ts';
+
+/** A connection was refused by us, before anything was sent. */
+export class AddressRefused extends Error {
+  override readonly name = 'AddressRefused';
+  readonly code = ATTEMPT_CODES.addressRefused;
+}
+
+/** Looks a name up, all its addresses; as `dns.lookup` does with `all`. */
+export type LookUp = (
+  hostname: string,
+  options: { readonly all: true; readonly family?: number },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface GuardOptions {
+  readonly policy: NetworkPolicy;
+  /** For connecting, TLS and a proxy together. */
+  readonly timeoutMs: number;
+  /** What the client shows of itself in TLS. */
+  readonly identity?: Pick<ConnectionOptions, 'cert' | 'key' | 'passphrase'>;
+  /** Default: the system's, `dns.lookup`. */
+  readonly lookUp?: LookUp;
+}
+
+/**
+ * The only way out of a worker: an undici connector that judges where a connection goes at the moment at which it is opened. Names are
+ * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
+ */
+export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
+  const { policy, timeoutMs, identity } = options;
+  const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
+  const connect = buildConnector({
+    timeout: timeoutMs,
+    lookup: lookUp,
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    allowH2: false,
+    ...identity,
+  });
+  return (to, callback) => {
+    const refusal = policy.refusalOf(to);
+    if (refusal !== undefined) {
+      callback(new AddressRefused(refusal), null);
+      return;
+    }
+    if (policy.proxy !== undefined) {
+      openTunnel(policy.proxy, to, { lookUp, timeoutMs }, (error, socket) => {
+        if (error !== null) callback(error, null);
+        else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, callback);
+        else callback(null, socket);
+      });
+      return;
+    }
+    connect(to, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null);
+        return;
+      }
+      // The last word: what the socket really is connected to.
+      if (policy.allowsAddress(socket.remoteAddress ?? '')) {
+        callback(null, socket);
+        return;
+      }
+      socket.destroy();
+      callback(new AddressRefused(NOT_PUBLIC), null);
+    });
+  };
+}
+
+/** A name with one forbidden answer is refused whole: it would be tried as soon as the good ones do not answer. */
+function guardedLookUp(policy: NetworkPolicy, lookUp: LookUp): LookupFunction {
+  return (hostname, { all, family }, callback) => {
+    const wanted = family === 4 || family === 6 ? { family } : {};
+    lookUp(hostname, { all: true, ...wanted }, (error, addresses) => {
+      const [first] = addresses ?? [];
+      if (error !== null) callback(error, '', 0);
+      else if (first === undefined || !addresses.every(({ address }) => policy.allowsAddress(address)))
+        callback(new AddressRefused(NOT_PUBLIC), '', 0);
+      else if (all === true) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}

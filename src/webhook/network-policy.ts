@@ -1,0 +1,76 @@
+import { isIP } from 'node:net';
+import { AddressSet, isPublicAddress } from './addresses.ts';
+
+/** Where a worker may send requests, as its operator says; a job has no say in it. */
+export interface NetworkRules {
+  /** Plain `http:` too. */
+  readonly allowHttp: boolean;
+  /** Networks that are reached although they are not public: `10.0.0.0/8`. */
+  readonly allowAddresses: readonly string[];
+  /** Ports, or ranges of them (`1024-65535`). */
+  readonly allowPorts: readonly string[];
+  /** An HTTP proxy that requests are tunnelled through (CONNECT); names are looked up and judged here all the same. */
+  readonly proxy?: string | undefined;
+}
+
+/** A place where a connection would go. */
+export interface Destination {
+  readonly protocol: string;
+  /** As `URL.hostname` has it: brackets around IPv6, numbers in their usual spelling. */
+  readonly hostname: string;
+  /** Empty: the protocol's own. */
+  readonly port: string;
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
+/** Names of this machine and of private networks (RFC 6761, RFC 8375, RFC 6762; `internal` is reserved by ICANN). */
+const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
+
+/** What a worker may connect to. Said of names before and of addresses after they are looked up. */
+export class NetworkPolicy {
+  readonly proxy: URL | undefined;
+  readonly #allowHttp: boolean;
+  readonly #allowed: AddressSet;
+  readonly #ports: readonly (readonly [first: number, last: number])[];
+
+  constructor({ allowHttp, allowAddresses, allowPorts, proxy }: NetworkRules) {
+    this.#allowHttp = allowHttp;
+    this.#allowed = new AddressSet(allowAddresses);
+    this.#ports = allowPorts.map((range) => {
+      const [first = '', last = first] = range.split('-');
+      return [Number(first), Number(last)];
+    });
+    this.proxy = proxy === undefined ? undefined : new URL(proxy);
+  }
+
+  allowsAddress(address: string): boolean {
+    return isPublicAddress(address) || this.#allowed.has(address);
+  }
+
+  /**
+   * Why nothing may be sent there, in words that name no address but the one that was given; undefined when only what a name is looked up to
+   * can still forbid it.
+   */
+  refusalOf({ protocol, hostname, port }: Destination): string | undefined {
+    if (protocol !== 'https:' && protocol !== 'http:') return 'Only https: addresses can be sent to.';
+    if (protocol === 'http:' && !this.#allowHttp)
+      return 'The worker sends by https only. (Its operator may allow http: network.allowHttp.)';
+    const number = Number(port || DEFAULT_PORTS[protocol]);
+    if (!this.#ports.some(([first, last]) => number >= first && number <= last))
+      return `The worker does not send to port ${number}. (Its operator may allow it: network.allowPorts.)`;
+    const address = literalOf(hostname);
+    const isForbidden =
+      address === undefined ? PRIVATE_NAMES.test(hostname) && this.#allowed.isEmpty : !this.allowsAddress(address);
+    return isForbidden ? NOT_PUBLIC : undefined;
+  }
+}
+
+/** Said of a host that is, or is looked up to, what may not be reached; it does not say what that is. */
+export const NOT_PUBLIC =
+  'The worker sends to public addresses only, and this host is none. (Its operator may allow more: network.allowAddresses.)';
+
+/** The address that a host name is by itself; undefined for a name that has to be looked up. */
+export function literalOf(hostname: string): string | undefined {
+  const bare = hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname;
+  return isIP(bare) === 0 ? undefined : bare;
+}

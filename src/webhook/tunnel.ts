@@ -1,0 +1,61 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { type Destination, literalOf } from './network-policy.ts';
+
+/** The proxy did not open a way to the host. */
+export class ProxyFailed extends Error {
+  override readonly name = 'ProxyFailed';
+  readonly code = ATTEMPT_CODES.proxyFailed;
+}
+
+/**
+ * Opens a way through an HTTP proxy (CONNECT, RFC 9110 §9.3.6), to an address that was looked up and judged here: a proxy that looked names up
+ * itself would take the judgement away.
+ */
+export function openTunnel(
+  proxy: URL,
+  { protocol, hostname, port }: Destination,
+  { lookUp, timeoutMs }: { readonly lookUp: LookupFunction; readonly timeoutMs: number },
+  callback: (...outcome: [Error, null] | [null, Socket]) => void,
+): void {
+  const through = (address: string) => {
+    const target = `${isIP(address) === 6 ? `[${address}]` : address}:${port || (protocol === 'https:' ? 443 : 80)}`;
+    const request = (proxy.protocol === 'https:' ? httpsRequest : httpRequest)({
+      host: literalOf(proxy.hostname) ?? proxy.hostname,
+      port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
+      method: 'CONNECT',
+      path: target,
+      headers: { host: target, ...credentials(proxy) },
+      agent: false,
+      timeout: timeoutMs,
+    });
+    request.once('connect', ({ statusCode }, socket) => {
+      if (statusCode === 200) return callback(null, socket);
+      socket.destroy();
+      callback(new ProxyFailed(`The proxy answered ${statusCode} instead of opening a way.`), null);
+    });
+    request.once('response', (response) => {
+      response.destroy();
+      callback(new ProxyFailed(`The proxy answered ${response.statusCode} instead of opening a way.`), null);
+    });
+    request.once('timeout', () => request.destroy(new ProxyFailed('The proxy did not answer in time.')));
+    request.once('error', (error) => callback(new ProxyFailed('The proxy cannot be reached.', { cause: error }), null));
+    request.end();
+  };
+  const literal = literalOf(hostname);
+  if (literal !== undefined) through(literal);
+  else
+    lookUp(hostname, { all: true }, (error, addresses) => {
+      const [first] = Array.isArray(addresses) ? addresses : [];
+      if (error !== null || first === undefined) callback(error ?? new ProxyFailed('The name has no address.'), null);
+      else through(first.address);
+    });
+}
+
+function credentials({ username, password }: URL): { 'proxy-authorization'?: string } {
+  if (username === '') return {};
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
+}

@@ -1,0 +1,175 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
+import { expect, test } from '@jest/globals';
+import { startReceiver } from '../../src/local/receiver.ts';
+import type { Attempt } from '../../src/webhook/attempt.ts';
+import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { createPoster } from '../../src/webhook/poster.ts';
+import { startDnsServer } from './a-dns-server.ts';
+import { afterwards } from './a-server.ts';
+import { attemptOf } from './an-attempt.ts';
+
+const OPEN: NetworkRules = { allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] };
+const PUBLIC = '93.184.215.14';
+
+async function receiverOnLoopback() {
+  const receiver = await startReceiver();
+  afterwards(() => receiver.close());
+  return receiver;
+}
+
+function post(url: string, rules: Partial<NetworkRules> = {}, lookUp?: LookUp): Promise<Attempt> {
+  const policy = new NetworkPolicy({ ...OPEN, ...rules });
+  const poster = createPoster({ timeoutMs: 3000, policy, ...(lookUp === undefined ? {} : { lookUp }) });
+  afterwards(() => poster.close());
+  return attemptOf(poster, url, [], '{}');
+}
+
+const REFUSED = { ok: false, code: 'ADDRESS_REFUSED' };
+const answersOf =
+  (...addresses: string[]): LookUp =>
+  (_, __, callback) =>
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+    );
+
+test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'])(
+  'statements 1, 2 and 9: nothing is sent to %s, and no connection opened',
+  async (host) => {
+    const receiver = await receiverOnLoopback();
+    expect(await post(`http://${host}:${new URL(receiver.url).port}/`)).toMatchObject(REFUSED);
+    expect(receiver.ledger.entries).toEqual([]);
+  },
+);
+
+test('what the operator allows is reached, by its literal and by name', async () => {
+  const receiver = await receiverOnLoopback();
+  const { port } = new URL(receiver.url);
+  const rules = { allowAddresses: ['127.0.0.0/8'] };
+  expect(await post(`http://127.0.0.1:${port}/`, rules)).toMatchObject({ ok: true });
+  expect(await post(`http://hook.example:${port}/`, rules, answersOf('127.0.0.1'))).toMatchObject({ ok: true });
+});
+
+test('a name that is looked up to a private address is refused', async () => {
+  const receiver = await receiverOnLoopback();
+  const { lookUp } = await startDnsServer(['127.0.0.1']);
+  expect(await post(`http://hook.example:${new URL(receiver.url).port}/`, {}, lookUp)).toMatchObject(REFUSED);
+  expect(receiver.ledger.entries).toEqual([]);
+});
+
+test('statement 5: a name whose answer changes after it was looked at never reaches the second address', async () => {
+  const receiver = await receiverOnLoopback();
+  const { port } = new URL(receiver.url);
+  const { lookUp, looked } = await startDnsServer([PUBLIC], ['127.0.0.1']);
+  const policy = new NetworkPolicy(OPEN);
+  await new Promise<void>((resolve) =>
+    lookUp('hook.example', { all: true }, (_, [first]) => {
+      // A check beforehand finds nothing to refuse.
+      expect(policy.allowsAddress(first?.address ?? '')).toBe(true);
+      resolve();
+    }),
+  );
+  expect(await post(`http://hook.example:${port}/`, {}, lookUp)).toMatchObject(REFUSED);
+  expect(looked()).toBe(2);
+  expect(receiver.ledger.entries).toEqual([]);
+});
+
+test('statement 6: a name with one public and one private answer is refused whole', async () => {
+  const receiver = await receiverOnLoopback();
+  const { port } = new URL(receiver.url);
+  for (const answers of [
+    [PUBLIC, '127.0.0.1'],
+    ['127.0.0.1', PUBLIC],
+    ['2606:4700::1111', '::1'],
+  ]) {
+    const { lookUp } = await startDnsServer(answers);
+    expect(await post(`http://hook.example:${port}/`, {}, lookUp)).toMatchObject(REFUSED);
+  }
+  expect(receiver.ledger.entries).toEqual([]);
+});
+
+test('statement 8: what the socket is really connected to is judged once more', async () => {
+  const receiver = await receiverOnLoopback();
+  const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.1'] });
+  // Judges what is looked up leniently, as if something behind it led elsewhere.
+  let judged = 0;
+  const allowsAddress = policy.allowsAddress.bind(policy);
+  policy.allowsAddress = (address) => (judged++ === 0 ? allowsAddress(address) : false);
+  const poster = createPoster({ timeoutMs: 3000, policy, lookUp: answersOf('127.0.0.1') });
+  afterwards(() => poster.close());
+  const url = `http://hook.example:${new URL(receiver.url).port}/`;
+  expect(await attemptOf(poster, url, [], '{}')).toMatchObject(REFUSED);
+  expect(judged).toBe(2);
+  expect(receiver.ledger.entries).toEqual([]);
+});
+
+test('http is refused unless the operator allows it', async () => {
+  const receiver = await receiverOnLoopback();
+  expect(await post(receiver.url, { allowHttp: false, allowAddresses: ['127.0.0.1'] })).toMatchObject(REFUSED);
+});
+
+test('statement 24: a refusal does not say what the name stands for', async () => {
+  const attempt = await post('http://hook.example/', {}, answersOf('10.9.8.7'));
+  expect(JSON.stringify(attempt)).not.toContain('10.9.8.7');
+});
+
+interface Proxy {
+  readonly server: Server;
+  readonly url: string;
+  /** What it was asked to open a way to. */
+  readonly asked: string[];
+  readonly credentials: (string | undefined)[];
+}
+
+async function startProxy(way: 'opens' | 'refuses' = 'opens'): Promise<Proxy> {
+  const server = createServer();
+  const sockets = new Set<Socket>();
+  const asked: string[] = [];
+  const credentials: (string | undefined)[] = [];
+  server.on('connect', ({ url = '', headers }, socket: Socket) => {
+    sockets.add(socket);
+    asked.push(url);
+    credentials.push(headers['proxy-authorization']);
+    if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    const [host = '', port] = url.split(':');
+    const behind = connectTo(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      behind.pipe(socket).pipe(behind);
+    });
+    sockets.add(behind);
+    behind.on('error', () => socket.destroy());
+    socket.on('error', () => behind.destroy());
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  afterwards(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return { server, url: `http://user:p%40ss@127.0.0.1:${(server.address() as AddressInfo).port}`, asked, credentials };
+}
+
+test('statement 11: through a proxy, names are still looked up and judged here, and it is told the address', async () => {
+  const receiver = await receiverOnLoopback();
+  const { port } = new URL(receiver.url);
+  const proxy = await startProxy();
+  expect(await post(`http://hook.example:${port}/`, { proxy: proxy.url }, answersOf('127.0.0.1'))).toMatchObject(
+    REFUSED,
+  );
+  expect(await post(`http://127.0.0.1:${port}/`, { proxy: proxy.url })).toMatchObject(REFUSED);
+  expect(proxy.asked).toEqual([]);
+  const rules = { proxy: proxy.url, allowAddresses: ['127.0.0.1'] };
+  expect(await post(`http://hook.example:${port}/`, rules, answersOf('127.0.0.1'))).toMatchObject({ ok: true });
+  expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
+  expect(proxy.credentials).toEqual([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]);
+  expect(receiver.ledger.entries).toHaveLength(1);
+});
+
+test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {
+  const proxy = await startProxy('refuses');
+  const failed = { ok: false, code: 'PROXY_FAILED' };
+  expect(await post('http://8.8.8.8/', { proxy: proxy.url })).toMatchObject(failed);
+  expect(await post('http://8.8.8.8/', { proxy: 'http://127.0.0.1:1' })).toMatchObject(failed);
+});

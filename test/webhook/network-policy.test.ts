@@ -1,0 +1,85 @@
+import { expect, test } from '@jest/globals';
+import { literalOf, NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+
+const STRICT: NetworkRules = { allowHttp: false, allowAddresses: [], allowPorts: ['443', '80', '1024-65535'] };
+const refusalOf = (url: string, rules: Partial<NetworkRules> = {}) =>
+  new NetworkPolicy({ ...STRICT, ...rules }).refusalOf(new URL(url));
+
+test.each(['https://example.com/hook', 'https://example.com:8443/', 'https://8.8.8.8/', 'https://[2606:4700::1111]/'])(
+  '%s may be sent to',
+  (url) => {
+    expect(refusalOf(url)).toBeUndefined();
+  },
+);
+
+// Statements 1 and 7: literals, brackets included.
+test.each([
+  'https://127.0.0.1/',
+  'https://[::1]/',
+  'https://[::ffff:7f00:1]/',
+  'https://169.254.169.254/',
+  'https://[fd00:ec2::254]/',
+])('the literal in %s is refused', (url) => {
+  expect(refusalOf(url)).toMatch(/public addresses only/);
+});
+
+// Statement 2: the URL parser turns each of these into 127.0.0.1.
+test.each([
+  'https://2130706433/',
+  'https://0x7f000001/',
+  'https://0177.0.0.1/',
+  'https://127.1/',
+  'https://①②⑦.0.0.1/',
+])('%s is refused: it is an address spelt otherwise', (url) => {
+  expect(refusalOf(url)).toMatch(/public addresses only/);
+});
+
+// Statement 9.
+test.each([
+  'https://localhost/',
+  'https://localhost./',
+  'https://a.localhost/',
+  'https://db.internal/',
+  'https://printer.local/',
+])('the private name in %s is refused', (url) => {
+  expect(refusalOf(url)).toMatch(/public addresses only/);
+});
+
+test.each(['https://localhost.example.com/', 'https://internal.example.com/', 'https://notlocalhost/'])(
+  'the name in %s is not private for being like one',
+  (url) => {
+    expect(refusalOf(url)).toBeUndefined();
+  },
+);
+
+test('http is for the operator to allow', () => {
+  expect(refusalOf('http://example.com/')).toMatch(/by https only/);
+  expect(refusalOf('http://example.com/', { allowHttp: true })).toBeUndefined();
+  expect(refusalOf('ftp://example.com/', { allowHttp: true })).toMatch(/Only https/);
+});
+
+test.each([
+  ['https://example.com:22/', 22],
+  ['https://example.com:25/', 25],
+  ['http://example.com:81/', 81],
+])('%s is refused: nobody opened port %i', (url, port) => {
+  expect(refusalOf(url, { allowHttp: true })).toContain(`port ${port}.`);
+  expect(refusalOf(url, { allowHttp: true, allowPorts: [String(port)] })).toBeUndefined();
+});
+
+// Statement 10.
+test('private networks are opened by the operator, by network, and with them private names', () => {
+  const allowAddresses = ['10.0.0.0/8'];
+  expect(refusalOf('https://10.1.2.3/', { allowAddresses })).toBeUndefined();
+  expect(refusalOf('https://192.168.0.1/', { allowAddresses })).toMatch(/public addresses only/);
+  expect(refusalOf('https://hook.internal/', { allowAddresses })).toBeUndefined();
+});
+
+test('brackets are no part of an address', () => {
+  expect(['[::1]', '127.0.0.1', 'example.com', '[::1'].map(literalOf)).toEqual([
+    '::1',
+    '127.0.0.1',
+    undefined,
+    undefined,
+  ]);
+});
