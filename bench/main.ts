@@ -17,6 +17,8 @@ const { values } = parseArgs({
 const ROUNDS = values.quick ? 1 : 3;
 const MEMBERS = values.quick ? 50_000 : 200_000;
 const LIVE = 20_000;
+/** More than a job keeps in its own state: most go through holders. */
+const FLOOD = 200_000;
 const INLINE = 2_000;
 const IDLE_PER_SECOND = 20;
 const IDLE_SAMPLES = values.quick ? 100 : 300;
@@ -24,19 +26,23 @@ const BODY_BYTES = 1_400;
 
 const wanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name);
 
-function triggersOf(stage: BenchStage, count: number, inline: boolean): EventTrigger[] {
-  return stage.people
-    .slice(0, count)
-    .map(({ user, profile }) => ({ audience: 'everyone', user, event: 'enter', ...(inline ? { profile } : {}) }));
+function* triggersOf(stage: BenchStage, count: number, inline: boolean): Generator<EventTrigger> {
+  const { users, profiles } = stage;
+  for (let i = 0; i < count; i++) {
+    const user = users[i % users.length] ?? '';
+    const profile = inline ? profiles[i] : undefined;
+    // With fewer people than triggers, everybody comes and goes.
+    const event = Math.floor(i / users.length) % 2 === 0 ? 'enter' : 'exit';
+    yield { audience: 'everyone', user, event, ...(profile === undefined ? {} : { profile }) };
+  }
 }
 
 /** From the first signal to the last arrival, in deliveries a second. */
 async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false }: LiveCase) {
   const jobId = await stage.start({ parallelRequestCount: inFlight });
-  const triggers = triggersOf(stage, count, inline);
   const done = stage.endpoint.expect(count, { delayMs });
   const startedAtNs = process.hrtime.bigint();
-  await stage.jobs.push(jobId, triggers);
+  await stage.jobs.push(jobId, triggersOf(stage, count, inline));
   const { lastAtNs, mostInFlight } = await done;
   const ratePerS = (count * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
   return { ratePerS, mostInFlight, ...(await ended(stage, jobId, count)) };
@@ -111,6 +117,8 @@ async function main(): Promise<void> {
     ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
     ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
     ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
+    ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
+    ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],
     ['backfill-20', 20, 'raw-20', () => backfillRate(stage)],
     ['live-5-50ms', 5, 'raw-5-50ms', live({ count: 1_000, inFlight: 5, delayMs: 50 })],
     ['live-50-50ms', 50, 'raw-50-50ms', live({ count: 10_000, inFlight: 50, delayMs: 50 })],

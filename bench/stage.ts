@@ -18,8 +18,10 @@ export interface BenchStage {
   readonly endpoint: Endpoint;
   readonly connected: ConnectedClient;
   readonly jobs: ExportJobs;
-  /** The first people of the source. */
-  readonly people: readonly SamplePerson[];
+  /** Everybody in the source. */
+  readonly users: readonly string[];
+  /** What it knows of the first of them. */
+  readonly profiles: readonly SamplePerson['profile'][];
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
 }
@@ -63,7 +65,8 @@ export async function openBenchStage(people: number, kept: number, workerCount =
     endpoint,
     connected,
     jobs,
-    people: everyone.slice(0, kept),
+    users: everyone.map(({ user }) => user),
+    profiles: everyone.slice(0, kept).map(({ profile }) => profile),
     start: async (definition) => {
       const jobId = randomUUID();
       const job = {
