@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
@@ -165,6 +167,28 @@ test('statement 11: through a proxy, names are still looked up and judged here, 
   expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
   expect(proxy.credentials).toEqual([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]);
   expect(receiver.ledger.entries).toHaveLength(1);
+});
+
+test('through a proxy, TLS is verified end to end, for the name and not for the address', async () => {
+  const pem = (name: string) => readFileSync(new URL(`../fixtures/self-signed.${name}.pem`, import.meta.url));
+  const names: (string | boolean)[] = [];
+  const server = createTlsServer({
+    key: pem('key'),
+    cert: pem('cert'),
+    SNICallback: (name, callback) => {
+      names.push(name);
+      callback(null);
+    },
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  afterwards(() => new Promise((resolve) => void server.close(() => resolve())));
+  const { port } = server.address() as AddressInfo; // A TCP server has this kind of address.
+  const proxy = await startProxy();
+  const rules = { proxy: proxy.url, allowAddresses: ['127.0.0.1'] };
+  const attempt = await post(`https://hook.example:${port}/`, rules, answersOf('127.0.0.1'));
+  expect(attempt).toMatchObject({ ok: false, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
+  expect(names).toEqual(['hook.example']);
 });
 
 test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {
