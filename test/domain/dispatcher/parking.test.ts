@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { holderRead } from '../../../src/domain/dispatcher/holders.ts';
-import { stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import { jobKept, stopJob } from '../../../src/domain/dispatcher/operating.ts';
 import type { Step } from '../../../src/domain/dispatcher/steps.ts';
 import { AJob } from './a-job.ts';
 
@@ -154,4 +154,19 @@ test('a person whose parked triggers are lost goes on with what came later, by a
   expect(told).not.toContain(`${parked.user} enter a`);
   expect(job.status.retried).toBe(11);
   expect(job.status.notices).toEqual([expect.stringMatching(/is gone.*lost/)]);
+});
+
+test('parked triggers that are read while the state is being kept leave their holder only after it was kept once more', () => {
+  const job = withFailing(12);
+  job.now += MINUTE;
+  let step = job.rawStep();
+  while (step.kind !== 'recall') step = job.rawStep();
+  const { holder } = step;
+  while (job.running.length > 0) job.end();
+  stopJob(job.state, 'keep');
+  const before = job.rawStep();
+  if (before.kind !== 'keep-job') throw new Error('It is not kept.');
+  holderRead(job.state, holder, job.holders.get(holder.name) ?? null);
+  jobKept(job.state, before.changes);
+  expect(job.step().kind).toBe('keep-job');
 });

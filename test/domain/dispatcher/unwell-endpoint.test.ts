@@ -105,3 +105,17 @@ test('an unwell endpoint is probed though all who wait for their next attempt ar
   job.end();
   expect(job.cut()).not.toEqual([]);
 });
+
+test('an unwell endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
+  const job = new AJob(4);
+  for (const user of ['1', '2', '3', '4']) {
+    job.signal(user);
+    job.cut();
+  }
+  for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
+  job.now = job.state.breaker.openUntil;
+  expect(job.cut()).toEqual([]);
+  job.end({ 0: { status: 500 } });
+  job.now = job.state.breaker.openUntil;
+  expect(job.cutUsers()).toHaveLength(1);
+});
