@@ -1,8 +1,7 @@
 import type { PackedTriggers } from '../contract/holder.ts';
 import type { Activities } from '../contract/ports.ts';
+import { holderWorkflow } from '../domain/holder.ts';
 import { isRecord } from '../domain/json.ts';
-import { HOLDER } from '../domain/names.ts';
-import { holderSummary } from '../domain/summary.ts';
 import { concurrently } from './concurrently.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
@@ -12,14 +11,7 @@ const RELEASES_AT_ONCE = 8;
 /** The activities that put waiting triggers into holder workflows, read them back and let the holders go. */
 export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold' | 'recall' | 'release'> {
   return {
-    hold: (holderId, content) =>
-      workflows.start({
-        type: HOLDER,
-        workflowId: holderId,
-        input: content,
-        summary: holderSummary(content),
-        sleeps: true,
-      }),
+    hold: (holderId, content) => workflows.start(holderWorkflow(holderId, content)),
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;

@@ -4,6 +4,7 @@ import {
   ApplicationFailure,
   type Client,
   type QueryDefinition,
+  WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
   WorkflowFailedError,
   WorkflowUpdateFailedError,
@@ -13,9 +14,10 @@ import type { Problem } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
-import { CHECK_EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
+import { shownToPeople } from '../domain/job-presentation.ts';
+import { CHECK_EXPORT_JOB, EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
 import { statusQuery, triggersSignal } from '../workflows/messages.ts';
-import { InvalidJob, JobNotFound, JobNotRunning, NoWorker, RequestRefused } from './errors.ts';
+import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, NoWorker, RequestRefused } from './errors.ts';
 import type { JobSignals } from './job-pusher.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -174,6 +176,47 @@ export async function describeJob(client: Client, jobId: string): Promise<Workfl
 export async function endOf(client: Client, jobId: string): Promise<string | undefined> {
   const found = await describeJob(client, jobId);
   return isOpen(found) ? undefined : endedAs(found.status.name);
+}
+
+/** A workflow that has not ended; undefined when there is none of this id. */
+export async function describeOpen(
+  client: Client,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    const found = await client.workflow.getHandle(workflowId).describe();
+    return isOpen(found) ? found : undefined;
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Starts a job's workflow, with a definition or with what a run before it carried; gives its run id.
+ * @throws JobAlreadyRunning
+ */
+export async function startJobWorkflow(
+  client: Client,
+  jobId: string,
+  taskQueue: string,
+  input: object,
+  shown: Parameters<typeof shownToPeople>[1],
+): Promise<string> {
+  try {
+    const { firstExecutionRunId } = await client.workflow.start(EXPORT_JOB, {
+      workflowId: jobWorkflowId(jobId),
+      taskQueue,
+      args: [input],
+      ...shownToPeople(jobId, shown),
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      workflowIdConflictPolicy: 'FAIL',
+    });
+    return firstExecutionRunId;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
+    throw error;
+  }
 }
 
 /** Whether a workflow has not ended. */

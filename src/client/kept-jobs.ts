@@ -5,7 +5,7 @@ import type { JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { jobWorkflowId, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal, resumeUpdate } from '../workflows/messages.ts';
 import { RequestRefused } from './errors.ts';
-import { ask, endOf, noWorker, queryStatus, updateJob } from './job-service.ts';
+import { ask, describeOpen, endOf, noWorker, queryStatus, updateJob } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 const KEPT_QUERY = `WorkflowType = '${KEPT_JOB}' AND ExecutionStatus = 'Running'`;
@@ -105,13 +105,7 @@ async function pause(client: Client, { taskQueue }: WorkflowExecutionDescription
 }
 
 async function describeKept(client: Client, jobId: string): Promise<WorkflowExecutionDescription | undefined> {
-  try {
-    const found = await keptHandle(client, jobId).describe();
-    return found.status.name === 'RUNNING' || found.status.name === 'PAUSED' ? found : undefined;
-  } catch (error) {
-    if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
-    throw error;
-  }
+  return await describeOpen(client, keptWorkflowId(jobWorkflowId(jobId)));
 }
 
 function keptHandle(client: Client, jobId: string) {

@@ -1,10 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import {
-  type Client,
-  type WorkflowExecutionDescription,
-  WorkflowExecutionAlreadyStartedError,
-} from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobStatus } from '../contract/job-status.ts';
 import { type CarriedJob, isCarriedJob } from '../domain/dispatcher/carried.ts';
 import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
@@ -12,18 +8,25 @@ import { confirmHold, nextHold } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
 import { recoverJob, type Remains } from '../domain/dispatcher/recovering.ts';
-import { shownToPeople } from '../domain/job-presentation.ts';
+import { holderWorkflow } from '../domain/holder.ts';
 import { parseJson } from '../domain/json.ts';
-import { backfillWorkflowId, EXPORT_JOB, HOLDER, holderWorkflowId, jobWorkflowId } from '../domain/names.ts';
+import { backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
 import type { RecoveryState } from '../domain/recovery-parts.ts';
-import { holderSummary } from '../domain/summary.ts';
 import { TemporalSideWorkflows } from '../temporal-side-workflows.ts';
 import { recoveryQuery } from '../workflows/messages.ts';
 import { type EndedRun, readEndedRun } from './ended-run.ts';
 import { InvalidJob, JobAlreadyRunning, NothingToRecover } from './errors.ts';
-import { ask, describeJob, endedAs, isOpen, prepare, queryStatus } from './job-service.ts';
+import {
+  ask,
+  describeJob,
+  describeOpen,
+  endedAs,
+  isOpen,
+  prepare,
+  queryStatus,
+  startJobWorkflow,
+} from './job-service.ts';
 import { dropKept } from './kept-jobs.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
 
 export interface RecoverOptions {
   /** Called when what the ended run had in flight has to be waited out: until when, in epoch ms. */
@@ -136,13 +139,7 @@ async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: JobSt
   for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
     const { holder, content } = hold;
     const workflowId = holderWorkflowId(state.job.subscriptionId, holder.name);
-    await workflows.start({
-      type: HOLDER,
-      workflowId,
-      input: content,
-      summary: holderSummary(content),
-      sleeps: true,
-    });
+    await workflows.start(holderWorkflow(workflowId, content));
     confirmHold(state, holder);
   }
 }
@@ -153,19 +150,7 @@ async function startAgain(
   { taskQueue }: WorkflowExecutionDescription,
   carried: CarriedJob,
 ): Promise<void> {
-  try {
-    await client.workflow.start(EXPORT_JOB, {
-      workflowId: jobWorkflowId(jobId),
-      taskQueue,
-      args: [carried],
-      ...shownToPeople(jobId, carried.job),
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      workflowIdConflictPolicy: 'FAIL',
-    });
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
-    throw error;
-  }
+  await startJobWorkflow(client, jobId, taskQueue, carried, carried.job);
   // A run that was ended while it kept itself left that behind; it runs again with all of it.
   await dropKept(client, jobId);
 }
@@ -175,14 +160,6 @@ async function isBackfillGone(
   { workflowId }: WorkflowExecutionDescription,
   { backfill }: CarriedJob,
 ): Promise<boolean> {
-  return backfill !== undefined && !(await isWorkflowOpen(client, backfillWorkflowId(workflowId, backfill.n)));
-}
-
-async function isWorkflowOpen(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    return isOpen(await client.workflow.getHandle(workflowId).describe());
-  } catch (error) {
-    if (grpcCode(error) === GRPC.NOT_FOUND) return false;
-    throw error;
-  }
+  if (backfill === undefined) return false;
+  return (await describeOpen(client, backfillWorkflowId(workflowId, backfill.n))) === undefined;
 }

@@ -1,11 +1,10 @@
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../contract/audience.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
-import { shownToPeople } from '../domain/job-presentation.ts';
-import { EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound } from './errors.ts';
+import { jobWorkflowId } from '../domain/names.ts';
+import { InvalidJob, JobKept, JobNotFound } from './errors.ts';
 import { nameJob } from './job-id.ts';
-import { describeJob, isOpen, prepare, statusWhen } from './job-service.ts';
+import { describeJob, isOpen, prepare, startJobWorkflow, statusWhen } from './job-service.ts';
 import { keptOf } from './kept-jobs.ts';
 import { recoverableUntil } from './recovery.ts';
 
@@ -43,23 +42,10 @@ export async function startJob(
   const kept = await keptOf(client, jobId);
   if (kept !== undefined) throw new JobKept(jobId, kept);
   const warnings = [...prepared.warnings, ...(await warningsOfLast(client, jobId))];
-  const workflowId = jobWorkflowId(jobId);
-  try {
-    const { firstExecutionRunId } = await client.workflow.start(EXPORT_JOB, {
-      workflowId,
-      taskQueue,
-      args: [prepared.definition],
-      ...shownToPeople(jobId, prepared),
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      workflowIdConflictPolicy: 'FAIL',
-    });
-    // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
-    await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
-    return { jobId, workflowId, runId: firstExecutionRunId, audiences, warnings, missingSearchAttributes };
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new JobAlreadyRunning(jobId, { cause: error });
-    throw error;
-  }
+  const runId = await startJobWorkflow(client, jobId, taskQueue, prepared.definition, prepared);
+  // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
+  await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+  return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
 }
 
 /** A new job under the id of one that was terminated knows nothing of what that one had not delivered. */

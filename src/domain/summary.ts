@@ -1,4 +1,3 @@
-import type { PackedTriggers } from '../contract/holder.ts';
 import { utf8Bytes } from './json.ts';
 
 // The server refuses a summary of more than 400 bytes; its quotes and encoding count.
@@ -10,10 +9,4 @@ export function summaryOf(text: string): string {
   const letters = [...text];
   while (utf8Bytes(letters.join('')) > SUMMARY_BYTES) letters.pop();
   return `${letters.join('')}…`;
-}
-
-/** What the Temporal UI shows of a holder. */
-export function holderSummary({ triggers }: PackedTriggers): string {
-  const count = triggers.length;
-  return `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
 }

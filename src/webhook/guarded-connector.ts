@@ -1,6 +1,5 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
 import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
@@ -23,8 +22,6 @@ export interface GuardOptions {
   readonly policy: NetworkPolicy;
   /** For connecting, TLS and a proxy together. */
   readonly timeoutMs: number;
-  /** What the client shows of itself in TLS. */
-  readonly identity?: Pick<ConnectionOptions, 'cert' | 'key' | 'passphrase'>;
   /** Default: the system's, `dns.lookup`. */
   readonly lookUp?: LookUp;
 }
@@ -34,7 +31,7 @@ export interface GuardOptions {
  * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
-  const { policy, timeoutMs, identity } = options;
+  const { policy, timeoutMs } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
   const connect = buildConnector({
     timeout: timeoutMs,
@@ -42,7 +39,6 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
     allowH2: false,
-    ...identity,
   });
   return (to, callback) => {
     const refusal = policy.refusalOf(to);

@@ -1,0 +1,9 @@
+import type { PackedTriggers } from '../contract/holder.ts';
+import { HOLDER } from './names.ts';
+
+/** How a holder is started, by whoever does it: a job's activity, or a recovery. */
+export function holderWorkflow(workflowId: string, content: PackedTriggers) {
+  const count = content.triggers.length;
+  const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
+  return { type: HOLDER, workflowId, input: content, summary, sleeps: true };
+}
