@@ -101,7 +101,7 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
   }
   if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
   const url = new URL(webhookUrl);
-  if (authorizations.lookUp(name, url).ok) return [];
+  if (authorizations.refusalOf(name, url) === undefined) return [];
   return [
     {
       field: 'authorization',

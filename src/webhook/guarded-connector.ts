@@ -2,6 +2,7 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import type { ClientIdentity } from './guarded-agents.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
@@ -24,6 +25,8 @@ export interface GuardOptions {
   readonly timeoutMs: number;
   /** Default: the system's, `dns.lookup`. */
   readonly lookUp?: LookUp;
+  /** Shown to whoever asks for it when a TLS connection is opened. */
+  readonly identity?: ClientIdentity;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface GuardOptions {
  * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
-  const { policy, timeoutMs } = options;
+  const { policy, timeoutMs, identity } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
   const connect = buildConnector({
     timeout: timeoutMs,
@@ -39,6 +42,9 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
     allowH2: false,
+    ...(identity === undefined
+      ? {}
+      : { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
   return (to, callback) => {
     const refusal = policy.refusalOf(to);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createPrepareJob } from '../../src/activities/prepare-job.ts';
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { authorizationsOf } from '../webhook/an-authorization.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 const VIP: AudienceListing = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', windowMinutes: 15 };
@@ -14,9 +14,7 @@ function preparing(audiences = [VIP, NEWS]) {
   source.lagMs = 1234;
   const prepare = createPrepareJob({
     source,
-    authorizations: new Authorizations({
-      crm: { origins: ['https://hooks.example.com'], headers: {}, signingSecrets: [] },
-    }),
+    authorizations: authorizationsOf({ crm: { origins: ['https://hooks.example.com'] } }),
     missingSearchAttributes: async () => ['ExportJobId'],
     destinationRefusal: async ({ hostname }) => (hostname === '10.0.0.1' ? 'Not there.' : undefined),
     requestTimeoutMs: 9000,
