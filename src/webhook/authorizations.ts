@@ -1,4 +1,5 @@
 import type { AuthorizationConfig } from '../config/authorization-config.ts';
+import type { AuthorizationListing } from '../contract/authorization.ts';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { type AccessToken, AccessTokens } from './access-tokens.ts';
 import type { ClientIdentity, GuardedAgents } from './guarded-agents.ts';
@@ -65,6 +66,13 @@ export class Authorizations {
     return [...this.#byName.keys()];
   }
 
+  /** What may be told of them, by name. */
+  list(): AuthorizationListing[] {
+    return [...this.#byName]
+      .map(([name, one]) => ({ name, ...one.listing }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   /** The code of what keeps everything under that name from this URL; undefined when nothing does. */
   refusalOf(name: string | null, url: URL): string | undefined {
     if (name === null) return undefined;
@@ -94,6 +102,7 @@ export class Authorizations {
 /** One authorization at work. */
 class Authorization {
   readonly origins: ReadonlySet<string>;
+  readonly listing: Omit<AuthorizationListing, 'name'>;
   readonly #json: string;
   readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets'>;
   readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
@@ -102,6 +111,7 @@ class Authorization {
   constructor(config: AuthorizationConfig, agents: GuardedAgents) {
     const { origins, oauth2, clientCertificate: identity } = config;
     this.#json = JSON.stringify(config);
+    this.listing = listingOf(config);
     this.origins = new Set(origins.map((origin) => new URL(origin).origin));
     this.#fixed = { ...fixedPartsOf(config), identity };
     this.#keys = config.signingSecrets.map((one) =>
@@ -159,5 +169,24 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
       ...Object.values(queryParameters),
       ...[basic?.password, credentials, bearer, oauth2?.clientSecret].filter((one) => one !== undefined),
     ],
+  };
+}
+
+function listingOf(config: AuthorizationConfig): Omit<AuthorizationListing, 'name'> {
+  const { headers, queryParameters, basic, bearer, oauth2, clientCertificate, signingSecrets, origins } = config;
+  const count = (part: object): number => Object.keys(part).length;
+  const kinds: readonly (readonly [string, unknown])[] = [
+    ['headers', count(headers)],
+    ['query parameters', count(queryParameters)],
+    ['Basic', basic],
+    ['bearer token', bearer],
+    ['OAuth 2 token', oauth2],
+    ['client certificate', clientCertificate],
+    ['signature', signingSecrets.length],
+  ];
+  return {
+    kinds: kinds.filter(([, isThere]) => Boolean(isThere)).map(([kind]) => kind),
+    origins,
+    signingSecretsEnd: signingSecrets.flatMap((one) => (typeof one === 'string' ? [] : [one.until])),
   };
 }
