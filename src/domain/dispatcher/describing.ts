@@ -49,7 +49,8 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
 
 function endpointOf({ breaker, job, lastFailure }: JobState): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;
-  if (!breaker.isOpen) return breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
+  if (!breaker.isOpen)
+    return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const advice = `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
   return {
