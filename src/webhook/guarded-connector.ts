@@ -1,7 +1,9 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { trustedAuthorities } from './certificate-authorities.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
@@ -33,10 +35,16 @@ export interface GuardOptions {
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
   const { policy, timeoutMs } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
+  // One for all connections: it takes 16 ms to make when authorities are added to the system's.
+  const secureContext = createSecureContext({
+    ca: trustedAuthorities(policy.certificateAuthorities),
+    minVersion: 'TLSv1.2',
+  });
   const connect = buildConnector({
     timeout: timeoutMs,
     lookup: lookUp,
-    minVersion: 'TLSv1.2',
+    secureContext,
+    // Stronger than NODE_TLS_REJECT_UNAUTHORIZED; nothing of ours turns it off.
     rejectUnauthorized: true,
     allowH2: false,
   });
@@ -47,7 +55,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
       return;
     }
     if (policy.proxy !== undefined) {
-      openTunnel(policy.proxy, to, { lookUp, timeoutMs }, (error, socket) => {
+      openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext }, (error, socket) => {
         if (error !== null) callback(error, null);
         else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, callback);
         else callback(null, socket);

@@ -27,6 +27,16 @@ export interface CertificateAuthority {
   issue(issuing: Issuing): Issued;
 }
 
+/** A certificate that only itself vouches for. */
+export function signItself({ names, notAfter = inAnHour() }: Issuing): Issued {
+  const keys = makeKeys();
+  const certificate = makeCertificate(names[0] ?? '', keys.publicKey, notAfter);
+  certificate.setIssuer(certificate.subject.attributes);
+  certificate.setExtensions([{ name: 'subjectAltName', altNames: names.map(alternativeName) }]);
+  certificate.sign(keys.privateKey, forge.md.sha256.create());
+  return { certificate: forge.pki.certificateToPem(certificate), key: forge.pki.privateKeyToPem(keys.privateKey) };
+}
+
 /** An authority that nobody trusts who was not given its certificate. */
 export function makeCertificateAuthority(name = 'Test authority'): CertificateAuthority {
   const { publicKey, privateKey } = makeKeys();

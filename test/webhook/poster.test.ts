@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { type Answer, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
@@ -107,17 +105,6 @@ test('a port where nobody listens has a code', async () => {
 test('a name that does not exist has a code', async () => {
   const attempt = await post('http://no-such-host.invalid/');
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) });
-});
-
-test('a certificate that nobody vouches for has a code, and gets no body', async () => {
-  const pem = (name: string) => readFileSync(new URL(`../fixtures/self-signed.${name}.pem`, import.meta.url));
-  let requests = 0;
-  const server = createTlsServer({ key: pem('key'), cert: pem('cert') }, () => requests++);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => new Promise((resolve) => void server.close(() => resolve())));
-  const { port } = server.address() as AddressInfo; // A TCP server has this kind of address.
-  expect(await post(`https://localhost:${port}/`)).toMatchObject({ ok: false, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
-  expect(requests).toBe(0);
 });
 
 test('TLS to a server that speaks none has a code', async () => {
