@@ -3,6 +3,7 @@ import type { LookupFunction } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
@@ -49,31 +50,36 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
     allowH2: false,
   });
   return (to, callback) => {
+    const opened: buildConnector.Callback = (...[error, socket]) => {
+      if (error !== null) return callback(error, null);
+      boundAnswers(socket);
+      callback(null, socket);
+    };
     const refusal = policy.refusalOf(to);
     if (refusal !== undefined) {
-      callback(new AddressRefused(refusal), null);
+      opened(new AddressRefused(refusal), null);
       return;
     }
     if (policy.proxy !== undefined) {
       openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext }, (error, socket) => {
-        if (error !== null) callback(error, null);
-        else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, callback);
-        else callback(null, socket);
+        if (error !== null) opened(error, null);
+        else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, opened);
+        else opened(null, socket);
       });
       return;
     }
     connect(to, (...[error, socket]) => {
       if (error !== null) {
-        callback(error, null);
+        opened(error, null);
         return;
       }
       // The last word: what the socket really is connected to.
       if (policy.allowsAddress(socket.remoteAddress ?? '')) {
-        callback(null, socket);
+        opened(null, socket);
         return;
       }
       socket.destroy();
-      callback(new AddressRefused(NOT_PUBLIC), null);
+      opened(new AddressRefused(NOT_PUBLIC), null);
     });
   };
 }

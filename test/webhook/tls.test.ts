@@ -10,7 +10,7 @@ import { judge } from '../../src/domain/verdict.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
 import type { LookUp } from '../../src/webhook/guarded-connector.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
-import { createPoster } from '../../src/webhook/poster.ts';
+import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 import { afterwards, listen } from './a-server.ts';
@@ -30,7 +30,10 @@ const RULES: NetworkRules = {
 const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 /** An endpoint that counts its requests, and remembers what name connections were opened for. */
-async function startEndpoint({ certificate, key }: Issued, maxVersion: SecureVersion = 'TLSv1.3') {
+async function startEndpoint(
+  { certificate, key }: Issued,
+  { maxVersion = 'TLSv1.3', body = '' }: { maxVersion?: SecureVersion; body?: string } = {},
+) {
   const hosts: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
   const old = { minVersion: maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -38,7 +41,7 @@ async function startEndpoint({ certificate, key }: Issued, maxVersion: SecureVer
     { cert: certificate, key, maxVersion, ...(maxVersion === 'TLSv1.3' ? {} : old) },
     ({ headers }, response) => {
       hosts.push(headers.host);
-      response.end();
+      response.end(body);
     },
   );
   server.on('secureConnection', ({ servername }: TLSSocket) => names.push(servername));
@@ -51,12 +54,15 @@ async function startEndpoint({ certificate, key }: Issued, maxVersion: SecureVer
   return { url: `https://${NAME}:${port}/`, port, hosts, names };
 }
 
-function post(url: string, rules: Partial<NetworkRules> = {}): Promise<Attempt> {
+function posterWith(rules: Partial<NetworkRules> = {}): Poster {
   const policy = new NetworkPolicy({ ...RULES, ...rules });
   const poster = createPoster({ timeoutMs: 10_000, policy, lookUp: onThisMachine });
   afterwards(() => poster.close());
-  return attemptOf(poster, url, [], '{}');
+  return poster;
 }
+
+const post = (url: string, rules?: Partial<NetworkRules>): Promise<Attempt> =>
+  attemptOf(posterWith(rules), url, [], '{}');
 
 const DELIVERED = { ok: true, status: 200 };
 
@@ -65,6 +71,13 @@ test('[S19] a certificate is judged by the name of the URL, though the connectio
   expect(await post(endpoint.url)).toMatchObject(DELIVERED);
   expect(endpoint.names).toEqual([NAME]);
   expect(endpoint.hosts).toEqual([`${NAME}:${endpoint.port}`]);
+});
+
+test('answers over one TLS connection are measured one by one, however many they are', async () => {
+  const endpoint = await startEndpoint(GOOD, { body: 'x'.repeat(60_000) });
+  const poster = posterWith();
+  for (let i = 0; i < 40; i++) expect(await attemptOf(poster, endpoint.url, [], '{}')).toMatchObject(DELIVERED);
+  expect(endpoint.names.length).toBeLessThanOrEqual(2);
 });
 
 test('[S19] an address in a URL needs a certificate that names it', async () => {
@@ -155,7 +168,7 @@ test.each<[SecureVersion, object]>([
 ])(
   '[S19] of a server that speaks %s at most, what comes is the same whatever options Node has',
   async (version, came) => {
-    const endpoint = await startEndpoint(GOOD, version);
+    const endpoint = await startEndpoint(GOOD, { maxVersion: version });
     expect(await post(endpoint.url)).toMatchObject(came);
     const options = ['--tls-min-v1.0', '--tls-cipher-list=DEFAULT@SECLEVEL=0'];
     expect(await postFromElsewhere(endpoint.url, RULES, options, {})).toMatchObject(came);
