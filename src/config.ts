@@ -7,6 +7,7 @@ import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { isNetwork } from './webhook/addresses.ts';
+import { areCertificates } from './webhook/certificate-authorities.ts';
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
@@ -36,6 +37,14 @@ const configSchema = z.strictObject({
         .default(['443', '80', '1024-65535']),
       /** An HTTP proxy to go through (CONNECT). */
       proxy: z.url({ protocol: /^https?$/, error: 'A proxy looks like http://proxy.example.com:3128.' }).optional(),
+      /** Authorities that are trusted beside the system's: PEM, one certificate or more in each. */
+      certificateAuthorities: z
+        .array(
+          z.string().refine(areCertificates, {
+            error: 'A certificate authority is one certificate or more as PEM: -----BEGIN CERTIFICATE----- …',
+          }),
+        )
+        .default([]),
     })
     .prefault({}),
   /** What the Temporal server allows, where it is set other than by default; every bound of a job is a share of these. */

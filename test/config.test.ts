@@ -39,7 +39,12 @@ test('without a file or a variable everything has a default', () => {
     authorizations: {},
     requestTimeoutMs: 15_000,
     maxConcurrentSlices: 1000,
-    network: { allowHttp: false, allowAddresses: [], allowPorts: ['443', '80', '1024-65535'] },
+    network: {
+      allowHttp: false,
+      allowAddresses: [],
+      allowPorts: ['443', '80', '1024-65535'],
+      certificateAuthorities: [],
+    },
     serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
     logLevel: 'info',
   });
@@ -99,6 +104,12 @@ test.each<[what: string, content: unknown, message: RegExp]>([
   ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
 ])('%s is an error that says where', (_, content, message) => {
   expect(errorOf(content)).toMatch(message);
+});
+
+test('what is no certificate is no certificate authority, and is not repeated', () => {
+  const message = errorOf({ network: { certificateAuthorities: ['-----BEGIN PRIVATE KEY-----s3cret'] } });
+  expect(message).toMatch(/one certificate or more as PEM.*\n.*at network\.certificateAuthorities\[0\]/);
+  expect(message).not.toContain('s3cret');
 });
 
 test('a file that is not there is an error with its path', () => {

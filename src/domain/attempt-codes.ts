@@ -5,6 +5,8 @@
 export const ATTEMPT_CODES = {
   /** The request was still open at its deadline. */
   timeout: 'REQUEST_TIMEOUT',
+  /** The endpoint sent more than an answer needs, and no status in it. */
+  answerTooLong: 'ANSWER_TOO_LONG',
   /** The source could not be asked for profiles; no request was made. */
   sourceUnavailable: 'SOURCE_UNAVAILABLE',
   /** The source does not know the person (yet); no request was made. */
@@ -28,6 +30,7 @@ export const ATTEMPT_CODES = {
 /** What people read instead of a code: what happened, as the end of "it failed: …". */
 const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.timeout]: 'no answer in time',
+  [ATTEMPT_CODES.answerTooLong]: 'the answer was without end',
   [ATTEMPT_CODES.sourceUnavailable]: 'the audience source could not be read',
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',

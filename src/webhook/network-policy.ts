@@ -11,6 +11,8 @@ export interface NetworkRules {
   readonly allowPorts: readonly string[];
   /** An HTTP proxy that requests are tunnelled through (CONNECT); names are looked up and judged here all the same. */
   readonly proxy?: string | undefined;
+  /** Authorities that are trusted beside the system's, for endpoints and for the proxy: PEM, one certificate or more in each. */
+  readonly certificateAuthorities?: readonly string[];
 }
 
 /** A place where a connection would go. */
@@ -29,11 +31,12 @@ const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|
 /** What a worker may connect to. Said of names before and of addresses after they are looked up. */
 export class NetworkPolicy {
   readonly proxy: URL | undefined;
+  readonly certificateAuthorities: readonly string[];
   readonly #allowHttp: boolean;
   readonly #allowed: AddressSet;
   readonly #ports: readonly (readonly [first: number, last: number])[];
 
-  constructor({ allowHttp, allowAddresses, allowPorts, proxy }: NetworkRules) {
+  constructor({ allowHttp, allowAddresses, allowPorts, proxy, certificateAuthorities = [] }: NetworkRules) {
     this.#allowHttp = allowHttp;
     this.#allowed = new AddressSet(allowAddresses);
     this.#ports = allowPorts.map((range) => {
@@ -41,6 +44,7 @@ export class NetworkPolicy {
       return [Number(first), Number(last)];
     });
     this.proxy = proxy === undefined ? undefined : new URL(proxy);
+    this.certificateAuthorities = certificateAuthorities;
   }
 
   allowsAddress(address: string): boolean {

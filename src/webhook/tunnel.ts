@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as connectTls, type SecureContext } from 'node:tls';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { type Destination, literalOf } from './network-policy.ts';
 
@@ -17,19 +17,17 @@ export class ProxyFailed extends Error {
 export function openTunnel(
   proxy: URL,
   { protocol, hostname, port }: Destination,
-  { lookUp, timeoutMs }: { readonly lookUp: LookupFunction; readonly timeoutMs: number },
+  options: { readonly lookUp: LookupFunction; readonly timeoutMs: number; readonly secureContext: SecureContext },
   callback: (...outcome: [Error, null] | [null, Socket]) => void,
 ): void {
   const through = (address: string) => {
     const target = `${isIP(address) === 6 ? `[${address}]` : address}:${port || (protocol === 'https:' ? 443 : 80)}`;
-    const request = (proxy.protocol === 'https:' ? httpsRequest : httpRequest)({
-      host: literalOf(proxy.hostname) ?? proxy.hostname,
-      port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
+    const request = httpRequest({
+      createConnection: () => connectToProxy(proxy, options.secureContext),
       method: 'CONNECT',
       path: target,
       headers: { host: target, ...credentials(proxy) },
-      agent: false,
-      timeout: timeoutMs,
+      timeout: options.timeoutMs,
     });
     request.once('connect', ({ statusCode }, socket) => {
       if (statusCode === 200) return callback(null, socket);
@@ -47,11 +45,19 @@ export function openTunnel(
   const literal = literalOf(hostname);
   if (literal !== undefined) through(literal);
   else
-    lookUp(hostname, { all: true }, (error, addresses) => {
+    options.lookUp(hostname, { all: true }, (error, addresses) => {
       const [first] = Array.isArray(addresses) ? addresses : [];
       if (error !== null || first === undefined) callback(error ?? new ProxyFailed('The name has no address.'), null);
       else through(first.address);
     });
+}
+
+/** By its own name, which is the operator's and not judged; never by the target's, which is what Node would take for it. */
+function connectToProxy(proxy: URL, secureContext: SecureContext): Socket {
+  const host = literalOf(proxy.hostname) ?? proxy.hostname;
+  if (proxy.protocol !== 'https:') return connectTcp({ host, port: Number(proxy.port || 80) });
+  const servername = isIP(host) === 0 ? host : '';
+  return connectTls({ host, port: Number(proxy.port || 443), servername, secureContext, rejectUnauthorized: true });
 }
 
 function credentials({ username, password }: URL): { 'proxy-authorization'?: string } {

@@ -1,4 +1,4 @@
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach } from '@jest/globals';
 
 const open: (() => Promise<void>)[] = [];
@@ -12,6 +12,14 @@ export function afterwards(close: () => Promise<void>): void {
   open.push(close);
 }
 
+/** Lets a server listen on this machine, and says on which port. */
+export async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  return address.port;
+}
+
 /** A server that speaks no HTTP of its own: `answer` gets the socket of every request, and may do with it as it likes. */
 export async function startRawServer(
   answer: (socket: Socket) => void,
@@ -22,13 +30,11 @@ export async function startRawServer(
     socket.on('error', () => undefined);
     socket.once('data', () => answer(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listen(server);
   afterwards(async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     for (const socket of connections) socket.destroy();
     await closed;
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  return { url: new URL(`http://127.0.0.1:${address.port}/`), connections };
+  return { url: new URL(`http://127.0.0.1:${port}/`), connections };
 }

@@ -1,8 +1,3 @@
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
@@ -10,6 +5,7 @@ import type { LookUp } from '../../src/webhook/guarded-connector.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { startDnsServer } from './a-dns-server.ts';
+import { startProxy } from './a-proxy.ts';
 import { afterwards, startRawServer } from './a-server.ts';
 import { attemptOf } from './an-attempt.ts';
 
@@ -118,41 +114,6 @@ test('statement 24: a refusal does not say what the name stands for', async () =
   expect(JSON.stringify(attempt)).not.toContain('10.9.8.7');
 });
 
-interface Proxy {
-  readonly server: Server;
-  readonly url: string;
-  /** What it was asked to open a way to. */
-  readonly asked: string[];
-  readonly credentials: (string | undefined)[];
-}
-
-async function startProxy(way: 'opens' | 'refuses' = 'opens'): Promise<Proxy> {
-  const server = createServer();
-  const sockets = new Set<Socket>();
-  const asked: string[] = [];
-  const credentials: (string | undefined)[] = [];
-  server.on('connect', ({ url = '', headers }, socket: Socket) => {
-    sockets.add(socket);
-    asked.push(url);
-    credentials.push(headers['proxy-authorization']);
-    if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
-    const [host = '', port] = url.split(':');
-    const behind = connectTo(Number(port), host, () => {
-      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-      behind.pipe(socket).pipe(behind);
-    });
-    sockets.add(behind);
-    behind.on('error', () => socket.destroy());
-    socket.on('error', () => behind.destroy());
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  afterwards(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return { server, url: `http://user:p%40ss@127.0.0.1:${(server.address() as AddressInfo).port}`, asked, credentials };
-}
-
 test('statement 11: through a proxy, names are still looked up and judged here, and it is told the address', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
@@ -169,30 +130,8 @@ test('statement 11: through a proxy, names are still looked up and judged here, 
   expect(receiver.ledger.entries).toHaveLength(1);
 });
 
-test('through a proxy, TLS is verified end to end, for the name and not for the address', async () => {
-  const pem = (name: string) => readFileSync(new URL(`../fixtures/self-signed.${name}.pem`, import.meta.url));
-  const names: (string | boolean)[] = [];
-  const server = createTlsServer({
-    key: pem('key'),
-    cert: pem('cert'),
-    SNICallback: (name, callback) => {
-      names.push(name);
-      callback(null);
-    },
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  afterwards(() => new Promise((resolve) => void server.close(() => resolve())));
-  const { port } = server.address() as AddressInfo; // A TCP server has this kind of address.
-  const proxy = await startProxy();
-  const rules = { proxy: proxy.url, allowAddresses: ['127.0.0.1'] };
-  const attempt = await post(`https://hook.example:${port}/`, rules, answersOf('127.0.0.1'));
-  expect(attempt).toMatchObject({ ok: false, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
-  expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
-  expect(names).toEqual(['hook.example']);
-});
-
 test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {
-  const proxy = await startProxy('refuses');
+  const proxy = await startProxy({ way: 'refuses' });
   const failed = { ok: false, code: 'PROXY_FAILED' };
   expect(await post('http://8.8.8.8/', { proxy: proxy.url })).toMatchObject(failed);
   expect(await post('http://8.8.8.8/', { proxy: 'http://127.0.0.1:1' })).toMatchObject(failed);

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { type Answer, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
@@ -75,11 +72,14 @@ test('an answer cannot drive the terminal that shows it, and is valid Unicode ho
   expect(answer.isWellFormed()).toBe(true);
 });
 
-test.each([301, 302, 303, 307, 308])('a redirect by %i is not followed: its target gets nothing', async (status) => {
-  const target = await receiverWith({});
-  expect(await postTo({ status, headers: { location: target.url } })).toMatchObject({ ok: false, status });
-  expect(target.ledger.requests).toBe(0);
-});
+test.each([301, 302, 303, 307, 308])(
+  '[S13] a redirect by %i is not followed: its target gets nothing',
+  async (status) => {
+    const target = await receiverWith({});
+    expect(await postTo({ status, headers: { location: target.url } })).toMatchObject({ ok: false, status });
+    expect(target.ledger.requests).toBe(0);
+  },
+);
 
 test('Retry-After is read in seconds, as a date, and when it is sent twice', async () => {
   const inAMinute = new Date(Date.now() + 60_000).toUTCString();
@@ -109,43 +109,11 @@ test('a name that does not exist has a code', async () => {
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) });
 });
 
-test('a certificate that nobody vouches for has a code, and gets no body', async () => {
-  const pem = (name: string) => readFileSync(new URL(`../fixtures/self-signed.${name}.pem`, import.meta.url));
-  let requests = 0;
-  const server = createTlsServer({ key: pem('key'), cert: pem('cert') }, () => requests++);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(() => new Promise((resolve) => void server.close(() => resolve())));
-  const { port } = server.address() as AddressInfo; // A TCP server has this kind of address.
-  expect(await post(`https://localhost:${port}/`)).toMatchObject({ ok: false, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
-  expect(requests).toBe(0);
-});
-
 test('TLS to a server that speaks none has a code', async () => {
   const receiver = await receiverWith({});
   expect(await post(receiver.url.replace('http:', 'https:'))).toMatchObject({
     code: expect.stringMatching(/^(ERR_SSL_|EPROTO)/),
   });
-});
-
-test.each<[string, string, object]>([
-  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
-  ['nothing', '', { ok: false, code: 'UND_ERR_SOCKET' }],
-  ['half a status line', 'HTTP/1.1 20', { ok: false }],
-  ['only 100', 'HTTP/1.1 100 Continue\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
-  ['only 103', 'HTTP/1.1 103 Early Hints\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
-  ['101', 'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', { ok: false }],
-  ['103, then 204', 'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n', { ok: true, status: 204 }],
-  // 100 answers an Expect that we never send: undici takes it for a broken answer.
-  ['100, then 204', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n', { ok: false }],
-  ['200 and half a body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', { ok: true, status: 200 }],
-  [
-    '500 and half a body',
-    'HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\nhalf',
-    { ok: false, status: 500, answer: 'half' },
-  ],
-  ['200 and a broken chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n', { ok: true, status: 200 }],
-])('a server that answers %s', async (_, answer, attempt) => {
-  expect(await postToRaw(answer)).toMatchObject(attempt);
 });
 
 test('the status line decides, though the receiver dies in the middle of its body', async () => {
@@ -159,56 +127,7 @@ test('an endpoint that never answers is given up at the deadline', async () => {
   expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
 });
 
-/** Sends a piece of body again and again, for ever. */
-function drip(head: string): (socket: Socket) => void {
-  return (socket) => {
-    socket.write(`${head}\r\ntransfer-encoding: chunked\r\n\r\n`);
-    const timer = setInterval(() => socket.write('1\r\nx\r\n'), 10);
-    socket.once('close', () => clearInterval(timer));
-  };
-}
-
-test.each([
-  ['HTTP/1.1 200 OK', { ok: true, status: 200 }],
-  ['HTTP/1.1 500 No', { ok: false, status: 500 }],
-])('a body that drips for ever after "%s" ends at the deadline, and changes nothing', async (head, attempt) => {
-  const server = await startRawServer(drip(head));
-  const came = await post(server.url, IMPATIENT_MS);
-  expect(came).toMatchObject(attempt);
-  expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
-  expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
-});
-
-test('headers that drip for ever end at the deadline too', async () => {
-  const attempt = await postToRaw((socket) => {
-    socket.write('HTTP/1.1 200 OK\r\n');
-    const timer = setInterval(() => socket.write('x: y\r\n'), 10);
-    socket.once('close', () => clearInterval(timer));
-  }, IMPATIENT_MS);
-  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
-});
-
-test.each([200, 500])(
-  'of a body without end after %i, 64 KiB are read and the connection is closed',
-  async (status) => {
-    let taken = 0;
-    const attempt = await postToRaw((socket) => {
-      socket.write(`HTTP/1.1 ${status} X\r\ntransfer-encoding: chunked\r\n\r\n`);
-      const chunk = `400\r\n${'x'.repeat(1024)}\r\n`;
-      const more = (): void => {
-        while (!socket.destroyed && socket.write(chunk)) taken += 1024;
-      };
-      socket.on('drain', more);
-      more();
-    });
-    expect(attempt).toMatchObject({ ok: status === 200, status });
-    expect(attempt.durationMs).toBeLessThan(PATIENT_MS);
-    // What was still on its way in the buffers of the two ends is no answer that was read.
-    expect(taken).toBeLessThan(20 * 1024 * 1024);
-  },
-);
-
-test('a body of 64 KiB is read to its end, and the connection serves again', async () => {
+test('[S15] bodies of 64 KiB are read to their end, and the connection serves again, however many they are', async () => {
   const poster = posterWith(PATIENT_MS);
   const ports = new Set<number | undefined>();
   const receiver = await receiverWith({
@@ -217,19 +136,8 @@ test('a body of 64 KiB is read to its end, and the connection serves again', asy
       return { status: 200, body: 'x'.repeat(64 * 1024) };
     },
   });
-  for (let i = 0; i < 6; i++) await attemptOf(poster, receiver.url, [], '{}');
+  for (let i = 0; i < 40; i++) await attemptOf(poster, receiver.url, [], '{}');
   expect(ports.size).toBeLessThanOrEqual(2);
-});
-
-test('a gzip bomb is not inflated', async () => {
-  const bomb = gzipSync(Buffer.alloc(8 * 1024 * 1024));
-  const attempt = await postToRaw((socket) => {
-    socket.write(`HTTP/1.1 400 No\r\ncontent-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`);
-    socket.end(bomb);
-  });
-  expect(attempt).toMatchObject({ ok: false, status: 400 });
-  expect(attempt.ok ? '' : attempt.answer).not.toContain('\u0000');
-  expect(attempt.ok ? 0 : attempt.answer?.length).toBeLessThanOrEqual(200);
 });
 
 test('connections are kept and used again, by requests one after another and side by side', async () => {

@@ -1,0 +1,56 @@
+import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { connect as connectTo, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Issued } from './a-certificate-authority.ts';
+import { afterwards, listen } from './a-server.ts';
+
+export interface Proxy {
+  /** With a user name and a password. */
+  readonly url: string;
+  /** What it was asked to open a way to. */
+  readonly asked: string[];
+  readonly credentials: (string | undefined)[];
+  /** The names that TLS connections to it were opened for. */
+  readonly names: (string | false | null)[];
+}
+
+export interface ProxyOptions {
+  /** Default: opens. */
+  readonly way?: 'opens' | 'refuses';
+  /** With it, it speaks TLS; as `localhost`. */
+  readonly issued?: Issued;
+}
+
+/** An HTTP proxy that opens tunnels. */
+export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): Promise<Proxy> {
+  const asked: string[] = [];
+  const credentials: (string | undefined)[] = [];
+  const names: (string | false | null)[] = [];
+  const sockets = new Set<Socket>();
+  const server: Server =
+    issued === undefined ? createServer() : createTlsServer({ cert: issued.certificate, key: issued.key });
+  server.on('secureConnection', ({ servername }: TLSSocket) => names.push(servername));
+  server.on('connect', ({ url = '', headers }, socket: Socket) => {
+    sockets.add(socket);
+    asked.push(url);
+    credentials.push(headers['proxy-authorization']);
+    if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    const [host = '', port] = url.split(':');
+    const behind = connectTo(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      behind.pipe(socket).pipe(behind);
+    });
+    sockets.add(behind);
+    behind.on('error', () => socket.destroy());
+    socket.on('error', () => behind.destroy());
+  });
+  const port = await listen(server);
+  afterwards(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const origin = issued === undefined ? `127.0.0.1:${port}` : `localhost:${port}`;
+  const protocol = issued === undefined ? 'http' : 'https';
+  return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names };
+}

@@ -1,0 +1,193 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from '@jest/globals';
+import { judge } from '../../src/domain/verdict.ts';
+import type { Attempt } from '../../src/webhook/attempt.ts';
+import { createPoster, type Poster } from '../../src/webhook/poster.ts';
+import { afterwards, startRawServer } from './a-server.ts';
+import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
+
+const PATIENT_MS = 20_000;
+const IMPATIENT_MS = 200;
+const BODY = '{"a":1}';
+
+function posterWith(timeoutMs: number): Poster {
+  const poster = createPoster({ timeoutMs, policy: THIS_MACHINE });
+  afterwards(() => poster.close());
+  return poster;
+}
+
+const post = (url: URL, timeoutMs = PATIENT_MS): Promise<Attempt> => attemptOf(posterWith(timeoutMs), url, [], BODY);
+
+/** What comes of an answer that is written byte by byte. */
+const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<Attempt> => {
+  const server = await startRawServer(
+    typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
+  );
+  return post(server.url, timeoutMs);
+};
+
+/** Writes a piece again and again, as fast as it is taken, until the connection is closed; says how many bytes were taken. */
+function flood(socket: Socket, piece: string): () => number {
+  const many = Buffer.from(piece.repeat(Math.ceil(16_384 / piece.length)), 'latin1');
+  let taken = 0;
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(many)) taken += many.length;
+  };
+  socket.on('drain', more);
+  more();
+  return () => taken;
+}
+
+/** Writes a piece every 10 ms, until the connection is closed. */
+function drip(socket: Socket, piece: string): void {
+  const timer = setInterval(() => socket.write(piece), 10);
+  socket.once('close', () => clearInterval(timer));
+}
+
+const CHUNKED = 'transfer-encoding: chunked\r\n\r\n';
+const LENGTH_MISMATCH = 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+const NO_CONTENT = 'HTTP/1.1 204 No Content\r\n\r\n';
+
+test.each<[string, string, object]>([
+  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['a page without a head, as HTTP/0.9 has it', '<html>ok</html>', { ok: false, code: 'HTTPParserError' }],
+  ['HTTP/2', 'HTTP/2 200 OK\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['nothing', '', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['half a status line', 'HTTP/1.1 20', { ok: false }],
+  ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['a status below 100', 'HTTP/1.1 099 OK\r\n\r\n', { ok: false }],
+  ['only 100', 'HTTP/1.1 100 Continue\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['only 103', 'HTTP/1.1 103 Early Hints\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['101', 'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
+  ['200 and an upgrade', 'HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n', { ok: true, status: 200 }],
+  ['102 and 103, then 204', `HTTP/1.1 102 P\r\n\r\nHTTP/1.1 103 E\r\n\r\n${NO_CONTENT}`, { ok: true, status: 204 }],
+  // 100 answers an Expect that we never send: undici takes it for a broken answer.
+  ['100, then 204', `HTTP/1.1 100 Continue\r\n\r\n${NO_CONTENT}`, { ok: false }],
+  ['200 and half a body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', { ok: true, status: 200 }],
+  ['500 and half a body', 'HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\nhalf', { ok: false, answer: 'half' }],
+  ['500 and more body than it says', 'HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nhalf', { ok: false, answer: 'ha' }],
+  ['200 and a broken chunk', `HTTP/1.1 200 OK\r\n${CHUNKED}zz\r\n`, { ok: true, status: 200 }],
+  ['a length and chunks', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${CHUNKED}0\r\n\r\n`, { code: LENGTH_MISMATCH }],
+  ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc', { code: LENGTH_MISMATCH }],
+  ['a length below nothing', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', { code: 'HTTPParserError' }],
+  ['a head with a bare line feed', 'HTTP/1.1 200 OK\nx: y\n\n', { ok: false, code: 'HTTPParserError' }],
+  ['a header with a NUL', 'HTTP/1.1 200 OK\r\nx: \0\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+])('a server that answers %s', async (_, answer, attempt) => {
+  const came = await postToRaw(answer);
+  expect(came).toMatchObject(attempt);
+  // Whatever has no status may be well the next time.
+  if (!came.ok && came.status === undefined) expect(judge(came)).toBe('transient');
+});
+
+test.each([
+  ['HTTP/1.1 200 OK', { ok: true, status: 200 }],
+  ['HTTP/1.1 500 No', { ok: false, status: 500 }],
+])('[S14] a body that drips for ever after "%s" ends at the deadline, and changes nothing', async (head, attempt) => {
+  const came = await postToRaw((socket) => {
+    socket.write(`${head}\r\n${CHUNKED}`);
+    drip(socket, '1\r\nx\r\n');
+  }, IMPATIENT_MS);
+  expect(came).toMatchObject(attempt);
+  expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
+  expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+});
+
+test.each([
+  ['headers', 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'],
+  ['informational answers', '', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+  ['a status line', 'HTTP/1.1 200 ', 'o'],
+  ['empty lines', '', '\r\n'],
+])('[S14] %s that drip for ever end at the deadline', async (_, head, piece) => {
+  const attempt = await postToRaw((socket) => {
+    socket.write(head);
+    drip(socket, piece);
+  }, IMPATIENT_MS);
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+  expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+});
+
+test('[S14] an endpoint that takes the connection and reads nothing ends at the deadline, and its connection is closed', async () => {
+  const server = await startRawServer((socket) => socket.pause());
+  const poster = posterWith(IMPATIENT_MS);
+  const attempt = await attemptOf(poster, server.url, [], Buffer.alloc(64 * 1024 * 1024));
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+  const [socket] = server.connections;
+  socket?.resume();
+  if (socket?.closed === false) await once(socket, 'close');
+});
+
+test.each([200, 500])(
+  '[S15] of a body that is longer than 64 KiB, no more is waited for after %i: the connection is closed',
+  async (status) => {
+    const server = await startRawServer((socket) =>
+      socket.write(`HTTP/1.1 ${status} X\r\n${CHUNKED}10001\r\n${'x'.repeat(0x10001)}`),
+    );
+    const attempt = await post(server.url);
+    expect(attempt).toMatchObject({ ok: status === 200, status });
+    expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
+    for (const socket of server.connections) if (!socket.closed) await once(socket, 'close');
+  },
+);
+
+test('[S16] a gzip bomb of 50 MB is not inflated: what is kept of it are its own first bytes', async () => {
+  const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
+  const before = process.memoryUsage();
+  const attempt = await postToRaw((socket) => {
+    socket.write(`HTTP/1.1 400 No\r\ncontent-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`);
+    socket.end(bomb);
+  });
+  expect(attempt).toMatchObject({ ok: false, status: 400 });
+  // The two bytes that gzip begins with: a control character, and one that is no text.
+  expect(attempt.ok ? '' : attempt.answer).toMatch(/^ \uFFFD/);
+  expect(attempt.ok ? 0 : attempt.answer?.length).toBeLessThanOrEqual(200);
+  expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(10 * 1024 * 1024);
+});
+
+test.each([
+  ['one header without end', 'HTTP/1.1 200 OK\r\nx: ', 'a'],
+  ['a header name without end', 'HTTP/1.1 200 OK\r\n', 'a'],
+  ['short headers without end', 'HTTP/1.1 200 OK\r\n', 'a:\r\n'],
+])('[S17] %s: 16 KiB are read, and the connection is closed', async (_, head, piece) => {
+  let taken = () => 0;
+  const attempt = await postToRaw((socket) => {
+    socket.write(head);
+    taken = flood(socket, piece);
+  });
+  expect(attempt).toMatchObject({ ok: false, code: 'UND_ERR_HEADERS_OVERFLOW' });
+  expect(taken()).toBeLessThan(20 * 1024 * 1024);
+});
+
+test('[S17] headers behind the body are bounded as well', async () => {
+  let taken = () => 0;
+  const attempt = await postToRaw((socket) => {
+    socket.write(`HTTP/1.1 500 No\r\n${CHUNKED}0\r\n`);
+    taken = flood(socket, 'a: b\r\n');
+  });
+  expect(attempt).toMatchObject({ ok: false, status: 500 });
+  expect(taken()).toBeLessThan(20 * 1024 * 1024);
+});
+
+test.each([
+  ['informational answers', '', 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
+  ['answers that it is working on it', '', 'HTTP/1.1 102 Processing\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
+  ['answers to go on', '', 'HTTP/1.1 100 Continue\r\n\r\n', { code: 'UND_ERR_SOCKET' }],
+  ['a reason phrase', 'HTTP/1.1 200 ', 'ok', { code: 'ANSWER_TOO_LONG' }],
+  ['empty lines before the answer', '', '\r\n', { code: 'ANSWER_TOO_LONG' }],
+  ['a body', `HTTP/1.1 500 No\r\n${CHUNKED}`, `400\r\n${'x'.repeat(1024)}\r\n`, { status: 500 }],
+  ['an extension of a chunk', `HTTP/1.1 500 No\r\n${CHUNKED}1;`, 'a', { status: 500 }],
+  ['zeros of a chunk size', `HTTP/1.1 500 No\r\n${CHUNKED}`, '0', { status: 500 }],
+])(
+  '[S15] %s without end: the connection is closed after 1 MiB at most, long before the deadline',
+  async (_, head, piece, code) => {
+    let taken = () => 0;
+    const attempt = await postToRaw((socket) => {
+      socket.write(head);
+      taken = flood(socket, piece);
+    });
+    expect(attempt).toMatchObject({ ok: false, ...code });
+    expect(attempt.ok ? '' : judge(attempt)).toBe('transient');
+    expect(taken()).toBeLessThan(20 * 1024 * 1024);
+  },
+);

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { expect, test } from '@jest/globals';
+import { judge } from '../../src/domain/verdict.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
+import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import { createPoster } from '../../src/webhook/poster.ts';
+import { afterwards, startRawServer } from './a-server.ts';
+import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
+
+const BODY = '{"a":1}';
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
+const FORGED = 'HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n';
+const DELIVERED = { ok: true, status: 200 };
+
+const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
+
+function posterToThisMachine() {
+  const poster = createPoster({ timeoutMs: 10_000, policy: THIS_MACHINE, lookUp: onThisMachine });
+  afterwards(() => poster.close());
+  return poster;
+}
+
+/** A server that keeps its connections, and lets `answer` do what it likes with each request; `n` counts them from 0, over all connections. */
+async function startAnswering(answer: (socket: Socket, n: number) => void) {
+  let requests = 0;
+  const server = await startRawServer((socket) => {
+    answer(socket, requests++);
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+      if (!text.endsWith(BODY)) return;
+      text = '';
+      answer(socket, requests++);
+    });
+  });
+  return { ...server, requests: () => requests };
+}
+
+const closing = async (sockets: Iterable<Socket>): Promise<void> => {
+  for (const socket of sockets) if (!socket.closed) await once(socket, 'close');
+};
+
+test.each([
+  ['a whole answer more', OK + FORGED],
+  ['an answer inside a body that is longer than it says', `HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno${FORGED}`],
+  ['a body where there is none', `HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nsurplus`],
+  ['an answer behind the last chunk', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${FORGED}`],
+])('[S17] an endpoint that sends %s: the next request gets the answer to itself', async (_, first) => {
+  const server = await startAnswering((socket, n) => socket.write(n === 0 ? first : OK));
+  const poster = posterToThisMachine();
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+  expect(server.connections.size).toBe(2);
+});
+
+test('[S17] a body behind 204 is nothing, and no answer to the next request', async () => {
+  const server = await startAnswering((socket, n) =>
+    socket.write(n === 0 ? `HTTP/1.1 204 No Content\r\ncontent-length: 50\r\n\r\n${FORGED}` : OK),
+  );
+  const poster = posterToThisMachine();
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject({ ok: true, status: 204 });
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+});
+
+test('[S17] an answer that nobody asked for closes the idle connection', async () => {
+  const server = await startAnswering((socket, n) => {
+    socket.write(OK);
+    if (n === 0) setTimeout(() => socket.write(FORGED), 50);
+  });
+  const poster = posterToThisMachine();
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+  await closing(server.connections);
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+});
+
+test.each([
+  ['and says so', 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'],
+  ['in the manner of HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\n'],
+])(
+  'an endpoint that closes after each answer, %s, gets each request once, over a connection of its own',
+  async (_, answer) => {
+    const server = await startAnswering((socket) => socket.end(answer));
+    const poster = posterToThisMachine();
+    for (let i = 0; i < 5; i++) expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+    expect([server.requests(), server.connections.size]).toEqual([5, 5]);
+  },
+);
+
+test('an endpoint that closes an idle connection costs no attempt', async () => {
+  const server = await startAnswering((socket) => socket.write(OK));
+  const poster = posterToThisMachine();
+  for (let i = 0; i < 3; i++) {
+    expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+    for (const socket of server.connections) socket.end();
+    await closing(server.connections);
+  }
+  expect([server.requests(), server.connections.size]).toEqual([3, 3]);
+});
+
+test('a kept connection that dies under a request fails that attempt for now, and nothing sends it again by itself', async () => {
+  const server = await startAnswering((socket, n) => (n % 2 === 0 ? socket.write(OK) : socket.destroy()));
+  const poster = posterToThisMachine();
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+  const attempt = await attemptOf(poster, server.url, [], BODY);
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(UND_ERR_SOCKET|ECONNRESET|EPIPE)$/) });
+  expect(attempt.ok ? '' : judge(attempt)).toBe('transient');
+  expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
+  expect(server.requests()).toBe(3);
+});
+
+test('an answer that comes before the request was read is the answer', async () => {
+  const server = await startRawServer((socket) => {
+    socket.pause();
+    socket.write('HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno');
+  });
+  const attempt = await attemptOf(posterToThisMachine(), server.url, [], Buffer.alloc(16 * 1024 * 1024));
+  expect(attempt).toMatchObject({ ok: false, status: 413, answer: 'no' });
+});
+
+test('[S17] cookies are not kept', async () => {
+  const receiver = await startReceiver({
+    keepBodies: true,
+    answer: () => ({ status: 200, headers: { 'set-cookie': 'session=1; Path=/' } }),
+  });
+  afterwards(() => receiver.close());
+  const poster = posterToThisMachine();
+  for (let i = 0; i < 3; i++) await attemptOf(poster, receiver.url, [], BODY);
+  expect(receiver.ledger.entries.map(({ headers }) => headers?.['cookie'])).toEqual([undefined, undefined, undefined]);
+});
+
+test('[S17] what goes to one host never goes to another, though both are the same address and send at the same time', async () => {
+  const ports = new Map<string, Set<unknown>>();
+  const receiver = await startReceiver({
+    keepBodies: true,
+    answer: (_, { headers: { host = '' }, socket }) => {
+      ports.set(host, (ports.get(host) ?? new Set()).add(socket.remotePort));
+      return undefined;
+    },
+  });
+  afterwards(() => receiver.close());
+  const poster = posterToThisMachine();
+  const hosts = ['a.example', 'b.example', 'c.example'];
+  for (let i = 0; i < 5; i++) {
+    const one = (host: string) => attemptOf(poster, `http://${host}:${receiver.port}/`, ['x-secret', host], BODY);
+    await Promise.all(hosts.map(one));
+  }
+  expect(receiver.ledger.entries).toHaveLength(15);
+  for (const { headers } of receiver.ledger.entries)
+    expect(headers?.['host']).toBe(`${headers?.['x-secret']}:${receiver.port}`);
+  const all = [...ports.values()].flatMap((used) => [...used]);
+  expect(new Set(all).size).toBe(all.length);
+});
