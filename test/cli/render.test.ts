@@ -90,6 +90,45 @@ describe('a status for people', () => {
     for (const line of statusLines(status, { nowMs })) expect(line.length).toBeLessThanOrEqual(80);
   });
 
+  test.each([
+    ['a terminal escape', '\u001b[2J\u001b]0;title\u0007'],
+    ['a control of eight bits', '\u009b31m'],
+    ['a NUL and a bell', '\u0000\u0007'],
+    ['a carriage return', 'first\rsecond'],
+    ['a turned direction', 'safe\u202egnp.exe\u2066'],
+    ['a line separator', 'one\u2028two'],
+  ])('from wherever it comes, %s is spelt out and does nothing', (_, hostile) => {
+    const at = '2026-11-25T11:59:00Z';
+    const lines = statusLines(
+      aStatus({
+        reason: hostile,
+        label: hostile,
+        webhookUrl: hostile,
+        authorization: hostile,
+        exportFields: [hostile],
+        audiences: [{ id: 'a', slug: hostile, name: hostile }],
+        lastFailure: { at, status: 500, answer: hostile },
+        rejects: [{ at, reason: hostile }],
+        notices: [hostile],
+        backfill: {
+          n: 1,
+          state: 'lost',
+          at,
+          audiences: [],
+          taken: 0,
+          delivered: 0,
+          superseded: 0,
+          deadLetters: 0,
+          waiting: 0,
+          notice: hostile,
+        },
+      }),
+      { nowMs },
+    );
+    expect(lines.join('')).not.toMatch(/[\p{Cc}\u2028\u202e\u2066]/u);
+    expect(lines.join('').split(String.raw`\u`).length).toBeGreaterThan(10);
+  });
+
   test('fits onto one line for logs', () => {
     expect(statusLine(aStatus(), 1234.4)).toBe('running  delivered 12,300  waiting 45  in flight 3  1,234/s');
   });
