@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { jobTable, problemLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
+import { jobTable, problemLines, startedLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
 import { duration, fromNow, readDuration } from '../../src/cli/numbers.ts';
 import { aStatus } from './a-status.ts';
 
@@ -228,4 +228,27 @@ test.each(['', '30', 'm', '30 m', '-5m', '1.5h', '30m ago', '1e3s', '99999999999
 test('a time is said from now', () => {
   expect(fromNow('2026-11-25T12:00:30Z', nowMs)).toBe('in 30 s');
   expect(fromNow('2026-11-25T11:59:30Z', nowMs)).toBe('30 s ago');
+});
+
+test('a list, and what is said of a start, do nothing to the terminal either', () => {
+  const hostile = '\u001b[2J\u202e';
+  const startedAt = new Date(nowMs);
+  const lines = [
+    ...jobTable([{ jobId: hostile, workflowId: 'w', state: 'running', running: true, label: hostile, startedAt }]),
+    ...startedLines(
+      {
+        jobId: 'vip',
+        workflowId: 'w',
+        runId: 'r',
+        audiences: [
+          { id: 'a', slug: hostile, name: hostile },
+          { id: 'b', slug: hostile, name: hostile, size: 3 },
+        ],
+        warnings: [hostile],
+        missingSearchAttributes: [],
+      },
+      false,
+    ),
+  ];
+  expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
 });

@@ -55,6 +55,10 @@ test('of an answer that was cut, no beginning of a secret is left, wherever the 
   }
 });
 
+test('blanks around a secret, which no endpoint is sent, do not hide it', () => {
+  expect(withoutSecrets('no: s3cret-key!', [' s3cret-key\n'])).toBe('no: …!');
+});
+
 test('an answer that was not cut keeps its end', () => {
   expect(withoutSecrets('wrong key s3', ['s3cret-s3cret'])).toBe('wrong key s3');
 });
