@@ -7,6 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
+import { withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 
 /** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
@@ -94,7 +95,7 @@ export class SliceSending {
               this.#goOnWithAnother(lane, attempt, goOn).catch(reject);
               return;
             }
-            this.#settle(lane.next, attempt);
+            this.#settle(lane.next, withoutEcho(attempt, lane.authorization));
             if (attempt.ok) lane.authorization.taken();
           }
           if (this.#startNext(lane, goOn)) return;
@@ -203,6 +204,12 @@ export class SliceSending {
     // Best effort: the permits come back with the report anyway.
     void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
+}
+
+/** Some endpoints repeat in their answer what they were sent. */
+function withoutEcho(attempt: Attempt, { secrets }: RequestAuthorization): Attempt {
+  if (attempt.ok || attempt.answer === undefined || secrets.length === 0) return attempt;
+  return { ...attempt, answer: withoutSecrets(attempt.answer, secrets) };
 }
 
 function isUnauthorized(attempt: Attempt): boolean {

@@ -248,7 +248,10 @@ const NOT_EDITABLE: Problem = {
   message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
 };
 
-/** The definition that a job runs by, as far as it can be edited; audiences by id, since slugs may have moved. */
+/**
+ * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit with, never to start a job. Audiences by
+ * id, since slugs may have moved. Of the URL there is the origin, and all that a check asks of a URL that was accepted is where it leads.
+ */
 function definitionOf(status: JobStatus): JobDefinitionInput {
   return {
     label: status.label,

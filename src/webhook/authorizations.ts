@@ -164,8 +164,7 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
     ],
     query: new URLSearchParams(queryParameters).toString(),
     secrets: [
-      // Of "Bearer x" the x too.
-      ...Object.values(headers).flatMap((value) => [value, value.slice(value.lastIndexOf(' ') + 1)]),
+      ...Object.values(headers),
       ...Object.values(queryParameters),
       ...[basic?.password, credentials, bearer, oauth2?.clientSecret].filter((one) => one !== undefined),
     ],

@@ -31,15 +31,15 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
     seen.ids.push(String(request.headers['webhook-id']));
-    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end());
+    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`I do not know ${token}`));
   });
   const lab = await SliceLab.open();
   lab.authorize({
     idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
   });
-  const deliver = (count: number, permits = 1) =>
+  const deliver = (count: number, permits = 1, userOf: (index: number) => string = String) =>
     lab.deliver(
-      Array.from({ length: count }, (_, index) => trigger(String(index))),
+      Array.from({ length: count }, (_, index) => trigger(userOf(index))),
       { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` } },
     );
   return { seen, deliver, lab };
@@ -70,6 +70,19 @@ test('an endpoint that refuses every token is asked twice for a trigger, and no 
   expect(failed.map(({ status }) => status)).toEqual([401, 401, 401]);
   expect(unsent).toEqual([3, 4]); // Three people in a row: the endpoint is unwell.
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
+});
+
+test('however often tokens are refused, each trigger of a person is sent again once, in its order', async () => {
+  const taken = new Set<string>();
+  const { seen, deliver } = await guardedEndpoint((token) => taken.size < taken.add(token).size);
+  expect(await deliver(3, 1, () => 'one')).toMatchObject({ failed: [], unsent: [] });
+  expect(seen.requests).toEqual(['token-1', 'token-1', 'token-2', 'token-2', 'token-3']);
+});
+
+test('[S22] what an endpoint repeats of the token that it refuses is not kept', async () => {
+  const { deliver } = await guardedEndpoint(() => false, 403);
+  const { failed } = await deliver(1);
+  expect(failed).toMatchObject([{ status: 403, answer: 'I do not know …' }]);
 });
 
 test('other refusals than 401 fetch nothing', async () => {

@@ -61,8 +61,14 @@ test('every problem is told together: of the form, of the source, of the configu
     ['audiences[2]', 'An audience must be text.'],
     ['parallel', 'There is no such field. Did you mean "parallelRequestCount"?'],
     ['audiences[1]', 'The source knows no audience "vipp". Did you mean "vip"? It knows: vip, newsletter.'],
-    ['authorization', 'The worker has no authorization "crn". It has: crm.'],
+    ['authorization', 'The worker has no authorization of this name. It has: crm.'],
   ]);
+});
+
+test('a token that was written where the name of an authorization belongs is not repeated', async () => {
+  const problems = await problemsOf({ ...job, authorization: 'Bearer s3cret' });
+  expect(problems.map(([field]) => field)).toEqual(['authorization']);
+  expect(JSON.stringify(problems)).not.toContain('s3cret');
 });
 
 test('an unknown audience that is near to none lists those that there are', async () => {

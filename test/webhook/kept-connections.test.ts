@@ -147,7 +147,7 @@ test('[S17] what goes to one host never goes to another, though both are the sam
   }
   expect(receiver.ledger.entries).toHaveLength(15);
   for (const { headers } of receiver.ledger.entries)
-    expect(headers?.['host']).toBe(`${headers?.['x-secret']}:${receiver.port}`);
+    expect(headers?.['host']).toBe(`${String(headers?.['x-secret'])}:${receiver.port}`);
   const all = [...ports.values()].flatMap((used) => [...used]);
   expect(new Set(all).size).toBe(all.length);
 });

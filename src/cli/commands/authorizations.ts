@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { AuthorizationListing } from '../../contract/authorization.ts';
 import { withJobs } from '../jobs.ts';
-import { printable } from '../printable.ts';
+import { printable } from '../../domain/printable.ts';
 import { field } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 

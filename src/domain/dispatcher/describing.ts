@@ -2,6 +2,7 @@ import type { JobState as Phase, JobStatus } from '../../contract/job-status.ts'
 import { failureInWords } from '../attempt-codes.ts';
 import { audienceById } from '../audience.ts';
 import { instantOf } from '../instant.ts';
+import { shownUrl } from '../shown-url.ts';
 import type { Stopping } from './carried.ts';
 import { estimateBytes, type JobState, permitsInUse } from './job-state.ts';
 
@@ -20,7 +21,7 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     label: definition.label,
     ...(definition.description === undefined ? {} : { description: definition.description }),
     audiences,
-    webhookUrl: definition.webhookUrl,
+    webhookUrl: shownUrl(definition.webhookUrl),
     authorization: definition.authorization,
     exportFields: definition.exportFields,
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
@@ -69,7 +70,7 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
     reason: reason ?? 'Its audiences are looked up in the source.',
     label: typeof said['label'] === 'string' ? said['label'] : jobId,
     audiences: [],
-    webhookUrl: typeof said['webhookUrl'] === 'string' ? said['webhookUrl'] : '',
+    webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
     authorization: null,
     exportFields: [],
     userLegacyMessageFormat: false,
