@@ -19,6 +19,17 @@ export function createListMembers(
   };
 }
 
+/** The activity that says how many there are to read. A person in two audiences counts twice, since they are told of both. */
+export function createCountMembers(source: AudienceSource): (audiences: readonly string[]) => Promise<number | null> {
+  return async (audiences) => {
+    const sizes = new Map((await source.audiences()).map(({ id, size }) => [id, size]));
+    return audiences.reduce<number | null>((sum, id) => {
+      const size = sizes.get(id);
+      return sum === null || size === undefined ? null : sum + size;
+    }, 0);
+  };
+}
+
 /** A member without an id, or with one that no trigger may have, cannot be told about. */
 function isSendable(id: string): boolean {
   return id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();

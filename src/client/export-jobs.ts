@@ -263,5 +263,7 @@ function definitionOf(status: JobStatus): JobDefinitionInput {
     exportFields: [...status.exportFields],
     userLegacyMessageFormat: status.userLegacyMessageFormat,
     parallelRequestCount: status.parallelRequestCount,
+    backfillPerSecond: status.backfillPerSecond,
+    backfillParallelCount: status.backfillParallelCount,
   };
 }

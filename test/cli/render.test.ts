@@ -78,6 +78,7 @@ describe('a status for people', () => {
       superseded: 20,
       deadLetters: 1,
       waiting: 500,
+      ratePerSecond: 0,
     };
     const text = statusLines(aStatus({ backfill }), { nowMs, columns: 160 }).join('\n');
     expect(text).toContain(
@@ -120,6 +121,7 @@ describe('a status for people', () => {
           superseded: 0,
           deadLetters: 0,
           waiting: 0,
+          ratePerSecond: 0,
           notice: hostile,
         },
       }),

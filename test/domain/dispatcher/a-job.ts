@@ -135,7 +135,7 @@ export class AJob {
   }
 
   backfill(ids: string[], { last = true }: { last?: boolean } = {}): void {
-    beginBackfill(this.state, [A], undefined, this.now);
+    beginBackfill(this.state, [A], this.now);
     this.page(1, ids, { last });
   }
 

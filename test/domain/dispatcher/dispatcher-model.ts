@@ -234,7 +234,7 @@ export class DispatcherWorld {
   backfill(): void {
     if (backfillObstacle(this.state) !== undefined || !this.#listensTo(A)) return;
     this.#child?.latePageComes();
-    beginBackfill(this.state, [A], undefined, this.now);
+    beginBackfill(this.state, [A], this.now);
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
     const members = [...this.membership.keys()].filter((who) => who.endsWith(A)).map((who) => who.split(' ')[0] ?? '');
     const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
