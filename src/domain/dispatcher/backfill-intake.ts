@@ -92,7 +92,7 @@ export class BackfillIntake {
       inChains: 0,
       counts: { taken: 0, delivered: 0, superseded: 0, dead: 0 },
       meter: new Meter().carry(),
-      pace: { tokens: 0, at: now, ...(sample === undefined ? {} : { sampleLeft: sample }) },
+      pace: { granted: 0, since: now, ...(sample === undefined ? {} : { sampleLeft: sample }) },
       heardAt: now,
       readAgain: 0,
     });
@@ -218,9 +218,9 @@ export class BackfillIntake {
     const page = this.#pages[0];
     if (page === undefined) return undefined;
     for (const user of page.ids) {
+      this.pace.spend(this.#waitingInPages, perSecond, now);
       this.#remove(page, user);
       this.#inChains++;
-      this.pace.spend(perSecond, now);
       return { user, audience: page.audience };
     }
     return undefined;

@@ -4,9 +4,10 @@ export interface CarriedPace {
   readonly paused?: 'operator' | 'sample';
   /** Members that may still be handed out before it pauses by itself. */
   readonly sampleLeft?: number;
-  /** With a limit: members that may be handed out at `at` (epoch ms), in fractions. */
-  readonly tokens: number;
-  readonly at: number;
+  /** With a limit: members that may be handed out at once. */
+  readonly granted: number;
+  /** Epoch ms since when time counts towards the next ones. */
+  readonly since: number;
 }
 
 /** Members of a limited backfill are handed out for so much time at once, in ms: a slice for each would cost more than the sending. */
@@ -44,41 +45,47 @@ export class BackfillPace {
     const { paused, sampleLeft = Infinity } = this.#now;
     const most = Math.min(waiting, sampleLeft);
     if (paused !== undefined || most <= 0) return 0;
-    if (perSecond === undefined) return most;
-    const tokens = this.#tokensAt(now, perSecond);
-    return tokens + EPSILON >= quantum(most, perSecond) ? Math.min(most, Math.floor(tokens + EPSILON)) : 0;
+    return perSecond === undefined ? most : Math.min(most, this.#grantedAt(now, most, perSecond).granted);
   }
 
   /** When some may be handed out, epoch ms, if none may now and time alone will tell. */
   nextAt(waiting: number, perSecond: number | undefined, now: number): number | undefined {
-    const { paused, sampleLeft = Infinity } = this.#now;
-    const most = Math.min(waiting, sampleLeft);
-    if (paused !== undefined || most <= 0 || perSecond === undefined) return undefined;
-    const missing = quantum(most, perSecond) - this.#tokensAt(now, perSecond);
-    return missing <= EPSILON ? undefined : now + Math.ceil((missing * 1000) / perSecond);
+    if (perSecond === undefined || this.#now.paused !== undefined) return undefined;
+    const most = Math.min(waiting, this.#now.sampleLeft ?? Infinity);
+    if (most <= 0 || this.allowed(waiting, perSecond, now) > 0) return undefined;
+    return Math.ceil(this.#now.since + (quantum(most, perSecond) * 1000) / perSecond);
   }
 
-  /** A member was handed out. */
-  spend(perSecond: number | undefined, now: number): void {
+  /** A member of `waiting` is handed out, which is allowed. */
+  spend(waiting: number, perSecond: number | undefined, now: number): void {
     const { sampleLeft } = this.#now;
-    const left = sampleLeft === undefined ? {} : { sampleLeft: sampleLeft - 1 };
-    const isOut = left.sampleLeft === 0 ? ({ paused: 'sample' } as const) : {};
-    const tokens = perSecond === undefined ? this.#now.tokens : this.#tokensAt(now, perSecond) - 1;
-    this.#now = { ...this.#now, ...left, ...isOut, tokens, at: now };
+    const grant =
+      perSecond === undefined ? {} : this.#grantedAt(now, Math.min(waiting, sampleLeft ?? Infinity), perSecond);
+    const rest = { ...this.#now, ...grant };
+    const granted = Math.max(0, rest.granted - 1);
+    if (sampleLeft === undefined) this.#now = { ...rest, granted };
+    else
+      this.#now = { ...rest, granted, sampleLeft: sampleLeft - 1, ...(sampleLeft === 1 ? { paused: 'sample' } : {}) };
   }
 
   carry(): CarriedPace {
     return this.#now;
   }
 
-  #tokensAt(now: number, perSecond: number): number {
-    const { tokens, at } = this.#now;
-    const most = Math.max(1, (perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000);
-    return Math.min(most, tokens + (Math.max(0, now - at) * perSecond) / 1000);
+  #grantedAt(now: number, most: number, perSecond: number): Pick<CarriedPace, 'granted' | 'since'> {
+    const { granted, since } = this.#now;
+    const atOnce = Math.max(1, Math.floor((perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000));
+    // Those are handed out first; a limit that was lowered meanwhile counts for them too.
+    if (granted > 0) return { granted: Math.min(granted, atOnce), since };
+    const earned = ((now - since) * perSecond) / 1000 + EPSILON;
+    if (earned < quantum(most, perSecond)) return { granted: 0, since };
+    if (earned >= atOnce) return { granted: atOnce, since: now };
+    const whole = Math.floor(earned);
+    return { granted: whole, since: since + (whole * 1000) / perSecond };
   }
 }
 
-/** Sums of fractions miss whole numbers by so little. */
+/** Products of fractions miss whole numbers by so little. */
 const EPSILON = 1e-6;
 
 /** So many are worth a slice: a second's worth, or all that wait; at least one. */

@@ -64,7 +64,7 @@ export function cutSlice(state: JobState, now: number): CutSlice | undefined {
   const size = sliceSize({
     permits: wanted,
     freePermits: free,
-    ready: ready(state, now),
+    ready: isBackfill ? members(state, now) : state.chains.liveCount,
     requestMs: state.requestMs,
     running: state.slices.size,
     most: mostSlices(state),
