@@ -1,10 +1,10 @@
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
+import { type LookUp, sharedLookUp } from './look-up.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
@@ -14,18 +14,11 @@ export class AddressRefused extends Error {
   readonly code = ATTEMPT_CODES.addressRefused;
 }
 
-/** Looks a name up, all its addresses; as `dns.lookup` does with `all`. */
-export type LookUp = (
-  hostname: string,
-  options: { readonly all: true; readonly family?: number },
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
 export interface GuardOptions {
   readonly policy: NetworkPolicy;
   /** For connecting, TLS and a proxy together. */
   readonly timeoutMs: number;
-  /** Default: the system's, `dns.lookup`. */
+  /** Default: the one that all share. */
   readonly lookUp?: LookUp;
 }
 
@@ -35,7 +28,7 @@ export interface GuardOptions {
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
   const { policy, timeoutMs } = options;
-  const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
+  const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
   const secureContext = createSecureContext({
     ca: trustedAuthorities(policy.certificateAuthorities),

@@ -1,7 +1,8 @@
 import { Agent } from 'undici';
 import { type Attempt, AttemptHandler } from './attempt.ts';
 import { Deadlines } from './deadlines.ts';
-import { createGuardedConnector, type LookUp } from './guarded-connector.ts';
+import { createGuardedConnector } from './guarded-connector.ts';
+import type { LookUp } from './look-up.ts';
 import type { NetworkPolicy } from './network-policy.ts';
 import type { WebhookRequest } from './request.ts';
 
@@ -24,7 +25,7 @@ export interface PosterOptions {
   readonly timeoutMs: number;
   /** Where connections may go. */
   readonly policy: NetworkPolicy;
-  /** Default: the system's. */
+  /** Default: the one that all share. */
   readonly lookUp?: LookUp;
 }
 

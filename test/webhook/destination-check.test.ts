@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { refusalBeforehand } from '../../src/webhook/destination-check.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 
 const policy = new NetworkPolicy({ allowHttp: false, allowAddresses: [], allowPorts: ['443'] });

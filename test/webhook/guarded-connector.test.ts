@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { startDnsServer } from './a-dns-server.ts';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { afterwards, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
@@ -147,7 +147,7 @@ test('[S17] what goes to one host never goes to another, though both are the sam
   }
   expect(receiver.ledger.entries).toHaveLength(15);
   for (const { headers } of receiver.ledger.entries)
-    expect(headers?.['host']).toBe(`${headers?.['x-secret']}:${receiver.port}`);
+    expect(headers?.['host']).toBe(`${String(headers?.['x-secret'])}:${receiver.port}`);
   const all = [...ports.values()].flatMap((used) => [...used]);
   expect(new Set(all).size).toBe(all.length);
 });

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
