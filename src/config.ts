@@ -1,70 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { authorizationSchema } from './config/authorization-config.ts';
+import { ConfigError } from './config/config-error.ts';
+import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { isNetwork } from './webhook/addresses.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
-
-/** Headers that are ours, or the connection's. */
-const RESERVED_HEADERS =
-  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te)$/i;
-
-const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
-
-// No message may repeat a value: headers and signing secrets are secrets.
-const authorization = z.strictObject({
-  /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */
-  origins: z
-    .array(
-      z
-        .url({ protocol: /^https?$/, error: 'An origin looks like https://hooks.example.com.', abort: true })
-        .refine(isOrigin, {
-          error: 'An origin has no path, user name or query: https://hooks.example.com, perhaps with a port.',
-        }),
-    )
-    .min(1),
-  /** Headers sent with every request. */
-  headers: z
-    .record(
-      z.string(),
-      z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'A header value is one line of plain characters.'),
-    )
-    .superRefine((headers, context) => {
-      for (const name of Object.keys(headers)) {
-        if (!HEADER_NAME.test(name))
-          context.addIssue({ code: 'custom', path: [name], message: 'No header has such a name.' });
-        if (RESERVED_HEADERS.test(name))
-          context.addIssue({ code: 'custom', path: [name], message: 'The worker sets this header itself.' });
-      }
-    })
-    .default({}),
-  /** Standard Webhooks secrets (`whsec_…`, 24..64 bytes); every request is signed with each. */
-  signingSecrets: z
-    .array(
-      z.string().refine(isSigningSecret, {
-        error: 'A signing secret is "whsec_" and the base64 of 24 to 64 bytes. Make one with: openssl rand -base64 32',
-      }),
-    )
-    .default([]),
-});
-
-function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
-}
-
-/** Strict: a mistyped character must not silently make another secret. */
-function isSigningSecret(text: string): boolean {
-  const bytes = Buffer.from(text.slice('whsec_'.length), 'base64');
-  return text === `whsec_${bytes.toString('base64')}` && bytes.length >= 24 && bytes.length <= 64;
-}
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   source: z
     .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('file'), folder: z.string().min(1) })])
     .optional(),
-  authorizations: z.record(z.string(), authorization).default({}),
+  authorizations: z.record(z.string(), authorizationSchema).default({}),
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /**
@@ -113,7 +63,6 @@ const configSchema = z.strictObject({
 });
 
 export type Config = Readonly<z.infer<typeof configSchema>>;
-export type AuthorizationConfig = Readonly<z.infer<typeof authorization>>;
 
 /**
  * Where audiences come from, for a program that cannot do without.
@@ -138,18 +87,15 @@ export function withThisMachine(config: Config): Config {
   return { ...config, network: { ...network, allowHttp: true, allowAddresses } };
 }
 
-/** A configuration that cannot be used: which file or variable, and what is wrong with it. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
+export { ConfigError };
 
 /** The file that is read when nothing names another. */
 export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`). A value `${env:NAME}` in the file is the
- * variable NAME, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`). A value may refer to what it is:
+ * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
  */
@@ -188,14 +134,14 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
   const named = env['TRIGGERS_CONFIG'] || undefined;
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
   if (named === undefined && !existsSync(path)) return DEFAULT_TASK_QUEUE;
-  const value = withEnvironment(parseConfigFile(path)['taskQueue'], env);
+  const value = withReferences(parseConfigFile(path)['taskQueue'], { env, folder: dirname(path) });
   const { success, data } = configSchema.shape.taskQueue.safeParse(value);
   if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
   return data;
 }
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
-  const value = withEnvironment(parseConfigFile(path), env) as Record<string, unknown>; // An object stays one.
+  const value = withReferences(parseConfigFile(path), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
   const { source } = value;
   // A folder is meant from the file that names it, wherever the command is run.
   if (isRecord(source) && typeof source['folder'] === 'string') {
@@ -224,19 +170,4 @@ function parseConfigFile(path: string): Record<string, unknown> {
   }
   if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
   return raw;
-}
-
-function withEnvironment(value: unknown, env: NodeJS.ProcessEnv): unknown {
-  if (typeof value === 'string') {
-    return value.replaceAll(/\$\{env:([A-Za-z_]\w*)\}/g, (_, name: string) => {
-      const found = env[name];
-      if (found === undefined)
-        throw new ConfigError(`The configuration refers to \${env:${name}}, but that variable is not set.`);
-      return found;
-    });
-  }
-  if (Array.isArray(value)) return value.map((item) => withEnvironment(item, env));
-  if (isRecord(value))
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withEnvironment(item, env)]));
-  return value;
 }

@@ -1,13 +1,14 @@
 import { type LogLevel, type LogMetadata, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
-import { type Logger, pino } from 'pino';
+import { destination, type Logger } from 'pino';
 import type { Config } from './config.ts';
+import { createLog } from './log.ts';
 
 /**
  * Sets the Temporal runtime of this process up, once, before any worker is started: one log, JSON lines by pino on standard error, for
  * the worker, its workflows and its activities; and the order of shutdown is ours, not the runtime's.
  */
 export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>): void {
-  const log = pino({ level: logLevel, base: null }, pino.destination(2));
+  const log = createLog(logLevel, destination(2));
   Runtime.install({
     logger: {
       log: (level, message, meta) => write(log, level, message, meta),

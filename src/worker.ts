@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
 import { StallWatch } from './activities/stall-watch.ts';
+import { reloadAuthorizations } from './authorizations-reload.ts';
 import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
@@ -16,12 +17,15 @@ import type { AudienceSource } from './sources/source.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
 import { refusalBeforehand } from './webhook/destination-check.ts';
+import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
 import { permitsReturnedSignal } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
+  /** Reads the configuration anew, for authorizations that change while the worker runs. Default: they do not. */
+  readonly readConfig?: (() => Config) | undefined;
   readonly connection: ConnectConfig;
   /** Instead of the source that the configuration names; closed by whoever made it. */
   readonly source?: AudienceSource;
@@ -51,7 +55,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
   const source = options.source ?? (await openSource(config));
   const policy = new NetworkPolicy(config.network);
-  const poster = createPoster({ timeoutMs: config.requestTimeoutMs, policy });
+  const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
+  const poster = createPoster(agentOptions);
+  const tokenAgents = new GuardedAgents(agentOptions);
+  const authorizations = new Authorizations(config.authorizations, tokenAgents);
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
@@ -62,7 +69,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     activities: createActivities({
       source,
       poster,
-      authorizations: new Authorizations(config.authorizations),
+      authorizations,
       hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
       requestTimeoutMs: config.requestTimeoutMs,
@@ -84,6 +91,15 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
 
+  const { readConfig } = options;
+  const endReload =
+    readConfig &&
+    reloadAuthorizations({
+      read: () => readConfig().authorizations,
+      initial: config.authorizations,
+      replace: (changed) => authorizations.replace(changed),
+      log: Runtime.instance().logger,
+    });
   const running = worker.run();
   const failed = new Promise<never>((_, reject) => {
     running.catch(reject);
@@ -94,7 +110,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     shutdown: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
-      await poster.close();
+      endReload?.();
+      await Promise.all([poster.close(), tokenAgents.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();
       await connection.close();

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
 import type { Profile } from '../domain/profile.ts';
-import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -79,13 +78,14 @@ async function send(
 ): Promise<SliceReport> {
   const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
   const url = new URL(slice.settings.webhookUrl);
-  const found = authorizations.lookUp(slice.settings.authorization, url);
-  if (!found.ok) {
-    const code = found.reason === 'unknown' ? ATTEMPT_CODES.authorizationUnknown : ATTEMPT_CODES.authorizationElsewhere;
-    for (const index of settled.unsent()) settled.failed.set(index, { index, code, durationMs: 0 });
-    return report(settled, 0);
-  }
-  const profiles = await lookUpProfiles(source, slice, settled);
+  const { authorization } = slice.settings;
+  const refusal = authorizations.refusalOf(authorization, url);
+  if (refusal !== undefined) return reportOf(settled, { code: refusal });
+  const [found, profiles] = await Promise.all([
+    authorizations.lookUp(authorization, url),
+    lookUpProfiles(source, slice, settled),
+  ]);
+  if (!found.ok) return reportOf(settled, found);
   const sending = new SliceSending({
     slice,
     settled,
@@ -103,6 +103,16 @@ async function send(
   const startedAt = performance.now();
   await sending.run();
   return report(settled, performance.now() - startedAt);
+}
+
+/** Nothing can be sent, for one reason. */
+function reportOf(
+  settled: SettledTriggers,
+  { code, reason }: { readonly code: string; readonly reason?: string },
+): SliceReport {
+  const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
+  for (const index of settled.unsent()) settled.failed.set(index, { index, ...failure });
+  return report(settled, 0);
 }
 
 /** The profiles of those who came without, in one look-up; undefined when the source cannot answer. */

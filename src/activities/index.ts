@@ -21,6 +21,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     listMembers: createListMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: createPrepareJob(dependencies),
+    listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows),

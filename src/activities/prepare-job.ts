@@ -97,11 +97,12 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {
     const known = authorizations.names.join(', ') || 'none';
-    return [{ field: 'authorization', message: `The worker has no authorization "${name}". It has: ${known}.` }];
+    // Not repeated: some write the token itself where its name belongs.
+    return [{ field: 'authorization', message: `The worker has no authorization of this name. It has: ${known}.` }];
   }
   if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
   const url = new URL(webhookUrl);
-  if (authorizations.lookUp(name, url).ok) return [];
+  if (authorizations.refusalOf(name, url) === undefined) return [];
   return [
     {
       field: 'authorization',

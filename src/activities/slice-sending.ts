@@ -7,6 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
+import { withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 
 /** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
@@ -15,6 +16,7 @@ const TAIL_MS = 250;
 const UNWELL_AFTER = 3;
 /** Refusals of different people in a row after which it is not their payloads that are wrong: the job's breaker opens at as many. */
 const REFUSING_AFTER = 10;
+const UNAUTHORIZED = 401;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -37,6 +39,10 @@ export interface SliceSendingOptions {
 interface Lane {
   next: number;
   end: number;
+  /** What the open request carries. */
+  authorization: RequestAuthorization;
+  /** The open request is the second one of its trigger, with another authorization than the first. */
+  isSecond: boolean;
 }
 
 /**
@@ -56,10 +62,12 @@ export class SliceSending {
   readonly #endsAtMs: number;
   readonly #endsAtWall: number;
   #openLanes: number;
+  #authorization: RequestAuthorization;
 
   constructor(options: SliceSendingOptions) {
     const { triggers, budgetMs, audiences } = options.slice;
     this.#options = options;
+    this.#authorization = options.authorization;
     this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
     for (const [index, { user }] of triggers.entries()) {
       if (user !== triggers[index - 1]?.user) this.#people.push(index);
@@ -79,10 +87,17 @@ export class SliceSending {
   /** Sends one person after another, and each one's triggers one after another, until nobody is left or nothing may be started. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const lane: Lane = { next: 0, end: 0 };
+      const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false };
       const goOn = (attempt?: Attempt): void => {
         try {
-          if (attempt !== undefined) this.#settle(lane.next, attempt);
+          if (attempt !== undefined) {
+            if (isUnauthorized(attempt) && !lane.isSecond) {
+              this.#goOnWithAnother(lane, attempt, goOn).catch(reject);
+              return;
+            }
+            this.#settle(lane.next, withoutEcho(attempt, lane.authorization));
+            if (attempt.ok) lane.authorization.taken();
+          }
           if (this.#startNext(lane, goOn)) return;
           this.#openLanes--;
           resolve();
@@ -100,6 +115,7 @@ export class SliceSending {
     for (;;) {
       const trigger = this.#moveOn(lane);
       if (trigger === undefined || !this.#mayStart()) return false;
+      lane.authorization = this.#authorization;
       const request = this.#makeRequest(trigger);
       if (typeof request !== 'string') {
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
@@ -109,16 +125,29 @@ export class SliceSending {
     }
   }
 
+  /** The endpoint refused whom we say we are: if that was a token that may be over, the trigger is sent once more, with another. */
+  async #goOnWithAnother(lane: Lane, refused: Attempt, goOn: (attempt?: Attempt) => void): Promise<void> {
+    const other = await lane.authorization.instead();
+    if (other !== undefined) this.#authorization = other;
+    lane.isSecond = true;
+    // Settled or, with another to send, left unsent: the lane takes the same trigger up again, if it still may.
+    goOn(other === undefined ? refused : undefined);
+  }
+
   /** Moves a lane to its next trigger: of its person until one did not get through, then of another. Undefined when nobody is left. */
   #moveOn(lane: Lane): SliceTrigger | undefined {
     const { settled, slice } = this.#options;
     for (;;) {
-      while (lane.next < lane.end && settled.isDelivered(lane.next)) lane.next++;
+      while (lane.next < lane.end && settled.isDelivered(lane.next)) {
+        lane.next++;
+        lane.isSecond = false;
+      }
       // What an earlier attempt of this activity failed to deliver is not tried again, either: that is the workflow's to time.
       if (lane.next < lane.end && !settled.failed.has(lane.next)) return slice.triggers[lane.next];
       const person = this.#people[this.#nextPerson];
       if (person === undefined) return undefined;
       this.#nextPerson++;
+      lane.isSecond = false;
       lane.next = person;
       lane.end = this.#people[this.#nextPerson] ?? slice.triggers.length;
     }
@@ -140,7 +169,7 @@ export class SliceSending {
 
   /** The request, or the code of what stands in its way. */
   #makeRequest(trigger: SliceTrigger): WebhookRequest | string {
-    const { profiles, slice, authorization, userAgent } = this.#options;
+    const { profiles, slice, userAgent } = this.#options;
     let profile = trigger.profile ?? profiles?.get(trigger.user);
     if (profile === undefined) {
       if (profiles === undefined) return ATTEMPT_CODES.sourceUnavailable;
@@ -150,7 +179,7 @@ export class SliceSending {
     const audience = this.#audiences.get(trigger.audience);
     if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
     try {
-      return makeRequest(slice.settings, trigger, audience, profile, authorization, userAgent);
+      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent);
     } catch {
       return ATTEMPT_CODES.payloadImpossible;
     }
@@ -175,4 +204,14 @@ export class SliceSending {
     // Best effort: the permits come back with the report anyway.
     void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
+}
+
+/** Some endpoints repeat in their answer what they were sent. */
+function withoutEcho(attempt: Attempt, { secrets }: RequestAuthorization): Attempt {
+  if (attempt.ok || attempt.answer === undefined || secrets.length === 0) return attempt;
+  return { ...attempt, answer: withoutSecrets(attempt.answer, secrets) };
+}
+
+function isUnauthorized(attempt: Attempt): boolean {
+  return !attempt.ok && attempt.status === UNAUTHORIZED;
 }

@@ -1,6 +1,7 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import { InvalidJob, InvalidTrigger, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
 import { ConfigError } from '../config.ts';
+import { printable } from '../domain/printable.ts';
 import { problemLines, wrap } from './render.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -29,7 +30,7 @@ function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   }
   return messageOf(error)
     .split('\n')
-    .flatMap((line) => wrap(line, columns))
+    .flatMap((line) => wrap(printable(line), columns))
     .map((line) => paint('red', line));
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
 import { parseInstant } from '../domain/instant.ts';
-import { parseJson } from '../domain/json.ts';
+import { jsonMistake, parseJson } from '../domain/json.ts';
 import { readDuration } from './numbers.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -77,9 +77,11 @@ export function readJsonObject(file: string): Record<string, unknown> {
 function parse(text: string, file: string): unknown {
   try {
     return parseJson(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`The file ${file} is not JSON: ${why}`, { cause: error });
+  } catch {
+    const { line, character } = jsonMistake(text);
+    throw new UsageError(
+      `The file ${file} is not JSON: something is wrong in line ${line}, at character ${character}.`,
+    );
   }
 }
 

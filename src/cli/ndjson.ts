@@ -1,6 +1,6 @@
 import type { EventTrigger, Json } from '../contract/trigger.ts';
 import { InvalidTrigger } from '../client/errors.ts';
-import { parseJson } from '../domain/json.ts';
+import { jsonMistake, parseJson } from '../domain/json.ts';
 import { readTrigger } from '../domain/trigger.ts';
 
 /** Longest line read, in characters; a trigger has at most 64 KiB. */
@@ -30,9 +30,10 @@ function triggerOf(text: string, line: number): EventTrigger {
 function parseLine(text: string, line: number): Json {
   try {
     return parseJson(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new InvalidTrigger(`it is not JSON (${why})`, { line, cause: error });
+  } catch {
+    throw new InvalidTrigger(`it is not JSON (something is wrong at character ${jsonMistake(text).character})`, {
+      line,
+    });
   }
 }
 

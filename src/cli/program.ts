@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
+import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
@@ -10,6 +11,7 @@ import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
 import { recoverCommand } from './commands/recover.ts';
 import { resumeCommand } from './commands/resume.ts';
+import { secretsCommand } from './commands/secrets.ts';
 import { setupCommand } from './commands/setup.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
@@ -35,6 +37,8 @@ const COMMANDS = [
   backfillCommand,
   stopCommand,
   deadLettersCommand,
+  authorizationsCommand,
+  secretsCommand,
   receiveCommand,
 ];
 

@@ -1,8 +1,8 @@
 import type { DeadLetterReport, DeadLetterSummary } from '../client/export-jobs.ts';
 import type { DeadLetterState } from '../contract/dead-letter.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
+import { printable } from '../domain/printable.ts';
 import { count, fromNow } from './numbers.ts';
-import { printable } from './printable.ts';
 import { field, wrap } from './render.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 

@@ -10,8 +10,8 @@ import type {
   LastFailure,
 } from '../contract/job-status.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
+import { printable } from '../domain/printable.ts';
 import { count, counted, fromNow } from './numbers.ts';
-import { printable } from './printable.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
@@ -38,10 +38,10 @@ export function statusLines(
   const rows: (readonly [string, string | undefined])[] = [
     ['State', paint(style, words)],
     ['Why', status.reason && printable(status.reason)],
-    ['Audiences', status.audiences.map(({ slug }) => slug).join(', ')],
-    ['Sends to', status.webhookUrl],
-    ['Authorization', status.authorization ?? 'none'],
-    ['Format', format(status)],
+    ['Audiences', printable(status.audiences.map(({ slug }) => slug).join(', '))],
+    ['Sends to', printable(status.webhookUrl)],
+    ['Authorization', printable(status.authorization ?? 'none')],
+    ['Format', printable(format(status))],
     ['Received', received(status)],
     ['Delivered', delivered(status, nowMs, ratePerS)],
     ['Waiting', status.kept === undefined ? waiting(status, nowMs) : undefined],
@@ -53,7 +53,7 @@ export function statusLines(
     ['Throttled', status.throttledUntil && `the endpoint asked to wait; next ${fromNow(status.throttledUntil, nowMs)}`],
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
-    ['', status.backfill?.notice],
+    ['', status.backfill?.notice && printable(status.backfill.notice)],
     ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
     ...status.rejects
       .slice(-3)
@@ -84,7 +84,7 @@ export function statusLine(status: JobStatus, ratePerS?: number): string {
 export function jobTable(jobs: readonly JobSummary[], options: { columns?: number; paint?: Paint } = {}): string[] {
   const { columns = 80, paint = plain } = options;
   const rows = jobs.map((job) => [
-    job.jobId,
+    printable(job.jobId),
     job.kept === undefined ? job.state : `${job.state}, ${count(job.kept.waiting)} kept`,
     printable(job.label ?? ''),
     printable((job.audiences ?? []).map(({ slug }) => slug).join(', ')),
@@ -100,12 +100,12 @@ export function startedLines(
   { columns = 80, paint = plain }: { columns?: number; paint?: Paint } = {},
 ): string[] {
   const audiences = job.audiences.map(({ slug, size }) =>
-    size === undefined ? slug : `${slug} (${counted(size, 'member')})`,
+    size === undefined ? printable(slug) : `${printable(slug)} (${counted(size, 'member')})`,
   );
   const members = existingUsers ? ' Members of now are sent first, as enters.' : '';
   const lines = [
     `${paint('green', 'Started')} ${paint('bold', job.jobId)}, listening to ${audiences.join(', ')}.${members}`,
-    ...job.warnings.map((warning) => `${paint('yellow', 'Warning:')} ${warning}`),
+    ...job.warnings.map((warning) => `${paint('yellow', 'Warning:')} ${printable(warning)}`),
     ...(job.missingSearchAttributes.length === 0
       ? []
       : [
@@ -121,7 +121,7 @@ export function problemLines(problems: readonly Problem[], columns = 80): string
   const names = problems.map(({ field: name }) => name || 'job');
   const width = Math.max(...names.map((name) => name.length)) + 2;
   return problems.flatMap(({ message }, i) =>
-    wrap(message, Math.max(20, columns - width - 2)).map(
+    wrap(printable(message), Math.max(20, columns - width - 2)).map(
       (line, row) => `  ${(row === 0 ? (names[i] ?? '') : '').padEnd(width)}${line}`,
     ),
   );

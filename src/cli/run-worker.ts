@@ -11,6 +11,7 @@ import { aborted } from './terminal.ts';
 export async function untilStopped(
   options: {
     readonly config: Config;
+    readonly readConfig?: (() => Config) | undefined;
     readonly connection: ConnectConfig;
     /** Resolves with the reason when the worker has lost its ground, and rejects the whole with it. */
     readonly gone?: Promise<Error> | undefined;
@@ -32,7 +33,11 @@ export async function untilStopped(
   }
 }
 
-async function startRunning(options: { config: Config; connection: ConnectConfig }): Promise<RunningWorker> {
+async function startRunning(options: {
+  config: Config;
+  readConfig?: (() => Config) | undefined;
+  connection: ConnectConfig;
+}): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
   const [{ startWorker }, { installRuntime }] = await Promise.all([import('../worker.ts'), import('../runtime.ts')]);
   installRuntime(options.config);

@@ -1,6 +1,6 @@
 import type { EventTrigger, Json } from '../contract/trigger.ts';
 import { readTrigger } from '../domain/trigger.ts';
-import { parseJson } from '../domain/json.ts';
+import { jsonMistake, parseJson } from '../domain/json.ts';
 import { UsageError } from './usage-error.ts';
 
 /** One trigger as options give it. */
@@ -39,9 +39,7 @@ export function triggerFrom(options: TriggerOptions): EventTrigger {
 function profileFrom(text: string): Json {
   try {
     return parseJson(text);
-  } catch (error) {
-    throw new UsageError(`--profile is not JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+  } catch {
+    throw new UsageError(`--profile is not JSON: something is wrong at character ${jsonMistake(text).character}.`);
   }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { AuthorizationListing } from '../contract/authorization.ts';
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
@@ -18,12 +19,13 @@ import { InvalidJob, PushInterrupted } from './errors.ts';
 import { HistoryWatch } from './history-watch.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { endOf, jobSignals, prepare, statusWhen, updateJob } from './job-service.ts';
+import { endOf, jobSignals, listAuthorizations, prepare, statusWhen, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
 
+export type { AuthorizationListing } from '../contract/authorization.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
@@ -101,6 +103,11 @@ export class ExportJobs {
   /** Everything that is wrong with a definition or worth knowing, without starting it. */
   async check(definition: unknown): Promise<PreparedJob> {
     return await prepare(this.#client, this.#taskQueue, definition);
+  }
+
+  /** Which authorizations a job may name: those of the worker that answers. */
+  async authorizations(): Promise<readonly AuthorizationListing[]> {
+    return await listAuthorizations(this.#client, this.#taskQueue);
   }
 
   /**
@@ -241,7 +248,10 @@ const NOT_EDITABLE: Problem = {
   message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
 };
 
-/** The definition that a job runs by, as far as it can be edited; audiences by id, since slugs may have moved. */
+/**
+ * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit with, never to start a job. Audiences by
+ * id, since slugs may have moved. Of the URL there is the origin, and all that a check asks of a URL that was accepted is where it leads.
+ */
 function definitionOf(status: JobStatus): JobDefinitionInput {
   return {
     label: status.label,

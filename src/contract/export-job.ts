@@ -21,21 +21,25 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
 
 const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
 
-// Whether the worker may send there is the worker's business (prepareJob, and again at every request); this is the form's part.
+const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look like https://example.com/hook.';
+// Parsers of the web find a host also where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
+const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
+
+// Whether the worker may send there is the worker's business (prepareJob, and again at every request); this is the form's part. No message repeats
+// a URL: who knows it may be able to send to it.
 const webhookUrl = z
   .string({ error: 'The webhook URL must be text.' })
   .trim()
   .min(1, MISSING_URL)
   .max(2048, 'The webhook URL must have at most 2048 characters.')
-  .pipe(
-    z.url({
-      protocol: /^https?$/,
-      error: 'The webhook URL is not a web address. It should look like https://example.com/hook.',
-    }),
-  )
+  .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
   .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
     error:
       'The webhook URL must not hold a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+  })
+  .refine((url) => !url.includes('#'), {
+    error:
+      'The webhook URL must not hold a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
   });
 
 /**

@@ -59,6 +59,7 @@ export interface JobStatus {
   readonly label: string;
   readonly description?: string;
   readonly audiences: readonly Audience[];
+  /** As people may see it, its path and the values of its query masked: `https://hooks.example.com/…?token=…`. In full it is only with the job itself. */
   readonly webhookUrl: string;
   readonly authorization: string | null;
   readonly exportFields: readonly string[];

@@ -1,4 +1,5 @@
 import type { AudienceListing } from './audience.ts';
+import type { AuthorizationListing } from './authorization.ts';
 import type { MemberIds } from './backfill.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
@@ -43,6 +44,8 @@ export type WorkflowStanding = 'running' | 'closed' | 'absent';
 export interface Activities {
   /** Checks a definition and resolves its audiences. Fails (and is retried) only when the source does. */
   prepareJob(definition: unknown): Promise<PreparedJob>;
+  /** The authorizations of the worker that answers. */
+  listAuthorizations(): Promise<readonly AuthorizationListing[]>;
   /** Sends a slice. Never fails because of the endpoint: what came of each trigger is in the report. */
   deliver(slice: SliceInput): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */

@@ -52,7 +52,7 @@ export interface FailedAttempt {
   /** What `Retry-After` said, in ms from the answer; absent when it said nothing usable. */
   readonly retryAfterMs?: number;
   readonly durationMs: number;
-  /** At most 200 characters of what the endpoint answered. */
+  /** At most 200 characters of what the endpoint answered; … at the end of an answer that was cut. */
   readonly answer?: string;
 }
 

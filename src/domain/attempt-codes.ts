@@ -15,6 +15,8 @@ export const ATTEMPT_CODES = {
   authorizationUnknown: 'AUTHORIZATION_UNKNOWN',
   /** The authorization may not be sent to the URL's origin; no request was made. */
   authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
+  /** The authorization's token endpoint gave no access token; no request was made. */
+  tokenUnavailable: 'TOKEN_UNAVAILABLE',
   /** The URL, or what its host name stands for, is nothing that this worker may connect to; no request was made. */
   addressRefused: 'ADDRESS_REFUSED',
   /** The proxy that the operator named did not open a way; no request was made. */
@@ -33,6 +35,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
   [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
+  [ATTEMPT_CODES.tokenUnavailable]: 'the authorization server gave no access token',
   [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
   [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
   [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',

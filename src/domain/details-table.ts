@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** A title and rows as the small Markdown table that the Temporal UI shows with a workflow. At most 20,000 bytes (server limit). */
 export function detailsTable(title: string, rows: readonly (readonly [name: string, value: string])[]): string {
   const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
@@ -6,5 +8,5 @@ export function detailsTable(title: string, rows: readonly (readonly [name: stri
 
 /** A text that cannot break the table or become markup: what an endpoint answered stands here too. */
 function cell(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, ' ').replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
+  return printable(text.replaceAll(/[\r\n]+/g, ' ')).replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
 }

@@ -15,6 +15,26 @@ export function parseJson(text: string): Json {
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
 
+/**
+ * Where a text that is not JSON goes wrong, both from 1. To be said instead of a parser's own words: they quote what stands there, and that may be a
+ * secret or somebody's profile.
+ */
+export function jsonMistake(text: string): { readonly line: number; readonly character: number } {
+  const before = text.slice(0, positionOfMistake(text));
+  return { line: before.split('\n').length, character: before.length - before.lastIndexOf('\n') };
+}
+
+function positionOfMistake(text: string): number {
+  try {
+    parse(text);
+  } catch (error) {
+    // This parser says the place in each of its messages, which JSON.parse does not, and nowhere else.
+    const [position] = error instanceof Error ? (/(?<= at position )\d+$/.exec(error.message) ?? []) : [];
+    if (position !== undefined) return Number(position);
+  }
+  return 0;
+}
+
 /** Writes what `parseJson` reads, digit for digit. Takes any value that is made of JSON values; properties that are undefined are left out. */
 export function stringifyJson(value: Json | object): string {
   // Most values are these, and cannot hold a BigInt.

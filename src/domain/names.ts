@@ -4,6 +4,9 @@ export const BACKFILL = 'backfill';
 /** Holds a job definition against the worker's source and configuration, and returns what it found; starts nothing. */
 export const CHECK_EXPORT_JOB = 'checkExportJob';
 
+/** Tells which authorizations a worker has. */
+export const LIST_AUTHORIZATIONS = 'listAuthorizations';
+
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides about it. */

@@ -25,6 +25,7 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAft
       return 'profile-missing';
     case ATTEMPT_CODES.authorizationUnknown:
     case ATTEMPT_CODES.authorizationElsewhere:
+    case ATTEMPT_CODES.tokenUnavailable:
     case ATTEMPT_CODES.addressRefused:
     case ATTEMPT_CODES.proxyFailed:
       return 'ours';

@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../contract/trigger.ts';
-import { parseJson } from '../domain/json.ts';
+import { jsonMistake, parseJson } from '../domain/json.ts';
 import { type Profile, ProfileText } from '../domain/profile.ts';
 import { readUser } from './user-id.ts';
 
@@ -21,11 +21,13 @@ export function readProfileLine(text: string, likely?: string): ProfileLine {
     // A whole JSON object between that beginning and the last brace: then the line is what it looks like.
     if (profile !== undefined) return { ok: true, user: likely, profile };
   }
+  const plain = text.startsWith('\uFEFF') ? text.slice(1) : text;
   let value: Json;
   try {
-    value = parseJson(text.startsWith('\uFEFF') ? text.slice(1) : text);
-  } catch (error) {
-    return { ok: false, problem: `this is not JSON (${error instanceof Error ? error.message : String(error)})` };
+    value = parseJson(plain);
+  } catch {
+    const { character } = jsonMistake(plain);
+    return { ok: false, problem: `this is not JSON (something is wrong at character ${character})` };
   }
   if (!isObject(value)) return { ok: false, problem: 'a line must be {"user":"…","profile":{…}}' };
   const { profile } = value;

@@ -20,6 +20,8 @@ export type Attempt =
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Most characters of an answer that are kept, and only of one that did not deliver. */
 const ANSWER_LENGTH = 200;
+/** The end of an answer that was cut, perhaps in the middle of a secret that it echoed (see `withoutSecrets`). */
+export const CUT = '…';
 
 /**
  * One request on its way: undici's handler, which becomes an `Attempt`. The status line decides; a body that cannot be read, is too
@@ -94,12 +96,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #attempt(error: Error | undefined): Attempt {
     const durationMs = Math.round(performance.now() - this.#startedAtMs);
     if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
-    // Control characters could drive the terminal that shows it.
-    const answer = this.#answer
-      ?.toString('utf8')
-      .replaceAll(/\p{Cc}+/gu, ' ')
-      .slice(0, ANSWER_LENGTH)
-      .toWellFormed();
+    const answer = this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined);
     return {
       ok: false,
       durationMs,
@@ -109,6 +106,18 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
       ...(this.#retryAfterMs === undefined ? {} : { retryAfterMs: this.#retryAfterMs }),
       ...(answer === undefined ? {} : { answer }),
     };
+  }
+
+  #shownAnswer(kept: Buffer, isHalf: boolean): string {
+    // Control characters could drive the terminal that shows it.
+    const text = kept.toString('utf8').replaceAll(/\p{Cc}+/gu, ' ');
+    if (!isHalf && this.#bytes <= kept.length && text.length <= ANSWER_LENGTH) return text.toWellFormed();
+    // Half a character at the end is none.
+    const cut = text
+      .slice(0, ANSWER_LENGTH - CUT.length)
+      .toWellFormed()
+      .replace(/\uFFFD+$/, '');
+    return `${cut}${CUT}`;
   }
 }
 

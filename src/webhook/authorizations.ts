@@ -1,42 +1,191 @@
-import type { AuthorizationConfig } from '../config.ts';
-import { readSigningSecret, type SigningKey } from './signature.ts';
+import type { AuthorizationConfig } from '../config/authorization-config.ts';
+import type { AuthorizationListing } from '../contract/authorization.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { type AccessToken, AccessTokens } from './access-tokens.ts';
+import type { ClientIdentity, GuardedAgents } from './guarded-agents.ts';
+import type { SigningKey } from './signing-key.ts';
+import { readSigningSecret } from './signing-secret.ts';
+import { fetchToken, TokenUnavailable } from './token-endpoint.ts';
 
 /** What a request carries for its endpoint's sake. */
 export interface RequestAuthorization {
   /** Name, value, name, value … as undici takes them. */
   readonly headers: readonly string[];
+  /** Added to the URL's query, encoded. */
+  readonly query: string;
   readonly signingKeys: readonly SigningKey[];
+  readonly identity?: ClientIdentity | undefined;
+  /** What no answer that is kept may repeat. */
+  readonly secrets: readonly string[];
+  /** The endpoint took a request that carried this. */
+  readonly taken: () => void;
+  /** To be sent instead, once, after the endpoint refused this with a 401; undefined when there is nothing else to send. */
+  readonly instead: () => Promise<RequestAuthorization | undefined>;
 }
 
 export type AuthorizationLookup =
   | { readonly ok: true; readonly authorization: RequestAuthorization }
-  | { readonly ok: false; readonly reason: 'unknown' | 'elsewhere' };
+  | { readonly ok: false; readonly code: string; readonly reason?: string };
 
-const NONE: RequestAuthorization = { headers: [], signingKeys: [] };
+const NOTHING: RequestAuthorization = {
+  headers: [],
+  query: '',
+  signingKeys: [],
+  secrets: [],
+  taken: () => undefined,
+  instead: async () => undefined,
+};
 
-/** The authorizations that a worker was configured with. Secrets stay in here: nothing else of the worker reads them. */
+type Authorizing = Readonly<Record<string, AuthorizationConfig>>;
+
+/**
+ * The authorizations that a worker was configured with. Secrets stay in here: nothing else of the worker reads them, and nothing in here is
+ * shown when it is logged.
+ */
 export class Authorizations {
-  readonly #byName = new Map<string, { origins: ReadonlySet<string>; authorization: RequestAuthorization }>();
+  readonly #agents: GuardedAgents;
+  #byName = new Map<string, Authorization>();
 
-  constructor(config: Readonly<Record<string, AuthorizationConfig>>) {
-    for (const [name, { origins, headers, signingSecrets }] of Object.entries(config)) {
-      this.#byName.set(name, {
-        origins: new Set(origins.map((origin) => new URL(origin).origin)),
-        authorization: { headers: Object.entries(headers).flat(), signingKeys: signingSecrets.map(readSigningSecret) },
-      });
-    }
+  /** @param agents the connections to token endpoints. */
+  constructor(config: Authorizing, agents: GuardedAgents) {
+    this.#agents = agents;
+    this.replace(config);
+  }
+
+  /** Takes another configuration over. What is the same in it keeps its tokens and its connections. */
+  replace(config: Authorizing): void {
+    this.#byName = new Map(
+      Object.entries(config).map(([name, one]) => {
+        const known = this.#byName.get(name);
+        return [name, known?.isOf(one) === true ? known : new Authorization(one, this.#agents)];
+      }),
+    );
   }
 
   get names(): readonly string[] {
     return [...this.#byName.keys()];
   }
 
-  /** What to send to this URL under that name; never a secret to an origin that it is not bound to. */
-  lookUp(name: string | null, url: URL): AuthorizationLookup {
-    if (name === null) return { ok: true, authorization: NONE };
-    const found = this.#byName.get(name);
-    if (found === undefined) return { ok: false, reason: 'unknown' };
-    if (!found.origins.has(url.origin)) return { ok: false, reason: 'elsewhere' };
-    return { ok: true, authorization: found.authorization };
+  /** What may be told of them, by name. */
+  list(): AuthorizationListing[] {
+    return [...this.#byName]
+      .map(([name, one]) => ({ name, ...one.listing }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+
+  /** The code of what keeps everything under that name from this URL; undefined when nothing does. */
+  refusalOf(name: string | null, url: URL): string | undefined {
+    if (name === null) return undefined;
+    const found = this.#byName.get(name);
+    if (found === undefined) return ATTEMPT_CODES.authorizationUnknown;
+    return found.origins.has(url.origin) ? undefined : ATTEMPT_CODES.authorizationElsewhere;
+  }
+
+  /** What to send to this URL under that name; never a secret to an origin that it is not bound to. */
+  async lookUp(name: string | null, url: URL): Promise<AuthorizationLookup> {
+    const code = this.refusalOf(name, url);
+    if (code !== undefined) return { ok: false, code };
+    const found = this.#byName.get(name ?? '');
+    if (name === null || found === undefined) return { ok: true, authorization: NOTHING };
+    try {
+      return { ok: true, authorization: await found.current() };
+    } catch (error) {
+      return {
+        ok: false,
+        code: ATTEMPT_CODES.tokenUnavailable,
+        ...(error instanceof TokenUnavailable && { reason: error.reason }),
+      };
+    }
+  }
+}
+
+/** One authorization at work. */
+class Authorization {
+  readonly origins: ReadonlySet<string>;
+  readonly listing: Omit<AuthorizationListing, 'name'>;
+  readonly #json: string;
+  readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets'>;
+  readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
+  readonly #tokens: AccessTokens | undefined;
+
+  constructor(config: AuthorizationConfig, agents: GuardedAgents) {
+    const { origins, oauth2, clientCertificate: identity } = config;
+    this.#json = JSON.stringify(config);
+    this.listing = listingOf(config);
+    this.origins = new Set(origins.map((origin) => new URL(origin).origin));
+    this.#fixed = { ...fixedPartsOf(config), identity };
+    this.#keys = config.signingSecrets.map((one) =>
+      typeof one === 'string'
+        ? { key: readSigningSecret(one), untilMs: Infinity }
+        : { key: readSigningSecret(one.secret), untilMs: Date.parse(one.until) },
+    );
+    this.#tokens =
+      oauth2 === undefined ? undefined : new AccessTokens(() => fetchToken({ config: oauth2, agents, identity }));
+  }
+
+  isOf(config: AuthorizationConfig): boolean {
+    return this.#json === JSON.stringify(config);
+  }
+
+  /** Rejects when it needs a token and there is none. */
+  async current(): Promise<RequestAuthorization> {
+    if (this.#tokens === undefined) return { ...NOTHING, ...this.#fixed, signingKeys: this.#liveKeys() };
+    return this.#with(this.#tokens, await this.#tokens.current());
+  }
+
+  #with(tokens: AccessTokens, token: AccessToken): RequestAuthorization {
+    const { headers, secrets } = this.#fixed;
+    return {
+      ...this.#fixed,
+      headers: [...headers, 'authorization', `Bearer ${token.value}`],
+      secrets: [...secrets, token.value],
+      signingKeys: this.#liveKeys(),
+      taken: () => tokens.taken(token),
+      instead: async () => {
+        const other = await tokens.insteadOf(token);
+        return other === undefined ? undefined : this.#with(tokens, other);
+      },
+    };
+  }
+
+  #liveKeys(): SigningKey[] {
+    return this.#keys.filter(({ untilMs }) => Date.now() < untilMs).map(({ key }) => key);
+  }
+}
+
+function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, 'headers' | 'query' | 'secrets'> {
+  const { headers, queryParameters, basic, bearer, oauth2 } = config;
+  const credentials = basic && Buffer.from(`${basic.username}:${basic.password}`).toString('base64');
+  return {
+    headers: [
+      ...Object.entries(headers).flat(),
+      ...(credentials === undefined ? [] : ['authorization', `Basic ${credentials}`]),
+      ...(bearer === undefined ? [] : ['authorization', `Bearer ${bearer}`]),
+    ],
+    query: new URLSearchParams(queryParameters).toString(),
+    secrets: [
+      ...Object.values(headers),
+      ...Object.values(queryParameters),
+      ...[basic?.password, credentials, bearer, oauth2?.clientSecret].filter((one) => one !== undefined),
+    ],
+  };
+}
+
+function listingOf(config: AuthorizationConfig): Omit<AuthorizationListing, 'name'> {
+  const { headers, queryParameters, basic, bearer, oauth2, clientCertificate, signingSecrets, origins } = config;
+  const count = (part: object): number => Object.keys(part).length;
+  const kinds: readonly (readonly [string, unknown])[] = [
+    ['headers', count(headers)],
+    ['query parameters', count(queryParameters)],
+    ['Basic', basic],
+    ['bearer token', bearer],
+    ['OAuth 2 token', oauth2],
+    ['client certificate', clientCertificate],
+    ['signature', signingSecrets.length],
+  ];
+  return {
+    kinds: kinds.filter(([, isThere]) => Boolean(isThere)).map(([kind]) => kind),
+    origins,
+    signingSecretsEnd: signingSecrets.flatMap((one) => (typeof one === 'string' ? [] : [one.until])),
+  };
 }

@@ -4,6 +4,7 @@ import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
+import type { ClientIdentity } from './guarded-agents.ts';
 import { type LookUp, sharedLookUp } from './look-up.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
@@ -20,6 +21,8 @@ export interface GuardOptions {
   readonly timeoutMs: number;
   /** Default: the one that all share. */
   readonly lookUp?: LookUp;
+  /** Shown to whoever asks for it when a TLS connection is opened. */
+  readonly identity?: ClientIdentity;
 }
 
 /**
@@ -27,12 +30,13 @@ export interface GuardOptions {
  * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
-  const { policy, timeoutMs } = options;
+  const { policy, timeoutMs, identity } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
   const secureContext = createSecureContext({
     ca: trustedAuthorities(policy.certificateAuthorities),
     minVersion: 'TLSv1.2',
+    ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
   const connect = buildConnector({
     timeout: timeoutMs,

@@ -1,9 +1,6 @@
-import { Agent } from 'undici';
 import { type Attempt, AttemptHandler } from './attempt.ts';
 import { Deadlines } from './deadlines.ts';
-import { createGuardedConnector } from './guarded-connector.ts';
-import type { LookUp } from './look-up.ts';
-import type { NetworkPolicy } from './network-policy.ts';
+import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
 import type { WebhookRequest } from './request.ts';
 
 /** Sends requests over connections that are kept open between them, for all jobs of a worker. */
@@ -17,41 +14,31 @@ export interface Poster {
   close(): Promise<void>;
 }
 
-/** Most bytes of an answer's headers, all together. */
-const MAX_HEADER_BYTES = 16 * 1024;
-
-export interface PosterOptions {
-  /** The time of a whole attempt: connecting, TLS, headers and body together. */
-  readonly timeoutMs: number;
-  /** Where connections may go. */
-  readonly policy: NetworkPolicy;
-  /** Default: the one that all share. */
-  readonly lookUp?: LookUp;
-}
-
-export function createPoster({ timeoutMs, policy, lookUp }: PosterOptions): Poster {
+/** `timeoutMs` is the time of a whole attempt: connecting, TLS, headers and body together. */
+export function createPoster(options: GuardedAgentsOptions): Poster {
+  const { timeoutMs } = options;
   const deadlines = new Deadlines();
-  const agent = new Agent({
-    // Our own deadline covers the whole attempt; undici's begin anew with every chunk, so that a drip would never end.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: createGuardedConnector({ policy, timeoutMs, ...(lookUp === undefined ? {} : { lookUp }) }),
-    maxHeaderSize: MAX_HEADER_BYTES,
-    pipelining: 1,
-  });
+  const agents = new GuardedAgents(options);
   return {
-    post: (url, { headers, body }, mostMs, done) => {
+    post: (url, { headers, query, identity, body }, mostMs, done) => {
       const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
         deadlines.delete(settled);
         done(attempt);
       });
       deadlines.add(handler);
+      const path = url.pathname + joined(url.search, query);
       // No redirects are followed: undici does so only with an interceptor that is not here.
-      agent.dispatch({ origin: url.origin, path: url.pathname + url.search, method: 'POST', headers, body }, handler);
+      agents.of(identity).dispatch({ origin: url.origin, path, method: 'POST', headers, body }, handler);
     },
     close: async () => {
-      await agent.close();
+      await agents.close();
       deadlines.close();
     },
   };
+}
+
+/** A query with more at its end; what stands in the URL stays as it was written. */
+function joined(search: string, more = ''): string {
+  if (more === '') return search;
+  return search === '' ? `?${more}` : `${search}&${more}`;
 }

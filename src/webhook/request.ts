@@ -5,6 +5,7 @@ import type { Profile } from '../domain/profile.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
+import type { ClientIdentity } from './guarded-agents.ts';
 import { createNanosecondClock } from './nanosecond-clock.ts';
 import { signBody } from './signature.ts';
 
@@ -12,6 +13,10 @@ import { signBody } from './signature.ts';
 export interface WebhookRequest {
   /** Name, value, name, value … as undici takes them. */
   readonly headers: string[];
+  /** Added to the URL's own query, encoded; without a `?`. */
+  readonly query?: string;
+  /** Whose connections it goes over; absent: those of nobody in particular. */
+  readonly identity?: ClientIdentity | undefined;
   readonly body: string | Buffer;
 }
 
@@ -24,7 +29,7 @@ export function makeRequest(
   trigger: SliceTrigger,
   audience: Audience,
   profile: Profile,
-  { headers, signingKeys }: RequestAuthorization,
+  { headers, query, identity, signingKeys }: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
   const { subscriptionId, exportFields, userLegacyMessageFormat } = settings;
@@ -52,8 +57,8 @@ export function makeRequest(
     String(timestampSeconds),
     ...headers,
   ];
-  if (signingKeys.length === 0) return { headers: all, body };
+  if (signingKeys.length === 0) return { headers: all, query, identity, body };
   const signed = signBody(signingKeys, id, timestampSeconds, body);
   all.push('webhook-signature', signed.signature);
-  return { headers: all, body: signed.body };
+  return { headers: all, query, identity, body: signed.body };
 }

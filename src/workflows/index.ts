@@ -4,3 +4,4 @@ export { deadLetter } from './dead-letter.ts';
 export { exportJob } from './export-job.ts';
 export { holder } from './holder.ts';
 export { keptJob } from './kept-job.ts';
+export { listAuthorizations } from './list-authorizations.ts';

@@ -3,9 +3,9 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createDeliver } from '../../src/activities/deliver.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
+import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -34,6 +34,7 @@ interface SliceLabOptions {
 export class SliceLab {
   readonly source = new MemorySource();
   readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
+  authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'] } });
   /** Set: the worker has just stood still. */
   hasStalled = false;
   readonly receiver: Receiver;
@@ -81,9 +82,7 @@ export class SliceLab {
     const deliver = createDeliver({
       source: this.source,
       poster: this.#poster,
-      authorizations: new Authorizations({
-        elsewhere: { origins: ['https://a.example'], headers: {}, signingSecrets: [] },
-      }),
+      authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',
       hasStalled: () => this.hasStalled,
       returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
@@ -108,6 +107,11 @@ export class SliceLab {
   /** Who arrived, in order. */
   get arrived(): (string | undefined)[] {
     return this.receiver.ledger.entries.map(({ message }) => message?.user);
+  }
+
+  /** The worker's authorizations from here on. */
+  authorize(inputs: Inputs): void {
+    this.authorizations = authorizationsOf(inputs);
   }
 
   async close(): Promise<void> {

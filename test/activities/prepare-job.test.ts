@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createPrepareJob } from '../../src/activities/prepare-job.ts';
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { authorizationsOf } from '../webhook/an-authorization.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 const VIP: AudienceListing = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', windowMinutes: 15 };
@@ -14,9 +14,7 @@ function preparing(audiences = [VIP, NEWS]) {
   source.lagMs = 1234;
   const prepare = createPrepareJob({
     source,
-    authorizations: new Authorizations({
-      crm: { origins: ['https://hooks.example.com'], headers: {}, signingSecrets: [] },
-    }),
+    authorizations: authorizationsOf({ crm: { origins: ['https://hooks.example.com'] } }),
     missingSearchAttributes: async () => ['ExportJobId'],
     destinationRefusal: async ({ hostname }) => (hostname === '10.0.0.1' ? 'Not there.' : undefined),
     requestTimeoutMs: 9000,
@@ -63,8 +61,14 @@ test('every problem is told together: of the form, of the source, of the configu
     ['audiences[2]', 'An audience must be text.'],
     ['parallel', 'There is no such field. Did you mean "parallelRequestCount"?'],
     ['audiences[1]', 'The source knows no audience "vipp". Did you mean "vip"? It knows: vip, newsletter.'],
-    ['authorization', 'The worker has no authorization "crn". It has: crm.'],
+    ['authorization', 'The worker has no authorization of this name. It has: crm.'],
   ]);
+});
+
+test('a token that was written where the name of an authorization belongs is not repeated', async () => {
+  const problems = await problemsOf({ ...job, authorization: 'Bearer s3cret' });
+  expect(problems.map(([field]) => field)).toEqual(['authorization']);
+  expect(JSON.stringify(problems)).not.toContain('s3cret');
 });
 
 test('an unknown audience that is near to none lists those that there are', async () => {

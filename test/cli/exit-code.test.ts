@@ -27,3 +27,14 @@ test('an invalid job lists each problem by its field, for people and for machine
     error: { name: 'InvalidJob', problems: [{ field: 'audiences[1]' }] },
   });
 });
+
+test('what a failure quotes does nothing to the terminal', () => {
+  const { terminal, err } = aTerminal();
+  reportFailure(
+    new InvalidJob([{ field: 'audiences[0]', message: 'There is no "\u001b[2J\u202e".' }]),
+    terminal,
+    false,
+  );
+  reportFailure(new Error('It said \u001b[2J\u202e.'), terminal, false);
+  expect(err.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
+});

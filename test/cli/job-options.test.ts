@@ -59,6 +59,11 @@ test.each([
   expect(() => readJsonObject(file(text))).toThrow(why);
 });
 
+test('a job file that is not JSON is not quoted: there may be a secret in its URL', () => {
+  const text = '{\n  "webhookUrl": "https://example.com/s3cret"\n  s3cret}';
+  expect(() => readJsonObject(file(text))).toThrow(/is not JSON: something is wrong in line 3, at character 3\.$/);
+});
+
 test('a missing job file is named', () => {
   expect(() => readJsonObject(join(folder, 'none.json'))).toThrow(/none\.json cannot be read/);
 });

@@ -32,6 +32,8 @@ test('integers beyond 2^53 keep their digits', async () => {
 
 test.each([
   ['{oops', /^Line 3 is no trigger: it is not JSON/],
+  // What stands there may be somebody's profile.
+  ['{"user":linnea}', /: it is not JSON \(something is wrong at character 9\)[^a-z]*$/],
   ['{"event":"enter","audience":"vip","user":7}', /^Line 3 is no trigger: "user" must be a string/],
   ['[]', /^Line 3 is no trigger/],
 ])('the line %s is said to be no trigger, with its number', async (wrong, says) => {

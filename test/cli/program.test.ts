@@ -3,7 +3,9 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop dead-letters receive'.split(' ');
+  'up worker setup start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive'.split(
+    ' ',
+  );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
 
 test('help names every command and the exit codes', async () => {
@@ -20,12 +22,15 @@ test.each(COMMANDS)('%s --help shows an example, and takes --json', async (name)
   expect(out.join('\n')).toContain('--json');
 });
 
-test.each(DEAD_LETTERS)('dead-letters %s --help shows an example, and takes --json', async (name) => {
-  const { terminal, out } = aTerminal();
-  await expect(run(['dead-letters', name, '--help'], terminal)).resolves.toBe(0);
-  expect(out.join('\n')).toMatch(new RegExp(`Examples?:\\n.*triggers dead-letters ${name}`));
-  expect(out.join('\n')).toContain('--json');
-});
+test.each([...DEAD_LETTERS.map((part) => ['dead-letters', part]), ['authorizations', 'list'], ['secrets', 'new']])(
+  '%s %s --help shows an example, and takes --json',
+  async (name, part) => {
+    const { terminal, out } = aTerminal();
+    await expect(run([name, part, '--help'], terminal)).resolves.toBe(0);
+    expect(out.join('\n')).toMatch(new RegExp(`Examples?:\\n.*triggers ${name} ${part}`));
+    expect(out.join('\n')).toContain('--json');
+  },
+);
 
 describe('wrong usage ends with exit code 2 and says what is meant', () => {
   test.each([

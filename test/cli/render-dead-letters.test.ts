@@ -111,3 +111,13 @@ test('nothing from outside drives the terminal', () => {
   expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
   expect(lines.join('')).toContain(String.raw`\u001b[2J\u202e`);
 });
+
+test('what an endpoint answered, or a trigger said, does nothing to the terminal', () => {
+  const hostile = '\u001b[2J\u009b31m\u0000\r\u202egnp.exe\u2028';
+  const failure = { at: '2026-11-25T09:00:00Z', status: 422, answer: hostile };
+  const lines = [
+    ...reportLines({ ...report, user: hostile, failure, notice: hostile }, { nowMs }),
+    ...summaryLines({ ...summary, user: hostile, failure: hostile, notice: hostile }, { nowMs }),
+  ];
+  expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e\u2028]/u);
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { jobTable, problemLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
+import { jobTable, problemLines, startedLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
 import { duration, fromNow, readDuration } from '../../src/cli/numbers.ts';
 import { aStatus } from './a-status.ts';
 
@@ -88,6 +88,45 @@ describe('a status for people', () => {
   test('fits into 80 columns, however long its parts are', () => {
     const status = aStatus({ webhookUrl: `https://example.com/${'a'.repeat(300)}`, notices: ['word '.repeat(60)] });
     for (const line of statusLines(status, { nowMs })) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test.each([
+    ['a terminal escape', '\u001b[2J\u001b]0;title\u0007'],
+    ['a control of eight bits', '\u009b31m'],
+    ['a NUL and a bell', '\u0000\u0007'],
+    ['a carriage return', 'first\rsecond'],
+    ['a turned direction', 'safe\u202egnp.exe\u2066'],
+    ['a line separator', 'one\u2028two'],
+  ])('from wherever it comes, %s is spelt out and does nothing', (_, hostile) => {
+    const at = '2026-11-25T11:59:00Z';
+    const lines = statusLines(
+      aStatus({
+        reason: hostile,
+        label: hostile,
+        webhookUrl: hostile,
+        authorization: hostile,
+        exportFields: [hostile],
+        audiences: [{ id: 'a', slug: hostile, name: hostile }],
+        lastFailure: { at, status: 500, answer: hostile },
+        rejects: [{ at, reason: hostile }],
+        notices: [hostile],
+        backfill: {
+          n: 1,
+          state: 'lost',
+          at,
+          audiences: [],
+          taken: 0,
+          delivered: 0,
+          superseded: 0,
+          deadLetters: 0,
+          waiting: 0,
+          notice: hostile,
+        },
+      }),
+      { nowMs },
+    );
+    expect(lines.join('')).not.toMatch(/[\p{Cc}\u2028\u202e\u2066]/u);
+    expect(lines.join('').split(String.raw`\u`).length).toBeGreaterThan(10);
   });
 
   test('fits onto one line for logs', () => {
@@ -189,4 +228,27 @@ test.each(['', '30', 'm', '30 m', '-5m', '1.5h', '30m ago', '1e3s', '99999999999
 test('a time is said from now', () => {
   expect(fromNow('2026-11-25T12:00:30Z', nowMs)).toBe('in 30 s');
   expect(fromNow('2026-11-25T11:59:30Z', nowMs)).toBe('30 s ago');
+});
+
+test('a list, and what is said of a start, do nothing to the terminal either', () => {
+  const hostile = '\u001b[2J\u202e';
+  const startedAt = new Date(nowMs);
+  const lines = [
+    ...jobTable([{ jobId: hostile, workflowId: 'w', state: 'running', running: true, label: hostile, startedAt }]),
+    ...startedLines(
+      {
+        jobId: 'vip',
+        workflowId: 'w',
+        runId: 'r',
+        audiences: [
+          { id: 'a', slug: hostile, name: hostile },
+          { id: 'b', slug: hostile, name: hostile, size: 3 },
+        ],
+        warnings: [hostile],
+        missingSearchAttributes: [],
+      },
+      false,
+    ),
+  ];
+  expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
 });

@@ -34,3 +34,8 @@ test.each([
 ])('%j is no trigger', (options) => {
   expect(() => triggerFrom(options)).toThrow(expect.objectContaining({ name: 'UsageError' }));
 });
+
+test('a profile that is no JSON is not quoted: it is about somebody', () => {
+  const options = { audience: 'vip', user: '707', enter: true, profile: '{"email":linnea}' };
+  expect(() => triggerFrom(options)).toThrow(/^--profile is not JSON: something is wrong at character 10\.$/);
+});

@@ -46,6 +46,9 @@ test.each([
   ['an undefined description', { description: undefined }],
   ['an empty description', { description: '' }],
   ['an address with an @ in its path', { webhookUrl: 'https://example.com/@me' }],
+  ['an address with an @ in its query', { webhookUrl: 'https://example.com?to=me@example.com' }],
+  ['an address with an encoded #', { webhookUrl: 'https://example.com/?key=a%23b' }],
+  ['an address in capitals', { webhookUrl: 'HTTPS://EXAMPLE.COM/Hook' }],
   ['an address that is a number', { webhookUrl: 'http://[::1]:8080/' }],
 ])('%s is taken at its edge', (_, changes) => {
   expect(problemsOf({ ...LEAST, ...changes })).toEqual([]);
@@ -115,10 +118,10 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'The webhook URL is not a web address. It should look like https://example.com/hook.',
   ],
   [
-    'a password in the address',
-    { webhookUrl: 'https://me:secret@example.com/' },
+    'a fragment in the address',
+    { webhookUrl: 'https://example.com/?key=a#b' },
     'webhookUrl',
-    'The webhook URL must not hold a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+    'The webhook URL must not hold a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
   ],
   [
     'a long web address',
@@ -211,4 +214,23 @@ test('a field called __proto__ is an unknown field like any other', () => {
 
 test.each([[null], [[]], ['a job'], [5], [undefined], [true]])('a whole that is %j is told what a job is', (whole) => {
   expect(problemsOf(whole)).toEqual([['', `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.`]]);
+});
+
+test.each([
+  'https://me:s3cret@example.com/',
+  'https://s3cret@example.com',
+  'https://:s3cret@example.com/',
+  'https://@example.com/',
+  'https://me%3As3cret@example.com/',
+  'https://me:s3%40cret@example.com/',
+  'https://me:s3@cret@example.com/?a=b',
+  'https://s3\ncret@example.com/',
+  'https:///me:s3cret@example.com/',
+  'https:\\\\me:s3cret@example.com/',
+  'https:me:s3cret@example.com',
+  'https://s3cret.example\\@example.com/',
+])('a URL with credentials is refused, however it is spelt, and not repeated: %j', (webhookUrl) => {
+  const problems = problemsOf({ ...LEAST, webhookUrl });
+  expect(problems.map(([field]) => field)).toEqual(['webhookUrl']);
+  expect(JSON.stringify(problems)).not.toMatch(/s3|cret/);
 });

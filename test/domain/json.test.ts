@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parseJson, stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
+import { jsonMistake, parseJson, stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
 import { jsonText } from './a-json-text.ts';
 
 test('what is read and written again is the same text, digit for digit', () => {
@@ -75,4 +75,14 @@ test('bytes are those of UTF-8', () => {
       expect(utf8Bytes(text.toWellFormed())).toBe(Buffer.byteLength(text.toWellFormed()));
     }),
   );
+});
+
+test.each([
+  ['', 1, 1],
+  ['{"a":1,}', 1, 8],
+  ['{\n  "token": "s3cret"\n  "b": 1\n}', 3, 3],
+  ['{"token": s3cret}', 1, 11],
+  ['[1, 9007199254740993 2]', 1, 22],
+])('the mistake in %j is in line %i at character %i', (text, line, character) => {
+  expect(jsonMistake(text)).toEqual({ line, character });
 });

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
+import { signBody } from '../../src/webhook/signature.ts';
+import { readSigningSecret } from '../../src/webhook/signing-secret.ts';
+import { configured } from '../webhook/an-authorization.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -92,7 +94,9 @@ test('with an authorization, requests carry its headers and a signature that its
   const signing = await Lab.open({
     receiver: { keepBodies: true },
     config: {
-      authorizations: { acme: { origins: [origin], headers: { 'x-api-key': 'k1' }, signingSecrets: [SECRET] } },
+      authorizations: configured({
+        acme: { origins: [origin], headers: { 'x-api-key': 'k1' }, signingSecrets: [SECRET] },
+      }),
     },
   });
   try {

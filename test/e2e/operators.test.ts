@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { JobAlreadyRunning } from '../../src/client/export-jobs.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
 
 let lab: Lab;
@@ -50,6 +50,29 @@ test('an edit takes effect from the next slice: another URL, other fields, anoth
     );
   } finally {
     await other.close();
+  }
+});
+
+test('nobody who looks at a job is shown its URL in full, and an edit that does not name it leaves it as it is', async () => {
+  const asked: (string | undefined)[] = [];
+  const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
+  const receiver = await startReceiver({ answer });
+  try {
+    const job = await lab.start({ webhookUrl: new URL('/s3cret?token=s3cret', receiver.url).href });
+    const { status, inEffect } = await lab.jobs.edit(job, { label: 'Edited' });
+    expect(inEffect).toBe(true);
+    expect(status.webhookUrl).toBe(`${receiver.url}…?token=…`);
+    await lab.jobs.enter(job, { audience: 'vip', user: 'edited', profile: {} });
+    const delivered = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+    expect(asked).toEqual(['/s3cret?token=s3cret']);
+    const { memo, staticSummary, staticDetails } = await lab.handle(job).describe();
+    const details = await lab.handle(job).query('__temporal_workflow_metadata');
+    const listed = await lab.jobs.list();
+    expect(details).toMatchObject({ currentDetails: expect.stringContaining('Edited') });
+    for (const seen of [status, delivered, memo, staticSummary, staticDetails, details, listed])
+      expect(JSON.stringify(seen) ?? '').not.toContain('s3cret');
+  } finally {
+    await receiver.close();
   }
 });
 

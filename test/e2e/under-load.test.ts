@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { configured } from '../webhook/an-authorization.ts';
 import { Lab } from '../support/lab.ts';
 
 const PEOPLE = 400;
@@ -19,18 +20,16 @@ beforeAll(async () => {
   after = await startReceiver({ keepBodies: true, delayMs: 5 });
   lab = await Lab.open({
     config: {
-      authorizations: {
+      authorizations: configured({
         before: {
           origins: [new URL(before.url).origin],
           headers: { 'x-api-key': 'secret of before' },
-          signingSecrets: [],
         },
         after: {
           origins: [new URL(after.url).origin],
           headers: { 'x-api-key': 'secret of after' },
-          signingSecrets: [],
         },
-      },
+      }),
     },
   });
 });

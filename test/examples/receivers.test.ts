@@ -10,6 +10,9 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { request } from 'undici';
+import { newSigningSecret } from '../../src/config/new-secret.ts';
+import { signBody } from '../../src/webhook/signature.ts';
+import { readSigningSecret } from '../../src/webhook/signing-secret.ts';
 
 const SECRET = `whsec_${Buffer.from('thirty-two bytes of a test secret').toString('base64')}`;
 const OTHER_SECRET = `whsec_${Buffer.from('thirty-two bytes of other secrets').toString('base64')}`;
@@ -24,21 +27,29 @@ afterEach(async () => {
 interface Example {
   readonly language: string;
   readonly isThere: boolean;
+  /** Whether it can verify ed25519. */
+  readonly knowsEd25519: boolean;
   /** Command and arguments; may build first. */
   readonly command: () => Promise<readonly [string, ...string[]]>;
 }
 
 const examples: readonly Example[] = [
-  { language: 'node', isThere: true, command: async () => [process.execPath, join(receivers, 'node', 'receiver.mjs')] },
+  {
+    language: 'node',
+    isThere: true,
+    knowsEd25519: true,
+    command: async () => [process.execPath, join(receivers, 'node', 'receiver.mjs')],
+  },
   {
     language: 'python',
     isThere: runs('python3', '--version'),
+    knowsEd25519: runs('python3', '-c', 'import cryptography'),
     command: async () => ['python3', join(receivers, 'python', 'receiver.py')],
   },
-  { language: 'go', isThere: runs('go', 'version'), command: buildGo },
+  { language: 'go', isThere: runs('go', 'version'), knowsEd25519: true, command: buildGo },
 ];
 
-describe.each(examples)('the receiver in $language', ({ language, isThere, command }) => {
+describe.each(examples)('the receiver in $language', ({ language, isThere, knowsEd25519, command }) => {
   const promise = isThere ? test : test.skip;
 
   promise(
@@ -78,6 +89,30 @@ describe.each(examples)('the receiver in $language', ({ language, isThere, comma
     180_000, // The first build of Go's net/http on a machine takes half a minute.
   );
 
+  (isThere && knowsEd25519 ? test : test.skip)(
+    'believes an ed25519 signature by the public key alone, beside one of another kind, and no other',
+    async () => {
+      const { secret, publicKey = '' } = newSigningSecret('ed25519');
+      const other = newSigningSecret('ed25519').secret;
+      const { url } = await start(await command(), publicKey);
+      const body = await readFile(join(fixtures, 'payload.new.json'), 'utf8');
+      const post = async (secrets: string[], more: Record<string, string> = {}, sent = body) => {
+        const seconds = Math.floor(Date.now() / 1000);
+        const { signature } = signBody(secrets.map(readSigningSecret), 'an-id', seconds, body);
+        const headers = { 'webhook-id': 'an-id', 'webhook-timestamp': String(seconds), 'webhook-signature': signature };
+        const answer = await request(url, { method: 'POST', body: sent, headers: { ...headers, ...more } });
+        await answer.body.dump();
+        return answer.statusCode;
+      };
+      expect([await post([secret]), await post([SECRET, other, secret])]).toEqual([204, 204]);
+      expect([await post([other]), await post([SECRET])]).toEqual([401, 401]);
+      expect([await post([secret], { 'webhook-id': 'other' }), await post([secret], {}, `${body} `)]).toEqual([
+        401, 401,
+      ]);
+    },
+    180_000,
+  );
+
   promise(
     'says what is missing when it has no secret',
     async () => {
@@ -99,8 +134,8 @@ function signed(id: string, at: Date, body: string, secret = SECRET) {
   };
 }
 
-function runs(program: string, argument: string): boolean {
-  return spawnSync(program, [argument]).status === 0;
+function runs(program: string, ...args: readonly string[]): boolean {
+  return spawnSync(program, args).status === 0;
 }
 
 async function buildGo(): Promise<readonly [string]> {
@@ -112,9 +147,9 @@ async function buildGo(): Promise<readonly [string]> {
 }
 
 /** @returns where it listens, and a function that waits for its next line. */
-async function start([program, ...args]: readonly [string, ...string[]]) {
+async function start([program, ...args]: readonly [string, ...string[]], secret = SECRET) {
   const child = spawn(program, args, {
-    env: { ...process.env, WEBHOOK_SECRET: SECRET, PORT: '0' },
+    env: { ...process.env, WEBHOOK_SECRET: secret, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   cleanUps.push(() => end(child));

@@ -25,3 +25,10 @@ test.each([
   for (const likely of [undefined, '1'])
     expect(readProfileLine(line, likely)).toMatchObject({ ok: false, problem: expect.stringMatching(/not JSON/) });
 });
+
+test('a line that is no JSON is not quoted: it is about somebody', () => {
+  expect(readProfileLine('\uFEFF{"user":"1","profile":{"email":linnea}}')).toEqual({
+    ok: false,
+    problem: 'this is not JSON (something is wrong at character 32)',
+  });
+});

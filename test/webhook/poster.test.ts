@@ -61,7 +61,7 @@ test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer
     ok: false,
     status,
     durationMs: expect.any(Number),
-    answer: `no: ${'x'.repeat(196)}`,
+    answer: `no: ${'x'.repeat(195)}…`,
   });
 });
 
@@ -70,6 +70,34 @@ test('an answer cannot drive the terminal that shows it, and is valid Unicode ho
   const answer = attempt.ok ? '' : (attempt.answer ?? '');
   expect(answer).toMatch(/^ \[2J error 😀/u);
   expect(answer.isWellFormed()).toBe(true);
+});
+
+test('an answer that is kept whole does not look as if it had been cut, and one that is cut does, where a character ends', async () => {
+  const whole = 'x'.repeat(200);
+  expect(await postTo({ status: 500, body: whole })).toMatchObject({ answer: whole });
+  expect(await postTo({ status: 500, body: `${whole}x` })).toMatchObject({ answer: `${whole.slice(1)}…` });
+  expect(await postTo({ status: 500, body: `no${'\u0000'.repeat(1000)}x` })).toMatchObject({ answer: 'no …' });
+  const half = await postToRaw((socket) => {
+    socket.write('HTTP/1.1 500 No\r\ncontent-length: 8\r\n\r\n');
+    socket.end(Buffer.from('no 😀').subarray(0, 5));
+  });
+  expect(half).toMatchObject({ answer: 'no …' });
+});
+
+test('of an answer nothing is kept but its status, when to come again, and a piece of its body', async () => {
+  const headers = {
+    'retry-after': '7',
+    'set-cookie': 'a=s3cret',
+    'x-internal': '10.0.0.1',
+    location: 'http://10.0.0.1/',
+  };
+  expect(await postTo({ status: 503, headers, body: 'no' })).toEqual({
+    ok: false,
+    status: 503,
+    retryAfterMs: 7000,
+    durationMs: expect.any(Number),
+    answer: 'no',
+  });
 });
 
 test.each([301, 302, 303, 307, 308])(
@@ -101,7 +129,8 @@ test('a connection that is reset has a code', async () => {
 test('a port where nobody listens has a code', async () => {
   const receiver = await startReceiver();
   await receiver.close();
-  expect(await post(receiver.url)).toMatchObject({ ok: false, code: 'ECONNREFUSED' });
+  // And nothing else: what the system says has the address in it that the name stands for.
+  expect(await post(receiver.url)).toEqual({ ok: false, code: 'ECONNREFUSED', durationMs: expect.any(Number) });
 });
 
 test('a name that does not exist has a code', async () => {

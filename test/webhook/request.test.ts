@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { makeRequest } from '../../src/webhook/request.ts';
+import { authorizationsOf } from './an-authorization.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const trigger = { user: '1', audience: audience.id, event: 'enter' as const, at: '2026-01-01T00:00:00Z' };
@@ -15,17 +15,17 @@ const settings = {
   requestTimeoutMs: 15_000,
 };
 
-function requestWith(
+async function requestWith(
   headers: Record<string, string>,
   signingSecrets: string[],
   changes: Partial<typeof settings> = {},
 ) {
   const origins = ['https://example.com'];
-  const found = new Authorizations({ crm: { origins, headers, signingSecrets } }).lookUp(
+  const found = await authorizationsOf({ crm: { origins, headers, signingSecrets } }).lookUp(
     'crm',
     new URL(origins[0] ?? ''),
   );
-  if (!found.ok) throw new Error(found.reason);
+  if (!found.ok) throw new Error(found.code);
   const profile = { email: 'e', name: 'n' };
   const made = makeRequest(
     { ...settings, ...changes },
@@ -40,8 +40,8 @@ function requestWith(
   return { headers: Object.fromEntries(pairs), body: made.body.toString() };
 }
 
-test('a request has exactly the headers that are promised', () => {
-  expect(requestWith({}, []).headers).toEqual({
+test('a request has exactly the headers that are promised', async () => {
+  expect((await requestWith({}, [])).headers).toEqual({
     'content-type': 'application/json',
     'user-agent': 'audience-triggers/1.2.3',
     'webhook-id': deliveryId(settings.subscriptionId, trigger),
@@ -49,9 +49,9 @@ test('a request has exactly the headers that are promised', () => {
   });
 });
 
-test('with an authorization and a secret it has those headers too', () => {
+test('with an authorization and a secret it has those headers too', async () => {
   const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
-  expect(Object.keys(requestWith({ authorization: 'Bearer x' }, [secret]).headers)).toEqual([
+  expect(Object.keys((await requestWith({ authorization: 'Bearer x' }, [secret])).headers)).toEqual([
     'content-type',
     'user-agent',
     'webhook-id',
@@ -64,15 +64,15 @@ test('with an authorization and a secret it has those headers too', () => {
 test.each([
   [false, ['id', 'data', 'meta']],
   [true, ['id', 'data', 'collected', 'table', 'segment_events', 'subscriptionid']],
-])('with the legacy format %s, the body has the keys %j', (userLegacyMessageFormat, keys) => {
-  const { body } = requestWith({}, [], { userLegacyMessageFormat });
+])('with the legacy format %s, the body has the keys %j', async (userLegacyMessageFormat, keys) => {
+  const { body } = await requestWith({}, [], { userLegacyMessageFormat });
   expect(Object.keys(JSON.parse(body) as object)).toEqual(keys);
   expect(body).toContain('"email":"e"');
   expect(body).not.toContain('"name":"n"');
 });
 
-test('every attempt has the same id and a time of its own', () => {
-  const [one, other] = [requestWith({}, []), requestWith({}, [])];
+test('every attempt has the same id and a time of its own', async () => {
+  const [one, other] = [await requestWith({}, []), await requestWith({}, [])];
   expect(one.headers['webhook-id']).toBe(other.headers['webhook-id']);
   expect(one.body).not.toBe(other.body);
 });

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { EditedJob } from '../../client/export-jobs.ts';
+import { printable } from '../../domain/printable.ts';
 import { collect, fieldsFromOptions, readJsonObject, wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import type { Terminal } from '../terminal.ts';
@@ -49,10 +50,10 @@ Example:
 }
 
 function editedLines(job: string, { status, warnings, inEffect }: EditedJob): string[] {
-  const notices = inEffect ? [] : status.notices.map((notice) => `Notice: ${notice}`);
+  const notices = inEffect ? [] : status.notices.map((notice) => `Notice: ${printable(notice)}`);
   return [
     inEffect ? `Changed ${job}.` : `Recorded, but not in effect yet. Look again with: triggers status ${job}`,
-    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...warnings.map((warning) => `Warning: ${printable(warning)}`),
     ...notices,
   ];
 }

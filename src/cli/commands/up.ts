@@ -26,7 +26,8 @@ Example:
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       // It is for trying things out, most often with an endpoint on the same machine.
-      const config = withThisMachine(loadConfig(path === undefined ? {} : { path }));
+      const readConfig = () => withThisMachine(loadConfig(path === undefined ? {} : { path }));
+      const config = readConfig();
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
       // With --json the log on standard error is JSON lines; so are these.
@@ -35,7 +36,7 @@ Example:
       try {
         // A server of our own has them from its start.
         if (server.local === undefined) await registerAttributes(server.connection, note);
-        await untilStopped({ config, connection: server.connection, gone: server.gone }, stop.signal, () =>
+        await untilStopped({ config, readConfig, connection: server.connection, gone: server.gone }, stop.signal, () =>
           terminal.out(json === true ? JSON.stringify(readyJson(server, config)) : readyText(server, config)),
         );
       } finally {

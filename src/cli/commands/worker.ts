@@ -15,7 +15,8 @@ Example:
   TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker --config worker.json`,
     )
     .action(async ({ config: path, json }) => {
-      const config = loadConfig(path === undefined ? {} : { path });
+      const readConfig = () => loadConfig(path === undefined ? {} : { path });
+      const config = readConfig();
       configuredSource(config);
       const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
       const connection = loadConnectConfig();
@@ -23,7 +24,7 @@ Example:
       const { namespace } = connection;
       const address = addressOf(connection);
       const stop = interruption();
-      await untilStopped({ config, connection }, stop.signal, () => {
+      await untilStopped({ config, readConfig, connection }, stop.signal, () => {
         if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue }));
         else
           terminal.out(

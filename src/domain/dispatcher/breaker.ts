@@ -26,6 +26,8 @@ export interface CarriedBreaker {
   /** Permits that may be used after a recovery; 0 = all. */
   readonly allowed: number;
   readonly probes: number;
+  /** Nobody knows yet whether the endpoint takes anything. */
+  readonly isUnproven?: boolean;
 }
 
 const CLOSED: CarriedBreaker = {
@@ -45,6 +47,9 @@ export interface SliceEvidence {
   readonly delivered: number;
   readonly failures: readonly { readonly user: string; readonly verdict: Verdict }[];
 }
+
+/** Of an endpoint that was never sent to: one request at a time until its first 2xx, so that a wrong URL is not flooded. */
+export const UNPROVEN: CarriedBreaker = { ...CLOSED, isUnproven: true };
 
 /**
  * The job-wide stop while its endpoint is unwell: opens when the endpoint fails as a whole, then lets one trigger probe it, after a
@@ -66,6 +71,11 @@ export class Breaker {
     return this.#now.allowed > 0;
   }
 
+  /** Whether it has yet to take its first request. */
+  get isUnproven(): boolean {
+    return this.#now.isUnproven === true;
+  }
+
   get isSetup(): boolean {
     return this.#now.isSetup;
   }
@@ -82,7 +92,7 @@ export class Breaker {
 
   /** How many of these permits may be used now. */
   allowedOf(permits: number): number {
-    if (this.isOpen) return Math.min(1, permits);
+    if (this.isOpen || this.isUnproven) return Math.min(1, permits);
     return this.#now.allowed === 0 ? permits : Math.min(permits, this.#now.allowed);
   }
 
@@ -119,6 +129,7 @@ export class Breaker {
       openings: 0,
       openUntil: 0,
       isSetup: false,
+      isUnproven: false,
       allowed: grown >= permits ? 0 : grown,
     };
   }

@@ -56,7 +56,7 @@ export interface CutSlice {
  * joined their chains, so the state has moved on all the same.
  */
 export function cutSlice(state: JobState): CutSlice | undefined {
-  if (state.breaker.isOpen) return cutProbe(state);
+  if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state);
   const free = freePermits(state);
   const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
   const size = sliceSize({
@@ -78,7 +78,7 @@ export function cutSlice(state: JobState): CutSlice | undefined {
   return finish(state, cut, wanted);
 }
 
-/** One trigger finds out whether an unwell endpoint is well again. */
+/** One trigger finds out whether an unwell endpoint is well again, or a new one there at all. */
 function cutProbe(state: JobState): CutSlice | undefined {
   const { chains, breaker } = state;
   const cut = new Cut(state, 1);

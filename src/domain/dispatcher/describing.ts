@@ -2,6 +2,7 @@ import type { JobState as Phase, JobStatus } from '../../contract/job-status.ts'
 import { failureInWords } from '../attempt-codes.ts';
 import { audienceById } from '../audience.ts';
 import { instantOf } from '../instant.ts';
+import { shownUrl } from '../shown-url.ts';
 import type { Stopping } from './carried.ts';
 import { estimateBytes, type JobState, permitsInUse } from './job-state.ts';
 
@@ -20,7 +21,7 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     label: definition.label,
     ...(definition.description === undefined ? {} : { description: definition.description }),
     audiences,
-    webhookUrl: definition.webhookUrl,
+    webhookUrl: shownUrl(definition.webhookUrl),
     authorization: definition.authorization,
     exportFields: definition.exportFields,
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
@@ -49,7 +50,8 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
 
 function endpointOf({ breaker, job, lastFailure }: JobState): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;
-  if (!breaker.isOpen) return breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
+  if (!breaker.isOpen)
+    return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const advice = `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
   return {
@@ -68,7 +70,7 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
     reason: reason ?? 'Its audiences are looked up in the source.',
     label: typeof said['label'] === 'string' ? said['label'] : jobId,
     audiences: [],
-    webhookUrl: typeof said['webhookUrl'] === 'string' ? said['webhookUrl'] : '',
+    webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
     authorization: null,
     exportFields: [],
     userLegacyMessageFormat: false,

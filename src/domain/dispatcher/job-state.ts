@@ -8,7 +8,7 @@ import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake, type Leaving } from './backfill-intake.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, UNPROVEN } from './breaker.ts';
 import type { CarriedJob, Counters, JobRecord, Pause, QueuedTrigger } from './carried.ts';
 import { RULES } from './carried.ts';
 import type { Chain } from './chain.ts';
@@ -108,6 +108,7 @@ export function beginJob(job: JobRecord, seed: number): JobState {
     rejects: [],
     nextSliceId: 1,
     requestMs: FIRST_REQUEST_MS,
+    breaker: UNPROVEN,
   });
 }
 

@@ -1,7 +1,7 @@
 import type { PreparedJob } from '../../contract/ports.ts';
 import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, UNPROVEN } from './breaker.ts';
 import type { JobRecord, Stopping } from './carried.ts';
 import { beginJob, type JobState, recordJob, setJob } from './job-state.ts';
 
@@ -46,7 +46,7 @@ export function applyEdit(state: JobState, job: JobRecord): void {
   if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
   // Another endpoint: what the old one answered says nothing about it.
   state.throttle = undefined;
-  state.breaker = new Breaker();
+  state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.releaseAll();
 }

@@ -7,6 +7,7 @@ import { admit, admitPage } from '../../../src/domain/dispatcher/arriving.ts';
 import type { DeadTrigger } from '../../../src/domain/dispatcher/dead-letters.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
+import { Breaker } from '../../../src/domain/dispatcher/breaker.ts';
 import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/dispatcher/holders.ts';
 import { beginJob, type JobState } from '../../../src/domain/dispatcher/job-state.ts';
 import { beginBackfill } from '../../../src/domain/dispatcher/operating.ts';
@@ -16,7 +17,10 @@ import { AUDIENCES, jobRecord } from './a-record.ts';
 
 const A = AUDIENCES[0]?.id ?? '';
 
-/** A job without a world: a test says what happens, one thing after another, and sees what the job would do. */
+/**
+ * A job without a world: a test says what happens, one thing after another, and sees what the job would do. Its endpoint has taken requests
+ * before; what comes before the first one is in `new-endpoint.test.ts`.
+ */
 export class AJob {
   state: JobState;
   now = Date.UTC(2026, 0, 1);
@@ -30,6 +34,7 @@ export class AJob {
 
   constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
     this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7);
+    this.state.breaker = new Breaker();
   }
 
   signal(user: string, event: TriggerEvent = 'enter', more: object = {}): string | undefined {

@@ -6,11 +6,11 @@ import type {
   ExportJobs,
   WhichDeadLetters,
 } from '../../../client/export-jobs.ts';
+import { printable } from '../../../domain/printable.ts';
 import { confirmed } from '../../confirm.ts';
 import { withJobs } from '../../jobs.ts';
 import { count, counted } from '../../numbers.ts';
 import { PartlyDone } from '../../partly-done.ts';
-import { printable } from '../../printable.ts';
 import { interruption, type Terminal } from '../../terminal.ts';
 import { UsageError } from '../../usage-error.ts';
 import { filterFrom } from './filter-options.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { printable } from '../../src/cli/printable.ts';
+import { printable } from '../../src/domain/printable.ts';
 
 test.each([
   ['\u001b[2Jwiped', String.raw`\u001b[2Jwiped`],

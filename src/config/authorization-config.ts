@@ -1,0 +1,140 @@
+import { createSecureContext } from 'node:tls';
+import { z } from 'zod';
+import type { ClientIdentity } from '../webhook/guarded-agents.ts';
+import { isSigningSecret } from '../webhook/signing-secret.ts';
+
+// No message in here may repeat a value: most of them are secrets.
+
+/** Headers that are ours, or the connection's (RFC 9110, RFC 9112, Standard Webhooks). */
+const RESERVED_HEADERS =
+  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|proxy-.*)$/i;
+/** A token of RFC 9110, 5.6.2. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const MAX_HEADERS = 50;
+const MAX_VALUE_LENGTH = 8192;
+
+const secret = z.string().min(1, 'A secret is not empty.').max(MAX_VALUE_LENGTH);
+
+const headers = z
+  .record(z.string(), secret.regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'A header value is one line of plain characters.'))
+  .superRefine((headers, context) => {
+    const problem = (name: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [name], message });
+    const names = Object.keys(headers);
+    for (const [index, name] of names.entries()) {
+      if (!HEADER_NAME.test(name)) problem(name, 'No header has such a name.');
+      if (RESERVED_HEADERS.test(name)) problem(name, 'The worker sets this header itself.');
+      if (names.findIndex((other) => other.toLowerCase() === name.toLowerCase()) < index)
+        problem(name, 'This header is there twice.');
+    }
+    if (names.length > MAX_HEADERS) context.addIssue({ code: 'custom', message: `At most ${MAX_HEADERS} headers.` });
+  });
+
+/** RFC 6749, 4.4. */
+const oauth2 = z.strictObject({
+  tokenUrl: z
+    .url({ protocol: /^https?$/, error: 'A token URL looks like https://login.example.com/oauth2/token.', abort: true })
+    .refine(hasNoUserInfo, { error: 'Credentials do not stand in the URL: give clientId and clientSecret.' }),
+  clientId: z.string().min(1),
+  clientSecret: secret,
+  scope: z.string().min(1).optional(),
+  /** More parameters of the token request: `audience`, `resource`. */
+  parameters: z.record(z.string(), z.string()).default({}),
+  /** How the client names itself (RFC 6749, 2.3.1): by HTTP Basic, or in the request's body. */
+  clientAuthentication: z.enum(['basic', 'body']).default('basic'),
+});
+
+const clientCertificate = z
+  .strictObject({
+    /** PEM, perhaps with the chain behind it. */
+    certificate: z.string().min(1),
+    /** PEM. */
+    key: secret,
+    passphrase: z.string().optional(),
+  })
+  .refine(isUsableCertificate, {
+    error: 'The certificate and its key, both in PEM, do not belong together, or cannot be read (a passphrase?).',
+  });
+
+const SIGNING_SECRET_WORDS =
+  'A signing secret is "whsec_" and the base64 of 24 to 64 bytes, or "whsk_" and that of an ed25519 key. Make one with: triggers secrets new';
+
+const signingSecret = z.string().refine(isSigningSecret, { error: SIGNING_SECRET_WORDS });
+
+const signingSecrets = z
+  .array(
+    z.union([signingSecret, z.strictObject({ secret: signingSecret, until: z.iso.datetime({ offset: true }) })], {
+      error: `${SIGNING_SECRET_WORDS}. One that is on its way out is {"secret": …, "until": "2026-12-31T00:00:00Z"}.`,
+    }),
+  )
+  .refine((secrets) => secrets.length === 0 || secrets.some((one) => typeof one === 'string'), {
+    error: 'One signing secret must be without an end, or requests would go out unsigned one day.',
+  })
+  .default([]);
+
+/** What a request carries for its endpoint's sake. The parts may be combined, but only one says who we are in the header `authorization`. */
+export const authorizationSchema = z
+  .strictObject({
+    /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */
+    origins: z
+      .array(
+        z
+          .url({ protocol: /^https?$/, error: 'An origin looks like https://hooks.example.com.', abort: true })
+          .refine(isOrigin, {
+            error: 'An origin has no path, user name or query: https://hooks.example.com, perhaps with a port.',
+          }),
+      )
+      .min(1),
+    /** Sent with every request. */
+    headers: headers.default({}),
+    /** Added to the URL's query. */
+    queryParameters: z.record(z.string().min(1), secret).default({}),
+    /** RFC 7617. */
+    basic: z
+      .strictObject({
+        username: z.string().regex(/^[^:\p{Cc}]*$/u, 'A user name has no colon and no control characters.'),
+        password: z
+          .string()
+          .regex(/^\P{Cc}*$/u, 'A password has no control characters.')
+          .max(MAX_VALUE_LENGTH),
+      })
+      .optional(),
+    /** A token, RFC 6750. */
+    bearer: secret.regex(/^[\x21-\x7e]+$/, 'A token is one word of plain characters.').optional(),
+    oauth2: oauth2.optional(),
+    /** Shown when a connection is opened (mutual TLS). */
+    clientCertificate: clientCertificate.optional(),
+    /** Standard Webhooks secrets; every request is signed with each that has not ended. */
+    signingSecrets,
+  })
+  .superRefine(({ headers, basic, bearer, oauth2 }, context) => {
+    const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+    const ways = [named && 'headers.authorization', basic && 'basic', bearer && 'bearer', oauth2 && 'oauth2'];
+    const given = ways.filter((way) => typeof way === 'string' || typeof way === 'object');
+    if (given.length > 1)
+      context.addIssue({
+        code: 'custom',
+        message: 'Only one of headers.authorization, basic, bearer and oauth2 can be in the header "authorization".',
+      });
+  });
+
+export type AuthorizationConfig = Readonly<z.infer<typeof authorizationSchema>>;
+export type OAuth2Config = NonNullable<AuthorizationConfig['oauth2']>;
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
+}
+
+function hasNoUserInfo(text: string): boolean {
+  const { username, password } = new URL(text);
+  return username === '' && password === '';
+}
+
+function isUsableCertificate({ certificate, key, passphrase }: ClientIdentity): boolean {
+  try {
+    createSecureContext({ cert: certificate, key, passphrase });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,14 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+
+const HMAC_BYTES = 32;
+
+/** A new signing secret of Standard Webhooks 1.0; with ed25519, what its receivers verify by too, and they need no more than that. */
+export function newSigningSecret(kind: 'hmac' | 'ed25519'): { readonly secret: string; readonly publicKey?: string } {
+  if (kind === 'hmac') return { secret: `whsec_${randomBytes(HMAC_BYTES).toString('base64')}` };
+  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const [seed, publicBytes] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+  return {
+    secret: `whsk_${Buffer.concat([seed, publicBytes]).toString('base64')}`,
+    publicKey: `whpk_${publicBytes.toString('base64')}`,
+  };
+}

@@ -1,0 +1,57 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Config } from './config.ts';
+
+/** What a line may say besides its words: ids, kinds and counts, the SDK's and ours. What is not here may hold anything, a payload or a secret. */
+const FIELDS: ReadonlySet<string> = new Set(
+  [
+    'sdkComponent target namespace taskQueue state status size durationMs attempt',
+    'workflowId workflowType workflowRunId runId workflowExists updateId updateName',
+    'activityId activityType activityRunId isLocal ifaceName fnName',
+    'reason turns slice holder holders n',
+  ].flatMap((names) => names.split(' ')),
+);
+/** Most characters of one text. */
+const TEXT_LENGTH = 4000;
+/** Most errors that are told of one: itself, what caused it, what caused that. */
+const ERRORS = 5;
+
+/**
+ * The log of a worker, JSON lines. Of what is logged with a message only known fields are written, and of these only texts, numbers and lists of them; of
+ * an error its name, code, message and stack, and those of what caused it. Other fields are named under `omitted`, without what they hold.
+ */
+export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
+  const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
+  return pino({ level, base: null, serializers, formatters: { log: shownFields } }, destination);
+}
+
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  const omitted: string[] = [];
+  for (const [name, value] of Object.entries(fields)) {
+    if (name === 'err')
+      shown[name] = value; // Its serializer comes after this.
+    else if (FIELDS.has(name) && isPlain(value)) shown[name] = shortened(value);
+    else if (value !== undefined) omitted.push(name);
+  }
+  return omitted.length === 0 ? shown : { ...shown, omitted };
+}
+
+/** SDKs and drivers hang requests, payloads and settings on their errors; their messages say enough. */
+function shownError(error: unknown, errors: number): object {
+  if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
+  const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Whatever was thrown.
+  const said = Object.entries({ name, code, message, stack }).filter(([, value]) => isPlain(value));
+  return {
+    ...Object.fromEntries(said.map(([key, value]) => [key, shortened(value)])),
+    ...(cause === undefined || errors <= 1 ? {} : { cause: shownError(cause, errors - 1) }),
+  };
+}
+
+function isPlain(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((item) => !Array.isArray(item) && isPlain(item));
+  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+}
+
+function shortened(value: unknown): unknown {
+  return typeof value === 'string' && value.length > TEXT_LENGTH ? `${value.slice(0, TEXT_LENGTH)}…` : value;
+}

@@ -1,0 +1,90 @@
+import { CUT } from './attempt.ts';
+
+/** Stands for what was taken out. */
+const MASK = '…';
+/** A secret of fewer characters is taken out only where it stands by itself: elsewhere it may be a piece of any word. */
+const SHORT = 6;
+const WORD = /[\p{L}\p{N}]/u;
+const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+
+/**
+ * What an endpoint answered, without the secrets that it was sent: many an endpoint that refuses says what it was given. Taken out is each secret as it
+ * is, what follows its scheme (`Bearer …`), and both in JSON, HTML, a URL or base64, in capitals or not; and at the end of an answer that was cut, also a
+ * secret's beginning. Not found is what the endpoint did something else with, such as a hash of it.
+ *
+ * @param text ends in `CUT` when it was cut.
+ * @param secrets header values, parameters, passwords, keys as text. Empty ones are left out; of under 6 characters, see `SHORT`. Best the same list
+ *   each time, never changed: its forms are kept with it.
+ */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const where = lowerCase(text);
+  const hidden = new Uint8Array(text.length);
+  for (const form of formsOfAll(secrets)) {
+    for (let at = where.indexOf(form); at >= 0; at = where.indexOf(form, at + 1)) {
+      if (form.length >= SHORT || standsAlone(where, at, form.length)) hidden.fill(1, at, at + form.length);
+    }
+    if (text.endsWith(CUT)) hidden.fill(1, beginningAtTheEnd(where, form), text.length);
+  }
+  let kept = '';
+  for (const [at, isHidden] of hidden.entries()) {
+    if (isHidden === 0) kept += text[at];
+    else if (hidden[at - 1] !== 1) kept += MASK;
+  }
+  return kept;
+}
+
+/** Where a cut text may end with the beginning of a secret; else where it was cut. */
+function beginningAtTheEnd(where: string, form: string): number {
+  const end = where.length - CUT.length;
+  for (let at = Math.max(0, end - form.length + 1); at < end; at++) {
+    if (where[at] === form[0] && form.startsWith(where.slice(at, end))) return at;
+  }
+  return end;
+}
+
+function standsAlone(where: string, at: number, length: number): boolean {
+  return !WORD.test(where[at - 1] ?? '') && !WORD.test(where[at + length] ?? '');
+}
+
+// Making the forms takes ten times as long as looking for them; a list lives as long as its authorization, and its forms no longer.
+const known = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+function formsOfAll(secrets: readonly string[]): ReadonlySet<string> {
+  const forms = known.get(secrets) ?? new Set(secrets.flatMap(formsOf).filter((form) => form !== ''));
+  known.set(secrets, forms);
+  return forms;
+}
+
+function formsOf(secret: string): string[] {
+  const whole = secret.toWellFormed().trim();
+  const [, afterScheme] = /^\S+ +(.+)$/.exec(whole) ?? [];
+  return [whole, ...(afterScheme === undefined ? [] : [afterScheme])].flatMap(spellings).map(lowerCase);
+}
+
+function spellings(secret: string): string[] {
+  if (secret.length < SHORT) return [secret];
+  const inJson = JSON.stringify(secret).slice(1, -1);
+  const inUrl = encodeURIComponent(secret);
+  const inBase64 = [0, 1, 2].map((before) => base64Within(secret, before));
+  return [
+    secret,
+    inJson,
+    inJson.replaceAll('/', String.raw`\/`),
+    secret.replaceAll(/[&<>"]/g, (mark) => HTML[mark] ?? mark),
+    inUrl,
+    inUrl.replaceAll('%20', '+'),
+    ...inBase64,
+    ...inBase64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
+  ];
+}
+
+/** A secret as it stands in the base64 of a longer text, without the characters that hold bits of its neighbours too. */
+function base64Within(secret: string, bytesBefore: number): string {
+  const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(secret)]);
+  return bytes.toString('base64').slice(Math.ceil((bytesBefore * 4) / 3), Math.floor((bytes.length * 4) / 3));
+}
+
+/** Of ASCII only, so that every character keeps its place. */
+function lowerCase(text: string): string {
+  return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

@@ -1,0 +1,115 @@
+import { createServer, type RequestListener } from 'node:http';
+import { expect, test } from '@jest/globals';
+import { afterwards } from '../webhook/a-server.ts';
+import { SliceLab, trigger } from './a-slice.ts';
+
+/** Serves on this machine until the test is over; says where. */
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  return `http://127.0.0.1:${address.port}`;
+}
+
+/** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
+async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
+  const seen = { fetched: 0, requests: [] as string[], ids: [] as string[], isDown: false };
+  const issuer = await serve((_, response) => {
+    if (seen.isDown) {
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_client"}');
+      return;
+    }
+    const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  });
+  const origin = await serve((request, response) => {
+    const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
+    seen.requests.push(token);
+    seen.ids.push(String(request.headers['webhook-id']));
+    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`I do not know ${token}`));
+  });
+  const lab = await SliceLab.open();
+  lab.authorize({
+    idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
+  });
+  const deliver = (count: number, permits = 1, userOf: (index: number) => string = String) =>
+    lab.deliver(
+      Array.from({ length: count }, (_, index) => trigger(userOf(index))),
+      { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` } },
+    );
+  return { seen, deliver, lab };
+}
+
+test('one token is fetched and serves many triggers and slices', async () => {
+  const { seen, deliver } = await guardedEndpoint(() => true);
+  expect([await deliver(20, 5), await deliver(20, 5)]).toMatchObject([{ failed: [] }, { failed: [] }]);
+  expect([seen.fetched, new Set(seen.requests)]).toEqual([1, new Set(['token-1'])]);
+});
+
+test('a token that is refused with 401 is fetched anew once, and the trigger is sent again under the same id', async () => {
+  const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
+  expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
+  expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
+  expect(seen.ids[0]).toBe(seen.ids[1]);
+});
+
+test('many requests that are refused at once fetch one token together', async () => {
+  const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
+  expect(await deliver(40, 8)).toMatchObject({ failed: [], unsent: [] });
+  expect(seen.fetched).toBe(2);
+});
+
+test('an endpoint that refuses every token is asked twice for a trigger, and no token more is fetched for the next ones', async () => {
+  const { seen, deliver } = await guardedEndpoint(() => false);
+  const { failed, unsent } = await deliver(5);
+  expect(failed.map(({ status }) => status)).toEqual([401, 401, 401]);
+  expect(unsent).toEqual([3, 4]); // Three people in a row: the endpoint is unwell.
+  expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
+});
+
+test('however often tokens are refused, each trigger of a person is sent again once, in its order', async () => {
+  const taken = new Set<string>();
+  const { seen, deliver } = await guardedEndpoint((token) => taken.size < taken.add(token).size);
+  expect(await deliver(3, 1, () => 'one')).toMatchObject({ failed: [], unsent: [] });
+  expect(seen.requests).toEqual(['token-1', 'token-1', 'token-2', 'token-2', 'token-3']);
+});
+
+test('[S22] what an endpoint repeats of the token that it refuses is not kept', async () => {
+  const { deliver } = await guardedEndpoint(() => false, 403);
+  const { failed } = await deliver(1);
+  expect(failed).toMatchObject([{ status: 403, answer: 'I do not know …' }]);
+});
+
+test('other refusals than 401 fetch nothing', async () => {
+  const { seen, deliver } = await guardedEndpoint(() => false, 403);
+  await deliver(2);
+  expect([seen.fetched, seen.requests]).toEqual([1, ['token-1', 'token-1']]);
+});
+
+test('without a token nothing is sent: ours to mend, with the reason, and tried again later', async () => {
+  const { seen, deliver } = await guardedEndpoint(() => true);
+  seen.isDown = true;
+  const { failed } = await deliver(2);
+  expect(failed).toEqual(
+    [0, 1].map((index) => ({ index, code: 'TOKEN_UNAVAILABLE', answer: 'invalid_client', durationMs: 0 })),
+  );
+  expect(seen.requests).toEqual([]);
+});
+
+test('query parameters go behind those of the URL, which stay as they were written', async () => {
+  const urls: (string | undefined)[] = [];
+  const origin = await serve((request, response) => {
+    urls.push(request.url);
+    request.resume().on('end', () => response.end());
+  });
+  const lab = await SliceLab.open();
+  lab.authorize({ key: { origins: [origin], queryParameters: { key: 'a b&c' } } });
+  for (const path of ['/hook', '/hook?x=%20+1'])
+    await lab.deliver([trigger('1')], { settings: { authorization: 'key', webhookUrl: origin + path } });
+  expect(urls).toEqual(['/hook?key=a+b%26c', '/hook?x=%20+1&key=a+b%26c']);
+});

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { reloadAuthorizations } from '../src/authorizations-reload.ts';
+import { loadConfig } from '../src/config.ts';
+
+let folder = '';
+let path = '';
+let token = '';
+let end: () => void = () => undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'reload-'));
+  [path, token] = [join(folder, 'triggers.config.json'), join(folder, 'token')];
+  writeFileSync(token, 'first\n');
+  writeFileSync(path, config('${file:token}'));
+});
+afterEach(() => {
+  end();
+  rmSync(folder, { recursive: true });
+});
+
+const config = (bearer: string) =>
+  JSON.stringify({ authorizations: { crm: { origins: ['https://a.example'], bearer } } });
+
+/** Watches, and tells what was taken over and said; `next` resolves with what happens next. */
+function watch() {
+  const waiting: ((event: unknown) => void)[] = [];
+  const events: unknown[] = [];
+  const tell = (event: unknown): void => {
+    events.push(event);
+    for (const resolve of waiting.splice(0)) resolve(event);
+  };
+  const read = () => loadConfig({ path, env: {} }).authorizations;
+  end = reloadAuthorizations({
+    read,
+    initial: read(),
+    replace: (authorizations) => tell(authorizations['crm']?.bearer),
+    log: { info: () => undefined, warn: (_, fields) => tell(fields['problem']) },
+    everyMs: 10,
+  });
+  return { events, next: () => new Promise((resolve) => waiting.push(resolve)) };
+}
+
+test('a changed file of a secret is taken over without a restart', async () => {
+  const { next, events } = watch();
+  const changed = next();
+  writeFileSync(token, 'second\n');
+  expect(await changed).toBe('second');
+  const again = next();
+  writeFileSync(path, config('third'));
+  expect(await again).toBe('third');
+  expect(events).toEqual(['second', 'third']);
+});
+
+test('what cannot be used is said once and not taken over; a later repair is', async () => {
+  const { next, events } = watch();
+  const problem = next();
+  writeFileSync(path, config('two words'));
+  expect(await problem).toMatch(/at authorizations\.crm\.bearer/);
+  const repaired = next();
+  writeFileSync(path, config('repaired'));
+  expect(await repaired).toBe('repaired');
+  expect(events).toHaveLength(2);
+  expect(String(events[0])).not.toContain('two words');
+});

@@ -1,0 +1,109 @@
+import { expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { authorizationSchema } from '../../src/config/authorization-config.ts';
+
+const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+const ORIGINS = ['https://hooks.example.com'];
+
+/** What is wrong with an authorization, in the words of the configuration's error; empty when nothing is. */
+function problemOf(changes: object): string {
+  const { error } = authorizationSchema.safeParse({ origins: ORIGINS, ...changes });
+  return error === undefined ? '' : z.prettifyError(error);
+}
+
+test.each([
+  'https://hooks.example.com/path',
+  'https://user@hooks.example.com',
+  'https://hooks.example.com?x=1',
+  'mailto:a@example.com',
+  'hooks.example.com',
+])('%s is no origin, so nothing is bound to it', (origin) => {
+  expect(problemOf({ origins: [origin] })).toMatch(/An origin .*https:\/\/hooks\.example\.com/);
+});
+
+test.each(['https://hooks.example.com', 'https://hooks.example.com/', 'http://127.0.0.1:8080'])(
+  '%s is an origin',
+  (origin) => expect(problemOf({ origins: [origin] })).toBe(''),
+);
+
+test.each([
+  'host',
+  'Content-Length',
+  'content-type',
+  'transfer-encoding',
+  'connection',
+  'Upgrade',
+  'te',
+  'trailer',
+  'expect',
+  'Proxy-Authorization',
+  'keep-alive',
+  'user-agent',
+  'webhook-id',
+  'Webhook-Signature',
+])('[S18] the header "%s" is not to be chosen', (name) => {
+  expect(problemOf({ headers: { [name]: 'x' } })).toContain('The worker sets this header itself.');
+});
+
+test.each(['x y', '', 'a:b', 'a\r\nb', 'ä', '"x"', 'x\0'])('[S18] no header is named %j', (name) => {
+  expect(problemOf({ headers: { [name]: 'x' } })).toContain('No header has such a name.');
+});
+
+test.each(['a\r\nx-evil: 1', 'a\nb', 'a\rb', 'a\0', '\u{1F600}', '\x7f'])(
+  '[S18] no header has the value %j',
+  (value) => {
+    expect(problemOf({ headers: { 'x-api-key': value } })).toContain('A header value is one line of plain characters.');
+  },
+);
+
+test('[S18] one header under two spellings is refused, and so are too many', () => {
+  expect(problemOf({ headers: { 'X-Key': 'a', 'x-key': 'b' } })).toContain('This header is there twice.');
+  const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`x-${index}`, 'v']));
+  expect(problemOf({ headers: many })).toContain('At most 50 headers.');
+});
+
+test.each([
+  ['a signing secret of plain text', { signingSecrets: ['s3cret'] }],
+  ['a short signing secret', { signingSecrets: [`whsec_${Buffer.from('s3cret').toString('base64')}`] }],
+  ['a signing secret with a wrong character', { signingSecrets: [SECRET.replace('A', '!')] }],
+  ['an ending signing secret that is none', { signingSecrets: [SECRET, { secret: 's3cret', until: '2026-12-31' }] }],
+  ['a header of two lines', { headers: { 'x-api-key': 's3cret\n' } }],
+  ['a header that is a list', { headers: { 'x-api-key': ['s3cret'] } }],
+  ['a token of two words', { bearer: 's3cret s3cret' }],
+  ['a password of two lines', { basic: { username: 'me', password: 's3cret\n' } }],
+  ['a user name with a colon', { basic: { username: 'me:s3cret', password: 'x' } }],
+  [
+    'a token URL with a password',
+    { oauth2: { tokenUrl: 'https://me:s3cret@a.example', clientId: 'a', clientSecret: 'b' } },
+  ],
+  [
+    'a client secret that is a number',
+    { oauth2: { tokenUrl: 'https://a.example', clientId: 's3cret', clientSecret: 7 } },
+  ],
+  ['a certificate that is none', { clientCertificate: { certificate: 's3cret', key: 's3cret' } }],
+  ['a query parameter that is a list', { queryParameters: { key: ['s3cret'] } }],
+  ['a kind that does not exist', { bearer: 7, token: 's3cret' }],
+])('[S22] %s is an error that says where and does not repeat it', (_, changes) => {
+  const problem = problemOf(changes);
+  expect(problem).toMatch(/✖ .+/);
+  expect(problem).not.toMatch(/s3cret|czNjcmV0|AQEB/);
+});
+
+test.each<[ways: string[], changes: object]>([
+  [['bearer', 'basic'], { bearer: 'a', basic: { username: 'a', password: 'b' } }],
+  [['headers', 'bearer'], { headers: { Authorization: 'x' }, bearer: 'a' }],
+])('%j cannot both be in the header "authorization"', (_, changes) => {
+  expect(problemOf(changes)).toContain('Only one of headers.authorization, basic, bearer and oauth2');
+});
+
+test('one way to say who we are, with everything else beside it, is fine', () => {
+  const rest = { headers: { 'x-tenant': '7' }, queryParameters: { v: '2' }, signingSecrets: [SECRET] };
+  expect(problemOf({ bearer: 'a.b-c', ...rest })).toBe('');
+});
+
+test('[S25] a signing secret may have an end, but not the last one', () => {
+  const ending = { secret: SECRET, until: '2026-12-31T00:00:00Z' };
+  expect(problemOf({ signingSecrets: [SECRET, ending] })).toBe('');
+  expect(problemOf({ signingSecrets: [ending] })).toContain('without an end');
+  expect(problemOf({ signingSecrets: [SECRET, { ...ending, until: 'tomorrow' }] })).toMatch(/at signingSecrets/);
+});

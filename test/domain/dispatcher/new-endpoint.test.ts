@@ -1,0 +1,59 @@
+import { expect, test } from '@jest/globals';
+import { Breaker, UNPROVEN } from '../../../src/domain/dispatcher/breaker.ts';
+import { applyEdit } from '../../../src/domain/dispatcher/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { AJob } from './a-job.ts';
+
+/** A job that has not sent anything yet, with as many people waiting. */
+function newJob(people = 20, parallelRequestCount = 10): AJob {
+  const job = new AJob(parallelRequestCount);
+  job.state.breaker = new Breaker(UNPROVEN);
+  for (let user = 0; user < people; user++) job.signal(String(user));
+  return job;
+}
+
+/** How many triggers each slice has that the job cuts now. */
+const cut = (job: AJob): number[] => job.cut().map(({ triggers }) => triggers.length);
+
+test('[S27] a new endpoint gets one request, whatever waits; after its first 2xx all permits are used', () => {
+  const job = newJob();
+  expect(cut(job)).toEqual([1]);
+  job.end();
+  expect(cut(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
+});
+
+test('[S27] while it refuses, it gets one request at a time, and after three people it is left to probes', () => {
+  const job = newJob();
+  for (let failure = 0; failure < 3; failure++) {
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { status: 500 } });
+  }
+  expect(cut(job)).toEqual([]);
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+});
+
+test('[S27] a request that was never made proves nothing', () => {
+  const job = newJob();
+  expect(cut(job)).toEqual([1]);
+  job.end({ 0: { code: 'SOURCE_UNAVAILABLE' } });
+  expect(cut(job)).toEqual([1]);
+});
+
+test('[S27] another URL has to prove itself anew; what the old one still takes says nothing about it', () => {
+  const job = newJob();
+  cut(job);
+  job.end();
+  expect(cut(job).length).toBeGreaterThan(0);
+  const { definition, revision } = job.state.job;
+  const webhookUrl = 'https://other.example.com/hook';
+  applyEdit(job.state, { ...job.state.job, revision: revision + 1, definition: { ...definition, webhookUrl } });
+  while (job.running.length > 0) job.end();
+  job.signal('somebody');
+  job.signal('else');
+  expect(cut(job)).toEqual([1]);
+});
+
+test('what is not proven when a run ends is not proven in the next one', () => {
+  const { state } = newJob();
+  expect(restoreJob(carryJob(state)).breaker.isUnproven).toBe(true);
+});

@@ -1,0 +1,92 @@
+import { expect, test } from '@jest/globals';
+import { type AccessToken, AccessTokens } from '../../src/webhook/access-tokens.ts';
+
+/** Tokens of a server that numbers them; `lifeMs` long each, on a clock of the test's own. */
+function serverOf(lifeMs?: number) {
+  const clock = { nowMs: 1_000_000, fetched: 0, isDown: false };
+  const fetchOne = async (): Promise<AccessToken> => {
+    clock.fetched++;
+    await Promise.resolve();
+    if (clock.isDown) throw new Error('down');
+    const value = `token-${clock.fetched}`;
+    return lifeMs === undefined ? { value } : { value, endsAtMs: clock.nowMs + lifeMs };
+  };
+  return Object.assign(clock, { tokens: new AccessTokens(fetchOne, () => clock.nowMs) });
+}
+
+const valueOf = async (token: Promise<AccessToken | undefined>) => (await token)?.value;
+
+test('however many want a token, one is fetched, and kept', async () => {
+  const server = serverOf(3_600_000);
+  const { tokens } = server;
+  const values = await Promise.all([valueOf(tokens.current()), valueOf(tokens.current())]);
+  expect([...values, await valueOf(tokens.current())]).toEqual(['token-1', 'token-1', 'token-1']);
+  expect(server.fetched).toBe(1);
+});
+
+test.each([
+  [3_600_000, 3_569_999, 3_570_000],
+  [20_000, 9_999, 10_000],
+])('a token that lives %i ms is used for %i ms and replaced at %i', async (lifeMs, before, after) => {
+  const server = serverOf(lifeMs);
+  await server.tokens.current();
+  server.nowMs += before;
+  expect(await valueOf(server.tokens.current())).toBe('token-1');
+  server.nowMs += after - before;
+  expect(await valueOf(server.tokens.current())).toBe('token-2');
+});
+
+test('a token of which no end is known is used until an endpoint refuses it', async () => {
+  const server = serverOf();
+  const token = await server.tokens.current();
+  server.nowMs += 1e9;
+  expect(await valueOf(server.tokens.current())).toBe('token-1');
+  expect(await valueOf(server.tokens.insteadOf(token))).toBe('token-2');
+  expect(await valueOf(server.tokens.current())).toBe('token-2');
+});
+
+test('a refused token is replaced once, for all whom it was refused', async () => {
+  const server = serverOf();
+  const token = await server.tokens.current();
+  const others = await Promise.all([server.tokens.insteadOf(token), server.tokens.insteadOf(token)]);
+  expect([...others, await server.tokens.insteadOf(token)].map((other) => other?.value)).toEqual([
+    'token-2',
+    'token-2',
+    'token-2',
+  ]);
+  expect(server.fetched).toBe(2);
+});
+
+test('an endpoint that refuses the new one too is believed, for a minute; so is one that took it and later refuses', async () => {
+  const server = serverOf();
+  const second = await server.tokens.insteadOf(await server.tokens.current());
+  if (second === undefined) throw new Error('No token.');
+  expect(await server.tokens.insteadOf(second)).toBeUndefined();
+  server.nowMs += 59_999;
+  expect(await server.tokens.insteadOf(second)).toBeUndefined();
+  server.nowMs += 1;
+  const third = await server.tokens.insteadOf(second);
+  if (third === undefined) throw new Error('No token.');
+  expect(await server.tokens.insteadOf(third)).toBeUndefined();
+  server.tokens.taken(third);
+  expect(await valueOf(server.tokens.insteadOf(third))).toBe('token-4');
+});
+
+test('a server that gives none is left in peace for a moment, and asked again after', async () => {
+  const server = serverOf();
+  server.isDown = true;
+  await expect(server.tokens.current()).rejects.toThrow('down');
+  server.isDown = false;
+  server.nowMs += 1_999;
+  await expect(server.tokens.current()).rejects.toThrow('down');
+  expect(server.fetched).toBe(1);
+  server.nowMs += 1;
+  expect(await valueOf(server.tokens.current())).toBe('token-2');
+});
+
+test('when there is no other to be had, the refused one is all there is', async () => {
+  const server = serverOf();
+  const token = await server.tokens.current();
+  server.isDown = true;
+  expect(await server.tokens.insteadOf(token)).toBeUndefined();
+});

@@ -1,0 +1,20 @@
+import type { z } from 'zod';
+import { type AuthorizationConfig, authorizationSchema } from '../../src/config/authorization-config.ts';
+import { Authorizations } from '../../src/webhook/authorizations.ts';
+import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
+import { afterwards } from './a-server.ts';
+import { THIS_MACHINE } from './an-attempt.ts';
+
+export type Inputs = Readonly<Record<string, z.input<typeof authorizationSchema>>>;
+
+/** Authorizations as a configuration file would give them. */
+export function configured(inputs: Inputs): Record<string, AuthorizationConfig> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, one]) => [name, authorizationSchema.parse(one)]));
+}
+
+/** The authorizations of a worker that was configured so; token endpoints may be on this machine. */
+export function authorizationsOf(inputs: Inputs): Authorizations {
+  const agents = new GuardedAgents({ policy: THIS_MACHINE, timeoutMs: 3000 });
+  afterwards(() => agents.close());
+  return new Authorizations(configured(inputs), agents);
+}

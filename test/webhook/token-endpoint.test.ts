@@ -1,0 +1,105 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { expect, test } from '@jest/globals';
+import { fetchToken } from '../../src/webhook/token-endpoint.ts';
+import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { afterwards, startRawServer } from './a-server.ts';
+import { THIS_MACHINE } from './an-attempt.ts';
+import { configured } from './an-authorization.ts';
+
+const GOOD = { access_token: 'the-token', token_type: 'Bearer', expires_in: 60 };
+
+interface Asked {
+  readonly authorization: string | undefined;
+  readonly body: Record<string, string>;
+  readonly url: string;
+}
+
+/** An authorization server that answers so; and what it was asked. */
+async function serverOf(answer: (response: ServerResponse, request: IncomingMessage) => void) {
+  const asked: Asked[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    request.on('end', () => {
+      const { authorization } = request.headers;
+      asked.push({ authorization, body: Object.fromEntries(new URLSearchParams(text)), url: request.url ?? '' });
+      answer(response, request);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterwards(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  return { asked, tokenUrl: `http://127.0.0.1:${address.port}/oauth2/token?tenant=7` };
+}
+
+const json =
+  (value: unknown, status = 200) =>
+  (response: ServerResponse) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+
+function tokenOf(tokenUrl: string, more: object = {}, policy: NetworkPolicy = THIS_MACHINE) {
+  const agents = new GuardedAgents({ policy, timeoutMs: 3000 });
+  afterwards(() => agents.close());
+  const input = { tokenUrl, clientId: 'me', clientSecret: 's3cret+/', ...more };
+  const { one } = configured({ one: { origins: ['https://hooks.example.com'], oauth2: input } });
+  if (one?.oauth2 === undefined) throw new Error('No OAuth.');
+  return fetchToken({ config: one.oauth2, agents });
+}
+
+test('by HTTP Basic it asks as RFC 6749 says, and takes the token and its end', async () => {
+  const { asked, tokenUrl } = await serverOf(json(GOOD));
+  const before = Date.now();
+  const token = await tokenOf(tokenUrl, { scope: 'a b', parameters: { audience: 'https://api.example.com' } });
+  expect(token).toEqual({ value: 'the-token', endsAtMs: expect.any(Number) });
+  expect((token.endsAtMs ?? 0) - before).toBeGreaterThanOrEqual(60_000);
+  expect(asked).toEqual([
+    {
+      authorization: `Basic ${Buffer.from('me:s3cret%2B%2F').toString('base64')}`,
+      body: { grant_type: 'client_credentials', scope: 'a b', audience: 'https://api.example.com' },
+      url: '/oauth2/token?tenant=7',
+    },
+  ]);
+});
+
+test('in the body, for servers that want it there', async () => {
+  const { asked, tokenUrl } = await serverOf(json(GOOD));
+  await tokenOf(tokenUrl, { clientAuthentication: 'body' });
+  expect(asked[0]).toMatchObject({ body: { client_id: 'me', client_secret: 's3cret+/' }, authorization: undefined });
+});
+
+test.each<[what: string, answer: (response: ServerResponse) => void, reason: RegExp]>([
+  ['a refusal', json({ error: 'invalid_client', error_description: 'no s3cret' }, 401), /^invalid_client$/],
+  ['words of its own', json({ error: 's3cret is wrong' }, 400), /^HTTP 400$/],
+  ['a failure', (response) => response.writeHead(503).end('s3cret'), /^HTTP 503$/],
+  ['no JSON', (response) => response.writeHead(200).end('<html>'), /^HTTP 200$/],
+  ['a token that is none', json({ access_token: 7, token_type: 'Bearer' }), /^\w+$/],
+  ['a token of another type', json({ ...GOOD, token_type: 'mac' }), /^\w+$/],
+  ['nothing', (response) => response.writeHead(204).end(), /^HTTP 204$/],
+  ['a redirect', (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /^HTTP 302$/],
+  ['too much', (response) => response.writeHead(200).end('x'.repeat(70_000)), /too long/],
+  ['an end of the connection', (response) => response.destroy(), /^UND_ERR_SOCKET|ECONNRESET$/],
+])('a server that answers with %s gave no token, and what it wrote is not repeated', async (_, answer, reason) => {
+  const { tokenUrl } = await serverOf(answer);
+  await expect(tokenOf(tokenUrl)).rejects.toMatchObject({
+    name: 'TokenUnavailable',
+    reason: expect.stringMatching(reason),
+    message: expect.not.stringContaining('s3cret'),
+  });
+});
+
+test('a server that never answers is given up in a few seconds', async () => {
+  const { url } = await startRawServer(() => undefined);
+  await expect(tokenOf(url.href)).rejects.toMatchObject({ reason: 'TimeoutError' });
+});
+
+test('[S12] a token endpoint is guarded like any other: on this machine it is refused, and not reached', async () => {
+  const { asked, tokenUrl } = await serverOf(json(GOOD));
+  const strict = new NetworkPolicy({ allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] });
+  await expect(tokenOf(tokenUrl, {}, strict)).rejects.toMatchObject({ reason: 'ADDRESS_REFUSED' });
+  expect(asked).toEqual([]);
+});

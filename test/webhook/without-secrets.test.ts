@@ -1,0 +1,75 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { withoutSecrets } from '../../src/webhook/without-secrets.ts';
+
+const TOKEN = 'Bearer sk/live+12"34 56&78=';
+const BARE = TOKEN.slice('Bearer '.length);
+
+test.each([
+  ['as it is', `no: ${TOKEN}!`, 'no: …!'],
+  ['without its scheme', `no: ${BARE}!`, 'no: …!'],
+  ['in capitals', `no: ${TOKEN.toUpperCase()}!`, 'no: …!'],
+  ['in JSON', `no: ${JSON.stringify({ key: BARE })}!`, 'no: {"key":"…"}!'],
+  ['in JSON with escaped slashes', `no: ${JSON.stringify(BARE).replaceAll('/', '\\/')}!`, 'no: "…"!'],
+  ['in HTML', 'no: sk/live+12&quot;34 56&amp;78=!', 'no: …!'],
+  ['in a URL', `no: ?key=${encodeURIComponent(BARE)}!`, 'no: ?key=…!'],
+  ['in a URL of small letters', `no: ?key=${encodeURIComponent(BARE).toLowerCase()}!`, 'no: ?key=…!'],
+  ['in a form', `no: key=${encodeURIComponent(BARE).replaceAll('%20', '+')}!`, 'no: key=…!'],
+  ['twice', `${BARE} ${BARE}`, '… …'],
+])('a secret that is echoed %s is taken out', (_, answer, kept) => {
+  expect(withoutSecrets(answer, ['short', TOKEN])).toBe(kept);
+});
+
+test('a secret is taken out of base64 wherever it stands in it, but for what its neighbours share', () => {
+  const secret = fc.string({ minLength: 6, maxLength: 40 });
+  fc.assert(
+    fc.property(
+      secret,
+      fc.string({ maxLength: 5 }),
+      fc.constantFrom<BufferEncoding>('base64', 'base64url'),
+      (...given) => {
+        const [text, before, encoding] = given;
+        const value = text.trim();
+        fc.pre(value.length >= 6 && !/\s/.test(value));
+        const echoed = Buffer.from(`${before}${value}after`).toString(encoding);
+        const kept = withoutSecrets(echoed, [value]);
+        expect(kept).toContain('…');
+        // Two characters that a neighbour shares, the mark, and the padding.
+        expect(kept.length).toBeLessThanOrEqual(Math.ceil((Buffer.byteLength(`${before}after`) * 4) / 3) + 2 + 1 + 2);
+      },
+    ),
+  );
+});
+
+test('secrets that overlap are taken out whole', () => {
+  expect(withoutSecrets('xx abcdefghi xx', ['abcdef', 'defghi'])).toBe('xx … xx');
+  expect(withoutSecrets('abababab!', ['ababab'])).toBe('…!');
+});
+
+test('of an answer that was cut, no beginning of a secret is left, wherever the cut is and however it was spelt', () => {
+  const secret = 'QRSTUVW"/XYZ';
+  const spelt = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), btoa(secret)];
+  for (const form of spelt) {
+    for (let length = 0; length <= form.length; length++)
+      expect(withoutSecrets(`0: ${form.slice(0, length)}…`, [`Key ${secret}`])).toBe('0: …');
+  }
+});
+
+test('blanks around a secret, which no endpoint is sent, do not hide it', () => {
+  expect(withoutSecrets('no: s3cret-key!', [' s3cret-key\n'])).toBe('no: …!');
+});
+
+test('an answer that was not cut keeps its end', () => {
+  expect(withoutSecrets('wrong key s3', ['s3cret-s3cret'])).toBe('wrong key s3');
+});
+
+test('a secret of under 6 characters is taken out where it stands by itself, not out of words', () => {
+  expect(withoutSecrets('{"pin":"1234"} order 12345, line 1234', ['1234'])).toBe('{"pin":"…"} order 12345, line …');
+});
+
+test.each([[[]], [['']], [[' ']], [['another-secret']], [['\ud800'.repeat(6)]]])(
+  'without secrets to find an answer stays as it is: %j',
+  (secrets) => {
+    expect(withoutSecrets('no such field: Zoë 😀', secrets)).toBe('no such field: Zoë 😀');
+  },
+);
