@@ -33,11 +33,13 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
   const { policy, timeoutMs, identity } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
+  const trust = { ca: trustedAuthorities(policy.certificateAuthorities), minVersion: 'TLSv1.2' } as const;
   const secureContext = createSecureContext({
-    ca: trustedAuthorities(policy.certificateAuthorities),
-    minVersion: 'TLSv1.2',
+    ...trust,
     ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
+  // Who we are is for the endpoint to know, and not for the proxy on the way there.
+  const toProxy = identity === undefined ? secureContext : createSecureContext(trust);
   const connect = buildConnector({
     timeout: timeoutMs,
     lookup: lookUp,
@@ -58,7 +60,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
       return;
     }
     if (policy.proxy !== undefined) {
-      openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext }, (error, socket) => {
+      openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext: toProxy }, (error, socket) => {
         if (error !== null) opened(error, null);
         else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, opened);
         else opened(null, socket);

@@ -270,6 +270,18 @@ test('an audience that the slice does not explain is no request', async () => {
   expect(lab.arrived).toEqual(['2']);
 });
 
+test('[S20] a message of more than 2 MiB is no request, and says so; one of almost as many bytes is sent', async () => {
+  const lab = await SliceLab.open();
+  const profiles = ['ü'.repeat(1024 * 1024), 'x'.repeat(2 * 1024 * 1024 - 4096), 'x'.repeat(2 * 1024 * 1024)];
+  for (const [index, note] of profiles.entries()) lab.source.setProfile(String(index), { note });
+  const report = await lab.deliver(['0', '1', '2'].map((user) => bare(user)));
+  expect(report.failed).toMatchObject([
+    { index: 0, code: 'PAYLOAD_TOO_LARGE' },
+    { index: 2, code: 'PAYLOAD_TOO_LARGE' },
+  ]);
+  expect(lab.arrived).toEqual(['1']);
+});
+
 test('integers above 2^53 keep their digits from the source to the body', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   lab.source.setProfile('1', parseJson('{"loyalty":18446744073709551615}') as JsonObject);
