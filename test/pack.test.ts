@@ -38,6 +38,8 @@ test('the package holds what it needs and nothing else', () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'SECURITY.md',
+    'docs/authorizations.md',
     'docs/guarantees.md',
     'docs/sources/file.md',
     'package.json',

@@ -12,7 +12,7 @@ test('a slice that all goes well is an empty report', async () => {
   expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 20, duplicates: 0, unreadable: 0 });
 });
 
-test.each([1, 3, 8])('never more than %i requests are in flight, and all of them are used', async (permits) => {
+test.each([1, 3, 8])('[S28] never more than %i requests are in flight, and all of them are used', async (permits) => {
   const lab = await SliceLab.open({ delayMs: 10 });
   await lab.deliver(
     people(30).map((user) => trigger(user)),

@@ -72,7 +72,7 @@ function people(count: number): EventTrigger[] {
   return Array.from({ length: count }, (_, i) => ({ audience: 'vip', user: `p${i}`, event: 'enter', profile: {} }));
 }
 
-test('beside fifteen jobs with all the slices they can have, each waiting for an endpoint that hangs, a job is as quick as alone', async () => {
+test('[S29] beside fifteen jobs with all the slices they can have, each waiting for an endpoint that hangs, a job is as quick as alone', async () => {
   // Long enough to measure while they hang, also on a slow machine.
   const both = await TwoEndpoints.open({ config: { requestTimeoutMs: 60_000 } }, { answer: () => 'hang' });
   try {
@@ -91,7 +91,7 @@ test('beside fifteen jobs with all the slices they can have, each waiting for an
   }
 }, 180_000);
 
-test("when requests that hang take all of a worker's slots, a job waits for the time of one request, and no more after that", async () => {
+test("[S29] when requests that hang take all of a worker's slots, a job waits for the time of one request, and no more after that", async () => {
   const config = { maxConcurrentSlices: SLICES, requestTimeoutMs: 4000 };
   const both = await TwoEndpoints.open({ config }, { answer: () => 'hang' });
   try {

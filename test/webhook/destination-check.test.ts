@@ -17,7 +17,7 @@ test.each([
   ['http://example.com/', answering('8.8.8.8'), /by https only/],
   ['https://example.com/', answering('10.0.0.1'), /public addresses only/],
   ['https://example.com/', answering('8.8.8.8', '10.0.0.1'), /public addresses only/],
-])('%s is refused beforehand', async (url, lookUp, reason) => {
+])('[S1] [S9] %s is refused beforehand', async (url, lookUp, reason) => {
   expect(await refusalBeforehand(policy, new URL(url), lookUp)).toMatch(reason);
 });
 
