@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
@@ -11,9 +12,7 @@ import { areCertificates } from './webhook/certificate-authorities.ts';
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
-  source: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('file'), folder: z.string().min(1) })])
-    .optional(),
+  source: sourceSchema.optional(),
   authorizations: z.record(z.string(), authorizationSchema).default({}),
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
@@ -68,7 +67,7 @@ export type Config = Readonly<z.infer<typeof configSchema>>;
  * Where audiences come from, for a program that cannot do without.
  * @throws ConfigError
  */
-export function configuredSource({ source }: Config): NonNullable<Config['source']> {
+export function configuredSource({ source }: Config): SourceConfig {
   if (source === undefined) {
     throw new ConfigError(
       'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',

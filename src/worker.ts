@@ -12,7 +12,7 @@ import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
 import { payloadConverterPath } from './payload-converter-path.ts';
-import { openFileSource } from './sources/file.ts';
+import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
@@ -53,7 +53,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
-  const source = options.source ?? (await openSource(config));
+  const source = options.source ?? (await openSource(configuredSource(config)));
   const policy = new NetworkPolicy(config.network);
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
   const poster = createPoster(agentOptions);
@@ -117,10 +117,6 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       await connection.close();
     },
   };
-}
-
-async function openSource(config: Config): Promise<AudienceSource> {
-  return await openFileSource(configuredSource(config).folder);
 }
 
 function workflowCode(

@@ -7,7 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
-import { withoutSecrets } from '../webhook/without-secrets.ts';
+import { secretsIn, withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 
 /** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
@@ -63,11 +63,13 @@ export class SliceSending {
   readonly #endsAtWall: number;
   #openLanes: number;
   #authorization: RequestAuthorization;
+  readonly #inUrl: readonly string[];
 
   constructor(options: SliceSendingOptions) {
     const { triggers, budgetMs, audiences } = options.slice;
     this.#options = options;
     this.#authorization = options.authorization;
+    this.#inUrl = secretsIn(options.url);
     this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
     for (const [index, { user }] of triggers.entries()) {
       if (user !== triggers[index - 1]?.user) this.#people.push(index);
@@ -95,7 +97,7 @@ export class SliceSending {
               this.#goOnWithAnother(lane, attempt, goOn).catch(reject);
               return;
             }
-            this.#settle(lane.next, withoutEcho(attempt, lane.authorization));
+            this.#settle(lane.next, this.#withoutEcho(attempt, lane.authorization));
             if (attempt.ok) lane.authorization.taken();
           }
           if (this.#startNext(lane, goOn)) return;
@@ -167,6 +169,12 @@ export class SliceSending {
     this.#noteFailure(failure);
   }
 
+  /** Some endpoints repeat in their answer what they were sent. */
+  #withoutEcho(attempt: Attempt, { secrets }: RequestAuthorization): Attempt {
+    if (attempt.ok || attempt.answer === undefined) return attempt;
+    return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), this.#inUrl) };
+  }
+
   /** The request, or the code of what stands in its way. */
   #makeRequest(trigger: SliceTrigger): WebhookRequest | string {
     const { profiles, slice, userAgent } = this.#options;
@@ -204,12 +212,6 @@ export class SliceSending {
     // Best effort: the permits come back with the report anyway.
     void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
-}
-
-/** Some endpoints repeat in their answer what they were sent. */
-function withoutEcho(attempt: Attempt, { secrets }: RequestAuthorization): Attempt {
-  if (attempt.ok || attempt.answer === undefined || secrets.length === 0) return attempt;
-  return { ...attempt, answer: withoutSecrets(attempt.answer, secrets) };
 }
 
 function isUnauthorized(attempt: Attempt): boolean {

@@ -13,13 +13,14 @@ import {
   pauseUpdate,
   type StopRequest,
 } from '../workflows/messages.ts';
+import { listAuthorizations, prepare } from './ask-worker.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { InvalidJob, PushInterrupted } from './errors.ts';
 import { HistoryWatch } from './history-watch.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { endOf, jobSignals, listAuthorizations, prepare, statusWhen, updateJob } from './job-service.ts';
+import { endOf, jobSignals, statusWhen, updateJob } from './job-service.ts';
 import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';

@@ -6,17 +6,14 @@ import {
   type QueryDefinition,
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
-  WorkflowFailedError,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time.js';
-import type { AuthorizationListing } from '../contract/authorization.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import type { PreparedJob } from '../contract/ports.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
 import { shownToPeople } from '../domain/job-presentation.ts';
-import { CHECK_EXPORT_JOB, EXPORT_JOB, jobWorkflowId, LIST_AUTHORIZATIONS } from '../domain/names.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
 import { statusQuery, triggersSignal } from '../workflows/messages.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, NoWorker, RequestRefused } from './errors.ts';
 import type { JobSignals } from './job-pusher.ts';
@@ -27,48 +24,6 @@ export const ANSWER_MS = 10_000;
 const SIGNAL_DEADLINE_MS = 30_000;
 const ASK_AGAIN_MS = 250;
 const WORKFLOW_TASK_QUEUE = 1;
-
-/**
- * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
- * @throws NoWorker
- */
-export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
-  const options = { name: 'check-export-job', summary: 'Checks a job before it starts', args: [definition] };
-  return await askWorker<PreparedJob>(client, taskQueue, CHECK_EXPORT_JOB, options);
-}
-
-/**
- * Which authorizations a worker has.
- * @throws NoWorker
- */
-export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
-  const options = { name: 'list-authorizations', summary: 'Lists the authorizations of a worker', args: [] };
-  return await askWorker<readonly AuthorizationListing[]>(client, taskQueue, LIST_AUTHORIZATIONS, options);
-}
-
-/** Has a short workflow answer what only a worker knows. */
-async function askWorker<T>(
-  client: Client,
-  taskQueue: string,
-  workflow: string,
-  { name, summary, args }: { readonly name: string; readonly summary: string; readonly args: unknown[] },
-): Promise<T> {
-  const handle = await client.workflow.start<(...args: unknown[]) => Promise<T>>(workflow, {
-    workflowId: `${name}-${randomUUID()}`,
-    taskQueue,
-    args,
-    staticSummary: summary,
-    workflowExecutionTimeout: '1 minute',
-  });
-  try {
-    return await client.withDeadline(Date.now() + ANSWER_MS, (): Promise<T> => handle.result());
-  } catch (error) {
-    if (error instanceof WorkflowFailedError && error.cause !== undefined) throw error.cause;
-    if (grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
-    await handle.terminate('nobody answered in time').catch(() => undefined);
-    throw await noWorker(client, taskQueue, error);
-  }
-}
 
 /**
  * Asks a job for its status, also one that has ended (as long as the server keeps it).

@@ -14,18 +14,10 @@ import { backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
 import type { RecoveryState } from '../domain/recovery-parts.ts';
 import { TemporalSideWorkflows } from '../temporal-side-workflows.ts';
 import { recoveryQuery } from '../workflows/messages.ts';
+import { prepare } from './ask-worker.ts';
 import { type EndedRun, readEndedRun } from './ended-run.ts';
 import { InvalidJob, JobAlreadyRunning, NothingToRecover } from './errors.ts';
-import {
-  ask,
-  describeJob,
-  describeOpen,
-  endedAs,
-  isOpen,
-  prepare,
-  queryStatus,
-  startJobWorkflow,
-} from './job-service.ts';
+import { ask, describeJob, describeOpen, endedAs, isOpen, queryStatus, startJobWorkflow } from './job-service.ts';
 import { dropKept } from './kept-jobs.ts';
 
 export interface RecoverOptions {

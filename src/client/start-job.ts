@@ -2,9 +2,10 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../contract/audience.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
 import { jobWorkflowId } from '../domain/names.ts';
+import { prepare } from './ask-worker.ts';
 import { InvalidJob, JobKept, JobNotFound } from './errors.ts';
 import { nameJob } from './job-id.ts';
-import { describeJob, isOpen, prepare, startJobWorkflow, statusWhen } from './job-service.ts';
+import { describeJob, isOpen, startJobWorkflow, statusWhen } from './job-service.ts';
 import { keptOf } from './kept-jobs.ts';
 import { recoverableUntil } from './recovery.ts';
 

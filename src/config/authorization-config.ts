@@ -7,22 +7,31 @@ import { isSigningSecret } from '../webhook/signing-secret.ts';
 
 /** Headers that are ours, or the connection's (RFC 9110, RFC 9112, Standard Webhooks). */
 const RESERVED_HEADERS =
-  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|proxy-.*)$/i;
+  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
 /** A token of RFC 9110, 5.6.2. */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+/** Of Latin-1, as HTTP/1.1 has it; blanks around it would be lost on the way. */
+const HEADER_VALUE = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/;
 const MAX_HEADERS = 50;
 const MAX_VALUE_LENGTH = 8192;
 
 const secret = z.string().min(1, 'A secret is not empty.').max(MAX_VALUE_LENGTH);
 
 const headers = z
-  .record(z.string(), secret.regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'A header value is one line of plain characters.'))
+  .record(
+    z.string(),
+    secret.regex(HEADER_VALUE, 'A header value is one line of plain characters, without blanks around it.'),
+  )
   .superRefine((headers, context) => {
     const problem = (name: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [name], message });
     const names = Object.keys(headers);
     for (const [index, name] of names.entries()) {
-      if (!HEADER_NAME.test(name)) problem(name, 'No header has such a name.');
+      // Not by its name: a whole line may stand there, "authorization: Bearer …".
+      if (!HEADER_NAME.test(name)) {
+        context.addIssue({ code: 'custom', message: `A header has a name that none can have (number ${index + 1}).` });
+        continue;
+      }
       if (RESERVED_HEADERS.test(name)) problem(name, 'The worker sets this header itself.');
       if (names.findIndex((other) => other.toLowerCase() === name.toLowerCase()) < index)
         problem(name, 'This header is there twice.');

@@ -33,6 +33,17 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
   return kept;
 }
 
+/** A piece of a path that is as long may be a token; a shorter one is a word. */
+const TOKEN = 12;
+
+/** What of a webhook URL may let somebody send to it: its path, what is long in there, and what its query's parameters are. */
+export function secretsIn({ pathname, search, searchParams }: URL): readonly string[] {
+  const pieces = pathname.split('/').filter((piece) => piece.length >= TOKEN);
+  return [pathname + search, ...(pathname === '/' ? [] : [pathname]), ...pieces, ...searchParams.values()].filter(
+    (part) => part !== '/',
+  );
+}
+
 /** Where a cut text may end with the beginning of a secret; else where it was cut. */
 function beginningAtTheEnd(where: string, form: string): number {
   const end = where.length - CUT.length;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { withoutSecrets } from '../../src/webhook/without-secrets.ts';
+import { secretsIn, withoutSecrets } from '../../src/webhook/without-secrets.ts';
 
 const TOKEN = 'Bearer sk/live+12"34 56&78=';
 const BARE = TOKEN.slice('Bearer '.length);
@@ -73,3 +73,16 @@ test.each([[[]], [['']], [[' ']], [['another-secret']], [['\ud800'.repeat(6)]]])
     expect(withoutSecrets('no such field: Zoë 😀', secrets)).toBe('no such field: Zoë 😀');
   },
 );
+
+test.each([
+  [
+    '/hooks/T00000000/abcdefghijkl?t=s3cretvalue',
+    'Cannot POST /hooks/T00000000/abcdefghijkl?t=s3cretvalue',
+    'Cannot POST …',
+  ],
+  ['/hooks/T00000000/abcdefghijkl?t=s3cretvalue', 'no hook abcdefghijkl, t is s3cretvalue', 'no hook …, t is …'],
+  ['/hooks/in', 'a hook in the hooks', 'a hook in the hooks'],
+  ['/', 'GET / is not POST /', 'GET / is not POST /'],
+])('of the URL %s, the answer "%s" is kept as "%s"', (path, answer, kept) => {
+  expect(withoutSecrets(answer, secretsIn(new URL(path, 'https://a.example')))).toBe(kept);
+});

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { type Client, WorkflowFailedError } from '@temporalio/client';
+import type { AuthorizationListing } from '../contract/authorization.ts';
+import { checkJobDefinition, JOB_FIELDS, type Problem } from '../contract/export-job.ts';
+import type { PreparedJob } from '../contract/ports.ts';
+import { isRecord } from '../domain/json.ts';
+import { CHECK_EXPORT_JOB, LIST_AUTHORIZATIONS } from '../domain/names.ts';
+import { ANSWER_MS, noWorker } from './job-service.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+/**
+ * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
+ * @throws NoWorker
+ */
+export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
+  const checked = checkJobDefinition(definition);
+  const { told, problems } = checked.ok
+    ? { told: definition, problems: [] }
+    : whatWorkersAreTold(definition, checked.problems);
+  if (told === undefined) return { ok: false, problems };
+  const options = { name: 'check-export-job', summary: 'Checks a job before it starts', args: [told] };
+  const prepared = await askWorker<PreparedJob>(client, taskQueue, CHECK_EXPORT_JOB, options);
+  if (prepared.ok || problems.length === 0) return prepared;
+  const held = new Set(problems.map(({ field }) => field));
+  return { ok: false, problems: [...problems, ...prepared.problems.filter(({ field }) => !held.has(field))] };
+}
+
+/**
+ * Of a definition that is wrong, what a worker is asked about, and the problems of what it is not told: the server keeps what it is told, and a field
+ * that does not exist, or a URL that is none, may hold a secret. Nothing to ask: no object.
+ */
+export function whatWorkersAreTold(
+  definition: unknown,
+  problems: readonly Problem[],
+): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
+  if (!isRecord(definition)) return { told: undefined, problems };
+  const held = problems.filter(({ field }) => field === 'webhookUrl' || !JOB_FIELDS.includes(topOf(field)));
+  const isTold = ([field]: [string, unknown]): boolean =>
+    JOB_FIELDS.includes(field) && held.every((problem) => problem.field !== field);
+  return { told: Object.fromEntries(Object.entries(definition).filter(isTold)), problems: held };
+}
+
+/** The field of the form that `audiences[2]` is a part of. */
+function topOf(field: string): string {
+  return field.replace(/[.[].*$/s, '');
+}
+
+/**
+ * Which authorizations a worker has.
+ * @throws NoWorker
+ */
+export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
+  const options = { name: 'list-authorizations', summary: 'Lists the authorizations of a worker', args: [] };
+  return await askWorker<readonly AuthorizationListing[]>(client, taskQueue, LIST_AUTHORIZATIONS, options);
+}
+
+/** Has a short workflow answer what only a worker knows. */
+async function askWorker<T>(
+  client: Client,
+  taskQueue: string,
+  workflow: string,
+  { name, summary, args }: { readonly name: string; readonly summary: string; readonly args: unknown[] },
+): Promise<T> {
+  const handle = await client.workflow.start<(...args: unknown[]) => Promise<T>>(workflow, {
+    workflowId: `${name}-${randomUUID()}`,
+    taskQueue,
+    args,
+    staticSummary: summary,
+    workflowExecutionTimeout: '1 minute',
+  });
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, (): Promise<T> => handle.result());
+  } catch (error) {
+    if (error instanceof WorkflowFailedError && error.cause !== undefined) throw error.cause;
+    if (grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
+    await handle.terminate('nobody answered in time').catch(() => undefined);
+    throw await noWorker(client, taskQueue, error);
+  }
+}

@@ -1,0 +1,8 @@
+import type { SourceConfig } from '../config/source-config.ts';
+import { openFileSource } from './file.ts';
+import type { AudienceSource } from './source.ts';
+
+/** Opens the source that a configuration names. Rejects when it is not there at all; what is down for now shows when it is asked. */
+export async function openSource(config: SourceConfig): Promise<AudienceSource> {
+  return await openFileSource(config.folder);
+}

@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import { whatWorkersAreTold } from '../../src/client/ask-worker.ts';
+import { checkJobDefinition } from '../../src/contract/export-job.ts';
+
+const GOOD = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://a.example/', authorization: null };
+
+function toldOf(definition: unknown) {
+  const checked = checkJobDefinition(definition);
+  if (checked.ok) throw new Error('There is nothing wrong with it.');
+  const { told, problems } = whatWorkersAreTold(definition, checked.problems);
+  return { told, fields: problems.map(({ field }) => field) };
+}
+
+test('[S22] a URL with a password never leaves the client, and what is wrong with it is said here', () => {
+  const { webhookUrl: _, ...rest } = GOOD;
+  expect(toldOf({ ...GOOD, webhookUrl: 'https://me:s3cret@a.example/' })).toEqual({
+    told: rest,
+    fields: ['webhookUrl'],
+  });
+});
+
+test('[S22] a field that does not exist never leaves the client: it may be where somebody put a secret', () => {
+  const definition = { ...GOOD, headers: { authorization: 'Bearer s3cret' }, secret: 's3cret' };
+  expect(toldOf(definition)).toEqual({ told: GOOD, fields: ['headers', 'secret'] });
+});
+
+test('what else is wrong is for the worker to say, with all that it knows', () => {
+  const definition = { ...GOOD, label: '', audiences: ['vip', 7] };
+  expect(toldOf(definition)).toEqual({ told: definition, fields: [] });
+});
+
+test.each(['text', null, ['s3cret'], 7])('of %j no worker is asked', (definition) => {
+  expect(toldOf(definition)).toEqual({ told: undefined, fields: [''] });
+});

@@ -1,0 +1,90 @@
+import { createServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { authorizationSchema } from '../../src/config/authorization-config.ts';
+import type { ClientIdentity } from '../../src/webhook/guarded-agents.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { createPoster } from '../../src/webhook/poster.ts';
+import { makeCertificateAuthority } from './a-certificate-authority.ts';
+import { afterwards, listen } from './a-server.ts';
+import { authorizationsOf } from './an-authorization.ts';
+
+const OURS = makeCertificateAuthority('Ours');
+const SERVER = OURS.issue({ names: ['127.0.0.1'] });
+const ADA = OURS.issue({ names: ['ada.example'], isClient: true });
+const GRACE = OURS.issue({ names: ['grace.example'], isClient: true });
+const STRANGER = makeCertificateAuthority('Another').issue({ names: ['ada.example'], isClient: true });
+
+const POLICY = new NetworkPolicy({
+  allowHttp: false,
+  allowAddresses: ['127.0.0.1'],
+  allowPorts: ['1-65535'],
+  certificateAuthorities: [OURS.certificate],
+});
+
+/** An endpoint that lets nobody in who shows no certificate of its authority; and who came, in order. */
+async function startEndpoint() {
+  const came: string[] = [];
+  const connections = new Set<unknown>();
+  const { certificate: cert, key } = SERVER;
+  const server = createServer({ cert, key, ca: OURS.certificate, requestCert: true }, (request, response) => {
+    const socket = request.socket as TLSSocket; // An https server has no others.
+    connections.add(socket);
+    came.push(String(socket.getPeerCertificate().subject?.CN));
+    request.resume().on('end', () => response.end());
+  });
+  const port = await listen(server);
+  afterwards(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  });
+  return { came, connections, url: new URL(`https://127.0.0.1:${port}/`) };
+}
+
+function aPoster() {
+  const poster = createPoster({ timeoutMs: 5000, policy: POLICY });
+  afterwards(() => poster.close());
+  return (url: URL, identity?: ClientIdentity) =>
+    new Promise((resolve) => poster.post(url, { headers: [], identity, body: '{}' }, 5000, resolve));
+}
+
+/** The identity that a worker shows which was configured with this certificate. */
+async function identityOf(clientCertificate: { certificate: string; key: string }, url: URL) {
+  const found = await authorizationsOf({ mtls: { origins: [url.origin], clientCertificate } }).lookUp('mtls', url);
+  return found.ok ? found.authorization.identity : undefined;
+}
+
+test('an endpoint that wants a certificate is shown the one of the authorization, by name', async () => {
+  const { came, url } = await startEndpoint();
+  const post = aPoster();
+  expect(await post(url, await identityOf(ADA, url))).toMatchObject({ ok: true });
+  expect(came).toEqual(['ada.example']);
+});
+
+test('without one, or with one of another authority, it lets nobody in', async () => {
+  const { came, url } = await startEndpoint();
+  const post = aPoster();
+  expect(await post(url)).toMatchObject({ ok: false, code: expect.any(String) });
+  expect(await post(url, await identityOf(STRANGER, url))).toMatchObject({ ok: false, code: expect.any(String) });
+  expect(came).toEqual([]);
+});
+
+test('[S17] nobody sends over a connection on which another certificate was shown', async () => {
+  const { came, connections, url } = await startEndpoint();
+  const post = aPoster();
+  const [ada, grace] = [await identityOf(ADA, url), await identityOf(GRACE, url)];
+  for (const identity of [ada, grace, ada, grace]) await post(url, identity);
+  expect(came).toEqual(['ada.example', 'grace.example', 'ada.example', 'grace.example']);
+  expect(connections.size).toBe(2);
+});
+
+test('a certificate and a key that do not belong together are refused beforehand', () => {
+  const { success, error } = authorizationSchema.safeParse({
+    origins: ['https://a.example'],
+    clientCertificate: { certificate: ADA.certificate, key: GRACE.key },
+  });
+  expect(success).toBe(false);
+  expect(error && z.prettifyError(error)).toMatch(/do not belong together/);
+});
