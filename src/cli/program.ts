@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
 import { backfillCommand } from './commands/backfill.ts';
+import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
@@ -36,6 +37,7 @@ const COMMANDS = [
   stopCommand,
   deadLettersCommand,
   receiveCommand,
+  codecServerCommand,
 ];
 
 /** Runs one command line; what went wrong is said on the terminal. */

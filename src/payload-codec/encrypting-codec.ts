@@ -1,13 +1,14 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { undecodable } from '../domain/undecodable.ts';
 import { payloadConverter } from '../payload-converter.ts';
 import { pack, unpack } from './compression.ts';
 import { KEY_ID_PATTERN, type PayloadKey, type PayloadKeys } from './payload-keys.ts';
 import { UnknownPayloadKey } from './unknown-payload-key.ts';
 
-const PayloadMessage = temporal.api.common.v1.Payload;
+// A CommonJS module, whose exports Node does not see by name.
+const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;

@@ -35,7 +35,12 @@ const plain = ({ metadata, data }: Payload) => ({
 const textOf = (payload: Payload, name: string) => Buffer.from(payload.metadata?.[name] ?? []).toString();
 
 const anyPayload = fc.record({
-  metadata: fc.dictionary(fc.string({ maxLength: 20 }), fc.uint8Array({ maxLength: 40 }), { maxKeys: 5 }),
+  // `__proto__` is no name of a property that every object could have.
+  metadata: fc.dictionary(
+    fc.string({ maxLength: 20 }).filter((name) => name !== '__proto__'),
+    fc.uint8Array({ maxLength: 40 }),
+    { maxKeys: 5 },
+  ),
   data: fc.oneof(
     fc.uint8Array({ maxLength: 3000 }),
     // What compresses well, and what is too long to be compressed at once.
