@@ -5,7 +5,10 @@ import { z } from 'zod';
 const bytes = z.string().regex(/^[\w+/-]*={0,2}$/);
 
 const wirePayloads = z.object({
-  payloads: z.array(z.object({ metadata: z.record(z.string(), bytes.nullable()).nullish(), data: bytes.nullish() })),
+  // Protobuf's JSON leaves out an empty list.
+  payloads: z
+    .array(z.object({ metadata: z.record(z.string(), bytes.nullable()).nullish(), data: bytes.nullish() }))
+    .nullish(),
 });
 
 /** Reads payloads as Temporal's remote codec protocol writes them; undefined for anything else. */
@@ -16,8 +19,9 @@ export function fromWire(text: string): Payload[] | undefined {
   } catch {
     return undefined;
   }
-  const { data } = wirePayloads.safeParse(value);
-  return data?.payloads.map(({ metadata, data }) => ({
+  const { success, data } = wirePayloads.safeParse(value);
+  if (!success) return undefined;
+  return (data.payloads ?? []).map(({ metadata, data }) => ({
     metadata: mapped(metadata ?? {}, (text) => Buffer.from(text ?? '', 'base64')),
     data: Buffer.from(data ?? '', 'base64'),
   }));

@@ -69,6 +69,10 @@ test('the temporal command line has payloads decoded and encoded, with the token
   expect(valuesIn((await ask({ headers: { authorization }, body: encoded.body })).body)).toEqual([VALUE]);
 });
 
+test('no payloads at all are none, as protobuf writes them', async () => {
+  expect(await ask({ headers: { authorization }, body: '{}' })).toMatchObject({ status: 200, body: '{"payloads":[]}' });
+});
+
 test('payloads that are not ours, or whose key is missing, come back as they are beside the others', async () => {
   const plain = toWire([payloadConverter.toPayload('plain')]).payloads;
   const other = new EncryptingCodec(readPayloadKeys([aPayloadKey('k2')]));
@@ -149,7 +153,7 @@ test.each<[what: string, status: number, asked: Asked]>([
   ['another path', 404, { path: '/metrics' }],
   ['another method', 405, { method: 'GET', body: '' }],
   ['no JSON', 400, { body: '{"payloads":' }],
-  ['no payloads', 400, { body: '{}' }],
+  ['no object', 400, { body: '[]' }],
   ['a payload that is none', 400, { body: '{"payloads":[7]}' }],
   ['data that is no base64', 400, { body: '{"payloads":[{"data":"{}"}]}' }],
 ])('%s is %i', async (_, status, asked) => {
