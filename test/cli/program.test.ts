@@ -3,7 +3,9 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop dead-letters receive codec-server'.split(' ');
+  'up worker setup start push list status pause resume recover edit backfill stop dead-letters receive codec-server'.split(
+    ' ',
+  );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
 
 test('help names every command and the exit codes', async () => {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
+import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
-import { CHECK_EXPORT_JOB, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { backfillWorkflowId, CHECK_EXPORT_JOB, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { dataConverterWith } from '../../src/payload-codec/data-converter.ts';
 import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
@@ -116,6 +117,28 @@ async function deadLetterOf(jobId: string) {
     for await (const letter of lab.jobs.deadLetters.list({ jobId })) return letter;
   }
 }
+
+test('the longest texts that lists show stay within what a server takes as a summary when they are encrypted', async () => {
+  const jobId = randomUUID();
+  const label = '長'.repeat(200);
+  await lab.jobs.start(
+    { label, audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null, existingUsers: true },
+    { jobId },
+  );
+  const user = `${'長'.repeat(240)}-refused`;
+  await lab.jobs.enter(jobId, { audience: 'news', user, profile: {} });
+  await lab.statusWhen(jobId, ({ deadLetters, backfill }) => deadLetters === 1 && backfill?.state === 'finished');
+  const letter = await deadLetterOf(jobId);
+  expect(letter).toMatchObject({ user });
+  const workflowId = jobWorkflowId(jobId);
+  for (const id of [workflowId, backfillWorkflowId(workflowId, 1), `dead-letter-${letter.id}`]) {
+    const { raw } = await lab.client.workflow.getHandle(id).describe();
+    const summary = raw.executionConfig?.userMetadata?.summary;
+    // A key id may have 31 letters more.
+    expect(proto.temporal.api.common.v1.Payload.encode(summary ?? {}).finish().length + 31).toBeLessThanOrEqual(400);
+    expect(summary?.data?.length).toBeGreaterThan(0);
+  }
+});
 
 test('the command line has the keys of its own setting, and says what is missing without them', async () => {
   const job = await lab.start(SECRET_JOB);
