@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import proto from '@temporalio/proto';
@@ -10,7 +11,7 @@ import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { rawText } from '../support/raw-history.ts';
 import { temporal } from '../support/temporal.ts';
-import { Operator } from '../support/triggers-cli.ts';
+import { Operator, startTriggers } from '../support/triggers-cli.ts';
 
 const KEY = aPayloadKey('a');
 const NEXT_KEY = aPayloadKey('b');
@@ -274,4 +275,25 @@ test('an activity waits for a key that its worker does not have yet', async () =
     });
   });
   await connection.close();
+});
+
+test('a worker of the command line encrypts what its workflows fail with, too', async () => {
+  const taskQueue = `cli-${randomUUID()}`;
+  const TRIGGERS_SOURCE = fileURLToPath(new URL('../../examples/data', import.meta.url));
+  const env = { TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_PAYLOAD_KEYS: KEY, TRIGGERS_SOURCE };
+  const worker = startTriggers(['worker'], { env });
+  try {
+    await worker.says(({ stdout }) => stdout.startsWith('Worker ready'));
+    const handle = await lab.client.workflow.start(EXPORT_JOB, {
+      workflowId: jobWorkflowId(randomUUID()),
+      taskQueue,
+      args: [{ ...SECRET_JOB, audiences: [`${SECRET}-audience`], webhookUrl: SECRET, authorization: null }],
+    });
+    await expect(handle.result()).rejects.toMatchObject({ cause: { message: expect.stringContaining(SECRET) } });
+    const held = await rawText(foreign, `TaskQueue = '${taskQueue}'`);
+    expect(held).toContain('Encoded failure');
+    expect(held).not.toContain(SECRET);
+  } finally {
+    await worker.kill();
+  }
 });
