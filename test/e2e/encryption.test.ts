@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
@@ -146,7 +149,12 @@ test('the command line has the keys of its own setting, and says what is missing
   const pushed = ['push', job, '--audience', 'vip', '--exit', '--user', secretUser('cli')];
   expect(await operator.run(pushed, withKeys(KEY))).toMatchObject({ code: 0, stderr: '' });
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-  expect(await operator.json<JobStatus>(['status', job], withKeys(KEY))).toMatchObject(SECRET_JOB);
+  const folder = mkdtempSync(join(tmpdir(), 'encryption-'));
+  const TRIGGERS_CONFIG = join(folder, 'triggers.config.json');
+  writeFileSync(TRIGGERS_CONFIG, JSON.stringify({ payloadKeys: ['${env:KEY}'] }));
+  const ofFile = await operator.json<JobStatus>(['status', job], { env: { TRIGGERS_CONFIG, KEY } });
+  rmSync(folder, { recursive: true });
+  expect(ofFile).toMatchObject(SECRET_JOB);
   await expect(listed(job)).resolves.toMatchObject({ ...SECRET_JOB, audiences: [{ slug: 'vip' }, { slug: 'news' }] });
 
   const { code, stderr } = await operator.run(['status', job, '--json']);
