@@ -66,7 +66,7 @@ function payloadKey(id: string, text: string, place: string): PayloadKey {
   // Strict: a mistyped character must not silently make another key.
   if (bytes.length !== KEY_BYTES || bytes.toString('base64') !== text)
     throw new InvalidPayloadKeys(
-      `${place} must have the base64 of exactly 32 bytes after its id. Make one with: openssl rand -base64 32`,
+      `${place} must have the base64 of exactly 32 bytes after its id. Make one with: triggers secrets new --payload-key`,
     );
   const check = createHmac('sha256', bytes).update(CHECK_LABEL).digest().subarray(0, CHECK_BYTES).toString('hex');
   return { id, secret: createSecretKey(bytes), check };
