@@ -51,7 +51,8 @@ export async function openBenchStage(people: number, kept: number, workerCount =
       authorizations: { signed: signing },
     }),
   );
-  const config = loadConfig({ path: configFile, env: {} });
+  const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
+  const config = loadConfig({ path: configFile, env: { TRIGGERS_PAYLOAD_KEYS } });
   const workers = Array.from({ length: workerCount }, () =>
     fork(new URL('./worker.ts', import.meta.url), {
       execArgv: [...process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')), '--import', 'tsx'],
@@ -59,7 +60,7 @@ export async function openBenchStage(people: number, kept: number, workerCount =
     }),
   );
   await Promise.all(workers.map((worker) => once(worker, 'message')));
-  const connected = await connectClient(connection);
+  const connected = await connectClient(connection, config.payloadKeys);
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
   return {
     endpoint,

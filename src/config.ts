@@ -7,13 +7,27 @@ import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
+import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
 import { isNetwork } from './webhook/addresses.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
+
+const payloadKeys = z
+  .array(z.string())
+  .superRefine((keys, context) => {
+    try {
+      readPayloadKeys(keys);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  })
+  .default([]);
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   source: sourceSchema.optional(),
   authorizations: z.record(z.string(), authorizationSchema).default({}),
+  /** `<key id>:<base64 of 32 bytes>`: the first encrypts what Temporal is given, all decrypt. None: nothing is encrypted. */
+  payloadKeys,
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /**
@@ -93,7 +107,8 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`). A value may refer to what it is:
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
+ * commas between them). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
@@ -108,10 +123,12 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
   const folder = given('TRIGGERS_SOURCE');
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
+  const keys = given('TRIGGERS_PAYLOAD_KEYS');
   const merged = {
     ...fromFile,
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
+    ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
   };
   const parsed = configSchema.safeParse(merged);
@@ -130,13 +147,33 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
  */
 export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): string {
   if (env['TRIGGERS_TASK_QUEUE']) return env['TRIGGERS_TASK_QUEUE'];
-  const named = env['TRIGGERS_CONFIG'] || undefined;
-  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  if (named === undefined && !existsSync(path)) return DEFAULT_TASK_QUEUE;
-  const value = withReferences(parseConfigFile(path)['taskQueue'], { env, folder: dirname(path) });
+  const { path, value } = valueInFile('taskQueue', env);
   const { success, data } = configSchema.shape.taskQueue.safeParse(value);
   if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
   return data;
+}
+
+/**
+ * The payload keys alone, for programs that ask jobs and run none, and read no other secret of the file.
+ *
+ * @throws ConfigError
+ */
+export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): readonly string[] {
+  const keys = env['TRIGGERS_PAYLOAD_KEYS'];
+  const { path, value } = keys
+    ? { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) }
+    : valueInFile('payloadKeys', env);
+  const parsed = payloadKeys.safeParse(value);
+  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** One value of the file, its variables looked up; undefined when there is no file, or not that key in it. */
+function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value: unknown } {
+  const named = env['TRIGGERS_CONFIG'] || undefined;
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
+  if (named === undefined && !existsSync(path)) return { path, value: undefined };
+  return { path, value: withReferences(parseConfigFile(path)[key], { env, folder: dirname(path) }) };
 }
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {

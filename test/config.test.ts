@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { ConfigError, configuredTaskQueue, loadConfig } from '../src/config.ts';
+import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
 
 let folder = '';
 
@@ -37,6 +37,7 @@ test('without a file or a variable everything has a default', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
     authorizations: {},
+    payloadKeys: [],
     requestTimeoutMs: 15_000,
     maxConcurrentSlices: 1000,
     network: {
@@ -138,3 +139,49 @@ test('the task queue has a default, may be a variable, and is said to be wrong w
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: join(folder, 'none.json') })).toThrow(/cannot be read/);
 });
+
+const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
+const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
+
+test('payload keys stand in the file, its variables, or the variable over it; worker and client have the same', () => {
+  const path = file({ payloadKeys: ['${env:NEW}', KEY], authorizations: { crm } });
+  const fromFile = { TRIGGERS_CONFIG: path, NEW: NEW_KEY };
+  const fromVariable = { ...fromFile, TRIGGERS_PAYLOAD_KEYS: `${KEY}, ${NEW_KEY}` };
+  for (const [env, keys] of [
+    [fromFile, [NEW_KEY, KEY]],
+    [fromVariable, [KEY, NEW_KEY]],
+  ] as const) {
+    expect(loadConfig({ env }).payloadKeys).toEqual(keys);
+    expect(configuredPayloadKeys(env)).toEqual(keys);
+  }
+});
+
+test('who only asks jobs needs the payload keys, and none of the secrets that a worker needs', () => {
+  const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
+  const TRIGGERS_CONFIG = file({ payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } });
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG: file({}) })).toEqual([]);
+});
+
+test.each<[what: string, payloadKeys: unknown]>([
+  ['a key without an id', [KEY.slice(3)]],
+  ['a key that lost its end', [KEY.slice(0, -2)]],
+  ['two keys of one id', [KEY, KEY]],
+  ['a key that is no list', KEY],
+  ['a key by its id', { k1: KEY.slice(3) }],
+])('%s is an error of worker and client that does not repeat it', (_, payloadKeys) => {
+  const asClient = () => configuredPayloadKeys({ TRIGGERS_CONFIG: file({ payloadKeys }) });
+  expect(asClient).toThrow(ConfigError);
+  for (const error of [errorOf({ payloadKeys }), inspect(thrownBy(asClient))]) {
+    expect(error).toMatch(/payloadKeys/);
+    expect(error).not.toContain(KEY.slice(3, 20));
+  }
+});
+
+function thrownBy(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    return error;
+  }
+}

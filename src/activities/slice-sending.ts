@@ -6,7 +6,7 @@ import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
-import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
+import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 
@@ -188,8 +188,8 @@ export class SliceSending {
     if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
     try {
       return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent);
-    } catch {
-      return ATTEMPT_CODES.payloadImpossible;
+    } catch (error) {
+      return error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
     }
   }
 

@@ -23,6 +23,8 @@ export const ATTEMPT_CODES = {
   proxyFailed: 'PROXY_FAILED',
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
+  /** The body has more bytes than are sent; no request was made. */
+  payloadTooLarge: 'PAYLOAD_TOO_LARGE',
   /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
   givenUpEarly: 'GIVEN_UP_EARLY',
 } as const;
@@ -39,6 +41,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
   [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
   [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
+  [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut off',

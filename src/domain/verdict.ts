@@ -30,6 +30,7 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAft
     case ATTEMPT_CODES.proxyFailed:
       return 'ours';
     case ATTEMPT_CODES.payloadImpossible:
+    case ATTEMPT_CODES.payloadTooLarge:
       return 'refused';
     default:
       return isSetupCode(attempt.code ?? '') ? 'setup' : 'transient';

@@ -1,5 +1,6 @@
 import { Agent } from 'undici';
-import { createGuardedConnector, type LookUp } from './guarded-connector.ts';
+import { createGuardedConnector } from './guarded-connector.ts';
+import type { LookUp } from './look-up.ts';
 import type { NetworkPolicy } from './network-policy.ts';
 
 /** What a client shows of itself when a TLS connection is opened. One object is one identity. */
@@ -16,7 +17,7 @@ export interface GuardedAgentsOptions {
   readonly timeoutMs: number;
   /** Where connections may go. */
   readonly policy: NetworkPolicy;
-  /** Default: the system's. */
+  /** Default: the one that all share. */
   readonly lookUp?: LookUp;
 }
 

@@ -113,7 +113,7 @@ test('a source that fails fails the activity, so that it is tried again', async 
   await expect(prepare(job)).rejects.toThrow('down');
 });
 
-test('a URL that nothing can be sent to is told before the job starts', async () => {
+test('[S1] a URL that nothing can be sent to is told before the job starts', async () => {
   expect(await problemsOf({ ...job, webhookUrl: 'https://10.0.0.1/' })).toEqual([['webhookUrl', 'Not there.']]);
   expect((await problemsOf({ ...job, webhookUrl: 'no address' })).map(([, message]) => message)).not.toContain(
     'Not there.',

@@ -213,6 +213,13 @@ test.each(['zzz', 'xy', '', 'x'.repeat(100_000)])(
   },
 );
 
+test.each(['network', 'allowAddresses', 'allowHttp', 'proxy', 'headers'])(
+  '[S10] a job has no field "%s": where requests may go, and with what, is for the operator of the worker to say',
+  (field) => {
+    expect(problemsOf({ ...LEAST, [field]: ['10.0.0.0/8'] }).map(([name]) => name)).toEqual([field]);
+  },
+);
+
 test('a field called __proto__ is an unknown field like any other', () => {
   const hostile: unknown = JSON.parse('{"__proto__":{"label":"x"}}');
   expect(problemsOf(hostile).map(([field]) => field)).toContain('__proto__');

@@ -50,6 +50,8 @@ test.each<[string | undefined, Verdict]>([
   ['AUTHORIZATION_UNKNOWN', 'ours'],
   ['AUTHORIZATION_ELSEWHERE', 'ours'],
   ['PAYLOAD_IMPOSSIBLE', 'refused'],
+  ['PAYLOAD_TOO_LARGE', 'refused'],
+  ['ANSWER_TOO_LONG', 'transient'],
 ])('without an answer, %s is %s', (code, verdict) => {
   expect(judge(code === undefined ? {} : { code })).toBe(verdict);
 });

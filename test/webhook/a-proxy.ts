@@ -13,6 +13,8 @@ export interface Proxy {
   readonly credentials: (string | undefined)[];
   /** The names that TLS connections to it were opened for. */
   readonly names: (string | false | null)[];
+  /** Whose certificates it was shown; undefined for none. */
+  readonly clients: (string | string[] | undefined)[];
 }
 
 export interface ProxyOptions {
@@ -27,10 +29,16 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
   const asked: string[] = [];
   const credentials: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
+  const clients: (string | string[] | undefined)[] = [];
   const sockets = new Set<Socket>();
   const server: Server =
-    issued === undefined ? createServer() : createTlsServer({ cert: issued.certificate, key: issued.key });
-  server.on('secureConnection', ({ servername }: TLSSocket) => names.push(servername));
+    issued === undefined
+      ? createServer()
+      : createTlsServer({ cert: issued.certificate, key: issued.key, requestCert: true, rejectUnauthorized: false });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    names.push(socket.servername);
+    clients.push(socket.getPeerCertificate().subject?.CN);
+  });
   server.on('connect', ({ url = '', headers }, socket: Socket) => {
     sockets.add(socket);
     asked.push(url);
@@ -52,5 +60,5 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
   });
   const origin = issued === undefined ? `127.0.0.1:${port}` : `localhost:${port}`;
   const protocol = issued === undefined ? 'http' : 'https';
-  return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names };
+  return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names, clients };
 }

@@ -154,8 +154,8 @@ function settleFailure(
       retryOrBury(state, chain, attempt, now);
       return;
     case 'refused':
-      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt.
-      if (state.breaker.isOpen) retryOrBury(state, chain, attempt, now);
+      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt. So it may be with one that never took any.
+      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
       else bury(state, chain, attempt, now);
       return;
     case 'throttled':

@@ -119,7 +119,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
 );
 
-test('whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
+test('[S28] whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),

@@ -32,6 +32,16 @@ test('[S27] while it refuses, it gets one request at a time, and after three peo
   expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
 });
 
+test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
+  const job = newJob();
+  for (let refusal = 0; refusal < 10; refusal++) {
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { status: 422 } });
+  }
+  expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 20]);
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+});
+
 test('[S27] a request that was never made proves nothing', () => {
   const job = newJob();
   expect(cut(job)).toEqual([1]);
