@@ -94,7 +94,7 @@ test('what is amiss has a line each', () => {
     '| Last delivery | 2026-01-01T00:00:01Z |',
     '| Last failure | 2026-01-01T00:00:02Z: connection refused |',
     '| Endpoint | unwell, next probe 2026-01-01T00:00:03Z. Check the URL. |',
-    '| Backfill | 1: running, 6 sent of 10 read, 3 waiting, 1 left out for newer live triggers, 2 dead letters. It waits. |',
+    '| Backfill | 1: ██████████████████░░ running, 6 sent of 10 read, 3 waiting, 1 left out for newer live triggers, 2 dead letters, 0 a second. It waits. |',
     '| Notice | Signal without profiles. |',
   ]);
 });
