@@ -129,6 +129,9 @@ test('the longest texts that lists show stay within what a server takes as a sum
     { label, audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null, existingUsers: true },
     { jobId },
   );
+  // What a new endpoint refuses is kept until it has taken something.
+  await lab.jobs.enter(jobId, { audience: 'news', user: 'taken', profile: {} });
+  await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
   const user = `${'長'.repeat(240)}-refused`;
   await lab.jobs.enter(jobId, { audience: 'news', user, profile: {} });
   await lab.statusWhen(jobId, ({ deadLetters, backfill }) => deadLetters === 1 && backfill?.state === 'finished');
@@ -162,6 +165,10 @@ test('the command line has the keys of its own setting, and says what is missing
     code: 1,
     error: { error: { name: 'UnknownPayloadKey', keyId: 'a', message: expect.stringContaining('no payload keys') } },
   });
+  // One job that cannot be read does not take the list away.
+  const { stdout } = await operator.run(['list', '--json']);
+  const unread = stdout.split('\n').find((line) => line.includes(job));
+  expect(JSON.parse(unread ?? '')).toMatchObject({ jobId: job, label: '(encrypted)', running: true });
   const wrong = await operator.run(['status', job, '--json'], withKeys('nonsense'));
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('TRIGGERS_PAYLOAD_KEYS is wrong') });
 });
