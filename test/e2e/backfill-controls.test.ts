@@ -24,7 +24,10 @@ test('a sample goes first, and the others when a person says so; a live trigger 
   const before = delivered();
   const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 10 });
   await lab.jobs.backfill(job, { sample: 1 });
-  const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'paused');
+  const { backfill } = await lab.statusWhen(
+    job,
+    (status) => status.backfill?.state === 'paused' && status.backfill.delivered > 0,
+  );
   expect(backfill).toMatchObject({ pausedBy: 'sample', delivered: 1, expected: 1000 });
   await lab.jobs.exit(job, { audience: 'vip', user: 'live', profile: {} });
   await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === before + 2, 10_000);
