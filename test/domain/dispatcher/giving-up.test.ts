@@ -70,7 +70,9 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
       job.end({ 0: { code } });
     }
     job.cut();
-    expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(Array(20).fill([code, 1]));
+    expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
+      Array.from({ length: 20 }, () => [code, 1]),
+    );
     expect(job.status.endpoint).toBeUndefined();
     expect([job.state.breaker.isUnproven, job.state.counters.retried]).toEqual([true, 0]);
   },
