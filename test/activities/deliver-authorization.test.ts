@@ -101,6 +101,14 @@ test('without a token nothing is sent: ours to mend, with the reason, and tried 
   expect(seen.requests).toEqual([]);
 });
 
+test('a worker that stood still while it waited for a token sends nothing: another may be sending it', async () => {
+  const { seen, deliver, lab } = await guardedEndpoint(() => true);
+  const sending = deliver(2);
+  lab.hasStalled = true;
+  expect(await sending).toEqual({ failed: [], unsent: [0, 1], sendingMs: 0 });
+  expect([seen.fetched, seen.requests]).toEqual([1, []]);
+});
+
 test('query parameters go behind those of the URL, which stay as they were written', async () => {
   const urls: (string | undefined)[] = [];
   const origin = await serve((request, response) => {
