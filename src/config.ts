@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
@@ -161,7 +162,7 @@ function checked({ path, value }: ReturnType<typeof readMerged>): Config {
   const parsed = configSchema.safeParse(value);
   if (!parsed.success)
     throw new ConfigError(
-      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${z.prettifyError(parsed.error)}`,
+      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${problemsOf(parsed.error)}`,
     );
   return parsed.data;
 }
@@ -191,7 +192,7 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
     ? { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) }
     : valueInFile('payloadKeys', env);
   const parsed = payloadKeys.safeParse(value);
-  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${problemsOf(parsed.error)}`);
   return parsed.data;
 }
 

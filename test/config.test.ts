@@ -73,6 +73,17 @@ test('read again, what did not change is not checked again; a changed file that 
   expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
 });
 
+test.each([
+  { headers: { 'authorization: Bearer s3cret': '' } },
+  { queryParameters: { 'key=s3cret': '' } },
+  { oauth2: { tokenUrl: 'https://a.example', clientId: 'me', clientSecret: 'x', parameters: { 'key s3cret': 7 } } },
+  { 'authorization: Bearer s3cret': '' },
+])('[S22] what stands where a key belongs is not repeated when it may hold a secret: %j', (more) => {
+  const error = errorOf({ authorizations: { crm: { origins: crm.origins, ...more } } });
+  expect(error).toMatch(/authorizations\.crm/);
+  expect(error).not.toContain('s3cret');
+});
+
 test('a variable is stronger than the file', () => {
   const env = { TRIGGERS_TASK_QUEUE: 'q', TRIGGERS_LOG_LEVEL: 'debug', TRIGGERS_SOURCE: 'data' };
   const path = file({ taskQueue: 'from-file', logLevel: 'warn', source: { kind: 'file', folder: 'other' } });
