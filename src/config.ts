@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
@@ -113,7 +114,30 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
  *
  * @throws ConfigError
  */
-export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } = {}): Config {
+export function loadConfig(options: ConfigOptions = {}): Config {
+  return checked(readMerged(options));
+}
+
+/**
+ * Reads the configuration again and again, as `loadConfig` does. What did not change is not checked again, and is the same object: to see that a
+ * certificate and its key belong together takes 1.5 ms, and a worker that is to send meanwhile looks every few seconds at all of them.
+ */
+export function configReader(options: ConfigOptions = {}): () => Config {
+  let last: { readonly json: string; readonly config: Config } | undefined;
+  return () => {
+    const merged = readMerged(options);
+    const json = JSON.stringify(merged.value);
+    if (last?.json !== json) last = { json, config: checked(merged) };
+    return last.config;
+  };
+}
+
+interface ConfigOptions {
+  readonly path?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+function readMerged(options: ConfigOptions): { readonly path: string; readonly value: object } {
   const env = options.env ?? process.env;
   // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
   const given = (name: string): string | undefined => env[name] || undefined;
@@ -124,17 +148,21 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
   const keys = given('TRIGGERS_PAYLOAD_KEYS');
-  const merged = {
+  const value = {
     ...fromFile,
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
   };
-  const parsed = configSchema.safeParse(merged);
+  return { path, value };
+}
+
+function checked({ path, value }: ReturnType<typeof readMerged>): Config {
+  const parsed = configSchema.safeParse(value);
   if (!parsed.success)
     throw new ConfigError(
-      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${z.prettifyError(parsed.error)}`,
+      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${problemsOf(parsed.error)}`,
     );
   return parsed.data;
 }
@@ -164,7 +192,7 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
     ? { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) }
     : valueInFile('payloadKeys', env);
   const parsed = payloadKeys.safeParse(value);
-  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${problemsOf(parsed.error)}`);
   return parsed.data;
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
+import { ConfigError, configReader, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
 
 let folder = '';
 
@@ -55,6 +55,33 @@ test('the file is the one that is given, else the one that the variable names', 
   const path = file({ taskQueue: 'from-file' });
   expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
   expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
+});
+
+test('read again, what did not change is not checked again; a changed file that it refers to is seen', () => {
+  writeFileSync(join(folder, 'token'), 'first');
+  const read = configReader({
+    path: file({ authorizations: { crm: { ...crm, headers: { key: '${file:token}' } } } }),
+    env: {},
+  });
+  const first = read();
+  expect(read()).toBe(first);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+  writeFileSync(join(folder, 'token'), 'two\nlines');
+  expect(read).toThrow(ConfigError);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+});
+
+test.each([
+  { headers: { 'authorization: Bearer s3cret': '' } },
+  { queryParameters: { 'key=s3cret': '' } },
+  { oauth2: { tokenUrl: 'https://a.example', clientId: 'me', clientSecret: 'x', parameters: { 'key s3cret': 7 } } },
+  { 'authorization: Bearer s3cret': '' },
+])('[S22] what stands where a key belongs is not repeated when it may hold a secret: %j', (more) => {
+  const error = errorOf({ authorizations: { crm: { origins: crm.origins, ...more } } });
+  expect(error).toMatch(/authorizations\.crm/);
+  expect(error).not.toContain('s3cret');
 });
 
 test('a variable is stronger than the file', () => {

@@ -21,7 +21,7 @@ test.each([
   ['as it is thrown', (error: Error) => error],
   ['as an activity fails with it', (error: Error) => ApplicationFailure.fromError(error)],
 ])('that a key is missing stays readable for who does not have it, %s', (_, wrapped) => {
-  expect(failureOf(wrapped(new UnknownPayloadKey('k2', ['k1'])))).toMatchObject({
+  expect(failureOf(wrapped(new UnknownPayloadKey({ id: 'k2', check: '0'.repeat(16) }, ['k1'])))).toMatchObject({
     message: expect.stringContaining('"k2"'),
   });
 });

@@ -4,7 +4,7 @@ import proto from '@temporalio/proto';
 import { undecodable } from '../domain/undecodable.ts';
 import { payloadConverter } from '../payload-converter.ts';
 import { pack, unpack } from './compression.ts';
-import { KEY_ID_PATTERN, type PayloadKey, type PayloadKeys } from './payload-keys.ts';
+import { KEY_ID_PATTERN, lostAs, type PayloadKey, type PayloadKeys } from './payload-keys.ts';
 import { UnknownPayloadKey } from './unknown-payload-key.ts';
 
 // A CommonJS module, whose exports Node does not see by name.
@@ -52,9 +52,11 @@ export class EncryptingCodec implements PayloadCodec {
     if (named === undefined) return payload;
     const { byId } = this.#keys;
     const key = byId.get(named.id);
-    if (key === undefined && byId.has(named.id))
-      return unreadable(`it is encrypted with the key "${named.id}", which is configured as lost`);
-    if (key?.check !== named.check) throw new UnknownPayloadKey(named.id, [...byId.keys()]);
+    if (key?.check !== named.check) {
+      if (byId.has(lostAs(named)) || (key === undefined && byId.has(named.id)))
+        return unreadable(`it is encrypted with the key "${named.id}", which is configured as lost`);
+      throw new UnknownPayloadKey(named, [...byId.keys()]);
+    }
     try {
       return await unseal(payload.data ?? new Uint8Array(), key);
     } catch {

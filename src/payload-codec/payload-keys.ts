@@ -12,7 +12,7 @@ export interface PayloadKey {
 export interface PayloadKeys {
   /** The first one, which encrypts; undefined when there are none: then nothing is encrypted. */
   readonly encrypting: PayloadKey | undefined;
-  /** By id; undefined stands for a key that nobody has any more. */
+  /** By id; undefined stands for a key that nobody has any more, also by `lostAs` for one whose id another key has. */
   readonly byId: ReadonlyMap<string, PayloadKey | undefined>;
 }
 
@@ -24,6 +24,13 @@ export class InvalidPayloadKeys extends Error {
 /** A key id: letters, digits, dots, dashes and underscores, 1..32, beginning with a letter or digit. */
 export const KEY_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
+/** How a key is named that is lost while another one has its id. */
+export function lostAs({ id, check }: Pick<PayloadKey, 'id' | 'check'>): string {
+  return `${id}/${check}`;
+}
+
+const LOST_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}\/[0-9a-f]{16}$/;
+
 /** AES-256 */
 const KEY_BYTES = 32;
 /** Stands in the place of a key that is lost. */
@@ -34,7 +41,7 @@ const CHECK_BYTES = 8;
 
 /**
  * Reads keys as they are configured: `<key id>:<base64 of 32 bytes>`. The first one encrypts, all decrypt. `<key id>:lost` says that a key is
- * gone for good: what it encrypted counts as unreadable, instead of being waited for.
+ * gone for good: what it encrypted counts as unreadable, instead of being waited for; `<key id>/<check>:lost` says so of one whose id another key has.
  *
  * @throws InvalidPayloadKeys
  */
@@ -43,7 +50,7 @@ export function readPayloadKeys(entries: readonly string[]): PayloadKeys {
   for (const [index, entry] of entries.entries()) {
     const place = `Payload key ${index + 1} of ${entries.length}`;
     const [, id = '', text = ''] = /^([^:]*):(.*)$/s.exec(entry) ?? [];
-    if (!KEY_ID_PATTERN.test(id))
+    if (!KEY_ID_PATTERN.test(id) && !(text === LOST && LOST_ID_PATTERN.test(id)))
       throw new InvalidPayloadKeys(
         `${place} must be "<key id>:<base64 of 32 bytes>". A key id has letters, digits, dots, dashes and underscores, at most 32.`,
       );

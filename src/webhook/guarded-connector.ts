@@ -39,7 +39,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
     ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
   // Who we are is for the endpoint to know, and not for the proxy on the way there.
-  const toProxy = identity === undefined ? secureContext : createSecureContext(trust);
+  const toProxy = identity === undefined || policy.proxy === undefined ? secureContext : createSecureContext(trust);
   const connect = buildConnector({
     timeout: timeoutMs,
     lookup: lookUp,

@@ -282,6 +282,17 @@ test('[S20] a message of more than 2 MiB is no request, and says so; one of almo
   expect(lab.arrived).toEqual(['1']);
 });
 
+test('[S20] however many messages are too large, the others of the slice are sent', async () => {
+  const lab = await SliceLab.open();
+  const users = Array.from({ length: 12 }, (_, index) => String(index));
+  for (const user of users) lab.source.setProfile(user, { note: user === '11' ? '' : 'x'.repeat(2 * 1024 * 1024) });
+  await lab.deliver(
+    users.map((user) => bare(user)),
+    { permits: 1 },
+  );
+  expect(lab.arrived).toEqual(['11']);
+});
+
 test('integers above 2^53 keep their digits from the source to the body', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   lab.source.setProfile('1', parseJson('{"loyalty":18446744073709551615}') as JsonObject);

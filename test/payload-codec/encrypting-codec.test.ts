@@ -157,6 +157,15 @@ test('another key of the same id is a key that is missing', async () => {
   await expect(codec.decode([payload])).rejects.toThrow(/"k1", and the payload key of that id here is another one/);
 });
 
+test('a key of somebody else under an id of ours can be said to be lost, by the name in the error; ours stays', async () => {
+  const payload = await sealed(SECRET, codecOf(aPayloadKey('k1')));
+  const error: unknown = await codec.decode([payload]).catch((thrown: unknown) => thrown);
+  const [, name = ''] = /another one than "([^"]+)"/.exec(String(error)) ?? [];
+  const saidLost = codecOf(KEY, `${name}:lost`);
+  expect(undecodableReason(await opened(payload, saidLost))).toMatch(/"k1", which is configured as lost/);
+  expect(await opened(await sealed(), saidLost)).toEqual(SECRET);
+});
+
 test('without keys nothing is encrypted, and what is encrypted is still not taken for garbage', async () => {
   const none = codecOf();
   const payload = payloadConverter.toPayload(SECRET);

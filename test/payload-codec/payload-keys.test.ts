@@ -38,6 +38,7 @@ test.each<[what: string, keys: string[], says: RegExp]>([
   ['the key before its id', [`${BYTES}:a`], /1 of 1 must be/],
   ['an id with a space', [`a b:${BYTES}`], /1 of 1 must be/],
   ['an id that is too long', [`${'a'.repeat(33)}:${BYTES}`], /1 of 1 must be/],
+  ['a key under the name of one that is lost', [`a/${'0'.repeat(16)}:${BYTES}`], /1 of 1 must be/],
   ['a short key', [`a:${BYTES}`, `b:${BYTES.slice(0, 40)}`], /^Payload key 2 of 2 must have the base64 of exactly 32/],
   ['a long key', [`a:${Buffer.alloc(48, 'secret').toString('base64')}`], /exactly 32 bytes/],
   ['a wrong character', [`a:${BYTES.replace('c', '!')}`], /exactly 32 bytes/],

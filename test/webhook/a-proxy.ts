@@ -19,7 +19,7 @@ export interface Proxy {
 
 export interface ProxyOptions {
   /** Default: opens. */
-  readonly way?: 'opens' | 'refuses';
+  readonly way?: 'opens' | 'refuses' | 'cannot reach';
   /** With it, it speaks TLS; as `localhost`. */
   readonly issued?: Issued;
 }
@@ -44,6 +44,7 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
     asked.push(url);
     credentials.push(headers['proxy-authorization']);
     if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    if (way === 'cannot reach') return void socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
     const [host = '', port] = url.split(':');
     const behind = connectTo(Number(port), host, () => {
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');

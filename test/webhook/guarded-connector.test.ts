@@ -3,6 +3,7 @@ import { startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
 import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { judge } from '../../src/domain/verdict.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { startDnsServer } from './a-dns-server.ts';
 import { startProxy } from './a-proxy.ts';
@@ -128,6 +129,13 @@ test('[S11] through a proxy, names are still looked up and judged here, and it i
   expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
   expect(proxy.credentials).toEqual([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]);
   expect(receiver.ledger.entries).toHaveLength(1);
+});
+
+test("that a proxy cannot reach the host is the endpoint's trouble, and not ours", async () => {
+  const proxy = await startProxy({ way: 'cannot reach' });
+  const attempt = await post('http://8.8.8.8/', { proxy: proxy.url });
+  expect(attempt).toMatchObject({ ok: false, code: 'PROXY_UNREACHED_HOST' });
+  expect(judge({ code: 'PROXY_UNREACHED_HOST' })).toBe('transient');
 });
 
 test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {

@@ -29,8 +29,8 @@ export function maySend({ pause, stopping, throttle }: JobState, now: number): b
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {
-  if (!maySend(state, now)) return false;
-  if (state.breaker.isOpen) return state.breaker.openUntil <= now && state.slices.size === 0 && hasProbe(state, now);
+  if (!maySend(state, now) || state.breaker.barredUntil > now) return false;
+  if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
   return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
 }

@@ -115,7 +115,7 @@ function wait(state: JobState, now: number): Step {
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   if (state.pause === undefined) {
     // Whose next attempt is due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands of them.
-    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.isOpen ? state.breaker.openUntil : 0);
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil);
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);

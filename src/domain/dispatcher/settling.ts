@@ -158,6 +158,9 @@ function settleFailure(
       if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
       else bury(state, chain, attempt, now);
       return;
+    case 'unsendable':
+      bury(state, chain, attempt, now);
+      return;
     case 'throttled':
       if (current) throttle(state, attempt.retryAfterMs, now);
       state.chains.stopRunning(chain);
