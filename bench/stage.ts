@@ -22,6 +22,7 @@ export interface BenchStage {
   readonly users: readonly string[];
   /** What it knows of the first of them. */
   readonly profiles: readonly SamplePerson['profile'][];
+  readonly workerPids: readonly number[];
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
 }
@@ -30,10 +31,15 @@ export async function openBenchStage(people: number, kept: number, workerCount =
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-'));
   const source = join(folder, 'audiences');
   await writeSampleSource(source, { people });
-  const everyone = [...samplePeople({ people })];
+  const users: string[] = [];
+  const profiles: SamplePerson['profile'][] = [];
+  for (const { user, profile } of samplePeople({ people })) {
+    users.push(user);
+    if (profiles.length < kept) profiles.push(profile);
+  }
   // An audience of everybody, so that a backfill has a round number of members.
   const header = JSON.stringify({ audience: { id: 'e'.repeat(32), name: 'Everyone' } });
-  const lines = [header, ...everyone.map(({ user }) => JSON.stringify(user))];
+  const lines = [header, ...users.map((user) => JSON.stringify(user))];
   writeFileSync(join(source, 'audiences', 'everyone.ndjson'), `${lines.join('\n')}\n`);
   const endpoint = await Endpoint.open();
   const temporal: LocalTemporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
@@ -66,8 +72,9 @@ export async function openBenchStage(people: number, kept: number, workerCount =
     endpoint,
     connected,
     jobs,
-    users: everyone.map(({ user }) => user),
-    profiles: everyone.slice(0, kept).map(({ profile }) => profile),
+    users,
+    profiles,
+    workerPids: workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     start: async (definition) => {
       const jobId = randomUUID();
       const job = {
