@@ -44,6 +44,20 @@ describe('a rate', () => {
     expect(at).toEqual([2, 4, 6, 8]);
   });
 
+  test('is kept in the long run, fractions included, by a slice a second and not one for each person', () => {
+    const pace = new BackfillPace({ granted: 0, since: 0 });
+    const perSecond = 3.3;
+    let [sent, times] = [0, 0];
+    for (let now = 0; now <= 100_000; now += 100) {
+      const allowed = pace.allowed(1000, perSecond, now);
+      if (allowed > 0) times++;
+      for (let i = 0; i < allowed; i++) pace.spend(1000 - i, perSecond, now);
+      sent += allowed;
+    }
+    expect(sent).toBeGreaterThanOrEqual(327);
+    expect(times).toBeLessThanOrEqual(110);
+  });
+
   test('makes up for a wait that ended late, and no more than that', () => {
     const job = jobOf(1000, { perSecond: 100 });
     job.now += 1900;
@@ -93,6 +107,13 @@ test('a share of the permits leaves the others to live triggers, whatever the ba
   const live = job.cut();
   expect(permitsOf(live)).toBe(7);
   expect(live.flatMap(({ triggers }) => triggers.map(({ event }) => event))).not.toContain('enter');
+});
+
+test('live triggers are shared out among all the permits that are free, however many members wait', () => {
+  const job = jobOf(5000, { permits: 4 });
+  job.limitBackfill(1, null);
+  for (let user = 0; user < 200; user++) job.signal(`live-${user}`, 'exit');
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([50, 50, 50, 50]);
 });
 
 describe('paused', () => {
