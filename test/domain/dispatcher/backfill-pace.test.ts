@@ -111,7 +111,6 @@ test('a share of the permits leaves the others to live triggers, whatever the ba
 
 test('live triggers are shared out among all the permits that are free, however many members wait', () => {
   const job = jobOf(5000, { permits: 4 });
-  job.limitBackfill(1, null);
   for (let user = 0; user < 200; user++) job.signal(`live-${user}`, 'exit');
   expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([50, 50, 50, 50]);
 });
