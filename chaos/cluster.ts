@@ -9,7 +9,7 @@ import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import { freePorts } from './free-ports.ts';
-import { Postgres, type PostgresPrograms } from './postgres.ts';
+import { Postgres, type PostgresPrograms } from '../src/local/postgres-server.ts';
 import type { ChaosServer } from './server.ts';
 import type { TemporalPrograms } from './temporal-build.ts';
 

@@ -7,6 +7,7 @@ import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
+import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
 import { isNetwork } from './webhook/addresses.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
 
@@ -70,10 +71,10 @@ export type Config = Readonly<z.infer<typeof configSchema>>;
 export function configuredSource({ source }: Config): SourceConfig {
   if (source === undefined) {
     throw new ConfigError(
-      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md) or a postgres:// URL (docs/sources/postgres.md), or "source" in triggers.config.json.',
     );
   }
-  if (existsSync(source.folder)) return source;
+  if (source.kind !== 'file' || existsSync(source.folder)) return source;
   throw new ConfigError(
     `The folder of the audience source, ${source.folder}, is not there. Correct TRIGGERS_SOURCE, or "source" in triggers.config.json.`,
   );
@@ -93,7 +94,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`). A value may refer to what it is:
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
@@ -105,14 +106,14 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
   const named = options.path ?? given('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
   const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
-  const folder = given('TRIGGERS_SOURCE');
+  const source = given('TRIGGERS_SOURCE');
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
   const merged = {
     ...fromFile,
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
-    ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
+    ...(source === undefined ? {} : { source: namedSource(source) }),
   };
   const parsed = configSchema.safeParse(merged);
   if (!parsed.success)
@@ -137,6 +138,11 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
   const { success, data } = configSchema.shape.taskQueue.safeParse(value);
   if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
   return data;
+}
+
+/** What `TRIGGERS_SOURCE` means. */
+function namedSource(text: string): object {
+  return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: resolve(text) };
 }
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
