@@ -33,7 +33,7 @@ export async function startCluster(
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
 ): Promise<ChaosServer> {
   const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT, LARGEST_PORT);
-  const postgres = await Postgres.start(programs.postgres, folder, postgresPort);
+  const postgres = await Postgres.start(programs.postgres, folder, { port: postgresPort });
   const database = {
     POSTGRES_SEEDS: postgres.host,
     DB_PORT: String(postgres.port),

@@ -89,15 +89,20 @@ export class Postgres {
   readonly password = USER;
   readonly dataFolder: string;
   readonly #programs: PostgresPrograms;
+  readonly #settings: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
 
   /**
    * Makes a new one below `folder` and starts it.
    *
-   * @param port of loopback; default: a free one.
+   * @param options `port` of loopback; default: a free one. `settings` of the server, over ours.
    */
-  static async start(programs: PostgresPrograms, folder: string, port?: number): Promise<Postgres> {
+  static async start(
+    programs: PostgresPrograms,
+    folder: string,
+    options: { readonly port?: number; readonly settings?: Readonly<Record<string, string>> } = {},
+  ): Promise<Postgres> {
     const dataFolder = join(folder, 'postgresql');
     mkdirSync(dataFolder);
     if (process.getuid?.() === 0) {
@@ -110,7 +115,7 @@ export class Postgres {
       ['--pgdata', dataFolder, '--username', USER, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C'],
       { timeoutMs: INIT_MS, ...owner() },
     );
-    const postgres = new Postgres(programs, dataFolder, port ?? (await freePort()));
+    const postgres = new Postgres(programs, dataFolder, options.port ?? (await freePort()), options.settings ?? {});
     await postgres.#run();
     return postgres;
   }
@@ -120,7 +125,13 @@ export class Postgres {
     return `postgres://${this.user}:${this.password}@${this.host}:${this.port}/${database}`;
   }
 
-  private constructor(programs: PostgresPrograms, dataFolder: string, port: number) {
+  private constructor(
+    programs: PostgresPrograms,
+    dataFolder: string,
+    port: number,
+    settings: Readonly<Record<string, string>>,
+  ) {
+    this.#settings = settings;
     this.#programs = programs;
     this.dataFolder = dataFolder;
     this.port = port;
@@ -142,7 +153,8 @@ export class Postgres {
   }
 
   async #run(): Promise<void> {
-    const settings = { listen_addresses: HOST, port: this.port, max_connections: 200, unix_socket_directories: '' };
+    const ours = { listen_addresses: HOST, port: this.port, max_connections: 200, unix_socket_directories: '' };
+    const settings = { ...ours, ...this.#settings };
     const child = spawn(
       this.#programs.postgres,
       ['-D', this.dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],

@@ -111,7 +111,8 @@ class PostgresSource implements AudienceSource {
     if (!memberType.holds(user)) return false;
     const { text, what } = this.#queries.isMember;
     const { rows } = await this.#pool.query(text, [key, user], what);
-    return rows.length > 0;
+    // Equal need not be the same: 7.0 is 7.
+    return rows.some((row) => row['user'] === user);
   }
 
   async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
@@ -123,7 +124,6 @@ class PostgresSource implements AudienceSource {
     const { rows } = await this.#pool.query(text, [[...asked]], what);
     let turnEnds = performance.now() + LONGEST_TURN_MS;
     for (const { user, profile } of rows) {
-      // Equal to an id that was asked for need not be that id: 7.0 is 7.
       if (typeof user !== 'string' || !asked.has(user)) continue;
       const read = readProfile(profile ?? '{}');
       if (read !== undefined) found.set(user, read);

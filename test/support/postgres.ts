@@ -10,6 +10,9 @@ import type { SourceContent } from './memory-source.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));
 
+/** Nothing here is to survive a power cut, and most of a test's time would go into that. */
+const UNSAFE = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' };
+
 /** A real PostgreSQL for one test file. */
 export class TestPostgres {
   readonly server: Postgres;
@@ -20,7 +23,7 @@ export class TestPostgres {
   static async start(): Promise<TestPostgres> {
     const folder = mkdtempSync(join(tmpdir(), 'postgres-test-'));
     try {
-      const server = await Postgres.start(await findPostgres(folder), folder);
+      const server = await Postgres.start(await findPostgres(folder), folder, { settings: UNSAFE });
       return new TestPostgres(folder, server);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });

@@ -16,7 +16,7 @@ export interface PostgresQueries {
   readonly firstMembers: PostgresQuery;
   /** As before, behind the user $3. */
   readonly nextMembers: PostgresQuery;
-  /** $1 audience, $2 user. One row when the user is a member. */
+  /** $1 audience, $2 user. Gives `user` of those that are equal to it by their type's rules. */
   readonly isMember: PostgresQuery;
   /** $1 users, an array. Gives `user` and `profile`. */
   readonly profiles: PostgresQuery;
@@ -42,7 +42,7 @@ export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
     ...(sizes === undefined ? {} : { sizes }),
     firstMembers: query(members, page('m."user" IS NOT NULL')),
     nextMembers: query(members, page('m."user" > $3')),
-    isMember: query(members, `SELECT 1 AS found ${from(members, 'm')} WHERE m."user" = $2 LIMIT 1`),
+    isMember: query(members, `SELECT m."user" ${from(members, 'm')} WHERE m."user" = $2`),
     profiles: query(profiles, `SELECT p."user", p.profile ${from(profiles, 'p')} WHERE p."user" = ANY($1)`),
   };
 }

@@ -22,13 +22,13 @@ export const POSTGRES_URL = /^postgres(?:ql)?:\/\//;
  * `sslmode` as it is taken here. libpq's `require` encrypts without asking whom; here it verifies, as `verify-full` does. `prefer` and
  * `allow` are refused: whoever stands between could choose to have it plain.
  */
-const TLS_BY_SSLMODE: Readonly<Record<string, PostgresAddress['tls']>> = {
-  disable: 'none',
-  require: 'verified',
-  'verify-ca': 'verified',
-  'verify-full': 'verified',
-  'no-verify': 'unverified',
-};
+const TLS_BY_SSLMODE: ReadonlyMap<string, PostgresAddress['tls']> = new Map([
+  ['disable', 'none'],
+  ['require', 'verified'],
+  ['verify-ca', 'verified'],
+  ['verify-full', 'verified'],
+  ['no-verify', 'unverified'],
+]);
 const KNOWN_PARAMETERS: ReadonlySet<string> = new Set(['sslmode', 'host']);
 
 /** Reads `postgres://user:password@host:5432/database?sslmode=require`. Never throws. */
@@ -44,8 +44,8 @@ export function readPostgresUrl(text: string): PostgresUrlReading {
   for (const name of url.searchParams.keys())
     if (!KNOWN_PARAMETERS.has(name))
       return wrong(`of its parameters only sslmode and host are known, not ${JSON.stringify(name.slice(0, 40))}`);
-  const tls = TLS_BY_SSLMODE[url.searchParams.get('sslmode') ?? 'disable'];
-  if (tls === undefined) return wrong(`its sslmode is one of ${Object.keys(TLS_BY_SSLMODE).join(', ')}`);
+  const tls = TLS_BY_SSLMODE.get(url.searchParams.get('sslmode') ?? 'disable');
+  if (tls === undefined) return wrong(`its sslmode is one of ${[...TLS_BY_SSLMODE.keys()].join(', ')}`);
   const parts = [url.username, url.password, url.pathname.slice(1), url.hostname].map(decoded);
   const [user, password, database, hostname] = parts;
   if (user === undefined || password === undefined || database === undefined || hostname === undefined)

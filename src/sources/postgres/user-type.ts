@@ -8,20 +8,18 @@ const INTEGER = /^(?:0|-?[1-9]\d{0,18})$/;
 const DECIMAL = /^-?(?:0|[1-9]\d{0,999})(?:\.\d{1,999})?$/;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-const TYPES: Readonly<Record<string, UserType>> = {
-  smallint: { holds: (user) => isWithin(user, 2n ** 15n) },
-  integer: { holds: (user) => isWithin(user, 2n ** 31n) },
-  bigint: { holds: (user) => isWithin(user, 2n ** 63n) },
-  numeric: { holds: (user) => DECIMAL.test(user) },
-  uuid: { holds: (user) => UUID.test(user) },
-  ...Object.fromEntries(
-    ['text', 'character varying', 'character', 'bpchar', 'citext'].map((name) => [name, { holds: isText }]),
-  ),
-};
+const TYPES: ReadonlyMap<string, UserType> = new Map([
+  ['smallint', { holds: (user) => isWithin(user, 2n ** 15n) }],
+  ['integer', { holds: (user) => isWithin(user, 2n ** 31n) }],
+  ['bigint', { holds: (user) => isWithin(user, 2n ** 63n) }],
+  ['numeric', { holds: (user) => DECIMAL.test(user) }],
+  ['uuid', { holds: (user) => UUID.test(user) }],
+  ...['text', 'character varying', 'character', 'citext'].map((name) => [name, { holds: isText }] as const),
+]);
 
 /** @param name as PostgreSQL writes it; undefined for a type that ids cannot have. */
 export function userTypeOf(name: string): UserType | undefined {
-  return TYPES[name];
+  return TYPES.get(name);
 }
 
 function isWithin(user: string, bound: bigint): boolean {
