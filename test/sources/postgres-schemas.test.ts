@@ -86,7 +86,7 @@ test.each([
      INSERT INTO audience_members SELECT 1, id FROM people;`,
     { audiences: null, profiles: { table: 'people', user: 'id', columns: 'all' } },
   );
-  const [{ id = '' } = {}] = await source.audiences();
+  const id = (await source.audiences())[0]?.id ?? '';
   for (const limit of [1, 2, 100]) expect((await pagesOf(source, id, limit)).flat().sort()).toEqual([...ids].sort());
   expect([...(await source.profiles([...others, ...ids, '\ud800', 'x\0'])).keys()].sort()).toEqual([...ids].sort());
   for (const user of ids) expect([user, await source.isMember(id, user)]).toEqual([user, true]);
@@ -110,7 +110,7 @@ test('all columns but the one of the user are the fields of a profile, with ever
   expect((await profileFields(all, ['7'])).get('7')).toEqual({
     email: 'a@example.com',
     points: 9_007_199_254_740_993n,
-    price: 0.1234567890123456789,
+    price: 0.12345678901234568, // What a double holds of it; in the text that goes out, all is there.
     tags: ['a', 'b c'],
     'Odd "Name"': null,
     at: expect.stringMatching(/^2026-11-25T0?8:30:00\.000001\+00:00$/),
@@ -226,7 +226,7 @@ test('members without an id, with one that nobody may have, or there several tim
        (NULL), (''), (''), ('a'), ('a'), ('a'), ('b'), (repeat('b', 256)), (repeat('b', 300)), ('c'), (NULL), ('c')) AS v (user_id);`,
     { audiences: null },
   );
-  const [{ id = '' } = {}] = await source.audiences();
+  const id = (await source.audiences())[0]?.id ?? '';
   for (const limit of [1, 2, 3, 100])
     expect([limit, (await pagesOf(source, id, limit)).flat()]).toEqual([limit, ['a', 'b', 'c']]);
 });

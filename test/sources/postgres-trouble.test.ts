@@ -205,7 +205,7 @@ test('no error quotes what stands in a row', async () => {
     CREATE VIEW audience_members AS SELECT audience AS audience_id, who::int AS user_id FROM raw;
     CREATE TABLE profiles (user_id text, profile jsonb)`);
   const source = await open(database.url, { audiences: null });
-  const [{ id = '' } = {}] = await source.audiences();
+  const id = (await source.audiences())[0]?.id ?? '';
   const error = await source.members(id, undefined, 10).catch((error: unknown) => error);
   expect(error).toMatchObject({
     message: expect.stringMatching(/a value is not as its type wants it \(SQLSTATE 22P02\)/),
