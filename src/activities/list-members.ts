@@ -1,7 +1,7 @@
 import type { MemberIds } from '../contract/backfill.ts';
 import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { nextCursor, readCursor } from './page-cursor.ts';
+import { circlePages, nextCursor, type PageCursor, readCursor } from './page-cursor.ts';
 
 /** A source does not do what every source has to, so that going on would lose members or never end. It is asked again, later and later. */
 export class SourceMisbehaves extends Error {
@@ -24,7 +24,7 @@ export function createListMembers(
       const bytes = ids.reduce((sum, id) => sum + 3 + Buffer.byteLength(id), 0);
       if (bytes <= maxBytes || most === 1) {
         if (page.next === undefined) return { ids };
-        const next = nextCursor(cursor, page.next);
+        const next = nextCursor(cursor, page.next) ?? (await beyondCircle(source, audience, cursor, page.next, most));
         if (next !== undefined) return { ids, next };
         throw new SourceMisbehaves(
           `The source leads in a circle: behind page ${cursor.pages + 1} of the members of ${audience} it goes on where this backfill has been before. Nothing is sent of this page until it goes on elsewhere.`,
@@ -38,6 +38,27 @@ export function createListMembers(
       most = Math.max(1, Math.floor((ids.length * maxBytes * 0.9) / bytes));
     }
   };
+}
+
+/**
+ * A place was there before. A source that has come to its senses leads from it to the end: then a backfill that was led back has to go that way
+ * again. So the way is tried, without sending anything.
+ *
+ * @returns where to go on; undefined while the way still leads back here.
+ */
+async function beyondCircle(
+  source: AudienceSource,
+  audience: string,
+  cursor: PageCursor,
+  next: string,
+  limit: number,
+): Promise<string | undefined> {
+  let place: string | undefined = next;
+  for (let pages = circlePages(cursor); pages > 0 && place !== undefined; pages--) {
+    if (place === cursor.after) return undefined;
+    ({ next: place } = await source.members(audience, place, limit));
+  }
+  return place === cursor.after ? undefined : nextCursor({ ...cursor, pages: 0, mark: '' }, next);
 }
 
 /** A member without an id, or with one that no trigger may have, cannot be told about. What a source has read need not be text, whatever its type says. */

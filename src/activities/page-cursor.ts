@@ -33,6 +33,11 @@ export function nextCursor({ after, pages, mark }: PageCursor, next: string): st
   return `${number}.${isPowerOfTwo ? here : mark}.${next}`;
 }
 
+/** After `nextCursor` found a circle: how many pages it has at most. */
+export function circlePages({ pages }: PageCursor): number {
+  return pages === 0 ? 1 : pages + 1 - 2 ** Math.floor(Math.log2(pages));
+}
+
 function markOf(place: string): string {
   return createHash('sha256').update(place).digest('base64url').slice(0, 12);
 }

@@ -91,6 +91,24 @@ test.each<[what: string, leads: (place: number) => number, mostPages: number]>([
   expect(await createListMembers(source)(VIP.id, after, 10, 1000)).toEqual({ ids: ['the end'] });
 });
 
+test('a source that was found out and then leads on is followed to its end, though by places that were there before', async () => {
+  const source = leading((place) => (place === 8 ? 3 : place + 1));
+  const seen = new Set<string>();
+  let after: string | null = null;
+  const reading = async () => {
+    for (;;) {
+      const { ids, next } = await createListMembers(source)(VIP.id, after, 10, 1000);
+      for (const id of ids) seen.add(id);
+      if (next === undefined) return;
+      after = next;
+    }
+  };
+  await expect(reading()).rejects.toThrow(/leads in a circle/);
+  source.bend = leading((place) => place + 1).bend;
+  await reading();
+  expect([...seen].sort()).toEqual(Array.from({ length: 10 }, (_, i) => `at ${i}`));
+});
+
 test('a page may be read again, as often as it is asked for', async () => {
   const listMembers = createListMembers(sourceOf(numbered(50, 3)));
   const first = await listMembers(VIP.id, null, 10, 1000);
