@@ -91,8 +91,8 @@ async function openSample(
     onStep(`starting PostgreSQL, and writing ${people.toLocaleString('en')} sample people into it`);
     // Only here: the server is a development dependency, which nothing else needs.
     const { startDemoPostgres } = await import('./demo-postgres.ts');
-    const { url, audiences, stop } = await startDemoPostgres(folder, { people }, onStep);
-    return { source: url, audiences, stop };
+    const postgres = await startDemoPostgres(folder, { people }, onStep);
+    return { source: postgres.url, audiences: postgres.audiences, stop: () => postgres.stop() };
   }
   onStep(`writing a sample source: ${people.toLocaleString('en')} people`);
   const files = join(folder, 'audiences');
