@@ -89,6 +89,7 @@ test.each([
   const id = (await source.audiences())[0]?.id ?? '';
   for (const limit of [1, 2, 100]) expect((await pagesOf(source, id, limit)).flat().sort()).toEqual([...ids].sort());
   expect([...(await source.profiles([...others, ...ids, '\ud800', 'x\0'])).keys()].sort()).toEqual([...ids].sort());
+  expect((await source.profiles(others)).size).toBe(0);
   for (const user of ids) expect([user, await source.isMember(id, user)]).toEqual([user, true]);
   for (const user of [...others, '\ud800', 'x\0'])
     expect([user, await source.isMember(id, user)]).toEqual([user, false]);
@@ -141,6 +142,26 @@ test('a profile that is no object costs nobody else theirs, and is told', async 
     'the profiles (profiles), the one of "1" is no JSON object',
     'the profiles (profiles), the one of "3" is no JSON object',
   ]);
+});
+
+test('a text that is no place among members is refused, and one that is none of this audience is one', async () => {
+  const source = await sourceOf(
+    `CREATE TABLE profiles (user_id int, profile jsonb); CREATE TABLE audience_members (audience_id int, user_id int);
+     INSERT INTO audience_members SELECT 1, n FROM generate_series(10, 90, 10) AS n;`,
+    { audiences: null },
+  );
+  const id = (await source.audiences())[0]?.id ?? '';
+  await expect(source.members(id, 'page-2', 5)).rejects.toThrow(/"page-2" is no place/);
+  expect(await source.members(id, '75', 5)).toEqual({ ids: ['80', '90'] });
+});
+
+test('a user column with a quote in its name is left out of the fields', async () => {
+  const source = await sourceOf(
+    `CREATE TABLE profiles ("It's" text, n int); CREATE TABLE audience_members (audience_id int, user_id text);
+     INSERT INTO profiles VALUES ('1', 5);`,
+    { audiences: null, profiles: { user: "It's", columns: 'all' } },
+  );
+  expect(await profileFields(source, ['1'])).toEqual(new Map([['1', { n: 5 }]]));
 });
 
 test('names with capitals, blanks, quotes and a schema are taken as they are', async () => {
@@ -229,6 +250,9 @@ test('members without an id, with one that nobody may have, or there several tim
   const id = (await source.audiences())[0]?.id ?? '';
   for (const limit of [1, 2, 3, 100])
     expect([limit, (await pagesOf(source, id, limit)).flat()]).toEqual([limit, ['a', 'b', 'c']]);
+  // Places are kept in histories: what can be no id, and may be of any length, is none either.
+  expect(await source.members(id, undefined, 3)).toEqual({ ids: ['a'], next: 'a' });
+  expect(await source.members(id, 'a', 2)).toEqual({ ids: ['b'], next: 'b' });
 });
 
 test.each<[what: string, rest: Partial<PostgresSourceInput>, message: RegExp]>([
