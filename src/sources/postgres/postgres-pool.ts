@@ -1,5 +1,5 @@
-import { rootCertificates } from 'node:tls';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { trustedAuthorities } from '../../webhook/certificate-authorities.ts';
 import { PostgresError } from './postgres-error.ts';
 import type { PostgresAddress } from './postgres-url.ts';
 
@@ -115,12 +115,11 @@ function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): Poo
 }
 
 /** What it says here wins over PGSSLMODE. */
-function tlsOf({ host, tls }: PostgresAddress, authorities: readonly string[]): PoolConfig['ssl'] {
+function tlsOf({ tls }: PostgresAddress, authorities: readonly string[]): PoolConfig['ssl'] {
   const isVerified = tls === 'verified' || authorities.length > 0;
   if (!isVerified) return tls === 'none' ? false : { rejectUnauthorized: false };
-  const ca = authorities.length === 0 ? {} : { ca: [...rootCertificates, ...authorities] };
-  // The driver names the host only when it is no address; without a name "localhost" would be looked for in the certificate.
-  return { rejectUnauthorized: true, host, ...ca };
+  const ca = trustedAuthorities(authorities);
+  return { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
 }
 
 // Extended: one statement, whatever the text says. Without a name it is planned for its values each time, in tens of microseconds.
