@@ -9,22 +9,26 @@ export interface TemporalCost {
    * second and running slice, are not in there.
    */
   readonly actions: number;
+  /** Of the run that has most. */
+  readonly longestRunEvents: number;
 }
 
 export async function costOf(client: Client, jobId: string): Promise<TemporalCost> {
   const ids = [jobWorkflowId(jobId), backfillWorkflowId(jobWorkflowId(jobId), 1)];
   let events = 0;
   let actions = 0;
+  let longestRunEvents = 0;
   for (const id of ids) {
     for await (const { workflowId, runId } of client.workflow.list({ query: `WorkflowId = '${id}'` })) {
       const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+      longestRunEvents = Math.max(longestRunEvents, history.events?.length ?? 0);
       for (const event of history.events ?? []) {
         events++;
         actions += actionsOf(event);
       }
     }
   }
-  return { events, actions };
+  return { events, actions, longestRunEvents };
 }
 
 type HistoryEvent = NonNullable<

@@ -1,10 +1,11 @@
-// npm run bench [-- --quick --workers 2 --only live-20 --source postgres] : every case in one run on one machine, as ratios to what undici alone does here.
+// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres] : every case in one run on one machine, as ratios to what undici alone does here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { costOf } from './cost.ts';
 import { rawRate } from './raw.ts';
 import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
+import { MemoryCurve } from './memory.ts';
 import { median, percentile, print, type Row, table } from './report.ts';
 
 const { values } = parseArgs({
@@ -13,11 +14,12 @@ const { values } = parseArgs({
     only: { type: 'string' },
     workers: { type: 'string', default: '1' },
     source: { type: 'string', default: 'file' },
+    members: { type: 'string' },
   },
 });
 const SOURCE = BENCH_SOURCES.find((kind) => kind === values.source) ?? 'file';
 const ROUNDS = values.quick ? 1 : 3;
-const MEMBERS = values.quick ? 50_000 : 200_000;
+const MEMBERS = Number(values.members ?? (values.quick ? 50_000 : 200_000));
 const LIVE = 20_000;
 /** More than a job keeps in its own state: most go through holders. */
 const FLOOD = 200_000;
@@ -60,18 +62,20 @@ interface LiveCase {
 async function backfillRate(stage: BenchStage) {
   const done = stage.endpoint.expect(MEMBERS);
   const startedAtNs = process.hrtime.bigint();
+  const memory = new MemoryCurve(stage.workerPids);
   const jobId = await stage.start({ parallelRequestCount: 20, existingUsers: true });
   const { lastAtNs, mostInFlight } = await done;
   const ratePerS = (MEMBERS * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
-  return { ratePerS, mostInFlight, ...(await ended(stage, jobId, MEMBERS)) };
+  const workerMemoryMb = memory.end();
+  return { ratePerS, mostInFlight, workerMemoryMb, ...(await ended(stage, jobId, MEMBERS)) };
 }
 
 /** Stops a job once it has nothing left, and says what each delivery cost. */
 async function ended(stage: BenchStage, jobId: string, deliveries: number) {
   await stage.jobs.stop(jobId);
   while (await stage.jobs.isRunning(jobId)) await sleep(50);
-  const { events, actions } = await costOf(stage.connected.client, jobId);
-  return { eventsPerDelivery: events / deliveries, actionsPerDelivery: actions / deliveries };
+  const { events, actions, longestRunEvents } = await costOf(stage.connected.client, jobId);
+  return { eventsPerDelivery: events / deliveries, actionsPerDelivery: actions / deliveries, longestRunEvents };
 }
 
 async function idle(stage: BenchStage): Promise<Row> {
@@ -157,6 +161,9 @@ interface Measured {
   readonly mostInFlight?: number;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
+  readonly longestRunEvents?: number;
+  /** Of all workers together, over the time. */
+  readonly workerMemoryMb?: readonly number[];
 }
 
 function isBaseline(name: string, cases: readonly (readonly [string, number, string | undefined, unknown])[]): boolean {

@@ -9,6 +9,8 @@ export interface Row {
   readonly p99Ms?: number;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
+  readonly longestRunEvents?: number;
+  readonly workerMemoryMb?: readonly number[];
 }
 
 export function median(values: readonly number[]): number {

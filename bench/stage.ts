@@ -28,6 +28,7 @@ export interface BenchStage {
   readonly users: readonly string[];
   /** What it knows of the first of them. */
   readonly profiles: readonly SamplePerson['profile'][];
+  readonly workerPids: readonly number[];
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
 }
@@ -39,8 +40,13 @@ export async function openBenchStage(
   kind: BenchSource = 'file',
 ): Promise<BenchStage> {
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-'));
-  const everyone = [...samplePeople({ people })];
-  const source = kind === 'file' ? await fileSource(folder, everyone) : await postgresSource(folder, people);
+  const users: string[] = [];
+  const profiles: SamplePerson['profile'][] = [];
+  for (const { user, profile } of samplePeople({ people })) {
+    users.push(user);
+    if (profiles.length < kept) profiles.push(profile);
+  }
+  const source = kind === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
   const endpoint = await Endpoint.open();
   const temporal: LocalTemporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
   const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
@@ -57,7 +63,8 @@ export async function openBenchStage(
       authorizations: { signed: signing },
     }),
   );
-  const config = loadConfig({ path: configFile, env: {} });
+  const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
+  const config = loadConfig({ path: configFile, env: { TRIGGERS_PAYLOAD_KEYS } });
   const workers = Array.from({ length: workerCount }, () =>
     fork(new URL('./worker.ts', import.meta.url), {
       execArgv: [...process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')), '--import', 'tsx'],
@@ -65,14 +72,15 @@ export async function openBenchStage(
     }),
   );
   await Promise.all(workers.map((worker) => once(worker, 'message')));
-  const connected = await connectClient(connection);
+  const connected = await connectClient(connection, config.payloadKeys);
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
   return {
     endpoint,
     connected,
     jobs,
-    users: everyone.map(({ user }) => user),
-    profiles: everyone.slice(0, kept).map(({ profile }) => profile),
+    users,
+    profiles,
+    workerPids: workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     start: async (definition) => {
       const jobId = randomUUID();
       const job = {
@@ -107,11 +115,11 @@ interface Source {
   stop(): Promise<void>;
 }
 
-async function fileSource(folder: string, people: readonly SamplePerson[]): Promise<Source> {
+async function fileSource(folder: string, users: readonly string[]): Promise<Source> {
   const source = join(folder, 'audiences');
-  await writeSampleSource(source, { people: people.length });
+  await writeSampleSource(source, { people: users.length });
   const { slug, ...header } = EVERYONE;
-  const lines = [JSON.stringify({ audience: header }), ...people.map(({ user }) => JSON.stringify(user))];
+  const lines = [JSON.stringify({ audience: header }), ...users.map((user) => JSON.stringify(user))];
   writeFileSync(join(source, 'audiences', `${slug}.ndjson`), `${lines.join('\n')}\n`);
   return { config: { kind: 'file', folder: source }, stop: async () => undefined };
 }

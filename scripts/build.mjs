@@ -16,12 +16,19 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(join(lib, 'cli', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-const { code } = await bundleWorkflowCode({
-  workflowsPath: join(lib, 'workflows', 'index.js'),
-  payloadConverterPath: join(lib, 'payload-converter.js'),
-  logger: new DefaultLogger('WARN'),
-});
-writeFileSync(join(lib, 'workflow-bundle.js'), withoutThisMachine(code));
+await bundle('workflow-bundle.js', {});
+// For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
+await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'failure-converter.js') });
+
+async function bundle(name, converters) {
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(lib, 'workflows', 'index.js'),
+    payloadConverterPath: join(lib, 'payload-converter.js'),
+    ...converters,
+    logger: new DefaultLogger('WARN'),
+  });
+  writeFileSync(join(lib, name), withoutThisMachine(code));
+}
 
 /** The bundle's source map with paths from here instead of this machine's, and without a second copy of all code. */
 function withoutThisMachine(bundle) {

@@ -3,18 +3,33 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
+import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
 import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
 import { isNetwork } from './webhook/addresses.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
+
+const payloadKeys = z
+  .array(z.string())
+  .superRefine((keys, context) => {
+    try {
+      readPayloadKeys(keys);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  })
+  .default([]);
 
 const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   source: sourceSchema.optional(),
   authorizations: z.record(z.string(), authorizationSchema).default({}),
+  /** `<key id>:<base64 of 32 bytes>`: the first encrypts what Temporal is given, all decrypt. None: nothing is encrypted. */
+  payloadKeys,
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /**
@@ -94,12 +109,36 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`). A value may refer to what it is:
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
+ * commas between them). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
  */
-export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } = {}): Config {
+export function loadConfig(options: ConfigOptions = {}): Config {
+  return checked(readMerged(options));
+}
+
+/**
+ * Reads the configuration again and again, as `loadConfig` does. What did not change is not checked again, and is the same object: to see that a
+ * certificate and its key belong together takes 1.5 ms, and a worker that is to send meanwhile looks every few seconds at all of them.
+ */
+export function configReader(options: ConfigOptions = {}): () => Config {
+  let last: { readonly json: string; readonly config: Config } | undefined;
+  return () => {
+    const merged = readMerged(options);
+    const json = JSON.stringify(merged.value);
+    if (last?.json !== json) last = { json, config: checked(merged) };
+    return last.config;
+  };
+}
+
+interface ConfigOptions {
+  readonly path?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+function readMerged(options: ConfigOptions): { readonly path: string; readonly value: object } {
   const env = options.env ?? process.env;
   // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
   const given = (name: string): string | undefined => env[name] || undefined;
@@ -109,16 +148,22 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
   const source = given('TRIGGERS_SOURCE');
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
-  const merged = {
+  const keys = given('TRIGGERS_PAYLOAD_KEYS');
+  const value = {
     ...fromFile,
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
+    ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
   };
-  const parsed = configSchema.safeParse(merged);
+  return { path, value };
+}
+
+function checked({ path, value }: ReturnType<typeof readMerged>): Config {
+  const parsed = configSchema.safeParse(value);
   if (!parsed.success)
     throw new ConfigError(
-      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${z.prettifyError(parsed.error)}`,
+      `The configuration (${path} and TRIGGERS_… variables) is wrong.\n${problemsOf(parsed.error)}`,
     );
   return parsed.data;
 }
@@ -131,10 +176,7 @@ export function loadConfig(options: { path?: string; env?: NodeJS.ProcessEnv } =
  */
 export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): string {
   if (env['TRIGGERS_TASK_QUEUE']) return env['TRIGGERS_TASK_QUEUE'];
-  const named = env['TRIGGERS_CONFIG'] || undefined;
-  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  if (named === undefined && !existsSync(path)) return DEFAULT_TASK_QUEUE;
-  const value = withReferences(parseConfigFile(path)['taskQueue'], { env, folder: dirname(path) });
+  const { path, value } = valueInFile('taskQueue', env);
   const { success, data } = configSchema.shape.taskQueue.safeParse(value);
   if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
   return data;
@@ -143,6 +185,29 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
 /** What `TRIGGERS_SOURCE` means. */
 function namedSource(text: string): object {
   return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: resolve(text) };
+}
+
+/**
+ * The payload keys alone, for programs that ask jobs and run none, and read no other secret of the file.
+ *
+ * @throws ConfigError
+ */
+export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): readonly string[] {
+  const keys = env['TRIGGERS_PAYLOAD_KEYS'];
+  const { path, value } = keys
+    ? { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) }
+    : valueInFile('payloadKeys', env);
+  const parsed = payloadKeys.safeParse(value);
+  if (!parsed.success) throw new ConfigError(`${path} is wrong: "payloadKeys".\n${problemsOf(parsed.error)}`);
+  return parsed.data;
+}
+
+/** One value of the file, its variables looked up; undefined when there is no file, or not that key in it. */
+function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value: unknown } {
+  const named = env['TRIGGERS_CONFIG'] || undefined;
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
+  if (named === undefined && !existsSync(path)) return { path, value: undefined };
+  return { path, value: withReferences(parseConfigFile(path)[key], { env, folder: dirname(path) }) };
 }
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {

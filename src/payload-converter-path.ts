@@ -5,6 +5,11 @@ import { fileURLToPath } from 'node:url';
  * Where the payload converter's module is: every client and worker of ours is given it, so that integers keep their
  * digits and nothing that is signalled fails to decode. Source and build carry different suffixes, hence our own.
  */
-export const payloadConverterPath = fileURLToPath(
-  new URL('./payload-converter' + extname(import.meta.url), import.meta.url),
-);
+export const payloadConverterPath = beside('payload-converter');
+
+/** Where the failure converter's module is: for clients and workers that encrypt. */
+export const failureConverterPath = beside('failure-converter');
+
+function beside(module: string): string {
+  return fileURLToPath(new URL(`./${module}${extname(import.meta.url)}`, import.meta.url));
+}

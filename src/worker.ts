@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { DataConverter } from '@temporalio/common';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
 import { StallWatch } from './activities/stall-watch.ts';
@@ -11,7 +12,7 @@ import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
-import { payloadConverterPath } from './payload-converter-path.ts';
+import { dataConverterWith } from './payload-codec/data-converter.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
@@ -29,7 +30,7 @@ export interface StartWorkerOptions {
   readonly connection: ConnectConfig;
   /** Instead of the source that the configuration names; closed by whoever made it. */
   readonly source?: AudienceSource;
-  /** Bundled workflow code; by default the one that was built, else it is bundled now. */
+  /** Bundled workflow code; by default the one that was built, else it is bundled now. Where payloads are encrypted, one with our failure converter. */
   readonly workflowBundle?: WorkerOptions['workflowBundle'];
 }
 
@@ -50,9 +51,10 @@ const SHUTDOWN_MARGIN_MS = 10_000;
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { config } = options;
+  const dataConverter = dataConverterWith(config.payloadKeys);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
-  const client = new Client({ connection, namespace, dataConverter: { payloadConverterPath } });
+  const client = new Client({ connection, namespace, dataConverter });
   const source = options.source ?? (await openSource(configuredSource(config)));
   const policy = new NetworkPolicy(config.network);
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
@@ -64,8 +66,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     connection,
     namespace,
     taskQueue: config.taskQueue,
-    ...workflowCode(options.workflowBundle),
-    dataConverter: { payloadConverterPath },
+    ...workflowCode(options.workflowBundle, dataConverter),
+    dataConverter,
     activities: createActivities({
       source,
       poster,
@@ -121,9 +123,11 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 
 function workflowCode(
   bundle: WorkerOptions['workflowBundle'],
+  { failureConverterPath }: DataConverter,
 ): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
   if (bundle !== undefined) return { workflowBundle: bundle };
-  const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+  const name = failureConverterPath === undefined ? 'workflow-bundle' : 'encrypting-workflow-bundle';
+  const built = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   if (existsSync(built)) return { workflowBundle: { codePath: built } };
   return { workflowsPath: fileURLToPath(new URL(`./workflows/index${extname(import.meta.url)}`, import.meta.url)) };
 }

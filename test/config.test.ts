@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { shownSource } from '../src/config/source-config.ts';
-import { ConfigError, configuredTaskQueue, loadConfig } from '../src/config.ts';
+import { ConfigError, configReader, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
 
 let folder = '';
 
@@ -38,6 +38,7 @@ test('without a file or a variable everything has a default', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
     authorizations: {},
+    payloadKeys: [],
     requestTimeoutMs: 15_000,
     maxConcurrentSlices: 1000,
     network: {
@@ -55,6 +56,33 @@ test('the file is the one that is given, else the one that the variable names', 
   const path = file({ taskQueue: 'from-file' });
   expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
   expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
+});
+
+test('read again, what did not change is not checked again; a changed file that it refers to is seen', () => {
+  writeFileSync(join(folder, 'token'), 'first');
+  const read = configReader({
+    path: file({ authorizations: { crm: { ...crm, headers: { key: '${file:token}' } } } }),
+    env: {},
+  });
+  const first = read();
+  expect(read()).toBe(first);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+  writeFileSync(join(folder, 'token'), 'two\nlines');
+  expect(read).toThrow(ConfigError);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+});
+
+test.each([
+  { headers: { 'authorization: Bearer s3cret': '' } },
+  { queryParameters: { 'key=s3cret': '' } },
+  { oauth2: { tokenUrl: 'https://a.example', clientId: 'me', clientSecret: 'x', parameters: { 'key s3cret': 7 } } },
+  { 'authorization: Bearer s3cret': '' },
+])('[S22] what stands where a key belongs is not repeated when it may hold a secret: %j', (more) => {
+  const error = errorOf({ authorizations: { crm: { origins: crm.origins, ...more } } });
+  expect(error).toMatch(/authorizations\.crm/);
+  expect(error).not.toContain('s3cret');
 });
 
 test('a variable is stronger than the file', () => {
@@ -155,3 +183,49 @@ test('the task queue has a default, may be a variable, and is said to be wrong w
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: join(folder, 'none.json') })).toThrow(/cannot be read/);
 });
+
+const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
+const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
+
+test('payload keys stand in the file, its variables, or the variable over it; worker and client have the same', () => {
+  const path = file({ payloadKeys: ['${env:NEW}', KEY], authorizations: { crm } });
+  const fromFile = { TRIGGERS_CONFIG: path, NEW: NEW_KEY };
+  const fromVariable = { ...fromFile, TRIGGERS_PAYLOAD_KEYS: `${KEY}, ${NEW_KEY}` };
+  for (const [env, keys] of [
+    [fromFile, [NEW_KEY, KEY]],
+    [fromVariable, [KEY, NEW_KEY]],
+  ] as const) {
+    expect(loadConfig({ env }).payloadKeys).toEqual(keys);
+    expect(configuredPayloadKeys(env)).toEqual(keys);
+  }
+});
+
+test('who only asks jobs needs the payload keys, and none of the secrets that a worker needs', () => {
+  const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
+  const TRIGGERS_CONFIG = file({ payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } });
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG: file({}) })).toEqual([]);
+});
+
+test.each<[what: string, payloadKeys: unknown]>([
+  ['a key without an id', [KEY.slice(3)]],
+  ['a key that lost its end', [KEY.slice(0, -2)]],
+  ['two keys of one id', [KEY, KEY]],
+  ['a key that is no list', KEY],
+  ['a key by its id', { k1: KEY.slice(3) }],
+])('%s is an error of worker and client that does not repeat it', (_, payloadKeys) => {
+  const asClient = () => configuredPayloadKeys({ TRIGGERS_CONFIG: file({ payloadKeys }) });
+  expect(asClient).toThrow(ConfigError);
+  for (const error of [errorOf({ payloadKeys }), inspect(thrownBy(asClient))]) {
+    expect(error).toMatch(/payloadKeys/);
+    expect(error).not.toContain(KEY.slice(3, 20));
+  }
+});
+
+function thrownBy(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    return error;
+  }
+}

@@ -25,14 +25,19 @@ test('ids, kinds and counts are written as they are', () => {
   expect(line).toEqual({ ...fields, n: 1, level: 40, time: expect.any(Number), msg: 'a message' });
 });
 
-test('a field that nobody expects is named, and what it holds is not written', () => {
+test('what a worker says of its changed configuration is written: which authorizations it has, and what is wrong', () => {
+  const fields = { authorizations: ['crm'], problem: 'The configuration is wrong.' };
+  expect(lineOf((log) => log.warn(fields, 'a message')).line).toMatchObject(fields);
+});
+
+test('[S23] a field that nobody expects is named, and what it holds is not written', () => {
   const fields = { workflowId: 'w', options: { headers: { authorization: SECRET } }, apiKey: SECRET, gone: undefined };
   const { text, line } = lineOf((log) => log.warn(fields, 'a message'));
   expect(line).toMatchObject({ workflowId: 'w', omitted: ['options', 'apiKey'] });
   expect(text).not.toContain(SECRET);
 });
 
-test('an object under an expected name is not written either', () => {
+test('[S23] an object under an expected name is not written either', () => {
   const fields = { state: { token: SECRET }, status: [{ token: SECRET }], reason: [[SECRET]], target: () => SECRET };
   const { text, line } = lineOf((log) => log.warn(fields, 'a message'));
   expect(line).toMatchObject({ omitted: ['state', 'status', 'reason', 'target'] });

@@ -38,6 +38,9 @@ test('the package holds what it needs and nothing else', () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'SECURITY.md',
+    'docs/authorizations.md',
+    'docs/encryption.md',
     'docs/guarantees.md',
     'docs/sources/file.md',
     'package.json',
@@ -45,6 +48,7 @@ test('the package holds what it needs and nothing else', () => {
   const strange = packed.filter((path) => path.startsWith('lib/') && !/^lib\/[\w/-]+(\.js|\.d\.ts)$/.test(path));
   expect(strange).toEqual([]);
   expect(packed).toContain('lib/workflow-bundle.js');
+  expect(packed).toContain('lib/encrypting-workflow-bundle.js');
   expect(packed.filter((path) => /demo|sample|bench|\.test\./.test(path))).toEqual([]);
 });
 

@@ -85,6 +85,8 @@ async function send(
     authorizations.lookUp(authorization, url),
     lookUpProfiles(source, slice, settled),
   ]);
+  // Its budget begins only now, and that it waited does not show in it: this slice may be with another by now, too.
+  if (dependencies.hasStalled()) return report(settled, 0);
   if (!found.ok) return reportOf(settled, found);
   const sending = new SliceSending({
     slice,

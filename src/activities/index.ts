@@ -3,7 +3,7 @@ import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createHolders } from './holders.ts';
 import { createKeepJob } from './keep-job.ts';
-import { createListMembers } from './list-members.ts';
+import { createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
@@ -19,6 +19,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   return {
     deliver: createDeliver(dependencies),
     listMembers: createListMembers(source),
+    countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: createPrepareJob(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),

@@ -61,6 +61,17 @@ async function beyondCircle(
   return place === cursor.after ? undefined : nextCursor({ ...cursor, pages: 0, mark: '' }, next);
 }
 
+/** The activity that says how many there are to read. A person in two audiences counts twice, since they are told of both. */
+export function createCountMembers(source: AudienceSource): (audiences: readonly string[]) => Promise<number | null> {
+  return async (audiences) => {
+    const sizes = new Map((await source.audiences()).map(({ id, size }) => [id, size]));
+    return audiences.reduce<number | null>((sum, id) => {
+      const size = sizes.get(id);
+      return sum === null || size === undefined ? null : sum + size;
+    }, 0);
+  };
+}
+
 /** A member without an id, or with one that no trigger may have, cannot be told about. What a source has read need not be text, whatever its type says. */
 function isSendable(id: unknown): id is string {
   return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();

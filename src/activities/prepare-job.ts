@@ -19,8 +19,8 @@ export interface PrepareDependencies {
 
 /** Membership by a time window shorter than this is not told precisely. */
 const MIN_WINDOW_MINUTES = 30;
-/** How many audiences an error lists. */
-const LISTED_AUDIENCES = 20;
+/** How many names an error lists. */
+const LISTED_NAMES = 20;
 
 /** The activity that holds a definition against what this worker knows. Every problem at once; rejects only when the source does. */
 export function createPrepareJob(dependencies: PrepareDependencies): (definition: unknown) => Promise<PreparedJob> {
@@ -72,12 +72,16 @@ function resolve(name: string, index: number, known: readonly AudienceListing[])
   if (found !== undefined) return found;
   const slugs = known.map(({ slug }) => slug);
   const near = nearestKey(name, slugs);
-  const listed = slugs.slice(0, LISTED_AUDIENCES).join(', ') + (slugs.length > LISTED_AUDIENCES ? ', …' : '');
   const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
   return {
     field: `audiences[${index}]`,
-    message: `The source knows no audience "${name}".${hint} It knows: ${listed === '' ? 'none' : listed}.`,
+    message: `The source knows no audience "${name}".${hint} It knows: ${listed(slugs)}.`,
   };
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  return names.slice(0, LISTED_NAMES).join(', ') + (names.length > LISTED_NAMES ? ', …' : '');
 }
 
 async function destinationProblems(
@@ -96,9 +100,9 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
   const name = typeof authorization === 'string' ? authorization.trim() : '';
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {
-    const known = authorizations.names.join(', ') || 'none';
     // Not repeated: some write the token itself where its name belongs.
-    return [{ field: 'authorization', message: `The worker has no authorization of this name. It has: ${known}.` }];
+    const message = `The worker has no authorization of this name. It has: ${listed(authorizations.names)}.`;
+    return [{ field: 'authorization', message }];
   }
   if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
   const url = new URL(webhookUrl);

@@ -6,7 +6,7 @@ import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
-import { makeRequest, type WebhookRequest } from '../webhook/request.ts';
+import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 
@@ -82,19 +82,25 @@ export class SliceSending {
   async run(): Promise<void> {
     const lanes = Array.from({ length: this.#openLanes }, () => this.#runLane());
     const tail = setTimeout(() => this.#returnIdlePermits(), this.#options.slice.budgetMs + TAIL_MS);
-    await Promise.all(lanes);
+    const ends = await Promise.allSettled(lanes);
     clearTimeout(tail);
+    // Only now: the slice of a failed activity is soon another worker's.
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   /** Sends one person after another, and each one's triggers one after another, until nobody is left or nothing may be started. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => {
+        this.#isUnwell = true; // The other lanes start nothing more.
+        reject(error);
+      };
       const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false };
       const goOn = (attempt?: Attempt): void => {
         try {
           if (attempt !== undefined) {
             if (isUnauthorized(attempt) && !lane.isSecond) {
-              this.#goOnWithAnother(lane, attempt, goOn).catch(reject);
+              this.#goOnWithAnother(lane, attempt, goOn).catch(fail);
               return;
             }
             this.#settle(lane.next, this.#withoutEcho(attempt, lane.authorization));
@@ -104,7 +110,7 @@ export class SliceSending {
           this.#openLanes--;
           resolve();
         } catch (error) {
-          reject(error); // The connection, which calls this, would take it for its own.
+          fail(error); // The connection, which calls this, would take it for its own.
         }
       };
       goOn();
@@ -188,8 +194,8 @@ export class SliceSending {
     if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
     try {
       return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent);
-    } catch {
-      return ATTEMPT_CODES.payloadImpossible;
+    } catch (error) {
+      return error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
     }
   }
 

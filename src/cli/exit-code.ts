@@ -2,6 +2,7 @@ import { CommanderError } from '@commander-js/extra-typings';
 import { InvalidJob, InvalidTrigger, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
 import { ConfigError } from '../config.ts';
 import { printable } from '../domain/printable.ts';
+import { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
 import { problemLines, wrap } from './render.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -20,7 +21,9 @@ export function reportFailure(error: unknown, terminal: Terminal, json: boolean)
 
 function exitCodeOf(error: unknown): ExitCode {
   const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
-  const ours = [InvalidJob, InvalidTrigger, UsageError, ConfigError].some((kind) => reason instanceof kind);
+  const ours = [InvalidJob, InvalidTrigger, UsageError, ConfigError, InvalidPayloadKeys].some(
+    (kind) => reason instanceof kind,
+  );
   return ours ? 2 : 1;
 }
 

@@ -18,6 +18,9 @@ export interface JobOptions {
   readonly existingUsers?: boolean | undefined;
   readonly legacyFormat?: boolean | undefined;
   readonly parallel?: number | undefined;
+  /** `false`: no limit. */
+  readonly backfillRate?: number | boolean | undefined;
+  readonly backfillParallel?: number | boolean | undefined;
 }
 
 /** The fields that options name. */
@@ -33,8 +36,16 @@ export function fieldsFromOptions(options: JobOptions): Record<string, unknown> 
     existingUsers: options.existingUsers,
     userLegacyMessageFormat: options.legacyFormat,
     parallelRequestCount: options.parallel,
+    backfillPerSecond: limitOf(options.backfillRate),
+    backfillParallelCount: limitOf(options.backfillParallel),
   };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/** A limit that an option sets or, negated, takes away; undefined when it says nothing. */
+function limitOf(option: number | boolean | undefined): number | null | undefined {
+  if (option === false) return null;
+  return option === true ? undefined : option;
 }
 
 /**
@@ -106,6 +117,14 @@ export function pastTime(value: string): Date {
   if (instant === undefined)
     throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d) or an RFC 3339 time.');
   return new Date(instant);
+}
+
+/** For an option that is a number above 0. */
+export function positiveNumber(value: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isFinite(number) || number <= 0)
+    throw new InvalidArgumentError('It must be a number above 0.');
+  return number;
 }
 
 /** For an option that is a whole number of at least 0. */

@@ -3,6 +3,7 @@ import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
+import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
@@ -40,6 +41,7 @@ const COMMANDS = [
   authorizationsCommand,
   secretsCommand,
   receiveCommand,
+  codecServerCommand,
 ];
 
 /** Runs one command line; what went wrong is said on the terminal. */

@@ -11,7 +11,7 @@ import type {
 } from '../contract/job-status.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { printable } from '../domain/printable.ts';
-import { count, counted, fromNow } from './numbers.ts';
+import { count, counted, duration, fromNow } from './numbers.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
@@ -75,7 +75,7 @@ export function statusLine(status: JobStatus, ratePerS?: number): string {
     `in flight ${count(status.inFlight)}`,
     ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
     ...(status.endpoint === undefined ? [] : [`endpoint ${status.endpoint.state}`]),
-    ...(status.backfill?.state === 'running' ? [`backfill ${count(status.backfill.delivered)}`] : []),
+    ...backfillPart(status.backfill),
   ];
   return parts.join('  ');
 }
@@ -96,13 +96,13 @@ export function jobTable(jobs: readonly JobSummary[], options: { columns?: numbe
 /** What was started, and what to do next. */
 export function startedLines(
   job: StartedJob,
-  existingUsers: boolean,
+  existingUsers: string,
   { columns = 80, paint = plain }: { columns?: number; paint?: Paint } = {},
 ): string[] {
   const audiences = job.audiences.map(({ slug, size }) =>
     size === undefined ? printable(slug) : `${printable(slug)} (${counted(size, 'member')})`,
   );
-  const members = existingUsers ? ' Members of now are sent first, as enters.' : '';
+  const members = existingUsers === '' ? '' : ` ${existingUsers}`;
   const lines = [
     `${paint('green', 'Started')} ${paint('bold', job.jobId)}, listening to ${audiences.join(', ')}.${members}`,
     ...job.warnings.map((warning) => `${paint('yellow', 'Warning:')} ${printable(warning)}`),
@@ -185,13 +185,34 @@ function failure(last: LastFailure, nowMs: number): string {
 }
 
 function backfill(progress: BackfillStatus): string {
-  const { state, taken, delivered: sent, superseded, deadLetters: dead, waiting: left } = progress;
-  const settled = taken - left;
-  const filled = taken === 0 ? 0 : Math.round((settled / taken) * BAR_WIDTH);
-  const bar = state === 'running' ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ` : '';
-  const left_out = superseded === 0 ? '' : `, ${count(superseded)} left out (a live trigger says more)`;
-  const died = dead === 0 ? '' : `, ${counted(dead, 'dead letter')}`;
-  return `${bar}${state}, ${count(sent)} sent of ${count(taken)} read${left_out}${died}`;
+  const { state, pausedBy, expected, taken, delivered: sent, superseded, deadLetters: dead } = progress;
+  const all = Math.max(expected ?? taken, taken);
+  const settled = sent + superseded + dead;
+  const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
+  const isOpen = state === 'running' || state === 'paused';
+  const parts = [
+    pausedBy === 'sample' ? 'paused, since the sample is sent' : state,
+    `${count(sent)} sent of ${expected === undefined ? `${count(taken)} read` : count(all)}`,
+    ...(superseded === 0 ? [] : [`${count(superseded)} left out (a live trigger says more)`]),
+    ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
+    ...(state === 'running' && progress.ratePerSecond > 0 ? [`${rate(progress.ratePerSecond)}/s`] : []),
+    ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
+  ];
+  const bar = isOpen ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ` : '';
+  return `${bar}${parts.join(', ')}`;
+}
+
+/** For the one line of a log. */
+function backfillPart(progress: BackfillStatus | undefined): string[] {
+  if (progress?.state !== 'running' && progress?.state !== 'paused') return [];
+  const { delivered: sent, expected, state, secondsLeft } = progress;
+  const of = expected === undefined ? '' : ` of ${count(expected)}`;
+  const left = secondsLeft === undefined ? '' : `, ${duration(secondsLeft * 1000)} left`;
+  return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}`];
+}
+
+function rate(perSecond: number): string {
+  return perSecond >= 10 ? count(perSecond) : String(Math.round(perSecond * 10) / 10);
 }
 
 /** A name, then its value, continued under itself where the line is full. */

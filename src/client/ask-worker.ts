@@ -25,16 +25,22 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
   return { ok: false, problems: [...problems, ...prepared.problems.filter(({ field }) => !held.has(field))] };
 }
 
+/** Where a secret may stand when they are wrong. */
+const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization'];
+
 /**
  * Of a definition that is wrong, what a worker is asked about, and the problems of what it is not told: the server keeps what it is told, and a field
- * that does not exist, or a URL that is none, may hold a secret. Nothing to ask: no object.
+ * that does not exist, a URL that is none, or what is no authorization's name, may hold a secret. Nothing to ask: no object.
  */
 export function whatWorkersAreTold(
   definition: unknown,
   problems: readonly Problem[],
 ): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
   if (!isRecord(definition)) return { told: undefined, problems };
-  const held = problems.filter(({ field }) => field === 'webhookUrl' || !JOB_FIELDS.includes(topOf(field)));
+  const isUnknown = (field: string): boolean =>
+    // A field that does not exist may be written like a part of one that does.
+    !JOB_FIELDS.includes(Object.hasOwn(definition, field) ? field : topOf(field));
+  const held = problems.filter(({ field }) => SENSITIVE.includes(field) || isUnknown(field));
   const isTold = ([field]: [string, unknown]): boolean =>
     JOB_FIELDS.includes(field) && held.every((problem) => problem.field !== field);
   return { told: Object.fromEntries(Object.entries(definition).filter(isTold)), problems: held };

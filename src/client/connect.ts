@@ -1,6 +1,7 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { payloadConverterPath } from '../payload-converter-path.ts';
+import { dataConverterWith } from '../payload-codec/data-converter.ts';
+import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
 import { ServerUnreachable } from './errors.ts';
 
 /** How to reach Temporal: usable for a client's connection and for a worker's native one. */
@@ -40,19 +41,25 @@ export interface ConnectedClient {
 }
 
 /**
- * Connects a Temporal client that carries our payload converter.
+ * Connects a Temporal client that carries our payload converter, and encrypts and decrypts.
  *
- * @throws ServerUnreachable when nothing answers at the address within 5 s.
+ * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
+ * @throws InvalidPayloadKeys; ServerUnreachable when nothing answers at the address within 5 s.
  */
-export async function connectClient(config: ConnectConfig = loadConnectConfig()): Promise<ConnectedClient> {
+export async function connectClient(
+  config: ConnectConfig = loadConnectConfig(),
+  payloadKeys: readonly string[] = payloadKeysOfEnvironment(),
+): Promise<ConnectedClient> {
+  const dataConverter = dataConverterWith(payloadKeys);
   const address = addressOf(config);
   const connection = await openConnection(address, config);
-  const client = new Client({
-    connection,
-    namespace: config.namespace,
-    dataConverter: { payloadConverterPath },
-  });
+  const client = new Client({ connection, namespace: config.namespace, dataConverter });
   return { client, connection, close: () => connection.close() };
+}
+
+function payloadKeysOfEnvironment(): string[] {
+  const { TRIGGERS_PAYLOAD_KEYS: keys } = process.env;
+  return keys ? splitPayloadKeys(keys) : [];
 }
 
 async function openConnection(address: string, config: ConnectConfig): Promise<Connection> {

@@ -4,6 +4,7 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 import type { DeadLetterStatus } from '../contract/dead-letter.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { type DeadLetterFilter, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
 import { DeadLetterNotFound, RedeliveryRefused } from './errors.ts';
 import { inLanes, type LaneItem, type Outcome } from './in-lanes.ts';
@@ -92,7 +93,8 @@ export class DeadLetters {
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterSummary> {
     const { connection, options } = this.#client;
     const missing = meansAll(filter) ? [] : await missingSearchAttributes(connection, options.namespace);
-    for await (const run of this.#client.workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
+    const { workflow } = clientForLists(this.#client);
+    for await (const run of workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
       const summary = summaryOf(run);
       if (await this.#isMeant(filter, summary, run)) yield summary;
     }

@@ -49,6 +49,9 @@ export type { PushOptions, PushProgress } from './job-pusher.ts';
 export type { PublishResult, PushResult, Triggers } from './push.ts';
 export type { RecoverOptions } from './recovery.ts';
 export type { StartedJob } from './start-job.ts';
+export { dataConverterWith } from '../payload-codec/data-converter.ts';
+export { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
+export { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
 export { payloadConverterPath } from '../payload-converter-path.ts';
 
 export interface ExportJobsOptions {
@@ -79,7 +82,7 @@ export class ExportJobs {
 
   /**
    * Over a Temporal client of yours, which stays yours to close. Give it our payload converter
-   * (`payloadConverterPath`) if profiles hold integers beyond 2^53.
+   * (`payloadConverterPath`) if profiles hold integers beyond 2^53, and all of `dataConverterWith(keys)` where payloads are encrypted.
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
     this.#client = client;
@@ -90,10 +93,17 @@ export class ExportJobs {
 
   /**
    * Connects as the environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), or as `connection` does. Close it after use.
-   * @throws ServerUnreachable within 5 s
+   *
+   * @param options.payloadKeys the workers' payload keys, `<key id>:<base64 of 32 bytes>`; default: those of `TRIGGERS_PAYLOAD_KEYS`.
+   * @throws InvalidPayloadKeys; ServerUnreachable within 5 s
    */
-  static async connect(options: ExportJobsOptions & { readonly connection?: ConnectConfig } = {}): Promise<ExportJobs> {
-    const { client, close } = await connectClient(options.connection);
+  static async connect(
+    options: ExportJobsOptions & {
+      readonly connection?: ConnectConfig;
+      readonly payloadKeys?: readonly string[];
+    } = {},
+  ): Promise<ExportJobs> {
+    const { client, close } = await connectClient(options.connection, options.payloadKeys);
     return new ExportJobs(client, { ...options, close });
   }
 
@@ -263,5 +273,7 @@ function definitionOf(status: JobStatus): JobDefinitionInput {
     exportFields: [...status.exportFields],
     userLegacyMessageFormat: status.userLegacyMessageFormat,
     parallelRequestCount: status.parallelRequestCount,
+    backfillPerSecond: status.backfillPerSecond,
+    backfillParallelCount: status.backfillParallelCount,
   };
 }

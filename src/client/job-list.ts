@@ -1,7 +1,10 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { JobState, KeptTriggers } from '../contract/job-status.ts';
+import { undecodableReason } from '../domain/undecodable.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../domain/names.ts';
+import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { JobNotFound, JobNotRunning, NoWorker } from './errors.ts';
 import { endedAs, queryStatus } from './job-service.ts';
 import { type KeptJobListing, listKept } from './kept-jobs.ts';
@@ -36,7 +39,9 @@ const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.K
 export async function listJobs(client: Client, only?: 'running'): Promise<JobSummary[]> {
   const query = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
   const newest = new Map<string, JobSummary>();
-  for await (const run of client.workflow.list({ query: `WorkflowType = '${EXPORT_JOB}' AND ${query}` })) {
+  for await (const run of clientForLists(client).workflow.list({
+    query: `WorkflowType = '${EXPORT_JOB}' AND ${query}`,
+  })) {
     const summary = summaryOf(run);
     const known = newest.get(summary.workflowId);
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
@@ -68,18 +73,20 @@ export async function listeningJobs(client: Client): Promise<ListeningJob[]> {
   const found = await Promise.all(
     jobs.map(async ({ jobId, audiences }) => {
       const names = audiences ?? (await askAudiences(client, jobId));
-      return { jobId, audiences: names.flatMap(({ id, slug }) => [id, slug]) };
+      return { jobId, audiences: names === null ? null : names.flatMap(({ id, slug }) => [id, slug]) };
     }),
   );
   return found;
 }
 
-async function askAudiences(client: Client, jobId: string): Promise<readonly AudienceName[]> {
+/** Null: its answer is encrypted with a key that is not here. */
+async function askAudiences(client: Client, jobId: string): Promise<readonly AudienceName[] | null> {
   try {
     return (await queryStatus(client, jobId)).audiences;
   } catch (error) {
     // It ended meanwhile, or nobody can say what it listens to: not a listener at the moment.
     if (error instanceof JobNotFound || error instanceof JobNotRunning || error instanceof NoWorker) return [];
+    if (error instanceof UnknownPayloadKey) return null;
     throw error;
   }
 }
@@ -97,13 +104,16 @@ function summaryOf(run: WorkflowExecutionInfo): JobSummary {
   };
 }
 
+/** Stands for the label of a job that is encrypted with a key which is not here. */
+const UNREADABLE = '(encrypted)';
+
 /** What a memo says of a job. Memos are foreign data: any client may start a job with any. */
 function presentation(
   memo: Record<string, unknown> | undefined,
 ): Pick<JobSummary, 'label' | 'description' | 'audiences'> {
   const { label, description, audiences } = memo ?? {};
   return {
-    ...(typeof label === 'string' ? { label } : {}),
+    ...(typeof label === 'string' ? { label } : undecodableReason(label) === undefined ? {} : { label: UNREADABLE }),
     ...(typeof description === 'string' ? { description } : {}),
     ...(isAudienceNames(audiences) ? { audiences } : {}),
   };

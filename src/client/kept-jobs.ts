@@ -4,6 +4,7 @@ import type { SignalDefinition } from '@temporalio/common';
 import type { JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { jobWorkflowId, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal, resumeUpdate } from '../workflows/messages.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { RequestRefused } from './errors.ts';
 import { ask, describeOpen, endOf, noWorker, queryStatus, updateJob } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
@@ -30,7 +31,7 @@ export interface KeptJobListing extends KeptTriggers {
 export async function listKept(client: Client): Promise<Map<string, KeptJobListing>> {
   const all = new Map<string, KeptJobListing>();
   const end = keptWorkflowId('').length;
-  for await (const run of client.workflow.list({ query: KEPT_QUERY })) {
+  for await (const run of clientForLists(client).workflow.list({ query: KEPT_QUERY })) {
     const { memo, startTime } = run;
     all.set(run.workflowId.slice(0, -end), { memo, startTime, ...keptTriggersOf(run) });
   }

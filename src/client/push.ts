@@ -20,12 +20,14 @@ export interface PublishResult {
   readonly unheard: number;
   /** What each job accepted. */
   readonly jobs: readonly ({ readonly jobId: string } & PushResult)[];
+  /** Running jobs that are encrypted with a key which is not here: whether they listen is not known, and they were told nothing. */
+  readonly unreadable: readonly string[];
 }
 
-/** A running job, and the slugs and ids by which its audiences may be named. */
+/** A running job, and the slugs and ids by which its audiences may be named; null when they cannot be read here. */
 export interface ListeningJob {
   readonly jobId: string;
-  readonly audiences: readonly string[];
+  readonly audiences: readonly string[] | null;
 }
 
 /**
@@ -78,6 +80,7 @@ class Publication {
   readonly #open: (jobId: string) => JobPusher;
   readonly #pushers = new Map<string, JobPusher>();
   readonly #ended = new Set<string>();
+  readonly #unreadable = new Set<string>();
   #listeners = new Map<string, JobPusher[]>();
   #listedAt = -Infinity;
   #read = 0;
@@ -116,7 +119,7 @@ class Publication {
     const jobs = [...this.#pushers.values()]
       .filter(({ accepted }) => accepted > 0)
       .map(({ jobId, accepted, signals }) => ({ jobId, accepted, signals }));
-    return { read: this.#read, unheard: this.#unheard, jobs };
+    return { read: this.#read, unheard: this.#unheard, jobs, unreadable: [...this.#unreadable].sort() };
   }
 
   async #unlessEnded(pusher: JobPusher, step: () => Promise<void>): Promise<void> {
@@ -132,6 +135,10 @@ class Publication {
   async #list(): Promise<void> {
     const listeners = new Map<string, JobPusher[]>();
     for (const { jobId, audiences } of await this.#running()) {
+      if (audiences === null) {
+        this.#unreadable.add(jobId);
+        continue;
+      }
       const pusher = this.#pushers.get(jobId) ?? this.#open(jobId);
       this.#pushers.set(jobId, pusher);
       for (const audience of new Set(audiences)) {

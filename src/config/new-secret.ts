@@ -1,6 +1,12 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
 const HMAC_BYTES = 32;
+const PAYLOAD_KEY_BYTES = 32;
+
+/** A new key that payloads in Temporal are encrypted with, under an id that everybody may see. */
+export function newPayloadKey(id: string): { readonly secret: string } {
+  return { secret: `${id}:${randomBytes(PAYLOAD_KEY_BYTES).toString('base64')}` };
+}
 
 /** A new signing secret of Standard Webhooks 1.0; with ed25519, what its receivers verify by too, and they need no more than that. */
 export function newSigningSecret(kind: 'hmac' | 'ed25519'): { readonly secret: string; readonly publicKey?: string } {

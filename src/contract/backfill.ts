@@ -15,6 +15,10 @@ export interface BackfillInput {
 
 /** What a backfill carries through continue-as-new. */
 export interface BackfillProgress {
+  /** See `MemberPage`; absent also before it was asked for. */
+  readonly expected?: number;
+  /** True once the source was asked for it. */
+  readonly isCounted?: boolean;
   /** Where the next page begins; absent when all are read. */
   readonly next?: BackfillCursor;
   /** Pages sent to the job and not answered yet, oldest first. */
@@ -47,6 +51,8 @@ export interface MemberPage {
   /** When the source was asked or before, epoch ms by the server's clock, which dates live triggers too. */
   readonly readAt: number;
   readonly ids: readonly string[];
+  /** How many members all its audiences together had when it began, by the source; absent when the source does not say. */
+  readonly expected?: number;
   /** True on the page that ends the backfill. */
   readonly last: boolean;
   /** Where the next page begins; absent on the last. */

@@ -11,6 +11,8 @@ const MISSING_AUTHORIZATION =
   'Name an authorization of the worker, or say null (without quotes) when the webhook endpoint does not require authorization.';
 const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
 
+const BACKFILL_RATE = 'The backfill rate is a number of members a second, above 0 (without quotes).';
+
 const text = (what: string, max: number, error = `${what} must be text.`) =>
   z
     .string({ error })
@@ -80,6 +82,21 @@ export const jobDefinitionSchema = z.strictObject({
     .min(1, 'The parallel request count must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .default(5),
+  /** Most members a second that a backfill sends; absent: as many as the endpoint takes. */
+  backfillPerSecond: z
+    .number({ error: BACKFILL_RATE })
+    .positive(BACKFILL_RATE)
+    .max(100_000, 'The backfill rate must be at most 100000 a second.')
+    .nullable()
+    .default(null),
+  /** Most requests in flight for a backfill, so that live triggers find free ones; absent: all of the job's. */
+  backfillParallelCount: z
+    .number({ error: WHOLE_NUMBER })
+    .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
+    .min(1, 'The parallel count of the backfill must be at least 1.')
+    .max(MAX_PARALLEL_REQUESTS, `The parallel count of the backfill must be at most ${MAX_PARALLEL_REQUESTS}.`)
+    .nullable()
+    .default(null),
 });
 
 /** A job with every default filled in. */

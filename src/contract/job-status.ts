@@ -4,11 +4,15 @@ export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped
 
 export interface BackfillStatus {
   readonly n: number;
-  readonly state: 'running' | 'finished' | 'cancelled' | 'lost';
+  readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost';
+  /** With `paused`: by a person, or since the sample that was asked for is sent. */
+  readonly pausedBy?: 'operator' | 'sample';
   /** RFC 3339: when it was asked for; the `at` of all its enters. */
   readonly at: string;
   /** Slugs. */
   readonly audiences: readonly string[];
+  /** How many members there are to tell, by the source's own count at the start; exact once all are read. Absent when the source does not say. */
+  readonly expected?: number;
   /** Members read from the source and taken by the job. */
   readonly taken: number;
   /** Members that got their enter. */
@@ -19,6 +23,10 @@ export interface BackfillStatus {
   readonly deadLetters: number;
   /** Members waiting in the job. */
   readonly waiting: number;
+  /** Members delivered a second, over about the last minute. */
+  readonly ratePerSecond: number;
+  /** How long it will take at that rate, when that can be said. */
+  readonly secondsLeft?: number;
   /** What a person should know, in words. */
   readonly notice?: string;
 }
@@ -65,11 +73,15 @@ export interface JobStatus {
   readonly exportFields: readonly string[];
   readonly userLegacyMessageFormat: boolean;
   readonly parallelRequestCount: number;
+  readonly backfillPerSecond: number | null;
+  readonly backfillParallelCount: number | null;
   /** Counts the edits that took effect. */
   readonly revision: number;
   /** Triggers accepted since the job began. */
   readonly received: number;
   readonly delivered: number;
+  /** Deliveries a second, fading: of the last minute, and of the last five. */
+  readonly ratePerSecond: { readonly oneMinute: number; readonly fiveMinutes: number };
   /** Attempts after the first that were made. */
   readonly retried: number;
   /** Signalled things that were no trigger for this job. */

@@ -50,6 +50,8 @@ export interface Activities {
   deliver(slice: SliceInput): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
+  /** How many members these audiences have together, by the source's own count; null when it does not say of all. */
+  countMembers(audiences: readonly string[]): Promise<number | null>;
   /** Whether a workflow runs. */
   lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
   /** Starts the holder workflow of this id with its content; done already, it is done. */

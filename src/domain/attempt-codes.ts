@@ -21,8 +21,12 @@ export const ATTEMPT_CODES = {
   addressRefused: 'ADDRESS_REFUSED',
   /** The proxy that the operator named did not open a way; no request was made. */
   proxyFailed: 'PROXY_FAILED',
+  /** The proxy could not reach the endpoint's host. */
+  unreachedByProxy: 'PROXY_UNREACHED_HOST',
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
+  /** The body has more bytes than are sent; no request was made. */
+  payloadTooLarge: 'PAYLOAD_TOO_LARGE',
   /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
   givenUpEarly: 'GIVEN_UP_EARLY',
 } as const;
@@ -38,7 +42,9 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.tokenUnavailable]: 'the authorization server gave no access token',
   [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
   [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
+  [ATTEMPT_CODES.unreachedByProxy]: 'the proxy could not reach the host',
   [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
+  [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut off',

@@ -8,7 +8,7 @@ export function detailsOf(status: JobStatus): string {
     ['State', status.reason === undefined ? status.state : `${status.state}: ${status.reason}`],
     ['Waiting', waitingLine(status)],
     ['In flight', `at most ${status.inFlight} of ${status.parallelRequestCount}`],
-    ['Delivered', String(status.delivered)],
+    ['Delivered', deliveredLine(status)],
     ['Retried', String(status.retried)],
   ];
   if (status.repeated > 0) rows.push(['Signalled again', String(status.repeated)]);
@@ -41,18 +41,28 @@ function waitingLine({ waiting, held, overflow }: JobStatus): string {
   return `${waiting}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
 }
 
-function backfillLine({
-  n,
-  state,
-  delivered,
-  taken,
-  waiting,
-  superseded,
-  deadLetters,
-  notice,
-}: BackfillStatus): string {
-  const left =
-    (superseded > 0 ? `, ${superseded} left out for newer live triggers` : '') +
-    (deadLetters > 0 ? `, ${deadLetters} dead letters` : '');
-  return `${n}: ${state}, ${delivered} sent of ${taken} read, ${waiting} waiting${left}${notice === undefined ? '' : `. ${notice}`}`;
+function deliveredLine({ delivered, ratePerSecond: { oneMinute, fiveMinutes } }: JobStatus): string {
+  if (oneMinute + fiveMinutes === 0) return String(delivered);
+  return `${delivered}, ${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
+}
+
+const BAR_WIDTH = 20;
+
+function backfillLine(progress: BackfillStatus): string {
+  const { n, state, pausedBy, expected, delivered, taken, waiting, superseded, deadLetters, notice } = progress;
+  const all = Math.max(expected ?? taken, taken);
+  const settled = Math.min(delivered + superseded + deadLetters, all);
+  const filled = all === 0 ? 0 : Math.round((settled / all) * BAR_WIDTH);
+  const parts = [
+    pausedBy === 'sample' ? 'paused, since the sample is sent' : state,
+    `${delivered} sent of ${expected === undefined ? `${taken} read` : all}`,
+    `${waiting} waiting`,
+    ...(superseded > 0 ? [`${superseded} left out for newer live triggers`] : []),
+    ...(deadLetters > 0 ? [`${deadLetters} dead letters`] : []),
+    ...(state === 'running' ? [`${progress.ratePerSecond} a second`] : []),
+    ...(progress.secondsLeft === undefined ? [] : [`about ${progress.secondsLeft} s left`]),
+  ];
+  const bar =
+    state === 'running' || state === 'paused' ? `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ` : '';
+  return `${n}: ${bar}${parts.join(', ')}${notice === undefined ? '' : `. ${notice}`}`;
 }

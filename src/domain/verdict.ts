@@ -9,11 +9,13 @@ import { ATTEMPT_CODES } from './attempt-codes.ts';
  * - `throttled`: the endpoint asks everybody to wait; costs the trigger no attempt.
  * - `gone`: the endpoint asks never to be called again (410); the job pauses.
  * - `refused`: this payload will never be taken.
+ * - `unsendable`: there is no message that could be sent; no request was made, nothing is known of the endpoint.
  * - `source`: no profile could be read; no request was made, nothing is known of the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
  * - `ours`: this worker's configuration stands in the way; no request was made.
  */
-export type Verdict = 'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'source' | 'profile-missing' | 'ours';
+export type Verdict =
+  'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
 
 /** Judges an attempt. Only the status, or the code where there is none, decides; never a message text. */
 export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>): Verdict {
@@ -30,7 +32,8 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAft
     case ATTEMPT_CODES.proxyFailed:
       return 'ours';
     case ATTEMPT_CODES.payloadImpossible:
-      return 'refused';
+    case ATTEMPT_CODES.payloadTooLarge:
+      return 'unsendable';
     default:
       return isSetupCode(attempt.code ?? '') ? 'setup' : 'transient';
   }

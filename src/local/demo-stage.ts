@@ -64,7 +64,7 @@ export async function openDemoStage(
     const worker = await startWorker({ config, connection });
     releases.push(() => worker.shutdown());
 
-    const client = await connectClient(connection);
+    const client = await connectClient(connection, config.payloadKeys);
     releases.push(() => client.close());
     const jobs = new ExportJobs(client.client, { taskQueue: config.taskQueue });
     return { temporal, audiences: sample.audiences, jobs, ...(receiver === undefined ? {} : { receiver }), close };

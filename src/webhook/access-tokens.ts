@@ -19,6 +19,9 @@ const MARGIN_MS = 30_000;
 const FAILURE_PAUSE_MS = 2_000;
 /** A token that replaced a refused one and is refused itself: so long nothing speaks for a third. */
 const RENEWAL_PAUSE_MS = 60_000;
+/** Tokens that are fetched a minute because of refusals: an endpoint that takes and refuses by turns would have one fetched for each. */
+const RENEWALS_A_MINUTE = 10;
+const MINUTE_MS = 60_000;
 
 /**
  * The access tokens of one authorization (RFC 6749, client credentials): one at a time, kept until shortly before its end, fetched once for all who
@@ -30,6 +33,7 @@ export class AccessTokens {
   #token: HeldToken | undefined;
   #fetching: Promise<HeldToken> | undefined;
   #failure: { readonly error: unknown; readonly atMs: number } | undefined;
+  #renewalsAtMs: number[] = [];
 
   /** @param fetch asks the authorization server; rejects when it gives none. */
   constructor(fetch: () => Promise<AccessToken>, nowMs: () => number = Date.now) {
@@ -53,8 +57,10 @@ export class AccessTokens {
   async insteadOf(refused: AccessToken): Promise<AccessToken | undefined> {
     const token = this.#token;
     if (token !== undefined && token.value !== refused.value) return token;
-    if (token?.isRenewal === true && !token.wasTaken && this.#nowMs() - token.fetchedAtMs < RENEWAL_PAUSE_MS)
+    if (token?.isRenewal === true && !token.wasTaken && this.#isWithin(RENEWAL_PAUSE_MS, token.fetchedAtMs))
       return undefined;
+    this.#renewalsAtMs = this.#renewalsAtMs.filter((atMs) => this.#isWithin(MINUTE_MS, atMs));
+    if (this.#renewalsAtMs.length >= RENEWALS_A_MINUTE) return await this.#fetching?.catch(() => undefined);
     try {
       return await this.#fetched(true);
     } catch {
@@ -67,8 +73,14 @@ export class AccessTokens {
     return this.#nowMs() < endsAtMs - Math.min(MARGIN_MS, (endsAtMs - fetchedAtMs) / 2);
   }
 
+  /** A time that is still to come is none: the clock was set back since, and a pause would last as long as that. */
+  #isWithin(pauseMs: number, sinceMs: number): boolean {
+    const passedMs = this.#nowMs() - sinceMs;
+    return passedMs >= 0 && passedMs < pauseMs;
+  }
+
   #fetched(isRenewal: boolean): Promise<HeldToken> {
-    if (this.#failure !== undefined && this.#nowMs() - this.#failure.atMs < FAILURE_PAUSE_MS)
+    if (this.#failure !== undefined && this.#isWithin(FAILURE_PAUSE_MS, this.#failure.atMs))
       return Promise.reject(this.#failure.error);
     this.#fetching ??= this.#fetchOne(isRenewal).finally(() => {
       this.#fetching = undefined;
@@ -77,6 +89,7 @@ export class AccessTokens {
   }
 
   async #fetchOne(isRenewal: boolean): Promise<HeldToken> {
+    if (isRenewal) this.#renewalsAtMs.push(this.#nowMs());
     try {
       const token = await this.#fetch();
       this.#failure = undefined;

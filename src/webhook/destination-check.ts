@@ -1,5 +1,4 @@
-import { lookup as dnsLookup } from 'node:dns';
-import type { LookUp } from './guarded-connector.ts';
+import { type LookUp, sharedLookUp } from './look-up.ts';
 import { literalOf, type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 
 /**
@@ -9,7 +8,7 @@ import { literalOf, type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 export async function refusalBeforehand(
   policy: NetworkPolicy,
   url: URL,
-  lookUp: LookUp = dnsLookup,
+  lookUp: LookUp = sharedLookUp,
 ): Promise<string | undefined> {
   const refusal = policy.refusalOf(url);
   if (refusal !== undefined || literalOf(url.hostname) !== undefined) return refusal;

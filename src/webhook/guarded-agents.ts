@@ -1,5 +1,6 @@
 import { Agent } from 'undici';
-import { createGuardedConnector, type LookUp } from './guarded-connector.ts';
+import { createGuardedConnector } from './guarded-connector.ts';
+import type { LookUp } from './look-up.ts';
 import type { NetworkPolicy } from './network-policy.ts';
 
 /** What a client shows of itself when a TLS connection is opened. One object is one identity. */
@@ -16,9 +17,14 @@ export interface GuardedAgentsOptions {
   readonly timeoutMs: number;
   /** Where connections may go. */
   readonly policy: NetworkPolicy;
-  /** Default: the system's. */
+  /** Default: the one that all share. */
   readonly lookUp?: LookUp;
+  /** Default: `performance.now()`. */
+  readonly nowMs?: () => number;
 }
+
+/** An identity that nobody used for so long may have been replaced: each costs half a megabyte where authorities are added to the system's. */
+const UNUSED_MS = 10 * 60_000;
 
 /** Most bytes of an answer's headers, all together. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -26,17 +32,24 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** The connections that every request of a worker goes over, whatever it is for: guarded, and never shared between identities. */
 export class GuardedAgents {
   readonly #options: GuardedAgentsOptions;
-  readonly #agents = new Map<ClientIdentity | undefined, Agent>();
+  readonly #nowMs: () => number;
+  readonly #agents = new Map<ClientIdentity | undefined, { readonly agent: Agent; usedAtMs: number }>();
   #isClosed = false;
 
   constructor(options: GuardedAgentsOptions) {
     this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
   /** The agent for who shows this certificate; for those who show none, without one. */
   of(identity?: ClientIdentity): Agent {
+    const usedAtMs = this.#nowMs();
     const known = this.#agents.get(identity);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.usedAtMs = usedAtMs;
+      return known.agent;
+    }
+    this.#dropUnused(usedAtMs);
     const agent = new Agent({
       // The deadlines are their users': undici's begin anew with every chunk, so that a drip would never end.
       headersTimeout: 0,
@@ -45,7 +58,7 @@ export class GuardedAgents {
       maxHeaderSize: MAX_HEADER_BYTES,
       pipelining: 1,
     });
-    this.#agents.set(identity, agent);
+    this.#agents.set(identity, { agent, usedAtMs });
     if (this.#isClosed) void agent.close();
     return agent;
   }
@@ -53,6 +66,15 @@ export class GuardedAgents {
   /** Ends idle connections, and waits for requests in flight. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...this.#agents.values()].map((agent) => agent.close()));
+    await Promise.all([...this.#agents.values()].map(({ agent }) => agent.close()));
+  }
+
+  /** Whoever does use one again gets another. */
+  #dropUnused(nowMs: number): void {
+    for (const [identity, { agent, usedAtMs }] of this.#agents) {
+      if (nowMs - usedAtMs < UNUSED_MS) continue;
+      this.#agents.delete(identity);
+      void agent.close();
+    }
   }
 }

@@ -1,4 +1,3 @@
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
@@ -6,6 +5,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
 import type { ClientIdentity } from './guarded-agents.ts';
+import { type LookUp, sharedLookUp } from './look-up.ts';
 import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
@@ -15,18 +15,11 @@ export class AddressRefused extends Error {
   readonly code = ATTEMPT_CODES.addressRefused;
 }
 
-/** Looks a name up, all its addresses; as `dns.lookup` does with `all`. */
-export type LookUp = (
-  hostname: string,
-  options: { readonly all: true; readonly family?: number },
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
 export interface GuardOptions {
   readonly policy: NetworkPolicy;
   /** For connecting, TLS and a proxy together. */
   readonly timeoutMs: number;
-  /** Default: the system's, `dns.lookup`. */
+  /** Default: the one that all share. */
   readonly lookUp?: LookUp;
   /** Shown to whoever asks for it when a TLS connection is opened. */
   readonly identity?: ClientIdentity;
@@ -38,13 +31,15 @@ export interface GuardOptions {
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
   const { policy, timeoutMs, identity } = options;
-  const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
+  const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
+  const trust = { ca: trustedAuthorities(policy.certificateAuthorities), minVersion: 'TLSv1.2' } as const;
   const secureContext = createSecureContext({
-    ca: trustedAuthorities(policy.certificateAuthorities),
-    minVersion: 'TLSv1.2',
+    ...trust,
     ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
+  // Who we are is for the endpoint to know, and not for the proxy on the way there.
+  const toProxy = identity === undefined || policy.proxy === undefined ? secureContext : createSecureContext(trust);
   const connect = buildConnector({
     timeout: timeoutMs,
     lookup: lookUp,
@@ -65,7 +60,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
       return;
     }
     if (policy.proxy !== undefined) {
-      openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext }, (error, socket) => {
+      openTunnel(policy.proxy, to, { lookUp, timeoutMs, secureContext: toProxy }, (error, socket) => {
         if (error !== null) opened(error, null);
         else if (to.protocol === 'https:') connect({ ...to, httpSocket: socket }, opened);
         else opened(null, socket);

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { Profile } from '../domain/profile.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
@@ -20,10 +21,25 @@ export interface WebhookRequest {
   readonly body: string | Buffer;
 }
 
+/** Most bytes of a body: a profile of the longest line that a source reads, and what is written around it. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Most bytes that one unit of a string takes in UTF-8. */
+const BYTES_PER_UNIT = 3;
+
+/** The message has more bytes than are sent to anybody. */
+export class PayloadTooLarge extends Error {
+  override readonly name = 'PayloadTooLarge';
+  readonly code = ATTEMPT_CODES.payloadTooLarge;
+}
+
 const now = createNanosecondClock();
 const sha256 = (text: string): string => hash('sha256', text, 'hex');
 
-/** Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own. */
+/**
+ * Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own.
+ *
+ * @throws PayloadTooLarge for a body of more than 2 MiB.
+ */
 export function makeRequest(
   settings: DeliverySettings,
   trigger: SliceTrigger,
@@ -44,6 +60,8 @@ export function makeRequest(
     attemptAt: now(),
   };
   const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
+  if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
+    throw new PayloadTooLarge('The message is longer than 2 MiB.');
   const id = deliveryId(subscriptionId, trigger, sha256);
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [

@@ -12,7 +12,7 @@ import type { OAuth2Config } from '../config/authorization-config.ts';
 import type { AccessToken } from './access-tokens.ts';
 import type { ClientIdentity, GuardedAgents } from './guarded-agents.ts';
 
-/** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status or a code of Node's, never what the server wrote. */
+/** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status, or a code of Node's or ours, never what the server wrote. */
 export class TokenUnavailable extends Error {
   override readonly name = 'TokenUnavailable';
   readonly reason: string;
@@ -29,6 +29,9 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 /** The codes of RFC 6749, 5.2; anything else is the server's own words. */
 const OAUTH_ERRORS =
   /^(invalid_request|invalid_client|invalid_grant|unauthorized_client|unsupported_grant_type|invalid_scope)$/;
+
+/** What a token consists of (RFC 6749, A.12), of which a header holds so much. Another one would be a failure of the endpoint's, trigger by trigger. */
+const TOKEN = /^[\x20-\x7e]{1,8192}$/;
 
 export interface TokenEndpointOptions {
   readonly config: OAuth2Config;
@@ -65,6 +68,7 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
       client,
       response,
     );
+    if (!TOKEN.test(value)) throw new TokenUnavailable('INVALID_TOKEN');
     return { value, ...(seconds === undefined ? {} : { endsAtMs: Date.now() + seconds * 1000 }) };
   } catch (error) {
     throw new TokenUnavailable(reasonOf(error));

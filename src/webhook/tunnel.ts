@@ -4,10 +4,25 @@ import { connect as connectTls, type SecureContext } from 'node:tls';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { type Destination, literalOf } from './network-policy.ts';
 
-/** The proxy did not open a way to the host. */
+/** The proxy did not open a way: it is not there, or refuses. */
 export class ProxyFailed extends Error {
   override readonly name = 'ProxyFailed';
   readonly code = ATTEMPT_CODES.proxyFailed;
+}
+
+/** The proxy did its part, and could not reach the host: that is the host's trouble. */
+export class HostUnreached extends Error {
+  override readonly name = 'HostUnreached';
+  readonly code = ATTEMPT_CODES.unreachedByProxy;
+}
+
+/** What a proxy answers when the host is not to be reached: 502, 503, 504 (RFC 9110, 15.6). */
+const UNREACHED: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
+
+function failureOf(statusCode: number | undefined): Error {
+  return UNREACHED.has(statusCode)
+    ? new HostUnreached(`The proxy answered ${statusCode}: it cannot reach the host.`)
+    : new ProxyFailed(`The proxy answered ${statusCode} instead of opening a way.`);
 }
 
 /**
@@ -30,13 +45,13 @@ export function openTunnel(
       timeout: options.timeoutMs,
     });
     request.once('connect', ({ statusCode }, socket) => {
-      if (statusCode === 200) return callback(null, socket);
+      if (statusCode !== undefined && statusCode >= 200 && statusCode < 300) return callback(null, socket);
       socket.destroy();
-      callback(new ProxyFailed(`The proxy answered ${statusCode} instead of opening a way.`), null);
+      callback(failureOf(statusCode), null);
     });
     request.once('response', (response) => {
       response.destroy();
-      callback(new ProxyFailed(`The proxy answered ${response.statusCode} instead of opening a way.`), null);
+      callback(failureOf(response.statusCode), null);
     });
     request.once('timeout', () => request.destroy(new ProxyFailed('The proxy did not answer in time.')));
     request.once('error', (error) => callback(new ProxyFailed('The proxy cannot be reached.', { cause: error }), null));

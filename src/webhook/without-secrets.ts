@@ -5,7 +5,18 @@ const MASK = '…';
 /** A secret of fewer characters is taken out only where it stands by itself: elsewhere it may be a piece of any word. */
 const SHORT = 6;
 const WORD = /[\p{L}\p{N}]/u;
-const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+type Escapes = Readonly<Record<string, string>>;
+const HTML: Escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+/** As what renders error pages writes a text in HTML: PHP and most others, Python, Go, Handlebars. */
+const IN_HTML: readonly Escapes[] = [
+  HTML,
+  { ...HTML, "'": '&#039;' },
+  { ...HTML, "'": '&#x27;' },
+  { ...HTML, '"': '&#34;', "'": '&#39;', '+': '&#43;' },
+  { ...HTML, "'": '&#x27;', '`': '&#x60;', '=': '&#x3D;' },
+];
+/** Go's JSON, which is meant to stand in HTML. */
+const GO_JSON: Escapes = { '&': String.raw`\u0026`, '<': String.raw`\u003c`, '>': String.raw`\u003e` };
 
 /**
  * What an endpoint answered, without the secrets that it was sent: many an endpoint that refuses says what it was given. Taken out is each secret as it
@@ -81,12 +92,17 @@ function spellings(secret: string): string[] {
     secret,
     inJson,
     inJson.replaceAll('/', String.raw`\/`),
-    secret.replaceAll(/[&<>"]/g, (mark) => HTML[mark] ?? mark),
+    escaped(inJson, GO_JSON),
+    ...IN_HTML.map((escapes) => escaped(secret, escapes)),
     inUrl,
     inUrl.replaceAll('%20', '+'),
     ...inBase64,
     ...inBase64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
   ];
+}
+
+function escaped(text: string, escapes: Escapes): string {
+  return text.replaceAll(/[&<>"'+`=]/g, (mark) => escapes[mark] ?? mark);
 }
 
 /** A secret as it stands in the base64 of a longer text, without the characters that hold bits of its neighbours too. */

@@ -21,6 +21,11 @@ const { listMembers } = proxyActivities<Activities>({
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 
+const { countMembers } = proxyActivities<Activities>({
+  startToCloseTimeout: '20 seconds',
+  retry: { maximumAttempts: 2 },
+});
+
 /** An unanswered page is sent again after this long; a job that has it drops it and answers. */
 const RESEND_MS = 60_000;
 /** A page that the job has no room for is sent again after this long, and then ever later. */
@@ -36,6 +41,7 @@ const PAGES_PER_RUN = 500;
  */
 export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
   const { jobWorkflowId, n, audiences, carried } = input;
+  let { expected, isCounted = false } = carried;
   let next: BackfillCursor | undefined = carried.next;
   let ahead: readonly PageAhead[] = carried.ahead;
   let again: PageTaken | undefined;
@@ -62,7 +68,11 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
         next = goBackTo.from;
       }
     } else if (next !== undefined && ahead.length < PAGES_AHEAD) {
-      const read = await readPage(input, next);
+      if (!isCounted) {
+        expected = await count(audiences);
+        isCounted = true;
+      }
+      const read = await readPage(input, next, expected);
       ahead = [...ahead, { from: next, page: read.page }];
       next = read.next;
       lastPage = read.page.number;
@@ -79,14 +89,29 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       return { pages: lastPage };
     }
     if (again === undefined && (pagesInRun >= PAGES_PER_RUN || workflowInfo().continueAsNewSuggested)) {
-      await continueAsNew<typeof backfill>({ ...input, carried: { ahead, ...(next === undefined ? {} : { next }) } });
+      const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
+      await continueAsNew<typeof backfill>({
+        ...input,
+        carried: { ...counted, ahead, ...(next === undefined ? {} : { next }) },
+      });
     }
+  }
+}
+
+/** How many members there are by the source's count; undefined when it does not say, or not at once: nothing depends on it. */
+async function count(audiences: readonly string[]): Promise<number | undefined> {
+  try {
+    return (await countMembers(audiences)) ?? undefined;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return undefined;
   }
 }
 
 async function readPage(
   input: BackfillInput,
   from: BackfillCursor,
+  expected: number | undefined,
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
@@ -103,6 +128,7 @@ async function readPage(
       audience,
       readAt,
       ids: read.ids,
+      ...(expected === undefined ? {} : { expected }),
       last: next === undefined,
       ...(next === undefined ? {} : { next }),
     },

@@ -7,6 +7,7 @@ import { isRecord } from '../domain/json.ts';
 import {
   backfillObstacle,
   beginBackfill,
+  operateBackfill,
   pauseJob,
   resumeJob,
   STOP_DEADLINE_MS,
@@ -85,12 +86,26 @@ export class JobDesk {
 }
 
 function startBackfill(state: JobState, request: unknown): void {
-  const { requestId, audiences } = isRecord(request) ? request : {};
+  const { requestId, audiences, action, sample } = isRecord(request) ? request : {};
+  if (action !== undefined && action !== null && action !== 'start') return changeBackfill(state, action);
   const id = typeof requestId === 'string' ? requestId.slice(0, 255) : undefined;
   if (id !== undefined && state.backfill?.requestId === id) return;
   const obstacle = backfillObstacle(state);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
-  beginBackfill(state, audienceIds(state, audiences), id, Date.now());
+  beginBackfill(state, audienceIds(state, audiences), Date.now(), { requestId: id, sample: sampleOf(sample) });
+}
+
+function changeBackfill(state: JobState, action: unknown): void {
+  if (action !== 'pause' && action !== 'resume' && action !== 'cancel')
+    throw refusal('"action" must be "start", "pause", "resume" or "cancel".', 'InvalidBackfill');
+  const obstacle = operateBackfill(state, action);
+  if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
+}
+
+function sampleOf(sample: unknown): number | undefined {
+  if (sample === undefined || sample === null) return undefined;
+  if (typeof sample === 'number' && Number.isSafeInteger(sample) && sample >= 1) return sample;
+  throw refusal('"sample" must be a whole number of people, at least 1.', 'InvalidBackfill');
 }
 
 function audienceIds(state: JobState, wanted: unknown): string[] {

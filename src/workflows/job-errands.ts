@@ -27,6 +27,7 @@ import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
+import { summaryOf } from '../domain/summary.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
 
@@ -198,8 +199,7 @@ export class JobErrands {
         ],
         // It outlives our run: continuing as new is a close, which would terminate it.
         parentClosePolicy: ParentClosePolicy.ABANDON,
-        // At most 400 bytes (server limit), of characters that may take three each.
-        staticSummary: `Existing users for "${definition.label.slice(0, 100)}"`,
+        staticSummary: summaryOf(`Existing users for "${definition.label}"`),
       });
     } catch (error) {
       log.error('the backfill could not be started', { n, error });

@@ -21,6 +21,10 @@ export interface BackfillRequest {
   readonly requestId?: string;
   /** Slugs or ids of some of the job's audiences; absent: all of them. */
   readonly audiences?: readonly string[];
+  /** Send so many people only, then pause; `resume` sends the others. */
+  readonly sample?: number;
+  /** Of the one under way, instead of starting one: `pause` hands nobody out, `resume` goes on, `cancel` ends it. */
+  readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
 }
 
 export interface StopRequest {

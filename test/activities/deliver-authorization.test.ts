@@ -101,6 +101,35 @@ test('without a token nothing is sent: ours to mend, with the reason, and tried 
   expect(seen.requests).toEqual([]);
 });
 
+test('a worker that stood still while it waited for a token sends nothing: another may be sending it', async () => {
+  const { seen, deliver, lab } = await guardedEndpoint(() => true);
+  const sending = deliver(2);
+  lab.hasStalled = true;
+  expect(await sending).toEqual({ failed: [], unsent: [0, 1], sendingMs: 0 });
+  expect([seen.fetched, seen.requests]).toEqual([1, []]);
+});
+
+test('[S28] when something of ours breaks, nothing more is started, and the slice fails when nothing is in flight', async () => {
+  const seen = { begun: 0, open: 0 };
+  const origin = await serve((_, response) => {
+    const isFirst = seen.begun++ === 0;
+    seen.open++;
+    const answer = () => response.writeHead(isFirst ? 401 : 200).end(() => seen.open--);
+    setTimeout(answer, isFirst ? 0 : 200);
+  });
+  const lab = await SliceLab.open();
+  const found = await lab.authorizations.lookUp(null, new URL(origin));
+  if (!found.ok) throw new Error('Without a name there is nothing to look up.');
+  const broken = { ...found.authorization, instead: () => Promise.reject(new Error('broken')) };
+  lab.authorizations.lookUp = async () => ({ ok: true, authorization: broken });
+  const sending = lab.deliver(
+    ['1', '2', '3', '4'].map((user) => trigger(user)),
+    { permits: 2, settings: { webhookUrl: origin } },
+  );
+  await expect(sending).rejects.toThrow('broken');
+  expect(seen).toEqual({ begun: 2, open: 0 });
+});
+
 test('query parameters go behind those of the URL, which stay as they were written', async () => {
   const urls: (string | undefined)[] = [];
   const origin = await serve((request, response) => {

@@ -12,7 +12,7 @@ test('a slice that all goes well is an empty report', async () => {
   expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 20, duplicates: 0, unreadable: 0 });
 });
 
-test.each([1, 3, 8])('never more than %i requests are in flight, and all of them are used', async (permits) => {
+test.each([1, 3, 8])('[S28] never more than %i requests are in flight, and all of them are used', async (permits) => {
   const lab = await SliceLab.open({ delayMs: 10 });
   await lab.deliver(
     people(30).map((user) => trigger(user)),
@@ -268,6 +268,29 @@ test('an audience that the slice does not explain is no request', async () => {
   const report = await lab.deliver([trigger('1', { audience: 'f'.repeat(32) }), trigger('2')]);
   expect(report.failed).toMatchObject([{ index: 0, code: 'PAYLOAD_IMPOSSIBLE' }]);
   expect(lab.arrived).toEqual(['2']);
+});
+
+test('[S20] a message of more than 2 MiB is no request, and says so; one of almost as many bytes is sent', async () => {
+  const lab = await SliceLab.open();
+  const profiles = ['ü'.repeat(1024 * 1024), 'x'.repeat(2 * 1024 * 1024 - 4096), 'x'.repeat(2 * 1024 * 1024)];
+  for (const [index, note] of profiles.entries()) lab.source.setProfile(String(index), { note });
+  const report = await lab.deliver(['0', '1', '2'].map((user) => bare(user)));
+  expect(report.failed).toMatchObject([
+    { index: 0, code: 'PAYLOAD_TOO_LARGE' },
+    { index: 2, code: 'PAYLOAD_TOO_LARGE' },
+  ]);
+  expect(lab.arrived).toEqual(['1']);
+});
+
+test('[S20] however many messages are too large, the others of the slice are sent', async () => {
+  const lab = await SliceLab.open();
+  const users = Array.from({ length: 12 }, (_, index) => String(index));
+  for (const user of users) lab.source.setProfile(user, { note: user === '11' ? '' : 'x'.repeat(2 * 1024 * 1024) });
+  await lab.deliver(
+    users.map((user) => bare(user)),
+    { permits: 1 },
+  );
+  expect(lab.arrived).toEqual(['11']);
 });
 
 test('integers above 2^53 keep their digits from the source to the body', async () => {

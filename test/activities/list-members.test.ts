@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { createListMembers } from '../../src/activities/list-members.ts';
+import { createCountMembers, createListMembers } from '../../src/activities/list-members.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -140,4 +140,17 @@ test('a source that fails fails the activity, so that it is tried again', async 
   const source = sourceOf(['1']);
   source.failure = new Error('down');
   await expect(createListMembers(source)(VIP.id, null, 10, 1000)).rejects.toThrow('down');
+});
+
+test('how many there are is the sum of what the source counts, and unknown when it does not count one of them', async () => {
+  const other = { id: 'b'.repeat(32), slug: 'news', name: 'News' };
+  const source = new MemorySource({
+    audiences: [
+      { ...VIP, members: ['1', '2'] },
+      { ...other, members: ['1'] },
+    ],
+  });
+  const count = createCountMembers(source);
+  expect([await count([VIP.id, other.id]), await count([other.id]), await count([])]).toEqual([3, 1, 0]);
+  expect(await count([VIP.id, 'c'.repeat(32)])).toBeNull();
 });

@@ -2,19 +2,21 @@ import { expect, test } from '@jest/globals';
 import { createPrepareJob } from '../../src/activities/prepare-job.ts';
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { authorizationsOf } from '../webhook/an-authorization.ts';
+import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 import { MemorySource } from '../support/memory-source.ts';
 
 const VIP: AudienceListing = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', windowMinutes: 15 };
 const NEWS: AudienceListing = { id: 'b'.repeat(32), slug: 'newsletter', name: 'Newsletter', windowMinutes: 30 };
 const job = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://hooks.example.com/vip', authorization: null };
 
-function preparing(audiences = [VIP, NEWS]) {
+const CRM: Inputs = { crm: { origins: ['https://hooks.example.com'] } };
+
+function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
   const source = new MemorySource({ audiences: audiences.map((one) => ({ ...one, members: [] })) });
   source.lagMs = 1234;
   const prepare = createPrepareJob({
     source,
-    authorizations: authorizationsOf({ crm: { origins: ['https://hooks.example.com'] } }),
+    authorizations: authorizationsOf(authorizations),
     missingSearchAttributes: async () => ['ExportJobId'],
     destinationRefusal: async ({ hostname }) => (hostname === '10.0.0.1' ? 'Not there.' : undefined),
     requestTimeoutMs: 9000,
@@ -71,6 +73,18 @@ test('a token that was written where the name of an authorization belongs is not
   expect(JSON.stringify(problems)).not.toContain('s3cret');
 });
 
+test('of many authorizations the first twenty are listed', async () => {
+  const names = Array.from({ length: 5000 }, (_, index) => `authorization-${index}`);
+  const { prepare } = preparing(
+    [VIP],
+    Object.fromEntries(names.map((name) => [name, { origins: ['https://hooks.example.com'] }])),
+  );
+  const prepared = await prepare({ ...job, authorization: 'none' });
+  expect(!prepared.ok && prepared.problems).toEqual([
+    { field: 'authorization', message: expect.stringMatching(/It has: authorization-0, .*authorization-19, …\.$/) },
+  ]);
+});
+
 test('an unknown audience that is near to none lists those that there are', async () => {
   expect(await problemsOf({ ...job, audiences: ['zzz'] })).toEqual([
     ['audiences[0]', 'The source knows no audience "zzz". It knows: vip, newsletter.'],
@@ -113,7 +127,7 @@ test('a source that fails fails the activity, so that it is tried again', async 
   await expect(prepare(job)).rejects.toThrow('down');
 });
 
-test('a URL that nothing can be sent to is told before the job starts', async () => {
+test('[S1] a URL that nothing can be sent to is told before the job starts', async () => {
   expect(await problemsOf({ ...job, webhookUrl: 'https://10.0.0.1/' })).toEqual([['webhookUrl', 'Not there.']]);
   expect((await problemsOf({ ...job, webhookUrl: 'no address' })).map(([, message]) => message)).not.toContain(
     'Not there.',

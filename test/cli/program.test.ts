@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive'.split(
+  'up worker setup start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');

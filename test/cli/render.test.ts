@@ -78,11 +78,23 @@ describe('a status for people', () => {
       superseded: 20,
       deadLetters: 1,
       waiting: 500,
+      ratePerSecond: 0,
     };
     const text = statusLines(aStatus({ backfill }), { nowMs, columns: 160 }).join('\n');
     expect(text).toContain(
       '[############------------] running, 480 sent of 1,000 read, 20 left out (a live trigger says more), 1 dead letter',
     );
+    const more = { ...backfill, expected: 2000, ratePerSecond: 120.4, secondsLeft: 13 };
+    const known = aStatus({ backfill: more });
+    expect(statusLines(known, { nowMs, columns: 160 }).join('\n')).toContain(
+      '[######------------------] running, 480 sent of 2,000, 20 left out (a live trigger says more), 1 dead letter, 120/s, 13 s left',
+    );
+    expect(statusLine(known)).toContain('backfill 480 of 2,000, 13 s left');
+    const paused = aStatus({ backfill: { ...more, state: 'paused', pausedBy: 'sample' } });
+    expect(statusLines(paused, { nowMs, columns: 160 }).join('\n')).toContain(
+      'paused, since the sample is sent, 480 sent',
+    );
+    expect(statusLine(paused)).toContain('backfill paused at 480');
   });
 
   test('fits into 80 columns, however long its parts are', () => {
@@ -120,6 +132,7 @@ describe('a status for people', () => {
           superseded: 0,
           deadLetters: 0,
           waiting: 0,
+          ratePerSecond: 0,
           notice: hostile,
         },
       }),
@@ -247,7 +260,7 @@ test('a list, and what is said of a start, do nothing to the terminal either', (
         warnings: [hostile],
         missingSearchAttributes: [],
       },
-      false,
+      '',
     ),
   ];
   expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);

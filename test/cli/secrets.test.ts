@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
+import { readPayloadKeys } from '../../src/payload-codec/payload-keys.ts';
 import { isSigningSecret } from '../../src/webhook/signing-secret.ts';
 import { aTerminal } from './a-terminal.ts';
 
@@ -23,4 +24,11 @@ test('of ed25519, the public key is told for the receiver', async () => {
   expect(err).toMatch(/^whpk_[\w+/]{43}=$/m);
   const { secret, publicKey } = JSON.parse((await said('--ed25519', '--json')).out) as Record<string, string>;
   expect([secret, publicKey]).toEqual([expect.stringMatching(/^whsk_/), expect.stringMatching(/^whpk_/)]);
+});
+
+test('a payload key is one that workers and clients take, under the id of its month', async () => {
+  const { out, err } = await said('--payload-key');
+  expect(out).toMatch(/^\d{4}-\d{2}:/);
+  expect([...readPayloadKeys([out]).byId.keys()]).toEqual([out.split(':')[0]]);
+  expect(err).not.toContain(out.slice('2026-11:'.length));
 });

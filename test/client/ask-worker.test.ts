@@ -24,6 +24,21 @@ test('[S22] a field that does not exist never leaves the client: it may be where
   expect(toldOf(definition)).toEqual({ told: GOOD, fields: ['headers', 'secret'] });
 });
 
+test.each(['label.secret', 'authorization.bearer', 'audiences[0]'])(
+  '[S22] nor does one that is written like a part of a field, %s',
+  (field) => {
+    expect(toldOf({ ...GOOD, [field]: 's3cret' })).toEqual({ told: GOOD, fields: [field] });
+  },
+);
+
+test.each([{ bearer: 's3cret' }, 's3cret'.repeat(20), ''])(
+  '[S22] what cannot be the name of an authorization never leaves the client: it may be the secret itself',
+  (authorization) => {
+    const { authorization: _, ...rest } = GOOD;
+    expect(toldOf({ ...GOOD, authorization })).toEqual({ told: rest, fields: ['authorization'] });
+  },
+);
+
 test('what else is wrong is for the worker to say, with all that it knows', () => {
   const definition = { ...GOOD, label: '', audiences: ['vip', 7] };
   expect(toldOf(definition)).toEqual({ told: definition, fields: [] });

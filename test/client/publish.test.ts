@@ -28,7 +28,12 @@ test('every running job that listens to the audience gets the trigger, by slug o
 
 test('triggers that nobody listens to are counted', async () => {
   const { running, open } = world({}, { crm: ['vip'] });
-  await expect(publishTo(running, open, [trigger('1', 'unknown')])).resolves.toEqual({ read: 1, unheard: 1, jobs: [] });
+  await expect(publishTo(running, open, [trigger('1', 'unknown')])).resolves.toEqual({
+    read: 1,
+    unheard: 1,
+    jobs: [],
+    unreadable: [],
+  });
 });
 
 test('a job that ends meanwhile is left out, and the others get theirs', async () => {
@@ -45,4 +50,12 @@ test('a job that cannot be signalled is named, after the others got theirs', asy
   expect(error).toBeInstanceOf(PublishInterrupted);
   expect(String(error)).toContain('"crm"');
   expect(jobs.mail.users()).toEqual(['1']);
+});
+
+test('a job whose audiences cannot be read here is told nothing, and named', async () => {
+  const { running, open } = world({ crm: new RecordedJob() }, { crm: ['vip'] });
+  const unreadable = async () => [...(await running()), { jobId: 'secret', audiences: null }];
+  const result = await publishTo(unreadable, open, [trigger('1', 'vip')]);
+  expect(result.unreadable).toEqual(['secret']);
+  expect(result.jobs.map(({ jobId }) => jobId)).not.toContain('secret');
 });

@@ -17,6 +17,8 @@ test('a job needs four fields, and the rest has defaults', () => {
       existingUsers: false,
       userLegacyMessageFormat: false,
       parallelRequestCount: 5,
+      backfillPerSecond: null,
+      backfillParallelCount: null,
     },
   });
 });
@@ -32,6 +34,8 @@ test('every field may be said, and stays as it was said', () => {
     existingUsers: true,
     userLegacyMessageFormat: true,
     parallelRequestCount: 500,
+    backfillPerSecond: 0.5,
+    backfillParallelCount: 2,
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -42,6 +46,8 @@ test.each([
   ['audiences', { audiences: Array.from({ length: 100 }, (_, i) => `audience-${i}`) }],
   ['parallelRequestCount at its least', { parallelRequestCount: 1 }],
   ['parallelRequestCount at its most', { parallelRequestCount: 500 }],
+  ['a backfill of a person every ten seconds', { backfillPerSecond: 0.1 }],
+  ['a backfill without limits, said aloud', { backfillPerSecond: null, backfillParallelCount: null }],
   ['an undefined field that has a default', { exportFields: undefined, existingUsers: undefined }],
   ['an undefined description', { description: undefined }],
   ['an empty description', { description: '' }],
@@ -202,8 +208,15 @@ test.each(['zzz', 'xy', '', 'x'.repeat(100_000)])(
   'an unknown field that is near to none lists all there are',
   (key) => {
     expect(problemsOf({ ...LEAST, [key]: 'x' })[0]?.[1]).toBe(
-      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount.',
+      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount, backfillPerSecond, backfillParallelCount.',
     );
+  },
+);
+
+test.each(['network', 'allowAddresses', 'allowHttp', 'proxy', 'headers'])(
+  '[S10] a job has no field "%s": where requests may go, and with what, is for the operator of the worker to say',
+  (field) => {
+    expect(problemsOf({ ...LEAST, [field]: ['10.0.0.0/8'] }).map(([name]) => name)).toEqual([field]);
   },
 );
 

@@ -49,7 +49,7 @@ test('no two people and audiences run together into one id', () => {
   );
 });
 
-test('an id can be signed and named: hex digits, no dot', () => {
+test('[S26] an id can be signed and named: hex digits, no dot', () => {
   expect(deliveryId(SUBSCRIPTION, trigger)).toMatch(/^[0-9a-f]{32}$/);
   expect(membershipKey('1', '2')).toMatch(/^[0-9a-f]{18}$/);
 });

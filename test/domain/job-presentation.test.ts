@@ -13,6 +13,8 @@ const prepared: PreparedJob & { ok: true } = {
     existingUsers: false,
     userLegacyMessageFormat: false,
     parallelRequestCount: 5,
+    backfillPerSecond: null,
+    backfillParallelCount: null,
   },
   audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip', name: 'VIP' }],
   warnings: [],

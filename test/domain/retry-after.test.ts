@@ -13,7 +13,7 @@ test.each([
   ['Wed, 25 Nov 2026 07:00:00 GMT', 0],
   ['Wed, 21 Oct 2015 07:28:00 GMT', 0],
   ['999999999999999', 999_999_999_999_999_000],
-])('"%s" asks to wait %i ms', (value, ms) => {
+])('[S31] "%s" asks to wait %i ms', (value, ms) => {
   expect(parseRetryAfter(value, NOW)).toBe(ms);
 });
 
@@ -34,11 +34,11 @@ test.each([
   'Wed, 99 Nov 2026 08:00:30 GMT',
   'Wed, 25 Foo 2026 08:00:30 GMT',
   'Wed, 25 Nov 2026 08:00:30 PST',
-])('"%s" asks for nothing', (value) => {
+])('[S31] "%s" asks for nothing', (value) => {
   expect(parseRetryAfter(value, NOW)).toBeUndefined();
 });
 
-test('whatever an endpoint says, the answer is nothing or a time that is not negative', () => {
+test('[S31] whatever an endpoint says, the answer is nothing or a time that is not negative', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (value) => {
       expect(parseRetryAfter(value, NOW) ?? 0).toBeGreaterThanOrEqual(0);

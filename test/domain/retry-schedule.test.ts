@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { nextChance } from '../../src/domain/random.ts';
 import { retryDelayMs, spread, throttleMs } from '../../src/domain/retry-schedule.ts';
 
 const S = 1000;
@@ -22,7 +23,7 @@ test.each([
   expect(retryDelayMs(failures, 0.5)).toBe(ms);
 });
 
-test('every wait is within a fifth of the schedule, either way', () => {
+test('[S30] every wait is within a fifth of the schedule, either way', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 9 }),
@@ -36,7 +37,21 @@ test('every wait is within a fifth of the schedule, either way', () => {
   );
 });
 
-test('the spread reaches both ends', () => {
+test('[S30] a thousand that failed together come back spread over two fifths of their wait, none of its tenths without some', () => {
+  let seed = 1;
+  const tenths = Array.from({ length: 10 }, () => 0);
+  for (let i = 0; i < 1000; i++) {
+    const next = nextChance(seed);
+    seed = next.seed;
+    const share = ((retryDelayMs(2, next.chance) ?? 0) / (30 * S) - 0.8) / 0.4;
+    const tenth = Math.min(Math.floor(share * 10), 9);
+    tenths[tenth] = (tenths[tenth] ?? 0) + 1;
+  }
+  expect(Math.min(...tenths)).toBeGreaterThan(50);
+  expect(Math.max(...tenths)).toBeLessThan(200);
+});
+
+test('[S30] the spread reaches both ends', () => {
   expect(spread(1000, 0)).toBe(800);
   expect(spread(1000, 1 - Number.EPSILON)).toBe(1200);
 });
@@ -49,6 +64,6 @@ test.each([
   ['5 s when it did not say', undefined, 1, 5 * S],
   ['doubling', undefined, 3, 20 * S],
   ['at most an hour after many times', undefined, 500, H],
-])('a throttled job waits %s', (_, asked, streak, ms) => {
+])('[S31] a throttled job waits %s', (_, asked, streak, ms) => {
   expect(throttleMs(asked, streak)).toBe(ms);
 });

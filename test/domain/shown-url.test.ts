@@ -36,7 +36,7 @@ test.each([
   expect(shownUrl(url)).toBe(shown);
 });
 
-test('of whatever the form takes, people see the origin, nothing of path and values, and no more characters than there were', () => {
+test('[S23] of whatever the form takes, people see the origin, nothing of path and values, and no more characters than there were', () => {
   const secret = fc
     .string({ minLength: 1, unit: fc.constantFrom(...'Xy0%/@:=;.\\ \u202e') })
     .map((text) => `S${text}S`);

@@ -49,7 +49,9 @@ test.each<[string | undefined, Verdict]>([
   ['PROFILE_MISSING', 'profile-missing'],
   ['AUTHORIZATION_UNKNOWN', 'ours'],
   ['AUTHORIZATION_ELSEWHERE', 'ours'],
-  ['PAYLOAD_IMPOSSIBLE', 'refused'],
+  ['PAYLOAD_IMPOSSIBLE', 'unsendable'],
+  ['PAYLOAD_TOO_LARGE', 'unsendable'],
+  ['ANSWER_TOO_LONG', 'transient'],
 ])('without an answer, %s is %s', (code, verdict) => {
   expect(judge(code === undefined ? {} : { code })).toBe(verdict);
 });

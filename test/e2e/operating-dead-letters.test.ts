@@ -22,6 +22,9 @@ afterAll(async () => lab.close());
 /** A job of which these people's enters are dead letters, listed; and their ids, in the order of the people. */
 async function jobWithDeadLettersOf(...users: string[]): Promise<{ job: string; ids: string[] }> {
   const job = await lab.start();
+  // What a new endpoint refuses is kept until it has taken something.
+  await lab.jobs.exit(job, { audience: 'vip', user: 'taken', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
   for (const user of users) {
     unwanted.add(user);
     lab.source.enter(VIP.id, user);
@@ -49,7 +52,7 @@ function arrivalsOf(user: string) {
 test('what the endpoint refuses is a dead letter that is listed and shown, and the job goes on', async () => {
   const { job, ids } = await jobWithDeadLettersOf('refused');
   await lab.jobs.enter(job, { audience: 'vip', user: 'other', profile: {} });
-  const status = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  const status = await lab.statusWhen(job, ({ delivered }) => delivered === 2);
   expect(status).toMatchObject({ deadLetters: 1, waiting: 0 });
   expect((await operator.run(['status', job])).stdout).toMatch(/Dead letters +1 so far; see:/);
 
@@ -75,7 +78,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '']);
   expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter is with their jobs again.\n' });
   await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const [refused, news, again] = arrivalsOf('sent again');
   expect([refused, news, again].map((arrival) => [arrival?.slug, arrival?.answered])).toEqual([
     ['vip', 422],
@@ -108,7 +111,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
   expect(stdout).toBe('2 dead letters are with their jobs again.\n');
   expect(stderr).toContain(`${ids[2]}: The person is not in the audience today`);
   expect(stderr).toContain('1 dead letter could not be redelivered.');
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const shown = unwrapped((await operator.run(['dead-letters', 'show', ids[2] ?? ''])).stdout);
   expect(shown).toContain('Not sent The person is not in the audience today');
 
@@ -121,7 +124,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
   expect(one.code).toBe(1);
   expect(JSON.parse(one.stderr)).toMatchObject({ error: { name: 'RedeliveryRefused', deadLetterId: ids[2] } });
   expect((await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--force'])).code).toBe(0);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 3);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 4);
 }, 60_000);
 
 test('discarded they are gone, and the endpoint never hears of them', async () => {

@@ -53,7 +53,7 @@ test('an edit takes effect from the next slice: another URL, other fields, anoth
   }
 });
 
-test('nobody who looks at a job is shown its URL in full, and an edit that does not name it leaves it as it is', async () => {
+test('[S23] nobody who looks at a job is shown its URL in full, and an edit that does not name it leaves it as it is', async () => {
   const asked: (string | undefined)[] = [];
   const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
   const receiver = await startReceiver({ answer });

@@ -40,7 +40,7 @@ test('order per person: it holds over retries, and a person who must wait holds 
   }
 });
 
-test('cap: never more than Parallel Request Count requests are in flight, over three workers', async () => {
+test('[S28] cap: never more than Parallel Request Count requests are in flight, over three workers', async () => {
   const lab = await Lab.open({ workers: 3, receiver: { delayMs: 5 } });
   try {
     const job = await lab.start({ parallelRequestCount: 7 });
@@ -77,7 +77,7 @@ test('same id: every attempt of a trigger has one webhook-id, and another trigge
   }
 });
 
-test('an endpoint that is down is probed, not hammered, and heals by itself', async () => {
+test('[S30] an endpoint that is down is probed, not hammered, and heals by itself', async () => {
   let isDown = true;
   const lab = await Lab.open({ receiver: { answer: () => ({ status: isDown ? 503 : 200 }) } });
   try {
@@ -91,6 +91,7 @@ test('an endpoint that is down is probed, not hammered, and heals by itself', as
     isDown = false;
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 300, 25_000);
     expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0 });
+    expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(4);
   } finally {
     await lab.close();
   }

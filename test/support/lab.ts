@@ -8,7 +8,7 @@ import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { dataConverterWith } from '../../src/payload-codec/data-converter.ts';
 import { type RunningWorker, startWorker } from '../../src/worker.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
 import { temporal } from './temporal.ts';
@@ -67,16 +67,18 @@ export class Lab {
     this.#config = config;
     this.#connection = connection;
     this.#connect = { connectionOptions: { address }, namespace: temporal.namespace };
-    this.client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
+    const dataConverter = dataConverterWith(config.payloadKeys);
+    this.client = new Client({ connection, namespace: temporal.namespace, dataConverter });
     this.jobs = new ExportJobs(this.client, { taskQueue: this.taskQueue });
   }
 
-  async addWorker(): Promise<RunningWorker> {
+  async addWorker(changes: Partial<Config> = {}): Promise<RunningWorker> {
+    const config = { ...this.#config, ...changes };
     const worker = await startWorker({
-      config: this.#config,
+      config,
       connection: this.#connect,
       source: this.source,
-      workflowBundle: temporal.workflowBundle,
+      workflowBundle: config.payloadKeys.length > 0 ? temporal.encryptingWorkflowBundle : temporal.workflowBundle,
     });
     this.#workers.push(worker);
     return worker;

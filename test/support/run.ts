@@ -9,10 +9,15 @@ import type { TestTemporal } from './temporal.ts';
 /** Makes what all test files of a run share; only for jest's global set-up. */
 export async function startRun(folder: string): Promise<{ facts: TestTemporal; stop: () => Promise<void> }> {
   const cli = await findTemporalCli({ onProgress: (text) => console.error(text) });
-  const [server, codePath] = await Promise.all([startLocalTemporal({ cliPath: cli.path }), bundleWorkflows(folder)]);
+  const [server, ...bundles] = await Promise.all([
+    startLocalTemporal({ cliPath: cli.path }),
+    bundleWorkflows(folder, 'workflow-bundle.js'),
+    bundleWorkflows(folder, 'encrypting-workflow-bundle.js', { failureConverterPath: source('failure-converter.ts') }),
+  ]);
+  const [workflowBundle, encryptingWorkflowBundle] = bundles;
   const { address, namespace, httpUrl } = server;
   return {
-    facts: { address, namespace, httpUrl, cliPath: cli.path, workflowBundle: { codePath } },
+    facts: { address, namespace, httpUrl, cliPath: cli.path, workflowBundle, encryptingWorkflowBundle },
     stop: async () => {
       await server.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -20,14 +25,22 @@ export async function startRun(folder: string): Promise<{ facts: TestTemporal; s
   };
 }
 
-async function bundleWorkflows(folder: string): Promise<string> {
-  const source = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+function source(path: string): string {
+  return fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+}
+
+async function bundleWorkflows(
+  folder: string,
+  name: string,
+  converters: { readonly failureConverterPath?: string } = {},
+): Promise<{ codePath: string }> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: source('workflows/index.ts'),
     payloadConverterPath: source('payload-converter.ts'),
+    ...converters,
     logger: new DefaultLogger('WARN'),
   });
-  const path = join(folder, 'workflow-bundle.js');
-  writeFileSync(path, code);
-  return path;
+  const codePath = join(folder, name);
+  writeFileSync(codePath, code);
+  return { codePath };
 }

@@ -8,6 +8,8 @@ export interface TestTemporal {
   readonly cliPath: string;
   /** Our workflow code, bundled once, as `Worker.create` takes it. */
   readonly workflowBundle: { readonly codePath: string };
+  /** The same for a worker that encrypts. */
+  readonly encryptingWorkflowBundle: { readonly codePath: string };
 }
 
 export const temporal: TestTemporal = readFacts();

@@ -2,18 +2,21 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type LookupAddress, Resolver } from 'node:dns';
 import { isIP } from 'node:net';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { afterwards } from './a-server.ts';
 
 const HEADER_BYTES = 12;
 const TYPES = { 4: 1, 6: 28 } as const;
 
-/** A name server that answers each question with the next of `answers`, and the last one again and again. */
+/** A name server that answers each question with the next of `answers`, and the last one again and again; names with "silent" in them with nothing, and what is asked first about each name with "lost" in it. */
 export async function startDnsServer(...answers: (readonly string[])[]) {
   const socket = createSocket('udp4');
+  const lost = new Set<string>();
   let asked = 0;
   socket.on('message', (question, { port, address }) => {
     const end = question.indexOf(0, HEADER_BYTES) + 5;
+    const name = question.toString('latin1', HEADER_BYTES, end);
+    if (name.includes('silent') || (name.includes('lost') && !lost.has(name))) return void lost.add(name);
     const family = question.readUInt16BE(end - 4) === TYPES[6] ? 6 : 4;
     // A question for each family is one look-up.
     const all = answers[Math.min(Math.floor(asked++ / 2), answers.length - 1)] ?? [];
@@ -29,8 +32,9 @@ export async function startDnsServer(...answers: (readonly string[])[]) {
   await once(socket, 'listening');
   afterwards(() => new Promise<void>((resolve) => socket.close(() => resolve())));
   const resolver = new Resolver({ timeout: 2000, tries: 1 });
-  resolver.setServers([`127.0.0.1:${socket.address().port}`]);
-  return { lookUp: lookUpBy(resolver), looked: () => asked / 2 };
+  const address = `127.0.0.1:${socket.address().port}`;
+  resolver.setServers([address]);
+  return { address, lookUp: lookUpBy(resolver), looked: () => asked / 2 };
 }
 
 function record(address: string, family: 4 | 6): Buffer {

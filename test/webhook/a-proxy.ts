@@ -13,11 +13,13 @@ export interface Proxy {
   readonly credentials: (string | undefined)[];
   /** The names that TLS connections to it were opened for. */
   readonly names: (string | false | null)[];
+  /** Whose certificates it was shown; undefined for none. */
+  readonly clients: (string | string[] | undefined)[];
 }
 
 export interface ProxyOptions {
   /** Default: opens. */
-  readonly way?: 'opens' | 'refuses';
+  readonly way?: 'opens' | 'refuses' | 'cannot reach';
   /** With it, it speaks TLS; as `localhost`. */
   readonly issued?: Issued;
 }
@@ -27,15 +29,22 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
   const asked: string[] = [];
   const credentials: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
+  const clients: (string | string[] | undefined)[] = [];
   const sockets = new Set<Socket>();
   const server: Server =
-    issued === undefined ? createServer() : createTlsServer({ cert: issued.certificate, key: issued.key });
-  server.on('secureConnection', ({ servername }: TLSSocket) => names.push(servername));
+    issued === undefined
+      ? createServer()
+      : createTlsServer({ cert: issued.certificate, key: issued.key, requestCert: true, rejectUnauthorized: false });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    names.push(socket.servername);
+    clients.push(socket.getPeerCertificate().subject?.CN);
+  });
   server.on('connect', ({ url = '', headers }, socket: Socket) => {
     sockets.add(socket);
     asked.push(url);
     credentials.push(headers['proxy-authorization']);
     if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    if (way === 'cannot reach') return void socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
     const [host = '', port] = url.split(':');
     const behind = connectTo(Number(port), host, () => {
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
@@ -52,5 +61,5 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
   });
   const origin = issued === undefined ? `127.0.0.1:${port}` : `localhost:${port}`;
   const protocol = issued === undefined ? 'http' : 'https';
-  return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names };
+  return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names, clients };
 }

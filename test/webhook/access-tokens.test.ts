@@ -90,3 +90,36 @@ test('when there is no other to be had, the refused one is all there is', async 
   server.isDown = true;
   expect(await server.tokens.insteadOf(token)).toBeUndefined();
 });
+
+test('a clock that is set back does not keep a server that gave none from being asked', async () => {
+  const server = serverOf();
+  server.isDown = true;
+  await expect(server.tokens.current()).rejects.toThrow('down');
+  server.isDown = false;
+  server.nowMs -= 3_600_000;
+  expect(await valueOf(server.tokens.current())).toBe('token-2');
+});
+
+test('a clock that is set back does not keep a refused token from being replaced', async () => {
+  const server = serverOf();
+  const second = await server.tokens.insteadOf(await server.tokens.current());
+  if (second === undefined) throw new Error('No token.');
+  server.nowMs -= 3_600_000;
+  expect(await valueOf(server.tokens.insteadOf(second))).toBe('token-3');
+});
+
+test('an endpoint that takes and refuses by turns has ten tokens fetched a minute, not one for each refusal', async () => {
+  const server = serverOf();
+  const turns = async (): Promise<number> => {
+    for (let turn = 0; turn < 100; turn++) {
+      const token = await server.tokens.current();
+      server.tokens.taken(token);
+      await server.tokens.insteadOf(token);
+      server.nowMs += 100;
+    }
+    return server.fetched;
+  };
+  expect([await turns(), await turns()]).toEqual([11, 11]);
+  server.nowMs += 60_000;
+  expect(await turns()).toBe(21);
+});

@@ -3,7 +3,6 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AddressSet, isNetwork, isPublicAddress } from '../../src/webhook/addresses.ts';
 
-// Statement 1: address literals that are not public.
 test.each([
   '127.0.0.1',
   '127.255.255.254',
@@ -37,11 +36,10 @@ test.each([
   'ff02::1',
   '2001:db8::1',
   '3fff::1',
-])('%s is not public', (address) => {
+])('[S1] %s is not public', (address) => {
   expect(isPublicAddress(address)).toBe(false);
 });
 
-// Statements 3 and 4: wrappers of IPv4 in IPv6, and what IANA has not given out.
 test.each([
   '2002:7f00:1::',
   '64:ff9b::7f00:1',
@@ -56,12 +54,12 @@ test.each([
   '4000::1',
   '8000::1',
   'e000::1',
-])('%s is not public: it wraps another address, or nobody has it', (address) => {
+])('[S3] [S4] %s is not public: it wraps another address, or nobody has it', (address) => {
   expect(isPublicAddress(address)).toBe(false);
 });
 
 test.each(['127.1', '0x7f000001', '2130706433', '0177.0.0.1', '', 'localhost', '8.8.8', '[::1]', '1.2.3.4/32'])(
-  '%s is no address',
+  '[S2] %s is no address',
   (text) => {
     expect(isPublicAddress(text)).toBe(false);
   },
@@ -135,7 +133,7 @@ const ipv6 = fc
   )
   .map(([a, b, c, rest]) => [a, b, c, ...rest].join(':'));
 
-test('a second, independent judgement calls the same addresses public', () => {
+test('[S1] [S3] [S4] a second, independent judgement calls the same addresses public', () => {
   let tried = 0;
   let found = 0;
   fc.assert(
@@ -153,7 +151,7 @@ test('a second, independent judgement calls the same addresses public', () => {
   expect(found).toBeLessThan((tried * 19) / 20);
 });
 
-test('an operator names networks and single addresses, of both kinds', () => {
+test('[S10] an operator names networks and single addresses, of both kinds', () => {
   const set = new AddressSet(['10.0.0.0/8', '192.168.1.7', 'fd00::/8', '::1']);
   for (const address of ['10.255.0.1', '192.168.1.7', 'fd12::1', '::1']) expect(set.has(address)).toBe(true);
   for (const address of ['11.0.0.1', '192.168.1.8', 'fc00::1', '::2', 'localhost'])

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
-import type { ClientIdentity } from '../../src/webhook/guarded-agents.ts';
+import { type ClientIdentity, GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
@@ -78,6 +78,20 @@ test('[S17] nobody sends over a connection on which another certificate was show
   for (const identity of [ada, grace, ada, grace]) await post(url, identity);
   expect(came).toEqual(['ada.example', 'grace.example', 'ada.example', 'grace.example']);
   expect(connections.size).toBe(2);
+});
+
+test('a certificate that is not shown for ten minutes is forgotten when another comes; one in use, and its connections, are kept', () => {
+  let nowMs = 0;
+  const agents = new GuardedAgents({ timeoutMs: 5000, policy: POLICY, nowMs: () => nowMs });
+  afterwards(() => agents.close());
+  const [old, used] = [agents.of(ADA), agents.of(GRACE)];
+  nowMs += 9 * 60_000;
+  expect(agents.of(GRACE)).toBe(used);
+  nowMs += 60_000;
+  agents.of(STRANGER);
+  expect([old.closed, used.closed]).toEqual([true, false]);
+  expect(agents.of(GRACE)).toBe(used);
+  expect(agents.of(ADA)).not.toBe(old);
 });
 
 test('a certificate and a key that do not belong together are refused beforehand', () => {

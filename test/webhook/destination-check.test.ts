@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { refusalBeforehand } from '../../src/webhook/destination-check.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 
 const policy = new NetworkPolicy({ allowHttp: false, allowAddresses: [], allowPorts: ['443'] });
@@ -17,7 +17,7 @@ test.each([
   ['http://example.com/', answering('8.8.8.8'), /by https only/],
   ['https://example.com/', answering('10.0.0.1'), /public addresses only/],
   ['https://example.com/', answering('8.8.8.8', '10.0.0.1'), /public addresses only/],
-])('%s is refused beforehand', async (url, lookUp, reason) => {
+])('[S1] [S9] %s is refused beforehand', async (url, lookUp, reason) => {
   expect(await refusalBeforehand(policy, new URL(url), lookUp)).toMatch(reason);
 });
 

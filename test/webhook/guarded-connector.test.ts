@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { judge } from '../../src/domain/verdict.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { startDnsServer } from './a-dns-server.ts';
 import { startProxy } from './a-proxy.ts';
@@ -35,7 +36,7 @@ const answersOf =
     );
 
 test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'])(
-  'statements 1, 2 and 9: nothing is sent to %s, and no connection opened',
+  '[S1] [S2] [S9] nothing is sent to %s, and no connection opened',
   async (host) => {
     const server = await startRawServer((socket) => socket.end());
     expect(await post(`http://${host}:${server.url.port}/`)).toMatchObject(REFUSED);
@@ -43,7 +44,7 @@ test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'
   },
 );
 
-test('what the operator allows is reached, by its literal and by name', async () => {
+test('[S10] what the operator allows is reached, by its literal and by name', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const rules = { allowAddresses: ['127.0.0.0/8'] };
@@ -51,14 +52,14 @@ test('what the operator allows is reached, by its literal and by name', async ()
   expect(await post(`http://hook.example:${port}/`, rules, answersOf('127.0.0.1'))).toMatchObject({ ok: true });
 });
 
-test('a name that is looked up to a private address is refused', async () => {
+test('[S1] a name that is looked up to a private address is refused', async () => {
   const receiver = await receiverOnLoopback();
   const { lookUp } = await startDnsServer(['127.0.0.1']);
   expect(await post(`http://hook.example:${new URL(receiver.url).port}/`, {}, lookUp)).toMatchObject(REFUSED);
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('statement 5: a name whose answer changes after it was looked at never reaches the second address', async () => {
+test('[S5] a name whose answer changes after it was looked at never reaches the second address', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const { lookUp, looked } = await startDnsServer([PUBLIC], ['127.0.0.1']);
@@ -75,7 +76,7 @@ test('statement 5: a name whose answer changes after it was looked at never reac
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('statement 6: a name with one public and one private answer is refused whole', async () => {
+test('[S6] a name with one public and one private answer is refused whole', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   for (const answers of [
@@ -89,7 +90,7 @@ test('statement 6: a name with one public and one private answer is refused whol
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('statement 8: what the socket is really connected to is judged once more', async () => {
+test('[S8] what the socket is really connected to is judged once more', async () => {
   const receiver = await receiverOnLoopback();
   const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.1'] });
   // Judges what is looked up leniently, as if something behind it led elsewhere.
@@ -104,17 +105,17 @@ test('statement 8: what the socket is really connected to is judged once more', 
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('http is refused unless the operator allows it', async () => {
+test('[S9] http is refused unless the operator allows it', async () => {
   const receiver = await receiverOnLoopback();
   expect(await post(receiver.url, { allowHttp: false, allowAddresses: ['127.0.0.1'] })).toMatchObject(REFUSED);
 });
 
-test('statement 24: a refusal does not say what the name stands for', async () => {
+test('[S24] a refusal does not say what the name stands for', async () => {
   const attempt = await post('http://hook.example/', {}, answersOf('10.9.8.7'));
   expect(JSON.stringify(attempt)).not.toContain('10.9.8.7');
 });
 
-test('statement 11: through a proxy, names are still looked up and judged here, and it is told the address', async () => {
+test('[S11] through a proxy, names are still looked up and judged here, and it is told the address', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const proxy = await startProxy();
@@ -128,6 +129,13 @@ test('statement 11: through a proxy, names are still looked up and judged here, 
   expect(proxy.asked).toEqual([`127.0.0.1:${port}`]);
   expect(proxy.credentials).toEqual([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]);
   expect(receiver.ledger.entries).toHaveLength(1);
+});
+
+test("that a proxy cannot reach the host is the endpoint's trouble, and not ours", async () => {
+  const proxy = await startProxy({ way: 'cannot reach' });
+  const attempt = await post('http://8.8.8.8/', { proxy: proxy.url });
+  expect(attempt).toMatchObject({ ok: false, code: 'PROXY_UNREACHED_HOST' });
+  expect(judge({ code: 'PROXY_UNREACHED_HOST' })).toBe('transient');
 });
 
 test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {

@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
-import { afterwards } from './a-server.ts';
+import { afterwards, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 /** How much later than its deadline a request may end on a busy machine. */
@@ -22,7 +24,7 @@ function posterWith(timeoutMs: number): Poster {
 test.each([
   ['its own deadline when that is shorter', 20_000, 200],
   ["the worker's deadline when its own is longer", 200, 20_000],
-])('a request ends at %s', async (_, timeoutMs, mostMs) => {
+])('[S14] a request ends at %s', async (_, timeoutMs, mostMs) => {
   const url = await silentEndpoint();
   const attempt = await attemptOf(posterWith(timeoutMs), url, [], '{}', mostMs);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
@@ -44,4 +46,28 @@ test('requests with different deadlines each end at their own, in whatever order
     expect(durationMs).toBeGreaterThanOrEqual(mostMs);
     expect(durationMs).toBeLessThan(mostMs + LATE_MS);
   }
+});
+
+const silentLookUp: LookUp = () => undefined;
+
+test.each<[string, (port: string) => string, LookUp | undefined]>([
+  ['the name is still being looked up', (port) => `http://hook.example:${port}/`, silentLookUp],
+  ['TLS is still being agreed on', (port) => `https://127.0.0.1:${port}/`, undefined],
+  ['the answer is still to come', (port) => `http://127.0.0.1:${port}/`, undefined],
+])('[S14] the deadline holds while %s', async (_, urlOf, lookUp) => {
+  const server = await startRawServer(() => undefined);
+  const poster = createPoster({ timeoutMs: 20_000, policy: THIS_MACHINE, ...(lookUp === undefined ? {} : { lookUp }) });
+  const attempt = await attemptOf(poster, urlOf(server.url.port), [], '{}', 200);
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+  expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
+});
+
+test('[S14] the deadline holds while a proxy opens no way', async () => {
+  const silent = await startRawServer(() => undefined);
+  const proxy = `http://127.0.0.1:${silent.url.port}`;
+  const rules = { allowHttp: true, allowAddresses: ['127.0.0.1'], allowPorts: ['1-65535'], proxy };
+  const poster = createPoster({ timeoutMs: 20_000, policy: new NetworkPolicy(rules) });
+  const attempt = await attemptOf(poster, 'http://127.0.0.1:9/', [], '{}', 200);
+  expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
+  expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });

@@ -65,7 +65,7 @@ test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer
   });
 });
 
-test('an answer cannot drive the terminal that shows it, and is valid Unicode however it is cut', async () => {
+test('[S24] an answer cannot drive the terminal that shows it, and is valid Unicode however it is cut', async () => {
   const attempt = await postTo({ status: 500, body: `\u001b[2J\u0000\r\nerror ${'😀'.repeat(200)}` });
   const answer = attempt.ok ? '' : (attempt.answer ?? '');
   expect(answer).toMatch(/^ \[2J error 😀/u);
@@ -84,7 +84,7 @@ test('an answer that is kept whole does not look as if it had been cut, and one 
   expect(half).toMatchObject({ answer: 'no …' });
 });
 
-test('of an answer nothing is kept but its status, when to come again, and a piece of its body', async () => {
+test('[S24] of an answer nothing is kept but its status, when to come again, and a piece of its body', async () => {
   const headers = {
     'retry-after': '7',
     'set-cookie': 'a=s3cret',
@@ -109,7 +109,7 @@ test.each([301, 302, 303, 307, 308])(
   },
 );
 
-test('Retry-After is read in seconds, as a date, and when it is sent twice', async () => {
+test('[S31] Retry-After is read in seconds, as a date, and when it is sent twice', async () => {
   const inAMinute = new Date(Date.now() + 60_000).toUTCString();
   expect(await postTo({ status: 429, headers: { 'retry-after': '7' } })).toMatchObject({ retryAfterMs: 7000 });
   const dated = await postTo({ status: 503, headers: { 'retry-after': inAMinute } });
@@ -149,7 +149,7 @@ test('the status line decides, though the receiver dies in the middle of its bod
   expect(await postTo('half')).toMatchObject({ ok: true, status: 200 });
 });
 
-test('an endpoint that never answers is given up at the deadline', async () => {
+test('[S14] an endpoint that never answers is given up at the deadline', async () => {
   const attempt = await postTo('hang', IMPATIENT_MS);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   expect(attempt.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);

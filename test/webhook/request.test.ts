@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { makeRequest } from '../../src/webhook/request.ts';
 import { authorizationsOf } from './an-authorization.ts';
@@ -37,7 +38,8 @@ async function requestWith(
   );
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
-  return { headers: Object.fromEntries(pairs), body: made.body.toString() };
+  // Each name has a value behind it.
+  return { headers: Object.fromEntries(pairs) as Record<string, string>, body: made.body.toString() };
 }
 
 test('a request has exactly the headers that are promised', async () => {
@@ -71,8 +73,19 @@ test.each([
   expect(body).not.toContain('"name":"n"');
 });
 
-test('every attempt has the same id and a time of its own', async () => {
+test('[S26] every attempt has the same id and a time of its own', async () => {
   const [one, other] = [await requestWith({}, []), await requestWith({}, [])];
   expect(one.headers['webhook-id']).toBe(other.headers['webhook-id']);
   expect(one.body).not.toBe(other.body);
+});
+
+test('[S26] the time that is signed is that of the attempt, and not that of the trigger or of an attempt before', async () => {
+  const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+  const before = Math.floor(Date.now() / 1000);
+  const { headers, body } = await requestWith({}, [secret]);
+  const after = Math.floor(Date.now() / 1000);
+  const seconds = Number(headers['webhook-timestamp']);
+  expect(seconds).toBeGreaterThanOrEqual(before);
+  expect(seconds).toBeLessThanOrEqual(after);
+  expect(new Webhook(secret).verify(body, headers)).toEqual(JSON.parse(body));
 });

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
-import type { LookUp } from '../../src/webhook/guarded-connector.ts';
+import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
 import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
@@ -36,22 +36,33 @@ async function startEndpoint(
 ) {
   const hosts: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
+  const clients: (string | string[] | undefined)[] = [];
   const old = { minVersion: maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const;
   const server = createServer(
-    { cert: certificate, key, maxVersion, ...(maxVersion === 'TLSv1.3' ? {} : old) },
+    {
+      cert: certificate,
+      key,
+      requestCert: true,
+      rejectUnauthorized: false,
+      maxVersion,
+      ...(maxVersion === 'TLSv1.3' ? {} : old),
+    },
     ({ headers }, response) => {
       hosts.push(headers.host);
       response.end(body);
     },
   );
-  server.on('secureConnection', ({ servername }: TLSSocket) => names.push(servername));
+  server.on('secureConnection', (socket: TLSSocket) => {
+    names.push(socket.servername);
+    clients.push(socket.getPeerCertificate().subject?.CN);
+  });
   const port = await listen(server);
   afterwards(async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
     await closed;
   });
-  return { url: `https://${NAME}:${port}/`, port, hosts, names };
+  return { url: `https://${NAME}:${port}/`, port, hosts, names, clients };
 }
 
 function posterWith(rules: Partial<NetworkRules> = {}): Poster {
@@ -129,6 +140,18 @@ test('[S19] a proxy that speaks TLS is verified by its own name, before it learn
     expect(bad.asked).toEqual([]);
   }
   expect(endpoint.hosts).toHaveLength(1);
+});
+
+test('a client certificate is shown to the endpoint, and not to the proxy on the way there', async () => {
+  const client = OURS.issue({ names: ['client-1'], isClient: true });
+  const endpoint = await startEndpoint(GOOD);
+  const proxy = await startProxy({ issued: OURS.issue({ names: ['localhost'] }) });
+  const poster = posterWith({ proxy: proxy.url });
+  const attempt = await new Promise((resolve) =>
+    poster.post(new URL(endpoint.url), { headers: [], body: '{}', identity: client }, 10_000, resolve),
+  );
+  expect(attempt).toMatchObject(DELIVERED);
+  expect([endpoint.clients, proxy.clients]).toEqual([['client-1'], [undefined]]);
 });
 
 /** Posts once from a process of its own, started with these options of Node and this environment. */

@@ -79,6 +79,8 @@ test.each<[what: string, answer: (response: ServerResponse) => void, reason: Reg
   ['no JSON', (response) => response.writeHead(200).end('<html>'), /^HTTP 200$/],
   ['a token that is none', json({ access_token: 7, token_type: 'Bearer' }), /^\w+$/],
   ['a token of another type', json({ ...GOOD, token_type: 'mac' }), /^\w+$/],
+  ['a token that no header can hold', json({ ...GOOD, access_token: 's3cret\nx: y' }), /^\w+$/],
+  ['a token that is longer than headers are', json({ ...GOOD, access_token: 's3cret'.repeat(5000) }), /^\w+$/],
   ['nothing', (response) => response.writeHead(204).end(), /^HTTP 204$/],
   ['a redirect', (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /^HTTP 302$/],
   ['too much', (response) => response.writeHead(200).end('x'.repeat(70_000)), /too long/],

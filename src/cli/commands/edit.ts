@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { EditedJob } from '../../client/export-jobs.ts';
 import { printable } from '../../domain/printable.ts';
-import { collect, fieldsFromOptions, readJsonObject, wholeNumber } from '../job-options.ts';
+import { collect, fieldsFromOptions, positiveNumber, readJsonObject, wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
@@ -22,6 +22,10 @@ export function editCommand(terminal: Terminal) {
     .option('--legacy-format', 'use the old payload format')
     .option('--no-legacy-format', 'use the new payload format')
     .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
+    .option('--backfill-rate <n>', 'most members a second that a backfill sends', positiveNumber)
+    .option('--no-backfill-rate', 'as many as the endpoint takes')
+    .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
+    .option('--no-backfill-parallel', "all of the job's")
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -30,13 +34,16 @@ Example:
   triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook`,
     )
     .action(async (job, file, { allFields, json, ...options }, command) => {
-      const said = (name: 'authorization' | 'legacyFormat') => command.getOptionValueSource(name) === 'cli';
+      const said = (name: 'authorization' | 'legacyFormat' | 'backfillRate' | 'backfillParallel') =>
+        command.getOptionValueSource(name) === 'cli';
       const edit = {
         ...(file === undefined ? {} : readJsonObject(file)),
         ...fieldsFromOptions({
           ...options,
           authorization: said('authorization') ? options.authorization : undefined,
           legacyFormat: said('legacyFormat') ? options.legacyFormat : undefined,
+          backfillRate: said('backfillRate') ? options.backfillRate : undefined,
+          backfillParallel: said('backfillParallel') ? options.backfillParallel : undefined,
         }),
         ...(allFields === true ? { exportFields: [] } : {}),
       };

@@ -113,5 +113,11 @@ function pushedText(job: string | undefined, result: PushResult | PublishResult)
     result.jobs.length === 0 || result.unheard === 0
       ? []
       : [`To ${count(result.unheard)} of them no running job listens.`];
-  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...unheard].join('\n');
+  const unreadable =
+    result.unreadable.length === 0
+      ? []
+      : [
+          `Not told, since they are encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
+        ];
+  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...unheard, ...unreadable].join('\n');
 }

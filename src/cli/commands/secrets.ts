@@ -1,10 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
-import { newSigningSecret } from '../../config/new-secret.ts';
+import { newPayloadKey, newSigningSecret } from '../../config/new-secret.ts';
 import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
 
 export function secretsCommand(terminal: Terminal) {
   return new Command('secrets')
-    .description('secrets that webhooks are signed with: new')
+    .description('secrets for webhooks and for Temporal: new')
     .addCommand(newCommand(terminal))
     .addHelpText(
       'after',
@@ -18,8 +19,9 @@ Example:
 
 function newCommand(terminal: Terminal) {
   return new Command('new')
-    .description('make a new signing secret (Standard Webhooks); nothing is kept of it')
+    .description('make a signing secret (Standard Webhooks), or a payload key; nothing is kept of it')
     .option('--ed25519', 'a pair of keys: the receiver is given the public one only')
+    .option('--payload-key', 'a key that encrypts what is in Temporal (docs/encryption.md), with this month as its id')
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -29,7 +31,9 @@ The secret goes to standard output, what to do with it to standard error.
 Example:
   triggers secrets new > crm-signing-secret`,
     )
-    .action(({ ed25519, json }) => {
+    .action(({ ed25519, payloadKey, json }) => {
+      if (ed25519 === true && payloadKey === true) throw new UsageError('Say either --ed25519 or --payload-key.');
+      if (payloadKey === true) return sayPayloadKey(terminal, json === true);
       const made = newSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
       if (json === true) return terminal.out(JSON.stringify(made));
       terminal.out(made.secret);
@@ -39,4 +43,13 @@ Example:
           : `Name it in the worker's configuration, under signingSecrets of an authorization. The receiver is given\n${made.publicKey}`,
       );
     });
+}
+
+function sayPayloadKey(terminal: Terminal, json: boolean): void {
+  const made = newPayloadKey(new Date().toISOString().slice(0, 'YYYY-MM'.length));
+  if (json) return terminal.out(JSON.stringify(made));
+  terminal.out(made.secret);
+  terminal.err(
+    'Give it to every worker and client as TRIGGERS_PAYLOAD_KEYS, or under payloadKeys. Who loses it loses the jobs: keep a copy where your other secrets are.',
+  );
 }

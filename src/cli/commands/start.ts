@@ -1,6 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
-import { collect, definitionFrom, wholeNumber } from '../job-options.ts';
+import { collect, definitionFrom, positiveNumber, wholeNumber } from '../job-options.ts';
+import type { ExportJobs, JobDefinitionInput, StartedJob } from '../../client/export-jobs.ts';
+import { InvalidJob } from '../../client/errors.ts';
+import { shownUrl } from '../../domain/shown-url.ts';
+import { confirmed } from '../confirm.ts';
 import { withJobs } from '../jobs.ts';
+import { count, counted } from '../numbers.ts';
 import { startedLines } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -19,6 +24,14 @@ export function startCommand(terminal: Terminal) {
     .option('--existing-users', 'first send everybody who is already a member')
     .option('--legacy-format', 'use the old payload format')
     .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
+    .option('--backfill-rate <n>', 'most members a second that a backfill sends', positiveNumber)
+    .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
+    .option(
+      '--sample <n>',
+      'of who is already a member, send so many first, then wait for: backfill --resume',
+      wholeNumber,
+    )
+    .option('--yes', 'do not ask how many existing users are to be sent')
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -27,12 +40,60 @@ Examples:
   triggers start job.json
   triggers start --label "VIP to CRM" --audience vip --url https://example.com/hook`,
     )
-    .action(async (file, { id, json, ...options }, command) => {
+    .action(async (file, { id, json, yes, sample, ...options }, command) => {
       // Commander sets true for the option that only --no-authorization was declared to negate.
       const said = command.getOptionValueSource('authorization') === 'cli';
       const definition = definitionFrom(file, { ...options, authorization: said ? options.authorization : undefined });
-      const started = await withJobs((jobs) => jobs.start(definition, id === undefined ? {} : { jobId: id }));
+      const started = await withJobs((jobs) =>
+        startAsAsked(jobs, definition, { terminal, id, sample, yes: yes === true || json === true }),
+      );
+      if (started === undefined) return terminal.out('Nothing was started.');
       if (json === true) return terminal.out(JSON.stringify(started));
-      for (const line of startedLines(started, definition.existingUsers === true, terminal)) terminal.out(line);
+      for (const line of startedLines(started, existingUsersText(definition, sample), terminal)) terminal.out(line);
     });
+}
+
+interface Asking {
+  readonly terminal: Terminal;
+  readonly id: string | undefined;
+  readonly sample: number | undefined;
+  readonly yes: boolean;
+}
+
+/** Starts it, having said how many existing users it will send; undefined when the person at the terminal had second thoughts. */
+async function startAsAsked(
+  jobs: ExportJobs,
+  definition: JobDefinitionInput,
+  { terminal, id, sample, yes }: Asking,
+): Promise<StartedJob | undefined> {
+  const naming = id === undefined ? {} : { jobId: id };
+  const isBackfill = definition.existingUsers === true || sample !== undefined;
+  if (isBackfill && !yes && !(await confirmed(terminal, await question(jobs, definition, sample)))) return undefined;
+  if (sample === undefined) return await jobs.start(definition, naming);
+  // The sample is a backfill of its own kind, so it is asked for as soon as there is a job.
+  const started = await jobs.start({ ...definition, existingUsers: false }, naming);
+  await jobs.backfill(started.jobId, { sample });
+  return started;
+}
+
+async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample: number | undefined): Promise<string> {
+  const prepared = await jobs.check(definition);
+  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  const sizes = prepared.audiences.map(({ size }) => size);
+  const known = sizes.filter((size) => size !== undefined);
+  const all =
+    known.length < sizes.length
+      ? 'Everybody who is a member now'
+      : counted(
+          known.reduce((sum, size) => sum + size, 0),
+          'existing user',
+        );
+  const first = sample === undefined ? '' : `, ${count(sample)} of them at first`;
+  return `${all} will be sent to ${shownUrl(prepared.definition.webhookUrl)}${first}. Start?`;
+}
+
+function existingUsersText({ existingUsers }: JobDefinitionInput, sample: number | undefined): string {
+  if (sample !== undefined)
+    return `${counted(sample, 'member')} of now ${sample === 1 ? 'is' : 'are'} sent first; the others wait for: triggers backfill --resume.`;
+  return existingUsers === true ? 'Members of now are sent first, as enters.' : '';
 }

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, configuredSource, loadConfig, withThisMachine } from '../../config.ts';
+import { type Config, configReader, configuredSource, withThisMachine } from '../../config.ts';
 import { shownSource } from '../../config/source-config.ts';
 import { wholeNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
@@ -27,7 +27,8 @@ Example:
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       // It is for trying things out, most often with an endpoint on the same machine.
-      const readConfig = () => withThisMachine(loadConfig(path === undefined ? {} : { path }));
+      const read = configReader(path === undefined ? {} : { path });
+      const readConfig = () => withThisMachine(read());
       const config = readConfig();
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();

@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { configuredSource, loadConfig } from '../../config.ts';
+import { configReader, configuredSource } from '../../config.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
@@ -15,7 +15,7 @@ Example:
   TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker --config worker.json`,
     )
     .action(async ({ config: path, json }) => {
-      const readConfig = () => loadConfig(path === undefined ? {} : { path });
+      const readConfig = configReader(path === undefined ? {} : { path });
       const config = readConfig();
       configuredSource(config);
       const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');

@@ -1,6 +1,8 @@
 import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
-import type { CarriedBackfill } from './carried.ts';
+import { Meter } from '../meter.ts';
+import { BackfillPace } from './backfill-pace.ts';
+import type { BackfillCounts, CarriedBackfill } from './carried.ts';
 
 interface Page {
   readonly number: number;
@@ -26,6 +28,7 @@ export class BackfillIntake {
   readonly audiences: readonly string[];
   /** The `at` of all its enters. */
   readonly at: string;
+  readonly pace: BackfillPace;
   started: boolean;
   heardAt: number;
   #state: BackfillStatus['state'];
@@ -36,10 +39,10 @@ export class BackfillIntake {
   readonly #pages: Page[];
   #waitingInPages = 0;
   #inChains: number;
-  #taken: number;
-  #delivered: number;
-  #superseded: number;
-  #dead: number;
+  readonly #counts: BackfillCounts;
+  /** Its deliveries. */
+  readonly meter: Meter;
+  #expected: number | undefined;
   #readAgain: number;
 
   constructor(carried: CarriedBackfill) {
@@ -57,10 +60,10 @@ export class BackfillIntake {
     this.#pages = carried.pages.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
     for (const page of this.#pages) this.#waitingInPages += page.ids.size;
     this.#inChains = carried.inChains;
-    this.#taken = carried.taken;
-    this.#delivered = carried.delivered;
-    this.#superseded = carried.superseded;
-    this.#dead = carried.dead;
+    this.#counts = { ...carried.counts };
+    this.meter = new Meter(carried.meter);
+    this.#expected = carried.expected;
+    this.pace = new BackfillPace(carried.pace);
     this.#readAgain = carried.readAgain;
   }
 
@@ -70,7 +73,10 @@ export class BackfillIntake {
     audiences: readonly string[];
     at: string;
     now: number;
+    /** Pause after so many members. */
+    sample?: number;
   }): BackfillIntake {
+    const { sample, now } = request;
     return new BackfillIntake({
       n: request.n,
       ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
@@ -84,11 +90,10 @@ export class BackfillIntake {
       lastPageSeen: false,
       pages: [],
       inChains: 0,
-      taken: 0,
-      delivered: 0,
-      superseded: 0,
-      dead: 0,
-      heardAt: request.now,
+      counts: { taken: 0, delivered: 0, superseded: 0, dead: 0 },
+      meter: new Meter().carry(),
+      pace: { granted: 0, since: now, ...(sample === undefined ? {} : { sampleLeft: sample }) },
+      heardAt: now,
       readAgain: 0,
     });
   }
@@ -144,6 +149,10 @@ export class BackfillIntake {
     return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
   }
 
+  get delivered(): number {
+    return this.#counts.delivered;
+  }
+
   /** Where the page that is taken next begins. */
   get cursor(): BackfillCursor {
     return this.#cursor;
@@ -182,15 +191,16 @@ export class BackfillIntake {
     }
     this.#readAgain = 0;
     this.#nextPage++;
+    this.#expected ??= page.expected;
     this.#cursor = page.next ?? this.#cursor;
     this.#lastPageSeen = page.last;
     const ids = new Set(page.ids);
     for (const user of page.ids) {
       if (!isSuperseded(user)) continue;
       ids.delete(user);
-      this.#superseded++;
+      this.#counts.superseded++;
     }
-    this.#taken += page.ids.length;
+    this.#counts.taken += page.ids.length;
     this.#waitingInPages += ids.size;
     if (ids.size > 0)
       this.#pages.push({ number: page.number, audience: page.audience, ids, bytes: idsBytes(page.ids) });
@@ -204,10 +214,11 @@ export class BackfillIntake {
   }
 
   /** The next member to send; undefined when none waits. */
-  shift(): { readonly user: string; readonly audience: string } | undefined {
+  shift(perSecond: number | undefined, now: number): { readonly user: string; readonly audience: string } | undefined {
     const page = this.#pages[0];
     if (page === undefined) return undefined;
     for (const user of page.ids) {
+      this.pace.spend(this.#waitingInPages, perSecond, now);
       this.#remove(page, user);
       this.#inChains++;
       return { user, audience: page.audience };
@@ -219,7 +230,7 @@ export class BackfillIntake {
   supersede(user: string, audience: string): void {
     for (const page of this.#pages.filter((one) => one.audience === audience && one.ids.has(user))) {
       this.#remove(page, user);
-      this.#superseded++;
+      this.#counts.superseded++;
     }
     this.#finishIfDone();
   }
@@ -227,7 +238,7 @@ export class BackfillIntake {
   /** An edit took an audience out: its members are not told about any more. */
   dropAudience(audience: string): void {
     for (const page of this.#pages.filter((one) => one.audience === audience)) {
-      this.#superseded += page.ids.size;
+      this.#counts.superseded += page.ids.size;
       for (const user of page.ids) this.#remove(page, user);
     }
     this.#finishIfDone();
@@ -236,9 +247,9 @@ export class BackfillIntake {
   /** Triggers of this backfill left the chains. */
   settled(count: number, as: Leaving): void {
     this.#inChains -= count;
-    if (as === 'delivered') this.#delivered += count;
-    if (as === 'superseded') this.#superseded += count;
-    if (as === 'dead') this.#dead += count;
+    if (as === 'delivered') this.#counts.delivered += count;
+    if (as === 'superseded') this.#counts.superseded += count;
+    if (as === 'dead') this.#counts.dead += count;
     this.#finishIfDone();
   }
 
@@ -250,22 +261,40 @@ export class BackfillIntake {
     this.#waitingInPages = 0;
   }
 
-  status(slugOf: (audience: string) => string): BackfillStatus {
-    const notice = this.waitsForCalm
-      ? 'Live triggers come faster than the members can be read; the rest waits for calmer traffic.'
-      : undefined;
+  status(slugOf: (audience: string) => string, now: number): BackfillStatus {
+    const { taken, delivered, superseded, dead } = this.#counts;
+    const { paused } = this.pace;
+    const isRunning = this.#state === 'running';
+    const ratePerSecond = this.meter.rates(now).oneMinute;
+    const waiting = this.#waitingInPages + this.#inChains;
+    // Of what the source counted at the start; once all pages are read, exactly.
+    const expected = this.#lastPageSeen ? taken : this.#expected && Math.max(this.#expected, taken);
+    const left = expected === undefined ? undefined : Math.max(0, expected - delivered - superseded - dead);
+    const notice = this.#notice();
     return {
       n: this.n,
-      state: this.#state,
+      state: isRunning && paused !== undefined ? 'paused' : this.#state,
+      ...(isRunning && paused !== undefined ? { pausedBy: paused } : {}),
       at: this.at,
       audiences: this.audiences.map(slugOf),
-      taken: this.#taken,
-      delivered: this.#delivered,
-      superseded: this.#superseded,
-      deadLetters: this.#dead,
-      waiting: this.#waitingInPages + this.#inChains,
+      ...(expected === undefined ? {} : { expected }),
+      taken,
+      delivered,
+      superseded,
+      deadLetters: dead,
+      waiting,
+      ratePerSecond,
+      ...(isRunning && paused === undefined && left !== undefined && ratePerSecond > 0
+        ? { secondsLeft: Math.ceil(left / ratePerSecond) }
+        : {}),
       ...(notice === undefined ? {} : { notice }),
     };
+  }
+
+  #notice(): string | undefined {
+    return this.waitsForCalm
+      ? 'Live triggers come faster than the members can be read; the rest waits for calmer traffic.'
+      : undefined;
   }
 
   carry(): CarriedBackfill {
@@ -282,10 +311,10 @@ export class BackfillIntake {
       lastPageSeen: this.#lastPageSeen,
       pages: this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] })),
       inChains: this.#inChains,
-      taken: this.#taken,
-      delivered: this.#delivered,
-      superseded: this.#superseded,
-      dead: this.#dead,
+      counts: { ...this.#counts },
+      meter: this.meter.carry(),
+      ...(this.#expected === undefined ? {} : { expected: this.#expected }),
+      pace: this.pace.carry(),
       heardAt: this.heardAt,
       readAgain: this.#readAgain,
     };

@@ -19,7 +19,7 @@ export interface CarriedBreaker {
   readonly failures: number;
   /** Times in a row that it opened without a success between; 0 = closed. */
   readonly openings: number;
-  /** Epoch ms of the next probe; there while it is open. */
+  /** Epoch ms of the next probe; there while it is open, or while a new endpoint cannot be sent to. */
   readonly openUntil: number;
   /** True when what went wrong is for a person to mend. */
   readonly isSetup: boolean;
@@ -85,6 +85,11 @@ export class Breaker {
     return this.#now.openUntil;
   }
 
+  /** Before then no slice is cut; epoch ms, in the past when one may be. */
+  get barredUntil(): number {
+    return this.isOpen || this.isUnproven ? this.#now.openUntil : 0;
+  }
+
   /** Whether the next probe should be a trigger that never failed, if there is one: the others may be what is wrong. */
   get probesFresh(): boolean {
     return this.#now.probes % 2 === 1;
@@ -111,7 +116,8 @@ export class Breaker {
     const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= this.#now.openUntil;
     if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, now, chance);
     // A probe that never reached the endpoint (no profile, say) tells nothing: the next one waits too.
-    else if (this.isOpen && now >= this.#now.openUntil) this.#now = { ...this.#now, openUntil: now + FIRST_WAIT_MS };
+    else if (this.isOpen ? now >= this.#now.openUntil : this.isUnproven && failures.some(isOfEverybody))
+      this.#now = { ...this.#now, openUntil: now + FIRST_WAIT_MS };
   }
 
   carry(): CarriedBreaker | undefined {
@@ -167,4 +173,9 @@ export class Breaker {
       probes: this.#now.probes + 1,
     };
   }
+}
+
+/** Nothing can be sent, to whomever: with one request at a time, asking each person's anew would cost thousands of slices. */
+function isOfEverybody({ verdict }: SliceEvidence['failures'][number]): boolean {
+  return verdict === 'ours' || verdict === 'source';
 }

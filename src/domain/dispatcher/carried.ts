@@ -6,6 +6,8 @@ import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
+import type { CarriedMeter } from '../meter.ts';
+import type { CarriedPace } from './backfill-pace.ts';
 import type { CarriedBreaker } from './breaker.ts';
 import type { ParkedTriggers } from './chain.ts';
 import type { DeadTrigger } from './dead-letters.ts';
@@ -65,6 +67,14 @@ export interface CarriedPage {
   readonly ids: readonly string[];
 }
 
+/** Members of a backfill, by what became of them. */
+export interface BackfillCounts {
+  taken: number;
+  delivered: number;
+  superseded: number;
+  dead: number;
+}
+
 export interface CarriedBackfill {
   readonly n: number;
   readonly requestId?: string;
@@ -83,10 +93,11 @@ export interface CarriedBackfill {
   readonly pages: readonly CarriedPage[];
   /** Triggers of this backfill in chains. */
   readonly inChains: number;
-  readonly taken: number;
-  readonly delivered: number;
-  readonly superseded: number;
-  readonly dead: number;
+  readonly counts: Readonly<BackfillCounts>;
+  readonly meter: CarriedMeter;
+  /** How many members the source counted at the start; absent when it did not say. */
+  readonly expected?: number;
+  readonly pace: CarriedPace;
   /** Epoch ms of the child's last sign of life. */
   readonly heardAt: number;
   /** How often in a row the next page was sent back to be read again. */
@@ -155,6 +166,7 @@ export interface CarriedJob {
   readonly throttle?: { readonly until: number; readonly streak: number };
   readonly breaker?: CarriedBreaker;
   readonly lastDeliveredAt?: number;
+  readonly meter: CarriedMeter;
   readonly lastFailure?: LastFailure;
   readonly editProblem?: string;
   /** What was lost by no doing of ours, in words. */

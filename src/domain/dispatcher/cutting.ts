@@ -29,20 +29,21 @@ export function maySend({ pause, stopping, throttle }: JobState, now: number): b
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {
-  if (!maySend(state, now)) return false;
-  if (state.breaker.isOpen) return state.breaker.openUntil <= now && state.slices.size === 0 && hasProbe(state);
-  return ready(state) > 0 && slicesLeft(state) > 0 && freePermits(state) > 0;
+  if (!maySend(state, now) || state.breaker.barredUntil > now) return false;
+  if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
+  if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
+  return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
 }
 
-function hasProbe(state: JobState): boolean {
+function hasProbe(state: JobState, now: number): boolean {
   const { chains } = state;
-  return ready(state) > 0 || chains.heldCount > chains.parkedCount;
+  return ready(state, now) > 0 || chains.heldCount > chains.parkedCount;
 }
 
 /** Whether an unwell endpoint is to be probed now, and all who could are parked. */
 export function lacksProbe(state: JobState, now: number): boolean {
   const { breaker, slices } = state;
-  return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state);
+  return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state, now);
 }
 
 /** A slice that was cut, and the bytes of its input. */
@@ -55,48 +56,54 @@ export interface CutSlice {
  * Cuts the next slice. Call only when `canCut`; undefined when all that it found were members of people who wait already: they
  * joined their chains, so the state has moved on all the same.
  */
-export function cutSlice(state: JobState): CutSlice | undefined {
-  if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state);
-  const free = freePermits(state);
+export function cutSlice(state: JobState, now: number): CutSlice | undefined {
+  if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state, now);
+  const isBackfill = takesFromBackfill(state, now);
+  const free = isBackfill ? backfillPermits(state) : freePermits(state);
   const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
   const size = sliceSize({
     permits: wanted,
     freePermits: free,
-    ready: ready(state),
+    ready: isBackfill ? members(state, now) : state.chains.liveCount,
     requestMs: state.requestMs,
     running: state.slices.size,
     most: mostSlices(state),
   });
   const cut = new Cut(state, size);
-  if (takesFromBackfill(state)) {
+  if (isBackfill) {
     state.liveStreak = 0;
-    takeMembers(state, cut);
+    takeMembers(state, cut, now);
   } else {
     state.liveStreak++;
     takeLive(state, cut);
   }
-  return finish(state, cut, wanted);
+  return finish(state, cut, wanted, { isBackfill });
 }
 
 /** One trigger finds out whether an unwell endpoint is well again, or a new one there at all. */
-function cutProbe(state: JobState): CutSlice | undefined {
+function cutProbe(state: JobState, now: number): CutSlice | undefined {
   const { chains, breaker } = state;
   const cut = new Cut(state, 1);
   const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
   const chain = fresh ?? chains.firstReady();
   if (chain !== undefined) {
     cut.take(chain);
-    return finish(state, cut, 1, chain.notBefore);
+    return finish(state, cut, 1, { notDueBefore: chain.notBefore });
   }
-  takeMembers(state, cut);
+  takeMembers(state, cut, now);
   if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);
   const early = chains.releaseFirst(state.lastProbe);
   state.lastProbe = early?.user;
   if (early !== undefined) cut.take(early);
-  return finish(state, cut, 1, early?.notBefore);
+  return finish(state, cut, 1, early === undefined ? {} : { notDueBefore: early.notBefore });
 }
 
-function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number): CutSlice | undefined {
+function finish(
+  state: JobState,
+  cut: Cut,
+  wanted: number,
+  kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
+): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
   const permits = Math.min(wanted, cut.parts.length);
   const slice: Slice = {
@@ -106,7 +113,7 @@ function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number
     triggers: cut.triggers,
     cutPermits: permits,
     permits,
-    ...(notDueBefore === undefined ? {} : { notDueBefore }),
+    ...kind,
   };
   state.slices.set(slice.id, slice);
   return {
@@ -116,8 +123,24 @@ function finish(state: JobState, cut: Cut, wanted: number, notDueBefore?: number
   };
 }
 
-function ready(state: JobState): number {
-  return state.chains.readyCount + (state.backfill?.waitingInPages ?? 0);
+function ready(state: JobState, now: number): number {
+  return state.chains.liveCount + members(state, now);
+}
+
+/** Members that a slice may take: those that wait for another attempt or were given back, and new ones as the backfill's pace lets them. */
+function members({ chains, backfill, job }: JobState, now: number): number {
+  const { backfillPerSecond } = job.definition;
+  const waiting = backfill?.waitingInPages ?? 0;
+  return chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+}
+
+/** Free permits that a backfill may have; live triggers find the others. */
+function backfillPermits(state: JobState): number {
+  const { backfillParallelCount } = state.job.definition;
+  if (backfillParallelCount === null) return freePermits(state);
+  let used = 0;
+  for (const slice of state.slices.values()) if (slice.isBackfill === true) used += slice.permits;
+  return Math.min(freePermits(state), backfillParallelCount - used);
 }
 
 function freePermits(state: JobState): number {
@@ -132,8 +155,8 @@ function mostSlices(state: JobState): number {
   return Math.min(state.job.definition.parallelRequestCount, SLICES);
 }
 
-function takesFromBackfill(state: JobState): boolean {
-  if (state.chains.memberCount + (state.backfill?.waitingInPages ?? 0) === 0) return false;
+function takesFromBackfill(state: JobState, now: number): boolean {
+  if (members(state, now) === 0 || backfillPermits(state) <= 0) return false;
   return state.chains.liveCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
 }
 
@@ -196,14 +219,16 @@ function takeLive({ chains, breaker }: JobState, cut: Cut): void {
 }
 
 /** Members that a slice gave back first, then those of pages. */
-function takeMembers(state: JobState, cut: Cut): void {
+function takeMembers(state: JobState, cut: Cut, now: number): void {
   const { backfill, chains } = state;
+  const perSecond = state.job.definition.backfillPerSecond ?? undefined;
   for (let chain = chains.firstMember(); chain !== undefined && !cut.isFull; chain = chains.firstMember()) {
     if (!cut.take(chain)) return;
   }
   if (backfill === undefined) return;
-  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES) {
-    const member = backfill.shift();
+  let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
+  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {
+    const member = backfill.shift(perSecond, now);
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;
     const chain = chains.addFromBackfill(member.user, {

@@ -29,7 +29,7 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
     return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
   }
   while (canCut(state, now)) {
-    const cut = cutSlice(state);
+    const cut = cutSlice(state, now);
     if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }
   const calm = state.slices.size === 0 && !run.busy;
@@ -115,9 +115,15 @@ function wait(state: JobState, now: number): Step {
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   if (state.pause === undefined) {
     // Whose next attempt is due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands of them.
-    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.isOpen ? state.breaker.openUntil : 0);
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil);
     if (barredUntil > now) times.push(barredUntil);
-    else if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+    else {
+      if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+      const { backfill, job } = state;
+      const perSecond = job.definition.backfillPerSecond ?? undefined;
+      const next = backfill?.pace.nextAt(backfill.waitingInPages, perSecond, now);
+      if (next !== undefined) times.push(next);
+    }
   }
   if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
   return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };

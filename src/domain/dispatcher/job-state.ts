@@ -8,6 +8,7 @@ import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake, type Leaving } from './backfill-intake.ts';
+import { Meter } from '../meter.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
 import type { CarriedJob, Counters, JobRecord, Pause, QueuedTrigger } from './carried.ts';
 import { RULES } from './carried.ts';
@@ -29,6 +30,8 @@ export interface Slice {
   readonly cutPermits: number;
   /** A probe of an unwell endpoint that was not due yet: when it was, so that failing costs it no step of its schedule. */
   readonly notDueBefore?: number;
+  /** It takes what a backfill found. */
+  readonly isBackfill?: boolean;
   /** Permits it still owns. */
   permits: number;
 }
@@ -77,6 +80,8 @@ export interface JobState {
   throttle: CarriedJob['throttle'];
   breaker: Breaker;
   lastDeliveredAt: number | undefined;
+  /** Deliveries. */
+  readonly meter: Meter;
   lastFailure: LastFailure | undefined;
   editProblem: string | undefined;
   /** What was lost by no doing of ours, in words. */
@@ -109,6 +114,7 @@ export function beginJob(job: JobRecord, seed: number): JobState {
     nextSliceId: 1,
     requestMs: FIRST_REQUEST_MS,
     breaker: UNPROVEN,
+    meter: new Meter().carry(),
   });
 }
 
@@ -176,6 +182,7 @@ export function restoreJob(carried: CarriedJob): JobState {
     throttle: carried.throttle,
     breaker: new Breaker(carried.breaker),
     lastDeliveredAt: carried.lastDeliveredAt,
+    meter: new Meter(carried.meter),
     lastFailure: carried.lastFailure,
     editProblem: carried.editProblem,
     loss: carried.loss,
@@ -207,6 +214,7 @@ export function carryJob(state: JobState): CarriedJob {
     arrivals: state.memory.carry(),
     arrivalsForgottenUntil: state.memory.forgottenUntil,
     counters: { ...state.counters },
+    meter: state.meter.carry(),
     rejects: state.rejects,
     nextSliceId: state.nextSliceId,
     requestMs: state.requestMs,

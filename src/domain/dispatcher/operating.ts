@@ -18,7 +18,7 @@ export function beginPreparedJob(
   const seed = Number.parseInt(subscriptionId.slice(0, 8), 16) | 0;
   const state = beginJob(recordJob(subscriptionId, prepared), seed);
   const audiences = state.job.audiences.map(({ id }) => id);
-  if (prepared.definition.existingUsers) beginBackfill(state, audiences, undefined, now);
+  if (prepared.definition.existingUsers) beginBackfill(state, audiences, now);
   return state;
 }
 
@@ -69,17 +69,29 @@ export function backfillObstacle(state: JobState): string | undefined {
  * Begins a backfill, unless `requestId` says that it was asked for before.
  *
  * @param audiences canonical ids.
+ * @param options.sample pause after so many members, until a person resumes it.
  */
 export function beginBackfill(
   state: JobState,
   audiences: readonly string[],
-  requestId: string | undefined,
   now: number,
+  { requestId, sample }: { readonly requestId?: string | undefined; readonly sample?: number | undefined } = {},
 ): void {
   if (requestId !== undefined && state.backfill?.requestId === requestId) return;
   const at = settleAt(state, now);
   const id = requestId === undefined ? {} : { requestId };
-  state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, audiences, at, now });
+  const few = sample === undefined ? {} : { sample };
+  state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, ...few, audiences, at, now });
+}
+
+/** Changes how a backfill that is under way goes on; why it cannot, in words. Cancelled, what is in chains already is still sent. */
+export function operateBackfill(state: JobState, action: 'pause' | 'resume' | 'cancel'): string | undefined {
+  const { backfill } = state;
+  if (backfill?.state !== 'running') return 'No backfill is under way.';
+  if (action === 'pause') backfill.pace.pause();
+  if (action === 'resume') backfill.pace.resume();
+  if (action === 'cancel') endBackfill(state, 'cancelled');
+  return undefined;
 }
 
 /** How long a stopping job goes on sending what waits before it keeps the rest, unless it is told otherwise. */

@@ -43,7 +43,11 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   if (isCurrent && delivered + failures.length > 0) {
     state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
   }
+  const { backfill } = state;
+  const before = backfill?.delivered ?? 0;
   for (const part of parts) settlePart(state, slice, part, now);
+  state.meter.count(delivered, now);
+  backfill?.meter.count(backfill.delivered - before, now);
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.cutPermits,
@@ -150,9 +154,12 @@ function settleFailure(
       retryOrBury(state, chain, attempt, now);
       return;
     case 'refused':
-      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt.
-      if (state.breaker.isOpen) retryOrBury(state, chain, attempt, now);
+      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt. So it may be with one that never took any.
+      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
       else bury(state, chain, attempt, now);
+      return;
+    case 'unsendable':
+      bury(state, chain, attempt, now);
       return;
     case 'throttled':
       if (current) throttle(state, attempt.retryAfterMs, now);

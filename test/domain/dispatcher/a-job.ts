@@ -9,7 +9,7 @@ import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
 import { Breaker } from '../../../src/domain/dispatcher/breaker.ts';
 import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/dispatcher/holders.ts';
-import { beginJob, type JobState } from '../../../src/domain/dispatcher/job-state.ts';
+import { beginJob, type JobState, setJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { beginBackfill } from '../../../src/domain/dispatcher/operating.ts';
 import { settleSlice } from '../../../src/domain/dispatcher/settling.ts';
 import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
@@ -134,9 +134,19 @@ export class AJob {
     return step.until === undefined ? undefined : step.until - this.now;
   }
 
-  backfill(ids: string[], { last = true }: { last?: boolean } = {}): void {
-    beginBackfill(this.state, [A], undefined, this.now);
-    this.page(1, ids, { last });
+  backfill(
+    ids: string[],
+    { sample, ...page }: { last?: boolean; expected?: number; sample?: number | undefined } = {},
+  ): void {
+    beginBackfill(this.state, [A], this.now, { sample });
+    this.page(1, ids, page);
+  }
+
+  /** As an edit of the job would. */
+  limitBackfill(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
+    const { job } = this.state;
+    const definition = { ...job.definition, backfillPerSecond, backfillParallelCount };
+    setJob(this.state, { ...job, definition });
   }
 
   page(number: number, ids: string[], more: Partial<MemberPage> = {}): void {

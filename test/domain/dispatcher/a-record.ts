@@ -20,6 +20,8 @@ export function jobRecord(parallelRequestCount: number): JobRecord {
       existingUsers: false,
       userLegacyMessageFormat: false,
       parallelRequestCount,
+      backfillPerSecond: null,
+      backfillParallelCount: null,
     },
     audiences: AUDIENCES,
     formerAudiences: [],

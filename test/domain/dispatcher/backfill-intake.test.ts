@@ -15,12 +15,13 @@ function page(number: number, ids: string[], more: Partial<MemberPage> = {}): Me
 const take = (intake: BackfillIntake, what: MemberPage, isSuperseded: (user: string) => boolean = NOBODY) =>
   intake.take(what, 1, isSuperseded, true);
 
-const status = (intake: BackfillIntake) => intake.status(() => 'vip');
+const status = (intake: BackfillIntake) => intake.status(() => 'vip', 0);
 
 /** Hands out and delivers what waits. */
 function sendAll(intake: BackfillIntake): string[] {
   const users: string[] = [];
-  for (let member = intake.shift(); member !== undefined; member = intake.shift()) users.push(member.user);
+  for (let member = intake.shift(undefined, 0); member !== undefined; member = intake.shift(undefined, 0))
+    users.push(member.user);
   intake.settled(users.length, 'delivered');
   return users;
 }
@@ -48,9 +49,9 @@ test('nothing comes after the last page', () => {
 test('a page is answered when all of it was handed out', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2']));
-  intake.shift();
+  intake.shift(undefined, 0);
   expect(intake.owedAcknowledgement).toBeUndefined();
-  intake.shift();
+  intake.shift(undefined, 0);
   expect(intake.owedAcknowledgement).toBe(1);
   intake.acknowledge(1);
   expect(intake.owedAcknowledgement).toBeUndefined();
@@ -115,9 +116,9 @@ test.each(['cancelled', 'lost'] as const)(
   (end) => {
     const intake = begin();
     take(intake, page(1, ['1', '2']));
-    intake.shift();
+    intake.shift(undefined, 0);
     intake.end(end);
-    expect([intake.state, intake.shift(), intake.needsChild]).toEqual([end, undefined, false]);
+    expect([intake.state, intake.shift(undefined, 0), intake.needsChild]).toEqual([end, undefined, false]);
     expect(take(intake, page(2, ['3']))).toBe('ignored');
     intake.settled(1, 'delivered');
     expect(status(intake)).toMatchObject({ state: end, delivered: 1, waiting: 0 });
@@ -129,7 +130,7 @@ test('it needs its child until the child knows that the last page is taken', () 
   expect(intake.needsChild).toBe(true);
   take(intake, page(1, ['1'], { last: true }));
   expect(intake.needsChild).toBe(true);
-  intake.shift();
+  intake.shift(undefined, 0);
   intake.acknowledge(1);
   expect(intake.needsChild).toBe(false);
 });
@@ -137,9 +138,9 @@ test('it needs its child until the child knows that the last page is taken', () 
 test('what is carried goes on where it was', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2', '3']));
-  intake.shift();
+  intake.shift(undefined, 0);
   const again = new BackfillIntake(structuredClone(intake.carry()));
   expect(again.carry()).toEqual(intake.carry());
-  expect([again.waitingInPages, again.shift()?.user, again.requestId]).toEqual([2, '2', 'r']);
+  expect([again.waitingInPages, again.shift(undefined, 0)?.user, again.requestId]).toEqual([2, '2', 'r']);
   expect(take(again, page(2, ['4'], { last: true }))).toBe('taken');
 });

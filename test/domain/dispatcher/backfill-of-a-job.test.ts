@@ -135,7 +135,7 @@ function takeOutA(job: AJob): void {
 
 test('an edit that takes an audience out drops its members that wait, and those of later pages', () => {
   const job = new AJob(1);
-  beginBackfill(job.state, [A.id, B.id], undefined, job.now);
+  beginBackfill(job.state, [A.id, B.id], job.now);
   job.page(1, ['1', '2'], { last: false });
   job.page(2, ['3'], { last: false, audience: B.id });
   takeOutA(job);

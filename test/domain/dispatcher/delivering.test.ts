@@ -78,7 +78,7 @@ test('live triggers go first, and every fourth slice goes to a backfill', () => 
 
 test('all enters of a backfill have the time at which it was asked for', () => {
   const job = new AJob(1);
-  beginBackfill(job.state, ['a'.repeat(32)], undefined, job.now);
+  beginBackfill(job.state, ['a'.repeat(32)], job.now);
   job.now += 60_000;
   job.page(1, ['1', '2']);
   expect(job.cut()[0]?.triggers).toMatchObject([
@@ -89,7 +89,7 @@ test('all enters of a backfill have the time at which it was asked for', () => {
 
 test('a member who left since the page was read is not told about as a member', () => {
   const job = new AJob(1);
-  beginBackfill(job.state, ['a'.repeat(32)], undefined, job.now);
+  beginBackfill(job.state, ['a'.repeat(32)], job.now);
   const readAt = job.now;
   job.now += 1000;
   job.signal('1', 'exit');
@@ -110,8 +110,8 @@ test('a source that shows exits late is not believed about that time', () => {
 
 test('a backfill that was asked for twice under one request id runs once', () => {
   const job = new AJob();
-  beginBackfill(job.state, ['a'.repeat(32)], 'request', job.now);
-  beginBackfill(job.state, ['a'.repeat(32)], 'request', job.now);
+  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'request' });
+  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'request' });
   expect(job.status.backfill?.n).toBe(1);
 });
 

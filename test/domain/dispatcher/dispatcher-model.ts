@@ -17,6 +17,7 @@ import {
   applyEdit,
   backfillObstacle,
   beginBackfill,
+  operateBackfill,
   pauseJob,
   resumeJob,
   stopJob,
@@ -231,15 +232,24 @@ export class DispatcherWorld {
   }
 
   /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
-  backfill(): void {
+  backfill(sample?: number): void {
     if (backfillObstacle(this.state) !== undefined || !this.#listensTo(A)) return;
     this.#child?.latePageComes();
-    beginBackfill(this.state, [A], undefined, this.now);
+    beginBackfill(this.state, [A], this.now, { sample });
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
     const members = [...this.membership.keys()].filter((who) => who.endsWith(A)).map((who) => who.split(' ')[0] ?? '');
     const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
     const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
     this.#child = new ModelChild(ofBackfill, members.filter(isIn), { isIn, deliver });
+  }
+
+  operateBackfill(action: 'pause' | 'resume' | 'cancel'): void {
+    operateBackfill(this.state, action);
+  }
+
+  /** An edit limits backfills, or lets them go. */
+  editPace(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
+    this.#edit({ definition: { ...this.state.job.definition, backfillPerSecond, backfillParallelCount } });
   }
 
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
@@ -252,10 +262,13 @@ export class DispatcherWorld {
   finishAll(): void {
     this.#child?.latePageComes();
     this.resume();
+    this.operateBackfill('resume');
     for (let round = 0; ; round++) {
       must(round < 3000, 'what waits is sent in the end');
       this.pump();
       this.endKeeping();
+      // A sample may have been out only now.
+      if (this.state.backfill?.pace.paused !== undefined) this.operateBackfill('resume');
       const { waiting, state } = describeJob(this.state, 'model', this.now);
       if (waiting === 0 && state !== 'stopping' && this.holders.isQuiet) return;
       while (this.running.size > 0) this.endSlice(0, ['ok'], false);

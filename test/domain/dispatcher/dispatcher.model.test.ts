@@ -87,7 +87,26 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.nat(3).map((n) => (world: DispatcherWorld) => world.editUrl(n)) },
   { weight: 1, arbitrary: fc.boolean().map((withA) => (world: DispatcherWorld) => world.editAudiences(withA)) },
-  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.backfill()) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(undefined, undefined, 1, 2)
+      .map((sample) => (world: DispatcherWorld) => world.backfill(sample)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'cancel' as const)
+      .map((action) => (world: DispatcherWorld) => world.operateBackfill(action)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom(null, 0.1, 3, 1000), fc.constantFrom(null, 1, 5)).map(
+      ([perSecond, parallel]) =>
+        (world: DispatcherWorld) =>
+          world.editPace(perSecond, parallel),
+    ),
+  },
   {
     weight: 4,
     arbitrary: fc
@@ -100,7 +119,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
 );
 
-test('whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
+test('[S28] whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),

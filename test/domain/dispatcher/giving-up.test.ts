@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { admitRedelivery } from '../../../src/domain/dispatcher/arriving.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/dispatcher/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/dispatcher/dead-letters.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/dispatcher/operating.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry-schedule.ts';
@@ -57,6 +58,25 @@ test('an endpoint that refuses everybody is wrongly set up: its triggers are kep
   expect(job.dead.length).toBeLessThan(10);
   expect(job.status.waiting + job.dead.length).toBe(30);
 });
+
+test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
+  '[S20] a message that is never sent to anybody (%s) is a dead letter at once, and says nothing of the endpoint, also of a new one',
+  (code) => {
+    const job = new AJob(5);
+    job.state.breaker = new Breaker(UNPROVEN);
+    for (let i = 0; i < 20; i++) job.signal(`person ${i}`);
+    for (let i = 0; i < 20; i++) {
+      job.cut();
+      job.end({ 0: { code } });
+    }
+    job.cut();
+    expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
+      Array.from({ length: 20 }, () => [code, 1]),
+    );
+    expect(job.status.endpoint).toBeUndefined();
+    expect([job.state.breaker.isUnproven, job.state.counters.retried]).toEqual([true, 0]);
+  },
+);
 
 test('a dead letter that comes back goes last, with its time, and its next death is another one', () => {
   const job = new AJob(1);

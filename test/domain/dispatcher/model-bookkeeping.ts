@@ -33,7 +33,7 @@ function chainsInSlices({ slices }: JobState): number {
 /** What the present backfill says of itself adds up. */
 export function checkBackfill({ backfill, chains }: JobState, people: Iterable<string>): void {
   if (backfill === undefined) return;
-  const { taken, delivered, superseded, deadLetters, waiting, state } = backfill.status((id) => id);
+  const { taken, delivered, superseded, deadLetters, waiting, state } = backfill.status((id) => id, 0);
   must(waiting >= backfill.waitingInPages && superseded >= 0, 'a backfill counts nothing twice');
   must(
     state !== 'finished' || taken === delivered + superseded + deadLetters,

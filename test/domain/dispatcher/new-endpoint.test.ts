@@ -32,10 +32,47 @@ test('[S27] while it refuses, it gets one request at a time, and after three peo
   expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
 });
 
-test('[S27] a request that was never made proves nothing', () => {
+test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
+  const job = newJob();
+  for (let refusal = 0; refusal < 10; refusal++) {
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { status: 422 } });
+  }
+  expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 20]);
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+});
+
+test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
+  '[S27] a request that was never made proves nothing; when that would be so for everybody (%s), the next is tried in 5 s, not at once',
+  (code) => {
+    const job = newJob();
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { code } });
+    expect(cut(job)).toEqual([]);
+    expect(job.rawStep()).toEqual({ kind: 'wait', until: job.now + 5000 });
+    job.now += 5000;
+    expect(cut(job)).toEqual([1]);
+    job.end();
+    expect(cut(job).length).toBeGreaterThan(1);
+  },
+);
+
+test('[S27] what could not be sent to a new endpoint does not shorten the wait for one that is unwell', () => {
+  const breaker = new Breaker(UNPROVEN);
+  const learn = (verdict: 'setup' | 'ours', user: string, now: number) =>
+    breaker.learn({ delivered: 0, failures: [{ user, verdict }] }, 10, now, 0.5);
+  for (let probe = 0; probe < 8; probe++) learn('setup', String(probe), 1e9 * probe);
+  const until = breaker.barredUntil;
+  learn('ours', 'late', until - 60_000);
+  expect(breaker.barredUntil).toBe(until);
+});
+
+test('[S27] what is about one person only delays nobody else: the next is tried at once', () => {
   const job = newJob();
   expect(cut(job)).toEqual([1]);
-  job.end({ 0: { code: 'SOURCE_UNAVAILABLE' } });
+  job.end({ 0: { code: 'PROFILE_MISSING' } });
+  expect(cut(job)).toEqual([1]);
+  job.end({ 0: { code: 'PAYLOAD_TOO_LARGE' } });
   expect(cut(job)).toEqual([1]);
 });
 

@@ -28,6 +28,20 @@ test('what another slice delivers does not shorten a wait that the endpoint has 
   expect(job.waitsMs).toBe(7000);
 });
 
+test.each([
+  ['nothing', 0, 1000],
+  ['ten years', 315_360_000_000, 3_600_000],
+  ['more than a number of days can hold', 999_999_999_999_999_000, 3_600_000],
+])('[S31] an endpoint that asks the job to wait for %s neither stops nor hurries it', (_, retryAfterMs, waitsMs) => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 429, retryAfterMs } });
+  expect(job.waitsMs).toBe(waitsMs);
+  job.now += waitsMs;
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
 test('an unwell endpoint that only has people who failed is probed by different ones in turn', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {

@@ -1,0 +1,67 @@
+import { Command } from '@commander-js/extra-typings';
+import { ConfigError, configuredPayloadKeys } from '../../config.ts';
+import { wholeNumber } from '../job-options.ts';
+import { aborted, interruption, type Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+
+const DEFAULT_PORT = 8081;
+/** The UI of `triggers up`, by both of its names. */
+const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
+
+export function codecServerCommand(terminal: Terminal) {
+  return new Command('codec-server')
+    .description('decrypts for the Temporal UI and the temporal CLI what jobs have in Temporal, until Ctrl-C')
+    .option('--port <port>', 'where to listen; 0: a free one', wholeNumber, DEFAULT_PORT)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`)
+    .option('--json', 'print JSON for machines: one object when it is ready')
+    .addHelpText(
+      'after',
+      `
+TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters, digits, dots, dashes, underscores. The codec endpoint
+to enter in the Temporal UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
+
+Example:
+  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server --ui-origin https://temporal.example.com`,
+    )
+    .action(async ({ port, host, uiOrigin = UI_ORIGINS, json }) => {
+      const token = configuredToken();
+      const uiOrigins = uiOrigin.map(originOf);
+      const payloadKeys = configuredPayloadKeys();
+      if (payloadKeys.length === 0)
+        throw new ConfigError(
+          'There are no payload keys to decrypt with. Set "payloadKeys", or TRIGGERS_PAYLOAD_KEYS.',
+        );
+      const [{ startCodecServer }, { EncryptingCodec }, { readPayloadKeys }] = await Promise.all([
+        import('../../payload-codec/codec-server.ts'),
+        import('../../payload-codec/encrypting-codec.ts'),
+        import('../../payload-codec/payload-keys.ts'),
+      ]);
+      const stop = interruption();
+      const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
+      const server = await startCodecServer({ codec, token, uiOrigins, host, port });
+      // Never with the token: what is printed is kept in logs.
+      if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
+      else
+        terminal.out(
+          `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+        );
+      await aborted(stop.signal);
+      await server.close();
+      stop.dispose();
+    });
+}
+
+function configuredToken(): string {
+  const token = process.env['TRIGGERS_CODEC_TOKEN'] ?? '';
+  if (/^[\w.-]{16,}$/.test(token)) return token;
+  throw new ConfigError(
+    'TRIGGERS_CODEC_TOKEN must be at least 16 letters, digits, dots, dashes and underscores. Make one with: openssl rand -hex 24',
+  );
+}
+
+/** As a browser says it. */
+function originOf(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text).origin;
+  throw new UsageError(`--ui-origin must look like https://temporal.example.com, not "${text}".`);
+}

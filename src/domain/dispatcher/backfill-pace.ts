@@ -1,0 +1,94 @@
+/** What holds a backfill back besides the endpoint; plain JSON. */
+export interface CarriedPace {
+  /** A person paused it, or the sample that was asked for is out. */
+  readonly paused?: 'operator' | 'sample';
+  /** Members that may still be handed out before it pauses by itself. */
+  readonly sampleLeft?: number;
+  /** With a limit: members that may be handed out at once. */
+  readonly granted: number;
+  /** Epoch ms since when time counts towards the next ones. */
+  readonly since: number;
+}
+
+/** Members of a limited backfill are handed out for so much time at once, in ms: a slice for each would cost more than the sending. */
+const QUANTUM_MS = 1000;
+/** A wait that ended late is made up for, up to so many quanta: timers ring up to a second late. */
+const SAVED_QUANTA = 2;
+
+/** How fast a backfill may go: nothing while it is paused, no more than its sample, and no more a second than its limit. */
+export class BackfillPace {
+  #now: CarriedPace;
+
+  constructor(carried: CarriedPace) {
+    this.#now = carried;
+  }
+
+  get paused(): CarriedPace['paused'] {
+    return this.#now.paused;
+  }
+
+  pause(): void {
+    this.#now = { ...this.#now, paused: 'operator' };
+  }
+
+  /** Goes on; a sample that is out was a sample. */
+  resume(): void {
+    const { paused: _, sampleLeft: __, ...rest } = this.#now;
+    this.#now = rest;
+  }
+
+  /**
+   * How many of `waiting` members may be handed out now.
+   * @param perSecond undefined: as many as there are.
+   */
+  allowed(waiting: number, perSecond: number | undefined, now: number): number {
+    const { paused, sampleLeft = Infinity } = this.#now;
+    const most = Math.min(waiting, sampleLeft);
+    if (paused !== undefined || most <= 0) return 0;
+    return perSecond === undefined ? most : Math.min(most, this.#grantedAt(now, most, perSecond).granted);
+  }
+
+  /** When some may be handed out, epoch ms, if none may now and time alone will tell. */
+  nextAt(waiting: number, perSecond: number | undefined, now: number): number | undefined {
+    if (perSecond === undefined || this.#now.paused !== undefined) return undefined;
+    const most = Math.min(waiting, this.#now.sampleLeft ?? Infinity);
+    if (most <= 0 || this.allowed(waiting, perSecond, now) > 0) return undefined;
+    return Math.ceil(this.#now.since + (quantum(most, perSecond) * 1000) / perSecond);
+  }
+
+  /** A member of `waiting` is handed out, which is allowed. */
+  spend(waiting: number, perSecond: number | undefined, now: number): void {
+    const { sampleLeft } = this.#now;
+    const grant =
+      perSecond === undefined ? {} : this.#grantedAt(now, Math.min(waiting, sampleLeft ?? Infinity), perSecond);
+    const rest = { ...this.#now, ...grant };
+    const granted = Math.max(0, rest.granted - 1);
+    if (sampleLeft === undefined) this.#now = { ...rest, granted };
+    else
+      this.#now = { ...rest, granted, sampleLeft: sampleLeft - 1, ...(sampleLeft === 1 ? { paused: 'sample' } : {}) };
+  }
+
+  carry(): CarriedPace {
+    return this.#now;
+  }
+
+  #grantedAt(now: number, most: number, perSecond: number): Pick<CarriedPace, 'granted' | 'since'> {
+    const { granted, since } = this.#now;
+    const atOnce = Math.max(1, Math.floor((perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000));
+    // Those are handed out first; a limit that was lowered meanwhile counts for them too.
+    if (granted > 0) return { granted: Math.min(granted, atOnce), since };
+    const earned = ((now - since) * perSecond) / 1000 + EPSILON;
+    if (earned < quantum(most, perSecond)) return { granted: 0, since };
+    if (earned >= atOnce) return { granted: atOnce, since: now };
+    const whole = Math.floor(earned);
+    return { granted: whole, since: since + (whole * 1000) / perSecond };
+  }
+}
+
+/** Products of fractions miss whole numbers by so little. */
+const EPSILON = 1e-6;
+
+/** So many are worth a slice: a second's worth, or all that wait; at least one. */
+function quantum(most: number, perSecond: number): number {
+  return Math.max(1, Math.min(most, Math.floor((perSecond * QUANTUM_MS) / 1000)));
+}

@@ -1,0 +1,62 @@
+const MINUTE_MS = 60_000;
+
+/** What a meter carries; plain JSON. */
+export interface CarriedMeter {
+  /** Epoch ms of the first count; 0 before. */
+  readonly since: number;
+  /** Epoch ms that the sums are of. */
+  readonly at: number;
+  /** Counts of late, each fading with its age, for one minute and for five. */
+  readonly one: number;
+  readonly five: number;
+}
+
+/** How many a second, of late. */
+export interface Rates {
+  readonly oneMinute: number;
+  readonly fiveMinutes: number;
+}
+
+/**
+ * Rates that fade: of what happened a minute ago, 37 % still counts in the rate over one minute. Costs two numbers however much happens. Shown to
+ * people only: no decision stands on it.
+ */
+export class Meter {
+  #now: CarriedMeter;
+
+  constructor(carried: CarriedMeter = { since: 0, at: 0, one: 0, five: 0 }) {
+    this.#now = carried;
+  }
+
+  count(events: number, now: number): void {
+    if (events === 0) return;
+    const faded = this.#fadedTo(now);
+    const since = faded.since === 0 ? now : faded.since;
+    this.#now = { ...faded, since, one: faded.one + events, five: faded.five + events };
+  }
+
+  rates(now: number): Rates {
+    const { one, five, since } = this.#fadedTo(now);
+    return {
+      oneMinute: perSecond(one, MINUTE_MS, now - since),
+      fiveMinutes: perSecond(five, 5 * MINUTE_MS, now - since),
+    };
+  }
+
+  carry(): CarriedMeter {
+    return this.#now;
+  }
+
+  #fadedTo(now: number): CarriedMeter {
+    const { at, one, five, since } = this.#now;
+    const ms = Math.max(0, now - at);
+    return { since, at: at + ms, one: one * Math.exp(-ms / MINUTE_MS), five: five * Math.exp(-ms / (5 * MINUTE_MS)) };
+  }
+}
+
+/** A sum of fading counts weighs at most what its window lets it; less while it has run for less. Rounded, as people read it. */
+function perSecond(sum: number, windowMs: number, ranMs: number): number {
+  const weightMs = windowMs * (1 - Math.exp(-Math.max(ranMs, 1000) / windowMs));
+  const rate = (sum * 1000) / weightMs;
+  return rate >= 10 ? Math.round(rate) : Math.round(rate * 100) / 100;
+}

@@ -1,0 +1,106 @@
+import { lookup, type LookupAddress, promises } from 'node:dns';
+import { readFile } from 'node:fs/promises';
+
+/** Looks a name up, all its addresses; as `dns.lookup` does with `all`. */
+export type LookUp = (
+  hostname: string,
+  options: { readonly all: true; readonly family?: number },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface LookUpOptions {
+  /** Name servers, `127.0.0.1:53`. Default: the system's. */
+  readonly servers?: readonly string[];
+  /** Names of this machine and its network, which come before those of name servers. */
+  readonly hostsFile?: string;
+  /** Knows what name servers do not: search domains, other services of names. Default: `dns.lookup`. */
+  readonly system?: LookUp;
+  /** Longest time that name servers are asked, in ms. Default: 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** What it means that a name server said, at once, that it has nothing: others may know the name. */
+const UNKNOWN = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
+const HOSTS_FILE = '/etc/hosts';
+
+/**
+ * Looks names up so that one whose name servers are silent delays no other. `dns.lookup` has half of libuv's four threads for all names together, and
+ * each waits there as long as the system's resolver does; so it is asked only for what name servers do not know. The same name is looked up once at a
+ * time, for all who ask meanwhile; nothing is remembered after that.
+ */
+export function createLookUp(options: LookUpOptions = {}): LookUp {
+  const underWay = new Map<string, Promise<LookupAddress[]>>();
+  return (hostname, { family }, callback) => {
+    const key = `${hostname} ${family}`;
+    let addresses = underWay.get(key);
+    if (addresses === undefined) {
+      addresses = find(hostname, family, options).finally(() => underWay.delete(key));
+      underWay.set(key, addresses);
+    }
+    addresses.then(
+      (found) => callback(null, [...found]),
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
+  };
+}
+
+/** The one that all connections of a worker share. */
+export const sharedLookUp = createLookUp();
+
+async function find(
+  hostname: string,
+  family: number | undefined,
+  { servers, hostsFile = HOSTS_FILE, system = lookup, timeoutMs = 5000 }: LookUpOptions,
+): Promise<LookupAddress[]> {
+  if (!(await isInHosts(hostname, hostsFile))) {
+    const found = await ask(hostname, family, servers, timeoutMs);
+    if (found !== 'unknown') return found;
+  }
+  return await new Promise((resolve, reject) => {
+    system(hostname, { all: true, ...(family === undefined ? {} : { family }) }, (error, addresses) => {
+      if (error === null) resolve(addresses);
+      else reject(error);
+    });
+  });
+}
+
+/** Asks name servers; by c-ares, which takes no thread. A resolver for each name: it is cancelled alone, and knows the servers of now. */
+async function ask(
+  hostname: string,
+  family: number | undefined,
+  servers: readonly string[] | undefined,
+  timeoutMs: number,
+): Promise<LookupAddress[] | 'unknown'> {
+  // The second try waits twice as long as the first.
+  const resolver = new promises.Resolver({ timeout: Math.ceil(timeoutMs / 3), tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
+  const timer = setTimeout(() => resolver.cancel(), timeoutMs);
+  const [fours, sixes] = await Promise.allSettled([
+    family === 6 ? [] : resolver.resolve4(hostname),
+    family === 4 ? [] : resolver.resolve6(hostname),
+  ]);
+  clearTimeout(timer);
+  const found = [...addressesOf(fours, 4), ...addressesOf(sixes, 6)];
+  if (found.length > 0) return found;
+  if ([fours, sixes].every((one) => one.status === 'fulfilled' || UNKNOWN.has(codeOf(one.reason)))) return 'unknown';
+  throw Object.assign(new Error(`The name servers did not say where ${hostname} is.`), { code: 'EAI_AGAIN' });
+}
+
+function addressesOf(outcome: PromiseSettledResult<string[]>, family: 4 | 6): LookupAddress[] {
+  return outcome.status === 'fulfilled' ? outcome.value.map((address) => ({ address, family })) : [];
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+}
+
+async function isInHosts(hostname: string, file: string): Promise<boolean> {
+  const name = hostname.toLowerCase();
+  let text = '';
+  try {
+    text = await readFile(file, 'utf8');
+  } catch {
+    return false; // Not every system has one there.
+  }
+  return text.split('\n').some((line) => line.replace(/#.*/, '').toLowerCase().split(/\s+/).slice(1).includes(name));
+}

@@ -1,0 +1,164 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { BackfillPace } from '../../../src/domain/dispatcher/backfill-pace.ts';
+import { operateBackfill } from '../../../src/domain/dispatcher/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
+import { AJob } from './a-job.ts';
+
+const people = (count: number): string[] => Array.from({ length: count }, (_, index) => `member-${index}`);
+
+/** A job with a backfill of so many people, all of them read. */
+function jobOf(count: number, limits: { perSecond?: number; parallel?: number; permits?: number } = {}): AJob {
+  const job = new AJob(limits.permits ?? 10);
+  job.limitBackfill(limits.perSecond ?? null, limits.parallel ?? null);
+  job.backfill(people(count));
+  return job;
+}
+
+/** Sends all that may be sent now; how many that were. */
+function send(job: AJob): number {
+  const sent = job.cut().reduce((sum, { triggers }) => sum + triggers.length, 0);
+  while (job.running.length > 0) job.end();
+  return sent === 0 ? 0 : sent + send(job);
+}
+
+describe('a rate', () => {
+  test('is kept second by second, and what time alone brings is waited for', () => {
+    const job = jobOf(1000, { perSecond: 100 });
+    const sent: number[] = [];
+    for (let second = 0; second < 5; second++) {
+      job.now += 1000;
+      sent.push(send(job));
+      expect(job.waitsMs).toBeLessThanOrEqual(1000);
+    }
+    expect(sent).toEqual([100, 100, 100, 100, 100]);
+  });
+
+  test('below one a second sends one person after the other', () => {
+    const job = jobOf(5, { perSecond: 0.5 });
+    const at: number[] = [];
+    for (let second = 1; second <= 8; second++) {
+      job.now += 1000;
+      if (send(job) > 0) at.push(second);
+    }
+    expect(at).toEqual([2, 4, 6, 8]);
+  });
+
+  test('is kept in the long run, fractions included, by a slice a second and not one for each person', () => {
+    const pace = new BackfillPace({ granted: 0, since: 0 });
+    const perSecond = 3.3;
+    let [sent, times] = [0, 0];
+    for (let now = 0; now <= 100_000; now += 100) {
+      const allowed = pace.allowed(1000, perSecond, now);
+      if (allowed > 0) times++;
+      for (let i = 0; i < allowed; i++) pace.spend(1000 - i, perSecond, now);
+      sent += allowed;
+    }
+    expect(sent).toBeGreaterThanOrEqual(327);
+    expect(times).toBeLessThanOrEqual(110);
+  });
+
+  test('makes up for a wait that ended late, and no more than that', () => {
+    const job = jobOf(1000, { perSecond: 100 });
+    job.now += 1900;
+    expect(send(job)).toBe(190);
+    job.now += 60_000;
+    expect(send(job)).toBe(200);
+  });
+
+  test('holds live triggers back by nothing', () => {
+    const job = jobOf(1000, { perSecond: 10 });
+    for (let user = 0; user < 50; user++) job.signal(`live-${user}`, 'exit');
+    expect(send(job)).toBe(50);
+  });
+
+  test('however members come and time goes, never more is handed out than it allows', () => {
+    const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.nat(500)), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(fc.double({ min: 0.1, max: 300, noNaN: true }), steps, (perSecond, all) => {
+        let pace = new BackfillPace({ granted: 0, since: 0 });
+        let now = 0;
+        let sent = 0;
+        for (const [ms, waiting] of all) {
+          now += ms;
+          const allowed = pace.allowed(waiting, perSecond, now);
+          const next = pace.nextAt(waiting, perSecond, now);
+          expect(allowed === 0 || next === undefined).toBe(true);
+          // Whoever may not go now, and whom nothing but time holds, is told when: and then somebody may.
+          if (allowed === 0 && waiting > 0) {
+            expect(next).toBeGreaterThan(now);
+            expect(pace.allowed(waiting, perSecond, next ?? 0)).toBeGreaterThan(0);
+          }
+          for (let i = 0; i < allowed; i++) pace.spend(waiting - i, perSecond, now);
+          sent += allowed;
+          expect(sent).toBeLessThanOrEqual((perSecond * now) / 1000 + 1e-3);
+          pace = new BackfillPace(JSON.parse(JSON.stringify(pace.carry())) as ReturnType<BackfillPace['carry']>);
+        }
+      }),
+    );
+  });
+});
+
+test('a share of the permits leaves the others to live triggers, whatever the backfill has left to do', () => {
+  const job = jobOf(5000, { parallel: 3 });
+  const permitsOf = (slices: readonly { permits: number }[]) => slices.reduce((sum, { permits }) => sum + permits, 0);
+  expect(permitsOf(job.cut())).toBe(3);
+  for (let user = 0; user < 5000; user++) job.signal(`live-${user}`, 'exit');
+  const live = job.cut();
+  expect(permitsOf(live)).toBe(7);
+  expect(live.flatMap(({ triggers }) => triggers.map(({ event }) => event))).not.toContain('enter');
+});
+
+test('live triggers are shared out among all the permits that are free, however many members wait', () => {
+  const job = jobOf(5000, { permits: 4 });
+  job.limitBackfill(1, null);
+  for (let user = 0; user < 200; user++) job.signal(`live-${user}`, 'exit');
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([50, 50, 50, 50]);
+});
+
+describe('paused', () => {
+  test('nobody new is handed out, live triggers go, and a person may resume it', () => {
+    const job = jobOf(100);
+    expect(operateBackfill(job.state, 'pause')).toBeUndefined();
+    job.signal('live', 'exit');
+    expect(send(job)).toBe(1);
+    expect(job.status.backfill).toMatchObject({ state: 'paused', pausedBy: 'operator', delivered: 0, waiting: 100 });
+    job.state = restoreJob(carryJob(job.state));
+    expect(send(job)).toBe(0);
+    expect(operateBackfill(job.state, 'resume')).toBeUndefined();
+    expect(send(job)).toBe(100);
+    expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 100 });
+  });
+
+  test('it may be cancelled, and then it cannot be resumed', () => {
+    const job = jobOf(100);
+    operateBackfill(job.state, 'pause');
+    operateBackfill(job.state, 'cancel');
+    expect(send(job)).toBe(0);
+    expect(job.status.backfill).toMatchObject({ state: 'cancelled', waiting: 0 });
+    expect(operateBackfill(job.state, 'resume')).toBe('No backfill is under way.');
+  });
+});
+
+test('a sample is sent and nobody else, until it is resumed', () => {
+  const job = new AJob(10);
+  job.backfill(people(50), { sample: 1 });
+  expect(send(job)).toBe(1);
+  expect(job.status.backfill).toMatchObject({ state: 'paused', pausedBy: 'sample', delivered: 1, waiting: 49 });
+  operateBackfill(job.state, 'resume');
+  expect(send(job)).toBe(49);
+});
+
+test('status says how many there are, how fast it goes and how long it will take, as far as that is known', () => {
+  const job = new AJob(10);
+  job.backfill(people(100), { last: false, expected: 1000 });
+  for (let second = 0; second < 10; second++) {
+    job.now += 1000;
+    const [slice] = job.cut();
+    if (slice !== undefined) job.end();
+  }
+  const { expected, ratePerSecond = 0, secondsLeft = 0 } = job.status.backfill ?? {};
+  expect(expected).toBe(1000);
+  expect(ratePerSecond).toBeGreaterThan(5);
+  expect(secondsLeft).toBeGreaterThan(10);
+});

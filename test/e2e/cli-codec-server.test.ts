@@ -1,0 +1,43 @@
+import { expect, test } from '@jest/globals';
+import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
+import { startTriggers, triggers } from '../support/triggers-cli.ts';
+
+const TOKEN = 'a-token-of-the-test';
+const env = { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: aPayloadKey('k1') };
+
+test('the codec server says where it is and never its token, asks for the token, and ends by Ctrl-C', async () => {
+  const origin = 'https://temporal.example.com';
+  const program = startTriggers(['codec-server', '--port', '0', '--ui-origin', `${origin}/`, '--json'], { env });
+  try {
+    await program.says(({ stdout }) => stdout.includes('\n'));
+    const { url, uiOrigins } = JSON.parse(program.stdout) as { url: string; uiOrigins: string[] };
+    expect(uiOrigins).toEqual([origin]);
+    expect(new URL(url).hostname).toBe('127.0.0.1');
+    const ask = (path: string) => fetch(`${url}${path}`, { method: 'POST', body: '{}', headers: { origin } });
+    expect((await ask('/decode')).status).toBe(401);
+    const answer = await ask(`/${TOKEN}/decode`);
+    expect({ status: answer.status, allowed: answer.headers.get('access-control-allow-origin') }).toEqual({
+      status: 200,
+      allowed: origin,
+    });
+    program.signal('SIGINT');
+    const { code, stdout, stderr } = await program.end();
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toContain(TOKEN);
+  } finally {
+    await program.kill();
+  }
+});
+
+test.each<[what: string, args: string[], changes: Record<string, string | undefined>, says: RegExp]>([
+  ['no token', [], { TRIGGERS_CODEC_TOKEN: undefined }, /TRIGGERS_CODEC_TOKEN must be at least 16/],
+  ['a short token', [], { TRIGGERS_CODEC_TOKEN: 'short' }, /TRIGGERS_CODEC_TOKEN must be at least 16/],
+  ['a token that does not stand in a path', [], { TRIGGERS_CODEC_TOKEN: 'a/token/of/the/test' }, /must be at least 16/],
+  ['no keys', [], { TRIGGERS_PAYLOAD_KEYS: undefined }, /no payload keys to decrypt with/],
+  ['an origin that is none', ['--ui-origin', 'temporal'], {}, /--ui-origin must look like https/],
+  ['every origin', ['--ui-origin', '*'], {}, /--ui-origin must look like https/],
+])('with %s it does not start', async (_, args, changes, says) => {
+  const { code, stderr } = await triggers(['codec-server', '--port', '0', ...args], { env: { ...env, ...changes } });
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(says) });
+  expect(stderr).not.toMatch(/short|a\/token/);
+});

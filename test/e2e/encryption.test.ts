@@ -1,0 +1,314 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client } from '@temporalio/client';
+import proto from '@temporalio/proto';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
+import { backfillWorkflowId, CHECK_EXPORT_JOB, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { dataConverterWith } from '../../src/payload-codec/data-converter.ts';
+import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { rawText } from '../support/raw-history.ts';
+import { temporal } from '../support/temporal.ts';
+import { Operator, startTriggers } from '../support/triggers-cli.ts';
+
+const KEY = aPayloadKey('a');
+const NEXT_KEY = aPayloadKey('b');
+/** Stands in everything that nobody may read in Temporal. */
+const SECRET = 's3cr3t';
+
+let lab: Lab;
+let operator: Operator;
+/** As a foreign program connects: it knows of no encryption. */
+let foreign: Client;
+let isEndpointUp = true;
+
+beforeAll(async () => {
+  lab = await Lab.open({
+    config: { payloadKeys: [KEY], requestTimeoutMs: 1000 },
+    content: {
+      audiences: [
+        { ...VIP, members: [`${SECRET}-member`] },
+        { ...NEWS, members: [] },
+      ],
+      profiles: { [`${SECRET}-member`]: { email: `${SECRET}@example.com` } },
+    },
+    receiver: {
+      answer: ({ message }) => {
+        if (!isEndpointUp) return { status: 503, body: SECRET };
+        return message?.user.endsWith('-refused') ? { status: 422, body: SECRET } : undefined;
+      },
+    },
+  });
+  operator = new Operator(lab.taskQueue);
+  foreign = new Client({ connection: lab.client.connection, namespace: temporal.namespace });
+});
+afterAll(async () => lab.close());
+
+/** What a job of the lab is given: all of it is secret. */
+const SECRET_JOB = { label: `${SECRET} label`, description: `${SECRET} description` };
+const secretUser = (name: string) => `${SECRET}-${randomUUID()}-${name}`;
+const clientWith = (...payloadKeys: string[]): Client =>
+  new Client({
+    connection: lab.client.connection,
+    namespace: temporal.namespace,
+    dataConverter: dataConverterWith(payloadKeys),
+  });
+const withKeys = (...keys: string[]) => ({ env: { TRIGGERS_PAYLOAD_KEYS: keys.join(',') } });
+
+test('everything that a job does is done with encryption, and Temporal holds nothing of it that could be read', async () => {
+  const job = await lab.start({ ...SECRET_JOB, webhookUrl: `${lab.receiver.url}${SECRET}`, existingUsers: true });
+  await lab.arrives(`${SECRET}-member`);
+  const user = secretUser('well');
+  await lab.jobs.enter(job, { audience: 'vip', user, profile: { email: `${SECRET}@example.com` } });
+  await lab.arrives(user);
+
+  const refused = secretUser('refused');
+  lab.source.enter(VIP.id, refused);
+  await lab.jobs.enter(job, { audience: 'vip', user: refused, profile: { email: `${SECRET}@example.com` } });
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+  const letter = await deadLetterOf(job);
+  expect(letter).toMatchObject({ user: refused, audience: 'vip', failure: 'HTTP 422' });
+  const shown = await lab.jobs.deadLetters.show(letter.id);
+  expect(shown).toMatchObject({
+    user: refused,
+    profile: { email: `${SECRET}@example.com` },
+    failure: { answer: SECRET },
+  });
+
+  const { status } = await lab.jobs.edit(job, { label: `${SECRET} label anew` });
+  expect(status).toMatchObject({ label: `${SECRET} label anew`, delivered: 2, deadLetters: 1 });
+  await lab.jobs.pause(job);
+  const waiting = secretUser('waiting');
+  await lab.jobs.enter(job, { audience: 'vip', user: waiting, profile: {} });
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  await lab.jobs.resume(job);
+  await lab.arrives(waiting);
+
+  await lab.jobs.pause(job);
+  const recovered = secretUser('recovered');
+  await lab.jobs.enter(job, { audience: 'vip', user: recovered, profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.handle(job).terminate('to be recovered');
+  await lab.jobs.recover(job);
+  await lab.jobs.resume(job);
+  await lab.arrives(recovered);
+
+  const wrong = lab.client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(randomUUID()),
+    taskQueue: lab.taskQueue,
+    args: [{ ...SECRET_JOB, audiences: [`${SECRET}-audience`], webhookUrl: SECRET, authorization: SECRET }],
+  });
+  await expect((await wrong).result()).rejects.toMatchObject({
+    cause: { type: 'InvalidJob', message: expect.stringContaining(SECRET) },
+  });
+
+  const held = await rawText(foreign, `TaskQueue = '${lab.taskQueue}'`);
+  expect(held).toContain('binary/encrypted');
+  expect(held).toContain('Encoded failure');
+  expect(held).not.toContain(SECRET);
+  expect(held).not.toContain(lab.receiver.url);
+}, 90_000);
+
+/** Its dead letter, as soon as the server lists it. */
+async function deadLetterOf(jobId: string) {
+  for (;;) {
+    for await (const letter of lab.jobs.deadLetters.list({ jobId })) return letter;
+  }
+}
+
+test('the longest texts that lists show stay within what a server takes as a summary when they are encrypted', async () => {
+  const jobId = randomUUID();
+  const label = '長'.repeat(200);
+  await lab.jobs.start(
+    { label, audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null, existingUsers: true },
+    { jobId },
+  );
+  // What a new endpoint refuses is kept until it has taken something.
+  await lab.jobs.enter(jobId, { audience: 'news', user: 'taken', profile: {} });
+  await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
+  const user = `${'長'.repeat(240)}-refused`;
+  await lab.jobs.enter(jobId, { audience: 'news', user, profile: {} });
+  await lab.statusWhen(jobId, ({ deadLetters, backfill }) => deadLetters === 1 && backfill?.state === 'finished');
+  const letter = await deadLetterOf(jobId);
+  expect(letter).toMatchObject({ user });
+  const workflowId = jobWorkflowId(jobId);
+  for (const id of [workflowId, backfillWorkflowId(workflowId, 1), `dead-letter-${letter.id}`]) {
+    const { raw } = await lab.client.workflow.getHandle(id).describe();
+    const summary = raw.executionConfig?.userMetadata?.summary;
+    // A key id may have 31 letters more.
+    expect(proto.temporal.api.common.v1.Payload.encode(summary ?? {}).finish().length + 31).toBeLessThanOrEqual(400);
+    expect(summary?.data?.length).toBeGreaterThan(0);
+  }
+});
+
+test('the command line has the keys of its own setting, and says what is missing without them', async () => {
+  const job = await lab.start(SECRET_JOB);
+  const pushed = ['push', job, '--audience', 'vip', '--exit', '--user', secretUser('cli')];
+  expect(await operator.run(pushed, withKeys(KEY))).toMatchObject({ code: 0, stderr: '' });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  const folder = mkdtempSync(join(tmpdir(), 'encryption-'));
+  const TRIGGERS_CONFIG = join(folder, 'triggers.config.json');
+  writeFileSync(TRIGGERS_CONFIG, JSON.stringify({ payloadKeys: ['${env:KEY}'] }));
+  const ofFile = await operator.json<JobStatus>(['status', job], { env: { TRIGGERS_CONFIG, KEY } });
+  rmSync(folder, { recursive: true });
+  expect(ofFile).toMatchObject(SECRET_JOB);
+  await expect(listed(job)).resolves.toMatchObject({ ...SECRET_JOB, audiences: [{ slug: 'vip' }, { slug: 'news' }] });
+
+  const { code, stderr } = await operator.run(['status', job, '--json']);
+  expect({ code, error: JSON.parse(stderr) as unknown }).toMatchObject({
+    code: 1,
+    error: { error: { name: 'UnknownPayloadKey', keyId: 'a', message: expect.stringContaining('no payload keys') } },
+  });
+  // One job that cannot be read does not take the list away.
+  const { stdout } = await operator.run(['list', '--json']);
+  const unread = stdout.split('\n').find((line) => line.includes(job));
+  expect(JSON.parse(unread ?? '')).toMatchObject({ jobId: job, label: '(encrypted)', running: true });
+  const wrong = await operator.run(['status', job, '--json'], withKeys('nonsense'));
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('TRIGGERS_PAYLOAD_KEYS is wrong') });
+});
+
+async function listed(job: string): Promise<JobSummary> {
+  for (;;) {
+    const { stdout } = await operator.run(['list', '--json'], withKeys(KEY));
+    const lines = stdout.split('\n').filter((line) => line.includes(job));
+    const [found] = lines.map((line) => JSON.parse(line) as JobSummary); // As the command prints it.
+    if (found !== undefined) return found;
+  }
+}
+
+test('programs that do not encrypt signal plain JSON beside those that do; what was tampered with is counted and dropped', async () => {
+  const job = await lab.start();
+  const users = [secretUser('first'), `plain-${randomUUID()}`, secretUser('last')] as const;
+  await lab.jobs.enter(job, { audience: 'vip', user: users[0], profile: {} });
+  await foreign.workflow
+    .getHandle(jobWorkflowId(job))
+    .signal('enter', { audience: 'vip', user: users[1], at: '2026-11-25T08:30:00Z', profile: {} });
+  const { loadedDataConverter } = lab.client.options;
+  const [payload = {}] = await loadedDataConverter.payloadCodecs[0]!.encode([
+    loadedDataConverter.payloadConverter.toPayload({ audience: 'vip', user: secretUser('changed') }),
+  ]);
+  for (const changed of [
+    { ...payload, data: Buffer.from(payload.data ?? []).fill(0, 20, 30) },
+    { ...payload, data: Buffer.from('short') },
+    // As another program's codec would encrypt, with a key of the same id.
+    {
+      metadata: { encoding: Buffer.from('binary/encrypted'), 'encryption-key-id': Buffer.from('a') },
+      data: payload.data!,
+    },
+  ]) {
+    await foreign.workflowService.signalWorkflowExecution({
+      namespace: temporal.namespace,
+      workflowExecution: { workflowId: jobWorkflowId(job) },
+      signalName: 'enter',
+      input: { payloads: [changed] },
+    });
+  }
+  await lab.jobs.enter(job, { audience: 'vip', user: users[2], profile: {} });
+  for (const user of users) await lab.arrives(user);
+  const { rejected, rejects } = await lab.jobs.status(job);
+  expect(rejected).toBe(3);
+  expect(rejects[0]?.reason).toMatch(/"a", but was changed since/);
+  expect((await taskFailuresOf(job)).length).toBe(0);
+});
+
+/** What the job's workflow tasks failed with, as Temporal holds it. */
+async function taskFailuresOf(job: string): Promise<string[]> {
+  const { events } = await foreign.workflow.getHandle(jobWorkflowId(job)).fetchHistory();
+  return (events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
+    failed == null ? [] : [failed.failure?.message ?? ''],
+  );
+}
+
+test('a job waits for a key that its workers do not have yet, says so where everybody can read it, and goes on by itself', async () => {
+  const job = await lab.start();
+  const other = await lab.start();
+  const ahead = new ExportJobs(clientWith(NEXT_KEY, KEY), { taskQueue: lab.taskQueue });
+  const users = [secretUser('early'), secretUser('ahead'), secretUser('late')] as const;
+  await lab.jobs.enter(job, { audience: 'vip', user: users[0], profile: {} });
+  await lab.arrives(users[0]);
+  await ahead.enter(job, { audience: 'vip', user: users[1], profile: {} });
+  await lab.jobs.enter(job, { audience: 'vip', user: users[2], profile: {} });
+  let failures: string[] = [];
+  while (failures.length === 0) failures = await taskFailuresOf(job);
+  expect(failures[0]).toMatch(/encrypted with the key "b", which is not among the payload keys here \(a\)\. Add it/);
+  // The worker lives, and its other jobs go on.
+  const elsewhere = secretUser('elsewhere');
+  await lab.jobs.enter(other, { audience: 'vip', user: elsewhere, profile: {} });
+  await lab.arrives(elsewhere);
+  expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === users[2])).toBe(false);
+
+  await lab.stopWorkers();
+  await lab.addWorker({ payloadKeys: [KEY, NEXT_KEY] });
+  for (const user of users) await lab.arrives(user);
+  const done = await lab.statusWhen(job, ({ delivered }) => delivered === 3);
+  expect(done).toMatchObject({ received: 3, rejected: 0 });
+
+  // The rotation ends: the new key encrypts everywhere, and what the old one encrypted is still read.
+  await lab.stopWorkers();
+  await lab.addWorker({ payloadKeys: [NEXT_KEY, KEY] });
+  await ahead.edit(job, { label: 'anew' });
+  expect(await ahead.status(job)).toMatchObject({ label: 'anew', received: 3 });
+  await expect(lab.jobs.status(job)).rejects.toThrow(/"b"/);
+  expect((await ahead.list()).length).toBeGreaterThan(1);
+  await lab.stopWorkers();
+  await lab.addWorker();
+}, 90_000);
+
+test('an activity waits for a key that its worker does not have yet', async () => {
+  const taskQueue = `keys-${randomUUID()}`;
+  const workerWith = async (keys: string[], parts: Pick<WorkerOptions, 'workflowBundle' | 'activities'>) => {
+    const { namespace } = temporal;
+    return await Worker.create({ connection, namespace, taskQueue, dataConverter: dataConverterWith(keys), ...parts });
+  };
+  const connection = await NativeConnection.connect({ address: temporal.address });
+  const activities = { prepareJob: async (definition: unknown) => definition };
+  const workflows = await workerWith([NEXT_KEY, KEY], { workflowBundle: temporal.encryptingWorkflowBundle });
+  const handle = await clientWith(NEXT_KEY).workflow.start(CHECK_EXPORT_JOB, {
+    taskQueue,
+    workflowId: randomUUID(),
+    args: [{ label: 'x' }],
+  });
+  await workflows.runUntil(async () => {
+    const withoutKey = await workerWith([KEY], { activities });
+    await withoutKey.runUntil(async () => {
+      let lastFailure: string | null | undefined;
+      while (lastFailure == null) {
+        const { raw } = await handle.describe();
+        lastFailure = raw.pendingActivities?.[0]?.lastFailure?.message;
+      }
+      expect(lastFailure).toMatch(/encrypted with the key "b", which is not among the payload keys here \(a\)/);
+    });
+    const withKey = await workerWith([KEY, NEXT_KEY], { activities });
+    await withKey.runUntil(async () => {
+      await expect(handle.result()).resolves.toEqual({ label: 'x' });
+    });
+  });
+  await connection.close();
+});
+
+test('a worker of the command line encrypts what its workflows fail with, too', async () => {
+  const taskQueue = `cli-${randomUUID()}`;
+  const TRIGGERS_SOURCE = fileURLToPath(new URL('../../examples/data', import.meta.url));
+  const env = { TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_PAYLOAD_KEYS: KEY, TRIGGERS_SOURCE };
+  const worker = startTriggers(['worker'], { env });
+  try {
+    await worker.says(({ stdout }) => stdout.startsWith('Worker ready'));
+    const handle = await lab.client.workflow.start(EXPORT_JOB, {
+      workflowId: jobWorkflowId(randomUUID()),
+      taskQueue,
+      args: [{ ...SECRET_JOB, audiences: [`${SECRET}-audience`], webhookUrl: SECRET, authorization: null }],
+    });
+    await expect(handle.result()).rejects.toMatchObject({ cause: { message: expect.stringContaining(SECRET) } });
+    const held = await rawText(foreign, `TaskQueue = '${taskQueue}'`);
+    expect(held).toContain('Encoded failure');
+    expect(held).not.toContain(SECRET);
+  } finally {
+    await worker.kill();
+  }
+});
