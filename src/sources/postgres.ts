@@ -19,7 +19,7 @@ import { readUser } from './user-id.ts';
 const LONGEST_TURN_MS = 2;
 
 export interface PostgresSourceOptions {
-  /** Told of every profile that had to be left out, at most 20. Default: nobody. */
+  /** Told when the database does not answer as it is opened, and of every profile that had to be left out, at most 20. Default: nobody. */
   readonly onProblem?: (text: string) => void;
 }
 
@@ -51,6 +51,7 @@ export async function openPostgresSource(
       await pool.close();
       throw error;
     }
+    options.onProblem?.(error.message);
   }
   return source;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { postgresSource, type PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
-import { openPostgresSource } from '../../src/sources/postgres.ts';
+import { openPostgresSource, type PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import { TestPostgres } from '../support/postgres.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
 
@@ -29,8 +29,8 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function open(url: string, rest: Partial<PostgresSourceInput> = {}) {
-  const source = await openPostgresSource(postgresSource.parse({ kind: 'postgres', url, ...rest }));
+async function open(url: string, rest: Partial<PostgresSourceInput> = {}, options: PostgresSourceOptions = {}) {
+  const source = await openPostgresSource(postgresSource.parse({ kind: 'postgres', url, ...rest }), options);
   cleanUps.push(() => source.close());
   return source;
 }
@@ -146,10 +146,12 @@ test('a server that accepts and says nothing is given up in time, by every metho
   expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
 
-test('a server that is away when the source opens serves once it is there', async () => {
+test('a server that is away when the source opens is told of, and serves once it is there', async () => {
   const { url } = await postgres.filled(CONTENT);
   await postgres.server.stop();
-  const source = await open(url);
+  const problems: string[] = [];
+  const source = await open(url, {}, { onProblem: (text) => problems.push(text) });
+  expect(problems).toEqual([expect.stringMatching(/about its tables: .*ECONNREFUSED.*It is asked again/)]);
   await expect(source.members(VIP, undefined, 10)).rejects.toThrow(
     /127\.0\.0\.1:\d+\/test_\d+\).*ECONNREFUSED.*asked again/,
   );
