@@ -58,7 +58,7 @@ async function beyondCircle(
     if (place === cursor.after) return undefined;
     ({ next: place } = await source.members(audience, place, limit));
   }
-  return place === cursor.after ? undefined : nextCursor({ ...cursor, pages: 0, mark: '' }, next);
+  return nextCursor({ ...cursor, pages: 0, mark: '' }, next);
 }
 
 /** The activity that says how many there are to read. A person in two audiences counts twice, since they are told of both. */
