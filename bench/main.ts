@@ -1,10 +1,10 @@
-// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20] : every case in one run on one machine, as ratios to what undici alone does here.
+// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres] : every case in one run on one machine, as ratios to what undici alone does here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { costOf } from './cost.ts';
 import { rawRate } from './raw.ts';
-import { type BenchStage, openBenchStage } from './stage.ts';
+import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
 import { MemoryCurve } from './memory.ts';
 import { median, percentile, print, type Row, table } from './report.ts';
 
@@ -13,9 +13,11 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     workers: { type: 'string', default: '1' },
+    source: { type: 'string', default: 'file' },
     members: { type: 'string' },
   },
 });
+const SOURCE = BENCH_SOURCES.find((kind) => kind === values.source) ?? 'file';
 const ROUNDS = values.quick ? 1 : 3;
 const MEMBERS = Number(values.members ?? (values.quick ? 50_000 : 200_000));
 const LIVE = 20_000;
@@ -100,7 +102,7 @@ async function signal(stage: BenchStage, jobId: string, { user, audience }: Even
 }
 
 async function main(): Promise<void> {
-  const stage = await openBenchStage(MEMBERS, LIVE, Number(values.workers));
+  const stage = await openBenchStage(MEMBERS, LIVE, Number(values.workers), SOURCE);
   const body = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
   const raw = (inFlight: number, requests: number, delayMs?: number) => () =>
     rawRate(stage.endpoint, { inFlight, requests, body, ...(delayMs === undefined ? {} : { delayMs }) }).then(

@@ -4,14 +4,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { loadConfig } from '../src/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';
+import { startDemoPostgres } from '../src/local/demo-postgres.ts';
 import { writeSampleSource } from '../src/local/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../src/local/sample-people.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
 import { Endpoint } from './endpoint.ts';
+
+/** Where the cases' people are. */
+export const BENCH_SOURCES = ['file', 'postgres'] as const;
+type BenchSource = (typeof BENCH_SOURCES)[number];
 
 /** What the cases run on: Temporal on a database file, a worker and a receiver in processes of their own. */
 export interface BenchStage {
@@ -27,20 +33,20 @@ export interface BenchStage {
   close(): Promise<void>;
 }
 
-export async function openBenchStage(people: number, kept: number, workerCount = 1): Promise<BenchStage> {
+export async function openBenchStage(
+  people: number,
+  kept: number,
+  workerCount = 1,
+  kind: BenchSource = 'file',
+): Promise<BenchStage> {
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-'));
-  const source = join(folder, 'audiences');
-  await writeSampleSource(source, { people });
   const users: string[] = [];
   const profiles: SamplePerson['profile'][] = [];
   for (const { user, profile } of samplePeople({ people })) {
     users.push(user);
     if (profiles.length < kept) profiles.push(profile);
   }
-  // An audience of everybody, so that a backfill has a round number of members.
-  const header = JSON.stringify({ audience: { id: 'e'.repeat(32), name: 'Everyone' } });
-  const lines = [header, ...users.map((user) => JSON.stringify(user))];
-  writeFileSync(join(source, 'audiences', 'everyone.ndjson'), `${lines.join('\n')}\n`);
+  const source = kind === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
   const endpoint = await Endpoint.open();
   const temporal: LocalTemporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
   const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
@@ -52,7 +58,7 @@ export async function openBenchStage(people: number, kept: number, workerCount =
   writeFileSync(
     configFile,
     JSON.stringify({
-      source: { kind: 'file', folder: source },
+      source: source.config,
       logLevel: 'error',
       authorizations: { signed: signing },
     }),
@@ -95,7 +101,36 @@ export async function openBenchStage(people: number, kept: number, workerCount =
       }
       await temporal.stop();
       endpoint.close();
+      await source.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+// Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.
+const EVERYONE = { id: 'e'.repeat(32), slug: 'everyone', name: 'Everyone' };
+
+interface Source {
+  readonly config: object;
+  stop(): Promise<void>;
+}
+
+async function fileSource(folder: string, users: readonly string[]): Promise<Source> {
+  const source = join(folder, 'audiences');
+  await writeSampleSource(source, { people: users.length });
+  const { slug, ...header } = EVERYONE;
+  const lines = [JSON.stringify({ audience: header }), ...users.map((user) => JSON.stringify(user))];
+  writeFileSync(join(source, 'audiences', `${slug}.ndjson`), `${lines.join('\n')}\n`);
+  return { config: { kind: 'file', folder: source }, stop: async () => undefined };
+}
+
+async function postgresSource(folder: string, people: number): Promise<Source> {
+  const postgres = await startDemoPostgres(folder, { people }, () => undefined);
+  const client = new Client({ connectionString: postgres.url });
+  await client.connect();
+  await client.query('INSERT INTO audiences VALUES ($1, $2, $3)', [EVERYONE.id, EVERYONE.slug, EVERYONE.name]);
+  await client.query('INSERT INTO audience_members SELECT $1, user_id FROM profiles', [EVERYONE.id]);
+  await client.query('VACUUM ANALYZE');
+  await client.end();
+  return { config: { kind: 'postgres', url: postgres.url }, stop: () => postgres.stop() };
 }

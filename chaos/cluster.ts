@@ -9,7 +9,7 @@ import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import { freePorts } from './free-ports.ts';
-import { Postgres, type PostgresPrograms } from './postgres.ts';
+import { Postgres, type PostgresPrograms } from '../src/local/postgres-server.ts';
 import type { ChaosServer } from './server.ts';
 import type { TemporalPrograms } from './temporal-build.ts';
 
@@ -33,7 +33,7 @@ export async function startCluster(
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
 ): Promise<ChaosServer> {
   const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT, LARGEST_PORT);
-  const postgres = await Postgres.start(programs.postgres, folder, postgresPort);
+  const postgres = await Postgres.start(programs.postgres, folder, { port: postgresPort });
   const database = {
     POSTGRES_SEEDS: postgres.host,
     DB_PORT: String(postgres.port),

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { startCluster } from './cluster.ts';
-import { findPostgres, PostgresNotFound } from './postgres.ts';
+import { findPostgres, PostgresNotFound } from '../src/local/postgres-server.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts';
 import type { Verdict } from './judge.ts';

@@ -9,6 +9,7 @@ import { withReferences } from './config/references.ts';
 import { isRecord } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
+import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
 import { isNetwork } from './webhook/addresses.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
 
@@ -85,10 +86,10 @@ export type Config = Readonly<z.infer<typeof configSchema>>;
 export function configuredSource({ source }: Config): SourceConfig {
   if (source === undefined) {
     throw new ConfigError(
-      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
+      'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md) or a postgres:// URL (docs/sources/postgres.md), or "source" in triggers.config.json.',
     );
   }
-  if (existsSync(source.folder)) return source;
+  if (source.kind !== 'file' || existsSync(source.folder)) return source;
   throw new ConfigError(
     `The folder of the audience source, ${source.folder}, is not there. Correct TRIGGERS_SOURCE, or "source" in triggers.config.json.`,
   );
@@ -108,7 +109,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
  * commas between them). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
@@ -144,7 +145,7 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
   const named = options.path ?? given('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
   const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
-  const folder = given('TRIGGERS_SOURCE');
+  const source = given('TRIGGERS_SOURCE');
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
   const keys = given('TRIGGERS_PAYLOAD_KEYS');
@@ -153,7 +154,7 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
-    ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
+    ...(source === undefined ? {} : { source: namedSource(source) }),
   };
   return { path, value };
 }
@@ -179,6 +180,11 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
   const { success, data } = configSchema.shape.taskQueue.safeParse(value);
   if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
   return data;
+}
+
+/** What `TRIGGERS_SOURCE` means. */
+function namedSource(text: string): object {
+  return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: resolve(text) };
 }
 
 /**

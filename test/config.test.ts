@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { shownSource } from '../src/config/source-config.ts';
 import { ConfigError, configReader, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
 
 let folder = '';
@@ -94,6 +95,22 @@ test('a variable is stronger than the file', () => {
   });
 });
 
+test('a source that is named by a URL is a PostgreSQL with the default schema; people are shown it without who and what is secret', () => {
+  const url = 'postgres://app:s3cret@db.example.com:6432/crm?sslmode=require';
+  const { source } = loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: url } });
+  expect(source).toMatchObject({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 10_000, lagMs: 0 });
+  expect(source && shownSource(source)).toBe('PostgreSQL, db.example.com:6432/crm');
+  const wrong = () => loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: `${url}#s3cret` } });
+  expect(wrong).toThrow(/at source\.url/);
+  expect(wrong).not.toThrow(/s3cret/);
+});
+
+test('the password of a source may stand in a file, whatever is in it', () => {
+  const config = file({ source: { kind: 'postgres', url: 'postgres://app@db/crm', password: '${file:password}' } });
+  writeFileSync(join(folder, 'password'), 'p@ss/w#rd%\n');
+  expect(loadConfig({ path: config, env: {} }).source).toMatchObject({ password: 'p@ss/w#rd%' });
+});
+
 test('an empty variable is an unset one', () => {
   const env = { TRIGGERS_TASK_QUEUE: '', TRIGGERS_LOG_LEVEL: '', TRIGGERS_SOURCE: '' };
   const config = loadConfig({ path: file({ taskQueue: 'from-file' }), env });
@@ -102,7 +119,7 @@ test('an empty variable is an unset one', () => {
 
 test('a folder is meant from the file that names it', () => {
   const config = loadConfig({ path: file({ source: { kind: 'file', folder: 'people' } }), env: {} });
-  expect(config.source?.folder).toBe(join(folder, 'people'));
+  expect(config.source).toEqual({ kind: 'file', folder: join(folder, 'people') });
 });
 
 test('secrets may stand in the environment, anywhere in the file', () => {

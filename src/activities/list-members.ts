@@ -1,22 +1,64 @@
 import type { MemberIds } from '../contract/backfill.ts';
 import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
+import { circlePages, nextCursor, type PageCursor, readCursor } from './page-cursor.ts';
 
-/** The activity that reads one page of an audience's members. */
+/** A source does not do what every source has to, so that going on would lose members or never end. It is asked again, later and later. */
+export class SourceMisbehaves extends Error {
+  override readonly name = 'SourceMisbehaves';
+}
+
+/**
+ * The activity that reads one page of an audience's members: each once, and only those who can be told about.
+ *
+ * @throws SourceMisbehaves
+ */
 export function createListMembers(
   source: AudienceSource,
 ): (audience: string, after: string | null, limit: number, maxBytes: number) => Promise<MemberIds> {
   return async (audience, after, limit, maxBytes) => {
+    const cursor = readCursor(after);
     for (let most = limit; ;) {
-      const page = await source.members(audience, after ?? undefined, most);
-      const bytes = page.ids.reduce((sum, id) => sum + 3 + Buffer.byteLength(id), 0);
+      const page = await source.members(audience, cursor.after, most);
+      const ids = [...new Set(page.ids.filter(isSendable))];
+      const bytes = ids.reduce((sum, id) => sum + 3 + Buffer.byteLength(id), 0);
       if (bytes <= maxBytes || most === 1) {
-        return { ids: page.ids.filter(isSendable), ...(page.next === undefined ? {} : { next: page.next }) };
+        if (page.next === undefined) return { ids };
+        const next = nextCursor(cursor, page.next) ?? (await beyondCircle(source, audience, cursor, page.next, most));
+        if (next !== undefined) return { ids, next };
+        throw new SourceMisbehaves(
+          `The source leads in a circle: behind page ${cursor.pages + 1} of the members of ${audience} it goes on where this backfill has been before. Nothing is sent of this page until it goes on elsewhere.`,
+        );
       }
+      if (page.ids.length > most)
+        throw new SourceMisbehaves(
+          `The source gave ${page.ids.length} members of ${audience}, which are too many for one page, when it was asked for at most ${most}.`,
+        );
       // A page cannot be cut, since only the source knows where a cut one would go on: a smaller one is read.
-      most = Math.max(1, Math.floor((page.ids.length * maxBytes * 0.9) / bytes));
+      most = Math.max(1, Math.floor((ids.length * maxBytes * 0.9) / bytes));
     }
   };
+}
+
+/**
+ * A place was there before. A source that has come to its senses leads from it to the end: then a backfill that was led back has to go that way
+ * again. So the way is tried, without sending anything.
+ *
+ * @returns where to go on; undefined while the way still leads back here.
+ */
+async function beyondCircle(
+  source: AudienceSource,
+  audience: string,
+  cursor: PageCursor,
+  next: string,
+  limit: number,
+): Promise<string | undefined> {
+  let place: string | undefined = next;
+  for (let pages = circlePages(cursor); pages > 0 && place !== undefined; pages--) {
+    if (place === cursor.after) return undefined;
+    ({ next: place } = await source.members(audience, place, limit));
+  }
+  return nextCursor({ ...cursor, pages: 0, mark: '' }, next);
 }
 
 /** The activity that says how many there are to read. A person in two audiences counts twice, since they are told of both. */
@@ -30,7 +72,7 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
   };
 }
 
-/** A member without an id, or with one that no trigger may have, cannot be told about. */
-function isSendable(id: string): boolean {
-  return id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
+/** A member without an id, or with one that no trigger may have, cannot be told about. What a source has read need not be text, whatever its type says. */
+function isSendable(id: unknown): id is string {
+  return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { readPostgresUrl } from '../sources/postgres/postgres-url.ts';
+import { postgresSource } from './postgres-source-config.ts';
 
 const file = z.strictObject({
   kind: z.literal('file'),
@@ -7,6 +9,18 @@ const file = z.strictObject({
 });
 
 /** Where audiences, members and profiles come from: one kind of source. */
-export const sourceSchema = z.discriminatedUnion('kind', [file]);
+export const sourceSchema = z.discriminatedUnion('kind', [file, postgresSource]);
 
 export type SourceConfig = z.infer<typeof sourceSchema>;
+
+/** Which source it is, for people: never a secret. */
+export function shownSource(source: SourceConfig): string {
+  switch (source.kind) {
+    case 'file':
+      return source.folder;
+    case 'postgres': {
+      const reading = readPostgresUrl(source.url);
+      return `PostgreSQL, ${reading.ok ? reading.address.shown : 'its URL is wrong'}`;
+    }
+  }
+}

@@ -7,13 +7,18 @@ import { loadConfig, withThisMachine } from '../config.ts';
 import { installRuntime } from '../runtime.ts';
 import { startWorker } from '../worker.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
-import { type SampleSource, writeSampleSource } from './sample-data.ts';
+import { writeSampleSource } from './sample-data.ts';
 import { type LocalTemporal, startLocalTemporal } from './temporal-server.ts';
+
+/** Kinds of sources that the demo has. */
+export const DEMO_SOURCES = ['file', 'postgres'] as const;
+export type DemoSource = (typeof DEMO_SOURCES)[number];
 
 /** Everything that a demo needs, running. */
 export interface DemoStage {
   readonly temporal: LocalTemporal;
-  readonly sample: SampleSource;
+  /** The sample's audiences, with their sizes. */
+  readonly audiences: readonly { readonly size: number }[];
   readonly jobs: ExportJobs;
   /** Absent when messages go to an endpoint of the user's. */
   readonly receiver?: Receiver;
@@ -28,7 +33,7 @@ export interface DemoStage {
  * @param onStep hears what is being done, a line each.
  */
 export async function openDemoStage(
-  options: { readonly people: number; readonly url?: string | undefined },
+  options: { readonly people: number; readonly url?: string | undefined; readonly source: DemoSource },
   onStep: (text: string) => void,
 ): Promise<DemoStage> {
   const releases: (() => Promise<void> | void)[] = [];
@@ -39,9 +44,8 @@ export async function openDemoStage(
     const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-demo-'));
     releases.push(() => rmSync(folder, { recursive: true, force: true }));
 
-    onStep(`writing a sample source: ${options.people.toLocaleString('en')} people`);
-    const source = join(folder, 'audiences');
-    const sample = await writeSampleSource(source, { people: options.people });
+    const sample = await openSample(folder, options, onStep);
+    releases.push(() => sample.stop());
 
     onStep('starting Temporal with its web UI');
     const temporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db'), ui: true, onProgress: onStep });
@@ -52,7 +56,10 @@ export async function openDemoStage(
     if (receiver !== undefined) releases.push(() => receiver.close());
 
     onStep('starting a worker');
-    const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_SOURCE: source } })), logLevel: 'error' as const };
+    const config = {
+      ...withThisMachine(loadConfig({ env: { TRIGGERS_SOURCE: sample.source } })),
+      logLevel: 'error' as const,
+    };
     installRuntime(config);
     const worker = await startWorker({ config, connection });
     releases.push(() => worker.shutdown());
@@ -60,9 +67,35 @@ export async function openDemoStage(
     const client = await connectClient(connection, config.payloadKeys);
     releases.push(() => client.close());
     const jobs = new ExportJobs(client.client, { taskQueue: config.taskQueue });
-    return { temporal, sample, jobs, ...(receiver === undefined ? {} : { receiver }), close };
+    return { temporal, audiences: sample.audiences, jobs, ...(receiver === undefined ? {} : { receiver }), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Invented people, in the kind of source that was asked for. */
+interface Sample {
+  /** What `TRIGGERS_SOURCE` says of it. */
+  readonly source: string;
+  readonly audiences: DemoStage['audiences'];
+  stop(): Promise<void>;
+}
+
+async function openSample(
+  folder: string,
+  { people, source }: { readonly people: number; readonly source: DemoSource },
+  onStep: (text: string) => void,
+): Promise<Sample> {
+  if (source === 'postgres') {
+    onStep(`starting PostgreSQL, and writing ${people.toLocaleString('en')} sample people into it`);
+    // Only here: the server is a development dependency, which nothing else needs.
+    const { startDemoPostgres } = await import('./demo-postgres.ts');
+    const postgres = await startDemoPostgres(folder, { people }, onStep);
+    return { source: postgres.url, audiences: postgres.audiences, stop: () => postgres.stop() };
+  }
+  onStep(`writing a sample source: ${people.toLocaleString('en')} people`);
+  const files = join(folder, 'audiences');
+  const { audiences } = await writeSampleSource(files, { people });
+  return { source: files, audiences, stop: async () => undefined };
 }

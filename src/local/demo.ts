@@ -4,7 +4,7 @@ import ora, { type Ora } from 'ora';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { jobWorkflowId } from '../domain/names.ts';
-import { type DemoStage, openDemoStage } from './demo-stage.ts';
+import { DEMO_SOURCES, type DemoSource, type DemoStage, openDemoStage } from './demo-stage.ts';
 import { count, demoSummary } from './demo-summary.ts';
 import type { ExpectedTrigger } from './ledger.ts';
 import { liveTriggers } from './live-triggers.ts';
@@ -15,6 +15,7 @@ const HELP = `npm run demo [-- options]
 Starts Temporal with its web UI, a worker, a webhook receiver and 1,000 sample people, and plays an export job.
 
   --exit         end after the summary; exit code 0 only if every expected message arrived
+  --source KIND  where the sample people are: file (NDJSON, the default) or postgres (a server that comes with npm ci)
   --url URL      send to this endpoint instead of the built-in receiver
   --people N     sample people (default 1000)
   --live N       live enters and exits (default 200)
@@ -26,6 +27,7 @@ const PARALLEL = 20;
 const LIVE_PER_SECOND = 40;
 interface DemoOptions {
   readonly exit: boolean;
+  readonly source: DemoSource;
   readonly url: string | undefined;
   readonly people: number;
   readonly live: number;
@@ -37,6 +39,7 @@ function readOptions(): DemoOptions | undefined {
   const { values } = parseArgs({
     options: {
       exit: { type: 'boolean', default: false },
+      source: { type: 'string', default: 'file' },
       url: { type: 'string' },
       people: { type: 'string', default: '1000' },
       live: { type: 'string', default: '200' },
@@ -47,13 +50,14 @@ function readOptions(): DemoOptions | undefined {
   const people = Number(values.people);
   const live = Number(values.live);
   const patienceMs = Number(values.patience) * 1000;
-  if (values.help || !(people >= 1) || !(live >= 0) || !(patienceMs > 0)) return undefined;
-  return { exit: values.exit, url: values.url, people, live, patienceMs };
+  const source = DEMO_SOURCES.find((kind) => kind === values.source);
+  if (values.help || source === undefined || !(people >= 1) || !(live >= 0) || !(patienceMs > 0)) return undefined;
+  return { exit: values.exit, source, url: values.url, people, live, patienceMs };
 }
 
 /** Plays the demo on its stage; true when all that was expected arrived. */
 async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: AbortSignal): Promise<boolean> {
-  const { jobs, sample, receiver, temporal } = stage;
+  const { jobs, audiences, receiver, temporal } = stage;
   await jobs.start(
     {
       label: 'Demo: every audience to one webhook',
@@ -67,7 +71,7 @@ async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: Abo
   );
   say(line, `Job started: ${jobLink(temporal.uiUrl)}`);
 
-  const members = sample.audiences.reduce((sum, { size }) => sum + size, 0);
+  const members = audiences.reduce((sum, { size }) => sum + size, 0);
   const watch = { jobs, line, stop, patienceMs: options.patienceMs };
   const backfilled = await untilDelivered(
     members,

@@ -19,7 +19,8 @@ const MARKED_BYTES = 512;
  *
  * A cursor is `<byte>:<line>:<mark>:<last member>`, where the mark is a hash of the bytes before it. When they are no longer
  * there, the file was rewritten; then the page begins behind the last member, wherever that stands now, and if it stands
- * nowhere, at the top: a member that is read twice gets the same delivery id twice, one that is skipped is lost.
+ * nowhere, at the top: a member that is read twice gets the same delivery id twice, one that is skipped is lost. How often that
+ * was is part of the cursor then (`<line>~<restarts>`): no place comes twice.
  */
 export async function readMembersPage(
   file: AudienceFile,
@@ -29,7 +30,8 @@ export async function readMembersPage(
 ): Promise<MembersPage> {
   const handle = await open(file.path);
   try {
-    const from = after === undefined ? file.members : await placeOf(parseCursor(after), handle, file, problems);
+    const cursor = after === undefined ? undefined : parseCursor(after);
+    const from = cursor === undefined ? top(file) : await placeOf(cursor, handle, file, problems);
     return await readPage(handle, from, limit, (what) => problems.add(file, what));
   } finally {
     await handle.close();
@@ -48,7 +50,7 @@ export async function hasMember(file: AudienceFile, user: string): Promise<boole
 
 async function readPage(
   handle: FileHandle,
-  from: LinePlace,
+  from: ReadPlace,
   limit: number,
   onProblem: (what: string) => void,
 ): Promise<MembersPage> {
@@ -69,19 +71,25 @@ async function readPage(
   });
   const last = ids.at(-1);
   if (next === undefined || last === undefined) return { ids };
-  return { ids, next: `${next.offset}:${next.line}:${await markBefore(handle, next.offset)}:${last}` };
+  const line = from.restarts === 0 ? next.line : `${next.line}~${from.restarts}`;
+  return { ids, next: `${next.offset}:${line}:${await markBefore(handle, next.offset)}:${last}` };
 }
 
-interface Cursor extends LinePlace {
+interface ReadPlace extends LinePlace {
+  /** How often reading has gone back, since the file was rewritten. */
+  readonly restarts: number;
+}
+
+interface Cursor extends ReadPlace {
   readonly mark: string;
   readonly last: string;
 }
 
 function parseCursor(text: string): Cursor {
-  const [, offset, line, mark, last] = /^(\d+):(\d+):([0-9a-f]+):(.+)$/s.exec(text) ?? [];
+  const [, offset, line, restarts = 0, mark, last] = /^(\d+):(\d+)(?:~(\d+))?:([0-9a-f]+):(.+)$/s.exec(text) ?? [];
   if (offset === undefined || line === undefined || mark === undefined || last === undefined)
     throw new SourceError(`"${text}" is no place in a file of members. Pass what the page before called "next".`);
-  return { offset: Number(offset), line: Number(line), mark, last };
+  return { offset: Number(offset), line: Number(line), restarts: Number(restarts), mark, last };
 }
 
 async function placeOf(
@@ -89,15 +97,20 @@ async function placeOf(
   handle: FileHandle,
   file: AudienceFile,
   problems: ProblemReport,
-): Promise<LinePlace> {
+): Promise<ReadPlace> {
   if ((await markBefore(handle, cursor.offset)) === cursor.mark) return cursor;
+  const { restarts } = cursor;
   const behind = await placeBehind(cursor.last, handle, file);
-  if (behind !== undefined) return behind;
+  if (behind !== undefined) return { ...behind, restarts: behind.offset < cursor.offset ? restarts + 1 : restarts };
   problems.add(
     file,
     `which was being paged through, has been rewritten, and ${JSON.stringify(cursor.last)}, the last member read, is no longer in it. Its members are read again from the top.`,
   );
-  return file.members;
+  return { ...file.members, restarts: restarts + 1 };
+}
+
+function top(file: AudienceFile): ReadPlace {
+  return { ...file.members, restarts: 0 };
 }
 
 /** Where the line after this member's begins. */

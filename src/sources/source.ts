@@ -3,8 +3,12 @@ import type { Profile } from '../domain/profile.ts';
 
 /** One page of an audience's members. */
 export interface MembersPage {
+  /** At most as many as were asked for. Who has no usable id may be among them, and is passed over. */
   readonly ids: readonly string[];
-  /** Pass as `after` to go on; absent at the end. Opaque to everybody but the source. */
+  /**
+   * Pass as `after` to go on; absent at the end. Opaque to everybody but the source. While one goes on, no place comes twice: who reads pages takes
+   * that for a circle, and stops.
+   */
   readonly next?: string;
 }
 

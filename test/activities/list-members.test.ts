@@ -46,6 +46,93 @@ test('ids that no trigger may have are left out, and the rest goes on', async ()
   expect((await pagesOf(sourceOf(members), 2, 100_000)).flat()).toEqual(['1', '2', 'x'.repeat(255)]);
 });
 
+test('who is there several times on a page is on it once, and what is no text at all is left out', async () => {
+  const source = sourceOf(['1', '2', '3']);
+  // What a source has read as JSON may be anything, whatever its type says.
+  source.bend = ({ ids }) => ({ ids: [...ids, '2', null, 4, {}, '1'] as string[] });
+  expect(await createListMembers(source)(VIP.id, null, 10, 1000)).toEqual({ ids: ['1', '2', '3'] });
+});
+
+test('a source that gives more than it was asked for is taken at its word, unless it is too much for a page', async () => {
+  const source = sourceOf([]);
+  source.bend = () => ({ ids: numbered(50, 10) });
+  expect((await createListMembers(source)(VIP.id, null, 10, 100_000)).ids).toHaveLength(50);
+  await expect(createListMembers(source)(VIP.id, null, 10, 500)).rejects.toThrow(/gave 50 members .* at most 10/);
+  expect(source.calls.members).toBe(2);
+});
+
+/** A source of nine places, of which `leads` says what comes behind each. */
+function leading(leads: (place: number) => number): MemorySource {
+  const source = sourceOf([]);
+  source.bend = (_, after) => {
+    const next = leads(Number(after ?? 0));
+    return next > 9 ? { ids: [`at ${after ?? 0}`] } : { ids: [`at ${after ?? 0}`], next: String(next) };
+  };
+  return source;
+}
+
+test.each<[what: string, leads: (place: number) => number, mostPages: number]>([
+  ['the same place for ever', (place) => Math.min(place + 1, 5), 5],
+  ['one place back', (place) => (place === 6 ? 5 : place + 1), 12],
+  ['back to the first place', (place) => (place === 9 ? 1 : place + 1), 27],
+  ['back to the middle', (place) => (place === 7 ? 4 : place + 1), 16],
+])('a source that leads to %s is found out after some pages, whoever reads them', async (_, leads, mostPages) => {
+  const source = leading(leads);
+  let after: string | null = null;
+  let pages = 0;
+  const reading = async () => {
+    for (; pages < 100; pages++) after = (await createListMembers(source)(VIP.id, after, 10, 1000)).next ?? null;
+  };
+  await expect(reading()).rejects.toThrow(/leads in a circle/);
+  expect(pages).toBeLessThanOrEqual(mostPages);
+  // Asked again, it is no better, until the source is.
+  await expect(createListMembers(source)(VIP.id, after, 10, 1000)).rejects.toMatchObject({ name: 'SourceMisbehaves' });
+  source.bend = () => ({ ids: ['the end'] });
+  expect(await createListMembers(source)(VIP.id, after, 10, 1000)).toEqual({ ids: ['the end'] });
+});
+
+test('a source that was found out and then leads on is followed to its end, though by places that were there before', async () => {
+  const source = leading((place) => (place === 8 ? 3 : place + 1));
+  const seen = new Set<string>();
+  let after: string | null = null;
+  const reading = async () => {
+    for (let pages = 0; pages < 100; pages++) {
+      const { ids, next } = await createListMembers(source)(VIP.id, after, 10, 1000);
+      for (const id of ids) seen.add(id);
+      if (next === undefined) return;
+      after = next;
+    }
+    throw new Error('It comes to no end.');
+  };
+  await expect(reading()).rejects.toThrow(/leads in a circle/);
+  source.bend = leading((place) => place + 1).bend;
+  await reading();
+  expect([...seen].sort()).toEqual(Array.from({ length: 10 }, (_, i) => `at ${i}`));
+});
+
+test('a page may be read again, as often as it is asked for', async () => {
+  const listMembers = createListMembers(sourceOf(numbered(50, 3)));
+  const first = await listMembers(VIP.id, null, 10, 1000);
+  const second = await listMembers(VIP.id, first.next ?? null, 10, 1000);
+  expect(await listMembers(VIP.id, first.next ?? null, 10, 1000)).toEqual(second);
+  expect(await listMembers(VIP.id, null, 10, 1000)).toEqual(first);
+});
+
+test('places of any spelling are handed back to the source as it spelt them, also those of a backfill that began before', async () => {
+  const seen: (string | undefined)[] = [];
+  const places = ['a:1', '', '3.x', '1.abcdefghijkl', '☃\n.', '{"json":1}'];
+  const source = sourceOf([]);
+  source.bend = (_, after) => {
+    seen.push(after);
+    const next = places[seen.length - 1];
+    return next === undefined ? { ids: [] } : { ids: [], next };
+  };
+  const listMembers = createListMembers(source);
+  let after: string | null = '5:7:mark:last';
+  while (after !== null) after = (await listMembers(VIP.id, after, 10, 1000)).next ?? null;
+  expect(seen).toEqual(['5:7:mark:last', ...places]);
+});
+
 test('an audience without members is one empty page', async () => {
   expect(await pagesOf(sourceOf([]), 10, 1000)).toEqual([[]]);
 });

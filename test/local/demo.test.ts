@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
@@ -26,6 +28,21 @@ test('the demo ends with 0 and a summary once all that was expected has arrived'
   expect(stdout).toMatch(/ {2}vip +\d+ enter, \d+ exit/);
   expect(stdout).toMatch(/Duplicates +0\nOut of order +0\n/);
 }, 60_000);
+
+test('from PostgreSQL: the tables are named, all arrives, and no server stays', async () => {
+  const { code, stdout } = await demo('--exit', '--people', '200', '--live', '20', '--source', 'postgres').end();
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/Duplicates +0\nOut of order +0\n/)]);
+  const [, port = ''] =
+    /tables audiences \(3 rows\), profiles \(200 rows\), audience_members \(\d+ rows\) in postgres:\/\/postgres@127\.0\.0\.1:(\d+)\/demo/.exec(
+      stdout,
+    ) ?? [];
+  await expect(once(connect(Number(port), '127.0.0.1'), 'connect')).rejects.toThrow(/ECONNREFUSED/);
+}, 90_000);
+
+test('a kind of source that the demo has not is answered with its help', async () => {
+  const { code, stdout } = await demo('--source', 'nosuch').end();
+  expect([code, stdout]).toEqual([2, expect.stringContaining('--source KIND')]);
+});
 
 test('against an endpoint that answers 500 it gives up, says why, and ends with 1', async () => {
   const endpoint = await startReceiver({ answer: () => ({ status: 500 }) });

@@ -332,6 +332,28 @@ test('a cursor of a replaced file that no longer has the last member begins at t
   expect(problems).toEqual([expect.stringMatching(/^audiences\/vip\.ndjson, .*rewritten.*"5".*from the top/)]);
 });
 
+test('no place comes twice while one goes on, however often the file is rewritten and read from the top', async () => {
+  const folder = await newFolder();
+  const path = audiencePath(folder, 'vip');
+  const source = await opened(folder);
+  const places: string[] = [];
+  let after: string | undefined;
+  for (let round = 0; round < 4; round++) {
+    // The same first members each time, so the same bytes before the same places; the last one read is gone.
+    for (let page = 0; page < 2; page++) {
+      await replace(
+        path,
+        [header(VIP), ...ids(1, 4), ...(page === 0 ? [] : [JSON.stringify(`extra ${round}`)]), '"z"'].join('\n'),
+      );
+      const { next } = await source.members(VIP, after, page === 0 ? 3 : 2);
+      if (next === undefined) break;
+      places.push((after = next));
+    }
+  }
+  expect(places.length).toBeGreaterThan(4);
+  expect(new Set(places).size).toBe(places.length);
+});
+
 test('a cursor survives a restart and a touched file', async () => {
   const folder = await newFolder();
   await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 10)].join('\n'));

@@ -72,6 +72,33 @@ export function conformsToAudienceSource(
       },
     );
 
+    test.each([1, 2, 100])(
+      'shows everybody whose id can be one, whoever is listed beside them, in pages of %i',
+      async (limit) => {
+        const opened = await open({
+          audiences: [
+            { id: VIP, slug: 'vip', name: 'VIP', members: ['', '1', 'x'.repeat(256), '2', 'y'.repeat(300), 'y'] },
+          ],
+          profiles: {},
+        });
+        const shown = (await allPages(opened, VIP, limit)).flat();
+        expect(shown.filter((user) => user.length >= 1 && user.length <= 255).sort()).toEqual(['1', '2', 'y']);
+      },
+    );
+
+    test('never names a place twice while one goes on', async () => {
+      const opened = await open();
+      const places: string[] = [];
+      let after: string | undefined;
+      do {
+        const { next } = await opened.members(NEWSLETTER, after, 100);
+        if (next !== undefined) places.push(next);
+        after = next;
+      } while (after !== undefined);
+      expect(places.length).toBeGreaterThanOrEqual(24);
+      expect(new Set(places).size).toBe(places.length);
+    });
+
     test('has one empty page for an audience without members', async () => {
       expect(await (await open()).members(EMPTY, undefined, 10)).toEqual({ ids: [] });
     });
@@ -106,6 +133,8 @@ export function conformsToAudienceSource(
         first.slice(3, 9),
         `${first}0`,
         '',
+        `${first}\0`,
+        `${first}\ud800`,
       ])
         expect([user, await opened.isMember(VIP, user)]).toEqual([user, false]);
       expect(await opened.isMember(NEWSLETTER, PEOPLE[7] ?? '')).toBe(true);
@@ -142,7 +171,9 @@ export function conformsToAudienceSource(
     });
 
     test('leaves people out whom it does not know', async () => {
-      const found = await (await open()).profiles(['nobody', PEOPLE[3] ?? '', '', 'x'.repeat(255), '__proto__']);
+      const found = await (
+        await open()
+      ).profiles(['nobody', PEOPLE[3] ?? '', '', 'x'.repeat(255), '__proto__', 'half \ud800', 'nothing \0']);
       expect([...found.keys()]).toEqual([PEOPLE[3]]);
     });
 

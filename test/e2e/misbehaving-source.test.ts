@@ -1,0 +1,133 @@
+import { expect, test } from '@jest/globals';
+import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
+import type { MembersPage } from '../../src/sources/source.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+
+const PEOPLE = Array.from({ length: 7000 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
+
+async function labOf(members: string[]): Promise<Lab> {
+  const content = {
+    audiences: [
+      { ...VIP, members },
+      { ...NEWS, members: [] },
+    ],
+    profiles: Object.fromEntries(members.map((user) => [user, {}])),
+  };
+  return await Lab.open({ content });
+}
+
+const finished = (lab: Lab, job: string) =>
+  lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished', 40_000);
+
+/** Who was told about, and how often beyond once; each repetition must have the id of the first. */
+function told(lab: Lab): { users: string[]; repeats: number } {
+  const ids = new Map<string, Set<string | undefined>>();
+  for (const { message, deliveryId } of lab.receiver.ledger.entries)
+    if (message !== undefined) ids.set(message.user, (ids.get(message.user) ?? new Set()).add(deliveryId));
+  for (const [user, sent] of ids) expect([user, sent.size]).toEqual([user, 1]);
+  return { users: [...ids.keys()].sort(), repeats: lab.receiver.ledger.entries.length - ids.size };
+}
+
+/** What the child's listing of members last failed of. */
+async function lastFailure(lab: Lab, job: string): Promise<string> {
+  const { raw } = await lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1)).describe();
+  return raw.pendingActivities?.map(({ lastFailure }) => lastFailure?.message).join() ?? '';
+}
+
+async function untilItFailsOf(lab: Lab, job: string, words: string): Promise<void> {
+  const giveUpAt = Date.now() + 20_000;
+  while (!(await lastFailure(lab, job)).includes(words)) {
+    if (Date.now() > giveUpAt) throw new Error(`The backfill has not failed of ${words}.`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('a source that is slow and then down for a while: everybody is told about once', async () => {
+  const lab = await labOf(PEOPLE);
+  try {
+    lab.source.delayMs = 300;
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 500, 20_000);
+    lab.source.failure = new Error('the source is down');
+    await untilItFailsOf(lab, job, 'the source is down');
+    lab.source.failure = undefined;
+    lab.source.delayMs = 0;
+    await finished(lab, job);
+    expect(told(lab)).toEqual({ users: PEOPLE, repeats: 0 });
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test('a source that names one place for ever: the backfill says so and waits, sends nothing twice, and goes on when the source does', async () => {
+  const lab = await labOf(PEOPLE);
+  try {
+    // Behind the second page it always goes on at the second.
+    lab.source.bend = (page, after) => (after === '2000' ? { ...page, next: '2000' } : page);
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+    await untilItFailsOf(lab, job, 'leads in a circle');
+    await lab.statusWhen(job, ({ delivered }) => delivered === 2000);
+    const calls = lab.source.calls.members;
+    await lab.jobs.enter(job, { audience: 'news', user: 'live', profile: {} });
+    await lab.arrives('live');
+    // Later and later: the second time after 1 s, the third after 2 s more.
+    expect(lab.source.calls.members - calls).toBeLessThan(4);
+    lab.source.bend = undefined;
+    await finished(lab, job);
+    expect(told(lab)).toEqual({ users: ['live', ...PEOPLE], repeats: 0 });
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test('a source whose places go back: it is found out, nobody is missed, and who is told about twice has one id', async () => {
+  const lab = await labOf(PEOPLE);
+  try {
+    lab.source.bend = (page, after) => (after === '4000' ? { ...page, next: '2000' } : page);
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+    await untilItFailsOf(lab, job, 'leads in a circle');
+    lab.source.bend = undefined;
+    await finished(lab, job);
+    const { users, repeats } = told(lab);
+    expect(users).toEqual(PEOPLE);
+    expect(repeats).toBeLessThanOrEqual(4000);
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test('a source that repeats some members on the next page and drops others: all that it showed are told about, under one id each', async () => {
+  const lab = await labOf(PEOPLE);
+  try {
+    const dropped = new Set(['member-02000', 'member-04001']);
+    const bend = ({ ids, ...rest }: MembersPage, after: string | undefined): MembersPage => ({
+      ...rest,
+      ids: [
+        ...(after === undefined ? [] : PEOPLE.slice(Number(after) - 50, Number(after))),
+        ...ids.filter((id) => !dropped.has(id)),
+      ],
+    });
+    lab.source.bend = bend;
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+    await finished(lab, job);
+    const { users, repeats } = told(lab);
+    expect(users).toEqual(PEOPLE.filter((user) => !dropped.has(user)));
+    expect(repeats).toBeLessThanOrEqual(150);
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test('members without an id, or with one that nobody may have, cost nobody else theirs', async () => {
+  const lab = await labOf(['1', '2', '3', 'y']);
+  try {
+    const odd = ['', null, 7, 'x'.repeat(256), 'half \ud800', '2'] as string[];
+    lab.source.bend = ({ ids }) => ({ ids: ids.length === 0 ? ids : [...odd, ...ids] });
+    const job = await lab.start({ existingUsers: true });
+    const { backfill } = await finished(lab, job);
+    expect(backfill).toMatchObject({ taken: 4, delivered: 4 });
+    expect(told(lab)).toEqual({ users: ['1', '2', '3', 'y'], repeats: 0 });
+  } finally {
+    await lab.close();
+  }
+}, 60_000);

@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'pg';
+import { stringifyJson } from '../../src/domain/json.ts';
+import { findPostgres, Postgres } from '../../src/local/postgres-server.ts';
+import type { SourceContent } from './memory-source.ts';
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));
+
+/** Nothing here is to survive a power cut, and most of a test's time would go into that. */
+const UNSAFE = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' };
+
+/** A real PostgreSQL for one test file. */
+export class TestPostgres {
+  readonly server: Postgres;
+  readonly #folder: string;
+  #databases = 0;
+
+  /** Fails loudly where PostgreSQL cannot be run: what is promised of it would be untested. */
+  static async start(): Promise<TestPostgres> {
+    const folder = mkdtempSync(join(tmpdir(), 'postgres-test-'));
+    try {
+      const server = await Postgres.start(await findPostgres(folder), folder, { settings: UNSAFE });
+      return new TestPostgres(folder, server);
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  private constructor(folder: string, server: Postgres) {
+    this.#folder = folder;
+    this.server = server;
+  }
+
+  /** Makes an empty database. */
+  async database(): Promise<TestDatabase> {
+    const name = `test_${++this.#databases}`;
+    await ask(this.server.urlOf('postgres'), `CREATE DATABASE ${name}`);
+    return new TestDatabase(this.server.urlOf(name), name);
+  }
+
+  /** Makes a database with the default schema. */
+  async filled(content: Partial<SourceContent> = {}): Promise<TestDatabase> {
+    const database = await this.database();
+    const example = await readFile(EXAMPLE, 'utf8');
+    await database.query(example.slice(0, example.indexOf('INSERT INTO')));
+    await database.query('ALTER TABLE audiences ADD COLUMN window_minutes integer');
+    for (const { id, slug, name, windowMinutes, members } of content.audiences ?? []) {
+      await database.query('INSERT INTO audiences VALUES ($1, $2, $3, $4)', [id, slug, name, windowMinutes]);
+      await database.query('INSERT INTO audience_members SELECT $1, unnest($2::text[])', [id, members]);
+    }
+    const profiles = Object.entries(content.profiles ?? {});
+    await database.query('INSERT INTO profiles SELECT unnest($1::text[]), unnest($2::jsonb[])', [
+      profiles.map(([user]) => user),
+      profiles.map(([, profile]) => stringifyJson(profile)),
+    ]);
+    return database;
+  }
+
+  async stop(): Promise<void> {
+    await this.server.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+export class TestDatabase {
+  readonly url: string;
+  readonly name: string;
+
+  constructor(url: string, name: string) {
+    this.url = url;
+    this.name = name;
+  }
+
+  /** As its owner, on a connection of its own. */
+  async query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    return await ask(this.url, text, values);
+  }
+}
+
+async function ask(url: string, text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(text, values && [...values]);
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
