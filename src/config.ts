@@ -73,7 +73,7 @@ export function configuredSource({ source }: Config): SourceConfig {
       'No audience source is configured. Set TRIGGERS_SOURCE to a folder of NDJSON files (docs/sources/file.md), or "source" in triggers.config.json.',
     );
   }
-  if (existsSync(source.folder)) return source;
+  if (source.kind !== 'file' || existsSync(source.folder)) return source;
   throw new ConfigError(
     `The folder of the audience source, ${source.folder}, is not there. Correct TRIGGERS_SOURCE, or "source" in triggers.config.json.`,
   );

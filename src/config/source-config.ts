@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { lyticsSource } from './lytics-source-config.ts';
 
 const file = z.strictObject({
   kind: z.literal('file'),
@@ -7,6 +8,16 @@ const file = z.strictObject({
 });
 
 /** Where audiences, members and profiles come from: one kind of source. */
-export const sourceSchema = z.discriminatedUnion('kind', [file]);
+export const sourceSchema = z.discriminatedUnion('kind', [file, lyticsSource]);
 
 export type SourceConfig = z.infer<typeof sourceSchema>;
+
+/** Which source it is, for people: never a secret. */
+export function shownSource(source: SourceConfig): string {
+  switch (source.kind) {
+    case 'file':
+      return source.folder;
+    case 'lytics':
+      return `Lytics, ${new URL(source.url).origin}`;
+  }
+}

@@ -1,8 +1,22 @@
 import type { SourceConfig } from '../config/source-config.ts';
 import { openFileSource } from './file.ts';
+import type { SourceNetwork } from './json-service.ts';
+import { openLyticsSource } from './lytics.ts';
 import type { AudienceSource } from './source.ts';
 
+export interface OpenSourceOptions {
+  /** How the worker reaches what is outside; for sources that are. */
+  readonly network: SourceNetwork;
+  /** Told what a source leaves out, repeats or cannot read. */
+  readonly onProblem: (text: string) => void;
+}
+
 /** Opens the source that a configuration names. Rejects when it is not there at all; what is down for now shows when it is asked. */
-export async function openSource(config: SourceConfig): Promise<AudienceSource> {
-  return await openFileSource(config.folder);
+export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
+  switch (config.kind) {
+    case 'file':
+      return await openFileSource(config.folder, { onProblem: options.onProblem });
+    case 'lytics':
+      return openLyticsSource(config, options);
+  }
 }

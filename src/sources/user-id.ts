@@ -14,3 +14,8 @@ export function readUser(value: unknown): UserReading {
     return { ok: false, problem: `the id must have 1 to ${MAX_USER_LENGTH} characters` };
   return value.isWellFormed() ? { ok: true, user: value } : { ok: false, problem: 'the id is not valid Unicode' };
 }
+
+/** Whether a service can be asked for a person of this id, in the path of a URL too: there, dots alone lead elsewhere. Nobody else is known to any. */
+export function isAskable(user: string): boolean {
+  return readUser(user).ok && user !== '.' && user !== '..';
+}

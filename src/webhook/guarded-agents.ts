@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import { createGuardedConnector, type LookUp } from './guarded-connector.ts';
-import type { NetworkPolicy } from './network-policy.ts';
+import type { ConnectionPolicy } from './network-policy.ts';
 
 /** What a client shows of itself when a TLS connection is opened. One object is one identity. */
 export interface ClientIdentity {
@@ -15,9 +15,11 @@ export interface GuardedAgentsOptions {
   /** Longest time, in ms, for opening a connection. */
   readonly timeoutMs: number;
   /** Where connections may go. */
-  readonly policy: NetworkPolicy;
+  readonly policy: ConnectionPolicy;
   /** Default: the system's. */
   readonly lookUp?: LookUp;
+  /** Most bytes on the wire in answer to one request. Default 1 MiB. */
+  readonly maxAnswerBytes?: number;
 }
 
 /** Most bytes of an answer's headers, all together. */

@@ -6,7 +6,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
 import type { ClientIdentity } from './guarded-agents.ts';
-import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
+import { type ConnectionPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
 /** A connection was refused by us, before anything was sent. */
@@ -23,13 +23,15 @@ export type LookUp = (
 ) => void;
 
 export interface GuardOptions {
-  readonly policy: NetworkPolicy;
+  readonly policy: ConnectionPolicy;
   /** For connecting, TLS and a proxy together. */
   readonly timeoutMs: number;
   /** Default: the system's, `dns.lookup`. */
   readonly lookUp?: LookUp;
   /** Shown to whoever asks for it when a TLS connection is opened. */
   readonly identity?: ClientIdentity;
+  /** Most bytes on the wire in answer to one request. Default 1 MiB: more than an endpoint has to say. */
+  readonly maxAnswerBytes?: number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface GuardOptions {
  * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
-  const { policy, timeoutMs, identity } = options;
+  const { policy, timeoutMs, identity, maxAnswerBytes } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? dnsLookup);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
   const secureContext = createSecureContext({
@@ -56,7 +58,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
   return (to, callback) => {
     const opened: buildConnector.Callback = (...[error, socket]) => {
       if (error !== null) return callback(error, null);
-      boundAnswers(socket);
+      boundAnswers(socket, maxAnswerBytes);
       callback(null, socket);
     };
     const refusal = policy.refusalOf(to);
@@ -89,7 +91,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
 }
 
 /** A name with one forbidden answer is refused whole: it would be tried as soon as the good ones do not answer. */
-function guardedLookUp(policy: NetworkPolicy, lookUp: LookUp): LookupFunction {
+function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
     const wanted = family === 4 || family === 6 ? { family } : {};
     lookUp(hostname, { all: true, ...wanted }, (error, addresses) => {

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configuredSource, loadConfig, withThisMachine } from '../../config.ts';
+import { shownSource } from '../../config/source-config.ts';
 import { wholeNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
@@ -117,7 +118,14 @@ async function registerAttributes(config: ConnectConfig, note: Note): Promise<vo
 
 function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config) {
   const { namespace } = connection;
-  return { address, namespace, uiUrl: local?.uiUrl, httpUrl: local?.httpUrl, taskQueue, source: source?.folder };
+  return {
+    address,
+    namespace,
+    uiUrl: local?.uiUrl,
+    httpUrl: local?.httpUrl,
+    taskQueue,
+    source: source && shownSource(source),
+  };
 }
 
 function readyText({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config): string {
@@ -127,7 +135,7 @@ function readyText({ address, connection, local }: TemporalAtHand, { taskQueue, 
     ['Web UI', local?.uiUrl],
     ['HTTP API', local?.httpUrl],
     ['Task queue', taskQueue],
-    ['Audiences', source?.folder],
+    ['Audiences', source && shownSource(source)],
   ] as const;
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(12)}${value}`]));
   return ['Ready.', ...lines, 'In another terminal: triggers start job.json. Stop everything here with Ctrl-C.'].join(
