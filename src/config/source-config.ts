@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { httpSource } from './http-source-config.ts';
 import { lyticsSource } from './lytics-source-config.ts';
 
 const file = z.strictObject({
@@ -8,7 +9,7 @@ const file = z.strictObject({
 });
 
 /** Where audiences, members and profiles come from: one kind of source. */
-export const sourceSchema = z.discriminatedUnion('kind', [file, lyticsSource]);
+export const sourceSchema = z.discriminatedUnion('kind', [file, lyticsSource, httpSource]);
 
 export type SourceConfig = z.infer<typeof sourceSchema>;
 
@@ -19,5 +20,7 @@ export function shownSource(source: SourceConfig): string {
       return source.folder;
     case 'lytics':
       return `Lytics, ${new URL(source.url).origin}`;
+    case 'http':
+      return new URL(source.url).origin;
   }
 }

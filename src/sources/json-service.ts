@@ -62,12 +62,16 @@ export class JsonService {
   readonly #options: JsonServiceOptions;
   readonly #agents: GuardedAgents;
   readonly #maxBytes: number;
+  readonly #headers: Readonly<Record<string, string>>;
 
   constructor(options: JsonServiceOptions) {
     const { url, timeoutMs, network, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
     this.#options = options;
     this.origin = new URL(url).origin;
     this.#maxBytes = maxAnswerBytes;
+    this.#headers = Object.fromEntries(
+      Object.entries(options.headers).map(([name, value]) => [name.toLowerCase(), value]),
+    );
     const policy = new OriginPolicy(this.origin, network);
     this.#agents = new GuardedAgents({ timeoutMs, policy, maxAnswerBytes: maxAnswerBytes * WIRE_FACTOR });
   }
@@ -98,9 +102,9 @@ export class JsonService {
     const signal = AbortSignal.timeout(Math.max(1, Math.ceil(endsAtMs - performance.now())));
     const headers = {
       accept: 'application/json',
+      ...this.#headers,
       'accept-encoding': 'identity',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...this.#options.headers,
     };
     try {
       const answer = await this.#agents.of().request({

@@ -5,15 +5,17 @@ import { isRecord } from '../domain/json.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/profile.ts';
 import { JsonService, type SourceNetwork } from './json-service.ts';
+import { KnownAudiences } from './known-audiences.ts';
 import { lookUpEach } from './look-up-each.ts';
 import { LyticsApi } from './lytics/lytics-api.ts';
-import { profileOf, userOf } from './lytics/lytics-profile.ts';
+import { profileOf } from './lytics/lytics-profile.ts';
 import { LyticsScan } from './lytics/lytics-scan.ts';
-import { LyticsSegments } from './lytics/lytics-segments.ts';
+import { readSegments } from './lytics/lytics-segments.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileCache } from './profile-cache.ts';
 import type { AudienceSource } from './source.ts';
-import { isAskable } from './user-id.ts';
+import { isAskable, userIn } from './user-id.ts';
+import { valueAt } from './value-at.ts';
 
 export interface LyticsSourceOptions {
   readonly network?: SourceNetwork;
@@ -43,14 +45,14 @@ export function openLyticsSource(config: LyticsSourceConfig, options: LyticsSour
     ...(maxAnswerBytes === undefined ? {} : { maxAnswerBytes }),
   });
   const api = new LyticsApi(service);
-  const segments = new LyticsSegments(api);
+  const segments = new KnownAudiences('Lytics', () => readSegments(api));
   const cache = new ProfileCache({ maxBytes: CACHE_BYTES, maxAgeMs: config.maxProfileAgeMs });
   const numberFields = new Set(config.numberFields);
   const problems = new ProblemReport(onProblem);
   const scan = new LyticsScan({
     api,
     pageSize: config.pageSize,
-    userOf: (row) => userOf(row, config.userField),
+    userOf: (row) => userIn(valueAt(row, config.userField)),
     onRow: (user, row) => cache.set(user, profileOf(row, numberFields)),
     tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
     budgetMs: options.pageBudgetMs ?? PAGE_BUDGET_MS,
@@ -78,7 +80,7 @@ export function openLyticsSource(config: LyticsSourceConfig, options: LyticsSour
         else if (isAskable(user)) asked.add(user);
       }
       await lookUpEach({
-        users: [...asked],
+        items: [...asked],
         atOnce: config.parallelLookUps,
         budgetMs: options.lookUpBudgetMs ?? LOOK_UP_MS,
         lookUp: async (user) => {

@@ -1,5 +1,6 @@
 import type { SourceConfig } from '../config/source-config.ts';
 import { openFileSource } from './file.ts';
+import { openHttpSource } from './http.ts';
 import type { SourceNetwork } from './json-service.ts';
 import { openLyticsSource } from './lytics.ts';
 import type { AudienceSource } from './source.ts';
@@ -18,5 +19,7 @@ export async function openSource(config: SourceConfig, options: OpenSourceOption
       return await openFileSource(config.folder, { onProblem: options.onProblem });
     case 'lytics':
       return openLyticsSource(config, options);
+    case 'http':
+      return openHttpSource(config, options);
   }
 }

@@ -35,12 +35,3 @@ function numberOf(value: Json): Json {
   if (value.includes('.')) return String(number) === value ? number : value;
   return Number.isSafeInteger(number) ? number : BigInt(value);
 }
-
-/** The id of the person whose row it is; undefined when the row has none that can be one. */
-export function userOf(row: JsonObject, field: string): string | undefined {
-  const value = Object.hasOwn(row, field) ? row[field] : undefined;
-  if (typeof value === 'string') return value === '' ? undefined : value;
-  // Read without loss, an integer is its own text.
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
-  return typeof value === 'bigint' ? String(value) : undefined;
-}
