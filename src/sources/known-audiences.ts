@@ -7,13 +7,15 @@ const TRUSTED_MS = 60_000;
 export class KnownAudiences<T extends { readonly id: string }> {
   readonly #service: string;
   readonly #read: () => Promise<readonly T[]>;
+  readonly #nowMs: () => number;
   #listed: { readonly audiences: readonly T[]; readonly atMs: number } | undefined;
   #reading: Promise<readonly T[]> | undefined;
 
   /** @param service as people know it, for errors. */
-  constructor(service: string, read: () => Promise<readonly T[]>) {
+  constructor(service: string, read: () => Promise<readonly T[]>, nowMs: () => number = () => performance.now()) {
     this.#service = service;
     this.#read = read;
+    this.#nowMs = nowMs;
   }
 
   async list(): Promise<readonly T[]> {
@@ -26,7 +28,7 @@ export class KnownAudiences<T extends { readonly id: string }> {
   /** @throws SourceError when there is no audience with this id. */
   async find(id: string): Promise<T> {
     const { audiences, atMs } = this.#listed ?? { audiences: [], atMs: -Infinity };
-    const known = performance.now() - atMs < TRUSTED_MS ? audiences.find((one) => one.id === id) : undefined;
+    const known = this.#nowMs() - atMs < TRUSTED_MS ? audiences.find((one) => one.id === id) : undefined;
     const found = known ?? (await this.list()).find((one) => one.id === id);
     if (found !== undefined) return found;
     throw new SourceError(
@@ -36,7 +38,7 @@ export class KnownAudiences<T extends { readonly id: string }> {
 
   async #readOnce(): Promise<readonly T[]> {
     const audiences = await this.#read();
-    this.#listed = { audiences, atMs: performance.now() };
+    this.#listed = { audiences, atMs: this.#nowMs() };
     return audiences;
   }
 }

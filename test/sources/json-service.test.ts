@@ -40,6 +40,12 @@ test('a body is POSTed as JSON', async () => {
   });
 });
 
+test('a header of the configuration is sent instead of ours, however it is spelt; compressed answers cannot be asked for', async () => {
+  const { url, asked } = await startJsonServer(() => ({ json: 1 }));
+  await ask(serviceAt(url, { headers: { Accept: 'application/vnd.api+json', 'Accept-Encoding': 'gzip' } }));
+  expect(asked[0]?.headers).toMatchObject({ accept: 'application/vnd.api+json', 'accept-encoding': 'identity' });
+});
+
 test('redirects are answers like others: nothing is asked elsewhere', async () => {
   const elsewhere = await startJsonServer(() => ({ json: 1 }));
   const { url } = await startJsonServer(() => ({ status: 302, text: '', headers: { location: elsewhere.url } }));

@@ -202,6 +202,17 @@ test('somebody who was not asked for is not taken, and a row without fields is r
   await expect(source.profiles(['3'])).rejects.toThrow(/the answer is no JSON/);
 });
 
+test('more people than can be looked up in time are refused, and the next call goes on where it was', async () => {
+  const service = await startPeopleService(contentOf([], Object.fromEntries(PEOPLE.map((user) => [user, {}]))));
+  const profiles = { ...BY_LINK.profiles, parallelLookUps: 1 };
+  const source = opened(service.url, { ...LISTED, ...BY_LINK, profiles }, { lookUpBudgetMs: 60 });
+  await expect(source.profiles(PEOPLE)).rejects.toThrow(/only \d+ of 1050 in 0\.06 s/);
+  let found: { size: number } | undefined;
+  while (found === undefined) found = await source.profiles(PEOPLE).catch(() => undefined);
+  expect(found.size).toBe(1050);
+  expect(service.asked).toHaveLength(1050);
+});
+
 test('a failure makes nobody unknown', async () => {
   const service = await startJsonServer(() => ({ status: 403, text: '' }));
   const byOne = opened(service.url, { ...NEXT, profiles: { url: '/p/{user}' } });

@@ -50,6 +50,20 @@ test.each<[how: string, stale: Answered]>([
   expect(told).toEqual([expect.stringMatching(/^Audience vip, Lytics did not go on with a scan/)]);
 });
 
+test('a scan that is not recent any more before every page is read to its end all the same', async () => {
+  const lytics = await accountOf();
+  const source = opened(lytics);
+  const ids: string[] = [];
+  let next: string | undefined;
+  do {
+    const page = await source.members(VIP, next, 100);
+    ids.push(...page.ids);
+    next = page.next;
+    lytics.expire();
+  } while (next !== undefined);
+  expect(ids).toEqual(PEOPLE);
+});
+
 test('a place is found again when the last member read has left, and by pages of any size', async () => {
   const lytics = await accountOf();
   const { ids, next } = await opened(lytics).members(VIP, undefined, 300);
@@ -107,8 +121,10 @@ test('an end that comes early twice is the end, and is told', async () => {
   });
   const source = opened(lytics, {}, { onProblem: (text) => told.push(text) });
   await source.audiences();
-  once(page('x', PEOPLE.slice(0, 100)), page('', []), page('y', PEOPLE.slice(0, 100)), page('', []))(lytics);
+  for (const next of 'abcdef') once(page(next, PEOPLE.slice(0, 100)), page('', []))(lytics);
   expect(await allFrom(source, undefined)).toEqual(PEOPLE.slice(0, 100));
+  // Begun anew once: two scans of two pages.
+  expect(lytics.before).toHaveLength(8);
   expect(told).toContainEqual(expect.stringMatching(/ended after 100 rows, and Lytics speaks of 500/));
 });
 
@@ -135,6 +151,15 @@ test.each<[what: string, data: unknown, message: RegExp]>([
   await source.audiences();
   once({ json: { status: 200, message: 'success', _next: '', data } })(lytics);
   await expect(source.members(VIP, undefined, 1000)).rejects.toThrow(message);
+});
+
+test('a "_next" that is too long to be kept is refused', async () => {
+  const lytics = await accountOf();
+  const source = opened(lytics);
+  await source.audiences();
+  const json = { status: 200, message: 'success', _next: 'x'.repeat(5000), data: [{ _uid: '1' }] };
+  once({ json })(lytics);
+  await expect(source.members(VIP, undefined, 1)).rejects.toThrow(/"_next" has more than 4096 characters/);
 });
 
 test('an audience that is deleted while it is read is refused, and so is a text that is no cursor', async () => {
