@@ -13,7 +13,7 @@ import { LyticsScan } from './lytics/lytics-scan.ts';
 import { readSegments } from './lytics/lytics-segments.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileCache } from './profile-cache.ts';
-import type { AudienceSource } from './source.ts';
+import type { AudienceSource, MembersPage } from './source.ts';
 import { isAskable, userIn } from './user-id.ts';
 import { valueAt } from './value-at.ts';
 
@@ -25,7 +25,6 @@ export interface LyticsSourceOptions {
   readonly pageBudgetMs?: number;
   /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
   readonly lookUpBudgetMs?: number;
-  readonly maxAnswerBytes?: number;
 }
 
 const PAGE_BUDGET_MS = 20_000;
@@ -36,66 +35,85 @@ const NOT_FOUND = 404;
 
 /** The source `lytics`: the audiences of a Lytics account, read by its API. `docs/sources/lytics.md` says more. Asks nothing yet. */
 export function openLyticsSource(config: LyticsSourceConfig, options: LyticsSourceOptions = {}): AudienceSource {
-  const { network = {}, onProblem = () => undefined, maxAnswerBytes } = options;
-  const service = new JsonService({
-    url: config.url,
-    headers: { authorization: config.token },
-    timeoutMs: config.timeoutMs,
-    network: config.throughProxy ? network : { ...network, proxy: undefined },
-    ...(maxAnswerBytes === undefined ? {} : { maxAnswerBytes }),
-  });
-  const api = new LyticsApi(service);
-  const segments = new KnownAudiences('Lytics', () => readSegments(api));
-  const cache = new ProfileCache({ maxBytes: CACHE_BYTES, maxAgeMs: config.maxProfileAgeMs });
-  const numberFields = new Set(config.numberFields);
-  const problems = new ProblemReport(onProblem);
-  const scan = new LyticsScan({
-    api,
-    pageSize: config.pageSize,
-    userOf: (row) => userIn(valueAt(row, config.userField)),
-    onRow: (user, row) => cache.set(user, profileOf(row, numberFields)),
-    tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
-    budgetMs: options.pageBudgetMs ?? PAGE_BUDGET_MS,
-  });
-  const lookUp = async (user: string): Promise<JsonObject | undefined> => await entity(api, config.userField, user);
-  return {
-    lagMs: config.lagMs,
-    audiences: () => segments.list(),
-    members: async (audienceId, after, limit) => {
-      if (!Number.isSafeInteger(limit) || limit < 1)
-        throw new RangeError(`A page has 1 or more members, not ${limit}.`);
-      return await scan.page(await segments.find(audienceId), after, limit);
-    },
-    isMember: async (audienceId, user) => {
-      const audience = await segments.find(audienceId);
-      const found = isAskable(user) ? await lookUp(user) : undefined;
-      return found !== undefined && isIn(audience, found, api);
-    },
-    profiles: async (users) => {
-      const found = new Map<string, Profile>();
-      const asked = new Set<string>();
-      for (const user of users) {
-        const kept = cache.get(user);
-        if (kept !== undefined) found.set(user, kept);
-        else if (isAskable(user)) asked.add(user);
-      }
-      await lookUpEach({
-        items: [...asked],
-        atOnce: config.parallelLookUps,
-        budgetMs: options.lookUpBudgetMs ?? LOOK_UP_MS,
-        lookUp: async (user) => {
-          const row = await lookUp(user);
-          if (row === undefined) return;
-          const profile = profileOf(row, numberFields);
-          cache.set(user, profile);
-          found.set(user, profile);
-        },
-        tooSlow: (reason) => service.unavailable('all the profiles', { reason }),
-      });
-      return found;
-    },
-    close: () => service.close(),
-  };
+  return new LyticsSource(config, options);
+}
+
+class LyticsSource implements AudienceSource {
+  readonly lagMs: number;
+  readonly #config: LyticsSourceConfig;
+  readonly #lookUpBudgetMs: number;
+  readonly #numberFields: ReadonlySet<string>;
+  readonly #service: JsonService;
+  readonly #api: LyticsApi;
+  readonly #segments: KnownAudiences<AudienceListing>;
+  readonly #scan: LyticsScan;
+  readonly #cache: ProfileCache;
+
+  constructor(config: LyticsSourceConfig, options: LyticsSourceOptions) {
+    const { network = {}, onProblem = () => undefined } = options;
+    const { url, token, timeoutMs, throughProxy, pageSize, userField } = config;
+    const service = new JsonService({
+      url,
+      headers: { authorization: token },
+      timeoutMs,
+      network: throughProxy ? network : { ...network, proxy: undefined },
+    });
+    const api = new LyticsApi(service);
+    const problems = new ProblemReport(onProblem);
+    this.lagMs = config.lagMs;
+    this.#config = config;
+    this.#lookUpBudgetMs = options.lookUpBudgetMs ?? LOOK_UP_MS;
+    this.#numberFields = new Set(config.numberFields);
+    this.#service = service;
+    this.#api = api;
+    this.#segments = new KnownAudiences('Lytics', () => readSegments(api));
+    this.#cache = new ProfileCache({ maxBytes: CACHE_BYTES, maxAgeMs: config.maxProfileAgeMs });
+    this.#scan = new LyticsScan({
+      api,
+      pageSize,
+      userOf: (row) => userIn(valueAt(row, userField)),
+      onRow: (user, row) => this.#cache.set(user, profileOf(row, this.#numberFields)),
+      tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
+      budgetMs: options.pageBudgetMs ?? PAGE_BUDGET_MS,
+    });
+  }
+
+  async audiences(): Promise<readonly AudienceListing[]> {
+    return await this.#segments.list();
+  }
+
+  async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    return await this.#scan.page(await this.#segments.find(audienceId), after, limit);
+  }
+
+  async isMember(audienceId: string, user: string): Promise<boolean> {
+    const audience = await this.#segments.find(audienceId);
+    const found = isAskable(user) ? await entity(this.#api, this.#config.userField, user) : undefined;
+    return found !== undefined && isIn(audience, found, this.#api);
+  }
+
+  async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
+    const { found, others } = this.#cache.split(users);
+    await lookUpEach({
+      items: others.filter(isAskable),
+      atOnce: this.#config.parallelLookUps,
+      budgetMs: this.#lookUpBudgetMs,
+      lookUp: async (user) => {
+        const row = await entity(this.#api, this.#config.userField, user);
+        if (row === undefined) return;
+        const profile = profileOf(row, this.#numberFields);
+        this.#cache.set(user, profile);
+        found.set(user, profile);
+      },
+      tooSlow: (reason) => this.#service.unavailable('all the profiles', { reason }),
+    });
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#service.close();
+  }
 }
 
 /** What Lytics knows of a person; undefined when it knows nobody. It says so with HTTP 200 and somebody who is in the segment "not_found". */

@@ -55,6 +55,18 @@ export class ProfileCache {
     return ProfileText.read(entry.text) ?? (parseJson(entry.text) as JsonObject); // It was written from one.
   }
 
+  /** Of these people, those whom it has, and the others, each once. */
+  split(users: readonly string[]): { readonly found: Map<string, Profile>; readonly others: readonly string[] } {
+    const found = new Map<string, Profile>();
+    const others = new Set<string>();
+    for (const user of users) {
+      const profile = this.get(user);
+      if (profile === undefined) others.add(user);
+      else found.set(user, profile);
+    }
+    return { found, others: [...others] };
+  }
+
   #delete(user: string): void {
     const entry = this.#entries.get(user);
     if (entry === undefined) return;

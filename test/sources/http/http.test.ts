@@ -73,6 +73,14 @@ test('a service that gives more than is asked for, or everything at once, is rea
   expect(pages.flat()).toEqual(PEOPLE);
 });
 
+test('a service is never asked for more rows than it gives, nor for more than are wanted', async () => {
+  const service = await startPeopleService(contentOf(PEOPLE));
+  const source = opened(service.url);
+  await source.members(VIP, undefined, 1000);
+  const limits = service.asked.map(({ url }) => url.searchParams.get('limit')).filter((limit) => limit !== null);
+  expect(limits).toEqual(['400', '400', '200']);
+});
+
 test('within a page that was given in part, who left or came moves nobody out of sight', async () => {
   let people = PEOPLE;
   const service = await startJsonServer(() => ({ json: people }));
