@@ -30,7 +30,7 @@ export const BEGINNING: ScanPlace = {
   restarts: 0,
 };
 
-const ids = z.array(z.string()).max(3);
+const ids = z.array(z.string()).max(5);
 const count = z.number().int().min(0);
 const placeSchema = z.object({
   start: z.string(),

@@ -26,10 +26,13 @@ const WHAT = 'a page of members';
 const STALE: readonly number[] = [400, 404, 410, 422];
 /** Scans in a row that are begun anew without finding the place of the one before. */
 const MAX_RESTARTS = 4;
-/** Ids that a place is found again by: one of them may have left. */
-const REMEMBERED_IDS = 3;
-/** Rows that a place may have moved by, or a tenth: members come and go. Beyond, the order is another one. */
-const MOVED_ROWS = 1000;
+/** Ids that a place is found again by: some of them may have left. */
+const REMEMBERED_IDS = 5;
+/** So many of them, in their order on one page, are no coincidence. */
+const MET_IDS = 2;
+/** Rows that a place may have moved by, or this share of all before it: members come and go. Beyond, the order is another one. */
+const MOVED_ROWS = 100;
+const MOVED_SHARE = 0.05;
 /** So many rows without one id are no coincidence. */
 const NAMELESS_ROWS = 100;
 
@@ -112,9 +115,12 @@ export class LyticsScan {
     { read }: ScanPlace,
     { ids, read: before }: NonNullable<ScanPlace['behind']>,
   ): number | undefined {
-    const found = users.findLastIndex((user) => user !== undefined && ids.includes(user));
-    const isNear = Math.abs(read + found + 1 - before) <= Math.max(MOVED_ROWS, before / 10);
-    return found === -1 || !isNear ? undefined : found + 1;
+    const met = users.filter((user) => user !== undefined && ids.includes(user));
+    const hasOrder = JSON.stringify(met) === JSON.stringify(ids.filter((id) => met.includes(id)));
+    const behindThem = users.findLastIndex((user) => user === met.at(-1)) + 1;
+    const isNear = Math.abs(read + behindThem - before) <= Math.max(MOVED_ROWS, before * MOVED_SHARE);
+    const isThere = met.length > 0 && met.length >= Math.min(MET_IDS, ids.length, users.length);
+    return isThere && hasOrder && isNear ? behindThem : undefined;
   }
 
   #anew(audience: AudienceListing, place: ScanPlace, { status }: LyticsAnswer): ScanPlace {
