@@ -96,6 +96,16 @@ test.each<[what: string, order: (people: string[]) => string[]]>([
   expect(told).toContainEqual(expect.stringMatching(/everybody is sent again/));
 });
 
+test('an order that was turned round is another one, also where the place of the last is nearly the same', async () => {
+  const lytics = await accountOf(PEOPLE.slice(0, 400));
+  const source = opened(lytics);
+  const first = await source.members(VIP, undefined, 200);
+  lytics.expire();
+  lytics.members.set(VIP, PEOPLE.slice(0, 400).toReversed());
+  const rest = await allFrom(source, first.next);
+  expect(new Set([...first.ids, ...rest]).size).toBe(400);
+});
+
 test('a scan that Lytics never goes on with is given up with words, and not begun anew for ever', async () => {
   const lytics = await accountOf();
   const source = opened(lytics);
