@@ -55,7 +55,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter });
-  const source = options.source ?? (await openSource(configuredSource(config)));
+  const onProblem = (text: string): void => Runtime.instance().logger.warn(text);
+  const source = options.source ?? (await openSource(configuredSource(config), { network: config.network, onProblem }));
   const policy = new NetworkPolicy(config.network);
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
   const poster = createPoster(agentOptions);

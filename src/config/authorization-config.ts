@@ -17,7 +17,8 @@ const MAX_VALUE_LENGTH = 8192;
 
 const secret = z.string().min(1, 'A secret is not empty.').max(MAX_VALUE_LENGTH);
 
-const headers = z
+/** Headers that go out with every request, beside those that are the worker's or the connection's own. */
+export const requestHeaders = z
   .record(
     z.string(),
     secret.regex(HEADER_VALUE, 'A header value is one line of plain characters, without blanks around it.'),
@@ -95,7 +96,7 @@ export const authorizationSchema = z
       )
       .min(1),
     /** Sent with every request. */
-    headers: headers.default({}),
+    headers: requestHeaders.default({}),
     /** Added to the URL's query. */
     queryParameters: z.record(z.string().min(1), secret).default({}),
     /** RFC 7617. */

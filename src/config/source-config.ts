@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { readPostgresUrl } from '../sources/postgres/postgres-url.ts';
 import { postgresSource } from './postgres-source-config.ts';
+import { httpSource } from './http-source-config.ts';
+import { lyticsSource } from './lytics-source-config.ts';
 
 const file = z.strictObject({
   kind: z.literal('file'),
@@ -9,7 +11,7 @@ const file = z.strictObject({
 });
 
 /** Where audiences, members and profiles come from: one kind of source. */
-export const sourceSchema = z.discriminatedUnion('kind', [file, postgresSource]);
+export const sourceSchema = z.discriminatedUnion('kind', [file, postgresSource, lyticsSource, httpSource]);
 
 export type SourceConfig = z.infer<typeof sourceSchema>;
 
@@ -22,5 +24,9 @@ export function shownSource(source: SourceConfig): string {
       const reading = readPostgresUrl(source.url);
       return `PostgreSQL, ${reading.ok ? reading.address.shown : 'its URL is wrong'}`;
     }
+    case 'lytics':
+      return `Lytics, ${new URL(source.url).origin}`;
+    case 'http':
+      return new URL(source.url).origin;
   }
 }

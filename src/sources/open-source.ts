@@ -1,14 +1,28 @@
 import type { SourceConfig } from '../config/source-config.ts';
 import { openFileSource } from './file.ts';
+import { openHttpSource } from './http.ts';
+import type { SourceNetwork } from './json-service.ts';
+import { openLyticsSource } from './lytics.ts';
 import { openPostgresSource } from './postgres.ts';
 import type { AudienceSource } from './source.ts';
 
+export interface OpenSourceOptions {
+  /** How the worker reaches what is outside; for sources that are. */
+  readonly network: SourceNetwork;
+  /** Told what a source leaves out, repeats or cannot read. */
+  readonly onProblem: (text: string) => void;
+}
+
 /** Opens the source that a configuration names. Rejects when it is not there at all; what is down for now shows when it is asked. */
-export async function openSource(config: SourceConfig): Promise<AudienceSource> {
+export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
   switch (config.kind) {
     case 'file':
-      return await openFileSource(config.folder);
+      return await openFileSource(config.folder, { onProblem: options.onProblem });
     case 'postgres':
-      return await openPostgresSource(config);
+      return await openPostgresSource(config, options);
+    case 'lytics':
+      return openLyticsSource(config, options);
+    case 'http':
+      return openHttpSource(config, options);
   }
 }

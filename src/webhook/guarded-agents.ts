@@ -1,7 +1,7 @@
 import { Agent } from 'undici';
 import { createGuardedConnector } from './guarded-connector.ts';
 import type { LookUp } from './look-up.ts';
-import type { NetworkPolicy } from './network-policy.ts';
+import type { ConnectionPolicy } from './network-policy.ts';
 
 /** What a client shows of itself when a TLS connection is opened. One object is one identity. */
 export interface ClientIdentity {
@@ -16,11 +16,13 @@ export interface GuardedAgentsOptions {
   /** Longest time, in ms, for opening a connection. */
   readonly timeoutMs: number;
   /** Where connections may go. */
-  readonly policy: NetworkPolicy;
+  readonly policy: ConnectionPolicy;
   /** Default: the one that all share. */
   readonly lookUp?: LookUp;
   /** Default: `performance.now()`. */
   readonly nowMs?: () => number;
+  /** Most bytes on the wire in answer to one request. Default 1 MiB. */
+  readonly maxAnswerBytes?: number;
 }
 
 /** An identity that nobody used for so long may have been replaced: each costs half a megabyte where authorities are added to the system's. */

@@ -6,7 +6,7 @@ import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
 import type { ClientIdentity } from './guarded-agents.ts';
 import { type LookUp, sharedLookUp } from './look-up.ts';
-import { type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
+import { type ConnectionPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';
 
 /** A connection was refused by us, before anything was sent. */
@@ -16,13 +16,15 @@ export class AddressRefused extends Error {
 }
 
 export interface GuardOptions {
-  readonly policy: NetworkPolicy;
+  readonly policy: ConnectionPolicy;
   /** For connecting, TLS and a proxy together. */
   readonly timeoutMs: number;
   /** Default: the one that all share. */
   readonly lookUp?: LookUp;
   /** Shown to whoever asks for it when a TLS connection is opened. */
   readonly identity?: ClientIdentity;
+  /** Most bytes on the wire in answer to one request. Default 1 MiB: more than an endpoint has to say. */
+  readonly maxAnswerBytes?: number;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface GuardOptions {
  * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
-  const { policy, timeoutMs, identity } = options;
+  const { policy, timeoutMs, identity, maxAnswerBytes } = options;
   const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   // One for all connections: it takes 16 ms to make when authorities are added to the system's.
   const trust = { ca: trustedAuthorities(policy.certificateAuthorities), minVersion: 'TLSv1.2' } as const;
@@ -51,7 +53,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
   return (to, callback) => {
     const opened: buildConnector.Callback = (...[error, socket]) => {
       if (error !== null) return callback(error, null);
-      boundAnswers(socket);
+      boundAnswers(socket, maxAnswerBytes);
       callback(null, socket);
     };
     const refusal = policy.refusalOf(to);
@@ -84,7 +86,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
 }
 
 /** A name with one forbidden answer is refused whole: it would be tried as soon as the good ones do not answer. */
-function guardedLookUp(policy: NetworkPolicy, lookUp: LookUp): LookupFunction {
+function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
     const wanted = family === 4 || family === 6 ? { family } : {};
     lookUp(hostname, { all: true, ...wanted }, (error, addresses) => {

@@ -24,12 +24,22 @@ export interface Destination {
   readonly port: string;
 }
 
+/** What a guarded connection is judged by. */
+export interface ConnectionPolicy {
+  readonly proxy: URL | undefined;
+  readonly certificateAuthorities: readonly string[];
+  /** Said of what a name was looked up to, and of where a socket ended up. */
+  allowsAddress(address: string): boolean;
+  /** Why nothing may be sent there, said before a name is looked up; undefined when nothing is known against it. */
+  refusalOf(to: Destination): string | undefined;
+}
+
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 /** Names of this machine and of private networks (RFC 6761, RFC 8375, RFC 6762; `internal` is reserved by ICANN). */
 const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
 
 /** What a worker may connect to. Said of names before and of addresses after they are looked up. */
-export class NetworkPolicy {
+export class NetworkPolicy implements ConnectionPolicy {
   readonly proxy: URL | undefined;
   readonly certificateAuthorities: readonly string[];
   readonly #allowHttp: boolean;

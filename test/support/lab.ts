@@ -25,6 +25,8 @@ export interface LabOptions {
   readonly content?: Partial<SourceContent>;
   readonly config?: Partial<Config>;
   readonly workers?: number;
+  /** The source that `config` names, opened by the workers, instead of the lab's own. */
+  readonly configuredSource?: true;
   /** Another server than the one of the run. */
   readonly address?: string;
 }
@@ -40,6 +42,7 @@ export class Lab {
   readonly #connect: ConnectConfig;
   readonly #connection: Connection;
   readonly #workers: RunningWorker[] = [];
+  readonly #hasOwnSource: boolean;
 
   static async open(options: LabOptions = {}): Promise<Lab> {
     const address = options.address ?? temporal.address;
@@ -59,6 +62,7 @@ export class Lab {
     connection: Connection,
     receiver: Receiver,
   ) {
+    this.#hasOwnSource = options.configuredSource !== true;
     this.source = new MemorySource(
       options.content ?? { audiences: [VIP, NEWS].map((one) => ({ ...one, members: [] })) },
     );
@@ -77,7 +81,7 @@ export class Lab {
     const worker = await startWorker({
       config,
       connection: this.#connect,
-      source: this.source,
+      ...(this.#hasOwnSource ? { source: this.source } : {}),
       workflowBundle: config.payloadKeys.length > 0 ? temporal.encryptingWorkflowBundle : temporal.workflowBundle,
     });
     this.#workers.push(worker);

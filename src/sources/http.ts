@@ -1,0 +1,144 @@
+import type { HttpSourceConfig } from '../config/http-source-config.ts';
+import type { AudienceListing } from '../contract/audience.ts';
+import { LOOK_UP_MS } from '../domain/limits.ts';
+import type { Profile } from '../domain/profile.ts';
+import { type HttpAudience, readAudiences } from './http/http-audiences.ts';
+import { HttpMembers } from './http/http-members.ts';
+import { HttpApi } from './http/http-pages.ts';
+import { inGroups, profilesOf } from './http/http-profiles.ts';
+import { filled } from './http/url-template.ts';
+import { JsonService, type SourceNetwork } from './json-service.ts';
+import { KnownAudiences } from './known-audiences.ts';
+import { lookUpEach } from './look-up-each.ts';
+import { ProblemReport } from './problem-report.ts';
+import { ProfileCache } from './profile-cache.ts';
+import type { AudienceSource, MembersPage } from './source.ts';
+import { isAskable } from './user-id.ts';
+import { valueAt } from './value-at.ts';
+
+export interface HttpSourceOptions {
+  readonly network?: SourceNetwork;
+  /** Told, once each, of what is left out. Default: nobody. */
+  readonly onProblem?: (text: string) => void;
+  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
+  readonly pageBudgetMs?: number;
+  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
+  readonly lookUpBudgetMs?: number;
+}
+
+const PAGE_BUDGET_MS = 20_000;
+const CACHE_BYTES = 16 * 1024 * 1024;
+const MEMBERSHIP = 'whether somebody is a member';
+const NOT_FOUND = 404;
+
+/** The source `http`: a service that answers with pages of JSON, by a mapping. `docs/sources/http.md` says more. Asks nothing yet. */
+export function openHttpSource(config: HttpSourceConfig, options: HttpSourceOptions = {}): AudienceSource {
+  return new HttpSource(config, options);
+}
+
+class HttpSource implements AudienceSource {
+  readonly lagMs: number;
+  readonly #config: HttpSourceConfig;
+  readonly #options: HttpSourceOptions;
+  readonly #pageBudgetMs: number;
+  readonly #service: JsonService;
+  readonly #api: HttpApi;
+  readonly #audiences: KnownAudiences<HttpAudience>;
+  readonly #members: HttpMembers;
+  /** What was found when the time was over need not be asked for again: so many people get their profiles in a few attempts. */
+  readonly #cache: ProfileCache;
+
+  constructor(config: HttpSourceConfig, options: HttpSourceOptions) {
+    const { network = {}, onProblem = () => undefined, pageBudgetMs = PAGE_BUDGET_MS } = options;
+    const { url, headers, timeoutMs, throughProxy } = config;
+    const service = new JsonService({
+      url,
+      headers,
+      timeoutMs,
+      network: throughProxy ? network : { ...network, proxy: undefined },
+    });
+    const api = new HttpApi(service, url);
+    const problems = new ProblemReport(onProblem);
+    this.lagMs = config.lagMs;
+    this.#config = config;
+    this.#options = options;
+    this.#pageBudgetMs = pageBudgetMs;
+    this.#service = service;
+    this.#api = api;
+    this.#audiences = new KnownAudiences('The service', () => readAudiences(config.audiences, api));
+    this.#members = new HttpMembers({
+      api,
+      config: config.members,
+      tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
+      budgetMs: pageBudgetMs,
+    });
+    this.#cache = new ProfileCache({ maxBytes: CACHE_BYTES, maxAgeMs: config.maxProfileAgeMs });
+  }
+
+  async audiences(): Promise<readonly AudienceListing[]> {
+    return (await this.#audiences.list()).map(({ listing }) => listing);
+  }
+
+  async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    return await this.#members.page(await this.#audiences.find(audienceId), after, limit);
+  }
+
+  async isMember(audienceId: string, user: string): Promise<boolean> {
+    const audience = await this.#audiences.find(audienceId);
+    if (!isAskable(user)) return false;
+    const { member } = this.#config;
+    return member === undefined ? await this.#isAmong(audience, user) : await this.#saysMember(member, audience, user);
+  }
+
+  async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
+    const { profiles } = this.#config;
+    if (profiles === undefined) return new Map();
+    const { found, others } = this.#cache.split(users);
+    await lookUpEach({
+      items: inGroups(others.filter(isAskable), profiles),
+      atOnce: profiles.parallelLookUps,
+      budgetMs: this.#options.lookUpBudgetMs ?? LOOK_UP_MS,
+      lookUp: async (group) => {
+        for (const [user, profile] of await profilesOf(this.#api, profiles, group)) {
+          this.#cache.set(user, profile);
+          found.set(user, profile);
+        }
+      },
+      tooSlow: (reason) => this.#service.unavailable('all the profiles', { reason }),
+    });
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#service.close();
+  }
+
+  async #saysMember(
+    { url, value }: NonNullable<HttpSourceConfig['member']>,
+    { key }: HttpAudience,
+    user: string,
+  ): Promise<boolean> {
+    const path = filled(url, { audience: key, user });
+    const answer = await this.#api.get(MEMBERSHIP, path, { tolerated: NOT_FOUND });
+    if (answer === undefined) return false;
+    const said = value === undefined ? true : valueAt(answer.body, value);
+    if (typeof said === 'boolean') return said;
+    throw this.#api.unexpected(MEMBERSHIP, `neither true nor false stands under "${value}"`);
+  }
+
+  /** For services that cannot be asked for one: reads on until the person is met. */
+  async #isAmong(audience: HttpAudience, user: string): Promise<boolean> {
+    const endsAtMs = performance.now() + this.#pageBudgetMs;
+    let after: string | undefined;
+    do {
+      const page = await this.#members.page(audience, after, this.#config.members.maxLimit);
+      if (page.ids.includes(user)) return true;
+      after = page.next;
+      if (after === undefined) return false;
+    } while (performance.now() < endsAtMs);
+    throw this.#service.unavailable(MEMBERSHIP, {
+      reason: `reading all members takes longer than ${this.#pageBudgetMs / 1000} s; "member" in the configuration can say where one is asked for`,
+    });
+  }
+}

@@ -1,0 +1,129 @@
+import type { Json } from '../../contract/trigger.ts';
+import type { JsonService, ServiceAnswer } from '../json-service.ts';
+import { ANSWER_CODES } from '../source-unavailable.ts';
+import { valueAt } from '../value-at.ts';
+import { filled } from './url-template.ts';
+
+/** Where pages are, and how one leads to the next; a part of the configuration. */
+export interface Paged {
+  readonly url: string;
+  readonly items?: string | undefined;
+  readonly next?: string | undefined;
+  readonly nextLink: boolean;
+  readonly maxLimit: number;
+}
+
+export interface Page {
+  readonly rows: readonly Json[];
+  /** Where the next one is; empty at the end. */
+  readonly next: string;
+}
+
+/** A cursor is in a workflow's state and in many of its events. */
+const MAX_NEXT_LENGTH = 4096;
+/** RFC 8288, 3: a target and its parameters, which may have commas in quotes. */
+const LINK = /<([^<>]*)>((?:[^,"]|"[^"]*")*)/g;
+const RELATION = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i;
+
+/** Asks a service that is configured as an `http` source. */
+export class HttpApi {
+  readonly #service: JsonService;
+  /** What every path is behind; without a slash at its end. */
+  readonly #base: string;
+
+  constructor(service: JsonService, url: string) {
+    this.#service = service;
+    this.#base = new URL(url).pathname.replace(/\/$/, '');
+  }
+
+  /** @throws SourceUnavailable for anything but 2xx; `undefined` is a status that was tolerated. */
+  async get(what: string, path: string, options: { readonly body?: string; readonly tolerated?: number } = {}) {
+    const { body, tolerated } = options;
+    const answer = await this.#service.ask({ what, path: this.#base + path, ...(body === undefined ? {} : { body }) });
+    return this.#judged(what, answer, tolerated);
+  }
+
+  /**
+   * One page.
+   * @param at where it is, as the page before said; empty for the first.
+   */
+  async page(
+    what: string,
+    paged: Paged,
+    at: string,
+    values: { readonly audience?: string; readonly limit: number },
+  ): Promise<Page> {
+    const hasCursor = paged.url.includes('{cursor}');
+    const limit = String(Math.min(values.limit, paged.maxLimit));
+    const path =
+      at === '' || hasCursor
+        ? this.#base + filled(paged.url, { audience: values.audience ?? '', limit, cursor: at })
+        : at;
+    const answer = this.#judged(what, await this.#service.ask({ what, path }));
+    return {
+      rows: this.rowsIn(what, answer, paged.items),
+      next: this.#next(what, paged, hasCursor, path, answer?.body, answer?.link),
+    };
+  }
+
+  /** The list in an answer; null is an empty one. */
+  rowsIn(what: string, answer: ServiceAnswer | undefined, items: string | undefined): readonly Json[] {
+    if (answer?.body === undefined) throw this.#service.unavailable(what, { code: ANSWER_CODES.notJson });
+    const rows = valueAt(answer.body, items) === null ? [] : valueAt(answer.body, items);
+    if (Array.isArray(rows)) return rows as readonly Json[];
+    throw this.unexpected(what, `there is no list under ${nameOf(items)}`);
+  }
+
+  /** What stands in an answer is not what the configuration says. */
+  unexpected(what: string, reason: string): Error {
+    return this.#service.unavailable(what, { code: ANSWER_CODES.unexpected, reason });
+  }
+
+  #judged(what: string, answer: ServiceAnswer, tolerated?: number): ServiceAnswer | undefined {
+    const { status } = answer;
+    if (status === tolerated) return undefined;
+    if (status >= 200 && status < 300) return answer;
+    throw this.#service.unavailable(what, { status });
+  }
+
+  #next(
+    what: string,
+    { next: path, nextLink }: Paged,
+    hasCursor: boolean,
+    from: string,
+    body: Json | undefined,
+    link: string | undefined,
+  ): string {
+    if (path === undefined && !nextLink) return '';
+    const next = nextLink ? nextOf(link ?? '') : textOf(valueAt(body, path));
+    if (next === undefined)
+      throw this.unexpected(what, `what stands under ${nameOf(path)} does not lead to another page`);
+    if (next.length > MAX_NEXT_LENGTH)
+      throw this.unexpected(what, `what leads to the next page has more than ${MAX_NEXT_LENGTH} characters`);
+    if (next === '' || hasCursor) return next;
+    const { origin } = this.#service;
+    const url = URL.canParse(next, origin + from) ? new URL(next, origin + from) : undefined;
+    if (url?.origin !== origin)
+      throw this.unexpected(what, 'it leads to another origin for the next page, which is not asked');
+    return url.pathname + url.search;
+  }
+}
+
+/** Empty at the end, for which there are many words; undefined: it is nothing that can lead on. */
+function textOf(value: Json | undefined): string | undefined {
+  if (value === undefined || value === null || value === false || value === 0 || value === '0') return '';
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function nextOf(link: string): string {
+  for (const [, target = '', parameters = ''] of link.matchAll(LINK)) {
+    const [, quoted, plain] = RELATION.exec(parameters) ?? [];
+    if ((quoted ?? plain ?? '').toLowerCase().split(/\s+/).includes('next')) return target;
+  }
+  return '';
+}
+
+function nameOf(path: string | undefined): string {
+  return path === undefined ? 'the answer itself' : `"${path}"`;
+}

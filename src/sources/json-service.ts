@@ -1,0 +1,175 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Json } from '../contract/trigger.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { parseJson } from '../domain/json.ts';
+import { parseRetryAfter } from '../domain/retry-after.ts';
+import { GuardedAgents } from '../webhook/guarded-agents.ts';
+import { OriginPolicy } from '../webhook/origin-policy.ts';
+import { SourceUnavailable } from './source-unavailable.ts';
+
+/** How the worker reaches what is outside, as far as a source uses it. */
+export interface SourceNetwork {
+  readonly proxy?: string | undefined;
+  readonly certificateAuthorities?: readonly string[];
+}
+
+export interface JsonServiceOptions {
+  /** The only origin that is asked, with whatever path. */
+  readonly url: string;
+  /** Sent with every request. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Longest time, in ms, for what is asked: connecting, waiting, asking again and reading together. */
+  readonly timeoutMs: number;
+  readonly network: SourceNetwork;
+  /** Most bytes of an answer. Default 32 MiB. */
+  readonly maxAnswerBytes?: number;
+}
+
+export interface ServiceQuestion {
+  /** What is asked for, as the end of "it did not give …"; for errors. */
+  readonly what: string;
+  /** With its query. */
+  readonly path: string;
+  /** JSON to POST; without it, the request is a GET. */
+  readonly body?: string;
+}
+
+export interface ServiceAnswer {
+  readonly status: number;
+  /** Undefined: it is no JSON. Integers have all their digits. */
+  readonly body: Json | undefined;
+  /** The header `link`. */
+  readonly link: string | undefined;
+}
+
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** Room for chunks and headers around the longest answer. */
+const WIRE_FACTOR = 2;
+/** Before a question is asked once more. */
+const AGAIN_AFTER_MS = 250;
+/** The same, when the service asks for fewer requests and does not say for how long. */
+const FEWER_AFTER_MS = 1_000;
+const TOO_MANY_REQUESTS = 429;
+/** Failures that a second request may well not meet: a kept connection that was closed meanwhile, a restart. */
+const PASSING = /^(ECONNRESET|EPIPE|ECONNREFUSED|EAI_AGAIN|UND_ERR_SOCKET)$/;
+
+/**
+ * Asks one service for JSON, over guarded connections to its origin alone. Follows no redirects and inflates nothing. A question that met a passing
+ * failure is asked once more within its time; questions must therefore be such that may be asked twice.
+ */
+export class JsonService {
+  readonly origin: string;
+  readonly #options: JsonServiceOptions;
+  readonly #agents: GuardedAgents;
+  readonly #maxBytes: number;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(options: JsonServiceOptions) {
+    const { url, timeoutMs, network, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
+    this.#options = options;
+    this.origin = new URL(url).origin;
+    this.#maxBytes = maxAnswerBytes;
+    this.#headers = Object.fromEntries(
+      Object.entries(options.headers).map(([name, value]) => [name.toLowerCase(), value]),
+    );
+    const policy = new OriginPolicy(this.origin, network);
+    this.#agents = new GuardedAgents({ timeoutMs, policy, maxAnswerBytes: maxAnswerBytes * WIRE_FACTOR });
+  }
+
+  /**
+   * Any answer, whatever its status.
+   * @throws SourceUnavailable when there is none in time, or one that is too long.
+   */
+  async ask(question: ServiceQuestion): Promise<ServiceAnswer> {
+    const endsAtMs = performance.now() + this.#options.timeoutMs;
+    const first = await this.#once(question, endsAtMs);
+    const waitMs = waitBeforeAgain(first);
+    if (waitMs === undefined || performance.now() + waitMs >= endsAtMs) return answerOf(first);
+    await sleep(waitMs);
+    return answerOf(await this.#once(question, endsAtMs));
+  }
+
+  /** What is wrong with an answer, for whoever found it so. */
+  unavailable(what: string, reason: { status?: number; code?: string; reason?: string }): SourceUnavailable {
+    return new SourceUnavailable({ origin: this.origin, what, ...reason });
+  }
+
+  async close(): Promise<void> {
+    await this.#agents.close();
+  }
+
+  async #once({ what, path, body }: ServiceQuestion, endsAtMs: number): Promise<Outcome> {
+    const signal = AbortSignal.timeout(Math.max(1, Math.ceil(endsAtMs - performance.now())));
+    const headers = {
+      accept: 'application/json',
+      ...this.#headers,
+      'accept-encoding': 'identity',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
+    try {
+      const answer = await this.#agents.of().request({
+        origin: this.origin,
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        headers,
+        body: body ?? null,
+        signal,
+      });
+      const { statusCode: status } = answer;
+      const retryAfter = [answer.headers['retry-after']].flat()[0];
+      const link = [answer.headers['link']].flat().join(', ') || undefined;
+      const read = jsonOf(await this.#read(answer.body as AsyncIterable<Buffer>, what));
+      return { answer: { status, body: read, link }, retryAfter };
+    } catch (error) {
+      if (error instanceof SourceUnavailable) return { error };
+      return { error: this.unavailable(what, { code: signal.aborted ? ATTEMPT_CODES.timeout : codeOf(error) }) };
+    }
+  }
+
+  async #read(body: AsyncIterable<Buffer>, what: string): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.length;
+      if (length > this.#maxBytes)
+        throw this.unavailable(what, {
+          code: ATTEMPT_CODES.answerTooLong,
+          reason: `the answer has more than ${this.#maxBytes / 1024} KiB`,
+        });
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  }
+}
+
+type Outcome =
+  { readonly answer: ServiceAnswer; readonly retryAfter: string | undefined } | { readonly error: SourceUnavailable };
+
+function answerOf(outcome: Outcome): ServiceAnswer {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.answer;
+}
+
+/** Undefined: it makes no sense to ask again. */
+function waitBeforeAgain(outcome: Outcome): number | undefined {
+  if ('error' in outcome) return PASSING.test(outcome.error.code ?? '') ? AGAIN_AFTER_MS : undefined;
+  const { status } = outcome.answer;
+  if (status !== TOO_MANY_REQUESTS && status < 500) return undefined;
+  const asked = outcome.retryAfter === undefined ? undefined : parseRetryAfter(outcome.retryAfter, Date.now());
+  if (asked !== undefined) return Math.max(asked, AGAIN_AFTER_MS);
+  return status === TOO_MANY_REQUESTS ? FEWER_AFTER_MS : AGAIN_AFTER_MS;
+}
+
+function jsonOf(bytes: Buffer): Json | undefined {
+  try {
+    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined; // The parser's words quote what stands there.
+  }
+}
+
+function codeOf(error: unknown): string {
+  const { cause, code, name } = error as { cause?: unknown; code?: unknown; name?: unknown }; // Whatever was thrown.
+  if (typeof code === 'string') return code;
+  return cause instanceof Error ? codeOf(cause) : String(name);
+}

@@ -1,0 +1,143 @@
+import type { LyticsSourceConfig } from '../config/lytics-source-config.ts';
+import type { AudienceListing } from '../contract/audience.ts';
+import type { Json, JsonObject } from '../contract/trigger.ts';
+import { isRecord } from '../domain/json.ts';
+import { LOOK_UP_MS } from '../domain/limits.ts';
+import type { Profile } from '../domain/profile.ts';
+import { JsonService, type SourceNetwork } from './json-service.ts';
+import { KnownAudiences } from './known-audiences.ts';
+import { lookUpEach } from './look-up-each.ts';
+import { LyticsApi } from './lytics/lytics-api.ts';
+import { profileOf } from './lytics/lytics-profile.ts';
+import { LyticsScan } from './lytics/lytics-scan.ts';
+import { readSegments } from './lytics/lytics-segments.ts';
+import { ProblemReport } from './problem-report.ts';
+import { ProfileCache } from './profile-cache.ts';
+import type { AudienceSource, MembersPage } from './source.ts';
+import { isAskable, userIn } from './user-id.ts';
+import { valueAt } from './value-at.ts';
+
+export interface LyticsSourceOptions {
+  readonly network?: SourceNetwork;
+  /** Told, once each, of what is left out or repeated. Default: nobody. */
+  readonly onProblem?: (text: string) => void;
+  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
+  readonly pageBudgetMs?: number;
+  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
+  readonly lookUpBudgetMs?: number;
+}
+
+const PAGE_BUDGET_MS = 20_000;
+/** Profiles of people that scans brought wait for their turn: some 8,000 of 4 KiB. */
+const CACHE_BYTES = 64 * 1024 * 1024;
+const PROFILE = 'a profile';
+const NOT_FOUND = 404;
+
+/** The source `lytics`: the audiences of a Lytics account, read by its API. `docs/sources/lytics.md` says more. Asks nothing yet. */
+export function openLyticsSource(config: LyticsSourceConfig, options: LyticsSourceOptions = {}): AudienceSource {
+  return new LyticsSource(config, options);
+}
+
+class LyticsSource implements AudienceSource {
+  readonly lagMs: number;
+  readonly #config: LyticsSourceConfig;
+  readonly #lookUpBudgetMs: number;
+  readonly #numberFields: ReadonlySet<string>;
+  readonly #service: JsonService;
+  readonly #api: LyticsApi;
+  readonly #segments: KnownAudiences<AudienceListing>;
+  readonly #scan: LyticsScan;
+  readonly #cache: ProfileCache;
+
+  constructor(config: LyticsSourceConfig, options: LyticsSourceOptions) {
+    const { network = {}, onProblem = () => undefined } = options;
+    const { url, token, timeoutMs, throughProxy, pageSize, userField } = config;
+    const service = new JsonService({
+      url,
+      headers: { authorization: token },
+      timeoutMs,
+      network: throughProxy ? network : { ...network, proxy: undefined },
+    });
+    const api = new LyticsApi(service);
+    const problems = new ProblemReport(onProblem);
+    this.lagMs = config.lagMs;
+    this.#config = config;
+    this.#lookUpBudgetMs = options.lookUpBudgetMs ?? LOOK_UP_MS;
+    this.#numberFields = new Set(config.numberFields);
+    this.#service = service;
+    this.#api = api;
+    this.#segments = new KnownAudiences('Lytics', () => readSegments(api));
+    this.#cache = new ProfileCache({ maxBytes: CACHE_BYTES, maxAgeMs: config.maxProfileAgeMs });
+    this.#scan = new LyticsScan({
+      api,
+      pageSize,
+      userOf: (row) => userIn(valueAt(row, userField)),
+      onRow: (user, row) => this.#cache.set(user, profileOf(row, this.#numberFields)),
+      tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
+      budgetMs: options.pageBudgetMs ?? PAGE_BUDGET_MS,
+    });
+  }
+
+  async audiences(): Promise<readonly AudienceListing[]> {
+    return await this.#segments.list();
+  }
+
+  async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    return await this.#scan.page(await this.#segments.find(audienceId), after, limit);
+  }
+
+  async isMember(audienceId: string, user: string): Promise<boolean> {
+    const audience = await this.#segments.find(audienceId);
+    const found = isAskable(user) ? await entity(this.#api, this.#config.userField, user) : undefined;
+    return found !== undefined && isIn(audience, found, this.#api);
+  }
+
+  async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
+    const { found, others } = this.#cache.split(users);
+    await lookUpEach({
+      items: others.filter(isAskable),
+      atOnce: this.#config.parallelLookUps,
+      budgetMs: this.#lookUpBudgetMs,
+      lookUp: async (user) => {
+        const row = await entity(this.#api, this.#config.userField, user);
+        if (row === undefined) return;
+        const profile = profileOf(row, this.#numberFields);
+        this.#cache.set(user, profile);
+        found.set(user, profile);
+      },
+      tooSlow: (reason) => this.#service.unavailable('all the profiles', { reason }),
+    });
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#service.close();
+  }
+}
+
+/** What Lytics knows of a person; undefined when it knows nobody. It says so with HTTP 200 and somebody who is in the segment "not_found". */
+async function entity(api: LyticsApi, field: string, user: string): Promise<JsonObject | undefined> {
+  const path = `/api/entity/user/${encodeURIComponent(field)}/${encodeURIComponent(user)}?segments=true&allsegments=true`;
+  const { status, message, data } = await api.get(PROFILE, path, [NOT_FOUND]);
+  if (status === NOT_FOUND || /^not found\b/i.test(message)) return undefined;
+  if (!isRecord(data)) throw api.unexpected(PROFILE, 'there is nobody under "data"');
+  return listOf(data['segments'])?.includes('not_found') ? undefined : data;
+}
+
+/**
+ * Whether a person is in an audience: `segments` has the slugs of segments, `segments_all` the ids of all. Only the second can say that somebody is in
+ * none of them.
+ */
+function isIn({ id, slug }: AudienceListing, row: JsonObject, api: LyticsApi): boolean {
+  const all = listOf(row['segments_all']);
+  if (all?.includes(id) || all?.includes(slug) || listOf(row['segments'])?.includes(slug)) return true;
+  if (all !== undefined) return false;
+  throw api.unexpected('the audiences of a person', 'it does not say under "segments_all" that these are all');
+}
+
+/** Lytics writes an empty list as null. */
+function listOf(value: Json | undefined): readonly Json[] | undefined {
+  if (value === null) return [];
+  return Array.isArray(value) ? (value as readonly Json[]) : undefined;
+}

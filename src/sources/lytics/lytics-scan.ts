@@ -1,0 +1,174 @@
+import type { AudienceListing } from '../../contract/audience.ts';
+import type { Json, JsonObject } from '../../contract/trigger.ts';
+import { isRecord } from '../../domain/json.ts';
+import { markPage } from '../loop-mark.ts';
+import type { LyticsAnswer, LyticsApi } from './lytics-api.ts';
+import { BEGINNING, cursorOf, placeOf, type ScanPlace } from './lytics-cursor.ts';
+import type { MembersPage } from '../source.ts';
+import { SourceError } from '../source-error.ts';
+
+export interface ScanOptions {
+  readonly api: LyticsApi;
+  /** Rows of one request, 1 to 100. */
+  readonly pageSize: number;
+  /** The id of the person whose row it is; undefined: it has none. */
+  readonly userOf: (row: JsonObject) => string | undefined;
+  /** Sees every row whose person is given. */
+  readonly onRow: (user: string, row: JsonObject) => void;
+  /** Told of what is lost or repeated, by audience. */
+  readonly tell: (audience: AudienceListing, what: string) => void;
+  /** Longest time, in ms, after which no request of a page is begun. */
+  readonly budgetMs: number;
+}
+
+const WHAT = 'a page of members';
+/** How a scan that is not recent any more is answered is documented nowhere; these can say it. */
+const STALE: readonly number[] = [400, 404, 410, 422];
+/** Scans in a row that are begun anew without finding the place of the one before. */
+const MAX_RESTARTS = 4;
+/** Ids that a place is found again by: some of them may have left. */
+const REMEMBERED_IDS = 5;
+/** So many of them, in their order on one page, are no coincidence. */
+const MET_IDS = 2;
+/** Rows that a place may have moved by, or this share of all before it: members come and go. Beyond, the order is another one. */
+const MOVED_ROWS = 100;
+const MOVED_SHARE = 0.05;
+/** So many rows without one id are no coincidence. */
+const NAMELESS_ROWS = 100;
+
+/** Reads pages of members from scans of segments. */
+export class LyticsScan {
+  readonly #options: ScanOptions;
+
+  constructor(options: ScanOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Asks page after page until `limit` could be passed, or the time is over: then the page is short, or even empty, and says where to go on. A scan that
+   * Lytics does not go on with is begun anew, and gives nobody until it has come to the place where the last one was.
+   */
+  async page(audience: AudienceListing, after: string | undefined, limit: number): Promise<MembersPage> {
+    const { pageSize, budgetMs } = this.#options;
+    const size = Math.min(pageSize, limit);
+    const endsAtMs = performance.now() + budgetMs;
+    const ids: string[] = [];
+    let rows = 0;
+    let place: ScanPlace | undefined = placeOf(after);
+    do {
+      const answer = await this.#ask(audience, place, size);
+      if (isCutOff(place, answer, size)) {
+        place = this.#anew(audience, place, answer);
+        continue;
+      }
+      const page = rowsOf(answer, this.#options.api, size);
+      rows += page.length;
+      place = this.#take(audience, place, page, answer, ids);
+    } while (place !== undefined && limit - ids.length >= size && performance.now() < endsAtMs);
+    this.#mustHaveIds(audience, after, rows, ids.length);
+    return place === undefined ? { ids } : { ids, next: cursorOf(place) };
+  }
+
+  async #ask({ id }: AudienceListing, { start }: ScanPlace, size: number): Promise<LyticsAnswer> {
+    const query = new URLSearchParams({ limit: String(size), ...(start === '' ? {} : { start }) });
+    return await this.#options.api.get(WHAT, `/api/segment/${id}/scan?${query.toString()}`, start === '' ? [] : STALE);
+  }
+
+  /** Adds whom a page gives to `ids`; the place behind it, undefined at the end. */
+  #take(
+    audience: AudienceListing,
+    place: ScanPlace,
+    page: readonly JsonObject[],
+    answer: LyticsAnswer,
+    ids: string[],
+  ): ScanPlace | undefined {
+    const users = page.map(this.#options.userOf);
+    if (users.includes(undefined)) this.#options.tell(audience, 'some rows have no id of a person; they are left out.');
+    const from = place.behind === undefined ? 0 : this.#placeIn(users, place, place.behind);
+    const given = from === undefined ? [] : users.slice(from).filter((user) => user !== undefined);
+    for (const [index, row] of page.entries()) {
+      const user = users[index];
+      if (from !== undefined && index >= from && user !== undefined) this.#options.onRow(user, row);
+    }
+    ids.push(...given);
+    const loop = markPage(place.loop, JSON.stringify([answer.next, users]));
+    const read = place.read + page.length;
+    const total = answer.total ?? place.total;
+    if (answer.next === '') {
+      if (from === undefined) return this.#fromTheTop(audience, place);
+      if (read < total * 0.9)
+        this.#options.tell(audience, `the scan ended after ${read} rows, and Lytics speaks of ${total}.`);
+      return undefined;
+    }
+    if (loop === undefined)
+      throw new SourceError(
+        `Lytics leads in a circle: the scan of "${audience.slug}" gives a page again that it gave before (row ${read}).`,
+      );
+    const last = [...place.last, ...given].slice(-REMEMBERED_IDS);
+    const next = { ...place, start: answer.next, read, total, loop, last };
+    return from === undefined ? next : { ...next, behind: undefined, restarts: place.behind ? 0 : place.restarts };
+  }
+
+  /** Where whom to give begins in a page of a scan that was begun anew; undefined: not in this one. */
+  #placeIn(
+    users: readonly (string | undefined)[],
+    { read }: ScanPlace,
+    { ids, read: before }: NonNullable<ScanPlace['behind']>,
+  ): number | undefined {
+    const met = users.filter((user) => user !== undefined && ids.includes(user));
+    const hasOrder = JSON.stringify(met) === JSON.stringify(ids.filter((id) => met.includes(id)));
+    const behindThem = users.findLastIndex((user) => user === met.at(-1)) + 1;
+    const isNear = Math.abs(read + behindThem - before) <= Math.max(MOVED_ROWS, before * MOVED_SHARE);
+    const isThere = met.length > 0 && met.length >= Math.min(MET_IDS, ids.length, users.length);
+    return isThere && hasOrder && isNear ? behindThem : undefined;
+  }
+
+  #anew(audience: AudienceListing, place: ScanPlace, { status }: LyticsAnswer): ScanPlace {
+    const { last, read, endedAt, behind = last.length === 0 ? undefined : { ids: last, read } } = place;
+    this.#options.tell(audience, 'Lytics did not go on with a scan, which is begun anew up to where it was.');
+    return { ...this.#restarted(audience, place), last, behind, endedAt: status < 300 ? read : endedAt };
+  }
+
+  /** Whoever the place is found by has left, or the order is another one: nobody may be lost, so everybody is given once more. */
+  #fromTheTop(audience: AudienceListing, place: ScanPlace): ScanPlace {
+    this.#options.tell(audience, 'a scan that was begun anew did not find its place: everybody is sent again.');
+    return { ...this.#restarted(audience, place), endedAt: place.endedAt };
+  }
+
+  #restarted(audience: AudienceListing, { restarts, total }: ScanPlace): ScanPlace {
+    if (restarts >= MAX_RESTARTS)
+      throw new SourceError(
+        `Lytics does not go on with a scan of "${audience.slug}", and did not when it was begun anew ${MAX_RESTARTS} times. The backfill cannot be read to its end.`,
+      );
+    return { ...BEGINNING, total, restarts: restarts + 1 };
+  }
+
+  /** A field that nobody has is a mistake in the configuration, and not an audience of nobody. */
+  #mustHaveIds({ slug }: AudienceListing, after: string | undefined, rows: number, ids: number): void {
+    if (after !== undefined || ids > 0 || rows < NAMELESS_ROWS) return;
+    throw new SourceError(
+      `None of the first ${rows} people in "${slug}" has the field that "userField" names in the configuration's "source". Name the field that holds a person's id.`,
+    );
+  }
+}
+
+/** Refused, or at an end where more was to come. Nothing is known of a scan that was just begun. */
+function isCutOff(
+  { start, read, total, endedAt }: ScanPlace,
+  { status, data, next }: LyticsAnswer,
+  size: number,
+): boolean {
+  if (start === '') return false;
+  if (status >= 300) return true;
+  const isEmpty = data === null || (Array.isArray(data) && data.length === 0);
+  const cameFurther = endedAt === undefined || read >= endedAt + size;
+  return isEmpty && next === '' && read < total && cameFurther;
+}
+
+function rowsOf({ data }: LyticsAnswer, api: LyticsApi, most: number): readonly JsonObject[] {
+  const rows = (data ?? []) as Json;
+  if (!Array.isArray(rows) || !rows.every(isRecord))
+    throw api.unexpected(WHAT, 'there is no list of people under "data"');
+  if (rows.length > most) throw api.unexpected(WHAT, `it gave ${rows.length} rows where ${most} were asked for`);
+  return rows as readonly JsonObject[];
+}

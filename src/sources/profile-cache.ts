@@ -1,0 +1,90 @@
+import type { JsonObject } from '../contract/trigger.ts';
+import { parseJson, stringifyJson } from '../domain/json.ts';
+import { type Profile, ProfileText } from '../domain/profile.ts';
+
+/** A key, an entry and the map around them. */
+const ENTRY_BYTES = 200;
+
+export interface ProfileCacheOptions {
+  /** Most bytes of all profiles together. */
+  readonly maxBytes: number;
+  /** A profile that was read longer ago, in ms, is not given any more. 0: none is kept. */
+  readonly maxAgeMs: number;
+  readonly nowMs?: () => number;
+}
+
+/** Profiles that were read a moment ago, the ones used longest ago leaving first. Kept as text, whose size is known. */
+export class ProfileCache {
+  readonly #maxBytes: number;
+  readonly #maxAgeMs: number;
+  readonly #nowMs: () => number;
+  readonly #entries = new Map<string, { readonly text: string; readonly readAtMs: number }>();
+  #bytes = 0;
+
+  constructor({ maxBytes, maxAgeMs, nowMs = () => performance.now() }: ProfileCacheOptions) {
+    this.#maxBytes = maxBytes;
+    this.#maxAgeMs = maxAgeMs;
+    this.#nowMs = nowMs;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  set(user: string, profile: JsonObject): void {
+    this.#delete(user);
+    const text = this.#maxAgeMs === 0 ? undefined : textOf(profile);
+    if (text === undefined || bytesOf(user, text) > this.#maxBytes) return;
+    this.#entries.set(user, { text, readAtMs: this.#nowMs() });
+    this.#bytes += bytesOf(user, text);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#delete(oldest);
+    }
+  }
+
+  get(user: string): Profile | undefined {
+    const entry = this.#entries.get(user);
+    if (entry === undefined) return undefined;
+    if (this.#nowMs() - entry.readAtMs >= this.#maxAgeMs) {
+      this.#delete(user);
+      return undefined;
+    }
+    this.#entries.delete(user);
+    this.#entries.set(user, entry);
+    return ProfileText.read(entry.text) ?? (parseJson(entry.text) as JsonObject); // It was written from one.
+  }
+
+  /** Of these people, those whom it has, and the others, each once. */
+  split(users: readonly string[]): { readonly found: Map<string, Profile>; readonly others: readonly string[] } {
+    const found = new Map<string, Profile>();
+    const others = new Set<string>();
+    for (const user of users) {
+      const profile = this.get(user);
+      if (profile === undefined) others.add(user);
+      else found.set(user, profile);
+    }
+    return { found, others: [...others] };
+  }
+
+  #delete(user: string): void {
+    const entry = this.#entries.get(user);
+    if (entry === undefined) return;
+    this.#entries.delete(user);
+    this.#bytes -= bytesOf(user, entry.text);
+  }
+}
+
+/** Undefined: it is nested deeper than can be written. */
+function textOf(profile: JsonObject): string | undefined {
+  try {
+    return stringifyJson(profile);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Two bytes a character is the most that a text takes in memory. */
+function bytesOf(user: string, text: string): number {
+  return 2 * (user.length + text.length) + ENTRY_BYTES;
+}

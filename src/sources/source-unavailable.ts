@@ -1,0 +1,47 @@
+import { failureInWords } from '../domain/attempt-codes.ts';
+
+/** Codes of what a service answered that cannot be used, beside those of `domain/attempt-codes.ts`. */
+export const ANSWER_CODES = {
+  /** What should be JSON is none, or is in an encoding that nobody asked for. */
+  notJson: 'ANSWER_NOT_JSON',
+  /** It is JSON, but what is looked for is not where the configuration, or the service's documentation, says. */
+  unexpected: 'ANSWER_UNEXPECTED',
+} as const;
+
+const WORDS: Readonly<Record<string, string>> = {
+  [ANSWER_CODES.notJson]: 'the answer is no JSON',
+  [ANSWER_CODES.unexpected]: 'the answer is not as expected',
+};
+
+const ADVICE: Readonly<Record<number, string>> = {
+  401: 'Check what the configuration\'s "source" says of who we are: the service does not know it.',
+  403: 'Who we are by the configuration\'s "source" may not read this: give it the right to.',
+  404: 'Check the URL in the configuration\'s "source".',
+  429: 'The service asks for fewer requests.',
+};
+
+export interface UnavailableOptions {
+  /** Whom was asked. No path: that may hold a person's id. */
+  readonly origin: string;
+  /** What was asked for, as the end of "it did not give …". */
+  readonly what: string;
+  readonly status?: number;
+  readonly code?: string;
+  /** More than the status and the code say; in our words, never in the service's. */
+  readonly reason?: string;
+}
+
+/** A service could not be asked, or did not answer as it should. Matched on by `status` and `code`; what the service wrote is in neither. */
+export class SourceUnavailable extends Error {
+  override readonly name = 'SourceUnavailable';
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+
+  constructor({ origin, what, status, code, reason }: UnavailableOptions) {
+    const said = WORDS[code ?? ''] ?? failureInWords({ ...(status && { status }), ...(code && { code }) });
+    const advice = ADVICE[status ?? 0];
+    super(`${origin} did not give ${what}: ${reason ?? said}.${advice === undefined ? '' : ` ${advice}`}`);
+    this.status = status;
+    this.code = code;
+  }
+}
