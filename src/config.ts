@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { alertsSchema } from './config/alerts-config.ts';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { problemsOf } from './config/problems-of.ts';
@@ -30,6 +31,8 @@ const configSchema = z.strictObject({
   authorizations: z.record(z.string(), authorizationSchema).default({}),
   /** `<key id>:<base64 of 32 bytes>`: the first encrypts what Temporal is given, all decrypt. None: nothing is encrypted. */
   payloadKeys,
+  /** Where changes of a job's state are told to its operators; in the log they are always. */
+  alerts: alertsSchema,
   /** Longest time for one request, from connecting to the answer's end, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /**

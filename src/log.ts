@@ -7,7 +7,7 @@ const FIELDS: ReadonlySet<string> = new Set(
     'sdkComponent target namespace taskQueue state status size durationMs attempt',
     'workflowId workflowType workflowRunId runId workflowExists updateId updateName',
     'activityId activityType activityRunId isLocal ifaceName fnName',
-    'reason turns slice holder holders n problem authorizations',
+    'reason turns slice holder holders n problem authorizations jobId alert text',
   ].flatMap((names) => names.split(' ')),
 );
 /** Most characters of one text. */

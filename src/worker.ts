@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { AlertSettings } from './activities/alerts.ts';
 import { createActivities } from './activities/index.ts';
 import { StallWatch } from './activities/stall-watch.ts';
 import { reloadAuthorizations } from './authorizations-reload.ts';
@@ -76,6 +77,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
       requestTimeoutMs: config.requestTimeoutMs,
+      alertBacklogMs: config.alerts.backlogMinutes * 60_000,
+      alerts: alertsOf(config),
       destinationRefusal: (url) => refusalBeforehand(policy, url),
       serverLimits: config.serverLimits,
       missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
@@ -120,6 +123,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       await connection.close();
     },
   };
+}
+
+function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {
+  return url === undefined ? undefined : { url, authorization };
 }
 
 function workflowCode(

@@ -38,6 +38,7 @@ test('without a file or a variable everything has a default', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
     authorizations: {},
+    alerts: { authorization: null, backlogMinutes: 15 },
     payloadKeys: [],
     requestTimeoutMs: 15_000,
     maxConcurrentSlices: 1000,

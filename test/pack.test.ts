@@ -39,6 +39,7 @@ test('the package holds what it needs and nothing else', () => {
     'LICENSE',
     'README.md',
     'SECURITY.md',
+    'docs/alerts.md',
     'docs/authorizations.md',
     'docs/encryption.md',
     'docs/guarantees.md',

@@ -1,4 +1,5 @@
 import type { Activities, WorkflowStanding } from '../contract/ports.ts';
+import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createHolders } from './holders.ts';
@@ -8,7 +9,7 @@ import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
 /** Everything that the activities touch. */
-export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies {
+export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies, AlertDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -27,5 +28,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows),
     keepJob: createKeepJob(sideWorkflows),
+    raiseAlerts: createRaiseAlerts(dependencies),
+    sendAlert: createSendAlert(dependencies),
   };
 }

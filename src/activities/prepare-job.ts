@@ -14,6 +14,7 @@ export interface PrepareDependencies {
   /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
   readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
   readonly requestTimeoutMs: number;
+  readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
 }
 
@@ -49,6 +50,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
       sourceLagMs: dependencies.source.lagMs,
       missingSearchAttributes: await dependencies.missingSearchAttributes(),
       requestTimeoutMs: dependencies.requestTimeoutMs,
+      alertBacklogMs: dependencies.alertBacklogMs,
       serverLimits: dependencies.serverLimits,
     };
   };

@@ -17,7 +17,7 @@ export interface BackfillStatus {
   readonly taken: number;
   /** Members that got their enter. */
   readonly delivered: number;
-  /** Members left out, since a live trigger of the same audience says more. */
+  /** Members left out: a live trigger of the same audience says more, or the source showed them twice. */
   readonly superseded: number;
   /** Members whose enter became a dead letter. */
   readonly deadLetters: number;

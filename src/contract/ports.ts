@@ -1,3 +1,4 @@
+import type { JobAlert } from './alert.ts';
 import type { AudienceListing } from './audience.ts';
 import type { AuthorizationListing } from './authorization.ts';
 import type { MemberIds } from './backfill.ts';
@@ -23,6 +24,8 @@ export type PreparedJob =
       readonly missingSearchAttributes: readonly string[];
       /** Longest time of one request, in ms. */
       readonly requestTimeoutMs: number;
+      /** Triggers that wait longer than this, in ms, are worth an alert. */
+      readonly alertBacklogMs: number;
       /** What the Temporal server allows, as the worker's configuration states it. */
       readonly serverLimits: ServerLimits;
     };
@@ -62,6 +65,10 @@ export interface Activities {
   release(holderIds: readonly string[]): Promise<void>;
   /** Starts a dead-letter workflow for each; those that run already are left alone. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
+  /** Says each alert in the worker's log and, where one is configured, has it sent to the alert webhook. Done already, it is done. */
+  raiseAlerts(alerts: readonly JobAlert[]): Promise<void>;
+  /** Sends one alert to the webhook of this worker. Fails unless it was taken. */
+  sendAlert(alert: JobAlert): Promise<void>;
   /** Whether a person is in an audience now, by the source. */
   isMember(audience: string, user: string): Promise<boolean>;
   /** Keeps what a stopping job carries (its workflow's input) for a later resume, instead of what was kept of it before. */

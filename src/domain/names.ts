@@ -14,6 +14,9 @@ export const DEAD_LETTER = 'deadLetter';
 /** Keeps what a stopped job carried, until it is resumed or discarded. */
 export const KEPT_JOB = 'keptJob';
 
+/** Sends one alert of a job, however long its webhook is away. */
+export const ALERT = 'alert';
+
 /** Where jobs and workers meet unless the configuration says otherwise. */
 export const DEFAULT_TASK_QUEUE = 'audience-triggers';
 
@@ -53,6 +56,10 @@ export function holderWorkflowId(subscriptionId: string, holder: string): string
 
 export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): string {
   return `dead-letter-${deliveryId}-${redeliveries}`;
+}
+
+export function alertWorkflowId(subscriptionId: string, n: number): string {
+  return `alert-${subscriptionId}-${n}`;
 }
 
 export function keptWorkflowId(jobWorkflow: string): string {

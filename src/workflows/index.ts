@@ -1,3 +1,4 @@
+export { alert } from './alert.ts';
 export { backfill } from './backfill.ts';
 export { checkExportJob } from './check-export-job.ts';
 export { deadLetter } from './dead-letter.ts';

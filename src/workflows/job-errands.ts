@@ -8,6 +8,7 @@ import {
   TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { Alert } from '../contract/alert.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceProgress } from '../contract/slice.ts';
@@ -25,7 +26,7 @@ import { carryJob, type JobState, recordJob } from '../domain/dispatcher/job-sta
 import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
-import { BACKFILL, backfillWorkflowId, holderWorkflowId } from '../domain/names.ts';
+import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { summaryOf } from '../domain/summary.ts';
 import type { backfill } from './backfill.ts';
@@ -36,7 +37,7 @@ const { prepareJob } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '1 minute',
 });
 // What waits must be kept, read and told to end however long the server is unwell: these are tried until they are done.
-const { hold, recall, release, keepDeadLetters, keepJob } = proxyActivities<Activities>({
+const { hold, recall, release, keepDeadLetters, keepJob, raiseAlerts } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
 });
@@ -89,6 +90,8 @@ export class JobErrands {
         return void this.#track(this.#release(step.holders));
       case 'keep-dead-letters':
         return void this.#track(this.#keepDeadLetters(step.letters));
+      case 'raise-alerts':
+        return void this.#track(this.#raiseAlerts(step.alerts));
       case 'keep-job':
         return void this.#track(this.#keepJob(step.changes));
     }
@@ -169,6 +172,17 @@ export class JobErrands {
     } catch (error) {
       log.error('dead letters could not be kept', { error });
       deadLetters.failed(letters.keys());
+    }
+  }
+
+  async #raiseAlerts(alerts: readonly Alert[]): Promise<void> {
+    const { subscriptionId, definition } = this.#state.job;
+    const job = { jobId: jobIdOf(this.#workflowId), label: definition.label, subscriptionId };
+    try {
+      await raiseAlerts(alerts.map((alert) => ({ ...job, alert })));
+      this.#state.alerts.confirm(alerts);
+    } finally {
+      this.#state.isAlerting = false;
     }
   }
 

@@ -20,6 +20,7 @@ function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
     missingSearchAttributes: async () => ['ExportJobId'],
     destinationRefusal: async ({ hostname }) => (hostname === '10.0.0.1' ? 'Not there.' : undefined),
     requestTimeoutMs: 9000,
+    alertBacklogMs: 900_000,
     serverLimits: DEFAULT_SERVER_LIMITS,
   });
   return { source, prepare };

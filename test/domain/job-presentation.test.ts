@@ -21,6 +21,7 @@ const prepared: PreparedJob & { ok: true } = {
   sourceLagMs: 0,
   missingSearchAttributes: [],
   requestTimeoutMs: 15_000,
+  alertBacklogMs: 900_000,
   serverLimits: { payloadBytes: 1, signalsPerRun: 1, eventsPerRun: 1 },
 };
 

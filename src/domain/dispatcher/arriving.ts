@@ -136,10 +136,14 @@ export function admitPage(state: JobState, raw: unknown, now: number): string | 
   const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
   // An edit took the audience out: its members are not told about any more.
   const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
+  // A source may show somebody on two pages: who is being told already is not told again.
+  const isBeingTold = (user: string): boolean =>
+    state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
+    true;
   const reply = backfill.take(
     raw,
     now,
-    (user) => isFormer || memory.knows(membershipKey(user, raw.audience), since),
+    (user) => isFormer || memory.knows(membershipKey(user, raw.audience), since) || isBeingTold(user),
     memory.forgottenUntil < since,
   );
   if (reply === 'read-again') state.pageToReadAgain = raw.number;

@@ -200,6 +200,10 @@ export class BackfillIntake {
       ids.delete(user);
       this.#counts.superseded++;
     }
+    // A source may show somebody on two pages. Who waits from the one before is told once.
+    for (const earlier of this.#pages.filter(({ audience }) => audience === page.audience)) {
+      for (const user of earlier.ids) if (ids.delete(user)) this.#counts.superseded++;
+    }
     this.#counts.taken += page.ids.length;
     this.#waitingInPages += ids.size;
     if (ids.size > 0)

@@ -7,6 +7,7 @@ import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
 import type { CarriedMeter } from '../meter.ts';
+import type { CarriedAlerts } from './alerts.ts';
 import type { CarriedPace } from './backfill-pace.ts';
 import type { CarriedBreaker } from './breaker.ts';
 import type { ParkedTriggers } from './chain.ts';
@@ -58,6 +59,8 @@ export interface JobRecord {
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
   readonly requestTimeoutMs: number;
+  /** Triggers that wait longer, in ms, are worth an alert. */
+  readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
 }
 
@@ -171,4 +174,5 @@ export interface CarriedJob {
   readonly editProblem?: string;
   /** What was lost by no doing of ours, in words. */
   readonly loss?: string;
+  readonly alerts?: CarriedAlerts;
 }

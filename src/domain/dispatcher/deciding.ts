@@ -22,8 +22,13 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
+  state.alerts.observe(state, now);
   const isEnding = mustContinue(state, run);
-  const errand = nextHolderStep(state, now, isEnding) ?? deadLettersErrand(state) ?? backfillErrand(state, now);
+  const errand =
+    nextHolderStep(state, now, isEnding) ??
+    deadLettersErrand(state) ??
+    backfillErrand(state, now) ??
+    alertsErrand(state);
   if (errand !== undefined) return errand;
   if (isEnding) {
     return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
@@ -50,6 +55,13 @@ function endDelivering(state: JobState, now: number): void {
 function deadLettersErrand({ deadLetters, budgets }: JobState): Step | undefined {
   const next = deadLetters.next(budgets.sliceBytes);
   return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
+}
+
+/** One at a time: what fails goes again with what came meanwhile. */
+function alertsErrand(state: JobState): Step | undefined {
+  if (state.isAlerting || state.alerts.owed.length === 0) return undefined;
+  state.isAlerting = true;
+  return { kind: 'raise-alerts', alerts: state.alerts.owed };
 }
 
 function backfillErrand(state: JobState, now: number): Step | undefined {
@@ -125,6 +137,9 @@ function wait(state: JobState, now: number): Step {
       if (next !== undefined) times.push(next);
     }
   }
+  // While slices run there is always something that wakes the job; a timer for each of its waits would cost more than all else.
+  const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state) : undefined;
+  if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
   if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
   return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };
 }

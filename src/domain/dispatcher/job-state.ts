@@ -6,6 +6,7 @@ import type { Instant } from '../instant.ts';
 import { stringifyJson, utf8Bytes } from '../json.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
 import { nextChance } from '../random.ts';
+import { Alerts } from './alerts.ts';
 import { ArrivalMemory } from './arrival-memory.ts';
 import { BackfillIntake, type Leaving } from './backfill-intake.ts';
 import { Meter } from '../meter.ts';
@@ -86,6 +87,9 @@ export interface JobState {
   editProblem: string | undefined;
   /** What was lost by no doing of ours, in words. */
   loss: string | undefined;
+  readonly alerts: Alerts;
+  /** Whether some are being told. */
+  isAlerting: boolean;
   /** Counts what changed from outside, so that a stopping job knows whether all of it is kept. */
   changes: number;
   /** `changes` when the state was last kept. */
@@ -141,6 +145,7 @@ export function recordJob(
     missingSearchAttributes: prepared.missingSearchAttributes,
     warnings: prepared.warnings,
     requestTimeoutMs: prepared.requestTimeoutMs,
+    alertBacklogMs: prepared.alertBacklogMs,
     serverLimits: prepared.serverLimits,
   };
 }
@@ -186,6 +191,8 @@ export function restoreJob(carried: CarriedJob): JobState {
     lastFailure: carried.lastFailure,
     editProblem: carried.editProblem,
     loss: carried.loss,
+    alerts: new Alerts(carried.alerts),
+    isAlerting: false,
     changes: 0,
     keptAtChange: undefined,
   };
@@ -226,6 +233,7 @@ export function carryJob(state: JobState): CarriedJob {
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
     ...(state.editProblem === undefined ? {} : { editProblem: state.editProblem }),
     ...(state.loss === undefined ? {} : { loss: state.loss }),
+    alerts: state.alerts.carry(),
   };
 }
 

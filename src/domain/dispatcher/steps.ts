@@ -1,3 +1,4 @@
+import type { Alert } from '../../contract/alert.ts';
 import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
@@ -50,6 +51,8 @@ export type Step =
       readonly letters: ReadonlyMap<number, DeadTrigger>;
       readonly bytes: number;
     }
+  /** Tell operators; `alerts.confirm` when they are on their way. */
+  | { readonly kind: 'raise-alerts'; readonly alerts: readonly Alert[] }
   /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
   | { readonly kind: 'keep-job'; readonly changes: number }
   | { readonly kind: 'continue-as-new' }

@@ -1,3 +1,4 @@
+import type { Alert } from '../../../src/contract/alert.ts';
 import type { MemberPage } from '../../../src/contract/backfill.ts';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
@@ -30,6 +31,8 @@ export class AJob {
   readonly holders = new Map<string, PackedTriggers>();
   /** Its dead letters, oldest first. */
   readonly dead: DeadTrigger[] = [];
+  /** What its operators were told, oldest first. */
+  readonly alerts: Alert[] = [];
   #facts: Partial<RunFacts> = {};
 
   constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
@@ -79,6 +82,11 @@ export class AJob {
         this.dead.push(...step.letters.values());
         this.state.deadLetters.confirm(step.letters.keys());
         this.state.counters.deadLetters += step.letters.size;
+        return true;
+      case 'raise-alerts':
+        this.alerts.push(...step.alerts);
+        this.state.alerts.confirm(step.alerts);
+        this.state.isAlerting = false;
         return true;
       default:
         return false;

@@ -29,6 +29,8 @@ export function jobRecord(parallelRequestCount: number): JobRecord {
     missingSearchAttributes: [],
     warnings: [],
     requestTimeoutMs: 15_000,
+    // Longer than anything waits in most tests.
+    alertBacklogMs: 365 * 86_400_000,
     serverLimits: DEFAULT_SERVER_LIMITS,
   };
 }

@@ -182,3 +182,21 @@ test('a stop that delivers may still be told to discard', () => {
   stopJob(job.state, 'discard');
   expect(job.step()).toEqual({ kind: 'finish' });
 });
+
+test('somebody whom the source shows on two pages, or twice, is told once while they wait or are being told', () => {
+  const job = new AJob(1);
+  job.backfill(['1', '2'], { last: false });
+  job.page(2, ['2', '3', '3'], { last: false });
+  const [first] = job.cut();
+  job.page(3, [first?.triggers[0]?.user ?? '', '4']);
+  const users = [...(first?.triggers ?? []).map(({ user }) => user)];
+  job.end();
+  for (;;) {
+    const slices = job.cutUsers();
+    if (slices.length === 0) break;
+    users.push(...slices.flat());
+    job.end();
+  }
+  expect(users).toEqual(['1', '2', '3', '4']);
+  expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 4, superseded: 2, taken: 7 });
+});

@@ -191,7 +191,7 @@ test('an old run ends when no slice happens to run; a very old one cuts no more 
   job.signal('3');
   job.facts({ signals: 4000 });
   job.end();
-  expect(job.facts({ signals: 4000, busy: true }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ signals: 4000, busy: true }).step()).toMatchObject({ kind: 'wait' });
   expect(job.facts({ signals: 4000 }).step()).toEqual({ kind: 'continue-as-new' });
 });
 

@@ -1,0 +1,94 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { JobAlert } from '../contract/alert.ts';
+import type { Activities } from '../contract/ports.ts';
+import { failureInWords } from '../domain/attempt-codes.ts';
+import { ALERT, alertWorkflowId } from '../domain/names.ts';
+import type { Attempt } from '../webhook/attempt.ts';
+import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
+import type { Poster } from '../webhook/poster.ts';
+import { signBody } from '../webhook/signature.ts';
+import type { SideWorkflow, SideWorkflows } from './side-workflows.ts';
+
+/** Where alerts go, as the worker is configured. */
+export interface AlertSettings {
+  readonly url: string;
+  /** Name of an authorization; null: the endpoint needs none. */
+  readonly authorization: string | null;
+}
+
+export interface AlertDependencies {
+  /** Absent: alerts are in the log alone. */
+  readonly alerts?: AlertSettings | undefined;
+  readonly sideWorkflows: SideWorkflows;
+  readonly poster: Poster;
+  readonly authorizations: Authorizations;
+  readonly userAgent: string;
+  readonly requestTimeoutMs: number;
+}
+
+/** The activity that says alerts in the log, and gives each a workflow of its own that sends it, however long that takes. */
+export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDependencies): Activities['raiseAlerts'] {
+  return async (alerts) => {
+    for (const jobAlert of alerts) {
+      const { jobId, alert } = jobAlert;
+      const fields = { jobId, alert: alert.kind, state: alert.state, text: alert.text };
+      const isGood = alert.state === 'ended' || alert.kind === 'backfill-finished';
+      Context.current().log[isGood ? 'info' : 'warn']('alert', fields);
+      if (settings !== undefined) await sideWorkflows.start(alertWorkflow(jobAlert));
+    }
+  };
+}
+
+function alertWorkflow(input: JobAlert): SideWorkflow {
+  const { jobId, subscriptionId, alert } = input;
+  const summary = `${alert.kind} ${alert.state}: ${jobId}`;
+  return { type: ALERT, workflowId: alertWorkflowId(subscriptionId, alert.n), input, summary };
+}
+
+/** The activity that sends one alert: authorized, signed and guarded like any request of ours. Fails unless the webhook took it. */
+export function createSendAlert(dependencies: AlertDependencies): Activities['sendAlert'] {
+  return async (jobAlert) => {
+    const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
+    if (alerts === undefined)
+      throw ApplicationFailure.nonRetryable('This worker has no alert webhook any more.', 'NoAlertWebhook');
+    const url = new URL(alerts.url);
+    const found = await authorizations.lookUp(alerts.authorization, url);
+    if (!found.ok) throw notTaken(found);
+    const post = (authorization: RequestAuthorization) =>
+      new Promise<Attempt>((resolve) =>
+        poster.post(url, requestOf(jobAlert, authorization, dependencies.userAgent), requestTimeoutMs, resolve),
+      );
+    let attempt = await post(found.authorization);
+    const other = !attempt.ok && attempt.status === 401 ? await found.authorization.instead() : undefined;
+    if (other !== undefined) attempt = await post(other);
+    if (!attempt.ok) throw notTaken(attempt);
+  };
+}
+
+/** Of the answer nothing: the failure stands in the history. */
+function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
+  return ApplicationFailure.retryable(
+    `The alert webhook did not take it: ${failureInWords(failure)}.`,
+    'AlertNotTaken',
+  );
+}
+
+function requestOf(
+  { jobId, label, subscriptionId, alert }: JobAlert,
+  { headers, query, identity, signingKeys }: RequestAuthorization,
+  userAgent: string,
+) {
+  const { kind, state, at, since, text } = alert;
+  const job = { id: jobId, label, subscription_id: subscriptionId };
+  const body = JSON.stringify({ type: 'alert', alert: kind, state, at, since, job, text });
+  const id = `alert-${subscriptionId}-${alert.n}`;
+  const timestampSeconds = Math.floor(Date.now() / 1000);
+  const all = [
+    ...['content-type', 'application/json', 'user-agent', userAgent],
+    ...['webhook-id', id, 'webhook-timestamp', String(timestampSeconds)],
+    ...headers,
+  ];
+  if (signingKeys.length === 0) return { headers: all, query, identity, body };
+  const signed = signBody(signingKeys, id, timestampSeconds, body);
+  return { headers: [...all, 'webhook-signature', signed.signature], query, identity, body: signed.body };
+}

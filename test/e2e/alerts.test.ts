@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { configured } from '../webhook/an-authorization.ts';
+import { Lab } from '../support/lab.ts';
+
+const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
+
+interface Told {
+  readonly id: string;
+  readonly alert: string;
+  readonly state: string;
+  readonly text: string;
+  readonly job: { readonly id: string };
+  readonly isGenuine: boolean;
+}
+
+let lab: Lab;
+let operators: Receiver;
+/** What the operators' webhook took, in order; and whether it takes anything now. */
+const told: Told[] = [];
+const world = { operatorsTake: true, refused: 0, isUnwell: false };
+
+beforeAll(async () => {
+  operators = await startReceiver({
+    answer: () => {
+      if (world.operatorsTake) return undefined;
+      world.refused++;
+      return { status: 503 };
+    },
+    onArrival: ({ headers }, body) => {
+      if (!world.operatorsTake) return;
+      const given = Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]));
+      const alert = new Webhook(SECRET).verify(body, given) as Omit<Told, 'id' | 'isGenuine'>;
+      told.push({ ...alert, id: given['webhook-id'] ?? '', isGenuine: true });
+    },
+    keepBodies: true,
+  });
+  lab = await Lab.open({
+    receiver: {
+      answer: ({ message }) =>
+        world.isUnwell ? { status: 503 } : message?.user === 'bad' ? { status: 422 } : undefined,
+    },
+    config: {
+      alerts: { url: operators.url, authorization: 'operators', backlogMinutes: 15 },
+      authorizations: configured({
+        operators: { origins: [new URL(operators.url).origin], signingSecrets: [SECRET] },
+      }),
+    },
+  });
+});
+afterAll(async () => Promise.all([lab.close(), operators.close()]));
+
+async function until(job: string, alert: string, state: string): Promise<Told> {
+  const deadline = Date.now() + 40_000;
+  for (;;) {
+    const found = told.find((one) => one.job.id === job && one.alert === alert && one.state === state);
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(`Not told: ${alert} ${state}. Told: ${JSON.stringify(told)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('operators are told, signed and once, when an endpoint gets unwell and when it is well again, though their own webhook is away for a while', async () => {
+  const job = await lab.start({ parallelRequestCount: 3 });
+  await lab.jobs.enter(job, { audience: 'vip', user: 'first', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  world.isUnwell = true;
+  world.operatorsTake = false;
+  for (const user of ['a', 'b', 'c']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unwell');
+  const deadline = Date.now() + 20_000;
+  while (world.refused === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(world.refused).toBeGreaterThan(0);
+  world.operatorsTake = true;
+  const began = await until(job, 'endpoint-unwell', 'began');
+  expect(began).toMatchObject({ isGenuine: true, text: expect.stringContaining('HTTP 503') });
+  world.isUnwell = false;
+  await lab.jobs.resume(job);
+  const ended = await until(job, 'endpoint-unwell', 'ended');
+  expect(ended.id).not.toBe(began.id);
+  expect(told.filter((one) => one.job.id === job && one.alert === 'endpoint-unwell')).toHaveLength(2);
+}, 90_000);
+
+test('dead letters and the end of a backfill are told of', async () => {
+  const job = await lab.start({ existingUsers: true });
+  await until(job, 'backfill-finished', 'happened');
+  await lab.jobs.enter(job, { audience: 'vip', user: 'good', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
+  expect(await until(job, 'dead-letters', 'happened')).toMatchObject({ text: '1 new dead letter (1 so far).' });
+}, 60_000);
