@@ -107,7 +107,7 @@ export class Alerts {
     if (backfill.state !== 'finished' && backfill.state !== 'lost') return;
     const text =
       backfill.state === 'finished'
-        ? `Backfill ${backfill.n} is finished: ${backfill.delivered} people were sent.`
+        ? `Backfill ${backfill.n} is finished: ${backfill.counts.delivered} people were sent.`
         : `Backfill ${backfill.n} is lost: what read the members has ended. Ask for another one.`;
     this.#add(`backfill-${backfill.state}`, 'happened', now, text);
     this.#now = { ...this.#now, backfill: backfill.n };

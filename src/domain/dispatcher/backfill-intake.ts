@@ -149,10 +149,6 @@ export class BackfillIntake {
     return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
   }
 
-  get delivered(): number {
-    return this.#counts.delivered;
-  }
-
   /** Where the page that is taken next begins. */
   get cursor(): BackfillCursor {
     return this.#cursor;
@@ -265,40 +261,19 @@ export class BackfillIntake {
     this.#waitingInPages = 0;
   }
 
-  status(slugOf: (audience: string) => string, now: number): BackfillStatus {
-    const { taken, delivered, superseded, dead } = this.#counts;
-    const { paused } = this.pace;
-    const isRunning = this.#state === 'running';
-    const ratePerSecond = this.meter.rates(now).oneMinute;
-    const waiting = this.#waitingInPages + this.#inChains;
-    // Of what the source counted at the start; once all pages are read, exactly.
-    const expected = this.#lastPageSeen ? taken : this.#expected && Math.max(this.#expected, taken);
-    const left = expected === undefined ? undefined : Math.max(0, expected - delivered - superseded - dead);
-    const notice = this.#notice();
-    return {
-      n: this.n,
-      state: isRunning && paused !== undefined ? 'paused' : this.#state,
-      ...(isRunning && paused !== undefined ? { pausedBy: paused } : {}),
-      at: this.at,
-      audiences: this.audiences.map(slugOf),
-      ...(expected === undefined ? {} : { expected }),
-      taken,
-      delivered,
-      superseded,
-      deadLetters: dead,
-      waiting,
-      ratePerSecond,
-      ...(isRunning && paused === undefined && left !== undefined && ratePerSecond > 0
-        ? { secondsLeft: Math.ceil(left / ratePerSecond) }
-        : {}),
-      ...(notice === undefined ? {} : { notice }),
-    };
+  get counts(): Readonly<BackfillCounts> {
+    return this.#counts;
   }
 
-  #notice(): string | undefined {
-    return this.waitsForCalm
-      ? 'Live triggers come faster than the members can be read; the rest waits for calmer traffic.'
-      : undefined;
+  /** How many there are to tell: as the source counted at the start, and exactly once all pages are read; undefined when it did not say. */
+  get expected(): number | undefined {
+    if (this.#lastPageSeen) return this.#counts.taken;
+    return this.#expected && Math.max(this.#expected, this.#counts.taken);
+  }
+
+  /** Members that wait in the job, in pages or chains. */
+  get waiting(): number {
+    return this.#waitingInPages + this.#inChains;
   }
 
   carry(): CarriedBackfill {

@@ -3,6 +3,7 @@ import { failureInWords } from '../attempt-codes.ts';
 import { audienceById } from '../audience.ts';
 import { instantOf } from '../instant.ts';
 import { shownUrl } from '../shown-url.ts';
+import { describeBackfill } from './backfill-status.ts';
 import type { Stopping } from './carried.ts';
 import { estimateBytes, type JobState, permitsInUse } from './job-state.ts';
 
@@ -43,7 +44,7 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
     ...endpointOf(state),
-    ...(state.backfill === undefined ? {} : { backfill: state.backfill.status(slugOf, now) }),
+    ...(state.backfill === undefined ? {} : { backfill: describeBackfill(state.backfill, slugOf, now) }),
     rejects: state.rejects,
     notices: noticesOf(state),
     stateBytes: estimateBytes(state),

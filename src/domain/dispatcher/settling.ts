@@ -44,10 +44,10 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
     state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
   }
   const { backfill } = state;
-  const before = backfill?.delivered ?? 0;
+  const before = backfill?.counts.delivered ?? 0;
   for (const part of parts) settlePart(state, slice, part, now);
   state.meter.count(delivered, now);
-  backfill?.meter.count(backfill.delivered - before, now);
+  backfill?.meter.count(backfill.counts.delivered - before, now);
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.cutPermits,

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { MemberPage } from '../../../src/contract/backfill.ts';
+import { describeBackfill } from '../../../src/domain/dispatcher/backfill-status.ts';
 import { BackfillIntake, READ_AGAIN_AT_ONCE } from '../../../src/domain/dispatcher/backfill-intake.ts';
 
 const A = 'a'.repeat(32);
@@ -15,7 +16,7 @@ function page(number: number, ids: string[], more: Partial<MemberPage> = {}): Me
 const take = (intake: BackfillIntake, what: MemberPage, isSuperseded: (user: string) => boolean = NOBODY) =>
   intake.take(what, 1, isSuperseded, true);
 
-const status = (intake: BackfillIntake) => intake.status(() => 'vip', 0);
+const status = (intake: BackfillIntake) => describeBackfill(intake, () => 'vip', 0);
 
 /** Hands out and delivers what waits. */
 function sendAll(intake: BackfillIntake): string[] {

@@ -1,4 +1,5 @@
 import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
+import { describeBackfill } from '../../../src/domain/dispatcher/backfill-status.ts';
 import { carryJob, estimateBytes, type JobState, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { must } from './model-ledger.ts';
 
@@ -33,7 +34,7 @@ function chainsInSlices({ slices }: JobState): number {
 /** What the present backfill says of itself adds up. */
 export function checkBackfill({ backfill, chains }: JobState, people: Iterable<string>): void {
   if (backfill === undefined) return;
-  const { taken, delivered, superseded, deadLetters, waiting, state } = backfill.status((id) => id, 0);
+  const { taken, delivered, superseded, deadLetters, waiting, state } = describeBackfill(backfill, (id) => id, 0);
   must(waiting >= backfill.waitingInPages && superseded >= 0, 'a backfill counts nothing twice');
   must(
     state !== 'finished' || taken === delivered + superseded + deadLetters,
