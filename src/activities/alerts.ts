@@ -84,8 +84,14 @@ function requestOf(
   const id = `alert-${subscriptionId}-${alert.n}`;
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
-    ...['content-type', 'application/json', 'user-agent', userAgent],
-    ...['webhook-id', id, 'webhook-timestamp', String(timestampSeconds)],
+    'content-type',
+    'application/json',
+    'user-agent',
+    userAgent,
+    'webhook-id',
+    id,
+    'webhook-timestamp',
+    String(timestampSeconds),
     ...headers,
   ];
   if (signingKeys.length === 0) return { headers: all, query, identity, body };

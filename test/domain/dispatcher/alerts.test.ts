@@ -14,7 +14,7 @@ function told(job: AJob): string[] {
 
 /** Everything that is in flight fails. */
 function failAll(job: AJob, status: number): void {
-  for (const slice of [...job.running])
+  for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { status }])));
 }
 

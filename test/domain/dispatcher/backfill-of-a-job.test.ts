@@ -189,7 +189,7 @@ test('somebody whom the source shows on two pages, or twice, is told once while 
   job.page(2, ['2', '3', '3'], { last: false });
   const [first] = job.cut();
   job.page(3, [first?.triggers[0]?.user ?? '', '4']);
-  const users = [...(first?.triggers ?? []).map(({ user }) => user)];
+  const users = (first?.triggers ?? []).map(({ user }) => user);
   job.end();
   for (;;) {
     const slices = job.cutUsers();
