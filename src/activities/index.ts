@@ -6,9 +6,11 @@ import { createKeepJob } from './keep-job.ts';
 import { createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import type { SideWorkflows } from './side-workflows.ts';
+import type { EmitDependencies } from './watch/emit-changes.ts';
+import { createWatchActivities } from './watch/index.ts';
 
 /** Everything that the activities touch. */
-export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies {
+export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies, EmitDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -27,5 +29,6 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows),
     keepJob: createKeepJob(sideWorkflows),
+    ...createWatchActivities(dependencies),
   };
 }

@@ -31,6 +31,6 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
 }
 
 /** A member without an id, or with one that no trigger may have, cannot be told about. */
-function isSendable(id: string): boolean {
+export function isSendable(id: string): boolean {
   return id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
 }

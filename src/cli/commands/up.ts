@@ -26,7 +26,7 @@ Example:
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       // It is for trying things out, most often with an endpoint on the same machine.
-      const readConfig = () => withThisMachine(loadConfig(path === undefined ? {} : { path }));
+      const readConfig = () => withWatchFolder(withThisMachine(loadConfig(path === undefined ? {} : { path })), db);
       const config = readConfig();
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
@@ -44,6 +44,11 @@ Example:
         stop.dispose();
       }
     });
+}
+
+/** Watching needs a folder; without another one it is beside the database. */
+function withWatchFolder(config: Config, db: string): Config {
+  return { ...config, watch: { folder: config.watch.folder ?? resolve(dirname(db), 'watch') } };
 }
 
 interface TemporalAtHand {
