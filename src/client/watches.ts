@@ -59,11 +59,7 @@ export class Watches {
     if (!prepared.ok) throw new InvalidWatch(prepared.problems);
     const asked: AskedWatch[] = [];
     for (const { id, slug, name } of prepared.audiences) {
-      const isNew = await this.#startOne(newWatch({ id, slug, name }, checked.value));
-      const status = isNew
-        ? await ask(this.#client, watchWorkflowId(id), watchStatusQuery)
-        : await this.#update(slug, id, changeWatchUpdate, [given]);
-      asked.push({ isNew, status });
+      asked.push(await this.#startOrChange(newWatch({ id, slug, name }, checked.value), given));
     }
     return asked;
   }
@@ -102,10 +98,32 @@ export class Watches {
   async stop(audience: string): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
     const status = await this.#update(audience, id, stopWatchUpdate, []);
-    const handle = this.#client.workflow.getHandle(watchWorkflowId(id));
     // So that it can be started again at once; if that takes longer, it ends by itself.
-    await this.#client.withDeadline(Date.now() + ANSWER_MS, () => handle.result()).catch(() => undefined);
+    await this.#untilEnded(id);
     return status;
+  }
+
+  async #startOrChange(state: WatchState, change: object): Promise<AskedWatch> {
+    const { id, slug } = state.audience;
+    for (let tries = 1; ; tries++) {
+      if (await this.#startOne(state)) {
+        return { isNew: true, status: await ask(this.#client, watchWorkflowId(id), watchStatusQuery) };
+      }
+      try {
+        const status = await this.#update(slug, id, changeWatchUpdate, [change]);
+        if (status.state !== 'stopped' || tries === START_TRIES) return { isNew: false, status };
+      } catch (error) {
+        if (!(error instanceof WatchNotFound) || tries === START_TRIES) throw error;
+      }
+      // One that was stopped a moment ago, and tells its last round.
+      await this.#untilEnded(id);
+    }
+  }
+
+  /** Or until it has taken too long. */
+  async #untilEnded(id: string): Promise<void> {
+    const handle = this.#client.workflow.getHandle(watchWorkflowId(id));
+    await this.#client.withDeadline(Date.now() + ANSWER_MS, () => handle.result()).catch(() => undefined);
   }
 
   /** False: it runs already. */
@@ -173,6 +191,7 @@ export class Watches {
   }
 }
 
+const START_TRIES = 3;
 const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 
 /** What the memo of a watch says. Any client may start a workflow of this type, with any memo. */

@@ -22,10 +22,15 @@ import {
 } from '../domain/watch.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
-// Tried again by the watch itself, which says so and which takes a new time for a new scan.
-const { scanMembers, confirmExits, emitChanges } = proxyActivities<Activities>({
+// Tried again by the watch itself, which says so and which takes a new time for a new scan. A page of the source may take its time.
+const { scanMembers, confirmExits } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '1 minute',
+  retry: { maximumAttempts: 1 },
+});
+const { emitChanges } = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  heartbeatTimeout: '15 seconds',
   retry: { maximumAttempts: 1 },
 });
 const { forgetSnapshots } = proxyActivities<Activities>({
@@ -77,7 +82,9 @@ export class WatchRun {
     return describeWatch(this.#state, this.isStopped ? 'stopped' : this.#phase);
   }
 
+  /** What the next run begins with. Whoever wants a round now gets it there. */
   carry(): WatchState {
+    if (this.#isWanted) this.#set({ nextAt: undefined });
     return this.#state;
   }
 
@@ -206,7 +213,7 @@ export class WatchRun {
 
   /** What was on disk is lost: the next round has nothing to compare with, and what changed since the last one stays untold. */
   #beginAnew(): void {
-    const { snapshot, pending, missed, lastAt } = this.#state;
+    const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
     // A round that was told half: all of it is found again from the snapshot before, if that is still there.
     if (pending !== undefined && snapshot !== undefined) return this.#set({ pending: undefined });
     const from = missed?.from ?? snapshot?.at ?? lastAt ?? '';
@@ -216,6 +223,8 @@ export class WatchRun {
       pending: undefined,
       held: undefined,
       isAccepted: undefined,
+      // It may be with another worker, or come back.
+      obsolete: [...obsolete, ...[snapshot?.id, pending?.snapshot.id, held?.scan.id].filter((id) => id !== undefined)],
     });
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -225,6 +225,46 @@ test('it goes on by itself at its interval, is changed while it runs, and forget
   // As if it had never been.
   const [again] = await lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS });
   expect(again?.isNew).toBe(true);
+  expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
+}, 60_000);
+
+test('a round that cannot be told is kept; if only it is lost, it is found again from the snapshot before it', async () => {
+  await open(numbered(30));
+  await listener();
+  await watch();
+  lab.source.exit(audience.id, '1');
+  const snapshots = join(folder, audience.id);
+  const [before = ''] = readdirSync(snapshots);
+  const release = lab.source.holdBack('isMember');
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'confirming');
+  const [scan = ''] = readdirSync(snapshots).filter((id) => id !== before);
+  // Where it is noted how far each job is, nothing can be written.
+  mkdirSync(join(snapshots, scan, 'told.json'));
+  release();
+  await statusWhen(({ trouble, state }) => trouble?.failures === 1 && state === 'failing');
+  rmSync(join(snapshots, scan), { recursive: true });
+  for (let failures = 2; failures <= 5; failures++) {
+    await lab.jobs.watches.scanNow(audience.id);
+    await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
+  }
+  const { last, missed } = await round();
+  expect(last).toMatchObject({ exits: 1, isBaseline: false });
+  expect(missed).toBeUndefined();
+  await arrives(1);
+  expect(arrived()).toEqual(['exit 1']);
+}, 60_000);
+
+test('a watch that is stopped while it reads ends at once, and can be started again at once', async () => {
+  await open(['1']);
+  await watch();
+  const release = lab.source.holdBack('members');
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'scanning');
+  await lab.client.workflow.getHandle(watchWorkflowId(audience.id)).executeUpdate('stop');
+  const [again] = await lab.jobs.watches.start([audience.id], { everyMs: HOUR_MS });
+  expect(again?.isNew).toBe(true);
+  release();
   expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
 }, 60_000);
 

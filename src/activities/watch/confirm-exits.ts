@@ -1,10 +1,9 @@
-import { appendFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
 import type { Activities } from '../../contract/ports.ts';
-import { BUCKETS } from '../../domain/membership-buckets.ts';
 import { concurrently } from '../concurrently.ts';
 import { alive } from './alive.ts';
 import { readLines } from './lines.ts';
-import { bucketPath, MemberBuckets } from './member-buckets.ts';
+import { MemberBuckets } from './member-buckets.ts';
 import type { WatchDependencies } from './scan-members.ts';
 import { audienceFolder, CHANGES, ENTERS, EXITS, Snapshot, STAYED } from './snapshot.ts';
 
@@ -23,7 +22,7 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
     const manifest = await scan.sealed();
     const [exits, enters] = [await scan.whole(manifest, EXITS), await scan.whole(manifest, ENTERS)];
     // An attempt before this one may have come half the way.
-    for (let bucket = 0; bucket < BUCKETS; bucket++) await rm(bucketPath(scan.folder, STAYED, bucket), { force: true });
+    for (const name of await readdir(scan.folder)) if (name.startsWith(STAYED)) await rm(scan.path(name));
     await writeFile(scan.path(CHANGES), '');
     const sum = { enters: 0, exits: 0, stayed: 0 };
     const stayed = new MemberBuckets(scan.folder, STAYED);

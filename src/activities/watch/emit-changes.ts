@@ -15,10 +15,12 @@ export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'>
   readonly hasStalled: () => boolean;
 }
 
+const HEARTBEAT_MS = 1_000;
 /** Jobs that are told side by side. */
 const JOBS_AT_ONCE = 8;
 /** Of the jobs that could not be told, so many are named. */
 const NAMED = 3;
+const UNREADABLE_NAMED = 20;
 
 /**
  * The activity that brings a round's changes to every running job that listens. Each job gets all of them, in one order and at one time (`at`), however often
@@ -28,6 +30,7 @@ const NAMED = 3;
  */
 export function createEmitChanges({ watchFolder, listeners, hasStalled }: EmitDependencies): Activities['emitChanges'] {
   return async (audience, scanId, at) => {
+    const context = Context.current();
     const scan = new Snapshot(audienceFolder(watchFolder, audience), scanId);
     const changes = await scan.whole(await scan.sealed(), CHANGES);
     const progress = await EmissionProgress.open(scan.path('told.json'));
@@ -35,22 +38,25 @@ export function createEmitChanges({ watchFolder, listeners, hasStalled }: EmitDe
     const failures: string[] = [];
     const tell = async (jobId: string): Promise<void> => {
       const from = progress.of(jobId);
-      const onAccepted = (accepted: number): void => {
-        progress.set(jobId, from + accepted);
-        Context.current().heartbeat();
-      };
-      const signal = Context.current().cancellationSignal;
+      const onAccepted = (accepted: number): void => progress.set(jobId, from + accepted);
+      const signal = context.cancellationSignal;
       try {
         await listeners.tell(jobId, triggersOf(changes, { audience, at, from, hasStalled }), { signal, onAccepted });
       } catch (error) {
         failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
       }
     };
-    await concurrently(jobIds, JOBS_AT_ONCE, tell);
-    await progress.close();
+    // A job that takes nothing may be waited for; a worker that stood still notices that by itself.
+    const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+    try {
+      await concurrently(jobIds, JOBS_AT_ONCE, tell);
+      await progress.close();
+    } finally {
+      clearInterval(heartbeat);
+    }
     alive();
     if (failures.length > 0) throw notTold(failures);
-    return { jobs: jobIds.length, unreadable };
+    return { jobs: jobIds.length, unreadable: unreadable.slice(0, UNREADABLE_NAMED) };
   };
 }
 

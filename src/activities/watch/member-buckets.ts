@@ -61,6 +61,6 @@ export async function readBucket(folder: string, prefix: string, bucket: number,
   return lines.map((line) => JSON.parse(line) as string); // Written by `add`.
 }
 
-export function bucketPath(folder: string, prefix: string, bucket: number): string {
+function bucketPath(folder: string, prefix: string, bucket: number): string {
   return join(folder, `${prefix}-${bucket.toString(16).padStart(2, '0')}`);
 }
