@@ -27,6 +27,8 @@ WORKDIR /app
 COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/lib lib
+# A volume that is mounted here for the first time takes over whose it is.
+RUN mkdir /watch && chown node:node /watch
 USER node
 ENTRYPOINT ["node", "lib/cli/main.js"]
 CMD ["worker"]

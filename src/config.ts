@@ -77,6 +77,8 @@ const configSchema = z.strictObject({
       eventsPerRun: z.number().int().min(100).default(51_200),
     })
     .prefault({}),
+  /** For `triggers watch`: where the members of watched audiences are kept between two looks; several workers need one folder that they share. */
+  watch: z.strictObject({ folder: z.string().min(1).optional() }).prefault({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -113,7 +115,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
  * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
- * commas between them). A value may refer to what it is:
+ * commas between them, `TRIGGERS_WATCH_FOLDER`). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
@@ -152,12 +154,14 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
   const taskQueue = given('TRIGGERS_TASK_QUEUE');
   const logLevel = given('TRIGGERS_LOG_LEVEL');
   const keys = given('TRIGGERS_PAYLOAD_KEYS');
+  const watchFolder = given('TRIGGERS_WATCH_FOLDER');
   const value = {
     ...fromFile,
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
+    ...(watchFolder === undefined ? {} : { watch: { folder: resolve(watchFolder) } }),
   };
   return { path, value };
 }
@@ -215,12 +219,14 @@ function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
   const value = withReferences(parseConfigFile(path), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
-  const { source } = value;
   // A folder is meant from the file that names it, wherever the command is run.
-  if (isRecord(source) && typeof source['folder'] === 'string') {
-    return { ...value, source: { ...source, folder: resolve(dirname(path), source['folder']) } };
-  }
-  return value;
+  return { ...value, ...withFolder('source', value, path), ...withFolder('watch', value, path) };
+}
+
+function withFolder(key: string, value: Record<string, unknown>, path: string): Record<string, unknown> {
+  const part = value[key];
+  if (!isRecord(part) || typeof part['folder'] !== 'string') return {};
+  return { [key]: { ...part, folder: resolve(dirname(path), part['folder']) } };
 }
 
 /** The file as it stands there, its variables not looked up. */

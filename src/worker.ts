@@ -16,6 +16,7 @@ import { SLICES } from './domain/limits.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
+import { TemporalListeners } from './temporal-listeners.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
 import { refusalBeforehand } from './webhook/destination-check.ts';
@@ -83,6 +84,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       serverLimits: config.serverLimits,
       missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
       lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+      watchFolder: config.watch.folder,
+      listeners: new TemporalListeners(client),
       sideWorkflows: new TemporalSideWorkflows(client, config.taskQueue),
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),

@@ -49,6 +49,7 @@ test('without a file or a variable everything has a default', () => {
       certificateAuthorities: [],
     },
     serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
+    watch: {},
     logLevel: 'info',
   });
 });
@@ -119,8 +120,11 @@ test('an empty variable is an unset one', () => {
 });
 
 test('a folder is meant from the file that names it', () => {
-  const config = loadConfig({ path: file({ source: { kind: 'file', folder: 'people' } }), env: {} });
+  const path = file({ source: { kind: 'file', folder: 'people' }, watch: { folder: 'watch' } });
+  const config = loadConfig({ path, env: {} });
   expect(config.source).toEqual({ kind: 'file', folder: join(folder, 'people') });
+  expect(config.watch.folder).toBe(join(folder, 'watch'));
+  expect(loadConfig({ path, env: { TRIGGERS_WATCH_FOLDER: 'w' } }).watch.folder).toBe(resolve('w'));
 });
 
 test('secrets may stand in the environment, anywhere in the file', () => {

@@ -7,9 +7,12 @@ import { createKeepJob } from './keep-job.ts';
 import { createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import type { SideWorkflows } from './side-workflows.ts';
+import type { EmitDependencies } from './watch/emit-changes.ts';
+import { createWatchActivities } from './watch/index.ts';
 
 /** Everything that the activities touch. */
-export interface ActivityDependencies extends DeliverDependencies, PrepareDependencies, AlertDependencies {
+export interface ActivityDependencies
+  extends DeliverDependencies, PrepareDependencies, AlertDependencies, EmitDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -30,5 +33,6 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),
+    ...createWatchActivities(dependencies),
   };
 }

@@ -73,6 +73,6 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
 }
 
 /** A member without an id, or with one that no trigger may have, cannot be told about. What a source has read need not be text, whatever its type says. */
-function isSendable(id: unknown): id is string {
+export function isSendable(id: unknown): id is string {
   return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
 }

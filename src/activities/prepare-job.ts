@@ -30,7 +30,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
     const known = await dependencies.source.audiences();
     // Of a definition with other problems too, what can be looked up is looked up all the same.
     const names = checked.ok ? [...checked.value.audiences.entries()] : namesIn(input);
-    const resolved = names.map(([index, name]) => resolve(name, index, known));
+    const resolved = names.map(([index, name]) => resolveAudience(name, index, known));
     const problems: Problem[] = [
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
@@ -69,7 +69,12 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-function resolve(name: string, index: number, known: readonly AudienceListing[]): AudienceListing | Problem {
+/** The audience that is meant, or what is wrong with its name. */
+export function resolveAudience(
+  name: string,
+  index: number,
+  known: readonly AudienceListing[],
+): AudienceListing | Problem {
   const found = findAudience(known, name);
   if (found !== undefined) return found;
   const slugs = known.map(({ slug }) => slug);

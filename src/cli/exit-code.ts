@@ -1,5 +1,5 @@
 import { CommanderError } from '@commander-js/extra-typings';
-import { InvalidJob, InvalidTrigger, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
+import { InvalidJob, InvalidTrigger, InvalidWatch, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
 import { ConfigError } from '../config.ts';
 import { printable } from '../domain/printable.ts';
 import { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
@@ -21,7 +21,7 @@ export function reportFailure(error: unknown, terminal: Terminal, json: boolean)
 
 function exitCodeOf(error: unknown): ExitCode {
   const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
-  const ours = [InvalidJob, InvalidTrigger, UsageError, ConfigError, InvalidPayloadKeys].some(
+  const ours = [InvalidJob, InvalidTrigger, InvalidWatch, UsageError, ConfigError, InvalidPayloadKeys].some(
     (kind) => reason instanceof kind,
   );
   return ours ? 2 : 1;
@@ -30,6 +30,9 @@ function exitCodeOf(error: unknown): ExitCode {
 function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   if (error instanceof InvalidJob) {
     return [paint('red', 'The job was not accepted:'), ...problemLines(error.problems, columns)];
+  }
+  if (error instanceof InvalidWatch) {
+    return [paint('red', 'The watch was not accepted:'), ...problemLines(error.problems, columns)];
   }
   return messageOf(error)
     .split('\n')

@@ -18,6 +18,7 @@ import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
 import { upCommand } from './commands/up.ts';
+import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
@@ -37,6 +38,7 @@ const COMMANDS = [
   editCommand,
   backfillCommand,
   stopCommand,
+  watchCommand,
   deadLettersCommand,
   authorizationsCommand,
   secretsCommand,

@@ -3,8 +3,9 @@ import { type Client, WorkflowFailedError } from '@temporalio/client';
 import type { AuthorizationListing } from '../contract/authorization.ts';
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../contract/export-job.ts';
 import type { PreparedJob } from '../contract/ports.ts';
+import type { PreparedWatch } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
-import { CHECK_EXPORT_JOB, LIST_AUTHORIZATIONS } from '../domain/names.ts';
+import { CHECK_EXPORT_JOB, CHECK_WATCH, LIST_AUTHORIZATIONS } from '../domain/names.ts';
 import { ANSWER_MS, noWorker } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -58,6 +59,19 @@ function topOf(field: string): string {
 export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
   const options = { name: 'list-authorizations', summary: 'Lists the authorizations of a worker', args: [] };
   return await askWorker<readonly AuthorizationListing[]>(client, taskQueue, LIST_AUTHORIZATIONS, options);
+}
+
+/**
+ * Which audiences these are, by slug or id, and whether workers can watch them.
+ * @throws NoWorker
+ */
+export async function prepareWatch(
+  client: Client,
+  taskQueue: string,
+  names: readonly string[],
+): Promise<PreparedWatch> {
+  const options = { name: 'check-watch', summary: 'Checks audiences before they are watched', args: [names] };
+  return await askWorker<PreparedWatch>(client, taskQueue, CHECK_WATCH, options);
 }
 
 /** Has a short workflow answer what only a worker knows. */

@@ -89,6 +89,29 @@ export class InvalidJob extends TriggersError {
   }
 }
 
+/** The watch is wrong as it was asked for; nothing was started or changed. */
+export class InvalidWatch extends TriggersError {
+  override readonly name = 'InvalidWatch';
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(
+      ['The watch was not accepted:', ...problems.map(({ field, message }) => `  ${field}: ${message}`)].join('\n'),
+    );
+    this.problems = problems;
+  }
+}
+
+/** No running watch is of this audience. */
+export class WatchNotFound extends TriggersError {
+  override readonly name = 'WatchNotFound';
+  /** As it was asked for. */
+  readonly audience: string;
+  constructor(audience: string, options?: ErrorOptions) {
+    super(`The audience "${audience}" is not watched. See those that are: triggers watch --list`, options);
+    this.audience = audience;
+  }
+}
+
 /** Nobody carried out what was asked in time, since no worker serves the job's task queue or none is free. */
 export class NoWorker extends TriggersError {
   override readonly name = 'NoWorker';

@@ -25,12 +25,14 @@ import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers }
 import { recover, type RecoverOptions } from './recovery.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
+import { Watches } from './watches.ts';
 
 export type { AuthorizationListing } from '../contract/authorization.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
+export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
 export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
 export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';
@@ -49,6 +51,7 @@ export type { PushOptions, PushProgress } from './job-pusher.ts';
 export type { PublishResult, PushResult, Triggers } from './push.ts';
 export type { RecoverOptions } from './recovery.ts';
 export type { StartedJob } from './start-job.ts';
+export type { AskedWatch, WatchSummary } from './watches.ts';
 export { dataConverterWith } from '../payload-codec/data-converter.ts';
 export { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
 export { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
@@ -75,8 +78,10 @@ const EDIT_WAIT_MS = 15_000;
 export class ExportJobs {
   /** Triggers that will not be sent without a person's decision. */
   readonly deadLetters: DeadLetters;
+  /** Audiences whose changes are found by looking, for sources without an event stream. */
+  readonly watches: Watches;
   readonly #client: Client;
-  readonly #watches = new Map<string, HistoryWatch>();
+  readonly #historyWatches = new Map<string, HistoryWatch>();
   readonly #taskQueue: string;
   readonly #close: () => Promise<void>;
 
@@ -88,6 +93,7 @@ export class ExportJobs {
     this.#client = client;
     this.deadLetters = new DeadLetters(client);
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
+    this.watches = new Watches(client, this.#taskQueue);
     this.#close = options.close ?? (() => Promise.resolve());
   }
 
@@ -238,8 +244,8 @@ export class ExportJobs {
   }
 
   #pusher(jobId: string, options: PushOptions): JobPusher {
-    const watch = this.#watches.get(jobId) ?? new HistoryWatch();
-    this.#watches.set(jobId, watch);
+    const watch = this.#historyWatches.get(jobId) ?? new HistoryWatch();
+    this.#historyWatches.set(jobId, watch);
     return new JobPusher(jobId, jobSignals(this.#client, jobId), options, watch);
   }
 

@@ -159,11 +159,16 @@ async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGe
   // Nobody listens between two items.
   end.catch(() => undefined);
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-  for (;;) {
-    signal.throwIfAborted();
-    const next = await Promise.race([iterator.next(), end]);
-    if (next.done === true) return;
-    yield next.value;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const next = await Promise.race([iterator.next(), end]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: it may be busy with an item that nobody will see. It may hold a file open.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
 

@@ -6,6 +6,7 @@ import type { DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { SliceInput, SliceReport } from './slice.ts';
+import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
 /** A job definition held against what this worker knows: its source, its authorizations, its namespace. */
 export type PreparedJob =
@@ -73,4 +74,14 @@ export interface Activities {
   isMember(audience: string, user: string): Promise<boolean>;
   /** Keeps what a stopping job carries (its workflow's input) for a later resume, instead of what was kept of it before. */
   keepJob(jobWorkflowId: string, carried: object): Promise<void>;
+  /** Resolves the names of audiences that are to be watched, and says whether this worker can. Fails only when the source does. */
+  prepareWatch(names: readonly string[]): Promise<PreparedWatch>;
+  /** Writes down who is a member, and how that differs from the last time. Fails when the source does not come to its end in order. */
+  scanMembers(request: ScanRequest): Promise<ScanReport>;
+  /** Asks the source about each exit of a scan, and writes down what is to be told. */
+  confirmExits(audience: string, scanId: string): Promise<ConfirmedChanges>;
+  /** Tells each running job that listens of a scan's changes, at this time; repeated, it goes on where it was. */
+  emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
+  /** Removes what is on disk of an audience. */
+  forgetSnapshots(audience: string): Promise<void>;
 }

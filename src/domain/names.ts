@@ -7,6 +7,11 @@ export const CHECK_EXPORT_JOB = 'checkExportJob';
 /** Tells which authorizations a worker has. */
 export const LIST_AUTHORIZATIONS = 'listAuthorizations';
 
+/** Finds the changes of an audience whose source has no event stream. */
+export const WATCH_AUDIENCE = 'watchAudience';
+/** Holds the audiences of a watch against the worker's source; starts nothing. */
+export const CHECK_WATCH = 'checkWatch';
+
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides about it. */
@@ -47,6 +52,11 @@ export function jobIdOf(workflowId: string): string {
 
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
   return `${jobWorkflow}-backfill-${n}`;
+}
+
+/** One watch for each audience, by its canonical id. */
+export function watchWorkflowId(audienceId: string): string {
+  return `watch-${audienceId}`;
 }
 
 /** @param holder a number of the overflow, or a letter and a number for what is parked. */

@@ -6,6 +6,7 @@ import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus } from '../contract/kept-job.ts';
 import type { RecoveryPart } from '../contract/recovery.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
+import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 
 // The public messages of a job. Names and JSON are stable: other people's code depends on them.
 
@@ -59,6 +60,18 @@ export const resumeSignal = defineSignal('resume');
 
 export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
 export const keptJobStatusQuery = defineQuery<KeptJobStatus>('status');
+
+// The public messages of a watch. Each update answers at once with its new status.
+
+export const watchStatusQuery = defineQuery<WatchStatus>('status');
+/** Watch in another way from the next round on; the interval, from the last one. */
+export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange]>('change');
+/** Begin a round now; or, when one is under way, as soon as it is over. */
+export const scanNowUpdate = defineUpdate<WatchStatus>('now');
+/** What is held is right: tell it. */
+export const acceptHeldUpdate = defineUpdate<WatchStatus>('accept');
+/** End the watch. What is being told now is told to the end. */
+export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
 
 // Between the workflows and activities of one job; not for others.
 

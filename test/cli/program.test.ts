@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup start push list status pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -51,6 +51,11 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],
     [['dead-letters', 'redeliver', 'abc-0', '--all'], /either one id or a filter/],
+    [['watch'], /Say which audiences/],
+    [['watch', 'vip', '--every', 'often'], /such as 90s/],
+    [['watch', 'vip', '--every', '5m', '--stop'], /Say one thing/],
+    [['watch', 'vip', '--now', '--stop'], /Say one thing/],
+    [['watch', 'vip', '--list'], /Say one thing/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],
   ])('%j', async (args, says) => {

@@ -59,3 +59,22 @@ test('a job whose audiences cannot be read here is told nothing, and named', asy
   expect(result.unreadable).toEqual(['secret']);
   expect(result.jobs.map(({ jobId }) => jobId)).not.toContain('secret');
 });
+
+test('an input that is not read to its end is closed, also where it may be interrupted', async () => {
+  const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }) };
+  const { running, open } = world(jobs, { crm: ['vip'] });
+  let isOpen = false;
+  async function* input() {
+    isOpen = true;
+    try {
+      for (let user = 0; ; user++) {
+        yield trigger(String(user));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      isOpen = false;
+    }
+  }
+  await expect(publishTo(running, open, input(), new AbortController().signal)).rejects.toThrow(PublishInterrupted);
+  expect(isOpen).toBe(false);
+});

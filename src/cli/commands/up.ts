@@ -28,7 +28,7 @@ Example:
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
       // It is for trying things out, most often with an endpoint on the same machine.
       const read = configReader(path === undefined ? {} : { path });
-      const readConfig = () => withThisMachine(read());
+      const readConfig = () => withWatchFolder(withThisMachine(read()), db);
       const config = readConfig();
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
@@ -46,6 +46,11 @@ Example:
         stop.dispose();
       }
     });
+}
+
+/** Watching needs a folder; without another one it is beside the database. */
+function withWatchFolder(config: Config, db: string): Config {
+  return { ...config, watch: { folder: config.watch.folder ?? resolve(dirname(db), 'watch') } };
 }
 
 interface TemporalAtHand {

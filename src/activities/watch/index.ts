@@ -1,0 +1,21 @@
+import { rm } from 'node:fs/promises';
+import type { Activities } from '../../contract/ports.ts';
+import { createConfirmExits } from './confirm-exits.ts';
+import { createEmitChanges, type EmitDependencies } from './emit-changes.ts';
+import { createPrepareWatch } from './prepare-watch.ts';
+import { createScanMembers, type WatchDependencies } from './scan-members.ts';
+import { audienceFolder } from './snapshot.ts';
+
+/** The activities of watches. */
+export function createWatchActivities(
+  dependencies: WatchDependencies & EmitDependencies,
+): Pick<Activities, 'prepareWatch' | 'scanMembers' | 'confirmExits' | 'emitChanges' | 'forgetSnapshots'> {
+  return {
+    prepareWatch: createPrepareWatch(dependencies),
+    scanMembers: createScanMembers(dependencies),
+    confirmExits: createConfirmExits(dependencies),
+    emitChanges: createEmitChanges(dependencies),
+    forgetSnapshots: (audience) =>
+      rm(audienceFolder(dependencies.watchFolder, audience), { recursive: true, force: true }),
+  };
+}

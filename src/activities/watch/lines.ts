@@ -1,0 +1,15 @@
+import { createReadStream } from 'node:fs';
+
+/**
+ * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line: what Node's own reader takes
+ * for one besides may stand in a JSON string as it is.
+ */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of createReadStream(path, { encoding: 'utf8' }) as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}

@@ -1,0 +1,125 @@
+import type { ScanReport, WatchChange, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
+import { detailsTable } from './details-table.ts';
+import { isRecord } from './json.ts';
+import { type Instant, instantOf, nextNanosecond } from './instant.ts';
+
+/** So few may leave at once, whatever their share: small audiences change by half every day. */
+const FEW_EXITS = 10;
+/** Of those whom a held scan missed, so few may be back in the next one, in percent: people do come back, and a table that fills again brings all. */
+const BACK_PERCENT = 1;
+const FIRST_RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 5 * 60_000;
+
+/**
+ * Whether so many exits at once are more likely a table that is being filled, or a filter that is wrong, than people who left.
+ *
+ * @param members how many there were.
+ */
+export function isTooLarge(exits: number, members: number, largestExitPercent: number): boolean {
+  return exits > FEW_EXITS && largestExitPercent < 100 && exits * 100 > members * largestExitPercent;
+}
+
+/**
+ * Whether a scan's exits may be told. A large exit is believed the second time, or when a person says so: whom the held scan missed is still missing, and
+ * who is missing since would be believed by itself.
+ */
+export function mayBeTold(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
+  const members = snapshot?.members ?? 0;
+  if (!isTooLarge(scan.exits, members, options.largestExitPercent)) return true;
+  if (held === undefined || !scan.heldFound) return false;
+  if (isTooLarge(scan.gone, members, options.largestExitPercent)) return false;
+  return isAccepted === true || scan.back * 100 <= held.exits * BACK_PERCENT;
+}
+
+/** The time that a round's triggers have: when it begins, and later than the round before, so that an exit and an enter of one person are two triggers. */
+export function roundInstant(lastAt: Instant | undefined, now: number): Instant {
+  const instant = instantOf(now);
+  return lastAt === undefined || instant > lastAt ? instant : nextNanosecond(lastAt);
+}
+
+/** How long to wait after so many failures in a row, in ms: 5 s, doubling, at most 5 min. */
+export function retryAfterMs(failures: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16), LONGEST_RETRY_MS);
+}
+
+/** When the round after this one begins, epoch ms. */
+export function nextRoundAt(startedAt: number, everyMs: number, now: number): number {
+  return Math.max(startedAt + everyMs, now);
+}
+
+/** What an update changes, of what anybody may have sent; undefined when it is no change that a watch can follow. */
+export function readWatchChange(raw: unknown): WatchChange | undefined {
+  if (!isRecord(raw)) return undefined;
+  const { everyMs, emitExisting, largestExitPercent } = raw;
+  if (everyMs !== undefined && !(typeof everyMs === 'number' && everyMs >= 1_000)) return undefined;
+  if (emitExisting !== undefined && typeof emitExisting !== 'boolean') return undefined;
+  if (largestExitPercent !== undefined && !(typeof largestExitPercent === 'number' && largestExitPercent >= 1))
+    return undefined;
+  return {
+    ...(everyMs === undefined ? {} : { everyMs }),
+    ...(emitExisting === undefined ? {} : { emitExisting }),
+    ...(largestExitPercent === undefined ? {} : { largestExitPercent }),
+  };
+}
+
+/** A watch before its first round. */
+export function newWatch(audience: WatchState['audience'], options: WatchOptions): WatchState {
+  return { v: 1, audience, options, rounds: 0, enters: 0, exits: 0 };
+}
+
+/** What the Temporal UI and lists show of a watch from its start on. */
+export function watchPresentation({ audience }: Pick<WatchState, 'audience'>) {
+  return { summary: `Watches ${audience.slug}`, memo: { audience } };
+}
+
+export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus {
+  const { v, audience, options, rounds, enters, exits, snapshot, held, last, trouble, missed, nextAt } = state;
+  return {
+    v,
+    state: phase,
+    audience,
+    ...options,
+    rounds,
+    enters,
+    exits,
+    ...(snapshot === undefined ? {} : { members: snapshot.members }),
+    ...(last === undefined ? {} : { last }),
+    ...(nextAt === undefined ? {} : { nextAt: instantOf(nextAt) }),
+    ...(held === undefined ? {} : { held: { exits: held.exits, members: held.scan.members, at: held.scan.at } }),
+    ...(trouble === undefined ? {} : { trouble }),
+    ...(missed === undefined ? {} : { missed }),
+  };
+}
+
+const PHASES: Readonly<Record<WatchPhase, string>> = {
+  scanning: 'reading the members',
+  confirming: 'asking the source about those who seem to have left',
+  telling: 'telling jobs',
+  waiting: 'waiting for the next round',
+  held: 'held: so many would leave at once that it waits to see it again. Update "accept" to believe it now',
+  failing: 'the last round failed; it is tried again',
+  stopped: 'stopped',
+};
+
+/** A watch as the Temporal UI shows it. */
+export function watchDetails(status: WatchStatus): string {
+  const { audience, state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, missed } = status;
+  const rows: [string, string][] = [
+    ['State', PHASES[state]],
+    ['Audience', `${audience.slug} (${audience.name})`],
+    ['Every', `${everyMs / 1000} s`],
+    ['Members', members === undefined ? 'not known yet' : String(members)],
+    ['Told', `${enters} enters, ${exits} exits in ${rounds} rounds`],
+  ];
+  if (last !== undefined)
+    rows.push(['Last round', `${last.at}: ${last.enters} enters, ${last.exits} exits, ${last.durationMs} ms`]);
+  if (nextAt !== undefined) rows.push(['Next round', nextAt]);
+  if (held !== undefined) rows.push(['Held', `${held.exits} exits, ${held.members} members left, seen at ${held.at}`]);
+  if (trouble !== undefined)
+    rows.push(['Trouble', `since ${trouble.since}, ${trouble.failures} failures: ${trouble.reason}`]);
+  if (missed !== undefined)
+    rows.push(['Missed', `what changed from ${missed.from} to ${missed.to}, since the snapshot was lost`]);
+  if (last !== undefined && last.told.unreadable.length > 0)
+    rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);
+  return detailsTable(`Watch of ${audience.slug}`, rows);
+}

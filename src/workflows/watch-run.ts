@@ -1,0 +1,264 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  uuid4,
+} from '@temporalio/workflow';
+import type { Activities } from '../contract/ports.ts';
+import type { PendingRound, ScanReport, SnapshotRef, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
+import {
+  describeWatch,
+  mayBeTold,
+  nextRoundAt,
+  readWatchChange,
+  retryAfterMs,
+  roundInstant,
+  watchDetails,
+} from '../domain/watch.ts';
+import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
+
+// Tried again by the watch itself, which says so and which takes a new time for a new scan. A page of the source may take its time.
+const { scanMembers, confirmExits } = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  heartbeatTimeout: '1 minute',
+  retry: { maximumAttempts: 1 },
+});
+const { emitChanges } = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  heartbeatTimeout: '15 seconds',
+  retry: { maximumAttempts: 1 },
+});
+const { forgetSnapshots } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  retry: { maximumAttempts: 3 },
+});
+
+/** The failure type of a snapshot that is not in the folder of the worker that looked. */
+const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
+/** A folder may be mounted late, or be another worker's: so many failures of that kind in a row make a snapshot lost. */
+const LOST_AFTER = 4;
+const REASON_LENGTH = 500;
+/** Every scan begins with removing these, so those of long ago are removed already. */
+const OBSOLETE_KEPT = 100;
+
+/** One run of a watch: what it knows, and its next step. */
+export class WatchRun {
+  #state: WatchState;
+  #phase: WatchPhase = 'waiting';
+  #isWanted = false;
+  isStopped = false;
+
+  constructor(state: WatchState) {
+    this.#state = state;
+    setHandler(watchStatusQuery, () => this.status());
+    setHandler(changeWatchUpdate, (raw: unknown) => {
+      const change = readWatchChange(raw);
+      if (change === undefined) throw ApplicationFailure.nonRetryable('This is no change of a watch.', 'InvalidWatch');
+      const options = { ...this.#state.options, ...change };
+      const { last, trouble } = this.#state;
+      this.#set({ options });
+      if (last !== undefined && trouble === undefined && this.#state.nextAt !== undefined)
+        this.#set({ nextAt: nextRoundAt(Date.parse(last.at), options.everyMs, Date.now()) });
+      return this.status();
+    });
+    setHandler(scanNowUpdate, () => this.#want());
+    setHandler(acceptHeldUpdate, () => {
+      if (this.#state.held === undefined) return this.status();
+      this.#set({ isAccepted: true });
+      return this.#want();
+    });
+    setHandler(stopWatchUpdate, () => {
+      this.isStopped = true;
+      return this.status();
+    });
+  }
+
+  status(): WatchStatus {
+    return describeWatch(this.#state, this.isStopped ? 'stopped' : this.#phase);
+  }
+
+  /** What the next run begins with. Whoever wants a round now gets it there. */
+  carry(): WatchState {
+    if (this.#isWanted) this.#set({ nextAt: undefined });
+    return this.#state;
+  }
+
+  /** Waits until the next round is due, somebody wants it now, or the watch is stopped. */
+  async untilDue(): Promise<void> {
+    const { trouble, held } = this.#state;
+    this.#become(trouble !== undefined ? 'failing' : held !== undefined ? 'held' : 'waiting');
+    for (;;) {
+      const { nextAt = 0 } = this.#state;
+      const waitMs = nextAt - Date.now();
+      if (waitMs <= 0 || this.#isWanted || this.isStopped) return;
+      await condition(() => this.#isWanted || this.isStopped || this.#state.nextAt !== nextAt, waitMs);
+    }
+  }
+
+  /** A round; or, when one is told half, the rest of it. */
+  async turn(): Promise<void> {
+    this.#isWanted = false;
+    this.#set({ nextAt: undefined });
+    try {
+      if (this.#state.pending === undefined) await this.#scan();
+      if (this.#state.pending !== undefined) await this.#tell(this.#state.pending);
+    } catch (error) {
+      if (isCancellation(error)) {
+        if (this.isStopped) return;
+        throw error;
+      }
+      this.#fail(error);
+    }
+  }
+
+  /** What is left behind is taken away, as far as that can be done. */
+  async end(): Promise<WatchStatus> {
+    this.#become('stopped');
+    await forgetSnapshots(this.#state.audience.id).catch(() => undefined);
+    return this.status();
+  }
+
+  async #scan(): Promise<void> {
+    this.#become('scanning');
+    const { audience, options, snapshot, held, lastAt, obsolete } = this.#state;
+    const startedAt = Date.now();
+    const at = roundInstant(lastAt, startedAt);
+    const scanId = uuid4();
+    // Of no use unless it comes to its end.
+    this.#set({ lastAt: at, obsolete: [...(obsolete ?? []), scanId].slice(-OBSOLETE_KEPT) });
+    const report = await this.#unlessStopped(() =>
+      scanMembers({
+        audience: audience.id,
+        scanId,
+        base: snapshot?.id ?? null,
+        held: held?.scan.id ?? null,
+        emitExisting: options.emitExisting,
+        obsolete: obsolete ?? 'all',
+      }),
+    );
+    const scan = { id: scanId, members: report.members, at };
+    this.#set({ obsolete: [] });
+    if (mayBeTold(report, this.#state)) await this.#believe(scan, report, startedAt);
+    else this.#hold(scan, report, startedAt);
+  }
+
+  /** The scan's changes are to be told. */
+  async #believe(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
+    const isBaseline = this.#state.snapshot === undefined;
+    let changes = { enters: 0, exits: 0, stayed: 0 };
+    if (report.enters + report.exits > 0) {
+      this.#become('confirming');
+      try {
+        changes = await this.#unlessStopped(() => confirmExits(this.#state.audience.id, scan.id));
+      } catch (error) {
+        this.#set({ obsolete: [scan.id] });
+        throw error;
+      }
+    }
+    const snapshot = { ...scan, members: scan.members + changes.stayed };
+    const pending: PendingRound = { snapshot, changes, isBaseline, startedAt };
+    this.#set({ pending });
+  }
+
+  /** So much would be told that the next scan has to say the same. */
+  #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
+    const { held, options } = this.#state;
+    this.#set({
+      held: { scan, exits },
+      isAccepted: undefined,
+      obsolete: held === undefined ? [] : [held.scan.id],
+      trouble: undefined,
+      nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
+    });
+  }
+
+  /** Every job hears of the round, and only then it counts: until then each attempt has the same triggers. */
+  async #tell(pending: PendingRound): Promise<void> {
+    this.#become('telling');
+    const { snapshot, changes, isBaseline, startedAt } = pending;
+    const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
+    const isQuiet = changes.enters + changes.exits === 0;
+    const told = isQuiet ? { jobs: 0, unreadable: [] } : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const { at, members } = snapshot;
+    this.#set({
+      snapshot,
+      pending: undefined,
+      held: undefined,
+      isAccepted: undefined,
+      trouble: undefined,
+      rounds: rounds + 1,
+      enters: enters + changes.enters,
+      exits: exits + changes.exits,
+      last: { at, members, ...changes, durationMs: Date.now() - startedAt, isBaseline, told },
+      obsolete: [base?.id, held?.scan.id].filter((id) => id !== undefined),
+      nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
+    });
+  }
+
+  #fail(error: unknown): void {
+    const { trouble } = this.#state;
+    const failures = (trouble?.failures ?? 0) + 1;
+    const { type, reason } = causeOf(error);
+    const notHere = type === SNAPSHOT_NOT_HERE ? (trouble?.notHere ?? 0) + 1 : 0;
+    const now = Date.now();
+    const since = trouble?.since ?? roundInstant(undefined, now);
+    this.#set({ trouble: { since, failures, notHere, reason }, nextAt: now + retryAfterMs(failures) });
+    if (notHere >= LOST_AFTER) this.#beginAnew();
+  }
+
+  /** What was on disk is lost: the next round has nothing to compare with, and what changed since the last one stays untold. */
+  #beginAnew(): void {
+    const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
+    // A round that was told half: all of it is found again from the snapshot before, if that is still there.
+    if (pending !== undefined && snapshot !== undefined) return this.#set({ pending: undefined });
+    const from = missed?.from ?? snapshot?.at ?? lastAt ?? '';
+    this.#set({
+      missed: { from, to: roundInstant(undefined, Date.now()) },
+      snapshot: undefined,
+      pending: undefined,
+      held: undefined,
+      isAccepted: undefined,
+      // It may be with another worker, or come back.
+      obsolete: [...obsolete, ...[snapshot?.id, pending?.snapshot.id, held?.scan.id].filter((id) => id !== undefined)],
+    });
+  }
+
+  /** A scan of which nobody wants to know the end is given up. */
+  async #unlessStopped<T>(act: () => Promise<T>): Promise<T> {
+    const scope = new CancellationScope();
+    void condition(() => this.isStopped).then(
+      () => scope.cancel(),
+      () => undefined, // Cancelled, as all of this workflow.
+    );
+    return await scope.run(act);
+  }
+
+  #want(): WatchStatus {
+    this.#isWanted = true;
+    return this.status();
+  }
+
+  #become(phase: WatchPhase): void {
+    this.#phase = phase;
+    setCurrentDetails(watchDetails(this.status()));
+  }
+
+  /** Changes what the watch knows; undefined takes away. */
+  #set(changes: { [Key in keyof WatchState]?: WatchState[Key] | undefined }): void {
+    const entries = Object.entries({ ...this.#state, ...changes }).filter(([, value]) => value !== undefined);
+    this.#state = Object.fromEntries(entries) as unknown as WatchState; // What must be there is never taken away.
+  }
+}
+
+/** What the activity said, not that an activity failed. */
+function causeOf(error: unknown): { readonly type: string | undefined; readonly reason: string } {
+  const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
+  const type = cause instanceof ApplicationFailure ? (cause.type ?? undefined) : undefined;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return { type, reason: reason.slice(0, REASON_LENGTH) };
+}

@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createWatchActivities } from '../../../src/activities/watch/index.ts';
+import type { FoundListeners, Listeners, TellOptions } from '../../../src/activities/watch/listeners.ts';
+import type { EventTrigger } from '../../../src/contract/trigger.ts';
+import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
+import type { AudienceSource } from '../../../src/sources/source.ts';
+
+export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+const AT = '2026-11-25T08:30:00.000000000Z';
+
+/** Jobs that write down what they are told. */
+export class RecordedListeners implements Listeners {
+  jobIds: string[] = ['crm'];
+  readonly told = new Map<string, EventTrigger[]>();
+  /** The job of this name fails when it has taken so many. */
+  failing: { jobId: string; after: number } | undefined;
+
+  async of(): Promise<FoundListeners> {
+    return { jobIds: this.jobIds, unreadable: [] };
+  }
+
+  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, { onAccepted }: TellOptions): Promise<void> {
+    const told = this.told.get(jobId) ?? [];
+    this.told.set(jobId, told);
+    let accepted = 0;
+    for await (const trigger of triggers) {
+      if (this.failing?.jobId === jobId && accepted === this.failing.after) throw new Error(`${jobId} takes no more`);
+      told.push(trigger);
+      onAccepted(++accepted);
+    }
+  }
+}
+
+/** The activities of a watch between a source and a folder; its rounds as the workflow orders them. */
+export class WatchLab {
+  readonly root = mkdtempSync(join(tmpdir(), 'watch-'));
+  readonly folder = join(this.root, VIP.id);
+  readonly listeners = new RecordedListeners();
+  /** Set: the worker has just stood still. */
+  hasStalled = false;
+  base: string | null = null;
+  heartbeats = 0;
+  readonly #activities;
+
+  constructor(source: AudienceSource) {
+    this.#activities = createWatchActivities({
+      source,
+      watchFolder: this.root,
+      listeners: this.listeners,
+      hasStalled: () => this.hasStalled,
+    });
+    open.push(this);
+  }
+
+  async scan(changes: Partial<ScanRequest> = {}): Promise<ScanReport & { readonly scanId: string }> {
+    const request: ScanRequest = {
+      audience: VIP.id,
+      scanId: randomUUID(),
+      base: this.base,
+      held: null,
+      emitExisting: false,
+      obsolete: [],
+      ...changes,
+    };
+    const { scanMembers } = this.#activities;
+    const report = await this.#environment().run<[ScanRequest], ScanReport, typeof scanMembers>(scanMembers, request);
+    return { ...report, scanId: request.scanId };
+  }
+
+  async confirm(scanId: string): Promise<ConfirmedChanges> {
+    return await this.#environment().run(this.#activities.confirmExits, VIP.id, scanId);
+  }
+
+  async emit(scanId: string, at = AT): Promise<EmissionReport> {
+    return await this.#environment().run(this.#activities.emitChanges, VIP.id, scanId, at);
+  }
+
+  /** A whole round; what was told, as `enter 1`. */
+  async round(changes: Partial<ScanRequest> = {}): Promise<string[]> {
+    const before = this.told().length;
+    const { scanId } = await this.scan(changes);
+    await this.confirm(scanId);
+    await this.emit(scanId);
+    this.base = scanId;
+    return this.told().slice(before);
+  }
+
+  told(jobId = 'crm'): string[] {
+    return (this.listeners.told.get(jobId) ?? []).map(({ event, user }) => `${event} ${user}`);
+  }
+
+  /** The snapshots in the folder. */
+  snapshots(): string[] {
+    return existsSync(this.folder) ? readdirSync(this.folder) : [];
+  }
+
+  #environment(): MockActivityEnvironment {
+    const environment = new MockActivityEnvironment();
+    environment.on('heartbeat', () => this.heartbeats++);
+    return environment;
+  }
+
+  close(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+const open: WatchLab[] = [];
+
+afterEach(() => {
+  for (const lab of open.splice(0)) lab.close();
+});

@@ -1,0 +1,96 @@
+import { expect, test } from '@jest/globals';
+import type { ScanReport, WatchState } from '../../src/contract/watch.ts';
+import {
+  describeWatch,
+  isTooLarge,
+  mayBeTold,
+  newWatch,
+  nextRoundAt,
+  readWatchChange,
+  retryAfterMs,
+  roundInstant,
+  watchDetails,
+} from '../../src/domain/watch.ts';
+
+const AUDIENCE = { id: 'a'.repeat(32), slug: 'vip', name: 'V|P' };
+const OPTIONS = { everyMs: 60_000, emitExisting: false, largestExitPercent: 20 };
+const AT = '2026-11-25T08:30:00.000000000Z';
+
+const state = (more: Partial<WatchState> = {}): WatchState => ({
+  ...newWatch(AUDIENCE, OPTIONS),
+  snapshot: { id: 's', members: 1000, at: AT },
+  ...more,
+});
+const scan = (more: Partial<ScanReport> = {}): ScanReport => ({
+  members: 1000,
+  enters: 0,
+  exits: 0,
+  back: 0,
+  gone: 0,
+  heldFound: false,
+  ...more,
+});
+
+test.each([
+  ['a fifth of the members', 200, 1000, 20, false],
+  ['one more', 201, 1000, 20, true],
+  ['all of a few', 10, 10, 20, false],
+  ['all of some more', 11, 11, 20, true],
+  ['everybody, where that is allowed', 1000, 1000, 100, false],
+])('leaving at once: %s', (_, exits, members, percent, isLarge) => {
+  expect(isTooLarge(exits, members, percent)).toBe(isLarge);
+});
+
+const held = { scan: { id: 'h', members: 500, at: AT }, exits: 500 };
+
+test.each<[string, ScanReport, Partial<WatchState>, boolean]>([
+  ['few exits', scan({ exits: 200 }), {}, true],
+  ['many', scan({ exits: 500 }), {}, false],
+  ['the same again', scan({ exits: 500, heldFound: true }), { held }, true],
+  ['nearly the same again', scan({ exits: 505, back: 5, gone: 10, heldFound: true }), { held }, true],
+  ['some who are back', scan({ exits: 494, back: 6, heldFound: true }), { held }, false],
+  ['still more who are gone', scan({ exits: 800, gone: 300, heldFound: true }), { held }, false],
+  ['a held scan that is not there', scan({ exits: 500 }), { held }, false],
+  ['some who are back, accepted', scan({ exits: 400, back: 100, heldFound: true }), { held, isAccepted: true }, true],
+  ['still more, accepted', scan({ exits: 800, gone: 300, heldFound: true }), { held, isAccepted: true }, false],
+  ['the first scan', scan({ enters: 1000 }), { snapshot: undefined as never }, true],
+])('of %s it is known whether they may be told', (_, report, more, expected) => {
+  expect(mayBeTold(report, state(more))).toBe(expected);
+});
+
+test('each round has a time of its own, later than the one before, also when the clock goes back', () => {
+  const now = Date.parse('2026-11-25T08:30:00.000Z');
+  expect(roundInstant(undefined, now)).toBe(AT);
+  expect(roundInstant(AT, now)).toBe('2026-11-25T08:30:00.000000001Z');
+  expect(roundInstant(AT, now - 5000)).toBe('2026-11-25T08:30:00.000000001Z');
+  expect(roundInstant(AT, now + 1)).toBe('2026-11-25T08:30:00.001000000Z');
+});
+
+test('failures are tried again ever later, at most five minutes', () => {
+  expect([1, 2, 3, 6, 7, 1000].map(retryAfterMs)).toEqual([5_000, 10_000, 20_000, 160_000, 300_000, 300_000]);
+});
+
+test('a round begins an interval after the last one began, and at once when that took longer', () => {
+  expect(nextRoundAt(1000, 500, 1200)).toBe(1500);
+  expect(nextRoundAt(1000, 500, 9000)).toBe(9000);
+});
+
+test('of what anybody sends as a change, only what is one is taken', () => {
+  expect(readWatchChange({ everyMs: 1000, largestExitPercent: 5, emitExisting: true, rounds: 7 })).toEqual({
+    everyMs: 1000,
+    largestExitPercent: 5,
+    emitExisting: true,
+  });
+  expect(readWatchChange({})).toEqual({});
+  for (const raw of [null, 'x', { everyMs: 10 }, { everyMs: '5m' }, { largestExitPercent: 0 }, { emitExisting: 1 }])
+    expect(readWatchChange(raw)).toBeUndefined();
+});
+
+test('the Temporal UI is told what it is doing, what is wrong, and nothing breaks its table', () => {
+  const trouble = { since: AT, failures: 2, notHere: 0, reason: 'no | such\ntable' };
+  const text = watchDetails(describeWatch(state({ trouble, held, missed: { from: AT, to: AT } }), 'failing'));
+  expect(text).toContain('**Watch of vip**');
+  expect(text).toContain('no \\| such table');
+  expect(text).toContain('500 exits');
+  expect(text).toContain('the snapshot was lost');
+});

@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
+import { watchWorkflowId } from '../../src/domain/names.ts';
+import { Lab } from '../support/lab.ts';
+
+const HOUR_MS = 3_600_000;
+const numbered = (count: number) => Array.from({ length: count }, (_, i) => String(i));
+
+let folder: string;
+let lab: Lab;
+/** Of one test alone: a watch tells every job of the server that listens. */
+let audience: { readonly id: string; readonly slug: string; readonly name: string };
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const id = randomUUID().replaceAll('-', '');
+  audience = { id, slug: `slug-${id}`, name: 'Of one test' };
+});
+afterEach(async () => {
+  await lab.jobs.watches.stop(audience.slug).catch(() => undefined);
+  await lab.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function open(members: readonly string[], workers = 1): Promise<void> {
+  const profiles = Object.fromEntries([...members, 'new', 'late'].map((user) => [user, { user }]));
+  lab = await Lab.open({
+    content: { audiences: [{ ...audience, members }], profiles },
+    config: { watch: { folder } },
+    workers,
+  });
+}
+
+/** Watches, and waits for the first round. Later ones are asked for. */
+async function watch(options: WatchOptionsInput = {}): Promise<void> {
+  const [asked] = await lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS, ...options });
+  expect(asked?.isNew).toBe(true);
+  await statusWhen(({ rounds }) => rounds === 1);
+}
+
+async function statusWhen(isAsWanted: (status: WatchStatus) => boolean): Promise<WatchStatus> {
+  const giveUpAt = Date.now() + 20_000;
+  for (;;) {
+    const status = await lab.jobs.watches.status(audience.id);
+    if (isAsWanted(status)) return status;
+    if (Date.now() > giveUpAt) throw new Error(`The watch is not as wanted: ${JSON.stringify(status)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A round from now on, to its end. */
+async function round(): Promise<WatchStatus> {
+  const { rounds } = await lab.jobs.watches.status(audience.id);
+  await lab.jobs.watches.scanNow(audience.id);
+  return await statusWhen((status) => status.rounds > rounds);
+}
+
+/** What arrived at the lab's receiver, in order. */
+function arrived(): string[] {
+  return lab.receiver.ledger.entries.map(({ message }) => `${message?.event ?? ''} ${message?.user ?? ''}`);
+}
+
+async function arrives(count: number): Promise<void> {
+  await lab.receiver.ledger.waitFor(({ entries }) => entries.length >= count, 20_000);
+}
+
+/** Starts a job that listens and is in the list, which is late. */
+async function listener(): Promise<string> {
+  const jobId = await lab.start({ audiences: [audience.slug] });
+  for (;;) {
+    if ((await lab.jobs.list()).some((job) => job.jobId === jobId && job.running)) return jobId;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+test('who enters and who leaves is told to every job that listens, from the second round on', async () => {
+  await open(numbered(30));
+  await Promise.all([listener(), listener()]);
+  await watch();
+  lab.source.enter(audience.id, 'new');
+  lab.source.exit(audience.id, '7');
+  const { last, members } = await round();
+  expect([last, members]).toMatchObject([{ enters: 1, exits: 1, stayed: 0, isBaseline: false, told: { jobs: 2 } }, 30]);
+  await arrives(4);
+  expect(arrived().sort()).toEqual(['enter new', 'enter new', 'exit 7', 'exit 7']);
+  expect((await round()).last).toMatchObject({ enters: 0, exits: 0 });
+
+  lab.source.exit(audience.id, 'new');
+  await round();
+  await arrives(6);
+  expect(arrived().slice(4)).toEqual(['exit new', 'exit new']);
+  const ids = new Set(lab.receiver.ledger.entries.map(({ deliveryId }) => deliveryId));
+  expect(ids.size).toBe(6);
+}, 60_000);
+
+test('with emitExisting the first round tells of everybody', async () => {
+  await open(['1', '2']);
+  await listener();
+  await watch({ emitExisting: true });
+  await arrives(2);
+  expect(arrived().sort()).toEqual(['enter 1', 'enter 2']);
+}, 60_000);
+
+test('a source that is down, or breaks off, or goes in a circle, makes nobody leave; then the watch goes on', async () => {
+  await open(numbered(30));
+  await listener();
+  await watch();
+  const { source } = lab;
+  const whole = source.members.bind(source);
+  const broken = [
+    () => Promise.reject(new Error('the source is down')),
+    (after?: string) => (after === undefined ? { ids: ['1'], next: 'b' } : Promise.reject(new Error('broken off'))),
+    () => ({ ids: ['1'], next: 'same' }),
+  ];
+  for (const [i, members] of broken.entries()) {
+    source.members = async (_, after) => await members(after);
+    await lab.jobs.watches.scanNow(audience.id);
+    await statusWhen(({ trouble, state }) => trouble?.failures === i + 1 && state === 'failing');
+  }
+  const { trouble, nextAt, rounds } = await lab.jobs.watches.status(audience.id);
+  expect(trouble).toMatchObject({ failures: 3, reason: expect.stringContaining('in a circle') });
+  expect(rounds).toBe(1);
+  expect(nextAt).toBeDefined();
+  source.members = whole;
+  source.exit(audience.id, '5');
+  expect((await round()).trouble).toBeUndefined();
+  await arrives(1);
+  expect(arrived()).toEqual(['exit 5']);
+}, 60_000);
+
+test('a table that is half empty for a while makes nobody leave', async () => {
+  await open(numbered(100));
+  await listener();
+  await watch();
+  for (const user of numbered(50)) lab.source.exit(audience.id, user);
+  await lab.jobs.watches.scanNow(audience.id);
+  const { held, state, members } = await statusWhen((status) => status.held !== undefined);
+  expect([state, members, held]).toMatchObject(['held', 100, { exits: 50, members: 50 }]);
+  // It fills again, and is seen again before it is full: still not believed.
+  for (const user of numbered(20)) lab.source.enter(audience.id, user);
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen((status) => status.held?.exits === 30 && status.state === 'held');
+  for (const user of numbered(50)) lab.source.enter(audience.id, user);
+  lab.source.exit(audience.id, '99');
+  expect((await round()).held).toBeUndefined();
+  await arrives(1);
+  expect(arrived()).toEqual(['exit 99']);
+}, 60_000);
+
+test('many who left are told of when the next round shows the same', async () => {
+  await open(numbered(100));
+  await listener();
+  await watch();
+  for (const user of numbered(50)) lab.source.exit(audience.id, user);
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'held');
+  expect((await round()).last).toMatchObject({ exits: 50, members: 50 });
+  await arrives(50);
+  expect(new Set(arrived()).size).toBe(50);
+}, 60_000);
+
+test('or when somebody says that it is right, also if some are back by then', async () => {
+  await open(numbered(100));
+  await listener();
+  await watch();
+  for (const user of numbered(50)) lab.source.exit(audience.id, user);
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'held');
+  for (const user of numbered(10)) lab.source.enter(audience.id, user);
+  await lab.jobs.watches.accept(audience.slug);
+  expect((await statusWhen(({ rounds }) => rounds === 2)).last).toMatchObject({ exits: 40 });
+}, 60_000);
+
+test('a snapshot that is away is waited for; one that is lost is said, and nobody is told of the difference', async () => {
+  await open(numbered(30));
+  await listener();
+  await watch();
+  renameSync(folder, `${folder}-away`);
+  mkdirSync(folder);
+  lab.source.exit(audience.id, '1');
+  for (let failures = 1; failures <= 3; failures++) {
+    await lab.jobs.watches.scanNow(audience.id);
+    await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
+  }
+  rmSync(folder, { recursive: true });
+  renameSync(`${folder}-away`, folder);
+  expect((await round()).missed).toBeUndefined();
+  await arrives(1);
+
+  rmSync(folder, { recursive: true });
+  lab.source.exit(audience.id, '2');
+  for (let failures = 1; failures <= 4; failures++) {
+    await lab.jobs.watches.scanNow(audience.id);
+    await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
+  }
+  const { last, missed, members } = await round();
+  expect([last?.isBaseline, members]).toEqual([true, 28]);
+  expect(missed).toMatchObject({ from: expect.any(String), to: expect.any(String) });
+  lab.source.exit(audience.id, '3');
+  await round();
+  await arrives(2);
+  expect(arrived()).toEqual(['exit 1', 'exit 3']);
+}, 90_000);
+
+test('it goes on by itself at its interval, is changed while it runs, and forgets when it is stopped', async () => {
+  await open(numbered(3));
+  await listener();
+  await watch();
+  const [changed] = await lab.jobs.watches.start([audience.id], { everyMs: 1000 });
+  expect(changed).toMatchObject({ isNew: false, status: { everyMs: 1000, largestExitPercent: 20 } });
+  await statusWhen(({ rounds }) => rounds >= 4);
+  lab.source.enter(audience.id, 'new');
+  await arrives(1);
+  const found = (await lab.jobs.watches.list()).find((one) => one.audience.id === audience.id);
+  expect(found).toMatchObject({ audience, status: { everyMs: 1000, exits: 0 } });
+
+  await lab.jobs.watches.stop(audience.slug);
+  const handle = lab.client.workflow.getHandle(watchWorkflowId(audience.id));
+  expect((await handle.describe()).status.name).toBe('COMPLETED');
+  await expect(lab.jobs.watches.scanNow(audience.slug)).rejects.toMatchObject({ name: 'WatchNotFound' });
+  // As if it had never been.
+  const [again] = await lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS });
+  expect(again?.isNew).toBe(true);
+  expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
+}, 60_000);
+
+test('a round that cannot be told is kept; if only it is lost, it is found again from the snapshot before it', async () => {
+  await open(numbered(30));
+  await listener();
+  await watch();
+  lab.source.exit(audience.id, '1');
+  const snapshots = join(folder, audience.id);
+  const [before = ''] = readdirSync(snapshots);
+  const release = lab.source.holdBack('isMember');
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'confirming');
+  const [scan = ''] = readdirSync(snapshots).filter((id) => id !== before);
+  // Where it is noted how far each job is, nothing can be written.
+  mkdirSync(join(snapshots, scan, 'told.json'));
+  release();
+  await statusWhen(({ trouble, state }) => trouble?.failures === 1 && state === 'failing');
+  rmSync(join(snapshots, scan), { recursive: true });
+  for (let failures = 2; failures <= 5; failures++) {
+    await lab.jobs.watches.scanNow(audience.id);
+    await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
+  }
+  const { last, missed } = await round();
+  expect(last).toMatchObject({ exits: 1, isBaseline: false });
+  expect(missed).toBeUndefined();
+  await arrives(1);
+  expect(arrived()).toEqual(['exit 1']);
+}, 60_000);
+
+test('a watch that is stopped while it reads ends at once, and can be started again at once', async () => {
+  await open(['1']);
+  await watch();
+  const release = lab.source.holdBack('members');
+  await lab.jobs.watches.scanNow(audience.id);
+  await statusWhen(({ state }) => state === 'scanning');
+  await lab.client.workflow.getHandle(watchWorkflowId(audience.id)).executeUpdate('stop');
+  const [again] = await lab.jobs.watches.start([audience.id], { everyMs: HOUR_MS });
+  expect(again?.isNew).toBe(true);
+  release();
+  expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
+}, 60_000);
+
+test('everything that is wrong with a watch is said at once, and a misspelt audience is guessed', async () => {
+  await open(['1']);
+  await expect(lab.jobs.watches.start([audience.slug], { everyMs: 5, largestExitPercent: 0 })).rejects.toMatchObject({
+    name: 'InvalidWatch',
+    problems: [{ field: 'everyMs' }, { field: 'largestExitPercent' }],
+  });
+  await expect(lab.jobs.watches.start([`${audience.slug}s`])).rejects.toThrow(`Did you mean "${audience.slug}"?`);
+  await expect(lab.jobs.watches.status('nobody')).rejects.toMatchObject({ name: 'WatchNotFound' });
+}, 60_000);

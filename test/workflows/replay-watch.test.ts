@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { Worker } from '@temporalio/worker';
+import type { WatchStatus } from '../../src/client/export-jobs.ts';
+import { watchWorkflowId } from '../../src/domain/names.ts';
+import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { Lab } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+// Where replay.test.ts finds the histories of releases.
+const STORED = fileURLToPath(new URL('../fixtures/histories', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+test('what ran today replays: a watch with all that may happen to it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const id = randomUUID().replaceAll('-', '');
+  const members = Array.from({ length: 40 }, (_, i) => String(i));
+  const audience = { id, slug: 'watched', name: 'Watched' };
+  const lab = await Lab.open({ content: { audiences: [{ ...audience, members }] }, config: { watch: { folder } } });
+  const { watches } = lab.jobs;
+  const when = async (isAsWanted: (status: WatchStatus) => boolean): Promise<void> => {
+    const giveUpAt = Date.now() + 20_000;
+    while (!isAsWanted(await watches.status(id))) {
+      if (Date.now() > giveUpAt) throw new Error(`Not as wanted: ${JSON.stringify(await watches.status(id))}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  try {
+    await lab.start({ audiences: [id] });
+    await watches.start([id], { everyMs: 3_600_000 });
+    await when(({ rounds }) => rounds === 1);
+    lab.source.failure = new Error('the source is down');
+    await watches.scanNow(id);
+    await when(({ trouble }) => trouble?.failures === 1);
+    lab.source.failure = undefined;
+    for (const user of members.slice(0, 20)) lab.source.exit(id, user);
+    await watches.scanNow(id);
+    await when(({ held }) => held !== undefined);
+    await watches.accept(id);
+    await when(({ rounds }) => rounds === 2);
+    await watches.start([id], { everyMs: 1_000 });
+    await when(({ rounds }) => rounds === 4);
+    await watches.stop(id);
+
+    const history = await lab.client.workflow.getHandle(watchWorkflowId(id)).fetchHistory();
+    expect(history.events?.length).toBeGreaterThan(50);
+    const converters = { workflowBundle: temporal.workflowBundle, dataConverter: { payloadConverterPath } };
+    await Worker.runReplayHistory(converters, history, watchWorkflowId(id));
+    if (process.env['RECORD_HISTORIES'] === undefined) return;
+    mkdirSync(STORED, { recursive: true });
+    // Stack traces say where this checkout is, which is nobody's business.
+    writeFileSync(join(STORED, 'watch-audience.json'), historyToJSON(history).replaceAll(ROOT, ''));
+  } finally {
+    await lab.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 60_000);
