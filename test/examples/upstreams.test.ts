@@ -98,7 +98,8 @@ describe.each(examples)('the upstream in $language', (upstream) => {
   const { language, missing, program, env, api, one, many } = upstream;
   const addressOf = { gRPC: temporal.address, HTTP: new URL(temporal.httpUrl).host };
   const promise = missing === undefined ? test : test.skip;
-  if (missing !== undefined) console.warn(`SKIPPED: the upstream in ${language} is not tried. Missing is ${missing}.`);
+  if (missing !== undefined)
+    process.stderr.write(`SKIPPED: the upstream in ${language} is not tried. Missing is ${missing}.\n`);
 
   promise(
     'signals one and many in their order, with all digits; all of it once more is sent no second time',
