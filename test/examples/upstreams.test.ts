@@ -141,6 +141,26 @@ describe.each(examples)('the upstream in $language', (upstream) => {
     LONG_MS,
   );
 
+  // The one over HTTP passes on what it is given.
+  (missing === undefined && api === 'gRPC' ? test : test.skip)(
+    'puts hundreds of triggers into a signal, and no more than 64 KiB',
+    async () => {
+      const command = await program();
+      const job = await lab.start({ parallelRequestCount: 20 });
+      const lines = Array.from({ length: 3_000 }, (_, i) => trigger('enter', `many-${i}`, 1, '"name":"Zoë"'));
+      const { args, input } = many(job, lines);
+      expect((await run(command, args, { env: env(addressOf[api]), input }).end).code).toBe(0);
+      await lab.statusWhen(job, ({ received }) => received === lines.length);
+      const { events } = await lab.handle(job).fetchHistory();
+      const sizes = (events ?? []).flatMap(
+        ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.input?.payloads?.[0]?.data?.length ?? [],
+      );
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(64 * 1024);
+      expect(sizes.length).toBeLessThan(lines.length / 100);
+    },
+    LONG_MS,
+  );
+
   promise(
     'asks again until Temporal answers',
     async () => {
