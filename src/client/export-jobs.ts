@@ -21,7 +21,8 @@ import { HistoryWatch } from './history-watch.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
 import { endOf, jobSignals, statusWhen, updateJob } from './job-service.ts';
-import { type PublishResult, publishTo, type PushResult, pushTo, type Triggers } from './push.ts';
+import { type PublishOptions, type PublishResult, publishTo } from './publish.ts';
+import { type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
@@ -48,7 +49,8 @@ export type {
 export * from './errors.ts';
 export type { JobSummary } from './job-list.ts';
 export type { PushOptions, PushProgress } from './job-pusher.ts';
-export type { PublishResult, PushResult, Triggers } from './push.ts';
+export type { PublishOptions, PublishProgress, PublishResult } from './publish.ts';
+export type { PushResult, Triggers } from './push.ts';
 export type { RecoverOptions } from './recovery.ts';
 export type { StartedJob } from './start-job.ts';
 export type { AskedWatch, WatchSummary } from './watches.ts';
@@ -159,15 +161,18 @@ export class ExportJobs {
   }
 
   /**
-   * Signals each trigger to every running job that listens to its audience (jobs listed anew every 10 s).
-   * @throws PublishInterrupted
+   * Signals each trigger to every running job that listens to its audience (jobs listed anew every 10 s), to each in their order. A job
+   * that has ended is told nothing until it runs again; one that takes nothing for `patienceMs` is left out, and the others go on.
+   *
+   * @throws PublishInterrupted which says what each job that was left out had accepted.
    */
-  async publish(triggers: Triggers, options: PushOptions = {}): Promise<PublishResult> {
+  async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
+    const { onProgress: _ofAll, ...ofEach } = options;
     return await publishTo(
       () => listeningJobs(this.#client),
-      (jobId) => this.#pusher(jobId, options),
+      (jobId, onProgress) => this.#pusher(jobId, { ...ofEach, onProgress }),
       triggers,
-      options.signal,
+      options,
     );
   }
 

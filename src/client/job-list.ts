@@ -8,7 +8,7 @@ import { clientForLists } from './client-for-lists.ts';
 import { JobNotFound, JobNotRunning, NoWorker } from './errors.ts';
 import { endedAs, queryStatus } from './job-service.ts';
 import { type KeptJobListing, listKept } from './kept-jobs.ts';
-import type { ListeningJob } from './push.ts';
+import type { ListeningJob } from './publish.ts';
 
 /** A job as the list shows it; ask `status` for more. */
 export interface JobSummary {

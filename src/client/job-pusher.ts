@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { EventTrigger } from '../contract/trigger.ts';
 import { PushInterrupted } from './errors.ts';
 import { HistoryStaysFull, HistoryWatch } from './history-watch.ts';
+import { type Patience, patiently, PATIENCE_MS, pause } from './patiently.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /** How one job is signalled: what a pusher needs of Temporal. */
@@ -26,6 +27,11 @@ export interface PushOptions {
   readonly onProgress?: (progress: PushProgress) => void;
   /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
   readonly patienceMs?: number;
+  /**
+   * How long, in ms, a signal gathers triggers after the one before it, unless it is full earlier; default 100. So a stream of any pace
+   * costs a job at most ten signals a second that are not full, and a trigger that comes after a pause goes at once.
+   */
+  readonly gatherMs?: number;
   /** Aborting it ends the input and every wait: what was accepted by then is said by `PushInterrupted`. */
   readonly signal?: AbortSignal;
 }
@@ -34,7 +40,7 @@ export interface PushOptions {
 export const SIGNAL_BYTES = 64 * 1024;
 
 const LOOK_AGAIN_MS = 500;
-const LONGEST_PAUSE_MS = 5_000;
+const GATHER_MS = 100;
 
 /** The server went on refusing a signal, as it does when a run has had as many as one may have. */
 class SignalsRefused extends Error {
@@ -48,8 +54,8 @@ class SignalsRefused extends Error {
 }
 
 /**
- * Sends triggers to one job in order: one signal in flight, as large as what has come meanwhile, at most 64 KiB. So a
- * lone trigger goes at once and a flood goes in full batches.
+ * Sends triggers to one job in order: one signal in flight, with all that has come meanwhile, at most 64 KiB. So a lone trigger goes at
+ * once, a flood in full signals, and a steady stream in a signal each `gatherMs`.
  */
 export class JobPusher {
   readonly jobId: string;
@@ -58,6 +64,7 @@ export class JobPusher {
   readonly #signals: JobSignals;
   readonly #onProgress: (progress: PushProgress) => void;
   readonly #patienceMs: number;
+  readonly #gatherMs: number;
   readonly #signal: AbortSignal | undefined;
   #batch: EventTrigger[] = [];
   #batchBytes = 0;
@@ -65,6 +72,11 @@ export class JobPusher {
   /** What `add` waits for when the batch is full: it has been taken when this is over. */
   #step: Promise<unknown> = Promise.resolve();
   #failure: PushInterrupted | undefined;
+  #signalledAt = -Infinity;
+  /** Nothing more fits into the batch, or nothing more comes: it need not wait for more. */
+  #isComplete = false;
+  /** Ends the wait for more. */
+  #goOn: (() => void) | undefined;
   readonly #watch: HistoryWatch;
 
   /** @param watch shared by all that signal this job, so that none has to look what another has just seen. */
@@ -73,7 +85,8 @@ export class JobPusher {
     this.#signals = signals;
     this.#watch = watch;
     this.#onProgress = options.onProgress ?? (() => undefined);
-    this.#patienceMs = options.patienceMs ?? 5 * 60_000;
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+    this.#gatherMs = options.gatherMs ?? GATHER_MS;
     this.#signal = options.signal;
   }
 
@@ -83,6 +96,7 @@ export class JobPusher {
    */
   async add(trigger: EventTrigger, bytes: number): Promise<void> {
     while (this.#batch.length > 0 && this.#batchBytes + bytes + 1 > SIGNAL_BYTES && this.#failure === undefined) {
+      this.#complete();
       await this.#step;
     }
     if (this.#failure !== undefined) throw this.#failure;
@@ -92,28 +106,49 @@ export class JobPusher {
   }
 
   /**
-   * Waits until everything taken is with the job.
+   * Waits until everything taken is with the job. Nothing can be added after it.
    * @throws PushInterrupted
    */
   async finish(): Promise<void> {
+    this.#complete();
     await this.#sending;
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  #complete(): void {
+    this.#isComplete = true;
+    this.#goOn?.();
+  }
+
   async #drain(): Promise<void> {
-    // Whatever comes in the same turn belongs into the first batch.
-    this.#step = setImmediate();
-    await this.#step;
     while (this.#batch.length > 0 && this.#failure === undefined) {
+      this.#step = this.#gather();
+      await this.#step;
       const batch = this.#batch;
       const bytes = this.#batchBytes;
       this.#batch = [];
       this.#batchBytes = 0;
+      this.#isComplete = false;
       const step = this.#send(batch, bytes);
       this.#step = step;
       await step;
     }
     this.#sending = undefined;
+  }
+
+  async #gather(): Promise<void> {
+    // Whatever comes in the same turn belongs into the first batch.
+    await setImmediate();
+    const waitMs = this.#signalledAt + this.#gatherMs - performance.now();
+    if (waitMs <= 0 || this.#isComplete) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#goOn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#goOn = undefined;
   }
 
   /** Never rejects: a failure is kept for `add` and `finish`. */
@@ -128,53 +163,40 @@ export class JobPusher {
     }
     this.accepted += batch.length;
     this.signals += 1;
+    this.#signalledAt = performance.now();
     this.#watch.signalled(bytes);
     this.#report();
   }
 
   async #untilThereIsRoom(): Promise<void> {
-    const deadline = performance.now() + this.#patienceMs;
-    while (!this.#watch.sees(await this.#patiently(deadline, () => this.#signals.history()))) {
-      if (performance.now() > deadline) throw new HistoryStaysFull();
+    const deadlineMs = performance.now() + this.#patienceMs;
+    const look = () => patiently(() => this.#signals.history(), this.#patience(deadlineMs));
+    while (!this.#watch.sees(await look())) {
+      if (performance.now() > deadlineMs) throw new HistoryStaysFull();
       this.#report('history');
-      await this.#wait(LOOK_AGAIN_MS);
+      await pause(LOOK_AGAIN_MS, this.#signal);
     }
   }
 
   async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
     const requestId = randomUUID();
-    const sending = this.#patiently(
-      performance.now() + this.#patienceMs,
-      () => this.#signals.signal(batch, requestId),
+    const sending = patiently(() => this.#signals.signal(batch, requestId), {
+      ...this.#patience(performance.now() + this.#patienceMs),
       // INVALID_ARGUMENT is what a run that has had all the signals it may have answers; the next run takes them.
-      (error) => {
+      mayHelp: (error) => {
         if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return true;
         if (!isTransient(error)) return false;
         onDoubt();
         return true;
       },
-    );
+    });
     await sending.catch((error: unknown) => {
       throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new SignalsRefused(error) : error;
     });
   }
 
-  async #patiently<T>(deadline: number, ask: () => Promise<T>, mayHelp = isTransient): Promise<T> {
-    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (!mayHelp(error) || performance.now() + pauseMs > deadline) throw error;
-        this.#report('server');
-        await this.#wait(pauseMs);
-      }
-    }
-  }
-
-  /** Rejects with the signal's reason when it is aborted. */
-  async #wait(ms: number): Promise<void> {
-    const signal = this.#signal;
-    await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
+  #patience(deadlineMs: number): Patience {
+    return { deadlineMs, signal: this.#signal, onPause: () => this.#report('server') };
   }
 
   #report(waitingFor?: 'server' | 'history'): void {

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
 import { JobPusher, type JobSignals, type PushProgress, SIGNAL_BYTES } from '../../src/client/job-pusher.ts';
@@ -46,6 +49,55 @@ describe('pushing to one job', () => {
     }
     await pushTo(new JobPusher('vip', job), slow());
     expect(sentBeforeEnd).toBe(1);
+  });
+
+  test('what comes soon after a signal is gathered into the next one', async () => {
+    const job = new RecordedJob();
+    async function* stream(): AsyncGenerator<EventTrigger> {
+      yield trigger('1');
+      await job.hasAccepted(1);
+      for (const user of ['2', '3', '4']) {
+        yield trigger(user);
+        await setImmediate();
+      }
+    }
+    // Nothing would go before an hour is over, but for the end of the input.
+    await pushTo(new JobPusher('vip', job, { gatherMs: 3_600_000 }), stream());
+    expect(job.batches.map((batch) => batch.length)).toEqual([1, 3]);
+  });
+
+  test('what was gathered goes when its time is over, though the stream is still open', async () => {
+    const job = new RecordedJob();
+    async function* open(): AsyncGenerator<EventTrigger> {
+      yield trigger('1');
+      await job.hasAccepted(1);
+      yield trigger('2');
+      yield trigger('3');
+      await job.hasAccepted(3);
+    }
+    await pushTo(new JobPusher('vip', job, { gatherMs: 50 }), open());
+    expect(job.batches.map((batch) => batch.length)).toEqual([1, 2]);
+  });
+
+  test('a full signal gathers no longer', async () => {
+    const job = new RecordedJob();
+    const result = await pushTo(new JobPusher('vip', job, { gatherMs: 3_600_000 }), triggers(5_000));
+    expect(result).toMatchObject({ accepted: 5_000, signals: job.batches.length });
+  });
+
+  test('keeps nothing of what it has sent, also when it can be interrupted', async () => {
+    const heap: number[] = [];
+    async function* stream(): AsyncGenerator<EventTrigger> {
+      for (let i = 0; i <= 200_000; i++) {
+        if (i % 100_000 === 0) heap.push(await heapBytes());
+        yield trigger(String(i));
+      }
+    }
+    const job = { signal: () => setImmediate(), history: async () => await Promise.resolve({ bytes: 0, events: 0 }) };
+    const { signal } = new AbortController();
+    await pushTo(new JobPusher('vip', job, { signal }), stream(), signal);
+    const [, early = 0, late = 0] = heap;
+    expect(late - early).toBeLessThan(10 * 1024 ** 2);
   });
 
   test('reads no further ahead of the server than two signals', async () => {
@@ -149,3 +201,12 @@ test('a thing that is no trigger stops the push behind everything before it', as
   expect(error).toMatchObject({ accepted: 2, cause: { name: 'InvalidTrigger' } });
   expect(job.users()).toEqual(['1', '2']);
 });
+
+/** What is really in use: after a collection. */
+async function heapBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void; // What the flag puts there.
+  await setImmediate();
+  collect();
+  return process.memoryUsage().heapUsed;
+}

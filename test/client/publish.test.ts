@@ -1,14 +1,18 @@
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { JobNotRunning, PublishInterrupted } from '../../src/client/errors.ts';
 import { JobPusher } from '../../src/client/job-pusher.ts';
-import { publishTo } from '../../src/client/push.ts';
-import { RecordedJob, trigger } from './recorded-job.ts';
+import { type OpenPusher, type PublishProgress, publishTo } from '../../src/client/publish.ts';
+import { GRPC } from '../../src/client/server-errors.ts';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { RecordedJob, serverError, trigger, triggers } from './recorded-job.ts';
 
 const VIP_ID = '42976a269a5e6b9d06c681b1c27292df';
 
 function world(jobs: Record<string, RecordedJob>, listening: Record<string, string[]>) {
   const running = () => Promise.resolve(Object.entries(listening).map(([jobId, audiences]) => ({ jobId, audiences })));
-  const open = (jobId: string) => new JobPusher(jobId, jobs[jobId] ?? new RecordedJob());
+  const open: OpenPusher = (jobId, onProgress) =>
+    new JobPusher(jobId, jobs[jobId] ?? new RecordedJob(), { onProgress, patienceMs: 150 });
   return { running, open };
 }
 
@@ -43,13 +47,97 @@ test('a job that ends meanwhile is left out, and the others get theirs', async (
   expect(result.jobs).toMatchObject([{ jobId: 'mail', accepted: 2 }]);
 });
 
-test('a job that cannot be signalled is named, after the others got theirs', async () => {
-  const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }), mail: new RecordedJob() };
+test('a job that takes no more is left out and named, and the others get everything', async () => {
+  const jobs = {
+    crm: new RecordedJob({ fail: (call) => (call > 1 ? serverError(GRPC.INVALID_ARGUMENT) : undefined) }),
+    mail: new RecordedJob(),
+  };
   const { running, open } = world(jobs, { crm: ['vip'], mail: ['vip'] });
-  const error = await publishTo(running, open, [trigger('1')]).catch((e: unknown) => e);
+  const leftOut: string[] = [];
+  const error = await publishTo(running, open, triggers(5_000), {
+    onLeftOut: ({ jobId }) => leftOut.push(`${jobId} at ${jobs.mail.accepted < 5_000 ? 'once' : 'the end'}`),
+  }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(PublishInterrupted);
+  expect(error).toMatchObject({
+    read: 5_000,
+    failures: [{ jobId: 'crm', accepted: jobs.crm.batches[0]?.length, unconfirmed: 0 }],
+  });
+  expect(jobs.mail.users()).toEqual(triggers(5_000).map(({ user }) => user));
+  expect(leftOut).toEqual(['crm at once']);
+});
+
+test('the input is read no further when no job is left that takes anything', async () => {
+  const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }) };
+  const { running, open } = world(jobs, { crm: ['vip'] });
+  const error = await publishTo(running, open, triggers(50_000)).catch((e: unknown) => e);
+  expect((error as PublishInterrupted).read).toBeLessThan(2_000);
   expect(String(error)).toContain('"crm"');
-  expect(jobs.mail.users()).toEqual(['1']);
+});
+
+test('a job that ended is told again when it runs again, and what it accepted is counted together', async () => {
+  const jobs = {
+    crm: new RecordedJob({
+      fail: (call) => (call === 2 ? new JobNotRunning('crm', 'stopped') : undefined),
+    }),
+  };
+  const { running, open } = world(jobs, { crm: ['vip'] });
+  async function* stream(): AsyncGenerator<EventTrigger> {
+    yield trigger('before');
+    await jobs.crm.hasAccepted(1);
+    yield trigger('meanwhile');
+    for (let i = 0; i < 1_000 && jobs.crm.accepted < 2; i++) {
+      yield trigger('after');
+      await setTimeout(1);
+    }
+  }
+  const result = await publishTo(running, open, stream(), { listAgeMs: 0 });
+  expect(result.jobs).toMatchObject([{ jobId: 'crm' }]);
+  expect(result.jobs[0]?.accepted).toBe(jobs.crm.accepted);
+  expect(jobs.crm.accepted).toBeGreaterThan(1);
+});
+
+test('a list that cannot be had for a while is waited for, not done without', async () => {
+  const jobs = { crm: new RecordedJob() };
+  const { running, open } = world(jobs, { crm: ['vip'] });
+  let asked = 0;
+  const waits: unknown[] = [];
+  const troubled = () => (++asked < 3 ? Promise.reject(serverError(GRPC.UNAVAILABLE)) : running());
+  const onProgress = ({ waitingFor }: { waitingFor?: string }) => void waits.push(waitingFor);
+  const result = await publishTo(troubled, open, [trigger('1')], { onProgress });
+  expect(result.jobs).toMatchObject([{ jobId: 'crm', accepted: 1 }]);
+  expect(waits).toEqual(['server', 'server', undefined]);
+});
+
+test('a list that cannot be had at all ends it, and says what was sent', async () => {
+  const { open } = world({}, {});
+  const troubled = () => Promise.reject(serverError(GRPC.UNAVAILABLE));
+  const error = await publishTo(troubled, open, [trigger('1')], { patienceMs: 50 }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(PublishInterrupted);
+  expect(error).toMatchObject({ read: 0 });
+});
+
+test('progress is that of all jobs together', async () => {
+  const jobs = { crm: new RecordedJob(), mail: new RecordedJob(), other: new RecordedJob() };
+  const { running, open } = world(jobs, { crm: ['vip'], mail: ['vip'], other: ['else'] });
+  let last: PublishProgress | undefined;
+  await publishTo(running, open, triggers(3_000), { onProgress: (progress) => (last = progress) });
+  const signals = jobs.crm.batches.length + jobs.mail.batches.length;
+  expect(last).toEqual({ read: 3_000, jobs: 3, accepted: 6_000, signals });
+});
+
+test('an interruption leaves no job out: it ends the input', async () => {
+  const jobs = { crm: new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) }) };
+  const { running } = world(jobs, { crm: ['vip'] });
+  const stop = new AbortController();
+  const { signal } = stop;
+  const leftOut: unknown[] = [];
+  void setTimeout(30).then(() => stop.abort(new Error('It was interrupted.')));
+  const open: OpenPusher = (jobId) => new JobPusher(jobId, jobs.crm, { signal });
+  const onLeftOut = (failure: unknown) => void leftOut.push(failure);
+  const error = await publishTo(running, open, triggers(50_000), { signal, onLeftOut }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(PublishInterrupted);
+  expect(String(error)).toContain('It was interrupted.');
+  expect(leftOut).toEqual([]);
 });
 
 test('a job whose audiences cannot be read here is told nothing, and named', async () => {

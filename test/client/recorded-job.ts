@@ -38,6 +38,11 @@ export class RecordedJob implements JobSignals {
     this.#options = options;
   }
 
+  /** Resolves when so many triggers are with it. */
+  async hasAccepted(count: number): Promise<void> {
+    while (this.accepted < count) await setTimeout(1);
+  }
+
   users(): string[] {
     return this.batches.flat().map(({ user }) => user);
   }

@@ -1,7 +1,14 @@
 import { createReadStream, openSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import ora, { type Ora } from 'ora';
-import type { ExportJobs, PublishResult, PushOptions, PushProgress, PushResult } from '../../client/export-jobs.ts';
+import type {
+  ExportJobs,
+  PublishProgress,
+  PublishResult,
+  PushOptions,
+  PushProgress,
+  PushResult,
+} from '../../client/export-jobs.ts';
 import { timeSpan } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { readTriggers } from '../ndjson.ts';
@@ -40,10 +47,9 @@ A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"
       const job = first === '-' ? undefined : first;
       const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
       const spinner = json !== true && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+      const stage = { terminal, spinner, patienceMs: patience };
       // An open standard input would keep the process alive after an interruption.
-      const result = await withJobs((jobs) => send(jobs, job, triggers, spinner, patience)).finally(() =>
-        terminal.stdin.destroy(),
-      );
+      const result = await withJobs((jobs) => send(jobs, job, triggers, stage)).finally(() => terminal.stdin.destroy());
       terminal.out(
         json === true
           ? JSON.stringify({ ...(job === undefined ? {} : { jobId: job }), ...result })
@@ -73,34 +79,52 @@ function openFile(path: string): AsyncIterable<Uint8Array> {
   }
 }
 
+interface Stage {
+  readonly terminal: Terminal;
+  readonly spinner: Ora | undefined;
+  readonly patienceMs: number | undefined;
+}
+
 /** Sends, showing how far it is; Ctrl-C ends the input, so that what was accepted is said. */
 async function send(
   jobs: ExportJobs,
   job: string | undefined,
   triggers: Source,
-  spinner: Ora | undefined,
-  patienceMs: number | undefined,
+  { terminal, spinner, patienceMs }: Stage,
 ): Promise<PushResult | PublishResult> {
   const stop = interruption();
   spinner?.start('Sending');
-  const options: PushOptions = {
+  const startedAt = performance.now();
+  const options: Omit<PushOptions, 'onProgress'> = {
     signal: stop.signal,
     ...(patienceMs === undefined ? {} : { patienceMs }),
-    onProgress: (progress) => {
-      if (spinner !== undefined) spinner.text = progressText(progress);
-    },
+  };
+  const onProgress = (progress: PushProgress | PublishProgress) => {
+    if (spinner !== undefined) spinner.text = progressText(progress, performance.now() - startedAt);
   };
   try {
-    return job === undefined ? await jobs.publish(triggers, options) : await jobs.push(job, triggers, options);
+    if (job !== undefined) return await jobs.push(job, triggers, { ...options, onProgress });
+    const onLeftOut = ({ message }: Error) => {
+      spinner?.clear();
+      terminal.err(`${message}\nThe other jobs are told on.`);
+    };
+    return await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
   } finally {
     spinner?.stop();
     stop.dispose();
   }
 }
 
-function progressText({ accepted, waitingFor }: PushProgress): string {
-  const done = `${counted(accepted, 'trigger')} accepted`;
-  if (waitingFor === 'history') return `${done}; waiting for the job to work off its history`;
+/** How far a push is, in a line; exported for its test. */
+export function progressText(progress: PushProgress | PublishProgress, elapsedMs: number): string {
+  const { accepted, waitingFor } = progress;
+  const rate = `${count((accepted * 1000) / Math.max(elapsedMs, 1))} a second`;
+  const done =
+    'read' in progress
+      ? `${counted(progress.read, 'trigger')} read, ${count(accepted)} accepted by ${counted(progress.jobs, 'job')}, ${rate}`
+      : `${counted(accepted, 'trigger')} accepted, ${rate}`;
+  if (waitingFor === 'history')
+    return `${done}; waiting for ${'read' in progress ? 'a' : 'the'} job to work off its history`;
   return waitingFor === 'server' ? `${done}; waiting for the Temporal server` : done;
 }
 
