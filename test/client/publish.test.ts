@@ -163,6 +163,8 @@ test('an input that is not read to its end is closed, also where it may be inter
       isOpen = false;
     }
   }
-  await expect(publishTo(running, open, input(), new AbortController().signal)).rejects.toThrow(PublishInterrupted);
+  await expect(publishTo(running, open, input(), { signal: new AbortController().signal })).rejects.toThrow(
+    PublishInterrupted,
+  );
   expect(isOpen).toBe(false);
 });
