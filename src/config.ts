@@ -73,6 +73,17 @@ const configSchema = z.strictObject({
       eventsPerRun: z.number().int().min(100).default(51_200),
     })
     .prefault({}),
+  /** Metrics for Prometheus. Absent: none are kept, and nothing is listened on. */
+  metrics: z
+    .strictObject({
+      /** Where they are served, at `/metrics`; 0: a free one, which the worker says. */
+      port: z.number().int().min(0).max(65_535),
+      /** Whoever reaches it reads job ids and numbers. */
+      host: z.string().min(1).default('127.0.0.1'),
+      /** Most jobs that are asked for what only they know, every 30 s while somebody scrapes; 0: none. */
+      jobs: z.number().int().min(0).max(1000).default(100),
+    })
+    .optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -108,7 +119,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`, `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys with
  * commas between them). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
@@ -153,9 +164,25 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
+    ...metricsOf(fromFile, given),
     ...(folder === undefined ? {} : { source: { kind: 'file', folder: resolve(folder) } }),
   };
   return { path, value };
+}
+
+/** A port makes metrics; a host alone only says where those of the file are served. */
+function metricsOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
+  const port = given('TRIGGERS_METRICS_PORT');
+  const host = given('TRIGGERS_METRICS_HOST');
+  const { metrics } = file;
+  if (port === undefined && !isRecord(metrics)) return {};
+  return {
+    metrics: {
+      ...(isRecord(metrics) ? metrics : {}),
+      ...(port === undefined ? {} : { port: Number(port) }),
+      ...(host === undefined ? {} : { host }),
+    },
+  };
 }
 
 function checked({ path, value }: ReturnType<typeof readMerged>): Config {

@@ -12,7 +12,10 @@ import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
+import { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
+import { serveMetrics } from './serve-metrics.ts';
+import { measuredSource } from './sources/measured-source.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
@@ -32,11 +35,15 @@ export interface StartWorkerOptions {
   readonly source?: AudienceSource;
   /** Bundled workflow code; by default the one that was built, else it is bundled now. Where payloads are encrypted, one with our failure converter. */
   readonly workflowBundle?: WorkerOptions['workflowBundle'];
+  /** Where the SDK's own metrics are to be had, as the runtime was installed with; they are served behind ours. */
+  readonly sdkMetricsAddress?: string | undefined;
 }
 
 export interface RunningWorker {
   /** Rejects when the worker fails by itself; pending while it runs, and for ever once it was shut down. */
   readonly failed: Promise<never>;
+  /** What to scrape; absent when no metrics are configured. */
+  readonly metricsUrl?: string;
   /** Takes no more work, lets requests in flight end, then closes everything. */
   shutdown(): Promise<void>;
 }
@@ -47,7 +54,7 @@ const SHUTDOWN_MARGIN_MS = 10_000;
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
  *
- * @throws ConfigError when no source is configured; the SDK's TransportError when no server answers.
+ * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server answers.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { config } = options;
@@ -60,7 +67,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
   const poster = createPoster(agentOptions);
   const tokenAgents = new GuardedAgents(agentOptions);
-  const authorizations = new Authorizations(config.authorizations, tokenAgents);
+  const metrics = config.metrics && new WorkerMetrics();
+  const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
+    metrics?.tokenFetched(isFetched),
+  );
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
@@ -69,8 +79,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     ...workflowCode(options.workflowBundle, dataConverter),
     dataConverter,
     activities: createActivities({
-      source,
+      source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
       poster,
+      metrics,
+      logsAttempts: config.logLevel === 'debug',
       authorizations,
       hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
@@ -93,6 +105,18 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
 
+  const { sdkMetricsAddress } = options;
+  const metricsServer =
+    metrics &&
+    config.metrics &&
+    (await serveMetrics({
+      config: config.metrics,
+      metrics,
+      client,
+      taskQueue: config.taskQueue,
+      sdkMetricsAddress,
+      log: Runtime.instance().logger,
+    }));
   const { readConfig } = options;
   const endReload =
     readConfig &&
@@ -109,10 +133,12 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
   return {
     failed,
+    ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
     shutdown: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       endReload?.();
+      await metricsServer?.close();
       await Promise.all([poster.close(), tokenAgents.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();
