@@ -42,6 +42,11 @@ export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>, sdkMetric
   });
 }
 
+/** Ends what keeps the process from ending when no worker came of it: without a connection that closes, the runtime stays. */
+export async function shutdownRuntime(): Promise<void> {
+  await Runtime.instance().shutdown();
+}
+
 const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
 
 function write(log: Logger, level: LogLevel, message: string, meta: LogMetadata | undefined): void {

@@ -3,30 +3,32 @@ import { ConfigError, type Config } from './config.ts';
 import { JobWatch } from './job-watch.ts';
 import { type MetricsServer, startMetricsServer } from './metrics/metrics-server.ts';
 import { readSdkMetrics } from './metrics/sdk-metrics.ts';
-import type { WorkerMetrics } from './metrics/worker-metrics.ts';
+import { WorkerMetrics } from './metrics/worker-metrics.ts';
 
 export interface ServeMetricsOptions {
   readonly config: NonNullable<Config['metrics']>;
-  readonly metrics: WorkerMetrics;
-  readonly client: Client;
-  readonly taskQueue: string;
-  readonly sdkMetricsAddress: string | undefined;
+  /** Absent: the SDK tells nothing. */
+  readonly sdkMetricsAddress?: string | undefined;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
 }
 
+/** The metrics of a worker, and the server that tells them. */
+export interface ServedMetrics {
+  readonly metrics: WorkerMetrics;
+  readonly url: string;
+  /** From now on the running jobs of this task queue are asked, when somebody scrapes; the next scrape has what they said. */
+  askJobs(client: Client, taskQueue: string): void;
+  close(): Promise<void>;
+}
+
 /**
- * Serves a worker's metrics: its own, what its jobs said when they were last asked, and the Temporal SDK's. That somebody scrapes is what has the jobs
- * asked, for the next scrape.
- *
+ * Serves a worker's metrics: its own, what its jobs said when they were last asked, and the Temporal SDK's.
  * @throws ConfigError when nothing can listen there.
  */
-export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
-  const { config, metrics, client, taskQueue, sdkMetricsAddress, log } = options;
+export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetricsOptions): Promise<ServedMetrics> {
   const { host, port, jobs: most } = config;
-  const told: JobWatch | undefined =
-    most === 0
-      ? undefined
-      : new JobWatch({ client, taskQueue, most, told: (statuses, untold) => metrics.jobs.replace(statuses, untold) });
+  const metrics = new WorkerMetrics();
+  let jobWatch: JobWatch | undefined;
   const sdkText = async (): Promise<string> => {
     if (sdkMetricsAddress === undefined) return '';
     try {
@@ -37,17 +39,23 @@ export async function serveMetrics(options: ServeMetricsOptions): Promise<Metric
     }
   };
   const text = async (): Promise<string> => {
-    told?.look();
+    jobWatch?.look();
     const [ours, sdk] = await Promise.all([metrics.text(), sdkText()]);
     return ours + sdk;
   };
-  metrics.tellProcess();
   const server = await listening({ host, port, contentType: metrics.contentType, text });
+  metrics.tellProcess();
   return {
+    metrics,
     url: server.url,
+    askJobs: (client, taskQueue) => {
+      if (most === 0) return;
+      const told = metrics.jobs.replace.bind(metrics.jobs);
+      jobWatch = new JobWatch({ client, taskQueue, most, told });
+    },
     close: async () => {
       await server.close();
-      await told?.rest();
+      await jobWatch?.rest();
     },
   };
 }

@@ -12,9 +12,8 @@ import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
-import { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
-import { serveMetrics } from './serve-metrics.ts';
+import { type ServedMetrics, serveMetrics } from './serve-metrics.ts';
 import { measuredSource } from './sources/measured-source.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
@@ -57,6 +56,20 @@ const SHUTDOWN_MARGIN_MS = 10_000;
  * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server answers.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
+  const { sdkMetricsAddress, config } = options;
+  // First, since what is opened after it would keep the process from ending when the port is taken.
+  const served =
+    config.metrics &&
+    (await serveMetrics({ config: config.metrics, sdkMetricsAddress, log: Runtime.instance().logger }));
+  try {
+    return await startServed(options, served);
+  } catch (error) {
+    await served?.close();
+    throw error;
+  }
+}
+
+async function startServed(options: StartWorkerOptions, served: ServedMetrics | undefined): Promise<RunningWorker> {
   const { config } = options;
   const dataConverter = dataConverterWith(config.payloadKeys);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
@@ -67,7 +80,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
   const poster = createPoster(agentOptions);
   const tokenAgents = new GuardedAgents(agentOptions);
-  const metrics = config.metrics && new WorkerMetrics();
+  const metrics = served?.metrics;
   const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
     metrics?.tokenFetched(isFetched),
   );
@@ -105,18 +118,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
 
-  const { sdkMetricsAddress } = options;
-  const metricsServer =
-    metrics &&
-    config.metrics &&
-    (await serveMetrics({
-      config: config.metrics,
-      metrics,
-      client,
-      taskQueue: config.taskQueue,
-      sdkMetricsAddress,
-      log: Runtime.instance().logger,
-    }));
+  served?.askJobs(client, config.taskQueue);
   const { readConfig } = options;
   const endReload =
     readConfig &&
@@ -133,12 +135,12 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
   return {
     failed,
-    ...(metricsServer === undefined ? {} : { metricsUrl: metricsServer.url }),
+    ...(served === undefined ? {} : { metricsUrl: served.url }),
     shutdown: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       endReload?.();
-      await metricsServer?.close();
+      await served?.close();
       await Promise.all([poster.close(), tokenAgents.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();

@@ -39,12 +39,16 @@ async function startRunning(options: {
   connection: ConnectConfig;
 }): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
-  const [{ startWorker }, { installRuntime }] = await Promise.all([import('../worker.ts'), import('../runtime.ts')]);
+  const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([
+    import('../worker.ts'),
+    import('../runtime.ts'),
+  ]);
   const sdkMetricsAddress = options.config.metrics === undefined ? undefined : await addressForSdkMetrics();
   installRuntime(options.config, sdkMetricsAddress);
   try {
     return await startWorker({ ...options, sdkMetricsAddress });
   } catch (error) {
+    await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
     const { addressOf } = await import('../client/connect.ts');
     throw new ServerUnreachable(addressOf(options.connection), error);
