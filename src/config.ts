@@ -79,6 +79,17 @@ const configSchema = z.strictObject({
     .prefault({}),
   /** For `triggers watch`: where the members of watched audiences are kept between two looks; several workers need one folder that they share. */
   watch: z.strictObject({ folder: z.string().min(1).optional() }).prefault({}),
+  /** Metrics for Prometheus. Absent: none are kept, and nothing is listened on. */
+  metrics: z
+    .strictObject({
+      /** Where they are served, at `/metrics`; 0: a free one, which the worker says. */
+      port: z.number().int().min(0).max(65_535),
+      /** Whoever reaches it reads job ids and numbers. */
+      host: z.string().min(1).default('127.0.0.1'),
+      /** Most jobs that are asked for what only they know, every 30 s while somebody scrapes; 0: none. */
+      jobs: z.number().int().min(0).max(1000).default(100),
+    })
+    .optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -114,7 +125,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_PAYLOAD_KEYS` = keys with
+ * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`, `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys with
  * commas between them, `TRIGGERS_WATCH_FOLDER`). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
@@ -162,8 +173,24 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
     ...(watchFolder === undefined ? {} : { watch: { folder: resolve(watchFolder) } }),
+    ...metricsOf(fromFile, given),
   };
   return { path, value };
+}
+
+/** A port makes metrics; a host alone only says where those of the file are served. */
+function metricsOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
+  const port = given('TRIGGERS_METRICS_PORT');
+  const host = given('TRIGGERS_METRICS_HOST');
+  const { metrics } = file;
+  if (port === undefined && !isRecord(metrics)) return {};
+  return {
+    metrics: {
+      ...(isRecord(metrics) ? metrics : {}),
+      ...(port === undefined ? {} : { port: Number(port) }),
+      ...(host === undefined ? {} : { host }),
+    },
+  };
 }
 
 function checked({ path, value }: ReturnType<typeof readMerged>): Config {

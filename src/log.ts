@@ -7,6 +7,7 @@ const FIELDS: ReadonlySet<string> = new Set(
     'sdkComponent target namespace taskQueue state status size durationMs attempt',
     'workflowId workflowType workflowRunId runId workflowExists updateId updateName',
     'activityId activityType activityRunId isLocal ifaceName fnName',
+    'verdict code deliveryId count url',
     'reason turns slice holder holders n problem authorizations jobId alert text',
   ].flatMap((names) => names.split(' ')),
 );

@@ -6,8 +6,10 @@ import { createLog } from './log.ts';
 /**
  * Sets the Temporal runtime of this process up, once, before any worker is started: one log, JSON lines by pino on standard error, for
  * the worker, its workflows and its activities; and the order of shutdown is ours, not the runtime's.
+ *
+ * @param sdkMetricsAddress where the SDK's own metrics are to be had, `127.0.0.1:<port>`; absent: nowhere.
  */
-export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>): void {
+export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>, sdkMetricsAddress?: string): void {
   const log = createLog(logLevel, destination(2));
   Runtime.install({
     logger: {
@@ -23,9 +25,26 @@ export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>): void {
         filter: makeTelemetryFilterString({ core: logLevel === 'silent' ? 'ERROR' : 'WARN', other: 'ERROR' }),
         forward: {},
       },
+      ...(sdkMetricsAddress === undefined
+        ? {}
+        : {
+            metrics: {
+              prometheus: {
+                bindAddress: sdkMetricsAddress,
+                countersTotalSuffix: true,
+                useSecondsForDurations: true,
+                unitSuffix: true,
+              },
+            },
+          }),
     },
     shutdownSignals: [],
   });
+}
+
+/** Ends what keeps the process from ending when no worker came of it: without a connection that closes, the runtime stays. */
+export async function shutdownRuntime(): Promise<void> {
+  await Runtime.instance().shutdown();
 }
 
 const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;

@@ -14,6 +14,8 @@ import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
 import { SLICES } from './domain/limits.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
+import { type ServedMetrics, serveMetrics } from './serve-metrics.ts';
+import { measuredSource } from './sources/measured-source.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import { TemporalListeners } from './temporal-listeners.ts';
@@ -34,11 +36,15 @@ export interface StartWorkerOptions {
   readonly source?: AudienceSource;
   /** Bundled workflow code; by default the one that was built, else it is bundled now. Where payloads are encrypted, one with our failure converter. */
   readonly workflowBundle?: WorkerOptions['workflowBundle'];
+  /** Where the SDK's own metrics are to be had, as the runtime was installed with; they are served behind ours. */
+  readonly sdkMetricsAddress?: string | undefined;
 }
 
 export interface RunningWorker {
   /** Rejects when the worker fails by itself; pending while it runs, and for ever once it was shut down. */
   readonly failed: Promise<never>;
+  /** What to scrape; absent when no metrics are configured. */
+  readonly metricsUrl?: string;
   /** Takes no more work, lets requests in flight end, then closes everything. */
   shutdown(): Promise<void>;
 }
@@ -49,9 +55,23 @@ const SHUTDOWN_MARGIN_MS = 10_000;
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
  *
- * @throws ConfigError when no source is configured; the SDK's TransportError when no server answers.
+ * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server answers.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
+  const { sdkMetricsAddress, config } = options;
+  // First, since what is opened after it would keep the process from ending when the port is taken.
+  const served =
+    config.metrics &&
+    (await serveMetrics({ config: config.metrics, sdkMetricsAddress, log: Runtime.instance().logger }));
+  try {
+    return await startServed(options, served);
+  } catch (error) {
+    await served?.close();
+    throw error;
+  }
+}
+
+async function startServed(options: StartWorkerOptions, served: ServedMetrics | undefined): Promise<RunningWorker> {
   const { config } = options;
   const dataConverter = dataConverterWith(config.payloadKeys);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
@@ -63,7 +83,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
   const poster = createPoster(agentOptions);
   const tokenAgents = new GuardedAgents(agentOptions);
-  const authorizations = new Authorizations(config.authorizations, tokenAgents);
+  const metrics = served?.metrics;
+  const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
+    metrics?.tokenFetched(isFetched),
+  );
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
@@ -72,8 +95,10 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     ...workflowCode(options.workflowBundle, dataConverter),
     dataConverter,
     activities: createActivities({
-      source,
+      source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
       poster,
+      metrics,
+      logsAttempts: config.logLevel === 'debug',
       authorizations,
       hasStalled: () => stalls.hasStalled(),
       userAgent: `audience-triggers/${version()}`,
@@ -100,6 +125,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
 
+  served?.askJobs(client, config.taskQueue);
   const { readConfig } = options;
   const endReload =
     readConfig &&
@@ -116,10 +142,12 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
   return {
     failed,
+    ...(served === undefined ? {} : { metricsUrl: served.url }),
     shutdown: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       endReload?.();
+      await served?.close();
       await Promise.all([poster.close(), tokenAgents.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();

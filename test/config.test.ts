@@ -234,3 +234,18 @@ function thrownBy(run: () => unknown): unknown {
     return error;
   }
 }
+
+test('metrics are kept when a port is said, in the file or by the variable, and served on this machine unless another host is', () => {
+  expect(loadConfig({ path: file({}), env: {} }).metrics).toBeUndefined();
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_HOST: '0.0.0.0' } }).metrics).toBeUndefined();
+  const local = { port: 9464, host: '127.0.0.1', jobs: 100 };
+  expect(loadConfig({ path: file({ metrics: { port: 9464 } }), env: {} }).metrics).toEqual(local);
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: '9464' } }).metrics).toEqual(local);
+  const env = { TRIGGERS_METRICS_PORT: '9000', TRIGGERS_METRICS_HOST: '0.0.0.0' };
+  expect(loadConfig({ path: file({ metrics: { port: 9464, jobs: 5 } }), env }).metrics).toEqual({
+    port: 9000,
+    host: '0.0.0.0',
+    jobs: 5,
+  });
+  expect(() => loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: 'many' } })).toThrow(/at metrics\.port/);
+});

@@ -43,6 +43,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/authorizations.md',
     'docs/encryption.md',
     'docs/guarantees.md',
+    'docs/metrics.md',
     'docs/sources/file.md',
     'docs/sources/http.md',
     'docs/sources/lytics.md',

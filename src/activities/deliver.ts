@@ -8,6 +8,7 @@ import type { Authorizations } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { SliceSending } from './slice-sending.ts';
 import { SettledTriggers } from './slice-progress.ts';
+import { type DeliveryMetrics, SliceWatch } from './slice-watch.ts';
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;
@@ -18,6 +19,10 @@ export interface DeliverDependencies {
   readonly hasStalled: () => boolean;
   /** Tells the job that a running slice keeps only so many of its permits. */
   readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
+  /** Absent: nothing is counted. */
+  readonly metrics?: DeliveryMetrics | undefined;
+  /** Whether each attempt is logged, at `debug`. Default: no. */
+  readonly logsAttempts?: boolean;
 }
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
@@ -44,9 +49,12 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     }
     const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const { attempt, workflowExecution } = context.info;
+    const { metrics, logsAttempts = false } = dependencies;
+    const watch = new SliceWatch({ slice, log: context.log, logsAttempts, metrics });
     try {
-      return await send(dependencies, slice, settled, attempt, workflowExecution?.workflowId ?? '');
+      return await send(dependencies, slice, settled, watch, attempt, workflowExecution?.workflowId ?? '');
     } finally {
+      watch.close();
       clearInterval(heartbeat);
     }
   };
@@ -73,6 +81,7 @@ async function send(
   dependencies: DeliverDependencies,
   slice: SliceInput,
   settled: SettledTriggers,
+  watch: SliceWatch,
   attempt: number,
   workflowId: string,
 ): Promise<SliceReport> {
@@ -80,17 +89,18 @@ async function send(
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
   const refusal = authorizations.refusalOf(authorization, url);
-  if (refusal !== undefined) return reportOf(settled, { code: refusal });
+  if (refusal !== undefined) return reportOf(settled, watch, { code: refusal });
   const [found, profiles] = await Promise.all([
     authorizations.lookUp(authorization, url),
     lookUpProfiles(source, slice, settled),
   ]);
   // Its budget begins only now, and that it waited does not show in it: this slice may be with another by now, too.
   if (dependencies.hasStalled()) return report(settled, 0);
-  if (!found.ok) return reportOf(settled, found);
+  if (!found.ok) return reportOf(settled, watch, found);
   const sending = new SliceSending({
     slice,
     settled,
+    watch,
     url,
     poster,
     userAgent,
@@ -110,10 +120,14 @@ async function send(
 /** Nothing can be sent, for one reason. */
 function reportOf(
   settled: SettledTriggers,
+  watch: SliceWatch,
   { code, reason }: { readonly code: string; readonly reason?: string },
 ): SliceReport {
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
-  for (const index of settled.unsent()) settled.failed.set(index, { index, ...failure });
+  for (const index of settled.unsent()) {
+    settled.failed.set(index, { index, ...failure });
+    watch.attempted(index, { ok: false, ...failure });
+  }
   return report(settled, 0);
 }
 

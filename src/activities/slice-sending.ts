@@ -9,6 +9,7 @@ import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutSecrets } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
+import type { SliceWatch } from './slice-watch.ts';
 
 /** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
 const TAIL_MS = 250;
@@ -21,6 +22,7 @@ const UNAUTHORIZED = 401;
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
   readonly settled: SettledTriggers;
+  readonly watch: SliceWatch;
   readonly url: URL;
   readonly poster: Poster;
   readonly userAgent: string;
@@ -106,12 +108,16 @@ export class SliceSending {
             this.#settle(lane.next, this.#withoutEcho(attempt, lane.authorization));
             if (attempt.ok) lane.authorization.taken();
           }
-          if (this.#startNext(lane, goOn)) return;
+          if (this.#startNext(lane, ended)) return;
           this.#openLanes--;
           resolve();
         } catch (error) {
           fail(error); // The connection, which calls this, would take it for its own.
         }
+      };
+      const ended = (attempt: Attempt): void => {
+        this.#options.watch.requestEnded(lane.next, attempt);
+        goOn(attempt);
       };
       goOn();
     });
@@ -119,17 +125,20 @@ export class SliceSending {
 
   /** Starts the lane's next request; false when there is none to start. */
   #startNext(lane: Lane, done: (attempt: Attempt) => void): boolean {
-    const { slice, poster, url } = this.#options;
+    const { slice, poster, url, watch } = this.#options;
     for (;;) {
       const trigger = this.#moveOn(lane);
       if (trigger === undefined || !this.#mayStart()) return false;
       lane.authorization = this.#authorization;
       const request = this.#makeRequest(trigger);
       if (typeof request !== 'string') {
+        watch.requestBegan();
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
         return true;
       }
-      this.#settle(lane.next, { ok: false, code: request, durationMs: 0 });
+      const attempt = { ok: false, code: request, durationMs: 0 } as const;
+      watch.attempted(lane.next, attempt);
+      this.#settle(lane.next, attempt);
     }
   }
 

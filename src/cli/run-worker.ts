@@ -17,10 +17,10 @@ export async function untilStopped(
     readonly gone?: Promise<Error> | undefined;
   },
   signal: AbortSignal,
-  onReady: () => void,
+  onReady: (worker: RunningWorker) => void,
 ): Promise<void> {
   const worker = await startRunning(options);
-  onReady();
+  onReady(worker);
   try {
     const lost = await Promise.race([
       aborted(signal),
@@ -39,13 +39,23 @@ async function startRunning(options: {
   connection: ConnectConfig;
 }): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
-  const [{ startWorker }, { installRuntime }] = await Promise.all([import('../worker.ts'), import('../runtime.ts')]);
-  installRuntime(options.config);
+  const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([
+    import('../worker.ts'),
+    import('../runtime.ts'),
+  ]);
+  const sdkMetricsAddress = options.config.metrics === undefined ? undefined : await addressForSdkMetrics();
+  installRuntime(options.config, sdkMetricsAddress);
   try {
-    return await startWorker(options);
+    return await startWorker({ ...options, sdkMetricsAddress });
   } catch (error) {
+    await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
     const { addressOf } = await import('../client/connect.ts');
     throw new ServerUnreachable(addressOf(options.connection), error);
   }
+}
+
+async function addressForSdkMetrics(): Promise<string> {
+  const { freeAddress } = await import('../metrics/sdk-metrics.ts');
+  return await freeAddress();
 }

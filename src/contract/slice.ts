@@ -28,9 +28,14 @@ export interface DeliverySettings {
   readonly requestTimeoutMs: number;
 }
 
+/** What a slice was cut from: triggers that came in, or the members that a backfill found. */
+export type SliceKind = 'live' | 'backfill';
+
 /** Input of the `deliver` activity. Triggers of one person stand in their order. */
 export interface SliceInput {
   readonly sliceId: number;
+  /** Absent: `live`, and of older workflows, which do not say. Nothing but what is counted depends on it. */
+  readonly kind?: SliceKind;
   /** At most this many requests in flight. */
   readonly permits: number;
   /** No request is started later than this after the profiles were there. */

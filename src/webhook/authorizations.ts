@@ -36,6 +36,9 @@ const NOTHING: RequestAuthorization = {
   instead: async () => undefined,
 };
 
+/** Told of each token that an authorization server was asked for. */
+type TokenFetched = (isFetched: boolean) => void;
+
 type Authorizing = Readonly<Record<string, AuthorizationConfig>>;
 
 /**
@@ -44,11 +47,13 @@ type Authorizing = Readonly<Record<string, AuthorizationConfig>>;
  */
 export class Authorizations {
   readonly #agents: GuardedAgents;
+  readonly #fetched: TokenFetched;
   #byName = new Map<string, Authorization>();
 
   /** @param agents the connections to token endpoints. */
-  constructor(config: Authorizing, agents: GuardedAgents) {
+  constructor(config: Authorizing, agents: GuardedAgents, fetched: TokenFetched = () => undefined) {
     this.#agents = agents;
+    this.#fetched = fetched;
     this.replace(config);
   }
 
@@ -57,7 +62,7 @@ export class Authorizations {
     this.#byName = new Map(
       Object.entries(config).map(([name, one]) => {
         const known = this.#byName.get(name);
-        return [name, known?.isOf(one) === true ? known : new Authorization(one, this.#agents)];
+        return [name, known?.isOf(one) === true ? known : new Authorization(one, this.#agents, this.#fetched)];
       }),
     );
   }
@@ -108,7 +113,7 @@ class Authorization {
   readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
   readonly #tokens: AccessTokens | undefined;
 
-  constructor(config: AuthorizationConfig, agents: GuardedAgents) {
+  constructor(config: AuthorizationConfig, agents: GuardedAgents, fetched: TokenFetched) {
     const { origins, oauth2, clientCertificate: identity } = config;
     this.#json = JSON.stringify(config);
     this.listing = listingOf(config);
@@ -120,7 +125,9 @@ class Authorization {
         : { key: readSigningSecret(one.secret), untilMs: Date.parse(one.until) },
     );
     this.#tokens =
-      oauth2 === undefined ? undefined : new AccessTokens(() => fetchToken({ config: oauth2, agents, identity }));
+      oauth2 === undefined
+        ? undefined
+        : new AccessTokens(() => counted(fetchToken({ config: oauth2, agents, identity }), fetched));
   }
 
   isOf(config: AuthorizationConfig): boolean {
@@ -150,6 +157,17 @@ class Authorization {
 
   #liveKeys(): SigningKey[] {
     return this.#keys.filter(({ untilMs }) => Date.now() < untilMs).map(({ key }) => key);
+  }
+}
+
+async function counted<T>(token: Promise<T>, fetched: TokenFetched): Promise<T> {
+  let isFetched = false;
+  try {
+    const value = await token;
+    isFetched = true;
+    return value;
+  } finally {
+    fetched(isFetched);
   }
 }
 

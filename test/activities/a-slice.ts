@@ -1,8 +1,10 @@
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { WorkerMetrics } from '../../src/metrics/worker-metrics.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
@@ -35,6 +37,7 @@ export class SliceLab {
   readonly source = new MemorySource();
   readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
   authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'] } });
+  readonly metrics = new WorkerMetrics();
   /** Set: the worker has just stood still. */
   hasStalled = false;
   readonly receiver: Receiver;
@@ -85,13 +88,15 @@ export class SliceLab {
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',
       hasStalled: () => this.hasStalled,
+      metrics: this.metrics,
       returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
     });
-    const environment = new MockActivityEnvironment({
+    const info = {
       heartbeatDetails: before,
       attempt: before === undefined ? 1 : 2,
       ...(this.#heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: this.#heartbeatTimeoutMs }),
-    });
+    };
+    const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });
     this.#environments.push(environment);
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
     return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
@@ -111,7 +116,7 @@ export class SliceLab {
 
   /** The worker's authorizations from here on. */
   authorize(inputs: Inputs): void {
-    this.authorizations = authorizationsOf(inputs);
+    this.authorizations = authorizationsOf(inputs, (isFetched) => this.metrics.tokenFetched(isFetched));
   }
 
   async close(): Promise<void> {

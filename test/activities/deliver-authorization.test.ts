@@ -1,6 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { afterwards } from '../webhook/a-server.ts';
+import { readExposition, sumOf } from '../support/exposition.ts';
 import { SliceLab, trigger } from './a-slice.ts';
 
 /** Serves on this machine until the test is over; says where. */
@@ -44,6 +45,29 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     );
   return { seen, deliver, lab };
 }
+
+test('every request is counted, and of one that is sent again with another token both', async () => {
+  const { deliver, lab } = await guardedEndpoint((token) => token !== 'token-1');
+  expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
+  const metrics = readExposition(await lab.metrics.text());
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'setup', status_class: '4xx' })).toBe(1);
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'delivered' })).toBe(3);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(4);
+  expect(sumOf(metrics, 'triggers_requests_in_flight')).toBe(0);
+});
+
+test('tokens that were asked for are counted, those that were not given too', async () => {
+  const { seen, deliver, lab } = await guardedEndpoint(() => true);
+  const fetches = async (outcome: string) =>
+    sumOf(readExposition(await lab.metrics.text()), 'triggers_token_fetches_total', { outcome });
+  seen.isDown = true;
+  await deliver(2);
+  expect([await fetches('answered'), await fetches('failed')]).toEqual([0, 1]);
+  // Nothing was sent, and the endpoint is not said to have failed.
+  const metrics = readExposition(await lab.metrics.text());
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'ours', status_class: 'none' })).toBe(2);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(0);
+});
 
 test('one token is fetched and serves many triggers and slices', async () => {
   const { seen, deliver } = await guardedEndpoint(() => true);

@@ -73,6 +73,8 @@ test('the start order is: database, schema, server, namespace, then the UI and w
     namespace: ['temporal service_healthy'],
     'temporal-ui': ['namespace service_completed_successfully'],
     worker: ['namespace service_completed_successfully'],
+    prometheus: [],
+    grafana: ['prometheus service_started'],
   });
 });
 

@@ -13,8 +13,8 @@ export function configured(inputs: Inputs): Record<string, AuthorizationConfig> 
 }
 
 /** The authorizations of a worker that was configured so; token endpoints may be on this machine. */
-export function authorizationsOf(inputs: Inputs): Authorizations {
+export function authorizationsOf(inputs: Inputs, fetched?: (isFetched: boolean) => void): Authorizations {
   const agents = new GuardedAgents({ policy: THIS_MACHINE, timeoutMs: 3000 });
   afterwards(() => agents.close());
-  return new Authorizations(configured(inputs), agents);
+  return new Authorizations(configured(inputs), agents, fetched);
 }

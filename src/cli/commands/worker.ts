@@ -24,12 +24,14 @@ Example:
       const { namespace } = connection;
       const address = addressOf(connection);
       const stop = interruption();
-      await untilStopped({ config, readConfig, connection }, stop.signal, () => {
-        if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue }));
-        else
+      await untilStopped({ config, readConfig, connection }, stop.signal, ({ metricsUrl }) => {
+        if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue, metricsUrl }));
+        else {
+          const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
           terminal.out(
-            `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}. Stop it with Ctrl-C.`,
+            `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}.${metrics} Stop it with Ctrl-C.`,
           );
+        }
       });
       stop.dispose();
     });

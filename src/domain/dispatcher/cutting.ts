@@ -252,6 +252,7 @@ function sliceInput(state: JobState, slice: Slice): SliceInput {
     .filter((one): one is Audience => one !== undefined);
   return {
     sliceId: slice.id,
+    ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
     permits: slice.permits,
     budgetMs: SLICE_BUDGET_MS,
     settings: {

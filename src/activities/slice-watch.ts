@@ -1,0 +1,113 @@
+import { hash } from 'node:crypto';
+import type { Logger } from '@temporalio/common';
+import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { judge, type Verdict } from '../domain/verdict.ts';
+
+/** What is counted of deliveries. A verdict here may be `delivered`, too; a status class is `2xx` … `5xx`, or `none` where no status came. */
+export interface DeliveryMetrics {
+  sliceBegan(permits: number): void;
+  sliceEnded(permits: number): void;
+  requestBegan(): void;
+  requestEnded(statusClass: string, durationMs: number): void;
+  attempted(kind: SliceKind, verdict: string, statusClass: string, count: number): void;
+  /** `ageMs`: from the trigger's `at` until now. */
+  delivered(kind: SliceKind, ageMs: number): void;
+}
+
+/** An attempt of either kind, as far as it is watched. */
+type Ended = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs' | 'durationMs'>;
+
+interface Tally {
+  readonly verdict: Verdict | 'delivered';
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+  count: number;
+  /** Of the longest. */
+  durationMs: number;
+}
+
+export interface SliceWatchOptions {
+  readonly slice: SliceInput;
+  readonly log: Logger;
+  /** Each attempt is logged, at `debug`. */
+  readonly logsAttempts: boolean;
+  /** Absent: nothing is counted. */
+  readonly metrics?: DeliveryMetrics | undefined;
+}
+
+/**
+ * Counts and logs the attempts of one slice. Production logs one line for each kind of failure of a slice, with how many there were, so that a
+ * million deliveries write nothing and a million refusals not a million lines; `debug` has a line for each attempt. No line names a person.
+ */
+export class SliceWatch {
+  readonly #options: SliceWatchOptions;
+  readonly #kind: SliceKind;
+  readonly #tallies = new Map<string | number, Tally>();
+
+  constructor(options: SliceWatchOptions) {
+    this.#options = options;
+    this.#kind = options.slice.kind ?? 'live';
+    options.metrics?.sliceBegan(options.slice.permits);
+  }
+
+  requestBegan(): void {
+    this.#options.metrics?.requestBegan();
+  }
+
+  /** The request of the trigger at this place came to its end. */
+  requestEnded(index: number, attempt: Ended): void {
+    const { metrics, slice } = this.#options;
+    metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
+    const at = slice.triggers[index]?.at;
+    // A clock that is behind the one that said `at` makes nobody younger than new.
+    if (attempt.ok && metrics !== undefined && at !== undefined)
+      metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
+    this.attempted(index, attempt);
+  }
+
+  /** The attempt for the trigger at this place came to its end, with a request or without. */
+  attempted(index: number, attempt: Ended): void {
+    const { status, code, durationMs } = attempt;
+    const key = status ?? code ?? '';
+    const known = this.#tallies.get(key);
+    if (known === undefined) {
+      const verdict = attempt.ok ? 'delivered' : judge(attempt);
+      this.#tallies.set(key, { verdict, status, code, count: 1, durationMs });
+    } else {
+      known.count++;
+      known.durationMs = Math.max(known.durationMs, durationMs);
+    }
+    if (this.#options.logsAttempts) this.#logAttempt(index, attempt);
+  }
+
+  /** The slice is over. Once. */
+  close(): void {
+    const { slice, log, metrics } = this.#options;
+    metrics?.sliceEnded(slice.permits);
+    for (const { verdict, status, code, count, durationMs } of this.#tallies.values()) {
+      metrics?.attempted(this.#kind, verdict, statusClassOf(status), count);
+      if (verdict === 'delivered') continue;
+      log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, count, durationMs });
+    }
+  }
+
+  #logAttempt(index: number, attempt: Ended): void {
+    const { slice, log } = this.#options;
+    const trigger = slice.triggers[index];
+    if (trigger === undefined) return;
+    const { status, code, durationMs } = attempt;
+    log.debug('attempted', {
+      slice: slice.sliceId,
+      deliveryId: deliveryId(slice.settings.subscriptionId, trigger, (text) => hash('sha256', text, 'hex')),
+      verdict: attempt.ok ? 'delivered' : judge(attempt),
+      status,
+      code,
+      durationMs,
+    });
+  }
+}
+
+function statusClassOf(status: number | undefined): string {
+  return status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
+}

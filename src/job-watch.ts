@@ -1,0 +1,84 @@
+import type { Client } from '@temporalio/client';
+import type { JobStatus } from './contract/job-status.ts';
+import { EXPORT_JOB } from './domain/names.ts';
+import { statusQuery } from './workflows/messages.ts';
+
+export interface JobWatchOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** Most jobs that are asked. */
+  readonly most: number;
+  /** Takes what they told, and how many did not tell. */
+  readonly told: (statuses: readonly JobStatus[], untold: number) => void;
+  /** Shortest time between the beginnings of two looks. Default 30 s. */
+  readonly everyMs?: number;
+}
+
+const EVERY_MS = 30_000;
+/** A job that does not answer within this is one that does not tell. */
+const ANSWER_MS = 2_000;
+/** Jobs that do not answer must not make one look as long as that: then the others are asked next time. */
+const LOOK_MS = 20_000;
+
+/**
+ * Asks the running jobs of a task queue for what only they know: how many wait and since when, and how their endpoints are. One
+ * list and a query for each job, one after another; queries leave nothing in a history. Nobody is asked unless somebody wants to know.
+ */
+export class JobWatch {
+  readonly #options: JobWatchOptions;
+  #beganAtMs = -Infinity;
+  #look: Promise<void> | undefined;
+
+  constructor(options: JobWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Begins a look, unless one is under way or the last began a moment ago. */
+  look(): void {
+    const now = performance.now();
+    if (this.#look !== undefined || now - this.#beganAtMs < (this.#options.everyMs ?? EVERY_MS)) return;
+    this.#beganAtMs = now;
+    this.#look = this.#ask(now + LOOK_MS).finally(() => {
+      this.#look = undefined;
+    });
+  }
+
+  /** Resolves when no look is under way. */
+  async rest(): Promise<void> {
+    await this.#look;
+  }
+
+  async #ask(endsAtMs: number): Promise<void> {
+    const { client, most, told } = this.#options;
+    const statuses: JobStatus[] = [];
+    let untold = 0;
+    try {
+      for (const [index, workflowId] of (await this.#running()).entries()) {
+        const status = index < most && performance.now() < endsAtMs ? await statusOf(client, workflowId) : undefined;
+        if (status === undefined) untold++;
+        else statuses.push(status);
+      }
+    } catch {
+      // The server does not answer. What was told long ago is not shown as if it were so now.
+    }
+    told(statuses, untold);
+  }
+
+  async #running(): Promise<string[]> {
+    const { client, taskQueue } = this.#options;
+    const query = `WorkflowType = '${EXPORT_JOB}' AND ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
+    const ids: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+    return ids.sort();
+  }
+}
+
+async function statusOf(client: Client, workflowId: string): Promise<JobStatus | undefined> {
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, () =>
+      client.workflow.getHandle(workflowId).query(statusQuery),
+    );
+  } catch {
+    return undefined; // It ended meanwhile, nobody runs it, or its key is not here: it is counted as one that does not tell.
+  }
+}

@@ -1,0 +1,136 @@
+import { DefaultLogger, type LogEntry } from '@temporalio/worker';
+import { expect, test } from '@jest/globals';
+import { SliceWatch } from '../../src/activities/slice-watch.ts';
+import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
+import { WorkerMetrics } from '../../src/metrics/worker-metrics.ts';
+import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
+import { trigger, VIP } from './a-slice.ts';
+
+const USER = 'ada@example.com';
+const SECONDS_AGO_20 = new Date(Date.now() - 20_000).toISOString();
+
+interface Watched {
+  readonly watch: SliceWatch;
+  readonly lines: LogEntry[];
+  readonly scrape: () => Promise<ReadonlyMap<string, ScrapedMetric>>;
+}
+
+function watched({ logsAttempts = false, kind }: { logsAttempts?: boolean; kind?: SliceKind } = {}): Watched {
+  const lines: LogEntry[] = [];
+  const log = new DefaultLogger('DEBUG', (entry) => lines.push(entry));
+  const metrics = new WorkerMetrics();
+  const slice: SliceInput = {
+    sliceId: 7,
+    ...(kind === undefined ? {} : { kind }),
+    permits: 5,
+    budgetMs: 1500,
+    audiences: [VIP],
+    triggers: Array.from({ length: 1000 }, () => trigger(USER, { at: SECONDS_AGO_20 })),
+    settings: {
+      subscriptionId: '5'.repeat(32),
+      revision: 1,
+      webhookUrl: 'https://hooks.example.com/path-s3cret?token=s3cret',
+      authorization: null,
+      exportFields: [],
+      userLegacyMessageFormat: false,
+      requestTimeoutMs: 15_000,
+    },
+  };
+  const watch = new SliceWatch({ slice, log, logsAttempts, metrics });
+  return { watch, lines, scrape: async () => readExposition(await metrics.text()) };
+}
+
+const delivered = { ok: true, status: 204, durationMs: 12 } as const;
+const refused = { ok: false, status: 422, durationMs: 5 } as const;
+
+test('a thousand deliveries write no line, and a thousand refusals one, with how many there were', () => {
+  const well = watched();
+  for (let i = 0; i < 1000; i++) well.watch.requestEnded(i, delivered);
+  well.watch.close();
+  expect(well.lines).toEqual([]);
+
+  const { watch, lines } = watched();
+  for (let i = 0; i < 999; i++) watch.requestEnded(i, refused);
+  watch.requestEnded(999, { ...refused, durationMs: 70 });
+  watch.close();
+  expect(lines).toMatchObject([
+    {
+      level: 'WARN',
+      message: 'attempts failed',
+      meta: { slice: 7, verdict: 'refused', status: 422, count: 1000, durationMs: 70 },
+    },
+  ]);
+});
+
+test('each kind of failure has a line of its own: by status, or by code where none came', () => {
+  const { watch, lines } = watched();
+  watch.requestEnded(0, refused);
+  watch.requestEnded(1, { ok: false, status: 503, durationMs: 1 });
+  watch.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
+  watch.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  watch.close();
+  expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code']])).toEqual([
+    ['refused', 422],
+    ['transient', 503],
+    ['transient', 'ECONNREFUSED'],
+    ['profile-missing', 'PROFILE_MISSING'],
+  ]);
+});
+
+test('at debug each attempt has a line, under the id that its endpoint was sent', () => {
+  const { watch, lines } = watched({ logsAttempts: true });
+  watch.requestEnded(0, delivered);
+  watch.requestEnded(1, refused);
+  expect(lines).toMatchObject([
+    { level: 'DEBUG', message: 'attempted', meta: { verdict: 'delivered', status: 204, durationMs: 12 } },
+    { level: 'DEBUG', message: 'attempted', meta: { verdict: 'refused', status: 422, durationMs: 5 } },
+  ]);
+  expect(lines[0]?.meta?.['deliveryId']).toMatch(/^[0-9a-f]{32}$/);
+});
+
+test('[S23] no line names a person or holds anything of the URL, at any level', () => {
+  const { watch, lines } = watched({ logsAttempts: true });
+  watch.requestEnded(0, delivered);
+  watch.requestEnded(1, refused);
+  watch.close();
+  expect(lines).toHaveLength(3);
+  const text = JSON.stringify(lines, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  expect(text).not.toMatch(/ada|s3cret|hooks/);
+});
+
+test('attempts are counted by verdict, status class and kind, requests by how long they took', async () => {
+  const { watch, scrape } = watched({ kind: 'backfill' });
+  for (let i = 0; i < 4; i++) watch.requestBegan();
+  watch.requestEnded(0, delivered);
+  watch.requestEnded(1, refused);
+  watch.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
+  watch.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  const during = await scrape();
+  expect(sumOf(during, 'triggers_requests_in_flight')).toBe(1);
+  expect(sumOf(during, 'triggers_slices_running')).toBe(1);
+  expect(sumOf(during, 'triggers_permits')).toBe(5);
+  watch.close();
+  const after = await scrape();
+  expect(sumOf(after, 'triggers_slices_running') + sumOf(after, 'triggers_permits')).toBe(0);
+  const attempts = (verdict: string, status_class: string) =>
+    sumOf(after, 'triggers_attempts_total', { kind: 'backfill', verdict, status_class });
+  expect(attempts('delivered', '2xx')).toBe(1);
+  expect(attempts('refused', '4xx')).toBe(1);
+  expect(attempts('transient', 'none')).toBe(1);
+  expect(attempts('profile-missing', 'none')).toBe(1);
+  expect(sumOf(after, 'triggers_attempts_total')).toBe(4);
+  // What was never sent took no time.
+  expect(sumOf(after, 'triggers_request_duration_seconds_count')).toBe(3);
+  expect(sumOf(after, 'triggers_request_duration_seconds_sum', { status_class: '2xx' })).toBe(0.012);
+});
+
+test('the age of a delivery is counted from its "at", of what was delivered alone', async () => {
+  const { watch, scrape } = watched();
+  watch.requestEnded(0, delivered);
+  watch.requestEnded(1, refused);
+  const metrics = await scrape();
+  expect(sumOf(metrics, 'triggers_delivery_age_seconds_count', { kind: 'live' })).toBe(1);
+  const seconds = sumOf(metrics, 'triggers_delivery_age_seconds_sum');
+  expect(seconds).toBeGreaterThanOrEqual(20);
+  expect(seconds).toBeLessThan(60);
+});

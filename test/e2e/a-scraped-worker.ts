@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { writeSampleSource } from '../../src/local/sample-data.ts';
+import { readExposition, type ScrapedMetric } from '../support/exposition.ts';
+import { Lab } from '../support/lab.ts';
+import { type Program, startTriggers } from '../support/triggers-cli.ts';
+
+/** A user who must be in no metric and no line of a log. */
+export const CANARY = 'canary-7f3a@example.com';
+
+/** The jobs of the stage, by what their endpoints do. */
+export interface Jobs {
+  readonly well: string;
+  readonly unwell: string;
+  readonly refusing: string;
+}
+
+/** A worker as `triggers worker` runs it, its metrics served, after it did work of every kind. */
+export class ScrapedWorker {
+  readonly lab: Lab;
+  readonly program: Program;
+  readonly url: string;
+  readonly jobs: Jobs;
+  /** The folder of its audience source. */
+  readonly source: string;
+  /** Members that the backfill of the job whose endpoint is well has to tell about. */
+  readonly members: number;
+  readonly #tokens: Receiver;
+  readonly #endpoints: readonly Receiver[];
+  readonly #folder: string;
+
+  static async open(): Promise<ScrapedWorker> {
+    const folder = mkdtempSync(join(tmpdir(), 'metrics-test-'));
+    const source = join(folder, 'audiences');
+    const { audiences } = await writeSampleSource(source, { people: 40 });
+    const members = audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
+    const token = JSON.stringify({ access_token: 'a-token', token_type: 'bearer', expires_in: 3600 });
+    const headers = { 'content-type': 'application/json' };
+    const tokens = await startReceiver({ answer: () => ({ status: 200, headers, body: token }) });
+    const unwell = await soonAnswering(503);
+    const refusing = await soonAnswering(422);
+    const lab = await Lab.open({ workers: 0 });
+    const oauth2 = { tokenUrl: tokens.url, clientId: 'me', clientSecret: 'a-secret' };
+    const origins = [new URL(lab.receiver.url).origin];
+    const config = {
+      taskQueue: lab.taskQueue,
+      source: { kind: 'file', folder: 'audiences' },
+      network: { allowHttp: true, allowAddresses: ['127.0.0.0/8'] },
+      authorizations: { crm: { origins, oauth2 } },
+      metrics: { port: 0 },
+    };
+    const configFile = join(folder, 'triggers.config.json');
+    writeFileSync(configFile, JSON.stringify(config));
+    const program = startTriggers(['worker', '--json'], { env: { TRIGGERS_CONFIG: configFile } });
+    await program.says(({ stdout }) => stdout.endsWith('\n'));
+    const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string };
+    const jobs = {
+      well: await lab.start({ audiences: ['vip'], authorization: 'crm', existingUsers: true }),
+      unwell: await lab.start({ audiences: ['vip'], webhookUrl: unwell.url }),
+      refusing: await lab.start({ audiences: ['vip'], webhookUrl: refusing.url }),
+    };
+    const stage = { lab, program, url: metricsUrl, jobs, source, members };
+    return new ScrapedWorker(stage, tokens, [lab.receiver, unwell, refusing], folder);
+  }
+
+  private constructor(
+    stage: Pick<ScrapedWorker, 'lab' | 'program' | 'url' | 'jobs' | 'source' | 'members'>,
+    tokens: Receiver,
+    endpoints: readonly Receiver[],
+    folder: string,
+  ) {
+    ({ lab: this.lab, program: this.program, url: this.url, jobs: this.jobs } = stage);
+    ({ source: this.source, members: this.members } = stage);
+    this.#tokens = tokens;
+    this.#endpoints = endpoints;
+    this.#folder = folder;
+  }
+
+  /** Requests that the endpoints answered so. */
+  answered(status: number): number {
+    return this.#endpoints.reduce(
+      (sum, { ledger }) => sum + ledger.entries.filter(({ answered }) => answered === status).length,
+      0,
+    );
+  }
+
+  /** Live triggers for all; resolves when each job has made of them what it can. */
+  async work(): Promise<void> {
+    const { lab, jobs } = this;
+    for (const job of [jobs.unwell, jobs.refusing]) {
+      await lab.jobs.enter(job, { audience: 'vip', user: 'a', profile: {} });
+      await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+    }
+    const users = [CANARY, 'b', 'c', 'd', 'e'];
+    const enters = users.map((user) => ({ audience: 'vip', user, event: 'enter', profile: {} }) as const);
+    for (const job of Object.values(jobs)) await lab.jobs.push(job, enters);
+    await lab.statusWhen(jobs.well, ({ backfill, waiting }) => backfill?.state === 'finished' && waiting === 0);
+    await lab.statusWhen(jobs.unwell, ({ endpoint }) => endpoint?.state === 'unwell');
+    await lab.statusWhen(jobs.refusing, ({ deadLetters }) => deadLetters > 0);
+  }
+
+  /** A scrape that holds what the jobs told: the first one has them asked. */
+  async scrape(): Promise<{ readonly text: string; readonly metrics: ReadonlyMap<string, ScrapedMetric> }> {
+    const giveUpAt = Date.now() + 15_000;
+    for (;;) {
+      const text = await (await fetch(this.url)).text();
+      if (text.includes('triggers_job_waiting{')) return { text, metrics: readExposition(text) };
+      if (Date.now() > giveUpAt) throw new Error(`No job has told anything:\n${text}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.program.kill();
+    await this.lab.close();
+    await Promise.all([this.#tokens, ...this.#endpoints.slice(1)].map((receiver) => receiver.close()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** An endpoint that delivers once, since a new one is tried one request at a time however it fails, and then answers so for good. */
+async function soonAnswering(status: number): Promise<Receiver> {
+  let isProven = false;
+  return await startReceiver({
+    answer: () => {
+      if (isProven) return { status };
+      isProven = true;
+      return { status: 200 };
+    },
+  });
+}

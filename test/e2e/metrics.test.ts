@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type ScrapedMetric, sumOf } from '../support/exposition.ts';
+import { Operator, startTriggers } from '../support/triggers-cli.ts';
+import { dashboard, queries } from '../ops/observability-files.ts';
+import { readQuery } from '../ops/promql.ts';
+import { CANARY, ScrapedWorker } from './a-scraped-worker.ts';
+
+const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+/** Labels that Prometheus gives a series when it scrapes it. */
+const OF_THE_SCRAPE = ['job', 'instance'];
+
+let worker: ScrapedWorker;
+let text: string;
+let metrics: ReadonlyMap<string, ScrapedMetric>;
+
+beforeAll(async () => {
+  worker = await ScrapedWorker.open();
+  await worker.work();
+  ({ text, metrics } = await worker.scrape());
+}, 90_000);
+afterAll(async () => worker.close());
+
+test('every delivery and every attempt that failed is counted, as the endpoints saw them', () => {
+  const delivered = { verdict: 'delivered' };
+  const { well } = worker.jobs;
+  // Not those that the unwell endpoint answered: it is probed meanwhile.
+  const [taken, refused] = [worker.answered(200), worker.answered(422)];
+  expect(sumOf(metrics, 'triggers_attempts_total', delivered)).toBe(taken);
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'refused' })).toBe(refused);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', { status_class: '2xx' })).toBe(taken);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', { status_class: '4xx' })).toBe(refused);
+  expect(sumOf(metrics, 'triggers_delivery_age_seconds_count')).toBe(taken);
+  // One member is what the new endpoint was tried with.
+  expect(sumOf(metrics, 'triggers_attempts_total', { ...delivered, kind: 'backfill' })).toBe(worker.members - 1);
+  expect(sumOf(metrics, 'triggers_job_delivered_total', { job_id: well })).toBe(worker.members + 5);
+  expect(sumOf(metrics, 'triggers_token_fetches_total', { outcome: 'answered' })).toBe(1);
+});
+
+test('what only jobs know is told: who waits, whose endpoint is unwell, who has dead letters', () => {
+  const { well, unwell, refusing } = worker.jobs;
+  const told = (name: string) => [well, unwell, refusing].map((job_id) => sumOf(metrics, name, { job_id }));
+  expect(sumOf(metrics, 'triggers_jobs', { told: 'yes' })).toBe(3);
+  expect(told('triggers_job_waiting')).toEqual([0, 5, 0]);
+  expect(told('triggers_job_endpoint_unwell')).toEqual([0, 1, 0]);
+  expect(told('triggers_job_dead_letters_total')).toEqual([0, 0, 5]);
+  expect(told('triggers_job_oldest_waiting_timestamp_seconds').map(Boolean)).toEqual([false, true, false]);
+});
+
+test('docs/metrics.md names every metric of ours, with its type and its labels, and no other', () => {
+  const rows = page.matchAll(/^\| `(triggers_\w+)` +\| (\w+) +\| ([^|]*)\|/gm);
+  const documented = Array.from(rows, ([, name, type, labels = '']) => `${name} ${type} ${namesIn(labels).join(' ')}`);
+  const exposed = [...metrics].filter(([name]) => name.startsWith('triggers_'));
+  const expected = exposed.map(([name, { type, labels }]) => `${name} ${type} ${[...labels].sort().join(' ')}`);
+  expect(documented.sort()).toEqual(expected.sort());
+  for (const [name] of metrics) expect(name).toMatch(/^(triggers|process|nodejs|temporal)_/);
+});
+
+test.each(queries)('the query of "%s" asks for metrics, labels and values that there are', (_, query) => {
+  const { selectors, grouped } = readQuery(query);
+  const left = new Set([...OF_THE_SCRAPE, 'le']);
+  for (const { metric, matchers } of selectors) {
+    if (metric === 'up') continue; // Prometheus' own.
+    const found = metrics.get(metric) ?? metrics.get(metric.replace(/_bucket$/, ''));
+    expect([metric, found?.samples.some(({ name }) => name === metric)]).toEqual([metric, true]);
+    for (const label of found?.labels ?? []) left.add(label);
+    for (const { label, operator, value } of matchers) {
+      expect([label, found?.labels.has(label) === true || OF_THE_SCRAPE.includes(label)]).toEqual([label, true]);
+      if (operator !== '=' || OF_THE_SCRAPE.includes(label)) continue;
+      // Either it was there, or it is one that the page says there may be: nothing failed here.
+      const seen = found?.samples.some(({ labels }) => labels[label] === value) === true;
+      expect([value, seen || page.includes(`\`${value}\``)]).toEqual([value, true]);
+    }
+  }
+  expect(grouped.filter((label) => !left.has(label))).toEqual([]);
+});
+
+test('the dashboard offers the jobs that told something', () => {
+  for (const { definition } of dashboard.templating.list) {
+    const [, metric = '', label = ''] = /^label_values\((\w+), (\w+)\)$/.exec(definition) ?? [];
+    expect([metric, metrics.get(metric)?.labels.has(label)]).toEqual([metric, true]);
+  }
+});
+
+test('[S23] no metric and no line of the log names a person or holds a secret; what failed has a line for each kind, what was delivered none', () => {
+  const { stderr } = worker.program;
+  for (const said of [text, stderr]) {
+    expect(said).not.toContain(CANARY);
+    expect(said).not.toMatch(/a-secret|a-token|127\.0\.0\.1:/);
+  }
+  const lines = stderr.split('\n').filter((line) => line !== '');
+  const failed = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const counts = new Map<unknown, number>();
+  for (const { msg, status, count } of failed) {
+    expect(msg).toBe('attempts failed');
+    counts.set(status, (counts.get(status) ?? 0) + Number(count));
+  }
+  const failures = (verdict: string) => sumOf(metrics, 'triggers_attempts_total', { verdict });
+  expect(counts.get(422)).toBe(failures('refused'));
+  expect(counts.get(503)).toBeGreaterThanOrEqual(failures('transient')); // It is probed meanwhile.
+});
+
+test('a port that is taken is said at the start, and the worker ends', async () => {
+  const { port } = new URL(worker.url);
+  const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_METRICS_PORT: port };
+  const { code, stderr } = await new Operator(worker.lab.taskQueue).run(['worker'], { env });
+  expect(stderr).toContain(`Metrics cannot be served at 127.0.0.1:${port} (EADDRINUSE).`);
+  expect(code).toBe(2);
+});
+
+test('without a port there are none', async () => {
+  const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_TASK_QUEUE: `${worker.lab.taskQueue}-2` };
+  const program = startTriggers(['worker', '--json'], { env });
+  try {
+    await program.says(({ stdout }) => stdout.endsWith('\n'));
+    expect(JSON.parse(program.stdout)).not.toHaveProperty('metricsUrl');
+  } finally {
+    await program.kill();
+  }
+});
+
+function namesIn(cell: string): string[] {
+  return Array.from(cell.matchAll(/`(\w+)`/g), ([, name = '']) => name).sort();
+}
