@@ -148,7 +148,7 @@ export class Watches {
 
   async #statusOrNone(id: string): Promise<WatchStatus | undefined> {
     try {
-      return await ask(this.#client, watchWorkflowId(id), watchStatusQuery);
+      return await ask(this.#client, watchWorkflowId(id), watchStatusQuery, { answerMs: LIST_ANSWER_MS });
     } catch (error) {
       if (error instanceof NoWorker || grpcCode(error) === GRPC.NOT_FOUND) return undefined;
       throw error;
@@ -191,6 +191,8 @@ export class Watches {
   }
 }
 
+/** One watch without a worker keeps a whole list waiting. */
+const LIST_ANSWER_MS = 3_000;
 const START_TRIES = 3;
 const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 

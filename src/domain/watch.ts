@@ -16,7 +16,7 @@ const LONGEST_RETRY_MS = 5 * 60_000;
  * @param members how many there were.
  */
 export function isTooLarge(exits: number, members: number, largestExitPercent: number): boolean {
-  return exits > FEW_EXITS && largestExitPercent < 100 && exits * 100 > members * largestExitPercent;
+  return exits > FEW_EXITS && exits * 100 > members * largestExitPercent;
 }
 
 /**

@@ -67,7 +67,7 @@ test('a watch from its start to its end: each for people and for machines', asyn
     1,
     `The audience "${slug}" is not watched. See those that are: triggers watch --list`,
   ]);
-}, 60_000);
+}, 120_000);
 
 test('a worker without a folder for snapshots says so before anything is started', async () => {
   const poor = await Lab.open({ content: { audiences: [{ id, slug, name: 'Of one test', members: [] }] } });

@@ -35,6 +35,7 @@ beforeAll(async () => {
   jobs = await ExportJobs.connect({ taskQueue, connection });
 });
 afterAll(async () => {
+  await jobs.watches.stop(audience.id).catch(() => undefined);
   await Promise.all(programs.map((program) => program.kill()));
   await jobs.close();
   await receiver.close();

@@ -255,6 +255,21 @@ test('a round that cannot be told is kept; if only it is lost, it is found again
   expect(arrived()).toEqual(['exit 1']);
 }, 60_000);
 
+test('after many rounds it continues as new, and goes on where it was', async () => {
+  await open(numbered(30));
+  await listener();
+  await watch();
+  const handle = lab.client.workflow.getHandle(watchWorkflowId(audience.id));
+  const { runId } = await handle.describe();
+  for (let rounds = 1; rounds <= 100; rounds++) await round();
+  lab.source.exit(audience.id, '1');
+  await round();
+  expect((await handle.describe()).runId).not.toBe(runId);
+  expect(await lab.jobs.watches.status(audience.id)).toMatchObject({ rounds: 102, exits: 1, enters: 0, members: 29 });
+  await arrives(1);
+  expect(arrived()).toEqual(['exit 1']);
+}, 120_000);
+
 test('a watch that is stopped while it reads ends at once, and can be started again at once', async () => {
   await open(['1']);
   await watch();

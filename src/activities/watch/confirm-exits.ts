@@ -31,6 +31,8 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
       const isMember = new Set<string>();
       await concurrently(users, LOOK_UPS, async (user) => {
         if (await source.isMember(audience, user)) isMember.add(user);
+        // A source may have to look long.
+        alive();
       });
       const left = users.filter((user) => !isMember.has(user));
       await stayed.add(isMember);
