@@ -18,16 +18,30 @@ import { GRPC, grpcCode } from './server-errors.ts';
 export const MOST_HOLDERS = 1_000;
 const AT_ONCE = 8;
 
-/** How a person's triggers stand in a job now, those in its holders included; of a job that was stopped, in what it kept. */
-export async function standingOf(client: Client, jobId: string, user: string): Promise<PersonStands> {
+/**
+ * How a person's triggers stand in a job now, those in its holders included; of a job that was stopped, in what it kept.
+ *
+ * @param silent task queues on which nobody answered, with what is said of that: none is waited for twice.
+ */
+export async function standingOf(
+  client: Client,
+  jobId: string,
+  user: string,
+  silent: Map<string, string>,
+): Promise<PersonStands> {
   const now = instantOf(Date.now());
   try {
     const found = await describeJob(client, jobId).catch(goneJob);
+    const unanswered = found === undefined ? undefined : silent.get(found.taskQueue);
+    if (unanswered !== undefined) return { kind: 'stands', jobId, at: now, notice: unanswered };
     const answer = await ownAnswer(client, jobId, user, found);
     if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
     return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
   } catch (error) {
-    if (error instanceof NoWorker) return { kind: 'stands', jobId, at: now, notice: error.message };
+    if (error instanceof NoWorker) {
+      silent.set(error.taskQueue, error.message);
+      return { kind: 'stands', jobId, at: now, notice: error.message };
+    }
     // A worker of an older release does not know this query.
     if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
     return { kind: 'stands', jobId, at: now, notice: 'Its worker is of an older release and cannot say what waits.' };

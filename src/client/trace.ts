@@ -43,15 +43,16 @@ export interface TraceOptions {
  */
 export async function* trace(client: Client, user: string, options: TraceOptions = {}): AsyncGenerator<TraceEvent> {
   const { jobId } = options;
+  const silent = new Map<string, string>();
   if (jobId !== undefined) {
-    yield* traceJob(client, user, jobId, options);
+    yield* traceJob(client, user, jobId, options, silent);
     return;
   }
   const jobs = (await listJobs(client)).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
   jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
   for (const job of jobs.slice(0, MOST_JOBS)) {
     try {
-      yield* onlyIfKnown(traceJob(client, user, job.jobId, options));
+      yield* onlyIfKnown(traceJob(client, user, job.jobId, options, silent));
     } catch (error) {
       if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
       yield leftOut(job.jobId, error instanceof JobNotFound ? 'It is gone meanwhile.' : error.message);
@@ -66,6 +67,7 @@ async function* traceJob(
   user: string,
   jobId: string,
   { since, onProgress }: TraceOptions,
+  silent: Map<string, string>,
 ): AsyncGenerator<TraceEvent> {
   const sinceMs = since?.getTime() ?? -Infinity;
   const letters = await waitingLetters(client, jobId, user);
@@ -81,7 +83,7 @@ async function* traceJob(
   yield* letters.values();
   if (unreadable.count > 0)
     yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
-  yield await standingOf(client, jobId, user);
+  yield await standingOf(client, jobId, user, silent);
 }
 
 /** What all runs of the job say, those left out that ended too long ago. */
