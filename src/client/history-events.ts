@@ -1,8 +1,14 @@
 import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { payloadConverter } from '../payload-converter.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
 
-export type HistoryEvent = NonNullable<NonNullable<Awaited<ReturnType<typeof readPage>>['history']>['events']>[number];
+/** Events of a page; fewer where these are more bytes than the client takes, which for one of gRPC's default is 4 MiB. */
+const PAGE_EVENTS = 100;
+
+export type HistoryEvent = NonNullable<
+  NonNullable<Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>['history']>['events']
+>[number];
 
 /**
  * The events of a run's history, page by page.
@@ -33,17 +39,23 @@ async function readPage(
   runId: string,
   nextPageToken: Uint8Array | undefined,
   follow: AbortSignal | undefined,
+  maximumPageSize = PAGE_EVENTS,
 ) {
   const request = {
     namespace: client.options.namespace,
     execution: { workflowId, runId },
+    maximumPageSize,
     ...(nextPageToken === undefined ? {} : { nextPageToken }),
+    ...(follow === undefined ? {} : { waitNewEvent: true }),
   };
-  if (follow === undefined) return await client.workflowService.getWorkflowExecutionHistory(request);
-  // One of its own for each page: the SDK never takes its listener off.
-  return await client.withAbortSignal(AbortSignal.any([follow]), () =>
-    client.workflowService.getWorkflowExecutionHistory({ ...request, waitNewEvent: true }),
-  );
+  const read = () => client.workflowService.getWorkflowExecutionHistory(request);
+  try {
+    // A signal of its own for each page: the SDK never takes its listener off.
+    return await (follow === undefined ? read() : client.withAbortSignal(AbortSignal.any([follow]), read));
+  } catch (error) {
+    if (grpcCode(error) !== GRPC.RESOURCE_EXHAUSTED || maximumPageSize === 1) throw error;
+    return await readPage(client, workflowId, runId, nextPageToken, follow, Math.ceil(maximumPageSize / 5));
+  }
 }
 
 /** Reads payloads as the job's own workflow does, whatever converter the client has. @throws UnknownPayloadKey */

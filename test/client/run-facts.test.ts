@@ -5,10 +5,12 @@ import type { Payload } from '@temporalio/common';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { inTimeOrder } from '../../src/client/in-time-order.ts';
+import { GRPC } from '../../src/client/server-errors.ts';
 import { runFacts } from '../../src/client/run-facts.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
 import { payloadConverter } from '../../src/payload-converter.ts';
+import { serverError } from './recorded-job.ts';
 
 type Event = Record<string, unknown>;
 
@@ -37,6 +39,16 @@ const recorded = (
   // As it comes over the wire: seconds are no plain number there.
   eventTime: msToTs(Number(eventTime?.seconds) * 1000 + Math.floor(Number(eventTime?.nanos) / 1e6)),
 }));
+
+/** The same server, for a client that takes no more than so many events at once. */
+function takingAtMost(most: number, server: Client): Client {
+  const { workflowService } = server;
+  const getWorkflowExecutionHistory = async (request: { maximumPageSize: number }) => {
+    if (request.maximumPageSize > most) throw serverError(GRPC.RESOURCE_EXHAUSTED);
+    return await workflowService.getWorkflowExecutionHistory(request);
+  };
+  return { ...server, workflowService: { getWorkflowExecutionHistory } } as unknown as Client;
+}
 
 async function factsOf(client: Client): Promise<JobFact[]> {
   const facts: JobFact[] = [];
@@ -134,4 +146,10 @@ test('a run that continued as new says which run goes on', async () => {
     event(1, { workflowExecutionContinuedAsNewEventAttributes: { newExecutionRunId: 'next' } }),
   ]);
   expect(await factsOf(client)).toMatchObject([{ kind: 'closed', nextRunId: 'next' }]);
+});
+
+test('a page of more bytes than the client takes is read in smaller ones; an event that is too large alone is an error', async () => {
+  const server = serverWith(recorded);
+  expect(await factsOf(takingAtMost(4, server))).toEqual(await factsOf(server));
+  await expect(factsOf(takingAtMost(0, server))).rejects.toThrow('Failed to signal');
 });
