@@ -62,7 +62,7 @@ function last(...events: TraceEvent[]): string {
 
 test('a story: when, what, what came of it, and how it stands', () => {
   const story = told(
-    { ...received, triggerAt: '2026-11-25T14:03:20.118Z' } as TraceEvent,
+    { ...received, triggerAt: '2026-11-25T14:03:20.118Z' },
     attempted(),
     attempted({ outcome: 'delivered', attempt: 2 }),
     stands(),
@@ -85,7 +85,7 @@ test('no line is wider than 80 columns, however much an endpoint says', () => {
 test('what endpoints and signals say is spelt out, and drives no terminal', () => {
   const evil = '\u001B[2Jgone';
   const story = told(
-    { ...received, audience: evil, refused: evil } as TraceEvent,
+    { ...received, audience: evil, refused: evil },
     attempted({ answer: evil, audience: evil }),
     { kind: 'left-out', jobId: evil, at, reason: evil },
     { kind: 'stands', jobId: 'j', at, notice: evil },

@@ -138,5 +138,5 @@ test('garbage among the signals is nobody’s', () => {
   const one = trace();
   for (const raw of [undefined, null, 7, 'p', ['p'], { user: 7 }])
     for (const kind of ['redelivery', 'page', 'trigger'] as const)
-      expect(one.take(signalled({ kind, raw, event: undefined } as Arrival))).toEqual([]);
+      expect(one.take(signalled({ kind, raw, event: undefined }))).toEqual([]);
 });
