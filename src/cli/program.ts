@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
+import { attemptsCommand } from './commands/attempts.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { codecServerCommand } from './commands/codec-server.ts';
@@ -17,6 +18,7 @@ import { setupCommand } from './commands/setup.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
+import { traceCommand } from './commands/trace.ts';
 import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -32,6 +34,8 @@ const COMMANDS = [
   pushCommand,
   listCommand,
   statusCommand,
+  traceCommand,
+  attemptsCommand,
   pauseCommand,
   resumeCommand,
   recoverCommand,

@@ -5,7 +5,6 @@ import type { SliceInput, SliceReport } from '../contract/slice.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import type { Arrival } from '../domain/dispatcher/arriving.ts';
 import type { Remains } from '../domain/dispatcher/recovering.ts';
-import { payloadConverter } from '../payload-converter.ts';
 import {
   enterSignal,
   exitSignal,
@@ -14,6 +13,7 @@ import {
   redeliveredSignal,
   triggersSignal,
 } from '../workflows/messages.ts';
+import { decode, historyEvents } from './history-events.ts';
 
 /** What the history of a job's last run says, as far as a recovery needs it. */
 export interface EndedRun {
@@ -27,8 +27,6 @@ export interface EndedRun {
   readonly reports: Remains['reports'];
 }
 
-type HistoryEvent = NonNullable<NonNullable<Awaited<ReturnType<typeof readPage>>['history']>['events']>[number];
-
 /** Reads a run's history to its end. */
 export async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
   let input: unknown;
@@ -37,7 +35,7 @@ export async function readEndedRun(client: Client, workflowId: string, runId: st
   const reports: EndedRun['reports'][number][] = [];
   const scheduled = new Map<string, readonly Payload[]>();
 
-  for await (const event of events(client, workflowId, runId)) {
+  for await (const event of historyEvents(client, workflowId, runId)) {
     if (event.workflowExecutionStartedEventAttributes != null) {
       [input] = await decode(client, event.workflowExecutionStartedEventAttributes.input?.payloads);
     } else if (event.workflowTaskCompletedEventAttributes != null) {
@@ -60,31 +58,6 @@ export async function readEndedRun(client: Client, workflowId: string, runId: st
     }
   }
   return { input, wasTakenUp, arrivals, reports };
-}
-
-async function* events(client: Client, workflowId: string, runId: string): AsyncIterable<HistoryEvent> {
-  let nextPageToken: Uint8Array | undefined;
-  do {
-    const page = await readPage(client, workflowId, runId, nextPageToken);
-    yield* page.history?.events ?? [];
-    nextPageToken = page.nextPageToken ?? undefined;
-  } while (nextPageToken !== undefined && nextPageToken.length > 0);
-}
-
-function readPage(client: Client, workflowId: string, runId: string, nextPageToken: Uint8Array | undefined) {
-  return client.workflowService.getWorkflowExecutionHistory({
-    namespace: client.options.namespace,
-    execution: { workflowId, runId },
-    ...(nextPageToken === undefined ? {} : { nextPageToken }),
-  });
-}
-
-/** Reads payloads as the job's own workflow does, whatever converter the client has. */
-async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
-  let decoded = [...(payloads ?? [])];
-  for (const codec of client.options.loadedDataConverter.payloadCodecs.toReversed())
-    decoded = await codec.decode(decoded);
-  return decoded.map((payload) => payloadConverter.fromPayload(payload));
 }
 
 const EVENTS: ReadonlyMap<string, TriggerEvent | undefined> = new Map([

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { AuthorizationListing } from '../contract/authorization.ts';
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
+import type { Attempt } from '../contract/attempt.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
+import type { TraceEvent } from '../contract/trace.ts';
 import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import {
@@ -13,6 +15,7 @@ import {
   pauseUpdate,
   type StopRequest,
 } from '../workflows/messages.ts';
+import { attempts, type AttemptsOptions } from './attempts.ts';
 import { listAuthorizations, prepare } from './ask-worker.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -26,15 +29,19 @@ import { type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
+import { trace, type TraceOptions } from './trace.ts';
 import { Watches } from './watches.ts';
 
+export type { Attempt } from '../contract/attempt.ts';
 export type { AuthorizationListing } from '../contract/authorization.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
+export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
 export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
+export type { AttemptsOptions } from './attempts.ts';
 export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';
 export type {
@@ -53,6 +60,7 @@ export type { PublishOptions, PublishProgress, PublishResult } from './publish.t
 export type { PushResult, Triggers } from './push.ts';
 export type { RecoverOptions } from './recovery.ts';
 export type { StartedJob } from './start-job.ts';
+export type { TraceOptions, TraceProgress } from './trace.ts';
 export type { AskedWatch, WatchSummary } from './watches.ts';
 export { dataConverterWith } from '../payload-codec/data-converter.ts';
 export { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
@@ -196,6 +204,22 @@ export class ExportJobs {
   /** Running jobs first, then closed ones that the server still knows. */
   async list(): Promise<JobSummary[]> {
     return await listJobs(this.#client);
+  }
+
+  /**
+   * Why a person was sent, or was not: every trigger, attempt and dead letter that the server still knows, in the order of time, and how it stands now.
+   * @throws JobNotFound, UnknownPayloadKey when a job is named
+   */
+  trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
+    return trace(this.#client, user, options);
+  }
+
+  /**
+   * The last attempts of a job, the newest last; with `follow` also those that come.
+   * @throws JobNotFound, UnknownPayloadKey
+   */
+  attempts(jobId: string, options: AttemptsOptions = {}): AsyncIterable<Attempt> {
+    return attempts(this.#client, jobId, options);
   }
 
   /** No request is started until it is resumed; triggers wait. */

@@ -65,7 +65,12 @@ export function holderWorkflowId(subscriptionId: string, holder: string): string
 }
 
 export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): string {
-  return `dead-letter-${deliveryId}-${redeliveries}`;
+  return `dead-letter-${deadLetterId(deliveryId, redeliveries)}`;
+}
+
+/** What people name a dead letter by. */
+export function deadLetterId(deliveryId: string, redeliveries: number): string {
+  return `${deliveryId}-${redeliveries}`;
 }
 
 export function alertWorkflowId(subscriptionId: string, n: number): string {

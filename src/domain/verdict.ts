@@ -17,6 +17,14 @@ import { ATTEMPT_CODES } from './attempt-codes.ts';
 export type Verdict =
   'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
 
+/** Verdicts of attempts for which the endpoint was really asked. */
+const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
+
+/** Whether a verdict is about an attempt for which the endpoint was really asked. */
+export function wasAsked(verdict: Verdict): boolean {
+  return ASKED.has(verdict);
+}
+
 /** Judges an attempt. Only the status, or the code where there is none, decides; never a message text. */
 export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>): Verdict {
   if (attempt.status !== undefined) return judgeStatus(attempt.status, attempt.retryAfterMs !== undefined);

@@ -18,6 +18,7 @@ import {
   backfillUpdate,
   editUpdate,
   pauseUpdate,
+  personQuery,
   recoveryQuery,
   resumeUpdate,
   statusQuery,
@@ -47,6 +48,7 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
   const status = () => describeStarting(definition, jobId, reason);
   setHandler(statusQuery, status);
   setHandler(recoveryQuery, () => null);
+  setHandler(personQuery, () => null);
   setHandler(stopUpdate, () => {
     reason = 'Stopped before it began.';
     scope.cancel();

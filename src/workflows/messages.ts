@@ -5,6 +5,7 @@ import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus } from '../contract/kept-job.ts';
 import type { RecoveryPart } from '../contract/recovery.ts';
+import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 
@@ -46,6 +47,8 @@ export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?]>('backf
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 
 export const statusQuery = defineQuery<JobStatus>('status');
+/** How one person's triggers stand in the job; null before it has a state. For `trace`. */
+export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** Of a job that was terminated: the state that it had come to, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
 

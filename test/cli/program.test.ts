@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup start push list status trace attempts pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -38,6 +38,9 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['status'], /missing required argument/],
     [['status', 'a', '--wath'], /unknown option.*\n.*--watch/],
     [['start'], /triggers start job\.json/],
+    [['trace'], /missing required argument/],
+    [['trace', '1', '--since', 'lately'], /how long ago/],
+    [['attempts', 'vip', '--last', 'few'], /whole number/],
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole number/],
     [['edit', 'vip'], /Say what to change/],

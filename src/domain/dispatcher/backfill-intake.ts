@@ -107,6 +107,11 @@ export class BackfillIntake {
     return this.#waitingInPages;
   }
 
+  /** Whether this person waits in a page. */
+  waitsInPages(user: string): boolean {
+    return this.#pages.some(({ ids }) => ids.has(user));
+  }
+
   /** Whether pages with this number of a backfill are for this one, which is not ended. */
   isOf(n: number): boolean {
     return n === this.n && this.#isAlive;

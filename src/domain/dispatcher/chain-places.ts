@@ -79,6 +79,16 @@ export class ChainPlaces {
     return this.byUser.get(user);
   }
 
+  /** How many ready chains go before this one. */
+  aheadOf(chain: Chain): number {
+    let ahead = 0;
+    for (const other of this.#ready) {
+      if (other === chain) break;
+      ahead++;
+    }
+    return ahead;
+  }
+
   /** All held chains, in no order. */
   *held(): Iterable<Chain> {
     for (const chain of this.byUser.values()) if (chain.place === 'held') yield chain;

@@ -44,6 +44,10 @@ export class DeadLetters {
     return false;
   }
 
+  count(matches: (dead: DeadTrigger) => boolean): number {
+    return [...this.#dying.values()].filter(matches).length;
+  }
+
   add(dead: DeadTrigger): void {
     this.#dying.set(this.#nextKey++, dead);
     this.#bytes += bytesOf(dead);

@@ -170,6 +170,18 @@ export class Overflow {
     return numbers;
   }
 
+  /** The holders that this takes to exist; of those in `notYet` it is not known that they have their content. */
+  get range(): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
+    return { first: this.#first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
+  }
+
+  /** What waits here and not, or not surely, in a holder: in order, with the holder that it is to go to if that is settled. */
+  *here(): Iterable<WaitingTrigger & { readonly holder?: number }> {
+    for (const { number, content } of this.#unconfirmed.values())
+      for (const waiting of unpackTriggers(content)) yield { ...waiting, holder: number };
+    yield* this.#tail;
+  }
+
   carry(): CarriedOverflow {
     return {
       first: this.#first,

@@ -9,15 +9,12 @@ import {
   spread,
   throttleMs,
 } from '../retry-schedule.ts';
-import { judge, type Verdict } from '../verdict.ts';
+import { judge, type Verdict, wasAsked } from '../verdict.ts';
 import type { Chain } from './chain.ts';
 import { giveUp } from './giving-up.ts';
 import { countLeft, drawChance, type JobState, type Slice } from './job-state.ts';
 import { updateRequestMs } from './pace.ts';
 import { rememberDelivery } from './repeats.ts';
-
-/** Verdicts of attempts for which the endpoint was really asked. */
-const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
 
 /** A slice ended: its delivered triggers go, the rest waits as the verdicts say. */
 export function settleSlice(state: JobState, sliceId: number, report: SliceReport, now: number): void {
@@ -79,7 +76,7 @@ function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsen
 
 function settlePart(state: JobState, slice: Slice, part: SettledPart, now: number): void {
   const { chain, delivered, attempt, verdict } = part;
-  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && ASKED.has(verdict)))) state.counters.retried++;
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict)))) state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
   else state.chains.stopRunning(chain);

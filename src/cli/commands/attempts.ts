@@ -1,0 +1,46 @@
+import { Command } from '@commander-js/extra-typings';
+import { wholeNumber } from '../job-options.ts';
+import { withJobs } from '../jobs.ts';
+import { attemptLines } from '../render-attempts.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+
+export function attemptsCommand(terminal: Terminal) {
+  return new Command('attempts')
+    .description('the last attempts of a job, the newest last: what was sent, and what came back')
+    .argument('<job>', 'id of the job')
+    .option('--failed', 'only those that failed')
+    .option('--last <count>', 'how many (default: 20)', wholeNumber)
+    .option('--follow', 'go on with those that come, until Ctrl-C or until the job has ended')
+    .option('--json', 'print JSON for machines: one attempt a line')
+    .addHelpText(
+      'after',
+      `
+The time is when the job heard of it (UTC), with all attempts of one slice. Temporal's histories do not say when in its slice each request was made,
+nor, of what was delivered, the status and how long it took.
+
+Example:
+  triggers attempts vip-to-crm --failed --follow`,
+    )
+    .action(async (job, { failed, last, follow, json }) => {
+      const stop = follow === true ? interruption() : undefined;
+      let told = 0;
+      try {
+        await withJobs(async (jobs) => {
+          const options = {
+            failed: failed === true,
+            ...(last === undefined ? {} : { last }),
+            ...(stop === undefined ? {} : { follow: stop.signal }),
+          };
+          for await (const attempt of jobs.attempts(job, options)) {
+            told += 1;
+            if (json === true) terminal.out(JSON.stringify(attempt));
+            else for (const line of attemptLines(attempt, terminal)) terminal.out(line);
+          }
+        });
+      } finally {
+        stop?.dispose();
+      }
+      if (told === 0 && json !== true)
+        terminal.err('There is no such attempt, as far back as the server keeps histories.');
+    });
+}

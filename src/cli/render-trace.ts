@@ -1,0 +1,168 @@
+import type { PersonStanding, TraceEvent } from '../client/export-jobs.ts';
+import { failureInWords } from '../domain/attempt-codes.ts';
+import { printable } from '../domain/printable.ts';
+import { count, counted, fromNow } from './numbers.ts';
+import { wrap } from './render.ts';
+import { cameTo, shownId, timedLines, timeOfDay } from './render-attempts.ts';
+import { type Paint, plain } from './terminal.ts';
+
+type EventOf<Kind extends TraceEvent['kind']> = Extract<TraceEvent, { kind: Kind }>;
+
+/** Tells a trace as a story, job by job, at most `columns` wide. Times are UTC. */
+export class TraceStory {
+  readonly #nowMs: number;
+  readonly #columns: number;
+  readonly #paint: Paint;
+  #jobId: string | undefined;
+  #day: string | undefined;
+  /** What the last attempt that failed came to, in words. */
+  #lastFailure: string | undefined;
+  /** A dead letter waits for a decision. */
+  #hasDeadLetter = false;
+
+  constructor({ nowMs, columns = 80, paint = plain }: { nowMs: number; columns?: number; paint?: Paint }) {
+    this.#nowMs = nowMs;
+    this.#columns = columns;
+    this.#paint = paint;
+  }
+
+  lines(event: TraceEvent): string[] {
+    return [...this.#headings(event), ...this.#told(event)];
+  }
+
+  #headings({ jobId, kind, at }: TraceEvent): string[] {
+    const lines: string[] = [];
+    if (jobId !== this.#jobId) {
+      this.#lastFailure = undefined;
+      this.#hasDeadLetter = false;
+      this.#day = undefined;
+      this.#jobId = jobId;
+      lines.push(`Job ${this.#paint('bold', printable(jobId))}`);
+    }
+    const day = at.slice(0, 10);
+    if (kind !== 'stands' && kind !== 'left-out' && day !== this.#day) {
+      this.#day = day;
+      lines.push(this.#paint('dim', `  ${day}, UTC`));
+    }
+    return lines;
+  }
+
+  #told(event: TraceEvent): string[] {
+    switch (event.kind) {
+      case 'received':
+        return timedLines(event.at, receivedText(event), this.#columns);
+      case 'found':
+        return timedLines(
+          event.at,
+          `found among the members of ${printable(event.audience)}, by backfill ${event.backfill}`,
+          this.#columns,
+        );
+      case 'attempted':
+        return timedLines(event.at, this.#attemptText(event), this.#columns);
+      case 'died':
+        return timedLines(event.at, this.#diedText(event), this.#columns);
+      case 'stands':
+        return this.#wrapped(
+          standsText(event, this.#nowMs, { lastFailure: this.#lastFailure, hasDeadLetter: this.#hasDeadLetter }),
+        );
+      case 'left-out':
+        return this.#wrapped(this.#paint('yellow', `Not told: ${printable(event.reason)}`));
+    }
+  }
+
+  #attemptText(attempt: EventOf<'attempted'>): string {
+    const { event, audience, outcome, deliveryId, attempt: which } = attempt;
+    if (outcome === 'failed') this.#lastFailure = failureInWords(attempt);
+    if (outcome === 'delivered') this.#lastFailure = undefined;
+    const number = which === undefined ? '' : `, attempt ${count(which)}`;
+    const id = outcome === 'delivered' || outcome === 'unknown' ? `; ${shownId(deliveryId)}` : '';
+    return `${event} ${printable(audience)}${number}: ${cameTo(attempt, this.#paint)}${id}`;
+  }
+
+  #diedText({ event, audience, failure, attempts, deadLetterId, state, notice }: EventOf<'died'>): string {
+    const id = printable(deadLetterId);
+    const what = `${event} ${printable(audience)} became a ${this.#paint('red', 'dead letter')} after ${counted(attempts, 'attempt')} (${printable(failure)})`;
+    const why = notice === undefined ? '' : ` It was not redelivered: ${printable(notice)}`;
+    if (state !== 'waiting' && state !== 'redelivering') return `${what}; ${ENDS[state]}`;
+    this.#hasDeadLetter = true;
+    return `${what}. It waits for a decision: triggers dead-letters show ${id}${why}`;
+  }
+
+  #wrapped(text: string): string[] {
+    return wrap(text, Math.max(20, this.#columns - 2)).map((line) => `  ${line}`);
+  }
+}
+
+const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redelivering'>, string>> = {
+  redelivered: 'it was redelivered',
+  discarded: 'it was discarded',
+  expired: 'nobody decided about it in time',
+  gone: 'what became of it the server has forgotten',
+};
+
+function receivedText({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): string {
+  const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
+  const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
+  if (refused !== undefined) return `${printable(what)} refused: ${printable(refused)}`;
+  if (redelivery !== undefined) return `${printable(what)} back from its dead letter${at}`;
+  return `${printable(what)} received${at}`;
+}
+
+/** How it stands now, in words; with what the story told before. */
+function standsText(
+  { standing, notice }: EventOf<'stands'>,
+  nowMs: number,
+  { lastFailure, hasDeadLetter }: { readonly lastFailure: string | undefined; readonly hasDeadLetter: boolean },
+): string {
+  const doubt = notice === undefined ? '' : ` ${printable(notice)}`;
+  if (standing === undefined) return `What waits is not known.${doubt}`;
+  const { waiting, waitingCount, dying, inPages } = standing;
+  const dyingText = dying === 0 ? '' : ` ${counted(dying, 'trigger')} is becoming a dead letter.`;
+  if (waitingCount === 0) {
+    if (inPages) return `Found by a backfill; the enter waits for its turn. ${blocked(standing, nowMs) ?? ''}${doubt}`;
+    return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${dyingText}${doubt}`;
+  }
+  const listed = waiting.map(({ event, audience }) => `${event} ${audience}`);
+  const more = waitingCount > listed.length ? ' …' : '';
+  const what = `${counted(waitingCount, 'trigger')} ${waitingCount === 1 ? 'waits' : 'wait'}: ${listed.slice(0, SHOWN).join(', ')}${listed.length > SHOWN ? ' …' : more}.`;
+  const why = blocked(standing, nowMs) ?? chainText(standing, nowMs, lastFailure);
+  return `${printable(what)} ${printable(why)}${dyingText}${doubt}`;
+}
+
+const SHOWN = 6;
+
+/** What keeps the whole job from sending. */
+function blocked({ state, reason, throttledUntil, endpoint, chain, lastFailure }: PersonStanding, nowMs: number) {
+  if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
+  if (chain?.place === 'running') return undefined;
+  if (throttledUntil !== undefined)
+    return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
+  if (endpoint?.state !== 'unwell') return undefined;
+  const last = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  const next =
+    endpoint.nextProbeAt === undefined
+      ? ''
+      : `, the next one at ${timeOfDay(endpoint.nextProbeAt)} (${fromNow(endpoint.nextProbeAt, nowMs)})`;
+  return `The endpoint is unwell${last}; only single probes are sent${next}. ${endpoint.advice ?? ''}`.trimEnd();
+}
+
+function chainText({ chain, waiting }: PersonStanding, nowMs: number, lastFailure: string | undefined): string {
+  if (chain === undefined) {
+    const holder = waiting[0]?.holder;
+    return `They wait outside the job's own state${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
+  }
+  const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
+  if (place === 'running') return 'The first is being sent now.';
+  if (place === 'ready') return ahead === 0 ? 'The next turn is theirs.' : `${count(ahead)} people are before.`;
+  const next =
+    nextAttemptAt === undefined ? 'soon' : `at ${timeOfDay(nextAttemptAt)} (${fromNow(nextAttemptAt, nowMs)})`;
+  const since =
+    lastFailure !== undefined
+      ? `, since the last came to: ${lastFailure}`
+      : failures > 0
+        ? `, after ${counted(failures, 'failed attempt')}`
+        : profileTries > 0
+          ? ', since the audience source does not know the person (yet)'
+          : '';
+  return `The next attempt is due ${next}${since}.`;
+}

@@ -1,0 +1,110 @@
+import type { Client } from '@temporalio/client';
+import type { Attempt } from '../contract/attempt.ts';
+import type { JobFact } from '../contract/trace.ts';
+import { jobWorkflowId } from '../domain/names.ts';
+import { attemptsOf } from '../domain/slice-outcomes.ts';
+import { type JobRunTimes, runsOf } from './job-runs.ts';
+import { runFacts } from './run-facts.ts';
+
+/** How many of the last attempts are told of, unless more or fewer are asked for. */
+export const LAST_ATTEMPTS = 20;
+
+export interface AttemptsOptions {
+  /** Only those that failed, or of which it is not known. */
+  readonly failed?: boolean;
+  /** How many of the last to begin with; default 20. */
+  readonly last?: number;
+  /** Goes on with those that come, until the job ends or this is aborted. */
+  readonly follow?: AbortSignal;
+}
+
+/**
+ * The last attempts of a job, the newest last, by the slices that ended, also through continue-as-new. Those of one slice come together, in its own
+ * order.
+ *
+ * @throws JobNotFound, UnknownPayloadKey
+ */
+export async function* attempts(client: Client, jobId: string, options: AttemptsOptions = {}): AsyncGenerator<Attempt> {
+  const { failed = false, last = LAST_ATTEMPTS, follow } = options;
+  const read = (fact: JobFact) => attemptsIn(fact, jobId, failed);
+  const runs = await runsOf(client, jobId);
+  const newest = runs.at(-1);
+  if (follow === undefined || newest === undefined) {
+    yield* await lastOf(client, jobId, runs, last, read);
+    return;
+  }
+  const few = new LastFew(last);
+  few.add(await lastOf(client, jobId, runs.slice(0, -1), last, read));
+  yield* followed(client, jobId, newest.runId, { few, follow, read });
+}
+
+type Read = (fact: JobFact) => Attempt[];
+
+/** Attempts of a slice that ended; what it gave back unsent is none. */
+function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
+  if (fact.kind !== 'slice' || fact.end.kind === 'running') return [];
+  const { runId, atMs } = fact;
+  return attemptsOf({ jobId, runId, atMs }, fact, (_, outcome) =>
+    failed ? outcome === 'failed' || outcome === 'unknown' : outcome !== 'unsent',
+  );
+}
+
+/** Of the runs before the newest only as many are read as it takes. */
+async function lastOf(
+  client: Client,
+  jobId: string,
+  runs: readonly JobRunTimes[],
+  last: number,
+  read: Read,
+): Promise<Attempt[]> {
+  let found: Attempt[] = [];
+  for (const { runId } of runs.toReversed()) {
+    if (found.length >= last) break;
+    const few = new LastFew(last - found.length);
+    for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) few.add(read(fact));
+    found = [...few.take(), ...found];
+  }
+  return found;
+}
+
+/** The last of what there is, then all that comes, run by run. */
+async function* followed(
+  client: Client,
+  jobId: string,
+  firstRunId: string,
+  { few, follow, read }: { readonly few: LastFew; readonly follow: AbortSignal; readonly read: Read },
+): AsyncGenerator<Attempt> {
+  const workflowId = jobWorkflowId(jobId);
+  const { historyLength } = await client.workflow.getHandle(workflowId, firstRunId).describe();
+  let isLive = false;
+  for (let runId: string | undefined = firstRunId; runId !== undefined;) {
+    let next: string | undefined;
+    for await (const fact of runFacts(client, workflowId, runId, { signal: follow, events: historyLength })) {
+      if (isLive) yield* read(fact);
+      else few.add(read(fact));
+      if (fact.kind === 'closed') next = fact.nextRunId;
+      if (fact.kind !== 'caught-up' && fact.kind !== 'closed') continue;
+      isLive = true;
+      yield* few.take();
+    }
+    runId = next;
+  }
+}
+
+class LastFew {
+  readonly #most: number;
+  #held: Attempt[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(attempts: readonly Attempt[]): void {
+    this.#held.push(...attempts);
+    if (this.#held.length > this.#most) this.#held = this.#held.slice(this.#held.length - this.#most);
+  }
+
+  take(): Attempt[] {
+    return this.#held.splice(0);
+  }
+}

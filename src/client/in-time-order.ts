@@ -1,0 +1,14 @@
+/** Enough for what a history holds back, which is what came while the workflow was busy. */
+const WINDOW = 1_000;
+
+/** The same in the order of their times, as far as what is out of order stands no more than a thousand places away. */
+export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: T) => string): AsyncGenerator<T> {
+  const held: T[] = [];
+  for await (const event of events) {
+    let place = held.length;
+    while (place > 0 && timeOf(held[place - 1] as T) > timeOf(event)) place--; // It is there: 0 <= place - 1 < length.
+    held.splice(place, 0, event);
+    if (held.length > WINDOW) yield* held.splice(0, 1);
+  }
+  yield* held;
+}

@@ -1,0 +1,183 @@
+import type { Client } from '@temporalio/client';
+import type { DeadLetterEnd } from '../contract/dead-letter.ts';
+import type { JobFact, PersonStands, TraceEvent, TraceLeftOut, TriggerDied } from '../contract/trace.ts';
+import { instantOf } from '../domain/instant.ts';
+import { jobWorkflowId } from '../domain/names.ts';
+import { PersonTrace, type Traced } from '../domain/person-trace.ts';
+import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { JobNotFound } from './errors.ts';
+import { inTimeOrder } from './in-time-order.ts';
+import { listJobs } from './job-list.ts';
+import { runsOf } from './job-runs.ts';
+import { isOpen } from './job-service.ts';
+import { standingOf } from './person-standing.ts';
+import { runFacts } from './run-facts.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+/** Most jobs that a trace without a job looks into, those begun last first. */
+export const MOST_JOBS = 100;
+
+export interface TraceProgress {
+  readonly jobId: string;
+  /** Runs of the job that are read, and how many there are. */
+  readonly runs: number;
+  readonly ofRuns: number;
+  /** Facts read of this job so far. */
+  readonly facts: number;
+}
+
+export interface TraceOptions {
+  /** Absent: all jobs that the server still knows, at most 100, those begun last first. */
+  readonly jobId?: string;
+  /** Tells of nothing before then, and reads no run that ended before. What waits is told all the same. */
+  readonly since?: Date;
+  readonly onProgress?: (progress: TraceProgress) => void;
+}
+
+/**
+ * All that is known of a person, job by job and in the order of time: what was signalled, each attempt with its answer, dead letters, and last
+ * what waits and why. From the histories that the server still keeps, a page at a time. Of several jobs only those that know the person are told of.
+ *
+ * @throws JobNotFound, UnknownPayloadKey when a job is named; of all jobs, one that cannot be read is a `left-out`.
+ */
+export async function* trace(client: Client, user: string, options: TraceOptions = {}): AsyncGenerator<TraceEvent> {
+  const { jobId } = options;
+  const silent = new Map<string, string>();
+  if (jobId !== undefined) {
+    yield* traceJob(client, user, jobId, options, silent);
+    return;
+  }
+  const jobs = (await listJobs(client)).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
+  jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
+  for (const job of jobs.slice(0, MOST_JOBS)) {
+    try {
+      yield* onlyIfKnown(traceJob(client, user, job.jobId, options, silent));
+    } catch (error) {
+      if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
+      yield leftOut(job.jobId, error instanceof JobNotFound ? 'It is gone meanwhile.' : error.message);
+    }
+  }
+  for (const job of jobs.slice(MOST_JOBS))
+    yield leftOut(job.jobId, `Only the ${MOST_JOBS} jobs begun last are looked into. Name it to look there.`);
+}
+
+async function* traceJob(
+  client: Client,
+  user: string,
+  jobId: string,
+  { since, onProgress }: TraceOptions,
+  silent: Map<string, string>,
+): AsyncGenerator<TraceEvent> {
+  const sinceMs = since?.getTime() ?? -Infinity;
+  const letters = await waitingLetters(client, jobId, user);
+  const unreadable = { count: 0 };
+  const person = new PersonTrace(jobId, user);
+  const said = factsOf(client, jobId, sinceMs, onProgress);
+  const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
+  for await (const event of traced) {
+    if (event.kind === 'died') letters.delete(event.deadLetterId);
+    if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
+  }
+  // They wait for longer than a history may be kept.
+  yield* letters.values();
+  if (unreadable.count > 0)
+    yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
+  yield await standingOf(client, jobId, user, silent);
+}
+
+/** What all runs of the job say, those left out that ended too long ago. */
+async function* factsOf(
+  client: Client,
+  jobId: string,
+  sinceMs: number,
+  onProgress: TraceOptions['onProgress'],
+): AsyncGenerator<JobFact> {
+  const all = await runsOf(client, jobId);
+  const runs = all.filter(({ closedAtMs }) => closedAtMs === undefined || closedAtMs >= sinceMs);
+  const ids = runs.map(({ runId }) => runId);
+  let facts = 0;
+  for (const [index, runId] of ids.entries()) {
+    onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
+    try {
+      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) {
+        if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
+        // It went on while it was read: the list did not know that run yet.
+        const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
+        if (next !== undefined && index === ids.length - 1 && !ids.includes(next)) ids.push(next);
+        yield fact;
+      }
+    } catch (error) {
+      // Its retention ended between the list and now.
+      if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
+    }
+  }
+}
+
+const PROGRESS_EVERY = 500;
+
+async function* pick(
+  facts: AsyncIterable<JobFact>,
+  person: PersonTrace,
+  unreadable: { count: number },
+): AsyncGenerator<Traced> {
+  for await (const fact of facts) {
+    if (fact.kind === 'unreadable') unreadable.count++;
+    yield* person.take(fact);
+  }
+}
+
+/** The events of a job as soon as one of them shows that the job knows the person; of one that does not, none. */
+async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<TraceEvent> {
+  const unsure: TraceEvent[] = [];
+  let isKnown = false;
+  for await (const event of events) {
+    isKnown ||= event.kind === 'stands' ? isThere(event) : event.kind !== 'left-out';
+    if (!isKnown) unsure.push(event);
+    else yield* [...unsure.splice(0), event];
+  }
+}
+
+function isThere({ standing }: PersonStands): boolean {
+  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
+}
+
+/** The person's dead letters of this job that wait for a decision, by their ids, oldest first. */
+async function waitingLetters(client: Client, jobId: string, user: string): Promise<Map<string, TriggerDied>> {
+  const found: TriggerDied[] = [];
+  for await (const letter of new DeadLetters(client).list({ jobId, user })) {
+    const { id, event, audience, at, failure, attempts, diedAt, notice } = letter;
+    found.push({
+      kind: 'died',
+      jobId,
+      at: diedAt,
+      deadLetterId: id,
+      event: event === 'exit' ? 'exit' : 'enter',
+      audience,
+      triggerAt: at,
+      failure,
+      attempts,
+      state: 'waiting',
+      ...(notice === undefined ? {} : { notice }),
+    });
+  }
+  return new Map(found.reverse().map((letter) => [letter.deadLetterId, letter]));
+}
+
+/** A dead letter with how it stands now; no worker is needed to know it. */
+async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>): Promise<TriggerDied> {
+  const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
+  try {
+    const found = await handle.describe();
+    if (!isOpen(found)) return { ...died, state: (await handle.result()) as DeadLetterEnd }; // Our own workflow's result.
+    const notice = found.memo?.['notice'];
+    return { ...died, state: 'waiting', ...(typeof notice === 'string' && notice !== '' ? { notice } : {}) };
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return { ...died, state: 'gone' };
+    throw error;
+  }
+}
+
+function leftOut(jobId: string, reason: string): TraceLeftOut {
+  return { kind: 'left-out', jobId, at: instantOf(Date.now()), reason };
+}

@@ -1,0 +1,166 @@
+import type { Arrival } from '../domain/dispatcher/arriving.ts';
+import type { Attempt, SliceRun } from './attempt.ts';
+import type { Audience } from './audience.ts';
+import type { DeadLetter, DeadLetterState } from './dead-letter.ts';
+import type { EndpointStatus, JobState, LastFailure } from './job-status.ts';
+import type { TriggerEvent } from './trigger.ts';
+
+/** What the history of a job's run says, event by event, as far as it is about triggers. */
+export type JobFact = { readonly runId: string; readonly atMs: number } & (
+  | { readonly kind: 'began'; readonly input: unknown }
+  | { readonly kind: 'signalled'; readonly arrivals: readonly Arrival[] }
+  /** A signal whose payload is encrypted with a key that is not here. */
+  | { readonly kind: 'unreadable'; readonly name: string }
+  /** A definition was checked: what came of it. */
+  | { readonly kind: 'prepared'; readonly result: unknown }
+  | ({ readonly kind: 'slice' } & SliceRun)
+  | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
+  /** The run closed; with the run that goes on from it, if it said so. */
+  | { readonly kind: 'closed'; readonly nextRunId?: string }
+  /** All that there was when the reading began is read; only where a history is followed. */
+  | { readonly kind: 'caught-up' }
+);
+
+interface TraceLine {
+  readonly jobId: string;
+  /** RFC 3339 */
+  readonly at: string;
+}
+
+/** A trigger was signalled to the job. */
+export interface TriggerReceived extends TraceLine {
+  readonly kind: 'received';
+  readonly runId: string;
+  readonly event?: TriggerEvent;
+  /** Slug, or what the trigger says when the job knows no such audience. */
+  readonly audience?: string;
+  /** The trigger's own `at`; absent: when the job received it. */
+  readonly triggerAt?: string;
+  /** How often it came back from being a dead letter, this time included. */
+  readonly redelivery?: number;
+  /** Why it was no trigger for this job, in words. */
+  readonly refused?: string;
+}
+
+/** A backfill found the person among the members. The job leaves out those about whom a live trigger says more. */
+export interface MemberFound extends TraceLine {
+  readonly kind: 'found';
+  readonly runId: string;
+  readonly audience: string;
+  /** Which backfill of the job, from 1. */
+  readonly backfill: number;
+}
+
+/** A slice that the trigger was in ended, or runs. `at` is its end, or its start while it runs. */
+export interface TriggerAttempted extends TraceLine, Attempt {
+  readonly kind: 'attempted';
+  /** How often the endpoint was asked for this trigger, this time included, as far as histories reach; absent when it was not asked. */
+  readonly attempt?: number;
+}
+
+/** The trigger became a dead letter. */
+export interface TriggerDied extends TraceLine {
+  readonly kind: 'died';
+  readonly deadLetterId: string;
+  readonly event: TriggerEvent;
+  readonly audience: string;
+  readonly triggerAt: string;
+  /** What the last attempt came to, in words. */
+  readonly failure: string;
+  readonly attempts: number;
+  /** How it stands now; `gone`: the server has forgotten it. */
+  readonly state: DeadLetterState | 'gone';
+  /** Why it was not redelivered when that was last asked for. */
+  readonly notice?: string;
+}
+
+/** How the person's triggers stand in a job now. Comes last for each job. */
+export interface PersonStands extends TraceLine {
+  readonly kind: 'stands';
+  /** Absent: nobody could say. */
+  readonly standing?: PersonStanding;
+  /** Why nobody could say, or what the answer leaves out, in words. */
+  readonly notice?: string;
+}
+
+/** What the trace could not look into. */
+export interface TraceLeftOut extends TraceLine {
+  readonly kind: 'left-out';
+  readonly reason: string;
+}
+
+export type TraceEvent = TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | PersonStands | TraceLeftOut;
+
+/** A trigger of the person that waits. */
+export interface WaitingTrigger {
+  readonly event: TriggerEvent;
+  /** Slug */
+  readonly audience: string;
+  /** RFC 3339 */
+  readonly at: string;
+  /** In the job's own state, or in this holder. */
+  readonly holder?: string;
+  /** Which backfill it comes from. */
+  readonly backfill?: number;
+  /** How often it came back from being a dead letter. */
+  readonly redelivery?: number;
+}
+
+/** Where a person's oldest triggers stand, in the job's own state. */
+export interface ChainStanding {
+  /** `running`: in a slice. `held`: for its next attempt. `ready`: for its turn. */
+  readonly place: 'ready' | 'held' | 'running';
+  /** With `ready`: people whose turn comes before. */
+  readonly ahead?: number;
+  /** Failed attempts of the oldest trigger. */
+  readonly failures: number;
+  /** How often the source did not know the person when it was to be sent. */
+  readonly profileTries: number;
+  /** RFC 3339: with `held`, when it is sent again at the earliest. */
+  readonly nextAttemptAt?: string;
+  /** The oldest triggers, while a holder keeps them. */
+  readonly parked?: { readonly holder: string; readonly count: number };
+}
+
+/** How a person's triggers stand in a job. */
+export interface PersonStanding {
+  readonly state: JobState;
+  /** Why the job is in this state, when that is not plain. */
+  readonly reason?: string;
+  readonly endpoint?: EndpointStatus;
+  /** The endpoint asked everybody to wait until then (RFC 3339). */
+  readonly throttledUntil?: string;
+  /** Of the whole job. */
+  readonly lastFailure?: LastFailure;
+  /** The oldest that wait, in their order, at most 20 of the job's own state and of each holder. */
+  readonly waiting: readonly WaitingTrigger[];
+  /** How many wait, those included that are not listed. */
+  readonly waitingCount: number;
+  /** Absent: none of them has come to its turn yet. */
+  readonly chain?: ChainStanding;
+  /** Triggers on their way to becoming dead letters. */
+  readonly dying: number;
+  /** A backfill found the person, and has not taken up the enter yet. */
+  readonly inPages: boolean;
+}
+
+/** Answer of the query `person`: what the job itself knows, and where what it does not know can be looked up. */
+export interface PersonAnswer extends PersonStanding {
+  readonly v: 1;
+  readonly subscriptionId: string;
+  /** Those that the job listens to, or did once. */
+  readonly audiences: readonly Audience[];
+  /** There when triggers, whose is not known, are in holders or on their way there. */
+  readonly overflow?: PersonOverflow;
+}
+
+export interface PersonOverflow {
+  /** Holders, from this number on … */
+  readonly first: number;
+  /** … and before this one, … */
+  readonly next: number;
+  /** … but for these, which may not be there yet. */
+  readonly notYet: readonly number[];
+  /** The person's that are in none of those, the oldest first, with the holder that they are to go to if that is settled. */
+  readonly waiting: readonly WaitingTrigger[];
+}

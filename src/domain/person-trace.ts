@@ -1,0 +1,186 @@
+import type { Audience } from '../contract/audience.ts';
+import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { JobFact, MemberFound, TriggerAttempted, TriggerDied, TriggerReceived } from '../contract/trace.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { failureInWords } from './attempt-codes.ts';
+import { findAudience } from './audience.ts';
+import type { Arrival } from './dispatcher/arriving.ts';
+import { type CarriedJob, isCarriedJob } from './dispatcher/carried.ts';
+import { deliveryId } from './delivery-id.ts';
+import { unpackTrigger } from './dispatcher/packed.ts';
+import { instantOf } from './instant.ts';
+import { isRecord } from './json.ts';
+import { deadLetterId } from './names.ts';
+import { readRedelivery } from './redelivery.ts';
+import { attemptsOf, didAsk } from './slice-outcomes.ts';
+import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
+
+/** What histories alone say of a person. How a dead letter stands now they do not. */
+export type Traced = TriggerReceived | MemberFound | TriggerAttempted | Omit<TriggerDied, 'state' | 'notice'>;
+
+type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
+/** Where and when something came. */
+type Came = Pick<JobFact, 'runId' | 'atMs'>;
+
+/**
+ * Picks out of the facts of a job's runs, in their order, what is about one person. It keeps little: how often each trigger that waits was
+ * tried, and signals that came before the job knew its audiences.
+ */
+export class PersonTrace {
+  readonly #jobId: string;
+  readonly #user: string;
+  /** Undefined before the job's definition was checked. */
+  #audiences: readonly Audience[] | undefined;
+  #names: readonly Audience[] = [];
+  #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
+  /** By delivery id. */
+  readonly #asked = new Map<string, number>();
+  /** Pages that are sent twice tell nothing new. */
+  readonly #pages = new Set<string>();
+
+  constructor(jobId: string, user: string) {
+    this.#jobId = jobId;
+    this.#user = user;
+  }
+
+  /** What a fact says of the person. */
+  take(fact: JobFact): Traced[] {
+    switch (fact.kind) {
+      case 'began':
+        if (isCarriedJob(fact.input)) this.#carriedOn(fact.input);
+        return [];
+      case 'prepared':
+        return this.#prepared(fact.result);
+      case 'signalled':
+        return fact.arrivals.flatMap((arrival) => this.#arrived(fact, arrival));
+      case 'slice':
+        return this.#slice(fact);
+      case 'died':
+        return fact.letters.filter(({ user }) => user === this.#user).map((letter) => this.#died(letter));
+      default:
+        return [];
+    }
+  }
+
+  #carriedOn({ job, chains, audiences }: CarriedJob): void {
+    this.#audiences = job.audiences;
+    this.#names = [...job.audiences, ...job.formerAudiences];
+    const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
+    if (head === undefined || more?.failures === undefined || more.parked !== undefined) return;
+    const id = deliveryId(job.subscriptionId, { user: this.#user, ...unpackTrigger(head, audiences) });
+    // Of runs that were not read there is only this.
+    if (!this.#asked.has(id)) this.#asked.set(id, more.failures);
+  }
+
+  /** A definition or an edit took effect. */
+  #prepared(result: unknown): Traced[] {
+    if (!isRecord(result) || !Array.isArray(result['audiences'])) return [];
+    this.#audiences = result['audiences'] as readonly Audience[]; // What our own `prepareJob` returned.
+    this.#names = [...this.#audiences, ...this.#names];
+    return this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
+  }
+
+  #arrived(came: Came, arrival: Arrival): Traced[] {
+    switch (arrival.kind) {
+      case 'trigger': {
+        const { raw, event } = arrival;
+        if (!isRecord(raw) || raw['user'] !== this.#user) return [];
+        if (this.#audiences !== undefined) return [this.#received(came, raw, event)];
+        this.#early.push({ came, raw, event });
+        return [];
+      }
+      case 'redelivery':
+        return this.#redelivered(came, arrival.raw);
+      case 'page':
+        return this.#page(came, arrival.raw);
+      default:
+        return [];
+    }
+  }
+
+  #received({ runId, atMs }: Came, raw: unknown, event: TriggerEvent | undefined): TriggerReceived {
+    const line = { kind: 'received' as const, jobId: this.#jobId, runId, at: instantOf(atMs) };
+    const reading = readTrigger(raw, event);
+    if (!reading.ok) return { ...line, ...(event === undefined ? {} : { event }), refused: reading.reason };
+    const { trigger } = reading;
+    const audience = findAudience(this.#audiences ?? [], trigger.audience);
+    return {
+      ...line,
+      event: trigger.event,
+      audience: audience?.slug ?? trigger.audience,
+      ...(trigger.at === undefined ? {} : { triggerAt: trigger.at }),
+      ...(audience === undefined ? { refused: `the job does not listen to audience "${trigger.audience}"` } : {}),
+    };
+  }
+
+  #redelivered({ runId, atMs }: Came, raw: unknown): Traced[] {
+    const reading = readRedelivery(raw, MAX_TRIGGER_BYTES);
+    if (typeof reading === 'string' || reading.user !== this.#user) return [];
+    const { audience, event, at, redelivery } = reading.trigger;
+    return [
+      {
+        kind: 'received',
+        jobId: this.#jobId,
+        runId,
+        at: instantOf(atMs),
+        event,
+        audience: this.#slugOf(audience),
+        triggerAt: at,
+        redelivery,
+      },
+    ];
+  }
+
+  #page({ runId, atMs }: Came, raw: unknown): Traced[] {
+    if (!isRecord(raw)) return [];
+    const { ids, audience, n, number } = raw;
+    if (!Array.isArray(ids) || typeof n !== 'number' || typeof audience !== 'string') return [];
+    if (!ids.includes(this.#user) || this.#pages.has(`${n}/${String(number)}`)) return [];
+    this.#pages.add(`${n}/${String(number)}`);
+    const line = { kind: 'found' as const, jobId: this.#jobId, runId, at: instantOf(atMs) };
+    return [{ ...line, audience: this.#slugOf(audience), backfill: n }];
+  }
+
+  #slice(fact: FactOf<'slice'>): Traced[] {
+    const { triggers } = fact.slice;
+    let isOver = false;
+    const attempts = attemptsOf({ jobId: this.#jobId, ...fact }, fact, (index, outcome) => {
+      if (triggers[index]?.user !== this.#user) return false;
+      // What stands behind one that did not get through was never going to be sent in this slice.
+      if (isOver && outcome === 'unsent') return false;
+      isOver ||= outcome === 'failed' || outcome === 'unsent';
+      return true;
+    });
+    return attempts.map((attempt) => {
+      const asked = didAsk(attempt) ? this.#countAsked(attempt.deliveryId, attempt.outcome === 'delivered') : undefined;
+      const at = attempt.endedAt ?? attempt.startedAt ?? instantOf(fact.atMs);
+      return { kind: 'attempted', at, ...attempt, ...(asked === undefined ? {} : { attempt: asked }) };
+    });
+  }
+
+  #countAsked(id: string, isLast: boolean): number {
+    const asked = (this.#asked.get(id) ?? 0) + 1;
+    if (isLast) this.#asked.delete(id);
+    else this.#asked.set(id, asked);
+    return asked;
+  }
+
+  #died(letter: DeadLetter): Omit<TriggerDied, 'state' | 'notice'> {
+    this.#asked.delete(letter.deliveryId);
+    return {
+      kind: 'died',
+      jobId: this.#jobId,
+      at: letter.diedAt,
+      deadLetterId: deadLetterId(letter.deliveryId, letter.redeliveries),
+      event: letter.event,
+      audience: letter.audience.slug,
+      triggerAt: letter.at,
+      failure: failureInWords(letter.failure),
+      attempts: letter.attempts,
+    };
+  }
+
+  #slugOf(audience: string): string {
+    return findAudience(this.#names, audience)?.slug ?? audience;
+  }
+}

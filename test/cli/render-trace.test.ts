@@ -1,0 +1,175 @@
+import { describe, expect, test } from '@jest/globals';
+import { attemptLines } from '../../src/cli/render-attempts.ts';
+import { TraceStory } from '../../src/cli/render-trace.ts';
+import type { Attempt, PersonStanding, TraceEvent } from '../../src/client/export-jobs.ts';
+
+const nowMs = Date.parse('2026-11-25T14:03:22Z');
+const line = { jobId: 'vip-to-crm', runId: 'r' };
+const at = '2026-11-25T14:03:21.000000000Z';
+
+const attempt: Attempt = {
+  ...line,
+  sliceId: 1,
+  endedAt: at,
+  user: '7076027172059065053',
+  event: 'enter',
+  audience: 'vip',
+  triggerAt: '2026-11-25T14:03:20.118Z',
+  deliveryId: 'f1c51a9fc5c236e243f8fd8f4530bbd3',
+  outcome: 'failed',
+  verdict: 'transient',
+  status: 503,
+  durationMs: 84.4,
+  answer: 'busy',
+};
+const attempted = (changed: Partial<Attempt> & { attempt?: number } = {}): TraceEvent => ({
+  kind: 'attempted',
+  at,
+  attempt: 1,
+  ...attempt,
+  ...changed,
+});
+const received: TraceEvent = { kind: 'received', ...line, at, event: 'enter', audience: 'vip' };
+
+function stands(changed: Partial<PersonStanding> = {}): TraceEvent {
+  const standing: PersonStanding = {
+    state: 'running',
+    waiting: [],
+    waitingCount: 0,
+    dying: 0,
+    inPages: false,
+    ...changed,
+  };
+  return { kind: 'stands', jobId: line.jobId, at, standing };
+}
+const waits = (changed: Partial<PersonStanding>): TraceEvent =>
+  stands({ waiting: [{ event: 'enter', audience: 'vip', at }], waitingCount: 1, ...changed });
+
+function told(...events: TraceEvent[]): string[] {
+  const story = new TraceStory({ nowMs });
+  return events.flatMap((event) => story.lines(event));
+}
+/** What the last event comes to, after the others. */
+function last(...events: TraceEvent[]): string {
+  const story = new TraceStory({ nowMs });
+  const lines = events.map((event) => story.lines(event)).at(-1) ?? [];
+  return lines
+    .filter((text) => text.startsWith(' '))
+    .join(' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+}
+
+test('a story: when, what, what came of it, and how it stands', () => {
+  const story = told(
+    { ...received, triggerAt: '2026-11-25T14:03:20.118Z' },
+    attempted(),
+    attempted({ outcome: 'delivered', attempt: 2 }),
+    stands(),
+  );
+  expect(story).toEqual([
+    'Job vip-to-crm',
+    '  2026-11-25, UTC',
+    '  14:03:21  enter vip received (at 2026-11-25T14:03:20.118Z)',
+    '  14:03:21  enter vip, attempt 1: HTTP 503 in 84 ms "busy"',
+    '  14:03:21  enter vip, attempt 2: delivered; webhook-id f1c51a9fc5c2…',
+    '  Nothing waits.',
+  ]);
+});
+
+test('no line is wider than 80 columns, however much an endpoint says', () => {
+  const story = told(attempted({ answer: 'x'.repeat(200) }), attempted({ answer: 'long words '.repeat(20) }));
+  expect(Math.max(...story.map((text) => text.length))).toBeLessThanOrEqual(80);
+});
+
+test('what endpoints and signals say is spelt out, and drives no terminal', () => {
+  const evil = '\u001B[2Jgone';
+  const story = told(
+    { ...received, audience: evil, refused: evil },
+    attempted({ answer: evil, audience: evil }),
+    { kind: 'left-out', jobId: evil, at, reason: evil },
+    { kind: 'stands', jobId: 'j', at, notice: evil },
+    waits({ state: 'stopped', reason: evil, waiting: [{ event: 'enter', audience: evil, at }] }),
+  );
+  expect(story.join('\n')).not.toContain('\u001B');
+});
+
+describe('how it stands now', () => {
+  test.each<[string, Partial<PersonStanding>, string]>([
+    [
+      'held',
+      { chain: { place: 'held', failures: 1, profileTries: 0, nextAttemptAt: '2026-11-25T14:03:26.000000000Z' } },
+      '1 trigger waits: enter vip. The next attempt is due at 14:03:26 (in 4 s), after 1 failed attempt.',
+    ],
+    ['sent', { chain: { place: 'running', failures: 0, profileTries: 0 } }, 'The first is being sent now.'],
+    ['next', { chain: { place: 'ready', ahead: 0, failures: 0, profileTries: 0 } }, 'The next turn is theirs.'],
+    ['behind', { chain: { place: 'ready', ahead: 1200, failures: 0, profileTries: 0 } }, '1,200 people are before.'],
+    ['paused', { state: 'paused', reason: 'Paused by an operator.' }, 'Paused by an operator.'],
+    ['throttled', { throttledUntil: '2026-11-25T14:04:21.000000000Z' }, 'wait until 14:04:21 (in 59 s).'],
+    [
+      'unwell',
+      {
+        endpoint: { state: 'unwell', nextProbeAt: '2026-11-25T14:03:32.000000000Z' },
+        lastFailure: { at, code: 'ECONNREFUSED' },
+      },
+      'The endpoint is unwell (connection refused); only single probes are sent, the next one at 14:03:32 (in 10 s).',
+    ],
+    ['in a holder', { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] }, 'in holder 7, behind'],
+    ['a member', { waiting: [], waitingCount: 0, inPages: true }, 'Found by a backfill; the enter waits for its turn.'],
+    ['dying', { waiting: [], waitingCount: 0, dying: 1 }, '1 trigger is becoming a dead letter.'],
+  ])('%s', (_, changed, says) => {
+    expect(last(waits(changed))).toContain(says);
+  });
+
+  test('the last failure of the story is why it waits', () => {
+    const chain = {
+      place: 'held' as const,
+      failures: 1,
+      profileTries: 0,
+      nextAttemptAt: '2026-11-25T14:03:26.000000000Z',
+    };
+    expect(last(attempted(), waits({ chain }))).toContain('since the last came to: HTTP 503.');
+  });
+
+  test('next to a dead letter that waits for a decision, nothing else does', () => {
+    const died: TraceEvent = {
+      kind: 'died',
+      jobId: line.jobId,
+      at,
+      deadLetterId: 'f1c51a9fc5c236e243f8fd8f4530bbd3-0',
+      event: 'enter',
+      audience: 'vip',
+      triggerAt: at,
+      failure: 'HTTP 422',
+      attempts: 1,
+      state: 'waiting',
+    };
+    expect(last(died, stands())).toBe('Nothing else waits.');
+    expect(last({ ...died, state: 'discarded' }, stands())).toBe('Nothing waits.');
+  });
+
+  test('when nobody can say, that is said', () => {
+    expect(last({ kind: 'stands', jobId: 'j', at, notice: 'No worker polls.' })).toBe(
+      'What waits is not known. No worker polls.',
+    );
+  });
+});
+
+test('an attempt of the list: whose, what came of it, and its webhook-id', () => {
+  expect(attemptLines(attempt)).toEqual([
+    '  14:03:21  enter of 7076027172059065053, vip: HTTP 503 in 84 ms "busy";',
+    '            webhook-id f1c51a9fc5c2…',
+  ]);
+});
+
+test.each<[Partial<Attempt>, string]>([
+  [{ verdict: 'throttled', status: 429, retryAfterMs: 30_000 }, 'asks the whole job to wait 30 s'],
+  [{ verdict: 'gone', status: 410 }, 'asks never to be called again'],
+  [
+    { verdict: 'unsendable', status: undefined as never, code: 'PAYLOAD_TOO_LARGE', durationMs: 0 },
+    'too large to be sent;',
+  ],
+  [{ outcome: 'unknown' }, 'its slice was lost, and it may have been sent'],
+])('what an attempt came to is in words: %j', (changed, says) => {
+  expect(attemptLines({ ...attempt, answer: '', ...changed }, { columns: 300 }).join('')).toContain(says);
+});

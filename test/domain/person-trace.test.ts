@@ -1,0 +1,142 @@
+import { expect, test } from '@jest/globals';
+import type { SliceReport } from '../../src/contract/slice.ts';
+import type { JobFact } from '../../src/contract/trace.ts';
+import { carryJob } from '../../src/domain/dispatcher/job-state.ts';
+import { PersonTrace } from '../../src/domain/person-trace.ts';
+import { aDeadLetter } from './a-dead-letter.ts';
+import { AJob } from './dispatcher/a-job.ts';
+import { AUDIENCES } from './dispatcher/a-record.ts';
+
+const [A] = AUDIENCES;
+const came = { runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
+const at = '2026-11-25T08:30:00Z';
+
+type Arrival = Extract<JobFact, { kind: 'signalled' }>['arrivals'][number];
+
+const signalled = (...arrivals: Arrival[]): JobFact => ({ ...came, kind: 'signalled', arrivals });
+const entered = (trigger: object): JobFact => signalled({ kind: 'trigger', raw: { at, ...trigger }, event: 'enter' });
+const prepared: JobFact = { ...came, kind: 'prepared', result: { ok: true, audiences: AUDIENCES } };
+
+function sliceOf(users: readonly string[], report: Partial<SliceReport> = {}): JobFact {
+  const job = new AJob(1);
+  for (const user of users) job.signal(user, 'enter', { at });
+  const [slice] = job.cut();
+  if (slice === undefined) throw new Error('A slice was cut.');
+  return {
+    ...came,
+    kind: 'slice',
+    slice: { ...slice, triggers: users.map((user) => ({ user, audience: A?.id ?? '', event: 'enter', at })) },
+    end: { kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1, ...report } },
+  };
+}
+
+/** A trace that knows the job's audiences. */
+function trace(user = 'p'): PersonTrace {
+  const made = new PersonTrace('job', user);
+  made.take(prepared);
+  return made;
+}
+
+test('a signal of many gives those of the person, and nobody else’s', () => {
+  const raws = [{ user: 'p' }, { user: 'q' }, { user: 'p' }].map((one) => ({ audience: 'a', at, ...one }));
+  const told = trace().take(
+    signalled(...raws.map((raw) => ({ kind: 'trigger' as const, raw, event: 'exit' as const }))),
+  );
+  expect(told).toHaveLength(2);
+  expect(told[0]).toEqual({
+    kind: 'received',
+    jobId: 'job',
+    runId: 'run',
+    at: '2026-11-25T14:03:21.000000000Z',
+    event: 'exit',
+    audience: 'a',
+    triggerAt: at,
+  });
+});
+
+test('an audience that is named by its id is told by its slug', () => {
+  expect(trace().take(entered({ user: 'p', audience: A?.id }))).toMatchObject([{ audience: A?.slug }]);
+});
+
+test('why a trigger was refused is said: the audience, or what is wrong with it', () => {
+  expect(trace().take(entered({ user: 'p', audience: 'other' }))).toMatchObject([
+    { kind: 'received', refused: 'the job does not listen to audience "other"' },
+  ]);
+  expect(trace().take(entered({ user: 'p', audience: 'a', at: 'yesterday' }))).toMatchObject([
+    { kind: 'received', refused: expect.stringContaining('RFC 3339') },
+  ]);
+});
+
+test('what came before the job knew its audiences is told once it knows them', () => {
+  const early = new PersonTrace('job', 'p');
+  expect(early.take(entered({ user: 'p', audience: A?.id }))).toEqual([]);
+  expect(early.take(prepared)).toMatchObject([{ kind: 'received', audience: A?.slug }]);
+  expect(early.take(prepared)).toEqual([]);
+});
+
+test('after an edit the audiences are those of the edit', () => {
+  const edited = trace();
+  edited.take({ ...came, kind: 'prepared', result: { ok: true, audiences: AUDIENCES.slice(1) } });
+  const [told] = edited.take(entered({ user: 'p', audience: A?.slug }));
+  expect(told).toHaveProperty('refused');
+});
+
+test('an edit that was refused changes nothing', () => {
+  const same = trace();
+  same.take({ ...came, kind: 'prepared', result: { ok: false, problems: [] } });
+  expect(same.take(entered({ user: 'p', audience: 'a' }))[0]).not.toHaveProperty('refused');
+});
+
+test('attempts of one trigger are counted over slices, those only for which the endpoint was asked', () => {
+  const one = trace();
+  const failed = (attempt: object) => one.take(sliceOf(['p'], { failed: [{ index: 0, durationMs: 1, ...attempt }] }));
+  expect(failed({ status: 503 })).toMatchObject([{ attempt: 1 }]);
+  expect(failed({ code: 'SOURCE_UNAVAILABLE' })[0]).not.toHaveProperty('attempt');
+  expect(one.take(sliceOf(['p']))).toMatchObject([{ attempt: 2, outcome: 'delivered' }]);
+});
+
+test('attempts of runs that the server has forgotten are counted as the job carried them', () => {
+  const job = new AJob(1);
+  job.signal('p', 'enter', { at });
+  job.cut();
+  job.end({ 0: { status: 500 } });
+  const late = new PersonTrace('job', 'p');
+  late.take({ ...came, kind: 'began', input: carryJob(job.state) });
+  expect(late.take(sliceOf(['p']))).toMatchObject([{ attempt: 2 }]);
+});
+
+test('what stood behind a failure of the same person in a slice is no news; what was given back by itself is', () => {
+  const failed = [{ index: 0, durationMs: 1, status: 503 }];
+  expect(trace().take(sliceOf(['p', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'failed' }]);
+  expect(trace().take(sliceOf(['q', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'unsent' }]);
+});
+
+test('a page that is sent twice is told of once', () => {
+  const page: Arrival = { kind: 'page', raw: { n: 1, number: 3, audience: A?.id, ids: ['o', 'p'] } };
+  const one = trace();
+  expect(one.take(signalled(page))).toMatchObject([{ kind: 'found', audience: A?.slug, backfill: 1 }]);
+  expect(one.take(signalled(page))).toEqual([]);
+  expect(trace('stranger').take(signalled(page))).toEqual([]);
+});
+
+test('a dead letter, and that it came back', () => {
+  const letter = aDeadLetter({ user: 'p' });
+  expect(trace().take({ ...came, kind: 'died', letters: [aDeadLetter({ user: 'q' }), letter] })).toMatchObject([
+    { kind: 'died', deadLetterId: `${letter.deliveryId}-${letter.redeliveries}`, at: letter.diedAt },
+  ]);
+  const raw = {
+    subscriptionId: letter.subscriptionId,
+    user: 'p',
+    trigger: { audience: A?.id, event: 'enter', at, redelivery: 1 },
+  };
+  expect(trace().take(signalled({ kind: 'redelivery', raw }))).toMatchObject([
+    { kind: 'received', redelivery: 1, audience: A?.slug, triggerAt: at },
+  ]);
+});
+
+test('garbage among the signals is nobody’s', () => {
+  const one = trace();
+  for (const raw of [undefined, null, 7, 'p', ['p'], { user: 7 }])
+    for (const kind of ['redelivery', 'page', 'trigger'] as const)
+      expect(one.take(signalled({ kind, raw, event: undefined }))).toEqual([]);
+});

@@ -1,0 +1,78 @@
+import { expect, test } from '@jest/globals';
+import type { SliceEnd } from '../../src/contract/attempt.ts';
+import type { SliceInput } from '../../src/contract/slice.ts';
+import { deliveryId } from '../../src/domain/delivery-id.ts';
+import { attemptsOf, didAsk } from '../../src/domain/slice-outcomes.ts';
+
+const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
+const at = '2026-11-25T08:30:00Z';
+const slice: SliceInput = {
+  sliceId: 7,
+  permits: 1,
+  budgetMs: 1500,
+  settings: {
+    subscriptionId: '86582a40c951426ea231bc03277212cf',
+    revision: 1,
+    webhookUrl: 'https://example.com/secret-path',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    requestTimeoutMs: 15_000,
+  },
+  audiences: [VIP],
+  triggers: ['a', 'b', 'c', 'd'].map((user) => ({ user, audience: VIP.id, event: 'enter', at })),
+};
+const place = { jobId: 'vip-to-crm', runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
+
+function attempts(end: SliceEnd) {
+  return attemptsOf(place, { slice, end, startedAtMs: place.atMs - 500 }, () => true);
+}
+
+test('what a report lists neither as failed nor as unsent was delivered', () => {
+  const failure = { index: 1, status: 503, durationMs: 84, answer: 'busy' };
+  const told = attempts({ kind: 'reported', report: { failed: [failure], unsent: [3], sendingMs: 100 } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'failed', 'delivered', 'unsent']);
+  expect(told[1]).toMatchObject({ status: 503, durationMs: 84, answer: 'busy', verdict: 'transient' });
+  expect(told[0]).not.toHaveProperty('durationMs');
+});
+
+test('each says whose, of which job, run and slice, when, and under which webhook-id; and nothing of the URL', () => {
+  const [first] = attempts({ kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1 } });
+  expect(first).toEqual({
+    jobId: 'vip-to-crm',
+    runId: 'run',
+    sliceId: 7,
+    startedAt: '2026-11-25T14:03:20.500000000Z',
+    endedAt: '2026-11-25T14:03:21.000000000Z',
+    user: 'a',
+    event: 'enter',
+    audience: 'vip',
+    triggerAt: at,
+    deliveryId: deliveryId(slice.settings.subscriptionId, { user: 'a', audience: VIP.id, event: 'enter', at }),
+    outcome: 'delivered',
+  });
+});
+
+test('of a lost slice its last heartbeat says what is settled; the rest is not known', () => {
+  const failure = { index: 2, code: 'ECONNREFUSED', durationMs: 1 };
+  const told = attempts({ kind: 'lost', progress: { delivered: [[0, 0]], failed: [failure] } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'unknown', 'failed', 'unknown']);
+  expect(attempts({ kind: 'lost' }).map(({ outcome }) => outcome)).toEqual(Array(4).fill('unknown'));
+});
+
+test('of a slice that runs, what is not settled yet is being sent, and there is no end', () => {
+  const told = attempts({ kind: 'running', progress: { delivered: [[0, 1]], failed: [] } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'delivered', 'running', 'running']);
+  expect(told.every(({ endedAt }) => endedAt === undefined)).toBe(true);
+});
+
+test.each([
+  [{ outcome: 'delivered' }, true],
+  [{ outcome: 'failed', verdict: 'throttled' }, true],
+  [{ outcome: 'failed', verdict: 'source' }, false],
+  [{ outcome: 'failed', verdict: 'ours' }, false],
+  [{ outcome: 'unsent' }, false],
+  [{ outcome: 'unknown' }, false],
+] as const)('whether the endpoint was asked, of %j: %s', (attempt, asked) => {
+  expect(didAsk(attempt)).toBe(asked);
+});

@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { TraceStory } from '../../src/cli/render-trace.ts';
+import { type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
+import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { unwrapped } from '../support/triggers-cli.ts';
+
+let lab: Lab;
+/** Left to fail, by person. */
+const failing = new Map<string, number>();
+
+beforeAll(async () => {
+  lab = await Lab.open({
+    content: {
+      audiences: [
+        { ...VIP, members: ['member'] },
+        { ...NEWS, members: [] },
+      ],
+      profiles: Object.fromEntries(
+        ['member', 'well', 'flaky', 'refused', 'down', 'other'].map((user) => [user, { user }]),
+      ),
+    },
+    receiver: {
+      answer: ({ message }) => {
+        const user = message?.user ?? '';
+        if (user === 'refused') return { status: 422, body: 'no email' };
+        const left = failing.get(user) ?? 0;
+        failing.set(user, left - 1);
+        return left > 0 ? { status: 503, body: 'busy' } : undefined;
+      },
+    },
+  });
+});
+afterAll(async () => lab.close());
+
+async function traced(user: string, options: TraceOptions, jobs = lab.jobs): Promise<TraceEvent[]> {
+  const events: TraceEvent[] = [];
+  for await (const event of jobs.trace(user, options)) events.push(event);
+  return events;
+}
+
+function story(events: readonly TraceEvent[]): string {
+  const teller = new TraceStory({ nowMs: Date.now() });
+  return unwrapped(events.flatMap((event) => teller.lines(event)).join('\n'));
+}
+
+/** An endpoint that took somebody is believed when it refuses somebody else. */
+async function proven(definition: Parameters<Lab['start']>[0] = {}): Promise<string> {
+  const job = await lab.start(definition);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'well', at: '2026-11-25T08:30:00Z' });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  return job;
+}
+
+test('a person through a retry: what was signalled, each attempt with its answer, and that nothing waits', async () => {
+  const job = await proven();
+  failing.set('flaky', 1);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'flaky', at: '2026-11-25T08:30:00Z' });
+  await lab.statusWhen(job, ({ held }) => held === 1);
+  const held = await traced('flaky', { jobId: job });
+  expect(held.map(({ kind }) => kind)).toEqual(['received', 'attempted', 'stands']);
+  expect(held.at(-1)).toMatchObject({
+    standing: { state: 'running', waitingCount: 1, chain: { place: 'held', failures: 1 } },
+  });
+  expect(story(held)).toMatch(
+    /The next attempt is due at \d\d:\d\d:\d\d \(in \d s\), since the last came to: HTTP 503/,
+  );
+
+  await lab.jobs.push(job, [{ event: 'exit', audience: 'news', user: 'flaky' }]);
+  await lab.handle(job).signal('enter', { audience: 'nobody', user: 'flaky' });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  const events = await traced('flaky', { jobId: job });
+  expect(events).toMatchObject([
+    { kind: 'received', event: 'enter', audience: 'vip', triggerAt: '2026-11-25T08:30:00Z' },
+    { kind: 'attempted', attempt: 1, outcome: 'failed', verdict: 'transient', status: 503, answer: 'busy' },
+    { kind: 'received', event: 'exit', audience: 'news' },
+    { kind: 'received', event: 'enter', audience: 'nobody', refused: expect.stringContaining('does not listen') },
+    { kind: 'attempted', attempt: 2, outcome: 'delivered', event: 'enter', audience: 'vip' },
+    { kind: 'attempted', attempt: 1, outcome: 'delivered', event: 'exit', audience: 'news' },
+    { kind: 'stands', standing: { waitingCount: 0 } },
+  ]);
+  const [attempted] = events.filter(({ kind }) => kind === 'attempted');
+  const arrived = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'flaky');
+  expect(attempted).toMatchObject({ deliveryId: arrived?.deliveryId });
+}, 30_000);
+
+test('a dead letter is told of with how it stands now, and with what came of it when it was sent again', async () => {
+  const job = await proven();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'refused' });
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+  const waits = await traced('refused', { jobId: job });
+  expect(waits).toMatchObject([
+    { kind: 'received' },
+    { kind: 'attempted', outcome: 'failed', verdict: 'refused', status: 422, answer: 'no email' },
+    { kind: 'died', failure: 'HTTP 422', attempts: 1, state: 'waiting' },
+    { kind: 'stands', standing: { waitingCount: 0, dying: 0 } },
+  ]);
+  const [, , died] = waits;
+  if (died?.kind !== 'died') throw new Error('There is a dead letter.');
+  expect(story(waits)).toContain(`show ${died.deadLetterId}`);
+
+  await lab.jobs.deadLetters.redeliver(died.deadLetterId, { force: true });
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 2);
+  expect(await traced('refused', { jobId: job })).toMatchObject([
+    { kind: 'received' },
+    { kind: 'attempted', outcome: 'failed' },
+    { kind: 'died', state: 'redelivered' },
+    { kind: 'received', redelivery: 1 },
+    { kind: 'attempted', outcome: 'failed', deliveryId: died.deadLetterId.slice(0, 32) },
+    { kind: 'died', state: 'waiting' },
+    { kind: 'stands' },
+  ]);
+}, 30_000);
+
+test('an existing member: found by a backfill, then sent', async () => {
+  const job = await lab.start({ existingUsers: true });
+  await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
+  expect(await traced('member', { jobId: job })).toMatchObject([
+    { kind: 'found', audience: 'vip', backfill: 1 },
+    { kind: 'attempted', outcome: 'delivered' },
+    { kind: 'stands', standing: { waitingCount: 0, inPages: false } },
+  ]);
+});
+
+test('what a paused and what a terminated job would have sent waits, and why is said', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
+  const paused = await traced('other', { jobId: job });
+  expect(story(paused)).toContain('1 trigger waits: enter vip. Paused by an operator.');
+  await lab.handle(job).terminate('to see what is told of it');
+  const [, stands] = await traced('other', { jobId: job });
+  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
+  expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
+});
+
+test('without a job all are looked into, those begun last first, and only those that know the person are told of', async () => {
+  const user = `p-${Date.now()}`;
+  const [first, stranger, last] = [await lab.start(), await lab.start(), await lab.start()];
+  for (const job of [first, last]) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  for (const job of [first, last]) await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await listed(last);
+  const events = await traced(user, {});
+  expect([...new Set(events.filter(({ kind }) => kind !== 'left-out').map(({ jobId }) => jobId))]).toEqual([
+    last,
+    first,
+  ]);
+  expect(events.some(({ jobId }) => jobId === stranger)).toBe(false);
+}, 60_000);
+
+test('of what was before the time that is asked for nothing is told, but of what waits from then', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
+  const later = new Date(Date.now() + 60_000);
+  expect(await traced('other', { jobId: job, since: later })).toMatchObject([
+    { kind: 'stands', standing: { waitingCount: 1 } },
+  ]);
+});
+
+test('of a job that there is not, it is said so', async () => {
+  await expect(traced('other', { jobId: 'no-such-job' })).rejects.toMatchObject({ name: 'JobNotFound' });
+  await expect(traced('other', { jobId: "no' OR WorkflowId != '" })).rejects.toMatchObject({ name: 'JobNotFound' });
+});
+
+async function listed(job: string): Promise<void> {
+  for (;;) {
+    if ((await lab.jobs.list()).some(({ jobId }) => jobId === job)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('with encryption it is read with the keys of the client, and without them it is said that they are missing', async () => {
+  const key = aPayloadKey('a');
+  const secret = await Lab.open({ config: { payloadKeys: [key] } });
+  try {
+    const job = await secret.start();
+    await secret.jobs.enter(job, { audience: 'vip', user: 'hidden', profile: {} });
+    await secret.statusWhen(job, ({ delivered }) => delivered === 1);
+    expect(await traced('hidden', { jobId: job }, secret.jobs)).toMatchObject([
+      { kind: 'received' },
+      { kind: 'attempted', outcome: 'delivered' },
+      { kind: 'stands', standing: { waitingCount: 0 } },
+    ]);
+    await expect(traced('hidden', { jobId: job })).rejects.toBeInstanceOf(UnknownPayloadKey);
+    for (;;) {
+      const told = await traced('hidden', {});
+      const about = told.filter(({ jobId }) => jobId === job);
+      if (about.length === 0) continue; // The list is a moment behind.
+      expect(about).toMatchObject([{ kind: 'left-out', reason: expect.stringContaining('key') }]);
+      break;
+    }
+  } finally {
+    await secret.close();
+  }
+}, 60_000);
