@@ -11,6 +11,7 @@ import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
+import type { JobSettings } from './contract/sample.ts';
 import { SLICES } from './domain/limits.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
 import { openSource } from './sources/open-source.ts';
@@ -21,7 +22,7 @@ import { refusalBeforehand } from './webhook/destination-check.ts';
 import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
-import { permitsReturnedSignal } from './workflows/messages.ts';
+import { permitsReturnedSignal, settingsQuery } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
@@ -43,6 +44,8 @@ export interface RunningWorker {
 
 /** Longer than a request may last, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
+/** A job answers at once, or its whole history is read first. */
+const QUERY_MS = 15_000;
 
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
@@ -79,6 +82,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
       serverLimits: config.serverLimits,
       missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
       lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+      jobSettings: (workflowId) => jobSettings(client, workflowId),
       sideWorkflows: new TemporalSideWorkflows(client, config.taskQueue),
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
@@ -138,6 +142,17 @@ async function lookUpWorkflow(client: Client, workflowId: string): Promise<Workf
     return status.name === 'RUNNING' ? 'running' : 'closed';
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return 'absent';
+    throw error;
+  }
+}
+
+async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {
+  try {
+    return await client.withDeadline(Date.now() + QUERY_MS, () =>
+      client.workflow.getHandle(workflowId).query(settingsQuery),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
 }

@@ -11,12 +11,14 @@ import { pauseCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
 import { recoverCommand } from './commands/recover.ts';
+import { renderCommand } from './commands/render.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { secretsCommand } from './commands/secrets.ts';
 import { setupCommand } from './commands/setup.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
+import { testCommand } from './commands/test-endpoint.ts';
 import { upCommand } from './commands/up.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
@@ -27,6 +29,8 @@ const COMMANDS = [
   upCommand,
   workerCommand,
   setupCommand,
+  renderCommand,
+  testCommand,
   startCommand,
   pushCommand,
   listCommand,

@@ -1,4 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
+import type { SampleProblem } from '../contract/sample.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
 export abstract class TriggersError extends Error {}
@@ -86,6 +87,16 @@ export class InvalidJob extends TriggersError {
       ),
     );
     this.problems = problems;
+  }
+}
+
+/** There is no message to show or to send; nothing was sent. */
+export class NoSample extends TriggersError {
+  override readonly name = 'NoSample';
+  readonly problem: SampleProblem;
+  constructor(problem: SampleProblem) {
+    super(problem.message);
+    this.problem = problem;
   }
 }
 

@@ -7,6 +7,15 @@ export const CHECK_EXPORT_JOB = 'checkExportJob';
 /** Tells which authorizations a worker has. */
 export const LIST_AUTHORIZATIONS = 'listAuthorizations';
 
+/** Tells which audiences a worker's source has. */
+export const LIST_AUDIENCES = 'listAudiences';
+/** Tells which fields a member's profile has. */
+export const LIST_PROFILE_FIELDS = 'listProfileFields';
+/** Makes the request that a job would send about a real person, and sends nothing. */
+export const SAMPLE_REQUEST = 'sampleRequest';
+/** Sends a request about a real person, once. */
+export const SEND_SAMPLE = 'sendSample';
+
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides about it. */

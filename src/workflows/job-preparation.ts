@@ -20,6 +20,7 @@ import {
   pauseUpdate,
   recoveryQuery,
   resumeUpdate,
+  settingsQuery,
   statusQuery,
   stopUpdate,
 } from './messages.ts';
@@ -47,6 +48,7 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
   const status = () => describeStarting(definition, jobId, reason);
   setHandler(statusQuery, status);
   setHandler(recoveryQuery, () => null);
+  setHandler(settingsQuery, () => null);
   setHandler(stopUpdate, () => {
     reason = 'Stopped before it began.';
     scope.cancel();

@@ -14,6 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { nextStep } from '../domain/dispatcher/deciding.ts';
 import { describeJob } from '../domain/dispatcher/describing.ts';
+import { deliverySettings } from '../domain/dispatcher/delivery-settings.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { stopJob } from '../domain/dispatcher/operating.ts';
 import type { RunFacts, Step } from '../domain/dispatcher/steps.ts';
@@ -24,7 +25,7 @@ import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
 import type { JobInbox } from './job-inbox.ts';
-import { recoveryQuery } from './messages.ts';
+import { recoveryQuery, settingsQuery } from './messages.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of one. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
@@ -67,6 +68,7 @@ export class JobRun {
     this.desk = new JobDesk(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     setHandler(recoveryQuery, (part) => this.#recovery(part));
+    setHandler(settingsQuery, () => ({ settings: deliverySettings(state.job), audiences: state.job.audiences }));
   }
 
   status(): JobStatus {

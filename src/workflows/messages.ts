@@ -5,6 +5,7 @@ import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus } from '../contract/kept-job.ts';
 import type { RecoveryPart } from '../contract/recovery.ts';
+import type { JobSettings } from '../contract/sample.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 
 // The public messages of a job. Names and JSON are stable: other people's code depends on them.
@@ -47,6 +48,9 @@ export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 export const statusQuery = defineQuery<JobStatus>('status');
 /** Of a job that was terminated: the state that it had come to, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
+
+/** What a job sends by, for a sample of it; null before it has begun. Asked by workers: it holds the whole webhook URL. */
+export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
 // The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.
 

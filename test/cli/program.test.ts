@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup render test start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -41,6 +41,9 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole number/],
     [['edit', 'vip'], /Say what to change/],
+    [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
+    [['test', 'vip', '--event', 'left'], /enter, exit/],
+    [['test', './none'], /none cannot be read/],
     [['stop', 'vip', '--waiting', 'hold'], /deliver, keep, discard/],
     [['stop', 'vip', '--deadline', 'soon'], /such as 90s, 30m/],
     [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],
