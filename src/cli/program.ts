@@ -7,6 +7,7 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
+import { newCommand } from './commands/new.ts';
 import { pauseCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
@@ -29,6 +30,7 @@ const COMMANDS = [
   upCommand,
   workerCommand,
   setupCommand,
+  newCommand,
   renderCommand,
   testCommand,
   startCommand,

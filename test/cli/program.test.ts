@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup render test start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup new render test start push list status pause resume recover edit backfill stop dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -41,6 +41,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole number/],
     [['edit', 'vip'], /Say what to change/],
+    [['new'], /there is none here.*triggers start job\.json/s],
     [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
     [['test', 'vip', '--event', 'left'], /enter, exit/],
     [['test', './none'], /none cannot be read/],

@@ -12,10 +12,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The commands of the page's transcripts, each with what it says it prints. */
 function transcripts(): { args: string[]; prints: string }[] {
   const page = readFileSync(join(root, 'docs', 'setup.md'), 'utf8');
-  return [...page.matchAll(/^```console\n\$ triggers ([^\n]*)\n(.*?)^```$/gms)].map(([, command = '', prints = '']) => ({
-    args: command.split(' '),
-    prints,
-  }));
+  return [...page.matchAll(/^```console\n\$ triggers ([^\n]*)\n(.*?)^```$/gms)].map(
+    ([, command = '', prints = '']) => ({
+      args: command.split(' '),
+      prints,
+    }),
+  );
 }
 
 /** A text in which what differs each time is the same. */
