@@ -98,11 +98,9 @@ const askFields: Step = async (draft, { ask, jobs, say }) => {
 const askExistingUsers: Step = async (draft, { ask }, { audiences: { audiences } }) => {
   const chosen = audiences.filter(({ slug }) => draft.audiences?.includes(slug) === true);
   const sizes = chosen.flatMap(({ size }) => (size === undefined ? [] : [size]));
-  const all = counted(
-    sizes.reduce((sum, size) => sum + size, 0),
-    'user',
-  );
-  const whom = sizes.length < chosen.length ? 'everybody who is' : `the ${all} who are`;
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  const known = all === 1 ? 'the 1 user who is' : `the ${count(all)} users who are`;
+  const whom = sizes.length < chosen.length ? 'everybody who is' : known;
   const message = `Existing Users: first send ${whom} part of the audience already, as entered?`;
   draft.existingUsers = await ask.yes({ message, initial: false });
 };

@@ -26,8 +26,8 @@ export interface NewJob {
  */
 export async function newJob(options: NewJobOptions): Promise<NewJob | undefined> {
   const definition = await askForm(options);
+  summaryLines(definition, options.columns).forEach((line) => options.say(line));
   for (;;) {
-    summaryLines(definition, options.columns).forEach((line) => options.say(line));
     const next = await options.ask.one<'start' | 'test' | 'save' | 'leave'>({
       message: 'What next?',
       choices: [
