@@ -59,6 +59,14 @@ test('many are searched, one after the other', async () => {
   await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a27', 'a31']);
 });
 
+test('where one at least is wanted, that is all is no answer before it', async () => {
+  const { ask } = await keyboard([
+    ['type to search', ENTER],
+    ['that is all: 1', ENTER],
+  ]);
+  await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a0']);
+});
+
 test.each([
   ['text', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.text({ message: 'It' })],
   ['one', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.one({ message: 'It', choices: many })],

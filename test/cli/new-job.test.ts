@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { newJob, type NewJobOptions } from '../../src/cli/new-job.ts';
-import { JobAlreadyRunning, NoSample, NoWorker } from '../../src/client/errors.ts';
+import { InvalidJob, JobAlreadyRunning, NoSample, NoWorker } from '../../src/client/errors.ts';
 import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/client/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
@@ -22,6 +22,8 @@ interface World {
   readonly files?: string[];
   readonly fails?: Error[];
   readonly sampleFails?: Error;
+  /** How many audiences there are; default: the two that are listed. */
+  readonly total?: number;
 }
 
 /** The dialogue between a person and a worker that answers as told; what happened is written down. */
@@ -50,7 +52,7 @@ function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
       authorizations: async () => [
         { name: 'crm', kinds: ['bearer token'], origins: ['https://a.example'], signingSecretsEnd: [] },
       ],
-      audiences: async () => ({ audiences: [VIP, NEWS], total: 2 }),
+      audiences: async () => ({ audiences: [VIP, NEWS], total: world.total ?? 2 }),
       profileFields: async (slug) =>
         slug === 'vip' ? (world.fields ?? ['email', 'name', 'user_attributes.value']) : [],
       check: async (definition): Promise<PreparedJob> => {
@@ -237,6 +239,33 @@ test('where a job of that name runs already, another id is asked for', async () 
   const { run, did } = dialogue([...SHORT, 'Start Export', 'no/such id', 'vip-2'], { fails });
   await run();
   expect(did).toMatchObject([['start', { label: 'VIP' }, 'vip-2']]);
+});
+
+test('where no id can be made of the label, one is asked for', async () => {
+  const fails = [new InvalidJob([{ field: 'id', message: 'No job id can be made from this label.' }])];
+  const { run, did, said } = dialogue([...SHORT, 'Start Export', 'vip-3'], { fails });
+  await run();
+  expect(did).toMatchObject([['start', {}, 'vip-3']]);
+  expect(said).toContain('  id  No job id can be made from this label.');
+});
+
+test('a problem that no question of the form mends ends it, rather than ask for ever', async () => {
+  const { run } = dialogue(SHORT, { problems: () => [{ field: '', message: 'No.' }] });
+  await expect(run()).rejects.toMatchObject({ name: 'InvalidJob' });
+});
+
+test('a source without audiences, or with more than are listed, is said to be so', async () => {
+  await expect(dialogue([], { total: 0 }).run()).rejects.toMatchObject({ name: 'UsageError' });
+  const { run, said } = dialogue([...SHORT, 'Leave without starting'], { total: 5000 });
+  await run();
+  expect(said[0]).toBe('The source has 5,000 audiences; the first 2 are listed. A job file may name any.');
+});
+
+test('a choice that the form does not take is said, and asked again', async () => {
+  const { run, said, asked } = dialogue([...SHORT.slice(0, 3), [], ...SHORT.slice(3), 'Leave without starting']);
+  await run();
+  expect(said[0]).toBe('Choose at least one audience.');
+  expect(asked.filter(({ message }) => message === 'Audiences')).toHaveLength(2);
 });
 
 test('what fails at the end costs nothing of what was typed', async () => {

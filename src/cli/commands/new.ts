@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { terminalAsk } from '../ask.ts';
 import { withJobs } from '../jobs.ts';
@@ -6,6 +5,7 @@ import { newJob } from '../new-job.ts';
 import { startedLines } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
+import { writeNewFile } from '../write-new-file.ts';
 
 export function newCommand(terminal: Terminal) {
   return new Command('new')
@@ -26,21 +26,12 @@ Example:
         );
       const ask = await terminalAsk({ input: terminal.stdin, output: process.stderr });
       const { columns } = terminal;
-      const made = await withJobs((jobs) => newJob({ ask, jobs, say: (line) => terminal.err(line), columns, save }));
+      const made = await withJobs((jobs) =>
+        newJob({ ask, jobs, say: (line) => terminal.err(line), columns, save: writeNewFile }),
+      );
       if (made === undefined) return terminal.err('Nothing was started.');
       if (json === true) return terminal.out(JSON.stringify(made.started));
       const members = made.definition.existingUsers === true ? 'Members of now are sent first, as enters.' : '';
       for (const line of startedLines(made.started, members, terminal)) terminal.out(line);
     });
-}
-
-/** Readable by its owner alone: whoever has a webhook URL may be able to send to it. */
-function save(file: string, text: string): boolean {
-  try {
-    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw new UsageError(`The file ${file} cannot be written. Check its path.`, { cause: error });
-  }
 }
