@@ -12,6 +12,7 @@ import type { ConnectConfig } from './client/connect.ts';
 import { missingSearchAttributes } from './client/search-attributes.ts';
 import { type Config, configuredSource } from './config.ts';
 import type { WorkflowStanding } from './contract/ports.ts';
+import type { JobSettings } from './contract/sample.ts';
 import { SLICES } from './domain/limits.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
 import { type ServedMetrics, serveMetrics } from './serve-metrics.ts';
@@ -25,7 +26,7 @@ import { refusalBeforehand } from './webhook/destination-check.ts';
 import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
-import { permitsReturnedSignal } from './workflows/messages.ts';
+import { permitsReturnedSignal, settingsQuery } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
@@ -51,6 +52,8 @@ export interface RunningWorker {
 
 /** Longer than a request may last, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
+/** A job answers at once, or its whole history is read first. */
+const QUERY_MS = 15_000;
 
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
@@ -111,6 +114,7 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
       lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
       watchFolder: config.watch.folder,
       listeners: new TemporalListeners(client),
+      jobSettings: (workflowId) => jobSettings(client, workflowId),
       sideWorkflows: new TemporalSideWorkflows(client, config.taskQueue),
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
@@ -177,6 +181,17 @@ async function lookUpWorkflow(client: Client, workflowId: string): Promise<Workf
     return status.name === 'RUNNING' ? 'running' : 'closed';
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return 'absent';
+    throw error;
+  }
+}
+
+async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {
+  try {
+    return await client.withDeadline(Date.now() + QUERY_MS, () =>
+      client.workflow.getHandle(workflowId).query(settingsQuery),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
 }

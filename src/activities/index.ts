@@ -4,15 +4,17 @@ import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createHolders } from './holders.ts';
 import { createKeepJob } from './keep-job.ts';
+import { createAudienceLists } from './list-audiences.ts';
 import { createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
+import { createSamples, type SampleDependencies } from './samples.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 import type { EmitDependencies } from './watch/emit-changes.ts';
 import { createWatchActivities } from './watch/index.ts';
 
 /** Everything that the activities touch. */
 export interface ActivityDependencies
-  extends DeliverDependencies, PrepareDependencies, AlertDependencies, EmitDependencies {
+  extends DeliverDependencies, PrepareDependencies, AlertDependencies, EmitDependencies, SampleDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -26,6 +28,8 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: createPrepareJob(dependencies),
+    ...createAudienceLists(source),
+    ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),

@@ -7,7 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
-import { secretsIn, withoutSecrets } from '../webhook/without-secrets.ts';
+import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 import type { SliceWatch } from './slice-watch.ts';
 
@@ -105,7 +105,7 @@ export class SliceSending {
               this.#goOnWithAnother(lane, attempt, goOn).catch(fail);
               return;
             }
-            this.#settle(lane.next, this.#withoutEcho(attempt, lane.authorization));
+            this.#settle(lane.next, withoutEcho(attempt, lane.authorization.secrets, this.#inUrl));
             if (attempt.ok) lane.authorization.taken();
           }
           if (this.#startNext(lane, ended)) return;
@@ -182,12 +182,6 @@ export class SliceSending {
     const failure = { index, ...rest };
     this.#options.settled.failed.set(index, failure);
     this.#noteFailure(failure);
-  }
-
-  /** Some endpoints repeat in their answer what they were sent. */
-  #withoutEcho(attempt: Attempt, { secrets }: RequestAuthorization): Attempt {
-    if (attempt.ok || attempt.answer === undefined) return attempt;
-    return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), this.#inUrl) };
   }
 
   /** The request, or the code of what stands in its way. */

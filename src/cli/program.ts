@@ -8,10 +8,12 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { listCommand } from './commands/list.ts';
+import { newCommand } from './commands/new.ts';
 import { pauseCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
 import { recoverCommand } from './commands/recover.ts';
+import { renderCommand } from './commands/render.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { secretsCommand } from './commands/secrets.ts';
 import { setupCommand } from './commands/setup.ts';
@@ -19,6 +21,7 @@ import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
 import { traceCommand } from './commands/trace.ts';
+import { testCommand } from './commands/test-endpoint.ts';
 import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -30,6 +33,9 @@ const COMMANDS = [
   upCommand,
   workerCommand,
   setupCommand,
+  newCommand,
+  renderCommand,
+  testCommand,
   startCommand,
   pushCommand,
   listCommand,

@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { type Client, WorkflowFailedError } from '@temporalio/client';
+import type { AudienceList } from '../contract/audience.ts';
 import type { AuthorizationListing } from '../contract/authorization.ts';
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../contract/export-job.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { PreparedWatch } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
-import { CHECK_EXPORT_JOB, CHECK_WATCH, LIST_AUTHORIZATIONS } from '../domain/names.ts';
+import {
+  CHECK_EXPORT_JOB,
+  CHECK_WATCH,
+  LIST_AUDIENCES,
+  LIST_AUTHORIZATIONS,
+  LIST_PROFILE_FIELDS,
+} from '../domain/names.ts';
 import { ANSWER_MS, noWorker } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -74,26 +81,57 @@ export async function prepareWatch(
   return await askWorker<PreparedWatch>(client, taskQueue, CHECK_WATCH, options);
 }
 
+/**
+ * Which audiences a worker's source has.
+ * @throws NoWorker
+ */
+export async function listAudiences(client: Client, taskQueue: string): Promise<AudienceList> {
+  const options = { name: 'list-audiences', summary: 'Lists the audiences of the source', args: [] };
+  return await askWorker<AudienceList>(client, taskQueue, LIST_AUDIENCES, options);
+}
+
+/**
+ * Which fields a member of an audience has.
+ * @throws NoWorker
+ */
+export async function listProfileFields(
+  client: Client,
+  taskQueue: string,
+  audience: string,
+): Promise<readonly string[]> {
+  const options = { name: 'list-profile-fields', summary: 'Lists the fields of a profile', args: [audience] };
+  return await askWorker<readonly string[]>(client, taskQueue, LIST_PROFILE_FIELDS, options);
+}
+
+interface Question {
+  /** How the workflow's id begins. */
+  readonly name: string;
+  readonly summary: string;
+  readonly args: unknown[];
+  /** How long there is for an answer, in ms; default 10 s. */
+  readonly answerMs?: number;
+}
+
 /** Has a short workflow answer what only a worker knows. */
-async function askWorker<T>(
+export async function askWorker<T>(
   client: Client,
   taskQueue: string,
   workflow: string,
-  { name, summary, args }: { readonly name: string; readonly summary: string; readonly args: unknown[] },
+  { name, summary, args, answerMs = ANSWER_MS }: Question,
 ): Promise<T> {
   const handle = await client.workflow.start<(...args: unknown[]) => Promise<T>>(workflow, {
     workflowId: `${name}-${randomUUID()}`,
     taskQueue,
     args,
     staticSummary: summary,
-    workflowExecutionTimeout: '1 minute',
+    workflowExecutionTimeout: Math.max(60_000, answerMs),
   });
   try {
-    return await client.withDeadline(Date.now() + ANSWER_MS, (): Promise<T> => handle.result());
+    return await client.withDeadline(Date.now() + answerMs, (): Promise<T> => handle.result());
   } catch (error) {
     if (error instanceof WorkflowFailedError && error.cause !== undefined) throw error.cause;
     if (grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
     await handle.terminate('nobody answered in time').catch(() => undefined);
-    throw await noWorker(client, taskQueue, error);
+    throw await noWorker(client, taskQueue, error, answerMs);
   }
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
+import type { SampleProblem } from '../contract/sample.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
 export abstract class TriggersError extends Error {}
@@ -109,6 +110,16 @@ export class WatchNotFound extends TriggersError {
   constructor(audience: string, options?: ErrorOptions) {
     super(`The audience "${audience}" is not watched. See those that are: triggers watch --list`, options);
     this.audience = audience;
+  }
+}
+
+/** There is no message to show or to send; nothing was sent. */
+export class NoSample extends TriggersError {
+  override readonly name = 'NoSample';
+  readonly problem: SampleProblem;
+  constructor(problem: SampleProblem) {
+    super(problem.message);
+    this.problem = problem;
   }
 }
 

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { AudienceList } from '../contract/audience.ts';
 import type { AuthorizationListing } from '../contract/authorization.ts';
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { TraceEvent } from '../contract/trace.ts';
+import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import {
@@ -16,7 +18,7 @@ import {
   type StopRequest,
 } from '../workflows/messages.ts';
 import { attempts, type AttemptsOptions } from './attempts.ts';
-import { listAuthorizations, prepare } from './ask-worker.ts';
+import { listAudiences, listAuthorizations, listProfileFields, prepare } from './ask-worker.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { InvalidJob, PushInterrupted } from './errors.ts';
@@ -27,17 +29,20 @@ import { endOf, jobSignals, statusWhen, updateJob } from './job-service.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './publish.ts';
 import { type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
+import { type SampleOf, sampleRequest, sendSample } from './samples.ts';
 import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
 import { trace, type TraceOptions } from './trace.ts';
 import { Watches } from './watches.ts';
 
 export type { Attempt } from '../contract/attempt.ts';
+export type { AudienceList, AudienceListing } from '../contract/audience.ts';
 export type { AuthorizationListing } from '../contract/authorization.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
 export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
+export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
 export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
@@ -59,6 +64,7 @@ export type { PushOptions, PushProgress } from './job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './publish.ts';
 export type { PushResult, Triggers } from './push.ts';
 export type { RecoverOptions } from './recovery.ts';
+export type { SampleOf } from './samples.ts';
 export type { StartedJob } from './start-job.ts';
 export type { TraceOptions, TraceProgress } from './trace.ts';
 export type { AskedWatch, WatchSummary } from './watches.ts';
@@ -135,6 +141,34 @@ export class ExportJobs {
   /** Which authorizations a job may name: those of the worker that answers. */
   async authorizations(): Promise<readonly AuthorizationListing[]> {
     return await listAuthorizations(this.#client, this.#taskQueue);
+  }
+
+  /** Which audiences a job may name, with their sizes where the source tells: those of the worker that answers, at most 256 KiB of them. */
+  async audiences(): Promise<AudienceList> {
+    return await listAudiences(this.#client, this.#taskQueue);
+  }
+
+  /** Which fields Export Fields may name, by the profile of the first member of an audience (slug or id); empty when none has one. */
+  async profileFields(audience: string): Promise<readonly string[]> {
+    return await listProfileFields(this.#client, this.#taskQueue, audience);
+  }
+
+  /**
+   * The request that a job, or what a definition comes to, would send about a real person, with every secret masked. Nothing is sent. The
+   * person's profile is in the answer, and with it in Temporal.
+   * @throws InvalidJob, JobNotFound, NoSample
+   */
+  async sample(of: SampleOf, wish: SampleWish = {}): Promise<Sample> {
+    return await sampleRequest(this.#client, this.#taskQueue, of, wish);
+  }
+
+  /**
+   * Sends one message about a real person, now, whatever the job is doing and beside its cap: `webhook-id` begins with `test-`. Sent again
+   * only after a 401 that another token may mend. Answers within 160 s.
+   * @throws InvalidJob, JobNotFound, NoSample
+   */
+  async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
+    return await sendSample(this.#client, this.#taskQueue, of, wish);
   }
 
   /**

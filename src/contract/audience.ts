@@ -15,3 +15,10 @@ export interface AudienceListing extends Audience {
   /** The shortest time window, in minutes, that the audience's definition looks back over; absent when it has none. */
   readonly windowMinutes?: number;
 }
+
+/** A source's audiences, as many as an answer has room for. */
+export interface AudienceList {
+  readonly audiences: readonly AudienceListing[];
+  /** How many there are in all. */
+  readonly total: number;
+}

@@ -1,10 +1,11 @@
 import type { JobAlert } from './alert.ts';
-import type { AudienceListing } from './audience.ts';
+import type { AudienceList, AudienceListing } from './audience.ts';
 import type { AuthorizationListing } from './authorization.ts';
 import type { MemberIds } from './backfill.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
+import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
 import type { SliceInput, SliceReport } from './slice.ts';
 import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
@@ -50,6 +51,14 @@ export interface Activities {
   prepareJob(definition: unknown): Promise<PreparedJob>;
   /** The authorizations of the worker that answers. */
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
+  /** The audiences of the source; `total` counts those, too, that the answer has no room for. */
+  listAudiences(): Promise<AudienceList>;
+  /** Names and dotted paths of the fields that a member of an audience (slug or id) has; empty when no member has a profile. */
+  listProfileFields(audience: string): Promise<readonly string[]>;
+  /** The request that would be made about a real person. */
+  sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
+  /** Sends it: one request, a second one only after a 401 that another token may mend. Not to be retried. */
+  sendSample(wanted: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: what came of each trigger is in the report. */
   deliver(slice: SliceInput): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */

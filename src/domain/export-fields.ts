@@ -37,3 +37,32 @@ function toObject(branch: Branch): JsonObject {
   // fromEntries defines keys rather than assigning them, so that a field called __proto__ is a field like any other.
   return Object.fromEntries([...branch].map(([key, value]) => [key, value instanceof Map ? toObject(value) : value]));
 }
+
+/** Levels of nested objects whose fields are named. */
+const DEEPEST = 8;
+/** The form takes no more of them, and no longer ones (`contract/export-job.ts`). */
+const MOST_FIELDS = 1000;
+const LONGEST_FIELD = 255;
+
+/**
+ * What Export Fields may say of a profile: its keys, and behind each object the paths to what is in it (`user_attributes`,
+ * `user_attributes.value`). At most 1,000. What no path can name, such as a nested key with a dot, is left out.
+ */
+export function fieldPaths(profile: JsonObject): string[] {
+  const paths = new Set<string>();
+  collectPaths(profile, '', DEEPEST, paths);
+  return [...paths];
+}
+
+function collectPaths(from: JsonObject, prefix: string, levels: number, into: Set<string>): void {
+  for (const key of Object.keys(from).sort()) {
+    const path = prefix + key;
+    const isNameable = path.trim() === path && key !== '' && path.length <= LONGEST_FIELD && path.isWellFormed();
+    if (!isNameable || (prefix !== '' && key.includes('.')) || into.size >= MOST_FIELDS) continue;
+    into.add(path);
+    const value = from[key] ?? null;
+    // Behind a key with a dot of its own, a path would lead elsewhere.
+    if (levels > 1 && typeof value === 'object' && !Array.isArray(value) && value !== null && !key.includes('.'))
+      collectPaths(value as JsonObject, `${path}.`, levels - 1, into);
+  }
+}

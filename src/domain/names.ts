@@ -11,6 +11,14 @@ export const LIST_AUTHORIZATIONS = 'listAuthorizations';
 export const WATCH_AUDIENCE = 'watchAudience';
 /** Holds the audiences of a watch against the worker's source; starts nothing. */
 export const CHECK_WATCH = 'checkWatch';
+/** Tells which audiences a worker's source has. */
+export const LIST_AUDIENCES = 'listAudiences';
+/** Tells which fields a member's profile has. */
+export const LIST_PROFILE_FIELDS = 'listProfileFields';
+/** Makes the request that a job would send about a real person, and sends nothing. */
+export const SAMPLE_REQUEST = 'sampleRequest';
+/** Sends a request about a real person, once. */
+export const SEND_SAMPLE = 'sendSample';
 
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';

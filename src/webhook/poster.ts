@@ -38,7 +38,7 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
 }
 
 /** A query with more at its end; what stands in the URL stays as it was written. */
-function joined(search: string, more = ''): string {
+export function joined(search: string, more = ''): string {
   if (more === '') return search;
   return search === '' ? `?${more}` : `${search}&${more}`;
 }

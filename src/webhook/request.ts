@@ -38,6 +38,7 @@ const sha256 = (text: string): string => hash('sha256', text, 'hex');
 /**
  * Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own.
  *
+ * @param id of the header `webhook-id`, without a dot; default: the trigger's delivery id.
  * @throws PayloadTooLarge for a body of more than 2 MiB.
  */
 export function makeRequest(
@@ -47,6 +48,7 @@ export function makeRequest(
   profile: Profile,
   { headers, query, identity, signingKeys }: RequestAuthorization,
   userAgent: string,
+  id: string = deliveryId(settings.subscriptionId, trigger, sha256),
 ): WebhookRequest {
   const { subscriptionId, exportFields, userLegacyMessageFormat } = settings;
   const parts = {
@@ -62,7 +64,6 @@ export function makeRequest(
   const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
   if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
     throw new PayloadTooLarge('The message is longer than 2 MiB.');
-  const id = deliveryId(subscriptionId, trigger, sha256);
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
     'content-type',

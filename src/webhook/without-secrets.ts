@@ -1,4 +1,4 @@
-import { CUT } from './attempt.ts';
+import { type Attempt, CUT } from './attempt.ts';
 
 /** Stands for what was taken out. */
 const MASK = '…';
@@ -42,6 +42,12 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
     else if (hidden[at - 1] !== 1) kept += MASK;
   }
   return kept;
+}
+
+/** What came of a request, without what its answer repeats of the secrets that it carried, of its authorization and in its URL (`secretsIn`). */
+export function withoutEcho(attempt: Attempt, secrets: readonly string[], inUrl: readonly string[]): Attempt {
+  if (attempt.ok || attempt.answer === undefined) return attempt;
+  return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), inUrl) };
 }
 
 /** A piece of a path that is as long may be a token; a shorter one is a word. */

@@ -6,5 +6,7 @@ export { deadLetter } from './dead-letter.ts';
 export { exportJob } from './export-job.ts';
 export { holder } from './holder.ts';
 export { keptJob } from './kept-job.ts';
+export { listAudiences, listProfileFields } from './list-audiences.ts';
 export { listAuthorizations } from './list-authorizations.ts';
 export { watchAudience } from './watch-audience.ts';
+export { sampleRequest, sendSample } from './sample.ts';

@@ -21,6 +21,7 @@ import {
   personQuery,
   recoveryQuery,
   resumeUpdate,
+  settingsQuery,
   statusQuery,
   stopUpdate,
 } from './messages.ts';
@@ -49,6 +50,7 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
   setHandler(statusQuery, status);
   setHandler(recoveryQuery, () => null);
   setHandler(personQuery, () => null);
+  setHandler(settingsQuery, () => null);
   setHandler(stopUpdate, () => {
     reason = 'Stopped before it began.';
     scope.cancel();

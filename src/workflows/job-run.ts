@@ -14,6 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/dispatcher/arriving.ts';
 import type { CarriedJob } from '../domain/dispatcher/carried.ts';
 import { nextStep } from '../domain/dispatcher/deciding.ts';
 import { describeJob } from '../domain/dispatcher/describing.ts';
+import { deliverySettings } from '../domain/dispatcher/delivery-settings.ts';
 import { describePerson } from '../domain/dispatcher/describing-person.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
 import { stopJob } from '../domain/dispatcher/operating.ts';
@@ -25,7 +26,7 @@ import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
 import type { JobInbox } from './job-inbox.ts';
-import { personQuery, recoveryQuery } from './messages.ts';
+import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of one. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
@@ -69,6 +70,7 @@ export class JobRun {
     inbox.onSignal = wake;
     setHandler(recoveryQuery, (part) => this.#recovery(part));
     setHandler(personQuery, (user) => describePerson(state, user, Date.now()));
+    setHandler(settingsQuery, () => ({ settings: deliverySettings(state.job), audiences: state.job.audiences }));
   }
 
   status(): JobStatus {

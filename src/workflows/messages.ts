@@ -6,6 +6,7 @@ import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus } from '../contract/kept-job.ts';
 import type { RecoveryPart } from '../contract/recovery.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
+import type { JobSettings } from '../contract/sample.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 
@@ -51,6 +52,9 @@ export const statusQuery = defineQuery<JobStatus>('status');
 export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** Of a job that was terminated: the state that it had come to, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
+
+/** What a job sends by, for a sample of it; null before it has begun. Asked by workers: it holds the whole webhook URL. */
+export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
 // The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.
 

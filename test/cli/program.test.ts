@@ -3,7 +3,7 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup start push list status trace attempts pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup new render test start push list status trace attempts pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -44,6 +44,10 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole number/],
     [['edit', 'vip'], /Say what to change/],
+    [['new'], /there is none here.*triggers start job\.json/s],
+    [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
+    [['test', 'vip', '--event', 'left'], /enter, exit/],
+    [['test', './none'], /none cannot be read/],
     [['stop', 'vip', '--waiting', 'hold'], /deliver, keep, discard/],
     [['stop', 'vip', '--deadline', 'soon'], /such as 90s, 30m/],
     [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],

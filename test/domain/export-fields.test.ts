@@ -1,7 +1,7 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JsonObject } from '../../src/contract/trigger.ts';
-import { selectFields } from '../../src/domain/export-fields.ts';
+import { fieldPaths, selectFields } from '../../src/domain/export-fields.ts';
 
 const profile: JsonObject = {
   email: 'e',
@@ -41,4 +41,31 @@ test('what is selected is in the profile, at the same place', () => {
       expect(whole).toMatchObject(selectFields(whole, names));
     }),
   );
+});
+
+describe('the fields that can be chosen of a profile', () => {
+  test('are its keys, and the paths behind objects, in order', () => {
+    const profile = { email: 'e', user_attributes: { value: '1', more: { deep: true } }, channels: ['web'] };
+    expect(fieldPaths(profile)).toEqual([
+      'channels',
+      'email',
+      'user_attributes',
+      'user_attributes.more',
+      'user_attributes.more.deep',
+      'user_attributes.value',
+    ]);
+  });
+
+  test('each take what they name, and nothing that no path names is among them', () => {
+    const profile = { 'a.b': { c: 1 }, a: { 'x.y': 1, z: null }, '': 1, ' s ': 1 };
+    expect(fieldPaths(profile)).toEqual(['a', 'a.z', 'a.b']);
+    for (const path of fieldPaths(profile)) expect(selectFields(profile, [path])).not.toEqual({});
+  });
+
+  test('are at most a thousand, and not from the depths', () => {
+    expect(fieldPaths(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`f${i}`, i])))).toHaveLength(1000);
+    let deep: JsonObject = {};
+    for (let i = 0; i < 50; i++) deep = { a: deep };
+    expect(fieldPaths(deep)).toHaveLength(8);
+  });
 });

@@ -5,6 +5,7 @@ import { jsonStringBytes } from '../json.ts';
 import { SLICE_MS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
 import { PROFILE_DELAYS_MS } from '../retry-schedule.ts';
 import type { Chain } from './chain.ts';
+import { deliverySettings } from './delivery-settings.ts';
 import { type JobState, permitsInUse, type Slice } from './job-state.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 
@@ -245,7 +246,6 @@ function takeMembers(state: JobState, cut: Cut, now: number): void {
 const MEMBER_BYTES = 1000;
 
 function sliceInput(state: JobState, slice: Slice): SliceInput {
-  const { definition, subscriptionId, revision } = state.job;
   const named = new Set(slice.triggers.map(({ audience }) => audience));
   const audiences = [...named]
     .map((id) => audienceById(state.job, id))
@@ -255,15 +255,7 @@ function sliceInput(state: JobState, slice: Slice): SliceInput {
     ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
     permits: slice.permits,
     budgetMs: SLICE_BUDGET_MS,
-    settings: {
-      subscriptionId,
-      revision,
-      webhookUrl: definition.webhookUrl,
-      authorization: definition.authorization,
-      exportFields: definition.exportFields,
-      userLegacyMessageFormat: definition.userLegacyMessageFormat,
-      requestTimeoutMs: state.job.requestTimeoutMs,
-    },
+    settings: deliverySettings(state.job),
     audiences,
     triggers: slice.triggers,
   };

@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import { Context } from '@temporalio/activity';
+import type { Activities, ServerLimits } from '../contract/ports.ts';
+import type {
+  JobSettings,
+  Sample,
+  Sampled,
+  SampleInput,
+  SampleProblem,
+  SentSample,
+  ShownRequest,
+} from '../contract/sample.ts';
+import { ATTEMPT_CODES, failureInWords } from '../domain/attempt-codes.ts';
+import type { AudienceSource } from '../sources/source.ts';
+import type { Attempt } from '../webhook/attempt.ts';
+import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
+import type { Poster } from '../webhook/poster.ts';
+import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
+import { shownRequest } from '../webhook/shown-request.ts';
+import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
+import { choosePerson, type SamplePerson } from './sample-person.ts';
+
+export interface SampleDependencies {
+  readonly source: AudienceSource;
+  readonly poster: Poster;
+  readonly authorizations: Authorizations;
+  readonly userAgent: string;
+  readonly serverLimits: ServerLimits;
+  /** What a job sends by; null before it has begun, undefined when nobody knows of the job. */
+  readonly jobSettings: (jobWorkflowId: string) => Promise<JobSettings | null | undefined>;
+}
+
+/** How the id of a sample that is sent begins, so that a receiver can tell. No dot: the signed content is joined by dots. */
+const TEST_PREFIX = 'test-';
+/** The share of a payload that a shown body may take: in JSON once more, it is at most twice as long. */
+const BODY_SHARE = 1 / 8;
+const UNAUTHORIZED = 401;
+
+/** A request that could be made, and what is needed to make it again with another authorization. */
+interface Prepared {
+  readonly url: URL;
+  readonly timeoutMs: number;
+  readonly sample: Sample;
+  readonly request: WebhookRequest;
+  readonly authorization: RequestAuthorization;
+  readonly make: (authorization: RequestAuthorization) => WebhookRequest;
+  readonly show: (request: WebhookRequest) => ShownRequest;
+}
+
+/** Something stands in the way; what, and what to do, is for people. */
+class Obstacle extends Error {
+  readonly problem: SampleProblem;
+  constructor(field: SampleProblem['field'], message: string) {
+    super(message);
+    this.problem = { field, message };
+  }
+}
+
+/** The activities that show, and send, what a job would send about a real person. They reject only when something of ours breaks. */
+export function createSamples(dependencies: SampleDependencies): Pick<Activities, 'sampleRequest' | 'sendSample'> {
+  return {
+    sampleRequest: (wanted) =>
+      sampled(async (): Promise<Sample> => (await prepare(dependencies, wanted, undefined)).sample),
+    sendSample: (wanted) =>
+      sampled(async (): Promise<SentSample> => {
+        const id = TEST_PREFIX + randomUUID().replaceAll('-', '');
+        return await send(dependencies, await prepare(dependencies, wanted, id));
+      }),
+  };
+}
+
+async function sampled<T extends Sample>(make: () => Promise<T>): Promise<Sampled<T>> {
+  try {
+    return { ok: true, sample: await make() };
+  } catch (error) {
+    if (error instanceof Obstacle) return { ok: false, problem: error.problem };
+    throw error;
+  }
+}
+
+async function prepare(
+  dependencies: SampleDependencies,
+  wanted: SampleInput,
+  id: string | undefined,
+): Promise<Prepared> {
+  const { settings: ofJob, audiences } = await settingsOf(dependencies, wanted);
+  const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
+  const settings = { ...ofJob, userLegacyMessageFormat };
+  const { user, audience, profile } = await personOf(dependencies.source, audiences, wanted);
+  const url = new URL(settings.webhookUrl);
+  const found = await dependencies.authorizations.lookUp(settings.authorization, url);
+  if (!found.ok) {
+    const reason = found.reason === undefined ? '' : ` (${found.reason})`;
+    const message = `Nothing can be sent: ${failureInWords(found)}${reason}. See docs/authorizations.md.`;
+    throw new Obstacle('authorization', message);
+  }
+  const event = wanted.event ?? 'enter';
+  const trigger = { user, audience: audience.id, event, at: new Date().toISOString() };
+  const make = (authorization: RequestAuthorization): WebhookRequest =>
+    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, id);
+  const request = made(() => make(found.authorization));
+  const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
+  const show = (request: WebhookRequest): ShownRequest => shownRequest(url, request, mostBytes);
+  return {
+    url,
+    timeoutMs: settings.requestTimeoutMs,
+    sample: { user, audience, event, request: show(request) },
+    request,
+    authorization: found.authorization,
+    make,
+    show,
+  };
+}
+
+async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInput): Promise<JobSettings> {
+  if (!('jobWorkflowId' in wanted)) return wanted;
+  const found = await jobSettings(wanted.jobWorkflowId);
+  if (found) return found;
+  throw new Obstacle(
+    'job',
+    found === null
+      ? 'The job has not begun yet: its audiences are looked up. Try again in a moment; "triggers status" says what it waits for.'
+      : 'The job is not known any more. See all jobs with: triggers list',
+  );
+}
+
+async function personOf(
+  source: AudienceSource,
+  audiences: JobSettings['audiences'],
+  wanted: SampleInput,
+): Promise<SamplePerson> {
+  try {
+    const found = await choosePerson(source, audiences, wanted);
+    if (!('field' in found)) return found;
+    throw new Obstacle(found.field, found.message);
+  } catch (error) {
+    if (error instanceof Obstacle) throw error;
+    Context.current().log.warn('the source gave nobody for a sample', { error });
+    throw new Obstacle('job', 'The audience source could not be read. The worker logs why.');
+  }
+}
+
+function made(make: () => WebhookRequest): WebhookRequest {
+  try {
+    return make();
+  } catch (error) {
+    // As when a slice is sent: what cannot be written is no message, whatever the reason.
+    const code = error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
+    throw new Obstacle(
+      'message',
+      `Nothing can be sent about this person: ${failureInWords({ code })}. Try another --user.`,
+    );
+  }
+}
+
+async function send({ poster }: SampleDependencies, prepared: Prepared): Promise<SentSample> {
+  const { url, timeoutMs, make } = prepared;
+  const post = (request: WebhookRequest): Promise<Attempt> =>
+    new Promise((resolve) => poster.post(url, request, timeoutMs, resolve));
+  let { authorization, request } = prepared;
+  let attempt = await post(request);
+  let isSecond = false;
+  if (!attempt.ok && attempt.status === UNAUTHORIZED) {
+    const other = await authorization.instead();
+    if (other !== undefined) {
+      isSecond = true;
+      authorization = other;
+      request = make(other);
+      attempt = await post(request);
+    }
+  }
+  if (attempt.ok) authorization.taken();
+  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(url)), isSecond };
+  return { ...prepared.sample, request: prepared.show(request), answer };
+}

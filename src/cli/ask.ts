@@ -1,0 +1,94 @@
+import type { Readable, Writable } from 'node:stream';
+
+export interface Choice<T> {
+  readonly name: string;
+  readonly value: T;
+  /** Shown while the choice is looked at. */
+  readonly description?: string;
+}
+
+/** What a person at a terminal can be asked. Every question rejects with `GivenUp` when they press Ctrl-C. */
+export interface Ask {
+  /** A line; empty is an answer, too. `check` gives what is wrong with it, and it is asked again. */
+  text(question: {
+    readonly message: string;
+    readonly initial?: string;
+    readonly check?: (text: string) => string | undefined;
+  }): Promise<string>;
+  one<T>(question: { readonly message: string; readonly choices: readonly Choice<T>[] }): Promise<T>;
+  /** Any number of them, in no order, but at least `least`. Many can be searched. */
+  some(question: {
+    readonly message: string;
+    readonly choices: readonly Choice<string>[];
+    readonly least: 0 | 1;
+  }): Promise<string[]>;
+  yes(question: { readonly message: string; readonly initial: boolean }): Promise<boolean>;
+}
+
+/** The person pressed Ctrl-C at a question. */
+export class GivenUp extends Error {
+  override readonly name = 'GivenUp';
+}
+
+/** As many choices can be looked through; more are searched. */
+const AT_A_GLANCE = 12;
+
+/**
+ * Questions at a terminal. The library for it is loaded here, since no other command needs it.
+ *
+ * @param streams where keys come from, and where questions are drawn: not standard output, which is for results.
+ */
+export async function terminalAsk(streams: { readonly input: Readable; readonly output: Writable }): Promise<Ask> {
+  const { checkbox, confirm, input, search, select } = await import('@inquirer/prompts');
+  const context = { input: streams.input, output: streams.output };
+  const answered = async <T>(answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (error) {
+      // The library's classes differ by its version; their names are its contract.
+      if (error instanceof Error && error.name === 'ExitPromptError') throw new GivenUp('Nothing was started.');
+      throw error;
+    }
+  };
+  return {
+    text: ({ message, initial, check }) =>
+      answered(
+        input(
+          {
+            message,
+            ...(initial === undefined ? {} : { default: initial }),
+            validate: (text) => check?.(text) ?? true,
+          },
+          context,
+        ),
+      ),
+    one: ({ message, choices }) => answered(select({ message, choices, pageSize: AT_A_GLANCE }, context)),
+    yes: ({ message, initial }) => answered(confirm({ message, default: initial }, context)),
+    async some({ message, choices, least }) {
+      if (choices.length <= AT_A_GLANCE)
+        return await answered(checkbox({ message, choices, required: least > 0, pageSize: AT_A_GLANCE }, context));
+      const picked = new Set<string>();
+      for (;;) {
+        const end = picked.size >= least ? [endOf(picked.size)] : [];
+        const left = choices.filter(({ value }) => !picked.has(value));
+        const source = (term: string | undefined): Choice<string | undefined>[] => [
+          ...(term === undefined || term === '' ? end : []),
+          ...matching(left, term ?? ''),
+        ];
+        const one = await answered(search({ message: `${message} (type to search)`, source }, context));
+        if (one === undefined) return [...picked];
+        picked.add(one);
+      }
+    },
+  };
+}
+
+function endOf(picked: number): Choice<undefined> {
+  return { name: picked === 0 ? '(none)' : `(that is all: ${picked})`, value: undefined };
+}
+
+/** The choices that have every word of `term` in their name. */
+function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
+  const words = term.toLowerCase().split(/\s+/);
+  return choices.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+}

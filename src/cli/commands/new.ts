@@ -1,0 +1,37 @@
+import { Command } from '@commander-js/extra-typings';
+import { terminalAsk } from '../ask.ts';
+import { withJobs } from '../jobs.ts';
+import { newJob } from '../new-job.ts';
+import { startedLines } from '../render.ts';
+import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+import { writeNewFile } from '../write-new-file.ts';
+
+export function newCommand(terminal: Terminal) {
+  return new Command('new')
+    .description('set a job up by answering questions: the steps of the form, a test, the start')
+    .option('--json', 'print JSON for machines: the job that was started')
+    .addHelpText(
+      'after',
+      `
+Nothing is started, sent or saved before you say so. Without a terminal: triggers start.
+
+Example:
+  triggers new`,
+    )
+    .action(async ({ json }) => {
+      if (terminal.stdin.isTTY !== true)
+        throw new UsageError(
+          'triggers new asks questions at a terminal, and there is none here. Use a job file: triggers start job.json',
+        );
+      const ask = await terminalAsk({ input: terminal.stdin, output: process.stderr });
+      const { columns } = terminal;
+      const made = await withJobs((jobs) =>
+        newJob({ ask, jobs, say: (line) => terminal.err(line), columns, save: writeNewFile }),
+      );
+      if (made === undefined) return terminal.err('Nothing was started.');
+      if (json === true) return terminal.out(JSON.stringify(made.started));
+      const members = made.definition.existingUsers === true ? 'Members of now are sent first, as enters.' : '';
+      for (const line of startedLines(made.started, members, terminal)) terminal.out(line);
+    });
+}

@@ -1,0 +1,49 @@
+import { Command } from '@commander-js/extra-typings';
+import { withJobs } from '../jobs.ts';
+import { NotTaken } from '../not-taken.ts';
+import {
+  answerLines,
+  meaningOf,
+  noteLines,
+  outcomeOf,
+  requestLines,
+  samplePerson,
+  verdictOf,
+} from '../render-sample.ts';
+import { eventOption, sampleOf, wishFrom } from '../sample-options.ts';
+import type { Terminal } from '../terminal.ts';
+
+export function testCommand(terminal: Terminal) {
+  return new Command('test')
+    .description('send one message about a real person to the endpoint, and show what it answers')
+    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
+    .option('--user <user>', 'whom it is about; default: the first member with a profile')
+    .option('--audience <slug>', "one of the job's audiences; default: the first")
+    .addOption(eventOption())
+    .option('--legacy', 'the old payload format, whatever the job says')
+    .option('--new', 'the new payload format, whatever the job says')
+    .option('--json', 'print JSON for machines')
+    .addHelpText(
+      'after',
+      `
+The header webhook-id begins with "test-": so a receiver can tell. Exit code 0 for a 2xx only.
+
+Examples:
+  triggers test job.json
+  triggers test vip-to-crm --user 7076027172059065053`,
+    )
+    .action(async (argument, { json, ...options }) => {
+      const wish = wishFrom(options);
+      const of = sampleOf(argument);
+      const sent = await withJobs((jobs) => jobs.test(of, wish));
+      const { answer } = sent;
+      if (json === true) {
+        terminal.out(JSON.stringify({ ...sent, verdict: verdictOf(answer), meaning: meaningOf(answer) }));
+      } else {
+        for (const line of noteLines(`${samplePerson(sent)}. It was sent once, as a test.`, terminal))
+          terminal.err(line);
+        for (const line of [...requestLines(sent, terminal), '', ...answerLines(answer, terminal)]) terminal.out(line);
+      }
+      if (!answer.ok) throw new NotTaken(`The endpoint did not take it: ${outcomeOf(answer)}.`);
+    });
+}

@@ -1,0 +1,199 @@
+import type { AudienceList, AuthorizationListing, ExportJobs, JobDefinitionInput } from '../client/export-jobs.ts';
+import { InvalidJob, NoSample } from '../client/errors.ts';
+import { checkJobDefinition, JOB_FIELDS } from '../contract/export-job.ts';
+import { printable } from '../domain/printable.ts';
+import type { Ask } from './ask.ts';
+import { count, counted } from './numbers.ts';
+import { problemLines } from './render.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What the form asks a worker. */
+export type FormJobs = Pick<ExportJobs, 'authorizations' | 'audiences' | 'profileFields' | 'check' | 'sample'>;
+
+export interface FormOptions {
+  readonly ask: Ask;
+  readonly jobs: FormJobs;
+  /** Tells the person something, a line or several. */
+  readonly say: (line: string) => void;
+  readonly columns: number;
+}
+
+/** The answers so far: a definition in the making. */
+type Draft = { -readonly [K in keyof JobDefinitionInput]?: JobDefinitionInput[K] };
+
+/** What there is to choose from. */
+interface Known {
+  readonly authorizations: readonly AuthorizationListing[];
+  readonly audiences: AudienceList;
+}
+
+/**
+ * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), and what only we have after them. What a
+ * worker finds wrong is said and asked again, so the definition that it gives can be started. Rejects with `GivenUp` at Ctrl-C.
+ *
+ * @throws UsageError when there is no audience to choose; NoWorker
+ */
+export async function askForm(options: FormOptions): Promise<JobDefinitionInput> {
+  const { jobs } = options;
+  const known = { authorizations: await jobs.authorizations(), audiences: await jobs.audiences() };
+  if (known.audiences.total === 0)
+    throw new UsageError('The source has no audience to choose: see docs/sources/file.md.');
+  const draft: Draft = {};
+  for (const step of [askAuthorization, askLabel, askDescription, askAudiences, askUrl])
+    await step(draft, options, known);
+  await settle(draft, options, known);
+  for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate]) await step(draft, options, known);
+  return complete(draft);
+}
+
+type Step = (draft: Draft, options: FormOptions, known: Known) => Promise<void>;
+
+const askAuthorization: Step = async (draft, { ask }, { authorizations }) => {
+  const named = authorizations.map(({ name, kinds, origins }) => ({
+    name: printable(name),
+    value: name,
+    description: `${kinds.join(', ') || 'nothing'}, to ${origins.map(printable).join(', ')}`,
+  }));
+  const none = { name: 'Webhook endpoint does not require authorization', value: null };
+  draft.authorization = await ask.one<string | null>({ message: 'Authorization', choices: [...named, none] });
+};
+
+const askLabel: Step = async (draft, { ask }) => {
+  draft.label = await ask.text({ message: 'Label', check: (text) => problemOf('label', text) });
+};
+
+const askDescription: Step = async (draft, { ask }) => {
+  const check = (text: string): string | undefined => problemOf('description', text);
+  const said = await ask.text({ message: 'Description (optional)', check });
+  if (said !== '') draft.description = said;
+};
+
+const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences, total } }) => {
+  if (audiences.length < total)
+    say(
+      `The source has ${count(total)} audiences; the first ${count(audiences.length)} are listed. A job file may name any.`,
+    );
+  const choices = audiences.map(({ slug, name, size }) => ({
+    name: `${printable(slug)}${size === undefined ? '' : ` (${counted(size, 'member')})`}`,
+    value: slug,
+    description: printable(name),
+  }));
+  draft.audiences = await someOf('audiences', () => ask.some({ message: 'Audiences', choices, least: 1 }), say);
+};
+
+const askUrl: Step = async (draft, { ask }) => {
+  const check = (text: string): string | undefined => problemOf('webhookUrl', text);
+  draft.webhookUrl = await ask.text({ message: 'Webhook URL', check });
+};
+
+const askFields: Step = async (draft, { ask, jobs, say }) => {
+  const fields = await fieldsOfAMember(jobs, draft.audiences ?? []);
+  if (fields.length === 0)
+    return say('No member has a profile yet: all fields will be sent. A job file may name some.');
+  const choices = fields.map((field) => ({ name: printable(field), value: field }));
+  const message = 'Export Fields (optional; none: all)';
+  draft.exportFields = await someOf('exportFields', () => ask.some({ message, choices, least: 0 }), say);
+};
+
+const askExistingUsers: Step = async (draft, { ask }, { audiences: { audiences } }) => {
+  const chosen = audiences.filter(({ slug }) => draft.audiences?.includes(slug) === true);
+  const sizes = chosen.flatMap(({ size }) => (size === undefined ? [] : [size]));
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  const known = all === 1 ? 'the 1 user who is' : `the ${count(all)} users who are`;
+  const whom = sizes.length < chosen.length ? 'everybody who is' : known;
+  const message = `Existing Users: first send ${whom} part of the audience already, as entered?`;
+  draft.existingUsers = await ask.yes({ message, initial: false });
+};
+
+const askFormat: Step = async (draft, { ask, jobs, say }) => {
+  try {
+    for (const [title, userLegacyMessageFormat] of [
+      ['New format (default):', false],
+      ['Old format:', true],
+    ] as const) {
+      const { request } = await jobs.sample({ definition: complete(draft) }, { userLegacyMessageFormat });
+      say(`${title}\n${printable(request.body)}\n`);
+    }
+  } catch (error) {
+    if (!(error instanceof NoSample)) throw error;
+    say(`The payloads cannot be shown: ${printable(error.message)}`);
+  }
+  draft.userLegacyMessageFormat = await ask.yes({
+    message: 'User Legacy Message Format: use the old format?',
+    initial: false,
+  });
+};
+
+const askParallel: Step = async (draft, { ask }) => {
+  const check = (text: string): string | undefined => problemOf('parallelRequestCount', numberOf(text));
+  draft.parallelRequestCount = Number(
+    await ask.text({ message: 'Parallel Request Count (optional)', initial: '5', check }),
+  );
+};
+
+const askRate: Step = async (draft, { ask }) => {
+  if (draft.existingUsers !== true) return;
+  const check = (text: string): string | undefined =>
+    text.trim() === '' ? undefined : problemOf('backfillPerSecond', numberOf(text));
+  const said = await ask.text({ message: 'Existing users a second, at most (optional)', check });
+  if (said.trim() !== '') draft.backfillPerSecond = Number(said);
+};
+
+/** What a worker may find wrong, with the question that mends it. */
+const MENDING: Readonly<Record<string, Step>> = {
+  label: askLabel,
+  audiences: askAudiences,
+  webhookUrl: askUrl,
+  authorization: askAuthorization,
+};
+
+/** Asks again until a worker finds nothing wrong. */
+async function settle(draft: Draft, options: FormOptions, known: Known): Promise<void> {
+  for (;;) {
+    const prepared = await options.jobs.check(complete(draft));
+    if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));
+    problemLines(prepared.problems, options.columns).forEach((line) => options.say(line));
+    const fields = new Set(prepared.problems.map(({ field }) => field.replace(/[.[].*$/s, '')));
+    const steps = [...fields].flatMap((field) => MENDING[field] ?? []);
+    if (steps.length === 0) throw new InvalidJob(prepared.problems);
+    for (const step of steps) await step(draft, options, known);
+  }
+}
+
+/** Asks until the form's own rules are met: nothing else counts what is chosen. */
+async function someOf(field: string, ask: () => Promise<string[]>, say: (line: string) => void): Promise<string[]> {
+  for (;;) {
+    const chosen = await ask();
+    const problem = problemOf(field, chosen);
+    if (problem === undefined) return chosen;
+    say(problem);
+  }
+}
+
+async function fieldsOfAMember(jobs: FormJobs, audiences: readonly string[]): Promise<readonly string[]> {
+  for (const audience of audiences) {
+    const fields = await jobs.profileFields(audience);
+    if (fields.length > 0) return fields;
+  }
+  return [];
+}
+
+/** What the form's rules say against one answer. */
+function problemOf(field: string, value: unknown): string | undefined {
+  const checked = checkJobDefinition({ [field]: value });
+  return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
+}
+
+/** NaN, which the form refuses, for what is no number. */
+function numberOf(text: string): number {
+  return text.trim() === '' ? NaN : Number(text);
+}
+
+/** The answers in the form's order, as a job file has them. */
+function complete(draft: Draft): JobDefinitionInput {
+  const order = JOB_FIELDS as readonly (keyof JobDefinitionInput)[]; // The schema's own keys.
+  // Whether a field is missing the check says; here all required ones have been asked.
+  return Object.fromEntries(
+    order.flatMap((key) => (draft[key] === undefined ? [] : [[key, draft[key]]])),
+  ) as unknown as JobDefinitionInput;
+}

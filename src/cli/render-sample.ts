@@ -1,0 +1,83 @@
+import type { Sample, SampleAnswer } from '../client/export-jobs.ts';
+import { failureInWords } from '../domain/attempt-codes.ts';
+import { printable } from '../domain/printable.ts';
+import { RETRY_DELAYS_MS } from '../domain/retry-schedule.ts';
+import { judge, type Verdict } from '../domain/verdict.ts';
+import { count, duration } from './numbers.ts';
+import { field, wrap } from './render.ts';
+import { plain, type Terminal } from './terminal.ts';
+
+const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
+const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
+
+/** What an answer would mean for a job. Where no request can be made, there is no answer: the last four stand here for completeness. */
+const MEANING: Readonly<Record<Verdict, string>> = {
+  transient: `The endpoint is unwell. ${AGAIN}`,
+  setup: `Only a person can mend this: check the webhook URL and the authorization. ${AGAIN}`,
+  throttled: 'The endpoint asks to wait. A job would wait as long, with everything; no attempt is counted.',
+  gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
+  refused: 'This message will never be taken. A job would make it a dead letter at once, and go on with the next one.',
+  ours: "The worker's configuration stands in the way, so nothing was sent. A job would keep its triggers and count no attempt.",
+  unsendable: 'No message can be made. A job would make it a dead letter.',
+  source: 'The audience source could not be read. A job would wait for it.',
+  'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
+};
+
+/** How an answer is judged: `delivered`, or as a job would judge it. */
+export function verdictOf(answer: SampleAnswer): Verdict | 'delivered' {
+  return answer.ok ? 'delivered' : judge(answer);
+}
+
+/** What an answer would mean for a job, in words. */
+export function meaningOf(answer: SampleAnswer): string {
+  return answer.ok ? 'A job would count it as delivered.' : MEANING[judge(answer)];
+}
+
+/** What came back, in words: `HTTP 204`, `connection refused`. */
+export function outcomeOf(answer: SampleAnswer): string {
+  return failureInWords(answer);
+}
+
+/** Whom it is about. */
+export function samplePerson({ user, event, audience }: Sample): string {
+  return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${printable(audience.slug)}`;
+}
+
+/**
+ * The request, as it stands on the wire but for what is masked: its body byte for byte. Only where a terminal shows it, what could drive the
+ * terminal is spelt out, as JSON may.
+ */
+export function requestLines(
+  { request }: Sample,
+  { interactive, paint }: Pick<Terminal, 'interactive' | 'paint'>,
+): string[] {
+  const { method, url, headers, body, bodyBytes } = request;
+  const cut = bodyBytes - Buffer.byteLength(body);
+  return [
+    paint('bold', `${method} ${printable(url)}`),
+    ...headers.map(([name, value]) => `${paint('cyan', `${printable(name)}:`)} ${printable(value)}`),
+    '',
+    interactive ? printable(body) : body,
+    ...(cut === 0 ? [] : [`… and ${count(cut)} more bytes`]),
+  ];
+}
+
+/** The answer to a sample, how long it took, and what it would mean. */
+export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain }: Partial<Terminal> = {}): string[] {
+  const { ok, durationMs, retryAfterMs, isSecond } = answer;
+  const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
+  const rows: (readonly [string, string | undefined])[] = [
+    ['Answer', paint(ok ? 'green' : 'red', outcomeOf(answer))],
+    ['', isSecond ? 'to a second request: the first was answered 401, and sent again with a new token' : undefined],
+    ['It said', said],
+    ['Wait', retryAfterMs === undefined ? undefined : `${duration(retryAfterMs)}, says Retry-After`],
+    ['Took', `${count(durationMs)} ms, connecting included`],
+    ['Verdict', meaningOf(answer)],
+  ];
+  return rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)));
+}
+
+/** A line of explanation, broken where it is too long. */
+export function noteLines(text: string, { columns, paint }: Pick<Terminal, 'columns' | 'paint'>): string[] {
+  return wrap(text, columns).map((line) => paint('dim', line));
+}

@@ -1,0 +1,41 @@
+import { Option } from '@commander-js/extra-typings';
+import type { SampleOf, SampleWish } from '../client/export-jobs.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { definitionFrom } from './job-options.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What is said of a sample by options; absent = chosen by the worker. */
+export interface SampleOptions {
+  readonly user?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly event?: TriggerEvent | undefined;
+  /** The old payload, whatever the job says. */
+  readonly legacy?: boolean | undefined;
+  /** The new payload, whatever the job says. */
+  readonly new?: boolean | undefined;
+}
+
+/** `--event`, which takes what a trigger can say. */
+export const eventOption = () =>
+  new Option('--event <event>', 'what happened to the membership; default: enter').choices(['enter', 'exit'] as const);
+
+/** @throws UsageError */
+export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {
+  if (legacy === true && isNew === true) throw new UsageError('Say either --legacy or --new.');
+  const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(audience === undefined ? {} : { audience }),
+    ...(event === undefined ? {} : { event }),
+    ...(isLegacy === undefined ? {} : { userLegacyMessageFormat: isLegacy }),
+  };
+}
+
+/**
+ * What an argument JOB|FILE means: a file when it ends in `.json` or has a slash, else a job's id.
+ * @throws UsageError for a file that cannot be read.
+ */
+export function sampleOf(argument: string): SampleOf {
+  const isFile = /\.json$|[/\\]/i.test(argument);
+  return isFile ? { definition: definitionFrom(argument, {}) } : { jobId: argument };
+}

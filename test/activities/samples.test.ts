@@ -1,0 +1,238 @@
+import { createServer } from 'node:http';
+import { expect, test } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createSamples, type SampleDependencies } from '../../src/activities/samples.ts';
+import type { Sample, Sampled, SampleInput, SentSample } from '../../src/contract/sample.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { createPoster } from '../../src/webhook/poster.ts';
+import { MemorySource } from '../support/memory-source.ts';
+import { afterwards, listen } from '../webhook/a-server.ts';
+import { THIS_MACHINE } from '../webhook/an-attempt.ts';
+import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
+
+const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+const EMPTY = { id: 'b'.repeat(32), slug: 'empty', name: 'Empty' };
+const PROFILES = { ann: { email: 'ann@example.com', name: 'Ann' } };
+
+interface Setting {
+  readonly authorizations?: Inputs;
+  readonly policy?: NetworkPolicy;
+  readonly jobSettings?: SampleDependencies['jobSettings'];
+  readonly payloadBytes?: number;
+  readonly profiles?: Record<string, Record<string, string>>;
+  readonly answer?: ReceiverOptions['answer'];
+  /** Of an authorization `idp` for the endpoint. */
+  readonly oauth2?: NonNullable<Inputs[string]['oauth2']>;
+}
+
+/** The activities over a source with one known member, and an endpoint that keeps what it is sent. */
+async function samples(setting: Setting = {}) {
+  const receiver = await startReceiver({
+    keepBodies: true,
+    ...(setting.answer === undefined ? {} : { answer: setting.answer }),
+  });
+  const poster = createPoster({ timeoutMs: 3000, policy: setting.policy ?? THIS_MACHINE });
+  afterwards(async () => {
+    await poster.close();
+    await receiver.close();
+  });
+  const source = new MemorySource({
+    audiences: [
+      { ...EMPTY, members: [] },
+      { ...VIP, members: ['nobody', 'ann'] },
+    ],
+    profiles: setting.profiles ?? PROFILES,
+  });
+  const activities = createSamples({
+    source,
+    poster,
+    authorizations: authorizationsOf({
+      ...setting.authorizations,
+      ...(setting.oauth2 === undefined
+        ? {}
+        : { idp: { origins: [new URL(receiver.url).origin], oauth2: setting.oauth2 } }),
+    }),
+    userAgent: 'audience-triggers/test',
+    serverLimits: {
+      ...DEFAULT_SERVER_LIMITS,
+      payloadBytes: setting.payloadBytes ?? DEFAULT_SERVER_LIMITS.payloadBytes,
+    },
+    jobSettings: setting.jobSettings ?? (async () => undefined),
+  });
+  const settings = {
+    subscriptionId: '5'.repeat(32),
+    revision: 0,
+    webhookUrl: `${receiver.url}hook`,
+    authorization: null as string | null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    requestTimeoutMs: 3000,
+  };
+  const inputOf = (wish: object, changes: object): SampleInput => ({
+    audiences: [EMPTY, VIP],
+    settings: { ...settings, ...changes },
+    ...wish,
+  });
+  const run = async <T>(make: (input: SampleInput) => Promise<T>, input: SampleInput): Promise<T> =>
+    await new MockActivityEnvironment().run<[SampleInput], T, typeof make>(make, input);
+  return {
+    receiver,
+    source,
+    show: (wish = {}, changes = {}): Promise<Sampled<Sample>> => run(activities.sampleRequest, inputOf(wish, changes)),
+    send: (wish = {}, changes = {}): Promise<Sampled<SentSample>> => run(activities.sendSample, inputOf(wish, changes)),
+    showJob: (): Promise<Sampled<Sample>> => run(activities.sampleRequest, { jobWorkflowId: 'export-job-x' }),
+  };
+}
+
+test('without a name it is about the first member with a profile, of the first audience that has one', async () => {
+  const { show, receiver } = await samples();
+  expect(await show()).toMatchObject({ ok: true, sample: { user: 'ann', audience: { slug: 'vip' }, event: 'enter' } });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('a sample that is sent carries the body that is shown, once, under an id that marks it', async () => {
+  const { send, receiver } = await samples();
+  const sent = await send();
+  const [arrived, ...more] = receiver.ledger.entries;
+  expect(more).toEqual([]);
+  expect(sent).toMatchObject({
+    ok: true,
+    sample: { answer: { ok: true, status: 200 }, request: { body: arrived?.body } },
+  });
+  expect(arrived?.headers?.['webhook-id']).toMatch(/^test-[0-9a-f]{32}$/);
+});
+
+test('two samples have two ids, so that a receiver drops neither as a repeat', async () => {
+  const { send, receiver } = await samples();
+  await send();
+  await send();
+  expect(new Set(receiver.ledger.entries.map(({ headers }) => headers?.['webhook-id'])).size).toBe(2);
+});
+
+test('[S12] a test send goes the way of deliveries: where the worker may not connect to, nothing arrives', async () => {
+  const { send, receiver } = await samples({
+    policy: new NetworkPolicy({ allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] }),
+  });
+  expect(await send()).toMatchObject({ sample: { answer: { ok: false, code: 'ADDRESS_REFUSED' } } });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('[S21] an authorization is not sent elsewhere for a test, either', async () => {
+  const { send, show, receiver } = await samples({
+    authorizations: { crm: { origins: ['https://a.example'], bearer: 't' } },
+  });
+  for (const make of [send, show])
+    expect(await make({}, { authorization: 'crm' })).toMatchObject({ ok: false, problem: { field: 'authorization' } });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('a job that has not begun, and one that nobody knows, are said to be so', async () => {
+  const { showJob } = await samples({ jobSettings: async () => null });
+  expect(await showJob()).toMatchObject({ ok: false, problem: { message: expect.stringContaining('not begun') } });
+  const { showJob: another } = await samples();
+  expect(await another()).toMatchObject({ ok: false, problem: { message: expect.stringContaining('not known') } });
+});
+
+test('a source that does not answer is said to be it', async () => {
+  const { show, source } = await samples();
+  source.failure = new Error('down');
+  expect(await show()).toMatchObject({
+    ok: false,
+    problem: { message: expect.stringContaining('source could not be read') },
+  });
+});
+
+test('an audience without a member that has a profile asks for a name', async () => {
+  const { show } = await samples();
+  expect(await show({ audience: 'empty' })).toEqual({
+    ok: false,
+    problem: { field: 'user', message: 'No member of empty has a profile. Name a person: --user' },
+  });
+});
+
+test.each([8000, 8008])(
+  'a body that would not fit into an answer is cut between two characters, and its whole length is told (%i)',
+  async (payloadBytes) => {
+    const { show } = await samples({ payloadBytes, profiles: { ann: { name: 'é'.repeat(2000) } } });
+    const shown = await show();
+    const { body = '', bodyBytes = 0 } = shown.ok ? shown.sample.request : {};
+    expect(body).toMatch(/é$/);
+    expect([Buffer.byteLength(body) <= payloadBytes / 8, bodyBytes > 4000]).toEqual([true, true]);
+  },
+);
+
+test('the payload is the job’s, unless the other is asked for', async () => {
+  const { show } = await samples();
+  for (const [wish, settings, has] of [
+    [{}, {}, 'meta'],
+    [{ userLegacyMessageFormat: true }, {}, 'table'],
+    [{}, { userLegacyMessageFormat: true }, 'table'],
+    [{ userLegacyMessageFormat: false }, { userLegacyMessageFormat: true }, 'meta'],
+  ] as const) {
+    const shown = await show(wish, settings);
+    expect(JSON.parse(shown.ok ? shown.sample.request.body : '{}')).toHaveProperty(has);
+  }
+});
+
+test('a misspelt person is told who was meant', async () => {
+  const { show } = await samples();
+  expect(await show({ user: 'anne', audience: 'vip' })).toEqual({
+    ok: false,
+    problem: {
+      field: 'user',
+      message: 'The source has no profile of "anne". Did you mean "ann"? Members of vip are nobody, ann.',
+    },
+  });
+});
+
+/** An endpoint that knows some tokens, and the authorization that fetches them: `token-1`, `token-2` … */
+async function tokens() {
+  const seen = { known: new Set<string>(), fetched: 0 };
+  const issuer = createServer((_, response) => {
+    const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  });
+  const port = await listen(issuer);
+  afterwards(async () => {
+    issuer.closeAllConnections();
+    await new Promise((resolve) => issuer.close(resolve));
+  });
+  const answer: ReceiverOptions['answer'] = (_, { headers }) =>
+    seen.known.has(String(headers.authorization))
+      ? undefined
+      : { status: 401, body: `Who is ${headers.authorization ?? ''}?` };
+  const oauth2 = { tokenUrl: `http://127.0.0.1:${port}/`, clientId: 'me', clientSecret: 's3cret' };
+  const lab = await samples({ answer, oauth2 });
+  return { seen, ...lab, send: () => lab.send({}, { authorization: 'idp' }) };
+}
+
+test('after a 401 it is sent again with a new token, under the same id, and the second request is the one that is shown', async () => {
+  const { seen, send, receiver } = await tokens();
+  seen.known.add('Bearer token-2');
+  const sent = await send();
+  const arrived = receiver.ledger.entries;
+  expect(arrived.map(({ headers }) => headers?.authorization)).toEqual(['Bearer token-1', 'Bearer token-2']);
+  expect(arrived[0]?.headers?.['webhook-id']).toBe(arrived[1]?.headers?.['webhook-id']);
+  expect(sent).toMatchObject({ sample: { answer: { ok: true, isSecond: true }, request: { body: arrived[1]?.body } } });
+});
+
+test('a token that was taken may be renewed when it is refused later', async () => {
+  const { seen, send } = await tokens();
+  for (const token of ['token-2', 'token-3']) {
+    seen.known = new Set([`Bearer ${token}`]);
+    expect(await send()).toMatchObject({ sample: { answer: { ok: true } } });
+  }
+});
+
+test('[S22] what the endpoint repeats of the token that it refuses is in no answer', async () => {
+  const { send } = await tokens();
+  expect(await send()).toMatchObject({ sample: { answer: { ok: false, status: 401, answer: 'Who is Bearer …?' } } });
+});
+
+test('nobody is sent a message that is too large', async () => {
+  const { send, receiver } = await samples({ profiles: { ann: { name: 'x'.repeat(3 * 1024 * 1024) } } });
+  expect(await send()).toMatchObject({ ok: false, problem: { field: 'message' } });
+  expect(receiver.ledger.requests).toBe(0);
+});

@@ -1,0 +1,78 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from '@jest/globals';
+import { terminalAsk } from '../../src/cli/ask.ts';
+
+const ENTER = '\r';
+const DOWN = '\u001B[B';
+
+/** Questions to somebody whose keys come as soon as a question that has these words stands there. */
+async function keyboard(keys: readonly (readonly [question: string, keys: string])[]) {
+  const input = new PassThrough();
+  const output = new PassThrough();
+  output.end = () => output; // Like standard error: no question closes it.
+  const left = [...keys];
+  let drawn = '';
+  output.on('data', (chunk: Buffer) => {
+    drawn += chunk.toString();
+    const [next] = left;
+    if (next === undefined || !drawn.includes(next[0])) return;
+    left.shift();
+    drawn = '';
+    setImmediate(() => input.write(next[1]));
+  });
+  return { ask: await terminalAsk({ input, output }), left };
+}
+
+const many = Array.from({ length: 40 }, (_, i) => ({ name: `audience ${i} of many`, value: `a${i}` }));
+
+test('a line is typed, or left as it was', async () => {
+  const { ask } = await keyboard([
+    ['Label', `VIP${ENTER}`],
+    ['Count', ENTER],
+  ]);
+  await expect(ask.text({ message: 'Label' })).resolves.toBe('VIP');
+  await expect(ask.text({ message: 'Count', initial: '5' })).resolves.toBe('5');
+});
+
+test('a line that is refused says why, and can be mended', async () => {
+  const { ask } = await keyboard([
+    ['Label', `a${ENTER}`],
+    ['Too short', `b${ENTER}`],
+  ]);
+  const check = (text: string) => (text.length < 2 ? 'Too short' : undefined);
+  await expect(ask.text({ message: 'Label', check })).resolves.toBe('ab');
+});
+
+test('a few are ticked off', async () => {
+  const { ask } = await keyboard([['Fields', ` ${DOWN}${DOWN} ${ENTER}`]]);
+  await expect(ask.some({ message: 'Fields', choices: many.slice(0, 5), least: 0 })).resolves.toEqual(['a0', 'a2']);
+});
+
+test('many are searched, one after the other', async () => {
+  const { ask } = await keyboard([
+    ['type to search', '27'],
+    ['audience 27', ENTER],
+    ['that is all: 1', 'many 31'],
+    ['audience 31', ENTER],
+    ['that is all: 2', ENTER],
+  ]);
+  await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a27', 'a31']);
+});
+
+test('where one at least is wanted, that is all is no answer before it', async () => {
+  const { ask } = await keyboard([
+    ['type to search', ENTER],
+    ['that is all: 1', ENTER],
+  ]);
+  await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a0']);
+});
+
+test.each([
+  ['text', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.text({ message: 'It' })],
+  ['one', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.one({ message: 'It', choices: many })],
+  ['some', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.some({ message: 'It', choices: many, least: 0 })],
+  ['yes', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.yes({ message: 'It', initial: false })],
+])('Ctrl-C gives up (%s)', async (_, question) => {
+  const { ask } = await keyboard([['It', '\u0003']]);
+  await expect(question(ask)).rejects.toMatchObject({ name: 'GivenUp' });
+});

@@ -1,0 +1,50 @@
+import { expect, test } from '@jest/globals';
+import { answerLines, meaningOf, requestLines } from '../../src/cli/render-sample.ts';
+import { plain } from '../../src/cli/terminal.ts';
+import type { Sample } from '../../src/contract/sample.ts';
+
+const body = '{"name":"a\u009Bb"}';
+const sample: Sample = {
+  user: '1',
+  audience: { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' },
+  event: 'enter',
+  request: { method: 'POST', url: 'https://a.example/…', headers: [['x-a', '…']], body, bodyBytes: 1_000_014 },
+};
+
+test('a body is said byte for byte where a program reads it, and cannot drive a terminal', () => {
+  expect(requestLines(sample, { interactive: false, paint: plain })[3]).toBe(body);
+  const shown = requestLines(sample, { interactive: true, paint: plain })[3] ?? '';
+  expect(shown).not.toContain('\u009B');
+  expect(JSON.parse(shown)).toEqual(JSON.parse(body));
+});
+
+test('a body that was cut says how much there is yet', () => {
+  expect(requestLines(sample, { interactive: false, paint: plain }).at(-1)).toBe('… and 999,999 more bytes');
+});
+
+test('an answer says what came, how long it took, what was asked, and what it would mean', () => {
+  const answer = {
+    ok: false,
+    status: 429,
+    retryAfterMs: 90_000,
+    durationMs: 1234,
+    answer: 'slow\u001Bdown',
+    isSecond: false,
+  };
+  expect(answerLines(answer).join('\n')).toBe(
+    [
+      '  Answer        HTTP 429',
+      String.raw`  It said       slow\u001bdown`,
+      '  Wait          90 s, says Retry-After',
+      '  Took          1,234 ms, connecting included',
+      '  Verdict       The endpoint asks to wait. A job would wait as long, with',
+      '                everything; no attempt is counted.',
+    ].join('\n'),
+  );
+});
+
+test('where nothing was sent, that is said', () => {
+  const answer = { ok: false, code: 'ADDRESS_REFUSED', durationMs: 0, isSecond: false };
+  expect(answerLines(answer)[0]).toContain('the worker may not connect to this address');
+  expect(meaningOf(answer)).toContain('nothing was sent');
+});

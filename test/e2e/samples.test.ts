@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { Webhook } from 'standardwebhooks';
+import type { Sample, SentSample } from '../../src/contract/sample.ts';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { temporal } from '../support/temporal.ts';
+import { Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+
+const SIGNING = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
+const SECRETS = ['s3cret-key', 's3cret-token', 's3cret-path', 'client-s3cret', SIGNING];
+
+let folder: string;
+let receiver: Receiver;
+let issuer: Server;
+let worker: Program;
+/** What the endpoint answers instead of 200. */
+let status: number | undefined;
+let tokens = 0;
+const taskQueue = `samples-${randomUUID()}`;
+const operator = new Operator(taskQueue);
+const hook = () => `${receiver.url}s3cret-path?key=s3cret-key`;
+
+function jobFile(name: string, changes: object): string {
+  const job = { label: taskQueue, audiences: ['vip'], webhookUrl: hook(), authorization: null, ...changes };
+  const file = join(folder, `${name}.json`);
+  writeFileSync(file, JSON.stringify(job));
+  return file;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'samples-test-'));
+  receiver = await startReceiver({
+    keepBodies: true,
+    answer: (_, { headers }) => {
+      // Of the tokens, the first is stale by the time it comes.
+      if (headers.authorization === 'Bearer s3cret-token-1') return { status: 401, body: 'stale: s3cret-token-1' };
+      return status === undefined
+        ? undefined
+        : { status, body: `I was told ${headers.authorization ?? ''} s3cret-key` };
+    },
+  });
+  issuer = createServer((_, response) => {
+    const token = { access_token: `s3cret-token-${++tokens}`, token_type: 'bearer', expires_in: 3600 };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  });
+  await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
+  const address = issuer.address();
+  const port = address === null || typeof address === 'string' ? 0 : address.port;
+  const origins = [new URL(receiver.url).origin];
+  const oauth2 = { tokenUrl: `http://127.0.0.1:${port}/`, clientId: 'me', clientSecret: 'client-s3cret' };
+  writeFileSync(
+    join(folder, 'triggers.config.json'),
+    JSON.stringify({
+      source: { kind: 'file', folder: join(process.cwd(), 'examples', 'data') },
+      network: { allowHttp: true, allowAddresses: ['127.0.0.0/8'] },
+      authorizations: { crm: { origins, oauth2, headers: { 'x-api-key': 's3cret-key' }, signingSecrets: [SIGNING] } },
+    }),
+  );
+  const env = { TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_CONFIG: join(folder, 'triggers.config.json') };
+  worker = startTriggers(['worker'], { env });
+  await worker.says(({ stdout }) => stdout.includes('Worker ready'));
+});
+afterAll(async () => {
+  await worker.kill();
+  await receiver.close();
+  issuer.closeAllConnections();
+  await new Promise((resolve) => issuer.close(resolve));
+  rmSync(folder, { recursive: true });
+});
+
+test('render shows the request of a real member, and sends nothing', async () => {
+  const file = jobFile('plain', { exportFields: ['email'] });
+  const { stdout, stderr, code } = await operator.run(['render', file]);
+  expect([code, stderr]).toEqual([0, '12645278470990184693 enters vip. Nothing was sent.\n']);
+  const [head = '', body = ''] = stdout.split('\n\n');
+  expect(head.split('\n')).toEqual([
+    `POST ${new URL(receiver.url).origin}/…?key=…`,
+    'content-type: application/json',
+    expect.stringMatching(/^user-agent: audience-triggers\/\d/),
+    expect.stringMatching(/^webhook-id: [0-9a-f]{32}$/),
+    expect.stringMatching(/^webhook-timestamp: \d{10}$/),
+  ]);
+  expect(JSON.parse(body)).toMatchObject({
+    id: '12645278470990184693',
+    data: { email: 'sam@example.com', segment_events: [{ slug: 'vip', event: 'enter' }] },
+    meta: { subscription_id: '0'.repeat(32) },
+  });
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('a running job is rendered by its own settings, in either format, with its secrets masked and its names kept', async () => {
+  const file = jobFile('crm', { authorization: 'crm' });
+  const { jobId } = await operator.json<{ jobId: string }>(['start', file]);
+  const person = ['--user', '3318840061257794210', '--event', 'exit'];
+  const sample = await operator.json<Sample>(['render', jobId, ...person, '--legacy']);
+  expect(sample.request.headers.slice(4)).toEqual([
+    ['x-api-key', '…'],
+    ['authorization', 'Bearer …'],
+    ['webhook-signature', 'v1,…'],
+  ]);
+  expect(JSON.parse(sample.request.body)).toMatchObject({
+    data: { _audience_action: 'exited', first_name: 'Ines' },
+    subscriptionid: expect.stringMatching(/^(?!0+$)[0-9a-f]{32}$/),
+  });
+  const other = await operator.json<Sample>(['render', jobId, ...person, '--new']);
+  expect(JSON.parse(other.request.body)).toHaveProperty('meta');
+  expect(receiver.ledger.requests).toBe(0);
+});
+
+test('one signed message is sent, again with a new token after a 401, and marks it', async () => {
+  const before = receiver.ledger.entries.length;
+  const { stdout, stderr, code } = await operator.run(['test', jobFile('crm', { authorization: 'crm' })]);
+  expect([code, stderr]).toEqual([0, '12645278470990184693 enters vip. It was sent once, as a test.\n']);
+  expect(stdout).toMatch(/^webhook-id: test-[0-9a-f]{32}$/m);
+  expect(unwrapped(stdout)).toMatch(/Answer HTTP 200 .*first was answered 401.*Took \d+ ms.*count it as delivered\.$/);
+  const arrived = receiver.ledger.entries.slice(before);
+  expect(arrived.map(({ headers }) => headers?.authorization)).toEqual([
+    'Bearer s3cret-token-1',
+    'Bearer s3cret-token-2',
+  ]);
+  const { headers, body } = arrived[1] ?? {};
+  expect(() => new Webhook(SIGNING).verify(body ?? '', headers as Record<string, string>)).not.toThrow();
+  expect(stdout).toContain(`\n\n${body}\n`);
+});
+
+test.each([
+  [503, 'transient', 'send it again 9 times'],
+  [422, 'refused', 'dead letter at once'],
+  [410, 'gone', 'pause itself'],
+  [429, 'throttled', 'asks to wait'],
+  [404, 'setup', 'check the webhook URL'],
+])('an answer of %i ends with 1, and says what it would mean for a job', async (answer, verdict, says) => {
+  status = answer;
+  try {
+    const { code, stdout, stderr } = await operator.run(['test', jobFile('crm', { authorization: 'crm' }), '--json']);
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { name: 'NotTaken' } });
+    const sent = JSON.parse(stdout) as SentSample;
+    expect(sent).toMatchObject({ verdict, answer: { ok: false, status: answer, answer: 'I was told Bearer … …' } });
+    expect(sent).toHaveProperty('meaning', expect.stringContaining(says));
+  } finally {
+    status = undefined;
+  }
+});
+
+test('a paused job is tested all the same, and counts nothing of it', async () => {
+  const { jobId } = await operator.json<{ jobId: string }>(['start', jobFile('paused', {}), '--id', `p-${taskQueue}`]);
+  await operator.json(['pause', jobId]);
+  await operator.json(['test', jobId]);
+  expect(await operator.json(['status', jobId])).toMatchObject({ state: 'paused', received: 0, delivered: 0 });
+});
+
+test.each([
+  [['--user', '1'], /no profile of "1".*Members of vip are 12645278470990184693/],
+  [['--user', '12645278470990184639'], /Did you mean "12645278470990184693"\?/],
+  [['--audience', 'vipp'], /does not listen to "vipp".*Did you mean "vip"\?/],
+])('%j: what is not known is said, with what is', async (options, says) => {
+  const before = receiver.ledger.requests;
+  for (const command of ['render', 'test']) {
+    const { code, stdout, stderr } = await operator.run([command, jobFile('plain', {}), ...options]);
+    expect([code, stdout, unwrapped(stderr)]).toEqual([1, '', expect.stringMatching(says)]);
+  }
+  expect(receiver.ledger.requests).toBe(before);
+});
+
+test('a job file that is wrong is refused with every problem at once, an address that nothing may be sent to among them', async () => {
+  const file = jobFile('wrong', {
+    label: '',
+    audiences: ['vipp'],
+    webhookUrl: 'https://10.0.0.1/x',
+    authorization: 'crn',
+  });
+  for (const command of ['render', 'test']) {
+    const { code, stderr } = await operator.run([command, file, '--json']);
+    expect(code).toBe(2);
+    const { error } = JSON.parse(stderr) as { error: { problems: { field: string }[] } };
+    expect(error.problems.map(({ field }) => field)).toEqual(['label', 'audiences[0]', 'webhookUrl', 'authorization']);
+  }
+});
+
+test('an address that the operator did not allow is refused before anything is sent', async () => {
+  const file = jobFile('local', { webhookUrl: `http://[::1]:${receiver.port}/` });
+  const { code, stderr } = await operator.run(['test', file]);
+  expect([code, unwrapped(stderr)]).toEqual([2, expect.stringContaining('webhookUrl')]);
+});
+
+test('a job that is not there is said to be not there', async () => {
+  const { code, stderr } = await operator.run(['render', 'nobody', '--json']);
+  expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: { name: 'JobNotFound', jobId: 'nobody' } }]);
+});
+
+test('[S22] no secret of an authorization is in the output or in what Temporal keeps of render and test', async () => {
+  status = 500;
+  const file = jobFile('crm', { authorization: 'crm', webhookUrl: `${receiver.url}?a=b` });
+  const said = [await operator.run(['render', file]), await operator.run(['test', file])];
+  status = undefined;
+  const connection = await Connection.connect({ address: temporal.address });
+  const client = new Client({ connection, namespace: temporal.namespace });
+  let histories = '';
+  for await (const { workflowId } of client.workflow.list({ query: `TaskQueue = "${taskQueue}"` })) {
+    if (/^(?:sample-request|send-sample)-/.test(workflowId)) {
+      const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+      histories += (events ?? []).map((event) => JSON.stringify(event)).join('\n');
+      histories += await client.workflow
+        .getHandle(workflowId)
+        .result()
+        .then((result: unknown) => JSON.stringify(result));
+    }
+  }
+  await connection.close();
+  expect(histories).toContain('test-');
+  const all = said.map(({ stdout, stderr }) => stdout + stderr).join('') + histories + worker.stderr;
+  // The URL's own path and query are of the job, whose definition Temporal keeps.
+  for (const secret of SECRETS.filter((one) => one !== 's3cret-path' && one !== 's3cret-key'))
+    expect(all).not.toContain(secret);
+  for (const { stdout } of said) expect(stdout).not.toContain('s3cret');
+});
