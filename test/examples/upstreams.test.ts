@@ -187,12 +187,12 @@ describe.each(examples)('the upstream in $language', (upstream) => {
       expect(gone.code).toBe(1);
       expect(gone.stderr).toContain('export-job-no-such-job');
       if (api === 'HTTP') return; // That one passes on what it is given.
-      const wrong = await ask({
-        args: ['no-such-job'],
-        input: '{"event":"enter","audience":"vip","user":7,"at":"x"}\n',
-      });
-      expect(wrong.code).toBe(1);
-      expect(wrong.stderr).toMatch(/line 1: .* as text/);
+      for (const fields of ['"user":7,"at":"2026-11-25T08:30:00Z"', '"user":"7"']) {
+        const line = `{"event":"enter","audience":"vip",${fields}}`;
+        const wrong = await ask({ args: ['no-such-job'], input: `${line}\n` });
+        expect(wrong.code).toBe(1);
+        expect(wrong.stderr).toMatch(/line 1: .* as text/);
+      }
     },
     LONG_MS,
   );
