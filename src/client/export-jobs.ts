@@ -245,7 +245,7 @@ export class ExportJobs {
    * @throws JobNotFound, UnknownPayloadKey when a job is named
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
-    return trace(this.#client, user, options);
+    return trace(this.#client, this.#taskQueue, user, options);
   }
 
   /**

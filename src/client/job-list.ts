@@ -36,12 +36,16 @@ export interface AudienceName {
 const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
 /** All jobs that the server still knows, one entry per id, its newest run; a new one shows up within about a second. */
-export async function listJobs(client: Client, only?: 'running'): Promise<JobSummary[]> {
+export async function listJobs(
+  client: Client,
+  only?: 'running' | { readonly taskQueue: string },
+): Promise<JobSummary[]> {
   const query = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
   const newest = new Map<string, JobSummary>();
   for await (const run of clientForLists(client).workflow.list({
     query: `WorkflowType = '${EXPORT_JOB}' AND ${query}`,
   })) {
+    if (typeof only === 'object' && run.taskQueue !== only.taskQueue) continue;
     const summary = summaryOf(run);
     const known = newest.get(summary.workflowId);
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))

@@ -28,7 +28,7 @@ export interface TraceProgress {
 }
 
 export interface TraceOptions {
-  /** Absent: all jobs that the server still knows, at most 100, those begun last first. */
+  /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
   readonly jobId?: string;
   /** Tells of nothing before then, and reads no run that ended before. What waits is told all the same. */
   readonly since?: Date;
@@ -41,14 +41,19 @@ export interface TraceOptions {
  *
  * @throws JobNotFound, UnknownPayloadKey when a job is named; of all jobs, one that cannot be read is a `left-out`.
  */
-export async function* trace(client: Client, user: string, options: TraceOptions = {}): AsyncGenerator<TraceEvent> {
+export async function* trace(
+  client: Client,
+  taskQueue: string,
+  user: string,
+  options: TraceOptions = {},
+): AsyncGenerator<TraceEvent> {
   const { jobId } = options;
   const silent = new Map<string, string>();
   if (jobId !== undefined) {
     yield* traceJob(client, user, jobId, options, silent);
     return;
   }
-  const jobs = (await listJobs(client)).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
+  const jobs = (await listJobs(client, { taskQueue })).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
   jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
   for (const job of jobs.slice(0, MOST_JOBS)) {
     try {

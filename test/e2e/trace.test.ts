@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
-import { type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
 import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { unwrapped } from '../support/triggers-cli.ts';
@@ -183,8 +183,10 @@ test('with encryption it is read with the keys of the client, and without them i
       { kind: 'stands', standing: { waitingCount: 0 } },
     ]);
     await expect(traced('hidden', { jobId: job })).rejects.toBeInstanceOf(UnknownPayloadKey);
+    // The same task queue, without the keys.
+    const keyless = new ExportJobs(lab.client, { taskQueue: secret.taskQueue });
     for (;;) {
-      const told = await traced('hidden', {});
+      const told = await traced('hidden', {}, keyless);
       const about = told.filter(({ jobId }) => jobId === job);
       if (about.length === 0) continue; // The list is a moment behind.
       expect(about).toMatchObject([{ kind: 'left-out', reason: expect.stringContaining('key') }]);

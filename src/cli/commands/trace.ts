@@ -12,7 +12,7 @@ export function traceCommand(terminal: Terminal) {
   return new Command('trace')
     .description('why a person was sent, or was not: every trigger, every attempt, and what waits')
     .argument('<person>', 'id of the person')
-    .option('--job <id>', 'only in this job; default: all jobs, those begun last first')
+    .option('--job <id>', 'only in this job; default: all jobs of the task queue, those begun last first')
     .option('--since <time>', 'nothing before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
     .option('--json', 'print JSON for machines: one event a line')
     .addHelpText(
