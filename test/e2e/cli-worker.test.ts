@@ -68,13 +68,12 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
     up.signal('SIGINT');
     const { code, stderr } = await up.end();
     expect(code).toBe(0);
-    // Nothing of webpack or of the SDK's own doings.
-    expect(
-      stderr
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toEqual([{ msg: 'Starting Temporal …' }]);
+    // Nothing of webpack or of the SDK's own doings: what was done, and that a backfill is finished.
+    const said = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(said.map(({ msg, alert }) => alert ?? msg)).toEqual(['Starting Temporal …', 'backfill-finished']);
     expect(children.filter(isAlive)).toEqual([]);
     await expect(fetch(ready.httpUrl)).rejects.toThrow();
 
