@@ -9,6 +9,7 @@ TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS..., TEMPORAL_PROFILE.
 
 import asyncio
 import json
+import os
 import queue
 import sys
 import threading
@@ -164,4 +165,13 @@ async def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    code = 0
+    try:
+        asyncio.run(main(sys.argv[1:]))
+    except SystemExit as stop:
+        print(stop.code, file=sys.stderr)
+        code = 1
+    # Threads of the SDK may still touch Python's memory while the interpreter is taken down, and crash it: seen once. It is left standing.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
