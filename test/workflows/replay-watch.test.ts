@@ -36,7 +36,7 @@ test('what ran today replays: a watch with all that may happen to it', async () 
     await when(({ rounds }) => rounds === 1);
     lab.source.failure = new Error('the source is down');
     await watches.scanNow(id);
-    await when(({ trouble }) => trouble?.failures === 1);
+    await when(({ trouble }) => (trouble?.failures ?? 0) >= 1);
     lab.source.failure = undefined;
     for (const user of members.slice(0, 20)) lab.source.exit(id, user);
     await watches.scanNow(id);
@@ -44,7 +44,7 @@ test('what ran today replays: a watch with all that may happen to it', async () 
     await watches.accept(id);
     await when(({ rounds }) => rounds === 2);
     await watches.start([id], { everyMs: 1_000 });
-    await when(({ rounds }) => rounds === 4);
+    await when(({ rounds }) => rounds >= 4);
     await watches.stop(id);
 
     const history = await lab.client.workflow.getHandle(watchWorkflowId(id)).fetchHistory();
