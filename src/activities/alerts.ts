@@ -6,7 +6,7 @@ import { ALERT, alertWorkflowId } from '../domain/names.ts';
 import type { Attempt } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
-import { signBody } from '../webhook/signature.ts';
+import { requestWith, type WebhookRequest } from '../webhook/request.ts';
 import type { SideWorkflow, SideWorkflows } from './side-workflows.ts';
 
 /** Where alerts go, as the worker is configured. */
@@ -75,26 +75,11 @@ function notTaken(failure: { readonly status?: number; readonly code?: string })
 
 function requestOf(
   { jobId, label, subscriptionId, alert }: JobAlert,
-  { headers, query, identity, signingKeys }: RequestAuthorization,
+  authorization: RequestAuthorization,
   userAgent: string,
-) {
-  const { kind, state, at, since, text } = alert;
+): WebhookRequest {
+  const { n, kind, state, at, since, text } = alert;
   const job = { id: jobId, label, subscription_id: subscriptionId };
   const body = JSON.stringify({ type: 'alert', alert: kind, state, at, since, job, text });
-  const id = `alert-${subscriptionId}-${alert.n}`;
-  const timestampSeconds = Math.floor(Date.now() / 1000);
-  const all = [
-    'content-type',
-    'application/json',
-    'user-agent',
-    userAgent,
-    'webhook-id',
-    id,
-    'webhook-timestamp',
-    String(timestampSeconds),
-    ...headers,
-  ];
-  if (signingKeys.length === 0) return { headers: all, query, identity, body };
-  const signed = signBody(signingKeys, id, timestampSeconds, body);
-  return { headers: [...all, 'webhook-signature', signed.signature], query, identity, body: signed.body };
+  return requestWith(body, alertWorkflowId(subscriptionId, n), authorization, userAgent);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { markPage } from '../sources/loop-mark.ts';
 
 /** Where a backfill goes on in a source, and what finds out that the source leads it in a circle. */
 export interface PageCursor {
@@ -26,18 +26,11 @@ export function readCursor(text: string | null): PageCursor {
  * worker reads the next page.
  */
 export function nextCursor({ after, pages, mark }: PageCursor, next: string): string | undefined {
-  const here = markOf(next);
-  if (next === after || here === mark) return undefined;
-  const number = pages + 1;
-  const isPowerOfTwo = (number & (number - 1)) === 0;
-  return `${number}.${isPowerOfTwo ? here : mark}.${next}`;
+  const behind = next === after ? undefined : markPage({ pages, mark }, next);
+  return behind && `${behind.pages}.${behind.mark}.${next}`;
 }
 
 /** After `nextCursor` found a circle: how many pages it has at most. */
 export function circlePages({ pages }: PageCursor): number {
   return pages === 0 ? 1 : pages + 1 - 2 ** Math.floor(Math.log2(pages));
-}
-
-function markOf(place: string): string {
-  return createHash('sha256').update(place).digest('base64url').slice(0, 12);
 }

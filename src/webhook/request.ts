@@ -46,7 +46,7 @@ export function makeRequest(
   trigger: SliceTrigger,
   audience: Audience,
   profile: Profile,
-  { headers, query, identity, signingKeys }: RequestAuthorization,
+  authorization: RequestAuthorization,
   userAgent: string,
   id: string = deliveryId(settings.subscriptionId, trigger, sha256),
 ): WebhookRequest {
@@ -64,6 +64,19 @@ export function makeRequest(
   const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
   if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
     throw new PayloadTooLarge('The message is longer than 2 MiB.');
+  return requestWith(body, id, authorization, userAgent);
+}
+
+/**
+ * A request of ours with this JSON for its body: authorized, and signed at this moment.
+ * @param id of the header `webhook-id`, without a dot.
+ */
+export function requestWith(
+  body: string,
+  id: string,
+  { headers, query, identity, signingKeys }: RequestAuthorization,
+  userAgent: string,
+): WebhookRequest {
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
     'content-type',
