@@ -1,12 +1,11 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { JobState, KeptTriggers } from '../contract/job-status.ts';
+import { isRecord } from '../domain/json.ts';
 import { undecodableReason } from '../domain/undecodable.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../domain/names.ts';
-import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
 import { clientForLists } from './client-for-lists.ts';
-import { JobNotFound, JobNotRunning, NoWorker } from './errors.ts';
-import { endedAs, queryStatus } from './job-service.ts';
+import { endedAs } from './job-service.ts';
 import { type KeptJobListing, listKept } from './kept-jobs.ts';
 import type { ListeningJob } from './publish.ts';
 
@@ -22,6 +21,8 @@ export interface JobSummary {
   readonly description?: string;
   /** Absent when whoever started it left none. */
   readonly audiences?: readonly AudienceName[];
+  /** True: what it shows is encrypted with a key that is not here. */
+  readonly isUnreadable?: true;
   readonly startedAt: Date;
   readonly endedAt?: Date;
   /** What it kept when it was stopped; it can be resumed. */
@@ -70,29 +71,18 @@ function addKept(jobs: Map<string, JobSummary>, kept: ReadonlyMap<string, KeptJo
   }
 }
 
-/** The running jobs by the names of their audiences; a job whose memo does not say them is asked. */
+/**
+ * The running jobs by the names of their audiences. Their memos say them: from the start on, or, of a job that a foreign client started without,
+ * since it was checked. Nobody is asked, so that a job that cannot answer keeps no other from being told.
+ */
 export async function listeningJobs(client: Client): Promise<ListeningJob[]> {
+  const jobs = await listJobs(client, 'running');
   // One under a foreign workflow id cannot be reached by a job id.
-  const jobs = (await listJobs(client, 'running')).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
-  const found = await Promise.all(
-    jobs.map(async ({ jobId, audiences }) => {
-      const names = audiences ?? (await askAudiences(client, jobId));
-      return { jobId, audiences: names === null ? null : names.flatMap(({ id, slug }) => [id, slug]) };
-    }),
-  );
-  return found;
-}
-
-/** Null: its answer is encrypted with a key that is not here. */
-async function askAudiences(client: Client, jobId: string): Promise<readonly AudienceName[] | null> {
-  try {
-    return (await queryStatus(client, jobId)).audiences;
-  } catch (error) {
-    // It ended meanwhile, or nobody can say what it listens to: not a listener at the moment.
-    if (error instanceof JobNotFound || error instanceof JobNotRunning || error instanceof NoWorker) return [];
-    if (error instanceof UnknownPayloadKey) return null;
-    throw error;
-  }
+  const reachable = jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
+  return reachable.map(({ jobId, audiences = [], isUnreadable }) => ({
+    jobId,
+    audiences: isUnreadable === true ? null : audiences.flatMap(({ id, slug }) => [id, slug]),
+  }));
 }
 
 function summaryOf(run: WorkflowExecutionInfo): JobSummary {
@@ -114,12 +104,13 @@ const UNREADABLE = '(encrypted)';
 /** What a memo says of a job. Memos are foreign data: any client may start a job with any. */
 function presentation(
   memo: Record<string, unknown> | undefined,
-): Pick<JobSummary, 'label' | 'description' | 'audiences'> {
+): Pick<JobSummary, 'label' | 'description' | 'audiences' | 'isUnreadable'> {
   const { label, description, audiences } = memo ?? {};
   return {
     ...(typeof label === 'string' ? { label } : undecodableReason(label) === undefined ? {} : { label: UNREADABLE }),
     ...(typeof description === 'string' ? { description } : {}),
     ...(isAudienceNames(audiences) ? { audiences } : {}),
+    ...(undecodableReason(audiences) === undefined ? {} : { isUnreadable: true }),
   };
 }
 
@@ -127,10 +118,6 @@ function isAudienceNames(value: unknown): value is readonly AudienceName[] {
   return (
     Array.isArray(value) && value.every((item: unknown) => isRecord(item) && isText(item['id']) && isText(item['slug']))
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function isText(value: unknown): value is string {

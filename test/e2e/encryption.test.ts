@@ -169,6 +169,10 @@ test('the command line has the keys of its own setting, and says what is missing
   const { stdout } = await operator.run(['list', '--json']);
   const unread = stdout.split('\n').find((line) => line.includes(job));
   expect(JSON.parse(unread ?? '')).toMatchObject({ jobId: job, label: '(encrypted)', running: true });
+  const { unreadable } = await new ExportJobs(foreign).publish([
+    { audience: 'nobody', user: '1', event: 'enter', at: '2026-11-25T08:30:00Z' },
+  ]);
+  expect(unreadable).toContain(job);
   const wrong = await operator.run(['status', job, '--json'], withKeys('nonsense'));
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('TRIGGERS_PAYLOAD_KEYS is wrong') });
 });
