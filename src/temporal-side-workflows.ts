@@ -88,6 +88,8 @@ export class TemporalSideWorkflows implements SideWorkflows {
       taskQueue: this.#taskQueue,
       args: [input],
       staticSummary: summary,
+      // They wait for weeks and never continue as new: each goes over to a newer build as it is, which has to replay it.
+      versioningOverride: 'AUTO_UPGRADE',
       ...(sleeps ? { startDelay: ASLEEP } : {}),
       ...(memo === undefined ? {} : { memo }),
       ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),

@@ -6,7 +6,6 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
-  setWorkflowOptions,
   sleep,
   upsertMemo,
 } from '@temporalio/workflow';
@@ -28,9 +27,6 @@ const { isMember } = proxyActivities<Activities>({
 
 /** What a person asked for. */
 type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
-
-// Waits for weeks and never continues as new: it goes over to a newer build, which replays it.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, deadLetter);
 
 /**
  * A trigger that will not be sent without a person's decision. Waits 30 days for the signals `redeliver` or `discard`; the last one

@@ -5,7 +5,6 @@ import {
   ParentClosePolicy,
   setCurrentDetails,
   setHandler,
-  setWorkflowOptions,
   startChild,
   upsertMemo,
 } from '@temporalio/workflow';
@@ -16,9 +15,6 @@ import { describeKeptJob, discardedJob, type KeptJob, keptJobDetails, resumedJob
 import { EXPORT_JOB, jobIdOf } from '../domain/names.ts';
 import { refuseNewer } from '../domain/newer-state.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal } from './messages.ts';
-
-// Waits as long as it takes and never continues as new: it goes over to a newer build, which replays it.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, keptJob);
 
 /**
  * What a stopped job carried, until a person signals `resume`, and the job runs again from there, or `discard`, and it is started once

@@ -32,8 +32,9 @@ function serverWith(events: readonly unknown[], pendingActivities: readonly unkn
 }
 
 const recorded = (
-  historyFromJSON(JSON.parse(readFileSync(new URL('../fixtures/histories/export-job.json', import.meta.url), 'utf8')))
-    .events ?? []
+  historyFromJSON(
+    JSON.parse(readFileSync(new URL('../fixtures/histories/0.1.0/export-job.json', import.meta.url), 'utf8')),
+  ).events ?? []
 ).map(({ eventTime, ...rest }) => ({
   ...rest,
   // As it comes over the wire: seconds are no plain number there.

@@ -93,6 +93,8 @@ test('a new build takes over running jobs and all that stands beside them: in or
     await lab.jobs.deadLetters.redeliver({ jobId: busy }, { force: true });
     lab.source.enter(watched.id, 'w2');
     for (const user of ['kept', 'refused', 'w2']) await lab.arrives(user);
+    // What kept it goes over to any build; the job itself stays with one again.
+    await deployment.untilPinned('new', lab.handle(kept));
     await lab.statusWhen(paused, (status) => status.waiting === 0);
     await lab.statusWhen(busy, (status) => status.waiting === 0 && status.backfill?.state === 'finished', 30_000);
     for (const expected of [live, waiting]) {

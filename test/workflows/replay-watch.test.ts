@@ -1,20 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { Worker } from '@temporalio/worker';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
-import { payloadConverterPath } from '../../src/payload-converter-path.ts';
 import { Lab } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
-
-// Where replay.test.ts finds the histories of releases.
-const STORED = fileURLToPath(new URL('../fixtures/histories', import.meta.url));
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+import { record } from '../support/recordings.ts';
+import { replay } from '../support/replay.ts';
 
 test('what ran today replays: a watch with all that may happen to it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'watch-'));
@@ -49,12 +43,8 @@ test('what ran today replays: a watch with all that may happen to it', async () 
 
     const history = await lab.client.workflow.getHandle(watchWorkflowId(id)).fetchHistory();
     expect(history.events?.length).toBeGreaterThan(50);
-    const converters = { workflowBundle: temporal.workflowBundle, dataConverter: { payloadConverterPath } };
-    await Worker.runReplayHistory(converters, history, watchWorkflowId(id));
-    if (process.env['RECORD_HISTORIES'] === undefined) return;
-    mkdirSync(STORED, { recursive: true });
-    // Stack traces say where this checkout is, which is nobody's business.
-    writeFileSync(join(STORED, 'watch-audience.json'), historyToJSON(history).replaceAll(ROOT, ''));
+    await replay(history, watchWorkflowId(id));
+    record('histories', 'watch-audience', historyToJSON(history));
   } finally {
     await lab.close();
     rmSync(folder, { recursive: true, force: true });

@@ -1,24 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { Worker } from '@temporalio/worker';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { payloadConverterPath } from '../../src/payload-converter-path.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
-
-// A release records its own with RECORD_HISTORIES=1; later code must replay them, for jobs of that release still run.
-const STORED = fileURLToPath(new URL('../fixtures/histories', import.meta.url));
-
-async function replay(history: unknown, workflowId: string): Promise<void> {
-  await Worker.runReplayHistory(
-    { workflowBundle: temporal.workflowBundle, dataConverter: { payloadConverterPath } },
-    history,
-    workflowId,
-  );
-}
+import { record, recordings } from '../support/recordings.ts';
+import { replay } from '../support/replay.ts';
 
 /** A job that meets about everything once: a backfill, live triggers, retries, garbage, a pause, an edit, a stop. */
 async function eventfulJob(lab: Lab): Promise<string> {
@@ -63,19 +48,15 @@ test('what ran today replays: a job with all that may happen to it, and its back
       const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
       expect(history.events?.length).toBeGreaterThan(10);
       await replay(history, workflowId);
-      if (process.env['RECORD_HISTORIES'] === undefined) continue;
-      mkdirSync(STORED, { recursive: true });
-      writeFileSync(join(STORED, `${name}.json`), historyToJSON(history));
+      record('histories', name, historyToJSON(history));
     }
   } finally {
     await lab.close();
   }
 }, 60_000);
 
-test.each(readdirSync(STORED))('the recorded history %s replays', async (name) => {
-  const history: { events: { workflowExecutionStartedEventAttributes?: { workflowId: string } }[] } = JSON.parse(
-    readFileSync(join(STORED, name), 'utf8'),
-  );
+test.each(recordings('histories'))('the history $name that $release recorded replays', async ({ text }) => {
+  const history: { events: { workflowExecutionStartedEventAttributes?: { workflowId: string } }[] } = JSON.parse(text);
   // A job names its children after itself.
   await replay(history, history.events[0]?.workflowExecutionStartedEventAttributes?.workflowId ?? '');
 });

@@ -127,8 +127,9 @@ export class Chains extends ChainPlaces {
       chain.failures = failures;
       chain.profileTries = profileTries;
       this.setParked(chain, parked);
-      if (notBefore === undefined) this.makeReady(chain, 'last');
-      else this.hold(chain, notBefore);
+      // Parked triggers are read back before anything of their chain is sent.
+      if (notBefore === undefined && parked === undefined) this.makeReady(chain, 'last');
+      else this.hold(chain, notBefore ?? 0);
     }
   }
 

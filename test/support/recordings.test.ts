@@ -1,0 +1,55 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { release } from '../../src/release.ts';
+import { brokenSeals } from './recordings.ts';
+
+/**
+ * A published release and the checksum of what it recorded. A line comes here when a release is published, from what this test says is missing, and is
+ * never changed again.
+ */
+const SEALS: Readonly<Record<string, string>> = {};
+
+test('what published releases recorded is what they recorded', () => {
+  expect(brokenSeals(SEALS, release())).toEqual([]);
+});
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'recordings-'));
+  write('histories', '1.0.0', 'a run');
+  write('carried', '1.0.0', 'a state');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function write(kind: string, version: string, text: string): void {
+  mkdirSync(join(folder, kind, version), { recursive: true });
+  writeFileSync(join(folder, kind, version, 'export-job.json'), text);
+}
+
+/** The seal that is said to be missing for 1.0.0. */
+function seal(): string {
+  return /not sealed: (\w+)/.exec(brokenSeals({}, '1.1.0', folder).join())?.[1] ?? '';
+}
+
+test('the release that is being made records as often as it likes', () => {
+  expect(brokenSeals({}, '1.0.0', folder)).toEqual([]);
+});
+
+test('once the next release is being made, the one before has to be sealed', () => {
+  expect(brokenSeals({}, '1.1.0', folder)).toEqual([expect.stringMatching(/^1\.0\.0 is published, and not sealed: /)]);
+  expect(brokenSeals({ '1.0.0': seal() }, '1.1.0', folder)).toEqual([]);
+});
+
+test.each(['histories', 'carried'])('recording the %s of a published release anew is said', (kind) => {
+  const seals = { '1.0.0': seal() };
+  write(kind, '1.0.0', 'another');
+  expect(brokenSeals(seals, '1.1.0', folder)).toEqual([expect.stringMatching(/^What 1\.0\.0 recorded was changed/)]);
+});
+
+test('a published release whose recordings are gone is said', () => {
+  const seals = { '1.0.0': seal() };
+  for (const kind of ['histories', 'carried']) rmSync(join(folder, kind, '1.0.0'), { recursive: true });
+  expect(brokenSeals(seals, '1.1.0', folder)).toHaveLength(1);
+});

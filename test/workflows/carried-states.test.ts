@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import type { RecoveryPart } from '../../src/contract/recovery.ts';
+import type { PackedTriggers } from '../../src/contract/holder.ts';
+import type { WatchStatus } from '../../src/contract/watch.ts';
+import { parkedHolder } from '../../src/domain/dispatcher/parking.ts';
+import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
+import { holderWorkflowId, jobWorkflowId, keptWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
+import type { RecoveryState } from '../../src/domain/recovery-parts.ts';
+import type { Answer } from '../../src/local/receiver.ts';
+import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { recoveryQuery } from '../../src/workflows/messages.ts';
+import { Deployment } from '../support/deployment.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { record } from '../support/recordings.ts';
+
+// What real runs carry, with about everything in it that can be; later releases read what this one recorded.
+
+/** So small that a job overflows after some dozens of triggers. */
+const SERVER_LIMITS = { payloadBytes: 32 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
+
+/** What a job would hand to its next run now, with what its holders keep, by name. */
+async function carriedOf(lab: Lab, job: string) {
+  let text = '';
+  for (let part = 0, parts = 1; part < parts; part++) {
+    const answer: RecoveryPart | null = await lab.handle(job).query(recoveryQuery, part);
+    if (answer === null) throw new Error('The job has not begun.');
+    text += answer.text;
+    ({ parts } = answer);
+  }
+  const { carried } = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  return { carried, holders: await holdersOf(lab, carried) };
+}
+
+async function holdersOf(lab: Lab, { job, overflow, chains }: RecoveryState['carried']) {
+  const numbers = Array.from({ length: overflow.next - overflow.first }, (_, i) => String(overflow.first + i));
+  const parked = chains.flatMap(([, , more]) => (more?.parked === undefined ? [] : [parkedHolder(more.parked.number)]));
+  const workflows = new TemporalSideWorkflows(lab.client, lab.taskQueue);
+  const holders: Record<string, PackedTriggers> = {};
+  for (const name of [...numbers, ...parked]) {
+    const content = await workflows.inputOf(holderWorkflowId(job.subscriptionId, name));
+    if (content !== undefined) holders[name] = content as PackedTriggers; // What our own activity wrote.
+  }
+  return holders;
+}
+
+/** What a workflow's last run was given. */
+async function inputOf(lab: Lab, workflowId: string): Promise<object> {
+  const input = await new TemporalSideWorkflows(lab.client, lab.taskQueue).inputOf(workflowId);
+  if (!isRecord(input)) throw new Error(`${workflowId} was given nothing.`);
+  return input;
+}
+
+function enters(prefix: string, count: number, bytes = 300) {
+  return Array.from({ length: count }, (_, i) => ({
+    audience: i % 3 === 0 ? 'news' : 'vip',
+    user: `${prefix} ${i}`,
+    event: 'enter' as const,
+    profile: { id: 9007199254740993n, text: 'x'.repeat(bytes) },
+  }));
+}
+
+async function openLab(answer: (user: string) => Answer | undefined): Promise<Lab> {
+  const members = Array.from({ length: 900 }, (_, i) => `member ${i}`);
+  return await Lab.open({
+    config: { serverLimits: SERVER_LIMITS },
+    content: {
+      audiences: [
+        { ...VIP, members },
+        { ...NEWS, members: [] },
+      ],
+      profiles: {},
+    },
+    receiver: { answer: ({ message }) => answer(message?.user ?? '') },
+  });
+}
+
+test('what jobs carry is recorded: an endpoint that is down under a full job, one that throttles, and one that waits for a person', async () => {
+  let now: Answer | undefined;
+  const lab = await openLab((user) => (user === 'refused' && now === undefined ? { status: 422 } : now));
+  try {
+    const [down, throttled, stopping] = [await lab.start(), await lab.start(), await lab.start()];
+    for (const job of [down, throttled, stopping]) await lab.jobs.push(job, enters('taken', 5));
+    await lab.jobs.enter(down, { audience: 'vip', user: 'refused', profile: {} });
+    await lab.statusWhen(down, ({ delivered, deadLetters }) => delivered === 5 && deadLetters === 1);
+    for (const job of [throttled, stopping]) await lab.statusWhen(job, ({ delivered }) => delivered === 5);
+
+    now = { status: 503 };
+    await lab.jobs.deadLetters.redeliver({ jobId: down }, { force: true });
+    await lab.jobs.backfill(down, { audiences: ['vip'] });
+    await lab.statusWhen(down, ({ backfill }) => (backfill?.waiting ?? 0) > 0);
+    await lab.handle(down).signal('enter', 'garbage');
+    await lab.jobs.push(down, enters('waiting', 150));
+    // What waits for the other audience is still sent; what comes for it is refused.
+    await lab.jobs.edit(down, { audiences: ['vip'], parallelRequestCount: 7 });
+    await lab.jobs.push(down, enters('late', 6));
+    const unwell = await lab.statusWhen(
+      down,
+      ({ endpoint, overflow, backfill }) =>
+        endpoint?.state === 'unwell' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
+    );
+    expect(unwell.rejected).toBeGreaterThan(1);
+    record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
+
+    await lab.jobs.push(stopping, enters('waiting', 4));
+    await lab.statusWhen(stopping, ({ retried }) => retried > 0);
+    await lab.jobs.stop(stopping);
+    record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
+    await lab.jobs.stop(stopping, { waiting: 'keep' });
+    await lab.handle(stopping).result();
+    record('carried', 'kept-job', stringifyJson(await inputOf(lab, keptWorkflowId(jobWorkflowId(stopping)))));
+
+    now = { status: 429, headers: { 'retry-after': '3600' } };
+    await lab.jobs.push(throttled, enters('waiting', 4));
+    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined);
+    await lab.jobs.pause(throttled);
+    await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
+    await lab.jobs.backfill(throttled, { action: 'pause' });
+    record('carried', 'job-paused', stringifyJson(await carriedOf(lab, throttled)));
+  } finally {
+    await lab.close();
+  }
+}, 90_000);
+
+test('what is carried is recorded: a job that parks people, and a dead letter', async () => {
+  const lab = await openLab((user) =>
+    user === 'refused' ? { status: 422 } : user.startsWith('failing') ? { status: 500 } : undefined,
+  );
+  try {
+    const job = await lab.start({ parallelRequestCount: 1 });
+    await lab.jobs.push(job, enters('taken', 5));
+    await lab.jobs.enter(job, { audience: 'vip', user: 'refused', profile: {} });
+    for (let i = 0; i < 12; i++)
+      await lab.jobs.push(job, [...enters(`well ${i}`, 3, 10), ...enters(`failing ${i}`, 1, 800)]);
+    await lab.statusWhen(
+      job,
+      ({ delivered, waiting, inFlight }) => delivered === 41 && waiting === 12 && inFlight === 0,
+    );
+    const state = await carriedOf(lab, job);
+    expect(state.carried.chains.some(([, , more]) => more?.parked !== undefined)).toBe(true);
+    record('carried', 'job-parking', stringifyJson(state));
+    for await (const { id } of lab.jobs.deadLetters.list({ jobId: job }))
+      record('carried', 'dead-letter', stringifyJson(await inputOf(lab, `dead-letter-${id}`)));
+  } finally {
+    await lab.close();
+  }
+}, 90_000);
+
+test('what a watch carries is recorded: a round that is held, and one that failed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const id = randomUUID().replaceAll('-', '');
+  const members = Array.from({ length: 40 }, (_, i) => String(i));
+  const lab = await Lab.open({
+    workers: 0,
+    content: { audiences: [{ id, slug: 'watched', name: 'Watched', members }] },
+    config: { watch: { folder } },
+  });
+  const deployment = new Deployment(lab.client);
+  const handle = lab.client.workflow.getHandle(watchWorkflowId(id));
+  const when = async (isAsWanted: (status: WatchStatus) => boolean): Promise<void> => {
+    for (const giveUpAt = Date.now() + 20_000; !isAsWanted(await lab.jobs.watches.status(id));) {
+      if (Date.now() > giveUpAt) throw new Error(JSON.stringify(await lab.jobs.watches.status(id)));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  /** A watch carries its state on when it goes over to another build. */
+  const carry = async (name: string, build: string): Promise<void> => {
+    const { runId } = await handle.describe();
+    await deployment.makeCurrent(build);
+    while ((await handle.describe()).runId === runId) await lab.jobs.watches.scanNow(id);
+    record('carried', name, stringifyJson(await inputOf(lab, watchWorkflowId(id))));
+  };
+  try {
+    for (const build of ['one', 'two']) await lab.addWorker(deployment.build(build));
+    await deployment.makeCurrent('one');
+    await lab.jobs.watches.start([id], { everyMs: 3_600_000 });
+    await when(({ rounds }) => rounds === 1);
+    lab.source.failure = new Error('the source is down');
+    await lab.jobs.watches.scanNow(id);
+    await when(({ trouble }) => (trouble?.failures ?? 0) >= 1);
+    await carry('watch-failing', 'two');
+    lab.source.failure = undefined;
+    for (const user of members.slice(0, 20)) lab.source.exit(id, user);
+    await lab.jobs.watches.scanNow(id);
+    await when(({ held }) => held !== undefined);
+    await carry('watch-held', 'one');
+    await lab.jobs.watches.stop(id);
+  } finally {
+    await lab.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 60_000);

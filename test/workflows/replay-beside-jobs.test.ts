@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from '@jest/globals';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
+import type { DeadLetterStatus } from '../../src/contract/dead-letter.ts';
+import { HOLDER, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
+import { Lab } from '../support/lab.ts';
+import { record } from '../support/recordings.ts';
+import { replay } from '../support/replay.ts';
+
+// These wait for weeks and go over to a newer build as they are, so that build has to replay them.
+
+async function replays(lab: Lab, name: string, workflowId: string): Promise<void> {
+  const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+  expect(history.events?.length).toBeGreaterThan(5);
+  await replay(history, workflowId);
+  record('histories', name, historyToJSON(history));
+}
+
+/** Asks a workflow until it answers as wanted. */
+async function statusWhen<T>(lab: Lab, workflowId: string, isAsWanted: (status: T) => boolean): Promise<void> {
+  const giveUpAt = Date.now() + 10_000;
+  for (;;) {
+    const status = await lab.client.workflow.getHandle(workflowId).query<T>('status');
+    if (isAsWanted(status)) return;
+    if (Date.now() > giveUpAt) throw new Error(`Not as wanted: ${JSON.stringify(status)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The workflow id of a job's dead letter; the server lists it a moment after its start. */
+async function onlyDeadLetter(lab: Lab, job: string): Promise<string> {
+  for (;;) for await (const { id } of lab.jobs.deadLetters.list({ jobId: job })) return `dead-letter-${id}`;
+}
+
+test('what ran today replays: a dead letter that is not redelivered at first, and the alert about it', async () => {
+  let isRefusing = true;
+  let isDown = true;
+  const operators = await startReceiver({
+    answer: () => {
+      const status = isDown ? 503 : 200;
+      isDown = false;
+      return { status };
+    },
+  });
+  const lab = await Lab.open({
+    receiver: { answer: ({ message }) => ({ status: isRefusing && message?.user === 'refused' ? 422 : 200 }) },
+    config: { alerts: { url: operators.url, authorization: null, backlogMinutes: 15 } },
+  });
+  try {
+    const job = await lab.start();
+    // An endpoint that has taken nothing yet is not believed when it refuses.
+    await lab.jobs.enter(job, { audience: 'vip', user: 'taken', profile: {} });
+    await lab.arrives('taken');
+    await lab.jobs.enter(job, { audience: 'vip', user: 'refused', profile: { id: 1 } });
+    const { subscriptionId } = await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+    isRefusing = false;
+    const letter = await onlyDeadLetter(lab, job);
+    const handle = lab.client.workflow.getHandle(letter);
+    // The source does not know that person as a member.
+    await handle.signal('redeliver');
+    await statusWhen<DeadLetterStatus>(lab, letter, ({ state, notice }) => state === 'waiting' && notice !== undefined);
+    await handle.signal('redeliver', { force: true });
+    expect(await handle.result()).toBe('redelivered');
+    await replays(lab, 'dead-letter', letter);
+    const alert = `alert-${subscriptionId}-1`;
+    await lab.client.workflow.getHandle(alert).result();
+    await replays(lab, 'alert', alert);
+  } finally {
+    await lab.close();
+    await operators.close();
+  }
+}, 60_000);
+
+test('what ran today replays: a kept job that could not be resumed at first', async () => {
+  const lab = await Lab.open();
+  try {
+    const job = await lab.start();
+    await lab.jobs.pause(job);
+    await lab.jobs.enter(job, { audience: 'vip', user: 'kept', profile: {} });
+    await lab.jobs.stop(job, { waiting: 'keep' });
+    await lab.handle(job).result();
+    const kept = keptWorkflowId(jobWorkflowId(job));
+    const handle = lab.client.workflow.getHandle(kept);
+    // Another runs under the job's id.
+    const workflowId = jobWorkflowId(job);
+    await lab.client.workflow.start('exportJob', {
+      workflowId,
+      taskQueue: lab.taskQueue,
+      args: [{}],
+      startDelay: '1 day',
+    });
+    await handle.signal('resume');
+    await statusWhen<KeptJobStatus>(lab, kept, ({ state, notice }) => state === 'kept' && notice !== undefined);
+    await lab.client.workflow.getHandle(workflowId).terminate();
+    await handle.signal('resume');
+    expect(await handle.result()).toBe('resumed');
+    await replays(lab, 'kept-job', kept);
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test('what ran today replays: a holder', async () => {
+  const lab = await Lab.open();
+  try {
+    const workflowId = `holder-${randomUUID()}`;
+    const content = { audiences: ['a'], triggers: [['user', ['2026-01-01T00:00:00Z', 0, 1]]] };
+    const handle = await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [content] });
+    // Its first task, so that it waits.
+    await handle.query('__temporal_workflow_metadata');
+    await handle.cancel();
+    await handle.signal('release');
+    await handle.result();
+    await replays(lab, 'holder', workflowId);
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
