@@ -44,6 +44,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/encryption.md',
     'docs/guarantees.md',
     'docs/metrics.md',
+    'docs/operating.md',
     'docs/setup.md',
     'docs/sources/file.md',
     'docs/sources/http.md',

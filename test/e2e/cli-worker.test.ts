@@ -15,6 +15,7 @@ import {
   triggers,
   unwrapped,
 } from '../support/triggers-cli.ts';
+import { release } from '../../src/release.ts';
 import { temporal } from '../support/temporal.ts';
 
 let folder: string;
@@ -107,7 +108,12 @@ test('a worker that is asked to end lets its requests in flight end, and the nex
   try {
     const first = start(['worker', '--json'], env);
     await first.says(({ stdout }) => stdout.endsWith('\n'));
-    expect(JSON.parse(first.stdout)).toEqual({ address: temporal.address, namespace: 'default', taskQueue });
+    expect(JSON.parse(first.stdout)).toEqual({
+      address: temporal.address,
+      namespace: 'default',
+      taskQueue,
+      release: release(),
+    });
     const definition = { label: 'Ends in peace', audiences: ['vip'], webhookUrl: receiver.url, authorization: null };
     const { jobId } = await jobs.start(definition, { jobId: taskQueue });
     const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
@@ -133,6 +139,18 @@ test('a worker that is asked to end lets its requests in flight end, and the nex
     await receiver.close();
   }
 }, 90_000);
+
+test('a worker of a deployment says its version, by default the release and a checksum of its workflow code', async () => {
+  const name = `cli-${randomUUID()}`;
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: name, TRIGGERS_DEPLOYMENT_NAME: name };
+  const worker = start(['worker'], env);
+  await worker.says(({ stdout }) => stdout.endsWith('\n'));
+  expect(worker.stdout).toMatch(
+    new RegExp(`release ${release()}\\. Version ${name}:${release()}-[0-9a-f]{12}: Temporal gives it work once`),
+  );
+  worker.signal('SIGINT');
+  expect(await worker.end()).toMatchObject({ code: 0, stderr: '' });
+}, 40_000);
 
 test('the log is JSON lines on standard error, as much of it as TRIGGERS_LOG_LEVEL says', async () => {
   const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-log-${randomUUID()}`, TRIGGERS_LOG_LEVEL: 'debug' };
