@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Deployment } from '../support/deployment.ts';
+import { Lab } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+import { Program } from '../support/triggers-cli.ts';
+
+const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
+/** All calls of Temporal's CLI, in the page's order: those that stand alone, and those in a sentence. */
+const COMMANDS = [...page.matchAll(/`(temporal [a-z-]+ [^`]+)`|^ *(temporal (?:.*\\\n)*.*)$/gm)].map(
+  ([, inSentence, alone = '']) => (inSentence ?? alone).replaceAll(/\\?\s+/g, ' '),
+);
+
+let lab: Lab;
+let deployment: Deployment;
+beforeAll(async () => {
+  lab = await Lab.open({ workers: 0 });
+  deployment = new Deployment(lab.client);
+  for (const build of ['1', '2']) {
+    await lab.addWorker(deployment.build(build));
+    await deployment.makeCurrent(build);
+  }
+  await lab.addWorker();
+});
+afterAll(async () => lab.close());
+
+/** The server does one thing to many workflows at a time. */
+async function untilNoBatchRuns(): Promise<void> {
+  for (;;) {
+    const { operationInfo } = await lab.client.workflowService.listBatchOperations({ namespace: temporal.namespace });
+    if ((operationInfo ?? []).every(({ closeTime }) => closeTime != null)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A command as it stands there, word by word. */
+function words(command: string): string[] {
+  return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
+}
+
+test('the page has the commands of an upgrade', () => {
+  expect(COMMANDS.length).toBeGreaterThan(10);
+  expect(COMMANDS.some((command) => command.includes('set-current-version'))).toBe(true);
+});
+
+test.each(COMMANDS)('Temporal takes the command %s', async (command) => {
+  // As before an upgrade.
+  await deployment.makeCurrent('1');
+  await untilNoBatchRuns();
+  const job = command.includes('JOB') ? await lab.start() : '';
+  const here = command
+    .replaceAll('JOB', job)
+    .replaceAll(/audience-triggers(?=:| --build-id| --unversioned|$)/g, deployment.name)
+    .replace(`--task-queue ${deployment.name}`, `--task-queue ${lab.taskQueue}`);
+  // It asks before it changes more than one workflow, or a deployment.
+  const { code, stderr } = await new Program(temporal.cliPath, words(here).slice(1), { stdin: 'y\n' }).end();
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
