@@ -101,12 +101,13 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
       down,
       ({ endpoint, overflow, backfill }) =>
         endpoint?.state === 'unwell' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
+      60_000,
     );
     expect(unwell.rejected).toBeGreaterThan(1);
     record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
 
     await lab.jobs.push(stopping, enters('waiting', 4));
-    await lab.statusWhen(stopping, ({ retried }) => retried > 0);
+    await lab.statusWhen(stopping, ({ retried }) => retried > 0, 60_000);
     await lab.jobs.stop(stopping);
     record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
     await lab.jobs.stop(stopping, { waiting: 'keep' });
@@ -115,7 +116,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
 
     now = { status: 429, headers: { 'retry-after': '3600' } };
     await lab.jobs.push(throttled, enters('waiting', 4));
-    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined);
+    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined, 60_000);
     await lab.jobs.pause(throttled);
     await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
     await lab.jobs.backfill(throttled, { action: 'pause' });
@@ -123,7 +124,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
   } finally {
     await lab.close();
   }
-}, 90_000);
+}, 180_000);
 
 test('what is carried is recorded: a job that parks people, and a dead letter', async () => {
   const lab = await openLab((user) =>
