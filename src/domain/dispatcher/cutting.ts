@@ -207,8 +207,8 @@ class Cut {
   }
 }
 
-// {"user":,"audience":"<32>","event":"enter","at":"","profileOptional":true},
-const SLICE_TRIGGER_BYTES = 104;
+// [,199,"",{"profileOptional":true}], as it is packed.
+const SLICE_TRIGGER_BYTES = 36;
 const PROFILE_KEY_BYTES = 11;
 
 /** An endpoint that recovers shows that it is well by those who never failed: it may be others whom it cannot take. */
