@@ -10,14 +10,15 @@ import { ownArguments, ParsingShell } from './shell-lines.ts';
 const shell = new ParsingShell();
 afterAll(() => shell.close());
 
-/** Those that the program reads, and those that docker-compose.yml gives it. */
+/** Those that the program reads, and those that docker-compose.yml does. */
 const variables = new Set(
   [
     'docker-compose.yml',
     ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map((path) => join('src', path)),
   ]
     .filter((path) => /\.(ts|yml)$/.test(path))
-    .flatMap((path) => readFileSync(join(root, path), 'utf8').match(/TRIGGERS_[A-Z_]*[A-Z]/g) ?? []),
+    .flatMap((path) => [...readFileSync(join(root, path), 'utf8').matchAll(/(?:'|\$\{)(TRIGGERS_\w+)(?=[':}])/g)])
+    .map(([, name]) => name),
 );
 
 /** The real program, of which no command does anything. */
