@@ -46,13 +46,16 @@ test.each(pages)(
   'the commands of $page do what they say, one after the other, as they stand there',
   async ({ page, lines }) => {
     stage.showFiles(page);
-    await stage.startSampleJob();
-    for (const line of lines) {
-      const { code, stderr } = await stage.run(line);
-      expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: expect.anything() });
+    try {
+      await stage.startSampleJob();
+      for (const line of lines) {
+        const { code, stderr } = await stage.run(line);
+        expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: expect.anything() });
+      }
+      await CAME_OF[page]?.();
+    } finally {
+      await stage.tidy();
     }
-    await CAME_OF[page]?.();
-    await stage.tidy();
   },
   120_000,
 );
