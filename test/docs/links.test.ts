@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { PAGES, proseOf, root } from './pages.ts';
@@ -55,3 +55,13 @@ test('docs/README.md leads to every page of docs', () => {
   const led = new Set(linksOf('docs/README.md').map((link) => join('docs', link)));
   expect(PAGES.filter((page) => page !== 'docs/README.md' && page !== 'README.md' && !led.has(page))).toEqual([]);
 });
+
+test.each(readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.svg')))(
+  'the picture %s runs nothing and takes nothing from elsewhere',
+  (name) => {
+    const text = readFileSync(join(root, 'docs', name), 'utf8').replace('http://www.w3.org/2000/svg', '');
+    expect(
+      text.match(/<(?:script|foreignObject|image|use)\b|\son\w+=|\bhref=|@import|@font-face|https?:|url\((?!#)/g),
+    ).toBeNull();
+  },
+);
