@@ -95,6 +95,9 @@ const configSchema = z.strictObject({
 
 export type Config = Readonly<z.infer<typeof configSchema>>;
 
+/** The names of the configuration's settings. */
+export const CONFIG_SETTINGS = Object.keys(configSchema.shape);
+
 /**
  * Where audiences come from, for a program that cannot do without.
  * @throws ConfigError

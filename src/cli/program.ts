@@ -66,7 +66,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function createProgram(terminal: Terminal): Command {
+/** All commands, as `run` parses them; exported so that a test can hold what the pages say against them. */
+export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
     .version(version())
