@@ -108,6 +108,9 @@ export class SliceWatch {
   }
 }
 
+/** HTTP's statuses have three digits. */
+const STATUS_CLASSES = Array.from({ length: 10 }, (_, hundreds) => `${hundreds}xx`);
+
 function statusClassOf(status: number | undefined): string {
-  return status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
+  return (status === undefined ? undefined : STATUS_CLASSES[Math.floor(status / 100)]) ?? 'none';
 }
