@@ -3,7 +3,7 @@ import type { JobAlert } from '../contract/alert.ts';
 import type { Activities } from '../contract/ports.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { ALERT, alertWorkflowId } from '../domain/names.ts';
-import type { Attempt } from '../webhook/attempt.ts';
+import { postAuthorized } from '../webhook/authorized-post.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { requestWith, type WebhookRequest } from '../webhook/request.ts';
@@ -54,13 +54,12 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
     const url = new URL(alerts.url);
     const found = await authorizations.lookUp(alerts.authorization, url);
     if (!found.ok) throw notTaken(found);
-    const post = (authorization: RequestAuthorization) =>
-      new Promise<Attempt>((resolve) =>
-        poster.post(url, requestOf(jobAlert, authorization, dependencies.userAgent), requestTimeoutMs, resolve),
-      );
-    let attempt = await post(found.authorization);
-    const other = !attempt.ok && attempt.status === 401 ? await found.authorization.instead() : undefined;
-    if (other !== undefined) attempt = await post(other);
+    const { attempt } = await postAuthorized(poster, {
+      url,
+      timeoutMs: requestTimeoutMs,
+      authorization: found.authorization,
+      make: (authorization) => requestOf(jobAlert, authorization, dependencies.userAgent),
+    });
     if (!attempt.ok) throw notTaken(attempt);
   };
 }
