@@ -14,6 +14,7 @@ import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } 
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -149,15 +150,10 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
       return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      if (isGone(error)) throw jobGone(jobWorkflowId, error);
+      if (!isFull(error)) throw jobGone(jobWorkflowId, error);
     }
     await sleep(waitMs);
   }
-}
-
-/** The SDK says by words alone why a signal failed. */
-function isGone(error: unknown): boolean {
-  return !(error instanceof Error) || !error.message.includes('signal limit was exceeded');
 }
 
 function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {
