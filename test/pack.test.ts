@@ -42,6 +42,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/alerts.md',
     'docs/authorizations.md',
     'docs/encryption.md',
+    'docs/errors.md',
     'docs/guarantees.md',
     'docs/metrics.md',
     'docs/setup.md',

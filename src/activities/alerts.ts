@@ -50,7 +50,10 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
   return async (jobAlert) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
-      throw ApplicationFailure.nonRetryable('This worker has no alert webhook any more.', 'NoAlertWebhook');
+      throw ApplicationFailure.nonRetryable(
+        'This worker has no alert webhook any more, so that nobody is told. Name one in "alerts" of its configuration.',
+        'NoAlertWebhook',
+      );
     const url = new URL(alerts.url);
     const found = await authorizations.lookUp(alerts.authorization, url);
     if (!found.ok) throw notTaken(found);
@@ -67,7 +70,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
 /** Of the answer nothing: the failure stands in the history. */
 function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
   return ApplicationFailure.retryable(
-    `The alert webhook did not take it: ${failureInWords(failure)}.`,
+    `The alert webhook did not take it: ${failureInWords(failure)}. It is sent again, for a day at most.`,
     'AlertNotTaken',
   );
 }

@@ -116,7 +116,11 @@ async function readPage(
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
-  if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  if (audience === undefined)
+    throw ApplicationFailure.nonRetryable(
+      'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
+      'NoAudience',
+    );
   // Before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
