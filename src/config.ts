@@ -7,7 +7,7 @@ import { ConfigError } from './config/config-error.ts';
 import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { withReferences } from './config/references.ts';
-import { isRecord } from './domain/json.ts';
+import { isRecord, jsonMistake } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
 import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
@@ -272,10 +272,12 @@ function parseConfigFile(path: string): Record<string, unknown> {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
-  } catch (error) {
+  } catch {
     // Only the place: the parser's own words may quote what stands there, and that may be a secret.
-    const [place = ''] = /(?<= in JSON) at position \d+/.exec(error instanceof Error ? error.message : '') ?? [];
-    throw new ConfigError(`The configuration file ${path} is not JSON (something is wrong${place || ' in it'}).`);
+    const { line, character } = jsonMistake(text);
+    throw new ConfigError(
+      `The configuration file ${path} is not JSON: something is wrong in line ${line}, at character ${character}.`,
+    );
   }
   if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
   return raw;

@@ -150,7 +150,7 @@ test.each<[what: string, content: unknown, message: RegExp]>([
   ['a time that is none', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
   ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
   ['no object', [], /must hold a JSON object/],
-  ['no JSON', '{"taskQueue": }', /is not JSON/],
+  ['no JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
   ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
 ])('%s is an error that says where', (_, content, message) => {
   expect(errorOf(content)).toMatch(message);

@@ -46,6 +46,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/concepts.svg',
     'docs/encryption.md',
     'docs/from-lytics.md',
+    'docs/errors.md',
     'docs/guarantees.md',
     'docs/metrics.md',
     'docs/setup.md',

@@ -5,6 +5,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
+import { isUnauthorized } from '../webhook/authorized-post.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
@@ -17,7 +18,6 @@ const TAIL_MS = 250;
 const UNWELL_AFTER = 3;
 /** Refusals of different people in a row after which it is not their payloads that are wrong: the job's breaker opens at as many. */
 const REFUSING_AFTER = 10;
-const UNAUTHORIZED = 401;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -221,8 +221,4 @@ export class SliceSending {
     // Best effort: the permits come back with the report anyway.
     void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
-}
-
-function isUnauthorized(attempt: Attempt): boolean {
-  return !attempt.ok && attempt.status === UNAUTHORIZED;
 }

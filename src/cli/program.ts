@@ -81,6 +81,7 @@ export function createProgram(terminal: Terminal): Command {
       'after',
       `
 Exit codes: 0 done, 1 it could not be done, 2 wrong usage or an invalid job.
+What an error means and what to do: docs/errors.md, by the name that --json says.
 How Temporal is reached: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:

@@ -14,6 +14,7 @@ import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } 
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -115,7 +116,11 @@ async function readPage(
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
-  if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  if (audience === undefined)
+    throw ApplicationFailure.nonRetryable(
+      'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
+      'NoAudience',
+    );
   // Before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
@@ -149,15 +154,10 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
       return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      if (isGone(error)) throw jobGone(jobWorkflowId, error);
+      if (!isFull(error)) throw jobGone(jobWorkflowId, error);
     }
     await sleep(waitMs);
   }
-}
-
-/** The SDK says by words alone why a signal failed. */
-function isGone(error: unknown): boolean {
-  return !(error instanceof Error) || !error.message.includes('signal limit was exceeded');
 }
 
 function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {
