@@ -49,6 +49,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/sources/http.md',
     'docs/sources/lytics.md',
     'docs/sources/postgres.md',
+    'docs/tracing.md',
     'docs/upstreams.md',
     'docs/watch.md',
     'package.json',

@@ -186,7 +186,7 @@ class Cut {
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + profileBytes;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
-      const { audience, event, at, profile } = trigger;
+      const { audience, event, at, profile, redelivery } = trigger;
       // A person whom the source never knew is told about without a profile: after a few tries, or at once when they leave.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -196,6 +196,7 @@ class Cut {
         at,
         ...(profile === undefined ? {} : { profile }),
         ...(optional ? { profileOptional: true } : {}),
+        ...(redelivery === undefined ? {} : { redelivery }),
       });
       this.bytes += bytes;
       count++;
