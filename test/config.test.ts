@@ -266,7 +266,10 @@ test('traces are told when an endpoint is said, in the file or by the variables 
   const tracing = { headers: { 'x-api-key': '${env:KEY}' }, sampleRatio: 0.5, sendTraceparent: true };
   const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, TRIGGERS_TRACING_SAMPLE_RATIO: '0.01', KEY: 'k3y' };
   expect(loadConfig({ path: file({ tracing }), env }).tracing).toEqual({
-    ...{ endpoint, headers: { 'x-api-key': 'k3y' }, sampleRatio: 0.01, sendTraceparent: true },
+    endpoint,
+    headers: { 'x-api-key': 'k3y' },
+    sampleRatio: 0.01,
+    sendTraceparent: true,
   });
 });
 

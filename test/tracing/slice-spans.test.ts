@@ -21,11 +21,19 @@ function telling(
   const spans: Span[] = [];
   let ids = 0;
   const all = triggers.map((one, index): SliceTrigger => ({
-    ...{ user: `ada-${index}@example.com`, audience: VIP.id, event: 'enter', at: AT, profile: {} },
+    user: `ada-${index}@example.com`,
+    audience: VIP.id,
+    event: 'enter',
+    at: AT,
+    profile: {},
     ...one,
   }));
   const input: SliceInput = {
-    ...{ sliceId: 7, permits: 5, budgetMs: 1500, audiences: [VIP], triggers: all },
+    sliceId: 7,
+    permits: 5,
+    budgetMs: 1500,
+    audiences: [VIP],
+    triggers: all,
     settings: {
       subscriptionId: SUBSCRIPTION,
       revision: 1,
@@ -71,8 +79,13 @@ test('a delivery is a request under its trigger, and the trigger from its "at" t
   });
   expect(post?.startMs).toBeGreaterThanOrEqual(before);
   expect(trigger).toEqual({
-    ...{ name: 'trigger', traceId: idOf(0), spanId: post?.parentSpanId, isRequest: false, isError: false },
-    ...{ startMs: Date.parse(AT), endMs: post?.endMs },
+    name: 'trigger',
+    traceId: idOf(0),
+    spanId: post?.parentSpanId,
+    isRequest: false,
+    isError: false,
+    startMs: Date.parse(AT),
+    endMs: post?.endMs,
     attributes: { ...job, 'triggers.verdict': 'delivered' },
   });
 });

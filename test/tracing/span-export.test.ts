@@ -41,9 +41,15 @@ test('a span arrives as it was told, with what its worker says of itself and the
   await collector.until(({ spans }) => spans.length > 0);
   expect(collector.spans).toMatchObject([
     {
-      ...{ name: 'POST', traceId: told.traceId, spanId: told.spanId, parentSpanId: told.parentSpanId },
-      ...{ kind: 3, attributes: told.attributes, isError: true },
-      ...{ startNs: 1_764_060_000_000_000_000n, endNs: 1_764_060_000_012_500_000n },
+      name: 'POST',
+      traceId: told.traceId,
+      spanId: told.spanId,
+      parentSpanId: told.parentSpanId,
+      kind: 3,
+      attributes: told.attributes,
+      isError: true,
+      startNs: 1_764_060_000_000_000_000n,
+      endNs: 1_764_060_000_012_500_000n,
       resource: { 'service.name': 'audience-triggers', 'service.version': '1.2.3' },
     },
   ]);

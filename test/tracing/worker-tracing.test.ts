@@ -17,7 +17,10 @@ function fail(message: string): never {
 
 function sliceOf(count: number) {
   return {
-    ...{ sliceId: 7, permits: 5, budgetMs: 1500, audiences: [VIP] },
+    sliceId: 7,
+    permits: 5,
+    budgetMs: 1500,
+    audiences: [VIP],
     triggers: Array.from({ length: count }, (_, index) => trigger(`u${index}`)),
     settings: {
       subscriptionId: '5'.repeat(32),
@@ -74,7 +77,10 @@ test('[S23] a dead letter is the end of its trace, an error by what its last att
   const [span, again] = collector.spans;
   expect(again).toEqual(span);
   expect(span).toMatchObject({
-    ...{ name: 'trigger', traceId: letter.deliveryId, parentSpanId: undefined, isError: true },
+    name: 'trigger',
+    traceId: letter.deliveryId,
+    parentSpanId: undefined,
+    isError: true,
     spanId: rootSpanId(letter.deliveryId, 2, (text) => hash('sha256', text, 'hex')),
     startNs: BigInt(Date.parse(letter.at)) * 1_000_000n,
     endNs: BigInt(Date.parse(letter.diedAt)) * 1_000_000n,

@@ -183,7 +183,8 @@ class Cut {
     let count = 0;
     for (const trigger of chain.triggers) {
       const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
-      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + profileBytes;
+      const more = profileBytes + (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES);
+      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
       const { audience, event, at, profile, redelivery } = trigger;
@@ -211,6 +212,8 @@ class Cut {
 // {"user":,"audience":"<32>","event":"enter","at":"","profileOptional":true},
 const SLICE_TRIGGER_BYTES = 104;
 const PROFILE_KEY_BYTES = 11;
+// "redelivery":, and any number that there is.
+const REDELIVERY_BYTES = 30;
 
 /** An endpoint that recovers shows that it is well by those who never failed: it may be others whom it cannot take. */
 function takeLive({ chains, breaker }: JobState, cut: Cut): void {
