@@ -35,7 +35,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
-    keepDeadLetters: createKeepDeadLetters(sideWorkflows),
+    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing),
     keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),

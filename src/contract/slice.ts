@@ -13,6 +13,8 @@ export interface SliceTrigger {
   readonly profile?: JsonObject;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
+  /** How often it came back from being a dead letter, from 1; absent: never. Nothing but its trace depends on it. */
+  readonly redelivery?: number;
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
