@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { alertsSchema } from './config/alerts-config.ts';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { deploymentOf, deploymentSchema } from './config/deployment-config.ts';
 import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
 import { tracingSchema } from './config/tracing-config.ts';
@@ -92,6 +93,8 @@ const configSchema = z.strictObject({
     })
     .optional(),
   tracing: tracingSchema,
+  /** For upgrades under running jobs (docs/operating.md): the version that Temporal knows this worker by. */
+  deployment: deploymentSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -131,7 +134,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
  * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`, `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys with
- * commas between them, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`). A value may refer to what it is:
+ * commas between them, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`, `TRIGGERS_BUILD_ID`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
@@ -180,6 +183,7 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(watchFolder === undefined ? {} : { watch: { folder: resolve(watchFolder) } }),
     ...metricsOf(fromFile, given),
     ...tracingOf(fromFile, given),
+    ...deploymentOf(fromFile, given),
   };
   return { path, value };
 }

@@ -288,3 +288,17 @@ test.each([
   expect(error).toMatch(words);
   expect(error).not.toContain('s3cret');
 });
+
+test("a deployment is the file's, with the environment over it", () => {
+  const path = file({ deployment: { name: 'crm', buildId: '1' } });
+  expect(loadConfig({ path, env: {} }).deployment).toEqual({ name: 'crm', buildId: '1' });
+  expect(loadConfig({ path, env: { TRIGGERS_BUILD_ID: '2' } }).deployment).toEqual({ name: 'crm', buildId: '2' });
+  const env = { TRIGGERS_DEPLOYMENT_NAME: 'erp' };
+  expect(loadConfig({ path: file({}), env }).deployment).toEqual({ name: 'erp' });
+});
+
+test('what Temporal would not take as a deployment is refused, and so is a build id without a name', () => {
+  expect(errorOf({ deployment: { name: 'crm.eu' } })).toContain('A deployment is named by');
+  expect(errorOf({ deployment: { name: 'crm', buildId: 'a:b' } })).toContain('A build id is');
+  expect(errorOf({}, { TRIGGERS_BUILD_ID: '1' })).toContain('deployment.name');
+});

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
-import { z } from 'zod';
 import { attemptsCommand } from './commands/attempts.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
@@ -26,6 +24,7 @@ import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
+import { release } from '../release.ts';
 import type { Terminal } from './terminal.ts';
 
 /** In the order in which a newcomer needs them. */
@@ -70,7 +69,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
-    .version(version())
+    .version(release())
     .showHelpAfterError('(see --help)')
     .exitOverride()
     .configureOutput({
@@ -93,9 +92,4 @@ Example:
     for (const part of made.commands) part.copyInheritedSettings(made);
   }
   return program;
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }

@@ -1,20 +1,20 @@
 import {
   ApplicationFailure,
   condition,
-  continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
   setCurrentDetails,
   setHandler,
   sleep,
-  workflowInfo,
 } from '@temporalio/workflow';
 import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
 import { isFull } from './signal-failure.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -41,6 +41,7 @@ const PAGES_PER_RUN = 500;
  * @returns how many pages there were.
  */
 export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
+  refuseNewer('The state of this backfill', input);
   const { jobWorkflowId, n, audiences, carried } = input;
   let { expected, isCounted = false } = carried;
   let next: BackfillCursor | undefined = carried.next;
@@ -89,9 +90,9 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
     } else {
       return { pages: lastPage };
     }
-    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || workflowInfo().continueAsNewSuggested)) {
+    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || isNextRunWanted())) {
       const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
-      await continueAsNew<typeof backfill>({
+      await continueAsNewOnCurrentBuild<typeof backfill>({
         ...input,
         carried: { ...counted, ahead, ...(next === undefined ? {} : { next }) },
       });
