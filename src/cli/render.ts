@@ -241,6 +241,14 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
+/** Sentences for people: each line broken where it is longer than the terminal is wide. */
+export function sentences(text: string, { columns }: { readonly columns: number }): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (visible(line) <= columns ? [line] : wrap(line, columns)))
+    .join('\n');
+}
+
 /** Columns as wide as they need, the last ones cut where the line ends. */
 export function table(rows: readonly (readonly string[])[], columns: number): string[] {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));

@@ -32,6 +32,30 @@ test.each([...DEAD_LETTERS.map((part) => ['dead-letters', part]), ['authorizatio
   },
 );
 
+const PARTS = [...DEAD_LETTERS.map((part) => `dead-letters ${part}`), 'authorizations list', 'secrets new'];
+
+test.each(['', ...COMMANDS, ...PARTS])('the help of "%s" fits into a terminal of 80 columns', async (name) => {
+  const { terminal, out } = aTerminal();
+  await run([...name.split(' ').filter(Boolean), '--help'], terminal);
+  expect(
+    out
+      .join('\n')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
+});
+
+test('what commander has against a command line is broken where the line ends', async () => {
+  const { terminal, err } = aTerminal();
+  await run(['stop', 'vip', '--waiting', 'hold'], terminal);
+  expect(
+    err
+      .join('\n')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
+});
+
 describe('wrong usage ends with exit code 2 and says what is meant', () => {
   test.each([
     [['bogus'], /unknown command/],
@@ -39,10 +63,10 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['status', 'a', '--wath'], /unknown option.*\n.*--watch/],
     [['start'], /triggers start job\.json/],
     [['trace'], /missing required argument/],
-    [['trace', '1', '--since', 'lately'], /how long ago/],
-    [['attempts', 'vip', '--last', 'few'], /whole number/],
+    [['trace', '1', '--since', 'lately'], /how\s+long\s+ago/],
+    [['attempts', 'vip', '--last', 'few'], /whole\s+number/],
     [['start', 'none.json'], /none\.json cannot be read/],
-    [['start', '--parallel', 'many'], /whole number/],
+    [['start', '--parallel', 'many'], /whole\s+number/],
     [['edit', 'vip'], /Say what to change/],
     [['new'], /there is none here.*triggers start job\.json/s],
     [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
@@ -53,7 +77,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],
     [['dead-letters', 'bogus'], /unknown command/],
     [['dead-letters', 'show'], /missing required argument/],
-    [['dead-letters', 'list', '--older-than', 'long'], /how long ago/],
+    [['dead-letters', 'list', '--older-than', 'long'], /how\s+long\s+ago/],
     [['dead-letters', 'redeliver'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { ConfigError, configuredPayloadKeys } from '../../config.ts';
 import { wholeNumber } from '../job-options.ts';
+import { sentences } from '../render.ts';
 import { aborted, interruption, type Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -18,11 +19,12 @@ export function codecServerCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters, digits, dots, dashes, underscores. The codec endpoint
-to enter in the Temporal UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
+TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
+digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
+UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
 
 Example:
-  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server --ui-origin https://temporal.example.com`,
+  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server`,
     )
     .action(async ({ port, host, uiOrigin = UI_ORIGINS, json }) => {
       const token = configuredToken();
@@ -44,7 +46,10 @@ Example:
       if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
       else
         terminal.out(
-          `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+          sentences(
+            `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+            terminal,
+          ),
         );
       await aborted(stop.signal);
       await server.close();

@@ -38,7 +38,7 @@ export function startCommand(terminal: Terminal) {
       `
 Examples:
   triggers start job.json
-  triggers start --label "VIP to CRM" --audience vip --url https://example.com/hook`,
+  triggers start --label "VIP to CRM" --audience vip --url https://example.com/`,
     )
     .action(async (file, { id, json, yes, sample, ...options }, command) => {
       // Commander sets true for the option that only --no-authorization was declared to negate.

@@ -26,7 +26,8 @@ export function testCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-The header webhook-id begins with "test-": so a receiver can tell. Exit code 0 for a 2xx only.
+The header webhook-id begins with "test-": so a receiver can tell.
+Exit code 0 for a 2xx only.
 
 Examples:
   triggers test job.json

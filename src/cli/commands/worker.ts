@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { configReader, configuredSource } from '../../config.ts';
 import { untilStopped } from '../run-worker.ts';
+import { sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
 export function workerCommand(terminal: Terminal) {
@@ -12,7 +13,7 @@ export function workerCommand(terminal: Terminal) {
       'after',
       `
 Example:
-  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker --config worker.json`,
+  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker`,
     )
     .action(async ({ config: path, json }) => {
       const readConfig = configReader(path === undefined ? {} : { path });
@@ -28,9 +29,8 @@ Example:
         if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue, metricsUrl }));
         else {
           const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
-          terminal.out(
-            `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}.${metrics} Stop it with Ctrl-C.`,
-          );
+          const text = `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}.${metrics} Stop it with Ctrl-C.`;
+          terminal.out(sentences(text, terminal));
         }
       });
       stop.dispose();
