@@ -17,7 +17,7 @@ import { type Paint, plain, type Style } from './terminal.ts';
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
   starting: { style: 'yellow', words: 'starting' },
   running: { style: 'green', words: 'running' },
-  paused: { style: 'yellow', words: 'paused; triggers are kept until it is resumed' },
+  paused: { style: 'yellow', words: 'paused' },
   stopping: { style: 'yellow', words: 'stopping' },
   stopped: { style: 'dim', words: 'stopped' },
 };

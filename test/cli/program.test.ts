@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
@@ -88,6 +89,9 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['watch', 'vip', '--now', '--stop'], /Say one thing/],
     [['watch', 'vip', '--list'], /Say one thing/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
+    [['push', 'vip', '--file', '.'], /The file \. cannot be read/],
+    [['receive', '--port', '99999'], /from 0 to\s+65535/],
+    [['receive', '--status', '42'], /from\s+200 to 599/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
@@ -100,4 +104,15 @@ test('with --json a failure is one JSON object', async () => {
   const { terminal, err } = aTerminal();
   await expect(run(['edit', 'vip', '--json'], terminal)).resolves.toBe(2);
   expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'UsageError' } });
+});
+
+test('where a port is taken, that is said, and what to do', async () => {
+  const other = await startReceiver();
+  try {
+    const { terminal, err } = aTerminal();
+    await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
+    expect(err.join('\n')).toBe(`Port ${other.port} of 127.0.0.1 is taken. Say another: --port (0: a free one).`);
+  } finally {
+    await other.close();
+  }
 });

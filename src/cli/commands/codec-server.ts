@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { ConfigError, configuredPayloadKeys } from '../../config.ts';
-import { wholeNumber } from '../job-options.ts';
+import { portNumber } from '../job-options.ts';
+import { listening } from '../listening.ts';
 import { sentences } from '../render.ts';
 import { aborted, interruption, type Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
@@ -12,7 +13,7 @@ const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 export function codecServerCommand(terminal: Terminal) {
   return new Command('codec-server')
     .description('decrypts for the Temporal UI and the temporal CLI what jobs have in Temporal, until Ctrl-C')
-    .option('--port <port>', 'where to listen; 0: a free one', wholeNumber, DEFAULT_PORT)
+    .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`)
     .option('--json', 'print JSON for machines: one object when it is ready')
@@ -41,7 +42,7 @@ Example:
       ]);
       const stop = interruption();
       const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
-      const server = await startCodecServer({ codec, token, uiOrigins, host, port });
+      const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
       // Never with the token: what is printed is kept in logs.
       if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
       else

@@ -1,4 +1,4 @@
-import { createReadStream, openSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import ora, { type Ora } from 'ora';
 import type {
@@ -74,11 +74,20 @@ function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, o
 }
 
 function openFile(path: string): AsyncIterable<Uint8Array> {
+  const unreadable = (cause?: unknown): UsageError =>
+    new UsageError(`The file ${path} cannot be read. Check its path.`, { cause });
+  let fd: number;
   try {
-    return createReadStream(path, { fd: openSync(path, 'r') });
+    fd = openSync(path, 'r');
   } catch (error) {
-    throw new UsageError(`The file ${path} cannot be read. Check its path.`, { cause: error });
+    throw unreadable(error);
   }
+  // A folder can be opened, too; only reading it fails.
+  if (fstatSync(fd).isDirectory()) {
+    closeSync(fd);
+    throw unreadable();
+  }
+  return createReadStream(path, { fd });
 }
 
 interface Stage {

@@ -52,7 +52,10 @@ export function stopText(
 ): string {
   const left = counted(waiting, 'waiting trigger');
   if (state === 'stopped') return `${job} had stopped; what it kept (${left}) is discarded.`;
-  if (waiting === 0) return `Stopping ${job}; nothing waits.`;
+  if (waiting === 0) {
+    const later = request.waiting === 'keep' ? ` Go on later with: triggers resume ${job}` : '';
+    return `Stopping ${job}; nothing waits.${later}`;
+  }
   switch (request.waiting) {
     case 'discard':
       return `Stopping ${job}; ${left} will not be sent.`;
