@@ -17,7 +17,7 @@ import { type Paint, plain, type Style } from './terminal.ts';
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
   starting: { style: 'yellow', words: 'starting' },
   running: { style: 'green', words: 'running' },
-  paused: { style: 'yellow', words: 'paused; triggers are kept until it is resumed' },
+  paused: { style: 'yellow', words: 'paused' },
   stopping: { style: 'yellow', words: 'stopping' },
   stopped: { style: 'dim', words: 'stopped' },
 };
@@ -241,6 +241,14 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+/** Sentences for people: each line broken where it is longer than the terminal is wide. */
+export function sentences(text: string, { columns }: { readonly columns: number }): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (visible(line) <= columns ? [line] : wrap(line, columns)))
+    .join('\n');
 }
 
 /** Columns as wide as they need, the last ones cut where the line ends. */
