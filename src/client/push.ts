@@ -1,5 +1,5 @@
 import type { EventTrigger } from '../contract/trigger.ts';
-import { utf8Bytes } from '../domain/json.ts';
+import { jsonStringBytes } from '../domain/json.ts';
 import { readTrigger } from '../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from './errors.ts';
 import type { JobPusher } from './job-pusher.ts';
@@ -87,9 +87,13 @@ export function checked(raw: unknown): CheckedTrigger {
   const reading = readTrigger(raw);
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
   const { profileBytes = 0, ...trigger } = reading.trigger;
-  const bytes = FRAME_BYTES + utf8Bytes(trigger.user) + utf8Bytes(trigger.audience) + profileBytes;
-  return { trigger, bytes };
+  const { user, audience, at, profile } = trigger;
+  const names = jsonStringBytes(user) + jsonStringBytes(audience);
+  const atBytes = at === undefined ? 0 : AT_FRAME_BYTES + at.length;
+  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  return { trigger, bytes: FRAME_BYTES + names + atBytes + more };
 }
 
-// What {"user":"","audience":"","event":"enter","at":"…","profile":} takes besides user, audience and profile.
-const FRAME_BYTES = 96;
+const FRAME_BYTES = '{"user":,"audience":,"event":"enter"}'.length;
+const AT_FRAME_BYTES = '"at":"",'.length;
+const PROFILE_FRAME_BYTES = '"profile":,'.length;
