@@ -20,9 +20,11 @@ import { type ServedMetrics, serveMetrics } from './serve-metrics.ts';
 import { measuredSource } from './sources/measured-source.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
+import type { WorkerTracing } from './tracing/worker-tracing.ts';
 import { TemporalListeners } from './temporal-listeners.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
+import { trustedAuthorities } from './webhook/certificate-authorities.ts';
 import { refusalBeforehand } from './webhook/destination-check.ts';
 import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
@@ -96,6 +98,7 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
   const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
     metrics?.tokenFetched(isFetched),
   );
+  const tracing = await openTracing(config);
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
@@ -108,6 +111,7 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
       source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
       poster,
       metrics,
+      tracing,
       logsAttempts: config.logLevel === 'debug',
       authorizations,
       hasStalled: () => stalls.hasStalled(),
@@ -160,12 +164,24 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
       await running.catch(() => undefined);
       endReload?.();
       await served?.close();
-      await Promise.all([poster.close(), tokenAgents.close()]);
+      await Promise.all([poster.close(), tokenAgents.close(), tracing?.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();
       await connection.close();
     },
   };
+}
+
+async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
+  if (tracing === undefined) return undefined;
+  // Loaded here: OpenTelemetry's packages cost whoever does not trace nothing.
+  const { WorkerTracing } = await import('./tracing/worker-tracing.ts');
+  return new WorkerTracing({
+    ...tracing,
+    version: release(),
+    authorities: trustedAuthorities(network.certificateAuthorities),
+    log: Runtime.instance().logger,
+  });
 }
 
 function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {

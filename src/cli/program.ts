@@ -25,6 +25,7 @@ import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
 import { release } from '../release.ts';
+import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
 
 /** In the order in which a newcomer needs them. */
@@ -65,7 +66,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function createProgram(terminal: Terminal): Command {
+/** All commands, as `run` parses them; exported so that a test can hold what the pages say against them. */
+export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
     .version(release())
@@ -73,13 +75,15 @@ function createProgram(terminal: Terminal): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
-      writeErr: (text) => terminal.err(text.trimEnd()),
+      writeErr: (text) => terminal.err(sentences(text.trimEnd(), terminal)),
     })
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 it could not be done, 2 wrong usage or an invalid job.
-How Temporal is reached: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or a job, trigger or
+configuration that is wrong itself.
+What an error means and what to do: docs/errors.md, by the name that --json says.
+Temporal is reached by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:
   triggers up`,

@@ -1,5 +1,5 @@
 import type { EventTrigger } from '../contract/trigger.ts';
-import { utf8Bytes } from '../domain/json.ts';
+import { jsonStringBytes } from '../domain/json.ts';
 import { readTrigger } from '../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from './errors.ts';
 import type { JobPusher } from './job-pusher.ts';
@@ -30,6 +30,20 @@ export async function pushTo(pusher: JobPusher, triggers: Triggers, signal?: Abo
   }
   await pusher.finish();
   return { accepted: pusher.accepted, signals: pusher.signals };
+}
+
+/**
+ * Sends one trigger to one job.
+ * @throws why it could not be sent; PushInterrupted when it may have been.
+ */
+export async function pushOne(pusher: JobPusher, trigger: EventTrigger): Promise<void> {
+  try {
+    await pushTo(pusher, [trigger]);
+  } catch (error) {
+    // Of one trigger the reason alone says everything, unless it may have been accepted.
+    if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
+    throw error;
+  }
 }
 
 /** The items, until `signal` is aborted: then it throws the signal's reason, also while it waits for the next item. */
@@ -73,9 +87,13 @@ export function checked(raw: unknown): CheckedTrigger {
   const reading = readTrigger(raw);
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
   const { profileBytes = 0, ...trigger } = reading.trigger;
-  const bytes = FRAME_BYTES + utf8Bytes(trigger.user) + utf8Bytes(trigger.audience) + profileBytes;
-  return { trigger, bytes };
+  const { user, audience, at, profile } = trigger;
+  const names = jsonStringBytes(user) + jsonStringBytes(audience);
+  const atBytes = at === undefined ? 0 : AT_FRAME_BYTES + at.length;
+  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  return { trigger, bytes: FRAME_BYTES + names + atBytes + more };
 }
 
-// What {"user":"","audience":"","event":"enter","at":"…","profile":} takes besides user, audience and profile.
-const FRAME_BYTES = 96;
+const FRAME_BYTES = '{"user":,"audience":,"event":"enter"}'.length;
+const AT_FRAME_BYTES = '"at":"",'.length;
+const PROFILE_FRAME_BYTES = '"profile":,'.length;

@@ -12,7 +12,9 @@ import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } 
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
 import { refuseNewer } from '../domain/newer-state.ts';
+import { pageAgainMs } from '../domain/retry-schedule.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
@@ -26,10 +28,10 @@ const { countMembers } = proxyActivities<Activities>({
   retry: { maximumAttempts: 2 },
 });
 
-/** An unanswered page is sent again after this long; a job that has it drops it and answers. */
-const RESEND_MS = 60_000;
-/** A page that the job has no room for is sent again after this long, and then ever later. */
+/** A page that the job has no room for is sent again after this long, and then ever later, … */
 const FULL_AGAIN_MS = 1_000;
+/** … up to this. */
+const MOST_FULL_AGAIN_MS = 60_000;
 /** Pages that a run brings before it continues as new, so that its history stays short. */
 const PAGES_PER_RUN = 500;
 
@@ -47,6 +49,8 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   let ahead: readonly PageAhead[] = carried.ahead;
   let again: PageTaken | undefined;
   let isUnwanted = false;
+  /** How often in a row the oldest page was sent again in vain. */
+  let unanswered = 0;
   let pagesInRun = 0;
   let lastPage = 0;
 
@@ -84,8 +88,11 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       );
     } else if (ahead[0] !== undefined) {
       const oldest = ahead[0].page;
-      const answered = await condition(() => isUnwanted || again !== undefined || ahead[0]?.page !== oldest, RESEND_MS);
+      const isAnswered = () => isUnwanted || again !== undefined || ahead[0]?.page !== oldest;
+      const answered = await condition(isAnswered, pageAgainMs(unanswered));
+      // A job that has it already drops it, and answers if the answer may be lost.
       if (!answered) await sendPage(jobWorkflowId, oldest);
+      unanswered = answered ? 0 : unanswered + 1;
     } else {
       return { pages: lastPage };
     }
@@ -116,7 +123,11 @@ async function readPage(
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
-  if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  if (audience === undefined)
+    throw ApplicationFailure.nonRetryable(
+      'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
+      'NoAudience',
+    );
   // Before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
@@ -145,20 +156,15 @@ function nextCursor(from: BackfillCursor, after: string | undefined, audiences: 
 
 /** A run of the job that has had all the signals that a server lets through takes none until its next run begins, which may be a while. */
 async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
-  for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, RESEND_MS)) {
+  for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, MOST_FULL_AGAIN_MS)) {
     try {
       return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      if (isGone(error)) throw jobGone(jobWorkflowId, error);
+      if (!isFull(error)) throw jobGone(jobWorkflowId, error);
     }
     await sleep(waitMs);
   }
-}
-
-/** The SDK says by words alone why a signal failed. */
-function isGone(error: unknown): boolean {
-  return !(error instanceof Error) || !error.message.includes('signal limit was exceeded');
 }
 
 function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {

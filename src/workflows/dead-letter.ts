@@ -17,6 +17,7 @@ import { isRecord } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { refuseNewer } from '../domain/newer-state.ts';
 import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
 
 // A person waits for the answer: a source that is down is said to be, and may be asked again.
 const { isMember } = proxyActivities<Activities>({
@@ -93,7 +94,10 @@ async function redeliver(letter: DeadLetter, force: boolean): Promise<string | u
   } catch (error) {
     if (isCancellation(error)) throw error;
     log.warn('the job did not take its dead letter', { error });
-    return `The job ${jobIdOf(letter.jobWorkflowId)} did not take it; most likely it does not run. Resume or start it, then signal redeliver again.`;
+    const job = `The job ${jobIdOf(letter.jobWorkflowId)}`;
+    return isFull(error)
+      ? `${job} takes no more signals before it goes on as a new run. Is a worker running? Signal redeliver again in a minute.`
+      : `${job} did not take it: it does not run. Resume or start it, then signal redeliver again.`;
   }
 }
 

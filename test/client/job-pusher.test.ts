@@ -4,9 +4,10 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
 import { JobPusher, type JobSignals, type PushProgress, SIGNAL_BYTES } from '../../src/client/job-pusher.ts';
-import { pushTo } from '../../src/client/push.ts';
+import { checked, pushTo } from '../../src/client/push.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { stringifyJson } from '../../src/domain/json.ts';
 import { trigger, triggers, serverError, RecordedJob } from './recorded-job.ts';
 
 describe('pushing to one job', () => {
@@ -28,7 +29,21 @@ describe('pushing to one job', () => {
     const result = await pushTo(new JobPusher('vip', job), triggers(5_000));
     const sizes = job.batches.map((batch) => Buffer.byteLength(JSON.stringify(batch)));
     expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
-    expect(result.signals).toBeLessThan(15);
+    // Full they are, too.
+    expect(result.signals).toBe(Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / (SIGNAL_BYTES - 200)));
+  });
+
+  test.each([
+    [{}],
+    [{ event: 'exit' }],
+    [{ at: '2026-11-25T08:30:00.123456789Z' }],
+    [{ profile: { name: 'ü', n: 12345678901234567890n } }],
+    [{ user: '"\\\n\u0001ü', audience: '"' }],
+  ])('knows how many bytes a trigger with %p takes', (more) => {
+    const { trigger: taken, bytes } = checked({ ...trigger('1'), event: 'enter', ...more });
+    const exact = Buffer.byteLength(stringifyJson(taken));
+    expect(bytes).toBeGreaterThanOrEqual(exact);
+    expect(bytes).toBeLessThanOrEqual(exact + 1);
   });
 
   test('keeps within 64 KiB when profiles are inline', async () => {
@@ -132,8 +147,8 @@ describe('when the server is in trouble', () => {
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 150 }), triggers(3_000)).catch(
       (e: unknown) => e,
     );
-    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0 });
-    expect(String(error)).toMatch(/takes no more signals for it .* Is a worker running/);
+    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0, cause: { name: 'JobFull' } });
+    expect(String(error)).toMatch(/takes no more signals .* Is a worker running/);
   });
 
   test('says exactly what was accepted when it gives up, and what may have been', async () => {
@@ -167,7 +182,7 @@ describe('a job whose history is near its limit', () => {
   test('is not waited for for ever', async () => {
     const job = new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) });
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 50 }), triggers(2)).catch((e: unknown) => e);
-    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0 });
+    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0, cause: { name: 'JobFull', jobId: 'vip' } });
   });
 });
 

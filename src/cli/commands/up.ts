@@ -4,7 +4,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, withThisMachine } from '../../config.ts';
 import { shownSource } from '../../config/source-config.ts';
-import { wholeNumber } from '../job-options.ts';
+import { portNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
@@ -12,9 +12,9 @@ export function upCommand(terminal: Terminal) {
   return new Command('up')
     .description('everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
     .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
-    .option('--port <port>', 'of Temporal; 0: a free one', wholeNumber, 7233)
-    .option('--ui-port <port>', 'of the web UI; 0: a free one', wholeNumber, 8233)
-    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", wholeNumber, 7243)
+    .option('--port <port>', 'of Temporal; 0: a free one', portNumber, 7233)
+    .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
+    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
     .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
     .option('--json', 'print JSON for machines: one object when everything is ready')
     .addHelpText(
@@ -38,8 +38,13 @@ Example:
       try {
         // A server of our own has them from its start.
         if (server.local === undefined) await registerAttributes(server.connection, note);
-        await untilStopped({ config, readConfig, connection: server.connection, gone: server.gone }, stop.signal, () =>
-          terminal.out(json === true ? JSON.stringify(readyJson(server, config)) : readyText(server, config)),
+        const parts = { config, readConfig, connection: server.connection, gone: server.gone };
+        await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
+          terminal.out(
+            json === true
+              ? JSON.stringify({ ...readyJson(server, config), metricsUrl })
+              : readyText(server, config, metricsUrl),
+          ),
         );
       } finally {
         await server.stop();
@@ -80,7 +85,9 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   if (named.connectionOptions.address !== undefined) {
     return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
   }
-  const { startLocalTemporal } = await import('../../local/temporal-server.ts');
+  const { LocalTemporalFailed, startLocalTemporal } = await import('../../local/temporal-server.ts');
+  const withAdvice = (error: InstanceType<typeof LocalTemporalFailed>) =>
+    error.isPortTaken ? new LocalTemporalFailed(error.message, [PORT_TAKEN], { cause: error }) : error;
   mkdirSync(dirname(db), { recursive: true });
   note('Starting Temporal …');
   const local = await startLocalTemporal({
@@ -89,24 +96,23 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
     ...(httpPort === 0 ? {} : { httpPort }),
     ui: uiPort === 0 ? true : uiPort,
     onProgress: note,
-  }).catch(withAdvice);
+  }).catch((error: unknown) => {
+    throw error instanceof LocalTemporalFailed ? withAdvice(error) : error;
+  });
   return {
     address: local.address,
     connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
     local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, db },
-    gone: local.gone.then((log) => new Error(`The Temporal server has ended. Its last words:\n${log}`)),
+    gone: local.gone.then((log) => withAdvice(new LocalTemporalFailed(ENDED, log))),
     stop: () => local.stop(),
   };
 }
 
+const ENDED =
+  'The local Temporal server has ended by itself; what it was given is in its database (--db). Start it again with: triggers up. Its last words:';
 /** A port that is taken is what most often keeps a server from starting, and most often another one of ours has it. */
-function withAdvice(error: unknown): never {
-  if (!(error instanceof Error) || !error.message.includes('address already in use')) throw error;
-  throw new Error(
-    `${error.message}\nPerhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).`,
-    { cause: error },
-  );
-}
+const PORT_TAKEN =
+  'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';
 
 /** Jobs run without them, too; a server that does not let us register is no reason not to start. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
@@ -134,12 +140,17 @@ function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, 
   };
 }
 
-function readyText({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config): string {
+function readyText(
+  { address, connection, local }: TemporalAtHand,
+  { taskQueue, source }: Config,
+  metricsUrl: string | undefined,
+): string {
   const rows = [
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
     ['Web UI', local?.uiUrl],
     ['HTTP API', local?.httpUrl],
+    ['Metrics', metricsUrl],
     ['Task queue', taskQueue],
     ['Audiences', source && shownSource(source)],
   ] as const;

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { configReader, configuredSource } from '../../config.ts';
 import { release } from '../../release.ts';
 import { untilStopped } from '../run-worker.ts';
+import { sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
 export function workerCommand(terminal: Terminal) {
@@ -13,7 +14,7 @@ export function workerCommand(terminal: Terminal) {
       'after',
       `
 Example:
-  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker --config worker.json`,
+  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker`,
     )
     .action(async ({ config: path, json }) => {
       const readConfig = configReader(path === undefined ? {} : { path });
@@ -33,9 +34,8 @@ Example:
         else {
           const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
           const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
-          terminal.out(
-            `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`,
-          );
+          const text = `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
+          terminal.out(sentences(text, terminal));
         }
       });
       stop.dispose();
