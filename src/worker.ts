@@ -171,8 +171,9 @@ async function findNamespace(connection: NativeConnection, namespace: string): P
   try {
     await connection.workflowService.describeNamespace({ namespace });
   } catch (error) {
+    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
     // Whoever may not look may work all the same.
-    if (isGrpcServiceError(error) && Number(error.code) === GRPC_NOT_FOUND) throw new NamespaceNotFoundError(namespace);
+    if (code === GRPC_NOT_FOUND) throw new NamespaceNotFoundError(namespace);
   }
 }
 
