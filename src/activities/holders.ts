@@ -3,6 +3,7 @@ import type { Activities } from '../contract/ports.ts';
 import { holderWorkflow } from '../domain/holder.ts';
 import { isRecord } from '../domain/json.ts';
 import { undecodableReason } from '../domain/undecodable.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { concurrently } from './concurrently.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
@@ -16,6 +17,7 @@ export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold'
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;
+      refuseNewer(`The content of ${holderId}`, content);
       if (!isPackedTriggers(content)) throw new Error(unreadable(holderId, content));
       return content;
     },

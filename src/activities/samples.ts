@@ -91,7 +91,7 @@ async function prepare(
   const event = wanted.event ?? 'enter';
   const trigger = { user, audience: audience.id, event, at: new Date().toISOString() };
   const make = (authorization: RequestAuthorization): WebhookRequest =>
-    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, id);
+    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, { id });
   const request = made(() => make(found.authorization));
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
   const show = (request: WebhookRequest): ShownRequest => shownRequest(url, request, mostBytes);

@@ -130,7 +130,7 @@ export class SliceSending {
       const trigger = this.#moveOn(lane);
       if (trigger === undefined || !this.#mayStart()) return false;
       lane.authorization = this.#authorization;
-      const request = this.#makeRequest(trigger);
+      const request = this.#makeRequest(trigger, lane.next);
       if (typeof request !== 'string') {
         watch.requestBegan();
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
@@ -185,8 +185,8 @@ export class SliceSending {
   }
 
   /** The request, or the code of what stands in its way. */
-  #makeRequest(trigger: SliceTrigger): WebhookRequest | string {
-    const { profiles, slice, userAgent } = this.#options;
+  #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | string {
+    const { profiles, slice, userAgent, watch } = this.#options;
     let profile = trigger.profile ?? profiles?.get(trigger.user);
     if (profile === undefined) {
       if (profiles === undefined) return ATTEMPT_CODES.sourceUnavailable;
@@ -195,8 +195,9 @@ export class SliceSending {
     }
     const audience = this.#audiences.get(trigger.audience);
     if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
+    const marks = watch.requestBegins(index);
     try {
-      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent);
+      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent, marks);
     } catch (error) {
       return error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
     }

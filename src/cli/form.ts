@@ -35,7 +35,7 @@ interface Known {
  */
 export async function askForm(options: FormOptions): Promise<JobDefinitionInput> {
   const { jobs } = options;
-  const known = { authorizations: await jobs.authorizations(), audiences: await jobs.audiences() };
+  const known = await whatIsKnown(jobs);
   if (known.audiences.total === 0)
     throw new UsageError('The source has no audience to choose: see docs/sources/file.md.');
   const draft: Draft = {};
@@ -44,6 +44,10 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   await settle(draft, options, known);
   for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate]) await step(draft, options, known);
   return complete(draft);
+}
+
+async function whatIsKnown(jobs: FormJobs): Promise<Known> {
+  return { authorizations: await jobs.authorizations(), audiences: await jobs.audiences() };
 }
 
 type Step = (draft: Draft, options: FormOptions, known: Known) => Promise<void>;
@@ -59,13 +63,15 @@ const askAuthorization: Step = async (draft, { ask }, { authorizations }) => {
 };
 
 const askLabel: Step = async (draft, { ask }) => {
-  draft.label = await ask.text({ message: 'Label', check: (text) => problemOf('label', text) });
+  const check = (text: string): string | undefined => problemOf('label', text);
+  draft.label = await ask.text({ message: 'Label', ...initially(draft.label), check });
 };
 
 const askDescription: Step = async (draft, { ask }) => {
   const check = (text: string): string | undefined => problemOf('description', text);
   const said = await ask.text({ message: 'Description (optional)', check });
-  if (said !== '') draft.description = said;
+  if (said === '') delete draft.description;
+  else draft.description = said;
 };
 
 const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences, total } }) => {
@@ -83,7 +89,7 @@ const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences,
 
 const askUrl: Step = async (draft, { ask }) => {
   const check = (text: string): string | undefined => problemOf('webhookUrl', text);
-  draft.webhookUrl = await ask.text({ message: 'Webhook URL', check });
+  draft.webhookUrl = await ask.text({ message: 'Webhook URL', ...initially(draft.webhookUrl), check });
 };
 
 const askFields: Step = async (draft, { ask, jobs, say }) => {
@@ -116,7 +122,9 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
     }
   } catch (error) {
     if (!(error instanceof NoSample)) throw error;
-    say(`The payloads cannot be shown: ${printable(error.message)}`);
+    // Its own words advise an option, which the form has not.
+    const why = error.problem.field === 'user' ? 'no member has a profile yet.' : printable(error.message);
+    say(`The payloads cannot be shown: ${why}`);
   }
   draft.userLegacyMessageFormat = await ask.yes({
     message: 'User Legacy Message Format: use the old format?',
@@ -125,27 +133,55 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
 };
 
 const askParallel: Step = async (draft, { ask }) => {
-  const check = (text: string): string | undefined => problemOf('parallelRequestCount', numberOf(text));
-  draft.parallelRequestCount = Number(
-    await ask.text({ message: 'Parallel Request Count (optional)', initial: '5', check }),
-  );
+  const check = (text: string): string | undefined => problemOfNumber('parallelRequestCount', text);
+  const initial = String(draft.parallelRequestCount ?? 5);
+  draft.parallelRequestCount = Number(await ask.text({ message: 'Parallel Request Count (optional)', initial, check }));
 };
 
 const askRate: Step = async (draft, { ask }) => {
+  delete draft.backfillPerSecond;
   if (draft.existingUsers !== true) return;
   const check = (text: string): string | undefined =>
-    text.trim() === '' ? undefined : problemOf('backfillPerSecond', numberOf(text));
+    text.trim() === '' ? undefined : problemOfNumber('backfillPerSecond', text);
   const said = await ask.text({ message: 'Existing users a second, at most (optional)', check });
   if (said.trim() !== '') draft.backfillPerSecond = Number(said);
 };
 
-/** What a worker may find wrong, with the question that mends it. */
-const MENDING: Readonly<Record<string, Step>> = {
-  label: askLabel,
-  audiences: askAudiences,
-  webhookUrl: askUrl,
-  authorization: askAuthorization,
+/** What a worker may find wrong, with the questions that mend it. An authorization that may not be sent to a URL may be right, and the URL misspelt. */
+const MENDING: Readonly<Record<string, readonly Step[]>> = {
+  label: [askLabel],
+  audiences: [askAudiences],
+  webhookUrl: [askUrl],
+  authorization: [askAuthorization, askUrl],
 };
+
+/** What can be changed once all has been asked, with what is asked for it. */
+const ANSWERS: Readonly<Record<string, readonly Step[]>> = {
+  Authorization: [askAuthorization, askUrl],
+  Label: [askLabel],
+  Description: [askDescription],
+  Audiences: [askAudiences],
+  'Webhook URL': [askUrl],
+  'Export Fields': [askFields],
+  'Existing Users': [askExistingUsers, askRate],
+  'User Legacy Message Format': [askFormat],
+  'Parallel Request Count': [askParallel],
+};
+
+/**
+ * Asks one question of the form again, with what a worker then finds wrong.
+ *
+ * @throws NoWorker
+ */
+export async function changeAnswer(definition: JobDefinitionInput, options: FormOptions): Promise<JobDefinitionInput> {
+  const choices = Object.entries(ANSWERS).map(([name, value]) => ({ name, value }));
+  const steps = await options.ask.one({ message: 'Which answer?', choices });
+  const known = await whatIsKnown(options.jobs);
+  const draft: Draft = { ...definition };
+  for (const step of steps) await step(draft, options, known);
+  await settle(draft, options, known);
+  return complete(draft);
+}
 
 /** Asks again until a worker finds nothing wrong. */
 async function settle(draft: Draft, options: FormOptions, known: Known): Promise<void> {
@@ -154,8 +190,8 @@ async function settle(draft: Draft, options: FormOptions, known: Known): Promise
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));
     problemLines(prepared.problems, options.columns).forEach((line) => options.say(line));
     const fields = new Set(prepared.problems.map(({ field }) => field.replace(/[.[].*$/s, '')));
-    const steps = [...fields].flatMap((field) => MENDING[field] ?? []);
-    if (steps.length === 0) throw new InvalidJob(prepared.problems);
+    const steps = new Set([...fields].flatMap((field) => MENDING[field] ?? []));
+    if (steps.size === 0) throw new InvalidJob(prepared.problems);
     for (const step of steps) await step(draft, options, known);
   }
 }
@@ -184,9 +220,15 @@ function problemOf(field: string, value: unknown): string | undefined {
   return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
 }
 
-/** NaN, which the form refuses, for what is no number. */
-function numberOf(text: string): number {
-  return text.trim() === '' ? NaN : Number(text);
+/** What stands there already, when it is asked again. */
+function initially(answer: string | undefined): { readonly initial?: string } {
+  return answer === undefined ? {} : { initial: answer };
+}
+
+/** What is wrong with a number as it was typed. */
+function problemOfNumber(field: string, text: string): string | undefined {
+  const number = text.trim() === '' ? NaN : Number(text);
+  return Number.isNaN(number) ? 'Type a number.' : problemOf(field, number);
 }
 
 /** The answers in the form's order, as a job file has them. */

@@ -135,3 +135,20 @@ export function wholeNumber(value: string): number {
   }
   return number;
 }
+
+/** For an option that is a port; 0: a free one. */
+export function portNumber(value: string): number {
+  return within(value, 0, 65_535, 'It must be a port: a whole number from 0 to 65535.');
+}
+
+/** For an option that is the HTTP status of an answer. */
+export function answerStatus(value: string): number {
+  return within(value, 200, 599, 'It must be an HTTP status from 200 to 599.');
+}
+
+function within(value: string, least: number, most: number, advice: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !Number.isInteger(number) || number < least || number > most)
+    throw new InvalidArgumentError(advice);
+  return number;
+}

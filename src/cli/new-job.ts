@@ -3,10 +3,11 @@ import { InvalidJob, JobAlreadyRunning, JobKept, TriggersError } from '../client
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { printable } from '../domain/printable.ts';
 import { shownUrl } from '../domain/shown-url.ts';
-import { askForm, type FormJobs, type FormOptions } from './form.ts';
+import { askForm, changeAnswer, type FormJobs, type FormOptions } from './form.ts';
 import { count } from './numbers.ts';
 import { field, problemLines } from './render.ts';
-import { answerLines, samplePerson } from './render-sample.ts';
+import { answerLines, testedText } from './render-sample.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface NewJobOptions extends FormOptions {
   readonly jobs: FormJobs & Pick<ExportJobs, 'test' | 'start'>;
@@ -25,14 +26,16 @@ export interface NewJob {
  * the person says so.
  */
 export async function newJob(options: NewJobOptions): Promise<NewJob | undefined> {
-  const definition = await askForm(options);
-  summaryLines(definition, options.columns).forEach((line) => options.say(line));
+  let definition = await askForm(options);
+  const summarize = () => summaryLines(definition, options.columns).forEach((line) => options.say(line));
+  summarize();
   for (;;) {
-    const next = await options.ask.one<'start' | 'test' | 'save' | 'leave'>({
+    const next = await options.ask.one<'start' | 'test' | 'change' | 'save' | 'leave'>({
       message: 'What next?',
       choices: [
         { name: 'Start Export', value: 'start' },
         { name: 'Send a test first', value: 'test', description: 'One message about a real person, marked as a test' },
+        { name: 'Change an answer', value: 'change' },
         { name: 'Save as a job file', value: 'save', description: 'For triggers start, render and test' },
         { name: 'Leave without starting', value: 'leave' },
       ],
@@ -41,10 +44,14 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | undefined
     try {
       if (next === 'start') return { started: await start(definition, options), definition };
       if (next === 'test') await test(definition, options);
-      else await save(definition, options);
+      else if (next === 'save') await save(definition, options);
+      else {
+        definition = await changeAnswer(definition, options);
+        summarize();
+      }
     } catch (error) {
       // All that was typed is still here: what failed may be tried again.
-      if (!(error instanceof TriggersError)) throw error;
+      if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       options.say(printable(error.message));
     }
   }
@@ -88,7 +95,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
 
 async function test(definition: JobDefinitionInput, { jobs, say, columns }: NewJobOptions): Promise<void> {
   const sent = await jobs.test({ definition });
-  say(`${samplePerson(sent)}. It was sent once, as a test.`);
+  say(testedText(sent));
   answerLines(sent.answer, { columns }).forEach((line) => say(line));
 }
 

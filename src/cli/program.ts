@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
-import { z } from 'zod';
 import { attemptsCommand } from './commands/attempts.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
@@ -26,6 +24,8 @@ import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
+import { release } from '../release.ts';
+import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
 
 /** In the order in which a newcomer needs them. */
@@ -66,22 +66,24 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function createProgram(terminal: Terminal): Command {
+/** All commands, as `run` parses them; exported so that a test can hold what the pages say against them. */
+export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
-    .version(version())
+    .version(release())
     .showHelpAfterError('(see --help)')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
-      writeErr: (text) => terminal.err(text.trimEnd()),
+      writeErr: (text) => terminal.err(sentences(text.trimEnd(), terminal)),
     })
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 it could not be done, 2 wrong usage or an invalid job.
-What an error means and what to do: docs/errors.md, by the name that --json says.
-How Temporal is reached: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or a job, trigger or
+configuration that is wrong itself.
+What an error means, and what to do: docs/errors.md, by its name in --json.
+Temporal is reached by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:
   triggers up`,
@@ -92,9 +94,4 @@ Example:
     for (const part of made.commands) part.copyInheritedSettings(made);
   }
   return program;
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }

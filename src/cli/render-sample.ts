@@ -1,4 +1,4 @@
-import type { Sample, SampleAnswer } from '../client/export-jobs.ts';
+import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { printable } from '../domain/printable.ts';
 import { RETRY_DELAYS_MS } from '../domain/retry-schedule.ts';
@@ -16,7 +16,8 @@ const MEANING: Readonly<Record<Verdict, string>> = {
   setup: `Only a person can mend this: check the webhook URL and the authorization. ${AGAIN}`,
   throttled: 'The endpoint asks to wait. A job would wait as long, with everything; no attempt is counted.',
   gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
-  refused: 'This message will never be taken. A job would make it a dead letter at once, and go on with the next one.',
+  refused:
+    'This message is refused. A job would make it a dead letter at once, and go on with the next one; while its endpoint has taken nothing at all, or refuses everybody, it would send it again.',
   ours: "The worker's configuration stands in the way, so nothing was sent. A job would keep its triggers and count no attempt.",
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
@@ -41,6 +42,12 @@ export function outcomeOf(answer: SampleAnswer): string {
 /** Whom it is about. */
 export function samplePerson({ user, event, audience }: Sample): string {
   return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${printable(audience.slug)}`;
+}
+
+/** Whom a test was about, and whether the endpoint heard of it. */
+export function testedText(sent: SentSample): string {
+  const isAnswered = sent.answer.ok || sent.answer.status !== undefined;
+  return `${samplePerson(sent)}. It was ${isAnswered ? 'sent' : 'tried'} once, as a test.`;
 }
 
 /**

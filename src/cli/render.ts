@@ -17,7 +17,7 @@ import { type Paint, plain, type Style } from './terminal.ts';
 const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
   starting: { style: 'yellow', words: 'starting' },
   running: { style: 'green', words: 'running' },
-  paused: { style: 'yellow', words: 'paused; triggers are kept until it is resumed' },
+  paused: { style: 'yellow', words: 'paused' },
   stopping: { style: 'yellow', words: 'stopping' },
   stopped: { style: 'dim', words: 'stopped' },
 };
@@ -54,6 +54,7 @@ export function statusLines(
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
     ['', status.backfill?.notice && printable(status.backfill.notice)],
+    ['', status.backfill?.trouble && paint('yellow', printable(status.backfill.trouble))],
     ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
     ...status.rejects
       .slice(-3)
@@ -205,10 +206,11 @@ function backfill(progress: BackfillStatus): string {
 /** For the one line of a log. */
 function backfillPart(progress: BackfillStatus | undefined): string[] {
   if (progress?.state !== 'running' && progress?.state !== 'paused') return [];
-  const { delivered: sent, expected, state, secondsLeft } = progress;
+  const { delivered: sent, expected, state, secondsLeft, trouble } = progress;
   const of = expected === undefined ? '' : ` of ${count(expected)}`;
   const left = secondsLeft === undefined ? '' : `, ${duration(secondsLeft * 1000)} left`;
-  return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}`];
+  const failing = trouble === undefined ? '' : ', its source fails';
+  return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}${failing}`];
 }
 
 function rate(perSecond: number): string {
@@ -239,6 +241,14 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+/** Sentences for people: each line broken where it is longer than the terminal is wide. */
+export function sentences(text: string, { columns }: { readonly columns: number }): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (visible(line) <= columns ? [line] : wrap(line, columns)))
+    .join('\n');
 }
 
 /** Columns as wide as they need, the last ones cut where the line ends. */

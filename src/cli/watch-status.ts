@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { NoWorker } from '../client/errors.ts';
-import { statusLine, statusLines } from './render.ts';
+import { sentences, statusLine, statusLines } from './render.ts';
 import type { Terminal } from './terminal.ts';
 
 const REFRESH_MS = 1_000;
@@ -43,7 +43,7 @@ async function answerOf(
     return await jobs.status(jobId);
   } catch (error) {
     if (!(error instanceof NoWorker)) throw error;
-    terminal.err(error.message);
+    terminal.err(sentences(error.message, terminal));
     return undefined;
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobStatus } from '../contract/job-status.ts';
-import { type CarriedJob, isCarriedJob } from '../domain/dispatcher/carried.ts';
+import { type CarriedJob, isCarriedJob, refuseNewerJob } from '../domain/dispatcher/carried.ts';
 import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
 import { confirmHold, nextHold } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
@@ -113,7 +113,9 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
     text += answer.text;
     ({ parts } = answer);
   }
-  return parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  const state = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  refuseNewerJob(state.carried);
+  return state;
 }
 
 /** Until the slices of the ended run are over, whatever their workers do: else both would send side by side. */

@@ -1,6 +1,6 @@
 import type { DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
 import { failureInWords } from './attempt-codes.ts';
-import { detailsTable } from './details-table.ts';
+import { detailsTable, shownTime } from './details-table.ts';
 
 const STATES: Readonly<Record<DeadLetterState, string>> = {
   waiting:
@@ -22,10 +22,10 @@ export function deadLetterDetails(status: DeadLetterStatus): string {
     ['Person', user],
     ['Audience', `${audience.slug} (${audience.name})`],
     ['Event', `${event} at ${at}`],
-    ['Last attempt', `${failure.at}: ${failureInWords(failure)}${said}`],
+    ['Last attempt', `${shownTime(failure.at)}: ${failureInWords(failure)}${said}`],
     ['Attempts', String(attempts)],
-    ['Given up', diedAt],
-    ['Kept until', expiresAt],
+    ['Given up', shownTime(diedAt)],
+    ['Kept until', shownTime(expiresAt)],
   ];
   return detailsTable(`${event} of ${user}`, rows);
 }

@@ -6,7 +6,19 @@ export function detailsTable(title: string, rows: readonly (readonly [name: stri
   return [`**${cell(title)}**`, '', '| | |', '|---|---|', ...lines].join('\n').slice(0, 6000).toWellFormed();
 }
 
+/** A whole number for people: 12,345 */
+export function shownCount(n: number): string {
+  return String(n).replaceAll(/\B(?=(?:\d{3})+$)/g, ',');
+}
+
+/** An RFC 3339 time in UTC for people, to the second; any other text as it is. */
+export function shownTime(at: string): string {
+  return /^[\d-]{10}T[\d:]{8}(?:\.\d+)?Z$/.test(at) ? `${at.slice(0, 19).replace('T', ' ')} UTC` : at;
+}
+
 /** A text that cannot break the table or become markup: what an endpoint answered stands here too. */
 function cell(text: string): string {
-  return printable(text.replaceAll(/[\r\n]+/g, ' ')).replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
+  const shown = printable(text.replaceAll(/[\r\n]+/g, ' ')).replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
+  // The UI makes a dash of two hyphens, and an option could not be copied any more.
+  return shown.replaceAll('--', String.raw`\-\-`);
 }

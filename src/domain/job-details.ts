@@ -1,31 +1,35 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
 import { failureInWords } from './attempt-codes.ts';
-import { detailsTable } from './details-table.ts';
+import { detailsTable, shownCount, shownTime } from './details-table.ts';
 
 /** A status as the small Markdown table that the Temporal UI shows with the workflow. At most 20,000 bytes (server limit). */
 export function detailsOf(status: JobStatus): string {
   const rows: [string, string][] = [
     ['State', status.reason === undefined ? status.state : `${status.state}: ${status.reason}`],
     ['Waiting', waitingLine(status)],
-    ['In flight', `at most ${status.inFlight} of ${status.parallelRequestCount}`],
+    ['In flight', `${status.inFlight} of at most ${status.parallelRequestCount}`],
     ['Delivered', deliveredLine(status)],
-    ['Retried', String(status.retried)],
+    ['Retried', shownCount(status.retried)],
   ];
-  if (status.repeated > 0) rows.push(['Signalled again', String(status.repeated)]);
+  if (status.repeated > 0) rows.push(['Signalled again', shownCount(status.repeated)]);
   if (status.deadLetters > 0)
-    rows.push(['Dead letters so far', `${status.deadLetters}, see: triggers dead-letters list --job ${status.jobId}`]);
+    rows.push([
+      'Dead letters so far',
+      `${shownCount(status.deadLetters)}; see: triggers dead-letters list --job ${status.jobId}`,
+    ]);
   if (status.rejected > 0)
-    rows.push(['Refused signals', `${status.rejected}, last: ${status.rejects.at(-1)?.reason ?? ''}`]);
-  if (status.throttledUntil !== undefined) rows.push(['Endpoint asked to wait until', status.throttledUntil]);
-  if (status.lastDeliveredAt !== undefined) rows.push(['Last delivery', status.lastDeliveredAt]);
+    rows.push(['Refused signals', `${shownCount(status.rejected)}, last: ${status.rejects.at(-1)?.reason ?? ''}`]);
+  if (status.throttledUntil !== undefined)
+    rows.push(['Endpoint asked to wait until', shownTime(status.throttledUntil)]);
+  if (status.lastDeliveredAt !== undefined) rows.push(['Last delivery', shownTime(status.lastDeliveredAt)]);
   if (status.lastFailure !== undefined) {
     const { at, answer } = status.lastFailure;
     const said = answer === undefined || answer === '' ? '' : ` "${answer}"`;
-    rows.push(['Last failure', `${at}: ${failureInWords(status.lastFailure)}${said}`]);
+    rows.push(['Last failure', `${shownTime(at)}: ${failureInWords(status.lastFailure)}${said}`]);
   }
   if (status.endpoint !== undefined) {
     const { state, nextProbeAt, advice } = status.endpoint;
-    const probe = nextProbeAt === undefined ? '' : `, next probe ${nextProbeAt}`;
+    const probe = nextProbeAt === undefined ? '' : `, next probe ${shownTime(nextProbeAt)}`;
     rows.push(['Endpoint', `${state}${probe}${advice === undefined ? '' : `. ${advice}`}`]);
   }
   if (status.backfill !== undefined) rows.push(['Backfill', backfillLine(status.backfill)]);
@@ -35,15 +39,21 @@ export function detailsOf(status: JobStatus): string {
 
 function waitingLine({ waiting, held, overflow }: JobStatus): string {
   const parts = [
-    ...(held > 0 ? [`${held} people wait for their next attempt`] : []),
-    ...(overflow > 0 ? [`${overflow} outside the job's own state`] : []),
+    ...(held > 0
+      ? [
+          held === 1
+            ? '1 person waits for their next attempt'
+            : `${shownCount(held)} people wait for their next attempt`,
+        ]
+      : []),
+    ...(overflow > 0 ? [`${shownCount(overflow)} outside the job's own state`] : []),
   ];
-  return `${waiting}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
+  return `${shownCount(waiting)}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
 }
 
 function deliveredLine({ delivered, ratePerSecond: { oneMinute, fiveMinutes } }: JobStatus): string {
-  if (oneMinute + fiveMinutes === 0) return String(delivered);
-  return `${delivered}, ${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
+  if (oneMinute + fiveMinutes === 0) return shownCount(delivered);
+  return `${shownCount(delivered)}, ${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
 }
 
 const BAR_WIDTH = 20;
@@ -55,10 +65,10 @@ function backfillLine(progress: BackfillStatus): string {
   const filled = all === 0 ? 0 : Math.round((settled / all) * BAR_WIDTH);
   const parts = [
     pausedBy === 'sample' ? 'paused, since the sample is sent' : state,
-    `${delivered} sent of ${expected === undefined ? `${taken} read` : all}`,
-    `${waiting} waiting`,
-    ...(superseded > 0 ? [`${superseded} left out for newer live triggers`] : []),
-    ...(deadLetters > 0 ? [`${deadLetters} dead letters`] : []),
+    `${shownCount(delivered)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
+    `${shownCount(waiting)} waiting`,
+    ...(superseded > 0 ? [`${shownCount(superseded)} left out for newer live triggers`] : []),
+    ...(deadLetters > 0 ? [`${shownCount(deadLetters)} ${deadLetters === 1 ? 'dead letter' : 'dead letters'}`] : []),
     ...(state === 'running' ? [`${progress.ratePerSecond} a second`] : []),
     ...(progress.secondsLeft === undefined ? [] : [`about ${progress.secondsLeft} s left`]),
   ];

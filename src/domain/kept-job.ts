@@ -1,5 +1,5 @@
 import type { KeptJobState, KeptJobStatus } from '../contract/kept-job.ts';
-import { detailsTable } from './details-table.ts';
+import { detailsTable, shownCount, shownTime } from './details-table.ts';
 import type { CarriedJob } from './dispatcher/carried.ts';
 import { instantOf } from './instant.ts';
 import { jobMemo } from './job-memo.ts';
@@ -92,7 +92,7 @@ export function keptJobDetails({ state, jobId, label, waiting, keptAt, notice }:
     ['State', STATES[state]],
     ...(notice === undefined ? [] : [['Not started', notice] as const]),
     ['Job', jobId],
-    ['Waiting', String(waiting)],
-    ['Kept at', keptAt],
+    ['Waiting', shownCount(waiting)],
+    ['Kept at', shownTime(keptAt)],
   ]);
 }

@@ -57,3 +57,13 @@ export function throttleMs(retryAfterMs: number | undefined, streak: number): nu
   const asked = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
   return Math.min(Math.max(asked, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
 }
+
+/**
+ * How long a backfill waits for the answer to its oldest page before it sends that again, in ms: a minute, then ever longer, up to an hour. Signals
+ * are not lost, so it is the answer that takes its time: the job or its backfill is paused, or slow, and each page sent again is in two histories.
+ *
+ * @param unanswered how often it was sent again in vain, from 0.
+ */
+export function pageAgainMs(unanswered: number): number {
+  return Math.min(MINUTE * 2 ** Math.min(unanswered, 6), HOUR);
+}

@@ -1,5 +1,5 @@
 import type { ScanReport, WatchChange, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
-import { detailsTable } from './details-table.ts';
+import { detailsTable, shownCount, shownTime } from './details-table.ts';
 import { isRecord } from './json.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
 
@@ -108,17 +108,30 @@ export function watchDetails(status: WatchStatus): string {
     ['State', PHASES[state]],
     ['Audience', `${audience.slug} (${audience.name})`],
     ['Every', `${everyMs / 1000} s`],
-    ['Members', members === undefined ? 'not known yet' : String(members)],
-    ['Told', `${enters} enters, ${exits} exits in ${rounds} rounds`],
+    ['Members', members === undefined ? 'not known yet' : shownCount(members)],
+    ['Told', `${shownCount(enters)} enters, ${shownCount(exits)} exits in ${shownCount(rounds)} rounds`],
   ];
   if (last !== undefined)
-    rows.push(['Last round', `${last.at}: ${last.enters} enters, ${last.exits} exits, ${last.durationMs} ms`]);
-  if (nextAt !== undefined) rows.push(['Next round', nextAt]);
-  if (held !== undefined) rows.push(['Held', `${held.exits} exits, ${held.members} members left, seen at ${held.at}`]);
+    rows.push([
+      'Last round',
+      `${shownTime(last.at)}: ${shownCount(last.enters)} enters, ${shownCount(last.exits)} exits, ${shownCount(last.durationMs)} ms`,
+    ]);
+  if (nextAt !== undefined) rows.push(['Next round', shownTime(nextAt)]);
+  if (held !== undefined)
+    rows.push([
+      'Held',
+      `${shownCount(held.exits)} exits, ${shownCount(held.members)} members left, seen at ${shownTime(held.at)}`,
+    ]);
   if (trouble !== undefined)
-    rows.push(['Trouble', `since ${trouble.since}, ${trouble.failures} failures: ${trouble.reason}`]);
+    rows.push([
+      'Trouble',
+      `since ${shownTime(trouble.since)}, ${trouble.failures === 1 ? '1 failure' : `${shownCount(trouble.failures)} failures`}: ${trouble.reason}`,
+    ]);
   if (missed !== undefined)
-    rows.push(['Missed', `what changed from ${missed.from} to ${missed.to}, since the snapshot was lost`]);
+    rows.push([
+      'Missed',
+      `what changed from ${shownTime(missed.from)} to ${shownTime(missed.to)}, since the snapshot was lost`,
+    ]);
   if (last !== undefined && last.told.unreadable.length > 0)
     rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);
   return detailsTable(`Watch of ${audience.slug}`, rows);

@@ -1,20 +1,21 @@
 import {
   ApplicationFailure,
   condition,
-  continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
   setCurrentDetails,
   setHandler,
   sleep,
-  workflowInfo,
 } from '@temporalio/workflow';
 import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
+import { pageAgainMs } from '../domain/retry-schedule.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
 import { isFull } from './signal-failure.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -27,10 +28,10 @@ const { countMembers } = proxyActivities<Activities>({
   retry: { maximumAttempts: 2 },
 });
 
-/** An unanswered page is sent again after this long; a job that has it drops it and answers. */
-const RESEND_MS = 60_000;
-/** A page that the job has no room for is sent again after this long, and then ever later. */
+/** A page that the job has no room for is sent again after this long, and then ever later, … */
 const FULL_AGAIN_MS = 1_000;
+/** … up to this. */
+const MOST_FULL_AGAIN_MS = 60_000;
 /** Pages that a run brings before it continues as new, so that its history stays short. */
 const PAGES_PER_RUN = 500;
 
@@ -41,12 +42,15 @@ const PAGES_PER_RUN = 500;
  * @returns how many pages there were.
  */
 export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
+  refuseNewer('The state of this backfill', input);
   const { jobWorkflowId, n, audiences, carried } = input;
   let { expected, isCounted = false } = carried;
   let next: BackfillCursor | undefined = carried.next;
   let ahead: readonly PageAhead[] = carried.ahead;
   let again: PageTaken | undefined;
   let isUnwanted = false;
+  /** How often in a row the oldest page was sent again in vain. */
+  let unanswered = 0;
   let pagesInRun = 0;
   let lastPage = 0;
 
@@ -84,14 +88,17 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       );
     } else if (ahead[0] !== undefined) {
       const oldest = ahead[0].page;
-      const answered = await condition(() => isUnwanted || again !== undefined || ahead[0]?.page !== oldest, RESEND_MS);
+      const isAnswered = () => isUnwanted || again !== undefined || ahead[0]?.page !== oldest;
+      const answered = await condition(isAnswered, pageAgainMs(unanswered));
+      // A job that has it already drops it, and answers if the answer may be lost.
       if (!answered) await sendPage(jobWorkflowId, oldest);
+      unanswered = answered ? 0 : unanswered + 1;
     } else {
       return { pages: lastPage };
     }
-    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || workflowInfo().continueAsNewSuggested)) {
+    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || isNextRunWanted())) {
       const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
-      await continueAsNew<typeof backfill>({
+      await continueAsNewOnCurrentBuild<typeof backfill>({
         ...input,
         carried: { ...counted, ahead, ...(next === undefined ? {} : { next }) },
       });
@@ -149,7 +156,7 @@ function nextCursor(from: BackfillCursor, after: string | undefined, audiences: 
 
 /** A run of the job that has had all the signals that a server lets through takes none until its next run begins, which may be a while. */
 async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
-  for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, RESEND_MS)) {
+  for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, MOST_FULL_AGAIN_MS)) {
     try {
       return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
     } catch (error) {

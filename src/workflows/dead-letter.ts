@@ -6,6 +6,7 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   sleep,
   upsertMemo,
 } from '@temporalio/workflow';
@@ -15,6 +16,7 @@ import { DEAD_LETTER_MS, describeDeadLetter, membershipObstacle, redeliveryOf } 
 import { deadLetterDetails } from '../domain/dead-letter-details.ts';
 import { isRecord } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 import { isFull } from './signal-failure.ts';
 
@@ -28,11 +30,15 @@ const { isMember } = proxyActivities<Activities>({
 /** What a person asked for. */
 type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
+// Waits for weeks and never continues as new: it goes over to a newer build, which replays it.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, deadLetter);
+
 /**
  * A trigger that will not be sent without a person's decision. Waits 30 days for the signals `redeliver` or `discard`; the last one
  * counts. A redelivery that contradicts the source, or that the job does not take, leaves it waiting, and it says why.
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
+  refuseNewer('This dead letter', letter);
   const startedAt = Date.now();
   let state: DeadLetterState = 'waiting';
   let notice: string | undefined;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { newJob, type NewJobOptions } from '../../src/cli/new-job.ts';
+import { UsageError } from '../../src/cli/usage-error.ts';
 import { InvalidJob, JobAlreadyRunning, NoSample, NoWorker } from '../../src/client/errors.ts';
 import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/client/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
@@ -44,6 +45,7 @@ function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
     say: (line) => said.push(line),
     columns: 80,
     save: (file, text) => {
+      if (file.startsWith('/none/')) throw new UsageError(`The file ${file} cannot be written.`);
       if (world.files?.includes(file) === true) return false;
       did.push(['save', file, JSON.parse(text)]);
       return true;
@@ -171,7 +173,7 @@ test('a line that the form does not take is refused as it is typed, in the formâ
     'The label must not be empty.',
     expect.stringContaining('not a web address'),
     expect.stringContaining('must not hold a user name'),
-    expect.stringContaining('whole number'),
+    'Type a number.',
     expect.stringContaining('at most 500'),
     expect.stringContaining('above 0'),
   ]);
@@ -193,6 +195,39 @@ test('what only a worker can find wrong is said when there is an address, and on
   ]);
 });
 
+test('where an authorization may not be sent to the URL, both are asked again: either may be what was meant otherwise', async () => {
+  const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
+    webhookUrl === HOOK ? [] : [{ field: 'authorization', message: 'Not there.' }];
+  const typed = ['crm', 'VIP', '', ['vip (1,200 members)'], 'https://hook.example.com/', 'crm', HOOK];
+  const { run, did, asked } = dialogue([...typed, ...SHORT.slice(5), 'Start Export'], { problems });
+  await run();
+  expect(asked.map(({ message }) => message).slice(4, 7)).toEqual(['Webhook URL', 'Authorization', 'Webhook URL']);
+  expect(did).toMatchObject([['start', { authorization: 'crm', webhookUrl: HOOK }, undefined]]);
+});
+
+test('an answer can be changed before the start, with what belongs to it, and the rest stays', async () => {
+  const again = ['Change an answer', 'Existing Users', true, '500', 'Change an answer', 'Label', 'VIP 2'];
+  const { run, did, said, asked } = dialogue([...SHORT, ...again, 'Start Export']);
+  await run();
+  const definition = { label: 'VIP 2', webhookUrl: HOOK, existingUsers: true, backfillPerSecond: 500 };
+  expect(did).toMatchObject([['start', definition, undefined]]);
+  expect(asked.filter(({ message }) => message === 'Webhook URL')).toHaveLength(1);
+  expect(said.filter((line) => line.startsWith('  Label'))).toEqual([
+    '  Label         VIP',
+    '  Label         VIP',
+    '  Label         VIP 2',
+  ]);
+});
+
+test('a changed answer is shown to a worker like the first one', async () => {
+  const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
+    webhookUrl === HOOK ? [] : [{ field: 'webhookUrl', message: 'Not there.' }];
+  const again = ['Change an answer', 'Webhook URL', 'https://10.0.0.1/', HOOK];
+  const { run, said } = dialogue([...SHORT, ...again, 'Leave without starting'], { problems });
+  await run();
+  expect(said).toContain('  webhookUrl  Not there.');
+});
+
 test('both payloads are shown before the format is chosen', async () => {
   const { run, said } = dialogue([...SHORT, 'Leave without starting']);
   await run();
@@ -200,11 +235,11 @@ test('both payloads are shown before the format is chosen', async () => {
 });
 
 test('without a profile there is nothing to pick or to show, and the form goes on', async () => {
-  const sampleFails = new NoSample({ field: 'user', message: 'No member has a profile.' });
+  const sampleFails = new NoSample({ field: 'user', message: 'No member has a profile. Name a person: --user' });
   const answers = [...SHORT.slice(0, 5), ...SHORT.slice(6), 'Start Export'];
   const { run, said, did } = dialogue(answers, { fields: [], sampleFails });
   await run();
-  expect(said).toContain('The payloads cannot be shown: No member has a profile.');
+  expect(said).toContain('The payloads cannot be shown: no member has a profile yet.');
   expect(did).toHaveLength(1);
 });
 
@@ -267,6 +302,14 @@ test('a choice that the form does not take is said, and asked again', async () =
   await run();
   expect(said[0]).toBe('Choose at least one audience.');
   expect(asked.filter(({ message }) => message === 'Audiences')).toHaveLength(2);
+});
+
+test('a file that cannot be written is said to be so, and another one is asked for', async () => {
+  const answers = [...SHORT, 'Save as a job file', '/none/job.json', 'Save as a job file', 'job.json'];
+  const { run, did, said } = dialogue([...answers, 'Leave without starting']);
+  await run();
+  expect(said).toContain('The file /none/job.json cannot be written.');
+  expect(did).toMatchObject([['save', 'job.json', {}]]);
 });
 
 test('what fails at the end costs nothing of what was typed', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
@@ -32,6 +33,30 @@ test.each([...DEAD_LETTERS.map((part) => ['dead-letters', part]), ['authorizatio
   },
 );
 
+const PARTS = [...DEAD_LETTERS.map((part) => `dead-letters ${part}`), 'authorizations list', 'secrets new'];
+
+test.each(['', ...COMMANDS, ...PARTS])('the help of "%s" fits into a terminal of 80 columns', async (name) => {
+  const { terminal, out } = aTerminal();
+  await run([...name.split(' ').filter(Boolean), '--help'], terminal);
+  expect(
+    out
+      .join('\n')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
+});
+
+test('what commander has against a command line is broken where the line ends', async () => {
+  const { terminal, err } = aTerminal();
+  await run(['stop', 'vip', '--waiting', 'hold'], terminal);
+  expect(
+    err
+      .join('\n')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
+});
+
 describe('wrong usage ends with exit code 2 and says what is meant', () => {
   test.each([
     [['bogus'], /unknown command/],
@@ -39,10 +64,10 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['status', 'a', '--wath'], /unknown option.*\n.*--watch/],
     [['start'], /triggers start job\.json/],
     [['trace'], /missing required argument/],
-    [['trace', '1', '--since', 'lately'], /how long ago/],
-    [['attempts', 'vip', '--last', 'few'], /whole number/],
+    [['trace', '1', '--since', 'lately'], /how\s+long\s+ago/],
+    [['attempts', 'vip', '--last', 'few'], /whole\s+number/],
     [['start', 'none.json'], /none\.json cannot be read/],
-    [['start', '--parallel', 'many'], /whole number/],
+    [['start', '--parallel', 'many'], /whole\s+number/],
     [['edit', 'vip'], /Say what to change/],
     [['new'], /there is none here.*triggers start job\.json/s],
     [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
@@ -53,7 +78,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],
     [['dead-letters', 'bogus'], /unknown command/],
     [['dead-letters', 'show'], /missing required argument/],
-    [['dead-letters', 'list', '--older-than', 'long'], /how long ago/],
+    [['dead-letters', 'list', '--older-than', 'long'], /how\s+long\s+ago/],
     [['dead-letters', 'redeliver'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],
@@ -64,6 +89,9 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['watch', 'vip', '--now', '--stop'], /Say one thing/],
     [['watch', 'vip', '--list'], /Say one thing/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
+    [['push', 'vip', '--file', '.'], /The file \. cannot be read/],
+    [['receive', '--port', '99999'], /from 0 to\s+65535/],
+    [['receive', '--status', '42'], /from\s+200 to 599/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
@@ -76,4 +104,15 @@ test('with --json a failure is one JSON object', async () => {
   const { terminal, err } = aTerminal();
   await expect(run(['edit', 'vip', '--json'], terminal)).resolves.toBe(2);
   expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'UsageError' } });
+});
+
+test('where a port is taken, that is said, and what to do', async () => {
+  const other = await startReceiver();
+  try {
+    const { terminal, err } = aTerminal();
+    await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
+    expect(err.join('\n')).toBe(`Port ${other.port} of 127.0.0.1 is taken. Say another: --port (0: a free one).`);
+  } finally {
+    await other.close();
+  }
 });

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { answerLines, meaningOf, requestLines } from '../../src/cli/render-sample.ts';
+import { answerLines, meaningOf, requestLines, testedText } from '../../src/cli/render-sample.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
 
@@ -47,4 +47,16 @@ test('where nothing was sent, that is said', () => {
   const answer = { ok: false, code: 'ADDRESS_REFUSED', durationMs: 0, isSecond: false };
   expect(answerLines(answer)[0]).toContain('the worker may not connect to this address');
   expect(meaningOf(answer)).toContain('nothing was sent');
+});
+
+test('a message that never reached the endpoint was tried, not sent', () => {
+  const answer = { ok: false, durationMs: 1, isSecond: false };
+  const testedBy = (more: object): string => testedText({ ...sample, answer: { ...answer, ...more } });
+  expect(testedBy({ status: 503 })).toBe('1 enters vip. It was sent once, as a test.');
+  expect(testedBy({ code: 'ENOTFOUND' })).toBe('1 enters vip. It was tried once, as a test.');
+});
+
+test('what a refusal means depends on whether the endpoint ever took anything, and that is said', () => {
+  const meaning = meaningOf({ ok: false, status: 422, durationMs: 1, isSecond: false });
+  expect(meaning).toMatch(/a dead letter at once.*has taken nothing at all/);
 });

@@ -1,5 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { jobTable, problemLines, startedLines, statusLine, statusLines, table, wrap } from '../../src/cli/render.ts';
+import {
+  jobTable,
+  problemLines,
+  sentences,
+  startedLines,
+  statusLine,
+  statusLines,
+  table,
+  wrap,
+} from '../../src/cli/render.ts';
 import { duration, fromNow, readDuration } from '../../src/cli/numbers.ts';
 import { aStatus } from './a-status.ts';
 
@@ -95,6 +104,10 @@ describe('a status for people', () => {
       'paused, since the sample is sent, 480 sent',
     );
     expect(statusLine(paused)).toContain('backfill paused at 480');
+    const trouble = 'The source was asked and failed: HTTP\u001b[2J 503.';
+    const stuck = aStatus({ backfill: { ...more, trouble } });
+    expect(statusLines(stuck, { nowMs, columns: 160 }).join('\n')).toContain('failed: HTTP\\u001b[2J 503.');
+    expect(statusLine(stuck)).toContain('backfill 480 of 2,000, 13 s left, its source fails');
   });
 
   test('fits into 80 columns, however long its parts are', () => {
@@ -264,4 +277,12 @@ test('a list, and what is said of a start, do nothing to the terminal either', (
     ),
   ];
   expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
+});
+
+test('sentences are broken at spaces where a line is full; lines that fit stay as they are', () => {
+  const text = `  two   spaces\n${'word '.repeat(20)}end`;
+  const lines = sentences(text, { columns: 40 }).split('\n');
+  expect(lines[0]).toBe('  two   spaces');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
+  expect(lines.slice(1).join(' ')).toBe(`${'word '.repeat(20)}end`);
 });

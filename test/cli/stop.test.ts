@@ -24,8 +24,12 @@ describe('stop says what will become of what waits', () => {
   });
 
   test('nothing, when nothing waits', () => {
+    expect(stopText('vip', { state: 'stopping', waiting: 0 }, {})).toBe('Stopping vip; nothing waits.');
+  });
+
+  test('nothing, and how to go on all the same, when it is kept', () => {
     expect(stopText('vip', { state: 'stopping', waiting: 0 }, { waiting: 'keep' })).toBe(
-      'Stopping vip; nothing waits.',
+      'Stopping vip; nothing waits. Go on later with: triggers resume vip',
     );
   });
 

@@ -44,7 +44,7 @@ test('a healthy job is a small table', () => {
       '|---|---|',
       '| State | running |',
       '| Waiting | 2 |',
-      '| In flight | at most 2 of 5 |',
+      '| In flight | 2 of at most 5 |',
       '| Delivered | 7 |',
       '| Retried | 1 |',
     ].join('\n'),
@@ -84,19 +84,31 @@ test('what is amiss has a line each', () => {
   expect(details.split('\n').slice(4)).toEqual([
     '| State | paused: Paused by an operator. |',
     "| Waiting | 2 (3 people wait for their next attempt, 1 outside the job's own state) |",
-    '| In flight | at most 2 of 5 |',
+    '| In flight | 2 of at most 5 |',
     '| Delivered | 7 |',
     '| Retried | 1 |',
     '| Signalled again | 5 |',
-    '| Dead letters so far | 4, see: triggers dead-letters list --job vip |',
+    '| Dead letters so far | 4; see: triggers dead-letters list \\-\\-job vip |',
     '| Refused signals | 2, last: no "user" |',
-    '| Endpoint asked to wait until | 2026-01-01T00:00:00Z |',
-    '| Last delivery | 2026-01-01T00:00:01Z |',
-    '| Last failure | 2026-01-01T00:00:02Z: connection refused |',
-    '| Endpoint | unwell, next probe 2026-01-01T00:00:03Z. Check the URL. |',
+    '| Endpoint asked to wait until | 2026-01-01 00:00:00 UTC |',
+    '| Last delivery | 2026-01-01 00:00:01 UTC |',
+    '| Last failure | 2026-01-01 00:00:02 UTC: connection refused |',
+    '| Endpoint | unwell, next probe 2026-01-01 00:00:03 UTC. Check the URL. |',
     '| Backfill | 1: ██████████████████░░ running, 6 sent of 10 read, 3 waiting, 1 left out for newer live triggers, 2 dead letters, 0 a second. It waits. |',
     '| Notice | Signal without profiles. |',
   ]);
+});
+
+test('numbers and times are as people read them, and an option keeps its two hyphens in the UI, which makes a dash of bare ones', () => {
+  const details = detailsOf({
+    ...status,
+    delivered: 1234567,
+    deadLetters: 1000,
+    lastDeliveredAt: '2026-11-25T08:30:00.123456789Z',
+  });
+  expect(details).toContain('| Delivered | 1,234,567 |');
+  expect(details).toContain('| Last delivery | 2026-11-25 08:30:00 UTC |');
+  expect(details).toContain(String.raw`| 1,000; see: triggers dead-letters list \-\-job vip |`);
 });
 
 test('whatever an endpoint answers, it stays in its cell and is no markup', () => {

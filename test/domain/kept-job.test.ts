@@ -70,7 +70,7 @@ test('people read what they can do, and why it was not started', () => {
     '| State | Stopped, with all that waited. Signal "resume" to run it again from there, or "discard" to drop what waits. |',
     '| Job | crm |',
     '| Waiting | 0 |',
-    `| Kept at | ${AT} |`,
+    '| Kept at | 2026-01-01 00:00:00 UTC |',
   ]);
   expect(keptJobDetails({ ...kept, notice: 'It runs.' })).toContain('\n| Not started | It runs. |\n');
 });

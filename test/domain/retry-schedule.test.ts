@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { nextChance } from '../../src/domain/random.ts';
-import { retryDelayMs, spread, throttleMs } from '../../src/domain/retry-schedule.ts';
+import { pageAgainMs, retryDelayMs, spread, throttleMs } from '../../src/domain/retry-schedule.ts';
 
 const S = 1000;
 const M = 60 * S;
@@ -66,4 +66,8 @@ test.each([
   ['at most an hour after many times', undefined, 500, H],
 ])('[S31] a throttled job waits %s', (_, asked, streak, ms) => {
   expect(throttleMs(asked, streak)).toBe(ms);
+});
+
+test('a page that nobody answers is sent again after a minute, then ever later, and once an hour at least', () => {
+  expect([0, 1, 2, 3, 4, 5, 6, 7, 1000].map(pageAgainMs)).toEqual([M, 2 * M, 4 * M, 8 * M, 16 * M, 32 * M, H, H, H]);
 });

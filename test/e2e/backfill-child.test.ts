@@ -84,3 +84,29 @@ test('a child whose job ended in the middle, and began anew, is sent away by the
   expect(status.backfill).toBeUndefined();
   expect(lab.receiver.ledger.requests).toBe(sentBefore);
 });
+
+test('a page that nobody answers is sent again after a minute, and then after two; once one is answered, after a minute again', async () => {
+  const job = await lab.start({ audiences: ['many'] });
+  await lab.jobs.backfill(job, { sample: 1 });
+  const waitsS = async () =>
+    (await eventsOf(childOf(job)))
+      .map(({ timerStartedEventAttributes: timer }) => Number(timer?.startToFireTimeout?.seconds ?? NaN))
+      .filter(Number.isFinite);
+  await until(async () => (await waitsS()).includes(120), 90_000);
+  expect((await waitsS()).slice(-2)).toEqual([60, 120]);
+  expect((await pagesTo(job)).map(({ number }) => number)).toEqual([1, 2, 3, 4, 1]);
+  const before = (await waitsS()).length;
+  await lab.jobs.backfill(job, { action: 'resume' });
+  await until(async () => (await waitsS()).length > before, 20_000);
+  expect((await waitsS()).slice(before)).toEqual(expect.arrayContaining([60]));
+  await lab.jobs.backfill(job, { action: 'cancel' });
+}, 150_000);
+
+/** Looks once a second; what is looked at need not be there at once. */
+async function until(isSo: () => Promise<boolean>, mostMs: number): Promise<void> {
+  const giveUpAt = Date.now() + mostMs;
+  while (!(await isSo().catch(() => false))) {
+    if (Date.now() > giveUpAt) throw new Error(`It is not so after ${mostMs} ms.`);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}

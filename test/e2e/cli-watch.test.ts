@@ -45,8 +45,8 @@ test('a watch from its start to its end: each for people and for machines', asyn
   expect(unwrapped(misspelt.stderr)).toContain(`Did you mean "${slug}"?`);
 
   const { stdout } = await operator.run(['watch', slug, '--every', '2h']);
-  expect(stdout).toBe(
-    `Watching ${slug} every 2 h. Members of now are not told of. See how it goes with: triggers watch --list\n`,
+  expect(unwrapped(stdout)).toBe(
+    `Watching ${slug} every 2 h. Members of now are not told of. See how it goes with: triggers watch --list`,
   );
   const changed = await operator.json<WatchStatus>(['watch', slug, '--every', '1h', '--largest-exit', '30']);
   expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });

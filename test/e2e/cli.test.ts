@@ -17,8 +17,8 @@ afterAll(async () => lab.close());
 describe('a job from pause to stop', () => {
   test('pause, status, resume, edit, backfill, list, stop: each for people and for machines', async () => {
     const job = await lab.start({ label: 'From pause to stop' });
-    expect((await operator.run(['pause', job])).stdout).toBe(
-      `Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}\n`,
+    expect(unwrapped((await operator.run(['pause', job])).stdout)).toBe(
+      `Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}`,
     );
     expect((await operator.json<JobStatus>(['pause', job])).state).toBe('paused');
     await operator.run(['push', job, '--audience', 'vip', '--enter', '--user', '1']);

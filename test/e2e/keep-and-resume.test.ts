@@ -114,9 +114,9 @@ test('what a stopped job kept can be discarded, and then its id is free', async 
   const user = randomUUID();
   const job = await keptJobOf(user);
   const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard']);
-  expect({ code, stdout }).toEqual({
+  expect({ code, stdout: unwrapped(stdout) }).toEqual({
     code: 0,
-    stdout: `${job} had stopped; what it kept (2 waiting triggers) is discarded.\n`,
+    stdout: `${job} had stopped; what it kept (2 waiting triggers) is discarded.`,
   });
   expect(await lab.jobs.status(job)).not.toHaveProperty('kept');
   await lab.jobs.start(

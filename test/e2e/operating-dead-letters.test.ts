@@ -76,7 +76,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   unwanted.delete('sent again');
 
   const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '']);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter is with their jobs again.\n' });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter is with its job again.\n' });
   await lab.jobs.resume(job);
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const [refused, news, again] = arrivalsOf('sent again');

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { attemptLines } from '../render-attempts.ts';
+import { sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
 export function attemptsCommand(terminal: Terminal) {
@@ -15,8 +16,9 @@ export function attemptsCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-The time is when the job heard of it (UTC), with all attempts of one slice. Temporal's histories do not say when in its slice each request was made,
-nor, of what was delivered, the status and how long it took.
+The time is when the job heard of it (UTC), with all attempts of one slice.
+Temporal's histories do not say when in its slice each request was made, nor, of
+what was delivered, the status and how long it took.
 
 Example:
   triggers attempts vip-to-crm --failed --follow`,
@@ -41,6 +43,6 @@ Example:
         stop?.dispose();
       }
       if (told === 0 && json !== true)
-        terminal.err('There is no such attempt, as far back as the server keeps histories.');
+        terminal.err(sentences('There is no such attempt, as far back as the server keeps histories.', terminal));
     });
 }

@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { AuthorizationListing } from '../../contract/authorization.ts';
 import { withJobs } from '../jobs.ts';
 import { printable } from '../../domain/printable.ts';
-import { field } from '../render.ts';
+import { field, sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function authorizationsCommand(terminal: Terminal) {
@@ -34,7 +34,10 @@ Example:
       if (json === true) return listed.forEach((one) => terminal.out(JSON.stringify(one)));
       if (listed.length === 0)
         return terminal.out(
-          'The worker has no authorization. They stand in its configuration, under "authorizations".',
+          sentences(
+            'The worker has no authorization. They stand in its configuration, under "authorizations".',
+            terminal,
+          ),
         );
       for (const one of listed) for (const line of authorizationLines(one, terminal)) terminal.out(line);
     });

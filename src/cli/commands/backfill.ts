@@ -3,6 +3,7 @@ import type { BackfillRequest } from '../../client/export-jobs.ts';
 import { collect, wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { counted } from '../numbers.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -23,7 +24,7 @@ export function backfillCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-How fast it goes is the job's: triggers edit JOB --backfill-rate 100 --backfill-parallel 5
+How fast it goes is the job's: triggers edit JOB --backfill-rate 100
 
 Examples:
   triggers backfill vip-to-crm --audience vip --sample 1
@@ -43,7 +44,7 @@ Examples:
       };
       const status = await withJobs((jobs) => jobs.backfill(job, request));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(askedText(job, action, sample));
+      terminal.out(sentences(askedText(job, action, sample), terminal));
     });
 }
 

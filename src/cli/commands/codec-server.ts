@@ -1,6 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
 import { ConfigError, configuredPayloadKeys } from '../../config.ts';
-import { wholeNumber } from '../job-options.ts';
+import { portNumber } from '../job-options.ts';
+import { listening } from '../listening.ts';
+import { sentences } from '../render.ts';
 import { aborted, interruption, type Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -11,18 +13,19 @@ const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 export function codecServerCommand(terminal: Terminal) {
   return new Command('codec-server')
     .description('decrypts for the Temporal UI and the temporal CLI what jobs have in Temporal, until Ctrl-C')
-    .option('--port <port>', 'where to listen; 0: a free one', wholeNumber, DEFAULT_PORT)
+    .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`)
     .option('--json', 'print JSON for machines: one object when it is ready')
     .addHelpText(
       'after',
       `
-TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters, digits, dots, dashes, underscores. The codec endpoint
-to enter in the Temporal UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
+TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
+digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
+UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
 
 Example:
-  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server --ui-origin https://temporal.example.com`,
+  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server`,
     )
     .action(async ({ port, host, uiOrigin = UI_ORIGINS, json }) => {
       const token = configuredToken();
@@ -39,12 +42,15 @@ Example:
       ]);
       const stop = interruption();
       const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
-      const server = await startCodecServer({ codec, token, uiOrigins, host, port });
+      const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
       // Never with the token: what is printed is kept in logs.
       if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
       else
         terminal.out(
-          `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+          sentences(
+            `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+            terminal,
+          ),
         );
       await aborted(stop.signal);
       await server.close();

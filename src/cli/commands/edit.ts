@@ -3,6 +3,7 @@ import type { EditedJob } from '../../client/export-jobs.ts';
 import { printable } from '../../domain/printable.ts';
 import { collect, fieldsFromOptions, positiveNumber, readJsonObject, wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -52,7 +53,7 @@ Example:
       }
       const edited = await withJobs((jobs) => jobs.edit(job, edit));
       if (json === true) return terminal.out(JSON.stringify(edited));
-      for (const line of editedLines(job, edited)) terminal.out(line);
+      for (const line of editedLines(job, edited)) terminal.out(sentences(line, terminal));
     });
 }
 

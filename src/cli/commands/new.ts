@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { terminalAsk } from '../ask.ts';
 import { withJobs } from '../jobs.ts';
 import { newJob } from '../new-job.ts';
-import { startedLines } from '../render.ts';
+import { sentences, startedLines } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { writeNewFile } from '../write-new-file.ts';
@@ -14,7 +14,8 @@ export function newCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-Nothing is started, sent or saved before you say so. Without a terminal: triggers start.
+Nothing is started, sent or saved before you say so. Where there is no terminal:
+triggers start.
 
 Example:
   triggers new`,
@@ -27,7 +28,7 @@ Example:
       const ask = await terminalAsk({ input: terminal.stdin, output: process.stderr });
       const { columns } = terminal;
       const made = await withJobs((jobs) =>
-        newJob({ ask, jobs, say: (line) => terminal.err(line), columns, save: writeNewFile }),
+        newJob({ ask, jobs, say: (text) => terminal.err(sentences(text, terminal)), columns, save: writeNewFile }),
       );
       if (made === undefined) return terminal.err('Nothing was started.');
       if (json === true) return terminal.out(JSON.stringify(made.started));

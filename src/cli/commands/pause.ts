@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function pauseCommand(terminal: Terminal) {
@@ -16,6 +17,7 @@ Example:
     .action(async (job, { json }) => {
       const status = await withJobs((jobs) => jobs.pause(job));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(`Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}`);
+      const text = `Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}`;
+      terminal.out(sentences(text, terminal));
     });
 }

@@ -1,4 +1,4 @@
-import { createReadStream, openSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import ora, { type Ora } from 'ora';
 import type {
@@ -13,6 +13,7 @@ import { timeSpan } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { readTriggers } from '../ndjson.ts';
 import { count, counted } from '../numbers.ts';
+import { sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 import { type TriggerOptions, triggerFrom } from '../trigger-options.ts';
 import { UsageError } from '../usage-error.ts';
@@ -41,7 +42,8 @@ export function pushCommand(terminal: Terminal) {
 Examples:
   triggers push vip-to-crm --audience vip --enter --user 7076027172059065053
   triggers push - < changes.ndjson
-A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"2026-11-25T08:30:00Z"}`,
+A line is, with or without "at":
+  {"event":"exit","audience":"vip","user":"707…","at":"2026-11-25T08:30:00Z"}`,
     )
     .action(async (first, second, { json, file, patience, ...options }) => {
       const job = first === '-' ? undefined : first;
@@ -53,7 +55,7 @@ A line is: {"event":"enter","audience":"vip","user":"7076027172059065053","at":"
       terminal.out(
         json === true
           ? JSON.stringify({ ...(job === undefined ? {} : { jobId: job }), ...result })
-          : pushedText(job, result),
+          : sentences(pushedText(job, result), terminal),
       );
     });
 }
@@ -72,11 +74,20 @@ function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, o
 }
 
 function openFile(path: string): AsyncIterable<Uint8Array> {
+  const unreadable = (cause?: unknown): UsageError =>
+    new UsageError(`The file ${path} cannot be read. Check its path.`, { cause });
+  let fd: number;
   try {
-    return createReadStream(path, { fd: openSync(path, 'r') });
+    fd = openSync(path, 'r');
   } catch (error) {
-    throw new UsageError(`The file ${path} cannot be read. Check its path.`, { cause: error });
+    throw unreadable(error);
   }
+  // A folder can be opened, too; only reading it fails.
+  if (fstatSync(fd).isDirectory()) {
+    closeSync(fd);
+    throw unreadable();
+  }
+  return createReadStream(path, { fd });
 }
 
 interface Stage {
@@ -106,7 +117,7 @@ async function send(
     if (job !== undefined) return await jobs.push(job, triggers, { ...options, onProgress });
     const onLeftOut = ({ message }: Error) => {
       spinner?.clear();
-      terminal.err(`${message}\nThe other jobs are told on.`);
+      terminal.err(sentences(`${message}\nThe other jobs are told on.`, terminal));
     };
     return await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
   } finally {

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
 import { counted } from '../numbers.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function recoverCommand(terminal: Terminal) {
@@ -11,7 +12,8 @@ export function recoverCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-What a terminated job was doing is read from its history, as long as the server keeps it (triggers status says until when).
+What a terminated job was doing is read from its history, as long as the server
+keeps it (triggers status says until when).
 
 Example:
   triggers recover vip-to-crm`,
@@ -19,10 +21,12 @@ Example:
     .action(async (job, { json }) => {
       const onWait = (until: number) => {
         const seconds = Math.ceil((until - Date.now()) / 1000);
-        terminal.err(`Waiting ${seconds} s, until nothing of the terminated run can be in flight any more.`);
+        const text = `Waiting ${seconds} s, until nothing of the terminated run can be in flight any more.`;
+        terminal.err(sentences(text, terminal));
       };
       const status = await withJobs((jobs) => jobs.recover(job, { onWait }));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(`Recovered ${job}; ${counted(status.waiting, 'trigger')} waiting. It sends them now.`);
+      const text = `Recovered ${job}; ${counted(status.waiting, 'trigger')} waiting. It sends them now.`;
+      terminal.out(sentences(text, terminal));
     });
 }

@@ -17,7 +17,8 @@ export function renderCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-Secrets are masked (…): the URL's path, what an authorization adds, signatures. The body is as it is.
+Secrets are masked (…): the URL's path, what an authorization adds, signatures.
+The body is as it is.
 
 Examples:
   triggers render job.json

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
 import { counted } from '../numbers.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function resumeCommand(terminal: Terminal) {
@@ -17,6 +18,6 @@ Example:
     .action(async (job, { json }) => {
       const status = await withJobs((jobs) => jobs.resume(job));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(`Resumed ${job}; ${counted(status.waiting, 'trigger')} waiting.`);
+      terminal.out(sentences(`Resumed ${job}; ${counted(status.waiting, 'trigger')} waiting.`, terminal));
     });
 }

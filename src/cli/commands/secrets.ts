@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { newPayloadKey, newSigningSecret } from '../../config/new-secret.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -37,11 +38,11 @@ Example:
       const made = newSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
       if (json === true) return terminal.out(JSON.stringify(made));
       terminal.out(made.secret);
-      terminal.err(
+      const advice =
         made.publicKey === undefined
           ? "Name it in the worker's configuration, under signingSecrets of an authorization, and give it to the receiver."
-          : `Name it in the worker's configuration, under signingSecrets of an authorization. The receiver is given\n${made.publicKey}`,
-      );
+          : `Name it in the worker's configuration, under signingSecrets of an authorization. The receiver is given\n${made.publicKey}`;
+      terminal.err(sentences(advice, terminal));
     });
 }
 
@@ -49,7 +50,7 @@ function sayPayloadKey(terminal: Terminal, json: boolean): void {
   const made = newPayloadKey(new Date().toISOString().slice(0, 'YYYY-MM'.length));
   if (json) return terminal.out(JSON.stringify(made));
   terminal.out(made.secret);
-  terminal.err(
-    'Give it to every worker and client as TRIGGERS_PAYLOAD_KEYS, or under payloadKeys. Who loses it loses the jobs: keep a copy where your other secrets are.',
-  );
+  const advice =
+    'Give it to every worker and client as TRIGGERS_PAYLOAD_KEYS, or under payloadKeys. Who loses it loses the jobs: keep a copy where your other secrets are.';
+  terminal.err(sentences(advice, terminal));
 }

@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function setupCommand(terminal: Terminal) {
@@ -9,7 +10,7 @@ export function setupCommand(terminal: Terminal) {
       'after',
       `
 Example:
-  TEMPORAL_ADDRESS=temporal.example.com:7233 TEMPORAL_NAMESPACE=marketing triggers setup`,
+  TEMPORAL_NAMESPACE=marketing triggers setup`,
     )
     .action(async ({ json }) => {
       const { connectClient, loadConnectConfig } = await import('../../client/connect.ts');
@@ -19,7 +20,7 @@ Example:
       try {
         const registered = await registerSearchAttributes(connection, config.namespace);
         if (json === true) terminal.out(JSON.stringify({ namespace: config.namespace, registered }));
-        else terminal.out(setupText(config.namespace, registered));
+        else terminal.out(sentences(setupText(config.namespace, registered), terminal));
       } finally {
         await close();
       }

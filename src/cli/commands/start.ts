@@ -38,7 +38,7 @@ export function startCommand(terminal: Terminal) {
       `
 Examples:
   triggers start job.json
-  triggers start --label "VIP to CRM" --audience vip --url https://example.com/hook`,
+  triggers start --label "VIP to CRM" --audience vip --url https://example.com/`,
     )
     .action(async (file, { id, json, yes, sample, ...options }, command) => {
       // Commander sets true for the option that only --no-authorization was declared to negate.
@@ -49,7 +49,8 @@ Examples:
       );
       if (started === undefined) return terminal.out('Nothing was started.');
       if (json === true) return terminal.out(JSON.stringify(started));
-      for (const line of startedLines(started, existingUsersText(definition, sample), terminal)) terminal.out(line);
+      for (const line of startedLines(started, existingUsersText(definition, sample, started.jobId), terminal))
+        terminal.out(line);
     });
 }
 
@@ -92,8 +93,8 @@ async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample
   return `${all} will be sent to ${shownUrl(prepared.definition.webhookUrl)}${first}. Start?`;
 }
 
-function existingUsersText({ existingUsers }: JobDefinitionInput, sample: number | undefined): string {
+function existingUsersText({ existingUsers }: JobDefinitionInput, sample: number | undefined, jobId: string): string {
   if (sample !== undefined)
-    return `${counted(sample, 'member')} of now ${sample === 1 ? 'is' : 'are'} sent first; the others wait for: triggers backfill --resume.`;
+    return `${counted(sample, 'member')} of now ${sample === 1 ? 'is' : 'are'} sent first; the others wait for: triggers backfill ${jobId} --resume.`;
   return existingUsers === true ? 'Members of now are sent first, as enters.' : '';
 }

@@ -3,6 +3,7 @@ import type { JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import { timeSpan } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { counted, duration } from '../numbers.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -39,7 +40,7 @@ Examples:
       const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
       const status = await withJobs((jobs) => jobs.stop(job, request));
       if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(stopText(job, status, request));
+      terminal.out(sentences(stopText(job, status, request), terminal));
     });
 }
 
@@ -51,7 +52,10 @@ export function stopText(
 ): string {
   const left = counted(waiting, 'waiting trigger');
   if (state === 'stopped') return `${job} had stopped; what it kept (${left}) is discarded.`;
-  if (waiting === 0) return `Stopping ${job}; nothing waits.`;
+  if (waiting === 0) {
+    const later = request.waiting === 'keep' ? ` Go on later with: triggers resume ${job}` : '';
+    return `Stopping ${job}; nothing waits.${later}`;
+  }
   switch (request.waiting) {
     case 'discard':
       return `Stopping ${job}; ${left} will not be sent.`;

@@ -1,15 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
 import { NotTaken } from '../not-taken.ts';
-import {
-  answerLines,
-  meaningOf,
-  noteLines,
-  outcomeOf,
-  requestLines,
-  samplePerson,
-  verdictOf,
-} from '../render-sample.ts';
+import { answerLines, meaningOf, noteLines, outcomeOf, requestLines, testedText, verdictOf } from '../render-sample.ts';
 import { eventOption, sampleOf, wishFrom } from '../sample-options.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -26,7 +18,8 @@ export function testCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-The header webhook-id begins with "test-": so a receiver can tell. Exit code 0 for a 2xx only.
+The header webhook-id begins with "test-": so a receiver can tell.
+Exit code 0 for a 2xx only.
 
 Examples:
   triggers test job.json
@@ -40,8 +33,7 @@ Examples:
       if (json === true) {
         terminal.out(JSON.stringify({ ...sent, verdict: verdictOf(answer), meaning: meaningOf(answer) }));
       } else {
-        for (const line of noteLines(`${samplePerson(sent)}. It was sent once, as a test.`, terminal))
-          terminal.err(line);
+        for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
         for (const line of [...requestLines(sent, terminal), '', ...answerLines(answer, terminal)]) terminal.out(line);
       }
       if (!answer.ok) throw new NotTaken(`The endpoint did not take it: ${outcomeOf(answer)}.`);

@@ -6,6 +6,7 @@ import { pastTime } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { count } from '../numbers.ts';
 import { TraceStory } from '../render-trace.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function traceCommand(terminal: Terminal) {
@@ -18,8 +19,9 @@ export function traceCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-It is read from the histories that Temporal keeps: what is older than the namespace's retention is not told.
-Of what was delivered they do not say the status and how long it took; of a slice's triggers, not when each was sent.
+It is read from the histories that Temporal keeps: what is older than the
+namespace's retention is not told. Of what was delivered they do not say the
+status and how long it took; of a slice's triggers, not when each was sent.
 
 Example:
   triggers trace 7076027172059065053 --job vip-to-crm --since 2h`,
@@ -47,7 +49,7 @@ Example:
       } finally {
         spinner?.stop();
       }
-      if (told === 0 && json !== true) terminal.err(unknownText(person, job));
+      if (told === 0 && json !== true) terminal.err(sentences(unknownText(person, job), terminal));
     });
 }
 

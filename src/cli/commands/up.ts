@@ -4,7 +4,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, withThisMachine } from '../../config.ts';
 import { shownSource } from '../../config/source-config.ts';
-import { wholeNumber } from '../job-options.ts';
+import { portNumber } from '../job-options.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 
@@ -12,9 +12,9 @@ export function upCommand(terminal: Terminal) {
   return new Command('up')
     .description('everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
     .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
-    .option('--port <port>', 'of Temporal; 0: a free one', wholeNumber, 7233)
-    .option('--ui-port <port>', 'of the web UI; 0: a free one', wholeNumber, 8233)
-    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", wholeNumber, 7243)
+    .option('--port <port>', 'of Temporal; 0: a free one', portNumber, 7233)
+    .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
+    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
     .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
     .option('--json', 'print JSON for machines: one object when everything is ready')
     .addHelpText(
@@ -38,8 +38,13 @@ Example:
       try {
         // A server of our own has them from its start.
         if (server.local === undefined) await registerAttributes(server.connection, note);
-        await untilStopped({ config, readConfig, connection: server.connection, gone: server.gone }, stop.signal, () =>
-          terminal.out(json === true ? JSON.stringify(readyJson(server, config)) : readyText(server, config)),
+        const parts = { config, readConfig, connection: server.connection, gone: server.gone };
+        await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
+          terminal.out(
+            json === true
+              ? JSON.stringify({ ...readyJson(server, config), metricsUrl })
+              : readyText(server, config, metricsUrl),
+          ),
         );
       } finally {
         await server.stop();
@@ -135,12 +140,17 @@ function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, 
   };
 }
 
-function readyText({ address, connection, local }: TemporalAtHand, { taskQueue, source }: Config): string {
+function readyText(
+  { address, connection, local }: TemporalAtHand,
+  { taskQueue, source }: Config,
+  metricsUrl: string | undefined,
+): string {
   const rows = [
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
     ['Web UI', local?.uiUrl],
     ['HTTP API', local?.httpUrl],
+    ['Metrics', metricsUrl],
     ['Task queue', taskQueue],
     ['Audiences', source && shownSource(source)],
   ] as const;

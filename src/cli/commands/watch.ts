@@ -4,6 +4,7 @@ import { timeSpan, wholeNumber } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { counted, duration } from '../numbers.ts';
 import { watchLines } from '../render-watches.ts';
+import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -32,7 +33,8 @@ export function watchCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-Again with other options, a watch is changed. What it costs, how late it is and what it cannot see: docs/watch.md
+Again with other options, a watch is changed. What it costs, how late it is and
+what it cannot see: docs/watch.md
 
 Examples:
   triggers watch vip newsletter --every 5m
@@ -57,7 +59,7 @@ Examples:
         if (action === undefined) return await start(jobs, { audiences, options, terminal, json: json === true });
         for (const audience of audiences) {
           const status = await ask(jobs, audience, action);
-          terminal.out(json === true ? JSON.stringify(status) : askedText(status, action));
+          terminal.out(json === true ? JSON.stringify(status) : sentences(askedText(status, action), terminal));
         }
       });
     });
@@ -86,7 +88,7 @@ interface Starting {
 async function start(jobs: ExportJobs, { audiences, options, terminal, json }: Starting): Promise<void> {
   for (const { isNew, status } of await jobs.watches.start(audiences, options)) {
     if (json) terminal.out(JSON.stringify({ isNew, ...status }));
-    else terminal.out(startedText(isNew, status));
+    else terminal.out(sentences(startedText(isNew, status), terminal));
   }
 }
 

@@ -5,7 +5,7 @@ import { discardWaiting, nextHolderStep } from './holders.ts';
 import { carriedBytes, carryJob, estimateBytes, type JobState } from './job-state.ts';
 import type { RunFacts, Step } from './steps.ts';
 
-/** A backfill child that was silent for this long is looked for; it resends an unanswered page each minute. */
+/** A backfill child that was silent for this long is looked for. */
 export const BACKFILL_SILENCE_MS = 3 * 60_000;
 
 /** How long a backfill waits for calmer traffic before it reads a page once more. */
@@ -94,11 +94,18 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     backfill.acknowledge(taken);
     return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
   }
-  if (backfill.needsChild && now - backfill.heardAt >= BACKFILL_SILENCE_MS) {
+  const missedAt = childMissedAt(state);
+  if (missedAt !== undefined && now >= missedAt) {
     backfill.heardAt = now;
     return { kind: 'look-for-backfill', n: backfill.n };
   }
   return undefined;
+}
+
+/** When the child is looked for if it is not heard before, epoch ms. While it is paused nobody waits for pages, and each look costs a dozen events. */
+function childMissedAt({ backfill, pause }: JobState): number | undefined {
+  if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
+  return backfill.heardAt + BACKFILL_SILENCE_MS;
 }
 
 /** From here on no slice is cut until the run has ended. */
@@ -140,6 +147,7 @@ function wait(state: JobState, now: number): Step {
   // While slices run there is always something that wakes the job; a timer for each of its waits would cost more than all else.
   const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state) : undefined;
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
-  if (state.backfill?.needsChild === true) times.push(state.backfill.heardAt + BACKFILL_SILENCE_MS);
+  const missedAt = childMissedAt(state);
+  if (missedAt !== undefined) times.push(missedAt);
   return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };
 }

@@ -1,6 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { carryJob, permitsInUse, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
-import { applyEdit, beginBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/dispatcher/operating.ts';
+import {
+  applyEdit,
+  beginBackfill,
+  operateBackfill,
+  pauseJob,
+  resumeJob,
+  stopJob,
+} from '../../../src/domain/dispatcher/operating.ts';
 import { loseSlice, returnPermits } from '../../../src/domain/dispatcher/settling.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
@@ -179,6 +186,29 @@ test('a backfill child that is silent for three minutes is looked for', () => {
   job.now += 1;
   expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
 });
+
+test.each([
+  [
+    'the backfill',
+    (job: AJob) => operateBackfill(job.state, 'pause'),
+    (job: AJob) => operateBackfill(job.state, 'resume'),
+  ],
+  ['the job', (job: AJob) => pauseJob(job.state), (job: AJob) => resumeJob(job.state)],
+])(
+  'while %s is paused its child is not looked for, and no timer is set for that; it is when that goes on',
+  (_, pause, resume) => {
+    const job = new AJob(1);
+    job.backfill(['1'], { last: false });
+    job.cut();
+    job.end();
+    job.cut();
+    pause(job);
+    job.now += 3_600_000;
+    expect(job.step()).toEqual({ kind: 'wait' });
+    resume(job);
+    expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
+  },
+);
 
 test('an old run ends when no slice happens to run; a very old one cuts no more until then', () => {
   const job = new AJob(1);

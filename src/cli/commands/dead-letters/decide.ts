@@ -11,6 +11,7 @@ import { confirmed } from '../../confirm.ts';
 import { withJobs } from '../../jobs.ts';
 import { count, counted } from '../../numbers.ts';
 import { PartlyDone } from '../../partly-done.ts';
+import { sentences } from '../../render.ts';
 import { interruption, type Terminal } from '../../terminal.ts';
 import { UsageError } from '../../usage-error.ts';
 import { filterFrom } from './filter-options.ts';
@@ -35,7 +36,8 @@ export function whichFrom(
 /** How a decision is spoken of. */
 interface Wording {
   readonly asks: string;
-  readonly done: string;
+  /** What they are now, when it was one, and when it was another number. */
+  readonly done: { readonly one: string; readonly many: string };
   readonly failed: string;
 }
 
@@ -56,7 +58,7 @@ export async function decide(
     if (json) terminal.out(JSON.stringify({ id, ...(failure === undefined ? {} : { failure }) }));
     else if (failure !== undefined) {
       spinner?.clear();
-      terminal.err(printable(`${id}: ${failure}`));
+      terminal.err(sentences(printable(`${id}: ${failure}`), terminal));
     }
     if (spinner !== undefined) spinner.text = far;
   };
@@ -83,7 +85,7 @@ export async function decide(
   }
 }
 
-function doneText(done: number, words: string): string {
+function doneText(done: number, words: Wording['done']): string {
   if (done === 0) return 'Nothing was done.';
-  return `${counted(done, 'dead letter')} ${done === 1 ? 'is' : 'are'} ${words}.`;
+  return `${counted(done, 'dead letter')} ${done === 1 ? 'is' : 'are'} ${done === 1 ? words.one : words.many}.`;
 }

@@ -2,7 +2,7 @@ import type { Terminal } from '../../terminal.ts';
 import { decide, whichFrom } from './decide.ts';
 import { filteringCommand } from './filter-options.ts';
 
-const WORDS = { asks: 'Discard', done: 'discarded', failed: 'could not be discarded' };
+const WORDS = { asks: 'Discard', done: { one: 'discarded', many: 'discarded' }, failed: 'could not be discarded' };
 
 export function discardCommand(terminal: Terminal) {
   return filteringCommand('discard')

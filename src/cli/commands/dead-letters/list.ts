@@ -12,7 +12,7 @@ export function listCommand(terminal: Terminal) {
       'after',
       `
 Example:
-  triggers dead-letters list --job vip-to-crm --failure "HTTP 422" --newer-than 2h`,
+  triggers dead-letters list --failure "HTTP 422" --newer-than 2h`,
     )
     .action(async ({ json, ...options }) => {
       await withJobs(async (jobs) => {

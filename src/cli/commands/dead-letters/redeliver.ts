@@ -2,7 +2,11 @@ import type { Terminal } from '../../terminal.ts';
 import { decide, whichFrom } from './decide.ts';
 import { filteringCommand } from './filter-options.ts';
 
-const WORDS = { asks: 'Redeliver', done: 'with their jobs again', failed: 'could not be redelivered' };
+const WORDS = {
+  asks: 'Redeliver',
+  done: { one: 'with its job again', many: 'with their jobs again' },
+  failed: 'could not be redelivered',
+};
 
 export function redeliverCommand(terminal: Terminal) {
   return filteringCommand('redeliver')

@@ -1,0 +1,23 @@
+/** Nothing listens where it was asked to: somebody else does. Exit code 1. */
+export class PortTaken extends Error {
+  override readonly name = 'PortTaken';
+  readonly port: number;
+  constructor(host: string, port: number, options?: ErrorOptions) {
+    super(`Port ${port} of ${host} is taken. Say another: --port (0: a free one).`, options);
+    this.port = port;
+  }
+}
+
+/**
+ * A server that is being started.
+ * @throws PortTaken
+ */
+export async function listening<T>(server: Promise<T>, { host, port }: { host: string; port: number }): Promise<T> {
+  try {
+    return await server;
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE')
+      throw new PortTaken(host, port, { cause: error });
+    throw error;
+  }
+}
