@@ -1,8 +1,10 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
@@ -60,18 +62,15 @@ export async function openBenchStage(
     JSON.stringify({
       source: source.config,
       logLevel: 'error',
+      network: { allowHttp: true, allowAddresses: ['127.0.0.0/8', '::1'] },
       authorizations: { signed: signing },
     }),
   );
   const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
   const config = loadConfig({ path: configFile, env: { TRIGGERS_PAYLOAD_KEYS } });
-  const workers = Array.from({ length: workerCount }, () =>
-    fork(new URL('./worker.ts', import.meta.url), {
-      execArgv: [...process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')), '--import', 'tsx'],
-      env: { ...process.env, TRIGGERS_CONFIG: configFile, BENCH_TEMPORAL: temporal.address },
-    }),
+  const workers = await Promise.all(
+    Array.from({ length: workerCount }, () => startWorker({ configFile, address: temporal.address })),
   );
-  await Promise.all(workers.map((worker) => once(worker, 'message')));
   const connected = await connectClient(connection, config.payloadKeys);
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
   return {
@@ -96,8 +95,9 @@ export async function openBenchStage(
     close: async () => {
       await connected.close();
       for (const worker of workers) {
-        worker.disconnect();
-        await once(worker, 'exit');
+        const exited = once(worker, 'exit');
+        worker.kill('SIGTERM');
+        await exited;
       }
       await temporal.stop();
       endpoint.close();
@@ -105,6 +105,23 @@ export async function openBenchStage(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A worker as it is shipped and run, resolved once it takes up work. Options for Node are handed on, so that it can be profiled. */
+async function startWorker({ configFile, address }: { configFile: string; address: string }): Promise<ChildProcess> {
+  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const nodeOptions = process.execArgv.filter((arg) => arg.startsWith('--cpu-prof'));
+  const worker = spawn(process.execPath, [...nodeOptions, main, 'worker', '--json'], {
+    env: { ...process.env, TRIGGERS_CONFIG: configFile, TEMPORAL_ADDRESS: address },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ready = once(createInterface(worker.stdout), 'line');
+  const failed = once(worker, 'exit').then(([code]) => {
+    throw new Error(`A worker ended with code ${code} before it was ready.`);
+  });
+  await Promise.race([ready, failed]);
+  failed.catch(() => undefined);
+  return worker;
 }
 
 // Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.

@@ -4,10 +4,12 @@ import { z } from 'zod';
 import { alertsSchema } from './config/alerts-config.ts';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { deploymentOf, deploymentSchema } from './config/deployment-config.ts';
 import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
+import { tracingSchema } from './config/tracing-config.ts';
 import { withReferences } from './config/references.ts';
-import { isRecord } from './domain/json.ts';
+import { isRecord, jsonMistake } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
 import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
@@ -90,10 +92,16 @@ const configSchema = z.strictObject({
       jobs: z.number().int().min(0).max(1000).default(100),
     })
     .optional(),
+  tracing: tracingSchema,
+  /** For upgrades under running jobs (docs/operating.md): the version that Temporal knows this worker by. */
+  deployment: deploymentSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
 export type Config = Readonly<z.infer<typeof configSchema>>;
+
+/** The names of the configuration's settings. */
+export const CONFIG_SETTINGS = Object.keys(configSchema.shape);
 
 /**
  * Where audiences come from, for a program that cannot do without.
@@ -126,7 +134,7 @@ export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
  * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`, `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys with
- * commas between them, `TRIGGERS_WATCH_FOLDER`). A value may refer to what it is:
+ * commas between them, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`, `TRIGGERS_BUILD_ID`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`). A value may refer to what it is:
  * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
  *
  * @throws ConfigError
@@ -174,6 +182,8 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(source === undefined ? {} : { source: namedSource(source) }),
     ...(watchFolder === undefined ? {} : { watch: { folder: resolve(watchFolder) } }),
     ...metricsOf(fromFile, given),
+    ...tracingOf(fromFile, given),
+    ...deploymentOf(fromFile, given),
   };
   return { path, value };
 }
@@ -189,6 +199,24 @@ function metricsOf(file: Record<string, unknown>, given: (name: string) => strin
       ...(isRecord(metrics) ? metrics : {}),
       ...(port === undefined ? {} : { port: Number(port) }),
       ...(host === undefined ? {} : { host }),
+    },
+  };
+}
+
+/** An endpoint makes traces; a ratio alone only says how many of those of the file are told. */
+function tracingOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
+  const base = given('OTEL_EXPORTER_OTLP_ENDPOINT');
+  // As the OpenTelemetry specification has it: the one is the URL, the other what it comes behind.
+  const endpoint =
+    given('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? (base && `${base.endsWith('/') ? base : `${base}/`}v1/traces`);
+  const ratio = given('TRIGGERS_TRACING_SAMPLE_RATIO');
+  const { tracing } = file;
+  if (endpoint === undefined && !isRecord(tracing)) return {};
+  return {
+    tracing: {
+      ...(isRecord(tracing) ? tracing : {}),
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(ratio === undefined ? {} : { sampleRatio: Number(ratio) }),
     },
   };
 }
@@ -269,10 +297,12 @@ function parseConfigFile(path: string): Record<string, unknown> {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
-  } catch (error) {
+  } catch {
     // Only the place: the parser's own words may quote what stands there, and that may be a secret.
-    const [place = ''] = /(?<= in JSON) at position \d+/.exec(error instanceof Error ? error.message : '') ?? [];
-    throw new ConfigError(`The configuration file ${path} is not JSON (something is wrong${place || ' in it'}).`);
+    const { line, character } = jsonMistake(text);
+    throw new ConfigError(
+      `The configuration file ${path} is not JSON: something is wrong in line ${line}, at character ${character}.`,
+    );
   }
   if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
   return raw;

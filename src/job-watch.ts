@@ -10,10 +10,11 @@ export interface JobWatchOptions {
   readonly most: number;
   /** Takes what they told, and how many did not tell. */
   readonly told: (statuses: readonly JobStatus[], untold: number) => void;
-  /** Shortest time between the beginnings of two looks. Default 30 s. */
-  readonly everyMs?: number;
+  /** What time it is, in ms since any moment. Default: a clock that no one sets. */
+  readonly now?: () => number;
 }
 
+/** Shortest time between the beginnings of two looks. */
 const EVERY_MS = 30_000;
 /** A job that does not answer within this is one that does not tell. */
 const ANSWER_MS = 2_000;
@@ -26,17 +27,19 @@ const LOOK_MS = 20_000;
  */
 export class JobWatch {
   readonly #options: JobWatchOptions;
+  readonly #now: () => number;
   #beganAtMs = -Infinity;
   #look: Promise<void> | undefined;
 
   constructor(options: JobWatchOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Begins a look, unless one is under way or the last began a moment ago. */
   look(): void {
-    const now = performance.now();
-    if (this.#look !== undefined || now - this.#beganAtMs < (this.#options.everyMs ?? EVERY_MS)) return;
+    const now = this.#now();
+    if (this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return;
     this.#beganAtMs = now;
     this.#look = this.#ask(now + LOOK_MS).finally(() => {
       this.#look = undefined;
@@ -54,7 +57,7 @@ export class JobWatch {
     let untold = 0;
     try {
       for (const [index, workflowId] of (await this.#running()).entries()) {
-        const status = index < most && performance.now() < endsAtMs ? await statusOf(client, workflowId) : undefined;
+        const status = index < most && this.#now() < endsAtMs ? await statusOf(client, workflowId) : undefined;
         if (status === undefined) untold++;
         else statuses.push(status);
       }

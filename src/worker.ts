@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
@@ -15,17 +15,21 @@ import type { WorkflowStanding } from './contract/ports.ts';
 import type { JobSettings } from './contract/sample.ts';
 import { SLICES } from './domain/limits.ts';
 import { dataConverterWith } from './payload-codec/data-converter.ts';
+import { release } from './release.ts';
 import { type ServedMetrics, serveMetrics } from './serve-metrics.ts';
 import { measuredSource } from './sources/measured-source.ts';
 import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
+import type { WorkerTracing } from './tracing/worker-tracing.ts';
 import { TemporalListeners } from './temporal-listeners.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
+import { trustedAuthorities } from './webhook/certificate-authorities.ts';
 import { refusalBeforehand } from './webhook/destination-check.ts';
 import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
+import { workerDeployment } from './worker-deployment.ts';
 import { permitsReturnedSignal, settingsQuery } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {
@@ -44,6 +48,8 @@ export interface StartWorkerOptions {
 export interface RunningWorker {
   /** Rejects when the worker fails by itself; pending while it runs, and for ever once it was shut down. */
   readonly failed: Promise<never>;
+  /** Name and build id of its deployment; absent when it is unversioned. */
+  readonly deploymentVersion?: string;
   /** What to scrape; absent when no metrics are configured. */
   readonly metricsUrl?: string;
   /** Takes no more work, lets requests in flight end, then closes everything. */
@@ -77,6 +83,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 async function startServed(options: StartWorkerOptions, served: ServedMetrics | undefined): Promise<RunningWorker> {
   const { config } = options;
   const dataConverter = dataConverterWith(config.payloadKeys);
+  const code = workflowCode(options.workflowBundle, dataConverter);
+  const deployment = workerDeployment(config, code.workflowBundle);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
   const client = new Client({ connection, namespace, dataConverter });
@@ -90,21 +98,24 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
   const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
     metrics?.tokenFetched(isFetched),
   );
+  const tracing = await openTracing(config);
   const stalls = new StallWatch();
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: config.taskQueue,
-    ...workflowCode(options.workflowBundle, dataConverter),
+    ...code,
+    ...(deployment === undefined ? {} : { workerDeploymentOptions: deployment.options }),
     dataConverter,
     activities: createActivities({
       source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
       poster,
       metrics,
+      tracing,
       logsAttempts: config.logLevel === 'debug',
       authorizations,
       hasStalled: () => stalls.hasStalled(),
-      userAgent: `audience-triggers/${version()}`,
+      userAgent: `audience-triggers/${release()}`,
       requestTimeoutMs: config.requestTimeoutMs,
       alertBacklogMs: config.alerts.backlogMinutes * 60_000,
       alerts: alertsOf(config),
@@ -146,18 +157,31 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
   failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
   return {
     failed,
+    ...(deployment === undefined ? {} : { deploymentVersion: deployment.version }),
     ...(served === undefined ? {} : { metricsUrl: served.url }),
     shutdown: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       endReload?.();
       await served?.close();
-      await Promise.all([poster.close(), tokenAgents.close()]);
+      await Promise.all([poster.close(), tokenAgents.close(), tracing?.close()]);
       stalls.close();
       if (options.source === undefined) await source.close();
       await connection.close();
     },
   };
+}
+
+async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
+  if (tracing === undefined) return undefined;
+  // Loaded here: OpenTelemetry's packages cost whoever does not trace nothing.
+  const { WorkerTracing } = await import('./tracing/worker-tracing.ts');
+  return new WorkerTracing({
+    ...tracing,
+    version: release(),
+    authorities: trustedAuthorities(network.certificateAuthorities),
+    log: Runtime.instance().logger,
+  });
 }
 
 function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {
@@ -194,9 +218,4 @@ async function jobSettings(client: Client, workflowId: string): Promise<JobSetti
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
-}
-
-function version(): string {
-  const read: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return typeof read === 'object' && read !== null && 'version' in read ? String(read.version) : 'unknown';
 }

@@ -150,7 +150,7 @@ test.each<[what: string, content: unknown, message: RegExp]>([
   ['a time that is none', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
   ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
   ['no object', [], /must hold a JSON object/],
-  ['no JSON', '{"taskQueue": }', /is not JSON/],
+  ['no JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
   ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
 ])('%s is an error that says where', (_, content, message) => {
   expect(errorOf(content)).toMatch(message);
@@ -248,4 +248,57 @@ test('metrics are kept when a port is said, in the file or by the variable, and 
     jobs: 5,
   });
   expect(() => loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: 'many' } })).toThrow(/at metrics\.port/);
+});
+
+test('traces are told when an endpoint is said, in the file or by the variables of OpenTelemetry, whole or as what the path comes behind', () => {
+  expect(loadConfig({ path: file({}), env: {} }).tracing).toBeUndefined();
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_TRACING_SAMPLE_RATIO: '0.5' } }).tracing).toBeUndefined();
+  const endpoint = 'https://collector.example.com/v1/traces';
+  const all = { endpoint, headers: {}, sampleRatio: 1, sendTraceparent: false };
+  expect(loadConfig({ path: file({ tracing: { endpoint } }), env: {} }).tracing).toEqual(all);
+  for (const env of [
+    { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example.com' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example.com/' },
+    { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_ENDPOINT: 'https://other.example.com' },
+  ])
+    expect(loadConfig({ path: file({}), env }).tracing).toEqual(all);
+  const tracing = { headers: { 'x-api-key': '${env:KEY}' }, sampleRatio: 0.5, sendTraceparent: true };
+  const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, TRIGGERS_TRACING_SAMPLE_RATIO: '0.01', KEY: 'k3y' };
+  expect(loadConfig({ path: file({ tracing }), env }).tracing).toEqual({
+    endpoint,
+    headers: { 'x-api-key': 'k3y' },
+    sampleRatio: 0.01,
+    sendTraceparent: true,
+  });
+});
+
+test.each([
+  ['no endpoint', {}, /OTEL_EXPORTER_OTLP_ENDPOINT.*at tracing\.endpoint/s],
+  ['another kind of URL', { endpoint: 'grpc://collector:4317' }, /at tracing\.endpoint/],
+  [
+    'credentials in the URL',
+    { endpoint: 'https://me:s3cret@collector/v1/traces' },
+    /Credentials.*at tracing\.endpoint/s,
+  ],
+  ['a header of the connection', { endpoint: 'http://c/', headers: { host: 's3cret' } }, /at tracing\.headers\.host/],
+  ['more than all', { endpoint: 'http://c/', sampleRatio: 1.5 }, /at tracing\.sampleRatio/],
+])('[S22] traces with %s are refused, and no secret is repeated', (_, tracing, words) => {
+  const error = errorOf({ tracing });
+  expect(error).toMatch(words);
+  expect(error).not.toContain('s3cret');
+});
+
+test("a deployment is the file's, with the environment over it", () => {
+  const path = file({ deployment: { name: 'crm', buildId: '1' } });
+  expect(loadConfig({ path, env: {} }).deployment).toEqual({ name: 'crm', buildId: '1' });
+  expect(loadConfig({ path, env: { TRIGGERS_BUILD_ID: '2' } }).deployment).toEqual({ name: 'crm', buildId: '2' });
+  const env = { TRIGGERS_DEPLOYMENT_NAME: 'erp' };
+  expect(loadConfig({ path: file({}), env }).deployment).toEqual({ name: 'erp' });
+});
+
+test('what Temporal would not take as a deployment is refused, and so is a build id without a name', () => {
+  expect(errorOf({ deployment: { name: 'crm.eu' } })).toContain('A deployment is named by');
+  expect(errorOf({ deployment: { name: 'crm', buildId: 'a:b' } })).toContain('A build id is');
+  expect(errorOf({}, { TRIGGERS_BUILD_ID: '1' })).toContain('deployment.name');
 });

@@ -3,7 +3,7 @@ import type { JobAlert } from '../contract/alert.ts';
 import type { Activities } from '../contract/ports.ts';
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { ALERT, alertWorkflowId } from '../domain/names.ts';
-import type { Attempt } from '../webhook/attempt.ts';
+import { postAuthorized } from '../webhook/authorized-post.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { requestWith, type WebhookRequest } from '../webhook/request.ts';
@@ -50,17 +50,19 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
   return async (jobAlert) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
-      throw ApplicationFailure.nonRetryable('This worker has no alert webhook any more.', 'NoAlertWebhook');
+      throw ApplicationFailure.nonRetryable(
+        'This worker has no alert webhook any more, so that nobody is told. Name one in "alerts" of its configuration.',
+        'NoAlertWebhook',
+      );
     const url = new URL(alerts.url);
     const found = await authorizations.lookUp(alerts.authorization, url);
     if (!found.ok) throw notTaken(found);
-    const post = (authorization: RequestAuthorization) =>
-      new Promise<Attempt>((resolve) =>
-        poster.post(url, requestOf(jobAlert, authorization, dependencies.userAgent), requestTimeoutMs, resolve),
-      );
-    let attempt = await post(found.authorization);
-    const other = !attempt.ok && attempt.status === 401 ? await found.authorization.instead() : undefined;
-    if (other !== undefined) attempt = await post(other);
+    const { attempt } = await postAuthorized(poster, {
+      url,
+      timeoutMs: requestTimeoutMs,
+      authorization: found.authorization,
+      make: (authorization) => requestOf(jobAlert, authorization, dependencies.userAgent),
+    });
     if (!attempt.ok) throw notTaken(attempt);
   };
 }
@@ -68,7 +70,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
 /** Of the answer nothing: the failure stands in the history. */
 function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
   return ApplicationFailure.retryable(
-    `The alert webhook did not take it: ${failureInWords(failure)}.`,
+    `The alert webhook did not take it: ${failureInWords(failure)}. It is sent again, for a day at most.`,
     'AlertNotTaken',
   );
 }

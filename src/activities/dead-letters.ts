@@ -2,6 +2,7 @@ import type { Activities } from '../contract/ports.ts';
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { DEAD_LETTER, deadLetterWorkflowId } from '../domain/names.ts';
 import { concurrently } from './concurrently.ts';
+import type { DeliveryTracing } from './delivery-tracing.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
 const STARTS_AT_ONCE = 8;
@@ -10,15 +11,19 @@ const STARTS_AT_ONCE = 8;
  * The activity that gives each dead letter a workflow of its own. One that runs already is as good as this one. One that has ended was
  * decided about; if that was another death of the same trigger, which was signalled once more since, this one is to be decided anew.
  */
-export function createKeepDeadLetters(workflows: SideWorkflows): Activities['keepDeadLetters'] {
+export function createKeepDeadLetters(
+  workflows: SideWorkflows,
+  tracing?: DeliveryTracing,
+): Activities['keepDeadLetters'] {
   return (letters) =>
-    concurrently(letters, STARTS_AT_ONCE, (letter) =>
-      workflows.start({
+    concurrently(letters, STARTS_AT_ONCE, async (letter) => {
+      await workflows.start({
         type: DEAD_LETTER,
         workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
         input: letter,
         renews: true,
         ...deadLetterPresentation(letter),
-      }),
-    );
+      });
+      tracing?.died(letter);
+    });
 }

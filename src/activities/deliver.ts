@@ -3,9 +3,11 @@ import { Context } from '@temporalio/activity';
 import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
 import type { Profile } from '../domain/profile.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
+import { jobIdOf } from '../domain/names.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
+import type { DeliveryTracing } from './delivery-tracing.ts';
 import { SliceSending } from './slice-sending.ts';
 import { SettledTriggers } from './slice-progress.ts';
 import { type DeliveryMetrics, SliceWatch } from './slice-watch.ts';
@@ -21,6 +23,8 @@ export interface DeliverDependencies {
   readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
+  /** Absent: nothing is told. */
+  readonly tracing?: DeliveryTracing | undefined;
   /** Whether each attempt is logged, at `debug`. Default: no. */
   readonly logsAttempts?: boolean;
 }
@@ -47,12 +51,13 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
       await sleep(STALLED_WAIT_MS);
       return report(settled, 0);
     }
-    const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
-    const { attempt, workflowExecution } = context.info;
+    const { attempt, workflowExecution: { workflowId = '' } = {} } = context.info;
     const { metrics, logsAttempts = false } = dependencies;
-    const watch = new SliceWatch({ slice, log: context.log, logsAttempts, metrics });
+    const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
+    const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
+    const watch = new SliceWatch({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      return await send(dependencies, slice, settled, watch, attempt, workflowExecution?.workflowId ?? '');
+      return await send(dependencies, slice, settled, watch, attempt, workflowId);
     } finally {
       watch.close();
       clearInterval(heartbeat);
@@ -92,7 +97,7 @@ async function send(
   if (refusal !== undefined) return reportOf(settled, watch, { code: refusal });
   const [found, profiles] = await Promise.all([
     authorizations.lookUp(authorization, url),
-    lookUpProfiles(source, slice, settled),
+    lookUpProfiles(source, slice, settled, watch),
   ]);
   // Its budget begins only now, and that it waited does not show in it: this slice may be with another by now, too.
   if (dependencies.hasStalled()) return report(settled, 0);
@@ -136,15 +141,20 @@ async function lookUpProfiles(
   source: AudienceSource,
   slice: SliceInput,
   settled: SettledTriggers,
+  watch: SliceWatch,
 ): Promise<ReadonlyMap<string, Profile> | undefined> {
   const users = new Set<string>();
   for (const [index, { user, profile }] of slice.triggers.entries()) {
     if (profile === undefined && !settled.isDelivered(index)) users.add(user);
   }
   if (users.size === 0) return new Map();
+  const startedAtMs = Date.now();
   try {
-    return await inTime(source.profiles([...users]), LOOK_UP_MS);
+    const profiles = await inTime(source.profiles([...users]), LOOK_UP_MS);
+    watch.profilesRead(startedAtMs, true);
+    return profiles;
   } catch (error) {
+    watch.profilesRead(startedAtMs, false);
     Context.current().log.warn('the source gave no profiles', { error });
     return undefined;
   }

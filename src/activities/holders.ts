@@ -2,6 +2,8 @@ import type { PackedTriggers } from '../contract/holder.ts';
 import type { Activities } from '../contract/ports.ts';
 import { holderWorkflow } from '../domain/holder.ts';
 import { isRecord } from '../domain/json.ts';
+import { undecodableReason } from '../domain/undecodable.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { concurrently } from './concurrently.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
@@ -15,11 +17,17 @@ export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold'
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;
-      if (!isPackedTriggers(content)) throw new Error(`The content of ${holderId} cannot be read.`);
+      refuseNewer(`The content of ${holderId}`, content);
+      if (!isPackedTriggers(content)) throw new Error(unreadable(holderId, content));
       return content;
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
   };
+}
+
+function unreadable(holderId: string, content: unknown): string {
+  const why = undecodableReason(content) ?? 'it is not what a job puts there';
+  return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers wait there meanwhile.`;
 }
 
 /** What does not decode is a value that says so, and no content. */

@@ -1,4 +1,5 @@
 import type { Activities, WorkflowStanding } from '../contract/ports.ts';
+import { unpackSlice } from '../domain/packed-slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
@@ -22,8 +23,9 @@ export interface ActivityDependencies
 /** The activities over their dependencies; the worker makes them, tests make them over others. */
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const { source, sideWorkflows } = dependencies;
+  const deliver = createDeliver(dependencies);
   return {
-    deliver: createDeliver(dependencies),
+    deliver: async (packed) => await deliver(unpackSlice(packed)),
     listMembers: createListMembers(source),
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
@@ -33,7 +35,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
-    keepDeadLetters: createKeepDeadLetters(sideWorkflows),
+    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing),
     keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),

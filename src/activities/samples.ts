@@ -12,7 +12,7 @@ import type {
 } from '../contract/sample.ts';
 import { ATTEMPT_CODES, failureInWords } from '../domain/attempt-codes.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import type { Attempt } from '../webhook/attempt.ts';
+import { type AuthorizedPost, postAuthorized } from '../webhook/authorized-post.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
@@ -34,16 +34,10 @@ export interface SampleDependencies {
 const TEST_PREFIX = 'test-';
 /** The share of a payload that a shown body may take: in JSON once more, it is at most twice as long. */
 const BODY_SHARE = 1 / 8;
-const UNAUTHORIZED = 401;
 
-/** A request that could be made, and what is needed to make it again with another authorization. */
-interface Prepared {
-  readonly url: URL;
-  readonly timeoutMs: number;
+/** A request that can be made, and sent. */
+interface Prepared extends AuthorizedPost {
   readonly sample: Sample;
-  readonly request: WebhookRequest;
-  readonly authorization: RequestAuthorization;
-  readonly make: (authorization: RequestAuthorization) => WebhookRequest;
   readonly show: (request: WebhookRequest) => ShownRequest;
 }
 
@@ -97,7 +91,7 @@ async function prepare(
   const event = wanted.event ?? 'enter';
   const trigger = { user, audience: audience.id, event, at: new Date().toISOString() };
   const make = (authorization: RequestAuthorization): WebhookRequest =>
-    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, id);
+    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, { id });
   const request = made(() => make(found.authorization));
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
   const show = (request: WebhookRequest): ShownRequest => shownRequest(url, request, mostBytes);
@@ -105,7 +99,6 @@ async function prepare(
     url,
     timeoutMs: settings.requestTimeoutMs,
     sample: { user, audience, event, request: show(request) },
-    request,
     authorization: found.authorization,
     make,
     show,
@@ -154,22 +147,7 @@ function made(make: () => WebhookRequest): WebhookRequest {
 }
 
 async function send({ poster }: SampleDependencies, prepared: Prepared): Promise<SentSample> {
-  const { url, timeoutMs, make } = prepared;
-  const post = (request: WebhookRequest): Promise<Attempt> =>
-    new Promise((resolve) => poster.post(url, request, timeoutMs, resolve));
-  let { authorization, request } = prepared;
-  let attempt = await post(request);
-  let isSecond = false;
-  if (!attempt.ok && attempt.status === UNAUTHORIZED) {
-    const other = await authorization.instead();
-    if (other !== undefined) {
-      isSecond = true;
-      authorization = other;
-      request = make(other);
-      attempt = await post(request);
-    }
-  }
-  if (attempt.ok) authorization.taken();
-  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(url)), isSecond };
+  const { attempt, request, authorization, isSecond } = await postAuthorized(poster, prepared);
+  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(prepared.url)), isSecond };
   return { ...prepared.sample, request: prepared.show(request), answer };
 }

@@ -5,6 +5,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { judge } from '../domain/verdict.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { Attempt } from '../webhook/attempt.ts';
+import { isUnauthorized } from '../webhook/authorized-post.ts';
 import type { Poster } from '../webhook/poster.ts';
 import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
@@ -17,7 +18,6 @@ const TAIL_MS = 250;
 const UNWELL_AFTER = 3;
 /** Refusals of different people in a row after which it is not their payloads that are wrong: the job's breaker opens at as many. */
 const REFUSING_AFTER = 10;
-const UNAUTHORIZED = 401;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -130,7 +130,7 @@ export class SliceSending {
       const trigger = this.#moveOn(lane);
       if (trigger === undefined || !this.#mayStart()) return false;
       lane.authorization = this.#authorization;
-      const request = this.#makeRequest(trigger);
+      const request = this.#makeRequest(trigger, lane.next);
       if (typeof request !== 'string') {
         watch.requestBegan();
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
@@ -185,8 +185,8 @@ export class SliceSending {
   }
 
   /** The request, or the code of what stands in its way. */
-  #makeRequest(trigger: SliceTrigger): WebhookRequest | string {
-    const { profiles, slice, userAgent } = this.#options;
+  #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | string {
+    const { profiles, slice, userAgent, watch } = this.#options;
     let profile = trigger.profile ?? profiles?.get(trigger.user);
     if (profile === undefined) {
       if (profiles === undefined) return ATTEMPT_CODES.sourceUnavailable;
@@ -195,8 +195,9 @@ export class SliceSending {
     }
     const audience = this.#audiences.get(trigger.audience);
     if (audience === undefined) return ATTEMPT_CODES.payloadImpossible;
+    const marks = watch.requestBegins(index);
     try {
-      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent);
+      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent, marks);
     } catch (error) {
       return error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
     }
@@ -221,8 +222,4 @@ export class SliceSending {
     // Best effort: the permits come back with the report anyway.
     void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
   }
-}
-
-function isUnauthorized(attempt: Attempt): boolean {
-  return !attempt.ok && attempt.status === UNAUTHORIZED;
 }

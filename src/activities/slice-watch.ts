@@ -3,6 +3,8 @@ import type { Logger } from '@temporalio/common';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { judge, type Verdict } from '../domain/verdict.ts';
+import type { RequestMarks } from '../webhook/request.ts';
+import type { SliceTracing } from './delivery-tracing.ts';
 
 /** What is counted of deliveries. A verdict here may be `delivered`, too; a status class is `2xx` … `5xx`, or `none` where no status came. */
 export interface DeliveryMetrics {
@@ -34,11 +36,13 @@ export interface SliceWatchOptions {
   readonly logsAttempts: boolean;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
+  /** Absent: nothing is told. */
+  readonly tracing?: SliceTracing | undefined;
 }
 
 /**
- * Counts and logs the attempts of one slice. Production logs one line for each kind of failure of a slice, with how many there were, so that a
- * million deliveries write nothing and a million refusals not a million lines; `debug` has a line for each attempt. No line names a person.
+ * Counts, logs and traces the attempts of one slice. Production logs one line for each kind of failure of a slice, with how many there were, so
+ * that a million deliveries write nothing and a million refusals not a million lines; `debug` has a line for each attempt. No line names a person.
  */
 export class SliceWatch {
   readonly #options: SliceWatchOptions;
@@ -51,34 +55,36 @@ export class SliceWatch {
     options.metrics?.sliceBegan(options.slice.permits);
   }
 
+  /** A request of the trigger at this place is about to be made; what it carries of its trace, where there are traces. */
+  requestBegins(index: number): RequestMarks | undefined {
+    return this.#options.tracing?.requestBegins(index);
+  }
+
   requestBegan(): void {
     this.#options.metrics?.requestBegan();
   }
 
   /** The request of the trigger at this place came to its end. */
   requestEnded(index: number, attempt: Ended): void {
-    const { metrics, slice } = this.#options;
+    const { metrics, slice, tracing } = this.#options;
+    tracing?.requestEnded(index, attempt);
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     const at = slice.triggers[index]?.at;
     // A clock that is behind the one that said `at` makes nobody younger than new.
     if (attempt.ok && metrics !== undefined && at !== undefined)
       metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
-    this.attempted(index, attempt);
+    this.#count(index, attempt);
   }
 
-  /** The attempt for the trigger at this place came to its end, with a request or without. */
+  /** The attempt for the trigger at this place came to its end without a request. */
   attempted(index: number, attempt: Ended): void {
-    const { status, code, durationMs } = attempt;
-    const key = status ?? code ?? '';
-    const known = this.#tallies.get(key);
-    if (known === undefined) {
-      const verdict = attempt.ok ? 'delivered' : judge(attempt);
-      this.#tallies.set(key, { verdict, status, code, count: 1, durationMs });
-    } else {
-      known.count++;
-      known.durationMs = Math.max(known.durationMs, durationMs);
-    }
-    if (this.#options.logsAttempts) this.#logAttempt(index, attempt);
+    this.#options.tracing?.attempted(index, attempt);
+    this.#count(index, attempt);
+  }
+
+  /** The source was asked for profiles. @param startedAtMs epoch ms. */
+  profilesRead(startedAtMs: number, isAnswered: boolean): void {
+    this.#options.tracing?.profilesRead(startedAtMs, isAnswered);
   }
 
   /** The slice is over. Once. */
@@ -90,6 +96,20 @@ export class SliceWatch {
       if (verdict === 'delivered') continue;
       log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, count, durationMs });
     }
+  }
+
+  #count(index: number, attempt: Ended): void {
+    const { status, code, durationMs } = attempt;
+    const key = status ?? code ?? '';
+    const known = this.#tallies.get(key);
+    if (known === undefined) {
+      const verdict = attempt.ok ? 'delivered' : judge(attempt);
+      this.#tallies.set(key, { verdict, status, code, count: 1, durationMs });
+    } else {
+      known.count++;
+      known.durationMs = Math.max(known.durationMs, durationMs);
+    }
+    if (this.#options.logsAttempts) this.#logAttempt(index, attempt);
   }
 
   #logAttempt(index: number, attempt: Ended): void {
@@ -108,6 +128,9 @@ export class SliceWatch {
   }
 }
 
+/** HTTP's statuses have three digits. */
+const STATUS_CLASSES = Array.from({ length: 10 }, (_, hundreds) => `${hundreds}xx`);
+
 function statusClassOf(status: number | undefined): string {
-  return status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
+  return (status === undefined ? undefined : STATUS_CLASSES[Math.floor(status / 100)]) ?? 'none';
 }

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
-import { z } from 'zod';
 import { attemptsCommand } from './commands/attempts.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
@@ -26,6 +24,7 @@ import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
+import { release } from '../release.ts';
 import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -67,10 +66,11 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function createProgram(terminal: Terminal): Command {
+/** All commands, as `run` parses them; exported so that a test can hold what the pages say against them. */
+export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
-    .version(version())
+    .version(release())
     .showHelpAfterError('(see --help)')
     .exitOverride()
     .configureOutput({
@@ -82,6 +82,7 @@ function createProgram(terminal: Terminal): Command {
       `
 Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or a job, trigger or
 configuration that is wrong itself.
+What an error means and what to do: docs/errors.md, by the name that --json says.
 Temporal is reached by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:
@@ -93,9 +94,4 @@ Example:
     for (const part of made.commands) part.copyInheritedSettings(made);
   }
   return program;
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }

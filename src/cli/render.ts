@@ -54,6 +54,7 @@ export function statusLines(
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
     ['', status.backfill?.notice && printable(status.backfill.notice)],
+    ['', status.backfill?.trouble && paint('yellow', printable(status.backfill.trouble))],
     ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
     ...status.rejects
       .slice(-3)
@@ -205,10 +206,11 @@ function backfill(progress: BackfillStatus): string {
 /** For the one line of a log. */
 function backfillPart(progress: BackfillStatus | undefined): string[] {
   if (progress?.state !== 'running' && progress?.state !== 'paused') return [];
-  const { delivered: sent, expected, state, secondsLeft } = progress;
+  const { delivered: sent, expected, state, secondsLeft, trouble } = progress;
   const of = expected === undefined ? '' : ` of ${count(expected)}`;
   const left = secondsLeft === undefined ? '' : `, ${duration(secondsLeft * 1000)} left`;
-  return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}`];
+  const failing = trouble === undefined ? '' : ', its source fails';
+  return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}${failing}`];
 }
 
 function rate(perSecond: number): string {

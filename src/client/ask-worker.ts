@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type Client, WorkflowFailedError } from '@temporalio/client';
+import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
+import { rootCause, TimeoutType } from '@temporalio/common';
+import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { AudienceList } from '../contract/audience.ts';
 import type { AuthorizationListing } from '../contract/authorization.ts';
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../contract/export-job.ts';
@@ -13,12 +15,13 @@ import {
   LIST_AUTHORIZATIONS,
   LIST_PROFILE_FIELDS,
 } from '../domain/names.ts';
+import { WorkerFailed } from './errors.ts';
 import { ANSWER_MS, noWorker } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /**
  * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
- * @throws NoWorker
+ * @throws NoWorker, WorkerFailed
  */
 export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
   const checked = checkJobDefinition(definition);
@@ -112,7 +115,10 @@ interface Question {
   readonly answerMs?: number;
 }
 
-/** Has a short workflow answer what only a worker knows. */
+/**
+ * Has a short workflow answer what only a worker knows.
+ * @throws NoWorker; WorkerFailed when one took it up, in vain
+ */
 export async function askWorker<T>(
   client: Client,
   taskQueue: string,
@@ -129,9 +135,23 @@ export async function askWorker<T>(
   try {
     return await client.withDeadline(Date.now() + answerMs, (): Promise<T> => handle.result());
   } catch (error) {
-    if (error instanceof WorkflowFailedError && error.cause !== undefined) throw error.cause;
-    if (grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
-    await handle.terminate('nobody answered in time').catch(() => undefined);
-    throw await noWorker(client, taskQueue, error, answerMs);
+    const isOver = error instanceof WorkflowFailedError;
+    if (!isOver && grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
+    const failure = isOver ? error.cause : await lastFailure(client, handle.workflowId);
+    if (!isOver) await handle.terminate('nobody answered in time').catch(() => undefined);
+    if (failure === undefined || isUntaken(failure)) throw await noWorker(client, taskQueue, error, answerMs);
+    throw new WorkerFailed(taskQueue, rootCause(failure) ?? failure.message, { cause: failure });
   }
+}
+
+/** What the question that nobody has answered yet last failed of; undefined when no worker took it up, or has not come to an end with it. */
+async function lastFailure(client: Client, workflowId: string): Promise<Error | undefined> {
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure != null)?.lastFailure;
+  return await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, failure);
+}
+
+/** Whether it failed since no worker was free to take it up. */
+function isUntaken({ cause }: Error): boolean {
+  return cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
 }

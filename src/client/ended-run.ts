@@ -1,10 +1,11 @@
 import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
-import type { SliceInput, SliceReport } from '../contract/slice.ts';
+import type { PackedSlice, SliceReport } from '../contract/slice.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import type { Arrival } from '../domain/dispatcher/arriving.ts';
 import type { Remains } from '../domain/dispatcher/recovering.ts';
+import { unpackSlice } from '../domain/packed-slice.ts';
 import {
   enterSignal,
   exitSignal,
@@ -54,7 +55,7 @@ export async function readEndedRun(client: Client, workflowId: string, runId: st
       scheduled.delete(String(scheduledEventId));
       // Our own `deliver` was given the one and returned the other.
       const [[taken], [report]] = await Promise.all([decode(client, slice), decode(client, result?.payloads)]);
-      reports.push({ slice: taken as SliceInput, report: report as SliceReport });
+      reports.push({ slice: unpackSlice(taken as PackedSlice), report: report as SliceReport });
     }
   }
   return { input, wasTakenUp, arrivals, reports };

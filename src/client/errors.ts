@@ -20,11 +20,13 @@ export class JobNotRunning extends TriggersError {
   readonly jobId: string;
   /** How its workflow ended. */
   readonly ended: string;
-  constructor(jobId: string, ended: string, options?: ErrorOptions) {
-    super(
-      `The job "${jobId}" does not run any more (${ended}). Start it again with: triggers start. Or, if it kept what waited, with: triggers resume ${jobId}`,
-      options,
-    );
+  /** @param options.fromOutside it did not end in order, so that what it had not delivered can be recovered. */
+  constructor(jobId: string, ended: string, options: ErrorOptions & { readonly fromOutside?: boolean } = {}) {
+    const { fromOutside = false, ...rest } = options;
+    const advice = fromOutside
+      ? `Before you start it again, recover it: triggers recover ${jobId}`
+      : `Start it again with: triggers start. Or, if it kept what waited, with: triggers resume ${jobId}`;
+    super(`The job "${jobId}" does not run any more (${ended}). ${advice}`, rest);
     this.jobId = jobId;
     this.ended = ended;
   }
@@ -140,6 +142,25 @@ export class NoWorker extends TriggersError {
   }
 }
 
+/** A worker took up what was asked and could not do it: mostly since its audience source cannot be read. */
+export class WorkerFailed extends TriggersError {
+  override readonly name = 'WorkerFailed';
+  readonly taskQueue: string;
+  /** What it failed of. */
+  readonly reason: string;
+  constructor(taskQueue: string, reason: string, options?: ErrorOptions) {
+    super(
+      [
+        `A worker of the task queue "${taskQueue}" could not do it: ${reason}`,
+        'When that is mended, ask again. The log of the worker says more.',
+      ].join('\n'),
+      options,
+    );
+    this.taskQueue = taskQueue;
+    this.reason = reason;
+  }
+}
+
 /** No Temporal server answers. */
 export class ServerUnreachable extends TriggersError {
   override readonly name = 'ServerUnreachable';
@@ -201,6 +222,20 @@ export class InvalidTrigger extends TriggersError {
     super(`${line === undefined ? 'This' : `Line ${line}`} is no trigger: ${reason}.`, rest);
     this.reason = reason;
     this.line = line;
+  }
+}
+
+/** A job takes no more signals, since nobody takes up those that it had: its history would get too long, or the server refuses them. */
+export class JobFull extends TriggersError {
+  override readonly name = 'JobFull';
+  readonly jobId: string;
+  constructor(jobId: string, options: ErrorOptions = {}) {
+    const said = options.cause instanceof Error ? ` (${options.cause.message})` : '';
+    super(
+      `The job "${jobId}" takes no more signals until those that it had are taken up${said}. Is a worker running? Start one with: triggers worker`,
+      options,
+    );
+    this.jobId = jobId;
   }
 }
 

@@ -2,35 +2,29 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { AudienceList } from '../contract/audience.ts';
 import type { AuthorizationListing } from '../contract/authorization.ts';
-import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
+import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
-import type { Trigger, TriggerEvent } from '../contract/trigger.ts';
+import type { Trigger } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
-import {
-  type BackfillRequest,
-  backfillUpdate,
-  editUpdate,
-  pauseUpdate,
-  type StopRequest,
-} from '../workflows/messages.ts';
+import { type BackfillRequest, backfillUpdate, pauseUpdate, type StopRequest } from '../workflows/messages.ts';
 import { attempts, type AttemptsOptions } from './attempts.ts';
 import { listAudiences, listAuthorizations, listProfileFields, prepare } from './ask-worker.ts';
 import { type ConnectConfig, connectClient } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { InvalidJob, PushInterrupted } from './errors.ts';
+import { type EditedJob, editJob } from './edit-job.ts';
 import { HistoryWatch } from './history-watch.ts';
 import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
 import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { endOf, jobSignals, statusWhen, updateJob } from './job-service.ts';
+import { endOf, jobSignals, updateJob } from './job-service.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './publish.ts';
-import { type PushResult, pushTo, type Triggers } from './push.ts';
+import { pushOne, type PushResult, pushTo, type Triggers } from './push.ts';
 import { recover, type RecoverOptions } from './recovery.ts';
 import { type SampleOf, sampleRequest, sendSample } from './samples.ts';
-import { START_WAIT_MS, type StartedJob, startJob } from './start-job.ts';
+import { type StartedJob, startJob } from './start-job.ts';
 import { resume, statusOf, stop } from './stopped-jobs.ts';
 import { trace, type TraceOptions } from './trace.ts';
 import { Watches } from './watches.ts';
@@ -58,6 +52,7 @@ export type {
   RedeliverOptions,
   WhichDeadLetters,
 } from './dead-letters.ts';
+export type { EditedJob } from './edit-job.ts';
 export * from './errors.ts';
 export type { JobSummary } from './job-list.ts';
 export type { PushOptions, PushProgress } from './job-pusher.ts';
@@ -77,15 +72,6 @@ export interface ExportJobsOptions {
   /** Where workers take up jobs; default `audience-triggers`. */
   readonly taskQueue?: string;
 }
-
-export interface EditedJob {
-  readonly status: JobStatus;
-  readonly warnings: readonly string[];
-  /** False: recorded, but not in effect yet when the wait for it ended; see the status' notices. */
-  readonly inEffect: boolean;
-}
-
-const EDIT_WAIT_MS = 15_000;
 
 /**
  * Export jobs, as a program handles them: start, signal, look, change, stop. Every method rejects with one of the classes
@@ -184,12 +170,12 @@ export class ExportJobs {
 
   /** Signals one person's enter. Absent `at`: when the job receives it. */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
-    await this.#one(jobId, trigger, 'enter');
+    await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'enter' });
   }
 
   /** Signals one person's exit. */
   async exit(jobId: string, trigger: Trigger): Promise<void> {
-    await this.#one(jobId, trigger, 'exit');
+    await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'exit' });
   }
 
   /**
@@ -283,14 +269,7 @@ export class ExportJobs {
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
-    const before = await statusWhen(this.#client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
-    const prepared = await this.check({ ...definitionOf(before), ...edit });
-    const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
-    if (!prepared.ok || problems.length > 0)
-      throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
-    await updateJob(this.#client, jobId, editUpdate, [edit]);
-    const status = await statusWhen(this.#client, jobId, ({ revision }) => revision > before.revision, EDIT_WAIT_MS);
-    return { status, warnings: prepared.warnings, inEffect: status.revision > before.revision };
+    return await editJob(this.#client, this.#taskQueue, jobId, edit);
   }
 
   /** Sends everybody who is a member now, as enters; `requestId` makes asking again harmless. */
@@ -311,38 +290,4 @@ export class ExportJobs {
     this.#historyWatches.set(jobId, watch);
     return new JobPusher(jobId, jobSignals(this.#client, jobId), options, watch);
   }
-
-  async #one(jobId: string, trigger: Trigger, event: TriggerEvent): Promise<void> {
-    try {
-      await this.push(jobId, [{ ...trigger, event }]);
-    } catch (error) {
-      // For one trigger the reason alone says everything, unless it may have been accepted.
-      if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
-      throw error;
-    }
-  }
-}
-
-const NOT_EDITABLE: Problem = {
-  field: 'existingUsers',
-  message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
-};
-
-/**
- * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit with, never to start a job. Audiences by
- * id, since slugs may have moved. Of the URL there is the origin, and all that a check asks of a URL that was accepted is where it leads.
- */
-function definitionOf(status: JobStatus): JobDefinitionInput {
-  return {
-    label: status.label,
-    ...(status.description === undefined ? {} : { description: status.description }),
-    audiences: status.audiences.map(({ id }) => id),
-    webhookUrl: status.webhookUrl,
-    authorization: status.authorization,
-    exportFields: [...status.exportFields],
-    userLegacyMessageFormat: status.userLegacyMessageFormat,
-    parallelRequestCount: status.parallelRequestCount,
-    backfillPerSecond: status.backfillPerSecond,
-    backfillParallelCount: status.backfillParallelCount,
-  };
 }

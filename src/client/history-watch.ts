@@ -5,14 +5,6 @@ const LOOK_EVERY_SIGNALS = 256;
 const FULL_BYTES = 16 * 1024 * 1024;
 const FULL_EVENTS = 9_000;
 
-/** The job's history stayed near its limit for too long. */
-export class HistoryStaysFull extends Error {
-  override readonly name = 'HistoryStaysFull';
-  constructor() {
-    super('the job does not work off what it was signalled. Is a worker running?');
-  }
-}
-
 /** Knows when the history of a job has to be looked at before it is signalled more: at first, and then every few hundred signals. */
 export class HistoryWatch {
   #bytesSinceLook = Infinity;

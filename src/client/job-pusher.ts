@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { EventTrigger } from '../contract/trigger.ts';
-import { PushInterrupted } from './errors.ts';
-import { HistoryStaysFull, HistoryWatch } from './history-watch.ts';
+import { JobFull, PushInterrupted } from './errors.ts';
+import { HistoryWatch } from './history-watch.ts';
 import { type Patience, patiently, PATIENCE_MS, pause } from './patiently.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
@@ -41,17 +41,6 @@ export const SIGNAL_BYTES = 64 * 1024;
 
 const LOOK_AGAIN_MS = 500;
 const GATHER_MS = 100;
-
-/** The server went on refusing a signal, as it does when a run has had as many as one may have. */
-class SignalsRefused extends Error {
-  override readonly name = 'SignalsRefused';
-  constructor(cause: unknown) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    super(`the server takes no more signals for it (${said}). Is a worker running, so that the job can go on?`, {
-      cause,
-    });
-  }
-}
 
 /**
  * Sends triggers to one job in order: one signal in flight, with all that has come meanwhile, at most 64 KiB. So a lone trigger goes at
@@ -172,7 +161,7 @@ export class JobPusher {
     const deadlineMs = performance.now() + this.#patienceMs;
     const look = () => patiently(() => this.#signals.history(), this.#patience(deadlineMs));
     while (!this.#watch.sees(await look())) {
-      if (performance.now() > deadlineMs) throw new HistoryStaysFull();
+      if (performance.now() > deadlineMs) throw new JobFull(this.jobId);
       this.#report('history');
       await pause(LOOK_AGAIN_MS, this.#signal);
     }
@@ -191,7 +180,7 @@ export class JobPusher {
       },
     });
     await sending.catch((error: unknown) => {
-      throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new SignalsRefused(error) : error;
+      throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new JobFull(this.jobId, { cause: error }) : error;
     });
   }
 

@@ -131,7 +131,7 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
     },
     async history() {
       const found = await describeJob(client, jobId);
-      if (!isOpen(found)) throw new JobNotRunning(jobId, endedAs(found.status.name));
+      if (!isOpen(found)) throw endedJob(jobId, found.status.name);
       const { historySize, historyLength } = found;
       return { bytes: historySize ?? 0, events: historyLength };
     },
@@ -205,7 +205,7 @@ async function goneJob(client: Client, jobId: string, cause: unknown): Promise<E
   const found = await describeJob(client, jobId).catch((error: unknown) => error);
   if (found instanceof Error) return found;
   const { status } = found as WorkflowExecutionDescription; // What describeJob gives when it does not reject.
-  return new JobNotRunning(jobId, endedAs(status.name), { cause });
+  return endedJob(jobId, status.name, cause);
 }
 
 /** How a closed workflow's end is said to people. */
@@ -213,6 +213,16 @@ export function endedAs(status: string): string {
   return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
 }
 const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
+
+/** Whether a job whose workflow closed so did not end itself, in order: what it had not delivered can be recovered. */
+export function endedFromOutside(status: string): boolean {
+  return FROM_OUTSIDE.has(status);
+}
+const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
+
+function endedJob(jobId: string, status: string, cause?: unknown): JobNotRunning {
+  return new JobNotRunning(jobId, endedAs(status), { fromOutside: endedFromOutside(status), cause });
+}
 
 function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
   const { cause } = error;

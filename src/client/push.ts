@@ -32,6 +32,20 @@ export async function pushTo(pusher: JobPusher, triggers: Triggers, signal?: Abo
   return { accepted: pusher.accepted, signals: pusher.signals };
 }
 
+/**
+ * Sends one trigger to one job.
+ * @throws why it could not be sent; PushInterrupted when it may have been.
+ */
+export async function pushOne(pusher: JobPusher, trigger: EventTrigger): Promise<void> {
+  try {
+    await pushTo(pusher, [trigger]);
+  } catch (error) {
+    // Of one trigger the reason alone says everything, unless it may have been accepted.
+    if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
+    throw error;
+  }
+}
+
 /** The items, until `signal` is aborted: then it throws the signal's reason, also while it waits for the next item. */
 export async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGenerator<EventTrigger> {
   if (signal === undefined) return yield* items;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobStatus } from '../contract/job-status.ts';
-import { type CarriedJob, isCarriedJob } from '../domain/dispatcher/carried.ts';
+import { type CarriedJob, isCarriedJob, refuseNewerJob } from '../domain/dispatcher/carried.ts';
 import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
 import { confirmHold, nextHold } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState } from '../domain/dispatcher/job-state.ts';
@@ -17,7 +17,16 @@ import { recoveryQuery } from '../workflows/messages.ts';
 import { prepare } from './ask-worker.ts';
 import { type EndedRun, readEndedRun } from './ended-run.ts';
 import { InvalidJob, JobAlreadyRunning, NothingToRecover } from './errors.ts';
-import { ask, describeJob, describeOpen, endedAs, isOpen, queryStatus, startJobWorkflow } from './job-service.ts';
+import {
+  ask,
+  describeJob,
+  describeOpen,
+  endedAs,
+  endedFromOutside,
+  isOpen,
+  queryStatus,
+  startJobWorkflow,
+} from './job-service.ts';
 import { dropKept } from './kept-jobs.ts';
 
 export interface RecoverOptions {
@@ -25,8 +34,6 @@ export interface RecoverOptions {
   readonly onWait?: (until: number) => void;
 }
 
-/** How a job's workflow ends when it did not end itself. */
-const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
 /** An activity that keeps what a stopping job carries has 20 s. */
 const KEPT_WITHIN_MS = 21_000;
 /** A worker replays the whole run before it answers. */
@@ -55,7 +62,7 @@ export async function recoverableUntil(
   client: Client,
   { status, closeTime }: WorkflowExecutionDescription,
 ): Promise<number | undefined> {
-  if (!FROM_OUTSIDE.has(status.name) || closeTime === undefined) return undefined;
+  if (!endedFromOutside(status.name) || closeTime === undefined) return undefined;
   const { config } = await client.workflowService.describeNamespace({ namespace: client.options.namespace });
   const retention = config?.workflowExecutionRetentionTtl;
   return retention == null ? undefined : closeTime.getTime() + Number(retention.seconds ?? 0) * 1000;
@@ -65,7 +72,7 @@ export async function recoverableUntil(
 async function describeEnded(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
   const found = await describeJob(client, jobId);
   if (isOpen(found)) throw new JobAlreadyRunning(jobId);
-  if (!FROM_OUTSIDE.has(found.status.name)) throw new NothingToRecover(jobId, endedAs(found.status.name));
+  if (!endedFromOutside(found.status.name)) throw new NothingToRecover(jobId, endedAs(found.status.name));
   return found;
 }
 
@@ -106,7 +113,9 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
     text += answer.text;
     ({ parts } = answer);
   }
-  return parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  const state = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  refuseNewerJob(state.carried);
+  return state;
 }
 
 /** Until the slices of the ended run are over, whatever their workers do: else both would send side by side. */

@@ -3,9 +3,10 @@ import type { Payload } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../contract/attempt.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
-import type { SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
+import type { PackedSlice, SliceProgress, SliceReport } from '../contract/slice.ts';
 import type { JobFact } from '../contract/trace.ts';
 import { isRecord } from '../domain/json.ts';
+import { unpackSlice } from '../domain/packed-slice.ts';
 import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
 import { arrivalsOf } from './ended-run.ts';
 import { decode, type HistoryEvent, historyEvents } from './history-events.ts';
@@ -153,8 +154,14 @@ class RunReader {
   }
 
   async #slice({ payloads, startedAtMs }: Scheduled, came: Came, end: SliceEnd): Promise<JobFact> {
-    const [slice] = (await decode(this.#client, payloads)) as [SliceInput]; // What our own workflow gave to its `deliver`.
-    return { ...came, kind: 'slice', slice, end, ...(startedAtMs === undefined ? {} : { startedAtMs }) };
+    const [packed] = (await decode(this.#client, payloads)) as [PackedSlice]; // What our own workflow gave to its `deliver`.
+    return {
+      ...came,
+      kind: 'slice',
+      slice: unpackSlice(packed),
+      end,
+      ...(startedAtMs === undefined ? {} : { startedAtMs }),
+    };
   }
 }
 

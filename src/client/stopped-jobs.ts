@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../contract/job-status.ts';
 import { instantOf } from '../domain/instant.ts';
 import { resumeUpdate, type StopRequest, stopUpdate } from '../workflows/messages.ts';
+import { withBackfillTrouble } from './backfill-trouble.ts';
 import { JobKept, JobNotFound, JobNotRunning, RequestRefused } from './errors.ts';
 import { describeJob, endedAs, endOf, isOpen, queryStatus, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
@@ -22,7 +23,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   // First: an end between the two is then seen the next time.
   const found = await describeJob(client, jobId).catch((error: unknown) => keptOrGone(client, jobId, error));
   const status = await queryStatus(client, jobId);
-  if (isOpen(found)) return status;
+  if (isOpen(found)) return await withBackfillTrouble(client, status);
   // What was to come next does not come any more.
   const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, ...rest } = status;
   const [kept, until] = await Promise.all([keptOf(client, jobId), recoverableUntil(client, found)]);

@@ -182,7 +182,8 @@ export class Watches {
         handle.executeUpdate<WatchStatus, [unknown, ...unknown[]]>(update.name, options),
       );
     } catch (error) {
-      if (error instanceof WorkflowUpdateFailedError) throw error.cause ?? error;
+      if (error instanceof WorkflowUpdateFailedError)
+        throw new InvalidWatch([{ field: 'watch', message: error.cause?.message ?? error.message }]);
       const code = grpcCode(error);
       if (code === GRPC.NOT_FOUND) throw new WatchNotFound(name, { cause: error });
       if (code !== GRPC.DEADLINE_EXCEEDED) throw error;

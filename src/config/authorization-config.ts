@@ -5,9 +5,9 @@ import { isSigningSecret } from '../webhook/signing-secret.ts';
 
 // No message in here may repeat a value: most of them are secrets.
 
-/** Headers that are ours, or the connection's (RFC 9110, RFC 9112, Standard Webhooks). */
+/** Headers that are ours, or the connection's (RFC 9110, RFC 9112, Standard Webhooks, W3C Trace Context). */
 const RESERVED_HEADERS =
-  /^(content-.*|user-agent|webhook-.*|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
+  /^(content-.*|user-agent|webhook-.*|traceparent|tracestate|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
 /** A token of RFC 9110, 5.6.2. */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 /** Of Latin-1, as HTTP/1.1 has it; blanks around it would be lost on the way. */

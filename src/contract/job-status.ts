@@ -29,6 +29,11 @@ export interface BackfillStatus {
   readonly secondsLeft?: number;
   /** What a person should know, in words. */
   readonly notice?: string;
+  /**
+   * Why its next members are not read, when the source failed the last time that it was asked: down, in a circle, a cursor refused. Gone when it
+   * answers. The job itself never says it: whoever asks for the status looks it up, as `kept`.
+   */
+  readonly trouble?: string;
 }
 
 export interface LastFailure {

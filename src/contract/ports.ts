@@ -6,7 +6,7 @@ import type { DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
-import type { SliceInput, SliceReport } from './slice.ts';
+import type { PackedSlice, SliceReport } from './slice.ts';
 import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
 /** A job definition held against what this worker knows: its source, its authorizations, its namespace. */
@@ -60,7 +60,7 @@ export interface Activities {
   /** Sends it: one request, a second one only after a 401 that another token may mend. Not to be retried. */
   sendSample(wanted: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: what came of each trigger is in the report. */
-  deliver(slice: SliceInput): Promise<SliceReport>;
+  deliver(slice: PackedSlice): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
   /** How many members these audiences have together, by the source's own count; null when it does not say of all. */

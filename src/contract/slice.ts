@@ -13,6 +13,8 @@ export interface SliceTrigger {
   readonly profile?: JsonObject;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
+  /** How often it came back from being a dead letter, from 1; absent: never. Nothing but its trace depends on it. */
+  readonly redelivery?: number;
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
@@ -31,7 +33,7 @@ export interface DeliverySettings {
 /** What a slice was cut from: triggers that came in, or the members that a backfill found. */
 export type SliceKind = 'live' | 'backfill';
 
-/** Input of the `deliver` activity. Triggers of one person stand in their order. */
+/** What the `deliver` activity is to send. Triggers of one person stand in their order. */
 export interface SliceInput {
   readonly sliceId: number;
   /** Absent: `live`, and of older workflows, which do not say. Nothing but what is counted depends on it. */
@@ -44,6 +46,19 @@ export interface SliceInput {
   /** The audiences that the triggers name. */
   readonly audiences: readonly Audience[];
   readonly triggers: readonly SliceTrigger[];
+}
+
+/**
+ * A trigger of a packed slice: who, what (twice its audience's place in the slice's list, and 1 more for an enter), and when; the empty text
+ * stands for the time of the trigger before it. Then what only few triggers have; an audience, where the slice does not list it.
+ */
+export type PackedSliceTrigger =
+  | readonly [user: string, what: number, at: string]
+  | readonly [user: string, what: number, at: string, more: Partial<Omit<SliceTrigger, 'user' | 'event' | 'at'>>];
+
+/** A slice as it goes to the activity and into the job's history: a third of the bytes. */
+export interface PackedSlice extends Omit<SliceInput, 'triggers'> {
+  readonly triggers: readonly PackedSliceTrigger[];
 }
 
 /** An attempt that did not deliver: what came back, as a value. */

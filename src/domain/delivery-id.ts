@@ -18,16 +18,28 @@ export function deliveryId(
   trigger: { user: string; audience: string; event: TriggerEvent; at: string },
   hash: Sha256 = plainSha256,
 ): string {
-  const instant = knownInstant(trigger.at) ?? trigger.at;
-  return digest([subscriptionId, trigger.user, trigger.audience, trigger.event, instant], hash).slice(0, 32);
+  return hash(deliveryText(subscriptionId, trigger)).slice(0, 32);
 }
 
-/** A short name (72 bits, 18 hex digits) of a person in an audience, for remembering many of them in few bytes. */
-export function membershipKey(user: string, audience: string): string {
-  return digest([user, audience], plainSha256).slice(0, 18);
+/** What a delivery's id is the hash of. */
+export function deliveryText(
+  subscriptionId: string,
+  { user, audience, event, at }: { user: string; audience: string; event: TriggerEvent; at: string },
+): string {
+  return joined([subscriptionId, user, audience, event, knownInstant(at) ?? at]);
+}
+
+/** What names a person in an audience. */
+export function membershipText(user: string, audience: string): string {
+  return joined([user, audience]);
+}
+
+/** A short name (72 bits, 18 hex digits) of such a text, for remembering many of them in few bytes. */
+export function shortKey(text: string): string {
+  return plainSha256(text).slice(0, 18);
 }
 
 /** Length-prefixed parts, so that no two lists of parts look alike. */
-function digest(parts: readonly string[], hash: Sha256): string {
-  return hash(parts.map((part) => `${part.length}:${part}`).join(''));
+function joined(parts: readonly string[]): string {
+  return parts.map((part) => `${part.length}:${part}`).join('');
 }

@@ -18,7 +18,7 @@ export interface LocalTemporal {
   readonly uiUrl?: string;
   readonly pid: number;
   /** Resolves when the server's process has ended, whyever, with its last log lines. */
-  readonly gone: Promise<string>;
+  readonly gone: Promise<readonly string[]>;
   /** Ends the server and resolves when its process is gone: politely at first, by force after 10 s. */
   stop(): Promise<void>;
 }
@@ -49,9 +49,16 @@ export interface LocalTemporalOptions {
   readonly onProgress?: (text: string) => void;
 }
 
-/** The server did not come up; `message` holds its last log lines. */
+/** The server did not come up, or ended by itself; `message` holds its last log lines. */
 export class LocalTemporalFailed extends Error {
   override readonly name = 'LocalTemporalFailed';
+  /** Whether a port that it was to listen on has somebody else. */
+  readonly isPortTaken: boolean;
+  /** @param log the server's own last lines: it says in words alone why it ends. */
+  constructor(what: string, log: readonly string[] = [], options?: ErrorOptions) {
+    super([what, ...log].join('\n'), options);
+    this.isPortTaken = log.some((line) => line.includes('address already in use'));
+  }
 }
 
 const HOST = '127.0.0.1';
@@ -95,8 +102,8 @@ export async function startLocalTemporal(options: LocalTemporalOptions = {}): Pr
       return await startOnce(cliPath, options);
     } catch (error) {
       // Between our choosing a free port and the server's taking it, somebody else may have taken it.
-      const unlucky = error instanceof LocalTemporalFailed && /address already in use/.test(error.message);
-      if (!unlucky || options.port !== undefined || tries === START_TRIES) throw error;
+      const isUnlucky = error instanceof LocalTemporalFailed && error.isPortTaken;
+      if (!isUnlucky || options.port !== undefined || tries === START_TRIES) throw error;
     }
   }
 }
@@ -110,11 +117,15 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
   });
   const log = keepLastLines(child);
   await once(child, 'spawn').catch((error: unknown) => {
-    throw new LocalTemporalFailed(`${cliPath} cannot be run.`, { cause: error });
+    throw new LocalTemporalFailed(
+      `${cliPath} cannot be run. Is TEMPORAL_CLI_PATH, or "temporal" on the PATH, an executable?`,
+      [],
+      { cause: error },
+    );
   });
   const pid = child.pid ?? 0;
   const watchdog = dieWithParent(pid);
-  const gone = once(child, 'exit').then(() => log.join('\n'));
+  const gone = once(child, 'exit').then(() => log);
   const stop = async (): Promise<void> => {
     watchdog.release();
     await end(child, gone);
@@ -125,7 +136,7 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
   } catch (error) {
     await stop();
     const why = error instanceof Error ? error.message : String(error);
-    throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}\n${log.join('\n')}`);
+    throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}`, log);
   }
   const uiUrl = places.ui === undefined ? {} : { uiUrl: `http://${HOST}:${places.ui}` };
   return { address: `${HOST}:${places.grpc}`, namespace, httpUrl, ...uiUrl, pid, gone, stop };

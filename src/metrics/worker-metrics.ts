@@ -1,5 +1,6 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { SliceKind } from '../contract/slice.ts';
+import { Histogram } from './histogram.ts';
 import { JobMetrics } from './job-metrics.ts';
 
 /** From an endpoint next door to the longest request that a worker can be configured for, in seconds. */
@@ -38,16 +39,16 @@ export class WorkerMetrics {
     this.#requestSeconds = new Histogram({
       name: 'triggers_request_duration_seconds',
       help: "From a request's start to the end of its answer.",
-      labelNames: ['status_class'],
+      label: 'status_class',
       buckets: REQUEST_BUCKETS,
-      registers,
+      registry: this.#registry,
     });
     this.#ageSeconds = new Histogram({
       name: 'triggers_delivery_age_seconds',
       help: 'Age of a trigger when it was delivered, from its "at".',
-      labelNames: ['kind'],
+      label: 'kind',
       buckets: AGE_BUCKETS,
-      registers,
+      registry: this.#registry,
     });
     this.#sourceCalls = new Counter({
       name: 'triggers_source_calls_total',
@@ -58,9 +59,9 @@ export class WorkerMetrics {
     this.#sourceSeconds = new Histogram({
       name: 'triggers_source_call_duration_seconds',
       help: 'How long calls of the audience source took.',
-      labelNames: ['call'],
+      label: 'call',
       buckets: SOURCE_BUCKETS,
-      registers,
+      registry: this.#registry,
     });
     this.#tokenFetches = new Counter({
       name: 'triggers_token_fetches_total',
@@ -106,7 +107,7 @@ export class WorkerMetrics {
 
   requestEnded(statusClass: string, durationMs: number): void {
     this.#requests--;
-    this.#requestSeconds.observe({ status_class: statusClass }, durationMs / 1000);
+    this.#requestSeconds.observe(statusClass, durationMs / 1000);
   }
 
   attempted(kind: SliceKind, verdict: string, statusClass: string, count: number): void {
@@ -114,12 +115,12 @@ export class WorkerMetrics {
   }
 
   delivered(kind: SliceKind, ageMs: number): void {
-    this.#ageSeconds.observe({ kind }, ageMs / 1000);
+    this.#ageSeconds.observe(kind, ageMs / 1000);
   }
 
   sourceCalled(call: string, isAnswered: boolean, durationMs: number): void {
     this.#sourceCalls.inc({ call, outcome: outcomeOf(isAnswered) });
-    this.#sourceSeconds.observe({ call }, durationMs / 1000);
+    this.#sourceSeconds.observe(call, durationMs / 1000);
   }
 
   tokenFetched(isFetched: boolean): void {

@@ -35,10 +35,17 @@ export class PayloadTooLarge extends Error {
 const now = createNanosecondClock();
 const sha256 = (text: string): string => hash('sha256', text, 'hex');
 
+/** What else is known of a request than what it is about. */
+export interface RequestMarks {
+  /** Of the header `webhook-id`, without a dot; default: the trigger's delivery id. */
+  readonly id?: string | undefined;
+  /** The header of that name; absent: there is none. */
+  readonly traceparent?: string | undefined;
+}
+
 /**
  * Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own.
  *
- * @param id of the header `webhook-id`, without a dot; default: the trigger's delivery id.
  * @throws PayloadTooLarge for a body of more than 2 MiB.
  */
 export function makeRequest(
@@ -48,7 +55,7 @@ export function makeRequest(
   profile: Profile,
   authorization: RequestAuthorization,
   userAgent: string,
-  id: string = deliveryId(settings.subscriptionId, trigger, sha256),
+  { id = deliveryId(settings.subscriptionId, trigger, sha256), traceparent }: RequestMarks = {},
 ): WebhookRequest {
   const { subscriptionId, exportFields, userLegacyMessageFormat } = settings;
   const parts = {
@@ -64,7 +71,7 @@ export function makeRequest(
   const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
   if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
     throw new PayloadTooLarge('The message is longer than 2 MiB.');
-  return requestWith(body, id, authorization, userAgent);
+  return requestWith(body, id, authorization, userAgent, traceparent);
 }
 
 /**
@@ -76,6 +83,7 @@ export function requestWith(
   id: string,
   { headers, query, identity, signingKeys }: RequestAuthorization,
   userAgent: string,
+  traceparent?: string,
 ): WebhookRequest {
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
@@ -89,6 +97,7 @@ export function requestWith(
     String(timestampSeconds),
     ...headers,
   ];
+  if (traceparent !== undefined) all.push('traceparent', traceparent);
   if (signingKeys.length === 0) return { headers: all, query, identity, body };
   const signed = signBody(signingKeys, id, timestampSeconds, body);
   all.push('webhook-signature', signed.signature);

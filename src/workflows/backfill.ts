@@ -1,19 +1,20 @@
 import {
   ApplicationFailure,
   condition,
-  continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
   setCurrentDetails,
   setHandler,
   sleep,
-  workflowInfo,
 } from '@temporalio/workflow';
 import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
 import type { Activities } from '../contract/ports.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 // A source that is down is asked again and again: a backfill waits, it does not give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -40,6 +41,7 @@ const PAGES_PER_RUN = 500;
  * @returns how many pages there were.
  */
 export async function backfill(input: BackfillInput): Promise<{ readonly pages: number }> {
+  refuseNewer('The state of this backfill', input);
   const { jobWorkflowId, n, audiences, carried } = input;
   let { expected, isCounted = false } = carried;
   let next: BackfillCursor | undefined = carried.next;
@@ -88,9 +90,9 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
     } else {
       return { pages: lastPage };
     }
-    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || workflowInfo().continueAsNewSuggested)) {
+    if (again === undefined && (pagesInRun >= PAGES_PER_RUN || isNextRunWanted())) {
       const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
-      await continueAsNew<typeof backfill>({
+      await continueAsNewOnCurrentBuild<typeof backfill>({
         ...input,
         carried: { ...counted, ahead, ...(next === undefined ? {} : { next }) },
       });
@@ -115,7 +117,11 @@ async function readPage(
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
   const { subscriptionId, n, audiences, pageBytes } = input;
   const audience = audiences[from.audience];
-  if (audience === undefined) throw ApplicationFailure.nonRetryable('A backfill needs an audience.', 'NoAudience');
+  if (audience === undefined)
+    throw ApplicationFailure.nonRetryable(
+      'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
+      'NoAudience',
+    );
   // Before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
@@ -149,15 +155,10 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
       return await getExternalWorkflowHandle(jobWorkflowId).signal(pageSignal, page);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      if (isGone(error)) throw jobGone(jobWorkflowId, error);
+      if (!isFull(error)) throw jobGone(jobWorkflowId, error);
     }
     await sleep(waitMs);
   }
-}
-
-/** The SDK says by words alone why a signal failed. */
-function isGone(error: unknown): boolean {
-  return !(error instanceof Error) || !error.message.includes('signal limit was exceeded');
 }
 
 function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {

@@ -6,6 +6,7 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   sleep,
   upsertMemo,
 } from '@temporalio/workflow';
@@ -15,7 +16,9 @@ import { DEAD_LETTER_MS, describeDeadLetter, membershipObstacle, redeliveryOf } 
 import { deadLetterDetails } from '../domain/dead-letter-details.ts';
 import { isRecord } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
+import { isFull } from './signal-failure.ts';
 
 // A person waits for the answer: a source that is down is said to be, and may be asked again.
 const { isMember } = proxyActivities<Activities>({
@@ -27,11 +30,15 @@ const { isMember } = proxyActivities<Activities>({
 /** What a person asked for. */
 type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
+// Waits for weeks and never continues as new: it goes over to a newer build, which replays it.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, deadLetter);
+
 /**
  * A trigger that will not be sent without a person's decision. Waits 30 days for the signals `redeliver` or `discard`; the last one
  * counts. A redelivery that contradicts the source, or that the job does not take, leaves it waiting, and it says why.
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
+  refuseNewer('This dead letter', letter);
   const startedAt = Date.now();
   let state: DeadLetterState = 'waiting';
   let notice: string | undefined;
@@ -91,7 +98,10 @@ async function redeliver(letter: DeadLetter, force: boolean): Promise<string | u
   } catch (error) {
     if (isCancellation(error)) throw error;
     log.warn('the job did not take its dead letter', { error });
-    return `The job ${jobIdOf(letter.jobWorkflowId)} did not take it; most likely it does not run. Resume or start it, then signal redeliver again.`;
+    const job = `The job ${jobIdOf(letter.jobWorkflowId)}`;
+    return isFull(error)
+      ? `${job} takes no more signals before it goes on as a new run. Is a worker running? Signal redeliver again in a minute.`
+      : `${job} did not take it: it does not run. Resume or start it, then signal redeliver again.`;
   }
 }
 

@@ -1,6 +1,9 @@
-import { CancellationScope, condition, setHandler } from '@temporalio/workflow';
+import { CancellationScope, condition, setHandler, setWorkflowOptions } from '@temporalio/workflow';
 import type { PackedTriggers } from '../contract/holder.ts';
 import { releaseSignal } from './messages.ts';
+
+// Waits for weeks at times and never continues as new: it goes over to a newer build, which replays it.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, holder);
 
 /**
  * Keeps waiting triggers for a job: they are its input, read from its history by whoever wants them, so that no worker has to replay it.

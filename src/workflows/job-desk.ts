@@ -11,6 +11,7 @@ import {
   pauseJob,
   resumeJob,
   STOP_DEADLINE_MS,
+  STOPPING,
   stopJob,
 } from '../domain/dispatcher/operating.ts';
 import {
@@ -146,7 +147,7 @@ function readStop(request: unknown): Required<StopRequest> {
 const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
 
 function refuseWhenStopping(state: JobState): void {
-  if (state.stopping !== undefined) throw refusal('The job is stopping.', 'JobStopping');
+  if (state.stopping !== undefined) throw refusal(STOPPING, 'JobStopping');
 }
 
 function refusal(message: string, type: string): ApplicationFailure {

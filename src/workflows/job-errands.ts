@@ -28,6 +28,7 @@ import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
+import { packSlice } from '../domain/packed-slice.ts';
 import { summaryOf } from '../domain/summary.ts';
 import type { backfill } from './backfill.ts';
 import { pageTakenSignal } from './messages.ts';
@@ -118,7 +119,7 @@ export class JobErrands {
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
     try {
-      settleSlice(this.#state, slice.sliceId, await deliver(slice), Date.now());
+      settleSlice(this.#state, slice.sliceId, await deliver(packSlice(slice)), Date.now());
     } catch (error) {
       log.error('a slice was lost; what it is not known to have delivered goes back', { slice: slice.sliceId, error });
       loseSlice(this.#state, slice.sliceId, progressOf(error), Date.now());

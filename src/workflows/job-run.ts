@@ -1,7 +1,6 @@
 import {
   CancellationScope,
   condition,
-  continueAsNew,
   isCancellation,
   log,
   setHandler,
@@ -27,6 +26,7 @@ import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
 import type { JobInbox } from './job-inbox.ts';
 import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of one. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
@@ -92,7 +92,7 @@ export class JobRun {
       switch (step.kind) {
         case 'continue-as-new':
           // Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost.
-          await continueAsNew<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
+          await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
           return;
         case 'finish':
           this.#show({ ...this.status(), state: 'stopped' });
@@ -109,12 +109,12 @@ export class JobRun {
   }
 
   #facts(): RunFacts {
-    const { historyLength, historySize, continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
+    const { historyLength, historySize } = workflowInfo();
     return {
       signals: this.#inbox.signals,
       events: historyLength,
       historyBytes: historySize,
-      continueSuggested: continueAsNewSuggested || targetWorkerDeploymentVersionChanged || Date.now() >= this.#endsAt,
+      continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
       busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
     };
   }

@@ -5,21 +5,28 @@ import {
   ParentClosePolicy,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   startChild,
   upsertMemo,
 } from '@temporalio/workflow';
 import type { KeptJobEnd, KeptJobState } from '../contract/kept-job.ts';
-import type { CarriedJob } from '../domain/dispatcher/carried.ts';
+import { type CarriedJob, refuseNewerJob } from '../domain/dispatcher/carried.ts';
 import { shownToPeople } from '../domain/job-presentation.ts';
 import { describeKeptJob, discardedJob, type KeptJob, keptJobDetails, resumedJob } from '../domain/kept-job.ts';
 import { EXPORT_JOB, jobIdOf } from '../domain/names.ts';
+import { refuseNewer } from '../domain/newer-state.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal } from './messages.ts';
+
+// Waits as long as it takes and never continues as new: it goes over to a newer build, which replays it.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, keptJob);
 
 /**
  * What a stopped job carried, until a person signals `resume`, and the job runs again from there, or `discard`, and it is started once
  * more to drop what waits. Cancelling it changes nothing: its triggers were accepted, and dropping them is said by `discard`.
  */
 export async function keptJob(kept: KeptJob): Promise<KeptJobEnd> {
+  refuseNewer('What this job kept', kept);
+  refuseNewerJob(kept.carried);
   return await CancellationScope.nonCancellable(() => untilDecided(kept));
 }
 

@@ -38,6 +38,8 @@ const { forgetSnapshots } = proxyActivities<Activities>({
   retry: { maximumAttempts: 3 },
 });
 
+const NO_CHANGE =
+  'A change of a watch is a JSON object with "everyMs" (at least 1000), "emitExisting" (true or false) or "largestExitPercent" (1 or more); what it leaves out stays.';
 /** The failure type of a snapshot that is not in the folder of the worker that looked. */
 const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 /** A folder may be mounted late, or be another worker's: so many failures of that kind in a row make a snapshot lost. */
@@ -58,7 +60,7 @@ export class WatchRun {
     setHandler(watchStatusQuery, () => this.status());
     setHandler(changeWatchUpdate, (raw: unknown) => {
       const change = readWatchChange(raw);
-      if (change === undefined) throw ApplicationFailure.nonRetryable('This is no change of a watch.', 'InvalidWatch');
+      if (change === undefined) throw ApplicationFailure.nonRetryable(NO_CHANGE, 'InvalidWatch');
       const options = { ...this.#state.options, ...change };
       const { last, trouble } = this.#state;
       this.#set({ options });

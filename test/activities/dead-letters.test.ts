@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
+import type { DeliveryTracing } from '../../src/activities/delivery-tracing.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 
@@ -24,4 +25,19 @@ test('one that cannot be kept fails the activity, so that it is tried again', as
   workflows.failing = 'dead-letter-d1-0';
   const keep = createKeepDeadLetters(workflows);
   await expect(keep([aDeadLetter({ deliveryId: 'd0' }), aDeadLetter({ deliveryId: 'd1' })])).rejects.toThrow('fails');
+});
+
+test('a dead letter is told to its trace once it is kept, and not before', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.failing = 'dead-letter-d1-0';
+  const told: string[] = [];
+  const tracing: DeliveryTracing = {
+    sliceBegan: () => {
+      throw new Error('No slice is sent here.');
+    },
+    died: ({ deliveryId }) => told.push(deliveryId),
+  };
+  const letters = ['d0', 'd1'].map((deliveryId) => aDeadLetter({ deliveryId }));
+  await expect(createKeepDeadLetters(workflows, tracing)(letters)).rejects.toThrow('fails');
+  expect(told).toEqual(['d0']);
 });

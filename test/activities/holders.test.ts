@@ -35,7 +35,7 @@ test.each([undecodable('it is not JSON'), null, 'text', [], { audiences: [] }, {
   'what is no content (%j) fails, rather than being taken for no triggers',
   async (input) => {
     workflows.input = input;
-    await expect(holders.recall('holder-1')).rejects.toThrow('The content of holder-1 cannot be read.');
+    await expect(holders.recall('holder-1')).rejects.toThrow('The content of holder-1 cannot be read: it is not');
   },
 );
 

@@ -134,3 +134,17 @@ test('the age of a delivery is counted from its "at", of what was delivered alon
   expect(seconds).toBeGreaterThanOrEqual(20);
   expect(seconds).toBeLessThan(60);
 });
+
+test.each([
+  [200, '2xx'],
+  [299, '2xx'],
+  [422, '4xx'],
+  [599, '5xx'],
+])('an answer with the status %i is one of %s', async (status, status_class) => {
+  const { watch, scrape } = watched();
+  watch.requestEnded(0, { ok: status < 300, status, durationMs: 1 });
+  watch.close();
+  const metrics = await scrape();
+  expect(sumOf(metrics, 'triggers_attempts_total', { status_class, kind: 'live' })).toBe(1);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', { status_class })).toBe(1);
+});

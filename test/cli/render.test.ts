@@ -104,6 +104,10 @@ describe('a status for people', () => {
       'paused, since the sample is sent, 480 sent',
     );
     expect(statusLine(paused)).toContain('backfill paused at 480');
+    const trouble = 'The source was asked and failed: HTTP\u001b[2J 503.';
+    const stuck = aStatus({ backfill: { ...more, trouble } });
+    expect(statusLines(stuck, { nowMs, columns: 160 }).join('\n')).toContain('failed: HTTP\\u001b[2J 503.');
+    expect(statusLine(stuck)).toContain('backfill 480 of 2,000, 13 s left, its source fails');
   });
 
   test('fits into 80 columns, however long its parts are', () => {

@@ -132,8 +132,8 @@ describe('when the server is in trouble', () => {
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 150 }), triggers(3_000)).catch(
       (e: unknown) => e,
     );
-    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0 });
-    expect(String(error)).toMatch(/takes no more signals for it .* Is a worker running/);
+    expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0, cause: { name: 'JobFull' } });
+    expect(String(error)).toMatch(/takes no more signals .* Is a worker running/);
   });
 
   test('says exactly what was accepted when it gives up, and what may have been', async () => {
@@ -167,7 +167,7 @@ describe('a job whose history is near its limit', () => {
   test('is not waited for for ever', async () => {
     const job = new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) });
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 50 }), triggers(2)).catch((e: unknown) => e);
-    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0 });
+    expect(error).toMatchObject({ accepted: 0, unconfirmed: 0, cause: { name: 'JobFull', jobId: 'vip' } });
   });
 });
 

@@ -148,6 +148,22 @@ test('a run that continued as new says which run goes on', async () => {
   expect(await factsOf(client)).toMatchObject([{ kind: 'closed', nextRunId: 'next' }]);
 });
 
+test('a history is read as its facts are taken, no page ahead: however long it is, one page is in memory', async () => {
+  const signal = { signalName: 'enter', input: payloads({ user: 'x', audience: 'a' }) };
+  const server = serverWith(
+    Array.from({ length: 70 }, (_, i) => event(i + 1, { workflowExecutionSignaledEventAttributes: signal })),
+  );
+  let pages = 0;
+  const getWorkflowExecutionHistory = async (request: object) => {
+    pages++;
+    return await server.workflowService.getWorkflowExecutionHistory(request);
+  };
+  const counting = { ...server, workflowService: { getWorkflowExecutionHistory } } as unknown as Client;
+  const pagesAtFact: number[] = [];
+  for await (const _ of runFacts(counting, 'export-job-a', 'run')) pagesAtFact.push(pages);
+  expect(pagesAtFact).toEqual(Array.from({ length: 70 }, (_, i) => Math.floor(i / 7) + 1));
+});
+
 test('a page of more bytes than the client takes is read in smaller ones; an event that is too large alone is an error', async () => {
   const server = serverWith(recorded);
   expect(await factsOf(takingAtMost(4, server))).toEqual(await factsOf(server));

@@ -42,6 +42,8 @@ test.each([
   'user-agent',
   'webhook-id',
   'Webhook-Signature',
+  'traceparent',
+  'TraceState',
 ])('[S18] the header "%s" is not to be chosen', (name) => {
   expect(problemOf({ headers: { [name]: 'x' } })).toContain('The worker sets this header itself.');
 });

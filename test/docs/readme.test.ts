@@ -1,38 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { expect, test } from '@jest/globals';
+import { delimiter, join } from 'node:path';
+import { afterAll, expect, test } from '@jest/globals';
 import * as errors from '../../src/client/errors.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, Program } from '../support/triggers-cli.ts';
+import { isRun } from './not-run.ts';
+import { readPage, root, shellBlocksOf } from './pages.ts';
+import { toolsIn } from './reader-tools.ts';
+import { type Call, ownArguments, ParsingShell } from './shell-lines.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const page = 'README.md';
+const shell = new ParsingShell();
+afterAll(() => shell.close());
 
-/** The commands of its fenced shell blocks that are ours or signal a job, in their order. */
+/** The commands of its shell blocks that are ours or signal a job, in their order. */
 function commands(): string[] {
-  const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block.replaceAll('\\\n', ' '));
-  return (
-    blocks
-      .flatMap((block) => block.split('\n'))
-      .map((line) => line.replace(/\s+# .*$/, ''))
-      .filter((line) => /^(?:\w+=\S+ )?(?:npx triggers|temporal|curl) /.test(line))
-      // What stands for an id that a reader has to fill in.
-      .filter((line) => !line.includes('<id>'))
-  );
+  const lines = shellBlocksOf(page).flatMap((block) => shell.linesOf(block));
+  const isOurs = (call: Call): boolean => ownArguments(call) !== undefined || /^(temporal|curl)$/.test(call.program);
+  return lines.filter((line) => shell.callsOf(line).some(isOurs) && isRun(page, line));
 }
 
 test('the commands of the README do what it says, one after the other, as they stand there', async () => {
@@ -104,22 +92,6 @@ test('the commands of the README do what it says, one after the other, as they s
   }
 }, 120_000);
 
-/** `npx`, `triggers` and `temporal`, as a clone with a build has them. */
-function toolsIn(folder: string): string {
-  const bin = join(folder, 'bin');
-  mkdirSync(bin);
-  symlinkSync(temporal.cliPath, join(bin, 'temporal'));
-  const main = join(root, 'lib', 'cli', 'main.js');
-  for (const [name, script] of [
-    ['npx', 'exec "$@"'],
-    ['triggers', `exec "${process.execPath}" "${main}" "$@"`],
-  ] as const) {
-    writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`);
-    chmodSync(join(bin, name), 0o755);
-  }
-  return bin;
-}
-
 function exampleJob(webhookUrl: string): string {
   const job: unknown = JSON.parse(readFileSync(join(root, 'examples', 'job.json'), 'utf8'));
   return JSON.stringify({ ...(job as object), webhookUrl });
@@ -128,29 +100,5 @@ function exampleJob(webhookUrl: string): string {
 test('every error that the client throws has its line in the README', () => {
   const names = Object.keys(errors).filter((name) => name !== 'TriggersError');
   expect(names.length).toBeGreaterThan(5);
-  expect(names.filter((name) => !readme.includes(`| \`${name}\``))).toEqual([]);
-});
-
-test('every relative link in a Markdown file leads somewhere', () => {
-  const ours = readdirSync(root, { withFileTypes: true }).filter(
-    ({ name }) => !/^(\.git|node_modules|lib)$/.test(name),
-  );
-  const files = ours
-    .flatMap((entry) =>
-      entry.isDirectory()
-        ? readdirSync(join(root, entry.name), { recursive: true, encoding: 'utf8' }).map((path) =>
-            join(entry.name, path),
-          )
-        : [entry.name],
-    )
-    .filter((path) => path.endsWith('.md'));
-  expect(files).toContain('README.md');
-  const broken = files.flatMap((file) => {
-    const links = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
-    const targets = links.filter((link) => !/^[a-z]+:|^#/.test(link)).map((link) => link.replace(/#.*$/, ''));
-    return targets
-      .filter((link) => !existsSync(join(root, dirname(file), link)))
-      .map((link) => `${relative(root, file)}: ${link}`);
-  });
-  expect(broken).toEqual([]);
+  expect(names.filter((name) => !readPage(page).includes(`| \`${name}\``))).toEqual([]);
 });

@@ -163,7 +163,10 @@ test.each([
 test('up on a port that is taken says so, and leaves nothing running', async () => {
   const port = new URL(`http://${temporal.address}`).port;
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
-  const up = await triggers(['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0'], { env });
+  const up = await triggers(
+    ['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0', '--http-port', '0'],
+    { env },
+  );
   expect(up.code).toBe(1);
   expect(unwrapped(up.stderr)).toContain('The local Temporal server did not start');
   expect(unwrapped(up.stderr)).toContain('address already in use Perhaps another "triggers up" is running.');

@@ -134,7 +134,7 @@ test('what codecs made of the content is undone when it is recalled', async () =
   const id = newId();
   await encoding.hold(id, contentOf('1'));
   expect(await encoding.recall(id)).toEqual(contentOf('1'));
-  await expect(holders.recall(id)).rejects.toThrow(`The content of ${id} cannot be read.`);
+  await expect(holders.recall(id)).rejects.toThrow(`The content of ${id} cannot be read: `);
   await lab.client.workflow.getHandle(id).terminate();
 });
 

@@ -1,11 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
+import type { Config } from '../../src/config.ts';
+import type { JobStatus } from '../../src/contract/job-status.ts';
 import type { MembersPage } from '../../src/sources/source.ts';
+import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 const PEOPLE = Array.from({ length: 7000 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 
-async function labOf(members: string[]): Promise<Lab> {
+async function labOf(members: string[], config: Partial<Config> = {}): Promise<Lab> {
   const content = {
     audiences: [
       { ...VIP, members },
@@ -13,11 +15,18 @@ async function labOf(members: string[]): Promise<Lab> {
     ],
     profiles: Object.fromEntries(members.map((user) => [user, {}])),
   };
-  return await Lab.open({ content });
+  return await Lab.open({ content, config });
 }
 
-const finished = (lab: Lab, job: string) =>
-  lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished', 40_000);
+async function finished(lab: Lab, job: string): Promise<JobStatus> {
+  const status = await lab.statusWhen(
+    job,
+    ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished',
+    40_000,
+  );
+  expect(status.backfill?.trouble).toBeUndefined();
+  return status;
+}
 
 /** Who was told about, and how often beyond once; each repetition must have the id of the first. */
 function told(lab: Lab): { users: string[]; repeats: number } {
@@ -28,19 +37,9 @@ function told(lab: Lab): { users: string[]; repeats: number } {
   return { users: [...ids.keys()].sort(), repeats: lab.receiver.ledger.entries.length - ids.size };
 }
 
-/** What the child's listing of members last failed of. */
-async function lastFailure(lab: Lab, job: string): Promise<string> {
-  const { raw } = await lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1)).describe();
-  return raw.pendingActivities?.map(({ lastFailure }) => lastFailure?.message).join() ?? '';
-}
-
-async function untilItFailsOf(lab: Lab, job: string, words: string): Promise<void> {
-  const giveUpAt = Date.now() + 20_000;
-  while (!(await lastFailure(lab, job)).includes(words)) {
-    if (Date.now() > giveUpAt) throw new Error(`The backfill has not failed of ${words}.`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
+/** The status says what its backfill cannot read, for as long as that is so. */
+const inTrouble = (lab: Lab, job: string, words: string) =>
+  lab.statusWhen(job, ({ backfill }) => backfill?.trouble?.includes(words) === true);
 
 test('a source that is slow and then down for a while: everybody is told about once', async () => {
   const lab = await labOf(PEOPLE);
@@ -49,7 +48,7 @@ test('a source that is slow and then down for a while: everybody is told about o
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 500, 20_000);
     lab.source.failure = new Error('the source is down');
-    await untilItFailsOf(lab, job, 'the source is down');
+    await inTrouble(lab, job, 'the source is down');
     lab.source.failure = undefined;
     lab.source.delayMs = 0;
     await finished(lab, job);
@@ -65,7 +64,7 @@ test('a source that names one place for ever: the backfill says so and waits, se
     // Behind the second page it always goes on at the second.
     lab.source.bend = (page, after) => (after === '2000' ? { ...page, next: '2000' } : page);
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await untilItFailsOf(lab, job, 'leads in a circle');
+    await inTrouble(lab, job, 'leads in a circle');
     await lab.statusWhen(job, ({ delivered }) => delivered === 2000);
     const calls = lab.source.calls.members;
     await lab.jobs.enter(job, { audience: 'news', user: 'live', profile: {} });
@@ -85,7 +84,7 @@ test('a source whose places go back: it is found out, nobody is missed, and who 
   try {
     lab.source.bend = (page, after) => (after === '4000' ? { ...page, next: '2000' } : page);
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await untilItFailsOf(lab, job, 'leads in a circle');
+    await inTrouble(lab, job, 'leads in a circle');
     lab.source.bend = undefined;
     await finished(lab, job);
     const { users, repeats } = told(lab);
@@ -127,6 +126,21 @@ test('members without an id, or with one that nobody may have, cost nobody else 
     const { backfill } = await finished(lab, job);
     expect(backfill).toMatchObject({ taken: 4, delivered: 4 });
     expect(told(lab)).toEqual({ users: ['1', '2', '3', 'y'], repeats: 0 });
+  } finally {
+    await lab.close();
+  }
+}, 60_000);
+
+test("where payloads are encrypted the source's trouble is said in the clear to who has the key, and gone with it", async () => {
+  const lab = await labOf(PEOPLE.slice(0, 10), { payloadKeys: [aPayloadKey('k1')] });
+  try {
+    lab.source.bend = () => {
+      throw new Error('the cursor is refused');
+    };
+    const job = await lab.start({ existingUsers: true });
+    await inTrouble(lab, job, 'the cursor is refused');
+    lab.source.bend = undefined;
+    await finished(lab, job);
   } finally {
     await lab.close();
   }

@@ -93,8 +93,8 @@ test('a push that the server refuses says what was accepted, what was not and wh
   try {
     const first = await refusedPush(job, job.jobId, '-');
     const text = unwrapped(first.stderr);
-    expect(text).toContain(`The push to "${job.jobId}" ended early: the server takes no more signals for it`);
-    expect(text).toContain('Is a worker running, so that the job can go on?');
+    expect(text).toContain(`The push to "${job.jobId}" ended early: The job "${job.jobId}" takes no more signals`);
+    expect(text).toContain('Is a worker running? Start one with: triggers worker');
     const [, accepted = ''] = /(\d+) triggers were accepted\. Nothing after that was sent\./.exec(text) ?? [];
     expect(text).toContain(`Push again from trigger ${Number(accepted) + 1} on.`);
 

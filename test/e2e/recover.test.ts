@@ -73,6 +73,7 @@ test('a terminated job goes on with what waited in it and in holders, and with w
 
   const status = await operator.json<JobStatus>(['status', job]);
   expect(status).toMatchObject({ state: 'stopped', recoverableUntil: expect.stringMatching(/^20\d\d-/) });
+  await expect(lab.jobs.pause(job)).rejects.toThrow(/not run any more \(terminated\)\. Before .* triggers recover/);
   const { stdout } = await operator.run(['status', job]);
   expect(unwrapped(stdout)).toContain(`triggers recover ${job}`);
   expect(stdout).toMatch(/Recoverable +until 20\d\d-\d\d-\d\d \d\d:\d\d UTC/);

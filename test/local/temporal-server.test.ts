@@ -114,6 +114,7 @@ test('a port that is taken is an error with the last lines of the server', async
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
   await expect(start({ port })).rejects.toMatchObject({
     name: 'LocalTemporalFailed',
+    isPortTaken: true,
     message: expect.stringMatching(/did not start: its process ended\.\n.*address already in use/s),
   });
   squatter.close();

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { makeRequest } from '../../src/webhook/request.ts';
+import { makeRequest, type RequestMarks } from '../../src/webhook/request.ts';
 import { authorizationsOf } from './an-authorization.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -20,6 +20,7 @@ async function requestWith(
   headers: Record<string, string>,
   signingSecrets: string[],
   changes: Partial<typeof settings> = {},
+  marks: RequestMarks = {},
 ) {
   const origins = ['https://example.com'];
   const found = await authorizationsOf({ crm: { origins, headers, signingSecrets } }).lookUp(
@@ -35,6 +36,7 @@ async function requestWith(
     profile,
     found.authorization,
     'audience-triggers/1.2.3',
+    marks,
   );
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
@@ -88,4 +90,13 @@ test('[S26] the time that is signed is that of the attempt, and not that of the 
   expect(seconds).toBeGreaterThanOrEqual(before);
   expect(seconds).toBeLessThanOrEqual(after);
   expect(new Webhook(secret).verify(body, headers)).toEqual(JSON.parse(body));
+});
+
+test('a request says its trace when it is given one, and what it is signed by stays the same', async () => {
+  const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+  const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
+  const { headers, body } = await requestWith({}, [secret], {}, { traceparent });
+  expect(headers['traceparent']).toBe(traceparent);
+  expect(headers['webhook-id']).toBe(deliveryId(settings.subscriptionId, trigger));
+  expect(new Webhook(secret).verify(body, headers)).toBeDefined();
 });

@@ -82,7 +82,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
 function notTold(failures: readonly string[]): ApplicationFailure {
   const more = failures.length > NAMED ? ` And ${failures.length - NAMED} more.` : '';
   return ApplicationFailure.create({
-    message: `Some jobs could not be told. ${failures.slice(0, NAMED).join(' ')}${more}`,
+    message: `Some jobs could not be told; all others were, and these are tried again. ${failures.slice(0, NAMED).join(' ')}${more}`,
     type: 'JobsNotTold',
   });
 }

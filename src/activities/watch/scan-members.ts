@@ -68,7 +68,9 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
     // A source that goes in a circle would never show those behind it.
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
-      throw new Error('The source gave a place where it goes on a second time: it goes round in a circle.');
+      throw new Error(
+        'The source leads in a circle: it gave a place where it goes on a second time. Nothing is told of this round, which is tried again.',
+      );
     cursors.add(cursor);
     after = next;
   }

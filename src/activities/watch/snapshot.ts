@@ -37,7 +37,11 @@ export class Snapshot {
   readonly folder: string;
 
   constructor(audienceFolder: string, id: string) {
-    if (!SNAPSHOT_ID.test(id)) throw ApplicationFailure.nonRetryable('A snapshot is named by a UUID.', 'NoSnapshotId');
+    if (!SNAPSHOT_ID.test(id))
+      throw ApplicationFailure.nonRetryable(
+        'A snapshot is named by a UUID. Only a watch of ours starts this activity.',
+        'NoSnapshotId',
+      );
     this.id = id;
     this.folder = join(audienceFolder, id);
   }
@@ -119,7 +123,10 @@ export function audienceFolder(root: string | undefined, audience: string): stri
       type: 'NoWatchFolder',
     });
   if (!AUDIENCE_ID.test(audience))
-    throw ApplicationFailure.nonRetryable('An audience is watched by its id, 32 hex digits.', 'NoAudienceId');
+    throw ApplicationFailure.nonRetryable(
+      'An audience is watched by its id, 32 hex digits. Start watches with: triggers watch',
+      'NoAudienceId',
+    );
   return join(root, audience);
 }
 

@@ -85,7 +85,9 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   if (named.connectionOptions.address !== undefined) {
     return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
   }
-  const { startLocalTemporal } = await import('../../local/temporal-server.ts');
+  const { LocalTemporalFailed, startLocalTemporal } = await import('../../local/temporal-server.ts');
+  const withAdvice = (error: InstanceType<typeof LocalTemporalFailed>) =>
+    error.isPortTaken ? new LocalTemporalFailed(error.message, [PORT_TAKEN], { cause: error }) : error;
   mkdirSync(dirname(db), { recursive: true });
   note('Starting Temporal …');
   const local = await startLocalTemporal({
@@ -94,24 +96,23 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
     ...(httpPort === 0 ? {} : { httpPort }),
     ui: uiPort === 0 ? true : uiPort,
     onProgress: note,
-  }).catch(withAdvice);
+  }).catch((error: unknown) => {
+    throw error instanceof LocalTemporalFailed ? withAdvice(error) : error;
+  });
   return {
     address: local.address,
     connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
     local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, db },
-    gone: local.gone.then((log) => new Error(`The Temporal server has ended. Its last words:\n${log}`)),
+    gone: local.gone.then((log) => withAdvice(new LocalTemporalFailed(ENDED, log))),
     stop: () => local.stop(),
   };
 }
 
+const ENDED =
+  'The local Temporal server has ended by itself; what it was given is in its database (--db). Start it again with: triggers up. Its last words:';
 /** A port that is taken is what most often keeps a server from starting, and most often another one of ours has it. */
-function withAdvice(error: unknown): never {
-  if (!(error instanceof Error) || !error.message.includes('address already in use')) throw error;
-  throw new Error(
-    `${error.message}\nPerhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).`,
-    { cause: error },
-  );
-}
+const PORT_TAKEN =
+  'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';
 
 /** Jobs run without them, too; a server that does not let us register is no reason not to start. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { configReader, configuredSource } from '../../config.ts';
+import { release } from '../../release.ts';
 import { untilStopped } from '../run-worker.ts';
 import { sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
@@ -25,14 +26,22 @@ Example:
       const { namespace } = connection;
       const address = addressOf(connection);
       const stop = interruption();
-      await untilStopped({ config, readConfig, connection }, stop.signal, ({ metricsUrl }) => {
-        if (json === true) terminal.out(JSON.stringify({ address, namespace, taskQueue, metricsUrl }));
+      await untilStopped({ config, readConfig, connection }, stop.signal, ({ deploymentVersion, metricsUrl }) => {
+        if (json === true)
+          terminal.out(
+            JSON.stringify({ address, namespace, taskQueue, release: release(), deploymentVersion, metricsUrl }),
+          );
         else {
           const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
-          const text = `Worker ready: ${address}, namespace ${namespace}, task queue ${taskQueue}.${metrics} Stop it with Ctrl-C.`;
+          const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
+          const text = `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
           terminal.out(sentences(text, terminal));
         }
       });
       stop.dispose();
     });
+}
+
+function versionText(version: string | undefined): string {
+  return version === undefined ? '' : ` Version ${version}: Temporal gives it work once that is current or ramping.`;
 }

@@ -1,11 +1,13 @@
+import { shortKey } from '../delivery-id.ts';
 import { REMEMBERED_ARRIVALS } from '../limits.ts';
 
 /**
- * When whom a live trigger told about last: a page of members read before that is older news about them.
- * Holds the last few thousand; what it forgot is known by its time.
+ * When whom a live trigger told about last, by the texts of their memberships: a page of members read before that is older news about them.
+ * Holds the last few thousand, those of runs before this one by short keys (see DeliveredMemory); what it forgot is known by its time.
  */
 export class ArrivalMemory {
-  readonly #at = new Map<string, number>();
+  readonly #carried: Map<string, number>;
+  readonly #recent = new Map<string, number>();
   /** Arrivals up to this epoch ms may have been forgotten. */
   #forgottenUntil: number;
 
@@ -17,43 +19,47 @@ export class ArrivalMemory {
     most: number = REMEMBERED_ARRIVALS,
   ) {
     this.#most = most;
-    for (const [key, at] of carried) this.#at.set(key, at);
+    this.#carried = new Map(carried);
     this.#forgottenUntil = forgottenUntil;
   }
 
   get size(): number {
-    return this.#at.size;
+    return this.#carried.size + this.#recent.size;
   }
 
   get forgottenUntil(): number {
     return this.#forgottenUntil;
   }
 
-  remember(key: string, now: number): void {
-    this.#at.delete(key);
-    this.#at.set(key, now);
-    for (const [oldest, at] of this.#at) {
-      if (this.#at.size <= this.#most) return;
-      this.#at.delete(oldest);
-      this.#forgottenUntil = Math.max(this.#forgottenUntil, at);
-    }
+  remember(text: string, now: number): void {
+    this.#recent.delete(text);
+    this.#recent.set(text, now);
+    this.#forgetWhile(() => this.size > this.#most);
   }
 
-  /** Whether a live trigger with this key arrived at `since` or later. */
-  knows(key: string, since: number): boolean {
-    return (this.#at.get(key) ?? -1) >= since;
+  /** Whether a live trigger with this text arrived at `since` or later. */
+  knows(text: string, since: number): boolean {
+    if ((this.#recent.get(text) ?? -1) >= since) return true;
+    return this.#carried.size > 0 && (this.#carried.get(shortKey(text)) ?? -1) >= since;
   }
 
   /** Lets go of what arrived before `epochMs`, which nobody will ask for. */
   forgetBefore(epochMs: number): void {
-    for (const [key, at] of this.#at) {
-      if (at >= epochMs) break;
-      this.#at.delete(key);
-      this.#forgottenUntil = Math.max(this.#forgottenUntil, at);
-    }
+    this.#forgetWhile((at) => at < epochMs);
   }
 
   carry(): [string, number][] {
-    return [...this.#at];
+    return [...this.#carried, ...[...this.#recent].map(([text, at]): [string, number] => [shortKey(text), at])];
+  }
+
+  /** From the oldest on. */
+  #forgetWhile(isToGo: (at: number) => boolean): void {
+    for (const older of [this.#carried, this.#recent]) {
+      for (const [key, at] of older) {
+        if (!isToGo(at)) return;
+        older.delete(key);
+        this.#forgottenUntil = Math.max(this.#forgottenUntil, at);
+      }
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { findAudience } from '../audience.ts';
-import { membershipKey } from '../delivery-id.ts';
+import { membershipText } from '../delivery-id.ts';
 import { instantOf, nextNanosecond } from '../instant.ts';
 import { readRedelivery } from '../redelivery.ts';
 import { readTrigger } from '../trigger.ts';
@@ -63,7 +63,7 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
     at: trigger.at ?? settleAt(state, now),
     ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
   });
-  if (needsMemory(state)) state.memory.remember(membershipKey(trigger.user, audience.id), now);
+  if (needsMemory(state)) state.memory.remember(membershipText(trigger.user, audience.id), now);
   return undefined;
 }
 
@@ -143,7 +143,7 @@ export function admitPage(state: JobState, raw: unknown, now: number): string | 
   const reply = backfill.take(
     raw,
     now,
-    (user) => isFormer || memory.knows(membershipKey(user, raw.audience), since) || isBeingTold(user),
+    (user) => isFormer || memory.knows(membershipText(user, raw.audience), since) || isBeingTold(user),
     memory.forgottenUntil < since,
   );
   if (reply === 'read-again') state.pageToReadAgain = raw.number;

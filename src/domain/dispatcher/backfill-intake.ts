@@ -3,15 +3,7 @@ import type { BackfillStatus } from '../../contract/job-status.ts';
 import { Meter } from '../meter.ts';
 import { BackfillPace } from './backfill-pace.ts';
 import type { BackfillCounts, CarriedBackfill } from './carried.ts';
-
-interface Page {
-  readonly number: number;
-  readonly audience: string;
-  /** Members still to be put into a slice. */
-  readonly ids: Set<string>;
-  /** Of all its ids when it came. */
-  readonly bytes: number;
-}
+import { WaitingPages } from './waiting-pages.ts';
 
 /** How often in a row a page may be read again at once before its child is told to wait for calmer traffic. */
 export const READ_AGAIN_AT_ONCE = 3;
@@ -36,8 +28,7 @@ export class BackfillIntake {
   #cursor: BackfillCursor;
   #acknowledged: number;
   #lastPageSeen: boolean;
-  readonly #pages: Page[];
-  #waitingInPages = 0;
+  readonly #pages: WaitingPages;
   #inChains: number;
   readonly #counts: BackfillCounts;
   /** Its deliveries. */
@@ -57,8 +48,7 @@ export class BackfillIntake {
     this.#cursor = carried.cursor;
     this.#acknowledged = carried.acknowledged;
     this.#lastPageSeen = carried.lastPageSeen;
-    this.#pages = carried.pages.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
-    for (const page of this.#pages) this.#waitingInPages += page.ids.size;
+    this.#pages = new WaitingPages(carried.pages);
     this.#inChains = carried.inChains;
     this.#counts = { ...carried.counts };
     this.meter = new Meter(carried.meter);
@@ -104,12 +94,12 @@ export class BackfillIntake {
 
   /** Members of taken pages that are in no slice and no chain yet. */
   get waitingInPages(): number {
-    return this.#waitingInPages;
+    return this.#pages.members;
   }
 
   /** Whether this person waits in a page. */
   waitsInPages(user: string): boolean {
-    return this.#pages.some(({ ids }) => ids.has(user));
+    return this.#pages.has(user);
   }
 
   /** Whether pages with this number of a backfill are for this one, which is not ended. */
@@ -124,7 +114,7 @@ export class BackfillIntake {
 
   /** Whether members are still to be read, or to be put into a slice. Some that it sent may yet wait for their next attempt. */
   get isUnderWay(): boolean {
-    return this.expectsPages || this.#waitingInPages > 0;
+    return this.expectsPages || this.waitingInPages > 0;
   }
 
   /** Whether its child should be at work: it has pages to bring, or waits to hear that the last one is taken. */
@@ -138,15 +128,12 @@ export class BackfillIntake {
 
   /** Bytes that waiting pages take when carried, at most. */
   get waitingBytes(): number {
-    let bytes = 0;
-    for (const page of this.#pages) bytes += page.bytes;
-    return bytes;
+    return this.#pages.bytes;
   }
 
   /** The number of the last page that is wholly handed out: what the child may be told again at any time. */
   get drainedPage(): number {
-    const first = this.#pages[0];
-    return first === undefined ? this.#nextPage - 1 : first.number - 1;
+    return (this.#pages.firstNumber ?? this.#nextPage) - 1;
   }
 
   /** A drained page that the child was not told of yet; undefined when there is none. */
@@ -195,20 +182,8 @@ export class BackfillIntake {
     this.#expected ??= page.expected;
     this.#cursor = page.next ?? this.#cursor;
     this.#lastPageSeen = page.last;
-    const ids = new Set(page.ids);
-    for (const user of page.ids) {
-      if (!isSuperseded(user)) continue;
-      ids.delete(user);
-      this.#counts.superseded++;
-    }
-    // A source may show somebody on two pages. Who waits from the one before is told once.
-    for (const earlier of this.#pages.filter(({ audience }) => audience === page.audience)) {
-      for (const user of earlier.ids) if (ids.delete(user)) this.#counts.superseded++;
-    }
+    this.#counts.superseded += this.#pages.add(page, isSuperseded);
     this.#counts.taken += page.ids.length;
-    this.#waitingInPages += ids.size;
-    if (ids.size > 0)
-      this.#pages.push({ number: page.number, audience: page.audience, ids, bytes: idsBytes(page.ids) });
     this.#finishIfDone();
     return 'taken';
   }
@@ -220,32 +195,23 @@ export class BackfillIntake {
 
   /** The next member to send; undefined when none waits. */
   shift(perSecond: number | undefined, now: number): { readonly user: string; readonly audience: string } | undefined {
-    const page = this.#pages[0];
-    if (page === undefined) return undefined;
-    for (const user of page.ids) {
-      this.pace.spend(this.#waitingInPages, perSecond, now);
-      this.#remove(page, user);
-      this.#inChains++;
-      return { user, audience: page.audience };
-    }
-    return undefined;
+    const waiting = this.waitingInPages;
+    const next = this.#pages.shift();
+    if (next === undefined) return undefined;
+    this.pace.spend(waiting, perSecond, now);
+    this.#inChains++;
+    return next;
   }
 
   /** A live trigger came: members of waiting pages that it speaks of are left out. */
   supersede(user: string, audience: string): void {
-    for (const page of this.#pages.filter((one) => one.audience === audience && one.ids.has(user))) {
-      this.#remove(page, user);
-      this.#counts.superseded++;
-    }
+    this.#counts.superseded += this.#pages.remove(user, audience);
     this.#finishIfDone();
   }
 
   /** An edit took an audience out: its members are not told about any more. */
   dropAudience(audience: string): void {
-    for (const page of this.#pages.filter((one) => one.audience === audience)) {
-      this.#counts.superseded += page.ids.size;
-      for (const user of page.ids) this.#remove(page, user);
-    }
+    this.#counts.superseded += this.#pages.removeAudience(audience);
     this.#finishIfDone();
   }
 
@@ -262,8 +228,7 @@ export class BackfillIntake {
   end(state: 'cancelled' | 'lost'): void {
     if (this.#state !== 'running') return;
     this.#state = state;
-    this.#pages.length = 0;
-    this.#waitingInPages = 0;
+    this.#pages.clear();
   }
 
   get counts(): Readonly<BackfillCounts> {
@@ -278,7 +243,7 @@ export class BackfillIntake {
 
   /** Members that wait in the job, in pages or chains. */
   get waiting(): number {
-    return this.#waitingInPages + this.#inChains;
+    return this.waitingInPages + this.#inChains;
   }
 
   carry(): CarriedBackfill {
@@ -293,7 +258,7 @@ export class BackfillIntake {
       cursor: this.#cursor,
       acknowledged: this.#acknowledged,
       lastPageSeen: this.#lastPageSeen,
-      pages: this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] })),
+      pages: this.#pages.carry(),
       inChains: this.#inChains,
       counts: { ...this.#counts },
       meter: this.meter.carry(),
@@ -304,19 +269,7 @@ export class BackfillIntake {
     };
   }
 
-  #remove(page: Page, user: string): void {
-    page.ids.delete(user);
-    this.#waitingInPages--;
-    if (page.ids.size === 0) this.#pages.splice(this.#pages.indexOf(page), 1);
-  }
-
   #finishIfDone(): void {
-    if (this.#state === 'running' && this.#lastPageSeen && this.#waitingInPages + this.#inChains === 0)
-      this.#state = 'finished';
+    if (this.#state === 'running' && this.#lastPageSeen && this.waiting === 0) this.#state = 'finished';
   }
-}
-
-/** Bytes of ids in JSON, at most. */
-function idsBytes(ids: readonly string[]): number {
-  return ids.reduce((bytes, id) => bytes + 3 + 3 * id.length, 0);
 }

@@ -6,7 +6,9 @@ import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import type { Instant } from '../instant.ts';
+import { isRecord } from '../json.ts';
 import type { CarriedMeter } from '../meter.ts';
+import { NewerState, refuseNewer } from '../newer-state.ts';
 import type { CarriedAlerts } from './alerts.ts';
 import type { CarriedPace } from './backfill-pace.ts';
 import type { CarriedBreaker } from './breaker.ts';
@@ -131,12 +133,29 @@ export interface Stopping {
   readonly deadlineAt?: number;
 }
 
-/** Whether a job's input is what a run before it carried, and not a definition. */
+/**
+ * Whether a job's input is what a run before it carried, and not a definition.
+ * @throws NewerState
+ */
 export function isCarriedJob(input: unknown): input is CarriedJob {
-  return typeof input === 'object' && input !== null && 'v' in input && input.v === 1 && 'chains' in input;
+  refuseNewerJob(input);
+  return isRecord(input) && input['v'] === 1 && 'chains' in input;
 }
 
-/** All that a job carries from run to run; plain JSON. */
+/**
+ * Refuses a state that this release cannot go on with.
+ * @throws NewerState when a newer release carried it, or decided by newer rules.
+ */
+export function refuseNewerJob(input: unknown): void {
+  refuseNewer('The state of this job', input);
+  const rules = isRecord(input) && 'chains' in input ? input['rules'] : undefined;
+  if (typeof rules === 'number' && rules > RULES) throw new NewerState('The state of this job (its rules)', rules);
+}
+
+/**
+ * All that a job carries from run to run; plain JSON. What a later release adds to it is optional, here and in every part of it: jobs of
+ * older releases do not have it. What cannot be optional is a new `v`.
+ */
 export interface CarriedJob {
   readonly v: 1;
   readonly rules: number;

@@ -1,5 +1,5 @@
 import type { QueuedTrigger } from './carried.ts';
-import { type Chain, newChain, type ParkedTriggers, parkedBytes, queuedBytes } from './chain.ts';
+import { type Chain, CHAIN_BYTES, newChain, type ParkedTriggers, parkedBytes, queuedBytes } from './chain.ts';
 import { HeldChains } from './held-chains.ts';
 import { ReadyChains } from './ready-chains.ts';
 
@@ -191,6 +191,7 @@ export class ChainPlaces {
   protected create(user: string): Chain {
     const chain = newChain(user);
     this.byUser.set(user, chain);
+    this.#addBytes(chain, CHAIN_BYTES);
     this.#ready.add(chain, 'last');
     return chain;
   }
@@ -202,8 +203,10 @@ export class ChainPlaces {
   }
 
   protected remove(chain: Chain): void {
+    if (this.byUser.get(chain.user) !== chain) return; // It is gone already.
     this.#unhold(chain);
     chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    this.#addBytes(chain, -CHAIN_BYTES);
     this.byUser.delete(chain.user);
     this.#ready.delete(chain);
   }

@@ -71,17 +71,27 @@ export function restoreTriggers([, triggers]: CarriedChain, audiences: readonly 
   return triggers.map((trigger) => unpackTrigger(trigger, audiences));
 }
 
-// ["",[["",12,1,{"backfill":12,"redelivery":1}]],{…}], and what a failed chain adds, without the values.
-const FRAME_BYTES = 120;
+// [,["",199,1]],
+const FRAME_BYTES = 18;
+// ,{"backfill":12,"redelivery":12}
+const KIND_BYTES = 34;
+// "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
+// [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
+/** Bytes that a chain takes beside its triggers; all of them from the start on, since a whole state of chains may fail at once. */
+export const CHAIN_BYTES = 66;
+// [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567}}],
+const PARKED_FRAME_BYTES = 66;
 
-/** Bytes that a trigger takes in the state or in a holder, at most (its person is counted with each). */
+/** Bytes that a trigger takes in a holder, at most, and in the state beside its chain's own (its person is counted with each). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + trigger.profileBytes;
-  return FRAME_BYTES + jsonStringBytes(user) + trigger.at.length + profileBytes;
+  const { at, backfill, redelivery, profileBytes } = trigger;
+  const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
+  const profile = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile;
 }
 
 /** Bytes that a chain takes for its parked triggers, however many they are. */
 export function parkedBytes(user: string): number {
-  return FRAME_BYTES + jsonStringBytes(user);
+  return PARKED_FRAME_BYTES + jsonStringBytes(user);
 }

@@ -183,10 +183,11 @@ class Cut {
     let count = 0;
     for (const trigger of chain.triggers) {
       const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
-      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + profileBytes;
+      const more = profileBytes + (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES);
+      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
-      const { audience, event, at, profile } = trigger;
+      const { audience, event, at, profile, redelivery } = trigger;
       // A person whom the source never knew is told about without a profile: after a few tries, or at once when they leave.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -196,6 +197,7 @@ class Cut {
         at,
         ...(profile === undefined ? {} : { profile }),
         ...(optional ? { profileOptional: true } : {}),
+        ...(redelivery === undefined ? {} : { redelivery }),
       });
       this.bytes += bytes;
       count++;
@@ -207,9 +209,11 @@ class Cut {
   }
 }
 
-// {"user":,"audience":"<32>","event":"enter","at":"","profileOptional":true},
-const SLICE_TRIGGER_BYTES = 104;
+// [,199,"",{"profileOptional":true}], as it is packed.
+const SLICE_TRIGGER_BYTES = 36;
 const PROFILE_KEY_BYTES = 11;
+// "redelivery":, and any number that there is.
+const REDELIVERY_BYTES = 30;
 
 /** An endpoint that recovers shows that it is well by those who never failed: it may be others whom it cannot take. */
 function takeLive({ chains, breaker }: JobState, cut: Cut): void {

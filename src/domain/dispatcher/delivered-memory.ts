@@ -1,33 +1,40 @@
+import { shortKey } from '../delivery-id.ts';
 import { REMEMBERED_DELIVERIES } from '../limits.ts';
 
-/** Keys of the last deliveries: what is signalled again soon after is a repeat. */
+/**
+ * The last deliveries, by their texts: what is signalled again soon after is a repeat. Those of this run are kept as they are and those of
+ * runs before it by short keys, since in the sandbox a hash takes longer than all else that is decided about a trigger.
+ */
 export class DeliveredMemory {
-  readonly #keys: Set<string>;
+  readonly #carried: Set<string>;
+  readonly #recent = new Set<string>();
   readonly #most: number;
 
   constructor(carried: readonly string[] = [], most: number = REMEMBERED_DELIVERIES) {
-    this.#keys = new Set(carried);
+    this.#carried = new Set(carried);
     this.#most = most;
   }
 
   get size(): number {
-    return this.#keys.size;
+    return this.#carried.size + this.#recent.size;
   }
 
-  knows(key: string): boolean {
-    return this.#keys.has(key);
+  knows(text: string): boolean {
+    return this.#recent.has(text) || (this.#carried.size > 0 && this.#carried.has(shortKey(text)));
   }
 
-  remember(key: string): void {
-    this.#keys.delete(key);
-    this.#keys.add(key);
-    for (const oldest of this.#keys) {
-      if (this.#keys.size <= this.#most) return;
-      this.#keys.delete(oldest);
+  remember(text: string): void {
+    this.#recent.delete(text);
+    this.#recent.add(text);
+    for (const older of [this.#carried, this.#recent]) {
+      for (const oldest of older) {
+        if (this.size <= this.#most) return;
+        older.delete(oldest);
+      }
     }
   }
 
   carry(): string[] {
-    return [...this.#keys];
+    return [...this.#carried, ...[...this.#recent].map(shortKey)];
   }
 }

@@ -21,7 +21,9 @@ export interface Hold {
 }
 
 /** Holders that are read before the chains ask for them. */
-const RECALLS_AHEAD = 2;
+const RECALLS_AHEAD = 5;
+/** What a holder's content takes in the chains, by what it took there: each trigger may begin a chain. */
+const GROWTH = 2.5;
 
 /**
  * Waiting triggers that the chains have no room for, first in, first out: the newest are the `tail` here; before them stand
@@ -82,7 +84,7 @@ export class Overflow {
 
   /** Bytes that the holders now being read may bring into the chains. */
   get bytesUnderWay(): number {
-    return this.#recalled.size * this.#holderBytes;
+    return this.#recalled.size * this.#holderBytes * GROWTH;
   }
 
   push(waiting: WaitingTrigger): void {

@@ -1,4 +1,4 @@
-import { deliveryId } from '../delivery-id.ts';
+import { deliveryText } from '../delivery-id.ts';
 import { type Instant, knownInstant } from '../instant.ts';
 import type { QueuedTrigger } from './carried.ts';
 import type { JobState } from './job-state.ts';
@@ -29,15 +29,10 @@ export function isRepeat(state: JobState, user: string, trigger: QueuedTrigger):
   const chain = state.chains.get(user);
   if (chain?.triggers.some((waiting) => isSameDelivery(waiting, trigger)) === true) return true;
   if (state.deadLetters.some((dead) => dead.user === user && isSameDelivery(dead.trigger, trigger))) return true;
-  return state.delivered.knows(deliveryKey(state, user, trigger));
+  return state.delivered.knows(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }
 
 /** A trigger was delivered: signalled again soon, it is a repeat. */
 export function rememberDelivery(state: JobState, user: string, trigger: QueuedTrigger): void {
-  state.delivered.remember(deliveryKey(state, user, trigger));
-}
-
-/** 72 bits of the delivery id: enough to tell a few thousand apart, in few bytes. */
-function deliveryKey({ job }: JobState, user: string, trigger: QueuedTrigger): string {
-  return deliveryId(job.subscriptionId, { user, ...trigger }).slice(0, 18);
+  state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }

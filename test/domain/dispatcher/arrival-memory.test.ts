@@ -46,5 +46,19 @@ test('what is carried is the same memory', () => {
   const memory = new ArrivalMemory([], 7);
   memory.remember('a', 100);
   const again = new ArrivalMemory(memory.carry(), memory.forgottenUntil);
-  expect([again.knows('a', 100), again.forgottenUntil]).toEqual([true, 7]);
+  expect([again.knows('a', 100), again.knows('b', 0), again.forgottenUntil]).toEqual([true, false, 7]);
+});
+
+test('what was carried is forgotten before what came since', () => {
+  const before = new ArrivalMemory([], 0, 3);
+  for (const at of [1, 2]) before.remember(`then ${at}`, at);
+  const memory = new ArrivalMemory(before.carry(), 0, 3);
+  for (const at of [3, 4]) memory.remember(`now ${at}`, at);
+  expect(['then 1', 'then 2', 'now 3', 'now 4'].map((text) => memory.knows(text, 0))).toEqual([
+    false,
+    true,
+    true,
+    true,
+  ]);
+  expect([memory.size, memory.forgottenUntil]).toEqual([3, 1]);
 });

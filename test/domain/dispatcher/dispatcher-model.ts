@@ -26,6 +26,7 @@ import { recoverJob } from '../../../src/domain/dispatcher/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/dispatcher/settling.ts';
 import type { RunFacts, Step } from '../../../src/domain/dispatcher/steps.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
+import { packSlice } from '../../../src/domain/packed-slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
@@ -313,7 +314,7 @@ export class DispatcherWorld {
     this.running.set(slice.sliceId, slice);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     must(
-      JSON.stringify(slice.triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,
+      JSON.stringify(packSlice(slice).triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,
       'a slice keeps its bytes',
     );
   }

@@ -1,0 +1,151 @@
+import { hash } from 'node:crypto';
+import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { rootSpanId, traceparentOf } from '../domain/trace-context.ts';
+import { judge } from '../domain/verdict.ts';
+import { triggerSpan } from './trigger-span.ts';
+import type { Span } from './span.ts';
+
+type Ended = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
+
+export interface SliceSpansOptions {
+  readonly slice: SliceInput;
+  readonly jobId: string;
+  readonly sendsTraceparent: boolean;
+  readonly isSampled: (traceId: string) => boolean;
+  readonly newSpanId: () => string;
+  readonly tell: (span: Span) => void;
+}
+
+interface OpenRequest {
+  readonly deliveryId: string;
+  readonly spanId: string;
+  /** Epoch ms. */
+  readonly startMs: number;
+  /** Of the clock that is never set back. */
+  readonly startedAt: number;
+}
+
+const sha256 = (text: string): string => hash('sha256', text, 'hex');
+
+/**
+ * Makes spans of what a slice does: one for each request, one for each attempt that came to nothing without one, and the trigger's own when it is
+ * delivered. The look-up that served the whole slice stands in the trace of each trigger that was looked up: there it is searched for,
+ * and a trace of its own would be of no trigger's id, and sampled by itself.
+ */
+export class SliceSpans {
+  readonly #options: SliceSpansOptions;
+  readonly #job: Readonly<Record<string, string>>;
+  readonly #server: Readonly<Record<string, string | number>>;
+  /** Requests whose spans will be told, by the places of their triggers. */
+  readonly #open = new Map<number, OpenRequest>();
+  readonly #toldLookUp = new Set<number>();
+  #lookUp: Pick<Span, 'startMs' | 'endMs' | 'isError'> | undefined;
+
+  constructor(options: SliceSpansOptions) {
+    const { slice, jobId } = options;
+    this.#options = options;
+    this.#job = { 'triggers.job_id': jobId, 'triggers.kind': slice.kind ?? 'live' };
+    this.#server = serverOf(new URL(slice.settings.webhookUrl));
+  }
+
+  profilesRead(startedAtMs: number, isAnswered: boolean): void {
+    this.#lookUp = { startMs: startedAtMs, endMs: Date.now(), isError: !isAnswered };
+  }
+
+  /** What the request carries: the header `webhook-id`, and `traceparent` where that is asked for. */
+  requestBegins(index: number): { readonly id: string; readonly traceparent?: string } {
+    const { sendsTraceparent, newSpanId } = this.#options;
+    const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));
+    const isSampled = this.#options.isSampled(deliveryId);
+    if (!isSampled && !sendsTraceparent) return { id: deliveryId }; // Most, where few are sampled.
+    const spanId = newSpanId();
+    if (isSampled) this.#open.set(index, { deliveryId, spanId, startMs: Date.now(), startedAt: performance.now() });
+    if (!sendsTraceparent) return { id: deliveryId };
+    return { id: deliveryId, traceparent: traceparentOf(deliveryId, spanId, isSampled) };
+  }
+
+  requestEnded(index: number, attempt: Ended): void {
+    const request = this.#open.get(index);
+    if (request === undefined) return;
+    this.#open.delete(index);
+    const { deliveryId, spanId, startMs, startedAt } = request;
+    const endMs = startMs + performance.now() - startedAt;
+    const status = attempt.status === undefined ? {} : { 'http.response.status_code': attempt.status };
+    const http = { 'http.request.method': 'POST', ...this.#server, ...status };
+    this.#tell(index, { name: 'POST', deliveryId, spanId, isRequest: true, startMs, endMs }, attempt, http);
+    if (attempt.ok) this.#tellDelivered(index, deliveryId, startMs, endMs);
+  }
+
+  attempted(index: number, attempt: Ended): void {
+    this.#open.delete(index);
+    const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));
+    if (!this.#options.isSampled(deliveryId)) return;
+    const now = Date.now();
+    const spanId = this.#options.newSpanId();
+    this.#tell(
+      index,
+      { name: 'not sent', deliveryId, spanId, isRequest: false, startMs: now, endMs: now },
+      attempt,
+      {},
+    );
+  }
+
+  #tell(
+    index: number,
+    { deliveryId, ...span }: Omit<Span, 'traceId' | 'parentSpanId' | 'attributes' | 'isError'> & { deliveryId: string },
+    attempt: Ended,
+    more: Span['attributes'],
+  ): void {
+    const trigger = this.#triggerAt(index);
+    const parentSpanId = rootSpanId(deliveryId, trigger.redelivery ?? 0, sha256);
+    const place = { traceId: deliveryId, parentSpanId };
+    this.#tellLookUp(index, trigger, place);
+    const attributes = {
+      ...this.#job,
+      'triggers.event': trigger.event,
+      'triggers.verdict': attempt.ok ? 'delivered' : judge(attempt),
+      ...more,
+      ...(attempt.ok ? {} : { 'error.type': String(attempt.status ?? attempt.code ?? 'UNKNOWN') }),
+    };
+    this.#options.tell({ ...span, ...place, attributes, isError: !attempt.ok });
+  }
+
+  /** Once for a trigger, though two requests may be made of it. */
+  #tellLookUp(index: number, { profile }: SliceTrigger, place: Pick<Span, 'traceId' | 'parentSpanId'>): void {
+    if (this.#lookUp === undefined || profile !== undefined || this.#toldLookUp.has(index)) return;
+    this.#toldLookUp.add(index);
+    const spanId = this.#options.newSpanId();
+    this.#options.tell({
+      name: 'look up profiles',
+      ...place,
+      spanId,
+      isRequest: false,
+      attributes: this.#job,
+      ...this.#lookUp,
+    });
+  }
+
+  #tellDelivered(index: number, deliveryId: string, requestMs: number, endMs: number): void {
+    const { at, event, redelivery = 0 } = this.#triggerAt(index);
+    const attributes = { ...this.#job, 'triggers.event': event, 'triggers.verdict': 'delivered' };
+    this.#options.tell(
+      triggerSpan({ deliveryId, redelivery, at, latestMs: requestMs, endMs, attributes, isError: false }),
+    );
+  }
+
+  #triggerAt(index: number): SliceTrigger {
+    const trigger = this.#options.slice.triggers[index];
+    if (trigger === undefined) throw new Error(`The slice has no trigger at the place ${index}.`);
+    return trigger;
+  }
+
+  #deliveryIdOf(trigger: SliceTrigger): string {
+    return deliveryId(this.#options.slice.settings.subscriptionId, trigger, sha256);
+  }
+}
+
+function serverOf({ protocol, hostname, port }: URL): Record<string, string | number> {
+  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  return { 'server.address': address, 'server.port': port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
+}

@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SpanKind, SpanStatusCode, TraceFlags } from '@opentelemetry/api';
+import { type ExportResult, ExportResultCode, hrTimeDuration, millisToHrTime } from '@opentelemetry/core';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
+import type { Span } from './span.ts';
+
+export interface SpanExportOptions {
+  /** Where spans go: OTLP over HTTP, as JSON. */
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly version: string;
+  /** Whom to trust, as `ca` of `tls.createSecureContext`; undefined: Node's own authorities. */
+  readonly authorities?: readonly string[] | undefined;
+  readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
+}
+
+/** Most spans that wait, some 10 MB; those that come while so many do are dropped. */
+const MOST_WAITING = 8192;
+const BATCH_SPANS = 512;
+/** A batch waits no longer than this to be full, so that little is lost with a worker that is killed. */
+const BATCH_MS = 1000;
+/** Longest time of one batch, its retries included, and hence of the last ones when the worker ends. */
+const EXPORT_MS = 5000;
+/** So often at most the log says how many were dropped. */
+const TOLD_MS = 60_000;
+
+/**
+ * Sends spans to a collector, in batches, beside everything else: whoever tells one waits for nothing, and what the collector does not take is
+ * dropped, which the log says, with how many there were.
+ */
+export class SpanExport {
+  readonly #options: SpanExportOptions;
+  readonly #resource;
+  readonly #scope;
+  readonly #exporter: SpanExporter;
+  readonly #processor: BatchSpanProcessor;
+  #agent: HttpAgent | undefined;
+  #waiting = 0;
+  #dropped = 0;
+  /** Why the last one was. */
+  #code = '';
+  #toldAt = -Infinity;
+
+  constructor(options: SpanExportOptions) {
+    this.#options = options;
+    const { version } = options;
+    const ours = {
+      'service.name': 'audience-triggers',
+      'service.version': version,
+      'service.instance.id': randomUUID(),
+    };
+    this.#resource = defaultResource()
+      .merge(resourceFromAttributes(ours))
+      .merge(detectResources({ detectors: [envDetector] }));
+    this.#scope = { name: 'audience-triggers', version };
+    this.#exporter = this.#openExporter();
+    this.#processor = new BatchSpanProcessor({
+      exporter: this.#counted(this.#exporter),
+      maxQueueSize: MOST_WAITING,
+      maxExportBatchSize: BATCH_SPANS,
+      scheduledDelayMillis: BATCH_MS,
+    });
+  }
+
+  tell(span: Span): void {
+    if (this.#waiting >= MOST_WAITING) return this.#drop(1, 'QUEUE_FULL');
+    this.#waiting++;
+    this.#processor.onEnd(this.#readable(span));
+  }
+
+  /** Sends what waits, for at most `EXPORT_MS` and a little. */
+  async close(): Promise<void> {
+    const bound = new AbortController();
+    const flushed = this.#processor
+      .shutdown()
+      .catch(() => undefined) // At the first batch that is not taken, with others under way; what is lost is counted where it is lost.
+      .then(() => this.#exporter.shutdown());
+    await Promise.race([flushed, sleep(EXPORT_MS + 500, undefined, { signal: bound.signal }).catch(() => undefined)]);
+    bound.abort();
+    this.#agent?.destroy();
+    this.#sayDropped();
+  }
+
+  #openExporter(): SpanExporter {
+    const { endpoint, headers, authorities } = this.#options;
+    return new OTLPTraceExporter({
+      url: endpoint,
+      headers: { ...headers },
+      timeoutMillis: EXPORT_MS,
+      httpAgentOptions: (protocol) => {
+        // Said, since a variable of Node's turns it off where nothing is said.
+        const verified = { keepAlive: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+        const trust = authorities === undefined ? {} : { ca: [...authorities] };
+        this.#agent =
+          protocol === 'http:' ? new HttpAgent({ keepAlive: true }) : new HttpsAgent({ ...verified, ...trust });
+        return this.#agent;
+      },
+    });
+  }
+
+  #counted(exporter: SpanExporter): SpanExporter {
+    return {
+      export: (spans, done) => {
+        this.#waiting -= spans.length;
+        exporter.export(spans, (result) => {
+          if (result.code !== ExportResultCode.SUCCESS) this.#drop(spans.length, codeOf(result));
+          this.#sayDroppedAtTimes();
+          done(result);
+        });
+      },
+      shutdown: async () => exporter.shutdown(),
+    };
+  }
+
+  #drop(count: number, code: string): void {
+    this.#dropped += count;
+    this.#code = code;
+    this.#sayDroppedAtTimes();
+  }
+
+  #sayDroppedAtTimes(): void {
+    if (performance.now() - this.#toldAt >= TOLD_MS) this.#sayDropped();
+  }
+
+  #sayDropped(): void {
+    if (this.#dropped === 0) return;
+    const fields = { code: this.#code, count: this.#dropped };
+    this.#options.log.warn('spans were dropped: the tracing collector did not take them', fields);
+    this.#dropped = 0;
+    this.#toldAt = performance.now();
+  }
+
+  #readable(span: Span): ReadableSpan {
+    const { name, traceId, spanId, parentSpanId, attributes } = span;
+    const startTime = millisToHrTime(span.startMs);
+    const endTime = millisToHrTime(span.endMs);
+    const context = { traceId, spanId, traceFlags: TraceFlags.SAMPLED };
+    return {
+      name,
+      kind: span.isRequest ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      spanContext: () => context,
+      ...(parentSpanId === undefined ? {} : { parentSpanContext: { ...context, spanId: parentSpanId } }),
+      startTime,
+      endTime,
+      duration: hrTimeDuration(startTime, endTime),
+      ended: true,
+      status: { code: span.isError ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
+      attributes,
+      links: [],
+      events: [],
+      resource: this.#resource,
+      instrumentationScope: this.#scope,
+      droppedAttributesCount: 0,
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+    };
+  }
+}
+
+/** The status that the collector answered, or the code of what stood in the way. */
+function codeOf({ error }: ExportResult): string {
+  return error !== undefined && 'code' in error ? String(error.code) : (error?.name ?? 'UNKNOWN');
+}

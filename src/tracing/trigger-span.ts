@@ -1,0 +1,39 @@
+import { hash } from 'node:crypto';
+import { knownInstant } from '../domain/instant.ts';
+import { rootSpanId } from '../domain/trace-context.ts';
+import type { Span } from './span.ts';
+
+export interface TriggerEnd {
+  readonly deliveryId: string;
+  /** How often it was redelivered. */
+  readonly redelivery: number;
+  /** RFC 3339, as signalled. */
+  readonly at: string;
+  /** Epoch ms: by then it was there, whatever the clock of who signalled it said. */
+  readonly latestMs: number;
+  readonly endMs: number;
+  readonly attributes: Span['attributes'];
+  readonly isError: boolean;
+}
+
+/** The span of a trigger, from its `at` to the answer that was its last: what all others of its trace stand under. */
+export function triggerSpan({ deliveryId, redelivery, at, latestMs, ...rest }: TriggerEnd): Span {
+  const more = redelivery === 0 ? {} : { 'triggers.redelivery': redelivery };
+  return {
+    name: 'trigger',
+    traceId: deliveryId,
+    spanId: rootSpanId(deliveryId, redelivery, (text) => hash('sha256', text, 'hex')),
+    isRequest: false,
+    startMs: startOf(at, latestMs),
+    endMs: rest.endMs,
+    attributes: { ...rest.attributes, ...more },
+    isError: rest.isError,
+  };
+}
+
+/** No span begins before 1970: OTLP has no number for it. */
+function startOf(at: string, latestMs: number): number {
+  const instant = knownInstant(at);
+  if (instant === undefined) return latestMs;
+  return Math.min(Math.max(0, Date.parse(`${instant.slice(0, 23)}Z`)), latestMs);
+}

@@ -1,0 +1,66 @@
+import { ROOT_CONTEXT } from '@opentelemetry/api';
+import { RandomIdGenerator, SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
+import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { SliceInput } from '../contract/slice.ts';
+import { knownInstant } from '../domain/instant.ts';
+import { jobIdOf } from '../domain/names.ts';
+import { SliceSpans } from './slice-spans.ts';
+import { SpanExport, type SpanExportOptions } from './span-export.ts';
+import { triggerSpan } from './trigger-span.ts';
+
+export interface WorkerTracingOptions extends SpanExportOptions {
+  /** The share of triggers whose traces are told, 0 to 1. */
+  readonly sampleRatio: number;
+  readonly sendTraceparent: boolean;
+}
+
+/**
+ * Tells a worker's deliveries to a collector, as traces. Which triggers are told depends on their trace ids alone, so that every worker with the
+ * same ratio tells the same ones, and a trace is whole or not there.
+ */
+export class WorkerTracing {
+  readonly #export: SpanExport;
+  readonly #sampler: TraceIdRatioBasedSampler;
+  readonly #ids = new RandomIdGenerator();
+  readonly #sendsTraceparent: boolean;
+
+  constructor({ sampleRatio, sendTraceparent, ...options }: WorkerTracingOptions) {
+    this.#export = new SpanExport(options);
+    this.#sampler = new TraceIdRatioBasedSampler(sampleRatio);
+    this.#sendsTraceparent = sendTraceparent;
+  }
+
+  sliceBegan(slice: SliceInput, jobId: string): SliceSpans {
+    return new SliceSpans({
+      slice,
+      jobId,
+      sendsTraceparent: this.#sendsTraceparent,
+      isSampled: (traceId) => this.#isSampled(traceId),
+      newSpanId: () => this.#ids.generateSpanId(),
+      tell: (span) => this.#export.tell(span),
+    });
+  }
+
+  died({ deliveryId, redeliveries, jobWorkflowId, event, at, failure, attempts, diedAt }: DeadLetter): void {
+    if (!this.#isSampled(deliveryId)) return;
+    const endMs = Date.parse(`${(knownInstant(diedAt) ?? diedAt).slice(0, 23)}Z`);
+    const attributes = {
+      'triggers.job_id': jobIdOf(jobWorkflowId),
+      'triggers.event': event,
+      'triggers.verdict': 'dead-letter',
+      'triggers.attempts': attempts,
+      'error.type': String(failure.status ?? failure.code ?? 'UNKNOWN'),
+    };
+    const end = { deliveryId, redelivery: redeliveries, at, latestMs: endMs, endMs, attributes, isError: true };
+    this.#export.tell(triggerSpan(end));
+  }
+
+  /** Tells what is left, for at most some seconds. */
+  async close(): Promise<void> {
+    await this.#export.close();
+  }
+
+  #isSampled(traceId: string): boolean {
+    return this.#sampler.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED;
+  }
+}

@@ -1,0 +1,105 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { createProgram } from '../../src/cli/program.ts';
+import { aTerminal } from '../cli/a-terminal.ts';
+import { blocksOf, PAGES, proseOf, readPage, root, shellBlocksOf } from './pages.ts';
+import { ownArguments, ParsingShell } from './shell-lines.ts';
+
+const shell = new ParsingShell();
+afterAll(() => shell.close());
+
+/** Those that the program reads, and those that docker-compose.yml does. */
+const variables = new Set(
+  [
+    'docker-compose.yml',
+    ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map((path) => join('src', path)),
+  ]
+    .filter((path) => /\.(ts|yml)$/.test(path))
+    .flatMap((path) => [...readFileSync(join(root, path), 'utf8').matchAll(/(?:'|\$\{)(TRIGGERS_\w+)(?=[':}])/g)])
+    .map(([, name]) => name),
+);
+
+/** The real program, of which no command does anything. */
+function idleProgram() {
+  const { terminal, err } = aTerminal();
+  const program = createProgram(terminal);
+  for (const command of withParts(program)) if (command.commands.length === 0) command.action(() => undefined);
+  return { program, said: err };
+}
+
+function withParts(command: CommandUnknownOpts): CommandUnknownOpts[] {
+  return [command, ...command.commands.flatMap(withParts)];
+}
+
+/** What the program has against arguments; none: nothing. */
+async function complaints(args: readonly string[]): Promise<string[]> {
+  const { program, said } = idleProgram();
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return [];
+  } catch (error) {
+    // Help and version end by an exception, too.
+    if (error instanceof CommanderError && error.exitCode === 0) return [];
+    return [`triggers ${args.join(' ')}: ${said.join(' ') || String(error)}`];
+  }
+}
+
+/** What the program does not know of words that name a command, perhaps with a few of its options. */
+function unknownIn(words: readonly string[]): string[] {
+  let command: CommandUnknownOpts = idleProgram().program;
+  for (const word of words) {
+    if (command.commands.length === 0) break;
+    const part = command.commands.find((one) => one.name() === word);
+    if (part === undefined) break;
+    command = part;
+  }
+  const options = words.filter((word) => word.startsWith('-') && word !== '-' && word !== '--help');
+  const known = command.options.flatMap(({ short, long }) => [short, long]);
+  const unknown = options.filter((option) => !known.includes(option));
+  const isCommand = command.parent !== null || options.length === words.length || words[0] === '--help';
+  return isCommand && unknown.length === 0 ? [] : [`triggers ${words.join(' ')}`];
+}
+
+describe.each(PAGES)('%s', (page) => {
+  test('its commands exist, with the options and arguments that it gives them', async () => {
+    const lines = shellBlocksOf(page).flatMap((block) => shell.linesOf(block));
+    const all = lines.flatMap((line) => shell.callsOf(line)).map((call) => ownArguments(call) ?? []);
+    const wrong = await Promise.all(all.filter((args) => args.length > 0).map(complaints));
+    expect(wrong.flat()).toEqual([]);
+  });
+
+  test('the commands that its text names exist, with their options', () => {
+    const named = [...proseOf(page).matchAll(/`(?:\w+=\S+ )?(?:npx )?triggers ([^`]+)`/g)];
+    expect(named.flatMap(([, words = '']) => unknownIn(words.trim().split(/\s+/)))).toEqual([]);
+  });
+
+  test('its commands stand in blocks that are marked as such, sh or console', () => {
+    const others = blocksOf(page).filter(({ language }) => language !== 'sh' && language !== 'console');
+    expect(others.flatMap(({ text }) => text.match(/^(?:\w+=.+ )?(?:npx )?triggers .*$/gm) ?? [])).toEqual([]);
+  });
+
+  test('the variables that it names are read', () => {
+    const named = readPage(page).match(/TRIGGERS_[A-Z_]*[A-Z]/g) ?? [];
+    expect(named.filter((name) => !variables.has(name))).toEqual([]);
+  });
+});
+
+test.each([
+  ['a command that is not there', 'triggers strat job.json', /unknown command/],
+  ['an option that is not there', 'npx triggers watch vip --evry 5m', /unknown option.*--every/s],
+  ['an argument too many', 'triggers pause vip now', /too many arguments/],
+  ['an argument that is missing', 'triggers dead-letters show', /missing required argument/],
+  ['a value that cannot be', 'TRIGGERS_SOURCE=a triggers edit vip \\\n  --parallel "a lot"', /whole number/],
+])('%s would be noticed', async (_, text, says) => {
+  const [line = ''] = shell.linesOf({ page: 'a page', language: 'sh', file: '', text });
+  const [args = []] = shell.callsOf(line).map(ownArguments);
+  expect((await complaints(args)).join()).toMatch(says);
+});
+
+test('a program that nobody knows would be noticed, and a command that a text misspells', () => {
+  expect(() => shell.callsOf('trigers list')).toThrow('not found');
+  expect(unknownIn(['strat', 'job.json'])).not.toEqual([]);
+  expect(unknownIn(['stop', 'JOB', '--wating', 'keep'])).not.toEqual([]);
+});

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { ATTEMPT_CODES, failureInWords } from '../../src/domain/attempt-codes.ts';
+import { judge } from '../../src/domain/verdict.ts';
+import { ANSWER_CODES } from '../../src/sources/source-unavailable.ts';
+import {
+  errorClasses,
+  failureTypes,
+  keysOf,
+  logLines,
+  madeClasses,
+  textsAssignedTo,
+  textsGivenTo,
+  unionOf,
+} from './what-the-code-says.ts';
+
+const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
+
+/** The entries of the page: a name, and what stands under it. */
+const entries = new Map(
+  [...page.matchAll(/^### (\w+)\n(.*?)(?=^##)/gms)].map(([, name = '', text = '']) => [name, text]),
+);
+
+/** The rows of the table whose first column has this title, under this heading or introduction, cell by cell. */
+function rowsUnder(introduction: string): string[][] {
+  const [, behind = ''] = page.split(`\n${introduction}\n`);
+  const [, table = ''] = /^\|.*?\n\| -.*?\n(.*?)(?=^[^|]|(?![^]))/ms.exec(behind) ?? [];
+  return table
+    .trim()
+    .split('\n')
+    .map((row) =>
+      row
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim().replace(/^`(.*)`$/, '$1')),
+    );
+}
+
+const firstCells = (introduction: string): string[] =>
+  rowsUnder(introduction)
+    .map(([first = '']) => first)
+    .sort();
+const sorted = (names: Iterable<string>): string[] => [...names].sort();
+
+const classes = errorClasses();
+const named = [...classes.values()].filter((name) => name !== undefined);
+
+test('every error that has a name, and every type of failure, has an entry, and every entry is of one that there is', () => {
+  expect(sorted(entries.keys())).toEqual(sorted(new Set([...named, ...failureTypes()])));
+});
+
+test('an error is called as its class is, so that whoever looks for one finds the other', () => {
+  for (const [name, own] of classes) expect([undefined, name]).toContain(own);
+});
+
+test('every error is made somewhere', () => {
+  const made = madeClasses();
+  const abstract = new Set(['TriggersError']);
+  expect([...classes.keys()].filter((name) => !made.has(name) && !abstract.has(name))).toEqual([]);
+});
+
+test.each([...entries])('%s says what it means, what to do, and what happens meanwhile', (_, text) => {
+  expect(text).toMatch(/^\n\S.*\n\n- To do: \S.*\n- Meanwhile: \S.*\n+$/s);
+});
+
+describe('the tables have what the code has, and nothing else', () => {
+  const watch = unionOf('contract/watch.ts', 'WatchPhase');
+  const refusals = [
+    ...textsGivenTo('domain/trigger.ts', 'refused'),
+    ...textsGivenTo('domain/dispatcher/arriving.ts', 'reject'),
+  ];
+  const notices = [
+    ...textsGivenTo('domain/dispatcher/describing.ts', 'notices.push'),
+    ...textsAssignedTo('domain/dispatcher/holders.ts', 'state.loss'),
+  ];
+  test.each<[string, string, Iterable<string>]>([
+    ['exit codes', '## Exit codes', unionOf('cli/exit-code.ts', 'ExitCode')],
+    ['codes of answers', "### Codes of a source's answers", Object.values(ANSWER_CODES)],
+    ['attempt codes', '## Attempt codes', attemptCodes()],
+    ['verdicts', '## Verdicts', unionOf('domain/verdict.ts', 'Verdict')],
+    ['refused signals', '## Refused signals', refusals],
+    ['states of a job', 'Of a job:', unionOf('contract/job-status.ts', 'JobState')],
+    ['states of a watch', 'Of a watch:', watch],
+    ['states of a dead letter', 'Of a dead letter:', unionOf('contract/dead-letter.ts', 'DeadLetterState')],
+    ['notices', '## Notices', notices],
+    ['log lines', '## Log lines', logLines()],
+  ])('%s', (_, introduction, names) => {
+    expect(sorted(names)).not.toEqual([]);
+    expect(firstCells(introduction)).toEqual(sorted(names));
+  });
+});
+
+/** Every code that is said in words. */
+function attemptCodes(): string[] {
+  const ours = new Map(Object.entries(ATTEMPT_CODES).map(([key, code]) => [`[ATTEMPT_CODES.${key}]`, code]));
+  return [...keysOf('domain/attempt-codes.ts', 'WORDS')].map((key) => ours.get(key) ?? key);
+}
+
+test('an attempt code stands there with the words that people are shown, and the verdict that it comes to', () => {
+  for (const [code = '', words, verdict] of rowsUnder('## Attempt codes')) {
+    expect({ code, words }).toEqual({ code, words: failureInWords({ code }) });
+    // What was given up early was no attempt.
+    if (code !== ATTEMPT_CODES.givenUpEarly) expect({ code, verdict }).toEqual({ code, verdict: judge({ code }) });
+  }
+});
+
+test('every status stands there with the verdict that it comes to', () => {
+  const rows = rowsUnder('What a status comes to:');
+  const verdictOf = (status: number): string | undefined =>
+    [String(status), `${Math.floor(status / 100)}xx`]
+      .map((wanted) => rows.find(([cell = '']) => cell.split(', ').includes(wanted))?.[1])
+      .find((verdict) => verdict !== undefined) ?? rows.find(([cell]) => cell === 'other 4xx')?.[1];
+  for (let status = 300; status < 600; status++)
+    expect({ status, verdict: verdictOf(status) }).toEqual({ status, verdict: judge({ status }) });
+  const asking = rows.find(([cell = '']) => cell.includes('503 with `Retry-After`'));
+  expect(asking?.[1]).toBe(judge({ status: 503, retryAfterMs: 1000 }));
+});

@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { isRun, NOT_RUN } from './not-run.ts';
+import { PAGES, shellBlocksOf } from './pages.ts';
+import { ownArguments, ParsingShell } from './shell-lines.ts';
+import { Stage, STAGE_BEARER } from './stage.ts';
+
+const shell = new ParsingShell();
+
+/** The lines of a page that call this program. */
+function ownLines(page: string): string[] {
+  const lines = shellBlocksOf(page).flatMap((block) => shell.linesOf(block));
+  return lines.filter((line) => shell.callsOf(line).some((call) => ownArguments(call) !== undefined));
+}
+
+// The README's are run by a test of their own, which looks closer.
+const pages = PAGES.filter((page) => page !== 'README.md')
+  .map((page) => ({ page, lines: ownLines(page).filter((line) => isRun(page, line)) }))
+  .filter(({ lines }) => lines.length > 0);
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.open();
+}, 60_000);
+afterAll(async () => {
+  shell.close();
+  await stage.close();
+}, 60_000);
+
+/** What has to have come of a page's commands, beyond that they end well. */
+const CAME_OF: Readonly<Record<string, () => Promise<void>>> = {
+  // Its job is pointed at the endpoint, with an authorization, and then sends everybody who is a member.
+  'docs/from-lytics.md': async () => {
+    const { ledger } = stage.receiver;
+    const told = () =>
+      ledger.entries
+        .filter(({ headers, deliveryId }) => {
+          return headers?.['authorization'] === STAGE_BEARER && deliveryId?.startsWith('test-') === false;
+        })
+        .map(({ message }) => `${message?.event} ${message?.slug} ${message?.user}`);
+    await ledger.waitFor(() => told().length >= 2, 20_000);
+    expect(told().sort()).toEqual(['enter vip 12645278470990184693', 'enter vip 3318840061257794210']);
+  },
+};
+
+test.each(pages)(
+  'the commands of $page do what they say, one after the other, as they stand there',
+  async ({ page, lines }) => {
+    stage.showFiles(page);
+    try {
+      await stage.startSampleJob();
+      for (const line of lines) {
+        const { code, stderr } = await stage.run(line);
+        expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: expect.anything() });
+      }
+      await CAME_OF[page]?.();
+    } finally {
+      await stage.tidy();
+    }
+  },
+  120_000,
+);
+
+test.each(NOT_RUN)('$page still has the command that is not run: $line', ({ page, line }) => {
+  expect(ownLines(page)).toContain(line);
+});

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { BACKFILL, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { deadLetterStatusQuery, redeliverSignal } from '../../src/workflows/messages.ts';
+import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { Lab, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+const SIGNALS_PER_RUN = 3;
+let server: LocalTemporal;
+let lab: Lab;
+
+beforeAll(async () => {
+  server = await startLocalTemporal({
+    cliPath: temporal.cliPath,
+    dynamicConfig: { 'history.maximumSignalsPerExecution': SIGNALS_PER_RUN },
+  });
+  lab = await Lab.open({ address: server.address, content: { audiences: [{ ...VIP, members: ['1'] }] } });
+});
+afterAll(async () => {
+  await lab.close();
+  await server.stop();
+});
+
+/** A job that has had all the signals that its run may have, since nobody works for it. */
+async function fullJob(): Promise<WorkflowHandle> {
+  const job = await lab.client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(randomUUID()),
+    taskQueue: 'nobody-works-here',
+    args: [{}],
+  });
+  for (let i = 0; i < SIGNALS_PER_RUN; i++) await job.signal('enter', {});
+  return job;
+}
+
+async function refusals(handle: WorkflowHandle): Promise<number> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).filter(({ signalExternalWorkflowExecutionFailedEventAttributes: failed }) => failed != null)
+    .length;
+}
+
+test('a page that a full job cannot take is sent again, and the backfill ends when the job is gone', async () => {
+  const job = await fullJob();
+  const child = await lab.client.workflow.start(BACKFILL, {
+    workflowId: `backfill-${randomUUID()}`,
+    taskQueue: lab.taskQueue,
+    args: [
+      {
+        jobWorkflowId: job.workflowId,
+        subscriptionId: '5'.repeat(32),
+        n: 1,
+        audiences: [VIP.id],
+        pageBytes: 1000,
+        carried: { next: { page: 1, audience: 0 }, ahead: [] },
+      },
+    ],
+  });
+  while ((await refusals(child)) < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect((await child.describe()).status.name).toBe('RUNNING');
+  await job.terminate();
+  await expect(child.result()).rejects.toMatchObject({ cause: { type: 'JobGone' } });
+}, 60_000);
+
+test('a dead letter that a full job cannot take waits on, and says what to look at', async () => {
+  const job = await fullJob();
+  const letter = await lab.client.workflow.start(DEAD_LETTER, {
+    workflowId: `dead-letter-${randomUUID()}`,
+    taskQueue: lab.taskQueue,
+    args: [aDeadLetter({ jobWorkflowId: job.workflowId })],
+  });
+  await letter.signal(redeliverSignal, { force: true });
+  const status = () => letter.query(deadLetterStatusQuery);
+  while ((await status()).notice === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await status()).toMatchObject({
+    state: 'waiting',
+    notice: expect.stringMatching(/takes no more signals before .* Is a worker running\?/),
+  });
+}, 60_000);

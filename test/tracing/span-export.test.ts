@@ -1,0 +1,120 @@
+import { expect, test } from '@jest/globals';
+import { type Span } from '../../src/tracing/span.ts';
+import { SpanExport, type SpanExportOptions } from '../../src/tracing/span-export.ts';
+import { makeCertificateAuthority, signItself } from '../webhook/a-certificate-authority.ts';
+import { nowhere, startCollector } from './a-collector.ts';
+
+const VERIFY = 'NODE_TLS_REJECT_UNAUTHORIZED';
+
+interface Logged {
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+function exporter(endpoint: string, more: Partial<SpanExportOptions> = {}): { out: SpanExport; lines: Logged[] } {
+  const lines: Logged[] = [];
+  const log = { warn: (message: string, fields: Logged['fields']) => void lines.push({ message, fields }) };
+  return { out: new SpanExport({ endpoint, headers: {}, version: '1.2.3', log, ...more }), lines };
+}
+
+let made = 0;
+
+function span(more: Partial<Span> = {}): Span {
+  return {
+    name: 'POST',
+    traceId: 'ab'.repeat(16),
+    spanId: (++made).toString(16).padStart(16, '0'),
+    isRequest: true,
+    startMs: 1_764_060_000_000,
+    endMs: 1_764_060_000_012.5,
+    attributes: { 'triggers.job_id': 'vip', 'http.response.status_code': 200 },
+    isError: false,
+    ...more,
+  };
+}
+
+test('a span arrives as it was told, with what its worker says of itself and the headers that the collector wants', async () => {
+  const collector = await startCollector();
+  const { out, lines } = exporter(collector.url, { headers: { 'x-api-key': 'k3y' } });
+  const told = span({ parentSpanId: 'cd'.repeat(8), isError: true });
+  out.tell(told);
+  await collector.until(({ spans }) => spans.length > 0);
+  expect(collector.spans).toMatchObject([
+    {
+      name: 'POST',
+      traceId: told.traceId,
+      spanId: told.spanId,
+      parentSpanId: told.parentSpanId,
+      kind: 3,
+      attributes: told.attributes,
+      isError: true,
+      startNs: 1_764_060_000_000_000_000n,
+      endNs: 1_764_060_000_012_500_000n,
+      resource: { 'service.name': 'audience-triggers', 'service.version': '1.2.3' },
+    },
+  ]);
+  expect(collector.headers[0]).toMatchObject({ 'x-api-key': 'k3y', 'content-type': 'application/json' });
+  await out.close();
+  expect(lines).toEqual([]);
+});
+
+test('what waits when the worker ends is sent before', async () => {
+  const collector = await startCollector();
+  const { out } = exporter(collector.url);
+  for (let i = 0; i < 1300; i++) out.tell(span());
+  await out.close();
+  expect(new Set(collector.spans.map(({ spanId }) => spanId)).size).toBe(1300);
+});
+
+test('a collector that is away keeps nobody waiting: what it does not take is dropped, and the log says so once', async () => {
+  const { out, lines } = exporter(await nowhere());
+  const startedAt = performance.now();
+  for (let i = 0; i < 20_000; i++) out.tell(span());
+  expect(performance.now() - startedAt).toBeLessThan(2000);
+  // The first batch was on its way, and 8,192 wait.
+  expect(lines).toEqual([
+    { message: expect.stringContaining('spans were dropped'), fields: { code: 'QUEUE_FULL', count: 1 } },
+  ]);
+  await out.close();
+  expect(lines).toHaveLength(2);
+  expect(lines[1]?.fields).toEqual({ code: 'ECONNREFUSED', count: 19_999 });
+}, 20_000);
+
+test('a collector that refuses, or never answers, holds the end of a worker up for some seconds at most', async () => {
+  const collector = await startCollector();
+  const refused = exporter(collector.url);
+  collector.answer = 401;
+  refused.out.tell(span());
+  await refused.out.close();
+  expect(refused.lines.map(({ fields }) => fields)).toEqual([{ code: '401', count: 1 }]);
+
+  collector.answer = 'hang';
+  const { out, lines } = exporter(collector.url);
+  out.tell(span());
+  const startedAt = performance.now();
+  await out.close();
+  expect(performance.now() - startedAt).toBeLessThan(7000);
+  expect(lines.map(({ fields }) => fields['count'])).toEqual([1]);
+}, 20_000);
+
+test('[S19] a collector whose certificate nobody vouches for gets nothing, whatever the environment says', async () => {
+  const ours = makeCertificateAuthority('Ours');
+  const trusted = await startCollector(ours.issue({ names: ['127.0.0.1'] }));
+  const other = await startCollector(signItself({ names: ['127.0.0.1'] }));
+  const before = process.env[VERIFY];
+  process.env[VERIFY] = '0';
+  try {
+    for (const collector of [trusted, other]) {
+      const { out, lines } = exporter(collector.url, { authorities: [ours.certificate] });
+      out.tell(span());
+      await out.close();
+      expect(lines.map(({ fields }) => fields)).toEqual(
+        collector === trusted ? [] : [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', count: 1 }],
+      );
+    }
+  } finally {
+    if (before === undefined) delete process.env[VERIFY];
+    else process.env[VERIFY] = before;
+  }
+  expect([trusted.spans.length, other.spans.length]).toEqual([1, 0]);
+}, 20_000);
