@@ -10,7 +10,7 @@ COPY package.json package-lock.json ./
 FROM base AS build
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/
+COPY scripts/build.mjs scripts/source-stamp.mjs scripts/
 COPY src src
 RUN npm run build
 

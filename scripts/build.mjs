@@ -3,12 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lib = join(root, 'lib');
 const require = createRequire(import.meta.url);
 
+// What is changed while it is built is no part of it.
+const stamp = sourceStamp();
 rmSync(lib, { recursive: true, force: true });
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 const compiled = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
@@ -19,6 +20,7 @@ const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker')
 await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
 await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'failure-converter.js') });
+writeFileSync(stampFile, stamp);
 
 async function bundle(name, converters) {
   const { code } = await bundleWorkflowCode({

@@ -1,14 +1,10 @@
 // node scripts/fresh.mjs demo|test|bench|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stampFile = join(root, 'lib', '.built-from');
+import { join } from 'node:path';
+import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
 const PROGRAMS = {
   demo: ['lib/local/demo.js'],
@@ -32,15 +28,19 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 if (!dependenciesAreFresh()) {
+  // npm ci would empty the folder that a link leads to, which may be another checkout's.
+  if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    console.error('node_modules is a link, and holds other dependencies than package-lock.json asks for.');
+    console.error('Remove the link, or run npm ci where it leads to.');
+    process.exit(1);
+  }
   say('Installing dependencies (npm ci)');
   await must('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { shell: process.platform === 'win32' });
 }
 if (NEEDS_BUILD.has(what)) {
-  const source = sourceStamp();
-  if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== source) {
+  if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== sourceStamp()) {
     say('Building lib');
     await must(process.execPath, ['scripts/build.mjs']);
-    writeFileSync(stampFile, source);
   }
 }
 process.exit(await run(process.execPath, [...PROGRAMS[what], ...args]));
@@ -56,21 +56,6 @@ function dependenciesAreFresh() {
     if (path === '' || (optional === true && have[path] === undefined)) return true;
     return have[path]?.version === version;
   });
-}
-
-/** A hash of everything that lib is made from: content, not times, since git sets times as it likes. */
-function sourceStamp() {
-  const hash = createHash('sha256');
-  const add = (path) => {
-    if (statSync(join(root, path)).isDirectory()) {
-      for (const name of readdirSync(join(root, path)).sort()) add(join(path, name));
-    } else {
-      hash.update(`${path}\0`).update(readFileSync(join(root, path)));
-    }
-  };
-  for (const path of ['package-lock.json', 'scripts/build.mjs', 'src', 'tsconfig.build.json', 'tsconfig.json'])
-    add(path);
-  return hash.digest('hex');
 }
 
 async function must(program, parameters, options) {

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client, WorkflowNotFoundError } from '@temporalio/client';
-import type { DataConverter } from '@temporalio/common';
+import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { AlertSettings } from './activities/alerts.ts';
 import { createActivities } from './activities/index.ts';
@@ -60,11 +60,13 @@ export interface RunningWorker {
 const SHUTDOWN_MARGIN_MS = 10_000;
 /** A job answers at once, or its whole history is read first. */
 const QUERY_MS = 15_000;
+const GRPC_NOT_FOUND = 5;
 
 /**
  * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
  *
- * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server answers.
+ * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server
+ *   answers, and its NamespaceNotFoundError.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { sdkMetricsAddress, config } = options;
@@ -87,6 +89,7 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
   const deployment = workerDeployment(config, code.workflowBundle);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
+  await findNamespace(connection, namespace);
   const client = new Client({ connection, namespace, dataConverter });
   const onProblem = (text: string): void => Runtime.instance().logger.warn(text);
   const source = options.source ?? (await openSource(configuredSource(config), { network: config.network, onProblem }));
@@ -170,6 +173,20 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
       await connection.close();
     },
   };
+}
+
+/**
+ * The SDK's worker says by words alone that there is no such namespace, and what it leaves behind then keeps the process from ending.
+ * @throws NamespaceNotFoundError
+ */
+async function findNamespace(connection: NativeConnection, namespace: string): Promise<void> {
+  try {
+    await connection.workflowService.describeNamespace({ namespace });
+  } catch (error) {
+    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
+    // Whoever may not look may work all the same.
+    if (code === GRPC_NOT_FOUND) throw new NamespaceNotFoundError(namespace);
+  }
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {

@@ -42,6 +42,9 @@ function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // The SDK's classes are loaded by those commands alone that connect; its names are their contract.
+  if (error.name === 'NamespaceNotFoundError')
+    return `${error.message}. Set TEMPORAL_NAMESPACE to one that the server has, or create it there.`;
   // The SDK keeps what the server said in the cause.
   const { cause } = error;
   const more = error.name === 'ServiceError' && cause instanceof Error ? `: ${cause.message}` : '';

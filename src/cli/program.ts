@@ -82,7 +82,7 @@ export function createProgram(terminal: Terminal): Command {
       `
 Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or a job, trigger or
 configuration that is wrong itself.
-What an error means and what to do: docs/errors.md, by the name that --json says.
+What an error means, and what to do: docs/errors.md, by its name in --json.
 Temporal is reached by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:

@@ -1,7 +1,8 @@
 import type { ConnectionLike } from '@temporalio/client';
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 import { TriggersError } from './errors.ts';
-import { grpcCode } from './server-errors.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
 
 /** The name of one of our search attributes. */
 export type SearchAttributeName = keyof typeof SEARCH_ATTRIBUTES;
@@ -45,7 +46,7 @@ const NOT_FOR_US: ReadonlySet<number | undefined> = new Set([7, 12, 16]);
  * Which of our search attributes the namespace does not have, with our type. A server that does not let us look has none that
  * we may rely on: then all of them.
  *
- * @throws the SDK's error when the server cannot be reached or does not know the namespace.
+ * @throws the SDK's errors when the server cannot be reached, or does not know the namespace (NamespaceNotFoundError).
  */
 export async function missingSearchAttributes(
   connection: Connection,
@@ -99,7 +100,7 @@ async function typesInNamespace(connection: Connection, namespace: string): Prom
     return customAttributes;
   } catch (error) {
     if (NOT_FOR_US.has(grpcCode(error))) return {};
-    throw error;
+    throw grpcCode(error) === GRPC.NOT_FOUND ? new NamespaceNotFoundError(namespace) : error;
   }
 }
 

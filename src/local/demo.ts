@@ -178,10 +178,10 @@ async function main(): Promise<number> {
     const isComplete = await play(stage, options, line, stop);
     const { temporal } = stage;
     if (stop.aborted) return 1;
-    console.log(
-      `\nTemporal UI   ${temporal.uiUrl}\nThis job      ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nHTTP API      ${temporal.httpUrl}`,
-    );
-    if (!options.exit && !stop.aborted) {
+    if (!options.exit) {
+      console.log(
+        `\nTemporal UI   ${temporal.uiUrl}\nThis job      ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nHTTP API      ${temporal.httpUrl}`,
+      );
       console.log('\nEverything stays up. Stop it with Ctrl-C.');
       await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
     }

@@ -2,6 +2,7 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
+import type { DeliveryTracing } from '../../src/activities/delivery-tracing.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { WorkerMetrics } from '../../src/metrics/worker-metrics.ts';
@@ -38,6 +39,8 @@ export class SliceLab {
   readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
   authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'] } });
   readonly metrics = new WorkerMetrics();
+  /** Set: where what slices do is told. */
+  tracing: DeliveryTracing | undefined;
   /** Set: the worker has just stood still. */
   hasStalled = false;
   readonly receiver: Receiver;
@@ -89,6 +92,7 @@ export class SliceLab {
       userAgent: 'audience-triggers/test',
       hasStalled: () => this.hasStalled,
       metrics: this.metrics,
+      tracing: this.tracing,
       returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
     });
     const info = {

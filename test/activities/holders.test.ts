@@ -39,6 +39,11 @@ test.each([undecodable('it is not JSON'), null, 'text', [], { audiences: [] }, {
   },
 );
 
+test('why a content cannot be read is said: a key that is lost, say', async () => {
+  workflows.input = undecodable('it is encrypted with the key "k", which is configured as lost');
+  await expect(holders.recall('holder-1')).rejects.toThrow(/cannot be read: it is encrypted with the key "k".* lost\./);
+});
+
 test('a hundred holders are let go some at a time', async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `holder-${i}`);
   await holders.release(ids);

@@ -28,6 +28,13 @@ test('an invalid job lists each problem by its field, for people and for machine
   });
 });
 
+test('a namespace that the server does not have is said with what to set', () => {
+  const { terminal, err } = aTerminal();
+  const error = Object.assign(new Error("Namespace not found: 'nope'"), { name: 'NamespaceNotFoundError' });
+  expect(reportFailure(error, terminal, false)).toBe(1);
+  expect(err.join(' ')).toMatch(/^Namespace not found: 'nope'\. Set TEMPORAL_NAMESPACE/);
+});
+
 test('what a failure quotes does nothing to the terminal', () => {
   const { terminal, err } = aTerminal();
   reportFailure(

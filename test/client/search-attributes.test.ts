@@ -76,5 +76,8 @@ test('a server that does not let us look has none that we may rely on', async ()
 });
 
 test('an unknown namespace is an error, not a missing attribute', async () => {
-  await expect(missingSearchAttributes(connection, 'no-such-namespace')).rejects.toThrow(/no-such-namespace/);
+  await expect(missingSearchAttributes(connection, 'no-such-namespace')).rejects.toMatchObject({
+    name: 'NamespaceNotFoundError',
+    namespace: 'no-such-namespace',
+  });
 });

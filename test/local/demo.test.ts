@@ -27,6 +27,8 @@ test('the demo ends with 0 and a summary once all that was expected has arrived'
   expect(arrived).toBe(expected);
   expect(stdout).toMatch(/ {2}vip +\d+ enter, \d+ exit/);
   expect(stdout).toMatch(/Duplicates +0\nOut of order +0\n/);
+  // What has ended cannot be looked at any more.
+  expect(stdout).not.toContain('Temporal UI');
 }, 60_000);
 
 test('from PostgreSQL: the tables are named, all arrives, and no server stays', async () => {

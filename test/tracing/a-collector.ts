@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
+import type { SecureVersion } from 'node:tls';
 import { afterwards, listen } from '../webhook/a-server.ts';
 import type { Issued } from '../webhook/a-certificate-authority.ts';
 
@@ -34,7 +35,10 @@ export interface Collector {
 }
 
 /** What stands in for an OpenTelemetry collector: takes OTLP over HTTP as JSON, on this machine, until the test is over. */
-export async function startCollector(issued?: Issued): Promise<Collector> {
+export async function startCollector(
+  issued?: Issued,
+  { maxVersion = 'TLSv1.3' }: { readonly maxVersion?: SecureVersion } = {},
+): Promise<Collector> {
   const heard = new Set<() => void>();
   let connections = 0;
   const take = (request: IncomingMessage, response: ServerResponse): void => {
@@ -50,8 +54,11 @@ export async function startCollector(issued?: Issued): Promise<Collector> {
       for (const hear of heard) hear();
     });
   };
+  const old = maxVersion === 'TLSv1.3' ? {} : ({ minVersion: maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const);
   const server =
-    issued === undefined ? createServer(take) : createSecureServer({ cert: issued.certificate, key: issued.key }, take);
+    issued === undefined
+      ? createServer(take)
+      : createSecureServer({ cert: issued.certificate, key: issued.key, maxVersion, ...old }, take);
   server.on('connection', () => connections++);
   const scheme = issued === undefined ? 'http' : 'https';
   const collector: Collector = {

@@ -1,10 +1,10 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { type Span } from '../../src/tracing/span.ts';
 import { SpanExport, type SpanExportOptions } from '../../src/tracing/span-export.ts';
 import { makeCertificateAuthority, signItself } from '../webhook/a-certificate-authority.ts';
-import { nowhere, startCollector } from './a-collector.ts';
-
-const VERIFY = 'NODE_TLS_REJECT_UNAUTHORIZED';
+import { type Collector, nowhere, startCollector } from './a-collector.ts';
 
 interface Logged {
   readonly message: string;
@@ -97,24 +97,34 @@ test('a collector that refuses, or never answers, holds the end of a worker up f
   expect(lines.map(({ fields }) => fields['count'])).toEqual([1]);
 }, 20_000);
 
-test('[S19] a collector whose certificate nobody vouches for gets nothing, whatever the environment says', async () => {
+/** Exports a span from a process of its own, with these options of Node and this environment; says what its log did. */
+async function exportFromElsewhere(endpoint: string, authorities: string[], options: string[], env: NodeJS.ProcessEnv) {
+  const code = `
+    import { SpanExport } from ${JSON.stringify(new URL('../../src/tracing/span-export.ts', import.meta.url).href)};
+    const lines = [];
+    const log = { warn: (message, fields) => lines.push(fields) };
+    const more = ${JSON.stringify({ endpoint, authorities, headers: {}, version: '1.2.3' })};
+    const out = new SpanExport({ ...more, log });
+    out.tell(${JSON.stringify(span())});
+    await out.close();
+    console.log(JSON.stringify(lines));`;
+  const args = [...options, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
+  return JSON.parse(stdout) as unknown; // It printed nothing else.
+}
+
+test('[S19] a collector whose certificate nobody vouches for, or whose TLS is old, gets nothing, whatever Node is told', async () => {
   const ours = makeCertificateAuthority('Ours');
-  const trusted = await startCollector(ours.issue({ names: ['127.0.0.1'] }));
+  const issued = ours.issue({ names: ['127.0.0.1'] });
+  const trusted = await startCollector(issued);
   const other = await startCollector(signItself({ names: ['127.0.0.1'] }));
-  const before = process.env[VERIFY];
-  process.env[VERIFY] = '0';
-  try {
-    for (const collector of [trusted, other]) {
-      const { out, lines } = exporter(collector.url, { authorities: [ours.certificate] });
-      out.tell(span());
-      await out.close();
-      expect(lines.map(({ fields }) => fields)).toEqual(
-        collector === trusted ? [] : [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', count: 1 }],
-      );
-    }
-  } finally {
-    if (before === undefined) delete process.env[VERIFY];
-    else process.env[VERIFY] = before;
-  }
-  expect([trusted.spans.length, other.spans.length]).toEqual([1, 0]);
-}, 20_000);
+  const old = await startCollector(issued, { maxVersion: 'TLSv1.1' });
+  const told = async ({ url }: Collector) =>
+    exportFromElsewhere(url, [ours.certificate], ['--tls-min-v1.0', '--tls-cipher-list=DEFAULT@SECLEVEL=0'], {
+      NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    });
+  expect(await told(trusted)).toEqual([]);
+  expect(await told(other)).toEqual([{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', count: 1 }]);
+  expect(await told(old)).toEqual([{ code: expect.stringMatching(/^(EPROTO|ERR_SSL_.*)$/), count: 1 }]);
+  expect([trusted, other, old].map(({ spans }) => spans.length)).toEqual([1, 0, 0]);
+}, 40_000);

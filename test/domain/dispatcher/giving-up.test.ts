@@ -99,6 +99,23 @@ test('a dead letter that comes back goes last, with its time, and its next death
   expect(again).toEqual({ ...letter, redeliveries: 1, failure: again.failure });
 });
 
+test('a slice says which of its triggers came back, and how often', () => {
+  const job = new AJob(1);
+  const { subscriptionId } = job.state.job;
+  admitRedelivery(job.state, { subscriptionId, user: '1', trigger: { ...DEAD, redelivery: 3 } }, job.now);
+  job.signal('2', 'enter');
+  const triggers = [...job.cut(), ...endedAndCut(job)].flatMap((slice) => slice.triggers);
+  expect(triggers.map(({ user, redelivery }) => [user, redelivery])).toEqual([
+    ['1', 3],
+    ['2', undefined],
+  ]);
+});
+
+function endedAndCut(job: AJob) {
+  job.end();
+  return job.cut();
+}
+
 const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
 
 test.each([
