@@ -145,7 +145,7 @@ test('a worker of a deployment says its version, by default the release and a ch
   const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: name, TRIGGERS_DEPLOYMENT_NAME: name };
   const worker = start(['worker'], env);
   await worker.says(({ stdout }) => stdout.endsWith('\n'));
-  expect(worker.stdout).toMatch(
+  expect(unwrapped(worker.stdout)).toMatch(
     new RegExp(`release ${release()}\\. Version ${name}:${release()}-[0-9a-f]{12}: Temporal gives it work once`),
   );
   worker.signal('SIGINT');
