@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
-import type { ClientIdentity } from '../webhook/guarded-agents.ts';
+import type { ClientIdentity } from '../webhook/client-identity.ts';
 import { isSigningSecret } from '../webhook/signing-secret.ts';
 
 // No message in here may repeat a value: most of them are secrets.

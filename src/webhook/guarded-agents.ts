@@ -1,16 +1,8 @@
 import { Agent } from 'undici';
+import type { ClientIdentity } from './client-identity.ts';
 import { createGuardedConnector } from './guarded-connector.ts';
 import type { LookUp } from './look-up.ts';
 import type { ConnectionPolicy } from './network-policy.ts';
-
-/** What a client shows of itself when a TLS connection is opened. One object is one identity. */
-export interface ClientIdentity {
-  /** PEM, perhaps with the chain behind it. */
-  readonly certificate: string;
-  /** PEM. */
-  readonly key: string;
-  readonly passphrase?: string | undefined;
-}
 
 export interface GuardedAgentsOptions {
   /** Longest time, in ms, for opening a connection. */

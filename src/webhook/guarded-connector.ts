@@ -4,7 +4,7 @@ import { buildConnector } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { boundAnswers } from './answer-bound.ts';
 import { trustedAuthorities } from './certificate-authorities.ts';
-import type { ClientIdentity } from './guarded-agents.ts';
+import type { ClientIdentity } from './client-identity.ts';
 import { type LookUp, sharedLookUp } from './look-up.ts';
 import { type ConnectionPolicy, NOT_PUBLIC } from './network-policy.ts';
 import { openTunnel } from './tunnel.ts';

@@ -6,7 +6,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
-import type { ClientIdentity } from './guarded-agents.ts';
+import type { ClientIdentity } from './client-identity.ts';
 import { createNanosecondClock } from './nanosecond-clock.ts';
 import { signBody } from './signature.ts';
 

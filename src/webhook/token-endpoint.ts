@@ -10,7 +10,8 @@ import {
 } from 'oauth4webapi';
 import type { OAuth2Config } from '../config/authorization-config.ts';
 import type { AccessToken } from './access-tokens.ts';
-import type { ClientIdentity, GuardedAgents } from './guarded-agents.ts';
+import type { ClientIdentity } from './client-identity.ts';
+import type { GuardedAgents } from './guarded-agents.ts';
 
 /** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status, or a code of Node's or ours, never what the server wrote. */
 export class TokenUnavailable extends Error {

@@ -14,18 +14,11 @@ import type { Activities } from '../contract/ports.ts';
 import type { SliceProgress } from '../contract/slice.ts';
 import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/dispatcher/dead-letters.ts';
-import {
-  confirmHold,
-  type Holder,
-  holderRead,
-  holdersReleased,
-  holdFailed,
-  recallFailed,
-} from '../domain/dispatcher/holders.ts';
+import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
 import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatcher/operating.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
-import type { Step } from '../domain/dispatcher/steps.ts';
+import type { Holder, Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { packSlice } from '../domain/packed-slice.ts';

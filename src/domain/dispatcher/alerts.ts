@@ -1,7 +1,8 @@
 import type { Alert, AlertKind } from '../../contract/alert.ts';
 import { failureInWords } from '../attempt-codes.ts';
 import { instantOf } from '../instant.ts';
-import type { JobState } from './job-state.ts';
+import type { LastFailure } from '../../contract/job-status.ts';
+import type { BackfillIntake } from './backfill-intake.ts';
 
 /** What a job carries of its alerts; plain JSON. */
 export interface CarriedAlerts {
@@ -18,6 +19,18 @@ export interface CarriedAlerts {
   readonly backfill: number;
   /** Epoch ms when last nothing waited. */
   readonly emptyAt: number;
+}
+
+/** What of a job alerts are about. */
+interface Observed {
+  readonly job: { readonly alertBacklogMs: number };
+  readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
+  readonly pause: { readonly by: 'operator' | 'endpoint' } | undefined;
+  readonly chains: { readonly triggers: number; oldestAt(): string | undefined };
+  readonly overflow: { readonly triggers: number };
+  readonly counters: { readonly deadLetters: number };
+  readonly backfill: Pick<BackfillIntake, 'n' | 'state' | 'counts'> | undefined;
+  readonly lastFailure: LastFailure | undefined;
 }
 
 const NO_ALERTS: CarriedAlerts = {
@@ -58,7 +71,7 @@ export class Alerts {
   }
 
   /** Looks at the job, and notes what changed. */
-  observe(state: JobState, now: number): void {
+  observe(state: Observed, now: number): void {
     this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => GONE_TEXT);
     if (waits(state) === 0) this.#now = this.#now.emptyAt === now ? this.#now : { ...this.#now, emptyAt: now };
@@ -69,7 +82,7 @@ export class Alerts {
   }
 
   /** When what waits will have waited too long, epoch ms; undefined when nothing waits, or a person has paused it. */
-  backlogDueAt(state: JobState): number | undefined {
+  backlogDueAt(state: Observed): number | undefined {
     const oldest = state.chains.oldestAt();
     if (oldest === undefined || state.pause?.by === 'operator') return undefined;
     // A trigger may tell of long ago; what counts is how long it waits here.
@@ -89,7 +102,7 @@ export class Alerts {
     this.#now = { ...this.#now, active };
   }
 
-  #deadLetters({ counters }: JobState, now: number): void {
+  #deadLetters({ counters }: Observed, now: number): void {
     const { deadLetters, deadLettersAt } = this.#now;
     const fresh = counters.deadLetters - deadLetters;
     if (fresh <= 0 || now - deadLettersAt < DEAD_LETTERS_EVERY_MS) return;
@@ -102,7 +115,7 @@ export class Alerts {
     this.#now = { ...this.#now, deadLetters: counters.deadLetters, deadLettersAt: now };
   }
 
-  #backfill({ backfill }: JobState, now: number): void {
+  #backfill({ backfill }: Observed, now: number): void {
     if (backfill === undefined || backfill.n === this.#now.backfill) return;
     if (backfill.state !== 'finished' && backfill.state !== 'lost') return;
     const text =
@@ -128,17 +141,17 @@ const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
   'backlog-old': 'What waits is recent again.',
 };
 
-function unwellText({ breaker, lastFailure }: JobState): string {
+function unwellText({ breaker, lastFailure }: Observed): string {
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
     ? `The endpoint seems wrongly set up${said}. A person has to mend that; everything is kept.`
     : `The endpoint is unwell${said}. Single probes go on; everything is kept.`;
 }
 
-function backlogText(state: JobState): string {
+function backlogText(state: Observed): string {
   return `Triggers have waited for more than ${Math.round(state.job.alertBacklogMs / 60_000)} min; ${waits(state)} wait.`;
 }
 
-function waits({ chains, overflow }: JobState): number {
+function waits({ chains, overflow }: Observed): number {
   return chains.triggers + overflow.triggers;
 }

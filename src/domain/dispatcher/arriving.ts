@@ -6,7 +6,7 @@ import { instantOf, nextNanosecond } from '../instant.ts';
 import { readRedelivery } from '../redelivery.ts';
 import { readTrigger } from '../trigger.ts';
 import { undecodableReason } from '../undecodable.ts';
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { isRepeat, isSameDelivery } from './repeats.ts';
 import { hasRoom } from './room.ts';

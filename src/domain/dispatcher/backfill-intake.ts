@@ -2,7 +2,7 @@ import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { Meter } from '../meter.ts';
 import { BackfillPace } from './backfill-pace.ts';
-import type { BackfillCounts, CarriedBackfill } from './carried.ts';
+import type { BackfillCounts, CarriedBackfill } from './carried-backfill.ts';
 import { WaitingPages } from './waiting-pages.ts';
 
 /** How often in a row a page may be read again at once before its child is told to wait for calmer traffic. */

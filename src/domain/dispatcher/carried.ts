@@ -1,113 +1,18 @@
-import type { BackfillCursor } from '../../contract/backfill.ts';
-import type { Audience } from '../../contract/audience.ts';
-import type { JobDefinition } from '../../contract/export-job.ts';
-import type { PackedTrigger } from '../../contract/holder.ts';
-import type { BackfillStatus, LastFailure } from '../../contract/job-status.ts';
-import type { ServerLimits } from '../../contract/ports.ts';
-import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import type { LastFailure } from '../../contract/job-status.ts';
 import type { Instant } from '../instant.ts';
 import { isRecord } from '../json.ts';
 import type { CarriedMeter } from '../meter.ts';
 import { NewerState, refuseNewer } from '../newer-state.ts';
 import type { CarriedAlerts } from './alerts.ts';
-import type { CarriedPace } from './backfill-pace.ts';
 import type { CarriedBreaker } from './breaker.ts';
-import type { ParkedTriggers } from './chain.ts';
+import type { CarriedBackfill } from './carried-backfill.ts';
+import type { CarriedChain } from './chain.ts';
 import type { DeadTrigger } from './dead-letters.ts';
+import type { JobRecord } from './job-record.ts';
 import type { CarriedOverflow } from './overflow.ts';
 
 /** The version of the rules below; it changes only where a run ends, so that a run is replayed by the rules it began with. */
 export const RULES = 1;
-
-/** A trigger in its person's chain. */
-export interface QueuedTrigger {
-  readonly audience: string;
-  readonly event: TriggerEvent;
-  readonly at: string;
-  readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; there with a profile. */
-  readonly profileBytes?: number;
-  /** Which backfill it comes from; absent for a live trigger. */
-  readonly backfill?: number;
-  /** How often it came back from being a dead letter; absent = never. */
-  readonly redelivery?: number;
-}
-
-/** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
-export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
-
-/** What the oldest trigger of a chain went through. */
-export interface CarriedHead {
-  /** Its failed attempts. */
-  readonly failures?: number;
-  /** How often the source did not know the person when it was to be sent. */
-  readonly profileTries?: number;
-  /** Epoch ms before which it is not sent: the chain is held. */
-  readonly notBefore?: number;
-  /** The oldest triggers, while a holder keeps them. */
-  readonly parked?: ParkedTriggers;
-}
-
-/** What an accepted definition comes to. */
-export interface JobRecord {
-  readonly subscriptionId: string;
-  readonly revision: number;
-  readonly definition: JobDefinition;
-  /** The audiences listened to. */
-  readonly audiences: readonly Audience[];
-  /** Audiences listened to once, of which triggers may still wait. */
-  readonly formerAudiences: readonly Audience[];
-  readonly sourceLagMs: number;
-  readonly missingSearchAttributes: readonly string[];
-  readonly warnings: readonly string[];
-  readonly requestTimeoutMs: number;
-  /** Triggers that wait longer, in ms, are worth an alert. */
-  readonly alertBacklogMs: number;
-  readonly serverLimits: ServerLimits;
-}
-
-export interface CarriedPage {
-  readonly number: number;
-  readonly audience: string;
-  readonly ids: readonly string[];
-}
-
-/** Members of a backfill, by what became of them. */
-export interface BackfillCounts {
-  taken: number;
-  delivered: number;
-  superseded: number;
-  dead: number;
-}
-
-export interface CarriedBackfill {
-  readonly n: number;
-  readonly requestId?: string;
-  readonly audiences: readonly string[];
-  readonly at: string;
-  readonly state: BackfillStatus['state'];
-  /** True once the child workflow was started. */
-  readonly started: boolean;
-  /** Number of the page that is taken next. */
-  readonly nextPage: number;
-  /** Where that page begins. */
-  readonly cursor: BackfillCursor;
-  /** Number of the last page that the child was told is taken; 0 before the first. */
-  readonly acknowledged: number;
-  readonly lastPageSeen: boolean;
-  readonly pages: readonly CarriedPage[];
-  /** Triggers of this backfill in chains. */
-  readonly inChains: number;
-  readonly counts: Readonly<BackfillCounts>;
-  readonly meter: CarriedMeter;
-  /** How many members the source counted at the start; absent when it did not say. */
-  readonly expected?: number;
-  readonly pace: CarriedPace;
-  /** Epoch ms of the child's last sign of life. */
-  readonly heardAt: number;
-  /** How often in a row the next page was sent back to be read again. */
-  readonly readAgain: number;
-}
 
 export interface Counters {
   received: number;

@@ -1,4 +1,4 @@
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import { type Chain, CHAIN_BYTES, newChain, type ParkedTriggers, parkedBytes, queuedBytes } from './chain.ts';
 import { HeldChains } from './held-chains.ts';
 import { ReadyChains } from './ready-chains.ts';

@@ -1,5 +1,6 @@
+import type { PackedTrigger } from '../../contract/holder.ts';
 import { jsonStringBytes } from '../json.ts';
-import type { CarriedChain, QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import { type AudienceTable, packTrigger, unpackTrigger } from './packed.ts';
 
 /** The oldest triggers of a held chain, kept by a holder meanwhile. */
@@ -8,6 +9,21 @@ export interface ParkedTriggers {
   readonly number: number;
   readonly count: number;
   readonly bytes: number;
+}
+
+/** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
+export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
+
+/** What the oldest trigger of a chain went through. */
+export interface CarriedHead {
+  /** Its failed attempts. */
+  readonly failures?: number;
+  /** How often the source did not know the person when it was to be sent. */
+  readonly profileTries?: number;
+  /** Epoch ms before which it is not sent: the chain is held. */
+  readonly notBefore?: number;
+  /** The oldest triggers, while a holder keeps them. */
+  readonly parked?: ParkedTriggers;
 }
 
 /** A person's waiting triggers, oldest first. */

@@ -1,4 +1,5 @@
-import type { CarriedChain, QueuedTrigger } from './carried.ts';
+import type { CarriedChain } from './chain.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import { ChainPlaces } from './chain-places.ts';
 import { carryChain, type Chain, forgetFailures, queuedBytes, restoreTriggers } from './chain.ts';
 import type { AudienceTable } from './packed.ts';

@@ -4,7 +4,8 @@ import { audienceById } from '../audience.ts';
 import { deliveryId } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
 import { stringifyJson, utf8Bytes } from '../json.ts';
-import type { JobRecord, QueuedTrigger } from './carried.ts';
+import type { JobRecord } from './job-record.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 
 /** A trigger that will not be sent without a person's decision. */
 export interface DeadTrigger {

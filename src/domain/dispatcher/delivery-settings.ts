@@ -1,5 +1,5 @@
 import type { DeliverySettings } from '../../contract/slice.ts';
-import type { JobRecord } from './carried.ts';
+import type { JobRecord } from './job-record.ts';
 
 /** What the requests of a job are made by. */
 export function deliverySettings({

@@ -2,7 +2,7 @@ import type { Audience } from '../../contract/audience.ts';
 import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { findAudience } from '../audience.ts';
 import { instantOf } from '../instant.ts';
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import type { Chain } from './chain.ts';
 import { describeJob } from './describing.ts';
 import type { JobState } from './job-state.ts';

@@ -1,7 +1,7 @@
 import type { LastFailure } from '../../contract/job-status.ts';
 import { ATTEMPT_CODES } from '../attempt-codes.ts';
 import { instantOf } from '../instant.ts';
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import { maySend } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { chainRoom, isCrowdedOut } from './room.ts';

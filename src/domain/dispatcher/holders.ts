@@ -1,16 +1,11 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
-import type { Chain } from './chain.ts';
 import { lacksProbe } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { unpackTriggers, type WaitingTrigger } from './packed.ts';
-import { confirmPark, nextPark, nextUnpark, parkedHolder, parkFailed, unpark, unparkFailed } from './parking.ts';
+import { confirmPark, nextPark, nextUnpark, parkFailed, unpark, unparkFailed } from './parked-chains.ts';
+import { parkedHolder } from './parking.ts';
 import { chainRoom } from './room.ts';
-import type { HoldStep, Step } from './steps.ts';
-
-/** A holder on its way, with what it is for. */
-export type Holder =
-  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
-  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
+import type { Holder, HoldStep, Step } from './steps.ts';
 
 /** Holders that are told at once that they may end. */
 const RELEASES_AT_ONCE = 50;

@@ -2,7 +2,8 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import { settleAt } from './arriving.ts';
 import { BackfillIntake } from './backfill-intake.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
-import type { JobRecord, Stopping } from './carried.ts';
+import type { JobRecord } from './job-record.ts';
+import type { Stopping } from './carried.ts';
 import { beginJob, type JobState, recordJob, setJob } from './job-state.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 
 /** A waiting trigger, with whose it is. */
 export interface WaitingTrigger {

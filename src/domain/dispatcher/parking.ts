@@ -1,15 +1,5 @@
-import type { PackedTriggers } from '../../contract/holder.ts';
-import type { QueuedTrigger } from './carried.ts';
 import type { Chain } from './chain.ts';
-import { isSameDelivery } from './repeats.ts';
-import type { JobState } from './job-state.ts';
-import { fitting } from './overflow.ts';
-import { packTriggers, type WaitingTrigger } from './packed.ts';
-
-/** A chain that takes fewer bytes would take about as many parked. */
-const LEAST_BYTES = 512;
-/** Parked chains that are read at once when they are due. */
-const MOST_RECALLS = 8;
+import type { QueuedTrigger } from './queued-trigger.ts';
 
 /** Parked triggers on their way to or from a holder. */
 export class Parking {
@@ -37,100 +27,7 @@ export class Parking {
   }
 }
 
-/** The content of a parked chain, for a holder. */
-export interface Park {
-  readonly number: number;
-  readonly content: PackedTriggers;
-  readonly bytes: number;
-}
-
-/**
- * While held chains take more than their share of the state, the one that is due last goes to a holder: not the chain, but its oldest
- * triggers, so that later ones of that person still find their place behind them.
- */
-export function nextPark(state: JobState): Park | undefined {
-  const { chains, parking, budgets } = state;
-  let excess = chains.heldBytes - budgets.heldBytes;
-  for (const { chain } of parking.leaving.values()) if (chain.place === 'held') excess -= chain.bytes;
-  if (excess <= 0) return undefined;
-  let last: Chain | undefined;
-  for (const chain of chains.held()) {
-    if (chain.parked !== undefined || chain.bytes < LEAST_BYTES || parking.isLeaving(chain)) continue;
-    if (chain.triggers[0]?.backfill !== undefined) continue; // A later live trigger may have to take it out.
-    if (last === undefined || chain.notBefore > last.notBefore) last = chain;
-  }
-  if (last === undefined) return undefined;
-  const live = liveAtFront(last);
-  const { count, bytes } = fitting(live, budgets.sliceBytes);
-  const parked = live.slice(0, count);
-  const number = parking.next++;
-  parking.leaving.set(number, { chain: last, triggers: parked.map(({ trigger }) => trigger) });
-  return { number, content: packTriggers(parked), bytes };
-}
-
-/** The holder of parked triggers has them. They may have been sent meanwhile: then it is nobody's. */
-export function confirmPark(state: JobState, number: number): void {
-  const { chains, parking } = state;
-  const leaving = parking.leaving.get(number);
-  parking.leaving.delete(number);
-  if (leaving === undefined) return;
-  const { chain, triggers } = leaving;
-  const isStillSo =
-    chains.get(chain.user) === chain &&
-    chain.place === 'held' &&
-    chain.parked === undefined &&
-    triggers.every((trigger, index) => chain.triggers[index] === trigger);
-  if (isStillSo) chains.park(chain, number, triggers.length);
-  else state.owedReleases.push(parkedHolder(number));
-}
-
-/** A holder could not be reached: the triggers stay where they are. */
-export function parkFailed(state: JobState, number: number): void {
-  state.parking.leaving.delete(number);
-  // It may have got them all the same.
-  state.owedReleases.push(parkedHolder(number));
-}
-
-/** A due chain whose parked triggers are to be read now. */
-export function nextUnpark({ chains, parking, budgets }: JobState): Chain | undefined {
-  if (parking.coming.size >= MOST_RECALLS) return undefined;
-  for (const chain of chains.due) {
-    if (parking.coming.has(chain)) continue;
-    // Nothing can be sent to make room while nothing runs and nothing is ready.
-    const isStuck = chains.heldCount === chains.count && parking.coming.size === 0;
-    const bytes = chains.bytes + parking.bytesComing + (chain.parked?.bytes ?? 0);
-    if (bytes > budgets.chainBytes && !isStuck) return undefined;
-    parking.coming.add(chain);
-    return chain;
-  }
-  return undefined;
-}
-
-/** Parked triggers were read. */
-export function unpark(state: JobState, chain: Chain, content: readonly WaitingTrigger[]): void {
-  const { chains, parking, counters } = state;
-  const { parked } = chain;
-  if (!parking.coming.delete(chain) || parked === undefined) return;
-  const triggers = content.map(({ trigger }) => trigger);
-  const isRepeat = (behind: QueuedTrigger) =>
-    behind.redelivery === undefined &&
-    behind.backfill === undefined &&
-    triggers.some((one) => isSameDelivery(one, behind));
-  counters.repeated += chains.unpark(chain, triggers, isRepeat);
-  state.changes++; // A job that was kept before this would look for them in a holder that ends.
-  state.owedReleases.push(parkedHolder(parked.number));
-}
-
-export function unparkFailed(state: JobState, chain: Chain): void {
-  state.parking.coming.delete(chain);
-}
-
 /** The part of a holder's id that names the content of a parked chain; others are plain numbers. */
 export function parkedHolder(number: number): string {
   return `p${number}`;
-}
-
-function liveAtFront({ user, triggers }: Chain): WaitingTrigger[] {
-  const end = triggers.findIndex(({ backfill }) => backfill !== undefined);
-  return triggers.slice(0, end < 0 ? undefined : end).map((trigger) => ({ user, trigger }));
 }

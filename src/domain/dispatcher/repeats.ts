@@ -1,6 +1,6 @@
 import { deliveryText } from '../delivery-id.ts';
 import { type Instant, knownInstant } from '../instant.ts';
-import type { QueuedTrigger } from './carried.ts';
+import type { QueuedTrigger } from './queued-trigger.ts';
 import type { JobState } from './job-state.ts';
 
 /** Whether two triggers of one person are one delivery. A dead letter that comes back is asked for, not a repeat. */

@@ -2,8 +2,13 @@ import type { Alert } from '../../contract/alert.ts';
 import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
+import type { Chain } from './chain.ts';
 import type { DeadTrigger } from './dead-letters.ts';
-import type { Holder } from './holders.ts';
+
+/** A holder on its way, with what it is for. */
+export type Holder =
+  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
+  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
 
 /** What the workflow knows of its run and the dispatcher does not. */
 export interface RunFacts {

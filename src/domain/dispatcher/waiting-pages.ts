@@ -1,5 +1,5 @@
 import type { MemberPage } from '../../contract/backfill.ts';
-import type { CarriedBackfill } from './carried.ts';
+import type { CarriedBackfill } from './carried-backfill.ts';
 
 interface Page {
   readonly number: number;

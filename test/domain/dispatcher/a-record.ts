@@ -1,4 +1,4 @@
-import type { JobRecord } from '../../../src/domain/dispatcher/carried.ts';
+import type { JobRecord } from '../../../src/domain/dispatcher/job-record.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 
 export const AUDIENCES = ['a', 'b'].map((letter) => ({

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { confirmHold, type Holder } from '../../../src/domain/dispatcher/holders.ts';
+import { confirmHold } from '../../../src/domain/dispatcher/holders.ts';
+import type { Holder } from '../../../src/domain/dispatcher/steps.ts';
 import {
   applyEdit,
   backfillObstacle,

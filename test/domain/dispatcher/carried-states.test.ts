@@ -5,13 +5,9 @@ import type { WatchState } from '../../../src/contract/watch.ts';
 import { describeDeadLetter, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import type { CarriedPace } from '../../../src/domain/dispatcher/backfill-pace.ts';
 import type { CarriedBreaker } from '../../../src/domain/dispatcher/breaker.ts';
-import {
-  type CarriedBackfill,
-  type CarriedHead,
-  type CarriedJob,
-  isCarriedJob,
-  RULES,
-} from '../../../src/domain/dispatcher/carried.ts';
+import type { CarriedBackfill } from '../../../src/domain/dispatcher/carried-backfill.ts';
+import type { CarriedHead } from '../../../src/domain/dispatcher/chain.ts';
+import { type CarriedJob, isCarriedJob, RULES } from '../../../src/domain/dispatcher/carried.ts';
 import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { operateBackfill, resumeJob } from '../../../src/domain/dispatcher/operating.ts';
 import { parseJson } from '../../../src/domain/json.ts';

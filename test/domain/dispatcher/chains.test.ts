@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Chains } from '../../../src/domain/dispatcher/chains.ts';
 import { AudienceTable } from '../../../src/domain/dispatcher/packed.ts';
-import type { QueuedTrigger } from '../../../src/domain/dispatcher/carried.ts';
+import type { QueuedTrigger } from '../../../src/domain/dispatcher/queued-trigger.ts';
 
 const A = 'a'.repeat(32);
 const B = 'b'.repeat(32);

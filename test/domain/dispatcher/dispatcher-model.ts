@@ -2,7 +2,8 @@ import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, tidyMemory } from '../../../src/domain/dispatcher/arriving.ts';
-import type { CarriedJob, JobRecord } from '../../../src/domain/dispatcher/carried.ts';
+import type { CarriedJob } from '../../../src/domain/dispatcher/carried.ts';
+import type { JobRecord } from '../../../src/domain/dispatcher/job-record.ts';
 import { nextStep } from '../../../src/domain/dispatcher/deciding.ts';
 import { describeJob } from '../../../src/domain/dispatcher/describing.ts';
 import {

@@ -1,14 +1,13 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import {
   confirmHold,
-  type Holder,
   holderRead,
   holdersReleased,
   holdFailed,
   recallFailed,
 } from '../../../src/domain/dispatcher/holders.ts';
 import type { JobState } from '../../../src/domain/dispatcher/job-state.ts';
-import type { Step } from '../../../src/domain/dispatcher/steps.ts';
+import type { Holder, Step } from '../../../src/domain/dispatcher/steps.ts';
 import { type ModelLedger, must } from './model-ledger.ts';
 
 type HolderStep = Extract<Step, { kind: 'hold' | 'recall' | 'release' | 'keep-dead-letters' }>;

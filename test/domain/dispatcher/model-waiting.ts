@@ -1,5 +1,5 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import type { QueuedTrigger } from '../../../src/domain/dispatcher/carried.ts';
+import type { QueuedTrigger } from '../../../src/domain/dispatcher/queued-trigger.ts';
 import type { JobState } from '../../../src/domain/dispatcher/job-state.ts';
 import { unpackTriggers } from '../../../src/domain/dispatcher/packed.ts';
 import { parkedHolder } from '../../../src/domain/dispatcher/parking.ts';
