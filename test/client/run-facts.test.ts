@@ -92,7 +92,7 @@ const slice = (...users: string[]) => ({
   sliceId: 1,
   settings: { subscriptionId: 's' },
   audiences: [],
-  triggers: users.map((user) => ({ user, audience: 'a', event: 'enter', at: '2026-11-25T08:30:00Z' })),
+  triggers: users.map((user) => [user, 1, '2026-11-25T08:30:00Z', { audience: 'a' }]),
 });
 
 function event(eventId: number, attributes: Event): Event {

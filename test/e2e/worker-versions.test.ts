@@ -11,7 +11,7 @@ import { Lab, NEWS, VIP } from '../support/lab.ts';
 type Sent = EventTrigger & { readonly at: string };
 
 /** So small that a job overflows into holders after some dozens of triggers. */
-const SERVER_LIMITS = { payloadBytes: 16 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
+const SERVER_LIMITS = { payloadBytes: 128 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
 
 /** Changes of people's memberships, of each person one after another. */
 function changes(count: number, first = 0): Sent[] {
@@ -51,7 +51,7 @@ test('a new build takes over running jobs and all that stands beside them: in or
   try {
     const old = await lab.addWorker(deployment.build('old'));
     await deployment.makeCurrent('old');
-    const busy = await lab.start({ existingUsers: true, audiences: ['vip'], backfillPerSecond: 40 });
+    const busy = await lab.start({ existingUsers: true, audiences: ['vip'], backfillPerSecond: 20 });
     const paused = await lab.start();
     await lab.jobs.pause(paused);
     const kept = await lab.start();
@@ -59,16 +59,16 @@ test('a new build takes over running jobs and all that stands beside them: in or
     const watching = await lab.start({ audiences: [watched.id] });
     await watches.start([watched.id], { everyMs: 1_000 });
 
-    const waiting = changes(60).map((trigger) => ({ ...trigger, user: `waiting ${trigger.user}` }));
+    const waiting = changes(200).map((trigger) => ({ ...trigger, user: `waiting ${trigger.user}` }));
     await pushInParts(lab, paused, waiting);
-    expect((await lab.statusWhen(paused, (status) => status.waiting === 60)).overflow).toBeGreaterThan(0);
+    expect((await lab.statusWhen(paused, (status) => status.waiting === 200)).overflow).toBeGreaterThan(0);
     await lab.jobs.enter(kept, { audience: 'vip', user: 'kept', profile: {} });
     await lab.jobs.stop(kept, { waiting: 'keep' });
     await lab.handle(kept).result();
     await lab.jobs.enter(busy, { audience: 'vip', user: 'refused', profile: {} });
     await lab.statusWhen(busy, ({ deadLetters }) => deadLetters === 1);
-    const live = changes(300);
-    await pushInParts(lab, busy, live.slice(0, 100));
+    const live = changes(120);
+    await pushInParts(lab, busy, live.slice(0, 40));
     const child = backfillWorkflowId(jobWorkflowId(busy), 1);
     const pinned = [
       jobWorkflowId(busy),
@@ -81,12 +81,12 @@ test('a new build takes over running jobs and all that stands beside them: in or
 
     await lab.addWorker(deployment.build('new'));
     await deployment.makeCurrent('new');
-    await pushInParts(lab, busy, live.slice(100, 200));
+    await pushInParts(lab, busy, live.slice(40, 80));
     await deployment.untilDrained('old', [lab.handle(paused), lab.handle(watching)]);
     await lab.shutdown(old);
     expect((await lab.jobs.status(busy)).backfill?.state).toBe('running');
 
-    await pushInParts(lab, busy, live.slice(200));
+    await pushInParts(lab, busy, live.slice(80));
     await lab.jobs.resume(paused);
     await lab.jobs.resume(kept);
     isRefusing = false;
