@@ -173,8 +173,11 @@ function waiting(status: JobStatus, nowMs: number): string {
   return parts.join(', ');
 }
 
+const NEW_ENDPOINT = 'new: it took nothing yet, so one request at a time is tried, and what it refuses is kept';
+
 /** What it is like, what happens next, and what a person can do about it. */
 function endpoint({ state, nextProbeAt, advice }: EndpointStatus, parallel: number, nowMs: number): string {
+  if (state === 'new') return NEW_ENDPOINT;
   if (state === 'recovering') return `recovering; requests in flight grow back to ${count(parallel)}`;
   const next = nextProbeAt === undefined ? '' : `, the next one ${fromNow(nextProbeAt, nowMs)}`;
   return `unwell; only single probes are sent${next}${advice === undefined ? '' : `. ${advice}`}`;

@@ -45,8 +45,11 @@ export interface LastFailure {
 }
 
 export interface EndpointStatus {
-  /** `unwell`: nothing is sent but probes; `recovering`: permits grow back to the full count. */
-  readonly state: 'unwell' | 'recovering';
+  /**
+   * `new`: it has taken nothing yet, so that one request at a time is tried and what it refuses is kept; `unwell`: nothing is sent but probes;
+   * `recovering`: permits grow back to the full count.
+   */
+  readonly state: 'new' | 'unwell' | 'recovering';
   /** RFC 3339: when the next probe goes. */
   readonly nextProbeAt?: string;
   /** What a person should do, when the kind of failure is one that only a person can mend. */
@@ -113,7 +116,7 @@ export interface JobStatus {
   readonly lastFailure?: LastFailure;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
-  /** There while the endpoint is unwell, or coming back. */
+  /** There while the endpoint is unwell or coming back, or something waits for one that is new. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;
   /** The last few signalled things that were refused: why. */

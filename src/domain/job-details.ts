@@ -30,7 +30,8 @@ export function detailsOf(status: JobStatus): string {
   if (status.endpoint !== undefined) {
     const { state, nextProbeAt, advice } = status.endpoint;
     const probe = nextProbeAt === undefined ? '' : `, next probe ${shownTime(nextProbeAt)}`;
-    rows.push(['Endpoint', `${state}${probe}${advice === undefined ? '' : `. ${advice}`}`]);
+    const like = state === 'new' ? 'new: one request at a time, and what it refuses is kept' : state;
+    rows.push(['Endpoint', `${like}${probe}${advice === undefined ? '' : `. ${advice}`}`]);
   }
   if (status.backfill !== undefined) rows.push(['Backfill', backfillLine(status.backfill)]);
   for (const notice of status.notices) rows.push(['Notice', notice]);

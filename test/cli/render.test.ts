@@ -58,6 +58,13 @@ describe('a status for people', () => {
     expect(statusLine(aStatus({ endpoint }))).toContain('endpoint unwell');
   });
 
+  test('says what a new endpoint gets, and why nothing it refuses is given up', () => {
+    const text = statusLines(aStatus({ endpoint: { state: 'new' } }), { nowMs, columns: 120 }).join('\n');
+    expect(text).toMatch(
+      /Endpoint +new: it took nothing yet, so one request at a time is tried, and what it refuses is kept/,
+    );
+  });
+
   test('says that an endpoint comes back', () => {
     const text = statusLines(aStatus({ endpoint: { state: 'recovering' } }), { nowMs }).join('\n');
     expect(text).toMatch(/Endpoint +recovering; requests in flight grow back to 20/);

@@ -52,8 +52,9 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
   };
 }
 
-function endpointOf({ breaker, job, lastFailure }: JobState): Pick<JobStatus, 'endpoint'> {
+function endpointOf({ breaker, job, lastFailure, chains }: JobState): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;
+  if (breaker.isUnproven && !breaker.isOpen) return chains.triggers > 0 ? { endpoint: { state: 'new' } } : {};
   if (!breaker.isOpen)
     return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;

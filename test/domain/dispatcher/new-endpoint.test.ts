@@ -22,6 +22,18 @@ test('[S27] a new endpoint gets one request, whatever waits; after its first 2xx
   expect(cut(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
 });
 
+test('the status says that an endpoint is new, as long as something waits for it to take anything', () => {
+  expect(newJob(0).status.endpoint).toBeUndefined();
+  const job = newJob();
+  expect(job.status.endpoint).toEqual({ state: 'new' });
+  cut(job);
+  job.end({ 0: { status: 422 } });
+  expect([job.status.endpoint, job.status.lastFailure?.status]).toEqual([{ state: 'new' }, 422]);
+  cut(job);
+  job.end();
+  expect(job.status.endpoint).toBeUndefined();
+});
+
 test('[S27] while it refuses, it gets one request at a time, and after three people it is left to probes', () => {
   const job = newJob();
   for (let failure = 0; failure < 3; failure++) {
