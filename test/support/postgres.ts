@@ -11,7 +11,7 @@ import type { SourceContent } from './memory-source.ts';
 const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));
 
 /** Nothing here is to survive a power cut, and most of a test's time would go into that. */
-const UNSAFE = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' };
+const UNSAFE = { fsync: 'off', full_page_writes: 'off' };
 
 /** A real PostgreSQL for one test file. */
 export class TestPostgres {
