@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -66,6 +67,14 @@ describe('start', () => {
     expect(unwrapped(again.stderr)).toContain(`A job "${id}" is running already.`);
     const forMachines = await operator.run(['start', path, '--id', id, '--json']);
     expect(JSON.parse(forMachines.stderr)).toMatchObject({ error: { name: 'JobAlreadyRunning', jobId: id } });
+  });
+
+  test("an option can say no to a file's existing users", async () => {
+    const path = file('everybody.json', { ...definition(), existingUsers: true });
+    const id = `cli-${randomUUID()}`;
+    const { code, stdout } = await operator.run(['start', path, '--id', id, '--no-existing-users']);
+    expect({ code, stdout: unwrapped(stdout) }).toEqual({ code: 0, stdout: expect.not.stringContaining('as enters') });
+    expect((await operator.json<JobStatus>(['status', id])).backfill).toBeUndefined();
   });
 
   test('by options: the id is made from the label', async () => {

@@ -64,7 +64,7 @@ test('a terminated job goes on with what waited in it and in holders, and with w
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.push(job, changes(users, 20));
-  const before = await lab.statusWhen(job, ({ waiting, overflow }) => waiting === 1000 && overflow > 100);
+  const before = await lab.statusWhen(job, ({ waiting, overflow }) => waiting === 1000 && overflow > 100, 30_000);
   await lab.stopWorkers();
   const late = people(50);
   await lab.jobs.push(job, changes(late, 20));
@@ -82,7 +82,7 @@ test('a terminated job goes on with what waited in it and in holders, and with w
   expect(recovered).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Recovered .*; [\d,]+ triggers waiting/) });
   expect(recovered.stderr).toMatch(/Waiting \d s, until nothing of the terminated run/);
   await lab.jobs.resume(job);
-  const after = await lab.statusWhen(job, ({ delivered }) => delivered >= 2000);
+  const after = await lab.statusWhen(job, ({ delivered }) => delivered >= 2000, 30_000);
   expect(after).toMatchObject({ received: 2000, delivered: 2000, waiting: 0, subscriptionId: before.subscriptionId });
   const told = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? 'enter' : 'exit'));
   expect(arrivedOf(users)).toEqual(users.map(() => told));

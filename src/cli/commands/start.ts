@@ -22,6 +22,7 @@ export function startCommand(terminal: Terminal) {
     .option('--no-authorization', 'the endpoint does not require authorization')
     .option('--export-field <field>', 'send only these fields; may be repeated', collect)
     .option('--existing-users', 'first send everybody who is already a member')
+    .option('--no-existing-users', 'do not, whatever the job file says')
     .option('--legacy-format', 'use the old payload format')
     .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
     .option('--backfill-rate <n>', 'most members a second that a backfill sends', positiveNumber)
