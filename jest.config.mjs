@@ -16,5 +16,5 @@ export default {
   reporters: ['default', '<rootDir>/test/support/closing-line.mjs'],
   maxWorkers: 2,
   // The longest wait of one test unless it says otherwise: long enough for a worker to start on a busy machine.
-  testTimeout: 30_000,
+  testTimeout: 60_000,
 };

@@ -115,7 +115,7 @@ export class Lab {
   }
 
   /** The job's status once it is as wanted; asks gently, and says what it was when time is up. */
-  async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs = 20_000): Promise<JobStatus> {
+  async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs = 40_000): Promise<JobStatus> {
     const giveUpAt = Date.now() + timeoutMs;
     for (;;) {
       const status = await this.jobs.status(jobId);

@@ -18,7 +18,7 @@ test('what ran today replays: a watch with all that may happen to it', async () 
   const lab = await Lab.open({ content: { audiences: [{ ...audience, members }] }, config: { watch: { folder } } });
   const { watches } = lab.jobs;
   const when = async (isAsWanted: (status: WatchStatus) => boolean): Promise<void> => {
-    const giveUpAt = Date.now() + 20_000;
+    const giveUpAt = Date.now() + 40_000;
     while (!isAsWanted(await watches.status(id))) {
       if (Date.now() > giveUpAt) throw new Error(`Not as wanted: ${JSON.stringify(await watches.status(id))}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -49,4 +49,4 @@ test('what ran today replays: a watch with all that may happen to it', async () 
     await lab.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}, 60_000);
+}, 120_000);
