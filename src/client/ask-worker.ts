@@ -115,6 +115,9 @@ interface Question {
   readonly answerMs?: number;
 }
 
+/** A server does not begin to wait for less than this. */
+const TAIL_MS = 2_000;
+
 /**
  * Has a short workflow answer what only a worker knows.
  * @throws NoWorker; WorkerFailed when one took it up, in vain
@@ -132,11 +135,14 @@ export async function askWorker<T>(
     staticSummary: summary,
     workflowExecutionTimeout: Math.max(60_000, answerMs),
   });
+  const deadline = Date.now() + answerMs;
   try {
-    return await client.withDeadline(Date.now() + answerMs, (): Promise<T> => handle.result());
+    return await client.withDeadline(deadline, (): Promise<T> => handle.result());
   } catch (error) {
     const isOver = error instanceof WorkflowFailedError;
-    if (!isOver && grpcCode(error) !== GRPC.DEADLINE_EXCEEDED) throw error;
+    // Towards the deadline the server, too, may end the call, with codes of its own: what is left is too short for it to wait.
+    const isTimeUp = grpcCode(error) === GRPC.DEADLINE_EXCEEDED || Date.now() >= deadline - TAIL_MS;
+    if (!isOver && !isTimeUp) throw error;
     const failure = isOver ? error.cause : await lastFailure(client, handle.workflowId);
     if (!isOver) await handle.terminate('nobody answered in time').catch(() => undefined);
     if (failure === undefined || isUntaken(failure)) throw await noWorker(client, taskQueue, error, answerMs);
