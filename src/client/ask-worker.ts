@@ -17,7 +17,7 @@ import {
 } from '../domain/names.ts';
 import { WorkerFailed } from './errors.ts';
 import { ANSWER_MS, noWorker } from './job-service.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { isTimeUp } from './server-errors.ts';
 
 /**
  * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
@@ -115,9 +115,6 @@ interface Question {
   readonly answerMs?: number;
 }
 
-/** A server does not begin to wait for less than this. */
-const TAIL_MS = 2_000;
-
 /**
  * Has a short workflow answer what only a worker knows.
  * @throws NoWorker; WorkerFailed when one took it up, in vain
@@ -135,14 +132,11 @@ export async function askWorker<T>(
     staticSummary: summary,
     workflowExecutionTimeout: Math.max(60_000, answerMs),
   });
-  const deadline = Date.now() + answerMs;
   try {
-    return await client.withDeadline(deadline, (): Promise<T> => handle.result());
+    return await client.withDeadline(Date.now() + answerMs, (): Promise<T> => handle.result());
   } catch (error) {
     const isOver = error instanceof WorkflowFailedError;
-    // Towards the deadline the server, too, may end the call, with codes of its own: what is left is too short for it to wait.
-    const isTimeUp = grpcCode(error) === GRPC.DEADLINE_EXCEEDED || Date.now() >= deadline - TAIL_MS;
-    if (!isOver && !isTimeUp) throw error;
+    if (!isOver && !isTimeUp(error)) throw error;
     const failure = isOver ? error.cause : await lastFailure(client, handle.workflowId);
     if (!isOver) await handle.terminate('nobody answered in time').catch(() => undefined);
     if (failure === undefined || isUntaken(failure)) throw await noWorker(client, taskQueue, error, answerMs);

@@ -17,7 +17,7 @@ import { EXPORT_JOB, jobWorkflowId } from '../domain/names.ts';
 import { statusQuery, triggersSignal } from '../workflows/messages.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, NoWorker, RequestRefused } from './errors.ts';
 import type { JobSignals } from './job-pusher.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { GRPC, grpcCode, isTimeUp } from './server-errors.ts';
 
 /** How long, in ms, a worker has for an answer. */
 export const ANSWER_MS = 10_000;
@@ -69,13 +69,11 @@ export async function ask<T, Args extends unknown[] = []>(
     try {
       return await client.withDeadline(deadline, () => handle.query<T, Args>(query, ...((args ?? []) as Args)));
     } catch (error) {
-      const code = grpcCode(error);
-      if (code !== GRPC.FAILED_PRECONDITION && code !== GRPC.DEADLINE_EXCEEDED) throw error;
+      if (grpcCode(error) !== GRPC.FAILED_PRECONDITION && !isTimeUp(error)) throw error;
       // A precondition fails when nobody polls, and also for a moment after the start, before the first workflow task.
       const { taskQueue } = await handle.describe();
       const trouble = await noWorker(client, taskQueue, error);
-      if (code === GRPC.DEADLINE_EXCEEDED || trouble.lastPollMsAgo === undefined || Date.now() > deadline)
-        throw trouble;
+      if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
       await setTimeout(ASK_AGAIN_MS);
     }
   }
@@ -96,9 +94,8 @@ export async function updateJob(
     );
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) throw refusalOf(jobId, error);
-    const code = grpcCode(error);
-    if (code === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
-    if (code !== GRPC.DEADLINE_EXCEEDED) throw error;
+    if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
+    if (!isTimeUp(error)) throw error;
     const { taskQueue } = await describeJob(client, jobId);
     throw await noWorker(client, taskQueue, error);
   }

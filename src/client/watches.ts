@@ -16,7 +16,7 @@ import { prepareWatch } from './ask-worker.ts';
 import { clientForLists } from './client-for-lists.ts';
 import { InvalidWatch, NoWorker, WatchNotFound } from './errors.ts';
 import { ANSWER_MS, ask, noWorker } from './job-service.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { GRPC, grpcCode, isTimeUp } from './server-errors.ts';
 
 /** A watch as the list shows it. */
 export interface WatchSummary {
@@ -184,9 +184,8 @@ export class Watches {
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError)
         throw new InvalidWatch([{ field: 'watch', message: error.cause?.message ?? error.message }]);
-      const code = grpcCode(error);
-      if (code === GRPC.NOT_FOUND) throw new WatchNotFound(name, { cause: error });
-      if (code !== GRPC.DEADLINE_EXCEEDED) throw error;
+      if (grpcCode(error) === GRPC.NOT_FOUND) throw new WatchNotFound(name, { cause: error });
+      if (!isTimeUp(error)) throw error;
       throw await noWorker(this.#client, this.#taskQueue, error);
     }
   }
