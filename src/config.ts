@@ -5,9 +5,10 @@ import { alertsSchema } from './config/alerts-config.ts';
 import { authorizationSchema } from './config/authorization-config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { deploymentOf, deploymentSchema } from './config/deployment-config.ts';
+import { metricsOf, metricsSchema } from './config/metrics-config.ts';
 import { problemsOf } from './config/problems-of.ts';
 import { type SourceConfig, sourceSchema } from './config/source-config.ts';
-import { tracingSchema } from './config/tracing-config.ts';
+import { tracingOf, tracingSchema } from './config/tracing-config.ts';
 import { withReferences } from './config/references.ts';
 import { isRecord, jsonMistake } from './domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
@@ -81,17 +82,7 @@ const configSchema = z.strictObject({
     .prefault({}),
   /** For `triggers watch`: where the members of watched audiences are kept between two looks; several workers need one folder that they share. */
   watch: z.strictObject({ folder: z.string().min(1).optional() }).prefault({}),
-  /** Metrics for Prometheus. Absent: none are kept, and nothing is listened on. */
-  metrics: z
-    .strictObject({
-      /** Where they are served, at `/metrics`; 0: a free one, which the worker says. */
-      port: z.number().int().min(0).max(65_535),
-      /** Whoever reaches it reads job ids and numbers. */
-      host: z.string().min(1).default('127.0.0.1'),
-      /** Most jobs that are asked for what only they know, every 30 s while somebody scrapes; 0: none. */
-      jobs: z.number().int().min(0).max(1000).default(100),
-    })
-    .optional(),
+  metrics: metricsSchema,
   tracing: tracingSchema,
   /** For upgrades under running jobs (docs/operating.md): the version that Temporal knows this worker by. */
   deployment: deploymentSchema,
@@ -186,39 +177,6 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...deploymentOf(fromFile, given),
   };
   return { path, value };
-}
-
-/** A port makes metrics; a host alone only says where those of the file are served. */
-function metricsOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
-  const port = given('TRIGGERS_METRICS_PORT');
-  const host = given('TRIGGERS_METRICS_HOST');
-  const { metrics } = file;
-  if (port === undefined && !isRecord(metrics)) return {};
-  return {
-    metrics: {
-      ...(isRecord(metrics) ? metrics : {}),
-      ...(port === undefined ? {} : { port: Number(port) }),
-      ...(host === undefined ? {} : { host }),
-    },
-  };
-}
-
-/** An endpoint makes traces; a ratio alone only says how many of those of the file are told. */
-function tracingOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
-  const base = given('OTEL_EXPORTER_OTLP_ENDPOINT');
-  // As the OpenTelemetry specification has it: the one is the URL, the other what it comes behind.
-  const endpoint =
-    given('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? (base && `${base.endsWith('/') ? base : `${base}/`}v1/traces`);
-  const ratio = given('TRIGGERS_TRACING_SAMPLE_RATIO');
-  const { tracing } = file;
-  if (endpoint === undefined && !isRecord(tracing)) return {};
-  return {
-    tracing: {
-      ...(isRecord(tracing) ? tracing : {}),
-      ...(endpoint === undefined ? {} : { endpoint }),
-      ...(ratio === undefined ? {} : { sampleRatio: Number(ratio) }),
-    },
-  };
 }
 
 function checked({ path, value }: ReturnType<typeof readMerged>): Config {

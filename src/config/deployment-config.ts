@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isRecord } from '../domain/json.ts';
+import { type Given, withGiven } from './environment.ts';
 
 const NAME = 'A deployment is named by letters, digits, dashes and underscores, at most 100: audience-triggers.';
 const BUILD_ID = 'A build id is letters, digits, dots, dashes, underscores and plus signs, at most 100: 1.4.2.';
@@ -18,15 +18,9 @@ export const deploymentSchema = z
   .optional();
 
 /** The file's deployment with the environment over it. A build id without a name is no deployment, and said to be wrong. */
-export function deploymentOf(file: Record<string, unknown>, given: (name: string) => string | undefined): object {
+export function deploymentOf({ deployment }: Record<string, unknown>, given: Given): object {
   const name = given('TRIGGERS_DEPLOYMENT_NAME');
   const buildId = given('TRIGGERS_BUILD_ID');
   if (name === undefined && buildId === undefined) return {};
-  return {
-    deployment: {
-      ...(isRecord(file['deployment']) ? file['deployment'] : {}),
-      ...(name === undefined ? {} : { name }),
-      ...(buildId === undefined ? {} : { buildId }),
-    },
-  };
+  return { deployment: withGiven(deployment, { name, buildId }) };
 }

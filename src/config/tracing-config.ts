@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { isRecord } from '../domain/json.ts';
 import { requestHeaders } from './authorization-config.ts';
+import { type Given, withGiven } from './environment.ts';
 
 /** Traces of deliveries, for an OpenTelemetry collector. Absent: there are none, and nothing of it is loaded. */
 export const tracingSchema = z
@@ -23,3 +25,14 @@ export const tracingSchema = z
     sendTraceparent: z.boolean().default(false),
   })
   .optional();
+
+/** An endpoint makes traces; a ratio alone only says how many of those of the file are told. */
+export function tracingOf({ tracing }: Record<string, unknown>, given: Given): object {
+  const base = given('OTEL_EXPORTER_OTLP_ENDPOINT');
+  // As the OpenTelemetry specification has it: the one is the URL, the other what it comes behind.
+  const endpoint =
+    given('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? (base && `${base.endsWith('/') ? base : `${base}/`}v1/traces`);
+  const ratio = given('TRIGGERS_TRACING_SAMPLE_RATIO');
+  if (endpoint === undefined && !isRecord(tracing)) return {};
+  return { tracing: withGiven(tracing, { endpoint, sampleRatio: ratio && Number(ratio) }) };
+}

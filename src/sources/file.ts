@@ -4,7 +4,7 @@ import { AudienceFiles } from './audience-files.ts';
 import { hasMember, readMembersPage } from './member-pages.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileFile } from './profile-file.ts';
-import type { AudienceSource } from './source.ts';
+import { type AudienceSource, checkLimit } from './source.ts';
 import { SourceError } from './source-error.ts';
 
 export interface FileSourceOptions {
@@ -45,8 +45,7 @@ export async function openFileSource(folder: string, options: FileSourceOptions 
     lagMs: options.lagMs ?? 0,
     audiences: () => audiences.list(),
     members: async (audienceId, after, limit) => {
-      if (!Number.isSafeInteger(limit) || limit < 1)
-        throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+      checkLimit(limit);
       return readMembersPage(await audiences.find(audienceId), after, limit, problems);
     },
     isMember: async (audienceId, user) => hasMember(await audiences.find(audienceId), user),

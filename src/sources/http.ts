@@ -7,39 +7,29 @@ import { HttpMembers } from './http/http-members.ts';
 import { HttpApi } from './http/http-pages.ts';
 import { inGroups, profilesOf } from './http/http-profiles.ts';
 import { filled } from './http/url-template.ts';
-import { JsonService, type SourceNetwork } from './json-service.ts';
+import type { JsonService } from './json-service.ts';
 import { KnownAudiences } from './known-audiences.ts';
 import { lookUpEach } from './look-up-each.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileCache } from './profile-cache.ts';
-import type { AudienceSource, MembersPage } from './source.ts';
+import { openService, PAGE_BUDGET_MS, type ServiceSourceOptions } from './service-source.ts';
+import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
 import { isAskable } from './user-id.ts';
 import { valueAt } from './value-at.ts';
 
-export interface HttpSourceOptions {
-  readonly network?: SourceNetwork;
-  /** Told, once each, of what is left out. Default: nobody. */
-  readonly onProblem?: (text: string) => void;
-  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
-  readonly pageBudgetMs?: number;
-  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
-  readonly lookUpBudgetMs?: number;
-}
-
-const PAGE_BUDGET_MS = 20_000;
 const CACHE_BYTES = 16 * 1024 * 1024;
 const MEMBERSHIP = 'whether somebody is a member';
 const NOT_FOUND = 404;
 
 /** The source `http`: a service that answers with pages of JSON, by a mapping. `docs/sources/http.md` says more. Asks nothing yet. */
-export function openHttpSource(config: HttpSourceConfig, options: HttpSourceOptions = {}): AudienceSource {
+export function openHttpSource(config: HttpSourceConfig, options: ServiceSourceOptions = {}): AudienceSource {
   return new HttpSource(config, options);
 }
 
 class HttpSource implements AudienceSource {
   readonly lagMs: number;
   readonly #config: HttpSourceConfig;
-  readonly #options: HttpSourceOptions;
+  readonly #options: ServiceSourceOptions;
   readonly #pageBudgetMs: number;
   readonly #service: JsonService;
   readonly #api: HttpApi;
@@ -48,16 +38,10 @@ class HttpSource implements AudienceSource {
   /** What was found when the time was over need not be asked for again: so many people get their profiles in a few attempts. */
   readonly #cache: ProfileCache;
 
-  constructor(config: HttpSourceConfig, options: HttpSourceOptions) {
-    const { network = {}, onProblem = () => undefined, pageBudgetMs = PAGE_BUDGET_MS } = options;
-    const { url, headers, timeoutMs, throughProxy } = config;
-    const service = new JsonService({
-      url,
-      headers,
-      timeoutMs,
-      network: throughProxy ? network : { ...network, proxy: undefined },
-    });
-    const api = new HttpApi(service, url);
+  constructor(config: HttpSourceConfig, options: ServiceSourceOptions) {
+    const { onProblem = () => undefined, pageBudgetMs = PAGE_BUDGET_MS } = options;
+    const service = openService(config, config.headers, options.network);
+    const api = new HttpApi(service, config.url);
     const problems = new ProblemReport(onProblem);
     this.lagMs = config.lagMs;
     this.#config = config;
@@ -80,7 +64,7 @@ class HttpSource implements AudienceSource {
   }
 
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
-    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    checkLimit(limit);
     return await this.#members.page(await this.#audiences.find(audienceId), after, limit);
   }
 

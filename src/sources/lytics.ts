@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/profile.ts';
-import { JsonService, type SourceNetwork } from './json-service.ts';
+import type { JsonService } from './json-service.ts';
 import { KnownAudiences } from './known-audiences.ts';
 import { lookUpEach } from './look-up-each.ts';
 import { LyticsApi } from './lytics/lytics-api.ts';
@@ -13,28 +13,18 @@ import { LyticsScan } from './lytics/lytics-scan.ts';
 import { readSegments } from './lytics/lytics-segments.ts';
 import { ProblemReport } from './problem-report.ts';
 import { ProfileCache } from './profile-cache.ts';
-import type { AudienceSource, MembersPage } from './source.ts';
+import { openService, PAGE_BUDGET_MS, type ServiceSourceOptions } from './service-source.ts';
+import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
 import { isAskable, userIn } from './user-id.ts';
 import { valueAt } from './value-at.ts';
 
-export interface LyticsSourceOptions {
-  readonly network?: SourceNetwork;
-  /** Told, once each, of what is left out or repeated. Default: nobody. */
-  readonly onProblem?: (text: string) => void;
-  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
-  readonly pageBudgetMs?: number;
-  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
-  readonly lookUpBudgetMs?: number;
-}
-
-const PAGE_BUDGET_MS = 20_000;
 /** Profiles of people that scans brought wait for their turn: some 8,000 of 4 KiB. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 const PROFILE = 'a profile';
 const NOT_FOUND = 404;
 
 /** The source `lytics`: the audiences of a Lytics account, read by its API. `docs/sources/lytics.md` says more. Asks nothing yet. */
-export function openLyticsSource(config: LyticsSourceConfig, options: LyticsSourceOptions = {}): AudienceSource {
+export function openLyticsSource(config: LyticsSourceConfig, options: ServiceSourceOptions = {}): AudienceSource {
   return new LyticsSource(config, options);
 }
 
@@ -49,15 +39,10 @@ class LyticsSource implements AudienceSource {
   readonly #scan: LyticsScan;
   readonly #cache: ProfileCache;
 
-  constructor(config: LyticsSourceConfig, options: LyticsSourceOptions) {
-    const { network = {}, onProblem = () => undefined } = options;
-    const { url, token, timeoutMs, throughProxy, pageSize, userField } = config;
-    const service = new JsonService({
-      url,
-      headers: { authorization: token },
-      timeoutMs,
-      network: throughProxy ? network : { ...network, proxy: undefined },
-    });
+  constructor(config: LyticsSourceConfig, options: ServiceSourceOptions) {
+    const { onProblem = () => undefined } = options;
+    const { pageSize, userField } = config;
+    const service = openService(config, { authorization: config.token }, options.network);
     const api = new LyticsApi(service);
     const problems = new ProblemReport(onProblem);
     this.lagMs = config.lagMs;
@@ -83,7 +68,7 @@ class LyticsSource implements AudienceSource {
   }
 
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
-    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    checkLimit(limit);
     return await this.#scan.page(await this.#segments.find(audienceId), after, limit);
   }
 

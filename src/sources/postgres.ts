@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import type { AudienceListing } from '../contract/audience.ts';
-import type { Json, JsonObject } from '../contract/trigger.ts';
 import type { PostgresSourceConfig } from '../config/postgres-source-config.ts';
 import { isRecord, parseJson } from '../domain/json.ts';
 import { type Profile, ProfileText } from '../domain/profile.ts';
@@ -11,7 +10,7 @@ import { PostgresPool } from './postgres/postgres-pool.ts';
 import { type PostgresQueries, queriesOf } from './postgres/postgres-queries.ts';
 import { readPostgresUrl } from './postgres/postgres-url.ts';
 import { ProblemReport } from './problem-report.ts';
-import type { AudienceSource, MembersPage } from './source.ts';
+import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
 import { SourceError } from './source-error.ts';
 import { readUser } from './user-id.ts';
 
@@ -87,7 +86,7 @@ class PostgresSource implements AudienceSource {
 
   /** A cursor is the last member of the page before, so a page costs the same wherever it begins. */
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
-    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+    checkLimit(limit);
     const { memberType } = await this.check();
     const key = await this.#audiences.keyOf(audienceId);
     if (after !== undefined && !memberType.holds(after))
@@ -156,12 +155,8 @@ function readProfile(text: string): Profile | undefined {
   if (read !== undefined) return read;
   try {
     const value = parseJson(text);
-    return isObject(value) ? value : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: Json): value is JsonObject {
-  return isRecord(value);
 }

@@ -1,5 +1,5 @@
-import type { Json, JsonObject } from '../contract/trigger.ts';
-import { jsonMistake, parseJson } from '../domain/json.ts';
+import type { Json } from '../contract/trigger.ts';
+import { isRecord, jsonMistake, parseJson } from '../domain/json.ts';
 import { type Profile, ProfileText } from '../domain/profile.ts';
 import { readUser } from './user-id.ts';
 
@@ -29,14 +29,10 @@ export function readProfileLine(text: string, likely?: string): ProfileLine {
     const { character } = jsonMistake(plain);
     return { ok: false, problem: `this is not JSON (something is wrong at character ${character})` };
   }
-  if (!isObject(value)) return { ok: false, problem: 'a line must be {"user":"…","profile":{…}}' };
+  if (!isRecord(value)) return { ok: false, problem: 'a line must be {"user":"…","profile":{…}}' };
   const { profile } = value;
   const reading = readUser(value['user']);
   if (!reading.ok) return reading;
-  if (!isObject(profile)) return { ok: false, problem: 'there is no object under "profile"' };
+  if (!isRecord(profile)) return { ok: false, problem: 'there is no object under "profile"' };
   return { ok: true, user: reading.user, profile };
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

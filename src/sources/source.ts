@@ -32,3 +32,8 @@ export interface AudienceSource {
   profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
   close(): Promise<void>;
 }
+
+/** @throws RangeError for a limit that no page can have. */
+export function checkLimit(limit: number): void {
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+}

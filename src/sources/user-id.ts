@@ -1,7 +1,5 @@
 import type { Json } from '../contract/trigger.ts';
-
-/** Most characters of a person's id; the same as in a trigger. */
-const MAX_USER_LENGTH = 255;
+import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 
 /** A person's id, or why this cannot be one. */
 export type UserReading =

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { postgresSource } from '../../src/config/postgres-source-config.ts';
 import { queriesOf } from '../../src/sources/postgres/postgres-queries.ts';
-import { openPostgresSource } from '../../src/sources/postgres.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { openedPostgres } from './a-postgres-source.ts';
 
 const VIP = 'a'.repeat(32);
 const MEMBERS = 200_000;
@@ -20,7 +20,7 @@ beforeAll(async () => {
     `INSERT INTO audience_members SELECT '${VIP}', (1e18 + mod(n * 7919, ${MEMBERS}))::text FROM generate_series(1, ${MEMBERS}) AS n`,
   );
   await database.query('ANALYZE');
-  source = await openPostgresSource(postgresSource.parse({ kind: 'postgres', url: database.url }));
+  source = await openedPostgres(database.url);
 }, 120_000);
 afterAll(async () => {
   await source.close();

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { postgresSource, type PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
-import { audienceIdOf } from '../../src/sources/postgres/postgres-audiences.ts';
-import { openPostgresSource, type PostgresSourceOptions } from '../../src/sources/postgres.ts';
+import type { PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
+import { audienceIdOf } from '../../src/sources/audience-id.ts';
+import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { TestPostgres } from '../support/postgres.ts';
+import { openedPostgres } from './a-postgres-source.ts';
 import { profileFields } from '../support/profile-fields.ts';
 
 const VIP = 'a'.repeat(32);
@@ -24,7 +25,7 @@ afterEach(async () => {
 });
 
 async function open(url: string, rest: Partial<PostgresSourceInput> = {}, options: PostgresSourceOptions = {}) {
-  const source = await openPostgresSource(postgresSource.parse({ kind: 'postgres', url, ...rest }), options);
+  const source = await openedPostgres(url, rest, options);
   sources.push(source);
   return source;
 }

@@ -4,9 +4,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { postgresSource, type PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
-import { openPostgresSource, type PostgresSourceOptions } from '../../src/sources/postgres.ts';
+import type { PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
+import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import { TestPostgres } from '../support/postgres.ts';
+import { openedPostgres } from './a-postgres-source.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
 
 const VIP = 'a'.repeat(32);
@@ -30,7 +31,7 @@ afterEach(async () => {
 });
 
 async function open(url: string, rest: Partial<PostgresSourceInput> = {}, options: PostgresSourceOptions = {}) {
-  const source = await openPostgresSource(postgresSource.parse({ kind: 'postgres', url, ...rest }), options);
+  const source = await openedPostgres(url, rest, options);
   cleanUps.push(() => source.close());
   return source;
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { HttpSourceConfig } from '../../config/http-source-config.ts';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json } from '../../contract/trigger.ts';
+import { audienceIdOf } from '../audience-id.ts';
 import { markPage, NO_PAGES } from '../loop-mark.ts';
 import { userIn as idIn } from '../user-id.ts';
 import { valueAt } from '../value-at.ts';
@@ -33,16 +33,6 @@ export async function readAudiences(
         })
       : config.map(({ id, slug, name, windowMinutes }) => audienceOf(id, slug, name, windowMinutes));
   return audiences.sort((a, b) => (a.slug < b.slug ? -1 : 1));
-}
-
-/**
- * The id of an audience inside: what is 32 hex digits stays, a UUID loses its dashes; of anything else it is the beginning of its SHA-256, so that it is the
- * same tomorrow.
- */
-export function audienceIdOf(key: string): string {
-  const digits = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(key) ? key.replaceAll('-', '') : key;
-  if (/^[0-9a-f]{32}$/i.test(digits)) return digits.toLowerCase();
-  return createHash('sha256').update(key).digest('hex').slice(0, 32);
 }
 
 async function allRows(

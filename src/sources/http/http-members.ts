@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { HttpSourceConfig } from '../../config/http-source-config.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { type LoopMark, markPage, NO_PAGES } from '../loop-mark.ts';
+import { readCursor } from '../read-cursor.ts';
 import type { MembersPage } from '../source.ts';
 import { SourceError } from '../source-error.ts';
 import { userIn } from '../user-id.ts';
@@ -99,11 +100,5 @@ function cursorOf(place: Place): string {
 /** @throws SourceError when a text is no cursor of this source. */
 function placeOf(cursor: string | undefined): Place {
   if (cursor === undefined) return { at: '', loop: NO_PAGES };
-  try {
-    return placeSchema.parse(JSON.parse(cursor));
-  } catch {
-    throw new SourceError(
-      `${JSON.stringify(cursor.slice(0, 100))} is no place among this service's members: it is another source's. Start the backfill again.`,
-    );
-  }
+  return readCursor(cursor, placeSchema, "among this service's members");
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type LoopMark, NO_PAGES } from '../loop-mark.ts';
+import { readCursor } from '../read-cursor.ts';
 import { SourceError } from '../source-error.ts';
 
 /** Where a scan of a segment is. */
@@ -55,12 +56,5 @@ export function cursorOf(place: ScanPlace): string {
 
 /** @throws SourceError when a text is no cursor of this source. */
 export function placeOf(cursor: string | undefined): ScanPlace {
-  if (cursor === undefined) return BEGINNING;
-  try {
-    return placeSchema.parse(JSON.parse(cursor));
-  } catch {
-    throw new SourceError(
-      `${JSON.stringify(cursor.slice(0, 100))} is no place in a scan of Lytics: it is another source's. Start the backfill again.`,
-    );
-  }
+  return cursor === undefined ? BEGINNING : readCursor(cursor, placeSchema, 'in a scan of Lytics');
 }

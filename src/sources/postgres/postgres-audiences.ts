@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { AudienceListing } from '../../contract/audience.ts';
+import { AUDIENCE_ID, audienceIdOf } from '../audience-id.ts';
 import { SourceError } from '../source-error.ts';
 import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
 import type { PostgresQueries } from './postgres-queries.ts';
@@ -11,17 +11,6 @@ const SIZES_MS = 60_000;
 /** Longest time for counting, which reads all memberships. */
 const COUNTING_MS = 2_000;
 const LISTED_AUDIENCES = 20;
-
-const ID = /^[0-9a-f]{32}$/;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** The id of an audience that a database calls `key`: 32 hex digits stay, a UUID loses its dashes, and of anything else it is half a SHA-256. */
-export function audienceIdOf(key: string): string {
-  const lower = key.toLowerCase();
-  if (ID.test(lower)) return lower;
-  if (UUID.test(lower)) return lower.replaceAll('-', '');
-  return createHash('sha256').update(key).digest('hex').slice(0, 32);
-}
 
 interface Known {
   /** By our id, what the database calls them and what is said of them. */
@@ -143,7 +132,7 @@ function listingOf({ id, slug, name, window_minutes: window, size }: PostgresRow
   const said = JSON.stringify(id);
   if (slug === undefined || slug === null || slug === '') return `the audience ${said} has no slug.`;
   const ours = audienceIdOf(id);
-  if (ID.test(slug) && slug !== ours)
+  if (AUDIENCE_ID.test(slug) && slug !== ours)
     return `the audience ${said} has a slug that looks like an id. It is what people type, so give it a readable one.`;
   const windowMinutes = window === undefined || window === null ? undefined : Number(window);
   if (windowMinutes !== undefined && !(windowMinutes > 0))

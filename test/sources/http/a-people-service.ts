@@ -1,6 +1,7 @@
 import { httpSource, type HttpSourceConfig } from '../../../src/config/http-source-config.ts';
 import type { JsonObject } from '../../../src/contract/trigger.ts';
-import { type HttpSourceOptions, openHttpSource } from '../../../src/sources/http.ts';
+import { openHttpSource } from '../../../src/sources/http.ts';
+import type { ServiceSourceOptions } from '../../../src/sources/service-source.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';
@@ -108,7 +109,7 @@ export function settings(url: string, mapping: object = BY_CURSOR): HttpSourceCo
 }
 
 /** A source of that service; closed behind the test. */
-export function opened(url: string, mapping?: object, options: HttpSourceOptions = PATIENT): AudienceSource {
+export function opened(url: string, mapping?: object, options: ServiceSourceOptions = PATIENT): AudienceSource {
   const source = openHttpSource(settings(url, mapping), options);
   afterwards(() => source.close());
   return source;

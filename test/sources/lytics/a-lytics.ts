@@ -1,7 +1,8 @@
 import { lyticsSource, type LyticsSourceConfig } from '../../../src/config/lytics-source-config.ts';
 import type { AudienceListing } from '../../../src/contract/audience.ts';
 import type { JsonObject } from '../../../src/contract/trigger.ts';
-import { type LyticsSourceOptions, openLyticsSource } from '../../../src/sources/lytics.ts';
+import { openLyticsSource } from '../../../src/sources/lytics.ts';
+import type { ServiceSourceOptions } from '../../../src/sources/service-source.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';
@@ -18,7 +19,7 @@ export function settings(url: string, more: object = {}): LyticsSourceConfig {
 }
 
 /** A source of that account; closed behind the test. */
-export function opened(lytics: Lytics, more: object = {}, options: LyticsSourceOptions = PATIENT): AudienceSource {
+export function opened(lytics: Lytics, more: object = {}, options: ServiceSourceOptions = PATIENT): AudienceSource {
   const source = openLyticsSource(settings(lytics.url, more), options);
   afterwards(() => source.close());
   return source;

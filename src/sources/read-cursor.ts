@@ -1,0 +1,18 @@
+import type { z } from 'zod';
+import { SourceError } from './source-error.ts';
+
+/**
+ * The place that a cursor of a source's own says.
+ *
+ * @param where what it should be a place of, as in "no place among …"; for the error.
+ * @throws SourceError for a cursor that this source did not make.
+ */
+export function readCursor<T extends z.ZodType>(cursor: string, schema: T, where: string): z.output<T> {
+  try {
+    return schema.parse(JSON.parse(cursor));
+  } catch {
+    throw new SourceError(
+      `${JSON.stringify(cursor.slice(0, 100))} is no place ${where}: it is another source's. Start the backfill again.`,
+    );
+  }
+}
