@@ -1,16 +1,10 @@
-import {
-  type Client,
-  isGrpcServiceError,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-} from '@temporalio/client';
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { SideWorkflow, SideWorkflows } from './activities/side-workflows.ts';
+import { GRPC, grpcCode } from './client/server-errors.ts';
 import { isRecord, stringifyJson } from './domain/json.ts';
 import { releaseSignal } from './workflows/messages.ts';
 
-const INVALID_ARGUMENT = 3;
-const NOT_FOUND = 5;
 /** Longer than anything waits. */
 const ASLEEP = '3650 days';
 
@@ -31,7 +25,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.#startAnew(workflow);
       // A namespace may lack an attribute that came with a newer release; what is kept matters more than how it is found.
-      if (attributes.length === 0 || grpcCode(error) !== INVALID_ARGUMENT) throw error;
+      if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
     }
   }
@@ -65,7 +59,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
       if (payload === undefined) throw new Error(`The workflow ${workflowId} was started without an argument.`);
       return payloadConverter.fromPayload(payload);
     } catch (error) {
-      if (grpcCode(error) === NOT_FOUND) return undefined;
+      if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
       throw error;
     }
   }
@@ -96,10 +90,4 @@ export class TemporalSideWorkflows implements SideWorkflows {
       ...(replaces ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' } : { workflowIdReusePolicy: reuse }),
     });
   }
-}
-
-/** The gRPC status code of what the server answered, or of what the SDK made of that. */
-function grpcCode(error: unknown): number | undefined {
-  if (isGrpcServiceError(error)) return error.code;
-  return error instanceof Error && error.cause !== undefined ? grpcCode(error.cause) : undefined;
 }

@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto';
 import type { Logger } from '@temporalio/common';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { judge, type Verdict } from '../domain/verdict.ts';
 import type { RequestMarks } from '../webhook/request.ts';
-import type { SliceTracing } from './delivery-tracing.ts';
+import { sha256 } from '../webhook/sha256.ts';
+import type { SliceTracing, TracedAttempt } from './delivery-tracing.ts';
 
 /** What is counted of deliveries. A verdict here may be `delivered`, too; a status class is `2xx` … `5xx`, or `none` where no status came. */
 export interface DeliveryMetrics {
@@ -18,7 +18,7 @@ export interface DeliveryMetrics {
 }
 
 /** An attempt of either kind, as far as it is watched. */
-type Ended = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs' | 'durationMs'>;
+type Ended = TracedAttempt & Pick<FailedAttempt, 'durationMs'>;
 
 interface Tally {
   readonly verdict: Verdict | 'delivered';
@@ -119,7 +119,7 @@ export class SliceWatch {
     const { status, code, durationMs } = attempt;
     log.debug('attempted', {
       slice: slice.sliceId,
-      deliveryId: deliveryId(slice.settings.subscriptionId, trigger, (text) => hash('sha256', text, 'hex')),
+      deliveryId: deliveryId(slice.settings.subscriptionId, trigger, sha256),
       verdict: attempt.ok ? 'delivered' : judge(attempt),
       status,
       code,

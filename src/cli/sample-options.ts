@@ -1,4 +1,4 @@
-import { Option } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 import type { SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { definitionFrom } from './job-options.ts';
@@ -15,9 +15,21 @@ export interface SampleOptions {
   readonly new?: boolean | undefined;
 }
 
-/** `--event`, which takes what a trigger can say. */
-export const eventOption = () =>
-  new Option('--event <event>', 'what happened to the membership; default: enter').choices(['enter', 'exit'] as const);
+/** A command about a sample: of which job, and what it is to be about. */
+export const sampleCommand = (name: string) =>
+  new Command(name)
+    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
+    .option('--user <user>', 'whom it is about; default: the first member with a profile')
+    .option('--audience <slug>', "one of the job's audiences; default: the first")
+    .addOption(
+      new Option('--event <event>', 'what happened to the membership; default: enter').choices([
+        'enter',
+        'exit',
+      ] as const),
+    )
+    .option('--legacy', 'the old payload format, whatever the job says')
+    .option('--new', 'the new payload format, whatever the job says')
+    .option('--json', 'print JSON for machines');
 
 /** @throws UsageError */
 export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {

@@ -1,12 +1,12 @@
-import { hash } from 'node:crypto';
-import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
+import type { SliceTracing, TracedAttempt } from '../activities/delivery-tracing.ts';
+import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { rootSpanId, traceparentOf } from '../domain/trace-context.ts';
 import { judge } from '../domain/verdict.ts';
+import type { RequestMarks } from '../webhook/request.ts';
+import { sha256 } from '../webhook/sha256.ts';
 import { triggerSpan } from './trigger-span.ts';
 import type { Span } from './span.ts';
-
-type Ended = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
 
 export interface SliceSpansOptions {
   readonly slice: SliceInput;
@@ -26,14 +26,12 @@ interface OpenRequest {
   readonly startedAt: number;
 }
 
-const sha256 = (text: string): string => hash('sha256', text, 'hex');
-
 /**
  * Makes spans of what a slice does: one for each request, one for each attempt that came to nothing without one, and the trigger's own when it is
  * delivered. The look-up that served the whole slice stands in the trace of each trigger that was looked up: there it is searched for,
  * and a trace of its own would be of no trigger's id, and sampled by itself.
  */
-export class SliceSpans {
+export class SliceSpans implements SliceTracing {
   readonly #options: SliceSpansOptions;
   readonly #job: Readonly<Record<string, string>>;
   readonly #server: Readonly<Record<string, string | number>>;
@@ -54,7 +52,7 @@ export class SliceSpans {
   }
 
   /** What the request carries: the header `webhook-id`, and `traceparent` where that is asked for. */
-  requestBegins(index: number): { readonly id: string; readonly traceparent?: string } {
+  requestBegins(index: number): RequestMarks {
     const { sendsTraceparent, newSpanId } = this.#options;
     const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));
     const isSampled = this.#options.isSampled(deliveryId);
@@ -65,7 +63,7 @@ export class SliceSpans {
     return { id: deliveryId, traceparent: traceparentOf(deliveryId, spanId, isSampled) };
   }
 
-  requestEnded(index: number, attempt: Ended): void {
+  requestEnded(index: number, attempt: TracedAttempt): void {
     const request = this.#open.get(index);
     if (request === undefined) return;
     this.#open.delete(index);
@@ -77,7 +75,7 @@ export class SliceSpans {
     if (attempt.ok) this.#tellDelivered(index, deliveryId, startMs, endMs);
   }
 
-  attempted(index: number, attempt: Ended): void {
+  attempted(index: number, attempt: TracedAttempt): void {
     this.#open.delete(index);
     const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));
     if (!this.#options.isSampled(deliveryId)) return;
@@ -94,7 +92,7 @@ export class SliceSpans {
   #tell(
     index: number,
     { deliveryId, ...span }: Omit<Span, 'traceId' | 'parentSpanId' | 'attributes' | 'isError'> & { deliveryId: string },
-    attempt: Ended,
+    attempt: TracedAttempt,
     more: Span['attributes'],
   ): void {
     const trigger = this.#triggerAt(index);

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import { knownInstant } from '../domain/instant.ts';
 import { rootSpanId } from '../domain/trace-context.ts';
+import { sha256 } from '../webhook/sha256.ts';
 import type { Span } from './span.ts';
 
 export interface TriggerEnd {
@@ -22,7 +22,7 @@ export function triggerSpan({ deliveryId, redelivery, at, latestMs, ...rest }: T
   return {
     name: 'trigger',
     traceId: deliveryId,
-    spanId: rootSpanId(deliveryId, redelivery, (text) => hash('sha256', text, 'hex')),
+    spanId: rootSpanId(deliveryId, redelivery, sha256),
     isRequest: false,
     startMs: startOf(at, latestMs),
     endMs: rest.endMs,

@@ -1,5 +1,6 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { RandomIdGenerator, SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
+import type { DeliveryTracing } from '../activities/delivery-tracing.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { SliceInput } from '../contract/slice.ts';
 import { knownInstant } from '../domain/instant.ts';
@@ -18,7 +19,7 @@ export interface WorkerTracingOptions extends SpanExportOptions {
  * Tells a worker's deliveries to a collector, as traces. Which triggers are told depends on their trace ids alone, so that every worker with the
  * same ratio tells the same ones, and a trace is whole or not there.
  */
-export class WorkerTracing {
+export class WorkerTracing implements DeliveryTracing {
   readonly #export: SpanExport;
   readonly #sampler: TraceIdRatioBasedSampler;
   readonly #ids = new RandomIdGenerator();

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { Profile } from '../domain/profile.ts';
@@ -8,6 +7,7 @@ import { legacyPayload, newPayload } from '../domain/payload.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import type { ClientIdentity } from './client-identity.ts';
 import { createNanosecondClock } from './nanosecond-clock.ts';
+import { sha256 } from './sha256.ts';
 import { signBody } from './signature.ts';
 
 /** A request as it goes out. */
@@ -33,7 +33,6 @@ export class PayloadTooLarge extends Error {
 }
 
 const now = createNanosecondClock();
-const sha256 = (text: string): string => hash('sha256', text, 'hex');
 
 /** What else is known of a request than what it is about. */
 export interface RequestMarks {

@@ -3,9 +3,10 @@ import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
+import { startTightServer } from '../support/tight-server.ts';
 
 const TIGHT_LIMITS = { signalsPerRun: 200, eventsPerRun: 1000, payloadBytes: 128 * 1024 };
 /** `WorkflowTaskFailedCause`: something came meanwhile (1), or more came than the server buffers (17); it gives the task out again. */
@@ -13,15 +14,7 @@ const OVERTAKEN: ReadonlySet<number> = new Set([1, 17]);
 let tight: LocalTemporal;
 
 beforeAll(async () => {
-  tight = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: {
-      'history.maximumSignalsPerExecution': TIGHT_LIMITS.signalsPerRun,
-      'limit.historyCount.error': TIGHT_LIMITS.eventsPerRun,
-      'limit.blobSize.error': TIGHT_LIMITS.payloadBytes,
-      'system.transactionSizeLimit': 2 * TIGHT_LIMITS.payloadBytes,
-    },
-  });
+  tight = await startTightServer(TIGHT_LIMITS, { 'system.transactionSizeLimit': 2 * TIGHT_LIMITS.payloadBytes });
 });
 afterAll(async () => tight.stop());
 

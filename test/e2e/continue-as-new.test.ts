@@ -2,24 +2,18 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
+import { startTightServer } from '../support/tight-server.ts';
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
 let server: LocalTemporal;
 
 /** A server whose limits are so tight that a job must continue as new all the time. */
 beforeAll(async () => {
-  server = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: {
-      'history.maximumSignalsPerExecution': SERVER_LIMITS.signalsPerRun,
-      'limit.historyCount.suggestContinueAsNew': 100,
-      'limit.historyCount.error': SERVER_LIMITS.eventsPerRun,
-      'limit.blobSize.error': SERVER_LIMITS.payloadBytes,
-      'history.maximumBufferedEventsBatch': 5,
-    },
+  server = await startTightServer(SERVER_LIMITS, {
+    'limit.historyCount.suggestContinueAsNew': 100,
+    'history.maximumBufferedEventsBatch': 5,
   });
 });
 afterAll(async () => server.stop());
@@ -98,10 +92,7 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
 }, 120_000);
 
 test('a page of a backfill that the job has no signal left for waits until its next run', async () => {
-  const few = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: { 'history.maximumSignalsPerExecution': 5, 'limit.historyCount.suggestContinueAsNew': 100 },
-  });
+  const few = await startTightServer({ signalsPerRun: 5 }, { 'limit.historyCount.suggestContinueAsNew': 100 });
   const members = ['a', 'b', 'c'];
   const profiles = Object.fromEntries(members.map((user) => [user, { user }]));
   const lab = await Lab.open({ address: few.address, content: { audiences: [{ ...VIP, members }], profiles } });

@@ -2,21 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { BACKFILL, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { deadLetterStatusQuery, redeliverSignal } from '../../src/workflows/messages.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { Lab, VIP } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
+import { startTightServer } from '../support/tight-server.ts';
 
 const SIGNALS_PER_RUN = 3;
 let server: LocalTemporal;
 let lab: Lab;
 
 beforeAll(async () => {
-  server = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: { 'history.maximumSignalsPerExecution': SIGNALS_PER_RUN },
-  });
+  server = await startTightServer({ signalsPerRun: SIGNALS_PER_RUN });
   lab = await Lab.open({ address: server.address, content: { audiences: [{ ...VIP, members: ['1'] }] } });
 });
 afterAll(async () => {

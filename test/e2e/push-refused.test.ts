@@ -1,18 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
+import { startTightServer } from '../support/tight-server.ts';
 import { type Ended, Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const SIGNALS_PER_RUN = 10;
 let server: LocalTemporal;
 
 beforeAll(async () => {
-  server = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: { 'history.maximumSignalsPerExecution': SIGNALS_PER_RUN },
-  });
+  server = await startTightServer({ signalsPerRun: SIGNALS_PER_RUN });
 });
 afterAll(async () => server.stop());
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Attempt, EventTrigger, TraceEvent } from '../../src/client/export-jobs.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { temporal } from '../support/temporal.ts';
+import { startTightServer } from '../support/tight-server.ts';
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
 let server: LocalTemporal;
@@ -10,15 +10,7 @@ let lab: Lab;
 
 /** A server whose limits are so tight that a job continues as new all the time, and keeps little in its own state. */
 beforeAll(async () => {
-  server = await startLocalTemporal({
-    cliPath: temporal.cliPath,
-    dynamicConfig: {
-      'history.maximumSignalsPerExecution': SERVER_LIMITS.signalsPerRun,
-      'limit.historyCount.suggestContinueAsNew': 100,
-      'limit.historyCount.error': SERVER_LIMITS.eventsPerRun,
-      'limit.blobSize.error': SERVER_LIMITS.payloadBytes,
-    },
-  });
+  server = await startTightServer(SERVER_LIMITS, { 'limit.historyCount.suggestContinueAsNew': 100 });
   lab = await Lab.open({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS },

@@ -1,19 +1,11 @@
-import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
 import { noteLines, requestLines, samplePerson } from '../render-sample.ts';
-import { eventOption, sampleOf, wishFrom } from '../sample-options.ts';
+import { sampleCommand, sampleOf, wishFrom } from '../sample-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function renderCommand(terminal: Terminal) {
-  return new Command('render')
+  return sampleCommand('render')
     .description('show the request that a job would send about a real person; nothing is sent')
-    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
-    .option('--user <user>', 'whom it is about; default: the first member with a profile')
-    .option('--audience <slug>', "one of the job's audiences; default: the first")
-    .addOption(eventOption())
-    .option('--legacy', 'the old payload format, whatever the job says')
-    .option('--new', 'the new payload format, whatever the job says')
-    .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
       `

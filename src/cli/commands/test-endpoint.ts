@@ -1,20 +1,12 @@
-import { Command } from '@commander-js/extra-typings';
 import { withJobs } from '../jobs.ts';
 import { NotTaken } from '../not-taken.ts';
 import { answerLines, meaningOf, noteLines, outcomeOf, requestLines, testedText, verdictOf } from '../render-sample.ts';
-import { eventOption, sampleOf, wishFrom } from '../sample-options.ts';
+import { sampleCommand, sampleOf, wishFrom } from '../sample-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function testCommand(terminal: Terminal) {
-  return new Command('test')
+  return sampleCommand('test')
     .description('send one message about a real person to the endpoint, and show what it answers')
-    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
-    .option('--user <user>', 'whom it is about; default: the first member with a profile')
-    .option('--audience <slug>', "one of the job's audiences; default: the first")
-    .addOption(eventOption())
-    .option('--legacy', 'the old payload format, whatever the job says')
-    .option('--new', 'the new payload format, whatever the job says')
-    .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
       `
