@@ -21,7 +21,7 @@ function telling(
   const spans: Span[] = [];
   let ids = 0;
   const all = triggers.map((one, index): SliceTrigger => ({
-    user: `ada-${index}@example.com`,
+    user: `grace-${index}@example.com`,
     audience: VIP.id,
     event: 'enter',
     at: AT,
@@ -146,7 +146,7 @@ test('a trigger that says a time to come, or one before there were computers, ha
 });
 
 test('what came back from its dead letter is in the same trace, under a root of its own', () => {
-  const { slice, spans } = telling([{}, { user: 'ada-0@example.com', redelivery: 1 }]);
+  const { slice, spans } = telling([{}, { user: 'grace-0@example.com', redelivery: 1 }]);
   for (const index of [0, 1]) {
     slice.requestBegins(index);
     slice.requestEnded(index, delivered);
@@ -179,5 +179,5 @@ test('[S23] no span names a person, or holds anything of a URL but its host and 
   slice.requestEnded(0, delivered);
   slice.attempted(0, { ok: false, code: 'PAYLOAD_IMPOSSIBLE' });
   expect(spans).toHaveLength(4);
-  expect(JSON.stringify(spans)).not.toMatch(/ada|s3cret/);
+  expect(JSON.stringify(spans)).not.toMatch(/grace|s3cret/);
 });
