@@ -17,6 +17,7 @@ import { deadLetterOf, type DeadTrigger } from '../domain/dispatcher/dead-letter
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/dispatcher/holders.ts';
 import { carryJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
 import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatcher/operating.ts';
+import { isSlow } from '../domain/dispatcher/pace.ts';
 import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
 import type { Holder, Step } from '../domain/dispatcher/steps.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
@@ -45,7 +46,6 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
  * queue, so that a job that keeps processors busy is spread over all workers; one that waits for a slow endpoint keeps none busy.
  */
 const EAGER_SLICES = 4;
-const SLOW_REQUEST_MS = 10;
 
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
@@ -108,7 +108,7 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
-      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || this.#state.requestMs >= SLOW_REQUEST_MS,
+      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
     try {

@@ -65,6 +65,7 @@ export function cutSlice(state: JobState, now: number): CutSlice | undefined {
   const size = sliceSize({
     permits: wanted,
     freePermits: free,
+    allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
     ready: isBackfill ? members(state, now) : state.chains.liveCount,
     requestMs: state.requestMs,
     running: state.slices.size,
@@ -137,15 +138,22 @@ function members({ chains, backfill, job }: JobState, now: number): number {
 
 /** Free permits that a backfill may have; live triggers find the others. */
 function backfillPermits(state: JobState): number {
-  const { backfillParallelCount } = state.job.definition;
-  if (backfillParallelCount === null) return freePermits(state);
   let used = 0;
   for (const slice of state.slices.values()) if (slice.isBackfill === true) used += slice.permits;
-  return Math.min(freePermits(state), backfillParallelCount - used);
+  return Math.min(freePermits(state), mostBackfillPermits(state) - used);
+}
+
+function mostBackfillPermits(state: JobState): number {
+  return Math.min(mostPermits(state), state.job.definition.backfillParallelCount ?? Infinity);
 }
 
 function freePermits(state: JobState): number {
-  return state.breaker.allowedOf(state.job.definition.parallelRequestCount) - permitsInUse(state);
+  return mostPermits(state) - permitsInUse(state);
+}
+
+/** As many as the endpoint's health allows. */
+function mostPermits(state: JobState): number {
+  return state.breaker.allowedOf(state.job.definition.parallelRequestCount);
 }
 
 function slicesLeft(state: JobState): number {
