@@ -7,6 +7,7 @@ import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { writeSampleSource } from '../src/local/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../src/local/sample-people.ts';
+import { workflowCode } from '../src/workflow-code.ts';
 import { Fleet } from './fleet.ts';
 import { DEFAULT_LIMITS, type StageLimits } from './limits.ts';
 import { type ChaosServer, startFileServer } from './server.ts';
@@ -93,7 +94,7 @@ async function writeSource(folder: string, people: number): Promise<SamplePerson
 async function bundleWorkflows(folder: string): Promise<string> {
   const source = (path: string) => fileURLToPath(new URL(`../src/${path}`, import.meta.url));
   const { code } = await bundleWorkflowCode({
-    workflowsPath: source('workflows/index.ts'),
+    ...workflowCode(),
     payloadConverterPath: source('payload-converter.ts'),
     logger: new DefaultLogger('ERROR'),
   });

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
 const lib = join(root, 'lib');
@@ -17,6 +18,7 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(join(lib, 'cli', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
+const { workflowCode } = await import(pathToFileURL(join(lib, 'workflow-code.js')).href);
 await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
 await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'failure-converter.js') });
@@ -24,7 +26,7 @@ writeFileSync(stampFile, stamp);
 
 async function bundle(name, converters) {
   const { code } = await bundleWorkflowCode({
-    workflowsPath: join(lib, 'workflows', 'index.js'),
+    ...workflowCode(),
     payloadConverterPath: join(lib, 'payload-converter.js'),
     ...converters,
     logger: new DefaultLogger('WARN'),

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
@@ -22,6 +21,7 @@ import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import type { WorkerTracing } from './tracing/worker-tracing.ts';
 import { TemporalListeners } from './temporal-listeners.ts';
+import { workflowCode } from './workflow-code.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
 import { trustedAuthorities } from './webhook/certificate-authorities.ts';
@@ -85,7 +85,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 async function startServed(options: StartWorkerOptions, served: ServedMetrics | undefined): Promise<RunningWorker> {
   const { config } = options;
   const dataConverter = dataConverterWith(config.payloadKeys);
-  const code = workflowCode(options.workflowBundle, dataConverter);
+  const code = bundledCode(options.workflowBundle, dataConverter);
   const deployment = workerDeployment(config, code.workflowBundle);
   const connection = await NativeConnection.connect(options.connection.connectionOptions);
   const { namespace } = options.connection;
@@ -205,15 +205,16 @@ function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | u
   return url === undefined ? undefined : { url, authorization };
 }
 
-function workflowCode(
+function bundledCode(
   bundle: WorkerOptions['workflowBundle'],
   { failureConverterPath }: DataConverter,
-): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath' | 'bundlerOptions'> {
   if (bundle !== undefined) return { workflowBundle: bundle };
   const name = failureConverterPath === undefined ? 'workflow-bundle' : 'encrypting-workflow-bundle';
   const built = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   if (existsSync(built)) return { workflowBundle: { codePath: built } };
-  return { workflowsPath: fileURLToPath(new URL(`./workflows/index${extname(import.meta.url)}`, import.meta.url)) };
+  const { workflowsPath, preloadModules } = workflowCode();
+  return { workflowsPath, bundlerOptions: { preloadModules } };
 }
 
 async function lookUpWorkflow(client: Client, workflowId: string): Promise<WorkflowStanding> {

@@ -193,10 +193,10 @@ export class JobRun {
     await this.#yield();
   }
 
-  /** Goes on in the next workflow task, up to a second later. */
+  /** Goes on in the next workflow task: with what wakes the job first, or up to a second later. */
   async #yield(): Promise<void> {
-    await sleep(1);
-    this.#newActivation();
+    this.#setTimer(Date.now() + 1);
+    await this.#untilWoken();
   }
 
   async #untilWoken(): Promise<void> {

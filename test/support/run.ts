@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { findTemporalCli } from '../../src/local/temporal-cli.ts';
 import { startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { workflowCode } from '../../src/workflow-code.ts';
 import type { TestTemporal } from './temporal.ts';
 
 /** Makes what all test files of a run share; only for jest's global set-up. */
@@ -35,7 +36,7 @@ async function bundleWorkflows(
   converters: { readonly failureConverterPath?: string } = {},
 ): Promise<{ codePath: string }> {
   const { code } = await bundleWorkflowCode({
-    workflowsPath: source('workflows/index.ts'),
+    ...workflowCode(),
     payloadConverterPath: source('payload-converter.ts'),
     ...converters,
     logger: new DefaultLogger('WARN'),
