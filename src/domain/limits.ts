@@ -17,7 +17,9 @@ export interface Budgets {
   readonly stateBytes: number;
   /** Of it, what chains may take, running ones included: beyond, what arrives goes to the overflow. */
   readonly chainBytes: number;
-  /** Of that, what held chains may take before those due last are parked. */
+  /** What may wait behind them in the memory of a run that sends on; it is not carried, but put into holders before the run ends. */
+  readonly tailBytes: number;
+  /** Of what chains may take, what held chains may before those due last are parked. */
   readonly heldBytes: number;
   /** What it must stay in, or the run cannot end: the payload limit less what the converter and the event add. */
   readonly carryBytes: number;
@@ -47,6 +49,7 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     sliceBytes: Math.floor(payloadBytes / 16),
     stateBytes: Math.floor((payloadBytes * 3) / 4),
     chainBytes: Math.floor((payloadBytes * 3) / 8),
+    tailBytes: payloadBytes,
     heldBytes: Math.floor(payloadBytes / 8),
     carryBytes: Math.floor((payloadBytes * 15) / 16),
     fixedBytes: Math.max(6 * 1024, Math.floor(payloadBytes / 128)),

@@ -9,6 +9,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     sliceBytes: 128 * KIB,
     stateBytes: 1.5 * KIB * KIB,
     chainBytes: 768 * KIB,
+    tailBytes: 2 * KIB * KIB,
     heldBytes: 256 * KIB,
     fixedBytes: 16 * KIB,
     rememberedArrivals: 4096,

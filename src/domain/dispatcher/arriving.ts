@@ -9,7 +9,7 @@ import { undecodableReason } from '../undecodable.ts';
 import type { QueuedTrigger } from './queued-trigger.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { isRepeat, isSameDelivery } from './repeats.ts';
-import { hasRoom } from './room.ts';
+import { chainRoom, hasRoom } from './room.ts';
 import { returnPermits } from './settling.ts';
 
 /** How many of the last rejects `status` shows. */
@@ -92,16 +92,18 @@ function arrive(state: JobState, user: string, trigger: QueuedTrigger): void {
 
 /** From the overflow into chains, oldest first, as long as there is room. */
 export function drainOverflow(state: JobState): void {
-  const { overflow } = state;
-  while (!overflow.isEmpty && hasRoom(state)) {
-    const holder = overflow.takeHolder();
+  const { overflow, chains } = state;
+  // Of the tail as many as there is room for now: the first of them may be all that there was room for, but is not all that are wanted.
+  const room = chainRoom(state);
+  while (!overflow.isEmpty) {
+    const holder = hasRoom(state) ? overflow.takeHolder() : undefined;
     if (holder !== undefined) {
       for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
       state.owedReleases.push(String(holder.number));
       state.changes++; // A job that was kept before this would look for them in a holder that ends.
       continue;
     }
-    const waiting = overflow.takeFromTail();
+    const waiting = chains.bytes < room ? overflow.takeFromTail() : undefined;
     if (waiting === undefined) return;
     putIntoChain(state, waiting.user, waiting.trigger);
   }

@@ -28,6 +28,11 @@ export function maySend({ pause, stopping, throttle }: JobState, now: number): b
   return pause === undefined && stopping?.waiting !== 'keep' && (throttle === undefined || throttle.until <= now);
 }
 
+/** Whether a job sends on as fast as its permits let it: not while its endpoint is unwell and probed. */
+export function isSending(state: JobState, now: number): boolean {
+  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now;
+}
+
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: JobState, now: number): boolean {
   if (!maySend(state, now) || state.breaker.barredUntil > now) return false;

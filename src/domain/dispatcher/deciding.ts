@@ -23,9 +23,10 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   makeRoom(state, now);
   drainOverflow(state);
   state.alerts.observe(state, now);
-  const isEnding = mustContinue(state, run);
+  const isOld = isOldRun(state, run);
+  const isEnding = isOld && canEnd(state, run);
   const errand =
-    nextHolderStep(state, now, isEnding) ??
+    nextHolderStep(state, now, { isOld, isEnding }) ??
     deadLettersErrand(state) ??
     backfillErrand(state, now) ??
     alertsErrand(state);
@@ -89,7 +90,8 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
   }
   // A state over its budget takes no more on: the child waits until there is room.
-  const taken = estimateBytes(state) > state.budgets.stateBytes ? undefined : backfill.owedAcknowledgement;
+  const isFull = estimateBytes(state) - state.overflow.surplusBytes > state.budgets.stateBytes;
+  const taken = isFull ? undefined : backfill.owedAcknowledgement;
   if (taken !== undefined) {
     backfill.acknowledge(taken);
     return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
@@ -108,12 +110,15 @@ function childMissedAt({ backfill, pause }: JobState): number | undefined {
   return backfill.heardAt + BACKFILL_SILENCE_MS;
 }
 
-/** From here on no slice is cut until the run has ended. */
-function mustContinue(state: JobState, run: RunFacts): boolean {
-  const { forcedSignals, forcedEvents, forcedHistoryBytes } = state.budgets;
-  const isOld = run.signals >= forcedSignals || run.events >= forcedEvents || run.historyBytes >= forcedHistoryBytes;
+function isOldRun({ budgets }: JobState, { signals, events, historyBytes }: RunFacts): boolean {
+  const { forcedSignals, forcedEvents, forcedHistoryBytes } = budgets;
+  return signals >= forcedSignals || events >= forcedEvents || historyBytes >= forcedHistoryBytes;
+}
+
+/** From here on no slice of an old run is cut until it has ended. */
+function canEnd(state: JobState, run: RunFacts): boolean {
   // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
-  if (!isOld || estimateBytes(state) > state.budgets.carryBytes) return false;
+  if (estimateBytes(state) > state.budgets.carryBytes) return false;
   return state.slices.size > 0 || run.busy || fits(state);
 }
 

@@ -47,7 +47,7 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     ...(state.backfill === undefined ? {} : { backfill: describeBackfill(state.backfill, slugOf, now) }),
     rejects: state.rejects,
     notices: noticesOf(state),
-    stateBytes: estimateBytes(state),
+    stateBytes: estimateBytes(state) - state.overflow.surplusBytes,
     stateBudgetBytes: state.budgets.stateBytes,
   };
 }

@@ -1,5 +1,5 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
-import { lacksProbe } from './cutting.ts';
+import { isSending, lacksProbe } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { unpackTriggers, type WaitingTrigger } from './packed.ts';
 import { confirmPark, nextPark, nextUnpark, parkFailed, unpark, unparkFailed } from './parked-chains.ts';
@@ -10,14 +10,23 @@ import type { Holder, HoldStep, Step } from './steps.ts';
 /** Holders that are told at once that they may end. */
 const RELEASES_AT_ONCE = 50;
 
-/** What is to go to a holder, to come from one, or whose holder is to end; of a run that is ending only what has to go. */
-export function nextHolderStep(state: JobState, now: number, isEnding: boolean): Step | undefined {
-  return nextHold(state) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
+/** How far a run is. */
+export interface RunAge {
+  /** It is to end as soon as it can. */
+  readonly isOld: boolean;
+  /** It can: nothing more begins. */
+  readonly isEnding: boolean;
 }
 
-/** What is to go to a holder now. */
-export function nextHold(state: JobState): HoldStep | undefined {
-  const hold = state.overflow.nextHold();
+/** What is to go to a holder, to come from one, or whose holder is to end; of a run that is ending only what has to go. */
+export function nextHolderStep(state: JobState, now: number, { isOld, isEnding }: RunAge): Step | undefined {
+  const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
+  return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
+}
+
+/** What is to go to a holder now; so many bytes of what came last may stay. */
+export function nextHold(state: JobState, stayBytes = 0): HoldStep | undefined {
+  const hold = state.overflow.nextHold(stayBytes);
   if (hold !== undefined) {
     const { number, content, bytes } = hold;
     return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };

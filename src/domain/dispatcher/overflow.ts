@@ -1,5 +1,6 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { queuedBytes } from './chain.ts';
+import { Fifo } from './fifo.ts';
 import { packTriggers, unpackTriggers, type WaitingTrigger } from './packed.ts';
 
 export interface CarriedOverflow {
@@ -32,7 +33,7 @@ const GROWTH = 2.5;
  * its turn); when its triggers are in chains it is nobody's, and its workflow is owed a release.
  */
 export class Overflow {
-  #tail: WaitingTrigger[] = [];
+  readonly #tail = new Fifo<WaitingTrigger>();
   #tailBytes = 0;
   #first: number;
   #next: number;
@@ -82,6 +83,11 @@ export class Overflow {
     return bytes;
   }
 
+  /** Bytes of the tail that would go to holders, if it were to be put away. */
+  get surplusBytes(): number {
+    return Math.max(0, this.#tailBytes - this.#holderBytes);
+  }
+
   /** Bytes that the holders now being read may bring into the chains. */
   get bytesUnderWay(): number {
     return this.#recalled.size * this.#holderBytes * GROWTH;
@@ -92,17 +98,21 @@ export class Overflow {
     this.#tailBytes += queuedBytes(waiting.user, waiting.trigger);
   }
 
-  /** What is to go to a holder now; undefined while the tail is not worth one. */
-  nextHold(): Hold | undefined {
+  /**
+   * What is to go to a holder now; undefined while the tail is not worth one, or while it may stay.
+   *
+   * @param stayBytes bytes of it that may.
+   */
+  nextHold(stayBytes = 0): Hold | undefined {
     for (const hold of this.#unconfirmed.values()) {
       if (this.#leaving.has(hold.number)) continue;
       this.#leaving.add(hold.number);
       return hold;
     }
-    if (this.#tailBytes < this.#holderBytes) return undefined;
+    if (this.#tailBytes < this.#holderBytes || this.#tailBytes <= stayBytes) return undefined;
     const { count, bytes } = fitting(this.#tail, this.#holderBytes);
     // Out of the tail before anything is awaited, or it would be read as waiting a second time.
-    const content = packTriggers(this.#tail.splice(0, count));
+    const content = packTriggers(this.#tail.take(count));
     this.#tailBytes -= bytes;
     const hold = { number: this.#next++, content, bytes };
     this.#held += count;
@@ -164,7 +174,7 @@ export class Overflow {
     const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
     this.#first = this.#next;
     this.#held = 0;
-    this.#tail = [];
+    this.#tail.clear();
     this.#tailBytes = 0;
     this.#unconfirmed.clear();
     this.#leaving.clear();
@@ -190,7 +200,7 @@ export class Overflow {
       next: this.#next,
       held: this.#held,
       unconfirmed: [...this.#unconfirmed.values()].map(({ number, content }) => [number, content]),
-      tail: packTriggers(this.#tail),
+      tail: packTriggers([...this.#tail]),
     };
   }
 }

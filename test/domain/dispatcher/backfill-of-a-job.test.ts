@@ -76,7 +76,7 @@ test('what is discarded of an earlier backfill is not booked on the present one'
 test('while more is on its way to holders than a state should have, no page is acknowledged', () => {
   const job = new AJob(1);
   job.backfill([], { last: false });
-  for (let i = 0; i < 40; i++) job.signal(`person ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  for (let i = 0; i < 80; i++) job.signal(`person ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
   const underWay: Holder[] = [];
   let step = job.rawStep();
   for (; step.kind !== 'wait'; step = job.rawStep()) {

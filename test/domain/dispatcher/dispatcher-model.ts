@@ -59,9 +59,17 @@ export class DispatcherWorld {
   #sequence = 100_000;
   #cap: number;
 
-  constructor(parallel: number) {
-    this.state = beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7);
+  readonly #tailBytes: number;
+
+  /** @param tailBytes what may wait behind the chains while the job sends on: with none, more goes through holders. */
+  constructor(parallel: number, tailBytes: number) {
+    this.#tailBytes = tailBytes;
+    this.state = this.#withTail(beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7));
     this.#cap = parallel;
+  }
+
+  #withTail(state: JobState): JobState {
+    return { ...state, budgets: { ...state.budgets, tailBytes: this.#tailBytes } };
   }
 
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0): void {
@@ -126,7 +134,7 @@ export class DispatcherWorld {
       if (step.kind === 'finish') {
         must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
         this.holders.endRun(false);
-        this.state = this.#keeping.resume();
+        this.state = this.#withTail(this.#keeping.resume());
       }
     }
   }
@@ -136,11 +144,12 @@ export class DispatcherWorld {
     if (this.state.slices.size > 0 || this.#isBusy) return;
     const carried = JSON.stringify(carryJob(this.state));
     must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
-    // The job itself waits as long as what is on its way to holders does not fit.
-    if (carried.length > this.state.budgets.carryBytes && !this.holders.isQuiet) return;
+    // The job itself waits as long as what is on its way to holders, or is to go there, does not fit.
+    const isShrinking = !this.holders.isQuiet || this.state.overflow.surplusBytes > 0;
+    if (carried.length > this.state.budgets.carryBytes && isShrinking) return;
     must(carried.length <= this.state.budgets.carryBytes, 'a state is never too large to be carried');
     this.holders.endRun(happens);
-    this.state = restoreJob(JSON.parse(carried) as CarriedJob);
+    this.state = this.#withTail(restoreJob(JSON.parse(carried) as CarriedJob));
   }
 
   /**
@@ -161,7 +170,7 @@ export class DispatcherWorld {
     this.running.clear();
     this.holders.endRun(happens);
     this.#keeping.endRun();
-    this.state = recoverJob({ carried, reports, arrivals: [] }, false, this.now);
+    this.state = this.#withTail(recoverJob({ carried, reports, arrivals: [] }, false, this.now));
   }
 
   /** A running slice ends; `answers` are drawn for its triggers in turn. */

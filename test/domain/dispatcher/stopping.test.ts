@@ -73,7 +73,7 @@ test('a job that keeps what waits leaves its dead letters where they can be deci
 
 test('a holder that is read while the state is being kept ends only after the state was kept once more', () => {
   const job = new AJob(4);
-  for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
+  for (let i = 0; i < 60_000; i++) job.signal(`person ${i}`);
   let recall: Extract<Step, { kind: 'recall' }> | undefined;
   while (recall === undefined) {
     const step = job.rawStep();
