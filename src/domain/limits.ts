@@ -56,8 +56,8 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
-    // A full set of slices, half of the 4 MiB that one gRPC message may have.
-    commandBytes: payloadBytes,
+    // Of the 4 MiB of one transaction, what the server buffers of signals during a task (2 MiB) comes on top: past it, it terminates the job.
+    commandBytes: Math.floor((payloadBytes * 3) / 4),
     calmSignals: Math.ceil(signalsPerRun * 0.1),
     forcedSignals: Math.ceil(signalsPerRun * 0.4),
     forcedEvents: Math.ceil(eventsPerRun * 0.16),

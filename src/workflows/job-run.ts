@@ -91,9 +91,16 @@ export class JobRun {
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':
-          // Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost.
-          await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
-          return;
+        case 'keep-job':
+          // A whole state goes in a task of its own: a job of which one transaction takes more than 4 MiB is terminated by the server.
+          if (this.#commandBytes > 0) {
+            await this.#untilWoken();
+            break;
+          }
+          if (step.kind === 'continue-as-new') return this.#continueAsNew();
+          this.#errands.run(step);
+          await this.#untilWoken();
+          break;
         case 'finish':
           this.#show({ ...this.status(), state: 'stopped' });
           return;
@@ -106,6 +113,11 @@ export class JobRun {
           await this.#endTaskIfFull();
       }
     }
+  }
+
+  /** Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost. */
+  async #continueAsNew(): Promise<void> {
+    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
   }
 
   #facts(): RunFacts {

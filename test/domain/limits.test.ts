@@ -16,7 +16,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     rememberedDeliveries: 4096,
     carryBytes: 1920 * KIB,
     backfillBytes: 192 * KIB,
-    commandBytes: 2 * KIB * KIB,
+    commandBytes: 1.5 * KIB * KIB,
     calmSignals: 1000,
     forcedSignals: 4000,
     forcedEvents: 8192,
@@ -46,3 +46,16 @@ test.each([16 * KIB, 64 * KIB, 2 * KIB * KIB])(
     expect(carryBytes).toBeLessThan(payloadBytes);
   },
 );
+
+test('what one workflow task commands, with the signals that the server buffers meanwhile, fits into one transaction', () => {
+  // `history.maximumBufferedEventsSizeInBytes` and `system.transactionSizeLimit`, as a server comes.
+  const [buffered, transaction] = [2 * KIB * KIB, 4 * KIB * KIB];
+  const { commandBytes, sliceBytes, carryBytes } = budgetsOf(DEFAULT_SERVER_LIMITS);
+  const aSignal = 64 * KIB;
+  const aTask = 16 * KIB;
+  // The last command may begin just below the bound; a state that is kept goes alone.
+  expect(commandBytes + sliceBytes + buffered + aSignal + aTask).toBeLessThan(transaction);
+  expect(carryBytes + buffered + aSignal + aTask).toBeLessThan(transaction);
+  // One that is continued as new is in it twice, and no signal is.
+  expect(2 * carryBytes + aTask).toBeLessThan(transaction);
+});
