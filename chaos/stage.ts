@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
@@ -92,10 +91,8 @@ async function writeSource(folder: string, people: number): Promise<SamplePerson
 
 /** Once for all workers: each would need seconds for it at every start. */
 async function bundleWorkflows(folder: string): Promise<string> {
-  const source = (path: string) => fileURLToPath(new URL(`../src/${path}`, import.meta.url));
   const { code } = await bundleWorkflowCode({
     ...workflowCode(),
-    payloadConverterPath: source('payload-converter.ts'),
     logger: new DefaultLogger('ERROR'),
   });
   const path = join(folder, 'workflow-bundle.js');

@@ -27,7 +27,6 @@ writeFileSync(stampFile, stamp);
 async function bundle(name, converters) {
   const { code } = await bundleWorkflowCode({
     ...workflowCode(),
-    payloadConverterPath: join(lib, 'payload-converter.js'),
     ...converters,
     logger: new DefaultLogger('WARN'),
   });

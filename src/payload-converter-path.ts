@@ -10,6 +10,7 @@ export const payloadConverterPath = beside('payload-converter');
 /** Where the failure converter's module is: for clients and workers that encrypt. */
 export const failureConverterPath = beside('failure-converter');
 
-function beside(module: string): string {
+/** Where a module of ours is, by its path from here, without a suffix. */
+export function beside(module: string): string {
   return fileURLToPath(new URL(`./${module}${extname(import.meta.url)}`, import.meta.url));
 }

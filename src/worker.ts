@@ -21,7 +21,6 @@ import { openSource } from './sources/open-source.ts';
 import type { AudienceSource } from './sources/source.ts';
 import type { WorkerTracing } from './tracing/worker-tracing.ts';
 import { TemporalListeners } from './temporal-listeners.ts';
-import { workflowCode } from './workflow-code.ts';
 import { TemporalSideWorkflows } from './temporal-side-workflows.ts';
 import { Authorizations } from './webhook/authorizations.ts';
 import { trustedAuthorities } from './webhook/certificate-authorities.ts';
@@ -30,6 +29,7 @@ import { GuardedAgents } from './webhook/guarded-agents.ts';
 import { NetworkPolicy } from './webhook/network-policy.ts';
 import { createPoster } from './webhook/poster.ts';
 import { workerDeployment } from './worker-deployment.ts';
+import { workflowCode } from './workflow-code.ts';
 import { permitsReturnedSignal, settingsQuery } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {

@@ -37,7 +37,6 @@ async function bundleWorkflows(
 ): Promise<{ codePath: string }> {
   const { code } = await bundleWorkflowCode({
     ...workflowCode(),
-    payloadConverterPath: source('payload-converter.ts'),
     ...converters,
     logger: new DefaultLogger('WARN'),
   });

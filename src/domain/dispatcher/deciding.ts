@@ -2,7 +2,7 @@ import { drainOverflow } from './arriving.ts';
 import { canCut, cutSlice } from './cutting.ts';
 import { makeRoom } from './giving-up.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
-import { carriedBytes, carryJob, estimateBytes, type JobState } from './job-state.ts';
+import { carriedBytes, carryJob, estimateBytes, type JobState, stayingBytes } from './job-state.ts';
 import type { RunFacts, Step } from './steps.ts';
 
 /** A backfill child that was silent for this long is looked for. */
@@ -90,8 +90,7 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
   }
   // A state over its budget takes no more on: the child waits until there is room.
-  const isFull = estimateBytes(state) - state.overflow.surplusBytes > state.budgets.stateBytes;
-  const taken = isFull ? undefined : backfill.owedAcknowledgement;
+  const taken = stayingBytes(state) > state.budgets.stateBytes ? undefined : backfill.owedAcknowledgement;
   if (taken !== undefined) {
     backfill.acknowledge(taken);
     return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };

@@ -5,7 +5,7 @@ import { instantOf } from '../instant.ts';
 import { shownUrl } from '../shown-url.ts';
 import { describeBackfill } from './backfill-status.ts';
 import type { Stopping } from './carried.ts';
-import { estimateBytes, type JobState, permitsInUse } from './job-state.ts';
+import { type JobState, permitsInUse, stayingBytes } from './job-state.ts';
 
 /** The job's status, as the query `status` and every update answer it. */
 export function describeJob(state: JobState, jobId: string, now: number): JobStatus {
@@ -47,7 +47,7 @@ export function describeJob(state: JobState, jobId: string, now: number): JobSta
     ...(state.backfill === undefined ? {} : { backfill: describeBackfill(state.backfill, slugOf, now) }),
     rejects: state.rejects,
     notices: noticesOf(state),
-    stateBytes: estimateBytes(state) - state.overflow.surplusBytes,
+    stateBytes: stayingBytes(state),
     stateBudgetBytes: state.budgets.stateBytes,
   };
 }

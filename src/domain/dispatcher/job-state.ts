@@ -272,6 +272,11 @@ export function estimateBytes(state: JobState): number {
   );
 }
 
+/** About what stays of that once what waits behind the chains is put into holders, as it is before a run ends. */
+export function stayingBytes(state: JobState): number {
+  return estimateBytes(state) - state.overflow.surplusBytes;
+}
+
 /** The next number in [0, 1) of the job's own chance. */
 export function drawChance(state: JobState): number {
   const { chance, seed } = nextChance(state.seed);
