@@ -1,4 +1,4 @@
-// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres] : every case in one run on one machine, as ratios to what undici alone does here.
+// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain] : every case in one run on one machine, as ratios to what undici alone does here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '1' },
     source: { type: 'string', default: 'file' },
     members: { type: 'string' },
+    plain: { type: 'boolean', default: false },
   },
 });
 const SOURCE = BENCH_SOURCES.find((kind) => kind === values.source) ?? 'file';
@@ -102,7 +103,13 @@ async function signal(stage: BenchStage, jobId: string, { user, audience }: Even
 }
 
 async function main(): Promise<void> {
-  const stage = await openBenchStage(MEMBERS, LIVE, Number(values.workers), SOURCE);
+  const stage = await openBenchStage({
+    people: MEMBERS,
+    kept: LIVE,
+    workers: Number(values.workers),
+    source: SOURCE,
+    isPlain: values.plain,
+  });
   const body = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
   const raw = (inFlight: number, requests: number, delayMs?: number) => () =>
     rawRate(stage.endpoint, { inFlight, requests, body, ...(delayMs === undefined ? {} : { delayMs }) }).then(

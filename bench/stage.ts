@@ -35,12 +35,19 @@ export interface BenchStage {
   close(): Promise<void>;
 }
 
-export async function openBenchStage(
-  people: number,
-  kept: number,
-  workerCount = 1,
-  kind: BenchSource = 'file',
-): Promise<BenchStage> {
+export interface BenchStageOptions {
+  /** In the source. */
+  readonly people: number;
+  /** Most of their profiles that stay in memory here. */
+  readonly kept: number;
+  readonly workers: number;
+  readonly source: BenchSource;
+  /** Requests carry no bearer token and no signature: what those cost, against a run with them. */
+  readonly isPlain: boolean;
+}
+
+export async function openBenchStage(options: BenchStageOptions): Promise<BenchStage> {
+  const { people, kept, isPlain } = options;
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-'));
   const users: string[] = [];
   const profiles: SamplePerson['profile'][] = [];
@@ -48,13 +55,14 @@ export async function openBenchStage(
     users.push(user);
     if (profiles.length < kept) profiles.push(profile);
   }
-  const source = kind === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
+  const source = options.source === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
   const endpoint = await Endpoint.open();
   const temporal: LocalTemporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
   const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
   const configFile = join(folder, 'triggers.config.json');
-  const signing = {
+  const authorization = {
     origins: [new URL(endpoint.url).origin],
+    bearer: randomBytes(32).toString('base64url'),
     signingSecrets: [`whsec_${randomBytes(32).toString('base64')}`],
   };
   writeFileSync(
@@ -63,13 +71,13 @@ export async function openBenchStage(
       source: source.config,
       logLevel: 'error',
       network: { allowHttp: true, allowAddresses: ['127.0.0.0/8', '::1'] },
-      authorizations: { signed: signing },
+      authorizations: { bench: authorization },
     }),
   );
   const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
   const config = loadConfig({ path: configFile, env: { TRIGGERS_PAYLOAD_KEYS } });
   const workers = await Promise.all(
-    Array.from({ length: workerCount }, () => startWorker({ configFile, address: temporal.address })),
+    Array.from({ length: options.workers }, () => startWorker({ configFile, address: temporal.address })),
   );
   const connected = await connectClient(connection, config.payloadKeys);
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
@@ -86,7 +94,7 @@ export async function openBenchStage(
         label: 'bench',
         audiences: ['everyone'],
         webhookUrl: endpoint.url,
-        authorization: 'signed',
+        authorization: isPlain ? null : 'bench',
         ...definition,
       };
       await jobs.start(job, { jobId });

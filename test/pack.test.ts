@@ -100,7 +100,7 @@ test('triggers up comes up with workflow code that was bundled before, and ends 
   } finally {
     await up.kill();
   }
-}, 60_000);
+});
 
 test('the client is imported with its types, by plain Node and by a strict compiler', async () => {
   writeFileSync(

@@ -20,11 +20,11 @@ const pages = PAGES.filter((page) => page !== 'README.md')
 let stage: Stage;
 beforeAll(async () => {
   stage = await Stage.open();
-}, 60_000);
+});
 afterAll(async () => {
   shell.close();
   await stage.close();
-}, 60_000);
+});
 
 /** What has to have come of a page's commands, beyond that they end well. */
 const CAME_OF: Readonly<Record<string, () => Promise<void>>> = {

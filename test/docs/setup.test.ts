@@ -56,4 +56,4 @@ test('the transcripts of docs/setup.md are what the commands print', async () =>
     await receiver.close();
     rmSync(folder, { recursive: true });
   }
-}, 60_000);
+});

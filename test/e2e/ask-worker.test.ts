@@ -29,4 +29,4 @@ test('whoever asks where no worker is, is told so', async () => {
   } finally {
     await lab.close();
   }
-}, 30_000);
+});

@@ -77,4 +77,4 @@ test('a worker without a folder for snapshots says so before anything is started
   } finally {
     await poor.close();
   }
-}, 60_000);
+});

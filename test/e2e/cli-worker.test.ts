@@ -150,7 +150,7 @@ test('a worker of a deployment says its version, by default the release and a ch
   );
   worker.signal('SIGINT');
   expect(await worker.end()).toMatchObject({ code: 0, stderr: '' });
-}, 40_000);
+});
 
 test('the log is JSON lines on standard error, as much of it as TRIGGERS_LOG_LEVEL says', async () => {
   const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-log-${randomUUID()}`, TRIGGERS_LOG_LEVEL: 'debug' };
@@ -164,7 +164,7 @@ test('the log is JSON lines on standard error, as much of it as TRIGGERS_LOG_LEV
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines).toContainEqual(expect.objectContaining({ level: 20, msg: 'Worker state changed', state: 'RUNNING' }));
-}, 40_000);
+});
 
 test.each([
   ['no source', {}, 2, 'No audience source is configured. Set TRIGGERS_SOURCE'],
@@ -190,7 +190,7 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
   expect(up.code).toBe(1);
   expect(unwrapped(up.stderr)).toContain('The local Temporal server did not start');
   expect(unwrapped(up.stderr)).toContain('address already in use Perhaps another "triggers up" is running.');
-}, 40_000);
+});
 
 test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {
   const taskQueue = `cli-up-${randomUUID()}`;
@@ -200,4 +200,4 @@ test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async
   up.signal('SIGINT');
   expect((await up.end()).code).toBe(0);
   expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
-}, 40_000);
+});

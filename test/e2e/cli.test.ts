@@ -71,7 +71,7 @@ describe('a job from pause to stop', () => {
     const late = await operator.run(['pause', job]);
     expect(late.code).toBe(1);
     expect(unwrapped(late.stderr)).toContain(`The job "${job}" does not run any more (stopped).`);
-  }, 60_000);
+  }, 180_000); // Some fifteen commands, each a process of its own.
 
   test('stop says what becomes of what waits', async () => {
     const job = await lab.start();

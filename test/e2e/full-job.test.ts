@@ -58,7 +58,7 @@ test('a page that a full job cannot take is sent again, and the backfill ends wh
   expect((await child.describe()).status.name).toBe('RUNNING');
   await job.terminate();
   await expect(child.result()).rejects.toMatchObject({ cause: { type: 'JobGone' } });
-}, 60_000);
+});
 
 test('a dead letter that a full job cannot take waits on, and says what to look at', async () => {
   const job = await fullJob();
@@ -74,4 +74,4 @@ test('a dead letter that a full job cannot take waits on, and says what to look 
     state: 'waiting',
     notice: expect.stringMatching(/takes no more signals before .* Is a worker running\?/),
   });
-}, 60_000);
+});

@@ -79,7 +79,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   for (const user of users) expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
   for (const { body } of arrivals(...users)) expect(body).toContain(`"subscription_id":"${subscriptionId}"`);
   expect(await listedWhen(job, ({ running }) => running)).not.toHaveProperty('kept');
-}, 60_000);
+});
 
 test('a job that is resumed while it still stops goes on as soon as what waits is kept', async () => {
   answerMs = 1000;
@@ -93,7 +93,7 @@ test('a job that is resumed while it still stops goes on as soon as what waits i
   expect((await lab.jobs.resume(job)).state).not.toBe('stopping');
   await lab.statusWhen(job, ({ delivered, state }) => delivered === 2 && state === 'running');
   expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
-}, 60_000);
+});
 
 test('under the id of a kept job nothing else starts, and the error says what to do', async () => {
   const job = await keptJobOf('patient');
@@ -108,7 +108,7 @@ test('under the id of a kept job nothing else starts, and the error says what to
     `The job "${job}" was stopped and kept 2 triggers. Go on with it: triggers resume ${job}. Or discard what it kept: triggers stop ${job} --waiting discard`,
   );
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
-}, 60_000);
+});
 
 test('what a stopped job kept can be discarded, and then its id is free', async () => {
   const user = randomUUID();
@@ -126,7 +126,7 @@ test('what a stopped job kept can be discarded, and then its id is free', async 
   await lab.jobs.enter(job, { audience: 'vip', user: `after ${user}`, profile: {} });
   await lab.arrives(`after ${user}`);
   expect(arrivals(user)).toEqual([]);
-}, 60_000);
+});
 
 test.each(['deliver', 'keep'] as const)('a kept job cannot be stopped with %s once more', async (waiting) => {
   const job = await keptJobOf('kept');
@@ -160,4 +160,4 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
   } finally {
     isEndpointUp = true;
   }
-}, 60_000);
+});

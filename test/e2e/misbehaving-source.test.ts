@@ -56,7 +56,7 @@ test('a source that is slow and then down for a while: everybody is told about o
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('a source that names one place for ever: the backfill says so and waits, sends nothing twice, and goes on when the source does', async () => {
   const lab = await labOf(PEOPLE);
@@ -77,7 +77,7 @@ test('a source that names one place for ever: the backfill says so and waits, se
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('a source whose places go back: it is found out, nobody is missed, and who is told about twice has one id', async () => {
   const lab = await labOf(PEOPLE);
@@ -93,7 +93,7 @@ test('a source whose places go back: it is found out, nobody is missed, and who 
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('a source that repeats some members on the next page and drops others: all that it showed are told about, under one id each', async () => {
   const lab = await labOf(PEOPLE);
@@ -115,7 +115,7 @@ test('a source that repeats some members on the next page and drops others: all 
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('members without an id, or with one that nobody may have, cost nobody else theirs', async () => {
   const lab = await labOf(['1', '2', '3', 'y']);
@@ -129,7 +129,7 @@ test('members without an id, or with one that nobody may have, cost nobody else 
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test("where payloads are encrypted the source's trouble is said in the clear to who has the key, and gone with it", async () => {
   const lab = await labOf(PEOPLE.slice(0, 10), { payloadKeys: [aPayloadKey('k1')] });
@@ -144,4 +144,4 @@ test("where payloads are encrypted the source's trouble is said in the clear to 
   } finally {
     await lab.close();
   }
-}, 60_000);
+});

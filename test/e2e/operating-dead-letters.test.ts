@@ -66,7 +66,7 @@ test('what the endpoint refuses is a dead letter that is listed and shown, and t
   expect(shown).not.toContain('\u001b');
   const report = await operator.json<DeadLetterReport>(['dead-letters', 'show', `dead-letter-${ids[0]}`]);
   expect(report).toMatchObject({ id: ids[0], state: 'waiting', jobId: job, failure: { status: 422 } });
-}, 60_000);
+});
 
 test('redelivered it arrives behind what waits for that person, with the webhook-id that it had', async () => {
   const { job, ids } = await jobWithDeadLettersOf('sent again');
@@ -88,7 +88,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   expect(again?.deliveryId).toBe(refused?.deliveryId);
   expect(arrivalsOf('sent again')).toHaveLength(3);
   while ((await list(job)).length > 0);
-}, 60_000);
+});
 
 test('one that is refused once more is another dead letter, which says that it came back', async () => {
   const { job, ids } = await jobWithDeadLettersOf('stubborn');
@@ -125,7 +125,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
   expect(JSON.parse(one.stderr)).toMatchObject({ error: { name: 'RedeliveryRefused', deadLetterId: ids[2] } });
   expect((await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--force'])).code).toBe(0);
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
-}, 60_000);
+});
 
 test('discarded they are gone, and the endpoint never hears of them', async () => {
   const { job } = await jobWithDeadLettersOf('dropped', 'dropped too');
@@ -136,7 +136,7 @@ test('discarded they are gone, and the endpoint never hears of them', async () =
   while (stdoutOfList !== '');
   for (const user of ['dropped', 'dropped too'])
     expect(arrivalsOf(user).map(({ answered }) => answered)).toEqual([422]);
-}, 60_000);
+});
 
 test('one that is not there is said, by exit code 1', async () => {
   const { code, stderr } = await operator.run(['dead-letters', 'show', 'no-such-0']);
@@ -154,4 +154,4 @@ test('while the job does not run, its dead letters stay and say so', async () =>
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(`The job ${job} did not take it`);
   expect(await list(job)).toMatchObject([{ id: ids[0], audience: 'vip' }]);
-}, 60_000);
+});

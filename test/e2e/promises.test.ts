@@ -95,7 +95,7 @@ test('[S30] an endpoint that is down is probed, not hammered, and heals by itsel
   } finally {
     await lab.close();
   }
-}, 45_000);
+});
 
 test('an endpoint that refuses everybody is asked about few, and what it refused is not lost to it', async () => {
   const lab = await Lab.open({ receiver: { answer: () => ({ status: 400 }) } });

@@ -137,7 +137,7 @@ test('a job that no worker ever took up begins with what it was signalled', asyn
   await lab.jobs.recover(job);
   await lab.statusWhen(job, ({ delivered }) => delivered === 2);
   expect(arrivedOf([user])).toEqual([['enter', 'exit']]);
-}, 60_000);
+});
 
 test('a job that starts under the id of a terminated one says that it begins anew', async () => {
   const job = await lab.start();

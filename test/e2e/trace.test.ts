@@ -82,7 +82,7 @@ test('a person through a retry: what was signalled, each attempt with its answer
   const [attempted] = events.filter(({ kind }) => kind === 'attempted');
   const arrived = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'flaky');
   expect(attempted).toMatchObject({ deliveryId: arrived?.deliveryId });
-}, 30_000);
+});
 
 test('a dead letter is told of with how it stands now, and with what came of it when it was sent again', async () => {
   const job = await proven();
@@ -110,7 +110,7 @@ test('a dead letter is told of with how it stands now, and with what came of it 
     { kind: 'died', state: 'waiting' },
     { kind: 'stands' },
   ]);
-}, 30_000);
+});
 
 test('an existing member: found by a backfill, then sent', async () => {
   const job = await lab.start({ existingUsers: true });
@@ -146,7 +146,7 @@ test('without a job all are looked into, those begun last first, and only those 
     first,
   ]);
   expect(events.some(({ jobId }) => jobId === stranger)).toBe(false);
-}, 60_000);
+});
 
 test('of what was before the time that is asked for nothing is told, but of what waits from then', async () => {
   const job = await lab.start();
@@ -195,4 +195,4 @@ test('with encryption it is read with the keys of the client, and without them i
   } finally {
     await secret.close();
   }
-}, 60_000);
+});

@@ -76,7 +76,7 @@ test('a delivery with two retries is one trace: its delivery id, one root, three
 
   expect(sent(lab)).toEqual(posts.map(({ spanId }) => `00-${traceId}-${spanId}-01`));
   expect(new Set(posts.map(({ spanId }) => spanId)).size).toBe(3);
-}, 60_000);
+});
 
 test('a dead letter is the end of a trace, with an error; redelivered, it goes on in the same trace under another root', async () => {
   const collector = await startCollector();
@@ -98,7 +98,7 @@ test('a dead letter is the end of a trace, with an error; redelivered, it goes o
   const [, ...posts] = named(collector.spans, 'POST');
   expect(posts.map(({ parentSpanId }) => parentSpanId)).toEqual([dead?.spanId, delivered?.spanId]);
   expect(dead?.spanId).not.toBe(delivered?.spanId);
-}, 60_000);
+});
 
 test('at the ratio 0 nothing is told, and the endpoint is told that; nobody is sent a trace who did not ask for it', async () => {
   const collector = await startCollector();
@@ -117,7 +117,7 @@ test('at the ratio 0 nothing is told, and the endpoint is told that; nobody is s
   expect(named(collector.spans, 'POST').map(({ traceId }) => traceId)).toEqual([
     lab.receiver.ledger.entries[1]?.deliveryId,
   ]);
-}, 60_000);
+});
 
 test('a collector that is away, or hangs, changes nothing for those who are delivered', async () => {
   const collector = await startCollector();

@@ -140,7 +140,7 @@ test('a roll back takes jobs back to the old build, with what waits', async () =
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('jobs go over from unversioned workers to a build, and back', async () => {
   const lab = await Lab.open();
@@ -163,7 +163,7 @@ test('jobs go over from unversioned workers to a build, and back', async () => {
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('a job whose build is gone goes on when it is freed from it; one that was terminated is recovered by a worker of its build', async () => {
   const lab = await Lab.open({ workers: 0 });

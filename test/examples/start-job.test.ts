@@ -40,4 +40,4 @@ test('the example script starts its job, sends an enter and an exit, and they ar
     await lab.close();
     rmSync(folder, { recursive: true });
   }
-}, 60_000);
+});

@@ -29,7 +29,7 @@ test('the demo ends with 0 and a summary once all that was expected has arrived'
   expect(stdout).toMatch(/Duplicates +0\nOut of order +0\n/);
   // What has ended cannot be looked at any more.
   expect(stdout).not.toContain('Temporal UI');
-}, 60_000);
+});
 
 test('from PostgreSQL: the tables are named, all arrives, and no server stays', async () => {
   const { code, stdout } = await demo('--exit', '--people', '200', '--live', '20', '--source', 'postgres').end();
@@ -57,7 +57,7 @@ test('against an endpoint that answers 500 it gives up, says why, and ends with 
   } finally {
     await endpoint.close();
   }
-}, 60_000);
+});
 
 test('Ctrl-C in the middle leaves nothing running', async () => {
   const endpoint = await startReceiver({ answer: () => 'hang' });
@@ -74,4 +74,4 @@ test('Ctrl-C in the middle leaves nothing running', async () => {
   } finally {
     await endpoint.close();
   }
-}, 60_000);
+});

@@ -15,7 +15,7 @@ const EVERYONE = 'SELECT 1 AS id, $$all$$ AS slug, $$All$$ AS name';
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await TestPostgres.start();
-}, 60_000);
+});
 afterAll(async () => {
   await postgres.stop();
 });

@@ -21,7 +21,7 @@ const PASSWORD = 'p@ss/w#rd:s3cret%';
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await TestPostgres.start();
-}, 60_000);
+});
 afterAll(async () => {
   await postgres.stop();
 });

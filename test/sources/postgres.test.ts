@@ -6,7 +6,7 @@ import { conformsToAudienceSource } from './source-conformance.ts';
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await TestPostgres.start();
-}, 60_000);
+});
 afterAll(async () => {
   await postgres.stop();
 });

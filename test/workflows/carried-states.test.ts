@@ -193,4 +193,4 @@ test('what a watch carries is recorded: a round that is held, and one that faile
     await lab.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});

@@ -71,7 +71,7 @@ test('what ran today replays: a dead letter that is not redelivered at first, an
     await lab.close();
     await operators.close();
   }
-}, 60_000);
+});
 
 test('what ran today replays: a kept job that could not be resumed at first', async () => {
   const lab = await Lab.open();
@@ -100,7 +100,7 @@ test('what ran today replays: a kept job that could not be resumed at first', as
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test('what ran today replays: a holder', async () => {
   const lab = await Lab.open();
@@ -117,4 +117,4 @@ test('what ran today replays: a holder', async () => {
   } finally {
     await lab.close();
   }
-}, 60_000);
+});

@@ -53,7 +53,7 @@ test('what ran today replays: a job with all that may happen to it, and its back
   } finally {
     await lab.close();
   }
-}, 60_000);
+});
 
 test.each(recordings('histories'))('the history $name that $release recorded replays', async ({ text }) => {
   const history: { events: { workflowExecutionStartedEventAttributes?: { workflowId: string } }[] } = JSON.parse(text);
