@@ -30,6 +30,7 @@ export class JobWatch {
   readonly #now: () => number;
   #beganAtMs = -Infinity;
   #look: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: JobWatchOptions) {
     this.#options = options;
@@ -39,7 +40,7 @@ export class JobWatch {
   /** Begins a look, unless one is under way or the last began a moment ago. */
   look(): void {
     const now = this.#now();
-    if (this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return;
+    if (this.#isClosed || this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return;
     this.#beganAtMs = now;
     this.#look = this.#ask(now + LOOK_MS).finally(() => {
       this.#look = undefined;
@@ -51,13 +52,20 @@ export class JobWatch {
     await this.#look;
   }
 
+  /** Asks no further job, and waits for the one that is being asked: a worker that shuts down must not wait for a whole look. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#look;
+  }
+
   async #ask(endsAtMs: number): Promise<void> {
     const { client, most, told } = this.#options;
     const statuses: JobStatus[] = [];
     let untold = 0;
     try {
       for (const [index, workflowId] of (await this.#running()).entries()) {
-        const status = index < most && this.#now() < endsAtMs ? await statusOf(client, workflowId) : undefined;
+        const isAsked = index < most && this.#now() < endsAtMs && !this.#isClosed;
+        const status = isAsked ? await statusOf(client, workflowId) : undefined;
         if (status === undefined) untold++;
         else statuses.push(status);
       }

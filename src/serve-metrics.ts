@@ -55,7 +55,7 @@ export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetr
     },
     close: async () => {
       await server.close();
-      await jobWatch?.rest();
+      await jobWatch?.close();
     },
   };
 }

@@ -103,6 +103,21 @@ test('a look lasts 20 s at most: who was not asked by then is counted as one tha
   expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 3 }]);
 });
 
+test('when it is closed no further job is asked, so that a worker that shuts down does not wait for a whole look', async () => {
+  const stage = new Stage(['a', 'b', 'c']);
+  let tell: (status: JobStatus) => void = () => undefined;
+  stage.answer = () => new Promise((resolve) => (tell = resolve));
+  stage.watch.look();
+  while (stage.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const closed = stage.watch.close();
+  tell(aStatus({ jobId: 'a' }));
+  await closed;
+  stage.atMs = 30_000;
+  await stage.look();
+  expect(stage.asked).toEqual(['a']);
+  expect(stage.told).toEqual([{ jobs: ['a'], untold: 2 }]);
+});
+
 test('no more jobs are asked than are wanted, those first by id', async () => {
   const stage = new Stage(['c', 'a', 'b'], 2);
   await stage.look();

@@ -131,7 +131,7 @@ export function positiveNumber(value: string): number {
 export function wholeNumber(value: string): number {
   const number = Number(value);
   if (value.trim() === '' || !Number.isInteger(number) || number < 0) {
-    throw new InvalidArgumentError('It must be a whole number.');
+    throw new InvalidArgumentError('It must be a whole number, 0 or more.');
   }
   return number;
 }

@@ -97,7 +97,8 @@ const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redel
   redelivered: 'it was redelivered',
   discarded: 'it was discarded',
   expired: 'nobody decided about it in time',
-  gone: 'what became of it the server has forgotten',
+  terminated: 'its workflow was terminated or cancelled, so it will not be sent',
+  gone: 'the server no longer knows what became of it',
 };
 
 function receivedText({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): string {
@@ -117,7 +118,10 @@ function standsText(
   const doubt = notice === undefined ? '' : ` ${printable(notice)}`;
   if (standing === undefined) return `What waits is not known.${doubt}`;
   const { waiting, waitingCount, dying, inPages } = standing;
-  const dyingText = dying === 0 ? '' : ` ${counted(dying, 'trigger')} is becoming a dead letter.`;
+  const dyingText =
+    dying === 0
+      ? ''
+      : ` ${dying === 1 ? '1 trigger is becoming a dead letter' : `${count(dying)} triggers are becoming dead letters`}.`;
   if (waitingCount === 0) {
     if (inPages) return `Found by a backfill; the enter waits for its turn. ${blocked(standing, nowMs) ?? ''}${doubt}`;
     return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${dyingText}${doubt}`;

@@ -28,7 +28,6 @@ export async function watchStatus(
       shown = text;
       if (status.state === 'stopped') return;
     }
-    // Rejects when it is aborted, which is the end of the watch.
     if (await pause(options.refreshMs ?? REFRESH_MS, options.signal)) return;
   }
 }

@@ -4,7 +4,7 @@ import type { JobStatus } from '../contract/job-status.ts';
 import { editUpdate } from '../workflows/messages.ts';
 import { prepare } from './ask-worker.ts';
 import { InvalidJob } from './errors.ts';
-import { statusWhen, updateJob } from './job-service.ts';
+import { describeJob, statusWhen, updateJob } from './job-service.ts';
 import { START_WAIT_MS } from './start-job.ts';
 
 export interface EditedJob {
@@ -25,8 +25,10 @@ const NOT_EDITABLE: Problem = {
  * Checks a job as it would be, records the edit, then waits up to 15 s until it is in effect.
  * @throws InvalidJob, JobNotFound, JobNotRunning, RequestRefused, NoWorker
  */
-export async function editJob(client: Client, taskQueue: string, jobId: string, edit: JobEdit): Promise<EditedJob> {
+export async function editJob(client: Client, jobId: string, edit: JobEdit): Promise<EditedJob> {
   const before = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+  // The job's own queue, whatever the client's is: only its workers have the source and the authorizations that it uses.
+  const { taskQueue } = await describeJob(client, jobId);
   const prepared = await prepare(client, taskQueue, { ...definitionOf(before), ...edit });
   const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
   if (!prepared.ok || problems.length > 0)

@@ -269,7 +269,7 @@ export class ExportJobs {
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
-    return await editJob(this.#client, this.#taskQueue, jobId, edit);
+    return await editJob(this.#client, jobId, edit);
   }
 
   /** Sends everybody who is a member now, as enters; `requestId` makes asking again harmless. */

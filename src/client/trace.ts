@@ -174,7 +174,9 @@ async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>):
   const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
   try {
     const found = await handle.describe();
-    if (!isOpen(found)) return { ...died, state: (await handle.result()) as DeadLetterEnd }; // Our own workflow's result.
+    // Somebody may have ended it from outside, in the Temporal UI say: then it has no result.
+    if (found.status.name === 'COMPLETED') return { ...died, state: (await handle.result()) as DeadLetterEnd }; // Our own workflow's result.
+    if (!isOpen(found)) return { ...died, state: 'terminated' };
     const notice = found.memo?.['notice'];
     return { ...died, state: 'waiting', ...(typeof notice === 'string' && notice !== '' ? { notice } : {}) };
   } catch (error) {

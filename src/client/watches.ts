@@ -186,7 +186,8 @@ export class Watches {
         throw new InvalidWatch([{ field: 'watch', message: error.cause?.message ?? error.message }]);
       if (grpcCode(error) === GRPC.NOT_FOUND) throw new WatchNotFound(name, { cause: error });
       if (!isTimeUp(error)) throw error;
-      throw await noWorker(this.#client, this.#taskQueue, error);
+      const { taskQueue } = await handle.describe();
+      throw await noWorker(this.#client, taskQueue, error);
     }
   }
 }

@@ -68,8 +68,8 @@ export interface TriggerDied extends TraceLine {
   /** What the last attempt came to, in words. */
   readonly failure: string;
   readonly attempts: number;
-  /** How it stands now; `gone`: the server has forgotten it. */
-  readonly state: DeadLetterState | 'gone';
+  /** How it stands now; `terminated`: its workflow was ended from outside; `gone`: the server has forgotten it. */
+  readonly state: DeadLetterState | 'terminated' | 'gone';
   /** Why it was not redelivered when that was last asked for. */
   readonly notice?: string;
 }

@@ -22,7 +22,7 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   const inbox = new JobInbox();
   let openDesk: (desk: JobDesk) => void = () => undefined;
   const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
-  const state = isCarriedJob(input) ? restoreJob(input) : await prepare(input, desk);
+  const state = isCarriedJob(input) ? restoreJob(input) : await prepare(input, inbox, desk);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);

@@ -133,7 +133,8 @@ function readEdit(changes: unknown): JobEdit {
   return changes;
 }
 
-function readStop(request: unknown): Required<StopRequest> {
+/** @throws ApplicationFailure `InvalidStop` */
+export function readStop(request: unknown): Required<StopRequest> {
   const { waiting, deadlineMs } = isRecord(request) ? request : {};
   const what = waiting ?? 'deliver';
   if (what !== 'deliver' && what !== 'keep' && what !== 'discard')

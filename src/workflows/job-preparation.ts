@@ -13,7 +13,8 @@ import type { JobState } from '../domain/dispatcher/job-state.ts';
 import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
 import { describeStarting } from '../domain/dispatcher/describing.ts';
 import { jobIdOf } from '../domain/names.ts';
-import type { JobDesk } from './job-desk.ts';
+import { type JobDesk, readStop } from './job-desk.ts';
+import type { JobInbox } from './job-inbox.ts';
 import {
   backfillUpdate,
   editUpdate,
@@ -23,6 +24,7 @@ import {
   resumeUpdate,
   settingsQuery,
   statusQuery,
+  type StopRequest,
   stopUpdate,
 } from './messages.ts';
 
@@ -38,21 +40,33 @@ const { prepareJob } = proxyActivities<Activities>({
  * Turns a definition into a job that can run: resolves its audiences against the source and, with Existing Users, asks for the
  * backfill. Undefined when it was stopped before that came to an end.
  *
+ * @param inbox what has been signalled meanwhile.
  * @param desk who answers operators once the job runs.
  *
- * @throws ApplicationFailure `InvalidJob`, with the problems as its details.
+ * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for it.
  */
-export async function prepare(definition: unknown, desk: Promise<JobDesk>): Promise<JobState | undefined> {
+export async function prepare(
+  definition: unknown,
+  inbox: JobInbox,
+  desk: Promise<JobDesk>,
+): Promise<JobState | undefined> {
   const jobId = jobIdOf(workflowInfo().workflowId);
   const scope = new CancellationScope();
-  let reason: string | undefined;
-  const status = () => describeStarting(definition, jobId, reason);
+  let stopped: StopRequest['waiting'];
+  const status = () => describeStarting(definition, jobId, inbox.waitingTriggers, stopped !== undefined);
   setHandler(statusQuery, status);
   setHandler(recoveryQuery, () => null);
   setHandler(personQuery, () => null);
   setHandler(settingsQuery, () => null);
-  setHandler(stopUpdate, () => {
-    reason = 'Stopped before it began.';
+  setHandler(stopUpdate, (request) => {
+    const { waiting } = readStop(request);
+    const accepted = inbox.waitingTriggers;
+    // Without its audiences there is no state yet that could be kept, or sent from.
+    if (accepted > 0 && waiting !== 'discard')
+      throw notBegun(
+        `The job has not begun, since its source has not answered yet, and triggers (${accepted}) are waiting for it. Stop it once it runs, or drop them now: triggers stop ${jobId} --waiting discard`,
+      );
+    stopped = waiting;
     scope.cancel();
     return status();
   });
@@ -66,13 +80,22 @@ export async function prepare(definition: unknown, desk: Promise<JobDesk>): Prom
   try {
     prepared = await scope.run(() => prepareJob(definition));
   } catch (error) {
-    if (isCancellation(error)) return undefined;
-    throw error;
+    if (!isCancellation(error)) throw error;
+    // One that failed can be recovered; one that ended in order, never.
+    if (inbox.waitingTriggers > 0 && stopped !== 'discard')
+      throw notBegun(
+        `The job was cancelled before it began, while triggers were waiting for it. They are not lost: triggers recover ${jobId}`,
+      );
+    return undefined;
   }
-  if (reason !== undefined) return undefined;
+  if (stopped !== undefined) return undefined;
   if (!prepared.ok) {
     const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
     throw ApplicationFailure.nonRetryable(`The job cannot run as it is. ${list}`, 'InvalidJob', prepared.problems);
   }
   return beginPreparedJob(uuid4().replaceAll('-', ''), prepared, Date.now());
+}
+
+function notBegun(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, 'JobNotBegun');
 }

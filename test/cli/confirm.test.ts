@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { expect, test } from '@jest/globals';
 import { confirmed } from '../../src/cli/confirm.ts';
 import { aTerminal } from './a-terminal.ts';
@@ -23,4 +23,13 @@ test('where nobody can answer, nobody is asked', async () => {
   const { terminal, err } = aTerminal();
   await expect(confirmed(terminal, 'Discard?')).resolves.toBe(true);
   expect(err).toEqual([]);
+});
+
+test('a person who presses Ctrl-C instead of answering has said no', async () => {
+  const { terminal } = aTerminal({ interactive: true });
+  const silent = Object.assign(new PassThrough(), { isTTY: true });
+  const interrupted = new AbortController();
+  const answer = confirmed({ ...terminal, stdin: silent }, 'Discard?', interrupted.signal);
+  interrupted.abort();
+  await expect(answer).resolves.toBe(false);
 });

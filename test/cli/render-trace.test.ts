@@ -117,6 +117,7 @@ describe('how it stands now', () => {
     ['in a holder', { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] }, 'in holder 7, behind'],
     ['a member', { waiting: [], waitingCount: 0, inPages: true }, 'Found by a backfill; the enter waits for its turn.'],
     ['dying', { waiting: [], waitingCount: 0, dying: 1 }, '1 trigger is becoming a dead letter.'],
+    ['dying, both', { waiting: [], waitingCount: 0, dying: 2 }, '2 triggers are becoming dead letters.'],
   ])('%s', (_, changed, says) => {
     expect(last(waits(changed))).toContain(says);
   });

@@ -105,7 +105,7 @@ test('an attempt code stands there with the words that people are shown, and the
 });
 
 test('every status stands there with the verdict that it comes to', () => {
-  const rows = rowsUnder('What a status comes to:');
+  const rows = rowsUnder('What a status means:');
   const verdictOf = (status: number): string | undefined =>
     [String(status), `${Math.floor(status / 100)}xx`]
       .map((wanted) => rows.find(([cell = '']) => cell.split(', ').includes(wanted))?.[1])

@@ -40,6 +40,34 @@ test('a job may be started, signalled, asked and paused by the temporal command 
   expect((await lab.jobs.status('by-cli')).state).toBe('paused');
 });
 
+test('a job that is ended before it began loses no trigger that waits for it, unless whoever stops it says so', async () => {
+  const start = async (jobId: string, user: string) => {
+    const definition = { label: jobId, audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };
+    const handle = await lab.client.workflow.start(EXPORT_JOB, options);
+    await lab.jobs.enter(jobId, { audience: 'vip', user, profile: {} });
+    await lab.statusWhen(jobId, ({ state, waiting }) => state === 'starting' && waiting === 1);
+    return handle;
+  };
+  lab.source.failure = new Error('The source is down.');
+  try {
+    const cancelled = await start('cancelled-early', 'kept-for-recovery');
+    await expect(lab.jobs.stop('cancelled-early', { waiting: 'keep' })).rejects.toThrow('--waiting discard');
+    expect((await lab.jobs.status('cancelled-early')).state).toBe('starting');
+    await cancelled.cancel();
+    await expect(cancelled.result()).rejects.toMatchObject({ cause: { type: 'JobNotBegun' } });
+
+    const dropped = await start('dropped-early', 'dropped');
+    await lab.jobs.stop('dropped-early', { waiting: 'discard' });
+    await dropped.result();
+  } finally {
+    lab.source.failure = undefined;
+  }
+  await lab.jobs.recover('cancelled-early');
+  await lab.arrives('kept-for-recovery');
+  expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === 'dropped')).toBe(false);
+}, 90_000);
+
 test('curl signals a job over the HTTP API of the server', async () => {
   const job = await lab.start();
   const url = `${temporal.httpUrl}/api/v1/namespaces/default/workflows/${jobWorkflowId(job)}/signal/exit`;

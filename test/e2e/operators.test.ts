@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { JobAlreadyRunning } from '../../src/client/export-jobs.ts';
+import { ExportJobs, JobAlreadyRunning } from '../../src/client/export-jobs.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
 
@@ -52,6 +52,14 @@ test('an edit takes effect from the next slice: another URL, other fields, anoth
     await other.close();
   }
 });
+
+test("an edit is checked by workers of the job's own task queue, whichever the client is set to", async () => {
+  const job = await lab.start({ audiences: ['vip'] });
+  const elsewhere = new ExportJobs(lab.client, { taskQueue: 'nobody-serves-this-queue' });
+  const { status, inEffect } = await elsewhere.edit(job, { audiences: ['news'] });
+  expect(inEffect).toBe(true);
+  expect(status.audiences.map(({ slug }) => slug)).toEqual(['news']);
+}, 30_000);
 
 test('[S23] nobody who looks at a job is shown its URL in full, and an edit that does not name it leaves it as it is', async () => {
   const asked: (string | undefined)[] = [];

@@ -3,7 +3,7 @@ import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
 import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { unwrapped } from '../support/triggers-cli.ts';
+import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 let lab: Lab;
 /** Left to fail, by person. */
@@ -112,6 +112,18 @@ test('a dead letter is told of with how it stands now, and with what came of it 
   ]);
 });
 
+test('a dead letter whose workflow somebody terminated is told of as that, and the trace goes on', async () => {
+  const job = await proven();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'refused' });
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+  const [died] = (await traced('refused', { jobId: job })).filter(({ kind }) => kind === 'died');
+  if (died?.kind !== 'died') throw new Error('There is a dead letter.');
+  await lab.client.workflow.getHandle(`dead-letter-${died.deadLetterId}`).terminate();
+  const events = await traced('refused', { jobId: job });
+  expect(events.slice(2)).toMatchObject([{ kind: 'died', state: 'terminated' }, { kind: 'stands' }]);
+  expect(story(events)).toContain('its workflow was terminated or cancelled');
+}, 30_000);
+
 test('an existing member: found by a backfill, then sent', async () => {
   const job = await lab.start({ existingUsers: true });
   await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
@@ -156,6 +168,12 @@ test('of what was before the time that is asked for nothing is told, but of what
   expect(await traced('other', { jobId: job, since: later })).toMatchObject([
     { kind: 'stands', standing: { waitingCount: 1 } },
   ]);
+  // Nothing is said to be unknown where something waits.
+  const since = ['--since', later.toISOString()];
+  const waits = await new Operator(lab.taskQueue).run(['trace', 'other', '--job', job, ...since]);
+  expect(waits).toMatchObject({ code: 0, stdout: expect.stringContaining('1 trigger waits'), stderr: '' });
+  const unknown = await new Operator(lab.taskQueue).run(['trace', 'stranger', '--job', job, ...since]);
+  expect(unknown.stderr).toContain('No trigger of stranger is known');
 });
 
 test('of a job that there is not, it is said so', async () => {

@@ -24,6 +24,14 @@ const SERVER_LIMITS = { payloadBytes: 32 * 1024, signalsPerRun: 10_000, eventsPe
 
 /** What a job would hand to its next run now, with what its holders keep, by name. */
 async function carriedOf(lab: Lab, job: string) {
+  let text = await recoveryText(lab, job);
+  // A running job may change between two parts of an answer, which then do not fit together: what is read twice alike is one state.
+  for (let again = await recoveryText(lab, job); again !== text; again = await recoveryText(lab, job)) text = again;
+  const { carried } = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  return { carried, holders: await holdersOf(lab, carried) };
+}
+
+async function recoveryText(lab: Lab, job: string): Promise<string> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
     const answer: RecoveryPart | null = await lab.handle(job).query(recoveryQuery, part);
@@ -31,8 +39,7 @@ async function carriedOf(lab: Lab, job: string) {
     text += answer.text;
     ({ parts } = answer);
   }
-  const { carried } = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
-  return { carried, holders: await holdersOf(lab, carried) };
+  return text;
 }
 
 async function holdersOf(lab: Lab, { job, overflow, chains }: RecoveryState['carried']) {

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import ora from 'ora';
-import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
+import type { PersonStanding, TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { printable } from '../../domain/printable.ts';
 import { pastTime } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
@@ -32,7 +32,7 @@ Example:
       let told = 0;
       const tell = (event: TraceEvent): void => {
         spinner?.stop();
-        if (event.kind !== 'left-out' && event.kind !== 'stands') told += 1;
+        if (event.kind === 'stands' ? isWaiting(event.standing) : event.kind !== 'left-out') told += 1;
         if (json === true) terminal.out(JSON.stringify(event));
         else for (const line of story.lines(event)) terminal.out(line);
       };
@@ -51,6 +51,11 @@ Example:
       }
       if (told === 0 && json !== true) terminal.err(sentences(unknownText(person, job), terminal));
     });
+}
+
+/** A trigger may wait for longer than the histories that tell of it are kept. */
+function isWaiting(standing: PersonStanding | undefined): boolean {
+  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }
 
 function progressText({ jobId, runs, ofRuns, facts }: TraceProgress): string {

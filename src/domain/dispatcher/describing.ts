@@ -65,14 +65,14 @@ function endpointOf({ breaker, job, lastFailure, chains }: JobState): Pick<JobSt
 }
 
 /** The status of a job whose definition is not checked yet, so that nothing in it can be relied on. */
-export function describeStarting(definition: unknown, jobId: string, reason: string | undefined): JobStatus {
+export function describeStarting(definition: unknown, jobId: string, waiting: number, isStopped: boolean): JobStatus {
   const said = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
   return {
     v: 1,
     jobId,
     subscriptionId: '',
-    state: reason === undefined ? 'starting' : 'stopping',
-    reason: reason ?? 'Its audiences are looked up in the source.',
+    state: isStopped ? 'stopping' : 'starting',
+    reason: isStopped ? 'Stopped before it began.' : 'Its audiences are being looked up in the source.',
     label: typeof said['label'] === 'string' ? said['label'] : jobId,
     audiences: [],
     webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
@@ -90,7 +90,7 @@ export function describeStarting(definition: unknown, jobId: string, reason: str
     rejected: 0,
     repeated: 0,
     deadLetters: 0,
-    waiting: 0,
+    waiting,
     overflow: 0,
     held: 0,
     inFlight: 0,

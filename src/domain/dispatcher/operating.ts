@@ -29,12 +29,15 @@ export function pauseJob(state: JobState): void {
   state.pause = { by: 'operator' };
 }
 
-/** Goes on sending, whoever paused; what an endpoint asked to wait is over, and its illness forgotten. */
+/**
+ * Sends again, whoever paused it. The wait that the endpoint asked for is over and its failures are forgotten, but an endpoint that has
+ * yet to take its first request still gets one at a time.
+ */
 export function resumeJob(state: JobState): void {
   state.changes++;
   state.pause = undefined;
   state.throttle = undefined;
-  state.breaker = new Breaker();
+  state.breaker = new Breaker(state.breaker.isUnproven ? UNPROVEN : undefined);
 }
 
 /** A checked edit takes effect: from the next slice on. */

@@ -24,7 +24,7 @@ test.each([
   [{ webhookUrl: [SECRET] }, ''],
   [SECRET, ''],
 ])('so does that of a job whose definition was not looked at yet: %j', (definition, shown) => {
-  const status = describeStarting(definition, 'vip', undefined);
+  const status = describeStarting(definition, 'vip', 0, false);
   expect(status.webhookUrl).toBe(shown);
   expect(JSON.stringify(status)).not.toContain(SECRET);
 });

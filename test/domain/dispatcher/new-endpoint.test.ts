@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Breaker, UNPROVEN } from '../../../src/domain/dispatcher/breaker.ts';
-import { applyEdit } from '../../../src/domain/dispatcher/operating.ts';
+import { applyEdit, pauseJob, resumeJob, stopJob } from '../../../src/domain/dispatcher/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/dispatcher/job-state.ts';
 import { AJob } from './a-job.ts';
 
@@ -99,6 +99,26 @@ test('[S27] another URL has to prove itself anew; what the old one still takes s
   while (job.running.length > 0) job.end();
   job.signal('somebody');
   job.signal('else');
+  expect(cut(job)).toEqual([1]);
+});
+
+test('[S27] pausing and resuming, or stopping with deliver, does not prove an endpoint', () => {
+  const resumed = newJob();
+  pauseJob(resumed.state);
+  resumeJob(resumed.state);
+  const stopped = newJob();
+  stopJob(stopped.state, 'deliver', stopped.now + 60_000);
+  expect([cut(resumed), cut(stopped)]).toEqual([[1], [1]]);
+});
+
+test('[S27] a new endpoint that is left to probes gets one request when the job is resumed, not all that waits', () => {
+  const job = newJob();
+  for (let failure = 0; failure < 3; failure++) {
+    cut(job);
+    job.end({ 0: { status: 500 } });
+  }
+  expect(cut(job)).toEqual([]);
+  resumeJob(job.state);
   expect(cut(job)).toEqual([1]);
 });
 

@@ -63,7 +63,7 @@ export async function decide(
     if (spinner !== undefined) spinner.text = far;
   };
   const confirm = async (found: number): Promise<boolean> => {
-    const agreed = yes || (await confirmed(terminal, `${words.asks} ${counted(found, 'dead letter')}?`));
+    const agreed = yes || (await confirmed(terminal, `${words.asks} ${counted(found, 'dead letter')}?`, stop.signal));
     if (agreed) spinner?.start();
     return agreed;
   };
