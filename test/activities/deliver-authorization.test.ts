@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { afterwards } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
+import { configured } from '../webhook/an-authorization.ts';
 import { SliceLab, trigger } from './a-slice.ts';
 
 /** Serves on this machine until the test is over; says where. */
@@ -35,15 +36,16 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`I do not know ${token}`));
   });
   const lab = await SliceLab.open();
-  lab.authorize({
+  const authorizations = {
     idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
-  });
+  };
+  lab.authorize(authorizations);
   const deliver = (count: number, permits = 1, userOf: (index: number) => string = String) =>
     lab.deliver(
       Array.from({ length: count }, (_, index) => trigger(userOf(index))),
       { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` } },
     );
-  return { seen, deliver, lab };
+  return { seen, deliver, lab, authorizations };
 }
 
 test('every request is counted, and of one that is sent again with another token both', async () => {
@@ -80,6 +82,39 @@ test('a token that is refused with 401 is fetched anew once, and the trigger is 
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
   expect(seen.ids[0]).toBe(seen.ids[1]);
+});
+
+test('a configuration in which an authorization is the same keeps its token, and one in which it is another fetches one', async () => {
+  const { seen, deliver, lab, authorizations } = await guardedEndpoint(() => true);
+  await deliver(1);
+  lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'] } }));
+  await deliver(1);
+  expect(seen.fetched).toBe(1);
+  lab.authorizations.replace(configured({ idp: { ...authorizations.idp, headers: { 'x-tenant': '7' } } }));
+  await deliver(1);
+  expect(seen.fetched).toBe(2);
+});
+
+test('beside a token go the headers and the signature of its authorization, the second time too', async () => {
+  const arrived: (readonly unknown[])[] = [];
+  const issuer = await serve((_, response) => {
+    const token = { access_token: `token-${arrived.length}`, token_type: 'bearer' };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  });
+  const origin = await serve(({ headers }, response) => {
+    arrived.push([headers.authorization, headers['x-tenant'], headers['webhook-signature']]);
+    response.writeHead(arrived.length === 1 ? 401 : 200).end();
+  });
+  const lab = await SliceLab.open();
+  const oauth2 = { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' };
+  const signingSecrets = [`whsec_${Buffer.alloc(32, 1).toString('base64')}`];
+  lab.authorize({ idp: { origins: [origin], oauth2, headers: { 'x-tenant': '7' }, signingSecrets } });
+  await lab.deliver([trigger('1')], { settings: { authorization: 'idp', webhookUrl: origin } });
+  const signature = expect.stringMatching(/^v1,\S+$/);
+  expect(arrived).toEqual([
+    ['Bearer token-0', '7', signature],
+    ['Bearer token-1', '7', signature],
+  ]);
 });
 
 test('many requests that are refused at once fetch one token together', async () => {
