@@ -33,7 +33,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
     seen.ids.push(String(request.headers['webhook-id']));
-    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`I do not know ${token}`));
+    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`no ${token} of s3cret`));
   });
   const lab = await SliceLab.open();
   const authorizations = {
@@ -138,10 +138,10 @@ test('however often tokens are refused, each trigger of a person is sent again o
   expect(seen.requests).toEqual(['token-1', 'token-1', 'token-2', 'token-2', 'token-3']);
 });
 
-test('[S22] what an endpoint repeats of the token that it refuses is not kept', async () => {
+test('[S22] what an endpoint repeats of the token that it refuses, or of what the token was had for, is not kept', async () => {
   const { deliver } = await guardedEndpoint(() => false, 403);
   const { failed } = await deliver(1);
-  expect(failed).toMatchObject([{ status: 403, answer: 'I do not know …' }]);
+  expect(failed).toMatchObject([{ status: 403, answer: 'no … of …' }]);
 });
 
 test('other refusals than 401 fetch nothing', async () => {
@@ -151,13 +151,14 @@ test('other refusals than 401 fetch nothing', async () => {
 });
 
 test('without a token nothing is sent: ours to mend, with the reason, and tried again later', async () => {
-  const { seen, deliver } = await guardedEndpoint(() => true);
+  const { seen, deliver, lab } = await guardedEndpoint(() => true);
   seen.isDown = true;
   const { failed } = await deliver(2);
   expect(failed).toEqual(
     [0, 1].map((index) => ({ index, code: 'TOKEN_UNAVAILABLE', answer: 'invalid_client', durationMs: 0 })),
   );
   expect(seen.requests).toEqual([]);
+  expect(lab.warnings).toMatchObject([{ meta: { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', count: 2 } }]);
 });
 
 test('a worker that stood still while it waited for a token sends nothing: another may be sending it', async () => {

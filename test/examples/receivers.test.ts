@@ -83,7 +83,10 @@ describe.each(examples)('the receiver in $language', ({ language, isThere, knows
         post(body, { ...good, 'webhook-timestamp': String(Number(good['webhook-timestamp']) + 1) }),
         post(body, signed('third', now, body, OTHER_SECRET)),
         post(body, signed('third', new Date(now.getTime() - 10 * 60_000), body)),
+        post(body, signed('third', new Date(now.getTime() + 10 * 60_000), body)),
         post(body, { ...good, 'webhook-signature': '' }),
+        post(body, { ...good, 'webhook-signature': 'v1,' }),
+        post(body, { ...good, 'webhook-signature': good['webhook-signature'].slice(0, 'v1,'.length + 8) }),
         post(body, {}),
       ];
       expect(await Promise.all(refused)).toEqual(refused.map(() => 401));
