@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { reloadAuthorizations } from '../src/authorizations-reload.ts';
 import { loadConfig } from '../src/config.ts';
@@ -32,7 +33,11 @@ function watch() {
     events.push(event);
     for (const resolve of waiting.splice(0)) resolve(event);
   };
-  const read = () => loadConfig({ path, env: {} }).authorizations;
+  let looks = 0;
+  const read = () => {
+    looks++;
+    return loadConfig({ path, env: {} }).authorizations;
+  };
   end = reloadAuthorizations({
     read,
     initial: read(),
@@ -40,7 +45,14 @@ function watch() {
     log: { info: () => undefined, warn: (_, fields) => tell(fields['problem']) },
     everyMs: 10,
   });
-  return { events, next: () => new Promise((resolve) => waiting.push(resolve)) };
+  return {
+    events,
+    next: () => new Promise((resolve) => waiting.push(resolve)),
+    /** Resolves when it has looked some times more, whatever came of that. */
+    lookedOn: async () => {
+      for (const before = looks; looks < before + 4;) await sleep(5);
+    },
+  };
 }
 
 test('a changed file of a secret is taken over without a restart', async () => {
@@ -55,13 +67,27 @@ test('a changed file of a secret is taken over without a restart', async () => {
 });
 
 test('what cannot be used is said once and not taken over; a later repair is', async () => {
-  const { next, events } = watch();
+  const { next, events, lookedOn } = watch();
   const problem = next();
   writeFileSync(path, config('two words'));
   expect(await problem).toMatch(/at authorizations\.crm\.bearer/);
+  await lookedOn();
   const repaired = next();
   writeFileSync(path, config('repaired'));
   expect(await repaired).toBe('repaired');
+  await lookedOn();
   expect(events).toHaveLength(2);
   expect(String(events[0])).not.toContain('two words');
+});
+
+test('what is broken again after it was well is said again', async () => {
+  const { next, events, lookedOn } = watch();
+  for (const isFirst of [true, false]) {
+    const problem = next();
+    rmSync(token);
+    expect(await problem).toMatch(/\$\{file:token\}/);
+    writeFileSync(token, 'first\n');
+    if (isFirst) await lookedOn();
+  }
+  expect(events).toHaveLength(2);
 });

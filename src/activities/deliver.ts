@@ -131,7 +131,7 @@ function reportOf(
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    watch.attempted(index, { ok: false, ...failure });
+    watch.attempted(index, { ok: false, code, reason, durationMs: 0 });
   }
   return report(settled, 0);
 }

@@ -18,12 +18,16 @@ export interface DeliveryMetrics {
 }
 
 /** An attempt of either kind, as far as it is watched. */
-type Ended = TracedAttempt & Pick<FailedAttempt, 'durationMs'>;
+interface Ended extends TracedAttempt, Pick<FailedAttempt, 'durationMs'> {
+  /** Why we made no request: a code of ours, and nothing that an endpoint wrote. */
+  readonly reason?: string | undefined;
+}
 
 interface Tally {
   readonly verdict: Verdict | 'delivered';
   readonly status: number | undefined;
   readonly code: string | undefined;
+  readonly reason: string | undefined;
   count: number;
   /** Of the longest. */
   durationMs: number;
@@ -91,20 +95,20 @@ export class SliceWatch {
   close(): void {
     const { slice, log, metrics } = this.#options;
     metrics?.sliceEnded(slice.permits);
-    for (const { verdict, status, code, count, durationMs } of this.#tallies.values()) {
+    for (const { verdict, status, code, reason, count, durationMs } of this.#tallies.values()) {
       metrics?.attempted(this.#kind, verdict, statusClassOf(status), count);
       if (verdict === 'delivered') continue;
-      log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, count, durationMs });
+      log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, reason, count, durationMs });
     }
   }
 
   #count(index: number, attempt: Ended): void {
-    const { status, code, durationMs } = attempt;
+    const { status, code, reason, durationMs } = attempt;
     const key = status ?? code ?? '';
     const known = this.#tallies.get(key);
     if (known === undefined) {
       const verdict = attempt.ok ? 'delivered' : judge(attempt);
-      this.#tallies.set(key, { verdict, status, code, count: 1, durationMs });
+      this.#tallies.set(key, { verdict, status, code, reason, count: 1, durationMs });
     } else {
       known.count++;
       known.durationMs = Math.max(known.durationMs, durationMs);

@@ -64,6 +64,10 @@ const WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: 'the certificate is not signed by a known authority',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is not signed by a known authority',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is not signed by a known authority',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the endpoint wants a client certificate',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the endpoint does not take the client certificate',
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'the endpoint does not take the client certificate',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the endpoint does not take the client certificate',
 };
 
 /** What a failed attempt came to, in words: `HTTP 503`, `connection refused`; a code that has no words stands for itself. */

@@ -15,6 +15,8 @@ interface HeldToken extends AccessToken {
 
 /** A token is not begun with that ends so soon: a slice lasts that long. */
 const MARGIN_MS = 30_000;
+/** So long a token is used whatever its server says of its end, unless an endpoint refuses it: some say zero, and would be asked for each slice. */
+const LEAST_USE_MS = 6_000;
 /** What fails is not asked again before, however many slices want a token. */
 const FAILURE_PAUSE_MS = 2_000;
 /** A token that replaced a refused one and is refused itself: so long nothing speaks for a third. */
@@ -70,7 +72,9 @@ export class AccessTokens {
 
   #isFresh({ endsAtMs, fetchedAtMs }: HeldToken): boolean {
     if (endsAtMs === undefined) return true;
-    return this.#nowMs() < endsAtMs - Math.min(MARGIN_MS, (endsAtMs - fetchedAtMs) / 2);
+    const lifeMs = endsAtMs - fetchedAtMs;
+    const useMs = Math.max(lifeMs - Math.min(MARGIN_MS, lifeMs / 2), LEAST_USE_MS);
+    return this.#nowMs() < fetchedAtMs + useMs;
   }
 
   /** A time that is still to come is none: the clock was set back since, and a pause would last as long as that. */

@@ -185,7 +185,10 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
     secrets: [
       ...Object.values(headers),
       ...Object.values(queryParameters),
-      ...[basic?.password, credentials, bearer, oauth2?.clientSecret].filter((one) => one !== undefined),
+      // Of some services the user name is the key, and the password nothing.
+      ...[basic?.username, basic?.password, credentials, bearer, oauth2?.clientSecret].filter(
+        (one) => one !== undefined,
+      ),
     ],
   };
 }

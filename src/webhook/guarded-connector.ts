@@ -54,6 +54,8 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
     const opened: buildConnector.Callback = (...[error, socket]) => {
       if (error !== null) return callback(error, null);
       boundAnswers(socket, maxAnswerBytes);
+      // Of TLS 1.3 also what is said of our certificate comes when the connection is open, and undici would tell its end only, not why.
+      socket.once('error', (reason) => socket.destroy(reason));
       callback(null, socket);
     };
     const refusal = policy.refusalOf(to);

@@ -1,7 +1,6 @@
 import {
   allowInsecureRequests,
   type ClientAuth,
-  ClientSecretBasic,
   ClientSecretPost,
   clientCredentialsGrantRequest,
   customFetch,
@@ -9,11 +8,13 @@ import {
   ResponseBodyError,
 } from 'oauth4webapi';
 import type { OAuth2Config } from '../config/authorization-config.ts';
+import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { isRecord } from '../domain/json.ts';
 import type { AccessToken } from './access-tokens.ts';
 import type { ClientIdentity } from './client-identity.ts';
 import type { GuardedAgents } from './guarded-agents.ts';
 
-/** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status, or a code of Node's or ours, never what the server wrote. */
+/** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status, or a code of Node's, undici's or ours, never what the server wrote. */
 export class TokenUnavailable extends Error {
   override readonly name = 'TokenUnavailable';
   readonly reason: string;
@@ -33,6 +34,8 @@ const OAUTH_ERRORS =
 
 /** What a token consists of (RFC 6749, A.12), of which a header holds so much. Another one would be a failure of the endpoint's, trigger by trigger. */
 const TOKEN = /^[\x20-\x7e]{1,8192}$/;
+/** The reason when a server answered as if it gave a token, and none is there that we know how to use. */
+const INVALID_TOKEN = 'INVALID_TOKEN';
 
 export interface TokenEndpointOptions {
   readonly config: OAuth2Config;
@@ -49,9 +52,7 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
   // The issuer is for answers that name it; of client credentials none does.
   const server = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
   const client = { client_id: clientId };
-  const authenticate: ClientAuth = (clientAuthentication === 'basic' ? ClientSecretBasic : ClientSecretPost)(
-    clientSecret,
-  );
+  const authenticate = (clientAuthentication === 'basic' ? httpBasic : ClientSecretPost)(clientSecret);
   try {
     const response = await clientCredentialsGrantRequest(
       server,
@@ -64,16 +65,29 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
         [allowInsecureRequests]: true,
       },
     );
-    const { access_token: value, expires_in: seconds } = await processClientCredentialsResponse(
-      server,
-      client,
-      response,
-    );
-    if (!TOKEN.test(value)) throw new TokenUnavailable('INVALID_TOKEN');
+    const {
+      access_token: value,
+      token_type: type,
+      expires_in: seconds,
+    } = await processClientCredentialsResponse(server, client, response);
+    if (type !== 'bearer' || !TOKEN.test(value)) throw new TokenUnavailable(INVALID_TOKEN);
     return { value, ...(seconds === undefined ? {} : { endsAtMs: Date.now() + seconds * 1000 }) };
   } catch (error) {
     throw new TokenUnavailable(reasonOf(error));
   }
+}
+
+/**
+ * RFC 6749, 2.3.1. Of an id or a secret only what the encoding of forms changes is changed, and nothing of most: there are servers that compare it as
+ * it comes.
+ */
+function httpBasic(clientSecret: string): ClientAuth {
+  return (_server, { client_id: id }, _body, headers) => {
+    const credentials = [id, clientSecret]
+      .map((part) => new URLSearchParams([['', part]]).toString().slice(1))
+      .join(':');
+    headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`);
+  };
 }
 
 /** No redirect is followed and nothing is inflated: undici's `request` does neither. */
@@ -91,23 +105,37 @@ async function post(
   let length = 0;
   for await (const chunk of answer.body as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new TokenUnavailable('its answer is too long');
+    if (length > MAX_ANSWER_BYTES) throw new TokenUnavailable(ATTEMPT_CODES.answerTooLong);
     chunks.push(chunk);
   }
   const type = [answer.headers['content-type']].flat()[0] ?? '';
   // A Response refuses a body under 204, 205 and 304; none of them has a token.
   const hasBody = length > 0 && ![204, 205, 304].includes(answer.statusCode);
-  return new Response(hasBody ? Buffer.concat(chunks) : null, {
+  return new Response(hasBody ? usedParts(Buffer.concat(chunks).toString('utf8')) : null, {
     status: answer.statusCode,
     headers: { 'content-type': type },
   });
+}
+
+/** Of an answer what is used. What else a server writes, `"refresh_token": null` or an ID token, does not make a good token a bad one. */
+function usedParts(text: string): string {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (!isRecord(parsed)) return text;
+    const { access_token, token_type, expires_in, error } = parsed;
+    return JSON.stringify({ access_token, token_type, expires_in: expires_in ?? undefined, error });
+  } catch {
+    return text; // What is no JSON is said to be none where it is judged.
+  }
 }
 
 function reasonOf(error: unknown): string {
   if (error instanceof TokenUnavailable) return error.reason;
   if (error instanceof ResponseBodyError) return OAUTH_ERRORS.test(error.error) ? error.error : `HTTP ${error.status}`;
   const { cause, code, name } = error as { cause?: unknown; code?: unknown; name?: unknown };
-  if (cause instanceof Response) return `HTTP ${cause.status}`;
+  if (cause instanceof Response && cause.status !== 200) return `HTTP ${cause.status}`;
   // The signal's own error has a number for a code.
-  return typeof code === 'string' ? code : String(name);
+  if (name === 'TimeoutError') return ATTEMPT_CODES.timeout;
+  if (typeof code !== 'string') return String(name);
+  return code.startsWith('OAUTH_') ? INVALID_TOKEN : code;
 }

@@ -1,6 +1,6 @@
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { DefaultLogger } from '@temporalio/worker';
+import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
 import type { DeliveryTracing } from '../../src/activities/delivery-tracing.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
@@ -100,13 +100,17 @@ export class SliceLab {
       attempt: before === undefined ? 1 : 2,
       ...(this.#heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: this.#heartbeatTimeoutMs }),
     };
-    const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });
+    const environment = new MockActivityEnvironment(info, {
+      logger: new DefaultLogger('WARN', (line) => this.warnings.push(line)),
+    });
     this.#environments.push(environment);
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
     return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
   }
 
   readonly heartbeats: SliceProgress[] = [];
+  /** What slices logged of failures. */
+  readonly warnings: LogEntry[] = [];
 
   /** As the server answers a heartbeat when the slice's job was terminated. */
   cancel(): void {

@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { afterwards } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
+import { configured } from '../webhook/an-authorization.ts';
 import { SliceLab, trigger } from './a-slice.ts';
 
 /** Serves on this machine until the test is over; says where. */
@@ -32,18 +33,19 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
     seen.ids.push(String(request.headers['webhook-id']));
-    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`I do not know ${token}`));
+    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`no ${token} of s3cret`));
   });
   const lab = await SliceLab.open();
-  lab.authorize({
+  const authorizations = {
     idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
-  });
+  };
+  lab.authorize(authorizations);
   const deliver = (count: number, permits = 1, userOf: (index: number) => string = String) =>
     lab.deliver(
       Array.from({ length: count }, (_, index) => trigger(userOf(index))),
       { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` } },
     );
-  return { seen, deliver, lab };
+  return { seen, deliver, lab, authorizations };
 }
 
 test('every request is counted, and of one that is sent again with another token both', async () => {
@@ -82,6 +84,39 @@ test('a token that is refused with 401 is fetched anew once, and the trigger is 
   expect(seen.ids[0]).toBe(seen.ids[1]);
 });
 
+test('a configuration in which an authorization is the same keeps its token, and one in which it is another fetches one', async () => {
+  const { seen, deliver, lab, authorizations } = await guardedEndpoint(() => true);
+  await deliver(1);
+  lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'] } }));
+  await deliver(1);
+  expect(seen.fetched).toBe(1);
+  lab.authorizations.replace(configured({ idp: { ...authorizations.idp, headers: { 'x-tenant': '7' } } }));
+  await deliver(1);
+  expect(seen.fetched).toBe(2);
+});
+
+test('beside a token go the headers and the signature of its authorization, the second time too', async () => {
+  const arrived: (readonly unknown[])[] = [];
+  const issuer = await serve((_, response) => {
+    const token = { access_token: `token-${arrived.length}`, token_type: 'bearer' };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  });
+  const origin = await serve(({ headers }, response) => {
+    arrived.push([headers.authorization, headers['x-tenant'], headers['webhook-signature']]);
+    response.writeHead(arrived.length === 1 ? 401 : 200).end();
+  });
+  const lab = await SliceLab.open();
+  const oauth2 = { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' };
+  const signingSecrets = [`whsec_${Buffer.alloc(32, 1).toString('base64')}`];
+  lab.authorize({ idp: { origins: [origin], oauth2, headers: { 'x-tenant': '7' }, signingSecrets } });
+  await lab.deliver([trigger('1')], { settings: { authorization: 'idp', webhookUrl: origin } });
+  const signature = expect.stringMatching(/^v1,\S+$/);
+  expect(arrived).toEqual([
+    ['Bearer token-0', '7', signature],
+    ['Bearer token-1', '7', signature],
+  ]);
+});
+
 test('many requests that are refused at once fetch one token together', async () => {
   const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
   expect(await deliver(40, 8)).toMatchObject({ failed: [], unsent: [] });
@@ -103,10 +138,10 @@ test('however often tokens are refused, each trigger of a person is sent again o
   expect(seen.requests).toEqual(['token-1', 'token-1', 'token-2', 'token-2', 'token-3']);
 });
 
-test('[S22] what an endpoint repeats of the token that it refuses is not kept', async () => {
+test('[S22] what an endpoint repeats of the token that it refuses, or of what the token was had for, is not kept', async () => {
   const { deliver } = await guardedEndpoint(() => false, 403);
   const { failed } = await deliver(1);
-  expect(failed).toMatchObject([{ status: 403, answer: 'I do not know …' }]);
+  expect(failed).toMatchObject([{ status: 403, answer: 'no … of …' }]);
 });
 
 test('other refusals than 401 fetch nothing', async () => {
@@ -116,13 +151,14 @@ test('other refusals than 401 fetch nothing', async () => {
 });
 
 test('without a token nothing is sent: ours to mend, with the reason, and tried again later', async () => {
-  const { seen, deliver } = await guardedEndpoint(() => true);
+  const { seen, deliver, lab } = await guardedEndpoint(() => true);
   seen.isDown = true;
   const { failed } = await deliver(2);
   expect(failed).toEqual(
     [0, 1].map((index) => ({ index, code: 'TOKEN_UNAVAILABLE', answer: 'invalid_client', durationMs: 0 })),
   );
   expect(seen.requests).toEqual([]);
+  expect(lab.warnings).toMatchObject([{ meta: { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', count: 2 } }]);
 });
 
 test('a worker that stood still while it waited for a token sends nothing: another may be sending it', async () => {

@@ -256,7 +256,7 @@ test('a person whom the source does not know is told, or sent with segment_event
 test.each([
   ['missing', 'AUTHORIZATION_UNKNOWN'],
   ['elsewhere', 'AUTHORIZATION_ELSEWHERE'],
-])('with an authorization that is %s nothing is sent and nothing is asked', async (authorization, code) => {
+])('[S21] with an authorization that is %s nothing is sent and nothing is asked', async (authorization, code) => {
   const lab = await SliceLab.open();
   const report = await lab.deliver([bare('1'), bare('1'), bare('2')], { settings: { authorization } });
   expect(report.failed.map((failed) => failed.code)).toEqual([code, code, code]);

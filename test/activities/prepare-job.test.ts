@@ -104,7 +104,7 @@ test('of very many audiences the first twenty are listed', async () => {
 });
 
 test.each(['https://evil.example/', 'http://hooks.example.com/'])(
-  'an authorization is not sent to %s, which it is not bound to',
+  '[S21] an authorization is not sent to %s, which it is not bound to',
   async (webhookUrl) => {
     expect(await problemsOf({ ...job, authorization: 'crm', webhookUrl })).toEqual([
       [

@@ -69,12 +69,14 @@ test('each kind of failure has a line of its own: by status, or by code where no
   watch.requestEnded(1, { ok: false, status: 503, durationMs: 1 });
   watch.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
   watch.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  watch.attempted(4, { ok: false, code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 });
   watch.close();
-  expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code']])).toEqual([
-    ['refused', 422],
-    ['transient', 503],
-    ['transient', 'ECONNREFUSED'],
-    ['profile-missing', 'PROFILE_MISSING'],
+  expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code'], meta?.['reason']])).toEqual([
+    ['refused', 422, undefined],
+    ['transient', 503, undefined],
+    ['transient', 'ECONNREFUSED', undefined],
+    ['profile-missing', 'PROFILE_MISSING', undefined],
+    ['ours', 'TOKEN_UNAVAILABLE', 'invalid_client'],
   ]);
 });
 

@@ -61,6 +61,10 @@ test.each(['a\r\nx-evil: 1', 'a\nb', 'a\rb', 'a\0', '\u{1F600}', '\x7f', ' a', '
   },
 );
 
+test('a header may have blanks and Latin-1 within', () => {
+  expect(problemOf({ headers: { 'x-name': 'caf\u00e9 \t\u00ff!' } })).toBe('');
+});
+
 test('[S18] one header under two spellings is refused, and so are too many', () => {
   expect(problemOf({ headers: { 'X-Key': 'a', 'x-key': 'b' } })).toContain('This header is there twice.');
   const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`x-${index}`, 'v']));
@@ -88,6 +92,7 @@ test.each([
   ],
   ['a certificate that is none', { clientCertificate: { certificate: 's3cret', key: 's3cret' } }],
   ['a query parameter that is a list', { queryParameters: { key: ['s3cret'] } }],
+  ['a query parameter without a name', { queryParameters: { '': 's3cret' } }],
   ['a kind that does not exist', { bearer: 7, token: 's3cret' }],
 ])('[S22] %s is an error that says where and does not repeat it', (_, changes) => {
   const problem = problemOf(changes);
@@ -98,6 +103,7 @@ test.each([
 test.each<[ways: string[], changes: object]>([
   [['bearer', 'basic'], { bearer: 'a', basic: { username: 'a', password: 'b' } }],
   [['headers', 'bearer'], { headers: { Authorization: 'x' }, bearer: 'a' }],
+  [['oauth2', 'bearer'], { oauth2: { tokenUrl: 'https://a.example', clientId: 'a', clientSecret: 'b' }, bearer: 'a' }],
 ])('%j cannot both be in the header "authorization"', (_, changes) => {
   expect(problemOf(changes)).toContain('Only one of headers.authorization, basic, bearer and oauth2');
 });

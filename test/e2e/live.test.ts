@@ -89,7 +89,7 @@ test('a job that looks back over less than half an hour starts, with a warning t
   expect(status.notices.join()).toMatch(/15 minutes/);
 });
 
-test('with an authorization, requests carry its headers and a signature that its secret verifies', async () => {
+test('[S21] with an authorization, requests carry its headers and its signature; neither a start nor an edit takes it elsewhere', async () => {
   const origin = new URL(lab.receiver.url).origin;
   const signing = await Lab.open({
     receiver: { keepBodies: true },
@@ -114,7 +114,9 @@ test('with an authorization, requests carry its headers and a signature that its
       body,
     );
     expect(headers['webhook-signature']).toBe(signature);
-    await expect(signing.start({ authorization: 'acme' })).rejects.toThrow(/may not be sent to/);
+    const elsewhere = { webhookUrl: signing.receiver.url };
+    await expect(signing.start({ ...elsewhere, authorization: 'acme' })).rejects.toThrow(/may not be sent to/);
+    await expect(signing.jobs.edit(job, elsewhere)).rejects.toThrow(/may not be sent to/);
   } finally {
     await signing.close();
   }

@@ -16,6 +16,8 @@ import { readSigningSecret } from '../../src/webhook/signing-secret.ts';
 
 const SECRET = `whsec_${Buffer.from('thirty-two bytes of a test secret').toString('base64')}`;
 const OTHER_SECRET = `whsec_${Buffer.from('thirty-two bytes of other secrets').toString('base64')}`;
+/** README: no message is longer. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
 const receivers = fileURLToPath(new URL('../../examples/receivers', import.meta.url));
 const fixtures = fileURLToPath(new URL('../fixtures', import.meta.url));
 const cleanUps: (() => Promise<unknown>)[] = [];
@@ -81,12 +83,39 @@ describe.each(examples)('the receiver in $language', ({ language, isThere, knows
         post(body, { ...good, 'webhook-timestamp': String(Number(good['webhook-timestamp']) + 1) }),
         post(body, signed('third', now, body, OTHER_SECRET)),
         post(body, signed('third', new Date(now.getTime() - 10 * 60_000), body)),
+        post(body, signed('third', new Date(now.getTime() + 10 * 60_000), body)),
         post(body, { ...good, 'webhook-signature': '' }),
+        post(body, { ...good, 'webhook-signature': 'v1,' }),
+        post(body, { ...good, 'webhook-signature': good['webhook-signature'].slice(0, 'v1,'.length + 8) }),
         post(body, {}),
       ];
       expect(await Promise.all(refused)).toEqual(refused.map(() => 401));
     },
     180_000, // The first build of Go's net/http on a machine takes half a minute.
+  );
+
+  promise(
+    'takes a message as long as any that is sent, and reads no more of what is longer',
+    async () => {
+      const { url } = await start(await command());
+      const { segment_events } = JSON.parse(await readFile(join(fixtures, 'payload.legacy.json'), 'utf8')) as object & {
+        segment_events: unknown;
+      };
+      const bodyOf = (bytes: number): string => {
+        const message = { id: '1', segment_events, note: '' };
+        return JSON.stringify({ ...message, note: 'x'.repeat(bytes - JSON.stringify(message).length) });
+      };
+      const post = async (body: string): Promise<number> => {
+        const answer = await request(url, { method: 'POST', body, headers: signed('long', new Date(), body) });
+        await answer.body.dump();
+        return answer.statusCode;
+      };
+      expect(await post(bodyOf(MAX_BODY_BYTES))).toBe(204);
+      // It may well say so by ending the connection.
+      const refused = await post(bodyOf(MAX_BODY_BYTES + 100_000)).catch(() => 413);
+      expect([400, 413]).toContain(refused);
+    },
+    180_000,
   );
 
   (isThere && knowsEd25519 ? test : test.skip)(
@@ -114,12 +143,14 @@ describe.each(examples)('the receiver in $language', ({ language, isThere, knows
   );
 
   promise(
-    'says what is missing when it has no secret',
+    'says what is missing when it has no secret, or one that anybody could sign with',
     async () => {
       const [program, ...args] = await command();
-      const run = spawnSync(program, args, { env: { ...process.env, WEBHOOK_SECRET: '' }, encoding: 'utf8' });
-      expect([language, run.status]).toEqual([language, 1]);
-      expect(run.stderr).toMatch(/Set WEBHOOK_SECRET/);
+      for (const secret of ['', 'whsec_', 'whpk_', `whsec_${Buffer.alloc(23).toString('base64')}`]) {
+        const run = spawnSync(program, args, { env: { ...process.env, WEBHOOK_SECRET: secret }, encoding: 'utf8' });
+        expect([language, secret, run.status]).toEqual([language, secret, 1]);
+        expect(run.stderr).toMatch(/Set WEBHOOK_SECRET/);
+      }
     },
     180_000,
   );

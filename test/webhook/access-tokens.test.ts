@@ -27,12 +27,32 @@ test('however many want a token, one is fetched, and kept', async () => {
 test.each([
   [3_600_000, 3_569_999, 3_570_000],
   [20_000, 9_999, 10_000],
+  [11_000, 5_999, 6_000],
 ])('a token that lives %i ms is used for %i ms and replaced at %i', async (lifeMs, before, after) => {
   const server = serverOf(lifeMs);
   await server.tokens.current();
   server.nowMs += before;
   expect(await valueOf(server.tokens.current())).toBe('token-1');
   server.nowMs += after - before;
+  expect(await valueOf(server.tokens.current())).toBe('token-2');
+});
+
+test.each([0, 1, 1000])(
+  'a token that is said to live %i ms is used for six seconds all the same: its server is not asked for each slice',
+  async (lifeMs) => {
+    const server = serverOf(lifeMs);
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      await server.tokens.current();
+      server.nowMs += 100;
+    }
+    expect(server.fetched).toBe(10);
+  },
+);
+
+test('a token that ends at once and is refused is replaced at once', async () => {
+  const server = serverOf(0);
+  const token = await server.tokens.current();
+  expect(await valueOf(server.tokens.insteadOf(token))).toBe('token-2');
   expect(await valueOf(server.tokens.current())).toBe('token-2');
 });
 

@@ -1,15 +1,17 @@
 import { createServer } from 'node:https';
+import { connect, createServer as createRelay } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
+import { Authorizations } from '../../src/webhook/authorizations.ts';
 import type { ClientIdentity } from '../../src/webhook/client-identity.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 import { afterwards, listen } from './a-server.ts';
-import { authorizationsOf } from './an-authorization.ts';
+import { authorizationsOf, configured } from './an-authorization.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const SERVER = OURS.issue({ names: ['127.0.0.1'] });
@@ -70,6 +72,42 @@ test('without one, or with one of another authority, it lets nobody in', async (
   expect(await post(url)).toMatchObject({ ok: false, code: expect.any(String) });
   expect(await post(url, await identityOf(STRANGER, url))).toMatchObject({ ok: false, code: expect.any(String) });
   expect(came).toEqual([]);
+});
+
+test('the endpoint of tokens is shown it too', async () => {
+  const { came, url } = await startEndpoint();
+  const agents = new GuardedAgents({ timeoutMs: 5000, policy: POLICY });
+  afterwards(() => agents.close());
+  const oauth2 = { tokenUrl: url.href, clientId: 'me', clientSecret: 's3cret' };
+  const config = configured({ mtls: { origins: [url.origin], clientCertificate: ADA, oauth2 } });
+  // The endpoint lets it in, and gives no token.
+  expect(await new Authorizations(config, agents).lookUp('mtls', url)).toMatchObject({ reason: 'INVALID_TOKEN' });
+  expect(came).toEqual(['ada.example']);
+});
+
+test('what an endpoint says by TLS when the connection is open is what comes of the request, and not that it was cut off', async () => {
+  const { url } = await startEndpoint();
+  // After what opens a connection nothing is passed on, and the client is told what is no TLS.
+  const relay = createRelay((client) => {
+    const server = connect(Number(url.port), '127.0.0.1');
+    server.pipe(client, { end: false });
+    server.on('error', () => undefined);
+    client
+      .on('error', () => undefined)
+      .once('data', (hello) => {
+        server.write(hello);
+        client.once('data', () => {
+          server.destroy();
+          client.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+        });
+      });
+  });
+  const port = await listen(relay);
+  afterwards(async () => {
+    await new Promise((resolve) => relay.close(resolve));
+  });
+  const attempt = await aPoster()(new URL(`https://127.0.0.1:${port}/`), ADA);
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_/) });
 });
 
 test('[S17] nobody sends over a connection on which another certificate was shown', async () => {

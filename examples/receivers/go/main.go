@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	tolerance    = 5 * time.Minute
-	maxBodyBytes = 1 << 20
+	tolerance      = 5 * time.Minute
+	maxBodyBytes   = 2 << 20 // No message is longer.
+	minSecretBytes = 24      // With a secret that is empty, anybody could sign.
 )
 
 type change struct {
@@ -105,7 +106,7 @@ func verifierOf(secret string) verifier {
 	kind, encoded, _ := strings.Cut(secret, "_")
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	switch {
-	case err == nil && kind == "whsec":
+	case err == nil && kind == "whsec" && len(key) >= minSecretBytes:
 		return shared(key)
 	case err == nil && kind == "whpk" && len(key) == ed25519.PublicKeySize:
 		return public(key)

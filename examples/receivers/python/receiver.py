@@ -14,6 +14,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOLERANCE_SECONDS = 5 * 60
+MAX_BODY_BYTES = 2 * 1024 * 1024  # No message is longer.
 
 
 def shared(key: bytes):
@@ -62,7 +63,12 @@ class Receiver(BaseHTTPRequestHandler):
     is_ours = None
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        length = self.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            self.close_connection = True
+            self.answer(413)
+            return
+        body = self.rfile.read(int(length))
         if not is_genuine(Receiver.is_ours, self.headers, body):
             self.answer(401)
             return
@@ -87,9 +93,10 @@ def main() -> None:
     secret = os.environ.get("WEBHOOK_SECRET", "")
     kind, _, encoded = secret.partition("_")
     verifiers = {"whsec": shared, "whpk": public}
-    if kind not in verifiers:
+    key = base64.b64decode(encoded)
+    if kind not in verifiers or len(key) < 24:  # With a secret that is empty, anybody could sign.
         sys.exit("Set WEBHOOK_SECRET to the signing secret of the job's authorization (whsec_...), or its public key (whpk_...).")
-    Receiver.is_ours = verifiers[kind](base64.b64decode(encoded))
+    Receiver.is_ours = verifiers[kind](key)
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
