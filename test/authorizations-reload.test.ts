@@ -1,7 +1,7 @@
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { reloadAuthorizations } from '../src/authorizations-reload.ts';
 import { loadConfig } from '../src/config.ts';
@@ -33,9 +33,9 @@ function watch() {
     events.push(event);
     for (const resolve of waiting.splice(0)) resolve(event);
   };
-  let looks = 0;
+  const looks = new EventEmitter();
   const read = () => {
-    looks++;
+    looks.emit('look');
     return loadConfig({ path, env: {} }).authorizations;
   };
   end = reloadAuthorizations({
@@ -50,7 +50,7 @@ function watch() {
     next: () => new Promise((resolve) => waiting.push(resolve)),
     /** Resolves when it has looked some times more, whatever came of that. */
     lookedOn: async () => {
-      for (const before = looks; looks < before + 4;) await sleep(5);
+      for (let times = 0; times < 4; times++) await once(looks, 'look');
     },
   };
 }
