@@ -8,6 +8,7 @@ import { writeSampleSource } from '../../src/local/sample-data.ts';
 import { Operator, type Program, startTriggers } from '../support/triggers-cli.ts';
 
 const OLD = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+const OLDER = `whsec_${Buffer.alloc(32, 6).toString('base64')}`;
 const NEW = `whsec_${Buffer.alloc(32, 8).toString('base64')}`;
 
 let folder: string;
@@ -27,7 +28,8 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'token'), 'old-token\n');
   const origins = [new URL(receiver.url).origin];
   const until = '2999-12-31T00:00:00Z';
-  const crm = { origins, bearer: '${file:token}', signingSecrets: [NEW, { secret: OLD, until }] };
+  const signingSecrets = [NEW, { secret: OLD, until }, { secret: OLDER, until: '2020-01-01T00:00:00Z' }];
+  const crm = { origins, bearer: '${file:token}', signingSecrets };
   const other = { origins: ['https://other.example'], headers: { 'x-api-key': 'k' }, queryParameters: { a: 'b' } };
   writeFileSync(
     join(folder, 'triggers.config.json'),
@@ -59,6 +61,7 @@ test('whoever reaches Temporal can ask which authorizations a worker has, and is
       '  Sends         bearer token, signature',
       `  To            ${new URL(receiver.url).origin}`,
       '  Old secret    signs until 2999-12-31T00:00:00Z',
+      '  Old secret    signed until 2020-01-01T00:00:00Z',
       'other',
       '  Sends         headers, query parameters',
       '  To            https://other.example',

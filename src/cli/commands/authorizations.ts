@@ -50,7 +50,9 @@ function authorizationLines(
   const rows = [
     ['Sends', kinds.join(', ') || 'nothing'],
     ['To', origins.map(printable).join(', ')],
-    ...signingSecretsEnd.map((end) => ['Old secret', `signs until ${end}`] as const),
+    ...signingSecretsEnd.map(
+      (end) => ['Old secret', `${Date.parse(end) > Date.now() ? 'signs' : 'signed'} until ${end}`] as const,
+    ),
   ] as const;
   return [paint('bold', printable(name)), ...rows.flatMap(([title, value]) => field(title, value, columns))];
 }
