@@ -107,7 +107,7 @@ export class JsonService {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };
     try {
-      const answer = await this.#agents.of().request({
+      const answer = await this.#agents.request({
         origin: this.origin,
         path,
         method: body === undefined ? 'GET' : 'POST',

@@ -1,4 +1,4 @@
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import type { ClientIdentity } from './client-identity.ts';
 import { createGuardedConnector } from './guarded-connector.ts';
 import type { LookUp } from './look-up.ts';
@@ -55,6 +55,18 @@ export class GuardedAgents {
     this.#agents.set(identity, { agent, usedAtMs });
     if (this.#isClosed) void agent.close();
     return agent;
+  }
+
+  /** One request. It ends with the signal also while its connection is being opened, when undici would not hear it. */
+  async request(
+    request: Dispatcher.RequestOptions & { readonly origin: string; readonly signal: AbortSignal },
+    identity?: ClientIdentity,
+  ): Promise<Dispatcher.ResponseData> {
+    const { signal } = request;
+    const over = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+    );
+    return await Promise.race([this.of(identity).request(request), over]);
   }
 
   /** Ends idle connections, and waits for requests in flight. */

@@ -34,7 +34,6 @@ export interface ConnectionPolicy {
   refusalOf(to: Destination): string | undefined;
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 /** Names of this machine and of private networks (RFC 6761, RFC 8375, RFC 6762; `internal` is reserved by ICANN). */
 const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
 
@@ -69,7 +68,7 @@ export class NetworkPolicy implements ConnectionPolicy {
     if (protocol !== 'https:' && protocol !== 'http:') return 'Only https: addresses can be sent to.';
     if (protocol === 'http:' && !this.#allowHttp)
       return 'The worker sends by https only. (Its operator may allow http: network.allowHttp.)';
-    const number = Number(port || DEFAULT_PORTS[protocol]);
+    const number = Number(portOf({ protocol, port }));
     if (!this.#ports.some(([first, last]) => number >= first && number <= last))
       return `The worker does not send to port ${number}. (Its operator may allow it: network.allowPorts.)`;
     const address = literalOf(hostname);
@@ -87,4 +86,9 @@ export const NOT_PUBLIC =
 export function literalOf(hostname: string): string | undefined {
   const bare = hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname;
   return isIP(bare) === 0 ? undefined : bare;
+}
+
+/** The port that a connection goes to. */
+export function portOf({ protocol, port }: Pick<Destination, 'protocol' | 'port'>): string {
+  return port || (protocol === 'https:' ? '443' : '80');
 }

@@ -100,7 +100,7 @@ async function post(
 ): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const path = url.pathname + url.search;
-  const answer = await agents.of(identity).request({ origin: url.origin, path, method: 'POST', headers, body, signal });
+  const answer = await agents.request({ origin: url.origin, path, method: 'POST', headers, body, signal }, identity);
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of answer.body as AsyncIterable<Buffer>) {

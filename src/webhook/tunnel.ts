@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext } from 'node:tls';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
-import { type Destination, literalOf } from './network-policy.ts';
+import { type Destination, literalOf, portOf } from './network-policy.ts';
 
 /** The proxy did not open a way: it is not there, or refuses. */
 export class ProxyFailed extends Error {
@@ -25,42 +25,52 @@ function failureOf(statusCode: number | undefined): Error {
     : new ProxyFailed(`The proxy answered ${statusCode} instead of opening a way.`);
 }
 
+export interface TunnelOptions {
+  readonly lookUp: LookupFunction;
+  /** Longest time, in ms, until the proxy has opened the way. */
+  readonly timeoutMs: number;
+  readonly secureContext: SecureContext;
+}
+
 /**
  * Opens a way through an HTTP proxy (CONNECT, RFC 9110 §9.3.6), to an address that was looked up and judged here: a proxy that looked names up
  * itself would take the judgement away.
  */
 export function openTunnel(
   proxy: URL,
-  { protocol, hostname, port }: Destination,
-  options: { readonly lookUp: LookupFunction; readonly timeoutMs: number; readonly secureContext: SecureContext },
+  to: Destination,
+  options: TunnelOptions,
   callback: (...outcome: [Error, null] | [null, Socket]) => void,
 ): void {
   const through = (address: string) => {
-    const target = `${isIP(address) === 6 ? `[${address}]` : address}:${port || (protocol === 'https:' ? 443 : 80)}`;
+    const target = `${isIP(address) === 6 ? `[${address}]` : address}:${portOf(to)}`;
     const request = httpRequest({
       createConnection: () => connectToProxy(proxy, options.secureContext),
       method: 'CONNECT',
       path: target,
       headers: { host: target, ...credentials(proxy) },
-      timeout: options.timeoutMs,
     });
+    // For all of it: a timeout of Node's begins anew with every byte.
+    const timer = setTimeout(
+      () => request.destroy(new ProxyFailed('The proxy did not answer in time.')),
+      options.timeoutMs,
+    );
     request.once('connect', ({ statusCode }, socket) => {
+      clearTimeout(timer);
       if (statusCode !== undefined && statusCode >= 200 && statusCode < 300) return callback(null, socket);
       socket.destroy();
       callback(failureOf(statusCode), null);
     });
-    request.once('response', (response) => {
-      response.destroy();
-      callback(failureOf(response.statusCode), null);
+    request.once('error', (error) => {
+      clearTimeout(timer);
+      callback(new ProxyFailed('The proxy cannot be reached.', { cause: error }), null);
     });
-    request.once('timeout', () => request.destroy(new ProxyFailed('The proxy did not answer in time.')));
-    request.once('error', (error) => callback(new ProxyFailed('The proxy cannot be reached.', { cause: error }), null));
     request.end();
   };
-  const literal = literalOf(hostname);
+  const literal = literalOf(to.hostname);
   if (literal !== undefined) through(literal);
   else
-    options.lookUp(hostname, { all: true }, (error, addresses) => {
+    options.lookUp(to.hostname, { all: true }, (error, addresses) => {
       const [first] = Array.isArray(addresses) ? addresses : [];
       if (error !== null || first === undefined) callback(error ?? new ProxyFailed('The name has no address.'), null);
       else through(first.address);

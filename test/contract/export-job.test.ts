@@ -242,7 +242,7 @@ test.each([
   'https:\\\\me:s3cret@example.com/',
   'https:me:s3cret@example.com',
   'https://s3cret.example\\@example.com/',
-])('a URL with credentials is refused, however it is spelt, and not repeated: %j', (webhookUrl) => {
+])('[S9] a URL with credentials is refused, however it is spelt, and not repeated: %j', (webhookUrl) => {
   const problems = problemsOf({ ...LEAST, webhookUrl });
   expect(problems.map(([field]) => field)).toEqual(['webhookUrl']);
   expect(JSON.stringify(problems)).not.toMatch(/s3|cret/);

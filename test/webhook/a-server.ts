@@ -20,6 +20,11 @@ export async function listen(server: Server): Promise<number> {
   return address.port;
 }
 
+/** When the other side has closed each of them, whatever they were told last. */
+export async function closing(sockets: Iterable<Socket>): Promise<void> {
+  for (const socket of sockets) if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
+}
+
 /** A server that speaks no HTTP of its own: `answer` gets the socket of every request, and may do with it as it likes. */
 export async function startRawServer(
   answer: (socket: Socket) => void,

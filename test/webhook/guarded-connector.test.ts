@@ -1,13 +1,15 @@
+import { getDefaultAutoSelectFamily, setDefaultAutoSelectFamily } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
+import { createGuardedConnector } from '../../src/webhook/guarded-connector.ts';
 import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { judge } from '../../src/domain/verdict.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
 import { startDnsServer } from './a-dns-server.ts';
 import { startProxy } from './a-proxy.ts';
-import { afterwards, startRawServer } from './a-server.ts';
+import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf } from './an-attempt.ts';
 
 const OPEN: NetworkRules = { allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] };
@@ -90,19 +92,61 @@ test('[S6] a name with one public and one private answer is refused whole', asyn
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('[S8] what the socket is really connected to is judged once more', async () => {
+test("of a name with thousands of addresses, four of each family are tried: nobody has us knock at strangers' doors", async () => {
+  const many = Array.from({ length: 2000 }, (_, i) => [
+    `127.1.${i >> 8}.${i & 255}`,
+    `::ffff:127.2.${i >> 8}.${i & 255}`,
+  ]);
+  const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.0/8'] });
+  const connect = createGuardedConnector({ policy, timeoutMs: 3000, lookUp: answersOf(...many.flat()) });
+  const to = { protocol: 'http:', hostname: 'hook.example', port: '1' };
+  const error = await new Promise((resolve) => connect(to, (...[failure]) => resolve(failure)));
+  expect(error).toMatchObject({ errors: Array.from({ length: 8 }, () => expect.objectContaining({ port: 1 })) });
+});
+
+test('a name with one forbidden address among thousands is refused, wherever it stands', async () => {
+  const all = Array.from({ length: 100 }, (_, i) => `127.1.0.${i}`);
+  const lookUp = answersOf(...all, '10.0.0.1');
+  expect(await post('http://hook.example/', { allowAddresses: ['127.0.0.0/8'] }, lookUp)).toMatchObject(REFUSED);
+});
+
+test('[S6] a name with one forbidden answer is refused also where Node tries the first alone', async () => {
   const receiver = await receiverOnLoopback();
+  const { port } = new URL(receiver.url);
+  const before = getDefaultAutoSelectFamily();
+  setDefaultAutoSelectFamily(false);
+  afterwards(() => Promise.resolve(setDefaultAutoSelectFamily(before)));
+  const rules = { allowAddresses: ['127.0.0.1'] };
+  const url = `http://hook.example:${port}/`;
+  expect(await post(url, rules, answersOf('127.0.0.1', '10.0.0.1'))).toMatchObject(REFUSED);
+  expect(await post(url, rules, answersOf('127.0.0.1', PUBLIC))).toMatchObject({ ok: true });
+});
+
+test('a name without any address gets nothing', async () => {
+  expect(await post('http://hook.example/', {}, answersOf())).toMatchObject(REFUSED);
+});
+
+test.each([
+  ['http:', 80],
+  ['https:', 443],
+])('%s goes to port %i where the URL names none', async (protocol, port) => {
+  const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.0/8'] });
+  const connect = createGuardedConnector({ policy, timeoutMs: 3000 });
+  const to = { protocol, hostname: '127.9.9.9', port: '' };
+  expect(await new Promise((resolve) => connect(to, (...[failure]) => resolve(failure)))).toMatchObject({ port });
+});
+
+test('[S8] what the socket is really connected to is judged once more, and left when it is forbidden', async () => {
+  const server = await startRawServer((socket) => socket.end());
   const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.1'] });
   // Judges what is looked up leniently, as if something behind it led elsewhere.
-  let judged = 0;
-  const allowsAddress = policy.allowsAddress.bind(policy);
-  policy.allowsAddress = (address) => (judged++ === 0 ? allowsAddress(address) : false);
+  const judged: string[] = [];
+  policy.allowsAddress = (address) => judged.push(address) === 1;
   const poster = createPoster({ timeoutMs: 3000, policy, lookUp: answersOf('127.0.0.1') });
   afterwards(() => poster.close());
-  const url = `http://hook.example:${new URL(receiver.url).port}/`;
-  expect(await attemptOf(poster, url, [], '{}')).toMatchObject(REFUSED);
-  expect(judged).toBe(2);
-  expect(receiver.ledger.entries).toEqual([]);
+  expect(await attemptOf(poster, `http://hook.example:${server.url.port}/`, [], '{}')).toMatchObject(REFUSED);
+  expect(judged).toEqual(['127.0.0.1', '127.0.0.1']);
+  await closing(server.connections);
 });
 
 test('[S9] http is refused unless the operator allows it', async () => {
@@ -137,6 +181,22 @@ test("that a proxy cannot reach the host is the endpoint's trouble, and not ours
   expect(attempt).toMatchObject({ ok: false, code: 'PROXY_UNREACHED_HOST' });
   expect(judge({ code: 'PROXY_UNREACHED_HOST' })).toBe('transient');
 });
+
+test('[S11] a proxy is told an IPv6 address as a URL has it', async () => {
+  const proxy = await startProxy({ way: 'refuses' });
+  await post('https://[2606:4700::1111]/', { proxy: proxy.url });
+  expect(proxy.asked).toEqual(['[2606:4700::1111]:443']);
+});
+
+test.each(['403 Forbidden', '407 Proxy Authentication Required', '103 Early Hints', '301 Moved'])(
+  'the connection to a proxy that answers %s is closed',
+  async (status) => {
+    const proxy = await startRawServer((socket) => socket.write(`HTTP/1.1 ${status}\r\ncontent-length: 9\r\n\r\n`));
+    const attempt = await post('http://8.8.8.8/', { proxy: proxy.url.href });
+    expect(attempt).toMatchObject({ ok: false, code: 'PROXY_FAILED' });
+    await closing(proxy.connections);
+  },
+);
 
 test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {
   const proxy = await startProxy({ way: 'refuses' });

@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import type { Attempt } from '../../src/webhook/attempt.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
-import { afterwards, startRawServer } from './a-server.ts';
+import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 const PATIENT_MS = 20_000;
@@ -113,9 +112,8 @@ test('[S14] an endpoint that takes the connection and reads nothing ends at the 
   const poster = posterWith(IMPATIENT_MS);
   const attempt = await attemptOf(poster, server.url, [], Buffer.alloc(64 * 1024 * 1024));
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
-  const [socket] = server.connections;
-  socket?.resume();
-  if (socket?.closed === false) await once(socket, 'close');
+  for (const socket of server.connections) socket.resume();
+  await closing(server.connections);
 });
 
 test.each([200, 500])(
@@ -127,7 +125,7 @@ test.each([200, 500])(
     const attempt = await post(server.url);
     expect(attempt).toMatchObject({ ok: status === 200, status });
     expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
-    for (const socket of server.connections) if (!socket.closed) await once(socket, 'close');
+    await closing(server.connections);
   },
 );
 

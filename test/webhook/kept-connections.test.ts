@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import type { LookUp } from '../../src/webhook/look-up.ts';
 import { createPoster } from '../../src/webhook/poster.ts';
-import { afterwards, startRawServer } from './a-server.ts';
+import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 const BODY = '{"a":1}';
@@ -36,10 +35,6 @@ async function startAnswering(answer: (socket: Socket, n: number) => void) {
   });
   return { ...server, requests: () => requests };
 }
-
-const closing = async (sockets: Iterable<Socket>): Promise<void> => {
-  for (const socket of sockets) if (!socket.closed) await once(socket, 'close');
-};
 
 test.each([
   ['a whole answer more', OK + FORGED],

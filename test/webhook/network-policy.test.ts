@@ -38,6 +38,10 @@ test.each([
   'https://a.localhost/',
   'https://db.internal/',
   'https://printer.local/',
+  'https://nas.localdomain/',
+  'https://wiki.intranet/',
+  'https://nas.lan/',
+  'https://router.home.arpa/',
 ])('[S9] the private name in %s is refused', (url) => {
   expect(refusalOf(url)).toMatch(/public addresses only/);
 });

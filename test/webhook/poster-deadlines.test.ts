@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
+import type { Attempt } from '../../src/webhook/attempt.ts';
 import type { LookUp } from '../../src/webhook/look-up.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { createPoster, type Poster } from '../../src/webhook/poster.ts';
-import { afterwards, startRawServer } from './a-server.ts';
+import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
 /** How much later than its deadline a request may end on a busy machine. */
@@ -62,6 +63,26 @@ test.each<[string, (port: string) => string, LookUp | undefined]>([
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
+test('[S14] [S28] a connection that opens after the deadline sends nothing, and the attempt ends only once: the next is on its way by then', async () => {
+  const receiver = await startReceiver();
+  afterwards(() => receiver.close());
+  let find = (): void => undefined;
+  const late: LookUp = (_, __, callback) => (find = () => callback(null, [{ address: '127.0.0.1', family: 4 }]));
+  const poster = createPoster({ timeoutMs: 20_000, policy: THIS_MACHINE, lookUp: late });
+  const ends: Attempt[] = [];
+  const url = new URL(`http://hook.example:${receiver.port}/`);
+  await new Promise<void>((resolve) =>
+    poster.post(url, { headers: [], body: '{}' }, 200, (attempt) => {
+      ends.push(attempt);
+      resolve();
+    }),
+  );
+  find();
+  await poster.close();
+  expect(ends).toEqual([{ ok: false, code: 'REQUEST_TIMEOUT', durationMs: expect.any(Number) }]);
+  expect(receiver.ledger.requests).toBe(0);
+});
+
 test('[S14] the deadline holds while a proxy opens no way', async () => {
   const silent = await startRawServer(() => undefined);
   const proxy = `http://127.0.0.1:${silent.url.port}`;
@@ -70,4 +91,18 @@ test('[S14] the deadline holds while a proxy opens no way', async () => {
   const attempt = await attemptOf(poster, 'http://127.0.0.1:9/', [], '{}', 200);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
+});
+
+test('[S14] a proxy whose answer drips is given up in time, and its connection closed, whoever waits for it', async () => {
+  const drips = await startRawServer((socket) => {
+    socket.write('HTTP/1.1 200 ');
+    const timer = setInterval(() => socket.write('O'), 50);
+    socket.once('close', () => clearInterval(timer));
+  });
+  const proxy = `http://127.0.0.1:${drips.url.port}`;
+  const rules = { allowHttp: true, allowAddresses: ['127.0.0.1'], allowPorts: ['1-65535'], proxy };
+  const poster = createPoster({ timeoutMs: 500, policy: new NetworkPolicy(rules) });
+  expect(await attemptOf(poster, 'http://127.0.0.1:9/', [], '{}', 200)).toMatchObject({ code: 'REQUEST_TIMEOUT' });
+  await poster.close();
+  await closing(drips.connections);
 });

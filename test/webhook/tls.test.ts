@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SecureVersion, TLSSocket } from 'node:tls';
+import type { SecureVersion, TlsOptions, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
@@ -30,23 +30,12 @@ const RULES: NetworkRules = {
 const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 /** An endpoint that counts its requests, and remembers what name connections were opened for. */
-async function startEndpoint(
-  { certificate, key }: Issued,
-  { maxVersion = 'TLSv1.3', body = '' }: { maxVersion?: SecureVersion; body?: string } = {},
-) {
+async function startEndpoint({ certificate, key }: Issued, options: TlsOptions = {}, body = '') {
   const hosts: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
   const clients: (string | string[] | undefined)[] = [];
-  const old = { minVersion: maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const;
   const server = createServer(
-    {
-      cert: certificate,
-      key,
-      requestCert: true,
-      rejectUnauthorized: false,
-      maxVersion,
-      ...(maxVersion === 'TLSv1.3' ? {} : old),
-    },
+    { cert: certificate, key, requestCert: true, rejectUnauthorized: false, ...options },
     ({ headers }, response) => {
       hosts.push(headers.host);
       response.end(body);
@@ -85,7 +74,7 @@ test('[S19] a certificate is judged by the name of the URL, though the connectio
 });
 
 test('answers over one TLS connection are measured one by one, however many they are', async () => {
-  const endpoint = await startEndpoint(GOOD, { body: 'x'.repeat(60_000) });
+  const endpoint = await startEndpoint(GOOD, {}, 'x'.repeat(60_000));
   const poster = posterWith();
   for (let i = 0; i < 40; i++) expect(await attemptOf(poster, endpoint.url, [], '{}')).toMatchObject(DELIVERED);
   expect(endpoint.names.length).toBeLessThanOrEqual(2);
@@ -191,10 +180,27 @@ test.each<[SecureVersion, object]>([
 ])(
   '[S19] of a server that speaks %s at most, what comes is the same whatever options Node has',
   async (version, came) => {
-    const endpoint = await startEndpoint(GOOD, { maxVersion: version });
+    const endpoint = await startEndpoint(GOOD, {
+      minVersion: version,
+      maxVersion: version,
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
     expect(await post(endpoint.url)).toMatchObject(came);
     const options = ['--tls-min-v1.0', '--tls-cipher-list=DEFAULT@SECLEVEL=0'];
     expect(await postFromElsewhere(endpoint.url, RULES, options, {})).toMatchObject(came);
+  },
+);
+
+test.each<[string, TlsOptions]>([
+  ['1.2', { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' }],
+  ['1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe8192' }],
+])(
+  '[S29] a server that wants Diffie-Hellman over primes, by TLS %s, gets nothing: it would choose how long the worker computes',
+  async (_, wanted) => {
+    const endpoint = await startEndpoint(GOOD, wanted);
+    const attempt = await post(endpoint.url);
+    expect(attempt).toMatchObject({ ok: false, code: 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE' });
+    expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
   },
 );
 

@@ -43,7 +43,7 @@ const json =
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 
 function tokenOf(tokenUrl: string, more: object = {}, policy: NetworkPolicy = THIS_MACHINE) {
-  const agents = new GuardedAgents({ policy, timeoutMs: 3000 });
+  const agents = new GuardedAgents({ policy, timeoutMs: 6000 });
   afterwards(() => agents.close());
   const input = { tokenUrl, clientId: 'me', clientSecret: 's3cret+/', ...more };
   const { one } = configured({ one: { origins: ['https://hooks.example.com'], oauth2: input } });
@@ -124,9 +124,12 @@ test.each<[what: string, answer: (response: ServerResponse) => void, reason: Reg
   });
 });
 
-test('a server that never answers is given up in a few seconds', async () => {
+test.each([
+  ['answers', 'http:'],
+  ['agrees on TLS', 'https:'],
+])('[S14] a server that never %s is given up in a few seconds', async (_, protocol) => {
   const { url } = await startRawServer(() => undefined);
-  await expect(tokenOf(url.href)).rejects.toMatchObject({ reason: 'REQUEST_TIMEOUT' });
+  await expect(tokenOf(url.href.replace('http:', protocol))).rejects.toMatchObject({ reason: 'REQUEST_TIMEOUT' });
 });
 
 test('[S12] a token endpoint is guarded like any other: on this machine it is refused, and not reached', async () => {
