@@ -185,7 +185,10 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
     secrets: [
       ...Object.values(headers),
       ...Object.values(queryParameters),
-      ...[basic?.password, credentials, bearer, oauth2?.clientSecret].filter((one) => one !== undefined),
+      // Of many services the key is the user name of Basic, and the password is empty.
+      ...[basic?.username, basic?.password, credentials, bearer, oauth2?.clientSecret].filter(
+        (one) => one !== undefined,
+      ),
     ],
   };
 }

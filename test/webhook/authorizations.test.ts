@@ -74,10 +74,10 @@ test('whatever is secret in it is told apart, so that no kept answer repeats it'
   const { secrets } = await given({
     headers: { 'x-api-key': 'Key in-header' },
     queryParameters: { k: 'in-query' },
-    basic: { username: 'u', password: 'in-basic' },
+    basic: { username: 'a-key', password: 'in-basic' },
   });
   expect(secrets).toEqual(
-    expect.arrayContaining(['Key in-header', 'in-query', 'in-basic', Buffer.from('u:in-basic').toString('base64')]),
+    expect.arrayContaining(['Key in-header', 'in-query', 'a-key', 'in-basic', btoa('a-key:in-basic')]),
   );
 });
 
