@@ -1,9 +1,8 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { ConfigError } from '../config/config-error.ts';
 import { dataConverterWith } from '../payload-codec/data-converter.ts';
 import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
-import { ServerUnreachable } from './errors.ts';
+import { InvalidConnection, ServerUnreachable } from './errors.ts';
 
 /** How to reach Temporal: usable for a client's connection and for a worker's native one. */
 export interface ConnectConfig {
@@ -24,7 +23,7 @@ const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
  * (default `default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`, and the profiles of the `temporal` CLI's TOML file
  * (`TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`).
  *
- * @throws ConfigError
+ * @throws InvalidConnection
  */
 export function loadConnectConfig(): ConnectConfig {
   const { connectionOptions, namespace } = readSettings();
@@ -40,7 +39,7 @@ function readSettings(): ReturnType<typeof loadClientConnectConfig> {
   } catch (error) {
     if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) throw error;
     // Only the place, and no cause: the parser's own words quote what stands there, and that may be an API key.
-    throw new ConfigError(
+    throw new InvalidConnection(
       `The configuration file for Temporal (TEMPORAL_CONFIG_FILE, else temporal.toml of the temporal command line) is not TOML: something is wrong in line ${String(error.line)}, at character ${String(error.column)}.`,
     );
   }
@@ -49,12 +48,12 @@ function readSettings(): ReturnType<typeof loadClientConnectConfig> {
 /** Said here and not by gRPC, whose words repeat the value. */
 function checkHeaders({ apiKey, metadata }: ConnectConfig['connectionOptions']): void {
   if (typeof apiKey === 'string' && !HEADER_TEXT.test(apiKey))
-    throw new ConfigError(
+    throw new InvalidConnection(
       'TEMPORAL_API_KEY, or "api_key" in temporal.toml, must be one line of plain characters. Does it end with a line break?',
     );
   const wrong = Object.entries(metadata ?? {}).find(([, value]) => !HEADER_TEXT.test(String(value)));
   if (wrong !== undefined)
-    throw new ConfigError(
+    throw new InvalidConnection(
       `The gRPC header "${wrong[0]}" for Temporal (TEMPORAL_GRPC_META_…, or "grpc_meta" in temporal.toml) must be one line of plain characters.`,
     );
 }
@@ -75,13 +74,14 @@ export interface ConnectedClient {
  * Connects a Temporal client that carries our payload converter, and encrypts and decrypts.
  *
  * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
- * @throws InvalidPayloadKeys; ServerUnreachable when nothing answers at the address within 5 s.
+ * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
  */
 export async function connectClient(
   config: ConnectConfig = loadConnectConfig(),
   payloadKeys: readonly string[] = payloadKeysOfEnvironment(),
 ): Promise<ConnectedClient> {
   const dataConverter = dataConverterWith(payloadKeys);
+  checkHeaders(config.connectionOptions);
   const address = addressOf(config);
   const connection = await openConnection(address, config);
   const client = new Client({ connection, namespace: config.namespace, dataConverter });

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { connectClient, loadConnectConfig } from '../../src/client/connect.ts';
-import { ServerUnreachable } from '../../src/client/errors.ts';
-import { ConfigError } from '../../src/config/config-error.ts';
+import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts';
 
 const environment = process.env;
 let folder: string;
@@ -48,7 +47,7 @@ function thrownBy(make: () => unknown): unknown {
 test('[S22] a file of the temporal command line that is no TOML is said by its place; the API key in it is not repeated', () => {
   writeFileSync(join(folder, 'temporal.toml'), '[profile.default]\napi_key = "s3cret\n');
   const error = thrownBy(loadConnectConfig);
-  expect(error).toBeInstanceOf(ConfigError);
+  expect(error).toBeInstanceOf(InvalidConnection);
   expect(error).toMatchObject({ message: expect.stringContaining('line 2, at character') });
   expect(inspect(error)).not.toContain('s3cret');
 });
@@ -60,8 +59,17 @@ test.each([
 ])('[S22] %s with %j is an error that does not repeat it, before anything is asked', (name, value, words) => {
   process.env[name] = value;
   const error = thrownBy(loadConnectConfig);
-  expect(error).toBeInstanceOf(ConfigError);
+  expect(error).toBeInstanceOf(InvalidConnection);
   expect(error).toMatchObject({ message: expect.stringMatching(words) });
+  expect(inspect(error)).not.toContain('s3cr');
+});
+
+test('[S22] nor is an API key repeated that a program gives', async () => {
+  const connectionOptions = { address: '127.0.0.1:1', apiKey: 's3cret\n' };
+  const error: unknown = await connectClient({ connectionOptions, namespace: 'default' }).catch(
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(InvalidConnection);
   expect(inspect(error)).not.toContain('s3cr');
 });
 
