@@ -289,6 +289,12 @@ test.each([
   expect(error).not.toContain('s3cret');
 });
 
+test('[S22] credentials in the URL of the alert webhook are refused, with the way to do it right, and not repeated', () => {
+  const error = errorOf({ alerts: { url: 'https://me:s3cret@alerts.example.com/hook' } });
+  expect(error).toMatch(/name one of "authorizations".*at alerts\.url/s);
+  expect(error).not.toContain('s3cret');
+});
+
 test("a deployment is the file's, with the environment over it", () => {
   const path = file({ deployment: { name: 'crm', buildId: '1' } });
   expect(loadConfig({ path, env: {} }).deployment).toEqual({ name: 'crm', buildId: '1' });

@@ -1,5 +1,12 @@
 import { CommanderError } from '@commander-js/extra-typings';
-import { InvalidJob, InvalidTrigger, InvalidWatch, PublishInterrupted, PushInterrupted } from '../client/errors.ts';
+import {
+  InvalidConnection,
+  InvalidJob,
+  InvalidTrigger,
+  InvalidWatch,
+  PublishInterrupted,
+  PushInterrupted,
+} from '../client/errors.ts';
 import { ConfigError } from '../config.ts';
 import { printable } from '../domain/printable.ts';
 import { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
@@ -21,9 +28,15 @@ export function reportFailure(error: unknown, terminal: Terminal, json: boolean)
 
 function exitCodeOf(error: unknown): ExitCode {
   const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
-  const ours = [InvalidJob, InvalidTrigger, InvalidWatch, UsageError, ConfigError, InvalidPayloadKeys].some(
-    (kind) => reason instanceof kind,
-  );
+  const ours = [
+    InvalidJob,
+    InvalidTrigger,
+    InvalidWatch,
+    UsageError,
+    ConfigError,
+    InvalidConnection,
+    InvalidPayloadKeys,
+  ].some((kind) => reason instanceof kind);
   return ours ? 2 : 1;
 }
 

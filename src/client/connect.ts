@@ -2,7 +2,7 @@ import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { dataConverterWith } from '../payload-codec/data-converter.ts';
 import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
-import { ServerUnreachable } from './errors.ts';
+import { InvalidConnection, ServerUnreachable } from './errors.ts';
 
 /** How to reach Temporal: usable for a client's connection and for a worker's native one. */
 export interface ConnectConfig {
@@ -13,6 +13,8 @@ export interface ConnectConfig {
 /** The server that is meant when nothing names another. */
 export const DEFAULT_ADDRESS = 'localhost:7233';
 
+/** What a header of gRPC holds. */
+const HEADER_TEXT = /^[\x20-\x7e]*$/;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 
@@ -20,12 +22,40 @@ const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
  * How the environment says that Temporal is reached: `TEMPORAL_ADDRESS` (default `localhost:7233`), `TEMPORAL_NAMESPACE`
  * (default `default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`, and the profiles of the `temporal` CLI's TOML file
  * (`TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`).
+ *
+ * @throws InvalidConnection
  */
 export function loadConnectConfig(): ConnectConfig {
-  const { connectionOptions, namespace } = loadClientConnectConfig();
+  const { connectionOptions, namespace } = readSettings();
+  checkHeaders(connectionOptions);
   const { address, ...rest } = connectionOptions;
   // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
   return { connectionOptions: address ? { ...rest, address } : rest, namespace: namespace || 'default' };
+}
+
+function readSettings(): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig();
+  } catch (error) {
+    if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) throw error;
+    // Only the place, and no cause: the parser's own words quote what stands there, and that may be an API key.
+    throw new InvalidConnection(
+      `The configuration file for Temporal (TEMPORAL_CONFIG_FILE, else temporal.toml of the temporal command line) is not TOML: something is wrong in line ${String(error.line)}, at character ${String(error.column)}.`,
+    );
+  }
+}
+
+/** Said here and not by gRPC, whose words repeat the value. */
+function checkHeaders({ apiKey, metadata }: ConnectConfig['connectionOptions']): void {
+  if (typeof apiKey === 'string' && !HEADER_TEXT.test(apiKey))
+    throw new InvalidConnection(
+      'TEMPORAL_API_KEY, or "api_key" in temporal.toml, must be one line of plain characters. Does it end with a line break?',
+    );
+  const wrong = Object.entries(metadata ?? {}).find(([, value]) => !HEADER_TEXT.test(String(value)));
+  if (wrong !== undefined)
+    throw new InvalidConnection(
+      `The gRPC header "${wrong[0]}" for Temporal (TEMPORAL_GRPC_META_…, or "grpc_meta" in temporal.toml) must be one line of plain characters.`,
+    );
 }
 
 /** The address that a configuration names. */
@@ -44,13 +74,14 @@ export interface ConnectedClient {
  * Connects a Temporal client that carries our payload converter, and encrypts and decrypts.
  *
  * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
- * @throws InvalidPayloadKeys; ServerUnreachable when nothing answers at the address within 5 s.
+ * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
  */
 export async function connectClient(
   config: ConnectConfig = loadConnectConfig(),
   payloadKeys: readonly string[] = payloadKeysOfEnvironment(),
 ): Promise<ConnectedClient> {
   const dataConverter = dataConverterWith(payloadKeys);
+  checkHeaders(config.connectionOptions);
   const address = addressOf(config);
   const connection = await openConnection(address, config);
   const client = new Client({ connection, namespace: config.namespace, dataConverter });

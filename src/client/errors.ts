@@ -161,6 +161,11 @@ export class WorkerFailed extends TriggersError {
   }
 }
 
+/** How Temporal is reached is set wrongly; nobody was asked. The message says where, and never what a secret is. */
+export class InvalidConnection extends TriggersError {
+  override readonly name = 'InvalidConnection';
+}
+
 /** No Temporal server answers. */
 export class ServerUnreachable extends TriggersError {
   override readonly name = 'ServerUnreachable';

@@ -135,7 +135,8 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
 }
 
-function hasNoUserInfo(text: string): boolean {
+/** Not by zod alone: it takes user names in URLs. */
+export function hasNoUserInfo(text: string): boolean {
   const { username, password } = new URL(text);
   return username === '' && password === '';
 }

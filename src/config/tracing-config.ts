@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isRecord } from '../domain/json.ts';
-import { requestHeaders } from './authorization-config.ts';
+import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
 import { type Given, withGiven } from './environment.ts';
 
 /** Traces of deliveries, for an OpenTelemetry collector. Absent: there are none, and nothing of it is loaded. */
@@ -14,9 +14,7 @@ export const tracingSchema = z
           'Say where traces go, here or in OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example.com:4318/v1/traces.',
         abort: true,
       })
-      .refine((url) => new URL(url).username === '' && new URL(url).password === '', {
-        error: 'Credentials do not stand in the URL: give "headers".',
-      }),
+      .refine(hasNoUserInfo, { error: 'Credentials do not stand in the URL: give "headers".' }),
     /** Sent with every request to it. */
     headers: requestHeaders.default({}),
     /** The share of triggers that are told. */

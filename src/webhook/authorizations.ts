@@ -185,7 +185,7 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
     secrets: [
       ...Object.values(headers),
       ...Object.values(queryParameters),
-      // Of some services the user name is the key, and the password nothing.
+      // For many services the key is the user name of Basic, and the password is empty.
       ...[basic?.username, basic?.password, credentials, bearer, oauth2?.clientSecret].filter(
         (one) => one !== undefined,
       ),

@@ -7,11 +7,13 @@ const SHORT = 6;
 const WORD = /[\p{L}\p{N}]/u;
 type Escapes = Readonly<Record<string, string>>;
 const HTML: Escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-/** As what renders error pages writes a text in HTML: PHP and most others, Python, Go, Handlebars. */
+/** As what renders error pages writes a text in HTML: most, PHP, Python, Jinja, Go, Handlebars. */
 const IN_HTML: readonly Escapes[] = [
   HTML,
+  { ...HTML, "'": '&#39;' },
   { ...HTML, "'": '&#039;' },
   { ...HTML, "'": '&#x27;' },
+  { ...HTML, '"': '&#34;', "'": '&#39;' },
   { ...HTML, '"': '&#34;', "'": '&#39;', '+': '&#43;' },
   { ...HTML, "'": '&#x27;', '`': '&#x60;', '=': '&#x3D;' },
 ];
@@ -20,8 +22,8 @@ const GO_JSON: Escapes = { '&': String.raw`\u0026`, '<': String.raw`\u003c`, '>'
 
 /**
  * What an endpoint answered, without the secrets that it was sent: many an endpoint that refuses says what it was given. Taken out is each secret as it
- * is, what follows its scheme (`Bearer …`), and both in JSON, HTML, a URL or base64, in capitals or not; and at the end of an answer that was cut, also a
- * secret's beginning. Not found is what the endpoint did something else with, such as a hash of it.
+ * is, what follows its scheme (`Bearer …`), and both in JSON, HTML, a URL, a form, base64 or hex, in capitals or not; and at the end of an answer that was
+ * cut, also a secret's beginning. Not found is what the endpoint did something else with: a hash of it, a part, two of these one after the other.
  *
  * @param text ends in `CUT` when it was cut.
  * @param secrets header values, parameters, passwords, keys as text. Empty ones are left out; of under 6 characters, see `SHORT`. Best the same list
@@ -53,12 +55,27 @@ export function withoutEcho(attempt: Attempt, secrets: readonly string[], inUrl:
 /** A piece of a path that is as long may be a token; a shorter one is a word. */
 const TOKEN = 12;
 
-/** What of a webhook URL may let somebody send to it: its path, what is long in there, and what its query's parameters are. */
+/**
+ * What of a webhook URL may let somebody send to it: its path, what is long in there, and what its query's parameters are; each as it is sent, and as
+ * an endpoint reads it.
+ */
 export function secretsIn({ pathname, search, searchParams }: URL): readonly string[] {
   const pieces = pathname.split('/').filter((piece) => piece.length >= TOKEN);
-  return [pathname + search, ...(pathname === '/' ? [] : [pathname]), ...pieces, ...searchParams.values()].filter(
-    (part) => part !== '/',
-  );
+  // Of a parameter without a name, all of it.
+  const values = search
+    .slice(1)
+    .split('&')
+    .map((parameter) => parameter.slice(parameter.indexOf('=') + 1));
+  const whole = [pathname + search, pathname].filter((part) => part !== '/');
+  return [...whole, ...pieces, ...pieces.map(decoded), ...values, ...searchParams.values()];
+}
+
+function decoded(piece: string): string {
+  try {
+    return decodeURIComponent(piece);
+  } catch {
+    return piece; // A % that means nothing.
+  }
 }
 
 /** Where a cut text may end with the beginning of a secret; else where it was cut. */
@@ -93,6 +110,8 @@ function spellings(secret: string): string[] {
   if (secret.length < SHORT) return [secret];
   const inJson = JSON.stringify(secret).slice(1, -1);
   const inUrl = encodeURIComponent(secret);
+  // As we send a parameter of an authorization.
+  const inForm = new URLSearchParams([[secret, '']]).toString().slice(0, -1);
   const inBase64 = [0, 1, 2].map((before) => base64Within(secret, before));
   return [
     secret,
@@ -102,6 +121,9 @@ function spellings(secret: string): string[] {
     ...IN_HTML.map((escapes) => escaped(secret, escapes)),
     inUrl,
     inUrl.replaceAll('%20', '+'),
+    inForm,
+    inForm.replaceAll('+', '%20'),
+    Buffer.from(secret).toString('hex'),
     ...inBase64,
     ...inBase64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
   ];

@@ -1,10 +1,18 @@
 import { expect, test } from '@jest/globals';
-import { InvalidJob, InvalidTrigger, JobNotFound, NoWorker, PushInterrupted } from '../../src/client/errors.ts';
+import {
+  InvalidConnection,
+  InvalidJob,
+  InvalidTrigger,
+  JobNotFound,
+  NoWorker,
+  PushInterrupted,
+} from '../../src/client/errors.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
 import { aTerminal } from './a-terminal.ts';
 
 test.each([
   [new JobNotFound('vip'), 1],
+  [new InvalidConnection('TEMPORAL_API_KEY must be one line.'), 2],
   [new NoWorker('q', 3_000, 10_000), 1],
   [new InvalidJob([{ field: 'label', message: 'Give the job a label.' }]), 2],
   [new PushInterrupted('vip', 3, 0, new InvalidTrigger('it is an array')), 2],

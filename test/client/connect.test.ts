@@ -1,7 +1,22 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { expect, test } from '@jest/globals';
-import { connectClient } from '../../src/client/connect.ts';
-import { ServerUnreachable } from '../../src/client/errors.ts';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { connectClient, loadConnectConfig } from '../../src/client/connect.ts';
+import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts';
+
+const environment = process.env;
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'connect-'));
+  process.env = { TEMPORAL_CONFIG_FILE: join(folder, 'temporal.toml') };
+});
+afterEach(() => {
+  process.env = environment;
+  rmSync(folder, { recursive: true });
+});
 
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -19,4 +34,47 @@ test('where no server answers, the error says the address and what to do, within
   expect(String(error)).toContain(address);
   expect(String(error)).toContain('triggers up');
   expect(performance.now() - begun).toBeLessThan(10_000);
+});
+
+function thrownBy(make: () => unknown): unknown {
+  try {
+    return make();
+  } catch (error) {
+    return error;
+  }
+}
+
+test('[S22] a file of the temporal command line that is no TOML is said by its place; the API key in it is not repeated', () => {
+  writeFileSync(join(folder, 'temporal.toml'), '[profile.default]\napi_key = "s3cret\n');
+  const error = thrownBy(loadConnectConfig);
+  expect(error).toBeInstanceOf(InvalidConnection);
+  expect(error).toMatchObject({ message: expect.stringContaining('line 2, at character') });
+  expect(inspect(error)).not.toContain('s3cret');
+});
+
+test.each([
+  ['TEMPORAL_API_KEY', 's3cret\n', /TEMPORAL_API_KEY.*line break/],
+  ['TEMPORAL_API_KEY', 's3crét', /TEMPORAL_API_KEY/],
+  ['TEMPORAL_GRPC_META_X_TOKEN', 's3cret\n', /"x-token".*TEMPORAL_GRPC_META/],
+])('[S22] %s with %j is an error that does not repeat it, before anything is asked', (name, value, words) => {
+  process.env[name] = value;
+  const error = thrownBy(loadConnectConfig);
+  expect(error).toBeInstanceOf(InvalidConnection);
+  expect(error).toMatchObject({ message: expect.stringMatching(words) });
+  expect(inspect(error)).not.toContain('s3cr');
+});
+
+test('[S22] nor is an API key repeated that a program gives', async () => {
+  const connectionOptions = { address: '127.0.0.1:1', apiKey: 's3cret\n' };
+  const error: unknown = await connectClient({ connectionOptions, namespace: 'default' }).catch(
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(InvalidConnection);
+  expect(inspect(error)).not.toContain('s3cr');
+});
+
+test('an API key of plain characters, and none, are taken', () => {
+  expect(loadConnectConfig().connectionOptions.apiKey).toBeUndefined();
+  process.env['TEMPORAL_API_KEY'] = 'an-api.key_1~';
+  expect(loadConnectConfig().connectionOptions.apiKey).toBe('an-api.key_1~');
 });

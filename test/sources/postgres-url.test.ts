@@ -40,6 +40,9 @@ test.each([
 test.each([
   ['mysql://app:s3cret@db/crm', /begins with postgres:\/\//],
   ['postgres://app:s3/cret@db:5432/crm', /written as %40/],
+  ['postgres://app:7/s3cret@db:5432/crm', /written as %40/],
+  ['postgres://app:/s3cret@db:5432/crm', /written as %40/],
+  ['postgres://app:7?s3cret@db:5432/crm', /written as %40/],
   ['postgres://app:s3cret@db:5432/crm?sslmode=prefer', /sslmode is one of disable, require/],
   ['postgres://app:s3cret@db:5432/crm?sslmode=constructor', /sslmode is one of disable, require/],
   ['postgres://app:s3cret@db:5432/crm?sslrootcert=ca.pem', /only sslmode and host are known, not "sslrootcert"/],

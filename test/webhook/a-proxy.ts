@@ -17,9 +17,11 @@ export interface Proxy {
   readonly clients: (string | string[] | undefined)[];
 }
 
+type Way = 'opens' | 'refuses' | 'cannot reach';
+
 export interface ProxyOptions {
-  /** Default: opens. */
-  readonly way?: 'opens' | 'refuses' | 'cannot reach';
+  /** What it does; of a list, one after another, then it opens. Default: opens. */
+  readonly way?: Way | Way[];
   /** With it, it speaks TLS; as `localhost`. */
   readonly issued?: Issued;
 }
@@ -43,8 +45,9 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
     sockets.add(socket);
     asked.push(url);
     credentials.push(headers['proxy-authorization']);
-    if (way === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
-    if (way === 'cannot reach') return void socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    const now = Array.isArray(way) ? way.shift() : way;
+    if (now === 'refuses') return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    if (now === 'cannot reach') return void socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
     const [host = '', port] = url.split(':');
     const behind = connectTo(Number(port), host, () => {
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');

@@ -18,10 +18,26 @@ test.each([
   ['in a URL', `no: ?key=${encodeURIComponent(BARE)}!`, 'no: ?key=…!'],
   ['in a URL of small letters', `no: ?key=${encodeURIComponent(BARE).toLowerCase()}!`, 'no: ?key=…!'],
   ['in a form', `no: key=${encodeURIComponent(BARE).replaceAll('%20', '+')}!`, 'no: key=…!'],
+  ['in hex', `no: ${Buffer.from(BARE).toString('hex').toUpperCase()}!`, 'no: …!'],
   ['twice', `${BARE} ${BARE}`, '… …'],
 ])('a secret that is echoed %s is taken out', (_, answer, kept) => {
   expect(withoutSecrets(answer, ['short', TOKEN])).toBe(kept);
 });
+
+test.each(['secret', 'p@ss!(word)~*', `it's a "key"!`])(
+  'the parameter %s is taken out as it was sent, and as an endpoint or an error page may write it',
+  (secret) => {
+    const sent = new URLSearchParams({ key: secret }).toString();
+    const quoted = secret.replaceAll('"', '&quot;').replaceAll("'", '&#39;');
+    for (const answer of [
+      sent,
+      sent.replaceAll('+', '%20'),
+      `key=${quoted}`,
+      `key=${quoted.replaceAll('&quot;', '&#34;')}`,
+    ])
+      expect(withoutSecrets(`no: ${answer}`, [secret])).toBe('no: key=…');
+  },
+);
 
 test('a secret is taken out of base64 wherever it stands in it, but for what its neighbours share', () => {
   const secret = fc.string({ minLength: 6, maxLength: 40 });
@@ -85,6 +101,10 @@ test.each([
   ],
   ['/hooks/T00000000/abcdefghijkl?t=s3cretvalue', 'no hook abcdefghijkl, t is s3cretvalue', 'no hook …, t is …'],
   ['/hooks/in', 'a hook in the hooks', 'a hook in the hooks'],
+  ['/hooks/abc%2Fdef%3D%3D%3D', 'no hook abc/def=== (abc%2Fdef%3D%3D%3D)', 'no hook … (…)'],
+  ['/hooks/100%25%zz-abcdef', 'no hook 100%25%zz-abcdef', 'no hook …'],
+  ['/in?s3cretvalue', 'what is s3cretvalue?', 'what is …?'],
+  ['/in?t=its!a%7Esecret', 'its!a%7Esecret, its!a~secret', '…, …'],
   ['/', 'GET / is not POST /', 'GET / is not POST /'],
 ])('of the URL %s, the answer "%s" is kept as "%s"', (path, answer, kept) => {
   expect(withoutSecrets(answer, secretsIn(new URL(path, 'https://a.example')))).toBe(kept);

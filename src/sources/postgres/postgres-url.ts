@@ -35,11 +35,12 @@ const KNOWN_PARAMETERS: ReadonlySet<string> = new Set(['sslmode', 'host']);
 export function readPostgresUrl(text: string): PostgresUrlReading {
   if (!POSTGRES_URL.test(text)) return wrong('it begins with postgres://');
   // The standard's parser takes an empty host, as in postgres:///crm, for this kind of scheme.
-  if (!URL.canParse(text))
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  // Where an @ comes so late, what is before it is the rest of a password, and what seems to be the host its user name.
+  if (url === undefined || /@/.test(url.pathname + url.search))
     return wrong(
       'characters of the user name or password that mean something in a URL (@ / ? # : %) are written as %40 and so on, or the password is given as "password" beside it',
     );
-  const url = new URL(text);
   if (url.hash !== '') return wrong('it has no #; in a password that is written %23');
   for (const name of url.searchParams.keys())
     if (!KNOWN_PARAMETERS.has(name))
