@@ -57,8 +57,12 @@ export class LocalTemporalFailed extends Error {
   /** @param log the server's own last lines: it says in words alone why it ends. */
   constructor(what: string, log: readonly string[] = [], options?: ErrorOptions) {
     super([what, ...log].join('\n'), options);
-    this.isPortTaken = log.some((line) => line.includes('address already in use'));
+    this.isPortTaken = isInUse(options?.cause) || log.some((line) => line.includes('address already in use'));
   }
+}
+
+function isInUse(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE';
 }
 
 const HOST = '127.0.0.1';
@@ -149,8 +153,23 @@ interface Places {
 }
 
 async function choosePlaces({ port, httpPort, ui = false }: LocalTemporalOptions): Promise<Places> {
+  for (const given of [port, httpPort, ui]) if (typeof given === 'number') await checkFree(given);
   const [a, b, c] = await freePorts();
   return { grpc: port ?? a, http: httpPort ?? b, ui: ui === false ? undefined : ui === true ? c : ui };
+}
+
+/** Another server on a given port would answer in place of ours, and be taken for it until ours has failed. */
+async function checkFree(port: number): Promise<void> {
+  const server = createServer().listen(port, HOST);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const why = isInUse(cause) ? 'is taken' : 'cannot be listened on';
+    throw new LocalTemporalFailed(`The local Temporal server did not start: port ${port} of ${HOST} ${why}.`, [], {
+      cause,
+    });
+  }
+  await once(server.close(), 'close');
 }
 
 /** Three different ports: all are held open until the last is known. */

@@ -188,8 +188,9 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
     { env },
   );
   expect(up.code).toBe(1);
-  expect(unwrapped(up.stderr)).toContain('The local Temporal server did not start');
-  expect(unwrapped(up.stderr)).toContain('address already in use Perhaps another "triggers up" is running.');
+  expect(unwrapped(up.stderr)).toContain(
+    `The local Temporal server did not start: port ${port} of 127.0.0.1 is taken. Perhaps another "triggers up" is running.`,
+  );
 });
 
 test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {

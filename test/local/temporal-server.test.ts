@@ -107,7 +107,7 @@ test('limits of the server can be shrunk', async () => {
   });
 });
 
-test('a port that is taken is an error with the last lines of the server', async () => {
+test('a port that is taken is an error that names it', async () => {
   const squatter = createServer().listen(0, '127.0.0.1');
   await once(squatter, 'listening');
   const address = squatter.address();
@@ -115,9 +115,17 @@ test('a port that is taken is an error with the last lines of the server', async
   await expect(start({ port })).rejects.toMatchObject({
     name: 'LocalTemporalFailed',
     isPortTaken: true,
-    message: expect.stringMatching(/did not start: its process ended\.\n.*address already in use/s),
+    message: `The local Temporal server did not start: port ${port} of 127.0.0.1 is taken.`,
   });
   squatter.close();
+});
+
+test('another server that answers on the port of the HTTP API is not taken for this one', async () => {
+  const other = await start({});
+  await expect(start({ httpPort: Number(new URL(other.httpUrl).port) })).rejects.toMatchObject({
+    name: 'LocalTemporalFailed',
+    isPortTaken: true,
+  });
 });
 
 test('an executable that cannot be run is an error that names it', async () => {
