@@ -34,8 +34,10 @@ export class AnswerBound {
 
   /** TLS will be spoken: much of what comes then is for nobody to read. */
   expectTls(): void {
-    const timer = setInterval(() => this.#measure(), MEASURE_MS).unref();
-    this.#wire.once('close', () => clearInterval(timer));
+    const timer = setInterval(() => {
+      if (this.#wire.destroyed) clearInterval(timer);
+      else this.#measure();
+    }, MEASURE_MS).unref();
   }
 
   /** Requests will be written to this socket, and answers read from it: the wire itself, or TLS over it. */

@@ -199,7 +199,7 @@ test.each<[string, TlsOptions]>([
   async (_, wanted) => {
     const endpoint = await startEndpoint(GOOD, wanted);
     const attempt = await post(endpoint.url);
-    expect(attempt).toMatchObject({ ok: false, code: 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE' });
+    expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_.*HANDSHAKE_FAILURE$/) });
     expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
   },
 );
