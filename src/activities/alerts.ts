@@ -51,7 +51,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
       throw ApplicationFailure.nonRetryable(
-        'This worker has no alert webhook any more, so that nobody is told. Name one in "alerts" of its configuration.',
+        'This worker no longer has an alert webhook, so nobody is told. Name one under "alerts" in its configuration.',
         'NoAlertWebhook',
       );
     const url = new URL(alerts.url);
@@ -70,7 +70,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
 /** Of the answer nothing: the failure stands in the history. */
 function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
   return ApplicationFailure.retryable(
-    `The alert webhook did not take it: ${failureInWords(failure)}. It is sent again, for a day at most.`,
+    `The alert webhook did not accept it: ${failureInWords(failure)}. It is sent again, for at most a day.`,
     'AlertNotTaken',
   );
 }

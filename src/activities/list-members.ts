@@ -27,7 +27,7 @@ export function createListMembers(
         const next = nextCursor(cursor, page.next) ?? (await beyondCircle(source, audience, cursor, page.next, most));
         if (next !== undefined) return { ids, next };
         throw new SourceMisbehaves(
-          `The source leads in a circle: behind page ${cursor.pages + 1} of the members of ${audience} it goes on where this backfill has been before. Nothing is sent of this page until it goes on elsewhere.`,
+          `The source leads in a circle: after page ${cursor.pages + 1} of the members of ${audience} it continues where this backfill has been before. Nothing of this page is sent until it continues elsewhere.`,
         );
       }
       if (page.ids.length > most)

@@ -108,7 +108,7 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {
     // Not repeated: some write the token itself where its name belongs.
-    const message = `The worker has no authorization of this name. It has: ${listed(authorizations.names)}.`;
+    const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
     return [{ field: 'authorization', message }];
   }
   if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
@@ -125,6 +125,6 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
 function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {
   if (windowMinutes === undefined || windowMinutes >= MIN_WINDOW_MINUTES) return [];
   return [
-    `The audience "${slug}" looks back over ${windowMinutes} minutes. Windows under ${MIN_WINDOW_MINUTES} minutes are not reliable: what evaluates membership does not run that precisely, so people may enter and leave late or unseen.`,
+    `The audience "${slug}" looks back over ${windowMinutes} minutes. Windows under ${MIN_WINDOW_MINUTES} minutes are not reliable: membership is not evaluated that precisely, so people may enter and leave late or unseen.`,
   ];
 }

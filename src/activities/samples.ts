@@ -112,8 +112,8 @@ async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInp
   throw new Obstacle(
     'job',
     found === null
-      ? 'The job has not begun yet: its audiences are looked up. Try again in a moment; "triggers status" says what it waits for.'
-      : 'The job is not known any more. See all jobs with: triggers list',
+      ? 'The job has not begun yet: its audiences are being looked up. Try again in a moment; "triggers status" says what it waits for.'
+      : 'The job is no longer known. See all jobs with: triggers list',
   );
 }
 
@@ -129,7 +129,7 @@ async function personOf(
   } catch (error) {
     if (error instanceof Obstacle) throw error;
     Context.current().log.warn('the source gave nobody for a sample', { error });
-    throw new Obstacle('job', 'The audience source could not be read. The worker logs why.');
+    throw new Obstacle('job', "The audience source could not be read. The worker's log says why.");
   }
 }
 

@@ -84,7 +84,7 @@ export async function terminalAsk(streams: { readonly input: Readable; readonly 
 }
 
 function endOf(picked: number): Choice<undefined> {
-  return { name: picked === 0 ? '(none)' : `(that is all: ${picked})`, value: undefined };
+  return { name: picked === 0 ? '(none)' : `(done: ${picked} chosen)`, value: undefined };
 }
 
 /** The choices that have every word of `term` in their name. */

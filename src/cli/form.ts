@@ -37,7 +37,7 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   const { jobs } = options;
   const known = await whatIsKnown(jobs);
   if (known.audiences.total === 0)
-    throw new UsageError('The source has no audience to choose: see docs/sources/file.md.');
+    throw new UsageError('The source has no audience to choose from: see docs/sources/file.md.');
   const draft: Draft = {};
   for (const step of [askAuthorization, askLabel, askDescription, askAudiences, askUrl])
     await step(draft, options, known);
@@ -77,7 +77,7 @@ const askDescription: Step = async (draft, { ask }) => {
 const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences, total } }) => {
   if (audiences.length < total)
     say(
-      `The source has ${count(total)} audiences; the first ${count(audiences.length)} are listed. A job file may name any.`,
+      `The source has ${count(total)} audiences; the first ${count(audiences.length)} are listed. A job file can name any of them.`,
     );
   const choices = audiences.map(({ slug, name, size }) => ({
     name: `${printable(slug)}${size === undefined ? '' : ` (${counted(size, 'member')})`}`,
@@ -95,7 +95,7 @@ const askUrl: Step = async (draft, { ask }) => {
 const askFields: Step = async (draft, { ask, jobs, say }) => {
   const fields = await fieldsOfAMember(jobs, draft.audiences ?? []);
   if (fields.length === 0)
-    return say('No member has a profile yet: all fields will be sent. A job file may name some.');
+    return say('No member has a profile yet: all fields will be sent. A job file can name some.');
   const choices = fields.map((field) => ({ name: printable(field), value: field }));
   const message = 'Export Fields (optional; none: all)';
   draft.exportFields = await someOf('exportFields', () => ask.some({ message, choices, least: 0 }), say);
@@ -107,7 +107,7 @@ const askExistingUsers: Step = async (draft, { ask }, { audiences: { audiences }
   const all = sizes.reduce((sum, size) => sum + size, 0);
   const known = all === 1 ? 'the 1 user who is' : `the ${count(all)} users who are`;
   const whom = sizes.length < chosen.length ? 'everybody who is' : known;
-  const message = `Existing Users: first send ${whom} part of the audience already, as entered?`;
+  const message = `Existing Users: first send ${whom} already part of the audience, as entered?`;
   draft.existingUsers = await ask.yes({ message, initial: false });
 };
 
@@ -143,7 +143,7 @@ const askRate: Step = async (draft, { ask }) => {
   if (draft.existingUsers !== true) return;
   const check = (text: string): string | undefined =>
     text.trim() === '' ? undefined : problemOfNumber('backfillPerSecond', text);
-  const said = await ask.text({ message: 'Existing users a second, at most (optional)', check });
+  const said = await ask.text({ message: 'Most existing users per second (optional)', check });
   if (said.trim() !== '') draft.backfillPerSecond = Number(said);
 };
 
@@ -228,7 +228,7 @@ function initially(answer: string | undefined): { readonly initial?: string } {
 /** What is wrong with a number as it was typed. */
 function problemOfNumber(field: string, text: string): string | undefined {
   const number = text.trim() === '' ? NaN : Number(text);
-  return Number.isNaN(number) ? 'Type a number.' : problemOf(field, number);
+  return Number.isNaN(number) ? 'Enter a number.' : problemOf(field, number);
 }
 
 /** The answers in the form's order, as a job file has them. */

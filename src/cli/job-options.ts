@@ -62,7 +62,7 @@ function fieldsFrom(file: string | undefined, options: JobOptions): object {
   const fields = fieldsFromOptions(options);
   if (file !== undefined) return { ...readJsonObject(file), ...fields };
   if (Object.keys(fields).length === 0) {
-    throw new UsageError('Give a job file (triggers start job.json) or say the job by options (--label …).');
+    throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
   }
   return { authorization: null, ...fields };
 }

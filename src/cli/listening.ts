@@ -3,7 +3,7 @@ export class PortTaken extends Error {
   override readonly name = 'PortTaken';
   readonly port: number;
   constructor(host: string, port: number, options?: ErrorOptions) {
-    super(`Port ${port} of ${host} is taken. Say another: --port (0: a free one).`, options);
+    super(`Port ${port} on ${host} is taken. Choose another with --port (0: a free one).`, options);
     this.port = port;
   }
 }

@@ -89,7 +89,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
     }
     const check = (text: string): string | undefined =>
       JOB_ID_PATTERN.test(text) ? undefined : 'Letters, digits, dots, dashes and underscores, at most 100.';
-    jobId = await ask.text({ message: 'Id of the job, for other commands', check });
+    jobId = await ask.text({ message: 'Id of the job, for use in commands', check });
   }
 }
 
@@ -105,6 +105,6 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
     if (write(file, `${JSON.stringify(definition, null, 2)}\n`)) {
       return say(`Saved. Start it with: triggers start ${printable(file)}`);
     }
-    say(`There is a file ${printable(file)} already. Choose another name.`);
+    say(`The file ${printable(file)} already exists. Choose another name.`);
   }
 }

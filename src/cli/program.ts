@@ -80,10 +80,10 @@ export function createProgram(terminal: Terminal): Command {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or a job, trigger or
-configuration that is wrong itself.
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or an invalid job,
+trigger or configuration.
 What an error means, and what to do: docs/errors.md, by its name in --json.
-Temporal is reached by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
+To reach Temporal: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:
   triggers up`,

@@ -28,13 +28,13 @@ export function cameTo(attempt: Attempt, paint: Paint): string {
     case 'delivered':
       return paint('green', 'delivered');
     case 'unsent':
-      return 'given back unsent, since its slice ended before';
+      return 'returned unsent, since its slice ended first';
     case 'running':
       return 'is being sent now';
     case 'unknown':
       return paint(
         'yellow',
-        'its slice was lost, and it may have been sent; it is sent again, with the same webhook-id',
+        'its slice was lost, so it may have been sent; it will be sent again, with the same webhook-id',
       );
     case 'failed': {
       // No request was made: there is no time that it took, and what is said is the reason.

@@ -25,10 +25,10 @@ export function summaryLines(
 
 const STATES: Readonly<Record<DeadLetterState, { style: Style; words: string }>> = {
   waiting: { style: 'red', words: 'waits for a decision' },
-  redelivering: { style: 'yellow', words: 'is being redelivered; the source and the job are asked' },
+  redelivering: { style: 'yellow', words: 'is being redelivered: the source, then the job, is asked' },
   redelivered: { style: 'green', words: 'redelivered: it is with its job again' },
   discarded: { style: 'dim', words: 'discarded' },
-  expired: { style: 'dim', words: 'expired: nobody decided about it in time' },
+  expired: { style: 'dim', words: 'expired: nobody decided in time' },
 };
 
 /** All about one dead letter, at most `columns` wide. */
@@ -72,7 +72,7 @@ function nextRows({ id, state, notice, expiresAt }: DeadLetterReport, nowMs: num
   if (state !== 'waiting') return [];
   const force = notice === undefined ? '' : ' --force';
   return [
-    ['Next', `When the cause is mended, send it: triggers dead-letters redeliver ${printable(id)}${force}`],
+    ['Next', `Once the cause is fixed, send it: triggers dead-letters redeliver ${printable(id)}${force}`],
     ['', `Or drop it: triggers dead-letters discard ${printable(id)}`],
     ['', `Without a decision it expires ${fromNow(expiresAt, nowMs)}.`],
   ];

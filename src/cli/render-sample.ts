@@ -13,12 +13,12 @@ const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
 /** What an answer would mean for a job. Where no request can be made, there is no answer: the last four stand here for completeness. */
 const MEANING: Readonly<Record<Verdict, string>> = {
   transient: `The endpoint is unwell. ${AGAIN}`,
-  setup: `Only a person can mend this: check the webhook URL and the authorization. ${AGAIN}`,
-  throttled: 'The endpoint asks to wait. A job would wait as long, with everything; no attempt is counted.',
+  setup: `Only a person can fix this: check the webhook URL and the authorization. ${AGAIN}`,
+  throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
   gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
   refused:
-    'This message is refused. A job would make it a dead letter at once, and go on with the next one; while its endpoint has taken nothing at all, or refuses everybody, it would send it again.',
-  ours: "The worker's configuration stands in the way, so nothing was sent. A job would keep its triggers and count no attempt.",
+    'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
+  ours: "The worker's configuration is in the way, so nothing was sent. A job would keep its triggers and count no attempt.",
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
   'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
@@ -75,10 +75,13 @@ export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain 
   const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
   const rows: (readonly [string, string | undefined])[] = [
     ['Answer', paint(ok ? 'green' : 'red', outcomeOf(answer))],
-    ['', isSecond ? 'to a second request: the first was answered 401, and sent again with a new token' : undefined],
+    [
+      '',
+      isSecond ? 'to a second request, which was sent with a new token after the first was answered 401' : undefined,
+    ],
     ['It said', said],
-    ['Wait', retryAfterMs === undefined ? undefined : `${duration(retryAfterMs)}, says Retry-After`],
-    ['Took', `${count(durationMs)} ms, connecting included`],
+    ['Wait', retryAfterMs === undefined ? undefined : `${duration(retryAfterMs)}, according to Retry-After`],
+    ['Took', `${count(durationMs)} ms, including connecting`],
     ['Verdict', meaningOf(answer)],
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)));

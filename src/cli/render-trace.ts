@@ -66,7 +66,7 @@ export class TraceStory {
           standsText(event, this.#nowMs, { lastFailure: this.#lastFailure, hasDeadLetter: this.#hasDeadLetter }),
         );
       case 'left-out':
-        return this.#wrapped(this.#paint('yellow', `Not told: ${printable(event.reason)}`));
+        return this.#wrapped(this.#paint('yellow', `Left out: ${printable(event.reason)}`));
     }
   }
 
@@ -96,7 +96,7 @@ export class TraceStory {
 const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redelivering'>, string>> = {
   redelivered: 'it was redelivered',
   discarded: 'it was discarded',
-  expired: 'nobody decided about it in time',
+  expired: 'nobody decided in time',
   terminated: 'its workflow was terminated or cancelled, so it will not be sent',
   gone: 'the server no longer knows what became of it',
 };
@@ -104,7 +104,7 @@ const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redel
 function receivedText({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): string {
   const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
   const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
-  if (refused !== undefined) return `${printable(what)} refused: ${printable(refused)}`;
+  if (refused !== undefined) return `${printable(what)} rejected: ${printable(refused)}`;
   if (redelivery !== undefined) return `${printable(what)} back from its dead letter${at}`;
   return `${printable(what)} received${at}`;
 }
@@ -157,12 +157,12 @@ function chainText({ chain, waiting }: PersonStanding, nowMs: number, lastFailur
   }
   const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
   if (place === 'running') return 'The first is being sent now.';
-  if (place === 'ready') return ahead === 0 ? 'The next turn is theirs.' : `${count(ahead)} people are before.`;
+  if (place === 'ready') return ahead === 0 ? 'They are next.' : `${count(ahead)} people are ahead of them.`;
   const next =
     nextAttemptAt === undefined ? 'soon' : `at ${timeOfDay(nextAttemptAt)} (${fromNow(nextAttemptAt, nowMs)})`;
   const since =
     lastFailure !== undefined
-      ? `, since the last came to: ${lastFailure}`
+      ? `, since the last one failed: ${lastFailure}`
       : failures > 0
         ? `, after ${counted(failures, 'failed attempt')}`
         : profileTries > 0

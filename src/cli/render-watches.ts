@@ -6,7 +6,7 @@ import { type Paint, plain, type Style } from './terminal.ts';
 
 const STATES: Readonly<Record<WatchStatus['state'], { style: Style; words: string }>> = {
   scanning: { style: 'green', words: 'reading the members' },
-  confirming: { style: 'green', words: 'asking the source about those who seem to have left' },
+  confirming: { style: 'green', words: 'checking with the source those who seem to have left' },
   telling: { style: 'green', words: 'telling jobs' },
   waiting: { style: 'green', words: 'waiting for the next round' },
   held: { style: 'yellow', words: 'held' },
@@ -29,7 +29,7 @@ export function watchLines(
     ['Held', heldText(status, nowMs)],
     ['Trouble', troubleText(status, nowMs)],
     ['Members', members === undefined ? 'not known yet' : count(members)],
-    ['Told', `${counted(enters, 'enter')} and ${counted(exits, 'exit')} in ${counted(rounds, 'round')}`],
+    ['Reported', `${counted(enters, 'enter')} and ${counted(exits, 'exit')} in ${counted(rounds, 'round')}`],
     ['Last round', lastText(status, nowMs)],
     ['Next round', `${nextAt === undefined ? 'now' : fromNow(nextAt, nowMs)}, every ${duration(everyMs)}`],
     ['Missed', missedText(status)],
@@ -40,7 +40,7 @@ export function watchLines(
 
 function heldText({ held, audience }: WatchStatus, nowMs: number): string | undefined {
   if (held === undefined) return undefined;
-  return `${counted(held.exits, 'member')} would leave at once and ${count(held.members)} would be left, seen ${fromNow(held.at, nowMs)}. Told when the next round shows the same. If it is right: triggers watch ${audience.slug} --accept`;
+  return `${counted(held.exits, 'member')} would leave at once and ${count(held.members)} would remain, seen ${fromNow(held.at, nowMs)}. Reported once the next round shows the same. If it is right: triggers watch ${audience.slug} --accept`;
 }
 
 function troubleText({ trouble }: WatchStatus, nowMs: number): string | undefined {
@@ -59,7 +59,7 @@ function lastText({ last }: WatchStatus, nowMs: number): string | undefined {
 
 function missedText({ missed }: WatchStatus): string | undefined {
   if (missed === undefined) return undefined;
-  return `what changed from ${missed.from.slice(0, 19)} to ${missed.to.slice(0, 19)} UTC, since the snapshot was lost`;
+  return `what changed from ${missed.from.slice(0, 19)} to ${missed.to.slice(0, 19)} UTC, because the snapshot was lost`;
 }
 
 function notToldText({ last }: WatchStatus): string | undefined {

@@ -50,7 +50,11 @@ export function statusLines(
     ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
     ['Dead letters', status.deadLetters > 0 ? paint('red', deadLetters(status)) : undefined],
     ['Endpoint', status.endpoint && paint('yellow', endpoint(status.endpoint, status.parallelRequestCount, nowMs))],
-    ['Throttled', status.throttledUntil && `the endpoint asked to wait; next ${fromNow(status.throttledUntil, nowMs)}`],
+    [
+      'Throttled',
+      status.throttledUntil &&
+        `the endpoint asked to wait; the next request goes ${fromNow(status.throttledUntil, nowMs)}`,
+    ],
     ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
     ['Backfill', status.backfill && backfill(status.backfill)],
     ['', status.backfill?.notice && printable(status.backfill.notice)],
@@ -58,7 +62,7 @@ export function statusLines(
     ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
     ...status.rejects
       .slice(-3)
-      .map(({ at, reason }) => ['Refused', `${fromNow(at, nowMs)}: ${printable(reason)}`] as const),
+      .map(({ at, reason }) => ['Rejected', `${fromNow(at, nowMs)}: ${printable(reason)}`] as const),
   ];
   return [
     `${paint('bold', printable(status.label))} (${status.jobId})`,
@@ -110,7 +114,7 @@ export function startedLines(
     ...(job.missingSearchAttributes.length === 0
       ? []
       : [
-          `${paint('yellow', 'Note:')} the namespace lacks ${job.missingSearchAttributes.join(', ')}, so the Temporal UI cannot be searched by them. Register with: triggers setup`,
+          `${paint('yellow', 'Note:')} the namespace lacks ${job.missingSearchAttributes.join(', ')}, so the Temporal UI cannot be searched by them. Register them with: triggers setup`,
         ]),
     `Look at it with: triggers status ${job.jobId} --watch`,
   ];
@@ -136,14 +140,14 @@ function format(status: JobStatus): string {
 function received({ received: all, repeated, rejected }: JobStatus): string {
   const parts = [
     count(all),
-    ...(repeated > 0 ? [`${count(repeated)} of them again and sent once`] : []),
-    ...(rejected > 0 ? [`and ${count(rejected)} refused`] : []),
+    ...(repeated > 0 ? [`${count(repeated)} of them repeats, not sent again`] : []),
+    ...(rejected > 0 ? [`and ${count(rejected)} rejected`] : []),
   ];
   return parts.join(', ');
 }
 
 function kept({ waiting: left, keptAt }: KeptTriggers, jobId: string, nowMs: number): string {
-  return `${counted(left, 'trigger')}, ${fromNow(keptAt, nowMs)}; go on with: triggers resume ${jobId}`;
+  return `${counted(left, 'trigger')}, ${fromNow(keptAt, nowMs)}; resume it with: triggers resume ${jobId}`;
 }
 
 /** How many there have been; which of them are still there, the other command says. */
@@ -165,7 +169,7 @@ function waiting(status: JobStatus, nowMs: number): string {
   const parts = [
     count(status.waiting),
     ...(status.held > 0
-      ? [`the next attempt of ${status.held === 1 ? '1 person' : `${count(status.held)} people`} is due later`]
+      ? [`${status.held === 1 ? '1 person waits' : `${count(status.held)} people wait`} for the next attempt`]
       : []),
     ...(status.overflow > 0 ? [`${count(status.overflow)} outside the job's own state`] : []),
     ...(status.oldestWaitingAt === undefined ? [] : [`oldest ${fromNow(status.oldestWaitingAt, nowMs)}`]),
@@ -173,7 +177,7 @@ function waiting(status: JobStatus, nowMs: number): string {
   return parts.join(', ');
 }
 
-const NEW_ENDPOINT = 'new: it took nothing yet, so one request at a time is tried, and what it refuses is kept';
+const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';
 
 /** What it is like, what happens next, and what a person can do about it. */
 function endpoint({ state, nextProbeAt, advice }: EndpointStatus, parallel: number, nowMs: number): string {
@@ -195,9 +199,9 @@ function backfill(progress: BackfillStatus): string {
   const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
   const isOpen = state === 'running' || state === 'paused';
   const parts = [
-    pausedBy === 'sample' ? 'paused, since the sample is sent' : state,
+    pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
     `${count(sent)} sent of ${expected === undefined ? `${count(taken)} read` : count(all)}`,
-    ...(superseded === 0 ? [] : [`${count(superseded)} left out (a live trigger says more)`]),
+    ...(superseded === 0 ? [] : [`${count(superseded)} left out (superseded by live triggers)`]),
     ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
     ...(state === 'running' && progress.ratePerSecond > 0 ? [`${rate(progress.ratePerSecond)}/s`] : []),
     ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
@@ -212,7 +216,7 @@ function backfillPart(progress: BackfillStatus | undefined): string[] {
   const { delivered: sent, expected, state, secondsLeft, trouble } = progress;
   const of = expected === undefined ? '' : ` of ${count(expected)}`;
   const left = secondsLeft === undefined ? '' : `, ${duration(secondsLeft * 1000)} left`;
-  const failing = trouble === undefined ? '' : ', its source fails';
+  const failing = trouble === undefined ? '' : ', its source is failing';
   return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}${failing}`];
 }
 

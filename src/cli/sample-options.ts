@@ -33,7 +33,7 @@ export const sampleCommand = (name: string) =>
 
 /** @throws UsageError */
 export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {
-  if (legacy === true && isNew === true) throw new UsageError('Say either --legacy or --new.');
+  if (legacy === true && isNew === true) throw new UsageError('Use either --legacy or --new, not both.');
   const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
   return {
     ...(user === undefined ? {} : { user }),

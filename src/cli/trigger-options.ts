@@ -31,7 +31,7 @@ export function triggerFrom(options: TriggerOptions): EventTrigger {
     ...(options.profile === undefined ? {} : { profile: profileFrom(options.profile) }),
   };
   const reading = readTrigger(raw);
-  if (!reading.ok) throw new UsageError(`This is no trigger: ${reading.reason}.`);
+  if (!reading.ok) throw new UsageError(`This is not a trigger: ${reading.reason}.`);
   const { profileBytes: _bytes, ...trigger } = reading.trigger;
   return trigger;
 }

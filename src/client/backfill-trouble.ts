@@ -21,7 +21,7 @@ async function troubleOf(client: Client, workflowId: string): Promise<string | u
     const failures = Math.max(1, (attempt ?? 0) - 1);
     const times = failures === 1 ? 'once' : `${failures} times in a row`;
     const why = failure instanceof TimeoutFailure ? 'there was no answer within a minute.' : failure?.message;
-    return `The source was asked for the next members and failed ${times}; it is asked again at least every minute. The last time: ${why}`;
+    return `The source failed ${times} when it was asked for the next members; it is asked again at least every minute. The last time: ${why}`;
   }
   return undefined;
 }

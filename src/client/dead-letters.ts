@@ -143,7 +143,7 @@ export class DeadLetters {
     }
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
-      throw new RangeError('A filter that leaves no dead letter out must say so: { all: true }.');
+      throw new RangeError('A filter that matches all dead letters must say so: { all: true }.');
     const items = await this.#laneItems(filter);
     const failures: { id: string; reason: string }[] = [];
     if (items.length === 0 || (await confirm?.(items.length)) === false) return { done: 0, failures };
@@ -176,7 +176,7 @@ export class DeadLetters {
       const { state, notice } = await this.#status(id);
       if (state === 'redelivered') return undefined;
       if (state !== 'redelivering') throw new RedeliveryRefused(id, notice ?? `It is ${state}.`);
-      if (Date.now() > deadline) return 'It was asked to, and has not come to an end yet. Look again later.';
+      if (Date.now() > deadline) return 'Its redelivery has not finished yet. Look again later.';
       await setTimeout(pauseMs);
     }
   }
@@ -238,7 +238,7 @@ async function outcomeOf(deciding: Promise<string | undefined>): Promise<Outcome
     return doubt === undefined ? { kind: 'done' } : { kind: 'unknown', reason: doubt };
   } catch (error) {
     if (error instanceof RedeliveryRefused) return { kind: 'refused', reason: error.reason };
-    if (error instanceof DeadLetterNotFound) return { kind: 'refused', reason: 'It does not wait any more.' };
+    if (error instanceof DeadLetterNotFound) return { kind: 'refused', reason: 'It is no longer waiting.' };
     throw error;
   }
 }

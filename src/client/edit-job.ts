@@ -18,7 +18,7 @@ const EDIT_WAIT_MS = 15_000;
 
 const NOT_EDITABLE: Problem = {
   field: 'existingUsers',
-  message: 'This is said once, at the start. To send everybody who is a member now: triggers backfill',
+  message: 'This can only be given when a job is started. To send everybody who is a member now: triggers backfill',
 };
 
 /**

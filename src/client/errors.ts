@@ -25,8 +25,8 @@ export class JobNotRunning extends TriggersError {
     const { fromOutside = false, ...rest } = options;
     const advice = fromOutside
       ? `Before you start it again, recover it: triggers recover ${jobId}`
-      : `Start it again with: triggers start. Or, if it kept what waited, with: triggers resume ${jobId}`;
-    super(`The job "${jobId}" does not run any more (${ended}). ${advice}`, rest);
+      : `Start it again with: triggers start. Or, if it kept its waiting triggers, with: triggers resume ${jobId}`;
+    super(`The job "${jobId}" is no longer running (${ended}). ${advice}`, rest);
     this.jobId = jobId;
     this.ended = ended;
   }
@@ -38,7 +38,7 @@ export class JobAlreadyRunning extends TriggersError {
   readonly jobId: string;
   constructor(jobId: string, options?: ErrorOptions) {
     super(
-      `A job "${jobId}" is running already. Change it with: triggers edit ${jobId} …, or start this one under another id (--id).`,
+      `A job "${jobId}" is already running. Change it with: triggers edit ${jobId} …, or start this one under another id (--id).`,
       options,
     );
     this.jobId = jobId;
@@ -53,7 +53,7 @@ export class NothingToRecover extends TriggersError {
   readonly ended: string;
   constructor(jobId: string, ended: string) {
     super(
-      `The job "${jobId}" was not terminated (${ended}): nothing of it was lost. If it kept what waited, go on with: triggers resume ${jobId}`,
+      `The job "${jobId}" was not terminated (${ended}): nothing of it was lost. If it kept its waiting triggers, resume it with: triggers resume ${jobId}`,
     );
     this.jobId = jobId;
     this.ended = ended;
@@ -70,7 +70,7 @@ export class JobKept extends TriggersError {
   readonly keptAt: string;
   constructor(jobId: string, { waiting, keptAt }: { readonly waiting: number; readonly keptAt: string }) {
     super(
-      `The job "${jobId}" was stopped and kept ${waiting === 1 ? '1 trigger' : `${waiting} triggers`}. Go on with it: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
+      `The job "${jobId}" was stopped and kept ${waiting === 1 ? '1 trigger' : `${waiting} triggers`}. Resume it with: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
     );
     this.jobId = jobId;
     this.waiting = waiting;
@@ -152,7 +152,7 @@ export class WorkerFailed extends TriggersError {
     super(
       [
         `A worker of the task queue "${taskQueue}" could not do it: ${reason}`,
-        'When that is mended, ask again. The log of the worker says more.',
+        "When that is fixed, try again. The worker's log says more.",
       ].join('\n'),
       options,
     );
@@ -224,7 +224,7 @@ export class InvalidTrigger extends TriggersError {
   readonly line: number | undefined;
   constructor(reason: string, options: ErrorOptions & { readonly line?: number } = {}) {
     const { line, ...rest } = options;
-    super(`${line === undefined ? 'This' : `Line ${line}`} is no trigger: ${reason}.`, rest);
+    super(`${line === undefined ? 'This' : `Line ${line}`} is not a trigger: ${reason}.`, rest);
     this.reason = reason;
     this.line = line;
   }
@@ -237,7 +237,7 @@ export class JobFull extends TriggersError {
   constructor(jobId: string, options: ErrorOptions = {}) {
     const said = options.cause instanceof Error ? ` (${options.cause.message})` : '';
     super(
-      `The job "${jobId}" takes no more signals until those that it had are taken up${said}. Is a worker running? Start one with: triggers worker`,
+      `The job "${jobId}" takes no more signals until the earlier ones are processed${said}. Is a worker running? Start one with: triggers worker`,
       options,
     );
     this.jobId = jobId;
@@ -269,7 +269,7 @@ export class PushInterrupted extends TriggersError {
 }
 
 function howFar(accepted: number, unconfirmed: number): string[] {
-  const maybe = unconfirmed === 0 ? '' : `; whether the next ${unconfirmed} were, too, is not known`;
+  const maybe = unconfirmed === 0 ? '' : `; it is not known whether the next ${unconfirmed} were, too`;
   return [
     `${accepted} ${accepted === 1 ? 'trigger was' : 'triggers were'} accepted${maybe}. Nothing after that was sent.`,
     `Push again from trigger ${accepted + 1} on.`,
@@ -286,7 +286,7 @@ export class PublishInterrupted extends TriggersError {
     const sent =
       read === 0
         ? 'It ended at the first trigger of the input.'
-        : `It ended after trigger ${read} of the input; up to there each job was sent its own, but for what is said above, where triggers are counted among the job's own. Push the whole input again: a job recognises, by person, audience, event and "at", what waits in it and what it delivered of late.`;
+        : `It ended after trigger ${read} of the input. Up to there each job was sent its own triggers, except as said above, where the triggers of that one job are counted. Push the whole input again: a job recognises, by person, audience, event and "at", what waits in it and what it has recently delivered.`;
     super([...failures.map(({ message }) => message), sent].join('\n'), { cause: failures[0] });
     this.read = read;
     this.failures = failures;

@@ -45,7 +45,7 @@ export async function inLanes<T extends LaneItem>(
 
 const LEFT: Outcome = {
   kind: 'unknown',
-  reason: 'left alone, since it must not overtake an earlier one of the same person that is not decided',
+  reason: 'not tried, since it must not overtake an earlier one of the same person that is undecided',
 };
 
 /** Lanes in the order in which their first items came. */

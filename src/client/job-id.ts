@@ -24,6 +24,6 @@ export function nameJob(definition: unknown, jobId: string | undefined): { jobId
   const label: unknown = typeof definition === 'object' && definition !== null ? Reflect.get(definition, 'label') : '';
   const made = typeof label === 'string' ? jobIdFromLabel(label) : '';
   if (made !== undefined) return { jobId: made, problems: [] };
-  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Say one (--id).';
+  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Give one (--id).';
   return { jobId: '', problems: label === '' ? [] : [{ field: 'id', message }] };
 }

@@ -63,13 +63,13 @@ async function ownAnswer(
     const carried = isRecord(input) ? input['carried'] : undefined;
     if (isCarriedJob(carried)) {
       const answer = describePerson(restoreJob(carried), user, Date.now());
-      return ended(answer, `It was stopped, and kept what waited. Go on with: triggers resume ${jobId}`);
+      return ended(answer, `It was stopped, and kept its waiting triggers. Resume it with: triggers resume ${jobId}`);
     }
   }
   // It ended itself, in order, and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
   const answer = await ask(client, workflowId, personQuery, { args: [user] });
-  const how = `Its workflow did not end in order: ${endedAs(found.status.name)}.`;
+  const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
   return answer && ended(answer, `${how} What waits can be recovered with: triggers recover ${jobId}`);
 }
 

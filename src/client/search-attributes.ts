@@ -21,7 +21,7 @@ export class SearchAttributesNotRegistered extends TriggersError {
       [
         `The search attributes ${missing.join(', ')} could not be registered in the namespace "${namespace}": ${why}`,
         'Jobs run without them, but the Temporal UI cannot list jobs by id, status or audience.',
-        'Let somebody with the right to do so register them (on Temporal Cloud: in the namespace settings):',
+        'Ask somebody who is allowed to do so to register them (on Temporal Cloud: in the namespace settings):',
         ...commands,
       ].join('\n'),
       { cause },
@@ -75,7 +75,7 @@ export async function registerSearchAttributes(
   );
   // The server itself says nothing of this: it leaves what exists as it is.
   if (otherType.length > 0)
-    throw new SearchAttributesNotRegistered(namespace, otherType, 'they exist already, with another type');
+    throw new SearchAttributesNotRegistered(namespace, otherType, 'they already exist with another type');
   return absent;
 }
 

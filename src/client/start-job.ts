@@ -55,7 +55,7 @@ async function warningsOfLast(client: Client, jobId: string): Promise<string[]> 
     const last = await describeJob(client, jobId);
     if (isOpen(last) || (await recoverableUntil(client, last)) === undefined) return [];
     return [
-      `The last job "${jobId}" was terminated. What it had not delivered is not in this one, which begins anew; with "triggers recover" it would have been.`,
+      `The last job "${jobId}" was terminated. This is a new job, which does not have what that one had not delivered; "triggers recover" would have kept it.`,
     ];
   } catch (error) {
     if (error instanceof JobNotFound) return [];

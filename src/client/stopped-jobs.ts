@@ -33,7 +33,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
     ...(until === undefined
       ? {}
       : {
-          reason: `Its workflow did not end in order: ${endedAs(found.status.name)}. Recover it before you start it again: triggers recover ${jobId}`,
+          reason: `Its workflow did not end normally: ${endedAs(found.status.name)}. Recover it before you start it again: triggers recover ${jobId}`,
           recoverableUntil: instantOf(until),
         }),
     ...(kept === undefined ? {} : { kept }),

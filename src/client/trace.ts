@@ -60,11 +60,11 @@ export async function* trace(
       yield* onlyIfKnown(traceJob(client, user, job.jobId, options, silent));
     } catch (error) {
       if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
-      yield leftOut(job.jobId, error instanceof JobNotFound ? 'It is gone meanwhile.' : error.message);
+      yield leftOut(job.jobId, error instanceof JobNotFound ? 'It no longer exists.' : error.message);
     }
   }
   for (const job of jobs.slice(MOST_JOBS))
-    yield leftOut(job.jobId, `Only the ${MOST_JOBS} jobs begun last are looked into. Name it to look there.`);
+    yield leftOut(job.jobId, `Only the ${MOST_JOBS} jobs begun last are looked into. Name this one to look into it.`);
 }
 
 async function* traceJob(

@@ -6,12 +6,12 @@ export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
 export const MAX_PARALLEL_REQUESTS = 500;
 
-const MISSING_URL = 'Say which webhook URL receives the messages, such as https://example.com/hook.';
+const MISSING_URL = 'Give the webhook URL that receives the messages, such as https://example.com/hook.';
 const MISSING_AUTHORIZATION =
-  'Name an authorization of the worker, or say null (without quotes) when the webhook endpoint does not require authorization.';
+  'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
 
-const BACKFILL_RATE = 'The backfill rate is a number of members a second, above 0 (without quotes).';
+const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0 (without quotes).';
 
 const text = (what: string, max: number, error = `${what} must be text.`) =>
   z
@@ -19,7 +19,7 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
     .trim()
     .min(1, `${what} must not be empty.`)
     .max(max, `${what} must have at most ${max} characters.`)
-    .refine((value) => value.isWellFormed(), `${what} holds half of a character, which cannot be sent.`);
+    .refine((value) => value.isWellFormed(), `${what} contains half of a character, which cannot be sent.`);
 
 const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
 
@@ -37,11 +37,11 @@ const webhookUrl = z
   .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
   .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
     error:
-      'The webhook URL must not hold a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+      'The webhook URL must not contain a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
   })
   .refine((url) => !url.includes('#'), {
     error:
-      'The webhook URL must not hold a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
+      'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
   });
 
 /**

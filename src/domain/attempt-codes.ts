@@ -34,7 +34,7 @@ export const ATTEMPT_CODES = {
 /** What people read instead of a code: what happened, as the end of "it failed: …". */
 const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.timeout]: 'no answer in time',
-  [ATTEMPT_CODES.answerTooLong]: 'the answer was without end',
+  [ATTEMPT_CODES.answerTooLong]: 'the answer never ended',
   [ATTEMPT_CODES.sourceUnavailable]: 'the audience source could not be read',
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
@@ -43,7 +43,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
   [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
   [ATTEMPT_CODES.unreachedByProxy]: 'the proxy could not reach the host',
-  [ATTEMPT_CODES.payloadImpossible]: 'no message could be made of the trigger',
+  [ATTEMPT_CODES.payloadImpossible]: 'the trigger could not be made into a message',
   [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   ECONNREFUSED: 'connection refused',

@@ -5,10 +5,10 @@ import { detailsTable, shownTime } from './details-table.ts';
 const STATES: Readonly<Record<DeadLetterState, string>> = {
   waiting:
     'Waits for a person. Signal "redeliver" to send it after all (last in its person\'s order, with the same id), or "discard" to drop it.',
-  redelivering: 'Asked to be sent after all; the source and the job are asked.',
+  redelivering: 'To be sent after all; the source and the job are being asked.',
   redelivered: 'It is with its job again.',
   discarded: 'Dropped by a person.',
-  expired: 'Nobody decided about it in time.',
+  expired: 'Nobody decided in time what to do with it.',
 };
 
 /** A dead letter as the Temporal UI shows it. */

@@ -18,7 +18,7 @@ export function detailsOf(status: JobStatus): string {
       `${shownCount(status.deadLetters)}; see: triggers dead-letters list --job ${status.jobId}`,
     ]);
   if (status.rejected > 0)
-    rows.push(['Refused signals', `${shownCount(status.rejected)}, last: ${status.rejects.at(-1)?.reason ?? ''}`]);
+    rows.push(['Rejected signals', `${shownCount(status.rejected)}, last: ${status.rejects.at(-1)?.reason ?? ''}`]);
   if (status.throttledUntil !== undefined)
     rows.push(['Endpoint asked to wait until', shownTime(status.throttledUntil)]);
   if (status.lastDeliveredAt !== undefined) rows.push(['Last delivery', shownTime(status.lastDeliveredAt)]);
@@ -65,7 +65,7 @@ function backfillLine(progress: BackfillStatus): string {
   const settled = Math.min(delivered + superseded + deadLetters, all);
   const filled = all === 0 ? 0 : Math.round((settled / all) * BAR_WIDTH);
   const parts = [
-    pausedBy === 'sample' ? 'paused, since the sample is sent' : state,
+    pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
     `${shownCount(delivered)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
     `${shownCount(waiting)} waiting`,
     ...(superseded > 0 ? [`${shownCount(superseded)} left out for newer live triggers`] : []),

@@ -80,10 +80,10 @@ export function describeKeptJob(
 }
 
 const STATES: Readonly<Record<KeptJobState, string>> = {
-  kept: 'Stopped, with all that waited. Signal "resume" to run it again from there, or "discard" to drop what waits.',
+  kept: 'Stopped; everything that was waiting is kept. Signal "resume" to run it again from there, or "discard" to drop it.',
   starting: 'Its job is being started again.',
   resumed: 'Its job runs again.',
-  discarded: 'Its job was started to drop what waits.',
+  discarded: 'Its job was started again, to drop what was waiting.',
 };
 
 /** A kept job as the Temporal UI shows it. */

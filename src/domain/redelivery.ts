@@ -10,7 +10,7 @@ const SETTLED_BYTES = 100;
  * may break a job. A text says what is wrong with it.
  */
 export function readRedelivery(raw: unknown, mostBytes: number): Redelivery | string {
-  if (!isRecord(raw)) return 'it is no JSON object';
+  if (!isRecord(raw)) return 'it is not a JSON object';
   const { subscriptionId, user, trigger } = raw;
   if (typeof subscriptionId !== 'string') return '"subscriptionId" must be a string';
   if (!isRecord(trigger)) return '"trigger" must be a JSON object';

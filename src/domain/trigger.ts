@@ -31,7 +31,7 @@ export type TriggerReading =
  */
 export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_TRIGGER_BYTES): TriggerReading {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
-    return refused(`a trigger is a JSON object, this is ${nameOf(raw)}`);
+    return refused(`a trigger must be a JSON object, but this is ${nameOf(raw)}`);
   const { user, audience, event: own, ...optional } = raw as Partial<Record<string, unknown>>;
   // Many languages write what is absent as null.
   const at = optional['at'] ?? undefined;
@@ -59,7 +59,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
     return refused(`"profile" is nested more than ${MAX_PROFILE_DEPTH} levels deep`);
   const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile));
   const bytes = FRAME_BYTES + utf8Bytes(user) + utf8Bytes(audience) + (at ?? '').length + profileBytes;
-  if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are taken`);
+  if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are accepted`);
   return {
     ok: true,
     trigger: {

@@ -93,11 +93,11 @@ export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus
 
 const PHASES: Readonly<Record<WatchPhase, string>> = {
   scanning: 'reading the members',
-  confirming: 'asking the source about those who seem to have left',
+  confirming: 'checking with the source those who seem to have left',
   telling: 'telling jobs',
   waiting: 'waiting for the next round',
-  held: 'held: so many would leave at once that it waits to see it again. Update "accept" to believe it now',
-  failing: 'the last round failed; it is tried again',
+  held: 'held: so many members would leave at once that it waits until it has seen this again. Update "accept" to accept it now',
+  failing: 'the last round failed and is being tried again',
   stopped: 'stopped',
 };
 
@@ -109,7 +109,7 @@ export function watchDetails(status: WatchStatus): string {
     ['Audience', `${audience.slug} (${audience.name})`],
     ['Every', `${everyMs / 1000} s`],
     ['Members', members === undefined ? 'not known yet' : shownCount(members)],
-    ['Told', `${shownCount(enters)} enters, ${shownCount(exits)} exits in ${shownCount(rounds)} rounds`],
+    ['Reported', `${shownCount(enters)} enters, ${shownCount(exits)} exits in ${shownCount(rounds)} rounds`],
   ];
   if (last !== undefined)
     rows.push([
@@ -130,7 +130,7 @@ export function watchDetails(status: WatchStatus): string {
   if (missed !== undefined)
     rows.push([
       'Missed',
-      `what changed from ${shownTime(missed.from)} to ${shownTime(missed.to)}, since the snapshot was lost`,
+      `what changed from ${shownTime(missed.from)} to ${shownTime(missed.to)}, because the snapshot was lost`,
     ]);
   if (last !== undefined && last.told.unreadable.length > 0)
     rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);

@@ -127,7 +127,7 @@ class PostgresSource implements AudienceSource {
       if (typeof user !== 'string' || !asked.has(user)) continue;
       const read = readProfile(profile ?? '{}');
       if (read !== undefined) found.set(user, read);
-      else this.#problems.add({ name: what, mark: '' }, `the one of ${JSON.stringify(user)} is no JSON object`);
+      else this.#problems.add({ name: what, mark: '' }, `the one of ${JSON.stringify(user)} is not a JSON object`);
       if (performance.now() < turnEnds) continue;
       await setImmediate();
       turnEnds = performance.now() + LONGEST_TURN_MS;

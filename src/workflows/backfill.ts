@@ -169,7 +169,7 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
 
 function jobGone(jobWorkflowId: string, error: unknown): ApplicationFailure {
   return ApplicationFailure.create({
-    message: `The job ${jobWorkflowId} does not take pages any more; its backfill ends.`,
+    message: `The job ${jobWorkflowId} no longer takes pages; its backfill ends.`,
     type: 'JobGone',
     nonRetryable: true,
     ...(error instanceof Error ? { cause: error } : {}),

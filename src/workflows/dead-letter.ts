@@ -96,8 +96,8 @@ async function redeliver(letter: DeadLetter, force: boolean): Promise<string | u
     log.warn('the job did not take its dead letter', { error });
     const job = `The job ${jobIdOf(letter.jobWorkflowId)}`;
     return isFull(error)
-      ? `${job} takes no more signals before it goes on as a new run. Is a worker running? Signal redeliver again in a minute.`
-      : `${job} did not take it: it does not run. Resume or start it, then signal redeliver again.`;
+      ? `${job} takes no more signals until it continues as a new run. Is a worker running? Signal redeliver again in a minute.`
+      : `${job} did not take it: it is not running. Resume or start it, then signal redeliver again.`;
   }
 }
 

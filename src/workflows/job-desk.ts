@@ -129,7 +129,7 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
 function readEdit(changes: unknown): JobEdit {
   if (!isRecord(changes)) throw refusal('An edit is a JSON object with fields of the form.', 'InvalidEdit');
   if ('existingUsers' in changes)
-    throw refusal('existingUsers is said once, at the start; ask for a backfill instead.', 'InvalidEdit');
+    throw refusal('existingUsers can only be given when a job is started; start a backfill instead.', 'InvalidEdit');
   return changes;
 }
 

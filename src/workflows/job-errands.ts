@@ -248,7 +248,7 @@ export class JobErrands {
     try {
       await errand;
     } catch (error) {
-      log.warn('an errand came to nothing', { error });
+      log.warn('an errand failed', { error });
     }
     this.underWay--;
     this.#wake();

@@ -91,7 +91,7 @@ export async function prepare(
   if (stopped !== undefined) return undefined;
   if (!prepared.ok) {
     const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
-    throw ApplicationFailure.nonRetryable(`The job cannot run as it is. ${list}`, 'InvalidJob', prepared.problems);
+    throw ApplicationFailure.nonRetryable(`The job cannot run like this. ${list}`, 'InvalidJob', prepared.problems);
   }
   return beginPreparedJob(uuid4().replaceAll('-', ''), prepared, Date.now());
 }

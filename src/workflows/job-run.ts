@@ -140,7 +140,7 @@ export class JobRun {
       this.#admitted++;
       const refusal = admitArrival(this.#state, arrival, now);
       if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
-        log.warn('refused what was signalled', { reason: refusal });
+        log.warn('rejected what was signalled', { reason: refusal });
     }
     tidyMemory(this.#state, now);
   }
@@ -201,7 +201,7 @@ export class JobRun {
     // Slices that were just cut will wake the job soon, and far sooner than a timer, which the server rings up to a second late.
     if (this.#commandBytes >= this.#state.budgets.commandBytes) return this.#untilWoken();
     if (this.#turns <= TURNS_PER_ACTIVATION) return;
-    log.error('the job takes more turns than there can be work for', { turns: this.#turns });
+    log.error('the job goes through more turns than there can be work for', { turns: this.#turns });
     await this.#yield();
   }
 

@@ -75,7 +75,7 @@ async function start({ jobWorkflowId }: KeptJob, carried: CarriedJob): Promise<s
     return undefined;
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError)
-      return `A job ${jobId} runs already. Stop it, then signal again.`;
+      return `A job ${jobId} is already running. Stop it, then signal again.`;
     throw error;
   }
 }

@@ -39,7 +39,7 @@ const { forgetSnapshots } = proxyActivities<Activities>({
 });
 
 const NO_CHANGE =
-  'A change of a watch is a JSON object with "everyMs" (at least 1000), "emitExisting" (true or false) or "largestExitPercent" (1 or more); what it leaves out stays.';
+  'A change to a watch is a JSON object with "everyMs" (at least 1000), "emitExisting" (true or false) or "largestExitPercent" (1 or more); what it leaves out stays as it is.';
 /** The failure type of a snapshot that is not in the folder of the worker that looked. */
 const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 /** A folder may be mounted late, or be another worker's: so many failures of that kind in a row make a snapshot lost. */

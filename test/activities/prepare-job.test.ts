@@ -52,7 +52,7 @@ test('an audience that is named twice, by slug and by id, emits once', async () 
 test('an audience that looks back over less than half an hour is a warning that says why', async () => {
   const prepared = await preparing().prepare({ ...job, audiences: ['vip', 'newsletter'] });
   expect(prepared.ok && prepared.warnings).toEqual([
-    'The audience "vip" looks back over 15 minutes. Windows under 30 minutes are not reliable: what evaluates membership does not run that precisely, so people may enter and leave late or unseen.',
+    'The audience "vip" looks back over 15 minutes. Windows under 30 minutes are not reliable: membership is not evaluated that precisely, so people may enter and leave late or unseen.',
   ]);
 });
 
@@ -64,7 +64,7 @@ test('every problem is told together: of the form, of the source, of the configu
     ['audiences[2]', 'An audience must be text.'],
     ['parallel', 'There is no such field. Did you mean "parallelRequestCount"?'],
     ['audiences[1]', 'The source knows no audience "vipp". Did you mean "vip"? It knows: vip, newsletter.'],
-    ['authorization', 'The worker has no authorization of this name. It has: crm.'],
+    ['authorization', 'The worker has no authorization with this name. It has: crm.'],
   ]);
 });
 

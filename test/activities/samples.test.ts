@@ -132,7 +132,10 @@ test('a job that has not begun, and one that nobody knows, are said to be so', a
   const { showJob } = await samples({ jobSettings: async () => null });
   expect(await showJob()).toMatchObject({ ok: false, problem: { message: expect.stringContaining('not begun') } });
   const { showJob: another } = await samples();
-  expect(await another()).toMatchObject({ ok: false, problem: { message: expect.stringContaining('not known') } });
+  expect(await another()).toMatchObject({
+    ok: false,
+    problem: { message: expect.stringContaining('no longer known') },
+  });
 });
 
 test('a source that does not answer is said to be it', async () => {

@@ -52,17 +52,17 @@ test('many are searched, one after the other', async () => {
   const { ask } = await keyboard([
     ['type to search', '27'],
     ['audience 27', ENTER],
-    ['that is all: 1', 'many 31'],
+    ['done: 1 chosen', 'many 31'],
     ['audience 31', ENTER],
-    ['that is all: 2', ENTER],
+    ['done: 2 chosen', ENTER],
   ]);
   await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a27', 'a31']);
 });
 
-test('where one at least is wanted, that is all is no answer before it', async () => {
+test('where at least one is wanted, being done is no answer before it', async () => {
   const { ask } = await keyboard([
     ['type to search', ENTER],
-    ['that is all: 1', ENTER],
+    ['done: 1 chosen', ENTER],
   ]);
   await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a0']);
 });

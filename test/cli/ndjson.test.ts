@@ -31,11 +31,11 @@ test('integers beyond 2^53 keep their digits', async () => {
 });
 
 test.each([
-  ['{oops', /^Line 3 is no trigger: it is not JSON/],
+  ['{oops', /^Line 3 is not a trigger: it is not JSON/],
   // What stands there may be somebody's profile.
   ['{"user":linnea}', /: it is not JSON \(something is wrong at character 9\)[^a-z]*$/],
-  ['{"event":"enter","audience":"vip","user":7}', /^Line 3 is no trigger: "user" must be a string/],
-  ['[]', /^Line 3 is no trigger/],
+  ['{"event":"enter","audience":"vip","user":7}', /^Line 3 is not a trigger: "user" must be a string/],
+  ['[]', /^Line 3 is not a trigger/],
 ])('the line %s is said to be no trigger, with its number', async (wrong, says) => {
   await expect(read([`${line('1')}\n\n${wrong}\n`])).rejects.toThrow(says);
 });

@@ -117,10 +117,10 @@ test('asks the steps of the form in the order and the words of the page, and sta
     'Audiences',
     'Webhook URL',
     'Export Fields (optional; none: all)',
-    'Existing Users: first send the 1,200 users who are part of the audience already, as entered?',
+    'Existing Users: first send the 1,200 users who are already part of the audience, as entered?',
     'User Legacy Message Format: use the old format?',
     'Parallel Request Count (optional)',
-    'Existing users a second, at most (optional)',
+    'Most existing users per second (optional)',
     'What next?',
   ]);
   for (const { message } of asked) expect(page).toContain(message.replace('1,200', '2'));
@@ -144,7 +144,7 @@ test('what the page calls optional may be left out, and an endpoint need not req
   await run();
   expect(did).toMatchObject([['start', { authorization: null, exportFields: [], parallelRequestCount: 5 }, undefined]]);
   expect(did).not.toHaveProperty('0.1.description');
-  expect(asked.map(({ message }) => message)).not.toContain('Existing users a second, at most (optional)');
+  expect(asked.map(({ message }) => message)).not.toContain('Most existing users per second (optional)');
 });
 
 test('a line that the form does not take is refused as it is typed, in the formâ€™s words', async () => {
@@ -172,8 +172,8 @@ test('a line that the form does not take is refused as it is typed, in the formâ
   expect(refused).toEqual([
     'The label must not be empty.',
     expect.stringContaining('not a web address'),
-    expect.stringContaining('must not hold a user name'),
-    'Type a number.',
+    expect.stringContaining('must not contain a user name'),
+    'Enter a number.',
     expect.stringContaining('at most 500'),
     expect.stringContaining('above 0'),
   ]);
@@ -248,7 +248,9 @@ test('an audience whose size the source does not tell is listed without one, and
   const { run, asked } = dialogue(answers);
   await run();
   expect(asked.find(({ message }) => message === 'Audiences')?.choices).toEqual(['vip (1,200 members)', 'news']);
-  expect(asked.map(({ message }) => message).join()).toContain('first send everybody who is part of the audience');
+  expect(asked.map(({ message }) => message).join()).toContain(
+    'first send everybody who is already part of the audience',
+  );
 });
 
 test('a test is sent only when it is chosen, then the person is asked again', async () => {
@@ -267,7 +269,7 @@ test('the job file that is saved is what would be started, and no file is writte
   expect(saved.slice(0, 2)).toEqual(['save', 'vip.json']);
   expect(saved[2]).toEqual(started[1]);
   expect(checkJobDefinition(saved[2])).toMatchObject({ ok: true });
-  expect(said).toContain('There is a file job.json already. Choose another name.');
+  expect(said).toContain('The file job.json already exists. Choose another name.');
 });
 
 test('where a job of that name runs already, another id is asked for', async () => {
@@ -294,7 +296,7 @@ test('a source without audiences, or with more than are listed, is said to be so
   await expect(dialogue([], { total: 0 }).run()).rejects.toMatchObject({ name: 'UsageError' });
   const { run, said } = dialogue([...SHORT, 'Leave without starting'], { total: 5000 });
   await run();
-  expect(said[0]).toBe('The source has 5,000 audiences; the first 2 are listed. A job file may name any.');
+  expect(said[0]).toBe('The source has 5,000 audiences; the first 2 are listed. A job file can name any of them.');
 });
 
 test('a choice that the form does not take is said, and asked again', async () => {

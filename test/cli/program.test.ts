@@ -68,14 +68,14 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['attempts', 'vip', '--last', 'few'], /whole\s+number/],
     [['start', 'none.json'], /none\.json cannot be read/],
     [['start', '--parallel', 'many'], /whole\s+number/],
-    [['edit', 'vip'], /Say what to change/],
+    [['edit', 'vip'], /Give what to change/],
     [['new'], /there is none here.*triggers start job\.json/s],
     [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
     [['test', 'vip', '--event', 'left'], /enter, exit/],
     [['test', './none'], /none cannot be read/],
     [['stop', 'vip', '--waiting', 'hold'], /deliver, keep, discard/],
     [['stop', 'vip', '--deadline', 'soon'], /such as 90s, 30m/],
-    [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /goes with --waiting deliver/],
+    [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /with --waiting\s+deliver/],
     [['dead-letters', 'bogus'], /unknown command/],
     [['dead-letters', 'show'], /missing required argument/],
     [['dead-letters', 'list', '--older-than', 'long'], /how\s+long\s+ago/],
@@ -83,11 +83,11 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],
     [['dead-letters', 'redeliver', 'abc-0', '--all'], /either one id or a filter/],
-    [['watch'], /Say which audiences/],
+    [['watch'], /Name the audiences/],
     [['watch', 'vip', '--every', 'often'], /such as 90s/],
-    [['watch', 'vip', '--every', '5m', '--stop'], /Say one thing/],
-    [['watch', 'vip', '--now', '--stop'], /Say one thing/],
-    [['watch', 'vip', '--list'], /Say one thing/],
+    [['watch', 'vip', '--every', '5m', '--stop'], /Choose one/],
+    [['watch', 'vip', '--now', '--stop'], /Choose one/],
+    [['watch', 'vip', '--list'], /Choose one/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
     [['push', 'vip', '--file', '.'], /The file \. cannot be read/],
     [['receive', '--port', '99999'], /from 0 to\s+65535/],
@@ -111,7 +111,9 @@ test('where a port is taken, that is said, and what to do', async () => {
   try {
     const { terminal, err } = aTerminal();
     await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
-    expect(err.join('\n')).toBe(`Port ${other.port} of 127.0.0.1 is taken. Say another: --port (0: a free one).`);
+    expect(err.join('\n')).toBe(
+      `Port ${other.port} on 127.0.0.1 is taken. Choose another with --port (0: a free one).`,
+    );
   } finally {
     await other.close();
   }

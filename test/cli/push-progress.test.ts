@@ -4,7 +4,7 @@ import { progressText } from '../../src/cli/commands/push.ts';
 test('says how far a push is, how fast, and what it waits for', () => {
   expect(progressText({ accepted: 12_345, signals: 20 }, 2_000)).toBe('12,345 triggers accepted, 6,173 a second');
   expect(progressText({ accepted: 1, signals: 1, waitingFor: 'history' }, 1_000)).toBe(
-    '1 trigger accepted, 1 a second; waiting for the job to work off its history',
+    '1 trigger accepted, 1 a second; waiting for the job to process what it has',
   );
 });
 

@@ -35,10 +35,10 @@ test('an answer says what came, how long it took, what was asked, and what it wo
     [
       '  Answer        HTTP 429',
       String.raw`  It said       slow\u001bdown`,
-      '  Wait          90 s, says Retry-After',
-      '  Took          1,234 ms, connecting included',
-      '  Verdict       The endpoint asks to wait. A job would wait as long, with',
-      '                everything; no attempt is counted.',
+      '  Wait          90 s, according to Retry-After',
+      '  Took          1,234 ms, including connecting',
+      '  Verdict       The endpoint asks to wait. A job would wait that long with all',
+      '                its triggers; no attempt is counted.',
     ].join('\n'),
   );
 });
@@ -58,5 +58,5 @@ test('a message that never reached the endpoint was tried, not sent', () => {
 
 test('what a refusal means depends on whether the endpoint ever took anything, and that is said', () => {
   const meaning = meaningOf({ ok: false, status: 422, durationMs: 1, isSecond: false });
-  expect(meaning).toMatch(/a dead letter at once.*has taken nothing at all/);
+  expect(meaning).toMatch(/a dead letter at once.*has accepted nothing at all/);
 });

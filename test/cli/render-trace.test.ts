@@ -102,8 +102,12 @@ describe('how it stands now', () => {
       '1 trigger waits: enter vip. The next attempt is due at 14:03:26 (in 4 s), after 1 failed attempt.',
     ],
     ['sent', { chain: { place: 'running', failures: 0, profileTries: 0 } }, 'The first is being sent now.'],
-    ['next', { chain: { place: 'ready', ahead: 0, failures: 0, profileTries: 0 } }, 'The next turn is theirs.'],
-    ['behind', { chain: { place: 'ready', ahead: 1200, failures: 0, profileTries: 0 } }, '1,200 people are before.'],
+    ['next', { chain: { place: 'ready', ahead: 0, failures: 0, profileTries: 0 } }, 'They are next.'],
+    [
+      'behind',
+      { chain: { place: 'ready', ahead: 1200, failures: 0, profileTries: 0 } },
+      '1,200 people are ahead of them.',
+    ],
     ['paused', { state: 'paused', reason: 'Paused by an operator.' }, 'Paused by an operator.'],
     ['throttled', { throttledUntil: '2026-11-25T14:04:21.000000000Z' }, 'wait until 14:04:21 (in 59 s).'],
     [
@@ -129,7 +133,7 @@ describe('how it stands now', () => {
       profileTries: 0,
       nextAttemptAt: '2026-11-25T14:03:26.000000000Z',
     };
-    expect(last(attempted(), waits({ chain }))).toContain('since the last came to: HTTP 503.');
+    expect(last(attempted(), waits({ chain }))).toContain('since the last one failed: HTTP 503.');
   });
 
   test('next to a dead letter that waits for a decision, nothing else does', () => {
@@ -170,7 +174,7 @@ test.each<[Partial<Attempt>, string]>([
     { verdict: 'unsendable', status: undefined as never, code: 'PAYLOAD_TOO_LARGE', durationMs: 0 },
     'too large to be sent;',
   ],
-  [{ outcome: 'unknown' }, 'its slice was lost, and it may have been sent'],
+  [{ outcome: 'unknown' }, 'its slice was lost, so it may have been sent'],
 ])('what an attempt came to is in words: %j', (changed, says) => {
   expect(attemptLines({ ...attempt, answer: '', ...changed }, { columns: 300 }).join('')).toContain(says);
 });

@@ -33,7 +33,7 @@ test('a watch says what it found, when it looks again, and how often', () => {
     'vip (Very important)',
     '  State         waiting for the next round',
     '  Members       56,789',
-    '  Told          1,234 enters and 1 exit in 12 rounds',
+    '  Reported      1,234 enters and 1 exit in 12 rounds',
     '  Last round    60 s ago, 3 in, 1 out, told to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
   ]);
@@ -52,7 +52,7 @@ test('what is held says what to do, what fails says why, what was missed and who
   const text = watchLines({ audience: AUDIENCE, status }, { nowMs, columns: 400 }).join('\n');
   expect(text).toContain('triggers watch vip --accept');
   expect(text).toContain('3 failures: down\\u001b[2J');
-  expect(text).toContain('since the snapshot was lost');
+  expect(text).toContain('because the snapshot was lost');
   expect(text).toContain('secret-job');
 });
 

@@ -61,7 +61,7 @@ describe('a status for people', () => {
   test('says what a new endpoint gets, and why nothing it refuses is given up', () => {
     const text = statusLines(aStatus({ endpoint: { state: 'new' } }), { nowMs, columns: 120 }).join('\n');
     expect(text).toMatch(
-      /Endpoint +new: it took nothing yet, so one request at a time is tried, and what it refuses is kept/,
+      /Endpoint +new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept/,
     );
   });
 
@@ -73,13 +73,13 @@ describe('a status for people', () => {
   test('says what waits outside the state, and what was signalled again', () => {
     const text = statusLines(aStatus({ overflow: 40, repeated: 7, rejected: 2 }), { nowMs }).join('\n');
     expect(text).toMatch(/Waiting +45, 40 outside the job's own state/);
-    expect(text).toMatch(/Received +12,345, 7 of them again and sent once, and 2 refused/);
+    expect(text).toMatch(/Received +12,345, 7 of them repeats, not sent again, and 2 rejected/);
   });
 
   test('says what a stopped job kept, and how to go on', () => {
     const kept = { waiting: 45, keptAt: '2026-11-25T10:00:00Z' };
     const text = statusLines(aStatus({ state: 'stopped', kept }), { nowMs }).join('\n');
-    expect(text).toMatch(/Kept +45 triggers, 2 h ago; go on with: triggers resume vip-to-crm/);
+    expect(text).toMatch(/Kept +45 triggers, 2 h ago; resume it with: triggers resume vip-to-crm/);
     expect(text).not.toContain('Waiting');
   });
 
@@ -98,23 +98,23 @@ describe('a status for people', () => {
     };
     const text = statusLines(aStatus({ backfill }), { nowMs, columns: 160 }).join('\n');
     expect(text).toContain(
-      '[############------------] running, 480 sent of 1,000 read, 20 left out (a live trigger says more), 1 dead letter',
+      '[############------------] running, 480 sent of 1,000 read, 20 left out (superseded by live triggers), 1 dead letter',
     );
     const more = { ...backfill, expected: 2000, ratePerSecond: 120.4, secondsLeft: 13 };
     const known = aStatus({ backfill: more });
     expect(statusLines(known, { nowMs, columns: 160 }).join('\n')).toContain(
-      '[######------------------] running, 480 sent of 2,000, 20 left out (a live trigger says more), 1 dead letter, 120/s, 13 s left',
+      '[######------------------] running, 480 sent of 2,000, 20 left out (superseded by live triggers), 1 dead letter, 120/s, 13 s left',
     );
     expect(statusLine(known)).toContain('backfill 480 of 2,000, 13 s left');
     const paused = aStatus({ backfill: { ...more, state: 'paused', pausedBy: 'sample' } });
     expect(statusLines(paused, { nowMs, columns: 160 }).join('\n')).toContain(
-      'paused, since the sample is sent, 480 sent',
+      'paused, now that the sample is sent, 480 sent',
     );
     expect(statusLine(paused)).toContain('backfill paused at 480');
     const trouble = 'The source was asked and failed: HTTP\u001b[2J 503.';
     const stuck = aStatus({ backfill: { ...more, trouble } });
     expect(statusLines(stuck, { nowMs, columns: 160 }).join('\n')).toContain('failed: HTTP\\u001b[2J 503.');
-    expect(statusLine(stuck)).toContain('backfill 480 of 2,000, 13 s left, its source fails');
+    expect(statusLine(stuck)).toContain('backfill 480 of 2,000, 13 s left, its source is failing');
   });
 
   test('fits into 80 columns, however long its parts are', () => {

@@ -56,11 +56,11 @@ const reading = (attempt: number, lastFailure?: object) => ({
 
 test('a source that fails is said with how often, and why the last time', async () => {
   expect(await troubleIn([reading(2, DOWN)])).toBe(
-    'The source was asked for the next members and failed once; it is asked again at least every minute. The last time: https://people.example.com did not give members: HTTP 503.',
+    'The source failed once when it was asked for the next members; it is asked again at least every minute. The last time: https://people.example.com did not give members: HTTP 503.',
   );
-  expect(await troubleIn([reading(8, DOWN)])).toContain('failed 7 times in a row;');
+  expect(await troubleIn([reading(8, DOWN)])).toContain('failed 7 times in a row when');
   // An operator may have had the attempts counted anew.
-  expect(await troubleIn([reading(1, DOWN)])).toContain('failed once;');
+  expect(await troubleIn([reading(1, DOWN)])).toContain('failed once when');
   expect(await troubleIn([reading(3, DOWN)], { state: 'paused' })).toContain('HTTP 503');
 });
 

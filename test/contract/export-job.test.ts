@@ -73,14 +73,14 @@ test('blanks around a label, an audience, a web address and an authorization do 
 });
 
 const SAY_NULL =
-  'Name an authorization of the worker, or say null (without quotes) when the webhook endpoint does not require authorization.';
+  'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 
 test.each<[what: string, changes: object, field: string, message: string]>([
   ['no label', { label: undefined }, 'label', 'Give the job a label, so that people can tell it from others.'],
   ['a label of null', { label: null }, 'label', 'The label must be text.'],
   ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],
   ['a long label', { label: 'x'.repeat(201) }, 'label', 'The label must have at most 200 characters.'],
-  ['half a character', { label: '\ud800' }, 'label', 'The label holds half of a character, which cannot be sent.'],
+  ['half a character', { label: '\ud800' }, 'label', 'The label contains half of a character, which cannot be sent.'],
   ['a description of 5', { description: 5 }, 'description', 'The description must be text.'],
   ['no audiences', { audiences: undefined }, 'audiences', 'Choose at least one audience.'],
   ['an empty list of audiences', { audiences: [] }, 'audiences', 'Choose at least one audience.'],
@@ -102,13 +102,13 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'no web address',
     { webhookUrl: undefined },
     'webhookUrl',
-    'Say which webhook URL receives the messages, such as https://example.com/hook.',
+    'Give the webhook URL that receives the messages, such as https://example.com/hook.',
   ],
   [
     'an empty web address',
     { webhookUrl: ' ' },
     'webhookUrl',
-    'Say which webhook URL receives the messages, such as https://example.com/hook.',
+    'Give the webhook URL that receives the messages, such as https://example.com/hook.',
   ],
   ['a web address of 5', { webhookUrl: 5 }, 'webhookUrl', 'The webhook URL must be text.'],
   [
@@ -127,7 +127,7 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'a fragment in the address',
     { webhookUrl: 'https://example.com/?key=a#b' },
     'webhookUrl',
-    'The webhook URL must not hold a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
+    'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
   ],
   [
     'a long web address',

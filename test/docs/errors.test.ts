@@ -78,7 +78,7 @@ describe('the tables have what the code has, and nothing else', () => {
     ['codes of answers', "### Codes of a source's answers", Object.values(ANSWER_CODES)],
     ['attempt codes', '## Attempt codes', attemptCodes()],
     ['verdicts', '## Verdicts', unionOf('domain/verdict.ts', 'Verdict')],
-    ['refused signals', '## Refused signals', refusals],
+    ['rejected signals', '## Rejected signals', refusals],
     ['states of a job', 'Of a job:', unionOf('contract/job-status.ts', 'JobState')],
     ['states of a watch', 'Of a watch:', watch],
     ['states of a dead letter', 'Of a dead letter:', unionOf('contract/dead-letter.ts', 'DeadLetterState')],

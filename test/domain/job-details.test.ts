@@ -89,7 +89,7 @@ test('what is amiss has a line each', () => {
     '| Retried | 1 |',
     '| Signalled again | 5 |',
     '| Dead letters so far | 4; see: triggers dead-letters list \\-\\-job vip |',
-    '| Refused signals | 2, last: no "user" |',
+    '| Rejected signals | 2, last: no "user" |',
     '| Endpoint asked to wait until | 2026-01-01 00:00:00 UTC |',
     '| Last delivery | 2026-01-01 00:00:01 UTC |',
     '| Last failure | 2026-01-01 00:00:02 UTC: connection refused |',

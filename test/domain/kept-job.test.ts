@@ -67,7 +67,7 @@ test('lists show whose it is, what waits and since when, with attributes where t
 test('people read what they can do, and why it was not started', () => {
   const kept = describeKeptJob(keptOf(empty), 'kept', Date.UTC(2026, 0, 1), undefined);
   expect(keptJobDetails(kept).split('\n').slice(4)).toEqual([
-    '| State | Stopped, with all that waited. Signal "resume" to run it again from there, or "discard" to drop what waits. |',
+    '| State | Stopped; everything that was waiting is kept. Signal "resume" to run it again from there, or "discard" to drop it. |',
     '| Job | crm |',
     '| Waiting | 0 |',
     '| Kept at | 2026-01-01 00:00:00 UTC |',

@@ -39,10 +39,10 @@ test('unknown keys are ignored, so that the shape can grow', () => {
 });
 
 test.each<[what: unknown, reason: string]>([
-  [null, 'a trigger is a JSON object, this is null'],
-  [undefined, 'a trigger is a JSON object, this is missing'],
-  ['enter', 'a trigger is a JSON object, this is a string'],
-  [[good], 'a trigger is a JSON object, this is an array'],
+  [null, 'a trigger must be a JSON object, but this is null'],
+  [undefined, 'a trigger must be a JSON object, but this is missing'],
+  ['enter', 'a trigger must be a JSON object, but this is a string'],
+  [[good], 'a trigger must be a JSON object, but this is an array'],
   [{}, '"user" must be a string, it is missing'],
   [{ ...good, user: 7 }, '"user" must be a string, it is a number (ids exceed what a JSON number can hold)'],
   [{ ...good, user: 7n }, '"user" must be a string, it is a bigint (ids exceed what a JSON number can hold)'],
@@ -78,7 +78,7 @@ test.each([undefined, null, 'ENTER', 'entered', 5])('without a signal that says 
 test('a trigger has at most 64 KiB, counted in bytes', () => {
   const withText = (text: string) => ({ ...good, profile: { text } });
   expect(reasonOf(withText('x'.repeat(65_000)), 'enter')).toBeUndefined();
-  expect(reasonOf(withText('x'.repeat(65_536)), 'enter')).toMatch(/^it has \d+ bytes; at most 65536 are taken$/);
+  expect(reasonOf(withText('x'.repeat(65_536)), 'enter')).toMatch(/^it has \d+ bytes; at most 65536 are accepted$/);
   expect(reasonOf(withText('ü'.repeat(33_000)), 'enter')).toMatch(/at most 65536/);
   expect(reasonOf(withText('x'.repeat(3000)), 'enter', 2048)).toMatch(/at most 2048/);
 });

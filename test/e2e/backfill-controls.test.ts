@@ -55,7 +55,7 @@ test('paused, it sends nobody; resumed, everybody who is left; cancelled, nobody
   await lab.jobs.backfill(job, { action: 'cancel' });
   const cancelled = await lab.statusWhen(job, ({ waiting, inFlight }) => waiting + inFlight === 0, 20_000);
   expect(cancelled.backfill).toMatchObject({ n: 2, state: 'cancelled' });
-  await expect(lab.jobs.backfill(job, { action: 'resume' })).rejects.toThrow(/No backfill is under way/);
+  await expect(lab.jobs.backfill(job, { action: 'resume' })).rejects.toThrow(/No backfill is running/);
   await expect(lab.jobs.backfill(job, { sample: 0 })).rejects.toThrow(/"sample" must be/);
 }, 90_000);
 

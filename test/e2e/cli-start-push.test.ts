@@ -57,14 +57,14 @@ describe('start', () => {
     const first = await operator.run(['start', path, '--id', id, '--existing-users']);
     expect(first).toMatchObject({ code: 0, stderr: '' });
     const text = unwrapped(first.stdout);
-    expect(text).toContain(`Started ${id}, listening to vip (3 members). Members of now are sent first, as enters.`);
+    expect(text).toContain(`Started ${id}, listening to vip (3 members). Current members are sent first, as enters.`);
     expect(text).toMatch(/Warning: .*"vip".* 15 minutes/);
     expect(text).toContain(`triggers status ${id} --watch`);
     await arrives('3', 'enter');
 
     const again = await operator.run(['start', path, '--id', id]);
     expect(again).toMatchObject({ code: 1, stdout: '' });
-    expect(unwrapped(again.stderr)).toContain(`A job "${id}" is running already.`);
+    expect(unwrapped(again.stderr)).toContain(`A job "${id}" is already running.`);
     const forMachines = await operator.run(['start', path, '--id', id, '--json']);
     expect(JSON.parse(forMachines.stderr)).toMatchObject({ error: { name: 'JobAlreadyRunning', jobId: id } });
   });
@@ -129,7 +129,7 @@ describe('push', () => {
       });
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
       const text = unwrapped(stderr);
-      expect(text).toContain(`Line 3 is no trigger: ${why}`);
+      expect(text).toContain(`Line 3 is not a trigger: ${why}`);
       expect(text).toContain('1 trigger was accepted. Nothing after that was sent. Push again from trigger 2 on.');
     }
   });

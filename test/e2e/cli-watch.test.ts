@@ -46,7 +46,7 @@ test('a watch from its start to its end: each for people and for machines', asyn
 
   const { stdout } = await operator.run(['watch', slug, '--every', '2h']);
   expect(unwrapped(stdout)).toBe(
-    `Watching ${slug} every 2 h. Members of now are not told of. See how it goes with: triggers watch --list`,
+    `Watching ${slug} every 2 h. Current members are not reported. See how it goes with: triggers watch --list`,
   );
   const changed = await operator.json<WatchStatus>(['watch', slug, '--every', '1h', '--largest-exit', '30']);
   expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });
@@ -54,9 +54,9 @@ test('a watch from its start to its end: each for people and for machines', asyn
   const { stdout: list } = await operator.run(['watch', '--list']);
   expect(list).toContain(`${slug} (Of one test)\n  State         waiting for the next round\n  Members       40\n`);
 
-  expect((await operator.run(['watch', slug, '--accept'])).stdout).toBe(`Nothing of ${slug} is held.\n`);
+  expect((await operator.run(['watch', slug, '--accept'])).stdout).toBe(`Nothing is held for ${slug}.\n`);
   for (let user = 0; user < 20; user++) lab.source.exit(id, String(user));
-  expect((await operator.run(['watch', slug, '--now'])).stdout).toBe(`Looking at ${slug} now.\n`);
+  expect((await operator.run(['watch', slug, '--now'])).stdout).toBe(`Reading the members of ${slug} now.\n`);
   await listed(({ held }) => held?.exits === 20);
   expect((await operator.run(['watch', slug, '--accept'])).stdout).toContain('Accepted: 20 members of');
   await listed(({ exits }) => exits === 20);

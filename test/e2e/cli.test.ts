@@ -18,7 +18,7 @@ describe('a job from pause to stop', () => {
   test('pause, status, resume, edit, backfill, list, stop: each for people and for machines', async () => {
     const job = await lab.start({ label: 'From pause to stop' });
     expect(unwrapped((await operator.run(['pause', job])).stdout)).toBe(
-      `Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}`,
+      `Paused ${job}. Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
     );
     expect((await operator.json<JobStatus>(['pause', job])).state).toBe('paused');
     await operator.run(['push', job, '--audience', 'vip', '--enter', '--user', '1']);
@@ -45,7 +45,7 @@ describe('a job from pause to stop', () => {
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toMatch(/webhookUrl .*not a web address/);
 
-    expect((await operator.run(['backfill', job])).stdout).toMatch(`Asked for a backfill of ${job}.`);
+    expect((await operator.run(['backfill', job])).stdout).toMatch(`Requested a backfill of ${job}.`);
     await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
     const { backfill } = await operator.json<JobStatus>(['backfill', job, '--audience', 'vip', '--request-id', 'r']);
     expect(backfill).toMatchObject({ n: 2, audiences: ['vip'] });
@@ -70,7 +70,7 @@ describe('a job from pause to stop', () => {
     expect((await operator.run(['status', job])).stdout).toMatch(/State +stopped\n/);
     const late = await operator.run(['pause', job]);
     expect(late.code).toBe(1);
-    expect(unwrapped(late.stderr)).toContain(`The job "${job}" does not run any more (stopped).`);
+    expect(unwrapped(late.stderr)).toContain(`The job "${job}" is no longer running (stopped).`);
   }, 180_000); // Some fifteen commands, each a process of its own.
 
   test('stop says what becomes of what waits', async () => {
@@ -81,7 +81,7 @@ describe('a job from pause to stop', () => {
     const { code, stdout } = await operator.run(['stop', job]);
     expect({ code, stdout: unwrapped(stdout) }).toEqual({
       code: 0,
-      stdout: `Stopping ${job}; 1 waiting trigger will be sent first, for at most 60 min. What waits then is kept. Watch it with: triggers status ${job} --watch`,
+      stdout: `Stopping ${job}; 1 waiting trigger will be sent first, for at most 60 min. The rest is kept. Watch it with: triggers status ${job} --watch`,
     });
     await lab.handle(job).result();
   });
@@ -132,7 +132,7 @@ describe('a job from pause to stop', () => {
 
 test('setup registers what is missing, and says when nothing is', async () => {
   expect((await operator.run(['setup'])).stdout).toBe(
-    'The namespace default has all search attributes of jobs already.\n',
+    'The namespace default already has all search attributes of jobs.\n',
   );
   await expect(operator.json(['setup'])).resolves.toEqual({ namespace: 'default', registered: [] });
 });

@@ -151,7 +151,7 @@ test('while its job does not run it stays and says so; when the job runs it can 
   await job.result();
   await handle.signal('redeliver');
   const { notice } = await statusWhen(handle, isRefused);
-  expect(notice).toContain('does not run');
+  expect(notice).toContain('is not running');
   expect((await handle.describe()).status.name).toBe('RUNNING');
 
   const again = await startJob(job.workflowId);

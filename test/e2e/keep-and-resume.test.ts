@@ -54,7 +54,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   const { code, stdout } = await operator.run(['stop', job, '--waiting', 'keep']);
   expect({ code, stdout: unwrapped(stdout) }).toEqual({
     code: 0,
-    stdout: `Stopping ${job}; 4 waiting triggers will be kept. Go on later with: triggers resume ${job}`,
+    stdout: `Stopping ${job}; 4 waiting triggers will be kept. Resume it later with: triggers resume ${job}`,
   });
   await lab.handle(job).result();
   expect(arrivals(...users)).toEqual([]);
@@ -62,7 +62,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   const kept = await operator.json<JobStatus>(['status', job]);
   expect(kept).toMatchObject({ state: 'stopped', kept: { waiting: 4, keptAt: expect.any(String) } });
   expect(unwrapped((await operator.run(['status', job])).stdout)).toMatch(
-    new RegExp(`Kept 4 triggers, \\d+ s ago; go on with: triggers resume ${job}`),
+    new RegExp(`Kept 4 triggers, \\d+ s ago; resume it with: triggers resume ${job}`),
   );
   expect(await listedWhen(job, ({ kept }) => kept !== undefined)).toMatchObject({
     state: 'stopped',
@@ -105,7 +105,7 @@ test('under the id of a kept job nothing else starts, and the error says what to
   const { code, stderr } = await operator.run(args);
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toBe(
-    `The job "${job}" was stopped and kept 2 triggers. Go on with it: triggers resume ${job}. Or discard what it kept: triggers stop ${job} --waiting discard`,
+    `The job "${job}" was stopped and kept 2 triggers. Resume it with: triggers resume ${job}. Or discard what it kept: triggers stop ${job} --waiting discard`,
   );
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
 });
@@ -116,7 +116,7 @@ test('what a stopped job kept can be discarded, and then its id is free', async 
   const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard']);
   expect({ code, stdout: unwrapped(stdout) }).toEqual({
     code: 0,
-    stdout: `${job} had stopped; what it kept (2 waiting triggers) is discarded.`,
+    stdout: `${job} had already stopped; what it kept (2 waiting triggers) has been discarded.`,
   });
   expect(await lab.jobs.status(job)).not.toHaveProperty('kept');
   await lab.jobs.start(
@@ -149,9 +149,7 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
     await lab.jobs.enter(job, { audience: 'vip', user: 'undelivered', profile: {} });
     await lab.statusWhen(job, ({ held }) => held === 1);
     const { stdout } = await operator.run(['stop', job, '--deadline', '1s']);
-    expect(unwrapped(stdout)).toContain(
-      '1 waiting trigger will be sent first, for at most 1 s. What waits then is kept.',
-    );
+    expect(unwrapped(stdout)).toContain('1 waiting trigger will be sent first, for at most 1 s. The rest is kept.');
     await lab.handle(job).result();
     expect((await lab.jobs.status(job)).kept?.waiting).toBe(1);
     isEndpointUp = true;

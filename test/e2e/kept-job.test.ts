@@ -108,7 +108,7 @@ test.each(['resume', 'discard'])(
     });
     await kept.signal(signal);
     const { state, notice } = await statusWhen(kept, ({ notice }) => notice !== undefined);
-    expect([state, notice]).toEqual(['kept', `A job ${jobId} runs already. Stop it, then signal again.`]);
+    expect([state, notice]).toEqual(['kept', `A job ${jobId} is already running. Stop it, then signal again.`]);
     expect((await kept.describe()).memo).toMatchObject({ notice, waiting: 1 });
     await running.signal('release');
     await running.result();

@@ -73,7 +73,7 @@ test('a terminated job goes on with what waited in it and in holders, and with w
 
   const status = await operator.json<JobStatus>(['status', job]);
   expect(status).toMatchObject({ state: 'stopped', recoverableUntil: expect.stringMatching(/^20\d\d-/) });
-  await expect(lab.jobs.pause(job)).rejects.toThrow(/not run any more \(terminated\)\. Before .* triggers recover/);
+  await expect(lab.jobs.pause(job)).rejects.toThrow(/no longer running \(terminated\)\. Before .* triggers recover/);
   const { stdout } = await operator.run(['status', job]);
   expect(unwrapped(stdout)).toContain(`triggers recover ${job}`);
   expect(stdout).toMatch(/Recoverable +until 20\d\d-\d\d-\d\d \d\d:\d\d UTC/);
@@ -144,7 +144,9 @@ test('a job that starts under the id of a terminated one says that it begins ane
   await terminate(job);
   const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
   const { warnings } = await lab.jobs.start(definition, { jobId: job });
-  expect(warnings).toEqual([expect.stringMatching(/was terminated. What it had not delivered is not in this one/)]);
+  expect(warnings).toEqual([
+    expect.stringMatching(/was terminated. This is a new job, which does not have what that one had not delivered/),
+  ]);
 });
 
 test('what a job kept before it was terminated is in it when it is recovered, and kept no more', async () => {

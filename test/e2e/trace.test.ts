@@ -63,7 +63,7 @@ test('a person through a retry: what was signalled, each attempt with its answer
     standing: { state: 'running', waitingCount: 1, chain: { place: 'held', failures: 1 } },
   });
   expect(story(held)).toMatch(
-    /The next attempt is due at \d\d:\d\d:\d\d \(in \d s\), since the last came to: HTTP 503/,
+    /The next attempt is due at \d\d:\d\d:\d\d \(in \d s\), since the last one failed: HTTP 503/,
   );
 
   await lab.jobs.push(job, [{ event: 'exit', audience: 'news', user: 'flaky' }]);

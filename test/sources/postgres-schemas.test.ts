@@ -140,8 +140,8 @@ test('a profile that is no object costs nobody else theirs, and is told', async 
   const source = await open(database.url, {}, { onProblem: (text) => problems.push(text) });
   expect([...(await profileFields(source, ['1', '2', '3']))]).toEqual([['2', { n: 2 }]]);
   expect(problems).toEqual([
-    'the profiles (profiles), the one of "1" is no JSON object',
-    'the profiles (profiles), the one of "3" is no JSON object',
+    'the profiles (profiles), the one of "1" is not a JSON object',
+    'the profiles (profiles), the one of "3" is not a JSON object',
   ]);
 });
 

@@ -113,7 +113,7 @@ func (j *job) untilThereIsRoom() error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("it does not work off what it was signalled. Is a worker running?")
 		}
-		log.Print("waiting for the job to work off its history")
+		log.Print("waiting for the job to process what it has")
 	}
 }
 

@@ -82,7 +82,7 @@ class Job:
                 return
             if time.monotonic() > deadline:
                 raise SystemExit(f"{self.handle.id} does not work off what it was signalled. Is a worker running?")
-            print("waiting for the job to work off its history", file=sys.stderr, flush=True)
+            print("waiting for the job to process what it has", file=sys.stderr, flush=True)
             await asyncio.sleep(0.5)
 
 

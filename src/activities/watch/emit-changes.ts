@@ -73,7 +73,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
   for await (const line of readLines(path)) {
     if (place++ < from) continue;
     // Another worker may have told all of this meanwhile, and news since: what is old by then must not come behind it.
-    if (hasStalled()) throw new Error('This worker stood still; the round goes on anew.');
+    if (hasStalled()) throw new Error('This worker stood still; the round is taken up again.');
     const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // Written by confirmExits.
     yield { audience, user, event, at };
   }

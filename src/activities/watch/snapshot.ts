@@ -132,7 +132,7 @@ export function audienceFolder(root: string | undefined, audience: string): stri
 
 export function notHere({ id }: Snapshot, cause?: unknown): ApplicationFailure {
   return ApplicationFailure.create({
-    message: `The snapshot ${id} is not in this worker's folder, or damaged. If there are several workers, "watch.folder" must be one folder that they share.`,
+    message: `The snapshot ${id} is not in this worker's folder, or is damaged. If there are several workers, "watch.folder" must be one folder that they share.`,
     type: SNAPSHOT_NOT_HERE,
     ...(cause instanceof Error ? { cause } : {}),
   });

@@ -11,14 +11,14 @@ export function attemptsCommand(terminal: Terminal) {
     .argument('<job>', 'id of the job')
     .option('--failed', 'only those that failed')
     .option('--last <count>', 'how many (default: 20)', wholeNumber)
-    .option('--follow', 'go on with those that come, until Ctrl-C or until the job has ended')
+    .option('--follow', 'keep showing new ones, until Ctrl-C or until the job has ended')
     .option('--json', 'print JSON for machines: one attempt a line')
     .addHelpText(
       'after',
       `
-The time is when the job heard of it (UTC), with all attempts of one slice.
-Temporal's histories do not say when in its slice each request was made, nor, of
-what was delivered, the status and how long it took.
+Times are UTC, and say when the job learned the outcome, of a whole slice at
+once. Temporal's histories do not say when in its slice each request was made,
+nor the exact status of a delivery and how long it took.
 
 Example:
   triggers attempts vip-to-crm --failed --follow`,

@@ -35,7 +35,7 @@ Example:
       if (listed.length === 0)
         return terminal.out(
           sentences(
-            'The worker has no authorization. They stand in its configuration, under "authorizations".',
+            'The worker has no authorizations. They belong in its configuration, under "authorizations".',
             terminal,
           ),
         );

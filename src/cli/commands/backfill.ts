@@ -15,16 +15,16 @@ export function backfillCommand(terminal: Terminal) {
     .description('send everybody who is a member now, as enters; or pause, resume or cancel the backfill that runs')
     .argument('<job>', 'id of the job')
     .option('--audience <slug>', "only this one of the job's audiences; may be repeated", collect)
-    .option('--sample <n>', 'send so many people, then pause until --resume', wholeNumber)
+    .option('--sample <n>', 'send only so many people, then pause until --resume', wholeNumber)
     .option('--request-id <id>', 'asking twice with the same id runs it once')
-    .option('--pause', 'send nobody more of the backfill for now; live triggers go on')
+    .option('--pause', 'pause the backfill; live triggers go on')
     .option('--resume', 'go on with it')
-    .option('--cancel', 'end it; who is not sent yet is left out')
+    .option('--cancel', 'end it; whoever has not been sent yet is left out')
     .option('--json', 'print JSON for machines: the status')
     .addHelpText(
       'after',
       `
-How fast it goes is the job's: triggers edit JOB --backfill-rate 100
+Its speed is a setting of the job: triggers edit JOB --backfill-rate 100
 
 Examples:
   triggers backfill vip-to-crm --audience vip --sample 1
@@ -35,7 +35,7 @@ Examples:
       const [action] = actions;
       const starting = [audience, sample, requestId].some((option) => option !== undefined);
       if (actions.length > 1 || (action !== undefined && starting))
-        throw new UsageError('Say one thing: --pause, --resume, --cancel, or what a new backfill is to send.');
+        throw new UsageError('Choose one: --pause, --resume, --cancel, or the options of a new backfill.');
       const request: BackfillRequest = {
         ...(action === undefined ? {} : { action }),
         ...(audience === undefined ? {} : { audiences: audience }),
@@ -52,14 +52,14 @@ function askedText(job: string, action: Action | undefined, sample: number | und
   const watch = `See how it goes with: triggers status ${job} --watch`;
   switch (action) {
     case 'pause':
-      return `The backfill of ${job} is paused. Go on with: triggers backfill ${job} --resume`;
+      return `The backfill of ${job} is paused. Resume it with: triggers backfill ${job} --resume`;
     case 'resume':
       return `The backfill of ${job} goes on. ${watch}`;
     case 'cancel':
       return `The backfill of ${job} is cancelled.`;
     default:
       return sample === undefined
-        ? `Asked for a backfill of ${job}. ${watch}`
-        : `Asked for a backfill of ${job} that pauses after ${counted(sample, 'member')}. Then go on with: triggers backfill ${job} --resume`;
+        ? `Requested a backfill of ${job}. ${watch}`
+        : `Requested a backfill of ${job} that pauses after ${counted(sample, 'member')}. Then resume it with: triggers backfill ${job} --resume`;
   }
 }

@@ -12,7 +12,7 @@ const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 
 export function codecServerCommand(terminal: Terminal) {
   return new Command('codec-server')
-    .description('decrypts for the Temporal UI and the temporal CLI what jobs have in Temporal, until Ctrl-C')
+    .description('decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C')
     .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`)

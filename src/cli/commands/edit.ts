@@ -23,10 +23,10 @@ export function editCommand(terminal: Terminal) {
     .option('--legacy-format', 'use the old payload format')
     .option('--no-legacy-format', 'use the new payload format')
     .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
-    .option('--backfill-rate <n>', 'most members a second that a backfill sends', positiveNumber)
-    .option('--no-backfill-rate', 'as many as the endpoint takes')
+    .option('--backfill-rate <n>', 'most members per second that a backfill sends', positiveNumber)
+    .option('--no-backfill-rate', 'no limit')
     .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
-    .option('--no-backfill-parallel', "all of the job's")
+    .option('--no-backfill-parallel', 'no limit of its own')
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -49,7 +49,7 @@ Example:
         ...(allFields === true ? { exportFields: [] } : {}),
       };
       if (Object.keys(edit).length === 0) {
-        throw new UsageError(`Say what to change, such as: triggers edit ${job} --parallel 50`);
+        throw new UsageError(`Give what to change, for example: triggers edit ${job} --parallel 50`);
       }
       const edited = await withJobs((jobs) => jobs.edit(job, edit));
       if (json === true) return terminal.out(JSON.stringify(edited));

@@ -20,7 +20,7 @@ Example:
       if (json === true) return shown.forEach((job) => terminal.out(JSON.stringify(job)));
       if (shown.length === 0) {
         return terminal.out(
-          running === true ? 'No job runs.' : 'There is no job yet. Start one with: triggers start job.json',
+          running === true ? 'No job is running.' : 'There is no job yet. Start one with: triggers start job.json',
         );
       }
       // In a pipe nothing is cut.

@@ -9,12 +9,12 @@ import { writeNewFile } from '../write-new-file.ts';
 
 export function newCommand(terminal: Terminal) {
   return new Command('new')
-    .description('set a job up by answering questions: the steps of the form, a test, the start')
+    .description('set up a job by answering questions: the form, a test, the start')
     .option('--json', 'print JSON for machines: the job that was started')
     .addHelpText(
       'after',
       `
-Nothing is started, sent or saved before you say so. Where there is no terminal:
+Nothing is started, sent or saved until you say so. Without a terminal, use:
 triggers start.
 
 Example:
@@ -32,7 +32,7 @@ Example:
       );
       if (made === undefined) return terminal.err('Nothing was started.');
       if (json === true) return terminal.out(JSON.stringify(made.started));
-      const members = made.definition.existingUsers === true ? 'Members of now are sent first, as enters.' : '';
+      const members = made.definition.existingUsers === true ? 'Current members are sent first, as enters.' : '';
       for (const line of startedLines(made.started, members, terminal)) terminal.out(line);
     });
 }

@@ -17,7 +17,7 @@ Example:
     .action(async (job, { json }) => {
       const status = await withJobs((jobs) => jobs.pause(job));
       if (json === true) return terminal.out(JSON.stringify(status));
-      const text = `Paused ${job}. Triggers are still taken and wait. Go on with: triggers resume ${job}`;
+      const text = `Paused ${job}. Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`;
       terminal.out(sentences(text, terminal));
     });
 }

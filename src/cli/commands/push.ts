@@ -42,7 +42,7 @@ export function pushCommand(terminal: Terminal) {
 Examples:
   triggers push vip-to-crm --audience vip --enter --user 7076027172059065053
   triggers push - < changes.ndjson
-A line is, with or without "at":
+A line looks like this; "at" may be left out:
   {"event":"exit","audience":"vip","user":"707…","at":"2026-11-25T08:30:00Z"}`,
     )
     .action(async (first, second, { json, file, patience, ...options }) => {
@@ -65,12 +65,12 @@ type Source = Iterable<ReturnType<typeof triggerFrom>> | AsyncIterable<ReturnTyp
 function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, options: TriggerOptions): Source {
   const one = Object.values(options).some((value) => value !== undefined);
   if ([dash, file !== undefined, one].filter(Boolean).length > 1) {
-    throw new UsageError('Say either one trigger by options, or --file, or "-" for standard input.');
+    throw new UsageError('Give either one trigger with options, or --file, or "-" for standard input.');
   }
   if (one) return [triggerFrom(options)];
   if (file !== undefined) return readTriggers(openFile(file));
   if (dash || terminal.stdin.isTTY !== true) return readTriggers(terminal.stdin);
-  throw new UsageError('Say a trigger (--audience vip --enter --user 707…), or give NDJSON: --file changes.ndjson');
+  throw new UsageError('Give a trigger (--audience vip --enter --user 707…), or NDJSON: --file changes.ndjson');
 }
 
 function openFile(path: string): AsyncIterable<Uint8Array> {
@@ -117,7 +117,7 @@ async function send(
     if (job !== undefined) return await jobs.push(job, triggers, { ...options, onProgress });
     const onLeftOut = ({ message }: Error) => {
       spinner?.clear();
-      terminal.err(sentences(`${message}\nThe other jobs are told on.`, terminal));
+      terminal.err(sentences(`${message}\nThe push to the other jobs goes on.`, terminal));
     };
     return await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
   } finally {
@@ -135,7 +135,7 @@ export function progressText(progress: PushProgress | PublishProgress, elapsedMs
       ? `${counted(progress.read, 'trigger')} read, ${count(accepted)} accepted by ${counted(progress.jobs, 'job')}, ${rate}`
       : `${counted(accepted, 'trigger')} accepted, ${rate}`;
   if (waitingFor === 'history')
-    return `${done}; waiting for ${'read' in progress ? 'a' : 'the'} job to work off its history`;
+    return `${done}; waiting for ${'read' in progress ? 'a' : 'the'} job to process what it has`;
   return waitingFor === 'server' ? `${done}; waiting for the Temporal server` : done;
 }
 
@@ -147,7 +147,7 @@ function pushedText(job: string | undefined, result: PushResult | PublishResult)
   const unheard =
     result.jobs.length === 0 || result.unheard === 0
       ? []
-      : [`To ${count(result.unheard)} of them no running job listens.`];
+      : [`No running job listens to the audiences of ${count(result.unheard)} of them.`];
   const unreadable =
     result.unreadable.length === 0
       ? []

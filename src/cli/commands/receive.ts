@@ -8,7 +8,7 @@ const DEFAULT_PORT = 9000;
 
 export function receiveCommand(terminal: Terminal) {
   return new Command('receive')
-    .description('a webhook receiver that prints what arrives, for trying things out, until Ctrl-C')
+    .description('run a webhook receiver that prints what arrives, for trying things out, until Ctrl-C')
     .option('--port <port>', 'where to listen on this machine; 0: a free one', portNumber, DEFAULT_PORT)
     .option('--status <code>', 'HTTP status of every answer', answerStatus, 200)
     .option('--delay-ms <ms>', 'how long every answer takes', wholeNumber, 0)

@@ -26,7 +26,7 @@ Example:
       };
       const status = await withJobs((jobs) => jobs.recover(job, { onWait }));
       if (json === true) return terminal.out(JSON.stringify(status));
-      const text = `Recovered ${job}; ${counted(status.waiting, 'trigger')} waiting. It sends them now.`;
+      const text = `Recovered ${job}; ${counted(status.waiting, 'trigger')} waiting. They are sent now.`;
       terminal.out(sentences(text, terminal));
     });
 }

@@ -10,7 +10,7 @@ export function renderCommand(terminal: Terminal) {
       'after',
       `
 Secrets are masked (…): the URL's path, what an authorization adds, signatures.
-The body is as it is.
+The body is shown as it is sent.
 
 Examples:
   triggers render job.json

@@ -20,8 +20,8 @@ Example:
 
 function newCommand(terminal: Terminal) {
   return new Command('new')
-    .description('make a signing secret (Standard Webhooks), or a payload key; nothing is kept of it')
-    .option('--ed25519', 'a pair of keys: the receiver is given the public one only')
+    .description('make a signing secret (Standard Webhooks), or a payload key; it is stored nowhere')
+    .option('--ed25519', 'a pair of keys: the receiver gets only the public one')
     .option('--payload-key', 'a key that encrypts what is in Temporal (docs/encryption.md), with this month as its id')
     .option('--json', 'print JSON for machines')
     .addHelpText(
@@ -33,15 +33,16 @@ Example:
   triggers secrets new > crm-signing-secret`,
     )
     .action(({ ed25519, payloadKey, json }) => {
-      if (ed25519 === true && payloadKey === true) throw new UsageError('Say either --ed25519 or --payload-key.');
+      if (ed25519 === true && payloadKey === true)
+        throw new UsageError('Use either --ed25519 or --payload-key, not both.');
       if (payloadKey === true) return sayPayloadKey(terminal, json === true);
       const made = newSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
       if (json === true) return terminal.out(JSON.stringify(made));
       terminal.out(made.secret);
       const advice =
         made.publicKey === undefined
-          ? "Name it in the worker's configuration, under signingSecrets of an authorization, and give it to the receiver."
-          : `Name it in the worker's configuration, under signingSecrets of an authorization. The receiver is given\n${made.publicKey}`;
+          ? "Put it into the worker's configuration, under signingSecrets of an authorization, and give it to the receiver."
+          : `Put it into the worker's configuration, under signingSecrets of an authorization. Give the receiver\n${made.publicKey}`;
       terminal.err(sentences(advice, terminal));
     });
 }
@@ -51,6 +52,6 @@ function sayPayloadKey(terminal: Terminal, json: boolean): void {
   if (json) return terminal.out(JSON.stringify(made));
   terminal.out(made.secret);
   const advice =
-    'Give it to every worker and client as TRIGGERS_PAYLOAD_KEYS, or under payloadKeys. Who loses it loses the jobs: keep a copy where your other secrets are.';
+    'Give it to every worker and client as TRIGGERS_PAYLOAD_KEYS, or under payloadKeys. If you lose it, you lose the jobs: keep a copy where your other secrets are.';
   terminal.err(sentences(advice, terminal));
 }

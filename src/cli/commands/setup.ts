@@ -28,6 +28,6 @@ Example:
 }
 
 function setupText(namespace: string, registered: readonly string[]): string {
-  if (registered.length === 0) return `The namespace ${namespace} has all search attributes of jobs already.`;
+  if (registered.length === 0) return `The namespace ${namespace} already has all search attributes of jobs.`;
   return `Registered in the namespace ${namespace}: ${registered.join(', ')}.`;
 }

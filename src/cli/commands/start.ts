@@ -16,23 +16,19 @@ export function startCommand(terminal: Terminal) {
     .option('--id <id>', 'what the job is called in other commands; default: made from the label')
     .option('--label <text>', 'identifies the job to people')
     .option('--description <text>', 'further context')
-    .option('--audience <slug>', 'audience that emits; may be repeated', collect)
+    .option('--audience <slug>', 'audience to listen to; may be repeated', collect)
     .option('--url <url>', 'webhook URL that receives the messages')
     .option('--authorization <name>', "an authorization of the worker's configuration")
     .option('--no-authorization', 'the endpoint does not require authorization')
     .option('--export-field <field>', 'send only these fields; may be repeated', collect)
     .option('--existing-users', 'first send everybody who is already a member')
-    .option('--no-existing-users', 'do not, whatever the job file says')
+    .option('--no-existing-users', 'do not send them, whatever the job file says')
     .option('--legacy-format', 'use the old payload format')
     .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
-    .option('--backfill-rate <n>', 'most members a second that a backfill sends', positiveNumber)
+    .option('--backfill-rate <n>', 'most members per second that a backfill sends', positiveNumber)
     .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
-    .option(
-      '--sample <n>',
-      'of who is already a member, send so many first, then wait for: backfill --resume',
-      wholeNumber,
-    )
-    .option('--yes', 'do not ask how many existing users are to be sent')
+    .option('--sample <n>', 'send only so many existing users at first, then wait for: backfill --resume', wholeNumber)
+    .option('--yes', 'do not ask before existing users are sent')
     .option('--json', 'print JSON for machines')
     .addHelpText(
       'after',
@@ -96,6 +92,6 @@ async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample
 
 function existingUsersText({ existingUsers }: JobDefinitionInput, sample: number | undefined, jobId: string): string {
   if (sample !== undefined)
-    return `${counted(sample, 'member')} of now ${sample === 1 ? 'is' : 'are'} sent first; the others wait for: triggers backfill ${jobId} --resume.`;
-  return existingUsers === true ? 'Members of now are sent first, as enters.' : '';
+    return `${counted(sample, 'current member')} ${sample === 1 ? 'is' : 'are'} sent first; the others wait for: triggers backfill ${jobId} --resume.`;
+  return existingUsers === true ? 'Current members are sent first, as enters.' : '';
 }

@@ -16,16 +16,12 @@ export function stopCommand(terminal: Terminal) {
     .addOption(
       new Option(
         '--waiting <what>',
-        'what becomes of triggers that wait: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
+        'what becomes of waiting triggers: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
       )
         .choices(['deliver', 'keep', 'discard'] as const)
         .default('deliver' as const),
     )
-    .option(
-      '--deadline <time>',
-      'how long to go on sending, such as 30m; what waits then is kept (default: 1h)',
-      timeSpan,
-    )
+    .option('--deadline <time>', 'how long to go on sending, such as 30m; the rest is kept (default: 1h)', timeSpan)
     .option('--json', 'print JSON for machines: the status')
     .addHelpText(
       'after',
@@ -36,7 +32,7 @@ Examples:
     )
     .action(async (job, { waiting, deadline, json }) => {
       if (deadline !== undefined && waiting !== 'deliver')
-        throw new UsageError('--deadline says how long to go on sending: it goes with --waiting deliver alone.');
+        throw new UsageError('--deadline says how long to go on sending: it can only be used with --waiting deliver.');
       const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
       const status = await withJobs((jobs) => jobs.stop(job, request));
       if (json === true) return terminal.out(JSON.stringify(status));
@@ -51,17 +47,17 @@ export function stopText(
   request: StopRequest,
 ): string {
   const left = counted(waiting, 'waiting trigger');
-  if (state === 'stopped') return `${job} had stopped; what it kept (${left}) is discarded.`;
+  if (state === 'stopped') return `${job} had already stopped; what it kept (${left}) has been discarded.`;
   if (waiting === 0) {
-    const later = request.waiting === 'keep' ? ` Go on later with: triggers resume ${job}` : '';
-    return `Stopping ${job}; nothing waits.${later}`;
+    const later = request.waiting === 'keep' ? ` Resume it later with: triggers resume ${job}` : '';
+    return `Stopping ${job}; nothing is waiting.${later}`;
   }
   switch (request.waiting) {
     case 'discard':
       return `Stopping ${job}; ${left} will not be sent.`;
     case 'keep':
-      return `Stopping ${job}; ${left} will be kept. Go on later with: triggers resume ${job}`;
+      return `Stopping ${job}; ${left} will be kept. Resume it later with: triggers resume ${job}`;
     default:
-      return `Stopping ${job}; ${left} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. What waits then is kept. Watch it with: triggers status ${job} --watch`;
+      return `Stopping ${job}; ${left} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept. Watch it with: triggers status ${job} --watch`;
   }
 }

@@ -10,7 +10,7 @@ export function testCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-The header webhook-id begins with "test-": so a receiver can tell.
+The header webhook-id begins with "test-", so that a receiver can tell.
 Exit code 0 for a 2xx only.
 
 Examples:
@@ -28,6 +28,6 @@ Examples:
         for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
         for (const line of [...requestLines(sent, terminal), '', ...answerLines(answer, terminal)]) terminal.out(line);
       }
-      if (!answer.ok) throw new NotTaken(`The endpoint did not take it: ${outcomeOf(answer)}.`);
+      if (!answer.ok) throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
     });
 }

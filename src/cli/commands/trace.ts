@@ -19,9 +19,9 @@ export function traceCommand(terminal: Terminal) {
     .addHelpText(
       'after',
       `
-It is read from the histories that Temporal keeps: what is older than the
-namespace's retention is not told. Of what was delivered they do not say the
-status and how long it took; of a slice's triggers, not when each was sent.
+It is read from the histories that Temporal keeps, so nothing is known from
+before the namespace's retention. They do not say the exact status of a delivery
+and how long it took, nor when in its slice a trigger was sent.
 
 Example:
   triggers trace 7076027172059065053 --job vip-to-crm --since 2h`,

@@ -10,7 +10,7 @@ import { interruption, type Terminal } from '../terminal.ts';
 
 export function upCommand(terminal: Terminal) {
   return new Command('up')
-    .description('everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
+    .description('run everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
     .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
     .option('--port <port>', 'of Temporal; 0: a free one', portNumber, 7233)
     .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
@@ -109,7 +109,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
 }
 
 const ENDED =
-  'The local Temporal server has ended by itself; what it was given is in its database (--db). Start it again with: triggers up. Its last words:';
+  'The local Temporal server ended by itself; everything that it was given is in its database (--db). Start it again with: triggers up. Its last output:';
 /** A port that is taken is what most often keeps a server from starting, and most often another one of ours has it. */
 const PORT_TAKEN =
   'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';

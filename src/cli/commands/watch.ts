@@ -14,27 +14,27 @@ type Action = (typeof ACTIONS)[number];
 export function watchCommand(terminal: Terminal) {
   return new Command('watch')
     .description(
-      'find out by looking who enters and leaves audiences whose source has no event stream, and tell every job that listens',
+      'poll audiences whose source has no event stream, and tell every job that listens who entered and who left',
     )
     .argument('[audiences...]', 'slugs or ids of the audiences')
-    .option('--every <time>', 'from one look to the next, 1s to 7d (default: 5m)', timeSpan)
-    .option('--emit-existing', 'tell of everybody as entering where there is nothing to compare with')
-    .option('--no-emit-existing', 'tell of nobody there (default)')
+    .option('--every <time>', 'from one round to the next, 1s to 7d (default: 5m)', timeSpan)
+    .option('--emit-existing', 'report everybody as entering where there is nothing to compare with')
+    .option('--no-emit-existing', 'report nobody there (default)')
     .option(
       '--largest-exit <percent>',
-      'hold it until it is seen twice when more members leave at once; 100: never (default: 20)',
+      'when more members than this leave at once, hold that until it is seen twice; 100: never (default: 20)',
       wholeNumber,
     )
     .option('--list', 'show all watches')
-    .option('--now', 'look now')
+    .option('--now', 'begin a round now')
     .option('--accept', 'believe what is held: they did leave')
     .option('--stop', 'end the watch')
     .option('--json', 'print JSON for machines: one watch a line')
     .addHelpText(
       'after',
       `
-Again with other options, a watch is changed. What it costs, how late it is and
-what it cannot see: docs/watch.md
+Run it again with other options to change a watch. What it costs, how late it is
+and what it cannot see: docs/watch.md
 
 Examples:
   triggers watch vip newsletter --every 5m
@@ -50,9 +50,9 @@ Examples:
         actions.length + Number(isChange) > 1 ||
         (list === true && (isChange || audiences.length + actions.length > 0))
       )
-        throw new UsageError('Say one thing: how to watch, --now, --accept, --stop, or --list alone.');
+        throw new UsageError('Choose one: how to watch, --now, --accept, --stop, or --list alone.');
       if (list !== true && audiences.length === 0)
-        throw new UsageError('Say which audiences to watch (triggers watch vip --every 5m), or --list.');
+        throw new UsageError('Name the audiences to watch (triggers watch vip --every 5m), or use --list.');
       await withJobs(async (jobs) => {
         if (list === true) return await showAll(jobs, terminal, json === true);
         const [action] = actions;
@@ -94,8 +94,8 @@ async function start(jobs: ExportJobs, { audiences, options, terminal, json }: S
 
 function startedText(isNew: boolean, { audience, everyMs, emitExisting }: WatchStatus): string {
   const every = `every ${duration(everyMs)}`;
-  if (!isNew) return `Watching ${audience.slug} already; now ${every}.`;
-  const first = emitExisting ? 'Members of now are told of as entering.' : 'Members of now are not told of.';
+  if (!isNew) return `Already watching ${audience.slug}; now ${every}.`;
+  const first = emitExisting ? 'Current members are reported as entering.' : 'Current members are not reported.';
   return `Watching ${audience.slug} ${every}. ${first} See how it goes with: triggers watch --list`;
 }
 
@@ -113,11 +113,11 @@ async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<
 function askedText({ audience, held }: WatchStatus, action: Action): string {
   switch (action) {
     case 'now':
-      return `Looking at ${audience.slug} now.`;
+      return `Reading the members of ${audience.slug} now.`;
     case 'accept':
       return held === undefined
-        ? `Nothing of ${audience.slug} is held.`
-        : `Accepted: ${counted(held.exits, 'member')} of ${audience.slug} left. It looks again, and tells it.`;
+        ? `Nothing is held for ${audience.slug}.`
+        : `Accepted: ${counted(held.exits, 'member')} of ${audience.slug} left. They are read once more, then reported.`;
     default:
       return `Stopped watching ${audience.slug}.`;
   }

@@ -43,5 +43,7 @@ Example:
 }
 
 function versionText(version: string | undefined): string {
-  return version === undefined ? '' : ` Version ${version}: Temporal gives it work once that is current or ramping.`;
+  return version === undefined
+    ? ''
+    : ` Version ${version}: Temporal gives it work once that version is current or ramping.`;
 }

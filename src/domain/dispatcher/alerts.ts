@@ -121,7 +121,7 @@ export class Alerts {
     const text =
       backfill.state === 'finished'
         ? `Backfill ${backfill.n} is finished: ${backfill.counts.delivered} people were sent.`
-        : `Backfill ${backfill.n} is lost: what read the members has ended. Ask for another one.`;
+        : `Backfill ${backfill.n} was lost: its workflow has ended. Start another one.`;
     this.#add(`backfill-${backfill.state}`, 'happened', now, text);
     this.#now = { ...this.#now, backfill: backfill.n };
   }
@@ -138,14 +138,14 @@ const GONE_TEXT = 'The endpoint answered HTTP 410: never call again. The job is 
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
   'endpoint-unwell': 'The endpoint takes requests again.',
   'paused-by-endpoint': 'The job goes on.',
-  'backlog-old': 'What waits is recent again.',
+  'backlog-old': 'What is waiting is recent again.',
 };
 
 function unwellText({ breaker, lastFailure }: Observed): string {
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
-    ? `The endpoint seems wrongly set up${said}. A person has to mend that; everything is kept.`
-    : `The endpoint is unwell${said}. Single probes go on; everything is kept.`;
+    ? `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`
+    : `The endpoint is unwell${said}. It is probed with single requests; everything is kept.`;
 }
 
 function backlogText(state: Observed): string {

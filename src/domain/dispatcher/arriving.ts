@@ -70,7 +70,8 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
 /** A dead letter is to be sent after all: it goes behind what waits for that person, with the id that it had. */
 export function admitRedelivery(state: JobState, raw: unknown, now: number): string | undefined {
   const reading = readRedelivery(raw, state.budgets.triggerBytes);
-  if (typeof reading === 'string') return reject(state, `a "redeliver" signal that is no dead letter: ${reading}`, now);
+  if (typeof reading === 'string')
+    return reject(state, `a "redeliver" signal that does not hold a dead letter: ${reading}`, now);
   const { subscriptionId, user, trigger } = reading;
   // Of a job that was here under this id before: it is not ours to send.
   if (subscriptionId !== state.job.subscriptionId)
@@ -129,7 +130,7 @@ export function reject(state: JobState, reason: string, now: number): string {
 
 /** A backfill's page arrived. */
 export function admitPage(state: JobState, raw: unknown, now: number): string | undefined {
-  if (!isMemberPage(raw)) return reject(state, 'a "page" signal that is no page of members', now);
+  if (!isMemberPage(raw)) return reject(state, 'a "page" signal that does not hold a page of members', now);
   const { backfill, memory, job } = state;
   if (raw.subscriptionId !== job.subscriptionId || backfill?.isOf(raw.n) !== true) {
     state.unwantedPage = { n: raw.n, number: raw.number };

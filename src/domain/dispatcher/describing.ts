@@ -110,11 +110,11 @@ function phaseOf(state: JobState): [Phase, string?] {
 }
 
 function stoppingInWords({ waiting, deadlineAt }: Stopping, gone: boolean): string {
-  if (waiting === 'discard') return 'Asked to stop; what waits is not sent.';
-  if (waiting === 'keep') return 'Asked to stop; what waits is kept for a later resume.';
+  if (waiting === 'discard') return 'Asked to stop; what is waiting will not be sent.';
+  if (waiting === 'keep') return 'Asked to stop; what is waiting is kept for a later resume.';
   if (gone) return `${GONE} Resume, or stop with "keep" or "discard".`;
   const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
-  return `Asked to stop; what waits is sent first${until}.`;
+  return `Asked to stop; what is waiting is sent first${until}.`;
 }
 
 const GONE = 'The endpoint answered 410 Gone: it asks never to be called again.';
@@ -125,13 +125,13 @@ function noticesOf(state: JobState): string[] {
   if (editProblem !== undefined) notices.push(`The last edit did not take effect: ${editProblem}`);
   if (job.missingSearchAttributes.length > 0) {
     notices.push(
-      `The namespace lacks the search attributes ${job.missingSearchAttributes.join(', ')}; the job runs without them. Somebody with the right to may run "triggers setup".`,
+      `The namespace does not have the search attributes ${job.missingSearchAttributes.join(', ')}; the job runs without them. Somebody who may add them can run "triggers setup".`,
     );
   }
   if (state.loss !== undefined) notices.push(state.loss);
   if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
     notices.push(
-      'So many people wait for their next attempt that others have to wait too. See what the endpoint answers them; those that failed for long become dead letters early.',
+      'So many people are waiting for their next attempt that others have to wait too. See what the endpoint answers them; triggers that have failed for long become dead letters early.',
     );
   }
   return notices;

@@ -114,6 +114,6 @@ export function discardWaiting(state: JobState): void {
 }
 
 function noteLoss(state: JobState, { name }: Holder, isGone: boolean): void {
-  const what = isGone ? 'is gone: somebody deleted its workflow' : 'holds what no job can read';
+  const what = isGone ? 'is gone: its workflow was deleted' : 'holds something that cannot be read';
   state.loss = `The holder ${name} ${what}. What it held is lost.`;
 }

@@ -64,7 +64,7 @@ const PROBLEM_LENGTH = 1000;
 
 /** Why a job that is stopping takes nothing more that operators ask. */
 export const STOPPING =
-  'The job is stopping. When it has stopped, resume it if it kept what waited, or start it again.';
+  'The job is stopping. When it has stopped, resume it (if it was stopped with "keep") or start it again.';
 
 /** Why a backfill cannot begin now, in words; undefined when it can. */
 export function backfillObstacle(state: JobState): string | undefined {
@@ -96,7 +96,7 @@ export function beginBackfill(
 /** Changes how a backfill that is under way goes on; why it cannot, in words. Cancelled, what is in chains already is still sent. */
 export function operateBackfill(state: JobState, action: 'pause' | 'resume' | 'cancel'): string | undefined {
   const { backfill } = state;
-  if (backfill?.state !== 'running') return 'No backfill is under way, so there is none to change.';
+  if (backfill?.state !== 'running') return 'No backfill is running.';
   if (action === 'pause') backfill.pace.pause();
   if (action === 'resume') backfill.pace.resume();
   if (action === 'cancel') endBackfill(state, 'cancelled');

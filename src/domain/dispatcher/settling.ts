@@ -22,7 +22,7 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   if (slice === undefined) return;
   // Read before anything is changed: a report that cannot be read is a lost slice.
   if (!Array.isArray(report.failed) || !Array.isArray(report.unsent))
-    throw new TypeError('That is no report of a slice.');
+    throw new TypeError('That is not a report of a slice.');
   const failed = new Map(report.failed.map((attempt) => [attempt.index, attempt]));
   const unsent = new Set(report.unsent);
   state.slices.delete(sliceId);

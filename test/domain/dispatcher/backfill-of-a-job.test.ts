@@ -172,7 +172,7 @@ test('a stop with discard cannot be turned back', () => {
   job.signal('1');
   stopJob(job.state, 'discard');
   stopJob(job.state, 'deliver');
-  expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/is not sent/) });
+  expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/will not be sent/) });
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 

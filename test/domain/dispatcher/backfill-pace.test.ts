@@ -141,7 +141,7 @@ describe('paused', () => {
     operateBackfill(job.state, 'cancel');
     expect(send(job)).toBe(0);
     expect(job.status.backfill).toMatchObject({ state: 'cancelled', waiting: 0 });
-    expect(operateBackfill(job.state, 'resume')).toMatch(/^No backfill is under way/);
+    expect(operateBackfill(job.state, 'resume')).toMatch(/^No backfill is running/);
   });
 });
 

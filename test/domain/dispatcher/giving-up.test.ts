@@ -143,7 +143,7 @@ test.each([
   const job = new AJob(1);
   const { subscriptionId } = job.state.job;
   const refusal = admitRedelivery(job.state, { subscriptionId, user: '1', trigger: { ...DEAD, ...more } }, job.now);
-  expect(refusal).toMatch(/is no dead letter: /);
+  expect(refusal).toMatch(/does not hold a dead letter: /);
   expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
 });
 

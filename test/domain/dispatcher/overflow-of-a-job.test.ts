@@ -126,7 +126,7 @@ test('a holder that holds what no job can read does not stop the job either', ()
   job.cut();
   job.holders.set('1', { audiences: [], triggers: [['person 1', ['2026-01-01T00:00:00Z', 5, 1]]] });
   expect(drain(job).length).toBeLessThan(60_000);
-  expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 holds what no job can read.*lost/)]);
+  expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 holds something that cannot be read.*lost/)]);
   expect(job.status).toMatchObject({ overflow: 0, waiting: 0 });
 });
 

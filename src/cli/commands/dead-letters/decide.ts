@@ -27,9 +27,9 @@ export function whichFrom(
 ): WhichDeadLetters {
   const filter = filterFrom(options);
   const filters = all === true || Object.values(filter).some((value) => value !== undefined);
-  if (id !== undefined && filters) throw new UsageError('Say either one id or a filter, not both.');
+  if (id !== undefined && filters) throw new UsageError('Give either one id or a filter, not both.');
   if (id !== undefined) return id;
-  if (!filters) throw new UsageError('Say which: an id, a filter such as --job vip-to-crm, or --all.');
+  if (!filters) throw new UsageError('Say which ones: an id, a filter such as --job vip-to-crm, or --all.');
   return { ...filter, all };
 }
 
@@ -77,7 +77,7 @@ export async function decide(
     throw new PartlyDone(`${counted(failures.length, 'dead letter')} ${words.failed}.`, done, failures.length);
   } catch (error) {
     spinner?.stop();
-    if (!json && far !== '' && !(error instanceof PartlyDone)) terminal.err(`It ended after ${far}.`);
+    if (!json && far !== '' && !(error instanceof PartlyDone)) terminal.err(`Stopped after ${far}.`);
     throw error;
   } finally {
     spinner?.stop();

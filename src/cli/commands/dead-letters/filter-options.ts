@@ -8,7 +8,7 @@ export function filteringCommand(name: string) {
     .option('--job <id>', 'of this job')
     .option('--user <id>', 'of this person')
     .option('--audience <name>', 'of this audience, by slug or id')
-    .option('--failure <what>', 'whose last attempt came to this: "HTTP 422", "connection refused", ECONNREFUSED')
+    .option('--failure <what>', 'whose last attempt ended with this: "HTTP 422", "connection refused", ECONNREFUSED')
     .option('--older-than <time>', 'that died before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
     .option('--newer-than <time>', 'that died since then', pastTime);
 }
