@@ -12,12 +12,12 @@ import type { SideWorkflow, SideWorkflows } from './side-workflows.ts';
 /** Where alerts go, as the worker is configured. */
 export interface AlertSettings {
   readonly url: string;
-  /** Name of an authorization; null: the endpoint needs none. */
+  /** Name of an authorization; null when the endpoint needs none. */
   readonly authorization: string | null;
 }
 
 export interface AlertDependencies {
-  /** Absent: alerts are in the log alone. */
+  /** Absent: alerts are only logged. */
   readonly alerts?: AlertSettings | undefined;
   readonly sideWorkflows: SideWorkflows;
   readonly poster: Poster;
@@ -26,7 +26,7 @@ export interface AlertDependencies {
   readonly requestTimeoutMs: number;
 }
 
-/** The activity that says alerts in the log, and gives each a workflow of its own that sends it, however long that takes. */
+/** The activity that logs alerts and starts a workflow for each, which sends it, however long that takes. */
 export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDependencies): Activities['raiseAlerts'] {
   return async (alerts) => {
     for (const jobAlert of alerts) {
@@ -45,7 +45,7 @@ function alertWorkflow(input: JobAlert): SideWorkflow {
   return { type: ALERT, workflowId: alertWorkflowId(subscriptionId, alert.n), input, summary };
 }
 
-/** The activity that sends one alert: authorized, signed and guarded like any request of ours. Fails unless the webhook took it. */
+/** The activity that sends one alert: authorized, signed and guarded like every request of ours. Fails unless the webhook accepted it. */
 export function createSendAlert(dependencies: AlertDependencies): Activities['sendAlert'] {
   return async (jobAlert) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
@@ -67,7 +67,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
   };
 }
 
-/** Of the answer nothing: the failure stands in the history. */
+/** Nothing of the answer is included, because the failure is stored in the history. */
 function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
   return ApplicationFailure.retryable(
     `The alert webhook did not accept it: ${failureInWords(failure)}. It is sent again, for at most a day.`,

@@ -1,7 +1,4 @@
-/**
- * Calls `act` for every item, at most `most` at once. When one fails, the others under way come to their end first; then it rejects
- * with that failure.
- */
+/** Calls `act` for every item, at most `most` at once. When one fails, it waits for those already running, then rejects with that failure. */
 export async function concurrently<T>(
   items: readonly T[],
   most: number,

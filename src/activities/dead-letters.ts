@@ -8,8 +8,8 @@ import type { SideWorkflows } from './side-workflows.ts';
 const STARTS_AT_ONCE = 8;
 
 /**
- * The activity that gives each dead letter a workflow of its own. One that runs already is as good as this one. One that has ended was
- * decided about; if that was another death of the same trigger, which was signalled once more since, this one is to be decided anew.
+ * The activity that gives each dead letter a workflow of its own. If it is already running, that is enough. One that has ended was decided;
+ * but when that was an earlier death of the same trigger, which has been signalled again since, this one needs a decision of its own.
  */
 export function createKeepDeadLetters(
   workflows: SideWorkflows,

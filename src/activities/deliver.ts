@@ -17,9 +17,9 @@ export interface DeliverDependencies {
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
-  /** Whether this worker stood still a moment ago, so that what it takes up may be stale. */
+  /** Whether this worker was frozen until a moment ago, so that a slice it receives may be stale. */
   readonly hasStalled: () => boolean;
-  /** Tells the job that a running slice keeps only so many of its permits. */
+  /** Tells the job that a running slice keeps only this many of its permits. */
   readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
@@ -31,22 +31,25 @@ export interface DeliverDependencies {
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1000;
-/** While nothing settles, a heartbeat only says that the worker lives: so many in the time after which the server takes it for dead. */
+/**
+ * While nothing is settled, a heartbeat only says that the worker is alive; this many are sent in the time after which the server takes it
+ * for dead.
+ */
 const QUIET_HEARTBEATS = 4;
-/** A slice that is given back is cut again at once; a worker that stood still keeps it a moment, rather than turn in a circle. */
+/** A slice that is given back is cut again at once, so a worker that was frozen keeps it for a moment, rather than receive it again and again. */
 const STALLED_WAIT_MS = 1000;
 
 /**
- * The activity that sends: every POST of every job is made here. What the endpoint does never fails it; each trigger's outcome is
- * in the report, and all waiting is the workflow's.
+ * The activity that sends: every POST of every job is made here. Nothing that the endpoint does fails it: each trigger's outcome is in the
+ * report, and all waiting is left to the workflow.
  */
 export function createDeliver(dependencies: DeliverDependencies): (slice: SliceInput) => Promise<SliceReport> {
   return async (slice) => {
     const context = Context.current();
-    // Details of our own heartbeat, by an attempt that did not come to its end.
+    // Details of our own heartbeat, from an attempt that did not finish.
     const before = context.info.heartbeatDetails as SliceProgress | undefined;
     const settled = new SettledTriggers(slice.triggers.length, before);
-    // This worker stood still: the slice may be with another by now. One that is truly ours is cut again at once.
+    // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once.
     if (dependencies.hasStalled()) {
       await sleep(STALLED_WAIT_MS);
       return report(settled, 0);
@@ -66,8 +69,8 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
 }
 
 /**
- * Tells what is settled, when there is news. Slices of endpoints that hang are many and have none for long: a heartbeat a second of each
- * would keep the server busy, and with it the jobs that are well.
+ * Heartbeats what is settled, when that has changed. Endpoints that hang have many slices in which nothing changes for long: a heartbeat a
+ * second from each would keep the server busy, at the cost of healthy jobs.
  */
 function heartbeats(context: Context, settled: SettledTriggers): () => void {
   const quietMs = (context.info.heartbeatTimeoutMs ?? 0) / QUIET_HEARTBEATS;
@@ -99,7 +102,7 @@ async function send(
     authorizations.lookUp(authorization, url),
     lookUpProfiles(source, slice, settled, watch),
   ]);
-  // Its budget begins only now, and that it waited does not show in it: this slice may be with another by now, too.
+  // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
   if (dependencies.hasStalled()) return report(settled, 0);
   if (!found.ok) return reportOf(settled, watch, found);
   const sending = new SliceSending({
@@ -112,7 +115,7 @@ async function send(
     authorization: found.authorization,
     profiles,
     cancelled: Context.current().cancellationSignal,
-    // An attempt before this one may have given all permits back but one, and which is not known.
+    // An earlier attempt may have given back all permits but one, and it is not known which.
     ...(attempt === 1
       ? { permits: slice.permits, returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left) }
       : { permits: 1 }),
@@ -122,7 +125,7 @@ async function send(
   return report(settled, performance.now() - startedAt);
 }
 
-/** Nothing can be sent, for one reason. */
+/** Nothing can be sent, for the same reason. */
 function reportOf(
   settled: SettledTriggers,
   watch: SliceWatch,
@@ -136,7 +139,7 @@ function reportOf(
   return report(settled, 0);
 }
 
-/** The profiles of those who came without, in one look-up; undefined when the source cannot answer. */
+/** The profiles of those whose triggers came without one, in one look-up; undefined when the source cannot answer. */
 async function lookUpProfiles(
   source: AudienceSource,
   slice: SliceInput,
@@ -160,7 +163,7 @@ async function lookUpProfiles(
   }
 }
 
-/** Rejects when `promise` takes longer, also when the process itself stood still meanwhile. */
+/** Rejects when `promise` takes longer than this, also when the process itself was frozen meanwhile. */
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   const startedAt = Date.now();
   let timer: NodeJS.Timeout | undefined;

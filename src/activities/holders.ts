@@ -7,7 +7,7 @@ import { refuseNewer } from '../domain/newer-state.ts';
 import { concurrently } from './concurrently.ts';
 import type { SideWorkflows } from './side-workflows.ts';
 
-/** Enough that a hundred releases take a moment, and few enough that they do not crowd the server. */
+/** Enough that a hundred releases take only a moment, and few enough not to crowd the server. */
 const RELEASES_AT_ONCE = 8;
 
 /** The activities that put waiting triggers into holder workflows, read them back and let the holders go. */
@@ -30,7 +30,7 @@ function unreadable(holderId: string, content: unknown): string {
   return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers wait there meanwhile.`;
 }
 
-/** What does not decode is a value that says so, and no content. */
+/** What cannot be decoded comes as a value that says so, and is not content. */
 function isPackedTriggers(value: unknown): value is PackedTriggers {
   return isRecord(value) && Array.isArray(value['audiences']) && Array.isArray(value['triggers']);
 }

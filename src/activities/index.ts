@@ -13,14 +13,14 @@ import type { SideWorkflows } from './side-workflows.ts';
 import type { EmitDependencies } from './watch/emit-changes.ts';
 import { createWatchActivities } from './watch/index.ts';
 
-/** Everything that the activities touch. */
+/** Everything outside the process that the activities use. */
 export interface ActivityDependencies
   extends DeliverDependencies, PrepareDependencies, AlertDependencies, EmitDependencies, SampleDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
 
-/** The activities over their dependencies; the worker makes them, tests make them over others. */
+/** The activities, made with their dependencies: the worker gives real ones, tests give others. */
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const { source, sideWorkflows } = dependencies;
   const deliver = createDeliver(dependencies);

@@ -5,10 +5,10 @@ import { fieldsOf } from '../domain/profile.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { firstMember } from './sample-person.ts';
 
-/** Most bytes of JSON that a list of audiences takes. */
+/** Most bytes of JSON in a list of audiences. */
 const MOST_BYTES = 256 * 1024;
 
-/** The activities that say what the form can be filled with: which audiences there are, and which fields a member's profile has. */
+/** The activities that say what the form can be filled in with: which audiences there are, and which fields a member's profile has. */
 export function createAudienceLists(source: AudienceSource): Pick<Activities, 'listAudiences' | 'listProfileFields'> {
   return {
     async listAudiences() {

@@ -3,13 +3,16 @@ import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { circlePages, nextCursor, type PageCursor, readCursor } from './page-cursor.ts';
 
-/** A source does not do what every source has to, so that going on would lose members or never end. It is asked again, later and later. */
+/**
+ * A source breaks the rules that every source has to follow, so that reading on would lose members or never end. It is asked again at
+ * growing intervals.
+ */
 export class SourceMisbehaves extends Error {
   override readonly name = 'SourceMisbehaves';
 }
 
 /**
- * The activity that reads one page of an audience's members: each once, and only those who can be told about.
+ * The activity that reads one page of an audience's members: each once, and only those of whom a trigger can be made.
  *
  * @throws SourceMisbehaves
  */
@@ -34,17 +37,17 @@ export function createListMembers(
         throw new SourceMisbehaves(
           `The source gave ${page.ids.length} members of ${audience}, which are too many for one page, when it was asked for at most ${most}.`,
         );
-      // A page cannot be cut, since only the source knows where a cut one would go on: a smaller one is read.
+      // A page cannot be cut, since only the source knows where a cut page would continue: a smaller one is read.
       most = Math.max(1, Math.floor((ids.length * maxBytes * 0.9) / bytes));
     }
   };
 }
 
 /**
- * A place was there before. A source that has come to its senses leads from it to the end: then a backfill that was led back has to go that way
- * again. So the way is tried, without sending anything.
+ * A place has come before. If the source has recovered, it now leads from there to the end, and a backfill that was led back has to go that
+ * way again. So the pages are followed, without sending anything.
  *
- * @returns where to go on; undefined while the way still leads back here.
+ * @returns where to continue; undefined while the pages still lead back here.
  */
 async function beyondCircle(
   source: AudienceSource,
@@ -61,7 +64,7 @@ async function beyondCircle(
   return nextCursor({ ...cursor, pages: 0, mark: '' }, next);
 }
 
-/** The activity that says how many there are to read. A person in two audiences counts twice, since they are told of both. */
+/** The activity that counts the members to read. A person in two audiences counts twice, because an enter is sent for each. */
 export function createCountMembers(source: AudienceSource): (audiences: readonly string[]) => Promise<number | null> {
   return async (audiences) => {
     const sizes = new Map((await source.audiences()).map(({ id, size }) => [id, size]));
@@ -72,7 +75,10 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
   };
 }
 
-/** A member without an id, or with one that no trigger may have, cannot be told about. What a source has read need not be text, whatever its type says. */
+/**
+ * No trigger can be made of a member without an id, or with one that a trigger may not have. What a source has read need not be text,
+ * whatever its type says.
+ */
 export function isSendable(id: unknown): id is string {
   return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
 }

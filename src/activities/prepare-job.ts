@@ -9,7 +9,7 @@ import type { Authorizations } from '../webhook/authorizations.ts';
 export interface PrepareDependencies {
   readonly source: AudienceSource;
   readonly authorizations: Authorizations;
-  /** The names of our search attributes that the namespace lacks. */
+  /** The names of our search attributes that the namespace does not have. */
   readonly missingSearchAttributes: () => Promise<readonly string[]>;
   /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
   readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
@@ -18,17 +18,17 @@ export interface PrepareDependencies {
   readonly serverLimits: ServerLimits;
 }
 
-/** Membership by a time window shorter than this is not told precisely. */
+/** A time window shorter than this cannot be followed precisely. */
 const MIN_WINDOW_MINUTES = 30;
 /** How many names an error lists. */
 const LISTED_NAMES = 20;
 
-/** The activity that holds a definition against what this worker knows. Every problem at once; rejects only when the source does. */
+/** The activity that checks a definition against what this worker knows. Returns every problem at once; rejects only when the source does. */
 export function createPrepareJob(dependencies: PrepareDependencies): (definition: unknown) => Promise<PreparedJob> {
   return async (input) => {
     const checked = checkJobDefinition(input);
     const known = await dependencies.source.audiences();
-    // Of a definition with other problems too, what can be looked up is looked up all the same.
+    // Where a definition has other problems too, what can be looked up is still looked up.
     const names = checked.ok ? [...checked.value.audiences.entries()] : namesIn(input);
     const resolved = names.map(([index, name]) => resolveAudience(name, index, known));
     const problems: Problem[] = [
@@ -38,7 +38,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
       ...authorizationProblems(checked.ok ? checked.value : input, dependencies.authorizations),
     ];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
-    // A slug and an id may name one audience; it emits once.
+    // A slug and an id may name the same audience, which is then sent once.
     const audiences = [
       ...new Map(resolved.flatMap((one) => ('message' in one ? [] : [[one.id, one] as const]))).values(),
     ];
@@ -69,7 +69,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-/** The audience that is meant, or what is wrong with its name. */
+/** The audience that a name means, or what is wrong with the name. */
 export function resolveAudience(
   name: string,
   index: number,
@@ -96,7 +96,7 @@ async function destinationProblems(
   { destinationRefusal }: PrepareDependencies,
 ): Promise<Problem[]> {
   const { webhookUrl } = isObject(definition) ? definition : {};
-  // What is no web address at all is the form's to say.
+  // Text that is not a web address at all is reported by the form's own rules.
   if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
   const message = await destinationRefusal(new URL(webhookUrl));
   return message === undefined ? [] : [{ field: 'webhookUrl', message }];
@@ -107,7 +107,7 @@ function authorizationProblems(definition: unknown, authorizations: Authorizatio
   const name = typeof authorization === 'string' ? authorization.trim() : '';
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {
-    // Not repeated: some write the token itself where its name belongs.
+    // The name is not repeated, since some people write the token itself in its place.
     const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
     return [{ field: 'authorization', message }];
   }

@@ -12,16 +12,16 @@ export interface SamplePerson {
   readonly profile: Profile;
 }
 
-/** Of an audience's first members, one with a profile is looked for. */
+/** How many of the first members of an audience are searched for one with a profile. */
 const MEMBERS_TRIED = 20;
-/** Members that are named to somebody who named one that is not known. */
+/** How many members are suggested to somebody who named an unknown one. */
 const MEMBERS_NAMED = 3;
-/** Audiences that an answer names. */
+/** How many audiences an answer names. */
 const AUDIENCES_NAMED = 20;
 
 /**
- * The person that was wished for, or the first member with a profile: of the job's audiences in their order, so that an empty one is no
- * obstacle. Rejects when the source does.
+ * The person who was asked for, or the first member with a profile. The job's audiences are searched in their order, so that an empty one
+ * is no obstacle. Rejects when the source does.
  */
 export async function choosePerson(
   source: AudienceSource,
@@ -43,7 +43,7 @@ export async function choosePerson(
   return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person: --user` };
 }
 
-/** The first member of an audience who has a profile, as far as one looks. */
+/** The first member of an audience who has a profile, among as many as are searched. */
 export async function firstMember(
   source: AudienceSource,
   audienceId: string,

@@ -26,22 +26,25 @@ export interface SampleDependencies {
   readonly authorizations: Authorizations;
   readonly userAgent: string;
   readonly serverLimits: ServerLimits;
-  /** What a job sends by; null before it has begun, undefined when nobody knows of the job. */
+  /** The settings that a job sends by; null before it has begun, undefined when there is no such job. */
   readonly jobSettings: (jobWorkflowId: string) => Promise<JobSettings | null | undefined>;
 }
 
-/** How the id of a sample that is sent begins, so that a receiver can tell. No dot: the signed content is joined by dots. */
+/**
+ * How the id of a sample that is sent begins, so that a receiver can recognise it. Without a dot, since dots separate the parts of the
+ * signed content.
+ */
 const TEST_PREFIX = 'test-';
-/** The share of a payload that a shown body may take: in JSON once more, it is at most twice as long. */
+/** The share of a payload that a shown body may take up: written as a JSON string, it gets at most twice as long. */
 const BODY_SHARE = 1 / 8;
 
-/** A request that can be made, and sent. */
+/** A request that can be sent. */
 interface Prepared extends AuthorizedPost {
   readonly sample: Sample;
   readonly show: (request: WebhookRequest) => ShownRequest;
 }
 
-/** Something stands in the way; what, and what to do, is for people. */
+/** No request can be made; says to people why, and what to do. */
 class Obstacle extends Error {
   readonly problem: SampleProblem;
   constructor(field: SampleProblem['field'], message: string) {
@@ -137,7 +140,7 @@ function made(make: () => WebhookRequest): WebhookRequest {
   try {
     return make();
   } catch (error) {
-    // As when a slice is sent: what cannot be written is no message, whatever the reason.
+    // As when a slice is sent: whatever the reason, what cannot be written is not a message.
     const code = error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
     throw new Obstacle(
       'message',

@@ -1,6 +1,6 @@
 import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
 
-/** Which triggers of a slice are settled: what the heartbeats tell, and what a later attempt of the activity begins with. */
+/** Which triggers of a slice are settled: what heartbeats report, and what a later attempt of the activity starts from. */
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
   #deliveredCount = 0;
@@ -14,7 +14,7 @@ export class SettledTriggers {
     for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
   }
 
-  /** How many are settled, either way. */
+  /** How many are settled, delivered or failed. */
   get count(): number {
     return this.#deliveredCount + this.failed.size;
   }

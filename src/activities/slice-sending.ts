@@ -12,11 +12,11 @@ import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './slice-progress.ts';
 import type { SliceWatch } from './slice-watch.ts';
 
-/** Requests that may be open when the budget is over, for this long, before their idle neighbours' permits go back. */
+/** How long requests may stay open after the budget is over before the permits of the idle lanes go back. */
 const TAIL_MS = 250;
-/** Failures of different people in a row after which a slice takes the endpoint for unwell. */
+/** After failures for this many different people in a row, a slice considers the endpoint unwell. */
 const UNWELL_AFTER = 3;
-/** Refusals of different people in a row after which it is not their payloads that are wrong: the job's breaker opens at as many. */
+/** After refusals for this many different people in a row, their payloads are not what is wrong: the job's breaker opens at the same number. */
 const REFUSING_AFTER = 10;
 
 export interface SliceSendingOptions {
@@ -31,31 +31,31 @@ export interface SliceSendingOptions {
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
   /** At most this many requests in flight. */
   readonly permits: number;
-  /** Aborted: the slice is nobody's any more, since its job was terminated, say. */
+  /** Aborted when the slice is no longer wanted, because its job was terminated, say. */
   readonly cancelled: AbortSignal;
-  /** Absent: none are given back. */
+  /** Absent: no permits are given back. */
   readonly returnPermits?: (left: number) => Promise<void>;
 }
 
-/** One permit at work: the place of its trigger, and where those of its person end. */
+/** One permit in use: the place of its trigger, and where its person's triggers end. */
 interface Lane {
   next: number;
   end: number;
   /** What the open request carries. */
   authorization: RequestAuthorization;
-  /** The open request is the second one of its trigger, with another authorization than the first. */
+  /** Whether the open request is the second one for its trigger, with another token than the first. */
   isSecond: boolean;
 }
 
 /**
- * Sends the triggers of one slice: as many lanes as permits, each takes one person after another and sends their triggers one
- * after another, so that a person's triggers never overtake each other. After a trigger that did not get through, the
- * person's later ones stay unsent.
+ * Sends the triggers of one slice. There are as many lanes as permits; each takes one person after another and sends their triggers one
+ * after another, so that a person's triggers never overtake each other. After a trigger that did not get through, the person's later ones
+ * stay unsent.
  */
 export class SliceSending {
   readonly #options: SliceSendingOptions;
   readonly #audiences: ReadonlyMap<string, Audience>;
-  /** Where the triggers of one person begin, for each person; they stand together. */
+  /** Where each person's triggers begin; a person's triggers are adjacent. */
   readonly #people: number[] = [];
   #nextPerson = 0;
   #failuresInRow = 0;
@@ -86,11 +86,11 @@ export class SliceSending {
     const tail = setTimeout(() => this.#returnIdlePermits(), this.#options.slice.budgetMs + TAIL_MS);
     const ends = await Promise.allSettled(lanes);
     clearTimeout(tail);
-    // Only now: the slice of a failed activity is soon another worker's.
+    // Checked only now: the slice of a failed activity soon goes to another worker.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** Sends one person after another, and each one's triggers one after another, until nobody is left or nothing may be started. */
+  /** Sends one person after another, and each person's triggers one after another, until nobody is left or nothing more may be started. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
@@ -142,12 +142,13 @@ export class SliceSending {
     }
   }
 
-  /** The endpoint refused whom we say we are: if that was a token that may be over, the trigger is sent once more, with another. */
+  /** The endpoint did not accept the authorization: if that was a token that may have expired, the trigger is sent once more, with another. */
   async #goOnWithAnother(lane: Lane, refused: Attempt, goOn: (attempt?: Attempt) => void): Promise<void> {
     const other = await lane.authorization.instead();
     if (other !== undefined) this.#authorization = other;
     lane.isSecond = true;
-    // Settled or, with another to send, left unsent: the lane takes the same trigger up again, if it still may.
+    // Either settled, or left unsent because there is another token to send: then the lane takes up the same trigger again, if it still
+    // may.
     goOn(other === undefined ? refused : undefined);
   }
 
@@ -159,7 +160,7 @@ export class SliceSending {
         lane.next++;
         lane.isSecond = false;
       }
-      // What an earlier attempt of this activity failed to deliver is not tried again, either: that is the workflow's to time.
+      // What an earlier attempt of this activity failed to deliver is not tried again either: the workflow decides when to.
       if (lane.next < lane.end && !settled.failed.has(lane.next)) return slice.triggers[lane.next];
       const person = this.#people[this.#nextPerson];
       if (person === undefined) return undefined;
@@ -184,7 +185,7 @@ export class SliceSending {
     this.#noteFailure(failure);
   }
 
-  /** The request, or the code of what stands in its way. */
+  /** The request, or the code that says why there is none. */
   #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | string {
     const { profiles, slice, userAgent, watch } = this.#options;
     let profile = trigger.profile ?? profiles?.get(trigger.user);
@@ -203,7 +204,7 @@ export class SliceSending {
     }
   }
 
-  /** Within the budget by both clocks: one stands still while the machine sleeps, the other may be set back. */
+  /** Within the budget by both clocks: one stops while the machine sleeps, the other may be set back. */
   #mayStart(): boolean {
     if (this.#isUnwell || this.#options.cancelled.aborted) return false;
     return performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;

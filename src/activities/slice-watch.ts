@@ -6,7 +6,7 @@ import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/sha256.ts';
 import type { SliceTracing, TracedAttempt } from './delivery-tracing.ts';
 
-/** What is counted of deliveries. A verdict here may be `delivered`, too; a status class is `2xx` … `5xx`, or `none` where no status came. */
+/** What is counted about deliveries. A verdict here may also be `delivered`; a status class is `2xx` … `5xx`, or `none` where no status came. */
 export interface DeliveryMetrics {
   sliceBegan(permits: number): void;
   sliceEnded(permits: number): void;
@@ -17,7 +17,7 @@ export interface DeliveryMetrics {
   delivered(kind: SliceKind, ageMs: number): void;
 }
 
-/** An attempt of either kind, as far as it is watched. */
+/** An attempt, with or without a request, as far as it is counted, logged and traced. */
 interface Ended extends TracedAttempt, Pick<FailedAttempt, 'durationMs'> {
   /** Why we made no request: a code of ours, and nothing that an endpoint wrote. */
   readonly reason?: string | undefined;
@@ -45,8 +45,9 @@ export interface SliceWatchOptions {
 }
 
 /**
- * Counts, logs and traces the attempts of one slice. Production logs one line for each kind of failure of a slice, with how many there were, so
- * that a million deliveries write nothing and a million refusals not a million lines; `debug` has a line for each attempt. No line names a person.
+ * Counts, logs and traces the attempts of one slice. At the usual level it logs one line for each kind of failure in a slice, with a count,
+ * so that a million deliveries log nothing and a million refusals do not log a million lines; `debug` has a line for each attempt. No line
+ * names a person.
  */
 export class SliceWatch {
   readonly #options: SliceWatchOptions;
@@ -59,7 +60,7 @@ export class SliceWatch {
     options.metrics?.sliceBegan(options.slice.permits);
   }
 
-  /** A request of the trigger at this place is about to be made; what it carries of its trace, where there are traces. */
+  /** A request for the trigger at this place is about to be made. Returns the trace context that it carries, where there are traces. */
   requestBegins(index: number): RequestMarks | undefined {
     return this.#options.tracing?.requestBegins(index);
   }
@@ -68,19 +69,19 @@ export class SliceWatch {
     this.#options.metrics?.requestBegan();
   }
 
-  /** The request of the trigger at this place came to its end. */
+  /** The request for the trigger at this place has ended. */
   requestEnded(index: number, attempt: Ended): void {
     const { metrics, slice, tracing } = this.#options;
     tracing?.requestEnded(index, attempt);
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     const at = slice.triggers[index]?.at;
-    // A clock that is behind the one that said `at` makes nobody younger than new.
+    // If this clock is behind the one that gave `at`, the age would be negative.
     if (attempt.ok && metrics !== undefined && at !== undefined)
       metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
     this.#count(index, attempt);
   }
 
-  /** The attempt for the trigger at this place came to its end without a request. */
+  /** The attempt for the trigger at this place ended without a request. */
   attempted(index: number, attempt: Ended): void {
     this.#options.tracing?.attempted(index, attempt);
     this.#count(index, attempt);
@@ -91,7 +92,7 @@ export class SliceWatch {
     this.#options.tracing?.profilesRead(startedAtMs, isAnswered);
   }
 
-  /** The slice is over. Once. */
+  /** The slice is over. Called once. */
   close(): void {
     const { slice, log, metrics } = this.#options;
     metrics?.sliceEnded(slice.permits);

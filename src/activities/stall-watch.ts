@@ -1,12 +1,12 @@
 const TICK_MS = 500;
-/** A gap this long between ticks is no busy moment: the process, or its machine, stood still. */
+/** A gap this long between ticks is not just a busy moment: the process, or its machine, was frozen. */
 const STALL_MS = 3_000;
-/** For this long after it what arrives may be what came while it stood still. */
+/** For this long afterwards, what arrives may have been sent while it was frozen. */
 const SUSPECT_MS = 2_000;
 
 /**
- * Notices when this process stood still (a suspended machine, a frozen container, a stopped process): the server then gives its slices
- * to others, and an answer that waited in a socket meanwhile would start one of them a second time.
+ * Notices when this process was frozen (a suspended machine, a paused container, a stopped process). The server then gives its slices to
+ * other workers, and a task that was waiting in a socket meanwhile would start one of them a second time.
  */
 export class StallWatch {
   readonly #timer: NodeJS.Timeout;
@@ -18,7 +18,7 @@ export class StallWatch {
     this.#timer.unref();
   }
 
-  /** Whether it stands still no longer than since a moment ago. */
+  /** Whether it was frozen until a moment ago. */
   hasStalled(): boolean {
     this.#tick();
     return Date.now() < this.#suspectUntil;

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 
-/** Says that the activity gets on; throws when nobody wants it any more. */
+/** Heartbeats that the activity is making progress; throws when it is no longer wanted. */
 export function alive(): void {
   const context = Context.current();
   context.heartbeat();

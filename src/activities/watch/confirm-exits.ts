@@ -7,21 +7,21 @@ import { MemberBuckets } from './member-buckets.ts';
 import type { WatchDependencies } from './scan-members.ts';
 import { audienceFolder, CHANGES, ENTERS, EXITS, Snapshot, STAYED } from './snapshot.ts';
 
-/** Point look-ups of the source at once. */
+/** How many point look-ups the source gets at once. */
 const LOOK_UPS = 16;
-/** People of one step: written down together. */
+/** People per step; a step is written down as a whole. */
 const STEP = 1_000;
 
 /**
- * The activity that asks the source about each person whom a scan did not see. A page may miss somebody while members come and go; only who is no member by
- * the source's own word has left. Writes down what is to be told, and adds the others to the snapshot.
+ * The activity that asks the source about each person whom a scan did not see. A page may miss somebody while members come and go, so only
+ * those whom the source itself calls no members have left. Writes down the changes to signal, and adds everybody else to the snapshot.
  */
 export function createConfirmExits({ source, watchFolder }: WatchDependencies): Activities['confirmExits'] {
   return async (audience, scanId) => {
     const scan = new Snapshot(audienceFolder(watchFolder, audience), scanId);
     const manifest = await scan.sealed();
     const [exits, enters] = [await scan.whole(manifest, EXITS), await scan.whole(manifest, ENTERS)];
-    // An attempt before this one may have come half the way.
+    // An earlier attempt may have done half of this.
     for (const name of await readdir(scan.folder)) if (name.startsWith(STAYED)) await rm(scan.path(name));
     await writeFile(scan.path(CHANGES), '');
     const sum = { enters: 0, exits: 0, stayed: 0 };
@@ -31,7 +31,7 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
       const isMember = new Set<string>();
       await concurrently(users, LOOK_UPS, async (user) => {
         if (await source.isMember(audience, user)) isMember.add(user);
-        // A source may have to look long.
+        // A look-up may take the source long.
         alive();
       });
       const left = users.filter((user) => !isMember.has(user));

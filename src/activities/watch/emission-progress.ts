@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { isMissing, writeWhole } from './snapshot.ts';
 
-/** Often enough that little is told again after a crash. */
+/** Often enough that little is repeated after a crash. */
 const SAVE_EVERY_MS = 1_000;
 
 /**
- * How many of a round's triggers each job has, in a file beside them: whoever goes on after a crash begins there. What it says is true of the jobs, if perhaps
- * too little; so that two who write it do no harm.
+ * How many of a round's triggers each job has received, in a file beside them, from which another attempt continues after a crash. It never
+ * says too much, at most too little, so two writers do no harm.
  */
 export class EmissionProgress {
   readonly #path: string;
@@ -20,7 +20,7 @@ export class EmissionProgress {
       const read = z.record(z.string(), z.int()).safeParse(JSON.parse(await readFile(path, 'utf8')));
       return new EmissionProgress(path, new Map(Object.entries(read.data ?? {})));
     } catch (error) {
-      // Telling from the start again does no harm, only repeats.
+      // Starting over does no harm: it only repeats triggers.
       if (error instanceof SyntaxError || isMissing(error)) return new EmissionProgress(path, new Map());
       throw error;
     }
@@ -31,7 +31,7 @@ export class EmissionProgress {
     this.#accepted = accepted;
   }
 
-  /** How many of the triggers the job has, from the first on. */
+  /** How many of the triggers the job has received, counted from the first. */
   of(jobId: string): number {
     return this.#accepted.get(jobId) ?? 0;
   }

@@ -11,20 +11,20 @@ import { audienceFolder, CHANGES, Snapshot } from './snapshot.ts';
 
 export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
   readonly listeners: Listeners;
-  /** Whether this worker stood still a moment ago, so that what it takes up may be stale. */
+  /** Whether this worker was frozen until a moment ago, so that a task it receives may be stale. */
   readonly hasStalled: () => boolean;
 }
 
 const HEARTBEAT_MS = 1_000;
-/** Jobs that are told side by side. */
+/** How many jobs are signalled at once. */
 const JOBS_AT_ONCE = 8;
-/** Of the jobs that could not be told, so many are named. */
+/** How many of the jobs that could not be signalled are named. */
 const NAMED = 3;
 const UNREADABLE_NAMED = 20;
 
 /**
- * The activity that brings a round's changes to every running job that listens. Each job gets all of them, in one order and at one time (`at`), however often
- * this is begun anew, and those that cannot be told now keep no other from being told.
+ * The activity that signals a round's changes to every running job that listens. Each job gets all of them in the same order and with the
+ * same `at`, however often this is retried, and a job that cannot be signalled now does not hold up the others.
  *
  * @throws ApplicationFailure of type JobsNotTold
  */
@@ -46,7 +46,7 @@ export function createEmitChanges({ watchFolder, listeners, hasStalled }: EmitDe
         failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
       }
     };
-    // A job that takes nothing may be waited for; a worker that stood still notices that by itself.
+    // A job that accepts nothing may be waited for; a worker that was frozen notices that by itself.
     const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
     try {
       await concurrently(jobIds, JOBS_AT_ONCE, tell);
@@ -63,7 +63,7 @@ export function createEmitChanges({ watchFolder, listeners, hasStalled }: EmitDe
 interface Emission {
   readonly audience: string;
   readonly at: string;
-  /** How many to leave out. */
+  /** How many to skip. */
   readonly from: number;
   readonly hasStalled: () => boolean;
 }
@@ -72,7 +72,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
   let place = 0;
   for await (const line of readLines(path)) {
     if (place++ < from) continue;
-    // Another worker may have told all of this meanwhile, and news since: what is old by then must not come behind it.
+    // Another worker may have signalled all of this meanwhile, and newer changes since: older ones must not come after those.
     if (hasStalled()) throw new Error('This worker stood still; the round is taken up again.');
     const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // Written by confirmExits.
     yield { audience, user, event, at };

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 
 /**
- * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line: what Node's own reader takes
- * for one besides may stand in a JSON string as it is.
+ * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line: the other
+ * characters at which Node's own reader breaks lines may appear unescaped in a JSON string.
  */
 export async function* readLines(path: string): AsyncGenerator<string> {
   let rest = '';

@@ -3,24 +3,24 @@ import type { EventTrigger } from '../../contract/trigger.ts';
 /** The running jobs that listen to an audience. */
 export interface FoundListeners {
   readonly jobIds: readonly string[];
-  /** Running jobs that are encrypted with a key which is not here: whether they listen is not known. */
+  /** Running jobs that are encrypted with a key that is not here, so that it is not known whether they listen. */
   readonly unreadable: readonly string[];
 }
 
 export interface TellOptions {
-  /** Aborted: no more is sent. */
+  /** When aborted, nothing more is sent. */
   readonly signal: AbortSignal;
-  /** Called whenever more is with the job, and while it waits: how many it has of these. */
+  /** Called whenever the job has accepted more, and while it is waited for, with how many of these it has. */
   readonly onAccepted: (accepted: number) => void;
 }
 
-/** The jobs to be told of changes, as activities reach them. */
+/** The jobs that changes are signalled to, as activities reach them. */
 export interface Listeners {
   of(audience: string): Promise<FoundListeners>;
   /**
-   * Signals triggers to a job in their order; resolves when it has them all, or has ended. A trigger of the same person, audience, event and `at` may be
-   * signalled twice.
-   * @throws when they cannot be brought to it now.
+   * Signals triggers to a job in their order; resolves when it has them all, or has ended. A trigger of the same person, audience, event
+   * and `at` may be signalled twice.
+   * @throws when they cannot be signalled to it now.
    */
   tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKETS, bucketOf } from '../../domain/membership-buckets.ts';
 
-/** Characters that wait in memory before they are appended to their files. */
+/** Characters that are kept in memory before they are appended to their files. */
 const FLUSH_CHARACTERS = 4 * 1024 * 1024;
 
 /** Writes ids into 256 files by their hash, so that two snapshots can be compared part by part. */
@@ -29,7 +29,7 @@ export class MemberBuckets {
     if (this.#waitingCharacters > FLUSH_CHARACTERS) await this.#flush();
   }
 
-  /** Writes what waits; gives the bytes of each file. */
+  /** Writes what is still in memory; returns the bytes of each file. */
   async close(): Promise<number[]> {
     await this.#flush();
     return this.#bytes;
@@ -48,8 +48,8 @@ export class MemberBuckets {
 }
 
 /**
- * The ids of one file, which has so many bytes; some may be there twice. There is no file of a bucket that nobody is in.
- * @throws when it is not as it was written.
+ * The ids of one file, which has this many bytes; an id may appear twice. An empty bucket has no file.
+ * @throws when the file is not as it was written.
  */
 export async function readBucket(folder: string, prefix: string, bucket: number, bytes: number): Promise<string[]> {
   if (bytes === 0) return [];

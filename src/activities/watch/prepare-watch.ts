@@ -9,7 +9,7 @@ const NO_FOLDER: Problem = {
     'The worker has no folder for snapshots. Set TRIGGERS_WATCH_FOLDER, or "watch": { "folder": … } in its configuration; several workers need one that they share.',
 };
 
-/** The activity that resolves the audiences that are to be watched. Every problem at once; rejects only when the source does. */
+/** The activity that looks up the audiences to be watched. Returns every problem at once; rejects only when the source does. */
 export function createPrepareWatch({ source, watchFolder }: WatchDependencies): Activities['prepareWatch'] {
   return async (names) => {
     const known = await source.audiences();

@@ -17,8 +17,8 @@ export interface WatchDependencies {
 }
 
 /**
- * The activity that reads who is a member, to the end, and compares that with the last snapshot. What it wrote is a snapshot only when it came to its end:
- * of a scan that fails nothing is ever looked at.
+ * The activity that reads all members and compares them with the last snapshot. What it writes becomes a snapshot only when the scan is
+ * complete; what a failed scan wrote is never read.
  */
 export function createScanMembers({ source, watchFolder }: WatchDependencies): Activities['scanMembers'] {
   return async (request) => {
@@ -56,7 +56,7 @@ async function removeObsolete(folder: string, obsolete: ScanRequest['obsolete'])
   for (const id of obsolete) await new Snapshot(folder, id).remove();
 }
 
-/** Writes all members down; the bytes of each bucket. */
+/** Writes down all members; returns the bytes of each bucket. */
 async function readAll(source: AudienceSource, audience: string, scan: Snapshot): Promise<number[]> {
   const buckets = new MemberBuckets(scan.folder, MEMBERS);
   const cursors = new Set<string>();
@@ -65,7 +65,7 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
     await buckets.add(ids.filter(isSendable));
     alive();
     if (next === undefined) return await buckets.close();
-    // A source that goes in a circle would never show those behind it.
+    // A source that goes in a circle would never show the members after it.
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
       throw new Error(

@@ -7,7 +7,7 @@ import { isRecord } from '../../domain/json.ts';
 import { BUCKETS } from '../../domain/membership-buckets.ts';
 import { readBucket } from './member-buckets.ts';
 
-/** Of the failures of these activities: the snapshot is not in this worker's folder, or not as it was sealed. */
+/** Failure type of these activities: the snapshot is not in this worker's folder, or not as it was sealed. */
 export const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 
 const AUDIENCE_ID = /^[0-9a-f]{32}$/;
@@ -18,9 +18,9 @@ const sizes = z.array(z.int()).length(BUCKETS);
 const manifestSchema = z.object({
   v: z.literal(1),
   id: z.string(),
-  /** Bytes of each bucket: a file that lost its end in a crash of the machine is no snapshot. */
+  /** Bytes of each bucket, to detect a file that lost its end when the machine crashed. */
   members: sizes,
-  /** The same of those whom the scan did not see and who are members all the same; there once exits are confirmed. */
+  /** The same for those whom the scan did not see but who are still members; present once exits are confirmed. */
   stayed: sizes.optional(),
   /** Bytes of its other files. */
   files: z.record(z.string(), z.int()),
@@ -29,8 +29,8 @@ const manifestSchema = z.object({
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 
 /**
- * One scan on disk: a folder with the members in 256 files, what differs from the scan before, and a manifest, which is written last. Without its manifest
- * it is none. Which snapshot counts is not said here: the workflow knows it by its id.
+ * One scan on disk: a folder with the members in 256 files, the differences from the scan before, and a manifest, which is written last: a
+ * folder without one is not a snapshot. Which snapshot counts is not stored here: the workflow knows its id.
  */
 export class Snapshot {
   readonly id: string;
@@ -51,7 +51,7 @@ export class Snapshot {
   }
 
   async create(): Promise<void> {
-    // What it holds is who the members are.
+    // It holds the ids of the members.
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
   }
 
@@ -59,7 +59,7 @@ export class Snapshot {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Makes it a snapshot; or one with more in it. */
+  /** Makes it a snapshot, or extends the one it is. */
   async seal(manifest: Omit<Manifest, 'v' | 'id'>): Promise<void> {
     await writeWhole(this.path(MANIFEST), JSON.stringify({ v: 1, id: this.id, ...manifest }));
   }
@@ -94,7 +94,7 @@ export class Snapshot {
     }
   }
 
-  /** The path of a file that is as it was sealed. @throws ApplicationFailure of type SnapshotNotHere */
+  /** The path of a file, once it is known to be as it was sealed. @throws ApplicationFailure of type SnapshotNotHere */
   async whole({ files }: Manifest, name: string): Promise<string> {
     const bytes = await this.size(name).catch(() => undefined);
     if (bytes === undefined || bytes !== files[name]) throw notHere(this);
@@ -138,7 +138,7 @@ export function notHere({ id }: Snapshot, cause?: unknown): ApplicationFailure {
   });
 }
 
-/** Writes a file so that it is there as a whole, or as it was before. */
+/** Writes a file atomically: it is there as a whole, or as it was before. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const beside = `${path}.${randomUUID()}`;
   await writeFile(beside, text, { flush: true });
