@@ -20,7 +20,7 @@ import { ANSWER_MS, noWorker } from './job-service.ts';
 import { isTimeUp } from './server-errors.ts';
 
 /**
- * Runs the check workflow on a worker: the form, the source, the authorizations, all problems at once. Starts nothing.
+ * Runs the check workflow on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.
  * @throws NoWorker, WorkerFailed
  */
 export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
@@ -36,12 +36,13 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
   return { ok: false, problems: [...problems, ...prepared.problems.filter(({ field }) => !held.has(field))] };
 }
 
-/** Where a secret may stand when they are wrong. */
+/** Fields that may contain a secret when they are wrong. */
 const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization'];
 
 /**
- * Of a definition that is wrong, what a worker is asked about, and the problems of what it is not told: the server keeps what it is told, and a field
- * that does not exist, a URL that is none, or what is no authorization's name, may hold a secret. Nothing to ask: no object.
+ * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and
+ * a secret may be in a field that does not exist, in text that is not a URL, or in what is not an authorization's name. With nothing to ask
+ * about, the part is not an object.
  */
 export function whatWorkersAreTold(
   definition: unknown,
@@ -62,19 +63,13 @@ function topOf(field: string): string {
   return field.replace(/[.[].*$/s, '');
 }
 
-/**
- * Which authorizations a worker has.
- * @throws NoWorker
- */
+/** Which authorizations a worker has. @throws NoWorker, WorkerFailed */
 export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
   const options = { name: 'list-authorizations', summary: 'Lists the authorizations of a worker', args: [] };
   return await askWorker<readonly AuthorizationListing[]>(client, taskQueue, LIST_AUTHORIZATIONS, options);
 }
 
-/**
- * Which audiences these are, by slug or id, and whether workers can watch them.
- * @throws NoWorker
- */
+/** Which audiences these are, by slug or id, and whether workers can watch them. @throws NoWorker, WorkerFailed */
 export async function prepareWatch(
   client: Client,
   taskQueue: string,
@@ -84,19 +79,13 @@ export async function prepareWatch(
   return await askWorker<PreparedWatch>(client, taskQueue, CHECK_WATCH, options);
 }
 
-/**
- * Which audiences a worker's source has.
- * @throws NoWorker
- */
+/** Which audiences a worker's source has. @throws NoWorker, WorkerFailed */
 export async function listAudiences(client: Client, taskQueue: string): Promise<AudienceList> {
   const options = { name: 'list-audiences', summary: 'Lists the audiences of the source', args: [] };
   return await askWorker<AudienceList>(client, taskQueue, LIST_AUDIENCES, options);
 }
 
-/**
- * Which fields a member of an audience has.
- * @throws NoWorker
- */
+/** Which fields a member of an audience has. @throws NoWorker, WorkerFailed */
 export async function listProfileFields(
   client: Client,
   taskQueue: string,
@@ -117,7 +106,7 @@ interface Question {
 
 /**
  * Has a short workflow answer what only a worker knows.
- * @throws NoWorker; WorkerFailed when one took it up, in vain
+ * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
 export async function askWorker<T>(
   client: Client,
@@ -144,14 +133,14 @@ export async function askWorker<T>(
   }
 }
 
-/** What the question that nobody has answered yet last failed of; undefined when no worker took it up, or has not come to an end with it. */
+/** Why the last try at a question that is still unanswered failed; undefined when no worker has tried it, or one is still trying. */
 async function lastFailure(client: Client, workflowId: string): Promise<Error | undefined> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
   const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure != null)?.lastFailure;
   return await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, failure);
 }
 
-/** Whether it failed since no worker was free to take it up. */
+/** Whether it failed because no worker was free. */
 function isUntaken({ cause }: Error): boolean {
   return cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
 }

@@ -1,14 +1,14 @@
 import { failureInWords } from '../domain/attempt-codes.ts';
 import { audienceAttribute, DEAD_LETTER, type SEARCH_ATTRIBUTES } from '../domain/names.ts';
 
-/** Which dead letters are meant: those to which everything applies that is said. */
+/** Selects dead letters: those that match everything given. */
 export interface DeadLetterFilter {
   readonly jobId?: string | undefined;
   /** Whose trigger it is. */
   readonly user?: string | undefined;
   /** Slug (as it was when the trigger died) or id. */
   readonly audience?: string | undefined;
-  /** What the last attempt came to: `HTTP 422` (or `422`), a code (`ECONNREFUSED`), or its words (`connection refused`). */
+  /** The outcome of the last attempt: `HTTP 422` (or `422`), a code (`ECONNREFUSED`), or its words (`connection refused`). */
   readonly failure?: string | undefined;
   /** Died before then. */
   readonly olderThan?: Date | undefined;
@@ -16,7 +16,7 @@ export interface DeadLetterFilter {
   readonly newerThan?: Date | undefined;
 }
 
-/** True when a filter leaves nothing out. */
+/** True when a filter excludes nothing. */
 export function meansAll({ jobId, user, audience, failure, olderThan, newerThan }: DeadLetterFilter): boolean {
   return [jobId, user, audience, failure, olderThan, newerThan].every((wish) => wish === undefined);
 }
@@ -24,9 +24,9 @@ export function meansAll({ jobId, user, audience, failure, olderThan, newerThan 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 
 /**
- * The visibility query for a filter: it finds all that are meant, and others too where the server cannot tell; `isMeant` then can.
+ * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then sorts those out.
  *
- * @param missing search attributes that the namespace lacks.
+ * @param missing search attributes that the namespace does not have.
  */
 export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[]): string {
   const { jobId, user, audience, newerThan } = filter;
@@ -40,7 +40,7 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
   return [
     `WorkflowType = '${DEAD_LETTER}'`,
     "ExecutionStatus = 'Running'",
-    // It starts after the death that it keeps, never before.
+    // Its workflow starts after the death that it keeps, never before.
     ...(newerThan === undefined ? [] : [`StartTime >= '${newerThan.toISOString()}'`]),
     ...wanted.flatMap(([name, value]) =>
       value === undefined || missing.includes(name) || !QUOTABLE.test(value)
@@ -52,10 +52,10 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
 }
 
 const AUDIENCE_ID = /^[0-9a-f]{32}$/;
-/** What the server's SQL reads as it stands between quotes; with anything else it finds nothing, escaped or not. */
+/** Text that the server's SQL takes literally between quotes; with anything else it finds nothing, escaped or not. */
 const QUOTABLE = /^[^'"\\\p{Cc}]*$/u;
 
-/** What a filter is held against, beside what the query has sorted out. */
+/** What a filter is compared with, after the query. */
 export interface FilterFacts {
   readonly jobId: string;
   readonly user: string;
@@ -68,7 +68,7 @@ export interface FilterFacts {
   readonly audienceAttribute: string | undefined;
 }
 
-/** Whether a filter means this dead letter; undefined when only its audience's id could tell. */
+/** Whether a filter selects this dead letter; undefined when only its audience's id could tell. */
 export function isMeant(filter: DeadLetterFilter, facts: FilterFacts): boolean | undefined {
   const { jobId, user, failure, olderThan, newerThan } = filter;
   const diedAt = Date.parse(facts.diedAt);
@@ -94,7 +94,7 @@ function isAudience(wanted: string | undefined, facts: FilterFacts): boolean | u
   return facts.audienceAttribute === undefined ? undefined : audienceAttribute(wanted) === facts.audienceAttribute;
 }
 
-/** A failure as the search attribute has it; undefined for words, which it does not have. */
+/** A failure as the search attribute stores it; undefined for one in words, which it does not store. */
 function failureCode(wanted: string | undefined): string | undefined {
   if (wanted === undefined) return undefined;
   const status = /^(?:HTTP )?(\d{3})$/i.exec(wanted)?.[1];

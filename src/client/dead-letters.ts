@@ -14,7 +14,7 @@ import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A dead letter as the list shows it; ask `show` for more. */
 export interface DeadLetterSummary {
-  /** Names it in every command; its workflow id is `dead-letter-<id>`. */
+  /** Its name in every command; its workflow id is `dead-letter-<id>`. */
   readonly id: string;
   readonly jobId: string;
   readonly user: string;
@@ -23,12 +23,12 @@ export interface DeadLetterSummary {
   readonly event: string;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** What the last attempt came to, in words. */
+  /** The outcome of the last attempt, in words. */
   readonly failure: string;
   readonly attempts: number;
   /** RFC 3339: when it was given up. */
   readonly diedAt: string;
-  /** Why it was not redelivered when that was last asked for. */
+  /** Why the last request to redeliver it failed. */
   readonly notice?: string;
 }
 
@@ -40,7 +40,7 @@ export interface DeadLetterReport extends DeadLetterStatus {
 /** How far a decision about many is. */
 export interface DecisionProgress {
   readonly id: string;
-  /** Why it was not done; absent: it was. */
+  /** Why it was not done; absent when it was. */
   readonly failure?: string;
   /** Decided so far, failures included. */
   readonly settled: number;
@@ -48,40 +48,40 @@ export interface DecisionProgress {
 }
 
 export interface DecisionOptions {
-  /** Called with how many are meant before anything is done; false does nothing. Not for a single one. */
+  /** Called before anything is done, with how many are selected; when it gives false, nothing is done. Not called for a single one. */
   readonly confirm?: (count: number) => Promise<boolean>;
   /** Called for each, as soon as it is settled. */
   readonly onProgress?: (progress: DecisionProgress) => void;
-  /** Aborting it begins no more. */
+  /** When it is aborted, no further one is begun. */
   readonly signal?: AbortSignal;
 }
 
 export interface RedeliverOptions extends DecisionOptions {
-  /** Also where the source says today that the person is (for an exit) or is not (for an enter) in the audience. */
+  /** Redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience. */
   readonly force?: boolean;
 }
 
-/** What a decision about dead letters came to. */
+/** The outcome of a decision about dead letters. */
 export interface Decided {
   readonly done: number;
-  /** Those that still wait, or of which it is not known. */
+  /** Those that are still waiting, or may be. */
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
 }
 
-/** One, by its id, or all that a filter means; a filter that leaves nothing out needs `all`. */
+/** One, by its id, or all that match a filter; a filter that excludes nothing needs `all`. */
 export type WhichDeadLetters = string | (DeadLetterFilter & { readonly all?: boolean | undefined });
 
 const PREFIX = 'dead-letter-';
 const PAGE = 500;
 const AT_ONCE = 16;
-/** How long a redelivery may take, in ms: its source may be asked for a minute. */
+/** How long a redelivery may take, in ms: asking its source may take a minute. */
 const REDELIVERED_MS = 75_000;
 const LONGEST_PAUSE_MS = 1_000;
 
 const FAILURE = defineSearchAttributeKey('ExportFailure', SearchAttributeType.KEYWORD);
 const AUDIENCES = defineSearchAttributeKey('ExportAudiences', SearchAttributeType.KEYWORD_LIST);
 
-/** Triggers that will not be sent without a person's decision. */
+/** Triggers that will not be sent unless a person decides so. */
 export class DeadLetters {
   readonly #client: Client;
 
@@ -89,7 +89,7 @@ export class DeadLetters {
     this.#client = client;
   }
 
-  /** Those that wait for a decision, newest first, page by page; a new one shows up within about a second. */
+  /** Those waiting for a decision, newest first, page by page; a new one shows up within about a second. */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterSummary> {
     const { connection, options } = this.#client;
     const missing = meansAll(filter) ? [] : await missingSearchAttributes(connection, options.namespace);
@@ -101,7 +101,7 @@ export class DeadLetters {
   }
 
   /**
-   * All about one, also one that is decided, as long as the server keeps it.
+   * All about one; also about one that has been decided, as long as the server keeps it.
    * @param id with or without the `dead-letter-` of its workflow id.
    * @throws DeadLetterNotFound, NoWorker
    */
@@ -111,10 +111,10 @@ export class DeadLetters {
   }
 
   /**
-   * Sends again: each goes behind what waits for its person, with its old id and `at`. Of one person's, the older `at` goes first, and
-   * the next one only after it.
+   * Sends again: each is queued after what is waiting for its person, with its old id and `at`. Where one person has several, the older
+   * `at` goes first, and the next one only after it.
    *
-   * @throws for a single one: DeadLetterNotFound, RedeliveryRefused. NoWorker; what was begun by then goes on by itself.
+   * @throws for a single one: DeadLetterNotFound, RedeliveryRefused. NoWorker: what was begun by then still completes.
    */
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
     const { force = false, ...rest } = options;
@@ -129,7 +129,7 @@ export class DeadLetters {
     });
   }
 
-  /** @param decide gives what is not known of it yet, in words; undefined when all is done. */
+  /** @param decide gives, in words, what is not known yet about the dead letter; undefined when it is done. */
   async #decide(
     which: WhichDeadLetters,
     { confirm, onProgress, signal }: DecisionOptions,
@@ -158,13 +158,13 @@ export class DeadLetters {
     return { done, failures };
   }
 
-  /** Of each that is meant only what the order needs: tens of thousands take a few MB. */
+  /** Of each selected one, only what ordering needs is kept: tens of thousands take a few MB. */
   async #laneItems(filter: DeadLetterFilter): Promise<LaneItem[]> {
     const items: LaneItem[] = [];
     for await (const { id, jobId, user, at, diedAt } of this.list(filter)) {
       items.push({ id, lane: JSON.stringify([jobId, user]), place: `${parseInstant(at) ?? at} ${diedAt}` });
     }
-    // The list is newest first; what died first has waited longest.
+    // The list is newest first, but what died first has waited longest.
     return items.reverse();
   }
 
@@ -172,7 +172,7 @@ export class DeadLetters {
     await this.#signal(id, redeliverSignal, [{ force }]);
     const deadline = Date.now() + REDELIVERED_MS;
     for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      // Asked after the signal, it answers as of after it: `waiting` then means that it was tried in vain.
+      // A query after the signal sees its effect: `waiting` then means that the redelivery failed.
       const { state, notice } = await this.#status(id);
       if (state === 'redelivered') return undefined;
       if (state !== 'redelivering') throw new RedeliveryRefused(id, notice ?? `It is ${state}.`);
@@ -200,7 +200,7 @@ export class DeadLetters {
   }
 }
 
-/** The id without what the workflow id puts before it. */
+/** The id without the prefix of the workflow id. */
 function bareId(id: string): string {
   return id.startsWith(PREFIX) ? id.slice(PREFIX.length) : id;
 }
@@ -231,7 +231,7 @@ async function orNotFound<T>(id: string, call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What a single decision's end means among many. */
+/** The outcome of a single decision, as one of many. */
 async function outcomeOf(deciding: Promise<string | undefined>): Promise<Outcome> {
   try {
     const doubt = await deciding;

@@ -16,15 +16,15 @@ import {
 } from '../workflows/messages.ts';
 import { decode, historyEvents } from './history-events.ts';
 
-/** What the history of a job's last run says, as far as a recovery needs it. */
+/** What the history of a job's last run says, as far as recovery needs it. */
 export interface EndedRun {
   /** What the run was given. */
   readonly input: unknown;
-  /** Whether a worker ever took it up. */
+  /** Whether a worker ever ran it. */
   readonly wasTakenUp: boolean;
-  /** All that was signalled to it, one by one, oldest first. */
+  /** Everything that was signalled to it, one by one, oldest first. */
   readonly arrivals: Remains['arrivals'];
-  /** The slices that ended in order. */
+  /** The slices that ended normally. */
   readonly reports: Remains['reports'];
 }
 
@@ -53,7 +53,7 @@ export async function readEndedRun(client: Client, workflowId: string, runId: st
       const slice = scheduled.get(String(scheduledEventId));
       if (slice === undefined) continue;
       scheduled.delete(String(scheduledEventId));
-      // Our own `deliver` was given the one and returned the other.
+      // Our own `deliver` received the one and returned the other.
       const [[taken], [report]] = await Promise.all([decode(client, slice), decode(client, result?.payloads)]);
       reports.push({ slice: unpackSlice(taken as PackedSlice), report: report as SliceReport });
     }
@@ -72,7 +72,7 @@ const KINDS: ReadonlyMap<string, 'redelivery' | 'page' | 'permits'> = new Map([
   [permitsReturnedSignal.name, 'permits'],
 ]);
 
-/** A signal as the job's inbox takes it in: what carries many triggers is as many arrivals. */
+/** A signal as the job's inbox takes it in: one that carries many triggers is that many arrivals. */
 export function arrivalsOf(name: string, raw: unknown): Arrival[] {
   const kind = KINDS.get(name);
   if (kind !== undefined) return [{ kind, raw }];

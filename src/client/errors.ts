@@ -14,13 +14,13 @@ export class JobNotFound extends TriggersError {
   }
 }
 
-/** The job exists, but it has ended: what was asked did not happen. */
+/** The job exists but has ended; what was asked for was not done. */
 export class JobNotRunning extends TriggersError {
   override readonly name = 'JobNotRunning';
   readonly jobId: string;
   /** How its workflow ended. */
   readonly ended: string;
-  /** @param options.fromOutside it did not end in order, so that what it had not delivered can be recovered. */
+  /** @param options.fromOutside it did not end normally, so that what it had not delivered can be recovered. */
   constructor(jobId: string, ended: string, options: ErrorOptions & { readonly fromOutside?: boolean } = {}) {
     const { fromOutside = false, ...rest } = options;
     const advice = fromOutside
@@ -32,7 +32,7 @@ export class JobNotRunning extends TriggersError {
   }
 }
 
-/** A job with this id runs already. */
+/** A job with this id is already running. */
 export class JobAlreadyRunning extends TriggersError {
   override readonly name = 'JobAlreadyRunning';
   readonly jobId: string;
@@ -45,7 +45,7 @@ export class JobAlreadyRunning extends TriggersError {
   }
 }
 
-/** A job ended by itself, in order: nothing of it is left to be recovered. */
+/** A job ended normally: there is nothing left of it to recover. */
 export class NothingToRecover extends TriggersError {
   override readonly name = 'NothingToRecover';
   readonly jobId: string;
@@ -60,7 +60,7 @@ export class NothingToRecover extends TriggersError {
   }
 }
 
-/** The job does not run, but something is kept of it; under its id nothing else can start. */
+/** The job is not running, but something is kept of it, so no other job can start under its id. */
 export class JobKept extends TriggersError {
   override readonly name = 'JobKept';
   readonly jobId: string;
@@ -78,7 +78,7 @@ export class JobKept extends TriggersError {
   }
 }
 
-/** The job is wrong as it was given; nothing was started or changed. */
+/** The job definition is wrong; nothing was started or changed. */
 export class InvalidJob extends TriggersError {
   override readonly name = 'InvalidJob';
   readonly problems: readonly Problem[];
@@ -92,7 +92,7 @@ export class InvalidJob extends TriggersError {
   }
 }
 
-/** The watch is wrong as it was asked for; nothing was started or changed. */
+/** The watch that was asked for is wrong; nothing was started or changed. */
 export class InvalidWatch extends TriggersError {
   override readonly name = 'InvalidWatch';
   readonly problems: readonly Problem[];
@@ -104,7 +104,7 @@ export class InvalidWatch extends TriggersError {
   }
 }
 
-/** No running watch is of this audience. */
+/** No watch of this audience is running. */
 export class WatchNotFound extends TriggersError {
   override readonly name = 'WatchNotFound';
   /** As it was asked for. */
@@ -125,7 +125,7 @@ export class NoSample extends TriggersError {
   }
 }
 
-/** Nobody carried out what was asked in time, since no worker serves the job's task queue or none is free. */
+/** No worker did in time what was asked for: none serves the job's task queue, or none is free. */
 export class NoWorker extends TriggersError {
   override readonly name = 'NoWorker';
   readonly taskQueue: string;
@@ -142,11 +142,11 @@ export class NoWorker extends TriggersError {
   }
 }
 
-/** A worker took up what was asked and could not do it: mostly since its audience source cannot be read. */
+/** A worker tried what was asked for and could not do it, most often because its audience source cannot be read. */
 export class WorkerFailed extends TriggersError {
   override readonly name = 'WorkerFailed';
   readonly taskQueue: string;
-  /** What it failed of. */
+  /** Why it failed. */
   readonly reason: string;
   constructor(taskQueue: string, reason: string, options?: ErrorOptions) {
     super(
@@ -191,7 +191,7 @@ export class RequestRefused extends TriggersError {
   }
 }
 
-/** No dead letter of this id waits for a decision: there never was one, or it was redelivered, discarded, or has expired. */
+/** No dead letter with this id is waiting for a decision: there never was one, or it was redelivered or discarded, or has expired. */
 export class DeadLetterNotFound extends TriggersError {
   override readonly name = 'DeadLetterNotFound';
   readonly deadLetterId: string;
@@ -204,7 +204,7 @@ export class DeadLetterNotFound extends TriggersError {
   }
 }
 
-/** A dead letter was not redelivered; it still waits. */
+/** A dead letter was not redelivered; it is still waiting. */
 export class RedeliveryRefused extends TriggersError {
   override readonly name = 'RedeliveryRefused';
   readonly deadLetterId: string;
@@ -216,11 +216,11 @@ export class RedeliveryRefused extends TriggersError {
   }
 }
 
-/** A trigger cannot be one for any job; it was not sent. */
+/** Something is not a trigger that any job could accept; it was not sent. */
 export class InvalidTrigger extends TriggersError {
   override readonly name = 'InvalidTrigger';
   readonly reason: string;
-  /** Where it stands in the input, from 1; undefined when that has no lines. */
+  /** Its line in the input, from 1; undefined when the input has no lines. */
   readonly line: number | undefined;
   constructor(reason: string, options: ErrorOptions & { readonly line?: number } = {}) {
     const { line, ...rest } = options;
@@ -230,7 +230,7 @@ export class InvalidTrigger extends TriggersError {
   }
 }
 
-/** A job takes no more signals, since nobody takes up those that it had: its history would get too long, or the server refuses them. */
+/** A job takes no more signals, because nothing processes those that it has: its history would grow too long, or the server refuses them. */
 export class JobFull extends TriggersError {
   override readonly name = 'JobFull';
   readonly jobId: string;
@@ -245,9 +245,9 @@ export class JobFull extends TriggersError {
 }
 
 /**
- * A push ended early. The first `accepted` triggers are with the job. The next `unconfirmed` may be: the server's answer
- * got lost. Nothing after them was sent. Pushing again from trigger `accepted + 1` on is safe: a job recognises a repeat by person, audience,
- * event and `at` (triggers without an `at` among the unconfirmed may be sent twice).
+ * A push ended early. The first `accepted` triggers are with the job. The next `unconfirmed` may be too: the server's answer was lost.
+ * Nothing after them was sent. Pushing again from trigger `accepted + 1` on is safe: a job recognises a repeat by person, audience, event
+ * and `at` (triggers without an `at` among the unconfirmed may be sent twice).
  */
 export class PushInterrupted extends TriggersError {
   override readonly name = 'PushInterrupted';
@@ -276,7 +276,7 @@ function howFar(accepted: number, unconfirmed: number): string[] {
   ];
 }
 
-/** A publish ended early: how far it came, job by job. */
+/** A publish ended early; says how far it got, job by job. */
 export class PublishInterrupted extends TriggersError {
   override readonly name = 'PublishInterrupted';
   /** Triggers of the input that were offered to every running job that listens. */

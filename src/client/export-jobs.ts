@@ -69,18 +69,18 @@ export { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
 export { payloadConverterPath } from '../payload-converter-path.ts';
 
 export interface ExportJobsOptions {
-  /** Where workers take up jobs; default `audience-triggers`. */
+  /** The task queue that workers take jobs from; default `audience-triggers`. */
   readonly taskQueue?: string;
 }
 
 /**
- * Export jobs, as a program handles them: start, signal, look, change, stop. Every method rejects with one of the classes
- * of `errors.ts` when the reason is known (`NoWorker` when nobody answers within 10 s).
+ * Export jobs, as a program handles them: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts`
+ * when the reason is known (`NoWorker` when no worker answers within 10 s).
  */
 export class ExportJobs {
-  /** Triggers that will not be sent without a person's decision. */
+  /** Triggers that will not be sent unless a person decides so. */
   readonly deadLetters: DeadLetters;
-  /** Audiences whose changes are found by looking, for sources without an event stream. */
+  /** Audiences whose changes are found by polling, for sources without an event stream. */
   readonly watches: Watches;
   readonly #client: Client;
   readonly #historyWatches = new Map<string, HistoryWatch>();
@@ -88,8 +88,8 @@ export class ExportJobs {
   readonly #close: () => Promise<void>;
 
   /**
-   * Over a Temporal client of yours, which stays yours to close. Give it our payload converter
-   * (`payloadConverterPath`) if profiles hold integers beyond 2^53, and all of `dataConverterWith(keys)` where payloads are encrypted.
+   * Uses a Temporal client of yours, which remains yours to close. Give it our payload converter (`payloadConverterPath`) if profiles
+   * contain integers beyond 2^53, and the whole of `dataConverterWith(keys)` where payloads are encrypted.
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
     this.#client = client;
@@ -100,7 +100,7 @@ export class ExportJobs {
   }
 
   /**
-   * Connects as the environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), or as `connection` does. Close it after use.
+   * Connects as the environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), or as `connection` says. Close it after use.
    *
    * @param options.payloadKeys the workers' payload keys, `<key id>:<base64 of 32 bytes>`; default: those of `TRIGGERS_PAYLOAD_KEYS`.
    * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable within 5 s
@@ -119,7 +119,7 @@ export class ExportJobs {
     await this.#close();
   }
 
-  /** Everything that is wrong with a definition or worth knowing, without starting it. */
+  /** Everything that is wrong with a definition, or worth knowing about it, without starting it. */
   async check(definition: unknown): Promise<PreparedJob> {
     return await prepare(this.#client, this.#taskQueue, definition);
   }
@@ -129,19 +129,19 @@ export class ExportJobs {
     return await listAuthorizations(this.#client, this.#taskQueue);
   }
 
-  /** Which audiences a job may name, with their sizes where the source tells: those of the worker that answers, at most 256 KiB of them. */
+  /** Which audiences a job may name: those of the worker that answers, at most 256 KiB of them, with their sizes if the source gives them. */
   async audiences(): Promise<AudienceList> {
     return await listAudiences(this.#client, this.#taskQueue);
   }
 
-  /** Which fields Export Fields may name, by the profile of the first member of an audience (slug or id); empty when none has one. */
+  /** Which fields Export Fields may name, taken from the first member of an audience (slug or id) who has a profile; empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
     return await listProfileFields(this.#client, this.#taskQueue, audience);
   }
 
   /**
-   * The request that a job, or what a definition comes to, would send about a real person, with every secret masked. Nothing is sent. The
-   * person's profile is in the answer, and with it in Temporal.
+   * The request that a job, running or only defined, would send about a real person, with every secret masked. Nothing is sent. The answer
+   * contains the person's profile, which is thereby stored in Temporal.
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async sample(of: SampleOf, wish: SampleWish = {}): Promise<Sample> {
@@ -149,8 +149,8 @@ export class ExportJobs {
   }
 
   /**
-   * Sends one message about a real person, now, whatever the job is doing and beside its cap: `webhook-id` begins with `test-`. Sent again
-   * only after a 401 that another token may mend. Answers within 160 s.
+   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests; its `webhook-id` begins
+   * with `test-`. It is sent a second time only after a 401 that a new token may cure. Answers within 160 s.
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
@@ -160,39 +160,39 @@ export class ExportJobs {
   /**
    * Checks a job and starts it.
    *
-   * @param options.jobId what people will call it: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit;
-   *   default: made from the label.
+   * @param options.jobId its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; the default is
+   *   made from the label.
    * @throws InvalidJob with every problem at once; JobAlreadyRunning; JobKept
    */
   async start(definition: JobDefinitionInput, options: { readonly jobId?: string } = {}): Promise<StartedJob> {
     return await startJob(this.#client, this.#taskQueue, definition, options.jobId);
   }
 
-  /** Signals one person's enter. Absent `at`: when the job receives it. */
+  /** Signals that one person entered. Without `at`, the time at which the job receives it counts. */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
     await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'enter' });
   }
 
-  /** Signals one person's exit. */
+  /** Signals that one person left. */
   async exit(jobId: string, trigger: Trigger): Promise<void> {
     await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'exit' });
   }
 
   /**
-   * Signals triggers to one job in their order, a list or a stream of any length in flat memory. Server trouble is waited out; a job
-   * whose history is near its limit is waited for.
+   * Signals triggers to one job in their order: a list, or a stream of any length, in constant memory. Waits while the server is in
+   * trouble, and while the history of the job is near its limit.
    *
-   * @throws PushInterrupted which says what was accepted and what not; its `cause` says why.
+   * @throws PushInterrupted, which says what was accepted and what was not; its `cause` says why.
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
     return await pushTo(this.#pusher(jobId, options), triggers, options.signal);
   }
 
   /**
-   * Signals each trigger to every running job that listens to its audience (jobs listed anew every 10 s), to each in their order. A job
-   * that has ended is told nothing until it runs again; one that takes nothing for `patienceMs` is left out, and the others go on.
+   * Signals each trigger to every running job that listens to its audience, to each job in their order; jobs are listed again every 10 s. A
+   * job that has ended gets nothing until it runs again; one that accepts nothing for `patienceMs` is left out, and the others continue.
    *
-   * @throws PublishInterrupted which says what each job that was left out had accepted.
+   * @throws PublishInterrupted, which says what each job that was left out had accepted.
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
     const { onProgress: _ofAll, ...ofEach } = options;
@@ -205,8 +205,7 @@ export class ExportJobs {
   }
 
   /**
-   * How the job is doing; also of a job that has ended, as long as the server keeps it: then `stopped`, as it was at its end, with
-   * what it kept.
+   * How the job is doing. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end, with what it kept.
    * @throws JobNotFound; JobKept when the server has forgotten the job itself.
    */
   async status(jobId: string): Promise<JobStatus> {
@@ -227,7 +226,8 @@ export class ExportJobs {
   }
 
   /**
-   * Why a person was sent, or was not: every trigger, attempt and dead letter that the server still knows, in the order of time, and how it stands now.
+   * Why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time, and what the
+   * person is waiting for now.
    * @throws JobNotFound, UnknownPayloadKey when a job is named
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
@@ -235,20 +235,20 @@ export class ExportJobs {
   }
 
   /**
-   * The last attempts of a job, the newest last; with `follow` also those that come.
+   * The last attempts of a job, newest last; with `follow`, new ones too as they come.
    * @throws JobNotFound, UnknownPayloadKey
    */
   attempts(jobId: string, options: AttemptsOptions = {}): AsyncIterable<Attempt> {
     return attempts(this.#client, jobId, options);
   }
 
-  /** No request is started until it is resumed; triggers wait. */
+  /** Starts no further request until the job is resumed; triggers wait. */
   async pause(jobId: string): Promise<JobStatus> {
     return await updateJob(this.#client, jobId, pauseUpdate, []);
   }
 
   /**
-   * Lets a paused job send again. A stopped one that kept what waited runs again from there, under the same subscription.
+   * Lets a paused job send again. A stopped job that kept its waiting triggers runs again from there, under the same subscription.
    * @throws JobNotRunning when it kept nothing; NoWorker when it does not run within 20 s.
    */
   async resume(jobId: string): Promise<JobStatus> {
@@ -256,30 +256,31 @@ export class ExportJobs {
   }
 
   /**
-   * Starts a job again that was terminated, with exactly what it is not known to have delivered; waits first, some 20 s after its end,
-   * until nothing of it can be in flight any more. Possible as long as the server keeps the job (its namespace's retention).
-   * @throws JobAlreadyRunning; NothingToRecover when it ended in order; NoWorker
+   * Starts a terminated job again, with exactly what it is not known to have delivered. First waits, until about 20 s after its end, until
+   * none of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
+   * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
     return await recover(this.#client, jobId, options);
   }
 
   /**
-   * Changes fields of a running job. Checks the job as it would be, records the edit, then waits up to 15 s until it is in effect.
+   * Changes fields of a running job: checks the job as it would be, records the edit, then waits up to 15 s for it to take effect.
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
     return await editJob(this.#client, jobId, edit);
   }
 
-  /** Sends everybody who is a member now, as enters; `requestId` makes asking again harmless. */
+  /** Sends an enter for everybody who is a member now; with `requestId` it is safe to ask again. */
   async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
     return await updateJob(this.#client, jobId, backfillUpdate, [{ requestId: randomUUID(), ...request }]);
   }
 
   /**
-   * Ends the job. `waiting: 'deliver'` (default) sends first what waits, and keeps what is left at the deadline (default an hour); `'keep'`
-   * keeps it for `resume`; `'discard'` drops it, also what a stopped job kept. Answers at once; it may go on for long.
+   * Ends the job. `waiting: 'deliver'` (the default) first sends what is waiting, and keeps what is left at the deadline (by default after
+   * an hour); `'keep'` keeps it for `resume`; `'discard'` drops it, also what a stopped job has kept. Answers at once, though ending may
+   * take long.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
     return await stop(this.#client, jobId, request);

@@ -1,4 +1,4 @@
-/** Something to be done, and what it must not overtake. */
+/** Something to be done, and its place in the order. */
 export interface LaneItem {
   readonly id: string;
   /** Items of one lane go one after another, … */
@@ -7,14 +7,14 @@ export interface LaneItem {
   readonly place: string;
 }
 
-/** What came of an item: done; refused, which does not keep the lane's later ones; or nobody knows, which does. */
+/** The outcome of an item: done; refused, which does not stop the later items of its lane; or unknown, which does. */
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unknown'; readonly reason: string };
 
 /**
- * Does something for each item: lanes side by side, at most `atOnce` of them; within a lane one after another. After an item of which
- * nobody knows what came of it, the rest of its lane is left alone.
+ * Does something for each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is
+ * unknown, the rest of its lane is left alone.
  *
- * @param act gives what came of the item. When it rejects, no more is begun and that is thrown, once what was begun is over.
+ * @param act returns the outcome of an item. When it rejects, nothing more is begun, and the error is thrown once everything begun is over.
  * @param settled called for each item, as soon as it is over.
  * @throws what `act` rejects with; the signal's reason, when it is aborted.
  */

@@ -13,7 +13,7 @@ import type { ListeningJob } from './publish.ts';
 export interface JobSummary {
   readonly jobId: string;
   readonly workflowId: string;
-  /** What the job says of itself; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
+  /** What the job reports; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
   readonly state: JobState | (string & {});
   readonly running: boolean;
   /** Absent when whoever started it left none. */
@@ -25,7 +25,7 @@ export interface JobSummary {
   readonly isUnreadable?: true;
   readonly startedAt: Date;
   readonly endedAt?: Date;
-  /** What it kept when it was stopped; it can be resumed. */
+  /** What it kept when it was stopped, if it can be resumed. */
   readonly kept?: KeptTriggers;
 }
 
@@ -36,7 +36,7 @@ export interface AudienceName {
 
 const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
-/** All jobs that the server still knows, one entry per id, its newest run; a new one shows up within about a second. */
+/** All jobs that the server still knows: one entry per id, of its newest run. A new job shows up within about a second. */
 export async function listJobs(
   client: Client,
   only?: 'running' | { readonly taskQueue: string },
@@ -56,7 +56,7 @@ export async function listJobs(
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
 
-/** Says of each stopped job what it kept; also of one whose own workflow the server has forgotten. */
+/** Adds to each stopped job what it kept, and lists those too whose own workflow the server has forgotten. */
 function addKept(jobs: Map<string, JobSummary>, kept: ReadonlyMap<string, KeptJobListing>): void {
   for (const [workflowId, { memo, startTime, waiting, keptAt }] of kept) {
     const job = jobs.get(workflowId) ?? {
@@ -72,12 +72,12 @@ function addKept(jobs: Map<string, JobSummary>, kept: ReadonlyMap<string, KeptJo
 }
 
 /**
- * The running jobs by the names of their audiences. Their memos say them: from the start on, or, of a job that a foreign client started without,
- * since it was checked. Nobody is asked, so that a job that cannot answer keeps no other from being told.
+ * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
+ * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
  */
 export async function listeningJobs(client: Client): Promise<ListeningJob[]> {
   const jobs = await listJobs(client, 'running');
-  // One under a foreign workflow id cannot be reached by a job id.
+  // A job under a foreign workflow id cannot be reached by a job id.
   const reachable = jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
   return reachable.map(({ jobId, audiences = [], isUnreadable }) => ({
     jobId,
@@ -98,10 +98,10 @@ function summaryOf(run: WorkflowExecutionInfo): JobSummary {
   };
 }
 
-/** Stands for the label of a job that is encrypted with a key which is not here. */
+/** Shown in place of the label of a job that is encrypted with a key that is not here. */
 const UNREADABLE = '(encrypted)';
 
-/** What a memo says of a job. Memos are foreign data: any client may start a job with any. */
+/** What a memo says about a job. Memos are foreign data: any client may start a job with any memo. */
 function presentation(
   memo: Record<string, unknown> | undefined,
 ): Pick<JobSummary, 'label' | 'description' | 'audiences' | 'isUnreadable'> {

@@ -14,7 +14,7 @@ const KEPT_QUERY = `WorkflowType = '${KEPT_JOB}' AND ExecutionStatus = 'Running'
 const DECIDED_MS = 20_000;
 const LOOK_AGAIN_MS = 100;
 
-/** What is kept of a job that does not run; undefined when nothing is. */
+/** What is kept of a job that is not running; undefined when nothing is. */
 export async function keptOf(client: Client, jobId: string): Promise<KeptTriggers | undefined> {
   const kept = await describeKept(client, jobId);
   return kept === undefined ? undefined : keptTriggersOf(kept);
@@ -22,7 +22,7 @@ export async function keptOf(client: Client, jobId: string): Promise<KeptTrigger
 
 /** A kept job as the server lists it. */
 export interface KeptJobListing extends KeptTriggers {
-  /** It says of the job what the job's own memo does. */
+  /** Says the same about the job as the job's own memo. */
   readonly memo: Record<string, unknown> | undefined;
   readonly startTime: Date;
 }
@@ -58,12 +58,12 @@ export async function discardKept(client: Client, jobId: string): Promise<KeptTr
   const kept = await signalKept(client, jobId, discardSignal);
   if (kept === undefined) return undefined;
   const deadline = await untilEnded(client, jobId, kept);
-  // Its job runs once more, to let go of what waits outside its state.
+  // Its job runs once more, to release what is waiting outside its state.
   while ((await endOf(client, jobId)) === undefined) await pause(client, kept, deadline);
   return keptTriggersOf(kept);
 }
 
-/** Ends what is kept of a job that runs again by other means. */
+/** Ends what is kept of a job that is running again by other means. */
 export async function dropKept(client: Client, jobId: string): Promise<void> {
   try {
     await keptHandle(client, jobId).terminate('Its job was recovered, with all of this.');
@@ -88,13 +88,13 @@ async function signalKept(
   }
 }
 
-/** Waits until the kept job has been turned into a running one; says how long whoever asked may still wait, in epoch ms. */
+/** Waits until the kept job has been turned into a running one; returns until when the caller may go on waiting, in epoch ms. */
 async function untilEnded(client: Client, jobId: string, kept: WorkflowExecutionDescription): Promise<number> {
   const deadline = Date.now() + DECIDED_MS;
   for (;;) {
     const { state, notice } = await ask(client, kept.workflowId, keptJobStatusQuery);
     if (state === 'resumed' || state === 'discarded') return deadline;
-    // Back where it was: what was asked could not be.
+    // It is back where it was: what was asked for could not be done.
     if (state === 'kept' && notice !== undefined) throw new RequestRefused(jobId, notice);
     await pause(client, kept, deadline);
   }

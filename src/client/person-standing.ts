@@ -14,14 +14,14 @@ import { JobNotFound, NoWorker } from './errors.ts';
 import { ask, describeJob, describeOpen, endedAs, isOpen } from './job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-/** Most holders that are looked into for one person. */
+/** How many holders are read for one person at most. */
 export const MOST_HOLDERS = 1_000;
 const AT_ONCE = 8;
 
 /**
- * How a person's triggers stand in a job now, those in its holders included; of a job that was stopped, in what it kept.
+ * How a person's triggers stand in a job now, including those in its holders; for a stopped job, in what it kept.
  *
- * @param silent task queues on which nobody answered, with what is said of that: none is waited for twice.
+ * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
  */
 export async function standingOf(
   client: Client,
@@ -48,7 +48,7 @@ export async function standingOf(
   }
 }
 
-/** What the job itself says, or what is kept of it; null before it has a state. */
+/** The answer of the job itself, or of what is kept of it; null before it has a state. */
 async function ownAnswer(
   client: Client,
   jobId: string,
@@ -66,7 +66,7 @@ async function ownAnswer(
       return ended(answer, `It was stopped, and kept its waiting triggers. Resume it with: triggers resume ${jobId}`);
     }
   }
-  // It ended itself, in order, and kept nothing.
+  // It ended normally and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
   const answer = await ask(client, workflowId, personQuery, { args: [user] });
   const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
@@ -84,18 +84,18 @@ const NOTHING_WAITS: PersonAnswer = {
   inPages: false,
 };
 
-/** What was to come next does not come any more. */
+/** What it was waiting for no longer applies. */
 function ended(answer: PersonAnswer, reason: string): PersonAnswer {
   const { endpoint: _, throttledUntil: _throttled, ...rest } = answer;
   return { ...rest, state: 'stopped', reason };
 }
 
-/** Only what the server has forgotten altogether is gone. */
+/** A job is gone only when the server has forgotten all of it. */
 function goneJob(error: unknown): undefined {
   if (!(error instanceof JobNotFound)) throw error;
 }
 
-/** Adds what waits in holders, which the job itself does not know by person. Their content never changes, so it is as of the job's answer. */
+/** Adds what is waiting in holders, which the job itself does not know by person. A holder's content never changes, so it fits the job's answer. */
 async function withHolders(
   client: Client,
   user: string,
@@ -134,7 +134,7 @@ function* batches(names: readonly string[]): Iterable<readonly string[]> {
   for (let from = 0; from < names.length; from += AT_ONCE) yield names.slice(from, from + AT_ONCE);
 }
 
-/** What is parked is the oldest; then come the job's own, holders by their numbers, and what is on its way to none yet. */
+/** In order of age: what is parked, the job's own, holders by number, and what is not yet on its way to a holder. */
 function inOrder(
   { waiting, chain }: PersonStanding,
   overflow: readonly WaitingTrigger[],
@@ -153,7 +153,7 @@ function inOrder(
   ];
 }
 
-/** Nothing, of a holder that the server does not know, and of content that no job of ours put there. */
+/** Empty for a holder that the server does not know, and for content that no job of ours put there. */
 async function contentOf(client: Client, workflowId: string) {
   const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
   try {

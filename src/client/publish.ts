@@ -4,29 +4,29 @@ import { patiently, PATIENCE_MS } from './patiently.ts';
 import { asError, checked, type CheckedTrigger, type PushResult, type Triggers, until } from './push.ts';
 
 export interface PublishOptions extends Omit<PushOptions, 'onProgress'> {
-  /** Called after each signal, and when it has to wait. */
+  /** Called after each signal, and when one has to wait. */
   readonly onProgress?: (progress: PublishProgress) => void;
-  /** How old the list of running jobs may be, in ms; default 10,000. A job that was started since then is told nothing yet. */
+  /** How old the list of running jobs may be, in ms; default 10,000. A job that was started after it was made gets nothing yet. */
   readonly listAgeMs?: number;
-  /** Called when a job is left out from then on, since it took no more: at once, not at the end of the input. */
+  /** Called at once, not at the end of the input, when a job is left out from then on because it accepted nothing more. */
   readonly onLeftOut?: (failure: PushInterrupted) => void;
 }
 
 export interface PublishProgress extends PushProgress {
-  /** Triggers read. `accepted` and `signals` are sums over all jobs, and so may be more. */
+  /** Triggers read. `accepted` and `signals` are sums over all jobs, so they may be larger. */
   readonly read: number;
-  /** Jobs that are told. */
+  /** Jobs that are signalled. */
   readonly jobs: number;
 }
 
 export interface PublishResult {
   /** Triggers read. */
   readonly read: number;
-  /** Triggers to whose audience no running job listens. */
+  /** Triggers whose audience no running job listens to. */
   readonly unheard: number;
   /** What each job accepted. */
   readonly jobs: readonly ({ readonly jobId: string } & PushResult)[];
-  /** Running jobs that are encrypted with a key which is not here: whether they listen is not known, and they were told nothing. */
+  /** Running jobs that are encrypted with a key that is not here: it is not known whether they listen, and nothing was signalled to them. */
   readonly unreadable: readonly string[];
 }
 
@@ -36,14 +36,14 @@ export interface ListeningJob {
   readonly audiences: readonly string[] | null;
 }
 
-/** Begins to signal a job; what it says of its progress is the job's own. */
+/** Begins to signal a job; the progress that it reports is this job's alone. */
 export type OpenPusher = (jobId: string, onProgress: (progress: PushProgress) => void) => JobPusher;
 
 const LIST_AGE_MS = 10_000;
 
 /**
- * Sends each trigger to every running job that listens to its audience; each job gets its own in order. A job that has ended is left out
- * until it runs again. One that takes no more, though it was waited for, is left out for good, so that the others get theirs.
+ * Sends each trigger to every running job that listens to its audience, to each job in order. A job that has ended is left out until it
+ * runs again. One that accepts nothing more, although it was waited for, is left out for good, so that the others get theirs.
  *
  * @param running lists the running jobs.
  * @throws PublishInterrupted when the input failed, or any job was left out for good.
@@ -64,7 +64,7 @@ export async function publishTo(
   return publication.result();
 }
 
-/** A job that listens, over all the times that it ran while we published. */
+/** A job that listens, across all its runs while we publish. */
 interface Listener {
   readonly jobId: string;
   pusher: JobPusher;
@@ -91,7 +91,7 @@ class Publication {
     this.#options = options;
   }
 
-  /** @throws what ends the publication: the list cannot be had, or no job is left that takes anything. */
+  /** @throws what ends the publication: jobs cannot be listed, or no job is left that accepts anything. */
   async offer({ trigger, bytes }: CheckedTrigger): Promise<void> {
     if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) await this.#list();
     const listeners = this.#listeners.get(trigger.audience) ?? [];
@@ -124,7 +124,7 @@ class Publication {
     return [...this.#jobs.values()].filter(({ state }) => state === 'told');
   }
 
-  /** What the job is left out for, if it is. */
+  /** Why the job is left out, if it is. */
   async #try(listener: Listener, step: () => Promise<void>): Promise<PushInterrupted | undefined> {
     try {
       await step();
@@ -143,7 +143,7 @@ class Publication {
   async #list(): Promise<void> {
     const { patienceMs = PATIENCE_MS, signal } = this.#options;
     const deadlineMs = performance.now() + patienceMs;
-    // An older list would do for the jobs on it, but not for one that was started since.
+    // An older list would serve the jobs that are on it, but not one that was started since.
     const running = await patiently(this.#running, { deadlineMs, signal, onPause: () => this.#report('server') });
     const listeners = new Map<string, Listener[]>();
     for (const { jobId, audiences } of running) {

@@ -9,22 +9,22 @@ import { describeJob, endedAs, endOf, isOpen, queryStatus, updateJob } from './j
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
 import { recoverableUntil } from './recovery.ts';
 
-/** How long, in ms, a stopping job that keeps what waits may take to end: its running slices end first. */
+/** How long, in ms, a job that was stopped with keep may take to end: its running slices end first. */
 const STOP_MS = 30_000;
 const LOOK_AGAIN_MS = 100;
 
-// What may be asked of a job that does not run: then what it kept answers in its place.
+// What may be asked of a job that is not running: then what it kept answers in its place.
 
 /**
- * How a job is doing; of one that has ended, how it was at its end, and what it kept.
+ * How a job is doing; for one that has ended, how it was at its end, and what it kept.
  * @throws JobNotFound; JobKept when the server has forgotten the job itself.
  */
 export async function statusOf(client: Client, jobId: string): Promise<JobStatus> {
-  // First: an end between the two is then seen the next time.
+  // Before the query: if the job ends between the two, the next call sees it.
   const found = await describeJob(client, jobId).catch((error: unknown) => keptOrGone(client, jobId, error));
   const status = await queryStatus(client, jobId);
   if (isOpen(found)) return await withBackfillTrouble(client, status);
-  // What was to come next does not come any more.
+  // What it was waiting for no longer applies.
   const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, ...rest } = status;
   const [kept, until] = await Promise.all([keptOf(client, jobId), recoverableUntil(client, found)]);
   return {
@@ -40,7 +40,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   };
 }
 
-/** Lets a job send again: a paused one, or one that was stopped, or is stopping, and keeps what waits. */
+/** Lets a job send again: one that is paused, or was stopped (or is being stopped) with keep. */
 export async function resume(client: Client, jobId: string): Promise<JobStatus> {
   try {
     return await updateJob(client, jobId, resumeUpdate, []);
@@ -52,7 +52,7 @@ export async function resume(client: Client, jobId: string): Promise<JobStatus> 
   }
 }
 
-/** Ends a job; what a stopped one kept can be discarded only. */
+/** Ends a job; what a stopped one kept can only be discarded. */
 export async function stop(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
   try {
     return await updateJob(client, jobId, stopUpdate, [request]);
@@ -63,7 +63,7 @@ export async function stop(client: Client, jobId: string, request: StopRequest):
   }
 }
 
-/** A job that is to keep what waits does so within moments; then that can be resumed. @throws `refusal` when it goes on */
+/** A job that was stopped with keep has kept its triggers within moments, and can then be resumed. @throws `refusal` when it keeps running */
 async function untilStopped(client: Client, jobId: string, refusal: RequestRefused): Promise<void> {
   const deadline = Date.now() + STOP_MS;
   while ((await endOf(client, jobId)) === undefined) {

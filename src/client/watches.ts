@@ -21,20 +21,21 @@ import { GRPC, grpcCode, isTimeUp } from './server-errors.ts';
 /** A watch as the list shows it. */
 export interface WatchSummary {
   readonly audience: Audience;
-  /** Undefined: no worker answers for it. */
+  /** Undefined when no worker answers for it. */
   readonly status: WatchStatus | undefined;
 }
 
 /** A watch that was asked for. */
 export interface AskedWatch {
-  /** True: it runs since now. False: it ran already, and was changed. */
+  /** True: it has just been started. False: it was already running, and was changed. */
   readonly isNew: boolean;
   readonly status: WatchStatus;
 }
 
 /**
- * Watches, for audiences whose source has no event stream: each looks at the members of one audience again and again, and tells every running job that listens who
- * entered and who left. Audiences are named by slug or id. Methods that ask one watch throw WatchNotFound when there is none, and NoWorker.
+ * Watches, for audiences whose source has no event stream: each reads the members of one audience again and again, and signals to every
+ * running job that listens who entered and who left. Audiences are named by slug or id. Methods about one watch throw WatchNotFound when
+ * there is none, and NoWorker.
  */
 export class Watches {
   readonly #client: Client;
@@ -46,8 +47,8 @@ export class Watches {
   }
 
   /**
-   * Watches audiences from now on: the first round writes down who is a member, and tells nobody of it unless `emitExisting` says so. One that is watched
-   * already is changed as far as the options say.
+   * Watches audiences from now on. The first round writes down who is a member, and signals nothing unless `emitExisting` is set. A watch
+   * that is already running is changed as far as the options say.
    *
    * @throws InvalidWatch with every problem at once
    */
@@ -64,7 +65,7 @@ export class Watches {
     return asked;
   }
 
-  /** All watches that run, by slug. */
+  /** All running watches, by slug. */
   async list(): Promise<WatchSummary[]> {
     const found: Audience[] = [];
     const query = `WorkflowType = '${WATCH_AUDIENCE}' AND ExecutionStatus = 'Running'`;
@@ -84,21 +85,21 @@ export class Watches {
     }
   }
 
-  /** Begins a round now; when one is under way, as soon as that is over. */
+  /** Begins a round now or, when one is under way, as soon as that is over. */
   async scanNow(audience: string): Promise<WatchStatus> {
     return await this.#update(audience, await this.#idOf(audience), scanNowUpdate, []);
   }
 
-  /** Believes the exits that are held, and looks again at once to tell them. Without any, nothing changes. */
+  /** Accepts the exits that are held, and begins a round at once, which signals them. When none are held, nothing changes. */
   async accept(audience: string): Promise<WatchStatus> {
     return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, []);
   }
 
-  /** Ends the watch; a round that is being told is told to its end. Who the members were is forgotten. */
+  /** Ends the watch; a round whose changes are being signalled is finished first. Who the members were is forgotten. */
   async stop(audience: string): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
     const status = await this.#update(audience, id, stopWatchUpdate, []);
-    // So that it can be started again at once; if that takes longer, it ends by itself.
+    // So that it can be started again at once. If ending takes longer, it ends by itself.
     await this.#untilEnded(id);
     return status;
   }
@@ -115,7 +116,7 @@ export class Watches {
       } catch (error) {
         if (!(error instanceof WatchNotFound) || tries === START_TRIES) throw error;
       }
-      // One that was stopped a moment ago, and tells its last round.
+      // It was stopped a moment ago, and is still signalling its last round.
       await this.#untilEnded(id);
     }
   }
@@ -126,7 +127,7 @@ export class Watches {
     await this.#client.withDeadline(Date.now() + ANSWER_MS, () => handle.result()).catch(() => undefined);
   }
 
-  /** False: it runs already. */
+  /** False: it is already running. */
   async #startOne(state: WatchState): Promise<boolean> {
     const { summary, memo } = watchPresentation(state);
     try {
@@ -155,7 +156,7 @@ export class Watches {
     }
   }
 
-  /** The id of an audience that is watched: as its watch has it, else as the source has it, since lists are late by a second. */
+  /** The id of a watched audience: from its watch, or else from the source, since the list of watches lags by a second. */
   async #idOf(name: string): Promise<string> {
     if (AUDIENCE_ID.test(name)) return name;
     const query = `WorkflowType = '${WATCH_AUDIENCE}' AND ExecutionStatus = 'Running'`;
@@ -192,7 +193,7 @@ export class Watches {
   }
 }
 
-/** One watch without a worker keeps a whole list waiting. */
+/** How long, in ms, one watch without a worker may keep the whole list waiting. */
 const LIST_ANSWER_MS = 3_000;
 const START_TRIES = 3;
 const AUDIENCE_ID = /^[0-9a-f]{32}$/;

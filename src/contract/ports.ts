@@ -57,7 +57,7 @@ export interface Activities {
   listProfileFields(audience: string): Promise<readonly string[]>;
   /** The request that would be made about a real person. */
   sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
-  /** Sends it: one request, a second one only after a 401 that another token may mend. Not to be retried. */
+  /** Sends it: one request, and a second one only after a 401 that a new token may cure. Not to be retried. */
   sendSample(wanted: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: what came of each trigger is in the report. */
   deliver(slice: PackedSlice): Promise<SliceReport>;
