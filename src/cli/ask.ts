@@ -3,20 +3,20 @@ import type { Readable, Writable } from 'node:stream';
 export interface Choice<T> {
   readonly name: string;
   readonly value: T;
-  /** Shown while the choice is looked at. */
+  /** Shown while the choice is highlighted. */
   readonly description?: string;
 }
 
 /** What a person at a terminal can be asked. Every question rejects with `GivenUp` when they press Ctrl-C. */
 export interface Ask {
-  /** A line; empty is an answer, too. `check` gives what is wrong with it, and it is asked again. */
+  /** A line; an empty one is an answer too. When `check` returns a problem, it is shown and the question is asked again. */
   text(question: {
     readonly message: string;
     readonly initial?: string;
     readonly check?: (text: string) => string | undefined;
   }): Promise<string>;
   one<T>(question: { readonly message: string; readonly choices: readonly Choice<T>[] }): Promise<T>;
-  /** Any number of them, in no order, but at least `least`. Many can be searched. */
+  /** Any number of them, in no order, but at least `least`. A long list can be searched. */
   some(question: {
     readonly message: string;
     readonly choices: readonly Choice<string>[];
@@ -30,11 +30,11 @@ export class GivenUp extends Error {
   override readonly name = 'GivenUp';
 }
 
-/** As many choices can be looked through; more are searched. */
+/** A list of up to this many choices can be looked through; a longer one is searched. */
 const AT_A_GLANCE = 12;
 
 /**
- * Questions at a terminal. The library for it is loaded here, since no other command needs it.
+ * Questions at a terminal. The library for them is loaded here, since no other command needs it.
  *
  * @param streams where keys come from, and where questions are drawn: not standard output, which is for results.
  */
@@ -45,7 +45,7 @@ export async function terminalAsk(streams: { readonly input: Readable; readonly 
     try {
       return await answer;
     } catch (error) {
-      // The library's classes differ by its version; their names are its contract.
+      // Compared by name, because the library's classes differ between its versions.
       if (error instanceof Error && error.name === 'ExitPromptError') throw new GivenUp('Nothing was started.');
       throw error;
     }

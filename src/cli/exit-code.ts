@@ -14,12 +14,12 @@ import { problemLines, wrap } from './render.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
-/** 0 it was done · 1 it could not be done · 2 wrong usage, or a job, trigger or configuration that is wrong itself. */
+/** 0: it was done. 1: it could not be done. 2: wrong usage, or a wrong job, trigger or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
-/** What a failed command says and ends with. With `json` the failure is one JSON object on stderr. */
+/** What a failed command prints, and its exit code. With `json` the failure is one JSON object on stderr. */
 export function reportFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
-  // Commander has said everything itself.
+  // Commander has already printed everything.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (json) terminal.err(JSON.stringify({ error: asJson(error) }));
   else for (const line of failureLines(error, terminal)) terminal.err(line);
@@ -55,7 +55,7 @@ function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // The SDK's classes are loaded by those commands alone that connect; its names are their contract.
+  // Compared by name, because only commands that connect load the SDK's classes.
   if (error.name === 'NamespaceNotFoundError')
     return `${error.message}. Set TEMPORAL_NAMESPACE to one that the server has, or create it there.`;
   // The SDK keeps what the server said in the cause.
@@ -64,7 +64,7 @@ function messageOf(error: unknown): string {
   return error.message + more;
 }
 
-/** An error's name, message and data; causes stay out, they may hold anything. */
+/** An error's name, message and data, without causes, which may contain anything. */
 function asJson(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const { cause: _cause, stack: _stack, failures: _failures, ...data } = { ...error } as Record<string, unknown>;

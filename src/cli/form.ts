@@ -28,8 +28,8 @@ interface Known {
 }
 
 /**
- * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), and what only we have after them. What a
- * worker finds wrong is said and asked again, so the definition that it gives can be started. Rejects with `GivenUp` at Ctrl-C.
+ * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), then what only we have. What a worker
+ * finds wrong is shown and asked again, so the definition that is returned can be started. Rejects with `GivenUp` at Ctrl-C.
  *
  * @throws UsageError when there is no audience to choose; NoWorker
  */
@@ -122,7 +122,7 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
     }
   } catch (error) {
     if (!(error instanceof NoSample)) throw error;
-    // Its own words advise an option, which the form has not.
+    // Its own text advises an option, which the form does not have.
     const why = error.problem.field === 'user' ? 'no member has a profile yet.' : printable(error.message);
     say(`The payloads cannot be shown: ${why}`);
   }
@@ -147,7 +147,10 @@ const askRate: Step = async (draft, { ask }) => {
   if (said.trim() !== '') draft.backfillPerSecond = Number(said);
 };
 
-/** What a worker may find wrong, with the questions that mend it. An authorization that may not be sent to a URL may be right, and the URL misspelt. */
+/**
+ * What a worker may find wrong, with the questions that correct it. Where an authorization may not be sent to a URL, the authorization may
+ * be right and the URL misspelt.
+ */
 const MENDING: Readonly<Record<string, readonly Step[]>> = {
   label: [askLabel],
   audiences: [askAudiences],
@@ -155,7 +158,7 @@ const MENDING: Readonly<Record<string, readonly Step[]>> = {
   authorization: [askAuthorization, askUrl],
 };
 
-/** What can be changed once all has been asked, with what is asked for it. */
+/** What can be changed once everything has been asked, with the questions for it. */
 const ANSWERS: Readonly<Record<string, readonly Step[]>> = {
   Authorization: [askAuthorization, askUrl],
   Label: [askLabel],
@@ -196,7 +199,7 @@ async function settle(draft: Draft, options: FormOptions, known: Known): Promise
   }
 }
 
-/** Asks until the form's own rules are met: nothing else counts what is chosen. */
+/** Asks until the form's own rules are met, because nothing else counts the choices. */
 async function someOf(field: string, ask: () => Promise<string[]>, say: (line: string) => void): Promise<string[]> {
   for (;;) {
     const chosen = await ask();
@@ -214,13 +217,13 @@ async function fieldsOfAMember(jobs: FormJobs, audiences: readonly string[]): Pr
   return [];
 }
 
-/** What the form's rules say against one answer. */
+/** What is wrong with one answer by the form's rules. */
 function problemOf(field: string, value: unknown): string | undefined {
   const checked = checkJobDefinition({ [field]: value });
   return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
 }
 
-/** What stands there already, when it is asked again. */
+/** The answer so far, when a question is asked again. */
 function initially(answer: string | undefined): { readonly initial?: string } {
   return answer === undefined ? {} : { initial: answer };
 }
@@ -234,7 +237,7 @@ function problemOfNumber(field: string, text: string): string | undefined {
 /** The answers in the form's order, as a job file has them. */
 function complete(draft: Draft): JobDefinitionInput {
   const order = JOB_FIELDS as readonly (keyof JobDefinitionInput)[]; // The schema's own keys.
-  // Whether a field is missing the check says; here all required ones have been asked.
+  // The check reports missing fields; here all required ones have been asked.
   return Object.fromEntries(
     order.flatMap((key) => (draft[key] === undefined ? [] : [[key, draft[key]]])),
   ) as unknown as JobDefinitionInput;

@@ -42,19 +42,19 @@ export function fieldsFromOptions(options: JobOptions): Record<string, unknown> 
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-/** A limit that an option sets or, negated, takes away; undefined when it says nothing. */
+/** A limit that an option sets or, negated, removes; undefined when the option was not given. */
 function limitOf(option: number | boolean | undefined): number | null | undefined {
   if (option === false) return null;
   return option === true ? undefined : option;
 }
 
 /**
- * A job definition from a file, from options, or from a file with options over it. Without a file, a job that names no
+ * A job definition from a file, from options, or from a file with options that override it. Without a file, a job that names no
  * authorization has none.
  * @throws UsageError
  */
 export function definitionFrom(file: string | undefined, options: JobOptions): JobDefinitionInput {
-  // Whether it is one is checked where the job is started, every problem at once.
+  // Not checked here: where the job is started, it is checked for every problem at once.
   return fieldsFrom(file, options) as JobDefinitionInput;
 }
 

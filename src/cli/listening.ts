@@ -1,4 +1,4 @@
-/** Nothing listens where it was asked to: somebody else does. Exit code 1. */
+/** Could not listen where it was asked to, because something else does: exit code 1. */
 export class PortTaken extends Error {
   override readonly name = 'PortTaken';
   readonly port: number;

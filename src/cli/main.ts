@@ -2,7 +2,7 @@
 import { run } from './program.ts';
 import { processTerminal } from './terminal.ts';
 
-// Whoever reads us may stop reading (| head); that is no failure.
+// A reader of our output may stop early (| head); that is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

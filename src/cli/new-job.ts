@@ -22,8 +22,8 @@ export interface NewJob {
 }
 
 /**
- * Asks the form, then what to do with it, until the job is started or left; undefined when it was left. Nothing is started, sent or saved before
- * the person says so.
+ * Asks the form, then what to do with it, until the job is started or abandoned; undefined when it was abandoned. Nothing is started, sent
+ * or saved before the person says so.
  */
 export async function newJob(options: NewJobOptions): Promise<NewJob | undefined> {
   let definition = await askForm(options);
@@ -50,7 +50,7 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | undefined
         summarize();
       }
     } catch (error) {
-      // All that was typed is still here: what failed may be tried again.
+      // Everything that was typed is still there, so what failed can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       options.say(printable(error.message));
     }
@@ -75,7 +75,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
   return ['', ...rows.flatMap(([name, value]) => field(name, printable(value), columns)), ''];
 }
 
-/** Under the id that its label gives, or another, where that one is taken or there is none. */
+/** Starts it under the id made from its label, or asks for another where that one is taken or none can be made. */
 async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }: NewJobOptions): Promise<StartedJob> {
   let jobId: string | undefined;
   for (;;) {

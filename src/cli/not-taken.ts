@@ -1,4 +1,4 @@
-/** The endpoint was asked, or could not be, and did not take the message: exit code 1. */
+/** The endpoint did not accept the message, or could not be asked: exit code 1. */
 export class NotTaken extends Error {
   override readonly name = 'NotTaken';
 }

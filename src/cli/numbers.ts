@@ -10,7 +10,7 @@ export function counted(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-/** How long, in the one unit that says enough: `8 s`, `3 min`, `2 h`, `5 days`. */
+/** A duration in the one unit that says enough: `8 s`, `3 min`, `2 h`, `5 days`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 120) return `${seconds} s`;

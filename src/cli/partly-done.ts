@@ -1,4 +1,4 @@
-/** Some of what was asked for was done, and some not: exit code 1. */
+/** Some of what was asked for was done, and some was not: exit code 1. */
 export class PartlyDone extends Error {
   override readonly name = 'PartlyDone';
   readonly done: number;

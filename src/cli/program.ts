@@ -56,7 +56,7 @@ const COMMANDS = [
   codecServerCommand,
 ];
 
-/** Runs one command line; what went wrong is said on the terminal. */
+/** Runs one command line; errors are shown on the terminal. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
   try {
     await createProgram(terminal).parseAsync(args, { from: 'user' });
@@ -66,7 +66,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-/** All commands, as `run` parses them; exported so that a test can hold what the pages say against them. */
+/** All commands, as `run` parses them; exported so that a test can compare the documentation with them. */
 export function createProgram(terminal: Terminal): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')

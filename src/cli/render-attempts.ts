@@ -6,7 +6,7 @@ import { wrap } from './render.ts';
 import { type Paint, plain } from './terminal.ts';
 
 const TIME_WIDTH = 12;
-/** As the receiver shows them: enough to find one in a log. */
+/** As many characters as the receiver shows: enough to find one in a log. */
 const ID_DIGITS = 12;
 
 /** The time of day of an RFC 3339 time, in UTC. */
@@ -14,7 +14,7 @@ export function timeOfDay(at: string): string {
   return new Date(at).toISOString().slice(11, 19);
 }
 
-/** A line that happened at a time, continued under itself. */
+/** A line about something that happened at a time; its continuation lines are indented. */
 export function timedLines(at: string, text: string, columns: number): string[] {
   return wrap(text, Math.max(20, columns - TIME_WIDTH)).map(
     (line, row) => `  ${(row === 0 ? timeOfDay(at) : '').padEnd(TIME_WIDTH - 2)}${line}`,
@@ -37,7 +37,7 @@ export function cameTo(attempt: Attempt, paint: Paint): string {
         'its slice was lost, so it may have been sent; it will be sent again, with the same webhook-id',
       );
     case 'failed': {
-      // No request was made: there is no time that it took, and what is said is the reason.
+      // No request was made, so there is no duration, and the text is the reason.
       const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
       const said = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
       return paint('red', failureInWords(attempt)) + took + said + meaning(verdict, attempt);
@@ -56,7 +56,7 @@ export function shownId(deliveryId: string): string {
   return `webhook-id ${deliveryId.slice(0, ID_DIGITS)}…`;
 }
 
-/** One attempt of the list: when, what, whose, what came of it. */
+/** One attempt of the list: when, what, whose, and with what result. */
 export function attemptLines(attempt: Attempt, options: { columns?: number; paint?: Paint } = {}): string[] {
   const { columns = 80, paint = plain } = options;
   const { endedAt, startedAt, user, event, audience, deliveryId } = attempt;

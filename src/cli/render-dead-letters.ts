@@ -6,7 +6,7 @@ import { count, fromNow } from './numbers.ts';
 import { field, wrap } from './render.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
-/** One dead letter of the list: its id and what it came to, then what it is. */
+/** One dead letter of the list: its id and the last result, then what it is. */
 export function summaryLines(
   letter: DeadLetterSummary,
   options: { nowMs: number; columns?: number; paint?: Paint },

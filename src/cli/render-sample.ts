@@ -10,7 +10,7 @@ import { plain, type Terminal } from './terminal.ts';
 const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
 const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
 
-/** What an answer would mean for a job. Where no request can be made, there is no answer: the last four stand here for completeness. */
+/** What an answer would mean for a job. The last four are here for completeness: where no request can be made, there is no answer. */
 const MEANING: Readonly<Record<Verdict, string>> = {
   transient: `The endpoint is unwell. ${AGAIN}`,
   setup: `Only a person can fix this: check the webhook URL and the authorization. ${AGAIN}`,
@@ -44,15 +44,15 @@ export function samplePerson({ user, event, audience }: Sample): string {
   return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${printable(audience.slug)}`;
 }
 
-/** Whom a test was about, and whether the endpoint heard of it. */
+/** Whom a test was about, and whether the endpoint got it. */
 export function testedText(sent: SentSample): string {
   const isAnswered = sent.answer.ok || sent.answer.status !== undefined;
   return `${samplePerson(sent)}. It was ${isAnswered ? 'sent' : 'tried'} once, as a test.`;
 }
 
 /**
- * The request, as it stands on the wire but for what is masked: its body byte for byte. Only where a terminal shows it, what could drive the
- * terminal is spelt out, as JSON may.
+ * The request as it goes over the wire, except for what is masked: its body byte for byte. Only on a terminal, characters that could
+ * control the terminal are escaped, as JSON allows.
  */
 export function requestLines(
   { request }: Sample,

@@ -15,7 +15,7 @@ export class TraceStory {
   readonly #paint: Paint;
   #jobId: string | undefined;
   #day: string | undefined;
-  /** What the last attempt that failed came to, in words. */
+  /** The result of the last failed attempt, in words. */
   #lastFailure: string | undefined;
   /** A dead letter waits for a decision. */
   #hasDeadLetter = false;
@@ -109,7 +109,7 @@ function receivedText({ event, audience, triggerAt, redelivery, refused }: Event
   return `${printable(what)} received${at}`;
 }
 
-/** How it stands now, in words; with what the story told before. */
+/** What the person is waiting for now, in words, given what the story has told before. */
 function standsText(
   { standing, notice }: EventOf<'stands'>,
   nowMs: number,

@@ -150,7 +150,7 @@ function kept({ waiting: left, keptAt }: KeptTriggers, jobId: string, nowMs: num
   return `${counted(left, 'trigger')}, ${fromNow(keptAt, nowMs)}; resume it with: triggers resume ${jobId}`;
 }
 
-/** How many there have been; which of them are still there, the other command says. */
+/** How many there have been; the other command says which of them are still there. */
 function deadLetters({ deadLetters: all, jobId }: JobStatus): string {
   return `${count(all)} so far; see: triggers dead-letters list --job ${jobId}`;
 }
@@ -224,13 +224,13 @@ function rate(perSecond: number): string {
   return perSecond >= 10 ? count(perSecond) : String(Math.round(perSecond * 10) / 10);
 }
 
-/** A name, then its value, continued under itself where the line is full. */
+/** A name, then its value, whose continuation lines are indented. */
 export function field(name: string, value: string, columns: number): string[] {
   const width = Math.max(20, columns - LABEL_WIDTH - 2);
   return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
 }
 
-/** Breaks at spaces, and in words that are longer than a line. */
+/** Breaks lines at spaces, and inside words that are longer than a line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
@@ -258,7 +258,7 @@ export function sentences(text: string, { columns }: { readonly columns: number 
     .join('\n');
 }
 
-/** Columns as wide as they need, the last ones cut where the line ends. */
+/** Columns as wide as they need to be; the last ones are cut where the line ends. */
 export function table(rows: readonly (readonly string[])[], columns: number): string[] {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
   return rows.map((row) => {

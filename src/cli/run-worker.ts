@@ -5,7 +5,7 @@ import type { RunningWorker } from '../worker.ts';
 import { aborted } from './terminal.ts';
 
 /**
- * Runs a worker until `signal` is aborted, and then shuts it down in peace.
+ * Runs a worker until `signal` is aborted, then shuts it down gracefully.
  * @param onReady called once it takes up work.
  */
 export async function untilStopped(
@@ -13,7 +13,7 @@ export async function untilStopped(
     readonly config: Config;
     readonly readConfig?: (() => Config) | undefined;
     readonly connection: ConnectConfig;
-    /** Resolves with the reason when the worker has lost its ground, and rejects the whole with it. */
+    /** Resolves with a reason when the worker can no longer go on; the whole then rejects with it. */
     readonly gone?: Promise<Error> | undefined;
   },
   signal: AbortSignal,

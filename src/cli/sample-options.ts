@@ -4,7 +4,7 @@ import type { TriggerEvent } from '../contract/trigger.ts';
 import { definitionFrom } from './job-options.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What is said of a sample by options; absent = chosen by the worker. */
+/** What options say about a sample; absent = chosen by the worker. */
 export interface SampleOptions {
   readonly user?: string | undefined;
   readonly audience?: string | undefined;
@@ -15,7 +15,7 @@ export interface SampleOptions {
   readonly new?: boolean | undefined;
 }
 
-/** A command about a sample: of which job, and what it is to be about. */
+/** A command about a sample: for which job, and about whom. */
 export const sampleCommand = (name: string) =>
   new Command(name)
     .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')

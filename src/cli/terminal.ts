@@ -2,10 +2,10 @@ import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
-/** Colours a text where colours are wanted, else leaves it. */
+/** Colours a text where colours are wanted; otherwise leaves it as it is. */
 export type Paint = (style: Style, text: string) => string;
 
-/** Where a command's words go and come from. */
+/** Where a command's text goes to and comes from. */
 export interface Terminal {
   /** A person sees the output live; it may be redrawn. */
   readonly interactive: boolean;
@@ -65,7 +65,7 @@ export function interruption(): { readonly signal: AbortSignal; dispose(): void 
   return { signal: controller.signal, dispose };
 }
 
-/** Resolves when it is aborted. */
+/** Resolves when `signal` is aborted. */
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

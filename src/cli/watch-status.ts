@@ -47,7 +47,7 @@ async function answerOf(
   }
 }
 
-/** Waits; true when it was aborted meanwhile. */
+/** Waits; returns true when it was aborted meanwhile. */
 async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   try {
     await setTimeout(ms, undefined, { signal });

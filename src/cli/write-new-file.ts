@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { UsageError } from './usage-error.ts';
 
 /**
- * Writes a file that only its owner may read: whoever has a webhook URL may be able to send to it. False, and nothing written, when there is one
- * of that name.
+ * Writes a file that only its owner may read, because whoever has a webhook URL may be able to send to it. False, and nothing written, when
+ * there is one of that name.
  * @throws UsageError when it cannot be written.
  */
 export function writeNewFile(file: string, text: string): boolean {

@@ -41,8 +41,8 @@ const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization'];
 
 /**
  * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and
- * a secret may be in a field that does not exist, in text that is not a URL, or in what is not an authorization's name. With nothing to ask
- * about, the part is not an object.
+ * a secret may be in a field that does not exist, in text that is not a URL, or in what is not an authorization's name.
+ * `told` is undefined when the definition is not an object.
  */
 export function whatWorkersAreTold(
   definition: unknown,

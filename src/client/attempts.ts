@@ -6,21 +6,21 @@ import { attemptsOf } from '../domain/slice-outcomes.ts';
 import { type JobRunTimes, runsOf } from './job-runs.ts';
 import { runFacts } from './run-facts.ts';
 
-/** How many of the last attempts are told of, unless more or fewer are asked for. */
+/** How many of the last attempts are returned by default. */
 export const LAST_ATTEMPTS = 20;
 
 export interface AttemptsOptions {
-  /** Only those that failed, or of which it is not known. */
+  /** Only those that failed or may have failed. */
   readonly failed?: boolean;
-  /** How many of the last to begin with; default 20. */
+  /** With how many of the last to begin; default 20. */
   readonly last?: number;
-  /** Goes on with those that come, until the job ends or this is aborted. */
+  /** Continues with new ones, until the job ends or this is aborted. */
   readonly follow?: AbortSignal;
 }
 
 /**
- * The last attempts of a job, the newest last, by the slices that ended, also through continue-as-new. Those of one slice come together, in its own
- * order.
+ * The last attempts of a job, newest last, taken from the slices that have ended, across continue-as-new. Those of one slice come together,
+ * in its own order.
  *
  * @throws JobNotFound, UnknownPayloadKey
  */
@@ -40,7 +40,7 @@ export async function* attempts(client: Client, jobId: string, options: Attempts
 
 type Read = (fact: JobFact) => Attempt[];
 
-/** Attempts of a slice that ended; what it gave back unsent is none. */
+/** Attempts of a slice that has ended; what it gave back unsent is not an attempt. */
 function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
   if (fact.kind !== 'slice' || fact.end.kind === 'running') return [];
   const { runId, atMs } = fact;
@@ -49,7 +49,7 @@ function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
   );
 }
 
-/** Of the runs before the newest only as many are read as it takes. */
+/** Only as many of the earlier runs are read as it takes. */
 async function lastOf(
   client: Client,
   jobId: string,
@@ -67,7 +67,7 @@ async function lastOf(
   return found;
 }
 
-/** The last of what there is, then all that comes, run by run. */
+/** The last of the existing ones, then all new ones, run by run. */
 async function* followed(
   client: Client,
   jobId: string,

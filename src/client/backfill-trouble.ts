@@ -5,7 +5,7 @@ import type { JobStatus } from '../contract/job-status.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../domain/names.ts';
 import { describeOpen } from './job-service.ts';
 
-/** The same status, and in it what keeps a backfill that is under way from reading: only the server knows how often its child was failed. */
+/** The same status, with what keeps a running backfill from reading: only the server knows how often its child workflow has failed. */
 export async function withBackfillTrouble(client: Client, status: JobStatus): Promise<JobStatus> {
   const { backfill, jobId } = status;
   if (backfill?.state !== 'running' && backfill?.state !== 'paused') return status;

@@ -5,8 +5,8 @@ import { payloadConverterPath } from '../payload-converter-path.ts';
 const made = new WeakMap<Client, Client>();
 
 /**
- * A client for lists: what cannot be decrypted here is left as it is, and read as nothing. A list holds what others keep under keys of their own; by a
- * client that insists on reading all of it, one of their workflows would take the whole list away.
+ * A client for lists: leaves what cannot be decrypted here as it is, and it is then read as nothing. A list includes workflows of others
+ * that are encrypted with their own keys; with a client that insisted on reading all, one of those would make the whole list fail.
  */
 export function clientForLists(client: Client): Client {
   const known = made.get(client);

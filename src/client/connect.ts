@@ -4,13 +4,13 @@ import { dataConverterWith } from '../payload-codec/data-converter.ts';
 import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
 import { InvalidConnection, ServerUnreachable } from './errors.ts';
 
-/** How to reach Temporal: usable for a client's connection and for a worker's native one. */
+/** How to reach Temporal, both for a client's connection and for a worker's native one. */
 export interface ConnectConfig {
   readonly connectionOptions: ReturnType<typeof loadClientConnectConfig>['connectionOptions'];
   readonly namespace: string;
 }
 
-/** The server that is meant when nothing names another. */
+/** The default server. */
 export const DEFAULT_ADDRESS = 'localhost:7233';
 
 /** What a header of gRPC holds. */
@@ -19,9 +19,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 
 /**
- * How the environment says that Temporal is reached: `TEMPORAL_ADDRESS` (default `localhost:7233`), `TEMPORAL_NAMESPACE`
- * (default `default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`, and the profiles of the `temporal` CLI's TOML file
- * (`TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`).
+ * How to reach Temporal, according to the environment: `TEMPORAL_ADDRESS` (default `localhost:7233`), `TEMPORAL_NAMESPACE` (default
+ * `default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS…`, and the profiles of the `temporal` CLI's TOML file (`TEMPORAL_PROFILE`,
+ * `TEMPORAL_CONFIG_FILE`).
  *
  * @throws InvalidConnection
  */
@@ -29,7 +29,7 @@ export function loadConnectConfig(): ConnectConfig {
   const { connectionOptions, namespace } = readSettings();
   checkHeaders(connectionOptions);
   const { address, ...rest } = connectionOptions;
-  // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
+  // An empty variable counts as unset: that is what compose files make of `${NAME:-}`.
   return { connectionOptions: address ? { ...rest, address } : rest, namespace: namespace || 'default' };
 }
 
@@ -71,7 +71,7 @@ export interface ConnectedClient {
 }
 
 /**
- * Connects a Temporal client that carries our payload converter, and encrypts and decrypts.
+ * Connects a Temporal client that has our payload converter, and encrypts and decrypts.
  *
  * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
  * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
@@ -99,7 +99,7 @@ async function openConnection(address: string, config: ConnectConfig): Promise<C
       ...clientOptions(config),
       address,
       connectTimeout: CONNECT_TIMEOUT_MS,
-      // A page of a history with large signals passes the 4 MiB that gRPC takes by default.
+      // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
       channelArgs: { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES },
     });
   } catch (error) {

@@ -10,7 +10,7 @@ import { START_WAIT_MS } from './start-job.ts';
 export interface EditedJob {
   readonly status: JobStatus;
   readonly warnings: readonly string[];
-  /** False: recorded, but not in effect yet when the wait for it ended; see the status' notices. */
+  /** False: recorded, but not yet in effect when the wait ended; see the notices in the status. */
   readonly inEffect: boolean;
 }
 
@@ -22,7 +22,7 @@ const NOT_EDITABLE: Problem = {
 };
 
 /**
- * Checks a job as it would be, records the edit, then waits up to 15 s until it is in effect.
+ * Checks a job as it would be, records the edit, then waits up to 15 s for it to take effect.
  * @throws InvalidJob, JobNotFound, JobNotRunning, RequestRefused, NoWorker
  */
 export async function editJob(client: Client, jobId: string, edit: JobEdit): Promise<EditedJob> {
@@ -39,8 +39,9 @@ export async function editJob(client: Client, jobId: string, edit: JobEdit): Pro
 }
 
 /**
- * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit with, never to start a job. Audiences by
- * id, since slugs may have moved. Of the URL there is the origin, and all that a check asks of a URL that was accepted is where it leads.
+ * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit against, not to start a job.
+ * Audiences are named by id, since their slugs may have changed. The URL is only its origin, which is all that a check needs of a URL that
+ * was accepted before.
  */
 function definitionOf(status: JobStatus): JobDefinitionInput {
   return {

@@ -3,7 +3,7 @@ import type { Payload } from '@temporalio/common';
 import { payloadConverter } from '../payload-converter.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-/** Events of a page; fewer where these are more bytes than the client takes, which for one of gRPC's default is 4 MiB. */
+/** Events per page; fewer where these are more bytes than the client accepts, which by gRPC's default is 4 MiB. */
 const PAGE_EVENTS = 100;
 
 export type HistoryEvent = NonNullable<
@@ -13,7 +13,7 @@ export type HistoryEvent = NonNullable<
 /**
  * The events of a run's history, page by page.
  *
- * @param follow goes on with what happens until the run closes, or until it is aborted.
+ * @param follow continues with what happens until the run closes, or until this is aborted.
  */
 export async function* historyEvents(
   client: Client,
@@ -50,7 +50,7 @@ async function readPage(
   };
   const read = () => client.workflowService.getWorkflowExecutionHistory(request);
   try {
-    // A signal of its own for each page: the SDK never takes its listener off.
+    // Each page has a signal of its own, because the SDK never removes its listener.
     return await (follow === undefined ? read() : client.withAbortSignal(AbortSignal.any([follow]), read));
   } catch (error) {
     if (grpcCode(error) !== GRPC.RESOURCE_EXHAUSTED || maximumPageSize === 1) throw error;

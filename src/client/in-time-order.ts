@@ -1,7 +1,7 @@
-/** Enough for what a history holds back, which is what came while the workflow was busy. */
+/** Enough for what a history records late, which is what came while the workflow was busy. */
 const WINDOW = 1_000;
 
-/** The same in the order of their times, as far as what is out of order stands no more than a thousand places away. */
+/** The same items in order of time, provided that none is more than a thousand places out of order. */
 export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: T) => string): AsyncGenerator<T> {
   const held: T[] = [];
   for await (const event of events) {

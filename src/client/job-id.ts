@@ -2,8 +2,8 @@ import type { Problem } from '../contract/export-job.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 
 /**
- * A job id made from a label: lower case, letters and digits, everything else a dash, at most 100 characters; undefined
- * when nothing of the label is left.
+ * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
+ * label is left.
  */
 export function jobIdFromLabel(label: string): string | undefined {
   const plain = label.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase();
@@ -14,7 +14,7 @@ export function jobIdFromLabel(label: string): string | undefined {
   return slug.slice(0, 100).replace(/-$/, '') || undefined;
 }
 
-/** Names the job; without a label there is nothing to complain about here, since the check does. */
+/** Gives the job an id. A missing label is no problem here: the check reports it. */
 export function nameJob(definition: unknown, jobId: string | undefined): { jobId: string; problems: Problem[] } {
   if (jobId !== undefined) {
     const message =

@@ -6,33 +6,33 @@ import { HistoryWatch } from './history-watch.ts';
 import { type Patience, patiently, PATIENCE_MS, pause } from './patiently.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
-/** How one job is signalled: what a pusher needs of Temporal. */
+/** What a pusher needs of Temporal to signal one job. */
 export interface JobSignals {
   /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
   signal(triggers: readonly EventTrigger[], requestId: string): Promise<void>;
-  /** How much the job's present run holds. Rejects when the job does not run. */
+  /** The size of the job's current run. Rejects when the job is not running. */
   history(): Promise<{ readonly bytes: number; readonly events: number }>;
 }
 
 export interface PushProgress {
-  /** Triggers that are with the job. */
+  /** Triggers that the job has accepted. */
   readonly accepted: number;
   readonly signals: number;
-  /** Why nothing goes on at the moment: the server does not take it, or the job's history is near its limit (is a worker running?). */
+  /** Why nothing is being sent at the moment: the server does not accept it, or the job's history is near its limit (is a worker running?). */
   readonly waitingFor?: 'server' | 'history';
 }
 
 export interface PushOptions {
-  /** Called after each signal, and when it has to wait. */
+  /** Called after each signal, and when one has to wait. */
   readonly onProgress?: (progress: PushProgress) => void;
   /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
   readonly patienceMs?: number;
   /**
-   * How long, in ms, a signal gathers triggers after the one before it, unless it is full earlier; default 100. So a stream of any pace
-   * costs a job at most ten signals a second that are not full, and a trigger that comes after a pause goes at once.
+   * How long, in ms, triggers are gathered after the previous signal, unless a signal is full earlier; default 100. So a stream of any pace
+   * costs a job at most ten signals a second that are not full, and a trigger that comes after a pause is sent at once.
    */
   readonly gatherMs?: number;
-  /** Aborting it ends the input and every wait: what was accepted by then is said by `PushInterrupted`. */
+  /** Aborting it ends the input and every wait; `PushInterrupted` then says what was accepted. */
   readonly signal?: AbortSignal;
 }
 
@@ -43,8 +43,8 @@ const LOOK_AGAIN_MS = 500;
 const GATHER_MS = 100;
 
 /**
- * Sends triggers to one job in order: one signal in flight, with all that has come meanwhile, at most 64 KiB. So a lone trigger goes at
- * once, a flood in full signals, and a steady stream in a signal each `gatherMs`.
+ * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB. So
+ * a lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
  */
 export class JobPusher {
   readonly jobId: string;
@@ -58,17 +58,17 @@ export class JobPusher {
   #batch: EventTrigger[] = [];
   #batchBytes = 0;
   #sending: Promise<void> | undefined;
-  /** What `add` waits for when the batch is full: it has been taken when this is over. */
+  /** What `add` waits for when the batch is full: resolves when the batch has been taken. */
   #step: Promise<unknown> = Promise.resolve();
   #failure: PushInterrupted | undefined;
   #signalledAt = -Infinity;
-  /** Nothing more fits into the batch, or nothing more comes: it need not wait for more. */
+  /** The batch need not wait for more, because nothing more fits or nothing more will come. */
   #isComplete = false;
   /** Ends the wait for more. */
   #goOn: (() => void) | undefined;
   readonly #watch: HistoryWatch;
 
-  /** @param watch shared by all that signal this job, so that none has to look what another has just seen. */
+  /** @param watch shared by all who signal this job, so that none has to check what another has just seen. */
   constructor(jobId: string, signals: JobSignals, options: PushOptions = {}, watch = new HistoryWatch()) {
     this.jobId = jobId;
     this.#signals = signals;
@@ -80,7 +80,7 @@ export class JobPusher {
   }
 
   /**
-   * Takes a trigger of `bytes` bytes of JSON; resolves as soon as there is room for another.
+   * Takes a trigger whose JSON has `bytes` bytes; resolves as soon as there is room for another.
    * @throws PushInterrupted when an earlier one could not be sent.
    */
   async add(trigger: EventTrigger, bytes: number): Promise<void> {
@@ -95,7 +95,7 @@ export class JobPusher {
   }
 
   /**
-   * Waits until everything taken is with the job. Nothing can be added after it.
+   * Waits until the job has accepted everything taken. Nothing can be added afterwards.
    * @throws PushInterrupted
    */
   async finish(): Promise<void> {
@@ -126,7 +126,7 @@ export class JobPusher {
   }
 
   async #gather(): Promise<void> {
-    // Whatever comes in the same turn belongs into the first batch.
+    // What is added in the same turn of the event loop belongs in the first batch.
     await setImmediate();
     const waitMs = this.#signalledAt + this.#gatherMs - performance.now();
     if (waitMs <= 0 || this.#isComplete) return;
@@ -171,7 +171,7 @@ export class JobPusher {
     const requestId = randomUUID();
     const sending = patiently(() => this.#signals.signal(batch, requestId), {
       ...this.#patience(performance.now() + this.#patienceMs),
-      // INVALID_ARGUMENT is what a run that has had all the signals it may have answers; the next run takes them.
+      // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.
       mayHelp: (error) => {
         if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return true;
         if (!isTransient(error)) return false;

@@ -13,7 +13,8 @@ export interface JobRunTimes {
 }
 
 /**
- * The runs of a job that the server still knows, oldest first: those that continued as new, and those before it was stopped, resumed or recovered.
+ * The runs of a job that the server still knows, oldest first: those before each continue-as-new, and those before it was stopped, resumed
+ * or recovered.
  *
  * @throws JobNotFound
  */
@@ -25,7 +26,7 @@ export async function runsOf(client: Client, jobId: string): Promise<JobRunTimes
     const { runId, startTime, closeTime } = run;
     runs.set(runId, { runId, startedAtMs: startTime.getTime(), closedAtMs: closeTime?.getTime() });
   };
-  // The list is a moment behind; the newest run is asked for by itself. It may be gone where older ones are still listed.
+  // The list lags a moment behind, so the newest run is looked up separately. It may be gone when older ones are still listed.
   const newest = await describeJob(client, jobId).catch((error: unknown) => error);
   for await (const run of clientForLists(client).workflow.list({ query: `WorkflowId = '${workflowId}'` })) add(run);
   if (newest instanceof Error) {

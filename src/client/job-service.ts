@@ -19,7 +19,7 @@ import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, NoWorker, Re
 import type { JobSignals } from './job-pusher.ts';
 import { GRPC, grpcCode, isTimeUp } from './server-errors.ts';
 
-/** How long, in ms, a worker has for an answer. */
+/** How long, in ms, a worker may take to answer. */
 export const ANSWER_MS = 10_000;
 const SIGNAL_DEADLINE_MS = 30_000;
 const ASK_AGAIN_MS = 250;
@@ -38,7 +38,7 @@ export async function queryStatus(client: Client, jobId: string): Promise<JobSta
   }
 }
 
-/** The job's status as soon as it is as wanted, or as it is when `timeoutMs` are over. */
+/** The job's status as soon as `isWanted` holds, or as it is after `timeoutMs`. */
 export async function statusWhen(
   client: Client,
   jobId: string,
@@ -70,7 +70,7 @@ export async function ask<T, Args extends unknown[] = []>(
       return await client.withDeadline(deadline, () => handle.query<T, Args>(query, ...((args ?? []) as Args)));
     } catch (error) {
       if (grpcCode(error) !== GRPC.FAILED_PRECONDITION && !isTimeUp(error)) throw error;
-      // A precondition fails when nobody polls, and also for a moment after the start, before the first workflow task.
+      // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
       const { taskQueue } = await handle.describe();
       const trouble = await noWorker(client, taskQueue, error);
       if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
@@ -79,7 +79,7 @@ export async function ask<T, Args extends unknown[] = []>(
   }
 }
 
-/** Sends one of the job's updates, by name, and gives what it answers: the job's new status. */
+/** Sends one of the job's updates, by name, and returns its answer: the job's new status. */
 export async function updateJob(
   client: Client,
   jobId: string,
@@ -151,7 +151,7 @@ export async function endOf(client: Client, jobId: string): Promise<string | und
   return isOpen(found) ? undefined : endedAs(found.status.name);
 }
 
-/** A workflow that has not ended; undefined when there is none of this id. */
+/** The open workflow with this id; undefined when there is none. */
 export async function describeOpen(
   client: Client,
   workflowId: string,
@@ -166,7 +166,7 @@ export async function describeOpen(
 }
 
 /**
- * Starts a job's workflow, with a definition or with what a run before it carried; gives its run id.
+ * Starts a job's workflow, with a definition or with what an earlier run carried; returns its run id.
  * @throws JobAlreadyRunning
  */
 export async function startJobWorkflow(
@@ -197,7 +197,7 @@ export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>)
   return status.name === 'RUNNING' || status.name === 'PAUSED';
 }
 
-/** Why a job that was asked something is not there: it never was, or it has ended. */
+/** Why a job that was asked something is not running: it never existed, or it has ended. */
 async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
   const found = await describeJob(client, jobId).catch((error: unknown) => error);
   if (found instanceof Error) return found;
@@ -205,13 +205,13 @@ async function goneJob(client: Client, jobId: string, cause: unknown): Promise<E
   return endedJob(jobId, status.name, cause);
 }
 
-/** How a closed workflow's end is said to people. */
+/** The words for how a closed workflow ended. */
 export function endedAs(status: string): string {
   return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
 }
 const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
 
-/** Whether a job whose workflow closed so did not end itself, in order: what it had not delivered can be recovered. */
+/** Whether a job whose workflow closed like this did not end normally, so that what it had not delivered can be recovered. */
 export function endedFromOutside(status: string): boolean {
   return FROM_OUTSIDE.has(status);
 }
@@ -229,7 +229,7 @@ function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
   return new RequestRefused(jobId, cause?.message ?? error.message, { cause: error });
 }
 
-/** Says that nobody answered, and since when nobody asks for work. */
+/** Says that no worker answered, and when one last asked for work. */
 export async function noWorker(
   client: Client,
   taskQueue: string,

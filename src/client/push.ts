@@ -8,7 +8,7 @@ import type { JobPusher } from './job-pusher.ts';
 export type Triggers = Iterable<EventTrigger> | AsyncIterable<EventTrigger>;
 
 export interface PushResult {
-  /** Triggers that are with the job. */
+  /** Triggers that the job has accepted. */
   readonly accepted: number;
   readonly signals: number;
 }
@@ -40,13 +40,13 @@ export async function pushOne(pusher: JobPusher, trigger: EventTrigger): Promise
   try {
     await pushTo(pusher, [trigger]);
   } catch (error) {
-    // Of one trigger the reason alone says everything, unless it may have been accepted.
+    // For a single trigger the reason alone says everything, unless the trigger may have been accepted.
     if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
     throw error;
   }
 }
 
-/** The items, until `signal` is aborted: then it throws the signal's reason, also while it waits for the next item. */
+/** The items, until `signal` is aborted; then throws the signal's reason, even while waiting for the next item. */
 export async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGenerator<EventTrigger> {
   if (signal === undefined) return yield* items;
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
@@ -56,7 +56,7 @@ export async function* until(signal: AbortSignal | undefined, items: Triggers): 
   try {
     for (;;) {
       signal.throwIfAborted();
-      // A promise for each item: a race with one that outlives them all would keep something of every item for as long.
+      // A promise per item: racing against one that outlives them all would retain something of every item for that long.
       const next = await new Promise<IteratorResult<EventTrigger>>((resolve, reject) => {
         interrupt = reject;
         Promise.resolve(iterator.next()).then(resolve, reject);
@@ -66,7 +66,7 @@ export async function* until(signal: AbortSignal | undefined, items: Triggers): 
     }
   } finally {
     signal.removeEventListener('abort', hear);
-    // Not awaited: it may be busy with an item that nobody will see. It may hold a file open.
+    // Called since it may hold a file open, but not awaited, since it may be busy with an item that nobody will see.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
@@ -75,10 +75,10 @@ export function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error('The input failed.', { cause: reason });
 }
 
-/** A trigger that may be signalled, as it was given. */
+/** A valid trigger, as it was given. */
 export interface CheckedTrigger {
   readonly trigger: EventTrigger;
-  /** Of its JSON. */
+  /** The size of its JSON. */
   readonly bytes: number;
 }
 

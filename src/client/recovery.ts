@@ -30,18 +30,18 @@ import {
 import { dropKept } from './kept-jobs.ts';
 
 export interface RecoverOptions {
-  /** Called when what the ended run had in flight has to be waited out: until when, in epoch ms. */
+  /** Called when it has to wait for what the ended run had in flight, with the time at which the wait ends, in epoch ms. */
   readonly onWait?: (until: number) => void;
 }
 
 /** An activity that keeps what a stopping job carries has 20 s. */
 const KEPT_WITHIN_MS = 21_000;
-/** A worker replays the whole run before it answers. */
+/** Long, because a worker replays the whole run before it answers. */
 const REPLAY_MS = 120_000;
 
 /**
- * Starts a job again that was terminated, with exactly what it is not known to have delivered: what it carried, what was signalled since,
- * without what its slices delivered; under the same subscription, hence with the same delivery ids. Needs a worker.
+ * Starts a terminated job again, with exactly what it is not known to have delivered: what it carried and what was signalled since, without
+ * what its slices delivered. It keeps its subscription, hence its delivery ids. Needs a worker.
  *
  * @throws JobNotFound, JobAlreadyRunning, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot.
  */
@@ -57,7 +57,7 @@ export async function recover(client: Client, jobId: string, options: RecoverOpt
   return await queryStatus(client, jobId);
 }
 
-/** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended itself, in order. */
+/** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended normally. */
 export async function recoverableUntil(
   client: Client,
   { status, closeTime }: WorkflowExecutionDescription,
@@ -76,7 +76,7 @@ async function describeEnded(client: Client, jobId: string): Promise<WorkflowExe
   return found;
 }
 
-/** What the run had come to, and what came after that. */
+/** The state that the run had reached, and what came after that. */
 async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
   const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
   const inFlight = new Set(running);
@@ -97,14 +97,14 @@ async function carriedAtTheEnd(
     if (answer !== undefined) return answer;
   }
   if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
-  // It never began: its definition was not looked at yet.
+  // It never began: its definition had not been checked yet.
   const prepared = await prepare(client, taskQueue, input);
   if (!prepared.ok) throw new InvalidJob(prepared.problems);
   const state = beginPreparedJob(randomUUID().replaceAll('-', ''), prepared, Date.now());
   return { carried: carryJob(state), admitted: 0, running: [] };
 }
 
-/** The worker replays the run and says what it came to; undefined when the run had not begun to be a job. */
+/** A worker replays the run and returns the state that it reached; undefined when the job had not begun. */
 async function askForState(client: Client, workflowId: string): Promise<RecoveryState | undefined> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
@@ -118,7 +118,7 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
   return state;
 }
 
-/** Until the slices of the ended run are over, whatever their workers do: else both would send side by side. */
+/** Waits until the slices of the ended run are over, whatever their workers do: otherwise both runs would send at once. */
 async function outwait(
   { closeTime }: WorkflowExecutionDescription,
   { job, stopping }: CarriedJob,
@@ -134,7 +134,7 @@ async function outwait(
   await setTimeout(until - Date.now());
 }
 
-/** What was signalled since the run's last task may be more than a run can begin with. */
+/** More may have been signalled since the run's last task than a run can begin with. */
 async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: JobState): Promise<void> {
   const workflows = new TemporalSideWorkflows(client, taskQueue);
   for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
@@ -152,7 +152,7 @@ async function startAgain(
   carried: CarriedJob,
 ): Promise<void> {
   await startJobWorkflow(client, jobId, taskQueue, carried, carried.job);
-  // A run that was ended while it kept itself left that behind; it runs again with all of it.
+  // A run that was ended while it was being kept left a kept job behind; now the job runs again with all of that.
   await dropKept(client, jobId);
 }
 

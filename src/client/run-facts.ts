@@ -11,17 +11,17 @@ import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
 import { arrivalsOf } from './ended-run.ts';
 import { decode, type HistoryEvent, historyEvents } from './history-events.ts';
 
-/** Goes on with what happens after the reading began. */
+/** Continues with what happens after reading began. */
 export interface Following {
   /** Aborting it ends the reading. */
   readonly signal: AbortSignal;
-  /** Events that the run had when the reading began; after them comes the fact `caught-up`. */
+  /** Events that the run had when reading began; after them comes the fact `caught-up`. */
   readonly events: number;
 }
 
 /**
- * What a run's history says about triggers, oldest first, a page of it at a time. Slices are told of at their
- * end; those that run, last, unless the history is followed.
+ * What a run's history says about triggers, oldest first, read a page at a time. A slice is reported at its end; those still running come
+ * last, unless the history is followed.
  *
  * @throws UnknownPayloadKey for what the job itself and its worker wrote; a signal of somebody else's key is the fact `unreadable`.
  */
@@ -45,7 +45,7 @@ export async function* runFacts(
   if (!isClosed && following === undefined) yield* await reader.running(await heartbeats(client, workflowId, runId));
 }
 
-/** What of an activity is needed until it ends. */
+/** What is remembered of an activity until it ends. */
 interface Scheduled {
   readonly name: string;
   readonly activityId: string;
@@ -83,7 +83,7 @@ class RunReader {
     return [...(await this.#lostAtTheEnd(came)), { ...came, kind: 'closed', ...closed }];
   }
 
-  /** Slices that have not ended, with what they last said, by the id of their activity. */
+  /** Slices that have not ended, with their last heartbeat, by the id of their activity. */
   async running(progressOf: ReadonlyMap<string, SliceProgress>): Promise<JobFact[]> {
     return await Promise.all(
       [...this.#scheduled.values()].filter(isDeliver).map(async (scheduled) => {
@@ -140,14 +140,14 @@ class RunReader {
       case 'prepareJob':
         return [{ ...came, kind: 'prepared', result }];
       default: {
-        // What our own workflow gave to its `keepDeadLetters`.
+        // The argument that our own workflow gave to `keepDeadLetters`.
         const [letters] = (await decode(this.#client, scheduled.payloads)) as [readonly DeadLetter[]];
         return [{ ...came, kind: 'died', letters }];
       }
     }
   }
 
-  /** A run that was ended from outside heard no more of its slices. */
+  /** A run that was ended from outside learned nothing more of its slices. */
   async #lostAtTheEnd(came: Came): Promise<JobFact[]> {
     const lost = [...this.#scheduled.values()].filter(isDeliver);
     return await Promise.all(lost.map((scheduled) => this.#slice(scheduled, came, { kind: 'lost' })));
@@ -175,7 +175,7 @@ function msOf({ eventTime }: HistoryEvent): number {
   return eventTime == null ? 0 : tsToMs(eventTime);
 }
 
-/** Undefined when the run goes on after this event. */
+/** Undefined when the run continues after this event. */
 function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefined {
   const next = event.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId;
   if (next != null && next !== '') return { nextRunId: next };
@@ -188,7 +188,7 @@ function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefin
   return isClosing == null ? undefined : {};
 }
 
-/** A report that cannot be read is a lost slice, as the job takes it. */
+/** A report that cannot be read counts as a lost slice, as it does for the job. */
 function endOf(report: unknown): SliceEnd {
   if (!isRecord(report) || !Array.isArray(report['failed']) || !Array.isArray(report['unsent']))
     return { kind: 'lost' };
@@ -211,7 +211,7 @@ function lastHeartbeat(failure: Failure): Payload[] | undefined {
   return failure.timeoutFailureInfo?.lastHeartbeatDetails?.payloads ?? lastHeartbeat(failure.cause);
 }
 
-/** What the slices of an open run last said, by the id of their activity. */
+/** The last heartbeats of the slices of an open run, by the id of their activity. */
 async function heartbeats(client: Client, workflowId: string, runId: string): Promise<Map<string, SliceProgress>> {
   const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
   const said = new Map<string, SliceProgress>();

@@ -10,9 +10,9 @@ import { describeJob, queryStatus } from './job-service.ts';
 /** A running job (or one that the server still keeps), or a definition of one. */
 export type SampleOf = { readonly jobId: string } | { readonly definition: unknown };
 
-/** Longer than a request may take twice, and a token before it. */
+/** Longer than two requests and fetching a token may take. */
 const SEND_MS = 160_000;
-/** A definition has no subscription yet: that is made when a job starts. */
+/** A definition has no subscription yet: one is made when a job starts. */
 const NO_SUBSCRIPTION = '0'.repeat(32);
 
 /**
@@ -35,7 +35,7 @@ export async function sampleRequest(
 }
 
 /**
- * Has a worker send one message about a real person, now, whatever the job is doing; what came of it is in the answer.
+ * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it.
  * @throws InvalidJob, JobNotFound, NoSample, NoWorker
  */
 export async function sendSample(
@@ -54,7 +54,7 @@ export async function sendSample(
   return sampleOf(await askWorker<Sampled<SentSample>>(client, queue, SEND_SAMPLE, options));
 }
 
-/** Of a job its id alone goes to the worker, which asks it: a URL is told to nobody once more. */
+/** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
 async function whatItIsOf(
   client: Client,
   taskQueue: string,

@@ -39,14 +39,14 @@ const CLI_TYPES = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList' } as const;
 
 const NAMES = Object.keys(SEARCH_ATTRIBUTES) as SearchAttributeName[]; // keys of a constant: nothing else can be in it
 const CALL_MS = 10_000;
-/** Permission denied, unimplemented, unauthenticated: nobody may look, here or at all. */
+/** Permission denied, unimplemented, unauthenticated: we may not look, or nobody can. */
 const NOT_FOR_US: ReadonlySet<number | undefined> = new Set([7, 12, 16]);
 
 /**
- * Which of our search attributes the namespace does not have, with our type. A server that does not let us look has none that
- * we may rely on: then all of them.
+ * Which of our search attributes the namespace does not have with our type. When the server does not let us look, we cannot rely on any:
+ * then all of them.
  *
- * @throws the SDK's errors when the server cannot be reached, or does not know the namespace (NamespaceNotFoundError).
+ * @throws the SDK's errors when the server cannot be reached or does not know the namespace (NamespaceNotFoundError).
  */
 export async function missingSearchAttributes(
   connection: Connection,
@@ -57,11 +57,11 @@ export async function missingSearchAttributes(
 }
 
 /**
- * Registers what is missing and returns those names; doing it again changes nothing. A server may take some seconds until
- * it accepts a new attribute everywhere.
+ * Registers those that are missing and returns their names; doing it again changes nothing. A server may take some seconds to accept a new
+ * attribute everywhere.
  *
- * @throws SearchAttributesNotRegistered without the right to register, or when an attribute exists with another type
- *   (the others are registered all the same).
+ * @throws SearchAttributesNotRegistered without the right to register, or when an attribute exists with another type (the others are
+ *   registered all the same).
  */
 export async function registerSearchAttributes(
   connection: Connection,
@@ -73,7 +73,7 @@ export async function registerSearchAttributes(
   const otherType = NAMES.filter(
     (name) => types[name] !== undefined && types[name] !== INDEXED_VALUE_TYPES[SEARCH_ATTRIBUTES[name]],
   );
-  // The server itself says nothing of this: it leaves what exists as it is.
+  // The server itself does not report this: it leaves an existing attribute as it is.
   if (otherType.length > 0)
     throw new SearchAttributesNotRegistered(namespace, otherType, 'they already exist with another type');
   return absent;
@@ -104,7 +104,7 @@ async function typesInNamespace(connection: Connection, namespace: string): Prom
   }
 }
 
-/** Without a deadline a call to a server that went away would wait for ever. */
+/** Without a deadline, a call to a server that has gone away would wait forever. */
 function withinTime<T>(connection: Connection, call: () => Promise<T>): Promise<T> {
   return connection.withDeadline(Date.now() + CALL_MS, call);
 }

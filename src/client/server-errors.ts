@@ -1,6 +1,6 @@
 import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 
-/** The gRPC status codes that decide something here. */
+/** The gRPC status codes that matter here. */
 export const GRPC = {
   CANCELLED: 1,
   UNKNOWN: 2,
@@ -24,7 +24,7 @@ const TRANSIENT: ReadonlySet<number> = new Set([
   GRPC.UNAVAILABLE,
 ]);
 
-/** The gRPC status code of an error of the SDK or of one of its causes; undefined when it is no server's answer. */
+/** The gRPC status code of an SDK error or of one of its causes; undefined when it is not the server's answer. */
 export function grpcCode(error: unknown): number | undefined {
   if (isGrpcServiceError(error)) return error.code;
   if (error instanceof WorkflowNotFoundError) return GRPC.NOT_FOUND;
@@ -32,15 +32,15 @@ export function grpcCode(error: unknown): number | undefined {
 }
 
 /**
- * True when a call ended because its deadline had come: of 960 such calls on a busy machine one bore CANCELLED. No call of ours is cancelled
- * otherwise, but for those that have a signal, which tells by itself.
+ * True when a call ended because its deadline had passed. CANCELLED counts too: of 960 such calls on a busy machine one ended with it, and
+ * no call of ours is cancelled otherwise, except those with a signal, which can be asked.
  */
 export function isTimeUp(error: unknown): boolean {
   const code = grpcCode(error);
   return code === GRPC.DEADLINE_EXCEEDED || code === GRPC.CANCELLED;
 }
 
-/** True when asking again may succeed without anybody changing anything. */
+/** True when asking again may succeed although nobody changes anything. */
 export function isTransient(error: unknown): boolean {
   const code = grpcCode(error);
   return code !== undefined && TRANSIENT.has(code);

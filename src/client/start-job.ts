@@ -13,15 +13,15 @@ export interface StartedJob {
   readonly jobId: string;
   readonly workflowId: string;
   readonly runId: string;
-  /** The audiences it listens to, with their sizes where the source tells. */
+  /** The audiences it listens to, with their sizes if the source gives them. */
   readonly audiences: readonly AudienceListing[];
   /** What a person should know: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];
-  /** Search attributes that the namespace lacks: `triggers setup` registers them. */
+  /** Search attributes that the namespace does not have: `triggers setup` registers them. */
   readonly missingSearchAttributes: readonly string[];
 }
 
-/** How long, in ms, a job may take to begin before whoever started it is answered all the same. */
+/** How long, in ms, to wait for a new job to begin before answering anyway. */
 export const START_WAIT_MS = 10_000;
 
 /**
@@ -44,12 +44,12 @@ export async function startJob(
   if (kept !== undefined) throw new JobKept(jobId, kept);
   const warnings = [...prepared.warnings, ...(await warningsOfLast(client, jobId))];
   const runId = await startJobWorkflow(client, jobId, taskQueue, prepared.definition, prepared);
-  // It looks its audiences up once more by itself; what is asked of it from here on finds it running.
+  // The job looks its audiences up once more by itself. Waiting for that means that whatever is asked of it next finds it running.
   await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
 }
 
-/** A new job under the id of one that was terminated knows nothing of what that one had not delivered. */
+/** A new job under the id of a terminated one does not have what that one had not delivered. */
 async function warningsOfLast(client: Client, jobId: string): Promise<string[]> {
   try {
     const last = await describeJob(client, jobId);

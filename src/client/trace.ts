@@ -15,12 +15,12 @@ import { standingOf } from './person-standing.ts';
 import { runFacts } from './run-facts.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-/** Most jobs that a trace without a job looks into, those begun last first. */
+/** Most jobs that a trace without a job reads, those begun last first. */
 export const MOST_JOBS = 100;
 
 export interface TraceProgress {
   readonly jobId: string;
-  /** Runs of the job that are read, and how many there are. */
+  /** Runs of the job that have been read, of how many. */
   readonly runs: number;
   readonly ofRuns: number;
   /** Facts read of this job so far. */
@@ -30,16 +30,17 @@ export interface TraceProgress {
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
   readonly jobId?: string;
-  /** Tells of nothing before then, and reads no run that ended before. What waits is told all the same. */
+  /** Reports nothing before then, and reads no run that ended before. What is waiting is still reported. */
   readonly since?: Date;
   readonly onProgress?: (progress: TraceProgress) => void;
 }
 
 /**
- * All that is known of a person, job by job and in the order of time: what was signalled, each attempt with its answer, dead letters, and last
- * what waits and why. From the histories that the server still keeps, a page at a time. Of several jobs only those that know the person are told of.
+ * All that is known of a person, job by job and in order of time: what was signalled, each attempt with its answer, dead letters, and at
+ * the end what is waiting and why. It is read from the histories that the server still keeps, a page at a time. Of several jobs, only those
+ * that know the person are reported.
  *
- * @throws JobNotFound, UnknownPayloadKey when a job is named; of all jobs, one that cannot be read is a `left-out`.
+ * @throws JobNotFound, UnknownPayloadKey when a job is named; without one, a job that cannot be read is a `left-out`.
  */
 export async function* trace(
   client: Client,
@@ -84,14 +85,14 @@ async function* traceJob(
     if (event.kind === 'died') letters.delete(event.deadLetterId);
     if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
   }
-  // They wait for longer than a history may be kept.
+  // They wait longer than a history may be kept.
   yield* letters.values();
   if (unreadable.count > 0)
     yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
   yield await standingOf(client, jobId, user, silent);
 }
 
-/** What all runs of the job say, those left out that ended too long ago. */
+/** The facts of all runs of the job, except those that ended too long ago. */
 async function* factsOf(
   client: Client,
   jobId: string,
@@ -107,7 +108,7 @@ async function* factsOf(
     try {
       for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) {
         if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
-        // It went on while it was read: the list did not know that run yet.
+        // The job continued as new while it was read: the list did not have that run yet.
         const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
         if (next !== undefined && index === ids.length - 1 && !ids.includes(next)) ids.push(next);
         yield fact;
@@ -132,7 +133,7 @@ async function* pick(
   }
 }
 
-/** The events of a job as soon as one of them shows that the job knows the person; of one that does not, none. */
+/** The events of a job, as soon as one of them shows that the job knows the person; none if it does not. */
 async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<TraceEvent> {
   const unsure: TraceEvent[] = [];
   let isKnown = false;
@@ -147,7 +148,7 @@ function isThere({ standing }: PersonStands): boolean {
   return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }
 
-/** The person's dead letters of this job that wait for a decision, by their ids, oldest first. */
+/** This job's dead letters for the person that are waiting for a decision, by id, oldest first. */
 async function waitingLetters(client: Client, jobId: string, user: string): Promise<Map<string, TriggerDied>> {
   const found: TriggerDied[] = [];
   for await (const letter of new DeadLetters(client).list({ jobId, user })) {
@@ -174,7 +175,7 @@ async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>):
   const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
   try {
     const found = await handle.describe();
-    // Somebody may have ended it from outside, in the Temporal UI say: then it has no result.
+    // It may have been ended from outside, in the Temporal UI say: then it has no result.
     if (found.status.name === 'COMPLETED') return { ...died, state: (await handle.result()) as DeadLetterEnd }; // Our own workflow's result.
     if (!isOpen(found)) return { ...died, state: 'terminated' };
     const notice = found.memo?.['notice'];

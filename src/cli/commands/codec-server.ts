@@ -7,7 +7,7 @@ import { aborted, interruption, type Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
 const DEFAULT_PORT = 8081;
-/** The UI of `triggers up`, by both of its names. */
+/** The UI of `triggers up`, under both of its names. */
 const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 
 export function codecServerCommand(terminal: Terminal) {
@@ -43,7 +43,7 @@ Example:
       const stop = interruption();
       const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
       const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
-      // Never with the token: what is printed is kept in logs.
+      // Never with the token, because what is printed is kept in logs.
       if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
       else
         terminal.out(
@@ -66,7 +66,7 @@ function configuredToken(): string {
   );
 }
 
-/** As a browser says it. */
+/** As a browser writes it. */
 function originOf(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text).origin;
   throw new UsageError(`--ui-origin must look like https://temporal.example.com, not "${text}".`);

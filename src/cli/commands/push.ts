@@ -82,7 +82,7 @@ function openFile(path: string): AsyncIterable<Uint8Array> {
   } catch (error) {
     throw unreadable(error);
   }
-  // A folder can be opened, too; only reading it fails.
+  // A folder can be opened too; only reading it fails.
   if (fstatSync(fd).isDirectory()) {
     closeSync(fd);
     throw unreadable();
@@ -96,7 +96,7 @@ interface Stage {
   readonly patienceMs: number | undefined;
 }
 
-/** Sends, showing how far it is; Ctrl-C ends the input, so that what was accepted is said. */
+/** Sends and shows progress; Ctrl-C ends the input, so that it is still reported what was accepted. */
 async function send(
   jobs: ExportJobs,
   job: string | undefined,
@@ -126,7 +126,7 @@ async function send(
   }
 }
 
-/** How far a push is, in a line; exported for its test. */
+/** The progress of a push, in a line; exported for its test. */
 export function progressText(progress: PushProgress | PublishProgress, elapsedMs: number): string {
   const { accepted, waitingFor } = progress;
   const rate = `${count((accepted * 1000) / Math.max(elapsedMs, 1))} a second`;

@@ -58,7 +58,7 @@ interface Asking {
   readonly yes: boolean;
 }
 
-/** Starts it, having said how many existing users it will send; undefined when the person at the terminal had second thoughts. */
+/** Says how many existing users it will send, then starts it; undefined when the person at the terminal decides against it. */
 async function startAsAsked(
   jobs: ExportJobs,
   definition: JobDefinitionInput,
@@ -68,7 +68,7 @@ async function startAsAsked(
   const isBackfill = definition.existingUsers === true || sample !== undefined;
   if (isBackfill && !yes && !(await confirmed(terminal, await question(jobs, definition, sample)))) return undefined;
   if (sample === undefined) return await jobs.start(definition, naming);
-  // The sample is a backfill of its own kind, so it is asked for as soon as there is a job.
+  // The sample is a special backfill, so it is asked for as soon as there is a job.
   const started = await jobs.start({ ...definition, existingUsers: false }, naming);
   await jobs.backfill(started.jobId, { sample });
   return started;

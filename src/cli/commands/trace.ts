@@ -53,7 +53,7 @@ Example:
     });
 }
 
-/** A trigger may wait for longer than the histories that tell of it are kept. */
+/** A trigger may wait longer than the histories that record it are kept. */
 function isWaiting(standing: PersonStanding | undefined): boolean {
   return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }

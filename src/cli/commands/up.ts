@@ -26,17 +26,17 @@ Example:
   TRIGGERS_SOURCE=./data triggers up`,
     )
     .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
-      // It is for trying things out, most often with an endpoint on the same machine.
+      // This command is for trying things out, most often with an endpoint on the same machine.
       const read = configReader(path === undefined ? {} : { path });
       const readConfig = () => withWatchFolder(withThisMachine(read()), db);
       const config = readConfig();
       configuredSource(config); // Before a server is started that could not be used.
       const stop = interruption();
-      // With --json the log on standard error is JSON lines; so are these.
+      // With --json the log on standard error is JSON lines, so these are too.
       const note = (text: string) => terminal.err(json === true ? JSON.stringify({ msg: text }) : text);
       const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
       try {
-        // A server of our own has them from its start.
+        // A server of our own is started with them.
         if (server.local === undefined) await registerAttributes(server.connection, note);
         const parts = { config, readConfig, connection: server.connection, gone: server.gone };
         await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
@@ -53,7 +53,7 @@ Example:
     });
 }
 
-/** Watching needs a folder; without another one it is beside the database. */
+/** Watching needs a folder; by default it is beside the database. */
 function withWatchFolder(config: Config, db: string): Config {
   return { ...config, watch: { folder: config.watch.folder ?? resolve(dirname(db), 'watch') } };
 }
@@ -63,12 +63,12 @@ interface TemporalAtHand {
   readonly connection: ConnectConfig;
   /** Absent for a server that is not ours. */
   readonly local?: { readonly uiUrl: string | undefined; readonly httpUrl: string; readonly db: string };
-  /** Resolves when a server of our own has ended, whyever. */
+  /** Resolves when a server of our own has ended, for whatever reason. */
   readonly gone?: Promise<Error>;
   stop(): Promise<void>;
 }
 
-/** Says what is not the result. */
+/** Prints what is not the result. */
 type Note = (text: string) => void;
 
 interface LocalOptions {
@@ -110,11 +110,11 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
 
 const ENDED =
   'The local Temporal server ended by itself; everything that it was given is in its database (--db). Start it again with: triggers up. Its last output:';
-/** A port that is taken is what most often keeps a server from starting, and most often another one of ours has it. */
+/** What most often keeps a server from starting is a port that is taken, mostly by another server of ours. */
 const PORT_TAKEN =
   'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';
 
-/** Jobs run without them, too; a server that does not let us register is no reason not to start. */
+/** Jobs run without them too, so a server that does not let us register them is no reason not to start. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
   const { connectClient } = await import('../../client/connect.ts');
   const { registerSearchAttributes } = await import('../../client/search-attributes.ts');

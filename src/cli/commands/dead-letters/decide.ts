@@ -18,7 +18,7 @@ import { filterFrom } from './filter-options.ts';
 
 /**
  * Which dead letters a command line means.
- * @throws UsageError when it names one and says a filter, or neither.
+ * @throws UsageError when it names one and also gives a filter, or does neither.
  */
 export function whichFrom(
   id: string | undefined,
@@ -33,16 +33,16 @@ export function whichFrom(
   return { ...filter, all };
 }
 
-/** How a decision is spoken of. */
+/** The words for a decision. */
 interface Wording {
   readonly asks: string;
-  /** What they are now, when it was one, and when it was another number. */
+  /** What dead letters are afterwards: the singular, and the plural. */
   readonly done: { readonly one: string; readonly many: string };
   readonly failed: string;
 }
 
 /**
- * Carries a decision out, asking first when it is about many, showing how far it is, and saying each failure.
+ * Carries out a decision: asks first when it is about many, shows progress, and reports each failure.
  * @throws PartlyDone when some were not done.
  */
 export async function decide(

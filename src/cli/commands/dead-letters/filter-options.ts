@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { DeadLetterFilter } from '../../../client/export-jobs.ts';
 import { pastTime } from '../../job-options.ts';
 
-/** A command about all dead letters to which everything applies that is said. */
+/** A command about all dead letters that match everything given. */
 export function filteringCommand(name: string) {
   return new Command(name)
     .option('--job <id>', 'of this job')
