@@ -1,12 +1,12 @@
 export type AlertKind =
   'endpoint-unwell' | 'paused-by-endpoint' | 'backlog-old' | 'dead-letters' | 'backfill-finished' | 'backfill-lost';
 
-/** Something about a job that its operators should hear of, once. */
+/** Something about a job that its operators should be told once. */
 export interface Alert {
-  /** Counts the alerts of a job, from 1. */
+  /** The number of this alert of its job, from 1. */
   readonly n: number;
   readonly kind: AlertKind;
-  /** A condition `began` or `ended`; what has no end `happened`. */
+  /** A condition `began` or `ended`; something without an end `happened`. */
   readonly state: 'began' | 'ended' | 'happened';
   /** RFC 3339 */
   readonly at: string;
@@ -16,7 +16,7 @@ export interface Alert {
   readonly text: string;
 }
 
-/** An alert as it is sent, with whose it is. */
+/** An alert as it is sent, with the job that it is about. */
 export interface JobAlert {
   readonly jobId: string;
   readonly label: string;

@@ -2,10 +2,10 @@ import type { Verdict } from '../domain/verdict.ts';
 import type { SliceInput, SliceProgress, SliceReport } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** How a slice ended, by the job's history. */
+/** How a slice ended, according to the job's history. */
 export type SliceEnd =
   | { readonly kind: 'reported'; readonly report: SliceReport }
-  /** Its activity did not come to its end: what its last heartbeat said, if there was one. */
+  /** Its activity did not finish; with what its last heartbeat said, if there was one. */
   | { readonly kind: 'lost'; readonly progress?: SliceProgress }
   | { readonly kind: 'running'; readonly progress?: SliceProgress };
 
@@ -13,18 +13,18 @@ export type SliceEnd =
 export interface SliceRun {
   readonly slice: SliceInput;
   readonly end: SliceEnd;
-  /** Epoch ms: when a worker took it up, for the last time; absent when none is known to have. */
+  /** Epoch ms: when a worker last started it; absent when none is known to have. */
   readonly startedAtMs?: number;
 }
 
 /**
  * What a slice did for a trigger.
  *
- * - `delivered`: answered with 2xx. Which of them, and how long it took, a history does not say.
+ * - `delivered`: answered with 2xx. A history does not say which status, nor how long it took.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
- * - `unsent`: its slice ended before a request was begun; it waits in the job.
- * - `unknown`: its slice was lost, and whether a request was made is not known. It is sent again, under the same delivery id.
- * - `running`: its slice runs, and has not said yet.
+ * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
+ * - `unknown`: its slice was lost, and it is not known whether a request was made. It is sent again under the same delivery id.
+ * - `running`: its slice is running and has not reported it yet.
  */
 export type AttemptOutcome = 'delivered' | 'failed' | 'unsent' | 'unknown' | 'running';
 
@@ -33,9 +33,9 @@ export interface Attempt {
   readonly jobId: string;
   readonly runId: string;
   readonly sliceId: number;
-  /** RFC 3339: its slice's start. When in its slice its own request was made is not known. */
+  /** RFC 3339: the start of its slice. When its own request was made within the slice is not known. */
   readonly startedAt?: string;
-  /** RFC 3339: its slice's end, as the job heard of it; absent while that runs. */
+  /** RFC 3339: when the job learned that its slice had ended; absent while the slice is running. */
   readonly endedAt?: string;
   readonly user: string;
   readonly event: TriggerEvent;
@@ -52,8 +52,8 @@ export interface Attempt {
   readonly code?: string;
   /** At most 200 characters of what the endpoint answered, secrets masked. */
   readonly answer?: string;
-  /** Of the request; only of one that failed. */
+  /** How long the request took; only for one that failed. */
   readonly durationMs?: number;
-  /** What the endpoint asked everybody to wait, in ms. */
+  /** How long the endpoint asked to wait before any request, in ms. */
   readonly retryAfterMs?: number;
 }

@@ -1,14 +1,14 @@
 /** An audience as its source knows it. */
 export interface Audience {
-  /** 32 lower-case hex digits; the canonical name of the audience everywhere inside. */
+  /** 32 lower-case hex digits: the canonical name of the audience everywhere inside. */
   readonly id: string;
-  /** Short readable name, unique in the source at one moment, but free to move to another audience later. */
+  /** Short readable name: unique in the source at any moment, but it may belong to another audience later. */
   readonly slug: string;
   /** Name shown to people. */
   readonly name: string;
 }
 
-/** What a source additionally says of an audience when asked for the list. */
+/** What a source says about an audience in its list, in addition. */
 export interface AudienceListing extends Audience {
   /** How many members it has now; absent when the source cannot tell cheaply. */
   readonly size?: number;
@@ -16,7 +16,7 @@ export interface AudienceListing extends Audience {
   readonly windowMinutes?: number;
 }
 
-/** A source's audiences, as many as an answer has room for. */
+/** The audiences of a source, as many as fit into an answer. */
 export interface AudienceList {
   readonly audiences: readonly AudienceListing[];
   /** How many there are in all. */

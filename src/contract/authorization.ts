@@ -1,11 +1,11 @@
-/** What may be told of one of a worker's authorizations: no value of it. */
+/** What may be shown of one of a worker's authorizations: none of its values. */
 export interface AuthorizationListing {
-  /** What jobs call it. */
+  /** The name by which jobs refer to it. */
   readonly name: string;
-  /** What requests get of it, in words: `bearer token`, `signature`; none of it means that it has nothing yet. */
+  /** What it adds to requests, in words: `bearer token`, `signature`; empty when it adds nothing yet. */
   readonly kinds: readonly string[];
   /** Where it may be sent. */
   readonly origins: readonly string[];
-  /** When signing secrets of it end, RFC 3339; those without an end are not here. */
+  /** When its signing secrets end, RFC 3339; those without an end are not listed. */
   readonly signingSecretsEnd: readonly string[];
 }

@@ -1,27 +1,27 @@
 /** Input of a backfill child. */
 export interface BackfillInput {
-  /** Workflow id of the job (never a run id: the job continues as new under us). */
+  /** Workflow id of the job (never a run id, since the job continues as new meanwhile). */
   readonly jobWorkflowId: string;
   readonly subscriptionId: string;
-  /** Which backfill of the job this is, from 1. */
+  /** Number of this backfill of the job, from 1. */
   readonly n: number;
-  /** Canonical ids, in the order in which they are paged through. */
+  /** Canonical ids, in the order in which they are read. */
   readonly audiences: readonly string[];
   /** Most bytes of one page's ids. */
   readonly pageBytes: number;
-  /** How far the run before came; in the first, where to begin. */
+  /** How far the previous run got; in the first run, where to begin. */
   readonly carried: BackfillProgress;
 }
 
 /** What a backfill carries through continue-as-new. */
 export interface BackfillProgress {
-  /** See `MemberPage`; absent also before it was asked for. */
+  /** See `MemberPage`; also absent before it was asked for. */
   readonly expected?: number;
   /** True once the source was asked for it. */
   readonly isCounted?: boolean;
   /** Where the next page begins; absent when all are read. */
   readonly next?: BackfillCursor;
-  /** Pages sent to the job and not answered yet, oldest first. */
+  /** Pages that the job has not answered yet, oldest first. */
   readonly ahead: readonly PageAhead[];
 }
 
@@ -37,7 +37,7 @@ export interface BackfillCursor {
   readonly page: number;
   /** Place in `audiences`. */
   readonly audience: number;
-  /** Where the source goes on; absent at an audience's start. */
+  /** Where to continue in the source; absent at the start of an audience. */
   readonly after?: string;
 }
 
@@ -48,10 +48,10 @@ export interface MemberPage {
   readonly number: number;
   /** Canonical id of the audience. */
   readonly audience: string;
-  /** When the source was asked or before, epoch ms by the server's clock, which dates live triggers too. */
+  /** When the source was asked, or earlier; epoch ms by the server's clock, which also dates live triggers. */
   readonly readAt: number;
   readonly ids: readonly string[];
-  /** How many members all its audiences together had when it began, by the source; absent when the source does not say. */
+  /** How many members all its audiences together had when it began, according to the source; absent when the source does not say. */
   readonly expected?: number;
   /** True on the page that ends the backfill. */
   readonly last: boolean;
@@ -63,17 +63,17 @@ export interface MemberPage {
 export interface PageTaken {
   readonly n: number;
   readonly number: number;
-  /** True: the page reaches further back than the job remembers live triggers; read it again. */
+  /** True: the page is older than what the job remembers of live triggers; read it again. */
   readonly readAgain?: true;
-  /** True: nobody waits for pages of this backfill any more; end. */
+  /** True: pages of this backfill are no longer wanted; end. */
   readonly gone?: true;
-  /** With `readAgain`: wait this long first, since live traffic is too fast to be remembered. */
+  /** With `readAgain`: wait this long first, since there is more live traffic than can be remembered. */
   readonly afterMs?: number;
 }
 
 /** What `listMembers` returns. */
 export interface MemberIds {
   readonly ids: readonly string[];
-  /** Where to go on; absent at the end. */
+  /** Where to continue; absent at the end. */
   readonly next?: string;
 }

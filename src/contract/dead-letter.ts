@@ -2,13 +2,13 @@ import type { Audience } from './audience.ts';
 import type { LastFailure } from './job-status.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
-/** A trigger that will not be sent without a person's decision: input of the workflow `deadLetter`, which keeps it for 30 days. */
+/** A trigger that will not be sent unless a person decides so: input of the workflow `deadLetter`, which keeps it for 30 days. */
 export interface DeadLetter {
   readonly v: 1;
   readonly jobWorkflowId: string;
   readonly subscriptionId: string;
   readonly deliveryId: string;
-  /** How often it was redelivered before; with the delivery id it names the workflow. */
+  /** How often it was redelivered before; together with the delivery id it gives the workflow its id. */
   readonly redeliveries: number;
   readonly user: string;
   readonly audience: Audience;
@@ -28,7 +28,7 @@ export interface DeadLetter {
   readonly hasSearchAttributes: boolean;
 }
 
-/** Argument of the job's signal `redeliver`, from a dead letter: it goes behind what waits for that person. */
+/** Argument of the job's signal `redeliver`, from a dead letter: it is queued after what is waiting for that person. */
 export interface Redelivery {
   readonly subscriptionId: string;
   readonly user: string;
@@ -46,11 +46,11 @@ export interface Redelivery {
 
 /** Argument of a dead letter's signal `redeliver`. */
 export interface RedeliverRequest {
-  /** True: also when the source says that the person is (for an exit) or is not (for an enter) in the audience today. */
+  /** True: redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience. */
   readonly force?: boolean;
 }
 
-/** How a dead letter ended, or that it waits; `redelivering` while the source or the job is asked. */
+/** How a dead letter ended, or that it is waiting; `redelivering` while the source or the job is being asked. */
 export type DeadLetterState = 'waiting' | 'redelivering' | DeadLetterEnd;
 
 /** Result of the workflow `deadLetter`. */
@@ -73,6 +73,6 @@ export interface DeadLetterStatus {
   readonly diedAt: string;
   /** RFC 3339: when it ends by itself. */
   readonly expiresAt: string;
-  /** Why it was not redelivered when that was last asked for, and what to do. */
+  /** Why the last request to redeliver it failed, and what to do. */
   readonly notice?: string;
 }

@@ -24,11 +24,11 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
 const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
 
 const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look like https://example.com/hook.';
-// Parsers of the web find a host also where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
+// URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
 const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
 
-// Whether the worker may send there is the worker's business (prepareJob, and again at every request); this is the form's part. No message repeats
-// a URL: who knows it may be able to send to it.
+// Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
+// message repeats a URL, because whoever knows it may be able to send to it.
 const webhookUrl = z
   .string({ error: 'The webhook URL must be text.' })
   .trim()
@@ -45,8 +45,8 @@ const webhookUrl = z
   });
 
 /**
- * The job form: what a person says of one export job, the same names in a job file, in the client and in the edit update.
- * Unknown keys are refused, since a misspelt option that is silently dropped is worse than an error.
+ * The job form: what a person says about one export job, under the same names in a job file, in the client and in the edit update. Unknown
+ * keys are refused, since silently ignoring a misspelt option would be worse than an error.
  */
 export const jobDefinitionSchema = z.strictObject({
   /** Identifies the job to people; 1..200 characters. */
@@ -55,7 +55,7 @@ export const jobDefinitionSchema = z.strictObject({
     .string({ error: 'The description must be text.' })
     .max(2000, 'The description must have at most 2000 characters.')
     .optional(),
-  /** Slugs or ids of the audiences that emit; 1..100. One that is named twice emits once. */
+  /** Slugs or ids of the audiences to export; 1..100. One that is named twice counts once. */
   audiences: z
     .array(text('An audience', 255), { error: 'Audiences must be a list of audience slugs or ids, such as ["vip"].' })
     .min(1, 'Choose at least one audience.')
@@ -64,7 +64,7 @@ export const jobDefinitionSchema = z.strictObject({
   webhookUrl,
   /** Name of an authorization in the worker's configuration; null when the endpoint needs none. */
   authorization: text('The authorization', 100, MISSING_AUTHORIZATION).nullable(),
-  /** Which profile fields go out: names or dotted paths. Empty: all. `segment_events` always stays. */
+  /** Which profile fields are sent: names or dotted paths. Empty: all. `segment_events` is always sent. */
   exportFields: z
     .array(text('An export field', 255), {
       error: 'Export fields must be a list of field names, such as ["email", "first_name"].',
@@ -82,7 +82,7 @@ export const jobDefinitionSchema = z.strictObject({
     .min(1, 'The parallel request count must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .default(5),
-  /** Most members a second that a backfill sends; absent: as many as the endpoint takes. */
+  /** Most members a second that a backfill sends; absent: as many as the endpoint accepts. */
   backfillPerSecond: z
     .number({ error: BACKFILL_RATE })
     .positive(BACKFILL_RATE)
@@ -103,7 +103,7 @@ export const jobDefinitionSchema = z.strictObject({
 export type JobDefinition = z.infer<typeof jobDefinitionSchema>;
 /** A job as people write it. */
 export type JobDefinitionInput = z.input<typeof jobDefinitionSchema>;
-/** What the `edit` update takes: any fields of the form but `existingUsers`, which is said once, at the start. */
+/** What the `edit` update takes: any fields of the form except `existingUsers`, which can only be given when a job is started. */
 export type JobEdit = Partial<Omit<JobDefinitionInput, 'existingUsers'>>;
 
 /** Something wrong with a job, by field, in words. */

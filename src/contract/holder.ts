@@ -6,11 +6,11 @@ export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1
 /** What few triggers have. */
 export interface PackedMore {
   readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; there with a profile. */
+  /** Bytes of the profile's JSON; present when there is a profile. */
   readonly profileBytes?: number;
-  /** Which backfill it comes from. */
+  /** The number of the backfill that it comes from. */
   readonly backfill?: number;
-  /** How often it came back from being a dead letter. */
+  /** How often it has been redelivered as a dead letter. */
   readonly redelivery?: number;
 }
 

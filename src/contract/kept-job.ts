@@ -1,4 +1,4 @@
-/** How a kept job stands; `starting` while the job's own workflow is being started again. */
+/** The state of a kept job; `starting` while the job's own workflow is being started again. */
 export type KeptJobState = 'kept' | 'starting' | KeptJobEnd;
 
 /** Result of the workflow `keptJob`. */
@@ -10,10 +10,10 @@ export interface KeptJobStatus {
   readonly state: KeptJobState;
   readonly jobId: string;
   readonly label: string;
-  /** Triggers that wait for the job. */
+  /** Triggers that are kept. */
   readonly waiting: number;
   /** RFC 3339 */
   readonly keptAt: string;
-  /** Why it was not started when that was last asked for, and what to do. */
+  /** Why the last request to start it failed, and what to do. */
   readonly notice?: string;
 }

@@ -1,7 +1,6 @@
 /**
- * The known key that a person most likely meant, or undefined when none is near.
- * Case, dashes and underscores do not count, then at most a third of the letters may differ; else a part of a known key will do
- * (`url` for `webhookUrl`).
+ * The known key that a person most likely meant, or undefined when none is close. Case, dashes and underscores are ignored; then at most a
+ * third of the letters may differ. Failing that, a part of a known key counts (`url` for `webhookUrl`).
  */
 export function nearestKey(key: string, known: readonly string[]): string | undefined {
   const plain = bare(key);
@@ -16,7 +15,7 @@ export function nearestKey(key: string, known: readonly string[]): string | unde
   return plain.length < 3 ? undefined : known.find((candidate) => bare(candidate).includes(plain));
 }
 
-/** Nothing of more letters is a misspelt key, and comparing it would take long. */
+/** Anything longer is not a misspelt key, and would take long to compare. */
 const LONGEST = 300;
 
 function bare(key: string): string {

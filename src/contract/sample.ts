@@ -2,14 +2,14 @@ import type { Audience } from './audience.ts';
 import type { DeliverySettings } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** What a job sends by, and about which audiences. */
+/** The settings that a job sends by, and its audiences. */
 export interface JobSettings {
   readonly settings: DeliverySettings;
   /** Those that the job listens to, in its order. */
   readonly audiences: readonly Audience[];
 }
 
-/** Whom a sample is about. What is absent is chosen: the job's first audience, its first member with a profile, `enter`. */
+/** Whom a sample is about. What is absent is chosen by default: the job's first audience, its first member with a profile, `enter`. */
 export interface SampleWish {
   readonly user?: string;
   /** Slug or id of one of the job's audiences. */
@@ -19,15 +19,15 @@ export interface SampleWish {
   readonly userLegacyMessageFormat?: boolean;
 }
 
-/** What a worker makes a sample of: a job, by its workflow's id, or what a definition comes to. */
+/** What a worker makes a sample from: a job, by its workflow's id, or a checked definition. */
 export type SampleInput = SampleWish & ({ readonly jobWorkflowId: string } | JobSettings);
 
 /** A request as people may see it. */
 export interface ShownRequest {
   readonly method: 'POST';
-  /** As a webhook URL is shown everywhere: without its path and the values of its query. */
+  /** Masked as everywhere: without its path and the values of its query. */
   readonly url: string;
-  /** In their order, [name, value]; a value that may be a secret is `…`. What the connection adds (`host`, `content-length`) is not here. */
+  /** In order, as [name, value]; a value that may be secret is `…`. What the connection adds (`host`, `content-length`) is not included. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Byte for byte as it is sent, up to 256 KiB (an eighth of the server's payload limit, where that is lower than usual). */
   readonly body: string;
@@ -45,9 +45,9 @@ export interface SampleAnswer {
   readonly retryAfterMs?: number;
   /** From the request's start to the end of its answer, connecting included. */
   readonly durationMs: number;
-  /** At most 200 characters of what a request that failed was answered, without the secrets that it carried. */
+  /** At most 200 characters of the answer to a failed request, without the secrets that the request carried. */
   readonly answer?: string;
-  /** It is the second answer: the first was a 401, and the request was sent again with a new token. */
+  /** True when this is the second answer: the first was a 401, and the request was sent again with a new token. */
   readonly isSecond: boolean;
 }
 
@@ -64,12 +64,12 @@ export interface SentSample extends Sample {
   readonly answer: SampleAnswer;
 }
 
-/** What stood in the way of a sample: the option to correct, or `job`, and what to do. */
+/** Why no sample could be made: the option to correct, or `job`, and what to do. */
 export interface SampleProblem {
   readonly field: 'user' | 'audience' | 'authorization' | 'job' | 'message';
   readonly message: string;
 }
 
-/** What a worker gives back; nothing was sent where it is not ok. */
+/** A worker's answer; nothing was sent when it is not ok. */
 export type Sampled<T extends Sample> =
   { readonly ok: true; readonly sample: T } | { readonly ok: false; readonly problem: SampleProblem };

@@ -1,7 +1,7 @@
 import type { Audience } from './audience.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
-/** One trigger as a slice carries it: its audience resolved, its time settled. */
+/** One trigger as a slice carries it: with the id of its audience, and its time decided. */
 export interface SliceTrigger {
   readonly user: string;
   /** Canonical id of the audience. */
@@ -9,38 +9,38 @@ export interface SliceTrigger {
   readonly event: TriggerEvent;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Absent: the activity reads it from the source, all of a slice in one look-up. */
+  /** Absent: the activity reads it from the source, with one look-up for the whole slice. */
   readonly profile?: JsonObject;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
-  /** How often it came back from being a dead letter, from 1; absent: never. Nothing but its trace depends on it. */
+  /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */
   readonly redelivery?: number;
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
 export interface DeliverySettings {
   readonly subscriptionId: string;
-  /** Counts the edits of the job; outcomes of an older revision say nothing about today's endpoint. */
+  /** The number of edits of the job; outcomes from an older revision say nothing about the present endpoint. */
   readonly revision: number;
   readonly webhookUrl: string;
   readonly authorization: string | null;
   readonly exportFields: readonly string[];
   readonly userLegacyMessageFormat: boolean;
-  /** Longest time of one request, in ms, that the job reckons with. */
+  /** Longest time of one request, in ms, that the job allows for. */
   readonly requestTimeoutMs: number;
 }
 
-/** What a slice was cut from: triggers that came in, or the members that a backfill found. */
+/** What a slice was cut from: signalled triggers, or members that a backfill found. */
 export type SliceKind = 'live' | 'backfill';
 
-/** What the `deliver` activity is to send. Triggers of one person stand in their order. */
+/** What the `deliver` activity is to send. The triggers of one person are in order. */
 export interface SliceInput {
   readonly sliceId: number;
-  /** Absent: `live`, and of older workflows, which do not say. Nothing but what is counted depends on it. */
+  /** Absent for `live`, and in older workflows, which do not say. Only metrics depend on it. */
   readonly kind?: SliceKind;
   /** At most this many requests in flight. */
   readonly permits: number;
-  /** No request is started later than this after the profiles were there. */
+  /** No request is started later than this after the profiles have been read. */
   readonly budgetMs: number;
   readonly settings: DeliverySettings;
   /** The audiences that the triggers name. */
@@ -65,14 +65,14 @@ export interface PackedSlice extends Omit<SliceInput, 'triggers'> {
 export interface FailedAttempt {
   /** Place of the trigger in the slice. */
   readonly index: number;
-  /** HTTP status, when the endpoint answered. */
+  /** The HTTP status, when the endpoint answered. */
   readonly status?: number;
-  /** Stable code of what went wrong, when it did not (`ECONNREFUSED`, `UND_ERR_…`) or when we did not ask (see `domain/attempt-codes.ts`). */
+  /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/attempt-codes.ts`). */
   readonly code?: string;
-  /** What `Retry-After` said, in ms from the answer; absent when it said nothing usable. */
+  /** The `Retry-After` of the answer, in ms from then; absent when it was not usable. */
   readonly retryAfterMs?: number;
   readonly durationMs: number;
-  /** At most 200 characters of what the endpoint answered; … at the end of an answer that was cut. */
+  /** At most 200 characters of what the endpoint answered, with … at the end when it was cut. */
   readonly answer?: string;
 }
 
@@ -85,7 +85,7 @@ export interface SliceReport {
   readonly sendingMs: number;
 }
 
-/** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity goes on from there. */
+/** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity continues from there. */
 export interface SliceProgress {
   /** Delivered places, as closed ranges. */
   readonly delivered: readonly (readonly [first: number, last: number])[];

@@ -5,19 +5,19 @@ import type { DeadLetter, DeadLetterState } from './dead-letter.ts';
 import type { EndpointStatus, JobState, LastFailure } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** What the history of a job's run says, event by event, as far as it is about triggers. */
+/** What the history of a job's run says about triggers, event by event. */
 export type JobFact = { readonly runId: string; readonly atMs: number } & (
   | { readonly kind: 'began'; readonly input: unknown }
   | { readonly kind: 'signalled'; readonly arrivals: readonly Arrival[] }
   /** A signal whose payload is encrypted with a key that is not here. */
   | { readonly kind: 'unreadable'; readonly name: string }
-  /** A definition was checked: what came of it. */
+  /** A definition was checked, with this result. */
   | { readonly kind: 'prepared'; readonly result: unknown }
   | ({ readonly kind: 'slice' } & SliceRun)
   | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
-  /** The run closed; with the run that goes on from it, if it said so. */
+  /** The run closed; with the run that continues it, if there is one. */
   | { readonly kind: 'closed'; readonly nextRunId?: string }
-  /** All that there was when the reading began is read; only where a history is followed. */
+  /** Everything that existed when reading began has been read; only where a history is followed. */
   | { readonly kind: 'caught-up' }
 );
 
@@ -36,25 +36,25 @@ export interface TriggerReceived extends TraceLine {
   readonly audience?: string;
   /** The trigger's own `at`; absent: when the job received it. */
   readonly triggerAt?: string;
-  /** How often it came back from being a dead letter, this time included. */
+  /** How often it has been redelivered as a dead letter, including this time. */
   readonly redelivery?: number;
-  /** Why it was no trigger for this job, in words. */
+  /** Why it was not a trigger for this job, in words. */
   readonly refused?: string;
 }
 
-/** A backfill found the person among the members. The job leaves out those about whom a live trigger says more. */
+/** A backfill found the person among the members. The job leaves out those about whom a live trigger is newer. */
 export interface MemberFound extends TraceLine {
   readonly kind: 'found';
   readonly runId: string;
   readonly audience: string;
-  /** Which backfill of the job, from 1. */
+  /** The number of the backfill, from 1. */
   readonly backfill: number;
 }
 
-/** A slice that the trigger was in ended, or runs. `at` is its end, or its start while it runs. */
+/** A slice that the trigger was in has ended, or is running. `at` is its end, or its start while it is running. */
 export interface TriggerAttempted extends TraceLine, Attempt {
   readonly kind: 'attempted';
-  /** How often the endpoint was asked for this trigger, this time included, as far as histories reach; absent when it was not asked. */
+  /** How many requests were made for this trigger, including this one, as far as histories reach; absent when none was made. */
   readonly attempt?: number;
 }
 
@@ -65,25 +65,25 @@ export interface TriggerDied extends TraceLine {
   readonly event: TriggerEvent;
   readonly audience: string;
   readonly triggerAt: string;
-  /** What the last attempt came to, in words. */
+  /** The result of the last attempt, in words. */
   readonly failure: string;
   readonly attempts: number;
   /** How it stands now; `terminated`: its workflow was ended from outside; `gone`: the server has forgotten it. */
   readonly state: DeadLetterState | 'terminated' | 'gone';
-  /** Why it was not redelivered when that was last asked for. */
+  /** Why the last request to redeliver it failed. */
   readonly notice?: string;
 }
 
 /** How the person's triggers stand in a job now. Comes last for each job. */
 export interface PersonStands extends TraceLine {
   readonly kind: 'stands';
-  /** Absent: nobody could say. */
+  /** Absent when nobody could say. */
   readonly standing?: PersonStanding;
   /** Why nobody could say, or what the answer leaves out, in words. */
   readonly notice?: string;
 }
 
-/** What the trace could not look into. */
+/** What the trace could not read. */
 export interface TraceLeftOut extends TraceLine {
   readonly kind: 'left-out';
   readonly reason: string;
@@ -91,7 +91,7 @@ export interface TraceLeftOut extends TraceLine {
 
 export type TraceEvent = TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | PersonStands | TraceLeftOut;
 
-/** A trigger of the person that waits. */
+/** A trigger of the person that is waiting. */
 export interface WaitingTrigger {
   readonly event: TriggerEvent;
   /** Slug */
@@ -110,11 +110,11 @@ export interface WaitingTrigger {
 export interface ChainStanding {
   /** `running`: in a slice. `held`: for its next attempt. `ready`: for its turn. */
   readonly place: 'ready' | 'held' | 'running';
-  /** With `ready`: people whose turn comes before. */
+  /** With `ready`: how many people are ahead. */
   readonly ahead?: number;
   /** Failed attempts of the oldest trigger. */
   readonly failures: number;
-  /** How often the source did not know the person when it was to be sent. */
+  /** How often the source did not know the person when the trigger was to be sent. */
   readonly profileTries: number;
   /** RFC 3339: with `held`, when it is sent again at the earliest. */
   readonly nextAttemptAt?: string;
@@ -125,10 +125,10 @@ export interface ChainStanding {
 /** How a person's triggers stand in a job. */
 export interface PersonStanding {
   readonly state: JobState;
-  /** Why the job is in this state, when that is not plain. */
+  /** Why the job is in this state, when that is not obvious. */
   readonly reason?: string;
   readonly endpoint?: EndpointStatus;
-  /** The endpoint asked everybody to wait until then (RFC 3339). */
+  /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
   /** Of the whole job. */
   readonly lastFailure?: LastFailure;

@@ -17,7 +17,7 @@ import { pageSignal, pageTakenSignal } from './messages.ts';
 import { isFull } from './signal-failure.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
-// A source that is down is asked again and again: a backfill waits, it does not give up.
+// A source that is down is asked again and again: a backfill waits rather than give up.
 const { listMembers } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
@@ -28,11 +28,11 @@ const { countMembers } = proxyActivities<Activities>({
   retry: { maximumAttempts: 2 },
 });
 
-/** A page that the job has no room for is sent again after this long, and then ever later, … */
+/** A page that the job has no room for is sent again after this long, then at growing intervals, … */
 const FULL_AGAIN_MS = 1_000;
 /** … up to this. */
 const MOST_FULL_AGAIN_MS = 60_000;
-/** Pages that a run brings before it continues as new, so that its history stays short. */
+/** After this many pages a run continues as new, so that its history stays short. */
 const PAGES_PER_RUN = 500;
 
 /**
@@ -49,7 +49,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   let ahead: readonly PageAhead[] = carried.ahead;
   let again: PageTaken | undefined;
   let isUnwanted = false;
-  /** How often in a row the oldest page was sent again in vain. */
+  /** How many times in a row the oldest page was sent again without success. */
   let unanswered = 0;
   let pagesInRun = 0;
   let lastPage = 0;
@@ -68,7 +68,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       if (again.afterMs !== undefined) await sleep(again.afterMs);
       again = undefined;
       if (goBackTo !== undefined) {
-        // What was read behind that page stands on it, so it is read again too.
+        // What was read after that page depends on it, so it is read again too.
         ahead = ahead.filter(({ page }) => page.number < goBackTo.page.number);
         next = goBackTo.from;
       }
@@ -90,7 +90,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       const oldest = ahead[0].page;
       const isAnswered = () => isUnwanted || again !== undefined || ahead[0]?.page !== oldest;
       const answered = await condition(isAnswered, pageAgainMs(unanswered));
-      // A job that has it already drops it, and answers if the answer may be lost.
+      // A job that already has the page drops it, and answers again in case its answer was lost.
       if (!answered) await sendPage(jobWorkflowId, oldest);
       unanswered = answered ? 0 : unanswered + 1;
     } else {
@@ -106,7 +106,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   }
 }
 
-/** How many members there are by the source's count; undefined when it does not say, or not at once: nothing depends on it. */
+/** How many members there are by the source's count; undefined when it does not say, or not at once, since nothing depends on it. */
 async function count(audiences: readonly string[]): Promise<number | undefined> {
   try {
     return (await countMembers(audiences)) ?? undefined;
@@ -128,7 +128,7 @@ async function readPage(
       'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
       'NoAudience',
     );
-  // Before the source is asked: what changes while it reads may or may not be in its answer.
+  // Taken before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
   const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
   const next = nextCursor(from, read.next, audiences.length);
@@ -154,7 +154,10 @@ function nextCursor(from: BackfillCursor, after: string | undefined, audiences: 
   return from.audience + 1 < audiences ? { page, audience: from.audience + 1 } : undefined;
 }
 
-/** A run of the job that has had all the signals that a server lets through takes none until its next run begins, which may be a while. */
+/**
+ * When the current run of the job has had all the signals that the server allows, it takes no more until the next run begins, which may be
+ * a while.
+ */
 async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
   for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, MOST_FULL_AGAIN_MS)) {
     try {

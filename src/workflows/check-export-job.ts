@@ -7,7 +7,7 @@ const { prepareJob } = proxyActivities<Activities>({
 });
 
 /**
- * Holds a job definition against what the worker knows (its source, its authorizations) and starts nothing: how a client that
+ * Checks a job definition against what the worker knows (its source, its authorizations) and starts nothing. This is how a client that
  * reaches only Temporal finds every problem before the job runs.
  */
 export async function checkExportJob(definition: unknown): Promise<PreparedJob> {

@@ -7,7 +7,7 @@ const { prepareWatch } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '1 minute',
 });
 
-/** Holds the audiences of a watch against what the worker knows, and starts nothing. */
+/** Checks the audiences of a watch against what the worker knows, and starts nothing. */
 export async function checkWatch(names: readonly string[]): Promise<PreparedWatch> {
   return await prepareWatch(names);
 }

@@ -19,7 +19,7 @@ import { refuseNewer } from '../domain/newer-state.ts';
 import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 import { isFull } from './signal-failure.ts';
 
-// A person waits for the answer: a source that is down is said to be, and may be asked again.
+// A person is waiting for the answer, so it says that the source is down, and the person may ask again.
 const { isMember } = proxyActivities<Activities>({
   startToCloseTimeout: '30 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -30,8 +30,8 @@ const { isMember } = proxyActivities<Activities>({
 type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
 /**
- * A trigger that will not be sent without a person's decision. Waits 30 days for the signals `redeliver` or `discard`; the last one
- * counts. A redelivery that contradicts the source, or that the job does not take, leaves it waiting, and it says why.
+ * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts.
+ * After a redelivery that contradicts the source, or that the job does not accept, it goes on waiting, and says why.
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   refuseNewer('This dead letter', letter);
@@ -79,12 +79,12 @@ export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   }
 }
 
-/** A signal from the Temporal UI may carry anything: only a plain yes forces. */
+/** A signal from the Temporal UI may carry anything: only a plain `true` forces. */
 function isForced(request: unknown): boolean {
   return isRecord(request) && request['force'] === true;
 }
 
-/** Gives the trigger back to its job; or says why not. */
+/** Gives the trigger back to its job, or says why it could not. */
 async function redeliver(letter: DeadLetter, force: boolean): Promise<string | undefined> {
   const obstacle = force ? undefined : await sourceObstacle(letter);
   if (obstacle !== undefined) return obstacle;

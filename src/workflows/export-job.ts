@@ -6,17 +6,17 @@ import { JobInbox } from './job-inbox.ts';
 import { prepare } from './job-preparation.ts';
 import { JobRun } from './job-run.ts';
 
-/** What a stopped job leaves as its result. What it kept is with the workflow `keptJob`. */
+/** The result of a stopped job. What it kept is in the workflow `keptJob`. */
 export interface ExportJobResult {
   readonly received: number;
   readonly delivered: number;
 }
 
 /**
- * One export job, for its whole life. Takes enters and exits by signal, sends each by POST in its person's order, with at most
- * Parallel Request Count requests in flight, and continues as new before its history grows long.
+ * One export job, for its whole life. Takes enters and exits by signal, sends each by POST in its person's order, with at most Parallel
+ * Request Count requests in flight, and continues as new before its history grows long.
  *
- * @param input the job's definition, as in a job file; or what the run before carried.
+ * @param input the job's definition, as in a job file, or what the previous run carried.
  */
 export async function exportJob(input: unknown): Promise<ExportJobResult> {
   const inbox = new JobInbox();
@@ -26,7 +26,7 @@ export async function exportJob(input: unknown): Promise<ExportJobResult> {
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
-  // Cancelling a job means stopping it in order: what it does meanwhile must not be cancelled under it.
+  // Cancelling a job stops it in order, so what it does meanwhile must not be cancelled.
   void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());
   return { received: state.counters.received, delivered: state.counters.delivered };

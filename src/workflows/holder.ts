@@ -3,8 +3,8 @@ import type { PackedTriggers } from '../contract/holder.ts';
 import { releaseSignal } from './messages.ts';
 
 /**
- * Keeps waiting triggers for a job: they are its input, read from its history by whoever wants them, so that no worker has to replay it.
- * Ends when it is released. Cancelling it changes nothing: its triggers are the job's, and still wait.
+ * Keeps waiting triggers for a job. They are its input and are read from its history, so that no worker has to replay it. Ends when it is
+ * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting.
  */
 export async function holder(_content: PackedTriggers): Promise<void> {
   let isReleased = false;

@@ -9,7 +9,7 @@ const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
 const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
 const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
 
-/** The details are made anew at most this often while slices run; each is read far more seldom than the job turns. */
+/** How often, at most, the details are renewed while slices run: they are read far less often than the job changes. */
 const DETAILS_EVERY_MS = 500;
 
 /** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
@@ -18,7 +18,7 @@ export class JobBoard {
   #phase: Phase | undefined;
   #revision: number | undefined;
 
-  /** Shows a status; attributes and memo only where they changed, since each costs an event. */
+  /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
   show(status: JobStatus, hasAttributes: boolean, now: number): void {
     this.#showRecord(status, hasAttributes);
     this.#showPhase(status.state, hasAttributes);

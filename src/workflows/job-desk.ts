@@ -24,7 +24,7 @@ import {
   stopUpdate,
 } from './messages.ts';
 
-/** Where operators are answered. Every update records what is asked, answers at once with the new status, and never awaits. */
+/** Answers operators. Every update records what is asked for, answers at once with the new status, and never awaits. */
 export class JobDesk {
   readonly #state: JobState;
   readonly #answer: () => JobStatus;
@@ -48,7 +48,7 @@ export class JobDesk {
     return this.#edit !== undefined;
   }
 
-  /** The edit that was asked for since it was last taken. */
+  /** The edit that has been asked for since the last one was taken. */
   takeEdit(): JobEdit | undefined {
     const edit = this.#edit;
     this.#edit = undefined;
@@ -62,7 +62,7 @@ export class JobDesk {
   }
 
   resume(): JobStatus {
-    // One that is to deliver what waits may have been paused by its endpoint; any other sends nothing more.
+    // A job that is to deliver what is waiting may have been paused by its endpoint; any other sends nothing more.
     if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
     resumeJob(this.#state);
     return this.#answer();
@@ -125,7 +125,7 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
   return [...new Set(ids)];
 }
 
-/** Whether its values fit the form is checked with the source, a moment later; here only that it is an edit at all. */
+/** Checks only that it is an edit at all; its values are checked a moment later, together with the source. */
 function readEdit(changes: unknown): JobEdit {
   if (!isRecord(changes)) throw refusal('An edit is a JSON object with fields of the form.', 'InvalidEdit');
   if ('existingUsers' in changes)

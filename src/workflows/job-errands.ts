@@ -31,7 +31,7 @@ const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
-// What waits must be kept, read and told to end however long the server is unwell: these are tried until they are done.
+// What is waiting must be kept, read and released however long the server is unwell: these are tried until they are done.
 const { hold, recall, release, keepDeadLetters, keepJob, raiseAlerts } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
@@ -42,17 +42,17 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
 });
 
 /**
- * So many slices of a job start on the worker that cut them, at once: that is for latency. What is cut beyond goes through the task
- * queue, so that a job that keeps processors busy is spread over all workers; one that waits for a slow endpoint keeps none busy.
+ * This many slices of a job start at once on the worker that cut them, for low latency. The others go through the task queue, so that a job
+ * that keeps processors busy is spread over all workers.
  */
 const EAGER_SLICES = 4;
 
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
 
-/** Carries out a job's steps. Each runs by itself and wakes the job when it is back; none ever throws. */
+/** Carries out a job's steps. Each runs by itself and wakes the job when it is done; none ever throws. */
 export class JobErrands {
-  /** Errands other than slices that are not back yet: no run may end meanwhile, or a child might never start, a signal never go out. */
+  /** Errands other than slices that are not done yet: no run may end before they are, or a child might never start, or a signal never be sent. */
   underWay = 0;
   #isEditing = false;
   readonly #state: JobState;
@@ -91,12 +91,12 @@ export class JobErrands {
     }
   }
 
-  /** While one edit is being checked the next waits: each begins from what the one before came to. */
+  /** While one edit is being checked the next one waits, since each starts from the result of the one before. */
   get isEditing(): boolean {
     return this.#isEditing;
   }
 
-  /** Checks an edit against the source; it takes effect, or the status says why not. */
+  /** Checks an edit against the source; then it takes effect, or the status says why it did not. */
   edit(changes: JobEdit): void {
     void this.#track(this.#edit(changes));
   }
@@ -104,7 +104,7 @@ export class JobErrands {
   async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
     const heartbeatTimeoutMs = sliceEndsWithinMs(this.#state.job.requestTimeoutMs);
     const { deliver } = proxyActivities<Activities>({
-      // Longer than a slice's last request can be open, so that a stalled worker's requests are over before another goes on.
+      // Longer than a slice's last request can be open, so that a frozen worker's requests are over before another worker continues.
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
@@ -120,7 +120,7 @@ export class JobErrands {
     this.#wake();
   }
 
-  /** No run waits for content on its way into the overflow: the next one sends it again, and the same. */
+  /** No run waits for content on its way into the overflow: the next one sends the same content again. */
   async #hold({ holder, content }: Extract<Errand, { kind: 'hold' }>): Promise<void> {
     const holding = hold(this.#holderId(holder.name), content).then(
       () => confirmHold(this.#state, holder),
@@ -129,7 +129,7 @@ export class JobErrands {
         holdFailed(this.#state, holder);
       },
     );
-    // What is parked is not carried as such, so nobody would know of its holder.
+    // What is parked is not carried as such, so the next run would not know its holder.
     if (holder.of === 'parking') return this.#track(holding);
     await holding;
     this.#wake();
@@ -205,7 +205,7 @@ export class JobErrands {
             carried: { next: from, ahead: [] },
           },
         ],
-        // It outlives our run: continuing as new is a close, which would terminate it.
+        // It must outlive this run: continuing as new closes the run, which would terminate it.
         parentClosePolicy: ParentClosePolicy.ABANDON,
         staticSummary: summaryOf(`Existing users for "${definition.label}"`),
       });
@@ -242,7 +242,7 @@ export class JobErrands {
     return getExternalWorkflowHandle(backfillWorkflowId(this.#workflowId, n));
   }
 
-  /** A child that is gone is no error here: whether it is missed shows when it is looked for. */
+  /** A child that is gone is not an error here: if it is still needed, that shows when it is looked for. */
   async #track(errand: Promise<void>): Promise<void> {
     this.underWay++;
     try {

@@ -18,11 +18,11 @@ interface TriggerList {
 }
 
 /**
- * Takes every signal that a job is sent, in the order in which they came. The handlers only put raw values away: an activation has
- * five seconds, however many signals it brings. Make it before anything is awaited, or signals of the first task find no handler.
+ * Receives every signal to a job, in the order in which they came. The handlers only store raw values, since an activation has five
+ * seconds, however many signals it brings. Create it before anything is awaited, or the signals of the first task find no handler.
  */
 export class JobInbox {
-  /** Signals of this run. */
+  /** Signals that this run has received. */
   signals = 0;
   /** Called with every signal. */
   onSignal: () => void = () => undefined;
@@ -42,7 +42,7 @@ export class JobInbox {
     return this.#queue.length === 0;
   }
 
-  /** Triggers that nobody took up. */
+  /** Triggers that have not been taken yet. */
   get waitingTriggers(): number {
     const counts = this.#queue.map((entry) =>
       entry.kind === 'triggers' ? entry.raws.length - entry.next : Number(entry.kind === 'trigger'),
@@ -50,7 +50,7 @@ export class JobInbox {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** The oldest arrival; a signal that carries many triggers gives them one by one. */
+  /** Takes the oldest arrival; a signal that carries many triggers yields them one by one. */
   shift(): Arrival | undefined {
     const first = this.#queue[0];
     if (first?.kind !== 'triggers') return this.#queue.shift() as Arrival | undefined; // Not a list: an Arrival.
@@ -61,7 +61,7 @@ export class JobInbox {
   }
 
   #putTriggers(raw: unknown, event: TriggerEvent | undefined): void {
-    // An empty array says nothing, and an entry for it would have no trigger to give.
+    // An empty array holds nothing, and an entry for it would have no trigger to yield.
     if (Array.isArray(raw) && raw.length > 0) this.#put({ kind: 'triggers', raws: raw, event, next: 0 });
     else if (Array.isArray(raw)) this.#count();
     else this.#put({ kind: 'trigger', raw, event });

@@ -32,18 +32,19 @@ import {
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   retry: { maximumInterval: '30 seconds' },
-  // It hears of nothing while it asks, and what it finds is not wanted then.
+  // It notices no cancellation while it asks, and its result is not wanted then.
   cancellationType: ActivityCancellationType.TRY_CANCEL,
 });
 
 /**
- * Turns a definition into a job that can run: resolves its audiences against the source and, with Existing Users, asks for the
- * backfill. Undefined when it was stopped before that came to an end.
+ * Turns a definition into a job that can run: looks up its audiences in the source and, with Existing Users, asks for the backfill.
+ * Undefined when the job was stopped before that was done.
  *
  * @param inbox what has been signalled meanwhile.
  * @param desk who answers operators once the job runs.
  *
- * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for it.
+ * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for
+ *   it.
  */
 export async function prepare(
   definition: unknown,
@@ -70,7 +71,7 @@ export async function prepare(
     scope.cancel();
     return status();
   });
-  // What is asked of a job that starts waits for it; once it runs, its desk answers at once.
+  // While the job is starting, what is asked of it waits; once it runs, its desk answers at once.
   setHandler(pauseUpdate, async () => (await desk).pause());
   setHandler(resumeUpdate, async () => (await desk).resume());
   setHandler(editUpdate, async (changes) => (await desk).edit(changes));

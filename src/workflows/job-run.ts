@@ -28,20 +28,20 @@ import type { JobInbox } from './job-inbox.ts';
 import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
-/** An activation has five seconds; this many triggers take a fraction of one. */
+/** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
-/** More turns than any activation needs: past them something is wrong, and yielding keeps the worker alive. */
+/** More turns than any activation needs: beyond that something is wrong, and yielding keeps the worker alive. */
 const TURNS_PER_ACTIVATION = 20_000;
-/** Old code need not be able to replay more than this. */
+/** No run gets older than this, so old code never has to replay more. */
 const RUN_MS = 24 * 60 * 60 * 1000;
 const LOGGED_REJECTS = 100;
 
 /**
- * One run of a job: turns what Temporal brings into calls of the dispatcher (`domain/dispatcher`) and carries out the steps that it
- * answers with. One loop, and one question in it: what is the next step? Everything that may change the answer wakes it.
+ * One run of a job: turns what comes from Temporal into calls of the dispatcher (`domain/dispatcher`), and carries out the steps that it
+ * returns. One loop asks one question: what is the next step? Everything that may change the answer wakes the loop.
  */
 export class JobRun {
-  /** Where operators are answered while this run lasts. */
+  /** Answers operators while this run lasts. */
   readonly desk: JobDesk;
   readonly #state: JobState;
   readonly #inbox: JobInbox;
@@ -51,7 +51,7 @@ export class JobRun {
   readonly #endsAt: number;
   #awake = true;
   #timer: { readonly at: number; readonly scope: CancellationScope } | undefined;
-  /** Arrivals that this run took up. */
+  /** Arrivals that this run has taken. */
   #admitted = 0;
   #arrivals = 0;
   #turns = 0;
@@ -77,13 +77,13 @@ export class JobRun {
     return describeJob(this.#state, this.#jobId, Date.now());
   }
 
-  /** As the Temporal UI's "cancel" does: what waits is kept. */
+  /** What "cancel" in the Temporal UI does: stops the job and keeps what is waiting. */
   cancel(): void {
     stopJob(this.#state, 'keep');
     this.#wake();
   }
 
-  /** Runs the job until it is stopped and done; long before that, it may continue as new. */
+  /** Runs the job until it has stopped; long before that, it may continue as new. */
   async untilDone(): Promise<void> {
     for (;;) {
       this.#admitArrivals();
@@ -92,7 +92,7 @@ export class JobRun {
       switch (step.kind) {
         case 'continue-as-new':
         case 'keep-job':
-          // A whole state goes in a task of its own: a job of which one transaction takes more than 4 MiB is terminated by the server.
+          // A whole state is sent in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
           if (this.#commandBytes > 0) {
             await this.#untilWoken();
             break;
@@ -115,7 +115,7 @@ export class JobRun {
     }
   }
 
-  /** Nothing may be awaited between reading the state and this: what arrives meanwhile would be lost. */
+  /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
   async #continueAsNew(): Promise<void> {
     await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
   }
@@ -145,7 +145,7 @@ export class JobRun {
     tidyMemory(this.#state, now);
   }
 
-  /** Asked of a run that was ended from outside: what a recovery needs, in parts that the server lets through. */
+  /** Answers for a run that was ended from outside: what a recovery needs, in parts small enough for the server. */
   #recovery(part: unknown): RecoveryPart {
     const { slices } = this.#state;
     const state: RecoveryState = {
@@ -169,13 +169,13 @@ export class JobRun {
   async #waitUntil(until: number | undefined): Promise<void> {
     if (!this.#inbox.isEmpty) return this.#yield();
     this.#show(this.status());
-    // Past its day a run ends at the next calm moment, and what makes it calm wakes the job.
+    // After its day a run ends at the next calm moment, and what makes it calm wakes the job.
     const endsAt = this.#endsAt > Date.now() ? this.#endsAt : Infinity;
     this.#setTimer(Math.min(until ?? Infinity, endsAt));
     await this.#untilWoken();
   }
 
-  /** One timer serves: it is left alone while it rings no later than asked, since each costs two events. */
+  /** One timer is enough: it is kept as long as it fires no later than needed, since each timer costs two events. */
   #setTimer(at: number): void {
     if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
     this.#timer?.scope.cancel();
@@ -195,17 +195,17 @@ export class JobRun {
       );
   }
 
-  /** Lets this workflow task end when it has had its share, so that no task is too large or too long for the server. */
+  /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */
   async #endTaskIfFull(): Promise<void> {
     this.#turns++;
-    // Slices that were just cut will wake the job soon, and far sooner than a timer, which the server rings up to a second late.
+    // Slices that were just cut will soon wake the job, far sooner than a timer, which the server fires up to a second late.
     if (this.#commandBytes >= this.#state.budgets.commandBytes) return this.#untilWoken();
     if (this.#turns <= TURNS_PER_ACTIVATION) return;
     log.error('the job goes through more turns than there can be work for', { turns: this.#turns });
     await this.#yield();
   }
 
-  /** Goes on in the next workflow task: with what wakes the job first, or up to a second later. */
+  /** Continues in the next workflow task: when something wakes the job, or up to a second later. */
   async #yield(): Promise<void> {
     this.#setTimer(Date.now() + 1);
     await this.#untilWoken();
@@ -228,7 +228,7 @@ export class JobRun {
   }
 }
 
-/** Bytes that a step's command takes, where they are many. */
+/** The bytes of a step's command, where they are many. */
 function bytesOf(step: Step): number {
   return 'bytes' in step ? step.bytes : 0;
 }

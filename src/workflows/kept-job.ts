@@ -17,8 +17,8 @@ import { refuseNewer } from '../domain/newer-state.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal } from './messages.ts';
 
 /**
- * What a stopped job carried, until a person signals `resume`, and the job runs again from there, or `discard`, and it is started once
- * more to drop what waits. Cancelling it changes nothing: its triggers were accepted, and dropping them is said by `discard`.
+ * Keeps what a stopped job carried, until a person signals `resume`, and the job runs again from there, or `discard`, and the job is
+ * started once more to drop what is waiting. Cancelling it changes nothing: its triggers were accepted, and only `discard` drops them.
  */
 export async function keptJob(kept: KeptJob): Promise<KeptJobEnd> {
   refuseNewer('What this job kept', kept);
@@ -61,14 +61,14 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
   }
 }
 
-/** Starts the job again under its own id; or says why not. */
+/** Starts the job again under its own id, or says why it could not. */
 async function start({ jobWorkflowId }: KeptJob, carried: CarriedJob): Promise<string | undefined> {
   const jobId = jobIdOf(jobWorkflowId);
   try {
     await startChild(EXPORT_JOB, {
       workflowId: jobWorkflowId,
       args: [carried],
-      // It outlives us, who end as soon as it has started.
+      // It must outlive this workflow, which ends as soon as the job has started.
       parentClosePolicy: ParentClosePolicy.ABANDON,
       ...shownToPeople(jobId, carried.job),
     });

@@ -12,7 +12,7 @@ export async function listAudiences(): Promise<AudienceList> {
   return await source.listAudiences();
 }
 
-/** Asks a worker which fields a profile has: their names only, no value of anybody. */
+/** Asks a worker which fields a profile has: only their names, nobody's values. */
 export async function listProfileFields(audience: string): Promise<readonly string[]> {
   return await source.listProfileFields(audience);
 }

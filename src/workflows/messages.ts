@@ -16,7 +16,7 @@ import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 export const enterSignal = defineSignal<[Trigger | readonly Trigger[]]>('enter');
 /** One trigger, or an array of them, that exit. */
 export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
-/** Triggers that say themselves whether they enter or exit. */
+/** Triggers that each say whether they enter or exit. */
 export const triggersSignal = defineSignal<[readonly EventTrigger[]]>('triggers');
 
 export interface BackfillRequest {
@@ -24,16 +24,16 @@ export interface BackfillRequest {
   readonly requestId?: string;
   /** Slugs or ids of some of the job's audiences; absent: all of them. */
   readonly audiences?: readonly string[];
-  /** Send so many people only, then pause; `resume` sends the others. */
+  /** Send only this many people, then pause; `resume` sends the others. */
   readonly sample?: number;
-  /** Of the one under way, instead of starting one: `pause` hands nobody out, `resume` goes on, `cancel` ends it. */
+  /** Changes the running backfill instead of starting one: `pause` sends nobody further, `resume` continues, `cancel` ends it. */
   readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
 }
 
 export interface StopRequest {
   /**
-   * What becomes of the triggers that wait: `deliver` (default) sends them first, and keeps what waits at the deadline; `keep` keeps all
-   * for a later resume; `discard` drops them. Running slices are always waited for.
+   * What becomes of the waiting triggers: `deliver` (the default) sends them first, and keeps what is left at the deadline; `keep` keeps
+   * all of them for a later resume; `discard` drops them. Running slices are always waited for.
    */
   readonly waiting?: 'deliver' | 'keep' | 'discard';
   /** With `deliver`: how long to go on sending, in ms. Default an hour. */
@@ -50,17 +50,17 @@ export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 export const statusQuery = defineQuery<JobStatus>('status');
 /** How one person's triggers stand in the job; null before it has a state. For `trace`. */
 export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
-/** Of a job that was terminated: the state that it had come to, a part at a time, from 0; null before it had one. For `recover`. */
+/** For a terminated job: the state that it had reached, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
 
-/** What a job sends by, for a sample of it; null before it has begun. Asked by workers: it holds the whole webhook URL. */
+/** The settings that a job sends by, for a sample; null before it has begun. Only workers ask for it: it contains the whole webhook URL. */
 export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
 // The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.
 
 /** To a dead letter: send it after all. */
 export const redeliverSignal = defineSignal<[RedeliverRequest?]>('redeliver');
-/** To a dead letter or a kept job: it is not wanted any more. */
+/** To a dead letter or a kept job: it is no longer wanted. */
 export const discardSignal = defineSignal('discard');
 /** To a kept job: run again, from where it stopped. */
 export const resumeSignal = defineSignal('resume');
@@ -71,26 +71,26 @@ export const keptJobStatusQuery = defineQuery<KeptJobStatus>('status');
 // The public messages of a watch. Each update answers at once with its new status.
 
 export const watchStatusQuery = defineQuery<WatchStatus>('status');
-/** Watch in another way from the next round on; the interval, from the last one. */
+/** Change how it watches, from the next round on; a new interval counts from the last round. */
 export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange]>('change');
-/** Begin a round now; or, when one is under way, as soon as it is over. */
+/** Begin a round now or, when one is under way, as soon as it is over. */
 export const scanNowUpdate = defineUpdate<WatchStatus>('now');
-/** What is held is right: tell it. */
+/** What is held is right: signal it. */
 export const acceptHeldUpdate = defineUpdate<WatchStatus>('accept');
-/** End the watch. What is being told now is told to the end. */
+/** End the watch, after what is being signalled now. */
 export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
 
 // Between the workflows and activities of one job; not for others.
 
 /** To a job, from a dead letter. */
 export const redeliveredSignal = defineSignal<[Redelivery]>('redeliver');
-/** To a holder: its content is with the job again. */
+/** To a holder: the job has its content again. */
 export const releaseSignal = defineSignal('release');
 
 /** A page of members, from the backfill child to the job. */
 export const pageSignal = defineSignal<[MemberPage]>('page');
 /** The job's answer to a page. */
 export const pageTakenSignal = defineSignal<[PageTaken]>('pageTaken');
-/** A slice gives back permits that it has no more use for: `left` is what it keeps. */
+/** A slice gives back permits that it no longer needs: `left` is how many it keeps. */
 export const permitsReturnedSignal =
   defineSignal<[{ readonly sliceId: number; readonly left: number }]>('permitsReturned');

@@ -1,8 +1,9 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 
 /**
- * Whether a workflow could not be signalled because its run has had all the signals that the server lets through; its next run takes more.
- * The SDK has no class for it: of every reason why a signal failed it makes an ApplicationFailure, whose type is the name of the server's cause.
+ * Whether a workflow could not be signalled because its run has had all the signals that the server allows; its next run accepts more. The
+ * SDK has no class for this: it turns every reason why a signal failed into an ApplicationFailure, whose type is the server's name for the
+ * cause.
  */
 export function isFull(error: unknown): boolean {
   return error instanceof ApplicationFailure && error.type === 'SignalCountLimitExceeded';

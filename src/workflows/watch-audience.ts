@@ -3,12 +3,12 @@ import { refuseNewer } from '../domain/newer-state.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { WatchRun } from './watch-run.ts';
 
-/** Rounds and failures of a run before it continues as new, so that its history stays short: about 20 events each. */
+/** After this many rounds and failures, of about 20 events each, a run continues as new, so that its history stays short. */
 const TURNS_PER_RUN = 100;
 
 /**
- * Watches one audience: reads its members again and again, compares them with the last time, and tells every running job that listens who entered and who
- * left. Who the members were is on disk, with the activities; which of what is on disk counts is known here alone.
+ * Watches one audience: reads its members again and again, compares them with the last time, and signals to every running job that listens
+ * who entered and who left. The activities keep on disk who the members were; only this workflow knows which snapshot counts.
  */
 export async function watchAudience(state: WatchState): Promise<WatchStatus> {
   refuseNewer('The state of this watch', state);

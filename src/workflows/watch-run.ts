@@ -22,7 +22,7 @@ import {
 } from '../domain/watch.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
-// Tried again by the watch itself, which says so and which takes a new time for a new scan. A page of the source may take its time.
+// Retried by the watch itself, which reports that, and which takes a new time for a new scan. A page of the source may take long.
 const { scanMembers, confirmExits } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '1 minute',
@@ -40,12 +40,12 @@ const { forgetSnapshots } = proxyActivities<Activities>({
 
 const NO_CHANGE =
   'A change to a watch is a JSON object with "everyMs" (at least 1000), "emitExisting" (true or false) or "largestExitPercent" (1 or more); what it leaves out stays as it is.';
-/** The failure type of a snapshot that is not in the folder of the worker that looked. */
+/** The failure type when a snapshot is not in the folder of the worker that looked for it. */
 const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
-/** A folder may be mounted late, or be another worker's: so many failures of that kind in a row make a snapshot lost. */
+/** A folder may be mounted late, or be another worker's: only after this many such failures in a row does a snapshot count as lost. */
 const LOST_AFTER = 4;
 const REASON_LENGTH = 500;
-/** Every scan begins with removing these, so those of long ago are removed already. */
+/** Every scan begins by removing these, so older ones have already been removed. */
 const OBSOLETE_KEPT = 100;
 
 /** One run of a watch: what it knows, and its next step. */
@@ -84,7 +84,7 @@ export class WatchRun {
     return describeWatch(this.#state, this.isStopped ? 'stopped' : this.#phase);
   }
 
-  /** What the next run begins with. Whoever wants a round now gets it there. */
+  /** What the next run begins with. If somebody has asked for a round, it takes place there. */
   carry(): WatchState {
     if (this.#isWanted) this.#set({ nextAt: undefined });
     return this.#state;
@@ -102,7 +102,7 @@ export class WatchRun {
     }
   }
 
-  /** A round; or, when one is told half, the rest of it. */
+  /** Does a round, or the rest of one that is only half signalled. */
   async turn(): Promise<void> {
     this.#isWanted = false;
     this.#set({ nextAt: undefined });
@@ -118,7 +118,7 @@ export class WatchRun {
     }
   }
 
-  /** What is left behind is taken away, as far as that can be done. */
+  /** Removes what is left behind, as far as possible. */
   async end(): Promise<WatchStatus> {
     this.#become('stopped');
     await forgetSnapshots(this.#state.audience.id).catch(() => undefined);
@@ -131,7 +131,7 @@ export class WatchRun {
     const startedAt = Date.now();
     const at = roundInstant(lastAt, startedAt);
     const scanId = uuid4();
-    // Of no use unless it comes to its end.
+    // Of no use unless it is complete.
     this.#set({ lastAt: at, obsolete: [...(obsolete ?? []), scanId].slice(-OBSOLETE_KEPT) });
     const report = await this.#unlessStopped(() =>
       scanMembers({
@@ -149,7 +149,7 @@ export class WatchRun {
     else this.#hold(scan, report, startedAt);
   }
 
-  /** The scan's changes are to be told. */
+  /** The changes that the scan found are to be signalled. */
   async #believe(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
     const isBaseline = this.#state.snapshot === undefined;
     let changes = { enters: 0, exits: 0, stayed: 0 };
@@ -167,7 +167,7 @@ export class WatchRun {
     this.#set({ pending });
   }
 
-  /** So much would be told that the next scan has to say the same. */
+  /** The changes are so many that the next scan has to find the same. */
   #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
     const { held, options } = this.#state;
     this.#set({
@@ -179,7 +179,7 @@ export class WatchRun {
     });
   }
 
-  /** Every job hears of the round, and only then it counts: until then each attempt has the same triggers. */
+  /** Signals the round to every job. Only then does it count: until then each attempt has the same triggers. */
   async #tell(pending: PendingRound): Promise<void> {
     this.#become('telling');
     const { snapshot, changes, isBaseline, startedAt } = pending;
@@ -213,10 +213,10 @@ export class WatchRun {
     if (notHere >= LOST_AFTER) this.#beginAnew();
   }
 
-  /** What was on disk is lost: the next round has nothing to compare with, and what changed since the last one stays untold. */
+  /** What was on disk is lost: the next round has nothing to compare with, and what has changed since the last one is never signalled. */
   #beginAnew(): void {
     const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
-    // A round that was told half: all of it is found again from the snapshot before, if that is still there.
+    // For a round that was half signalled, everything can be found again from the previous snapshot, if that is still there.
     if (pending !== undefined && snapshot !== undefined) return this.#set({ pending: undefined });
     const from = missed?.from ?? snapshot?.at ?? lastAt ?? '';
     this.#set({
@@ -225,12 +225,12 @@ export class WatchRun {
       pending: undefined,
       held: undefined,
       isAccepted: undefined,
-      // It may be with another worker, or come back.
+      // Another worker may have it, or it may come back.
       obsolete: [...obsolete, ...[snapshot?.id, pending?.snapshot.id, held?.scan.id].filter((id) => id !== undefined)],
     });
   }
 
-  /** A scan of which nobody wants to know the end is given up. */
+  /** Gives up a scan whose result is no longer wanted. */
   async #unlessStopped<T>(act: () => Promise<T>): Promise<T> {
     const scope = new CancellationScope();
     void condition(() => this.isStopped).then(
@@ -250,14 +250,14 @@ export class WatchRun {
     setCurrentDetails(watchDetails(this.status()));
   }
 
-  /** Changes what the watch knows; undefined takes away. */
+  /** Changes what the watch knows; undefined removes a value. */
   #set(changes: { [Key in keyof WatchState]?: WatchState[Key] | undefined }): void {
     const entries = Object.entries({ ...this.#state, ...changes }).filter(([, value]) => value !== undefined);
     this.#state = Object.fromEntries(entries) as unknown as WatchState; // What must be there is never taken away.
   }
 }
 
-/** What the activity said, not that an activity failed. */
+/** The message of the activity, not the one that says that an activity failed. */
 function causeOf(error: unknown): { readonly type: string | undefined; readonly reason: string } {
   const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
   const type = cause instanceof ApplicationFailure ? (cause.type ?? undefined) : undefined;
