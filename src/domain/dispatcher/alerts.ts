@@ -8,20 +8,20 @@ import type { BackfillIntake } from './backfill-intake.ts';
 export interface CarriedAlerts {
   /** Number of the next one. */
   readonly next: number;
-  /** Conditions that hold, and since when (epoch ms). */
+  /** Conditions that hold now, and since when (epoch ms). */
   readonly active: Readonly<Partial<Record<AlertKind, number>>>;
-  /** Those that are not known to be on their way, oldest first. */
+  /** Alerts that are not known to be on their way, oldest first. */
   readonly owed: readonly Alert[];
-  /** Dead letters that were told of, and when that was (epoch ms). */
+  /** How many dead letters have been reported, and when (epoch ms). */
   readonly deadLetters: number;
   readonly deadLettersAt: number;
-  /** Number of the backfill whose end was told. */
+  /** Number of the backfill whose end has been reported. */
   readonly backfill: number;
   /** Epoch ms when last nothing waited. */
   readonly emptyAt: number;
 }
 
-/** What of a job alerts are about. */
+/** The part of a job that alerts are about. */
 interface Observed {
   readonly job: { readonly alertBacklogMs: number };
   readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
@@ -43,12 +43,12 @@ const NO_ALERTS: CarriedAlerts = {
   emptyAt: 0,
 };
 
-/** Dead letters are told of at most so often, in ms, however many there are. */
+/** Dead letters are reported at most this often, in ms, however many there are. */
 const DEAD_LETTERS_EVERY_MS = 60 * 60_000;
-/** More than these are not kept while none can be told: the oldest are left out. */
+/** At most this many are kept while none can be sent; the oldest are dropped. */
 const MOST_OWED = 20;
 
-/** What a job has told its operators, and has yet to tell: each change once, however often it is looked at. */
+/** What a job has reported to its operators, and has yet to report: each change once, however often the job is examined. */
 export class Alerts {
   #now: CarriedAlerts;
 
@@ -70,7 +70,7 @@ export class Alerts {
     return this.#now;
   }
 
-  /** Looks at the job, and notes what changed. */
+  /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
     this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => GONE_TEXT);
@@ -81,11 +81,11 @@ export class Alerts {
     this.#backfill(state, now);
   }
 
-  /** When what waits will have waited too long, epoch ms; undefined when nothing waits, or a person has paused it. */
+  /** When what is waiting will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. */
   backlogDueAt(state: Observed): number | undefined {
     const oldest = state.chains.oldestAt();
     if (oldest === undefined || state.pause?.by === 'operator') return undefined;
-    // A trigger may tell of long ago; what counts is how long it waits here.
+    // The `at` of a trigger may be long ago; what counts is how long it has waited here.
     return Math.max(Date.parse(oldest), this.#now.emptyAt) + state.job.alertBacklogMs;
   }
 

@@ -2,8 +2,9 @@ import { shortKey } from '../delivery-id.ts';
 import { REMEMBERED_ARRIVALS } from '../limits.ts';
 
 /**
- * When whom a live trigger told about last, by the texts of their memberships: a page of members read before that is older news about them.
- * Holds the last few thousand, those of runs before this one by short keys (see DeliveredMemory); what it forgot is known by its time.
+ * When the last live trigger about each person and audience arrived: a page of members that was read before then is older news about them.
+ * Keeps the last few thousand, those of earlier runs by short keys (see DeliveredMemory), and knows up to what time it may have forgotten
+ * some.
  */
 export class ArrivalMemory {
   readonly #carried: Map<string, number>;
@@ -43,7 +44,7 @@ export class ArrivalMemory {
     return this.#carried.size > 0 && (this.#carried.get(shortKey(text)) ?? -1) >= since;
   }
 
-  /** Lets go of what arrived before `epochMs`, which nobody will ask for. */
+  /** Forgets what arrived before `epochMs`, which will not be asked for. */
   forgetBefore(epochMs: number): void {
     this.#forgetWhile((at) => at < epochMs);
   }

@@ -17,12 +17,12 @@ const REJECTS_KEPT = 10;
 const REASON_LENGTH = 200;
 
 /**
- * A live arrival is news for pages read up to this much before it. Both are dated by the server's clock, but a server of several hosts
- * has several. A live trigger that leaves out a member says more than the page, so more is harmless.
+ * A live arrival overrides pages that were read up to this long after it. Both are dated by the server's clock, but a server on several
+ * hosts has several clocks. Allowing more is harmless, since the live trigger about a member that is left out is sent anyway.
  */
 const CLOCK_MARGIN_MS = 10_000;
 
-/** One signalled thing, as it came: nothing in it was looked at yet. */
+/** One thing that was signalled, as it came; nothing in it has been checked yet. */
 export type Arrival =
   | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
   | { readonly kind: 'redelivery'; readonly raw: unknown }
@@ -30,7 +30,7 @@ export type Arrival =
   | { readonly kind: 'permits'; readonly raw: unknown }
   | { readonly kind: 'unknown'; readonly name: string };
 
-/** Something was signalled. Returns why it was refused, if it was. */
+/** Takes in something that was signalled. Returns why it was rejected, if it was. */
 export function admitArrival(state: JobState, arrival: Arrival, now: number): string | undefined {
   switch (arrival.kind) {
     case 'trigger':
@@ -46,7 +46,7 @@ export function admitArrival(state: JobState, arrival: Arrival, now: number): st
   }
 }
 
-/** One trigger arrived. Whatever it is, it ends in a chain or among the rejects. Returns why it was refused. */
+/** Takes in one trigger. Whatever it is, it ends up in a chain or among the rejects. Returns why it was rejected. */
 export function admit(state: JobState, raw: unknown, event: TriggerEvent | undefined, now: number): string | undefined {
   const unreadable = undecodableReason(raw);
   if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);
@@ -67,25 +67,25 @@ export function admit(state: JobState, raw: unknown, event: TriggerEvent | undef
   return undefined;
 }
 
-/** A dead letter is to be sent after all: it goes behind what waits for that person, with the id that it had. */
+/** A dead letter is to be sent after all: it is queued after what is waiting for that person, with the id that it had. */
 export function admitRedelivery(state: JobState, raw: unknown, now: number): string | undefined {
   const reading = readRedelivery(raw, state.budgets.triggerBytes);
   if (typeof reading === 'string')
     return reject(state, `a "redeliver" signal that does not hold a dead letter: ${reading}`, now);
   const { subscriptionId, user, trigger } = reading;
-  // Of a job that was here under this id before: it is not ours to send.
+  // It belongs to an earlier job with this id, so it is not for this one to send.
   if (subscriptionId !== state.job.subscriptionId)
     return reject(state, `a dead letter of another job, subscription ${subscriptionId}`, now);
-  // It comes from its workflow: so it is kept, though we may not have heard of it yet.
+  // It comes from its own workflow, so it has been kept, even if that was not confirmed yet.
   state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(dead.trigger, trigger));
   arrive(state, user, trigger);
   return undefined;
 }
 
-/** A trigger finds its place: in its person's chain, or behind all others in the overflow. */
+/** Gives a trigger its place: in its person's chain, or after all others in the overflow. */
 function arrive(state: JobState, user: string, trigger: QueuedTrigger): void {
   state.changes++;
-  // What a backfill has not sent yet is older news, wherever this one has to wait.
+  // What a backfill has not sent yet is older news, wherever this trigger has to wait.
   supersedeBackfill(state, user, trigger.audience);
   if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
   else state.overflow.push({ user, trigger });
@@ -94,7 +94,7 @@ function arrive(state: JobState, user: string, trigger: QueuedTrigger): void {
 /** From the overflow into chains, oldest first, as long as there is room. */
 export function drainOverflow(state: JobState): void {
   const { overflow, chains } = state;
-  // Of the tail as many as there is room for now: the first of them may be all that there was room for, but is not all that are wanted.
+  // Of the tail, as many as there is room for now: what fits may be less than what is wanted.
   const room = chainRoom(state);
   while (!overflow.isEmpty) {
     const holder = hasRoom(state) ? overflow.takeHolder() : undefined;
@@ -119,7 +119,7 @@ function putIntoChain(state: JobState, user: string, trigger: QueuedTrigger): vo
   state.chains.addLive(user, trigger);
 }
 
-/** Counts something that is no trigger for this job, and keeps why. Returns the reason as it is kept. */
+/** Counts something that is not a trigger for this job, and keeps the reason. Returns the reason as it is kept. */
 export function reject(state: JobState, reason: string, now: number): string {
   state.changes++;
   const kept = reason.slice(0, REASON_LENGTH);
@@ -128,7 +128,7 @@ export function reject(state: JobState, reason: string, now: number): string {
   return kept;
 }
 
-/** A backfill's page arrived. */
+/** Takes in a page of a backfill. */
 export function admitPage(state: JobState, raw: unknown, now: number): string | undefined {
   if (!isMemberPage(raw)) return reject(state, 'a "page" signal that does not hold a page of members', now);
   const { backfill, memory, job } = state;
@@ -137,9 +137,9 @@ export function admitPage(state: JobState, raw: unknown, now: number): string | 
     return undefined;
   }
   const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
-  // An edit took the audience out: its members are not told about any more.
+  // An edit removed the audience: its members are no longer sent.
   const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
-  // A source may show somebody on two pages: who is being told already is not told again.
+  // A source may list somebody on two pages: whoever is already being sent is not sent again.
   const isBeingTold = (user: string): boolean =>
     state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
     true;
@@ -153,7 +153,7 @@ export function admitPage(state: JobState, raw: unknown, now: number): string | 
   return undefined;
 }
 
-/** `at` for what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
+/** The `at` of what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
 export function settleAt(state: JobState, now: number): string {
   const instant = instantOf(now);
   state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
@@ -165,12 +165,12 @@ function supersedeBackfill(state: JobState, user: string, audience: string): voi
   state.backfill?.supersede(user, audience);
 }
 
-// Without a backfill a page can come at the earliest now, and reach back by the source's lag.
+// Without a backfill, a page can come now at the earliest, and be as old as the source's lag.
 function needsMemory(state: JobState): boolean {
   return state.backfill?.expectsPages === true || state.job.sourceLagMs > 0;
 }
 
-/** Lets go of remembered arrivals that no page can ask for any more. */
+/** Forgets arrivals that no page can ask for any more. */
 export function tidyMemory(state: JobState, now: number): void {
   if (state.backfill?.expectsPages === true || state.memory.size === 0) return;
   state.memory.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);

@@ -5,7 +5,7 @@ import { BackfillPace } from './backfill-pace.ts';
 import type { BackfillCounts, CarriedBackfill } from './carried-backfill.ts';
 import { WaitingPages } from './waiting-pages.ts';
 
-/** How often in a row a page may be read again at once before its child is told to wait for calmer traffic. */
+/** How many times in a row a page may be read again at once before the child is told to wait for calmer traffic. */
 export const READ_AGAIN_AT_ONCE = 3;
 
 /** How a trigger of a backfill left the chains. */
@@ -63,7 +63,7 @@ export class BackfillIntake {
     audiences: readonly string[];
     at: string;
     now: number;
-    /** Pause after so many members. */
+    /** Pause after this many members. */
     sample?: number;
   }): BackfillIntake {
     const { sample, now } = request;
@@ -92,17 +92,17 @@ export class BackfillIntake {
     return this.#state;
   }
 
-  /** Members of taken pages that are in no slice and no chain yet. */
+  /** Members of accepted pages that are not yet in a slice or a chain. */
   get waitingInPages(): number {
     return this.#pages.members;
   }
 
-  /** Whether this person waits in a page. */
+  /** Whether this person is waiting in a page. */
   waitsInPages(user: string): boolean {
     return this.#pages.has(user);
   }
 
-  /** Whether pages with this number of a backfill are for this one, which is not ended. */
+  /** Whether pages of the backfill with this number are for this one, and it has not ended. */
   isOf(n: number): boolean {
     return n === this.n && this.#isAlive;
   }
@@ -112,12 +112,12 @@ export class BackfillIntake {
     return this.#state === 'running' && !this.#lastPageSeen;
   }
 
-  /** Whether members are still to be read, or to be put into a slice. Some that it sent may yet wait for their next attempt. */
+  /** Whether members are still to be read or put into a slice. Some that were sent may still be waiting for their next attempt. */
   get isUnderWay(): boolean {
     return this.expectsPages || this.waitingInPages > 0;
   }
 
-  /** Whether its child should be at work: it has pages to bring, or waits to hear that the last one is taken. */
+  /** Whether its child should be running: it has pages to bring, or is waiting for the answer to the last one. */
   get needsChild(): boolean {
     return this.#state === 'running' && !(this.#lastPageSeen && this.#acknowledged >= this.#nextPage - 1);
   }
@@ -131,12 +131,12 @@ export class BackfillIntake {
     return this.#pages.bytes;
   }
 
-  /** The number of the last page that is wholly handed out: what the child may be told again at any time. */
+  /** The number of the last page whose members have all been handed out, which the child may be told again at any time. */
   get drainedPage(): number {
     return (this.#pages.firstNumber ?? this.#nextPage) - 1;
   }
 
-  /** A drained page that the child was not told of yet; undefined when there is none. */
+  /** A drained page that the child has not been told of yet; undefined when there is none. */
   get owedAcknowledgement(): number | undefined {
     return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
   }
@@ -146,7 +146,7 @@ export class BackfillIntake {
     return this.#cursor;
   }
 
-  /** Its child is gone while pages are still to come: another is to read on from `cursor`. Nobody waits for answers any more. */
+  /** Its child has gone while pages are still to come: another one is to continue from `cursor`. No answer is awaited any more. */
   restart(now: number): void {
     this.#acknowledged = this.#nextPage - 1;
     if (!this.expectsPages) return;
@@ -160,16 +160,16 @@ export class BackfillIntake {
   }
 
   /**
-   * A page came.
+   * Takes a page.
    *
-   * @param isSuperseded whether a live trigger of that person and audience says more than the page.
-   * @param isRemembered whether live arrivals are remembered as far back as the page reaches.
+   * @param isSuperseded whether a live trigger about that person and audience is newer than the page.
+   * @param isRemembered whether live arrivals are remembered since before the page was read.
    */
   take(page: MemberPage, now: number, isSuperseded: (user: string) => boolean, isRemembered: boolean): PageReply {
     if (!this.isOf(page.n)) return 'ignored';
     this.heardAt = now;
     if (page.number !== this.#nextPage || this.#lastPageSeen) {
-      // A page of before: our answer was lost, so it is owed again.
+      // An earlier page again: our answer was lost, so it has to be repeated.
       if (page.number < this.#nextPage) this.#acknowledged = Math.min(this.#acknowledged, page.number - 1);
       return 'ignored';
     }
@@ -188,12 +188,12 @@ export class BackfillIntake {
     return 'taken';
   }
 
-  /** Whether the page now asked for was sent back so often that its child waits for calmer traffic. */
+  /** Whether the next page was sent back so often that the child is waiting for calmer traffic. */
   get waitsForCalm(): boolean {
     return this.#readAgain > READ_AGAIN_AT_ONCE;
   }
 
-  /** The next member to send; undefined when none waits. */
+  /** The next member to send; undefined when none is waiting. */
   shift(perSecond: number | undefined, now: number): { readonly user: string; readonly audience: string } | undefined {
     const waiting = this.waitingInPages;
     const next = this.#pages.shift();
@@ -203,13 +203,13 @@ export class BackfillIntake {
     return next;
   }
 
-  /** A live trigger came: members of waiting pages that it speaks of are left out. */
+  /** A live trigger came: leaves out the members of waiting pages that it is about. */
   supersede(user: string, audience: string): void {
     this.#counts.superseded += this.#pages.remove(user, audience);
     this.#finishIfDone();
   }
 
-  /** An edit took an audience out: its members are not told about any more. */
+  /** An edit removed an audience: its members are no longer sent. */
   dropAudience(audience: string): void {
     this.#counts.superseded += this.#pages.removeAudience(audience);
     this.#finishIfDone();
@@ -235,13 +235,16 @@ export class BackfillIntake {
     return this.#counts;
   }
 
-  /** How many there are to tell: as the source counted at the start, and exactly once all pages are read; undefined when it did not say. */
+  /**
+   * How many members there are to send: by the source's count at the start, and exact once all pages have been read; undefined when the
+   * source did not say.
+   */
   get expected(): number | undefined {
     if (this.#lastPageSeen) return this.#counts.taken;
     return this.#expected && Math.max(this.#expected, this.#counts.taken);
   }
 
-  /** Members that wait in the job, in pages or chains. */
+  /** Members that are waiting in the job, in pages or chains. */
   get waiting(): number {
     return this.waitingInPages + this.#inChains;
   }

@@ -1,21 +1,21 @@
-/** What holds a backfill back besides the endpoint; plain JSON. */
+/** What limits a backfill besides the endpoint; plain JSON. */
 export interface CarriedPace {
-  /** A person paused it, or the sample that was asked for is out. */
+  /** Paused by a person, or because the sample that was asked for has been sent. */
   readonly paused?: 'operator' | 'sample';
   /** Members that may still be handed out before it pauses by itself. */
   readonly sampleLeft?: number;
   /** With a limit: members that may be handed out at once. */
   readonly granted: number;
-  /** Epoch ms since when time counts towards the next ones. */
+  /** Epoch ms from which time counts towards the next ones. */
   readonly since: number;
 }
 
-/** Members of a limited backfill are handed out for so much time at once, in ms: a slice for each would cost more than the sending. */
+/** Members of a limited backfill are handed out for this much time at once, in ms: a slice for each one would cost more than sending them. */
 const QUANTUM_MS = 1000;
-/** A wait that ended late is made up for, up to so many quanta: timers ring up to a second late. */
+/** A wait that ended late is made up for by up to this many quanta: timers fire up to a second late. */
 const SAVED_QUANTA = 2;
 
-/** How fast a backfill may go: nothing while it is paused, no more than its sample, and no more a second than its limit. */
+/** How fast a backfill may go: not at all while it is paused, no further than its sample, and no more members a second than its limit. */
 export class BackfillPace {
   #now: CarriedPace;
 
@@ -31,7 +31,7 @@ export class BackfillPace {
     this.#now = { ...this.#now, paused: 'operator' };
   }
 
-  /** Goes on; a sample that is out was a sample. */
+  /** Continues, beyond the sample if there was one. */
   resume(): void {
     const { paused: _, sampleLeft: __, ...rest } = this.#now;
     this.#now = rest;
@@ -48,7 +48,7 @@ export class BackfillPace {
     return perSecond === undefined ? most : Math.min(most, this.#grantedAt(now, most, perSecond).granted);
   }
 
-  /** When some may be handed out, epoch ms, if none may now and time alone will tell. */
+  /** When some may be handed out, epoch ms, if none may now and only time has to pass. */
   nextAt(waiting: number, perSecond: number | undefined, now: number): number | undefined {
     if (perSecond === undefined || this.#now.paused !== undefined) return undefined;
     const most = Math.min(waiting, this.#now.sampleLeft ?? Infinity);
@@ -75,7 +75,7 @@ export class BackfillPace {
   #grantedAt(now: number, most: number, perSecond: number): Pick<CarriedPace, 'granted' | 'since'> {
     const { granted, since } = this.#now;
     const atOnce = Math.max(1, Math.floor((perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000));
-    // Those are handed out first; a limit that was lowered meanwhile counts for them too.
+    // Those are handed out first; a limit that was lowered meanwhile applies to them too.
     if (granted > 0) return { granted: Math.min(granted, atOnce), since };
     const earned = ((now - since) * perSecond) / 1000 + EPSILON;
     if (earned < quantum(most, perSecond)) return { granted: 0, since };
@@ -85,10 +85,10 @@ export class BackfillPace {
   }
 }
 
-/** Products of fractions miss whole numbers by so little. */
+/** Products of fractions may miss whole numbers by this little. */
 const EPSILON = 1e-6;
 
-/** So many are worth a slice: a second's worth, or all that wait; at least one. */
+/** How many are worth a slice: a second's worth, or all that are waiting; at least one. */
 function quantum(most: number, perSecond: number): number {
   return Math.max(1, Math.min(most, Math.floor((perSecond * QUANTUM_MS) / 1000)));
 }

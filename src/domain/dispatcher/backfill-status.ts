@@ -1,7 +1,7 @@
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import type { BackfillIntake } from './backfill-intake.ts';
 
-/** A backfill as the status of its job has it. */
+/** A backfill as the status of its job shows it. */
 export function describeBackfill(
   backfill: BackfillIntake,
   slugOf: (audience: string) => string,

@@ -1,11 +1,11 @@
 import type { Verdict } from '../verdict.ts';
 import { spread } from '../retry-schedule.ts';
 
-/** Failures of so many different people in a row, with no success between, open the breaker. */
+/** Failures for this many different people in a row, with no success between, open the breaker. */
 const PEOPLE_IN_ROW = 3;
-/** Refusals (400, 422 …) of so many different people in a row mean that not the payloads are wrong. */
+/** Refusals (400, 422 …) for this many different people in a row mean that the payloads are not what is wrong. */
 const REFUSED_IN_ROW = 10;
-/** Half of so many last attempts failed: that opens it too. */
+/** When half of this many last attempts failed, that opens it too. */
 const WINDOW = 20;
 const FIRST_WAIT_MS = 5_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
@@ -14,19 +14,19 @@ export interface CarriedBreaker {
   /** People whose attempts failed since the last success. */
   readonly failed: readonly string[];
   readonly refused: readonly string[];
-  /** Attempts of late, fading: successes and failures, together at most `WINDOW`. */
+  /** Recent attempts, fading: successes and failures, together at most `WINDOW`. */
   readonly successes: number;
   readonly failures: number;
   /** Times in a row that it opened without a success between; 0 = closed. */
   readonly openings: number;
-  /** Epoch ms of the next probe; there while it is open, or while a new endpoint cannot be sent to. */
+  /** Epoch ms of the next probe; set while it is open, or while nothing can be sent to a new endpoint. */
   readonly openUntil: number;
-  /** True when what went wrong is for a person to mend. */
+  /** True when only a person can correct what is wrong. */
   readonly isSetup: boolean;
   /** Permits that may be used after a recovery; 0 = all. */
   readonly allowed: number;
   readonly probes: number;
-  /** Nobody knows yet whether the endpoint takes anything. */
+  /** True while it is not known whether the endpoint accepts anything. */
   readonly isUnproven?: boolean;
 }
 
@@ -42,13 +42,13 @@ const CLOSED: CarriedBreaker = {
   probes: 0,
 };
 
-/** What one slice tells of its endpoint. */
+/** What one slice shows about its endpoint. */
 export interface SliceEvidence {
   readonly delivered: number;
   readonly failures: readonly { readonly user: string; readonly verdict: Verdict }[];
 }
 
-/** Of an endpoint that was never sent to: one request at a time until its first 2xx, so that a wrong URL is not flooded. */
+/** For an endpoint that has accepted nothing yet: one request at a time until its first 2xx, so that a wrong URL is not flooded. */
 export const UNPROVEN: CarriedBreaker = { ...CLOSED, isUnproven: true };
 
 /**
@@ -66,12 +66,12 @@ export class Breaker {
     return this.#now.openings > 0;
   }
 
-  /** Whether its permits have yet to grow back. */
+  /** Whether its permits are still growing back. */
   get isRecovering(): boolean {
     return this.#now.allowed > 0;
   }
 
-  /** Whether it has yet to take its first request. */
+  /** Whether it has yet to accept its first request. */
   get isUnproven(): boolean {
     return this.#now.isUnproven === true;
   }
@@ -85,12 +85,12 @@ export class Breaker {
     return this.#now.openUntil;
   }
 
-  /** Before then no slice is cut; epoch ms, in the past when one may be. */
+  /** No slice is cut before this time; epoch ms, in the past when one may be cut now. */
   get barredUntil(): number {
     return this.isOpen || this.isUnproven ? this.#now.openUntil : 0;
   }
 
-  /** Whether the next probe should be a trigger that never failed, if there is one: the others may be what is wrong. */
+  /** Whether the next probe should be a trigger that has never failed, if there is one: the others may be what is wrong. */
   get probesFresh(): boolean {
     return this.#now.probes % 2 === 1;
   }
@@ -107,15 +107,15 @@ export class Breaker {
     const refused = failures.filter(({ verdict }) => verdict === 'refused');
     if (delivered > 0) this.#succeeded(permits);
     this.#count(delivered, unwell.length + refused.length);
-    // Which came first within a slice is not known: next to successes, only the share of failures says anything.
+    // The order within a slice is not known: when there were successes, only the share of failures means anything.
     if (delivered === 0) this.#lengthenRow(unwell, refused);
     const { failed, refused: refusedRow } = this.#now;
     const isRow = failed.length >= PEOPLE_IN_ROW || refusedRow.length >= REFUSED_IN_ROW;
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
-    // While it is open, a failed probe opens it anew; stragglers of slices cut before say nothing new.
+    // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
     const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= this.#now.openUntil;
     if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, now, chance);
-    // A probe that never reached the endpoint (no profile, say) tells nothing: the next one waits too.
+    // A probe that never reached the endpoint (for lack of a profile, say) shows nothing, so the next one waits too.
     else if (this.isOpen ? now >= this.#now.openUntil : this.isUnproven && failures.some(isOfEverybody))
       this.#now = { ...this.#now, openUntil: now + FIRST_WAIT_MS };
   }
@@ -167,7 +167,7 @@ export class Breaker {
       ...this.#now,
       openings,
       openUntil: now + spread(waitMs, chance),
-      // Refusals of everybody are a wrong set-up too.
+      // When everybody is refused, the set-up is wrong too.
       isSetup: unwell.every(({ verdict }) => verdict === 'setup'),
       allowed: 0,
       probes: this.#now.probes + 1,
@@ -175,7 +175,7 @@ export class Breaker {
   }
 }
 
-/** Nothing can be sent, to whomever: with one request at a time, asking each person's anew would cost thousands of slices. */
+/** Nothing can be sent for anybody: with one request at a time, trying each person would cost thousands of slices. */
 function isOfEverybody({ verdict }: SliceEvidence['failures'][number]): boolean {
   return verdict === 'ours' || verdict === 'source';
 }

@@ -11,7 +11,7 @@ import type { DeadTrigger } from './dead-letters.ts';
 import type { JobRecord } from './job-record.ts';
 import type { CarriedOverflow } from './overflow.ts';
 
-/** The version of the rules below; it changes only where a run ends, so that a run is replayed by the rules it began with. */
+/** The version of the rules below. It changes only between runs, so that a run is replayed by the rules it began with. */
 export const RULES = 1;
 
 export interface Counters {
@@ -34,12 +34,12 @@ export interface Pause {
 export interface Stopping {
   /** What becomes of the triggers that wait: sent first, kept for a later resume, or dropped. */
   readonly waiting: 'deliver' | 'keep' | 'discard';
-  /** Epoch ms: what waits then is kept. There with `deliver`. */
+  /** Epoch ms at which what is still waiting is kept. Set with `deliver`. */
   readonly deadlineAt?: number;
 }
 
 /**
- * Whether a job's input is what a run before it carried, and not a definition.
+ * Whether a job's input is what the previous run carried, rather than a definition.
  * @throws NewerState
  */
 export function isCarriedJob(input: unknown): input is CarriedJob {
@@ -48,7 +48,7 @@ export function isCarriedJob(input: unknown): input is CarriedJob {
 }
 
 /**
- * Refuses a state that this release cannot go on with.
+ * Refuses a state that this release cannot continue from.
  * @throws NewerState when a newer release carried it, or decided by newer rules.
  */
 export function refuseNewerJob(input: unknown): void {
@@ -58,8 +58,8 @@ export function refuseNewerJob(input: unknown): void {
 }
 
 /**
- * All that a job carries from run to run; plain JSON. What a later release adds to it is optional, here and in every part of it: jobs of
- * older releases do not have it. What cannot be optional is a new `v`.
+ * Everything that a job carries from run to run; plain JSON. What a later release adds is optional, here and in every part of it, because
+ * jobs of older releases do not have it. What cannot be optional needs a new `v`.
  */
 export interface CarriedJob {
   readonly v: 1;
@@ -73,9 +73,9 @@ export interface CarriedJob {
   readonly overflow: CarriedOverflow;
   /** Number of the next holder for parked triggers. */
   readonly nextParked: number;
-  /** Holders that are nobody's any more and have yet to be told so. */
+  /** Holders that are no longer needed and have yet to be released. */
   readonly owedReleases: readonly string[];
-  /** Triggers that are dead, and of which it is not confirmed that they are kept. */
+  /** Dead triggers that are not yet confirmed to be kept. */
   readonly dying: readonly DeadTrigger[];
   /** Keys of the last deliveries, oldest first. */
   readonly deliveredKeys: readonly string[];
@@ -96,7 +96,7 @@ export interface CarriedJob {
   readonly meter: CarriedMeter;
   readonly lastFailure?: LastFailure;
   readonly editProblem?: string;
-  /** What was lost by no doing of ours, in words. */
+  /** What was lost from outside, in words. */
   readonly loss?: string;
   readonly alerts?: CarriedAlerts;
 }

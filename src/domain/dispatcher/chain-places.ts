@@ -3,12 +3,12 @@ import { type Chain, CHAIN_BYTES, newChain, type ParkedTriggers, parkedBytes, qu
 import { HeldChains } from './held-chains.ts';
 import { ReadyChains } from './ready-chains.ts';
 
-/** People's chains and where each stands: ready, held until when, or in a slice; and what they come to. */
+/** People's chains and the state of each: ready, held until a time, or in a slice; with their totals. */
 export class ChainPlaces {
   protected readonly byUser = new Map<string, Chain>();
   readonly #ready = new ReadyChains();
   readonly #held = new HeldChains();
-  /** Held chains that are due and wait for their parked triggers. */
+  /** Held chains that are due and are waiting for their parked triggers. */
   readonly #due = new Set<Chain>();
   #heldCount = 0;
   #heldBytes = 0;
@@ -17,12 +17,12 @@ export class ChainPlaces {
   #parkedTriggers = 0;
   #bytes = 0;
 
-  /** Triggers in chains, running and parked ones included. */
+  /** Triggers in chains, including running and parked ones. */
   get triggers(): number {
     return this.#triggers + this.#parkedTriggers;
   }
 
-  /** Of these, those that holders keep. */
+  /** How many of these holders keep. */
   get parkedTriggers(): number {
     return this.#parkedTriggers;
   }
@@ -32,17 +32,17 @@ export class ChainPlaces {
     return this.#bytes;
   }
 
-  /** Of these, what held chains take. */
+  /** How many of these are for held chains. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** Ready chains that a live trigger waits in. */
+  /** Ready chains with a live trigger. */
   get liveCount(): number {
     return this.#ready.liveCount;
   }
 
-  /** Ready chains of members alone. */
+  /** Ready chains with only members. */
   get memberCount(): number {
     return this.#ready.memberCount;
   }
@@ -51,12 +51,12 @@ export class ChainPlaces {
     return this.liveCount + this.memberCount;
   }
 
-  /** Ready chains with a live trigger of which the oldest never failed. */
+  /** Ready chains with a live trigger whose oldest trigger has never failed. */
   get freshCount(): number {
     return this.#ready.freshCount;
   }
 
-  /** People who wait, whatever their chain does. */
+  /** People with waiting triggers, whatever the state of their chain. */
   get count(): number {
     return this.byUser.size;
   }
@@ -65,7 +65,7 @@ export class ChainPlaces {
     return this.#heldCount;
   }
 
-  /** Of these, those whose oldest triggers a holder keeps. */
+  /** How many of these have their oldest triggers in a holder. */
   get parkedCount(): number {
     return this.#parkedCount;
   }
@@ -79,7 +79,7 @@ export class ChainPlaces {
     return this.byUser.get(user);
   }
 
-  /** How many ready chains go before this one. */
+  /** How many ready chains are ahead of this one. */
   aheadOf(chain: Chain): number {
     let ahead = 0;
     for (const other of this.#ready) {
@@ -94,13 +94,13 @@ export class ChainPlaces {
     for (const chain of this.byUser.values()) if (chain.place === 'held') yield chain;
   }
 
-  /** All whose oldest trigger is here and has failed, in no order, but for those in slices. */
+  /** All chains whose oldest trigger is here and has failed, except those in slices; in no order. */
   *failed(): Iterable<Chain> {
     for (const chain of this.byUser.values())
       if (chain.place !== 'running' && chain.failures > 0 && chain.parked === undefined) yield chain;
   }
 
-  /** Due chains that wait for their parked triggers. */
+  /** Due chains that are waiting for their parked triggers. */
   get due(): Iterable<Chain> {
     return this.#due;
   }
@@ -114,7 +114,7 @@ export class ChainPlaces {
     return this.#ready.firstLive();
   }
 
-  /** Of those whose oldest trigger never failed. */
+  /** The same among those whose oldest trigger has never failed. */
   firstFreshLive(): Chain | undefined {
     return this.#ready.firstFreshLive();
   }
@@ -141,14 +141,14 @@ export class ChainPlaces {
     chain.running = count;
   }
 
-  /** A slice is done with this chain: it goes, or is ready again. */
+  /** A slice is done with this chain: it is removed when it is empty, and otherwise ready again. */
   stopRunning(chain: Chain): void {
     chain.running = 0;
     if (chain.triggers.length === 0) this.remove(chain);
     else this.makeReady(chain, 'returned');
   }
 
-  /** The oldest trigger of a chain that is not held waits, after a slice that it was in. */
+  /** Holds a chain whose oldest trigger has to wait after the slice that it was in. */
   hold(chain: Chain, notBefore: number): void {
     this.#ready.delete(chain);
     chain.running = 0;
@@ -159,7 +159,7 @@ export class ChainPlaces {
     this.#held.add(chain, notBefore);
   }
 
-  /** Makes every held chain ready whose time has come; one with parked triggers is due, and stays held until they are back. */
+  /** Makes every held chain ready whose time has come. One with parked triggers becomes due, and stays held until they are back. */
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
       const chain = this.#held.take();
@@ -175,14 +175,17 @@ export class ChainPlaces {
     this.release(Infinity);
   }
 
-  /** Makes the held chain that is due first ready before its time, another than `except` if there is one; undefined when there is none whose oldest trigger is here. */
+  /**
+   * Makes the held chain that is due first ready before its time; one other than `except`, if there is one. Undefined when there is none
+   * whose oldest trigger is here.
+   */
   releaseFirst(except: string | undefined): Chain | undefined {
     const chain = this.#held.takeWhole(except);
     if (chain !== undefined) this.makeReady(chain, 'returned');
     return chain;
   }
 
-  /** All held chains are parked: the one that is due first waits for its parked triggers before its time. */
+  /** All held chains are parked: makes the one that is due first wait for its parked triggers already. */
   callFirst(): void {
     const chain = this.#held.take();
     if (chain !== undefined) this.#due.add(chain);

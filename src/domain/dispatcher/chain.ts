@@ -14,7 +14,7 @@ export interface ParkedTriggers {
 /** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
 export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
 
-/** What the oldest trigger of a chain went through. */
+/** What has happened to the oldest trigger of a chain. */
 export interface CarriedHead {
   /** Its failed attempts. */
   readonly failures?: number;
@@ -29,7 +29,7 @@ export interface CarriedHead {
 /** A person's waiting triggers, oldest first. */
 export interface Chain {
   readonly user: string;
-  /** Behind the parked ones, if there are any. */
+  /** After the parked ones, if there are any. */
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
   /** How many of the oldest are in the running slice. */
@@ -59,14 +59,14 @@ export function newChain(user: string): Chain {
   };
 }
 
-/** What its oldest trigger went through says nothing about the one that now stands there. */
+/** What happened to the previous oldest trigger does not concern the one that is now the oldest. */
 export function forgetFailures(chain: Chain): void {
   chain.failures = 0;
   chain.profileTries = 0;
   chain.notBefore = 0;
 }
 
-/** Whether nothing but members that a backfill found waits in it. */
+/** Whether it contains only members that a backfill found. */
 export function isOfMembers(chain: Chain): boolean {
   return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length && chain.parked === undefined;
 }
@@ -94,12 +94,12 @@ const KIND_BYTES = 34;
 // "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
-/** Bytes that a chain takes beside its triggers; all of them from the start on, since a whole state of chains may fail at once. */
+/** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
 export const CHAIN_BYTES = 66;
 // [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567}}],
 const PARKED_FRAME_BYTES = 66;
 
-/** Bytes that a trigger takes in a holder, at most, and in the state beside its chain's own (its person is counted with each). */
+/** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
   const { at, backfill, redelivery, profileBytes } = trigger;
   const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;

@@ -4,9 +4,9 @@ import { ChainPlaces } from './chain-places.ts';
 import { carryChain, type Chain, forgetFailures, queuedBytes, restoreTriggers } from './chain.ts';
 import type { AudienceTable } from './packed.ts';
 
-/** All chains of a job: which triggers stand in them, and in what order. */
+/** All chains of a job: which triggers are in them, and in what order. */
 export class Chains extends ChainPlaces {
-  /** Appends a live trigger: last, but before what a backfill put there and no slice has taken yet. */
+  /** Appends a live trigger at the end, but before backfill triggers that no slice has taken yet. */
   addLive(user: string, trigger: QueuedTrigger): void {
     const chain = this.byUser.get(user) ?? this.create(user);
     let place = chain.triggers.length;
@@ -14,7 +14,7 @@ export class Chains extends ChainPlaces {
     chain.triggers.splice(place, 0, trigger);
     this.recount(chain, trigger, 1);
     if (place === 0) this.#newHead(chain);
-    // It may have been one of members alone.
+    // It may have contained only members until now.
     if (this.standsWithMembers(chain)) this.makeReady(chain, 'last');
   }
 
@@ -27,7 +27,7 @@ export class Chains extends ChainPlaces {
     return chain;
   }
 
-  /** Removes the enters of backfills for this person and audience that are in no slice, and gives them back. */
+  /** Removes the enters of backfills for this person and audience that are not in a slice, and returns them. */
   dropFromBackfill(user: string, audience: string): QueuedTrigger[] {
     const chain = this.byUser.get(user);
     if (chain === undefined || chain.fromBackfill === 0) return [];
@@ -35,8 +35,8 @@ export class Chains extends ChainPlaces {
   }
 
   /**
-   * A slice is done with this chain, and what did not get through is an enter of a backfill with live triggers behind it: these go
-   * first, at once, and enters of an audience that they speak of are dropped and given back. Undefined when it is not so.
+   * A slice is done with this chain, and what did not get through is an enter of a backfill with live triggers after it. These are then
+   * sent first, at once, and enters for audiences that they are about are dropped and returned. Undefined when that is not the case.
    */
   putLiveFirst(chain: Chain): QueuedTrigger[] | undefined {
     const live = chain.triggers.filter(({ backfill }) => backfill === undefined);
@@ -61,9 +61,9 @@ export class Chains extends ChainPlaces {
   }
 
   /**
-   * Parked triggers are back, before those that came meanwhile: their chain is ready.
+   * Puts parked triggers back before those that came meanwhile, and makes their chain ready.
    *
-   * @returns how many of the later ones were dropped, since `isRepeat` says that they repeat what was parked.
+   * @returns how many of the later ones were dropped because, according to `isRepeat`, they repeat what was parked.
    */
   unpark(
     chain: Chain,
@@ -80,7 +80,7 @@ export class Chains extends ChainPlaces {
     return dropped;
   }
 
-  /** Takes the oldest trigger of a running chain out, for good. */
+  /** Removes the oldest trigger of a running chain for good. */
   settleHead(chain: Chain): QueuedTrigger | undefined {
     const trigger = chain.triggers.shift();
     if (trigger === undefined) return undefined;
@@ -90,14 +90,14 @@ export class Chains extends ChainPlaces {
     return trigger;
   }
 
-  /** Takes the oldest trigger of a chain that is in no slice out, for good: what is behind it is ready. */
+  /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
   dropHead(chain: Chain): QueuedTrigger | undefined {
     const [head] = chain.triggers;
     this.#drop(chain, (trigger) => trigger === head);
     return head;
   }
 
-  /** Drops everything that is in no slice. Gives it back, but for what is parked: of that, the numbers of the holders. */
+  /** Drops everything that is not in a slice. Returns it, except what is parked: for that, the numbers of the holders. */
   discard(): { readonly dropped: QueuedTrigger[]; readonly holders: number[] } {
     const chains = [...this.byUser.values()];
     const holders = chains.flatMap(({ parked }) => (parked === undefined ? [] : [parked.number]));
@@ -107,7 +107,7 @@ export class Chains extends ChainPlaces {
     return { dropped, holders };
   }
 
-  /** The `at` of the trigger that stands longest, by the order of chains; undefined when nothing waits. */
+  /** The `at` of the trigger that has waited longest, by the order of chains; undefined when nothing is waiting. */
   oldestAt(): string | undefined {
     for (const chain of this.byUser.values()) return chain.triggers[0]?.at;
     return undefined;
@@ -134,7 +134,7 @@ export class Chains extends ChainPlaces {
     }
   }
 
-  /** Takes out of a chain what is in no slice and matches. */
+  /** Removes from a chain what matches and is not in a slice. */
   #drop(chain: Chain, matches: (trigger: QueuedTrigger) => boolean): QueuedTrigger[] {
     const head = chain.triggers[0];
     const dropped = chain.triggers.filter((trigger, index) => index >= chain.running && matches(trigger));
@@ -147,7 +147,7 @@ export class Chains extends ChainPlaces {
     return dropped;
   }
 
-  /** What a chain's oldest trigger went through says nothing about the one that now stands there. */
+  /** What happened to a chain's previous oldest trigger does not concern the one that is now the oldest. */
   #newHead(chain: Chain): void {
     if (chain.parked !== undefined) return; // The oldest is another: it is away.
     forgetFailures(chain);

@@ -9,26 +9,26 @@ import { deliverySettings } from './delivery-settings.ts';
 import { type JobState, permitsInUse, type Slice } from './job-state.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 
-/** While live triggers and a backfill both wait, every so many slices one goes to the backfill. */
+/** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;
 
-/** A slice starts no request later than this, so that its worker's estimate may be off by half. */
+/** A slice starts no request later than this, so that the estimate of its time may be off by half. */
 export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 
 /**
- * The time after a worker's last sign of life, in ms, by which nothing of its slice is in flight any more: however long it may be stalled
- * meanwhile, it starts no request later and ends those that are open.
+ * How long after a worker's last sign of life, in ms, nothing of its slice can be in flight any more: however long it is frozen meanwhile,
+ * it then starts no request and ends those that are open.
  */
 export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
 }
 
-/** Whether a job may send at all now, its endpoint's health aside. */
+/** Whether a job may send at all now, regardless of its endpoint's health. */
 export function maySend({ pause, stopping, throttle }: JobState, now: number): boolean {
   return pause === undefined && stopping?.waiting !== 'keep' && (throttle === undefined || throttle.until <= now);
 }
 
-/** Whether a job sends on as fast as its permits let it: not while its endpoint is unwell and probed. */
+/** Whether a job can send as fast as its permits allow: not while its endpoint is unwell and being probed. */
 export function isSending(state: JobState, now: number): boolean {
   return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now;
 }
@@ -46,7 +46,7 @@ function hasProbe(state: JobState, now: number): boolean {
   return ready(state, now) > 0 || chains.heldCount > chains.parkedCount;
 }
 
-/** Whether an unwell endpoint is to be probed now, and all who could are parked. */
+/** Whether an unwell endpoint is to be probed now, but all chains that could do so are parked. */
 export function lacksProbe(state: JobState, now: number): boolean {
   const { breaker, slices } = state;
   return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state, now);
@@ -59,8 +59,8 @@ export interface CutSlice {
 }
 
 /**
- * Cuts the next slice. Call only when `canCut`; undefined when all that it found were members of people who wait already: they
- * joined their chains, so the state has moved on all the same.
+ * Cuts the next slice. Call only when `canCut`. Undefined when it found only members who already have a chain: they were appended to it, so
+ * the state has changed nevertheless.
  */
 export function cutSlice(state: JobState, now: number): CutSlice | undefined {
   if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state, now);
@@ -87,7 +87,7 @@ export function cutSlice(state: JobState, now: number): CutSlice | undefined {
   return finish(state, cut, wanted, { isBackfill });
 }
 
-/** One trigger finds out whether an unwell endpoint is well again, or a new one there at all. */
+/** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
 function cutProbe(state: JobState, now: number): CutSlice | undefined {
   const { chains, breaker } = state;
   const cut = new Cut(state, 1);
@@ -134,14 +134,14 @@ function ready(state: JobState, now: number): number {
   return state.chains.liveCount + members(state, now);
 }
 
-/** Members that a slice may take: those that wait for another attempt or were given back, and new ones as the backfill's pace lets them. */
+/** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
 function members({ chains, backfill, job }: JobState, now: number): number {
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
   return chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
 }
 
-/** Free permits that a backfill may have; live triggers find the others. */
+/** Free permits that a backfill may have; the others are left for live triggers. */
 function backfillPermits(state: JobState): number {
   let used = 0;
   for (const slice of state.slices.values()) if (slice.isBackfill === true) used += slice.permits;
@@ -191,7 +191,7 @@ class Cut {
     return this.triggers.length >= this.#most;
   }
 
-  /** Takes as many of a chain's oldest triggers as fit; false when not even the first does. */
+  /** Takes as many of a chain's oldest triggers as fit; returns false when not even the first one does. */
   take(chain: Chain): boolean {
     let count = 0;
     for (const trigger of chain.triggers) {
@@ -201,7 +201,7 @@ class Cut {
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
       const { audience, event, at, profile, redelivery } = trigger;
-      // A person whom the source never knew is told about without a profile: after a few tries, or at once when they leave.
+      // A person whom the source never knew is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
         user: chain.user,
@@ -228,7 +228,7 @@ const PROFILE_KEY_BYTES = 11;
 // "redelivery":, and any number that there is.
 const REDELIVERY_BYTES = 30;
 
-/** An endpoint that recovers shows that it is well by those who never failed: it may be others whom it cannot take. */
+/** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
 function takeLive({ chains, breaker }: JobState, cut: Cut): void {
   const next = () => (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
@@ -236,7 +236,7 @@ function takeLive({ chains, breaker }: JobState, cut: Cut): void {
   }
 }
 
-/** Members that a slice gave back first, then those of pages. */
+/** First members that a slice gave back, then those of pages. */
 function takeMembers(state: JobState, cut: Cut, now: number): void {
   const { backfill, chains } = state;
   const perSecond = state.job.definition.backfillPerSecond ?? undefined;
@@ -255,7 +255,7 @@ function takeMembers(state: JobState, cut: Cut, now: number): void {
       at: backfill.at,
       backfill: backfill.n,
     });
-    // Somebody who waits already keeps their place; this enter is the last of their chain.
+    // A person who is already waiting keeps their place; this enter is appended to their chain.
     if (!waits) cut.take(chain);
   }
 }

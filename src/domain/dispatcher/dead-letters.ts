@@ -7,7 +7,7 @@ import { stringifyJson, utf8Bytes } from '../json.ts';
 import type { JobRecord } from './job-record.ts';
 import type { QueuedTrigger } from './queued-trigger.ts';
 
-/** A trigger that will not be sent without a person's decision. */
+/** A trigger that will not be sent unless a person decides so. */
 export interface DeadTrigger {
   readonly user: string;
   readonly trigger: QueuedTrigger;
@@ -54,7 +54,7 @@ export class DeadLetters {
     this.#bytes += bytesOf(dead);
   }
 
-  /** Those that are to be kept next, by key; undefined when all are on their way. */
+  /** Those to be kept next, by key; undefined when all are on their way. */
   next(mostBytes: number): { readonly letters: ReadonlyMap<number, DeadTrigger>; readonly bytes: number } | undefined {
     const letters = new Map<number, DeadTrigger>();
     let bytes = 0;
@@ -69,7 +69,7 @@ export class DeadLetters {
     return { letters, bytes };
   }
 
-  /** They are kept. */
+  /** Confirms that they are kept. */
   confirm(keys: Iterable<number>): void {
     for (const key of keys) {
       const dead = this.#dying.get(key);
@@ -80,12 +80,12 @@ export class DeadLetters {
     }
   }
 
-  /** Those that match are known to be kept. */
+  /** Confirms that those that match are kept. */
   confirmWhere(matches: (dead: DeadTrigger) => boolean): void {
     this.confirm([...this.#dying].filter(([, dead]) => matches(dead)).map(([key]) => key));
   }
 
-  /** It is not known that they are kept: they are to be kept again. */
+  /** It is not known whether they were kept, so they are to be kept again. */
   failed(keys: Iterable<number>): void {
     for (const key of keys) this.#leaving.delete(key);
   }

@@ -5,20 +5,20 @@ import { discardWaiting, nextHolderStep } from './holders.ts';
 import { carriedBytes, carryJob, estimateBytes, type JobState, stayingBytes } from './job-state.ts';
 import type { RunFacts, Step } from './steps.ts';
 
-/** A backfill child that was silent for this long is looked for. */
+/** After this long without a word from its child, a backfill checks on it. */
 export const BACKFILL_SILENCE_MS = 3 * 60_000;
 
 /** How long a backfill waits for calmer traffic before it reads a page once more. */
 const CALM_MS = 60_000;
 
 /**
- * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always gets on; `wait` names
- * the only time at which asking again can give something else without anything having happened.
+ * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always makes progress; `wait` names
+ * the only time at which asking again can give another answer without anything having happened.
  */
 export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   state.chains.release(now);
   endDelivering(state, now);
-  // Not only what waited when it was asked: what had arrived by then, unlooked at, and what slices give back goes too.
+  // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
   if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
@@ -46,7 +46,7 @@ export function nextStep(state: JobState, now: number, run: RunFacts): Step {
   return wait(state, now);
 }
 
-/** A job that was to send what waits before it stops has had its time: the rest is kept. */
+/** The deadline of a job that was to send what is waiting before it stops has passed: the rest is kept. */
 function endDelivering(state: JobState, now: number): void {
   const { stopping } = state;
   if (stopping?.waiting !== 'deliver' || stopping.deadlineAt === undefined || stopping.deadlineAt > now) return;
@@ -58,7 +58,7 @@ function deadLettersErrand({ deadLetters, budgets }: JobState): Step | undefined
   return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
 }
 
-/** One at a time: what fails goes again with what came meanwhile. */
+/** One at a time: what fails is sent again with what came meanwhile. */
 function alertsErrand(state: JobState): Step | undefined {
   if (state.isAlerting || state.alerts.owed.length === 0) return undefined;
   state.isAlerting = true;
@@ -89,7 +89,7 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
     const calm = backfill.waitsForCalm ? { afterMs: CALM_MS } : {};
     return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
   }
-  // A state over its budget takes no more on: the child waits until there is room.
+  // A state over its budget accepts no more: the child waits until there is room.
   const taken = stayingBytes(state) > state.budgets.stateBytes ? undefined : backfill.owedAcknowledgement;
   if (taken !== undefined) {
     backfill.acknowledge(taken);
@@ -103,7 +103,10 @@ function backfillErrand(state: JobState, now: number): Step | undefined {
   return undefined;
 }
 
-/** When the child is looked for if it is not heard before, epoch ms. While it is paused nobody waits for pages, and each look costs a dozen events. */
+/**
+ * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused no page is expected, and each check costs
+ * a dozen events.
+ */
 function childMissedAt({ backfill, pause }: JobState): number | undefined {
   if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
   return backfill.heardAt + BACKFILL_SILENCE_MS;
@@ -114,14 +117,14 @@ function isOldRun({ budgets }: JobState, { signals, events, historyBytes }: RunF
   return signals >= forcedSignals || events >= forcedEvents || historyBytes >= forcedHistoryBytes;
 }
 
-/** From here on no slice of an old run is cut until it has ended. */
+/** From here on an old run cuts no slice until it has ended. */
 function canEnd(state: JobState, run: RunFacts): boolean {
   // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
   if (estimateBytes(state) > state.budgets.carryBytes) return false;
   return state.slices.size > 0 || run.busy || fits(state);
 }
 
-/** Measured, since a run that is given more than the server takes could never begin. */
+/** Measured, since a run that was given more than the server accepts could never begin. */
 function fits(state: JobState): boolean {
   return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
 }
@@ -137,7 +140,7 @@ function wait(state: JobState, now: number): Step {
   const times: number[] = [];
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   if (state.pause === undefined) {
-    // Whose next attempt is due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands of them.
+    // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
     const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil);
     if (barredUntil > now) times.push(barredUntil);
     else {
@@ -148,7 +151,7 @@ function wait(state: JobState, now: number): Step {
       if (next !== undefined) times.push(next);
     }
   }
-  // While slices run there is always something that wakes the job; a timer for each of its waits would cost more than all else.
+  // While slices run, something always wakes the job; a timer for each wait would cost more than everything else.
   const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state) : undefined;
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
   const missedAt = childMissedAt(state);

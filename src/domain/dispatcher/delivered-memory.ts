@@ -2,8 +2,8 @@ import { shortKey } from '../delivery-id.ts';
 import { REMEMBERED_DELIVERIES } from '../limits.ts';
 
 /**
- * The last deliveries, by their texts: what is signalled again soon after is a repeat. Those of this run are kept as they are and those of
- * runs before it by short keys, since in the sandbox a hash takes longer than all else that is decided about a trigger.
+ * The last deliveries, as texts: what is signalled again soon afterwards is a repeat. Those of this run are kept in full and those of
+ * earlier runs as short keys, since in the sandbox a hash takes longer than everything else that is decided about a trigger.
  */
 export class DeliveredMemory {
   readonly #carried: Set<string>;

@@ -1,7 +1,7 @@
 import type { DeliverySettings } from '../../contract/slice.ts';
 import type { JobRecord } from './job-record.ts';
 
-/** What the requests of a job are made by. */
+/** The settings that the requests of a job are made with. */
 export function deliverySettings({
   subscriptionId,
   revision,

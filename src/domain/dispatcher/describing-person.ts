@@ -8,10 +8,10 @@ import { describeJob } from './describing.ts';
 import type { JobState } from './job-state.ts';
 import { parkedHolder } from './parking.ts';
 
-/** Most triggers of one person that are listed of each place. */
+/** How many triggers of one person are listed for each place at most. */
 export const LISTED_WAITING = 20;
 
-/** How one person's triggers stand, as the query `person` answers it. Changes nothing. */
+/** The state of one person's triggers, as the query `person` returns it. Changes nothing. */
 export function describePerson(state: JobState, user: string, now: number): PersonAnswer {
   const { chains, overflow, deadLetters, backfill, job } = state;
   const { state: phase, reason, endpoint, throttledUntil, lastFailure } = describeJob(state, '', now);
@@ -46,7 +46,7 @@ export function describePerson(state: JobState, user: string, now: number): Pers
   };
 }
 
-/** A trigger that waits, as people are shown it. */
+/** A waiting trigger, as it is shown to people. */
 export function waitingTrigger(
   audiences: readonly Audience[],
   { audience, event, at, backfill, redelivery }: QueuedTrigger,

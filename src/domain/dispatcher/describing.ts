@@ -7,7 +7,7 @@ import { describeBackfill } from './backfill-status.ts';
 import type { Stopping } from './carried.ts';
 import { type JobState, permitsInUse, stayingBytes } from './job-state.ts';
 
-/** The job's status, as the query `status` and every update answer it. */
+/** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: JobState, jobId: string, now: number): JobStatus {
   const { definition, subscriptionId, revision, audiences } = state.job;
   const [phase, reason] = phaseOf(state);

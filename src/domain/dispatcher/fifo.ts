@@ -1,7 +1,7 @@
-/** Taken items of which an array is rid together, once they are most of it. */
+/** The array drops at least this many taken items at once, when they are most of it. */
 const TIDY_FROM = 1024;
 
-/** First in, first out. An array's own `shift` moves all that is behind, which takes long once that is ten thousands. */
+/** First in, first out. An array's own `shift` moves everything after it, which takes long with tens of thousands of items. */
 export class Fifo<T> implements Iterable<T> {
   readonly #items: T[] = [];
   #first = 0;

@@ -6,9 +6,9 @@ import { maySend } from './cutting.ts';
 import { countLeft, type JobState } from './job-state.ts';
 import { chainRoom, isCrowdedOut } from './room.ts';
 
-/** Failed attempts from which on a trigger may be given up early: it was tried for three quarters of an hour. */
+/** After this many failed attempts, in three quarters of an hour, a trigger may be given up early. */
 const EARLY_AFTER = 5;
-/** An endpoint that took something this lately is well: then what fails fails by itself. */
+/** An endpoint that accepted something this recently is well, so triggers that fail do so for their own reasons. */
 const WELL_MS = 10 * 60_000;
 
 /** A trigger becomes a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
@@ -19,21 +19,21 @@ export function giveUp(
   why: { readonly failure: LastFailure; readonly attempts: number },
 ): void {
   countLeft(state, [trigger], 'dead');
-  // Should it come back, it comes as a live trigger.
+  // If it comes back, it comes as a live trigger.
   const { backfill: _, ...live } = trigger;
   state.deadLetters.add({ user, trigger: live, ...why });
 }
 
 /**
- * A job can keep some thousand people waiting for their next attempt, and no more; beyond, everybody else would wait for them. So while
- * the endpoint is well, those of them that failed most often are given up before the end of their schedule.
+ * A job can keep a few thousand people waiting for their next attempt; with more, everybody else would have to wait for them. So while the
+ * endpoint is well, those that have failed most often are given up before the end of their schedule.
  */
 export function makeRoom(state: JobState, now: number): void {
   const { chains, budgets, overflow, lastDeliveredAt } = state;
   if (lastDeliveredAt === undefined || now - lastDeliveredAt > WELL_MS || !maySend(state, now)) return;
   const holderFits = chainRoom(state) - budgets.sliceBytes;
   if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
-    // Nobody else could even be tried: then as few as make room for some others.
+    // Nobody else could even be tried: then gives up as few as make room for some others.
     giveUpMostFailed(state, now, 1, () => chains.bytes <= holderFits);
   } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
     const enough = budgets.chainBytes / 2;

@@ -8,7 +8,7 @@ interface HeldEntry {
 
 /** The held chains, in the order in which they are due. */
 export class HeldChains {
-  /** May hold entries that are no longer true: a chain that stopped being held is not looked for here. */
+  /** May contain outdated entries: a chain that is no longer held is not removed here. */
   readonly #queue = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
 
   add(chain: Chain, notBefore: number): void {

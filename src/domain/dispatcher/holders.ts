@@ -7,24 +7,24 @@ import { parkedHolder } from './parking.ts';
 import { chainRoom } from './room.ts';
 import type { Holder, HoldStep, Step } from './steps.ts';
 
-/** Holders that are told at once that they may end. */
+/** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
 
-/** How far a run is. */
+/** The phase of a run. */
 export interface RunAge {
-  /** It is to end as soon as it can. */
+  /** It is to end as soon as possible. */
   readonly isOld: boolean;
-  /** It can: nothing more begins. */
+  /** It can end now: nothing more begins. */
   readonly isEnding: boolean;
 }
 
-/** What is to go to a holder, to come from one, or whose holder is to end; of a run that is ending only what has to go. */
+/** What is to be put into a holder or read from one, or which holders are to end; while a run is ending, only what has to be put away. */
 export function nextHolderStep(state: JobState, now: number, { isOld, isEnding }: RunAge): Step | undefined {
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
   return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
 }
 
-/** What is to go to a holder now; so many bytes of what came last may stay. */
+/** What is to be put into a holder now; this many bytes of what came last may stay. */
 export function nextHold(state: JobState, stayBytes = 0): HoldStep | undefined {
   const hold = state.overflow.nextHold(stayBytes);
   if (hold !== undefined) {
@@ -38,7 +38,7 @@ export function nextHold(state: JobState, stayBytes = 0): HoldStep | undefined {
 }
 
 function recallStep(state: JobState, now: number): Step | undefined {
-  // A job that sends nothing, or is to keep what waits, leaves it where it is.
+  // A job that sends nothing, or is to keep what is waiting, leaves it where it is.
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
   if (state.chains.dueCount === 0 && lacksProbe(state, now)) state.chains.callFirst();
   const chain = nextUnpark(state);
@@ -73,7 +73,7 @@ export function holdFailed(state: JobState, holder: Holder): void {
   else parkFailed(state, holder.number);
 }
 
-/** A holder was read; null: it is gone, by no doing of ours, and with it what it held. */
+/** A holder was read; null when it was deleted from outside, and its content with it. */
 export function holderRead(state: JobState, holder: Holder, content: PackedTriggers | null): void {
   const read = content === null ? undefined : readable(content);
   if (read === undefined) noteLoss(state, holder, content === null);
@@ -81,7 +81,7 @@ export function holderRead(state: JobState, holder: Holder, content: PackedTrigg
   else if (holder.chain !== undefined) unpark(state, holder.chain, read ?? []);
 }
 
-/** Undefined for what no job of ours put there: asked again, it would be the same, and what is behind it would wait for ever. */
+/** Undefined for content that no job of ours put there: reading it again would give the same, and what comes after it would wait forever. */
 function readable(content: PackedTriggers): WaitingTrigger[] | undefined {
   try {
     return unpackTriggers(content);
@@ -95,7 +95,7 @@ export function recallFailed(state: JobState, holder: Holder): void {
   else if (holder.chain !== undefined) unparkFailed(state, holder.chain);
 }
 
-/** These holders were told to end; or not all of them, then they are told again. */
+/** These holders were told to end; if not all of them were, they are told again. */
 export function holdersReleased(state: JobState, holders: readonly string[], done: boolean): void {
   state.releasing = false;
   if (!done) return;
@@ -103,13 +103,13 @@ export function holdersReleased(state: JobState, holders: readonly string[], don
   state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
 }
 
-/** Drops what waits, wherever it does. */
+/** Drops everything that is waiting, wherever it is. */
 export function discardWaiting(state: JobState): void {
   const { chains, overflow } = state;
   const { dropped, holders } = chains.discard();
   countLeft(state, dropped, 'discarded');
   state.owedReleases.push(...holders.map(parkedHolder));
-  // A holder on its way may begin after it was told to end, and stay for ever: then first let it arrive.
+  // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
   if (!overflow.isEmpty && !overflow.isLeaving) state.owedReleases.push(...overflow.discard().map(String));
 }
 

@@ -2,20 +2,20 @@ import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 
-/** What an accepted definition comes to. */
+/** What is recorded of an accepted definition. */
 export interface JobRecord {
   readonly subscriptionId: string;
   readonly revision: number;
   readonly definition: JobDefinition;
   /** The audiences listened to. */
   readonly audiences: readonly Audience[];
-  /** Audiences listened to once, of which triggers may still wait. */
+  /** Audiences listened to before, whose triggers may still be waiting. */
   readonly formerAudiences: readonly Audience[];
   readonly sourceLagMs: number;
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
   readonly requestTimeoutMs: number;
-  /** Triggers that wait longer, in ms, are worth an alert. */
+  /** When triggers have waited longer than this, in ms, an alert is sent. */
   readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
 }

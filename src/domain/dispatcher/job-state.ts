@@ -31,17 +31,17 @@ export interface Slice {
   readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
   readonly triggers: readonly SliceTrigger[];
   readonly cutPermits: number;
-  /** A probe of an unwell endpoint that was not due yet: when it was, so that failing costs it no step of its schedule. */
+  /** For a probe that was not due yet: when it was due, so that failing costs it no step of its schedule. */
   readonly notDueBefore?: number;
-  /** It takes what a backfill found. */
+  /** Whether it contains members that a backfill found. */
   readonly isBackfill?: boolean;
   /** Permits it still owns. */
   permits: number;
 }
 
 /**
- * All that a job knows. The functions beside this file change it; none of them does anything else, so that the workflow, the model
- * test and a recovery run the same rules. Times are epoch ms and come in as arguments.
+ * Everything that a job knows. The functions in the files beside this one change it and do nothing else, so that the workflow, the model
+ * test and a recovery follow the same rules. Times are epoch ms and are passed as arguments.
  */
 export interface JobState {
   readonly budgets: Budgets;
@@ -53,16 +53,16 @@ export interface JobState {
   readonly overflow: Overflow;
   readonly parking: Parking;
   readonly deadLetters: DeadLetters;
-  /** Holders that are nobody's any more and have yet to be told so. */
+  /** Holders that are no longer needed and have yet to be released. */
   owedReleases: string[];
   /** Whether some are being told. */
   releasing: boolean;
   readonly delivered: DeliveredMemory;
   readonly slices: Map<number, Slice>;
   backfill: BackfillIntake | undefined;
-  /** A page that is to be read again, owed as an answer to the child. */
+  /** A page that the child has yet to be told to read again. */
   pageToReadAgain: number | undefined;
-  /** A page that nobody here waits for: its child, of a job or backfill that is over, is to end. */
+  /** A page that is not expected here: its child, from a job or backfill that is over, is to end. */
   unwantedPage: { readonly n: number; readonly number: number } | undefined;
   /** Who probed the unwell endpoint last. */
   lastProbe: string | undefined;
@@ -76,7 +76,7 @@ export interface JobState {
   nextSliceId: number;
   /** Slices cut in a row for live triggers while a backfill waits. */
   liveStreak: number;
-  /** What one request lasts, by the last slices, in ms. */
+  /** How long one request takes, estimated from the last slices, in ms. */
   requestMs: number;
   pause: Pause | undefined;
   stopping: CarriedJob['stopping'];
@@ -87,18 +87,18 @@ export interface JobState {
   readonly meter: Meter;
   lastFailure: LastFailure | undefined;
   editProblem: string | undefined;
-  /** What was lost by no doing of ours, in words. */
+  /** What was lost from outside, in words. */
   loss: string | undefined;
   readonly alerts: Alerts;
   /** Whether some are being told. */
   isAlerting: boolean;
-  /** Counts what changed from outside, so that a stopping job knows whether all of it is kept. */
+  /** Counts changes from outside, so that a stopping job knows whether all of them are in what was kept. */
   changes: number;
   /** `changes` when the state was last kept. */
   keptAtChange: number | undefined;
 }
 
-/** The state of a job that begins now. */
+/** The state of a new job. */
 export function beginJob(job: JobRecord, seed: number): JobState {
   return restoreJob({
     v: 1,
@@ -215,7 +215,7 @@ export function carryJob(state: JobState): CarriedJob {
     chains,
     overflow: state.overflow.carry(),
     nextParked: state.parking.next,
-    // A run that is ended from outside does not hear whether what it was parking got there: it is here as well.
+    // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
     owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
     dying: state.deadLetters.carry(),
     deliveredKeys: state.delivered.carry(),
@@ -249,7 +249,7 @@ function jsonBytes(value: object): number {
   return utf8Bytes(stringifyJson(value));
 }
 
-/** Bytes that `carryJob` comes to as JSON, measured. */
+/** The size of `carryJob` as JSON in bytes, measured. */
 export function carriedBytes(carried: CarriedJob): number {
   return jsonBytes(carried);
 }
@@ -257,7 +257,7 @@ export function carriedBytes(carried: CarriedJob): number {
 // "1234567890",
 const OWED_BYTES = 13;
 
-/** About what `carriedBytes` would measure, cheaply; never much below it. */
+/** A cheap estimate of what `carriedBytes` would measure; never much below it. */
 export function estimateBytes(state: JobState): number {
   return (
     state.budgets.fixedBytes +
@@ -272,19 +272,19 @@ export function estimateBytes(state: JobState): number {
   );
 }
 
-/** About what stays of that once what waits behind the chains is put into holders, as it is before a run ends. */
+/** An estimate of what remains of that after what is waiting behind the chains has been put into holders, as happens before a run ends. */
 export function stayingBytes(state: JobState): number {
   return estimateBytes(state) - state.overflow.surplusBytes;
 }
 
-/** The next number in [0, 1) of the job's own chance. */
+/** The next number in [0, 1) from the job's own random generator. */
 export function drawChance(state: JobState): number {
   const { chance, seed } = nextChance(state.seed);
   state.seed = seed;
   return chance;
 }
 
-/** Triggers left the chains: those of the present backfill are counted there. */
+/** Triggers left the chains: counts those of the present backfill there. */
 export function countLeft(state: JobState, left: readonly QueuedTrigger[], as: Leaving): void {
   const { backfill } = state;
   const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;

@@ -7,7 +7,7 @@ import type { Stopping } from './carried.ts';
 import { beginJob, type JobState, recordJob, setJob } from './job-state.ts';
 
 /**
- * A job whose definition was checked begins; with Existing Users, by a backfill.
+ * Begins a job whose definition was checked; with Existing Users, with a backfill.
  *
  * @param subscriptionId 32 hexadecimal digits, new.
  */
@@ -23,7 +23,7 @@ export function beginPreparedJob(
   return state;
 }
 
-/** Stops sending, keeps accepting. */
+/** Stops sending but keeps accepting. */
 export function pauseJob(state: JobState): void {
   state.changes++;
   state.pause = { by: 'operator' };
@@ -40,7 +40,7 @@ export function resumeJob(state: JobState): void {
   state.breaker = new Breaker(state.breaker.isUnproven ? UNPROVEN : undefined);
 }
 
-/** A checked edit takes effect: from the next slice on. */
+/** Puts a checked edit into effect, from the next slice on. */
 export function applyEdit(state: JobState, job: JobRecord): void {
   const before = state.job.definition;
   setJob(state, job);
@@ -55,14 +55,14 @@ export function applyEdit(state: JobState, job: JobRecord): void {
   state.chains.releaseAll();
 }
 
-/** A checked edit cannot be. Bounded, since it is carried and shown. */
+/** Records why an edit did not take effect. Bounded, since it is carried and shown. */
 export function refuseEdit(state: JobState, problem: string): void {
   state.editProblem = problem.length <= PROBLEM_LENGTH ? problem : `${problem.slice(0, PROBLEM_LENGTH)} …`;
 }
 
 const PROBLEM_LENGTH = 1000;
 
-/** Why a job that is stopping takes nothing more that operators ask. */
+/** Why a stopping job accepts no further requests from operators. */
 export const STOPPING =
   'The job is stopping. When it has stopped, resume it (if it was stopped with "keep") or start it again.';
 
@@ -75,10 +75,10 @@ export function backfillObstacle(state: JobState): string | undefined {
 }
 
 /**
- * Begins a backfill, unless `requestId` says that it was asked for before.
+ * Begins a backfill, unless one with this `requestId` was asked for before.
  *
  * @param audiences canonical ids.
- * @param options.sample pause after so many members, until a person resumes it.
+ * @param options.sample pause after this many members, until a person resumes it.
  */
 export function beginBackfill(
   state: JobState,
@@ -93,7 +93,7 @@ export function beginBackfill(
   state.backfill = BackfillIntake.begin({ n: (state.backfill?.n ?? 0) + 1, ...id, ...few, audiences, at, now });
 }
 
-/** Changes how a backfill that is under way goes on; why it cannot, in words. Cancelled, what is in chains already is still sent. */
+/** Pauses, resumes or cancels a running backfill; returns why it cannot, in words. After a cancel, what is already in chains is still sent. */
 export function operateBackfill(state: JobState, action: 'pause' | 'resume' | 'cancel'): string | undefined {
   const { backfill } = state;
   if (backfill?.state !== 'running') return 'No backfill is running.';
@@ -103,25 +103,25 @@ export function operateBackfill(state: JobState, action: 'pause' | 'resume' | 'c
   return undefined;
 }
 
-/** How long a stopping job goes on sending what waits before it keeps the rest, unless it is told otherwise. */
+/** How long, by default, a stopping job goes on sending what is waiting before it keeps the rest. */
 export const STOP_DEADLINE_MS = 60 * 60_000;
 
 /**
- * Ends sending for good, after what `waiting` says.
+ * Ends sending for good, after doing with the waiting triggers what `waiting` says.
  *
  * @param deadlineAt epoch ms; with `deliver`: when the rest is kept.
  */
 export function stopJob(state: JobState, waiting: Stopping['waiting'], deadlineAt?: number): void {
   state.changes++;
-  // What was to be dropped is gone: there is no way back.
+  // What was to be dropped may already be gone, so there is no way back.
   if (state.stopping?.waiting !== 'discard')
     state.stopping = { waiting, ...(waiting === 'deliver' && deadlineAt !== undefined ? { deadlineAt } : {}) };
-  // A job that is to deliver what waits cannot stay paused; one that keeps or discards need not send.
+  // A job that is to deliver what is waiting cannot stay paused; one that keeps or discards it need not send.
   if (waiting === 'deliver') resumeJob(state);
   endBackfill(state, 'cancelled');
 }
 
-/** Ends a running backfill; what is in chains already is still sent. */
+/** Ends a running backfill; what is already in chains is still sent. */
 export function endBackfill(state: JobState, as: 'cancelled' | 'lost'): void {
   const { backfill } = state;
   if (backfill?.state !== 'running') return;
@@ -129,7 +129,7 @@ export function endBackfill(state: JobState, as: 'cancelled' | 'lost'): void {
   if (as === 'cancelled' && backfill.started) state.backfillToCancel = backfill.n;
 }
 
-/** What was carried when `changes` was counted is kept. */
+/** Records that the state as of `changes` has been kept. */
 export function jobKept(state: JobState, changes: number): void {
   state.keptAtChange = changes;
 }

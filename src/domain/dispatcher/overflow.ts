@@ -4,17 +4,17 @@ import { Fifo } from './fifo.ts';
 import { packTriggers, unpackTriggers, type WaitingTrigger } from './packed.ts';
 
 export interface CarriedOverflow {
-  /** Number of the oldest holder, and of the next one to be made: all between are there. */
+  /** Numbers of the oldest holder and of the next one to be made; all in between exist. */
   readonly first: number;
   readonly next: number;
   /** Triggers in holders. */
   readonly held: number;
-  /** Content of holders of which it is not confirmed that they keep it, by number. */
+  /** Content that holders are not yet confirmed to keep, by number. */
   readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
   readonly tail: PackedTriggers;
 }
 
-/** Content that is to be put into the holder of this number. */
+/** Content to be put into the holder with this number. */
 export interface Hold {
   readonly number: number;
   readonly content: PackedTriggers;
@@ -23,14 +23,14 @@ export interface Hold {
 
 /** Holders that are read before the chains ask for them. */
 const RECALLS_AHEAD = 5;
-/** What a holder's content takes in the chains, by what it took there: each trigger may begin a chain. */
+/** The bytes that a holder's content takes in the chains, given its bytes in the holder: each trigger may begin a chain. */
 const GROWTH = 2.5;
 
 /**
- * Waiting triggers that the chains have no room for, first in, first out: the newest are the `tail` here; before them stand
- * holders, numbered in the order of arrival, of which this knows little more than how many. A holder's content never changes, and its number is
- * never used again. It goes through `unconfirmed` (its content is here until its workflow has it) and `recalled` (read back, waiting for
- * its turn); when its triggers are in chains it is nobody's, and its workflow is owed a release.
+ * Waiting triggers that the chains have no room for, first in, first out. The newest are in the `tail`; before them come the holders,
+ * numbered in order of arrival, of which little more than the number is known here. A holder's content never changes, and its number is
+ * never used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `recalled` (read back, waiting
+ * for its turn); once its triggers are in chains it is no longer needed, and its workflow has to be released.
  */
 export class Overflow {
   readonly #tail = new Fifo<WaitingTrigger>();
@@ -39,7 +39,7 @@ export class Overflow {
   #next: number;
   #held: number;
   readonly #unconfirmed = new Map<number, Hold>();
-  /** Of the unconfirmed, those on their way to their holder. */
+  /** The unconfirmed ones that are on their way to their holder. */
   readonly #leaving = new Set<number>();
   /** Holders asked to give their content back, and what came. */
   readonly #recalled = new Map<number, WaitingTrigger[] | undefined>();
@@ -58,7 +58,7 @@ export class Overflow {
     if (carried !== undefined) for (const waiting of unpackTriggers(carried.tail)) this.push(waiting);
   }
 
-  /** Triggers that wait here, in holders or not. */
+  /** Triggers that are waiting here, in holders or not. */
   get triggers(): number {
     return this.#held + this.#tail.length;
   }
@@ -83,7 +83,7 @@ export class Overflow {
     return bytes;
   }
 
-  /** Bytes of the tail that would go to holders, if it were to be put away. */
+  /** Bytes of the tail that would go into holders if it were put away. */
   get surplusBytes(): number {
     return Math.max(0, this.#tailBytes - this.#holderBytes);
   }
@@ -99,9 +99,9 @@ export class Overflow {
   }
 
   /**
-   * What is to go to a holder now; undefined while the tail is not worth one, or while it may stay.
+   * What is to be put into a holder now; undefined while the tail is not worth one, or may stay.
    *
-   * @param stayBytes bytes of it that may.
+   * @param stayBytes how many bytes of the tail may stay.
    */
   nextHold(stayBytes = 0): Hold | undefined {
     for (const hold of this.#unconfirmed.values()) {
@@ -111,7 +111,7 @@ export class Overflow {
     }
     if (this.#tailBytes < this.#holderBytes || this.#tailBytes <= stayBytes) return undefined;
     const { count, bytes } = fitting(this.#tail, this.#holderBytes);
-    // Out of the tail before anything is awaited, or it would be read as waiting a second time.
+    // Removed from the tail before anything is awaited, or it would be counted as waiting twice.
     const content = packTriggers(this.#tail.take(count));
     this.#tailBytes -= bytes;
     const hold = { number: this.#next++, content, bytes };
@@ -127,7 +127,7 @@ export class Overflow {
     this.#leaving.delete(number);
   }
 
-  /** It is not known that the holder has its content: it is to be put there again, the same under the same number. */
+  /** It is not known whether the holder has its content: the same content is to be put there again, under the same number. */
   holdFailed(number: number): void {
     this.#leaving.delete(number);
   }
@@ -145,18 +145,18 @@ export class Overflow {
     if (this.#recalled.has(number)) this.#recalled.set(number, content);
   }
 
-  /** A holder could not be read: it is asked again. Those asked after it are too, so that they stay in order. */
+  /** A holder could not be read, so it is read again; so are those after it, to keep the order. */
   recallFailed(number: number): void {
     for (const asked of this.#recalled.keys()) if (asked >= number) this.#recalled.delete(asked);
   }
 
-  /** Takes the oldest holder's triggers out, once they were read: it is then nobody's. */
+  /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. */
   takeHolder(): { readonly number: number; readonly triggers: readonly WaitingTrigger[] } | undefined {
     const triggers = this.#recalled.get(this.#first);
     if (triggers === undefined) return undefined;
     const number = this.#first++;
     this.#recalled.delete(number);
-    // What a lost holder held is not known; it shows when there is none left.
+    // How much a lost holder held is not known, so the count is corrected when no holder is left.
     this.#held = this.holders === 0 ? 0 : Math.max(0, this.#held - triggers.length);
     return { number, triggers };
   }
@@ -169,7 +169,7 @@ export class Overflow {
     return waiting;
   }
 
-  /** Drops everything; gives back the numbers of the holders, which are then nobody's. */
+  /** Drops everything; returns the numbers of the holders, which are then no longer needed. */
   discard(): number[] {
     const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
     this.#first = this.#next;
@@ -182,12 +182,12 @@ export class Overflow {
     return numbers;
   }
 
-  /** The holders that this takes to exist; of those in `notYet` it is not known that they have their content. */
+  /** The holders that are assumed to exist; those in `notYet` are not known to have their content. */
   get range(): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
     return { first: this.#first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
   }
 
-  /** What waits here and not, or not surely, in a holder: in order, with the holder that it is to go to if that is settled. */
+  /** What is waiting here and is not, or may not be, in a holder: in order, with the holder that it is to go into, if that is decided. */
   *here(): Iterable<WaitingTrigger & { readonly holder?: number }> {
     for (const { number, content } of this.#unconfirmed.values())
       for (const waiting of unpackTriggers(content)) yield { ...waiting, holder: number };

@@ -1,14 +1,17 @@
 import { SLICE_MS, SLICE_TRIGGERS } from '../limits.ts';
 
-/** What one request is taken to last before any was made, in ms. Too little costs nothing: a slice ends by its time, and gives the rest back. */
+/**
+ * How long one request is assumed to take before any was made, in ms. Too low an estimate costs nothing: a slice ends on time, and gives
+ * the rest back.
+ */
 export const FIRST_REQUEST_MS = 1;
 /** A slice smaller than this many ms of work is not worth its round trip, however evenly it would share the work. */
 const LEAST_SLICE_MS = 50;
 /** A slice for a slow endpoint may last as long, in ms, though others end before it. */
 const LAST_SLICE_MS = 100;
 /**
- * From here on, in ms, an endpoint is slow: what its requests wait for is the endpoint, so that an idle permit costs throughput and a
- * further slice next to nothing. With faster ones it is processors that are short, and each slice costs some time of theirs.
+ * From this many ms a request, an endpoint is slow: its requests wait for the endpoint, so an idle permit costs throughput and another
+ * slice costs next to nothing. With faster endpoints processors are scarce, and each slice costs some of their time.
  */
 const SLOW_REQUEST_MS = 10;
 
@@ -21,15 +24,15 @@ export function slicePermits(free: number, slicesLeft: number): number {
   return Math.ceil(free / Math.max(1, slicesLeft));
 }
 
-/** What a new slice is measured by. */
+/** What the size of a new slice depends on. */
 export interface SliceMeasure {
   readonly permits: number;
   readonly freePermits: number;
-  /** The free ones, and those of the slices that run. */
+  /** The free permits, and those of the running slices. */
   readonly allPermits: number;
   /** People and members that could be sent now. */
   readonly ready: number;
-  /** What one request lasts. */
+  /** How long one request takes. */
   readonly requestMs: number;
   readonly running: number;
   /** Most slices that run at once. */
@@ -37,10 +40,11 @@ export interface SliceMeasure {
 }
 
 /**
- * How many triggers a new slice takes: what its permits send in about a second, but no more than its share of what is ready, so that
- * no permit idles while one slice holds all the work: none that is free now, and with a slow endpoint none that another slice soon
- * gives back. Whole rounds of its permits, since all wait for the last request. The first of several slices is shorter than the
- * next, and so on: slices that were cut together and ended together would leave the endpoint idle meanwhile, every second anew.
+ * How many triggers a new slice takes: what its permits send in about a second, but no more than its share of what is ready, so that no
+ * permit is idle while one slice holds all the work. That includes the permits that are free now and, with a slow endpoint, those that
+ * another slice soon gives back. It takes whole rounds of its permits, since all of them wait for the last request. Of several slices that
+ * are cut together, each is longer than the one before: if they all ended together, the endpoint would be idle every second until the next
+ * ones.
  */
 export function sliceSize({ permits, freePermits, allPermits, ready, requestMs, running, most }: SliceMeasure): number {
   const roundsIn = (ms: number): number => Math.floor(ms / Math.max(requestMs, 0.001));
@@ -50,7 +54,7 @@ export function sliceSize({ permits, freePermits, allPermits, ready, requestMs, 
   return Math.max(permits, Math.min(SLICE_TRIGGERS, permits * Math.min(lasting, ofFree, ofAll)));
 }
 
-/** The running estimate of what one request lasts, after a slice that sent `sent` requests with `permits` in flight. */
+/** The running estimate of how long one request takes, after a slice that sent `sent` requests with `permits` in flight. */
 export function updateRequestMs(before: number, permits: number, sent: number, sendingMs: number): number {
   if (sent === 0) return before;
   const measured = (Math.min(permits, sent) * Math.max(sendingMs, 0.01)) / sent;

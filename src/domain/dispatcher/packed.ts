@@ -1,7 +1,7 @@
 import type { PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
 import type { QueuedTrigger } from './queued-trigger.ts';
 
-/** A waiting trigger, with whose it is. */
+/** A waiting trigger, with its person. */
 export interface WaitingTrigger {
   readonly user: string;
   readonly trigger: QueuedTrigger;

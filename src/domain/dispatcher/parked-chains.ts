@@ -7,9 +7,9 @@ import { fitting } from './overflow.ts';
 import { packTriggers, type WaitingTrigger } from './packed.ts';
 import { parkedHolder } from './parking.ts';
 
-/** A chain that takes fewer bytes would take about as many parked. */
+/** A chain with fewer bytes than this would take about as many when parked. */
 const LEAST_BYTES = 512;
-/** Parked chains that are read at once when they are due. */
+/** How many parked chains are read at once when they are due. */
 const MOST_RECALLS = 8;
 
 /** The content of a parked chain, for a holder. */
@@ -20,8 +20,8 @@ export interface Park {
 }
 
 /**
- * While held chains take more than their share of the state, the one that is due last goes to a holder: not the chain, but its oldest
- * triggers, so that later ones of that person still find their place behind them.
+ * While held chains take more than their share of the state, the one that is due last is parked: not the chain itself but its oldest
+ * triggers go into a holder, so that later triggers of that person still find their place after them.
  */
 export function nextPark(state: JobState): Park | undefined {
   const { chains, parking, budgets } = state;
@@ -43,7 +43,7 @@ export function nextPark(state: JobState): Park | undefined {
   return { number, content: packTriggers(parked), bytes };
 }
 
-/** The holder of parked triggers has them. They may have been sent meanwhile: then it is nobody's. */
+/** The holder has the parked triggers. If they have been sent meanwhile, it is no longer needed. */
 export function confirmPark(state: JobState, number: number): void {
   const { chains, parking } = state;
   const leaving = parking.leaving.get(number);
@@ -62,7 +62,7 @@ export function confirmPark(state: JobState, number: number): void {
 /** A holder could not be reached: the triggers stay where they are. */
 export function parkFailed(state: JobState, number: number): void {
   state.parking.leaving.delete(number);
-  // It may have got them all the same.
+  // It may have got them nevertheless.
   state.owedReleases.push(parkedHolder(number));
 }
 
@@ -71,7 +71,7 @@ export function nextUnpark({ chains, parking, budgets }: JobState): Chain | unde
   if (parking.coming.size >= MOST_RECALLS) return undefined;
   for (const chain of chains.due) {
     if (parking.coming.has(chain)) continue;
-    // Nothing can be sent to make room while nothing runs and nothing is ready.
+    // While nothing is running and nothing is ready, nothing can be sent to make room.
     const isStuck = chains.heldCount === chains.count && parking.coming.size === 0;
     const bytes = chains.bytes + parking.bytesComing + (chain.parked?.bytes ?? 0);
     if (bytes > budgets.chainBytes && !isStuck) return undefined;

@@ -5,9 +5,9 @@ import type { QueuedTrigger } from './queued-trigger.ts';
 export class Parking {
   /** Number of the next holder. */
   next: number;
-  /** What leaves, by holder: whose, and what of it. */
+  /** What is leaving, by holder: whose chain, and which triggers. */
   readonly leaving = new Map<number, { readonly chain: Chain; readonly triggers: readonly QueuedTrigger[] }>();
-  /** Chains whose triggers are asked back. */
+  /** Chains whose triggers are being read back. */
   readonly coming = new Set<Chain>();
 
   constructor(next: number) {

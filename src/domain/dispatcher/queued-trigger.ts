@@ -6,10 +6,10 @@ export interface QueuedTrigger {
   readonly event: TriggerEvent;
   readonly at: string;
   readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; there with a profile. */
+  /** Bytes of the profile's JSON; set when there is a profile. */
   readonly profileBytes?: number;
-  /** Which backfill it comes from; absent for a live trigger. */
+  /** The number of the backfill that it comes from; absent for a live trigger. */
   readonly backfill?: number;
-  /** How often it came back from being a dead letter; absent = never. */
+  /** How often it has been redelivered as a dead letter; absent = never. */
   readonly redelivery?: number;
 }

@@ -1,24 +1,24 @@
 import { type Chain, isOfMembers } from './chain.ts';
 
-/** How many chains of members are looked at for one whose oldest trigger never failed. */
+/** How many chains of members are searched for one whose oldest trigger has never failed. */
 const FRESH_LOOKS = 1000;
 
 /** The ready chains, in the order in which they go. */
 export class ReadyChains {
-  /** What a slice gave back unsent; goes before the others, since it has waited longest. */
+  /** What a slice gave back unsent; sent before the others, since it has waited longest. */
   readonly #returned = new Set<Chain>();
-  /** Those of whom the oldest trigger failed before. */
+  /** Those whose oldest trigger has failed before. */
   readonly #retries = new Set<Chain>();
   readonly #live = new Set<Chain>();
-  /** Chains of nothing but members that a backfill found: they never go before a live trigger. */
+  /** Chains with only members that a backfill found: they are never sent before a live trigger. */
   readonly #members = new Set<Chain>();
 
-  /** Chains that a live trigger waits in. */
+  /** Chains with a live trigger. */
   get liveCount(): number {
     return this.#returned.size + this.#retries.size + this.#live.size;
   }
 
-  /** Of these, chains whose oldest trigger never failed. */
+  /** How many of these have an oldest trigger that has never failed. */
   get freshCount(): number {
     return this.#returned.size + this.#live.size;
   }
@@ -42,7 +42,7 @@ export class ReadyChains {
     this.#members.delete(chain);
   }
 
-  /** Whether it stands among those of members alone. */
+  /** Whether it is among those with only members. */
   standsWithMembers(chain: Chain): boolean {
     return this.#members.has(chain);
   }

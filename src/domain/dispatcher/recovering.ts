@@ -4,38 +4,38 @@ import type { CarriedJob } from './carried.ts';
 import { type JobState, restoreJob, type Slice } from './job-state.ts';
 import { settleSlice } from './settling.ts';
 
-/** What there is of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
+/** What is left of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
 export interface Remains {
-  /** The state that the run had come to, the triggers of running slices among those that wait. */
+  /** The state that the run had reached, with the triggers of running slices among those waiting. */
   readonly carried: CarriedJob;
-  /** Of these slices, those that ended after that. */
+  /** Those of these slices that ended after that. */
   readonly reports: readonly { readonly slice: SliceInput; readonly report: SliceReport }[];
-  /** What had been signalled and was not taken up, oldest first, with when it came (epoch ms). */
+  /** What had been signalled and not yet taken, oldest first, with the time at which it came (epoch ms). */
   readonly arrivals: readonly { readonly arrival: Arrival; readonly at: number }[];
 }
 
 /**
- * The state from which a terminated job goes on, with exactly what is not known to be delivered. A slice that was in flight and of
- * which nothing was heard goes again: its triggers keep their ids.
+ * The state from which a terminated job continues, with exactly what is not known to be delivered. A slice that was in flight, and whose
+ * end is not known, is sent again: its triggers keep their ids.
  *
- * @param backfillGone whether the backfill's child has ended; another then reads on from where the job had come.
+ * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
  */
 export function recoverJob({ carried, reports, arrivals }: Remains, backfillGone: boolean, now: number): JobState {
   const { stopping, ...going } = carried;
-  // What was to be dropped is gone: there is no way back. Every other way to stop is to be asked for again.
+  // What was to be dropped may already be gone, so there is no way back. Any other stop has to be asked for again.
   const state = restoreJob(stopping?.waiting === 'discard' ? carried : going);
   for (const { slice, report } of reports) {
     if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
   }
   for (const { arrival, at } of arrivals) {
-    // A page is read again, or sent again by its child; permits were those of slices that are over.
+    // A page is read again, or sent again by the child; permits belonged to slices that are over.
     if (arrival.kind !== 'page' && arrival.kind !== 'permits') admitArrival(state, arrival, at);
   }
   if (backfillGone) state.backfill?.restart(now);
   return state;
 }
 
-/** Makes a slice that was carried as waiting run again; false when what waits is not what it had. */
+/** Makes a slice that was carried as waiting run again; false when what is waiting is not what it contained. */
 function takeUpSlice(state: JobState, { sliceId, permits, settings, triggers }: SliceInput): boolean {
   const groups = byPerson(triggers);
   const parts: { chain: Slice['parts'][number]['chain']; count: number }[] = [];
@@ -60,7 +60,7 @@ function takeUpSlice(state: JobState, { sliceId, permits, settings, triggers }: 
   return true;
 }
 
-/** A slice has the triggers of one person side by side. */
+/** In a slice the triggers of one person are adjacent. */
 function byPerson(triggers: readonly SliceTrigger[]): SliceTrigger[][] {
   const groups: SliceTrigger[][] = [];
   for (const trigger of triggers) {

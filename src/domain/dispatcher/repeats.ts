@@ -3,7 +3,7 @@ import { type Instant, knownInstant } from '../instant.ts';
 import type { QueuedTrigger } from './queued-trigger.ts';
 import type { JobState } from './job-state.ts';
 
-/** Whether two triggers of one person are one delivery. A dead letter that comes back is asked for, not a repeat. */
+/** Whether two triggers of one person are the same delivery. A dead letter that comes back was asked for, so it is not a repeat. */
 export function isSameDelivery(one: QueuedTrigger, other: QueuedTrigger): boolean {
   return (
     one.audience === other.audience &&
@@ -12,7 +12,7 @@ export function isSameDelivery(one: QueuedTrigger, other: QueuedTrigger): boolea
   );
 }
 
-/** One person may have thousands waiting, and each that comes is compared to all of them: a time is taken apart once. */
+/** One person may have thousands waiting, and each new one is compared with all of them, so a time is parsed only once. */
 const instants = new WeakMap<QueuedTrigger, Instant | undefined>();
 
 function instantOfTrigger(trigger: QueuedTrigger): Instant | undefined {
@@ -23,7 +23,7 @@ function instantOfTrigger(trigger: QueuedTrigger): Instant | undefined {
   return instant;
 }
 
-/** Whether this trigger waits already, in a chain, a slice or on its way to a dead letter, or was one of the last few thousand delivered. */
+/** Whether this trigger is already waiting, in a chain, in a slice or on its way to a dead letter, or was among the last few thousand delivered. */
 export function isRepeat(state: JobState, user: string, trigger: QueuedTrigger): boolean {
   if (trigger.redelivery !== undefined) return false;
   const chain = state.chains.get(user);
@@ -32,7 +32,7 @@ export function isRepeat(state: JobState, user: string, trigger: QueuedTrigger):
   return state.delivered.knows(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }
 
-/** A trigger was delivered: signalled again soon, it is a repeat. */
+/** Remembers that a trigger was delivered: if it is signalled again soon, that is a repeat. */
 export function rememberDelivery(state: JobState, user: string, trigger: QueuedTrigger): void {
   state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }

@@ -1,13 +1,13 @@
 import type { JobState } from './job-state.ts';
 
-/** Whether all who could be sent to have failed before, so that nobody else is tried. */
+/** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */
 export function isCrowdedOut({ chains, slices }: JobState): boolean {
   return slices.size === 0 && chains.freshCount === 0;
 }
 
 /**
- * Bytes that chains may take. A few others are let in next to those who failed: whether the endpoint is unwell, or only cannot take
- * these, shows by others alone.
+ * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unwell or
+ * just does not accept these.
  */
 export function chainRoom(state: JobState): number {
   const { chainBytes, sliceBytes } = state.budgets;

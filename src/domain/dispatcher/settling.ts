@@ -16,17 +16,17 @@ import { countLeft, drawChance, type JobState, type Slice } from './job-state.ts
 import { updateRequestMs } from './pace.ts';
 import { rememberDelivery } from './repeats.ts';
 
-/** A slice ended: its delivered triggers go, the rest waits as the verdicts say. */
+/** A slice ended: removes its delivered triggers; the rest waits as the verdicts say. */
 export function settleSlice(state: JobState, sliceId: number, report: SliceReport, now: number): void {
   const slice = state.slices.get(sliceId);
   if (slice === undefined) return;
-  // Read before anything is changed: a report that cannot be read is a lost slice.
+  // Read before anything is changed: a report that cannot be read counts as a lost slice.
   if (!Array.isArray(report.failed) || !Array.isArray(report.unsent))
     throw new TypeError('That is not a report of a slice.');
   const failed = new Map(report.failed.map((attempt) => [attempt.index, attempt]));
   const unsent = new Set(report.unsent);
   state.slices.delete(sliceId);
-  // A success of today's endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
+  // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
   if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
@@ -36,7 +36,7 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   const failures = parts.flatMap(({ chain, verdict }) =>
     verdict === undefined ? [] : [{ user: chain.user, verdict }],
   );
-  // Before the failures are settled: whether a refusal is about the payload or about everybody is known only then.
+  // Before the failures are settled, because only this tells whether a refusal is about one payload or about everybody.
   if (isCurrent && delivered + failures.length > 0) {
     state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
   }
@@ -53,10 +53,10 @@ export function settleSlice(state: JobState, sliceId: number, report: SliceRepor
   );
 }
 
-/** What came of one chain in a slice. */
+/** The outcome of one chain in a slice. */
 interface SettledPart {
   readonly chain: Chain;
-  /** So many of its oldest triggers were delivered. */
+  /** How many of its oldest triggers were delivered. */
   readonly delivered: number;
   /** The attempt at the next one, if it was made and failed. */
   readonly attempt: FailedAttempt | undefined;
@@ -80,13 +80,13 @@ function settlePart(state: JobState, slice: Slice, part: SettledPart, now: numbe
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
   else state.chains.stopRunning(chain);
-  // Last in its chain is where an enter of a backfill stands, however far it had come.
+  // An enter of a backfill is last in its chain, however far it had got.
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
 }
 
 /**
- * The activity of a slice failed for good, which an endpoint cannot bring about. Its triggers go back, but for those that its last
- * heartbeat reports as settled.
+ * The activity of a slice failed for good, which an endpoint cannot cause. Its triggers go back, except those that its last heartbeat
+ * reports as settled.
  */
 export function loseSlice(
   state: JobState,
@@ -103,7 +103,7 @@ export function loseSlice(
   settleSlice(state, sliceId, { failed: settled.failed, unsent, sendingMs: 0 }, now);
 }
 
-/** A running slice gave back permits that it has no more use for. Said twice, it counts once: `left` is what it keeps. */
+/** A running slice gave back permits that it no longer needs. A repeat has no effect, since `left` is how many it keeps. */
 export function returnPermits(state: JobState, raw: unknown): undefined {
   if (typeof raw !== 'object' || raw === null) return;
   const { sliceId, left } = raw as { sliceId?: unknown; left?: unknown };
@@ -138,7 +138,7 @@ function settleFailure(
   verdict: Verdict,
   now: number,
 ): void {
-  // That a profile is not there yet is no failure of anybody's.
+  // That a profile is not there yet is not a failure of the endpoint or the trigger.
   if (verdict !== 'profile-missing') noteFailure(state, attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
@@ -151,7 +151,8 @@ function settleFailure(
       retryOrBury(state, chain, attempt, now);
       return;
     case 'refused':
-      // An endpoint that refuses everybody is wrongly set up: its triggers are kept, not burnt. So it may be with one that never took any.
+      // An endpoint that refuses everybody is wrongly set up, so its triggers are kept rather than given up. That may also be true of one
+      // that has never accepted any.
       if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
       else bury(state, chain, attempt, now);
       return;
@@ -179,7 +180,7 @@ function settleFailure(
   }
 }
 
-/** Holds a chain until its oldest trigger's next attempt; past the end of the schedule that one is a dead letter. */
+/** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
 function retryOrBury(state: JobState, chain: Chain, attempt: FailedAttempt, now: number): void {
   const delayMs = retryDelayMs(chain.failures + 1, drawChance(state));
   if (delayMs === undefined) {
@@ -190,9 +191,9 @@ function retryOrBury(state: JobState, chain: Chain, attempt: FailedAttempt, now:
   state.chains.hold(chain, now + delayMs);
 }
 
-/** The oldest trigger of a running chain becomes a dead letter; the next one's turn has come. */
+/** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
 function bury(state: JobState, chain: Chain, attempt: FailedAttempt, now: number): void {
-  // An enter of a backfill may be old news by now: what is live goes first, and may replace it.
+  // An enter of a backfill may be old news by now: live triggers go first, and may replace it.
   if (chain.triggers[0]?.backfill !== undefined && chain.fromBackfill < chain.triggers.length) {
     state.chains.stopRunning(chain);
     return;
@@ -204,7 +205,7 @@ function bury(state: JobState, chain: Chain, attempt: FailedAttempt, now: number
 }
 
 function throttle(state: JobState, retryAfterMs: number | undefined, now: number): void {
-  // Slices that run side by side are throttled together: that is one time, not many.
+  // Slices that run side by side are throttled together: that counts once, not several times.
   const streak = (state.throttle?.streak ?? 0) + (state.throttle === undefined || state.throttle.until <= now ? 1 : 0);
   const until = now + throttleMs(retryAfterMs, streak);
   state.throttle = { until: Math.max(until, state.throttle?.until ?? 0), streak };

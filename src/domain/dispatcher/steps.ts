@@ -5,7 +5,7 @@ import type { SliceInput } from '../../contract/slice.ts';
 import type { Chain } from './chain.ts';
 import type { DeadTrigger } from './dead-letters.ts';
 
-/** A holder on its way, with what it is for. */
+/** A holder that is being started, with what it is for. */
 export type Holder =
   | { readonly name: string; readonly of: 'overflow'; readonly number: number }
   | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
@@ -17,7 +17,7 @@ export interface RunFacts {
   readonly historyBytes: number;
   /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
   readonly continueSuggested: boolean;
-  /** Something of the workflow's own is under way (a child's start, an outgoing signal): no run may end meanwhile. */
+  /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
   readonly busy: boolean;
 }
 
@@ -48,7 +48,7 @@ export type Step =
   | HoldStep
   /** Read a holder; `holderRead` with its content. */
   | { readonly kind: 'recall'; readonly holder: Holder }
-  /** Holders that are nobody's any more are to end. */
+  /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
   | {

@@ -6,11 +6,11 @@ interface Page {
   readonly audience: string;
   /** Members still to be put into a slice. */
   readonly ids: Set<string>;
-  /** Of all its ids when it came. */
+  /** The bytes of all its ids when it came. */
   readonly bytes: number;
 }
 
-/** The members that a job took of a backfill's pages and has put into no chain yet, in the order in which they came. */
+/** The members that a job has taken from a backfill's pages and not yet put into a chain, in the order in which they came. */
 export class WaitingPages {
   readonly #pages: Page[];
   #members = 0;
@@ -20,7 +20,7 @@ export class WaitingPages {
     for (const page of this.#pages) this.#members += page.ids.size;
   }
 
-  /** How many wait. */
+  /** How many are waiting. */
   get members(): number {
     return this.#members;
   }
@@ -30,7 +30,7 @@ export class WaitingPages {
     return this.#pages.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** The number of the first page that somebody still waits in; undefined when nobody waits. */
+  /** The number of the first page in which somebody is still waiting; undefined when nobody is. */
   get firstNumber(): number | undefined {
     return this.#pages[0]?.number;
   }
@@ -40,9 +40,9 @@ export class WaitingPages {
   }
 
   /**
-   * Adds those of a page who are still to be told, and says how many are not.
+   * Adds those members of a page who are still to be sent, and returns how many are not.
    *
-   * @param isSuperseded whether a live trigger says more of this person.
+   * @param isSuperseded whether a live trigger about this person is newer.
    */
   add({ number, audience, ids: given }: MemberPage, isSuperseded: (user: string) => boolean): number {
     const ids = new Set(given);
@@ -52,7 +52,7 @@ export class WaitingPages {
       ids.delete(user);
       superseded++;
     }
-    // A source may show somebody on two pages. Who waits from the one before is told once.
+    // A source may list somebody on two pages. Whoever is still waiting from an earlier page is sent once.
     for (const earlier of this.#of(audience)) {
       for (const user of earlier.ids) if (ids.delete(user)) superseded++;
     }
@@ -61,7 +61,7 @@ export class WaitingPages {
     return superseded;
   }
 
-  /** Takes the first of them; undefined when nobody waits. */
+  /** Takes the first of them; undefined when nobody is waiting. */
   shift(): { readonly user: string; readonly audience: string } | undefined {
     const [page] = this.#pages;
     const [user] = page?.ids ?? [];
@@ -70,14 +70,14 @@ export class WaitingPages {
     return { user, audience: page.audience };
   }
 
-  /** Takes a person out of an audience's pages, and says how often that was. */
+  /** Removes a person from an audience's pages, and returns how often they were there. */
   remove(user: string, audience: string): number {
     const pages = this.#of(audience).filter(({ ids }) => ids.has(user));
     for (const page of pages) this.#remove(page, user);
     return pages.length;
   }
 
-  /** Takes an audience out, and says how many waited for it. */
+  /** Removes an audience, and returns how many of its members were waiting. */
   removeAudience(audience: string): number {
     const before = this.#members;
     for (const page of this.#of(audience)) for (const user of page.ids) this.#remove(page, user);
