@@ -1,11 +1,11 @@
 /**
- * Codes of attempts that came to nothing without the endpoint's doing. What a request itself runs into keeps the code that Node or
- * undici gave it (`ECONNREFUSED`, `ENOTFOUND`, `UND_ERR_SOCKET`, `DEPTH_ZERO_SELF_SIGNED_CERT` …).
+ * Codes of attempts that failed for other reasons than an answer. What goes wrong with a request itself keeps the code that Node or undici
+ * gave it (`ECONNREFUSED`, `ENOTFOUND`, `UND_ERR_SOCKET`, `DEPTH_ZERO_SELF_SIGNED_CERT` …).
  */
 export const ATTEMPT_CODES = {
   /** The request was still open at its deadline. */
   timeout: 'REQUEST_TIMEOUT',
-  /** The endpoint sent more than an answer needs, and no status in it. */
+  /** The endpoint sent more than an answer needs, without a status. */
   answerTooLong: 'ANSWER_TOO_LONG',
   /** The source could not be asked for profiles; no request was made. */
   sourceUnavailable: 'SOURCE_UNAVAILABLE',
@@ -17,9 +17,9 @@ export const ATTEMPT_CODES = {
   authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
   /** The authorization's token endpoint gave no access token; no request was made. */
   tokenUnavailable: 'TOKEN_UNAVAILABLE',
-  /** The URL, or what its host name stands for, is nothing that this worker may connect to; no request was made. */
+  /** This worker may not connect to the URL, or to the address of its host name; no request was made. */
   addressRefused: 'ADDRESS_REFUSED',
-  /** The proxy that the operator named did not open a way; no request was made. */
+  /** The configured proxy did not open a connection; no request was made. */
   proxyFailed: 'PROXY_FAILED',
   /** The proxy could not reach the endpoint's host. */
   unreachedByProxy: 'PROXY_UNREACHED_HOST',
@@ -31,7 +31,7 @@ export const ATTEMPT_CODES = {
   givenUpEarly: 'GIVEN_UP_EARLY',
 } as const;
 
-/** What people read instead of a code: what happened, as the end of "it failed: …". */
+/** What people read instead of a code: what happened, to follow "it failed: …". */
 const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.timeout]: 'no answer in time',
   [ATTEMPT_CODES.answerTooLong]: 'the answer never ended',
@@ -70,7 +70,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the endpoint does not take the client certificate',
 };
 
-/** What a failed attempt came to, in words: `HTTP 503`, `connection refused`; a code that has no words stands for itself. */
+/** The result of a failed attempt, in words: `HTTP 503`, `connection refused`; a code without words is given as it is. */
 export function failureInWords({ status, code }: { readonly status?: number; readonly code?: string }): string {
   if (status !== undefined) return `HTTP ${status}`;
   return code === undefined ? 'no answer' : (WORDS[code] ?? code);

@@ -5,7 +5,7 @@ export function findAudience<T extends Audience>(audiences: readonly T[], name: 
   return audiences.find(({ id, slug }) => id === name || slug === name);
 }
 
-/** The audience of this id that the job listens to, or listened to once. */
+/** The audience with this id that the job listens to, or listened to before. */
 export function audienceById(
   job: { readonly audiences: readonly Audience[]; readonly formerAudiences: readonly Audience[] },
   id: string,

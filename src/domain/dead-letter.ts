@@ -9,7 +9,7 @@ import { summaryOf } from './summary.ts';
 /** How long a dead letter waits for a person, in ms: 30 days. */
 export const DEAD_LETTER_MS = 30 * 24 * 60 * 60 * 1000;
 
-/** What a dead letter shows from its start on, without being asked: options of its start. */
+/** The options that a dead letter is started with, which show it from the start, without a query. */
 export function deadLetterPresentation(letter: DeadLetter) {
   const { user, audience, event, failure } = letter;
   const jobId = jobIdOf(letter.jobWorkflowId);
@@ -35,12 +35,12 @@ export function deadLetterPresentation(letter: DeadLetter) {
   };
 }
 
-/** How a failure is searched for: by its code, not by its words. */
+/** The text by which a failure is searched for: its code, not its words. */
 function failureAttribute({ status, code }: DeadLetter['failure']): string {
   return (status === undefined ? (code ?? 'NO_ANSWER') : `HTTP ${status}`).slice(0, 255);
 }
 
-/** Why a trigger is better not sent: it would tell the endpoint the opposite of what is true today. Undefined: it may be sent. */
+/** Why a trigger should not be sent: it would tell the endpoint the opposite of what is true today. Undefined when it may be sent. */
 export function membershipObstacle(event: TriggerEvent, isMember: boolean): string | undefined {
   if (isMember === (event === 'enter')) return undefined;
   const today = isMember ? 'is in the audience today' : 'is not in the audience today';

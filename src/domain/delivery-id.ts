@@ -6,12 +6,13 @@ import { knownInstant } from './instant.ts';
 /** SHA-256 of a text's UTF-8, in hex. */
 export type Sha256 = (text: string) => string;
 
-/** In plain JavaScript, which runs in the workflow sandbox too; outside, Node's own is ten times as fast. */
+/** In plain JavaScript, because it also runs in the workflow sandbox; outside, Node's own is ten times as fast. */
 const plainSha256: Sha256 = (text) => bytesToHex(sha256(utf8ToBytes(text)));
 
 /**
  * The id of a trigger's delivery, the header `webhook-id`: the same on every attempt, from every worker, after every crash. 32 hex digits.
- * Made of the instant of `at`, not of its spelling. Holds no dot (Standard Webhooks 1.0: the signed content is joined by dots).
+ * Made from the instant of `at`, not from its spelling. Contains no dot (Standard Webhooks 1.0: dots separate the parts of the signed
+ * content).
  */
 export function deliveryId(
   subscriptionId: string,
@@ -21,7 +22,7 @@ export function deliveryId(
   return hash(deliveryText(subscriptionId, trigger)).slice(0, 32);
 }
 
-/** What a delivery's id is the hash of. */
+/** The text whose hash is a delivery's id. */
 export function deliveryText(
   subscriptionId: string,
   { user, audience, event, at }: { user: string; audience: string; event: TriggerEvent; at: string },
@@ -29,7 +30,7 @@ export function deliveryText(
   return joined([subscriptionId, user, audience, event, knownInstant(at) ?? at]);
 }
 
-/** What names a person in an audience. */
+/** The text that identifies a person in an audience. */
 export function membershipText(user: string, audience: string): string {
   return joined([user, audience]);
 }

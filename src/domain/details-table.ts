@@ -16,9 +16,9 @@ export function shownTime(at: string): string {
   return /^[\d-]{10}T[\d:]{8}(?:\.\d+)?Z$/.test(at) ? `${at.slice(0, 19).replace('T', ' ')} UTC` : at;
 }
 
-/** A text that cannot break the table or become markup: what an endpoint answered stands here too. */
+/** Text that cannot break the table or become markup, since answers of endpoints are shown here too. */
 function cell(text: string): string {
   const shown = printable(text.replaceAll(/[\r\n]+/g, ' ')).replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
-  // The UI makes a dash of two hyphens, and an option could not be copied any more.
+  // The UI turns two hyphens into a dash, so an option could no longer be copied.
   return shown.replaceAll('--', String.raw`\-\-`);
 }

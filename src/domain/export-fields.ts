@@ -1,9 +1,9 @@
 import type { Json, JsonObject } from '../contract/trigger.ts';
 
 /**
- * The part of a profile that Export Fields let through. Empty fields: all of it.
- * A field that is exactly a key takes that key; otherwise its dots lead into nested objects (`user_attributes.value`), and what it
- * takes keeps its place there. A field that the profile lacks takes nothing.
+ * The part of a profile that Export Fields select. Without fields: all of it. A field that is exactly a key selects that key; otherwise its
+ * dots lead into nested objects (`user_attributes.value`), and what it selects keeps its place there. A field that the profile does not
+ * have selects nothing.
  */
 export function selectFields(profile: JsonObject, fields: readonly string[]): JsonObject {
   if (fields.length === 0) return profile;
@@ -38,14 +38,14 @@ function toObject(branch: Branch): JsonObject {
   return Object.fromEntries([...branch].map(([key, value]) => [key, value instanceof Map ? toObject(value) : value]));
 }
 
-/** Levels of nested objects whose fields are named. */
+/** How many levels of nested objects have their fields listed. */
 const DEEPEST = 8;
-/** The form takes no more of them, and no longer ones (`contract/export-job.ts`). */
+/** The form accepts no more fields, and no longer ones (`contract/export-job.ts`). */
 const MOST_FIELDS = 1000;
 const LONGEST_FIELD = 255;
 
 /**
- * What Export Fields may say of a profile: its keys, and behind each object the paths to what is in it (`user_attributes`,
+ * What Export Fields may name in a profile: its keys and, after each object, the paths to what is in it (`user_attributes`,
  * `user_attributes.value`). At most 1,000. What no path can name, such as a nested key with a dot, is left out.
  */
 export function fieldPaths(profile: JsonObject): string[] {
@@ -61,7 +61,7 @@ function collectPaths(from: JsonObject, prefix: string, levels: number, into: Se
     if (!isNameable || (prefix !== '' && key.includes('.')) || into.size >= MOST_FIELDS) continue;
     into.add(path);
     const value = from[key] ?? null;
-    // Behind a key with a dot of its own, a path would lead elsewhere.
+    // After a key that itself contains a dot, a path would lead elsewhere.
     if (levels > 1 && typeof value === 'object' && !Array.isArray(value) && value !== null && !key.includes('.'))
       collectPaths(value as JsonObject, `${path}.`, levels - 1, into);
   }

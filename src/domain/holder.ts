@@ -1,7 +1,7 @@
 import type { PackedTriggers } from '../contract/holder.ts';
 import { HOLDER } from './names.ts';
 
-/** How a holder is started, by whoever does it: a job's activity, or a recovery. */
+/** The options that a holder is started with, by a job's activity or by a recovery. */
 export function holderWorkflow(workflowId: string, content: PackedTriggers) {
   const count = content.triggers.length;
   const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;

@@ -8,7 +8,7 @@ const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(
 
 const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/;
 
-/** Like `parseInstant`, for a text that it has taken before: what is an instant's own spelling already is not taken apart again. */
+/** Like `parseInstant`, for a text that was accepted before: one that is already in the instant's own spelling is not parsed again. */
 export function knownInstant(text: string): Instant | undefined {
   return CANONICAL.test(text) ? text : parseInstant(text);
 }
@@ -46,7 +46,7 @@ export function nextNanosecond(instant: Instant): Instant {
   return `${new Date(Date.parse(`${instant.slice(0, 19)}Z`) + 1000).toISOString().slice(0, 19)}.000000000Z`;
 }
 
-/** An instant as it goes out: RFC 3339 with nine digits and a numeric offset, like the page's examples. */
+/** An instant as it is sent: RFC 3339 with nine digits and a numeric offset, like the examples on Lytics' page. */
 export function withOffset(instant: Instant): string {
   return `${instant.slice(0, 29)}+00:00`;
 }

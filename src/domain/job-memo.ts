@@ -1,6 +1,9 @@
 import type { Audience } from '../contract/audience.ts';
 
-/** What a job's memo says: whoever starts it writes it first, the job itself at every edit, and lists and publishing read it. */
+/**
+ * The content of a job's memo: written first by whoever starts the job, then by the job itself at every edit, and read by lists and by
+ * publishing.
+ */
 export interface JobMemo {
   readonly label: string;
   readonly description?: string;

@@ -5,7 +5,7 @@ import { audienceAttribute } from './names.ts';
 import { keyword, keywordList } from './search-attributes.ts';
 import { summaryOf } from './summary.ts';
 
-/** What lists and the Temporal UI show of a job before it has said anything itself: options of its start. */
+/** The options that a job is started with: what lists and the Temporal UI show of it before it has reported anything itself. */
 export function shownToPeople(
   jobId: string,
   job: {
@@ -26,7 +26,7 @@ export function shownToPeople(
   return {
     staticSummary: summaryOf(definition.label),
     memo: jobMemo({ ...definition, audiences }),
-    // An attribute that the namespace lacks would refuse the start.
+    // With an attribute that the namespace does not have, the start would be refused.
     ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
   };
 }

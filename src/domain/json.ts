@@ -2,12 +2,12 @@ import { parse, type ParseOptions, stringify } from 'lossless-json';
 import type { Json } from '../contract/trigger.ts';
 
 const LONG_RUN = /\d{16}/; // Cheaper to look for than the next, and seldom there.
-// Sixteen digits in a row where a number can stand. It may also match inside a string, which only costs the slow parser.
+// Sixteen digits in a row where a number can be. It may also match inside a string, which only means that the slow parser is used.
 const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
 
 /**
- * Reads JSON without losing digits: an integer that a double cannot hold becomes a BigInt. Throws SyntaxError.
- * Ten times slower than JSON.parse, so that is used wherever the text has no run of digits long enough to matter.
+ * Reads JSON without losing digits: an integer that a double cannot hold becomes a BigInt. Throws SyntaxError. Ten times slower than
+ * JSON.parse, which is therefore used where the text has no run of digits long enough to matter.
  */
 export function parseJson(text: string): Json {
   const value: unknown =
@@ -16,8 +16,8 @@ export function parseJson(text: string): Json {
 }
 
 /**
- * Where a text that is not JSON goes wrong, both from 1. To be said instead of a parser's own words: they quote what stands there, and that may be a
- * secret or somebody's profile.
+ * The line and column, from 1, at which a text stops being JSON. To be reported instead of the parser's message, which quotes the text, and
+ * that may be a secret or somebody's profile.
  */
 export function jsonMistake(text: string): { readonly line: number; readonly character: number } {
   const before = text.slice(0, positionOfMistake(text));
@@ -28,16 +28,16 @@ function positionOfMistake(text: string): number {
   try {
     parse(text);
   } catch (error) {
-    // This parser says the place in each of its messages, which JSON.parse does not, and nowhere else.
+    // This parser gives the place in each of its messages, and only there; JSON.parse does not give it always.
     const [position] = error instanceof Error ? (/(?<= at position )\d+$/.exec(error.message) ?? []) : [];
     if (position !== undefined) return Number(position);
   }
   return 0;
 }
 
-/** Writes what `parseJson` reads, digit for digit. Takes any value that is made of JSON values; properties that are undefined are left out. */
+/** Writes what `parseJson` reads, digit for digit. Accepts any value that is made of JSON values; properties that are undefined are left out. */
 export function stringifyJson(value: Json | object): string {
-  // Most values are these, and cannot hold a BigInt.
+  // Most values are of these types, which cannot contain a BigInt.
   if (typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);
   try {
     return JSON.stringify(value);
@@ -47,7 +47,7 @@ export function stringifyJson(value: Json | object): string {
   }
 }
 
-// A repeated key means its last value, as for JSON.parse.
+// Of a repeated key the last value counts, as with JSON.parse.
 const LOSSLESS: ParseOptions = { parseNumber, onDuplicateKey: ({ newValue }) => newValue };
 
 function parseNumber(text: string): number | bigint {
@@ -55,12 +55,12 @@ function parseNumber(text: string): number | bigint {
   return Number.isInteger(number) && !Number.isSafeInteger(number) && /^-?\d+$/.test(text) ? BigInt(text) : number;
 }
 
-/** Whether a value is an object with keys, as a JSON object is: no array, not null. */
+/** Whether a value is an object with keys, like a JSON object: not an array, not null. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-// What a JSON string holds as it is, a byte each.
+// Characters that are written unescaped in a JSON string, one byte each.
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** Bytes of a text as a JSON string, its quotes included. */

@@ -15,7 +15,7 @@ export interface KeptJob {
   readonly carried: CarriedJob;
 }
 
-/** Triggers that wait in a job that does not run. */
+/** Waiting triggers of a job that is not running. */
 export function keptTriggers({ chains, overflow, dying, backfill }: CarriedJob): number {
   const inChains = chains.reduce((sum, [, triggers, more]) => sum + triggers.length + (more?.parked?.count ?? 0), 0);
   const inPages = (backfill?.pages ?? []).reduce((sum, { ids }) => sum + ids.length, 0);
@@ -23,7 +23,7 @@ export function keptTriggers({ chains, overflow, dying, backfill }: CarriedJob):
 }
 
 /**
- * What a kept job shows from its start on, without being asked: options of its start.
+ * The options that a kept job is started with, which show it from the start, without a query.
  *
  * @param now epoch ms.
  */
@@ -50,13 +50,13 @@ export function keptJobPresentation({ jobWorkflowId, carried }: KeptJob, now: nu
   };
 }
 
-/** The job as it goes on: what it carried, but that it no longer stops. A pause stays. */
+/** The state from which the job continues: what it carried, except that it is no longer stopping. A pause remains. */
 export function resumedJob(carried: CarriedJob): CarriedJob {
   const { stopping: _, ...resumed } = carried;
   return resumed;
 }
 
-/** The job as it drops what waits: it starts again, lets its holders go, and ends. */
+/** The state with which the job drops what is waiting: it starts again, releases its holders, and ends. */
 export function discardedJob(carried: CarriedJob): CarriedJob {
   return { ...carried, stopping: { waiting: 'discard' } };
 }

@@ -7,41 +7,41 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   eventsPerRun: 51_200,
 };
 
-/** The bounds that a job keeps, in bytes unless the name says otherwise. */
+/** The limits that a job observes, in bytes unless the name says otherwise. */
 export interface Budgets {
-  /** Largest trigger taken. */
+  /** Largest trigger that is accepted. */
   readonly triggerBytes: number;
   /** Most bytes of triggers in one slice. */
   readonly sliceBytes: number;
-  /** What the state carried through continue-as-new should stay in. */
+  /** What the state carried through continue-as-new should stay within. */
   readonly stateBytes: number;
-  /** Of it, what chains may take, running ones included: beyond, what arrives goes to the overflow. */
+  /** The share of it that chains may take, including running ones; beyond that, what arrives goes into the overflow. */
   readonly chainBytes: number;
-  /** What may wait behind them in the memory of a run that sends on; it is not carried, but put into holders before the run ends. */
+  /** What may wait after them in the memory of a run that is sending; it is not carried, but put into holders before the run ends. */
   readonly tailBytes: number;
-  /** Of what chains may take, what held chains may before those due last are parked. */
+  /** The share of what chains may take that held chains may take before those due last are parked. */
   readonly heldBytes: number;
-  /** What it must stay in, or the run cannot end: the payload limit less what the converter and the event add. */
+  /** What it must stay within, or the run cannot end: the payload limit, less what the converter and the event add. */
   readonly carryBytes: number;
-  /** What the state is taken to need for rejects, the breaker's people, the last failure and counters. */
+  /** What the state is assumed to need for rejects, the breaker's people, the last failure and counters. */
   readonly fixedBytes: number;
-  /** Live arrivals that a job remembers, against stale members of a backfill. */
+  /** How many live arrivals a job remembers, to recognise stale members of a backfill. */
   readonly rememberedArrivals: number;
-  /** Deliveries that a job remembers, against triggers signalled twice. */
+  /** How many deliveries a job remembers, to recognise triggers that are signalled twice. */
   readonly rememberedDeliveries: number;
-  /** Most bytes of members waiting from a backfill. */
+  /** Most bytes of waiting members from a backfill. */
   readonly backfillBytes: number;
   /** Most bytes of commands in one workflow task. */
   readonly commandBytes: number;
-  /** Continue as new from here on whenever no slice runs, … */
+  /** From here on, continue as new whenever no slice is running, … */
   readonly calmSignals: number;
-  /** … and from here on stop cutting slices until none runs. */
+  /** … and from here on, cut no slices until none is running. */
   readonly forcedSignals: number;
   readonly forcedEvents: number;
   readonly forcedHistoryBytes: number;
 }
 
-/** Scales the bounds of design §5 (Budget) to a server's limits. */
+/** Scales the limits of design §5 (Budget) to those of a server. */
 export function budgetsOf(limits: ServerLimits): Budgets {
   const { payloadBytes, signalsPerRun, eventsPerRun } = limits;
   return {
@@ -56,7 +56,8 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
-    // Of the 4 MiB of one transaction, what the server buffers of signals during a task (2 MiB) comes on top: past it, it terminates the job.
+    // One transaction may have 4 MiB, including the signals that the server buffers during a task (2 MiB); beyond that, the server
+    // terminates the job.
     commandBytes: Math.floor((payloadBytes * 3) / 4),
     calmSignals: Math.ceil(signalsPerRun * 0.1),
     forcedSignals: Math.ceil(signalsPerRun * 0.4),
@@ -68,15 +69,15 @@ export function budgetsOf(limits: ServerLimits): Budgets {
 /** How long a slice may ask its source for profiles, in ms. */
 export const LOOK_UP_MS = 4_000;
 /**
- * A slice must be heard of within its budget, its last request's time and this much more, or another worker goes on with it. More than
- * its look-up may take, so that a stalled worker has nothing left to start when that happens.
+ * A slice must report within its budget, the time of its last request and this much more, or another worker takes it over. Longer than its
+ * look-up may take, so that a frozen worker has nothing left to start when that happens.
  */
 export const STALL_MARGIN_MS = 5_000;
 /** Most triggers in one slice. */
 export const SLICE_TRIGGERS = 1000;
 /** Most slices of a job at once. */
 export const SLICES = 16;
-/** How much sending one slice is cut for, in ms. */
+/** How long, in ms, sending one slice is meant to take. */
 export const SLICE_MS = 1000;
 /** Most ids in a page of members. */
 export const PAGE_IDS = 2000;

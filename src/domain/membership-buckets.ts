@@ -1,20 +1,20 @@
-/** How many parts a snapshot has on disk; a part of each snapshot that is compared is in memory at once. */
+/** How many parts a snapshot has on disk. One part of each snapshot that is compared is in memory at a time. */
 export const BUCKETS = 256;
 
 /**
- * The part of a snapshot that a person belongs to, 0..255: FNV-1a over the id's UTF-16 code units. Snapshots on disk depend on it: another rule needs
- * another version of their manifest.
+ * The part of a snapshot that a person belongs to, 0..255: FNV-1a over the id's UTF-16 code units. Snapshots on disk depend on it: another
+ * rule needs another manifest version.
  */
 export function bucketOf(user: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < user.length; i++) {
     hash = Math.imul(hash ^ user.charCodeAt(i), 0x01000193);
   }
-  // The low bits alone change little with the last letters.
+  // The low bits alone depend too little on the last letters.
   return (hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & (BUCKETS - 1);
 }
 
-/** One part of the members: by the last snapshot, by the scan that is held, if there is one, and by this scan. */
+/** One part of the members: according to the last snapshot, to the held scan, if there is one, and to this scan. */
 export interface BucketSides {
   readonly base: ReadonlySet<string>;
   readonly held: ReadonlySet<string> | undefined;

@@ -6,20 +6,20 @@ export interface CarriedMeter {
   readonly since: number;
   /** Epoch ms that the sums are of. */
   readonly at: number;
-  /** Counts of late, each fading with its age, for one minute and for five. */
+  /** Recent counts, each fading with its age, for one minute and for five. */
   readonly one: number;
   readonly five: number;
 }
 
-/** How many a second, of late. */
+/** How many a second, recently. */
 export interface Rates {
   readonly oneMinute: number;
   readonly fiveMinutes: number;
 }
 
 /**
- * Rates that fade: of what happened a minute ago, 37 % still counts in the rate over one minute. Costs two numbers however much happens. Shown to
- * people only: no decision stands on it.
+ * Rates that fade: of what happened a minute ago, 37 % still counts in the rate over one minute. Costs two numbers, however much happens.
+ * Only shown to people: no decision depends on it.
  */
 export class Meter {
   #now: CarriedMeter;
@@ -54,7 +54,7 @@ export class Meter {
   }
 }
 
-/** A sum of fading counts weighs at most what its window lets it; less while it has run for less. Rounded, as people read it. */
+/** The rate that a sum of fading counts means, given its window, or how long it has run if that is shorter. Rounded for people. */
 function perSecond(sum: number, windowMs: number, ranMs: number): number {
   const weightMs = windowMs * (1 - Math.exp(-Math.max(ranMs, 1000) / windowMs));
   const rate = (sum * 1000) / weightMs;

@@ -1,19 +1,19 @@
 /** Workflow types, as any Temporal client starts them. */
 export const EXPORT_JOB = 'exportJob';
 export const BACKFILL = 'backfill';
-/** Holds a job definition against the worker's source and configuration, and returns what it found; starts nothing. */
+/** Checks a job definition against the worker's source and configuration, and returns what it found; starts nothing. */
 export const CHECK_EXPORT_JOB = 'checkExportJob';
 
-/** Tells which authorizations a worker has. */
+/** Returns which authorizations a worker has. */
 export const LIST_AUTHORIZATIONS = 'listAuthorizations';
 
 /** Finds the changes of an audience whose source has no event stream. */
 export const WATCH_AUDIENCE = 'watchAudience';
-/** Holds the audiences of a watch against the worker's source; starts nothing. */
+/** Checks the audiences of a watch against the worker's source; starts nothing. */
 export const CHECK_WATCH = 'checkWatch';
-/** Tells which audiences a worker's source has. */
+/** Returns which audiences a worker's source has. */
 export const LIST_AUDIENCES = 'listAudiences';
-/** Tells which fields a member's profile has. */
+/** Returns which fields a member's profile has. */
 export const LIST_PROFILE_FIELDS = 'listProfileFields';
 /** Makes the request that a job would send about a real person, and sends nothing. */
 export const SAMPLE_REQUEST = 'sampleRequest';
@@ -22,15 +22,15 @@ export const SEND_SAMPLE = 'sendSample';
 
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
-/** Keeps a trigger until a person decides about it. */
+/** Keeps a trigger until a person decides what to do with it. */
 export const DEAD_LETTER = 'deadLetter';
 /** Keeps what a stopped job carried, until it is resumed or discarded. */
 export const KEPT_JOB = 'keptJob';
 
-/** Sends one alert of a job, however long its webhook is away. */
+/** Sends one alert of a job, however long its webhook is down. */
 export const ALERT = 'alert';
 
-/** Where jobs and workers meet unless the configuration says otherwise. */
+/** The task queue on which jobs and workers meet, by default. */
 export const DEFAULT_TASK_QUEUE = 'audience-triggers';
 
 /** Our search attributes and their types; registered by `triggers up` and `triggers setup`. */
@@ -40,7 +40,7 @@ export const SEARCH_ATTRIBUTES = {
   ExportAudiences: 'KEYWORD_LIST',
   /** Whose trigger a dead letter is. */
   ExportPerson: 'KEYWORD',
-  /** What the last attempt of a dead letter came to: `HTTP 422`, or a code. */
+  /** The result of the last attempt of a dead letter: `HTTP 422`, or a code. */
   ExportFailure: 'KEYWORD',
 } as const;
 
@@ -53,7 +53,7 @@ export function jobWorkflowId(jobId: string): string {
   return JOB_PREFIX + jobId;
 }
 
-/** The job id of a job's workflow id; a workflow that was started under a foreign id is its own job id. */
+/** The job id for a job's workflow id; the id of a workflow that was started under a foreign id is itself the job id. */
 export function jobIdOf(workflowId: string): string {
   return workflowId.startsWith(JOB_PREFIX) ? workflowId.slice(JOB_PREFIX.length) : workflowId;
 }
@@ -76,7 +76,7 @@ export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): 
   return `dead-letter-${deadLetterId(deliveryId, redeliveries)}`;
 }
 
-/** What people name a dead letter by. */
+/** The name by which people refer to a dead letter. */
 export function deadLetterId(deliveryId: string, redeliveries: number): string {
   return `${deliveryId}-${redeliveries}`;
 }
@@ -89,7 +89,7 @@ export function keptWorkflowId(jobWorkflow: string): string {
   return `${jobWorkflow}-kept`;
 }
 
-/** How an audience id stands in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */
+/** An audience id as it is written in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */
 export function audienceAttribute(audienceId: string): string {
   return audienceId.slice(0, 16);
 }

@@ -1,11 +1,11 @@
 import { isRecord } from './json.ts';
 
-/** The version of what workflows carry and are given (`v`) that this release writes; it reads this one and none newer. */
+/** The version (`v`) of what workflows carry and are given that this release writes; it reads none that is newer. */
 const KNOWN = 1;
 
 /**
- * What a newer release wrote came to this one: after a roll back, or while both run. It is no failure of a workflow: its task fails and is given
- * out again, until a worker that knows the version takes it.
+ * This release was given what a newer one wrote: after a rollback, or while both are running. It does not fail the workflow: only its task
+ * fails, and is handed out again until a worker that knows the version takes it.
  */
 export class NewerState extends Error {
   override readonly name = 'NewerState';

@@ -1,6 +1,6 @@
 import type { PackedSlice, PackedSliceTrigger, SliceInput, SliceTrigger } from '../contract/slice.ts';
 
-/** Makes a slice small: nothing is said twice. */
+/** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
   const places = new Map(slice.audiences.map(({ id }, place) => [id, place]));
   let before = '';

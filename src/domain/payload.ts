@@ -47,7 +47,7 @@ function segmentEvents({ audience, event, at }: PayloadParts): Json {
   return [{ id: audience.id, event, slug: audience.slug, [event]: at }];
 }
 
-/** The JSON of what is sent of the profile, with sorted keys, `ours` among them. */
+/** The JSON of what is sent of the profile, with sorted keys, including `ours`. */
 function dataOf({ profile, exportFields }: PayloadParts, ours: JsonObject): string {
   if (profile instanceof ProfileText && exportFields.length === 0) return profile.with(ours);
   return sortedObject(selectFields(fieldsOf(profile), exportFields), ours);

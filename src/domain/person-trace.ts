@@ -15,7 +15,7 @@ import { readRedelivery } from './redelivery.ts';
 import { attemptsOf, didAsk } from './slice-outcomes.ts';
 import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
 
-/** What histories alone say of a person. How a dead letter stands now they do not. */
+/** What histories alone say about a person. They do not say what has become of a dead letter. */
 export type Traced = TriggerReceived | MemberFound | TriggerAttempted | Omit<TriggerDied, 'state' | 'notice'>;
 
 type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
@@ -23,7 +23,7 @@ type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
 type Came = Pick<JobFact, 'runId' | 'atMs'>;
 
 /**
- * Picks out of the facts of a job's runs, in their order, what is about one person. It keeps little: how often each trigger that waits was
+ * Picks what is about one person from the facts of a job's runs, in their order. It remembers little: how often each waiting trigger was
  * tried, and signals that came before the job knew its audiences.
  */
 export class PersonTrace {
@@ -35,7 +35,7 @@ export class PersonTrace {
   #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
-  /** Pages that are sent twice tell nothing new. */
+  /** Pages that are sent twice contain nothing new. */
   readonly #pages = new Set<string>();
 
   constructor(jobId: string, user: string) {
@@ -43,7 +43,7 @@ export class PersonTrace {
     this.#user = user;
   }
 
-  /** What a fact says of the person. */
+  /** What a fact says about the person. */
   take(fact: JobFact): Traced[] {
     switch (fact.kind) {
       case 'began':
@@ -68,7 +68,7 @@ export class PersonTrace {
     const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
     if (head === undefined || more?.failures === undefined || more.parked !== undefined) return;
     const id = deliveryId(job.subscriptionId, { user: this.#user, ...unpackTrigger(head, audiences) });
-    // Of runs that were not read there is only this.
+    // All that is known from runs that were not read.
     if (!this.#asked.has(id)) this.#asked.set(id, more.failures);
   }
 
@@ -146,7 +146,7 @@ export class PersonTrace {
     let isOver = false;
     const attempts = attemptsOf({ jobId: this.#jobId, ...fact }, fact, (index, outcome) => {
       if (triggers[index]?.user !== this.#user) return false;
-      // What stands behind one that did not get through was never going to be sent in this slice.
+      // What comes after one that did not get through was not going to be sent in this slice.
       if (isOver && outcome === 'unsent') return false;
       isOver ||= outcome === 'failed' || outcome === 'unsent';
       return true;

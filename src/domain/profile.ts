@@ -10,15 +10,15 @@ export function fieldsOf(profile: Profile): JsonObject {
   return profile instanceof ProfileText ? profile.parse() : profile;
 }
 
-/** The JSON text of a person's fields, to go out as it is spelt. It is valid, and its keys are sorted by UTF-16 code units, each there once. */
+/** The JSON text of a person's fields, sent as it is spelt. It is valid, and its keys are sorted by UTF-16 code units, each present once. */
 export class ProfileText {
   readonly #text: string;
   readonly #starts: readonly number[];
   readonly #end: number;
 
   /**
-   * Reads the JSON object that `text` is from `from` to `to`. Undefined when it is none, and when only a parser does it justice: a key that
-   * is there twice or has an escape, a lone surrogate, more than a hundred levels.
+   * Reads the JSON object in `text` from `from` to `to`. Undefined when there is none, and when it needs a real parser: a key that is there
+   * twice or has an escape, a lone surrogate, more than a hundred levels.
    */
   static read(text: string, from = 0, to = text.length): ProfileText | undefined {
     const places = scanMembers(text, from, to);
@@ -37,7 +37,7 @@ export class ProfileText {
     return parseJson(this.with({})) as JsonObject; // It is an object's text.
   }
 
-  /** The text with members of ours in their places, winning over the person's fields of the same name. */
+  /** The text with our members in their places, which win over the person's fields of the same name. */
   with(ours: JsonObject): string {
     const pieces: string[] = [];
     let next = 0;
@@ -64,7 +64,7 @@ export class ProfileText {
     return low;
   }
 
-  /** Empty behind the last. */
+  /** Empty after the last. */
   #keyAt(place: number): string {
     const start = this.#starts[place];
     return start === undefined ? '' : this.#text.slice(start + 1, this.#text.indexOf('"', start + 1));

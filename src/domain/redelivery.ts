@@ -2,12 +2,12 @@ import type { Redelivery } from '../contract/dead-letter.ts';
 import { isRecord } from './json.ts';
 import { readTrigger } from './trigger.ts';
 
-/** What a trigger may have more than when it was signalled: an audience's id instead of its slug, and a time of its own. */
+/** How many more bytes a trigger may have than when it was signalled: for an audience's id instead of its slug, and for its own time. */
 const SETTLED_BYTES = 100;
 
 /**
- * Reads what came as the signal of a dead letter. Our own workflow sends it, but a person can send one too, and nothing that is signalled
- * may break a job. A text says what is wrong with it.
+ * Reads what came as the signal of a dead letter. Our own workflow sends it, but a person can send one too, and no signal may break a job.
+ * Returns a text that says what is wrong, if anything is.
  */
 export function readRedelivery(raw: unknown, mostBytes: number): Redelivery | string {
   if (!isRecord(raw)) return 'it is not a JSON object';

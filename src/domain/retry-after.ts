@@ -5,7 +5,7 @@
 export function parseRetryAfter(value: string, nowMs: number): number | undefined {
   const text = value.trim();
   if (/^\d{1,15}$/.test(text)) return Number(text) * 1000;
-  // Only what looks like an HTTP date: Date.parse takes almost anything, "-5" and "2" included.
+  // Only what looks like an HTTP date: Date.parse accepts almost anything, including "-5" and "2".
   if (!/^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/.test(text)) return undefined;
   const date = Date.parse(text);
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);

@@ -2,7 +2,7 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** Waits after the first, second … failed attempt of a trigger, in ms. */
+/** The waits after the first, second … failed attempt of a trigger, in ms. */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND,
   30 * SECOND,
@@ -34,23 +34,23 @@ export function spread(delayMs: number, chance: number): number {
   return Math.round(delayMs * (1 + RETRY_JITTER * (2 * chance - 1)));
 }
 
-/** Waits for a person's profile that the source does not know yet; after them an enter is sent with `segment_events` alone. */
+/** The waits for a person's profile that the source does not have yet; after them an enter is sent with `segment_events` alone. */
 export const PROFILE_DELAYS_MS: readonly number[] = [1 * SECOND, 4 * SECOND, 15 * SECOND];
 
 /** How long to leave the source in peace after it failed. */
 export const SOURCE_DELAY_MS = 5 * SECOND;
 
-/** How long to wait while this worker's own configuration stands in the way. */
+/** How long to wait when this worker's own configuration prevents sending. */
 export const OURS_DELAY_MS = 30 * SECOND;
 
-/** Bounds of what an endpoint may ask for by Retry-After. */
+/** The bounds of what an endpoint may ask for with Retry-After. */
 export const THROTTLE_MIN_MS = 1 * SECOND;
 export const THROTTLE_MAX_MS = 1 * HOUR;
 
 /**
  * How long the whole job waits after being throttled.
  *
- * @param retryAfterMs what the endpoint asked for, if it said.
+ * @param retryAfterMs what the endpoint asked for, if anything.
  * @param streak how many times in a row it throttled without a success between, from 1.
  */
 export function throttleMs(retryAfterMs: number | undefined, streak: number): number {
@@ -59,10 +59,11 @@ export function throttleMs(retryAfterMs: number | undefined, streak: number): nu
 }
 
 /**
- * How long a backfill waits for the answer to its oldest page before it sends that again, in ms: a minute, then ever longer, up to an hour. Signals
- * are not lost, so it is the answer that takes its time: the job or its backfill is paused, or slow, and each page sent again is in two histories.
+ * How long, in ms, a backfill waits for the answer to its oldest page before it sends that page again: a minute, then ever longer, up to an
+ * hour. Signals are not lost, so the answer just takes long: the job or its backfill is paused or slow, and every page that is sent again
+ * goes into two histories.
  *
- * @param unanswered how often it was sent again in vain, from 0.
+ * @param unanswered how often it was sent again without an answer, from 0.
  */
 export function pageAgainMs(unanswered: number): number {
   return Math.min(MINUTE * 2 ** Math.min(unanswered, 6), HOUR);

@@ -17,7 +17,7 @@ export interface SlicePlace {
 /**
  * What a slice did for its triggers, in their order.
  *
- * @param isMeant says of which triggers it is wanted, by their places in the slice.
+ * @param isMeant selects triggers by their places in the slice.
  */
 export function attemptsOf(
   place: SlicePlace,
@@ -47,7 +47,7 @@ export function attemptsOf(
   });
 }
 
-/** Whether the endpoint was really asked, as far as that is known. */
+/** Whether a request was really made, as far as that is known. */
 export function didAsk({ outcome, verdict }: Pick<Attempt, 'outcome' | 'verdict'>): boolean {
   return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict));
 }

@@ -4,12 +4,12 @@ import { stringifyJson, utf8Bytes } from './json.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
-/** Most levels of objects and arrays in a profile: what is nested deeper than the stack reaches can be read, but never written again. */
+/** Most levels of objects and arrays in a profile: what is nested too deep for the stack could be read, but never written again. */
 export const MAX_PROFILE_DEPTH = 200;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 
-/** A trigger whose shape is right; whether the job listens to its audience is the job's to say. */
+/** A trigger of the right shape; whether the job listens to its audience is checked by the job. */
 export interface ReadTrigger {
   readonly user: string;
   /** As signalled: slug or id. */
@@ -17,7 +17,7 @@ export interface ReadTrigger {
   readonly event: TriggerEvent;
   readonly at?: string;
   readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; there with a profile. */
+  /** Bytes of the profile's JSON; set when there is a profile. */
   readonly profileBytes?: number;
 }
 
@@ -25,15 +25,15 @@ export type TriggerReading =
   { readonly ok: true; readonly trigger: ReadTrigger } | { readonly ok: false; readonly reason: string };
 
 /**
- * Reads one signalled thing as a trigger. Never throws, whatever it is given.
+ * Reads something that was signalled as a trigger. Never throws, whatever it is given.
  *
- * @param event what the signal's name says; undefined when the trigger must say it itself.
+ * @param event the event, from the name of the signal; undefined when the trigger must name it itself.
  */
 export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_TRIGGER_BYTES): TriggerReading {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     return refused(`a trigger must be a JSON object, but this is ${nameOf(raw)}`);
   const { user, audience, event: own, ...optional } = raw as Partial<Record<string, unknown>>;
-  // Many languages write what is absent as null.
+  // Many languages write absent values as null.
   const at = optional['at'] ?? undefined;
   const profile = optional['profile'] ?? undefined;
   const happened = event ?? own;
@@ -72,7 +72,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   };
 }
 
-// What {"user":"","audience":"","event":"enter","at":"","profile":} takes besides its values.
+// The bytes of {"user":"","audience":"","event":"enter","at":"","profile":} without its values.
 const FRAME_BYTES = 60;
 
 function isDeeperThan(value: Json, levels: number): boolean {

@@ -1,4 +1,4 @@
-/** What stands for a payload that could not be read: whoever meets it sees why, and nothing throws. */
+/** Takes the place of a payload that could not be read: it says why, and nothing throws. */
 export interface Undecodable {
   readonly undecodablePayload: string;
 }

@@ -5,22 +5,22 @@ import { ATTEMPT_CODES } from './attempt-codes.ts';
  * What an attempt that did not deliver means.
  *
  * - `transient`: the endpoint is unwell; the trigger's next attempt follows the retry schedule.
- * - `setup`: like transient, but the kind of failure that only a person can mend (a wrong URL, an expired token).
- * - `throttled`: the endpoint asks everybody to wait; costs the trigger no attempt.
+ * - `setup`: like transient, but a failure that only a person can put right (a wrong URL, an expired token).
+ * - `throttled`: the endpoint asks for a pause; costs the trigger no attempt.
  * - `gone`: the endpoint asks never to be called again (410); the job pauses.
- * - `refused`: this payload will never be taken.
- * - `unsendable`: there is no message that could be sent; no request was made, nothing is known of the endpoint.
- * - `source`: no profile could be read; no request was made, nothing is known of the endpoint.
+ * - `refused`: this payload will never be accepted.
+ * - `unsendable`: no message can be made; no request was made, so nothing is known about the endpoint.
+ * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
- * - `ours`: this worker's configuration stands in the way; no request was made.
+ * - `ours`: this worker's configuration prevents sending; no request was made.
  */
 export type Verdict =
   'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
 
-/** Verdicts of attempts for which the endpoint was really asked. */
+/** Verdicts of attempts for which a request was really made. */
 const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
 
-/** Whether a verdict is about an attempt for which the endpoint was really asked. */
+/** Whether a verdict is about an attempt for which a request was really made. */
 export function wasAsked(verdict: Verdict): boolean {
   return ASKED.has(verdict);
 }
@@ -57,8 +57,8 @@ function judgeStatus(status: number, asksToWait: boolean): Verdict {
   return 'refused';
 }
 
-// A name that does not exist, and everything that TLS can find wrong with the other side. EAI_AGAIN (the resolver did not
-// answer) is the network's trouble, not the set-up's.
+// A name that does not exist, and everything that TLS can find wrong with the other side. EAI_AGAIN (the resolver did not answer) is a
+// problem of the network, not of the set-up.
 function isSetupCode(code: string): boolean {
   return (
     code === 'ENOTFOUND' || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || CERTIFICATE_CODES.has(code)

@@ -3,15 +3,18 @@ import { detailsTable, shownCount, shownTime } from './details-table.ts';
 import { isRecord } from './json.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
 
-/** So few may leave at once, whatever their share: small audiences change by half every day. */
+/** This many may leave at once, whatever their share: a small audience may change by half in a day. */
 const FEW_EXITS = 10;
-/** Of those whom a held scan missed, so few may be back in the next one, in percent: people do come back, and a table that fills again brings all. */
+/**
+ * How many of those whom a held scan missed, in percent, may be back in the next one: some people do come back, but a table that is filling
+ * up again brings back all.
+ */
 const BACK_PERCENT = 1;
 const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 5 * 60_000;
 
 /**
- * Whether so many exits at once are more likely a table that is being filled, or a filter that is wrong, than people who left.
+ * Whether so many exits at once more likely mean a table that is being filled, or a wrong filter, than people who left.
  *
  * @param members how many there were.
  */
@@ -20,8 +23,8 @@ export function isTooLarge(exits: number, members: number, largestExitPercent: n
 }
 
 /**
- * Whether a scan's exits may be told. A large exit is believed the second time, or when a person says so: whom the held scan missed is still missing, and
- * who is missing since would be believed by itself.
+ * Whether a scan's exits may be signalled. A large exit is accepted the second time, or when a person says so: those whom the held scan
+ * missed must still be missing, and the further ones must be few enough to be accepted by themselves.
  */
 export function mayBeTold(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
   const members = snapshot?.members ?? 0;
@@ -31,13 +34,13 @@ export function mayBeTold(scan: ScanReport, { snapshot, held, isAccepted, option
   return isAccepted === true || scan.back * 100 <= held.exits * BACK_PERCENT;
 }
 
-/** The time that a round's triggers have: when it begins, and later than the round before, so that an exit and an enter of one person are two triggers. */
+/** The `at` of a round's triggers: when it begins, and later than the round before, so that an exit and an enter of one person are two triggers. */
 export function roundInstant(lastAt: Instant | undefined, now: number): Instant {
   const instant = instantOf(now);
   return lastAt === undefined || instant > lastAt ? instant : nextNanosecond(lastAt);
 }
 
-/** How long to wait after so many failures in a row, in ms: 5 s, doubling, at most 5 min. */
+/** How long to wait after this many failures in a row, in ms: 5 s, doubling, at most 5 min. */
 export function retryAfterMs(failures: number): number {
   return Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16), LONGEST_RETRY_MS);
 }
@@ -47,7 +50,7 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
   return Math.max(startedAt + everyMs, now);
 }
 
-/** What an update changes, of what anybody may have sent; undefined when it is no change that a watch can follow. */
+/** The changes in an update, which may contain anything; undefined when it is not a change that a watch can make. */
 export function readWatchChange(raw: unknown): WatchChange | undefined {
   if (!isRecord(raw)) return undefined;
   const { everyMs, emitExisting, largestExitPercent } = raw;
@@ -67,7 +70,7 @@ export function newWatch(audience: WatchState['audience'], options: WatchOptions
   return { v: 1, audience, options, rounds: 0, enters: 0, exits: 0 };
 }
 
-/** What the Temporal UI and lists show of a watch from its start on. */
+/** What the Temporal UI and lists show of a watch from its start. */
 export function watchPresentation({ audience }: Pick<WatchState, 'audience'>) {
   return { summary: `Watches ${audience.slug}`, memo: { audience } };
 }
