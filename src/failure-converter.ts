@@ -18,13 +18,13 @@ class EncodingFailureConverter extends DefaultFailureConverter {
     payloadConverter: PayloadConverter,
     context?: SerializationContext,
   ): ProtoFailure {
-    // In the clear: whoever has to read that a key is missing may not have it either. It holds nothing of a payload.
+    // Not encrypted: whoever has to read that a key is missing may not have it either. It contains nothing of a payload.
     if (saysThatKeyIsMissing(error)) return this.errorToFailureInner(error, payloadConverter, context);
     return super.errorToFailure(error, payloadConverter, context);
   }
 }
 
-/** By name: this module is loaded by path, hence beside the classes of whoever threw. */
+/** Compared by name: this module is loaded by path, so its classes are not those of the code that threw. */
 function saysThatKeyIsMissing(error: unknown): boolean {
   if (error instanceof ApplicationFailure) return error.type === 'UnknownPayloadKey';
   return error instanceof Error && error.name === 'UnknownPayloadKey';

@@ -8,22 +8,23 @@ export interface JobWatchOptions {
   readonly taskQueue: string;
   /** Most jobs that are asked. */
   readonly most: number;
-  /** Takes what they told, and how many did not tell. */
+  /** Takes what they answered, and how many did not answer. */
   readonly told: (statuses: readonly JobStatus[], untold: number) => void;
-  /** What time it is, in ms since any moment. Default: a clock that no one sets. */
+  /** The time in ms since any moment. Default: a clock that is never set. */
   readonly now?: () => number;
 }
 
-/** Shortest time between the beginnings of two looks. */
+/** Shortest time, in ms, from the beginning of one look to the next. */
 const EVERY_MS = 30_000;
-/** A job that does not answer within this is one that does not tell. */
+/** A job that does not answer within this time, in ms, counts as one that did not answer. */
 const ANSWER_MS = 2_000;
-/** Jobs that do not answer must not make one look as long as that: then the others are asked next time. */
+/** Jobs that do not answer must not make a look take longer than this, in ms: then the others are asked next time. */
 const LOOK_MS = 20_000;
 
 /**
- * Asks the running jobs of a task queue for what only they know: how many wait and since when, and how their endpoints are. One
- * list and a query for each job, one after another; queries leave nothing in a history. Nobody is asked unless somebody wants to know.
+ * Asks the running jobs of a task queue for what only they know: how many triggers are waiting and since when, and the state of their
+ * endpoints. It takes one list and a query for each job, one after another; queries leave nothing in a history. Jobs are asked only when
+ * somebody scrapes.
  */
 export class JobWatch {
   readonly #options: JobWatchOptions;
@@ -37,7 +38,7 @@ export class JobWatch {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Begins a look, unless one is under way or the last began a moment ago. */
+  /** Begins a look, unless one is under way or the last one began a moment ago. */
   look(): void {
     const now = this.#now();
     if (this.#isClosed || this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return;
@@ -70,7 +71,7 @@ export class JobWatch {
         else statuses.push(status);
       }
     } catch {
-      // The server does not answer. What was told long ago is not shown as if it were so now.
+      // The server does not answer. Old answers must not be shown as if they were current.
     }
     told(statuses, untold);
   }

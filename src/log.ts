@@ -1,7 +1,10 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from './config.ts';
 
-/** What a line may say besides its words: ids, kinds and counts, the SDK's and ours. What is not here may hold anything, a payload or a secret. */
+/**
+ * The fields that a line may have besides its message: ids, kinds and counts, the SDK's and ours. Any other field may contain anything,
+ * such as a payload or a secret.
+ */
 const FIELDS: ReadonlySet<string> = new Set(
   [
     'sdkComponent target namespace taskQueue state status size durationMs attempt',
@@ -13,12 +16,13 @@ const FIELDS: ReadonlySet<string> = new Set(
 );
 /** Most characters of one text. */
 const TEXT_LENGTH = 4000;
-/** Most errors that are told of one: itself, what caused it, what caused that. */
+/** Most errors that are logged of one: itself, its cause, the cause of that. */
 const ERRORS = 5;
 
 /**
- * The log of a worker, JSON lines. Of what is logged with a message only known fields are written, and of these only texts, numbers and lists of them; of
- * an error its name, code, message and stack, and those of what caused it. Other fields are named under `omitted`, without what they hold.
+ * The log of a worker, in JSON lines. Of what is logged with a message only known fields are written, and of these only texts, numbers and
+ * lists of them; of an error its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without
+ * their values.
  */
 export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
   const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
@@ -37,7 +41,7 @@ function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   return omitted.length === 0 ? shown : { ...shown, omitted };
 }
 
-/** SDKs and drivers hang requests, payloads and settings on their errors; their messages say enough. */
+/** SDKs and drivers attach requests, payloads and settings to their errors; their messages are enough. */
 function shownError(error: unknown, errors: number): object {
   if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
   const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Whatever was thrown.

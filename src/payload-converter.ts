@@ -12,11 +12,11 @@ import {
 import { parseJson, stringifyJson } from './domain/json.ts';
 import { undecodable } from './domain/undecodable.ts';
 
-// The sandbox of workflows has these of Node's own, ten times as fast as the SDK's in JavaScript.
+// Node's own, which the workflow sandbox has too, and which are ten times as fast as the SDK's in JavaScript.
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** Plain JSON, with integers beyond 2^53 as BigInt: they arrive as they were. */
+/** Plain JSON, with integers beyond 2^53 as BigInt, so that they keep their digits. */
 class LosslessJsonConverter implements PayloadConverterWithEncoding {
   readonly encodingType = encodingTypes.METADATA_ENCODING_JSON;
 
@@ -27,7 +27,7 @@ class LosslessJsonConverter implements PayloadConverterWithEncoding {
   }
 
   fromPayload<T>(payload: Payload): T {
-    // The interface asks for what its caller expects; whoever reads foreign data checks it (domain/trigger.ts).
+    // The interface promises the type that its caller expects; foreign data is checked where it is read (domain/trigger.ts).
     return parseJson(decoder.decode(payload.data ?? new Uint8Array())) as T;
   }
 }
@@ -39,8 +39,8 @@ function toJson(value: unknown): string | number | boolean | bigint | null {
 }
 
 /**
- * What does not decode (no JSON, no UTF-8, an encoding nobody knows) becomes a value that says so: an exception here would fail the
- * workflow task that meets it, again and again, for ever.
+ * What cannot be decoded (not JSON, not UTF-8, an unknown encoding) becomes a value that says so: an exception here would fail the workflow
+ * task again and again, forever.
  */
 class NeverThrowingConverter implements PayloadConverter {
   readonly #inner = new CompositePayloadConverter(
@@ -62,9 +62,9 @@ class NeverThrowingConverter implements PayloadConverter {
   }
 }
 
-/** Why, without a piece of the payload: the reason is shown in the job's status and logged, and payloads hold people's fields. */
+/** The reason, without any part of the payload: it is shown in the job's status and logged, and payloads contain people's fields. */
 function reasonOf(error: unknown): string {
-  // By name: in the sandbox, the decoder throws errors of another realm.
+  // Compared by name: in the sandbox, the decoder throws errors of another realm.
   const { name, message } = error as { name?: unknown; message?: unknown };
   if (name === 'SyntaxError') return 'it is not JSON';
   if (name === 'RangeError') return 'its JSON is nested too deep';

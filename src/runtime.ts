@@ -4,10 +4,10 @@ import type { Config } from './config.ts';
 import { createLog } from './log.ts';
 
 /**
- * Sets the Temporal runtime of this process up, once, before any worker is started: one log, JSON lines by pino on standard error, for
- * the worker, its workflows and its activities; and the order of shutdown is ours, not the runtime's.
+ * Sets up the Temporal runtime of this process, once, before any worker is started: with one log, JSON lines by pino on standard error, for
+ * the worker, its workflows and its activities, and with the order of shutdown left to us.
  *
- * @param sdkMetricsAddress where the SDK's own metrics are to be had, `127.0.0.1:<port>`; absent: nowhere.
+ * @param sdkMetricsAddress where the SDK's own metrics are served, `127.0.0.1:<port>`; absent: nowhere.
  */
 export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>, sdkMetricsAddress?: string): void {
   const log = createLog(logLevel, destination(2));
@@ -42,7 +42,7 @@ export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>, sdkMetric
   });
 }
 
-/** Ends what keeps the process from ending when no worker came of it: without a connection that closes, the runtime stays. */
+/** Ends the runtime when no worker could be started, since it would keep the process from ending: otherwise it ends only when a connection closes. */
 export async function shutdownRuntime(): Promise<void> {
   await Runtime.instance().shutdown();
 }
@@ -51,7 +51,7 @@ const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERR
 
 function write(log: Logger, level: LogLevel, message: string, meta: LogMetadata | undefined): void {
   const { error, ...rest } = meta ?? {};
-  // That the SDK's worker changes its state is for whoever looks for an error in it.
+  // State changes of the SDK's worker are only of interest when debugging it.
   const chatter = level === 'INFO' && rest['sdkComponent'] === 'worker';
   log[chatter ? 'debug' : LEVELS[level]](error === undefined ? rest : { ...rest, err: error }, message);
 }

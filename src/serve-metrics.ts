@@ -7,22 +7,22 @@ import { WorkerMetrics } from './metrics/worker-metrics.ts';
 
 export interface ServeMetricsOptions {
   readonly config: NonNullable<Config['metrics']>;
-  /** Absent: the SDK tells nothing. */
+  /** Absent: the SDK exposes nothing. */
   readonly sdkMetricsAddress?: string | undefined;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
 }
 
-/** The metrics of a worker, and the server that tells them. */
+/** The metrics of a worker, and the server that serves them. */
 export interface ServedMetrics {
   readonly metrics: WorkerMetrics;
   readonly url: string;
-  /** From now on the running jobs of this task queue are asked, when somebody scrapes; the next scrape has what they said. */
+  /** From now on the running jobs of this task queue are asked when somebody scrapes; the next scrape has their answers. */
   askJobs(client: Client, taskQueue: string): void;
   close(): Promise<void>;
 }
 
 /**
- * Serves a worker's metrics: its own, what its jobs said when they were last asked, and the Temporal SDK's.
+ * Serves a worker's metrics: its own, the last answers of its jobs, and the Temporal SDK's.
  * @throws ConfigError when nothing can listen there.
  */
 export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetricsOptions): Promise<ServedMetrics> {

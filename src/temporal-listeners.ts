@@ -5,10 +5,10 @@ import { ExportJobs } from './client/export-jobs.ts';
 import { listeningJobs } from './client/job-list.ts';
 import type { EventTrigger } from './contract/trigger.ts';
 
-/** A job that does not take a signal for so long is left for a later attempt, in ms. */
+/** A job that does not accept a signal for this long, in ms, is left for a later attempt. */
 const PATIENCE_MS = 60_000;
 
-/** The running jobs of a namespace, told as any publisher would tell them. */
+/** The running jobs of a namespace, signalled as any publisher would signal them. */
 export class TemporalListeners implements Listeners {
   readonly #client: Client;
   readonly #jobs: ExportJobs;
@@ -35,7 +35,7 @@ export class TemporalListeners implements Listeners {
         onProgress: ({ accepted }) => onAccepted(accepted),
       });
     } catch (error) {
-      // It has ended: it hears of no more.
+      // It has ended, so it gets nothing more.
       const cause = error instanceof PushInterrupted ? error.cause : undefined;
       if (!(cause instanceof JobNotRunning || cause instanceof JobNotFound)) throw error;
     }

@@ -5,10 +5,10 @@ import { GRPC, grpcCode } from './client/server-errors.ts';
 import { isRecord, stringifyJson } from './domain/json.ts';
 import { releaseSignal } from './workflows/messages.ts';
 
-/** Longer than anything waits. */
+/** Longer than anything is kept. */
 const ASLEEP = '3650 days';
 
-/** The workflows beside jobs, over a Temporal client. They run on the worker's own task queue. */
+/** The workflows beside jobs, through a Temporal client. They run on the worker's own task queue. */
 export class TemporalSideWorkflows implements SideWorkflows {
   readonly #client: Client;
   readonly #taskQueue: string;
@@ -24,16 +24,16 @@ export class TemporalSideWorkflows implements SideWorkflows {
       await this.#start(workflow);
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.#startAnew(workflow);
-      // A namespace may lack an attribute that came with a newer release; what is kept matters more than how it is found.
+      // A namespace may not have an attribute that came with a newer release; what is kept matters more than how it is found.
       if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
     }
   }
 
-  /** There is one of its id. */
+  /** One with its id already exists. */
   async #startAnew(workflow: SideWorkflow): Promise<void> {
     if (workflow.renews !== true) return;
-    // The same was given to one that an earlier attempt of ours began, whatever became of it since.
+    // An earlier attempt of ours started one with the same input, whatever has become of it since.
     const input = await this.inputOf(workflow.workflowId);
     if (isRecord(input) && stringifyJson(input) === stringifyJson(workflow.input)) return;
     try {
@@ -47,7 +47,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     const { namespace, loadedDataConverter } = this.#client.options;
     const { payloadConverter, payloadCodecs } = loadedDataConverter;
     try {
-      // The first event has it. A query would do as well, but needs a worker to replay it all.
+      // The first event has it. A query could return it too, but needs a worker to replay everything.
       const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
         namespace,
         execution: { workflowId },
@@ -68,7 +68,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     try {
       const handle = this.#client.workflow.getHandle(workflowId);
       await handle.signal(releaseSignal);
-      // A signal alone does not wake what sleeps; being cancelled does, and says nothing else to a holder.
+      // A signal alone does not wake a delayed start; a cancellation does, and means nothing else to a holder.
       await handle.cancel();
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
@@ -82,7 +82,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
       taskQueue: this.#taskQueue,
       args: [input],
       staticSummary: summary,
-      // They wait for weeks and never continue as new: each goes over to a newer build as it is, which has to replay it.
+      // They wait for weeks and never continue as new: each moves to newer builds in mid-run, which have to replay it.
       versioningOverride: 'AUTO_UPGRADE',
       ...(sleeps ? { startDelay: ASLEEP } : {}),
       ...(memo === undefined ? {} : { memo }),

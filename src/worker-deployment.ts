@@ -11,12 +11,12 @@ export interface WorkerDeployment {
   readonly version: string;
 }
 
-/** Enough that two builds never have the same by chance. */
+/** Enough digits that two builds never have the same by chance. */
 const CHECKSUM_DIGITS = 12;
 
 /**
- * The version of a worker that is configured to have one; undefined for any other. Runs stay with the build that began them (`PINNED`) unless their workflow
- * says otherwise: no run is replayed by code that may decide otherwise.
+ * The version of a worker that is configured to have one; undefined for any other. Runs stay on the build that began them (`PINNED`) unless
+ * their workflow says otherwise, so that no run is replayed by code that may decide differently.
  *
  * @throws ConfigError when no build id is given and the workflow code was not bundled beforehand.
  */
@@ -32,7 +32,7 @@ export function workerDeployment(
   };
 }
 
-/** The release and a checksum of its workflow code, which alone decides whether one worker can go on with another's runs. */
+/** The release and a checksum of its workflow code, since only that code decides whether one worker can continue another's runs. */
 function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
   if (bundle === undefined)
     throw new ConfigError(

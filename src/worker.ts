@@ -34,43 +34,46 @@ import { permitsReturnedSignal, settingsQuery } from './workflows/messages.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
-  /** Reads the configuration anew, for authorizations that change while the worker runs. Default: they do not. */
+  /** Reads the configuration again, for authorizations that change while the worker runs. Default: they do not. */
   readonly readConfig?: (() => Config) | undefined;
   readonly connection: ConnectConfig;
-  /** Instead of the source that the configuration names; closed by whoever made it. */
+  /** Used instead of the source that the configuration names; closed by whoever made it. */
   readonly source?: AudienceSource;
-  /** Bundled workflow code; by default the one that was built, else it is bundled now. Where payloads are encrypted, one with our failure converter. */
+  /**
+   * Bundled workflow code. By default the one that was built, or else it is bundled now. Where payloads are encrypted, it has to have our
+   * failure converter.
+   */
   readonly workflowBundle?: WorkerOptions['workflowBundle'];
-  /** Where the SDK's own metrics are to be had, as the runtime was installed with; they are served behind ours. */
+  /** Where the SDK's own metrics are served, as given to the runtime; they are appended to ours. */
   readonly sdkMetricsAddress?: string | undefined;
 }
 
 export interface RunningWorker {
-  /** Rejects when the worker fails by itself; pending while it runs, and for ever once it was shut down. */
+  /** Rejects when the worker fails by itself; pending while it runs, and forever once it was shut down. */
   readonly failed: Promise<never>;
   /** Name and build id of its deployment; absent when it is unversioned. */
   readonly deploymentVersion?: string;
-  /** What to scrape; absent when no metrics are configured. */
+  /** The URL to scrape; absent when no metrics are configured. */
   readonly metricsUrl?: string;
   /** Takes no more work, lets requests in flight end, then closes everything. */
   shutdown(): Promise<void>;
 }
 
-/** Longer than a request may last, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
+/** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
-/** A job answers at once, or its whole history is read first. */
+/** Long, since a job answers at once unless its whole history has to be read first. */
 const QUERY_MS = 15_000;
 const GRPC_NOT_FOUND = 5;
 
 /**
- * Wires a worker: configuration to source, authorizations and connections, these to activities, and runs it.
+ * Wires up a worker (configuration to source, authorizations and connections, and these to activities) and runs it.
  *
  * @throws ConfigError when no source is configured, or metrics cannot be served where they should; the SDK's TransportError when no server
  *   answers, and its NamespaceNotFoundError.
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { sdkMetricsAddress, config } = options;
-  // First, since what is opened after it would keep the process from ending when the port is taken.
+  // First, because what is opened before it would keep the process from ending when the port is taken.
   const served =
     config.metrics &&
     (await serveMetrics({ config: config.metrics, sdkMetricsAddress, log: Runtime.instance().logger }));
@@ -133,12 +136,12 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
       returnPermits: (workflowId, sliceId, left) =>
         client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
     }),
-    // As many as a job has slices; the workflow says which of them may start eagerly.
+    // As many as a job has slices; the workflow decides which of them may start eagerly.
     maxEagerActivityReservationsPerWorkflowTask: SLICES,
     maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
-    // The default waits 0.8 × the timeout between heartbeats: too late to resume near where a killed worker was.
+    // By default, heartbeats are 0.8 × the timeout apart: too far to resume close to where a killed worker was.
     maxHeartbeatThrottleInterval: '1 second',
-    // So long a job's next task waits for a worker that is dead; the default is twice as long.
+    // How long a job's next task waits for a dead worker; the default is twice as long.
     stickyQueueScheduleToStartTimeout: '5 seconds',
     shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
   });
@@ -176,7 +179,7 @@ async function startServed(options: StartWorkerOptions, served: ServedMetrics | 
 }
 
 /**
- * The SDK's worker says by words alone that there is no such namespace, and what it leaves behind then keeps the process from ending.
+ * The SDK's worker reports a missing namespace only in the text of an error, and what it leaves behind then keeps the process from ending.
  * @throws NamespaceNotFoundError
  */
 async function findNamespace(connection: NativeConnection, namespace: string): Promise<void> {
@@ -184,14 +187,14 @@ async function findNamespace(connection: NativeConnection, namespace: string): P
     await connection.workflowService.describeNamespace({ namespace });
   } catch (error) {
     const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
-    // Whoever may not look may work all the same.
+    // A client that may not ask this may still be able to work.
     if (code === GRPC_NOT_FOUND) throw new NamespaceNotFoundError(namespace);
   }
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
   if (tracing === undefined) return undefined;
-  // Loaded here: OpenTelemetry's packages cost whoever does not trace nothing.
+  // Loaded here, so that OpenTelemetry's packages cost nothing without tracing.
   const { WorkerTracing } = await import('./tracing/worker-tracing.ts');
   return new WorkerTracing({
     ...tracing,

@@ -27,7 +27,7 @@ const BATCH = 1000;
 /**
  * Starts a PostgreSQL below `folder` and writes invented people into it.
  *
- * @param onStep hears what is being done, a line each.
+ * @param onStep called with what is being done, a line each.
  * @throws PostgresNotFound
  */
 export async function startDemoPostgres(

@@ -22,15 +22,15 @@ export interface DemoStage {
   readonly jobs: ExportJobs;
   /** Absent when messages go to an endpoint of the user's. */
   readonly receiver?: Receiver;
-  /** Ends everything, in the order in which it leans on each other, and removes what it wrote. */
+  /** Ends everything, in the order of dependence, and removes what it wrote. */
   close(): Promise<void>;
 }
 
 /**
- * Starts Temporal with its web UI on a database file, a sample source, a receiver and a worker. Whatever was started is ended
- * when a later part fails.
+ * Starts Temporal with its web UI on a database file, a sample source, a receiver and a worker. Whatever was started is ended when a later
+ * part fails.
  *
- * @param onStep hears what is being done, a line each.
+ * @param onStep called with what is being done, a line each.
  */
 export async function openDemoStage(
   options: { readonly people: number; readonly url?: string | undefined; readonly source: DemoSource },
@@ -76,7 +76,7 @@ export async function openDemoStage(
 
 /** Invented people, in the kind of source that was asked for. */
 interface Sample {
-  /** What `TRIGGERS_SOURCE` says of it. */
+  /** What to give as `TRIGGERS_SOURCE`. */
   readonly source: string;
   readonly audiences: DemoStage['audiences'];
   stop(): Promise<void>;
@@ -89,7 +89,7 @@ async function openSample(
 ): Promise<Sample> {
   if (source === 'postgres') {
     onStep(`starting PostgreSQL, and writing ${people.toLocaleString('en')} sample people into it`);
-    // Only here: the server is a development dependency, which nothing else needs.
+    // Loaded only here: the server is a development dependency, which nothing else needs.
     const { startDemoPostgres } = await import('./demo-postgres.ts');
     const postgres = await startDemoPostgres(folder, { people }, onStep);
     return { source: postgres.url, audiences: postgres.audiences, stop: () => postgres.stop() };

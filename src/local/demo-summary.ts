@@ -11,7 +11,7 @@ export interface DemoOutcome {
   readonly ledger: Ledger | undefined;
 }
 
-/** What came of a demo, in words, and whether all that was expected arrived. */
+/** The result of a demo, in words, and whether everything expected has arrived. */
 export function demoSummary(outcome: DemoOutcome): { readonly text: string; readonly isComplete: boolean } {
   return outcome.ledger === undefined ? byStatus(outcome) : byLedger(outcome, outcome.ledger);
 }

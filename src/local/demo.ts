@@ -23,7 +23,7 @@ Starts Temporal with its web UI, a worker, a webhook receiver and 1,000 sample p
 
 const JOB_ID = 'demo';
 const PARALLEL = 20;
-/** Live triggers come as from a small live pipeline. */
+/** Live triggers come at the pace of a small live pipeline. */
 const LIVE_PER_SECOND = 40;
 interface DemoOptions {
   readonly exit: boolean;
@@ -93,7 +93,7 @@ async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: Abo
   return isComplete;
 }
 
-/** Signals enters and exits one by one; gives what it signalled. */
+/** Signals enters and exits one by one; returns what it signalled. */
 async function playLive(
   jobs: ExportJobs,
   options: DemoOptions,
@@ -116,7 +116,7 @@ async function playLive(
   return signalled;
 }
 
-/** Shows progress until the job says that so many are delivered: true. False when nothing moves any more, or when it is stopped. */
+/** Shows progress until the job reports this many deliveries, then returns true. False when nothing moves any more, or when it is stopped. */
 async function untilDelivered(
   goal: number,
   {

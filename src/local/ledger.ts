@@ -11,7 +11,7 @@ export interface Arrival {
   readonly deliveryId: string | undefined;
   /** What the body says; undefined when it is neither payload format. */
   readonly message: ReceivedMessage | undefined;
-  /** When its headers were there, epoch ms. */
+  /** When its headers had arrived, epoch ms. */
   readonly arrivedAtMs: number;
   /** Requests in flight at that moment, itself included. */
   readonly inFlight: number;
@@ -24,7 +24,7 @@ export interface Arrival {
   readonly endedAtMs: number | undefined;
 }
 
-/** A trigger of which a test knows that it must arrive. */
+/** A trigger that a test expects to arrive. */
 export interface ExpectedTrigger {
   readonly user: string;
   /** Slug or id. */
@@ -42,7 +42,7 @@ export interface LedgerSummary {
   readonly mostInFlight: number;
   /** Requests answered 2xx whose delivery id had been answered 2xx before. */
   readonly duplicates: number;
-  /** Messages whose time is before that of the person's message before. A backfill's enter behind a younger live trigger counts too. */
+  /** Messages whose time is before that of the person's previous message. A backfill's enter after a newer live trigger counts too. */
   readonly outOfOrder: number;
   /** Requests that came while another one for the same person was open: their order is anybody's guess. */
   readonly overlaps: number;
@@ -57,7 +57,7 @@ interface OpenArrival extends Arrival {
   endedAtMs: Arrival['endedAtMs'];
 }
 
-/** Writes down what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
+/** Records what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
 export class Ledger {
   readonly #keepsEntries: boolean;
   readonly #entries: Arrival[] = [];
@@ -113,7 +113,7 @@ export class Ledger {
     };
   }
 
-  /** Writes a complete request down. `settle` says later what it was answered. */
+  /** Records a complete request. `settle` later records the answer. */
   record(arrival: Omit<Arrival, 'number' | 'answered' | 'endedAtMs'>): Arrival {
     this.#requests += 1;
     const entry: OpenArrival = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
@@ -131,7 +131,7 @@ export class Ledger {
   }
 
   settle(arrival: Arrival, answered: NonNullable<Arrival['answered']>): void {
-    // An Arrival is written to by its ledger alone.
+    // Only its ledger writes to an Arrival.
     const entry = arrival as OpenArrival;
     entry.answered = answered;
     entry.endedAtMs = Date.now();

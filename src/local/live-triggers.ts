@@ -4,7 +4,7 @@ import { Dice } from './dice.ts';
 import type { SamplePerson } from './sample-people.ts';
 
 export interface LiveTriggerOptions {
-  /** Who there is, and which audiences they are in to begin with. At least one person. */
+  /** The people, with the audiences they are in to begin with. At least one person. */
   readonly people: Iterable<Pick<SamplePerson, 'user' | 'audiences'>>;
   /** Slugs of the audiences that change. At least one. */
   readonly audiences: readonly string[];
@@ -18,8 +18,8 @@ export interface LiveTriggerOptions {
 const SAME_PERSON_AGAIN = 0.25;
 
 /**
- * Changes as they come from a live pipeline, without end: people leave only what they are in and enter only what they are
- * not in. No two have the same `at`, and each is younger than the one before.
+ * Changes as they come from a live pipeline, without end: people leave only what they are in and enter only what they are not in. No two
+ * have the same `at`, and each is newer than the one before.
  */
 export function* liveTriggers(options: LiveTriggerOptions): Generator<EventTrigger & { readonly at: string }, never> {
   const { audiences, seed = 1, now = Date.now } = options;

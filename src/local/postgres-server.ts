@@ -23,7 +23,7 @@ const HOST = '127.0.0.1';
 const USER = 'postgres';
 const INIT_MS = 120_000;
 const READY = /database system is ready to accept connections/;
-/** It does not run as root: somebody without rights does. */
+/** PostgreSQL refuses to run as root, so an unprivileged user runs it. */
 const NOBODY = 65_534;
 
 /**
@@ -85,7 +85,7 @@ export class Postgres {
   readonly host = HOST;
   readonly port: number;
   readonly user = USER;
-  /** Everybody on this machine is let in. */
+  /** Everybody on this machine may connect. */
   readonly password = USER;
   readonly dataFolder: string;
   readonly #programs: PostgresPrograms;
@@ -96,7 +96,7 @@ export class Postgres {
   /**
    * Makes a new one below `folder` and starts it.
    *
-   * @param options `port` of loopback; default: a free one. `settings` of the server, over ours.
+   * @param options `port` on loopback; default: a free one. `settings` of the server, which override ours.
    */
   static async start(
     programs: PostgresPrograms,
@@ -107,7 +107,7 @@ export class Postgres {
     mkdirSync(dataFolder);
     if (process.getuid?.() === 0) {
       chownSync(dataFolder, NOBODY, NOBODY);
-      // Whoever runs it has to get there.
+      // The user who runs it has to be able to reach it.
       chmodSync(folder, 0o755);
     }
     await runProgram(

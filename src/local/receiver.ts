@@ -38,7 +38,7 @@ export interface ReceiverOptions {
 
 /** A running webhook receiver. */
 export interface Receiver {
-  /** Where to send: `http://127.0.0.1:<port>/`. Any path does. */
+  /** Where to send: `http://127.0.0.1:<port>/`, with any path. */
   readonly url: string;
   readonly port: number;
   readonly ledger: Ledger;
@@ -48,7 +48,7 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-/** What stands in for the other company's system: takes POSTs on the loopback interface, answers as told, writes down what came. */
+/** Stands in for the other company's system: accepts POSTs on the loopback interface, answers as told, and records what came. */
 export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
   const desk = new Desk(options);
   const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) =>
@@ -78,7 +78,7 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   };
 }
 
-/** Where requests are taken in and answered. */
+/** Receives and answers requests. */
 class Desk {
   readonly ledger: Ledger;
   inFlight = 0;
@@ -134,7 +134,7 @@ class Desk {
   }
 
   #later(delayMs: number, act: () => void): void {
-    // Not at once: what came in together is in flight together, also for a receiver that needs no time.
+    // Not at once, so that what came in together is in flight together, even with a receiver that needs no time.
     if (delayMs <= 0) {
       setImmediate(act);
       return;

@@ -84,7 +84,7 @@ async function untar(archive: Readable, folder: string): Promise<void> {
     tar.once('error', (error) => reject(new Error('tar is needed to unpack the archive', { cause: error })));
     tar.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`tar failed with exit code ${code}`))));
   });
-  // When tar goes away early, its own reason says more than the broken pipe's.
+  // When tar ends early, its own message says more than the broken pipe.
   const [unpacked, fed] = await Promise.allSettled([ended, pipeline(archive, tar.stdin)]);
   if (unpacked.status === 'rejected' && fed.status === 'fulfilled') throw unpacked.reason;
   if (fed.status === 'rejected') throw fed.reason;

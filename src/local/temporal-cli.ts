@@ -25,7 +25,7 @@ export interface TemporalCli {
 export interface FindTemporalCliOptions {
   /** The variables read: TEMPORAL_CLI_PATH, PATH, XDG_CACHE_HOME, HOME. Default: this process's. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Hears one line per step that takes a while. */
+  /** Called with a line for each step that takes a while. */
   readonly onProgress?: (text: string) => void;
   /** Where the official archive is. Default: Temporal's download site. */
   readonly downloadUrl?: string;
@@ -72,11 +72,10 @@ const STEPS: readonly Step[] = [
 ];
 
 /**
- * Finds a `temporal` executable, fetching one into our cache if the machine has none. Safe to call from several processes
- * at once.
+ * Finds a `temporal` executable, fetching one into our cache if the machine has none. Safe to call from several processes at once.
  *
- * @throws TemporalCliNotFound with every step and its reason. A TEMPORAL_CLI_PATH that does not run is such an error at
- *   once: whoever sets it means that executable and no other.
+ * @throws TemporalCliNotFound with every step and its reason. A TEMPORAL_CLI_PATH that does not run is such an error at once: whoever sets
+ *   it means exactly that executable.
  */
 export async function findTemporalCli(options: FindTemporalCliOptions = {}): Promise<TemporalCli> {
   const env = options.env ?? process.env;
@@ -131,7 +130,7 @@ async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
-/** Other programs are called `temporal`, too: only one that calls itself the Temporal CLI is taken. */
+/** Other programs are also called `temporal`: only one that calls itself the Temporal CLI is used. */
 async function versionOf(path: string): Promise<string> {
   const { stdout } = await runProgram(path, ['--version'], { timeoutMs: 20_000 });
   const version = /^temporal version (\S+) \(Server /m.exec(stdout)?.[1];

@@ -17,7 +17,7 @@ export interface LocalTemporal {
   /** Base URL of the web UI; absent when it was not asked for. */
   readonly uiUrl?: string;
   readonly pid: number;
-  /** Resolves when the server's process has ended, whyever, with its last log lines. */
+  /** Resolves with the server's last log lines when its process has ended, for whatever reason. */
   readonly gone: Promise<readonly string[]>;
   /** Ends the server and resolves when its process is gone: politely at first, by force after 10 s. */
   stop(): Promise<void>;
@@ -39,22 +39,22 @@ export interface LocalTemporalOptions {
   readonly httpPort?: number;
   /** True = the web UI on a free port, a number = on that port. Default: no UI. */
   readonly ui?: boolean | number;
-  /** The server's settings over ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
+  /** Settings of the server that override ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
   readonly dynamicConfig?: Readonly<Record<string, DynamicConfigValue>>;
   /** Over the defaults for a database file. */
   readonly sqlitePragmas?: Readonly<Record<string, string>>;
   /** Longest wait until the server answers, in ms. Default 60,000: a database file with much history takes a while. */
   readonly startTimeoutMs?: number;
-  /** Hears one line per step that takes a while, such as fetching the server. */
+  /** Called with a line for each step that takes a while, such as fetching the server. */
   readonly onProgress?: (text: string) => void;
 }
 
 /** The server did not come up, or ended by itself; `message` holds its last log lines. */
 export class LocalTemporalFailed extends Error {
   override readonly name = 'LocalTemporalFailed';
-  /** Whether a port that it was to listen on has somebody else. */
+  /** Whether a port that it was to listen on is taken. */
   readonly isPortTaken: boolean;
-  /** @param log the server's own last lines: it says in words alone why it ends. */
+  /** @param log the server's own last lines: only its text says why it ended. */
   constructor(what: string, log: readonly string[] = [], options?: ErrorOptions) {
     super([what, ...log].join('\n'), options);
     this.isPortTaken = isInUse(options?.cause) || log.some((line) => line.includes('address already in use'));
@@ -71,12 +71,12 @@ const KEPT_LOG_LINES = 20;
 const START_TRIES = 3;
 
 /**
- * Beyond `limit.historySize.error` the server terminates a run, and all that it had accepted is lost; beyond 10,000 signals it
- * only refuses more. So the first is set beyond what the second lets in: 10,000 signals of the 64 KiB that we send, 625 MiB.
+ * Beyond `limit.historySize.error` the server terminates a run; beyond 10,000 signals it only refuses more. So the former is set above what
+ * the latter lets in: 10,000 signals of the 64 KiB that we send, 625 MiB.
  */
 const DYNAMIC_CONFIG: Readonly<Record<string, DynamicConfigValue>> = {
   'limit.historySize.error': 1024 ** 3,
-  // Warnings for each task of a long history would only hide other ones.
+  // Warnings for each task of a long history would only hide others.
   'limit.historySize.warn': 256 * 1024 ** 2,
   // A shard reads its new tasks at most 20 times a second by default, and this server has one shard: each workflow task, and
   // whatever else is passed on, would wait up to 50 ms for its turn (measured: median 34 ms from signal to POST, without it 17 ms).
@@ -91,9 +91,9 @@ const DYNAMIC_CONFIG: Readonly<Record<string, DynamicConfigValue>> = {
 const DB_FILE_PRAGMAS: Readonly<Record<string, string>> = { journal_mode: 'wal', synchronous: '2' };
 
 /**
- * Starts Temporal's development server on loopback, waits until workflows can be started, and leaves it running until
- * `stop()`. Our search attributes are registered. It hears no Ctrl-C (a process group of its own), so that the order of shutdown is
- * ours, and it ends when this process does, even by SIGKILL.
+ * Starts Temporal's development server on loopback, waits until workflows can be started, and leaves it running until `stop()`. Our search
+ * attributes are registered. It does not get Ctrl-C (it has its own process group), so that we decide the order of shutdown, and it ends
+ * when this process does, even by SIGKILL.
  *
  * @throws TemporalCliNotFound
  * @throws LocalTemporalFailed when it ends or does not answer in time, e.g. because a given port is taken.
@@ -105,7 +105,7 @@ export async function startLocalTemporal(options: LocalTemporalOptions = {}): Pr
     try {
       return await startOnce(cliPath, options);
     } catch (error) {
-      // Between our choosing a free port and the server's taking it, somebody else may have taken it.
+      // Something else may have taken the port after we chose it and before the server did.
       const isUnlucky = error instanceof LocalTemporalFailed && error.isPortTaken;
       if (!isUnlucky || options.port !== undefined || tries === START_TRIES) throw error;
     }

@@ -7,13 +7,13 @@ export interface HistogramOptions {
   readonly label: string;
   /** Upper bounds, in rising order; a value that is equal to one counts there. */
   readonly buckets: readonly number[];
-  /** Where it is told, with the others. */
+  /** The registry in which it is exposed. */
   readonly registry: Registry;
 }
 
 /** What was observed under one value of the label. */
 interface Series {
-  /** How many there are in each bucket alone; the last are those beyond every bound. */
+  /** The count in each bucket alone; the last one is beyond every bound. */
   readonly counts: number[];
   sum: number;
 }
@@ -26,8 +26,8 @@ interface Sample {
 }
 
 /**
- * A histogram with one label, told as prom-client's own is. Every delivery is observed twice, and prom-client checks the label, makes a text of
- * it and looks the buckets up by texts each time: that cost more than all else that is counted.
+ * A histogram with one label, exposed like prom-client's own. Every delivery is observed twice, and each time prom-client checks the label,
+ * makes a text of it and looks up the buckets by text, which cost more than everything else that is counted.
  */
 export class Histogram {
   readonly name: string;
@@ -39,11 +39,11 @@ export class Histogram {
     this.name = options.name;
     this.#options = options;
     this.#bounds = options.buckets;
-    // Of a metric the registry reads the name and calls `get`; its type says prom-client's own classes.
+    // The registry only reads the name of a metric and calls `get`, though its type asks for prom-client's own classes.
     options.registry.registerMetric(this as unknown as Metric);
   }
 
-  /** What is no finite number is not counted: it would spoil the sum for good. */
+  /** Only finite numbers are counted: any other would spoil the sum for good. */
   observe(labelValue: string, value: number): void {
     if (!Number.isFinite(value)) return;
     const series = this.#series.get(labelValue) ?? this.#begin(labelValue);

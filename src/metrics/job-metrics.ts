@@ -31,7 +31,7 @@ const COUNTERS: readonly Measure[] = [
 type Measure = readonly [name: string, help: string, valueOf: (status: JobStatus) => number | undefined];
 type Registers = Registry[];
 
-/** What jobs say of themselves. A job that has ended is gone at the next look, and with it its series. */
+/** What jobs report about themselves. A job that has ended is gone at the next look, together with its series. */
 export class JobMetrics {
   readonly #told;
   readonly #states;
@@ -63,7 +63,7 @@ export class JobMetrics {
   }
 
   /**
-   * Forgets what was told before.
+   * Forgets what was set before.
    * @param untold running jobs that did not tell, or were too many to be asked.
    */
   replace(told: readonly JobStatus[], untold: number): void {

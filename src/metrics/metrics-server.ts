@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 
 export interface MetricsServerOptions {
   readonly host: string;
-  /** 0: a free one. */
+  /** 0 means a free one. */
   readonly port: number;
   readonly contentType: string;
   /** Makes the answer of one scrape. */
@@ -19,7 +19,7 @@ export interface MetricsServer {
 
 /**
  * Serves metrics to whoever asks: `GET /metrics`, and nothing else.
- * @throws the error of listening: the port is taken, say.
+ * @throws the error from listening: the port is taken, say.
  */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer((request, response) => {

@@ -3,16 +3,16 @@ import type { SliceKind } from '../contract/slice.ts';
 import { Histogram } from './histogram.ts';
 import { JobMetrics } from './job-metrics.ts';
 
-/** From an endpoint next door to the longest request that a worker can be configured for, in seconds. */
+/** From a nearby endpoint to the longest request that a worker can be configured for, in seconds. */
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
-/** From at once to the end of the retry schedule, in seconds. */
+/** From immediately to the end of the retry schedule, in seconds. */
 const AGE_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400];
-/** A source answers from memory, or scans for as long as it may. */
+/** From an answer out of memory to the longest scan, in seconds. */
 const SOURCE_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
- * What a worker counts of its own work, for Prometheus. No label holds a user, a URL, an audience or a text that somebody else chose, but for
- * the job ids of `jobs`, which are as many as it is allowed. docs/metrics.md says what each means; a test holds them together.
+ * What a worker counts of its own work, for Prometheus. No label contains a user, a URL, an audience or a text that somebody else chose,
+ * except the job ids in `jobs`, whose number is limited. docs/metrics.md says what each means; a test holds them together.
  */
 export class WorkerMetrics {
   readonly jobs: JobMetrics;
@@ -72,12 +72,12 @@ export class WorkerMetrics {
     this.#gauge('triggers_slices_running', 'Slices that are being sent.', () => this.#slices);
     this.#gauge('triggers_permits', 'Permits that the running slices hold.', () => this.#permits);
     this.#gauge('triggers_requests_in_flight', 'Requests that are open.', () => this.#requests);
-    // So that a rate has a beginning, and "none failed" is 0 and not nothing.
+    // So that a rate has a beginning, and "none failed" is 0 rather than absent.
     this.#attempts.inc({ kind: 'live', verdict: 'delivered', status_class: '2xx' }, 0);
     this.jobs = new JobMetrics(registers);
   }
 
-  /** Has the process told, too, its processor, memory and event loop: for good, hence once in a process. */
+  /** Also exposes the process: its processor, memory and event loop. This cannot be undone, so call it once per process. */
   tellProcess(): void {
     collectDefaultMetrics({ register: this.#registry });
   }

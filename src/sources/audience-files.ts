@@ -19,7 +19,7 @@ export interface AudienceFile {
   readonly listing: AudienceListing;
   /** Where the members begin. */
   readonly members: LinePlace;
-  /** Of the content that was read. */
+  /** Identifies the content that was read. */
   readonly mark: string;
 }
 
@@ -50,7 +50,7 @@ export class AudienceFiles {
   }
 
   /**
-   * The file of one audience; other files that cannot be used do not matter.
+   * The file of one audience; other unusable files do not matter.
    *
    * @throws SourceError when there is none, or more than one.
    */
@@ -85,7 +85,7 @@ export class AudienceFiles {
       problems.push(
         `${same.map(({ name }) => name).join(' and ')} have the same audience id ${id}: give each its own.`,
       );
-      // Which of them is meant cannot be known, so none is remembered as the audience's file.
+      // It cannot be known which of them is meant, so none is remembered as the audience's file.
       for (const { listing } of same) known.delete(`${listing.slug}${EXTENSION}`);
     }
     this.#known = known;

@@ -10,22 +10,25 @@ import { SourceError } from './source-error.ts';
 export interface FileSourceOptions {
   /** How late, in ms, the files may show that somebody left: their age plus the time they take to write. Default 0. */
   readonly lagMs?: number;
-  /** Told of every line that had to be skipped: file, line, what is wrong. At most 20 of one file until it changes. Default: nobody. */
+  /**
+   * Called for every line that had to be skipped, with file, line and what is wrong; at most 20 times per file until it changes. Default:
+   * nothing.
+   */
   readonly onProblem?: (text: string) => void;
 }
 
 /**
  * The source `file`: a folder of NDJSON, in UTF-8.
  *
- * - `profiles.ndjson`: `{"user":"7076027172059065053","profile":{"email":"…", …}}`, a person a line. Of two lines for one
- *   person the later counts.
- * - `audiences/<slug>.ndjson`: first `{"audience":{"id":"<32 hex digits>","name":"VIP customers","windowMinutes":60}}`
- *   (`windowMinutes` if its definition looks back over a window), then a member a line, `"7076027172059065053"` or `{"user":"7076027172059065053"}`.
+ * - `profiles.ndjson`: `{"user":"7076027172059065053","profile":{"email":"…", …}}`, one person per line. Of two lines for one person the
+ *   later counts.
+ * - `audiences/<slug>.ndjson`: first `{"audience":{"id":"<32 hex digits>","name":"VIP customers","windowMinutes":60}}` (`windowMinutes` if
+ *   its definition looks back over a window), then one member per line, `"7076027172059065053"` or `{"user":"7076027172059065053"}`.
  *
- * Ids are strings: as numbers they would lose digits. Files may change at any time, best by renaming a new one over the old; it is
- * noticed at the next call. A line that cannot be read is skipped and told to `onProblem`. `docs/sources/file.md` says more.
+ * Ids are strings: as numbers they would lose digits. Files may change at any time, best by renaming a new one over the old; the next call
+ * notices. A line that cannot be read is skipped and reported to `onProblem`. `docs/sources/file.md` says more.
  *
- * Reads nothing yet but whether the files are there.
+ * Only checks that the files exist; reads nothing yet.
  *
  * @throws SourceError when the folder is not such a one.
  */

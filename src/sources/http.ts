@@ -21,7 +21,7 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 const MEMBERSHIP = 'whether somebody is a member';
 const NOT_FOUND = 404;
 
-/** The source `http`: a service that answers with pages of JSON, by a mapping. `docs/sources/http.md` says more. Asks nothing yet. */
+/** The source `http`: a service that answers with pages of JSON, read by a mapping; see `docs/sources/http.md`. Sends no request yet. */
 export function openHttpSource(config: HttpSourceConfig, options: ServiceSourceOptions = {}): AudienceSource {
   return new HttpSource(config, options);
 }
@@ -35,7 +35,7 @@ class HttpSource implements AudienceSource {
   readonly #api: HttpApi;
   readonly #audiences: KnownAudiences<HttpAudience>;
   readonly #members: HttpMembers;
-  /** What was found when the time was over need not be asked for again: so many people get their profiles in a few attempts. */
+  /** What was found before the time was over need not be asked for again, so that many people get their profiles within a few attempts. */
   readonly #cache: ProfileCache;
 
   constructor(config: HttpSourceConfig, options: ServiceSourceOptions) {
@@ -111,7 +111,7 @@ class HttpSource implements AudienceSource {
     throw this.#api.unexpected(MEMBERSHIP, `neither true nor false stands under "${value}"`);
   }
 
-  /** For services that cannot be asked for one: reads on until the person is met. */
+  /** For services that cannot be asked about one person: reads members until the person is found. */
   async #isAmong(audience: HttpAudience, user: string): Promise<boolean> {
     const endsAtMs = performance.now() + this.#pageBudgetMs;
     let after: string | undefined;

@@ -7,18 +7,18 @@ import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { OriginPolicy } from '../webhook/origin-policy.ts';
 import { SourceUnavailable } from './source-unavailable.ts';
 
-/** How the worker reaches what is outside, as far as a source uses it. */
+/** How the worker connects to the outside, as far as a source needs it. */
 export interface SourceNetwork {
   readonly proxy?: string | undefined;
   readonly certificateAuthorities?: readonly string[];
 }
 
 export interface JsonServiceOptions {
-  /** The only origin that is asked, with whatever path. */
+  /** The only origin that is asked, with any path. */
   readonly url: string;
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Longest time, in ms, for what is asked: connecting, waiting, asking again and reading together. */
+  /** Longest time, in ms, for one question: connecting, waiting, retrying and reading together. */
   readonly timeoutMs: number;
   readonly network: SourceNetwork;
   /** Most bytes of an answer. Default 32 MiB. */
@@ -26,7 +26,7 @@ export interface JsonServiceOptions {
 }
 
 export interface ServiceQuestion {
-  /** What is asked for, as the end of "it did not give …"; for errors. */
+  /** What is asked for, to follow "it did not give …" in errors. */
   readonly what: string;
   /** With its query. */
   readonly path: string;
@@ -36,7 +36,7 @@ export interface ServiceQuestion {
 
 export interface ServiceAnswer {
   readonly status: number;
-  /** Undefined: it is no JSON. Integers have all their digits. */
+  /** Undefined when it is not JSON. Integers have all their digits. */
   readonly body: Json | undefined;
   /** The header `link`. */
   readonly link: string | undefined;
@@ -45,17 +45,17 @@ export interface ServiceAnswer {
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** Room for chunks and headers around the longest answer. */
 const WIRE_FACTOR = 2;
-/** Before a question is asked once more. */
+/** The wait before a question is asked once more, in ms. */
 const AGAIN_AFTER_MS = 250;
-/** The same, when the service asks for fewer requests and does not say for how long. */
+/** The same when the service asks for fewer requests without saying for how long. */
 const FEWER_AFTER_MS = 1_000;
 const TOO_MANY_REQUESTS = 429;
-/** Failures that a second request may well not meet: a kept connection that was closed meanwhile, a restart. */
+/** Failures that a second request may well not have: a kept connection that was closed meanwhile, a restart. */
 const PASSING = /^(ECONNRESET|EPIPE|ECONNREFUSED|EAI_AGAIN|UND_ERR_SOCKET)$/;
 
 /**
- * Asks one service for JSON, over guarded connections to its origin alone. Follows no redirects and inflates nothing. A question that met a passing
- * failure is asked once more within its time; questions must therefore be such that may be asked twice.
+ * Asks one service for JSON, over guarded connections to its origin alone. Follows no redirects and decompresses nothing. After a passing
+ * failure a question is asked once more within its time, so it must be safe to ask twice.
  */
 export class JsonService {
   readonly origin: string;
@@ -89,7 +89,7 @@ export class JsonService {
     return answerOf(await this.#once(question, endsAtMs));
   }
 
-  /** What is wrong with an answer, for whoever found it so. */
+  /** The error for an answer that the caller found to be wrong. */
   unavailable(what: string, reason: { status?: number; code?: string; reason?: string }): SourceUnavailable {
     return new SourceUnavailable({ origin: this.origin, what, ...reason });
   }
@@ -150,7 +150,7 @@ function answerOf(outcome: Outcome): ServiceAnswer {
   return outcome.answer;
 }
 
-/** Undefined: it makes no sense to ask again. */
+/** Undefined when it makes no sense to ask again. */
 function waitBeforeAgain(outcome: Outcome): number | undefined {
   if ('error' in outcome) return PASSING.test(outcome.error.code ?? '') ? AGAIN_AFTER_MS : undefined;
   const { status } = outcome.answer;

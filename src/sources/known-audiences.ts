@@ -1,9 +1,9 @@
 import { SourceError } from './source-error.ts';
 
-/** So long a list is trusted to know an audience; for one that it does not know, the service is asked at once. */
+/** How long a list is trusted for the audiences that it has; for any other, the service is asked at once. */
 const TRUSTED_MS = 60_000;
 
-/** The audiences of a service, which is asked for the list once for all who want it at the same time. */
+/** The audiences of a service, which is asked for the list only once by all who want it at the same time. */
 export class KnownAudiences<T extends { readonly id: string }> {
   readonly #service: string;
   readonly #read: () => Promise<readonly T[]>;

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 
-/** Most bytes of one line that are looked at. A longer line is cut there, so that it does not parse and is reported. */
+/** Most bytes of one line that are read. A longer line is cut there, so that it does not parse and is reported. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
 const NEWLINE = 10;
@@ -14,14 +14,14 @@ export interface LinePlace {
 }
 
 /**
- * Is shown one line: `bytes` from `start` to `end`, without its newline. The buffer is used again afterwards: copy what is to stay.
+ * Receives one line: `bytes` from `start` to `end`, without its newline. The buffer is reused afterwards, so copy what is to be kept.
  * Returns false to stop the scan.
  */
 export type VisitLine = (bytes: Buffer, start: number, end: number, offset: number, line: number) => boolean;
 
 /**
- * Shows every line from `from` on to `visit`, reading `chunkBytes` at a time; a last line without newline counts too. Resolves
- * when the file ends or `visit` has seen enough. Keeps one chunk in memory, whatever the size of the file.
+ * Passes every line from `from` on to `visit`, reading `chunkBytes` at a time; a last line without a newline counts too. Resolves when the
+ * file ends or `visit` has had enough. Keeps one chunk in memory, whatever the size of the file.
  */
 export async function scanLines(
   file: FileHandle,
@@ -64,7 +64,7 @@ export async function scanLines(
   }
 }
 
-/** Whether nothing but spaces stand there. */
+/** Whether there are only spaces. */
 export function isBlank(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) {
     const byte = bytes[i];
@@ -73,12 +73,12 @@ export function isBlank(bytes: Buffer, start: number, end: number): boolean {
   return true;
 }
 
-/** What tells one state of a file's content from another: a replaced, appended or rewritten file has another. */
+/** Identifies one state of a file's content: a file that was replaced, appended to or rewritten has another. */
 export function contentMark(stat: { size: bigint; mtimeNs: bigint; ino: bigint; dev: bigint }): string {
   return `${stat.dev}-${stat.ino}-${stat.size}-${stat.mtimeNs}`;
 }
 
-/** Number, from 1, of the line that begins at this byte. Reads everything before it: for problems, not for every day. */
+/** Number, from 1, of the line that begins at this byte. Reads everything before it, so it is only for reporting problems. */
 export async function lineNumberAt(file: FileHandle, offset: number): Promise<number> {
   let found = 1;
   await scanLines(file, { offset: 0, line: 1 }, 256 * 1024, (_bytes, _start, _end, lineOffset, line) => {

@@ -1,19 +1,19 @@
 export interface LookUpOptions<T> {
   /** People, or groups of them. */
   readonly items: readonly T[];
-  /** Most look-ups under way. */
+  /** Most look-ups at once. */
   readonly atOnce: number;
-  /** After so long, in ms, none is begun. */
+  /** No look-up is begun after this long, in ms. */
   readonly budgetMs: number;
-  /** Looks one up and puts down what it finds. */
+  /** Looks one up and stores what it finds. */
   readonly lookUp: (item: T) => Promise<void>;
-  /** Makes the error when the time did not suffice. */
+  /** Makes the error for when there was not enough time. */
   readonly tooSlow: (reason: string) => Error;
 }
 
 /**
- * Looks people up one by one, several at once. None is begun after one has failed, or when the time is over; it then rejects: a map without
- * those who were not asked about would say that nobody knows them.
+ * Looks people up one by one, several at a time. None is begun after one has failed or the time is over. It then rejects, since a map
+ * without those who were not asked about would mean that they are not known.
  */
 export async function lookUpEach<T>({ items, atOnce, budgetMs, lookUp, tooSlow }: LookUpOptions<T>): Promise<void> {
   const endsAtMs = performance.now() + budgetMs;

@@ -18,12 +18,12 @@ import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
 import { isAskable, userIn } from './user-id.ts';
 import { valueAt } from './value-at.ts';
 
-/** Profiles of people that scans brought wait for their turn: some 8,000 of 4 KiB. */
+/** For profiles that scans have read and that will soon be needed: some 8,000 of 4 KiB. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 const PROFILE = 'a profile';
 const NOT_FOUND = 404;
 
-/** The source `lytics`: the audiences of a Lytics account, read by its API. `docs/sources/lytics.md` says more. Asks nothing yet. */
+/** The source `lytics`: the audiences of a Lytics account, read through its API; see `docs/sources/lytics.md`. Sends no request yet. */
 export function openLyticsSource(config: LyticsSourceConfig, options: ServiceSourceOptions = {}): AudienceSource {
   return new LyticsSource(config, options);
 }
@@ -101,7 +101,7 @@ class LyticsSource implements AudienceSource {
   }
 }
 
-/** What Lytics knows of a person; undefined when it knows nobody. It says so with HTTP 200 and somebody who is in the segment "not_found". */
+/** What Lytics knows about a person; undefined when it does not know them, which it says with HTTP 200 and a person in the segment "not_found". */
 async function entity(api: LyticsApi, field: string, user: string): Promise<JsonObject | undefined> {
   const path = `/api/entity/user/${encodeURIComponent(field)}/${encodeURIComponent(user)}?segments=true&allsegments=true`;
   const { status, message, data } = await api.get(PROFILE, path, [NOT_FOUND]);
@@ -111,8 +111,8 @@ async function entity(api: LyticsApi, field: string, user: string): Promise<Json
 }
 
 /**
- * Whether a person is in an audience: `segments` has the slugs of segments, `segments_all` the ids of all. Only the second can say that somebody is in
- * none of them.
+ * Whether a person is in an audience: `segments` has the slugs of segments, `segments_all` the ids of all of them. Only the latter can show
+ * that somebody is in none.
  */
 function isIn({ id, slug }: AudienceListing, row: JsonObject, api: LyticsApi): boolean {
   const all = listOf(row['segments_all']);

@@ -3,10 +3,10 @@ import type { AudienceSource } from './source.ts';
 /** The calls of a source that are measured. */
 export type SourceCall = 'audiences' | 'members' | 'isMember' | 'profiles';
 
-/** Told of each call when it ends. */
+/** Called for each call when it ends. */
 export type SourceCalled = (call: SourceCall, isAnswered: boolean, durationMs: number) => void;
 
-/** The same source; `called` hears how each call went. */
+/** The same source, which reports to `called` how each call went. */
 export function measuredSource(source: AudienceSource, called: SourceCalled): AudienceSource {
   const measured = async <T>(call: SourceCall, answer: Promise<T>): Promise<T> => {
     const startedAt = performance.now();

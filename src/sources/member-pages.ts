@@ -11,16 +11,16 @@ import { readUser } from './user-id.ts';
 import type { UserReading } from './user-id.ts';
 
 const USUAL_LINE_BYTES = 32;
-/** How much of the file in front of a cursor its mark is made of. */
+/** How many bytes before a cursor its mark is made from. */
 const MARKED_BYTES = 512;
 
 /**
- * One page of a file's members, read from the byte where the last one ended: the millionth page costs what the first does.
+ * One page of a file's members, read from the byte where the last one ended, so the millionth page costs no more than the first.
  *
- * A cursor is `<byte>:<line>:<mark>:<last member>`, where the mark is a hash of the bytes before it. When they are no longer
- * there, the file was rewritten; then the page begins behind the last member, wherever that stands now, and if it stands
- * nowhere, at the top: a member that is read twice gets the same delivery id twice, one that is skipped is lost. How often that
- * was is part of the cursor then (`<line>~<restarts>`): no place comes twice.
+ * A cursor is `<byte>:<line>:<mark>:<last member>`, where the mark is a hash of the bytes before it. When those are no longer there, the
+ * file was rewritten. The page then begins after the last member, wherever that is now, or at the top if it is gone: a member that is read
+ * twice gets the same delivery id twice, but one that is skipped is lost. The cursor then also counts how often that has happened
+ * (`<line>~<restarts>`), so that no cursor comes twice.
  */
 export async function readMembersPage(
   file: AudienceFile,
@@ -38,7 +38,7 @@ export async function readMembersPage(
   }
 }
 
-/** Whether a file has this member. Reads it from the top: some ten million members a second. */
+/** Whether a file has this member. Reads it from the top, at some ten million members a second. */
 export async function hasMember(file: AudienceFile, user: string): Promise<boolean> {
   const handle = await open(file.path);
   try {
@@ -59,7 +59,7 @@ async function readPage(
   const chunkBytes = Math.min(256 * 1024, Math.max(4096, limit * USUAL_LINE_BYTES));
   await scanLines(handle, from, chunkBytes, (bytes, start, end, offset, line) => {
     if (isBlank(bytes, start, end)) return true;
-    // Only now it is known that something follows the full page.
+    // Only now is it known that something follows the full page.
     if (ids.length === limit) {
       next = { offset, line };
       return false;
@@ -76,7 +76,7 @@ async function readPage(
 }
 
 interface ReadPlace extends LinePlace {
-  /** How often reading has gone back, since the file was rewritten. */
+  /** How often reading went back because the file was rewritten. */
   readonly restarts: number;
 }
 
@@ -118,7 +118,7 @@ async function placeBehind(user: string, handle: FileHandle, file: AudienceFile)
   const spelling = JSON.stringify(user);
   let place: LinePlace | undefined;
   await scanLines(handle, file.members, 1024 * 1024, (bytes, start, end, offset, line) => {
-    // Looked at as text first: parsing ten million lines would take seconds.
+    // Compared as text first: parsing ten million lines would take seconds.
     const text = bytes.toString('utf8', start, end);
     if (!text.includes(spelling) && !text.includes('\\')) return true;
     const member = readMember(text);

@@ -7,13 +7,13 @@ import { openPostgresSource } from './postgres.ts';
 import type { AudienceSource } from './source.ts';
 
 export interface OpenSourceOptions {
-  /** How the worker reaches what is outside; for sources that are. */
+  /** How the worker connects to the outside, for sources that are there. */
   readonly network: SourceNetwork;
-  /** Told what a source leaves out, repeats or cannot read. */
+  /** Called with what a source leaves out, repeats or cannot read. */
   readonly onProblem: (text: string) => void;
 }
 
-/** Opens the source that a configuration names. Rejects when it is not there at all; what is down for now shows when it is asked. */
+/** Opens the source that a configuration names. Rejects when it does not exist at all; a source that is only down shows that when it is asked. */
 export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
   switch (config.kind) {
     case 'file':

@@ -18,15 +18,18 @@ import { readUser } from './user-id.ts';
 const LONGEST_TURN_MS = 2;
 
 export interface PostgresSourceOptions {
-  /** Told when the database does not answer as it is opened, and of every profile that had to be left out, at most 20. Default: nobody. */
+  /**
+   * Called when the database does not answer while it is opened, and for every profile that had to be left out, at most 20 times. Default:
+   * nothing.
+   */
   readonly onProblem?: (text: string) => void;
 }
 
 /**
- * The source `postgres`: tables, views or queries of a PostgreSQL database, which is only read. `docs/sources/postgres.md` says more.
+ * The source `postgres`: tables, views or queries of a PostgreSQL database, which is only read; see `docs/sources/postgres.md`.
  *
- * A database that does not answer now is asked again at each call. When it does answer, what is wrong with names, types and grants is
- * said at once.
+ * A database that does not answer is asked again at each call. As soon as it answers, everything that is wrong with names, types and grants
+ * is reported.
  *
  * @throws SourceError when only another configuration, schema or grant would help. No message holds a password.
  */
@@ -84,7 +87,7 @@ class PostgresSource implements AudienceSource {
     return await this.#audiences.list();
   }
 
-  /** A cursor is the last member of the page before, so a page costs the same wherever it begins. */
+  /** A cursor is the last member of the previous page, so a page costs the same wherever it begins. */
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
     checkLimit(limit);
     const { memberType } = await this.check();
@@ -94,7 +97,7 @@ class PostgresSource implements AudienceSource {
         `${JSON.stringify(after.slice(0, 255))} is no place among members. Pass what the page before called "next".`,
       );
     const { firstMembers, nextMembers } = this.#queries;
-    // One more than asked for says whether another page follows.
+    // One more than asked for shows whether another page follows.
     const { rows } =
       after === undefined
         ? await this.#pool.query(firstMembers.text, [key, limit + 1], firstMembers.what)
@@ -111,7 +114,7 @@ class PostgresSource implements AudienceSource {
     if (!memberType.holds(user)) return false;
     const { text, what } = this.#queries.isMember;
     const { rows } = await this.#pool.query(text, [key, user], what);
-    // Equal need not be the same: 7.0 is 7.
+    // Equal is not always identical: 7.0 equals 7.
     return rows.some((row) => row['user'] === user);
   }
 
@@ -145,11 +148,12 @@ function pageOf(rows: readonly string[], limit: number): MembersPage {
   const page = rows.slice(0, limit);
   const ids = [...new Set(page.filter((user) => readUser(user).ok))];
   if (rows.length <= limit) return { ids };
-  // Behind the last one that can be an id: what can be none may be of any size, and is read once more. A page of nothing else goes on behind it.
+  // Continues after the last value that can be an id: other values may be of any size, and are read once more. A page with only such values
+  // continues after them.
   return { ids, next: ids.at(-1) ?? page.at(-1) ?? '' };
 }
 
-/** Undefined for what is no JSON object. */
+/** Undefined for what is not a JSON object. */
 function readProfile(text: string): Profile | undefined {
   const read = ProfileText.read(text);
   if (read !== undefined) return read;

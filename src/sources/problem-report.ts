@@ -1,4 +1,4 @@
-/** Most problems of one file that are told; a file that is wrong all over must not fill the log. */
+/** Most problems of one file that are reported, so that a file that is wrong everywhere does not fill the log. */
 const MAX_PROBLEMS_PER_FILE = 20;
 
 /** A file in one state of its content. */
@@ -8,7 +8,7 @@ export interface MarkedFile {
   readonly mark: string;
 }
 
-/** Tells each problem once, and of one file at most 20, until the file has changed. */
+/** Reports each problem once, and at most 20 of one file, until the file has changed. */
 export class ProblemReport {
   readonly #tell: (text: string) => void;
   readonly #told = new Map<string, { mark: string; problems: Set<string> }>();

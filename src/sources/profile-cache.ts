@@ -2,18 +2,18 @@ import type { JsonObject } from '../contract/trigger.ts';
 import { parseJson, stringifyJson } from '../domain/json.ts';
 import { type Profile, ProfileText } from '../domain/profile.ts';
 
-/** A key, an entry and the map around them. */
+/** The bytes of a key, an entry and their share of the map. */
 const ENTRY_BYTES = 200;
 
 export interface ProfileCacheOptions {
   /** Most bytes of all profiles together. */
   readonly maxBytes: number;
-  /** A profile that was read longer ago, in ms, is not given any more. 0: none is kept. */
+  /** A profile that was read longer ago than this, in ms, is no longer used. 0: none is kept. */
   readonly maxAgeMs: number;
   readonly nowMs?: () => number;
 }
 
-/** Profiles that were read a moment ago, the ones used longest ago leaving first. Kept as text, whose size is known. */
+/** Recently read profiles; the least recently used are dropped first. Kept as text, whose size is known. */
 export class ProfileCache {
   readonly #maxBytes: number;
   readonly #maxAgeMs: number;
@@ -55,7 +55,7 @@ export class ProfileCache {
     return ProfileText.read(entry.text) ?? (parseJson(entry.text) as JsonObject); // It was written from one.
   }
 
-  /** Of these people, those whom it has, and the others, each once. */
+  /** Divides these people into those whom it has and the others, each once. */
   split(users: readonly string[]): { readonly found: Map<string, Profile>; readonly others: readonly string[] } {
     const found = new Map<string, Profile>();
     const others = new Set<string>();
@@ -75,7 +75,7 @@ export class ProfileCache {
   }
 }
 
-/** Undefined: it is nested deeper than can be written. */
+/** Undefined when it is nested too deep to be written. */
 function textOf(profile: JsonObject): string | undefined {
   try {
     return stringifyJson(profile);
@@ -84,7 +84,7 @@ function textOf(profile: JsonObject): string | undefined {
   }
 }
 
-/** Two bytes a character is the most that a text takes in memory. */
+/** A text takes at most two bytes a character in memory. */
 function bytesOf(user: string, text: string): number {
   return 2 * (user.length + text.length) + ENTRY_BYTES;
 }

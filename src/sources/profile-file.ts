@@ -10,12 +10,12 @@ import { readProfileLine } from './profile-line.ts';
 import type { ProblemReport } from './problem-report.ts';
 import { SourceError } from './source-error.ts';
 
-/** How often a file that changes under our hands is begun again before we give up. */
+/** How often we start over with a file that changes while it is being read before we give up. */
 const MAX_ATTEMPTS = 5;
 /** Longest time, in ms, that reading profiles keeps the event loop from other work. */
 const LONGEST_TURN_MS = 2;
 
-/** The profiles in one NDJSON file, found by an index that is made anew whenever the file has changed. */
+/** The profiles in one NDJSON file, found by an index that is rebuilt whenever the file has changed. */
 export class ProfileFile {
   readonly #path: string;
   readonly #name: string;
@@ -39,7 +39,7 @@ export class ProfileFile {
       if (version === undefined) continue;
       try {
         const found = await this.#read(version, users);
-        // Rewritten in place while we read: half old, half new. Replaced by rename is fine, our handle keeps the old file.
+        // It was rewritten in place while we read: half old, half new. Replacing by rename is fine, since our handle keeps the old file.
         if (contentMark(await version.file.stat({ bigint: true })) === version.mark) return found;
       } finally {
         version.readers -= 1;
@@ -60,20 +60,20 @@ export class ProfileFile {
   }
 
   /**
-   * The file as it is now, or was at some moment since `makingsBefore` had begun, with the caller counted among its readers;
-   * undefined when the one index there is tells of an older file.
+   * The file as it is now, or was at some moment since `makingsBefore` had begun, with the caller counted among its readers; undefined when
+   * the only index is of an older file.
    */
   async #current(makingsBefore: number): Promise<Version | undefined> {
     const mark = await this.#markNow();
     if (this.#closed) throw new SourceError(`${this.#name} was asked for profiles after its source was closed.`);
     if (this.#version?.mark !== mark) {
-      // All callers wait for one making. It may have begun before the file's last change: then they make another.
+      // All callers wait for the same indexing. If it began before the file's last change, they start another.
       this.#making ??= this.#make().finally(() => (this.#making = undefined));
       await this.#making;
     }
     const version = this.#version;
     if (version === undefined || (version.mark !== mark && version.making <= makingsBefore)) return undefined;
-    // Counted before anything awaits: a version without readers is closed as soon as it is replaced.
+    // Counted before anything is awaited: a version without readers is closed as soon as it is replaced.
     version.readers += 1;
     return version;
   }
@@ -105,8 +105,8 @@ export class ProfileFile {
   }
 
   /**
-   * Reads synchronously, a profile a time: from the page cache that is 1.5 µs a profile, where the thread pool takes 6 to 20.
-   * A cold disk blocks for one read, and after 2 ms everybody else has a turn.
+   * Reads synchronously, one profile at a time: from the page cache that takes 1.5 µs a profile, where the thread pool takes 6 to 20. A
+   * cold disk blocks for one read, and after 2 ms everything else has a turn.
    */
   async #read({ file, mark, index }: Version, users: readonly string[]): Promise<Map<string, Profile>> {
     const found = new Map<string, Profile>();
@@ -131,11 +131,11 @@ export class ProfileFile {
   }
 }
 
-/** One state of the file: an open handle, which stays on it even when another file takes its name. */
+/** One state of the file: an open handle, which keeps it even when another file takes its name. */
 interface Version {
   readonly file: FileHandle;
   readonly mark: string;
-  /** Counts the indexes made, from 1. */
+  /** The number of this index, from 1. */
   readonly making: number;
   readonly index: ProfileIndex;
   readers: number;

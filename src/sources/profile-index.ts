@@ -4,7 +4,7 @@ import { readProfileLine } from './profile-line.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Where a line stands that may be the asked person's: two ids can have one hash. */
+/** Where a line is that may be about the person: two ids can have the same hash. */
 export interface ProfilePlace {
   readonly user: string;
   readonly offset: number;
@@ -12,8 +12,8 @@ export interface ProfilePlace {
 }
 
 /**
- * Where the lines of a profile file stand, by the hash of the person's id. About 17 bytes a person, whatever their profile
- * weighs: hash, offset and length, grouped into buckets of about four. Three times that for a moment, while it is made.
+ * Where the lines of a profile file are, by the hash of the person's id. It takes about 17 bytes a person, whatever the size of the
+ * profiles: hash, offset and length, grouped into buckets of about four; three times that while it is being made.
  */
 export class ProfileIndex {
   readonly #lines: LineTable;
@@ -42,7 +42,7 @@ export class ProfileIndex {
     this.#shift = shift;
   }
 
-  /** The lines that may hold these people, in the order of the file, so that a disk is read in one direction. */
+  /** The lines that may be about these people, in the order of the file, so that a disk is read in one direction. */
   places(users: Iterable<string>): ProfilePlace[] {
     const { hashes, offsets, lengths } = this.#lines;
     const places: ProfilePlace[] = [];
@@ -58,8 +58,8 @@ export class ProfileIndex {
 }
 
 /**
- * Reads a profile file once, from start to end, and notes where whose line is. A line that cannot be somebody's profile is
- * left out and told to `onProblem`, as `line 7: …`.
+ * Reads a profile file once, from start to end, and records where each person's line is. A line that cannot be a profile is left out and
+ * reported to `onProblem`, as `line 7: …`.
  */
 export async function indexProfiles(file: FileHandle, onProblem: (what: string) => void): Promise<ProfileIndex> {
   const lines = new LineTable(1024);
@@ -123,8 +123,8 @@ const CLOSING_BRACE = 0x7d;
 const MAX_QUICK_ID_BYTES = 255;
 
 /**
- * The hash of the id in a line written as `{"user":"…","profile":{…}}` without spaces, from its bytes alone: a twentieth of the
- * time that parsing takes. Undefined for every other line. What stands inside the profile is first looked at when it is read.
+ * The hash of the id in a line written as `{"user":"…","profile":{…}}` without spaces, from its bytes alone, in a twentieth of the time
+ * that parsing takes. Undefined for every other line. The inside of the profile is checked only when it is read.
  */
 function quickHash(bytes: Buffer, start: number, end: number): number | undefined {
   if (bytes[end - 1] !== CLOSING_BRACE || bytes[end - 2] !== CLOSING_BRACE) return undefined;
@@ -165,7 +165,7 @@ function hashOfBytes(bytes: Buffer): number {
   return hashEnd(hash);
 }
 
-// FNV-1a, then the finalizer of MurmurHash3: the buckets are made of the high bits, which FNV alone mixes badly for short ids.
+// FNV-1a, then the finalizer of MurmurHash3: the buckets use the high bits, which FNV alone mixes badly for short ids.
 const HASH_START = 0x811c9dc5;
 
 function hashStep(hash: number, byte: number): number {

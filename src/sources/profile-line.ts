@@ -3,7 +3,7 @@ import { isRecord, jsonMistake, parseJson } from '../domain/json.ts';
 import { type Profile, ProfileText } from '../domain/profile.ts';
 import { readUser } from './user-id.ts';
 
-/** A line of a profile file: whose it is and what it says, or what is wrong with it. */
+/** A line of a profile file: the person and the profile, or what is wrong with it. */
 export type ProfileLine =
   | { readonly ok: true; readonly user: string; readonly profile: Profile }
   | { readonly ok: false; readonly problem: string };
@@ -11,14 +11,14 @@ export type ProfileLine =
 /**
  * Reads `{"user":"…","profile":{…}}`. Never throws.
  *
- * @param likely whose line it probably is: then, spelt the usual way, nothing needs parsing.
+ * @param likely the person whom the line is probably about: if so, and spelt the usual way, nothing needs parsing.
  */
 export function readProfileLine(text: string, likely?: string): ProfileLine {
   if (likely !== undefined) {
     const start = `{"user":${JSON.stringify(likely)},"profile":`;
     const usual = text.startsWith(start) && text.endsWith('}');
     const profile = usual ? ProfileText.read(text, start.length, text.length - 1) : undefined;
-    // A whole JSON object between that beginning and the last brace: then the line is what it looks like.
+    // If there is a whole JSON object between that beginning and the last brace, the line is what it looks like.
     if (profile !== undefined) return { ok: true, user: likely, profile };
   }
   const plain = text.startsWith('\uFEFF') ? text.slice(1) : text;

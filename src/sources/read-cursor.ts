@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { SourceError } from './source-error.ts';
 
 /**
- * The place that a cursor of a source's own says.
+ * The place that a source's own cursor names.
  *
  * @param where what it should be a place of, as in "no place among …"; for the error.
  * @throws SourceError for a cursor that this source did not make.

@@ -3,7 +3,7 @@ import { JsonService, type SourceNetwork } from './json-service.ts';
 /** What every source that is a service can be opened with. */
 export interface ServiceSourceOptions {
   readonly network?: SourceNetwork;
-  /** Told, once each, of what is left out or repeated. Default: nobody. */
+  /** Called, once each, with what is left out or repeated. Default: nothing. */
   readonly onProblem?: (text: string) => void;
   /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
   readonly pageBudgetMs?: number;
@@ -13,7 +13,7 @@ export interface ServiceSourceOptions {
 
 export const PAGE_BUDGET_MS = 20_000;
 
-/** The service that a source is, over the worker's proxy only where its configuration wants that. */
+/** The service behind a source, reached through the worker's proxy only where its configuration asks for that. */
 export function openService(
   {
     url,

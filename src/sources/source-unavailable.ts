@@ -1,10 +1,10 @@
 import { failureInWords } from '../domain/attempt-codes.ts';
 
-/** Codes of what a service answered that cannot be used, beside those of `domain/attempt-codes.ts`. */
+/** Codes for answers of a service that cannot be used, in addition to those of `domain/attempt-codes.ts`. */
 export const ANSWER_CODES = {
-  /** What should be JSON is none, or is in an encoding that nobody asked for. */
+  /** What should be JSON is not, or is in an encoding that was not asked for. */
   notJson: 'ANSWER_NOT_JSON',
-  /** It is JSON, but what is looked for is not where the configuration, or the service's documentation, says. */
+  /** It is JSON, but what is wanted is not where the configuration, or the service's documentation, says. */
   unexpected: 'ANSWER_UNEXPECTED',
 } as const;
 
@@ -21,17 +21,17 @@ const ADVICE: Readonly<Record<number, string>> = {
 };
 
 export interface UnavailableOptions {
-  /** Whom was asked. No path: that may hold a person's id. */
+  /** The origin that was asked, without the path, which may contain a person's id. */
   readonly origin: string;
-  /** What was asked for, as the end of "it did not give …". */
+  /** What was asked for, to follow "it did not give …". */
   readonly what: string;
   readonly status?: number;
   readonly code?: string;
-  /** More than the status and the code say; in our words, never in the service's. */
+  /** More than the status and the code say, in our words, never the service's. */
   readonly reason?: string;
 }
 
-/** A service could not be asked, or did not answer as it should. Matched on by `status` and `code`; what the service wrote is in neither. */
+/** A service could not be asked, or did not answer as it should. Match on `status` and `code`; nothing that the service wrote is included. */
 export class SourceUnavailable extends Error {
   override readonly name = 'SourceUnavailable';
   readonly status: number | undefined;

@@ -3,11 +3,11 @@ import type { Profile } from '../domain/profile.ts';
 
 /** One page of an audience's members. */
 export interface MembersPage {
-  /** At most as many as were asked for. Who has no usable id may be among them, and is passed over. */
+  /** At most as many as were asked for. Those without a usable id may be among them, and are skipped. */
   readonly ids: readonly string[];
   /**
-   * Pass as `after` to go on; absent at the end. Opaque to everybody but the source. While one goes on, no place comes twice: who reads pages takes
-   * that for a circle, and stops.
+   * Pass this as `after` to continue; absent at the end. Opaque to everybody but the source. No value may come twice in one reading: the
+   * reader takes that for a circle, and stops.
    */
   readonly next?: string;
 }
@@ -17,7 +17,7 @@ export interface MembersPage {
  * concurrently. A method that cannot answer now rejects, and its caller tries again later.
  */
 export interface AudienceSource {
-  /** How late, in ms, the source may show an exit: a member read now may have left this long ago. 0 for a source that is the truth itself. */
+  /** How late, in ms, the source may show an exit: a member read now may have left this long ago. 0 for a source that is always up to date. */
   readonly lagMs: number;
   /** All audiences, in a stable order. */
   audiences(): Promise<readonly AudienceListing[]>;
@@ -28,7 +28,7 @@ export interface AudienceSource {
   members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage>;
   /** Whether a person is in the audience with this id now. Rejects for an audience it does not know. */
   isMember(audienceId: string, user: string): Promise<boolean>;
-  /** The profiles of these people; whoever the source does not know is absent from the map. Asked for up to 1,000 at once. */
+  /** The profiles of these people; those whom the source does not know are absent from the map. Called with up to 1,000 people at once. */
   profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
   close(): Promise<void>;
 }

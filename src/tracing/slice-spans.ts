@@ -22,20 +22,20 @@ interface OpenRequest {
   readonly spanId: string;
   /** Epoch ms. */
   readonly startMs: number;
-  /** Of the clock that is never set back. */
+  /** By the clock that is never set back. */
   readonly startedAt: number;
 }
 
 /**
- * Makes spans of what a slice does: one for each request, one for each attempt that came to nothing without one, and the trigger's own when it is
- * delivered. The look-up that served the whole slice stands in the trace of each trigger that was looked up: there it is searched for,
- * and a trace of its own would be of no trigger's id, and sampled by itself.
+ * Makes spans of what a slice does: one for each request, one for each attempt that failed without a request, and the trigger's own when it
+ * is delivered. The look-up for the whole slice appears in the trace of every trigger that was looked up: that is where people search for
+ * it, and a trace of its own would have no trigger's id, and be sampled independently.
  */
 export class SliceSpans implements SliceTracing {
   readonly #options: SliceSpansOptions;
   readonly #job: Readonly<Record<string, string>>;
   readonly #server: Readonly<Record<string, string | number>>;
-  /** Requests whose spans will be told, by the places of their triggers. */
+  /** Requests whose spans will be exported, by the places of their triggers. */
   readonly #open = new Map<number, OpenRequest>();
   readonly #toldLookUp = new Set<number>();
   #lookUp: Pick<Span, 'startMs' | 'endMs' | 'isError'> | undefined;
@@ -109,7 +109,7 @@ export class SliceSpans implements SliceTracing {
     this.#options.tell({ ...span, ...place, attributes, isError: !attempt.ok });
   }
 
-  /** Once for a trigger, though two requests may be made of it. */
+  /** Once per trigger, even if two requests are made for it. */
   #tellLookUp(index: number, { profile }: SliceTrigger, place: Pick<Span, 'traceId' | 'parentSpanId'>): void {
     if (this.#lookUp === undefined || profile !== undefined || this.#toldLookUp.has(index)) return;
     this.#toldLookUp.add(index);

@@ -19,19 +19,19 @@ export interface SpanExportOptions {
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
 }
 
-/** Most spans that wait, some 10 MB; those that come while so many do are dropped. */
+/** Most spans that may be waiting, some 10 MB; further ones are dropped. */
 const MOST_WAITING = 8192;
 const BATCH_SPANS = 512;
-/** A batch waits no longer than this to be full, so that little is lost with a worker that is killed. */
+/** How long a batch may wait to be full, so that little is lost when a worker is killed. */
 const BATCH_MS = 1000;
 /** Longest time of one batch, its retries included, and hence of the last ones when the worker ends. */
 const EXPORT_MS = 5000;
-/** So often at most the log says how many were dropped. */
+/** How often, at most, the log says how many were dropped. */
 const TOLD_MS = 60_000;
 
 /**
- * Sends spans to a collector, in batches, beside everything else: whoever tells one waits for nothing, and what the collector does not take is
- * dropped, which the log says, with how many there were.
+ * Sends spans to a collector, in batches, in the background: nothing waits for it, and what the collector does not accept is dropped. The
+ * log then says how many.
  */
 export class SpanExport {
   readonly #options: SpanExportOptions;
@@ -42,7 +42,7 @@ export class SpanExport {
   #agent: HttpAgent | undefined;
   #waiting = 0;
   #dropped = 0;
-  /** Why the last one was. */
+  /** Why the last one was dropped. */
   #code = '';
   #toldAt = -Infinity;
 
@@ -73,7 +73,7 @@ export class SpanExport {
     this.#processor.onEnd(this.#readable(span));
   }
 
-  /** Sends what waits, for at most `EXPORT_MS` and a little. */
+  /** Sends what is waiting, for at most a little more than `EXPORT_MS`. */
   async close(): Promise<void> {
     const bound = new AbortController();
     const flushed = this.#processor
@@ -93,7 +93,7 @@ export class SpanExport {
       headers: { ...headers },
       timeoutMillis: EXPORT_MS,
       httpAgentOptions: (protocol) => {
-        // Said, since a variable of Node's turns it off where nothing is said.
+        // Explicit, since otherwise a variable of Node's could turn it off.
         const verified = { keepAlive: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
         const trust = authorities === undefined ? {} : { ca: [...authorities] };
         this.#agent =
@@ -162,7 +162,7 @@ export class SpanExport {
   }
 }
 
-/** The status that the collector answered, or the code of what stood in the way. */
+/** The status that the collector answered, or the code of what went wrong. */
 function codeOf({ error }: ExportResult): string {
   return error !== undefined && 'code' in error ? String(error.code) : (error?.name ?? 'UNKNOWN');
 }

@@ -9,14 +9,14 @@ export interface TriggerEnd {
   readonly redelivery: number;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Epoch ms: by then it was there, whatever the clock of who signalled it said. */
+  /** Epoch ms by which it was certainly there, whatever the clock of the sender said. */
   readonly latestMs: number;
   readonly endMs: number;
   readonly attributes: Span['attributes'];
   readonly isError: boolean;
 }
 
-/** The span of a trigger, from its `at` to the answer that was its last: what all others of its trace stand under. */
+/** The span of a trigger, from its `at` to its last answer: the parent of all other spans in its trace. */
 export function triggerSpan({ deliveryId, redelivery, at, latestMs, ...rest }: TriggerEnd): Span {
   const more = redelivery === 0 ? {} : { 'triggers.redelivery': redelivery };
   return {

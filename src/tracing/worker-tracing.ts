@@ -10,14 +10,14 @@ import { SpanExport, type SpanExportOptions } from './span-export.ts';
 import { triggerSpan } from './trigger-span.ts';
 
 export interface WorkerTracingOptions extends SpanExportOptions {
-  /** The share of triggers whose traces are told, 0 to 1. */
+  /** The share of triggers whose traces are exported, 0 to 1. */
   readonly sampleRatio: number;
   readonly sendTraceparent: boolean;
 }
 
 /**
- * Tells a worker's deliveries to a collector, as traces. Which triggers are told depends on their trace ids alone, so that every worker with the
- * same ratio tells the same ones, and a trace is whole or not there.
+ * Exports a worker's deliveries to a collector, as traces. Which triggers are exported depends only on their trace ids, so that every
+ * worker with the same ratio exports the same ones, and a trace is either complete or absent.
  */
 export class WorkerTracing implements DeliveryTracing {
   readonly #export: SpanExport;
@@ -56,7 +56,7 @@ export class WorkerTracing implements DeliveryTracing {
     this.#export.tell(triggerSpan(end));
   }
 
-  /** Tells what is left, for at most some seconds. */
+  /** Exports what is left, for at most a few seconds. */
   async close(): Promise<void> {
     await this.#export.close();
   }

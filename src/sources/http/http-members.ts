@@ -11,14 +11,14 @@ import type { HttpAudience } from './http-audiences.ts';
 import type { HttpApi } from './http-pages.ts';
 
 const WHAT = 'a page of members';
-/** So many rows without one id are no coincidence. */
+/** This many rows without a single id are not a coincidence. */
 const NAMELESS_ROWS = 100;
 
 /** Where the reading of members is. */
 interface Place {
-  /** Where the page is, as the one before said; empty: the first. */
+  /** Where the page is, as the previous one said; empty for the first. */
   readonly at: string;
-  /** The page was given up to this person: the service gave more of it than was asked for. */
+  /** The page has been returned up to this person, since the service gave more than was asked for. */
   readonly behind?: string | undefined;
   readonly loop: LoopMark;
 }
@@ -32,7 +32,7 @@ const placeSchema = z.object({
 export interface HttpMembersOptions {
   readonly api: HttpApi;
   readonly config: HttpSourceConfig['members'];
-  /** Told of what is left out or repeated. */
+  /** Called with what is left out or repeated. */
   readonly tell: (audience: HttpAudience, what: string) => void;
   /** Longest time, in ms, after which no request of a page is begun. */
   readonly budgetMs: number;
@@ -59,7 +59,7 @@ export class HttpMembers {
       const users = this.#usersIn(audience, page.rows, place);
       ids.push(...users.slice(0, room));
       const last = ids.at(-1);
-      // Where in it to go on is known by a person: places in a page move as people come and go.
+      // The place to continue within a page is remembered as a person, since positions shift as people come and go.
       if (users.length > room && last !== undefined) return { ids, next: cursorOf({ ...place, behind: last }) };
       if (page.next === '') return this.#ended(audience, ids, rows, after);
       place = { at: page.next, loop: this.#marked(audience, place.loop, page.next) };
@@ -67,7 +67,7 @@ export class HttpMembers {
     return { ...this.#ended(audience, ids, rows, after), next: cursorOf(place) };
   }
 
-  /** Whom a page has behind the place; everybody when it is not there any more. */
+  /** The people of a page after that place; everybody when it is no longer there. */
   #usersIn(audience: HttpAudience, rows: readonly Json[], { behind }: Place): string[] {
     const users = rows.map((row) => userIn(valueAt(row, this.#options.config.id)));
     const named = users.filter((user) => user !== undefined);
@@ -84,7 +84,7 @@ export class HttpMembers {
     );
   }
 
-  /** A field that nobody has is a mistake in the configuration, and not an audience of nobody. */
+  /** A field that nobody has means a mistake in the configuration, not an empty audience. */
   #ended({ slug }: HttpAudience, ids: string[], rows: number, after: string | undefined): { readonly ids: string[] } {
     if (after !== undefined || ids.length > 0 || rows < NAMELESS_ROWS) return { ids };
     throw new SourceError(

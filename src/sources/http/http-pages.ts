@@ -19,7 +19,7 @@ export interface Page {
   readonly next: string;
 }
 
-/** A cursor is in a workflow's state and in many of its events. */
+/** Bounded, since a cursor is in a workflow's state and in many of its events. */
 const MAX_NEXT_LENGTH = 4096;
 /** RFC 8288, 3: a target and its parameters, which may have commas in quotes. */
 const LINK = /<([^<>]*)>((?:[^,"]|"[^"]*")*)/g;
@@ -28,7 +28,7 @@ const RELATION = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i;
 /** Asks a service that is configured as an `http` source. */
 export class HttpApi {
   readonly #service: JsonService;
-  /** What every path is behind; without a slash at its end. */
+  /** What comes before every path; without a slash at its end. */
   readonly #base: string;
 
   constructor(service: JsonService, url: string) {
@@ -45,7 +45,7 @@ export class HttpApi {
 
   /**
    * One page.
-   * @param at where it is, as the page before said; empty for the first.
+   * @param at where it is, as the previous page said; empty for the first.
    */
   async page(
     what: string,
@@ -66,7 +66,7 @@ export class HttpApi {
     };
   }
 
-  /** The list in an answer; null is an empty one. */
+  /** The list in an answer; null counts as an empty one. */
   rowsIn(what: string, answer: ServiceAnswer | undefined, items: string | undefined): readonly Json[] {
     if (answer?.body === undefined) throw this.#service.unavailable(what, { code: ANSWER_CODES.notJson });
     const rows = valueAt(answer.body, items) === null ? [] : valueAt(answer.body, items);
@@ -74,7 +74,7 @@ export class HttpApi {
     throw this.unexpected(what, `there is no list under ${nameOf(items)}`);
   }
 
-  /** What stands in an answer is not what the configuration says. */
+  /** An answer does not contain what the configuration says. */
   unexpected(what: string, reason: string): Error {
     return this.#service.unavailable(what, { code: ANSWER_CODES.unexpected, reason });
   }
@@ -109,7 +109,7 @@ export class HttpApi {
   }
 }
 
-/** Empty at the end, for which there are many words; undefined: it is nothing that can lead on. */
+/** Empty at the end, which services spell in many ways; undefined when it cannot lead to a next page. */
 function textOf(value: Json | undefined): string | undefined {
   if (value === undefined || value === null || value === false || value === 0 || value === '0') return '';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);

@@ -9,7 +9,7 @@ import { filled } from './url-template.ts';
 const WHAT = 'profiles';
 const NOT_FOUND = 404;
 
-/** The people whom one request can be for, of all who are asked about. */
+/** Divides the people into groups that one request each can ask about. */
 export function inGroups(users: readonly string[], { url, maxUsers }: Config): (readonly string[])[] {
   const size = url.includes('{user}') ? 1 : maxUsers;
   return Array.from({ length: Math.ceil(users.length / size) }, (_, i) => users.slice(i * size, (i + 1) * size));

@@ -1,8 +1,8 @@
 /**
- * A path with its placeholders filled in, each character of a value that means something in a URL encoded. A query parameter that is `{cursor}` and nothing
- * else is left out when there is no cursor: some services refuse an empty one.
+ * A path with its placeholders filled in; characters of the values that have a meaning in a URL are encoded. A query parameter that is only
+ * `{cursor}` is left out when there is no cursor, because some services refuse an empty one.
  *
- * @param values by name; the configuration holds no other placeholder.
+ * @param values by name; the configuration allows no other placeholder.
  */
 export function filled(template: string, values: Readonly<Record<string, string | readonly string[]>>): string {
   const text = values['cursor'] === '' ? withoutCursor(template) : template;

@@ -3,26 +3,26 @@ import { isRecord } from '../../domain/json.ts';
 import type { JsonService } from '../json-service.ts';
 import { ANSWER_CODES } from '../source-unavailable.ts';
 
-/** What stands in the envelope of an answer of Lytics, of either version of its API. */
+/** The envelope of an answer of Lytics, in either version of its API. */
 export interface LyticsAnswer {
   readonly status: number;
   /** `null` for an empty list, too. */
   readonly data: Json;
   readonly message: string;
-  /** Where a scan goes on; empty at its end. */
+  /** Where a scan continues; empty at its end. */
   readonly next: string;
   /** How many rows a scan has in all, as far as it says so. */
   readonly total: number | undefined;
 }
 
-/** Said with HTTP 200 when Lytics could not find out in time: it knows nothing of what was asked, neither that it is there nor that it is not. */
+/** Sent with HTTP 200 when Lytics could not find out in time, so that it is not known whether what was asked for exists. */
 const TIMED_OUT = /^timed out\b/i;
 /** What Lytics calls an error: `UNAUTHORIZED-017`. Its messages are not repeated. */
 const ERROR_CODE = /^[A-Z]+(?:-[A-Z]+)*-\d{1,5}$/;
 
 /**
- * Asks Lytics, and tells what is an answer from what only looks like one: `/api` answers `{data, status, message}`, `/v2` answers
- * `{data, status, request_id}` or `{errors, …}` (a refused token in the form of `/api`), and the status may be a text.
+ * Asks Lytics, and distinguishes answers from what only looks like one: `/api` answers `{data, status, message}`, `/v2` answers `{data,
+ * status, request_id}` or `{errors, …}` (a refused token in the form of `/api`), and the status may be a text.
  */
 export class LyticsApi {
   readonly #service: JsonService;
@@ -32,14 +32,14 @@ export class LyticsApi {
   }
 
   /**
-   * @param what is asked for, as the end of "it did not give …".
-   * @param tolerated statuses beside 2xx that mean something to the caller, if Lytics itself says them.
+   * @param what is asked for, to follow "it did not give …".
+   * @param tolerated statuses besides 2xx that mean something to the caller, if Lytics itself sends them.
    * @throws SourceUnavailable
    */
   async get(what: string, path: string, tolerated: readonly number[] = []): Promise<LyticsAnswer> {
     const { status: httpStatus, body } = await this.#service.ask({ what, path });
     if (!isRecord(body)) {
-      // A status without an envelope is somebody else's, a proxy's say.
+      // A status without an envelope comes from something else, a proxy, say.
       throw this.#service.unavailable(
         what,
         isGood(httpStatus) ? { code: ANSWER_CODES.notJson } : { status: httpStatus },
@@ -58,7 +58,7 @@ export class LyticsApi {
     throw this.#service.unavailable(what, { status, reason: words });
   }
 
-  /** What is wrong with what stands in an answer. */
+  /** The error for a wrong content of an answer. */
   unexpected(what: string, reason: string): Error {
     return this.#service.unavailable(what, { code: ANSWER_CODES.unexpected, reason });
   }

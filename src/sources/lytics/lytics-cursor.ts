@@ -9,16 +9,16 @@ export interface ScanPlace {
   readonly start: string;
   /** Rows of this scan before it. */
   readonly read: number;
-  /** How many rows the scan has in all, as Lytics last said; 0: it has not. */
+  /** How many rows the scan has in all, as Lytics last said; 0 when it has not said. */
   readonly total: number;
-  /** The ids given last, to find the place again in another scan. */
+  /** The ids that were returned last, to find the place again in another scan. */
   readonly last: readonly string[];
   readonly loop: LoopMark;
-  /** This scan was begun because another could not go on: nobody is given until one of these ids is met, near `read` rows. */
+  /** This scan was begun because another could not continue: nobody is returned until one of these ids is found, near `read` rows. */
   readonly behind?: { readonly ids: readonly string[]; readonly read: number } | undefined;
-  /** Scans that were begun anew since the last one that found its place again. */
+  /** How many scans have been restarted since the last one that found its place again. */
   readonly restarts: number;
-  /** Rows before the place where a scan ended early and was begun anew; when the next one ends there too, that is its end. */
+  /** Rows before the place where a scan ended early and was restarted; when the next one ends there too, that is the end. */
   readonly endedAt?: number | undefined;
 }
 
@@ -44,7 +44,7 @@ const placeSchema = z.object({
   endedAt: count.optional(),
 });
 
-/** A cursor is in a workflow's state and in many of its events. */
+/** Bounded, since a cursor is in a workflow's state and in many of its events. */
 const MAX_START_LENGTH = 4096;
 
 /** @throws SourceError when Lytics says where to go on with more than can be kept. */

@@ -11,29 +11,29 @@ export interface ScanOptions {
   readonly api: LyticsApi;
   /** Rows of one request, 1 to 100. */
   readonly pageSize: number;
-  /** The id of the person whose row it is; undefined: it has none. */
+  /** The id of the person in a row; undefined when it has none. */
   readonly userOf: (row: JsonObject) => string | undefined;
-  /** Sees every row whose person is given. */
+  /** Called with every row whose person is returned. */
   readonly onRow: (user: string, row: JsonObject) => void;
-  /** Told of what is lost or repeated, by audience. */
+  /** Called with what is lost or repeated, by audience. */
   readonly tell: (audience: AudienceListing, what: string) => void;
   /** Longest time, in ms, after which no request of a page is begun. */
   readonly budgetMs: number;
 }
 
 const WHAT = 'a page of members';
-/** How a scan that is not recent any more is answered is documented nowhere; these can say it. */
+/** It is not documented how Lytics answers for a scan that is no longer recent; these statuses may mean that. */
 const STALE: readonly number[] = [400, 404, 410, 422];
-/** Scans in a row that are begun anew without finding the place of the one before. */
+/** How many scans in a row may be restarted without finding the place of the previous one. */
 const MAX_RESTARTS = 4;
-/** Ids that a place is found again by: some of them may have left. */
+/** How many ids a place is remembered by: some of them may have left. */
 const REMEMBERED_IDS = 5;
-/** So many of them, in their order on one page, are no coincidence. */
+/** This many of them, in order on one page, are not a coincidence. */
 const MET_IDS = 2;
-/** Rows that a place may have moved by, or this share of all before it: members come and go. Beyond, the order is another one. */
+/** How many rows a place may have moved by, or this share of all before it, since members come and go. Beyond that, the order must have changed. */
 const MOVED_ROWS = 100;
 const MOVED_SHARE = 0.05;
-/** So many rows without one id are no coincidence. */
+/** This many rows without a single id are not a coincidence. */
 const NAMELESS_ROWS = 100;
 
 /** Reads pages of members from scans of segments. */
@@ -45,8 +45,9 @@ export class LyticsScan {
   }
 
   /**
-   * Asks page after page until `limit` could be passed, or the time is over: then the page is short, or even empty, and says where to go on. A scan that
-   * Lytics does not go on with is begun anew, and gives nobody until it has come to the place where the last one was.
+   * Asks for page after page until another could exceed `limit`, or the time is over: then the page is short, or even empty, and says where
+   * to continue. A scan that Lytics does not continue is restarted, and returns nobody until it has reached the place where the last one
+   * was.
    */
   async page(audience: AudienceListing, after: string | undefined, limit: number): Promise<MembersPage> {
     const { pageSize, budgetMs } = this.#options;
@@ -74,7 +75,7 @@ export class LyticsScan {
     return await this.#options.api.get(WHAT, `/api/segment/${id}/scan?${query.toString()}`, start === '' ? [] : STALE);
   }
 
-  /** Adds whom a page gives to `ids`; the place behind it, undefined at the end. */
+  /** Adds the people of a page to `ids`; returns the place after it, undefined at the end. */
   #take(
     audience: AudienceListing,
     place: ScanPlace,
@@ -109,7 +110,7 @@ export class LyticsScan {
     return from === undefined ? next : { ...next, behind: undefined, restarts: place.behind ? 0 : place.restarts };
   }
 
-  /** Where whom to give begins in a page of a scan that was begun anew; undefined: not in this one. */
+  /** From which row on a page of a restarted scan is returned; undefined when not in this page. */
   #placeIn(
     users: readonly (string | undefined)[],
     { read }: ScanPlace,
@@ -129,7 +130,7 @@ export class LyticsScan {
     return { ...this.#restarted(audience, place), last, behind, endedAt: status < 300 ? read : endedAt };
   }
 
-  /** Whoever the place is found by has left, or the order is another one: nobody may be lost, so everybody is given once more. */
+  /** Those by whom the place could be found have left, or the order has changed: since nobody may be lost, everybody is returned once more. */
   #fromTheTop(audience: AudienceListing, place: ScanPlace): ScanPlace {
     this.#options.tell(audience, 'a scan that was begun anew did not find its place: everybody is sent again.');
     return { ...this.#restarted(audience, place), endedAt: place.endedAt };
@@ -143,7 +144,7 @@ export class LyticsScan {
     return { ...BEGINNING, total, restarts: restarts + 1 };
   }
 
-  /** A field that nobody has is a mistake in the configuration, and not an audience of nobody. */
+  /** A field that nobody has means a mistake in the configuration, not an empty audience. */
   #mustHaveIds({ slug }: AudienceListing, after: string | undefined, rows: number, ids: number): void {
     if (after !== undefined || ids > 0 || rows < NAMELESS_ROWS) return;
     throw new SourceError(
@@ -152,7 +153,7 @@ export class LyticsScan {
   }
 }
 
-/** Refused, or at an end where more was to come. Nothing is known of a scan that was just begun. */
+/** Refused, or ended where more was to come. Nothing can be said about a scan that has only just begun. */
 function isCutOff(
   { start, read, total, endedAt }: ScanPlace,
   { status, data, next }: LyticsAnswer,

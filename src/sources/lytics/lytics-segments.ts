@@ -8,7 +8,7 @@ const WHAT = 'its audiences';
 const PATH = '/v2/segment?table=user&kind=segment&valid=true&sizes=true';
 const ID = /^[0-9a-f]{32}$/;
 
-/** The segments of an account that are audiences of people, by slug. Those that are deleted or invalid, and those of other tables and kinds, are none. */
+/** The segments of an account that are audiences of people, by slug: not those that are deleted or invalid, or of other tables and kinds. */
 export async function readSegments(api: LyticsApi): Promise<readonly AudienceListing[]> {
   const { data } = await api.get(WHAT, PATH);
   if (data !== null && !Array.isArray(data)) throw api.unexpected(WHAT, 'there is no list under "data"');
@@ -18,7 +18,7 @@ export async function readSegments(api: LyticsApi): Promise<readonly AudienceLis
   return listings.sort((a, b) => (a.slug < b.slug ? -1 : 1));
 }
 
-/** The query asks for these alone; whether a parameter is heard is not ours to trust. */
+/** The query asks for only these, but it is not certain that the parameter is respected. */
 function isAudience(value: Json): value is JsonObject & { readonly id: string } {
   if (!isRecord(value)) return false;
   const { id, table = 'user', kind = 'segment', deleted, invalid } = value;

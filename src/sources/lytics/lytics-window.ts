@@ -1,4 +1,4 @@
-/** Minutes of the units of Lytics' date math. A month is 30 days here: what is asked is whether a window is under 30 minutes. */
+/** Minutes of the units of Lytics' date math. A month counts as 30 days: all that matters is whether a window is under 30 minutes. */
 const UNIT_MINUTES: Readonly<Record<string, number>> = {
   s: 1 / 60,
   m: 1,
@@ -8,9 +8,9 @@ const UNIT_MINUTES: Readonly<Record<string, number>> = {
   M: 30 * 24 * 60,
   y: 365 * 24 * 60,
 };
-/** `now-15m`, and `now+2h` of what is to come: either changes membership as time passes. */
+/** `now-15m`, and `now+2h` for the future: both change membership as time passes. */
 const DATE_MATH = /\bnow\s*[-+]\s*(\d{1,9})\s*([smhdwMy])(?![a-zA-Z])/g;
-/** `timewindow(visits, 5, 7)`: so many in so many days. */
+/** `timewindow(visits, 5, 7)`: 5 in 7 days. */
 const TIME_WINDOW = /\btimewindow\s*\([^()]*,\s*(\d{1,9})\s*\)/gi;
 const INCLUDED = /\bINCLUDE\s+(?:`([^`]+)`|([\w.-]+))/gi;
 
@@ -34,7 +34,7 @@ export function shortestWindow(ql: string, definition: (slug: string) => string)
       seen.add(slug);
     }
   }
-  // `now-0d` is no window but the present day.
+  // `now-0d` is not a window but the present day.
   const windows = minutes.filter((one) => one > 0);
   return windows.length === 0 ? undefined : windows.reduce((a, b) => Math.min(a, b));
 }

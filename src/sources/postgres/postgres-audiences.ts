@@ -4,18 +4,18 @@ import { SourceError } from '../source-error.ts';
 import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
 import type { PostgresQueries } from './postgres-queries.ts';
 
-/** How long a list of audiences is good for finding one of them. */
+/** How long a list of audiences may be used to find one of them. */
 const KNOWN_MS = 60_000;
-/** How long sizes are good; also how long none are counted after that took too long. */
+/** How long sizes may be used; also how long nothing is counted after counting took too long. */
 const SIZES_MS = 60_000;
 /** Longest time for counting, which reads all memberships. */
 const COUNTING_MS = 2_000;
 const LISTED_AUDIENCES = 20;
 
 interface Known {
-  /** By our id, what the database calls them and what is said of them. */
+  /** By our id: what the database calls them, and what it says about them. */
   readonly audiences: ReadonlyMap<string, { readonly key: string; readonly listing: AudienceListing }>;
-  /** Rows that are no audience. */
+  /** Rows that are not an audience. */
   readonly problems: readonly string[];
   readonly readAt: number;
 }
@@ -42,7 +42,7 @@ export class PostgresAudiences {
     const [known, sizes] = await Promise.all([this.#read(), this.#sizesNow()]);
     if (known.problems.length > 0) throw new SourceError(known.problems.join('\n'));
     return [...known.audiences.values()].map(({ key, listing }) =>
-      // Who has no members is not among those that were counted.
+      // An audience without members is not among those that were counted.
       sizes === undefined || listing.size !== undefined ? listing : { ...listing, size: sizes.get(key) ?? 0 },
     );
   }
@@ -93,7 +93,7 @@ export class PostgresAudiences {
       const counted = this.#pool
         .transaction((session) => session.query(sizes.text, [], sizes.what), sizes.what, COUNTING_MS)
         .then(({ rows }) => new Map(rows.map(({ id, size }) => [id ?? '', Number(size)])))
-        // A size is for people to look at: without it everything works.
+        // Sizes are only for people to see: everything works without them.
         .catch(() => undefined);
       this.#sizes = { counted, at: now };
     }
@@ -126,7 +126,7 @@ function repeated(names: readonly string[]): Set<string> {
   return new Set(names.filter((name) => seen.size === seen.add(name).size));
 }
 
-/** What a row says, or why it is no audience. */
+/** The audience in a row, or why it is not one. */
 function listingOf({ id, slug, name, window_minutes: window, size }: PostgresRow): AudienceListing | string {
   if (id === undefined || id === null || id === '') return 'an audience has no id.';
   const said = JSON.stringify(id);

@@ -3,7 +3,7 @@ import type { PostgresPool, PostgresSession } from './postgres-pool.ts';
 import type { PostgresQueries, PostgresQuery } from './postgres-queries.ts';
 import { type UserType, userTypeOf } from './user-type.ts';
 
-/** What is known of people's ids once the queries have been checked. */
+/** What is known about people's ids once the queries have been checked. */
 export interface CheckedQueries {
   readonly memberType: UserType;
   readonly profileType: UserType;
@@ -13,7 +13,7 @@ const PREPARED = 'audience_triggers_check';
 const AUDIENCE_COLUMNS = ['id', 'slug', 'name'];
 
 /**
- * Has the server look at all queries without reading a row: names, types and grants.
+ * Has the server check all queries, without reading a row: names, types and grants.
  *
  * @throws PostgresError when it does not answer, or will not have one of them.
  * @throws SourceError when one is not what a source needs.

@@ -1,6 +1,6 @@
 import { SourceError } from '../source-error.ts';
 
-/** What PostgreSQL or the way to it answered instead of rows. */
+/** The error that came from PostgreSQL, or from the connection to it, instead of rows. */
 export class PostgresError extends SourceError {
   /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
   readonly code: string;
@@ -9,7 +9,7 @@ export class PostgresError extends SourceError {
 
   /**
    * @param what was asked for: `the members (audience_members)`.
-   * @param where it was asked, without secrets.
+   * @param where the database that was asked, without secrets.
    */
   static of(error: unknown, what: string, where: string): PostgresError {
     const code = codeOf(error);
@@ -21,7 +21,7 @@ export class PostgresError extends SourceError {
     );
   }
 
-  // Without a cause: drivers hang settings and rows on their errors.
+  // Without a cause, since drivers attach settings and rows to their errors.
   private constructor(message: string, code: string) {
     super(message);
     this.code = code;
@@ -35,9 +35,9 @@ function codeOf(error: unknown): string {
 }
 
 function wordsOf(error: unknown, code: string): string {
-  // Data exceptions and constraints quote what stands in a row.
+  // Data exceptions and constraint violations quote the content of rows.
   if (/^2[23]/.test(code)) return `a value is not as its type wants it (SQLSTATE ${code})`;
-  // Several addresses were tried: each has its own error, and the one around them no words.
+  // Several addresses were tried: each has its own error, and the one around them has no message.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const said = first instanceof Error ? first.message : String(first);
   const hint: unknown = first instanceof Error && 'hint' in first ? first.hint : undefined;

@@ -14,7 +14,7 @@ export interface PostgresPoolOptions {
 /** Every value as PostgreSQL writes it: numbers and JSON keep their digits. */
 export type PostgresRow = Readonly<Record<string, string | null>>;
 
-/** What is asked within one transaction. */
+/** Queries within one transaction. */
 export interface PostgresSession {
   /** @param what is asked for, for messages. */
   query(text: string, values: readonly unknown[], what: string): Promise<PostgresAnswer>;
@@ -27,13 +27,13 @@ export interface PostgresAnswer {
 
 const APPLICATION_NAME = 'audience-triggers';
 const IDLE_MS = 30_000;
-/** A connection is replaced after so long, so that a change of address or of a certificate is noticed. */
+/** A connection is replaced after this long, so that a changed address or certificate is noticed. */
 const LIFETIME_S = 600;
-/** The server ends a statement first; this is for one that does not answer at all. */
+/** The server ends a statement before that; this is for a server that does not answer at all. */
 const SILENCE_MARGIN_MS = 1000;
 const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
 
-/** Connections to one PostgreSQL, for reading only. Every call settles in time, and one after a failure has a connection of its own. */
+/** Connections to one PostgreSQL, for reading only. Every call settles in time, and a call after a failure gets a new connection. */
 export class PostgresPool {
   readonly #pool: Pool;
   readonly #shown: string;
@@ -42,7 +42,7 @@ export class PostgresPool {
   constructor(address: PostgresAddress, options: PostgresPoolOptions) {
     this.#shown = address.shown;
     this.#pool = new Pool(settingsOf(address, options));
-    // A connection that ends while nobody uses it is no news; without a listener it would end the process.
+    // A connection that ends while unused does not matter, but without a listener it would end the process.
     this.#pool.on('error', () => undefined);
   }
 
@@ -56,7 +56,7 @@ export class PostgresPool {
   }
 
   /**
-   * Asks several things on one connection, within one transaction, which is rolled back.
+   * Runs several queries on one connection, within one transaction, which is rolled back.
    *
    * @param timeoutMs longest time of each; default: as for all.
    * @throws PostgresError
@@ -95,7 +95,7 @@ function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): Poo
   const password = options.password ?? address.password;
   const { statementTimeoutMs, connectTimeoutMs } = options;
   return {
-    // What is left out is as libpq has it: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
+    // What is left out is taken from where libpq takes it: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
     ...(host === '' ? {} : { host }),
     ...(port === undefined ? {} : { port }),
     ...(database === undefined ? {} : { database }),
@@ -114,7 +114,7 @@ function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): Poo
   };
 }
 
-/** What it says here wins over PGSSLMODE. */
+/** This wins over PGSSLMODE. */
 function tlsOf({ tls }: PostgresAddress, authorities: readonly string[]): PoolConfig['ssl'] {
   const isVerified = tls === 'verified' || authorities.length > 0;
   if (!isVerified) return tls === 'none' ? false : { rejectUnauthorized: false };
@@ -132,7 +132,7 @@ function answerOf(result: { rows: unknown[]; fields: { name: string }[] }): Post
   return { rows: result.rows as PostgresRow[], columns: result.fields.map(({ name }) => name) };
 }
 
-/** What state it is in is not known. */
+/** Its state is not known. */
 function discard(client: PoolClient): void {
   client.release(true);
 }

@@ -1,20 +1,20 @@
 import type { PostgresSourceConfig } from '../../config/postgres-source-config.ts';
 
-/** A query, and what it tells of, for messages. */
+/** A query, and what it is about, for messages. */
 export interface PostgresQuery {
   readonly text: string;
   readonly what: string;
 }
 
-/** Everything that a source asks. Whether tables or queries are configured, paging and choosing are ours. */
+/** All queries of a source. Whether tables or queries are configured, paging and selecting are done by us. */
 export interface PostgresQueries {
   /** `id`, `slug`, `name`, perhaps `window_minutes` and `size`. */
   readonly audiences: PostgresQuery;
-  /** `id` and `size` of all audiences that have members; absent when the audiences' query has sizes if anybody. */
+  /** `id` and `size` of all audiences that have members; absent when sizes can come only from the audiences' query. */
   readonly sizes?: PostgresQuery;
   /** $1 audience, $2 most rows. Gives `user`, by key. */
   readonly firstMembers: PostgresQuery;
-  /** As before, behind the user $3. */
+  /** The same, after the user $3. */
   readonly nextMembers: PostgresQuery;
   /** $1 audience, $2 user. Gives `user` of those that are equal to it by their type's rules. */
   readonly isMember: PostgresQuery;
@@ -22,7 +22,7 @@ export interface PostgresQueries {
   readonly profiles: PostgresQuery;
 }
 
-/** What others are made of: each a SELECT without its end. */
+/** The parts that the others are made from: each the beginning of a SELECT. */
 interface Selects {
   readonly audiences: PostgresQuery;
   readonly sizes?: PostgresQuery;
@@ -32,10 +32,10 @@ interface Selects {
 
 export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
   const { audiences, sizes, members, profiles } = config.queries ? given(config.queries) : ofTables(config);
-  // Line breaks: a query of somebody's may end with a comment.
+  // Line breaks, since a configured query may end with a comment.
   const from = (select: PostgresQuery, alias: string) => `FROM (\n${select.text}\n) AS ${alias}`;
   const query = ({ what }: PostgresQuery, text: string): PostgresQuery => ({ what, text });
-  // The planner looks through such a query: what is added here reaches the index. The order is the column's own, and so is the comparison.
+  // The planner sees through such a query, so what is added here can use the index. Order and comparison are the column's own.
   const page = (where: string) => `SELECT m."user" ${from(members, 'm')} WHERE ${where} ORDER BY m."user" LIMIT $2`;
   return {
     audiences: query(audiences, `SELECT a.* ${from(audiences, 'a')}`),
@@ -55,7 +55,7 @@ function given({ audiences, members, profiles }: NonNullable<PostgresSourceConfi
   };
 }
 
-// The schema's own defaults, for parts that the configuration does not name.
+// The defaults, for parts that the configuration does not name.
 const PROFILES = { table: 'profiles', user: 'user_id' };
 const PROFILE_COLUMN = 'profile';
 const MEMBERSHIPS = { table: 'audience_members', audience: 'audience_id', user: 'user_id' };
@@ -90,7 +90,7 @@ function audiencesOf(audiences: PostgresSourceConfig['audiences']): PostgresQuer
   };
 }
 
-/** Those that occur in the memberships, from one to the next by the index: DISTINCT would read all of them. */
+/** The audiences that occur in the memberships, found one after another through the index: DISTINCT would read all memberships. */
 function audiencesOfMembers(table: string, audience: string, what: string): PostgresQuery {
   return {
     text: `WITH RECURSIVE found AS (
@@ -112,7 +112,7 @@ function profilesOf(profiles: NonNullable<PostgresSourceConfig['profiles']>): Po
   };
 }
 
-/** As JSON made there, so that every number has its digits. */
+/** As JSON made by the server, so that every number keeps its digits. */
 function fieldsOf({ user, profile, columns }: Pick<PostgresProfiles, 'user' | 'profile' | 'columns'>): string {
   if (columns === undefined) return `p.${quoted(profile ?? PROFILE_COLUMN)}`;
   if (columns === 'all') return `to_jsonb(p) - ${literal(user)}`;

@@ -1,13 +1,13 @@
-/** Where a PostgreSQL is and as whom it is spoken to: what its URL says. */
+/** Where a PostgreSQL is and as whom to connect, according to its URL. */
 export interface PostgresAddress {
-  /** Empty: as PGHOST says, else this machine. A path is a folder of Unix sockets. */
+  /** When empty: PGHOST, or else this machine. A path is a folder of Unix sockets. */
   readonly host: string;
   readonly port: number | undefined;
   readonly database: string | undefined;
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: 'none' | 'verified' | 'unverified';
-  /** For people: host, port and database, never who or by what password. */
+  /** For people: host, port and database, never the user or the password. */
   readonly shown: string;
 }
 
@@ -19,8 +19,8 @@ export type PostgresUrlReading =
 export const POSTGRES_URL = /^postgres(?:ql)?:\/\//;
 
 /**
- * `sslmode` as it is taken here. libpq's `require` encrypts without asking whom; here it verifies, as `verify-full` does. `prefer` and
- * `allow` are refused: whoever stands between could choose to have it plain.
+ * `sslmode` as it is understood here. libpq's `require` encrypts without verifying the server; here it verifies, like `verify-full`.
+ * `prefer` and `allow` are refused: whoever is in between could force a plain connection.
  */
 const TLS_BY_SSLMODE: ReadonlyMap<string, PostgresAddress['tls']> = new Map([
   ['disable', 'none'],

@@ -1,6 +1,6 @@
-/** The type that people's ids are compared by in a database: which ids it can hold. */
+/** The type by which people's ids are compared in a database, which says which ids it can hold. */
 export interface UserType {
-  /** Whether a value of this type is written exactly like this. Other ids are nobody's, and would make a query fail. */
+  /** Whether a value of this type is written exactly like this. Other ids belong to nobody, and would make a query fail. */
   holds(user: string): boolean;
 }
 
@@ -28,7 +28,7 @@ function isWithin(user: string, bound: bigint): boolean {
   return value >= -bound && value < bound;
 }
 
-/** UTF-8 has no half surrogates, and PostgreSQL no NUL. */
+/** UTF-8 has no lone surrogates, and PostgreSQL no NUL. */
 function isText(user: string): boolean {
   return user.isWellFormed() && !user.includes('\0');
 }
