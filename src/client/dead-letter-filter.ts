@@ -1,4 +1,5 @@
 import { failureInWords } from '../domain/attempt-codes.ts';
+import { AUDIENCE_ID } from '../domain/audience.ts';
 import { audienceAttribute, DEAD_LETTER, type SEARCH_ATTRIBUTES } from '../domain/names.ts';
 
 /** Selects dead letters: those that match everything given. */
@@ -51,7 +52,6 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
   ].join(' AND ');
 }
 
-const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 /** Text that the server's SQL takes literally between quotes; with anything else it finds nothing, escaped or not. */
 const QUOTABLE = /^[^'"\\\p{Cc}]*$/u;
 

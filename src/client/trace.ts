@@ -1,7 +1,8 @@
 import type { Client } from '@temporalio/client';
 import type { DeadLetterEnd } from '../contract/dead-letter.ts';
-import type { JobFact, PersonStands, TraceEvent, TraceLeftOut, TriggerDied } from '../contract/trace.ts';
+import type { JobFact, TraceEvent, TraceLeftOut, TriggerDied } from '../contract/trace.ts';
 import { instantOf } from '../domain/instant.ts';
+import { knowsPerson } from '../domain/knows-person.ts';
 import { jobWorkflowId } from '../domain/names.ts';
 import { PersonTrace, type Traced } from '../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
@@ -138,14 +139,10 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
   const unsure: TraceEvent[] = [];
   let isKnown = false;
   for await (const event of events) {
-    isKnown ||= event.kind === 'stands' ? isThere(event) : event.kind !== 'left-out';
+    isKnown ||= knowsPerson(event);
     if (!isKnown) unsure.push(event);
     else yield* [...unsure.splice(0), event];
   }
-}
-
-function isThere({ standing }: PersonStands): boolean {
-  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }
 
 /** This job's dead letters for the person that are waiting for a decision, by id, oldest first. */

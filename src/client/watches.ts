@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Audience } from '../contract/audience.ts';
 import { checkWatchOptions, type WatchOptionsInput, type WatchState, type WatchStatus } from '../contract/watch.ts';
+import { AUDIENCE_ID } from '../domain/audience.ts';
 import { isRecord } from '../domain/json.ts';
 import { WATCH_AUDIENCE, watchWorkflowId } from '../domain/names.ts';
 import { newWatch, watchPresentation } from '../domain/watch.ts';
@@ -196,7 +197,6 @@ export class Watches {
 /** How long, in ms, one watch without a worker may keep the whole list waiting. */
 const LIST_ANSWER_MS = 3_000;
 const START_TRIES = 3;
-const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 
 /** What the memo of a watch says. Any client may start a workflow of this type, with any memo. */
 function audienceIn(memo: Record<string, unknown> | undefined): Audience | undefined {

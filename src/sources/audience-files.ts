@@ -1,12 +1,12 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AudienceListing } from '../contract/audience.ts';
+import { AUDIENCE_ID } from '../domain/audience.ts';
 import { contentMark, isBlank, scanLines } from './line-scan.ts';
 import type { LinePlace } from './line-scan.ts';
 import { SourceError } from './source-error.ts';
 
 const EXTENSION = '.ndjson';
-const ID = /^[0-9a-f]{32}$/;
 const HEADER_FORM = '{"audience":{"id":"<32 hex digits>","name":"…"}}';
 /** Members are counted in files up to this size: 64 MiB are some 2.8 million, and 0.2 s. Larger ones have no `size`. */
 const MAX_COUNTED_BYTES = 64 * 1024 * 1024;
@@ -141,14 +141,14 @@ async function readHeader(path: string, fileName: string): Promise<AudienceFile 
 
 function readListing(text: string, slug: string): AudienceListing | string {
   if (slug === '') return 'the file has no name before its ending; the name is the slug of the audience.';
-  if (ID.test(slug))
+  if (AUDIENCE_ID.test(slug))
     return 'the file is named like an id; its name is the slug of the audience, so give it a readable one.';
   const audience = memberOf(parse(text), 'audience');
   if (audience === undefined) return `the first line must say which audience this is: ${HEADER_FORM}`;
   const id = memberOf(audience, 'id');
   const name = memberOf(audience, 'name');
   const windowMinutes = memberOf(audience, 'windowMinutes');
-  if (typeof id !== 'string' || !ID.test(id))
+  if (typeof id !== 'string' || !AUDIENCE_ID.test(id))
     return `the audience's "id" must be 32 hex digits in lower case, it is ${JSON.stringify(id)}.`;
   if (typeof name !== 'string' || name === '') return 'the audience\'s "name" must be text that people can read.';
   if (windowMinutes === undefined) return { id, slug, name };

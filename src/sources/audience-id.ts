@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
+import { AUDIENCE_ID } from '../domain/audience.ts';
 
-/** The internal id of an audience, in its only spelling. */
-export const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**

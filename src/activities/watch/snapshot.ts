@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
 import { z } from 'zod';
+import { AUDIENCE_ID } from '../../domain/audience.ts';
 import { isRecord } from '../../domain/json.ts';
 import { BUCKETS } from '../../domain/membership-buckets.ts';
 import { readBucket } from './member-buckets.ts';
@@ -10,7 +11,6 @@ import { readBucket } from './member-buckets.ts';
 /** Failure type of these activities: the snapshot is not in this worker's folder, or not as it was sealed. */
 export const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 
-const AUDIENCE_ID = /^[0-9a-f]{32}$/;
 const SNAPSHOT_ID = /^[0-9a-f-]{36}$/;
 
 const sizes = z.array(z.int()).length(BUCKETS);

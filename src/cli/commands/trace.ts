@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import ora from 'ora';
-import type { PersonStanding, TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
+import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
+import { knowsPerson } from '../../domain/knows-person.ts';
 import { printable } from '../../domain/printable.ts';
 import { pastTime } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
@@ -29,10 +30,10 @@ Example:
     .action(async (person, { job, since, json }) => {
       const spinner = json !== true && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
       const story = new TraceStory({ nowMs: Date.now(), ...terminal });
-      let told = 0;
+      let isKnown = false;
       const tell = (event: TraceEvent): void => {
         spinner?.stop();
-        if (event.kind === 'stands' ? isWaiting(event.standing) : event.kind !== 'left-out') told += 1;
+        isKnown ||= knowsPerson(event);
         if (json === true) terminal.out(JSON.stringify(event));
         else for (const line of story.lines(event)) terminal.out(line);
       };
@@ -49,13 +50,8 @@ Example:
       } finally {
         spinner?.stop();
       }
-      if (told === 0 && json !== true) terminal.err(sentences(unknownText(person, job), terminal));
+      if (!isKnown && json !== true) terminal.err(sentences(unknownText(person, job), terminal));
     });
-}
-
-/** A trigger may wait longer than the histories that record it are kept. */
-function isWaiting(standing: PersonStanding | undefined): boolean {
-  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }
 
 function progressText({ jobId, runs, ofRuns, facts }: TraceProgress): string {

@@ -1,12 +1,12 @@
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
+import { AUDIENCE_ID } from '../../domain/audience.ts';
 import { isRecord } from '../../domain/json.ts';
 import type { LyticsApi } from './lytics-api.ts';
 import { shortestWindow } from './lytics-window.ts';
 
 const WHAT = 'its audiences';
 const PATH = '/v2/segment?table=user&kind=segment&valid=true&sizes=true';
-const ID = /^[0-9a-f]{32}$/;
 
 /** The segments of an account that are audiences of people, by slug: not those that are deleted or invalid, or of other tables and kinds. */
 export async function readSegments(api: LyticsApi): Promise<readonly AudienceListing[]> {
@@ -24,7 +24,7 @@ function isAudience(value: Json): value is JsonObject & { readonly id: string } 
   const { id, table = 'user', kind = 'segment', deleted, invalid } = value;
   return (
     typeof id === 'string' &&
-    ID.test(id) &&
+    AUDIENCE_ID.test(id) &&
     table === 'user' &&
     kind === 'segment' &&
     deleted !== true &&

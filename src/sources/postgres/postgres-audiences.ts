@@ -1,5 +1,6 @@
 import type { AudienceListing } from '../../contract/audience.ts';
-import { AUDIENCE_ID, audienceIdOf } from '../audience-id.ts';
+import { AUDIENCE_ID } from '../../domain/audience.ts';
+import { audienceIdOf } from '../audience-id.ts';
 import { SourceError } from '../source-error.ts';
 import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
 import type { PostgresQueries } from './postgres-queries.ts';
