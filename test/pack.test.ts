@@ -67,7 +67,7 @@ test('the package holds what it needs and nothing else', () => {
   expect(packed.filter((path) => /demo|sample-(data|people)|bench|\.test\./.test(path))).toEqual([]);
 });
 
-test('no file of it tells where it was built', () => {
+test('no file of it shows where it was built', () => {
   const telling = packed.filter((path) => {
     const text = readFileSync(installed(path), 'utf8');
     const [, map = ''] = /sourceMappingURL=data:application\/json;charset=utf-8;base64,(\S+)/.exec(text) ?? [];

@@ -38,6 +38,6 @@ test.each(STATEMENTS)(
   },
 );
 
-test('no test is named after a statement that there is not', () => {
+test('no test is named after a statement that does not exist', () => {
   expect([...tested.keys()].filter((statement) => !STATEMENTS.includes(statement))).toEqual([]);
 });

@@ -101,7 +101,7 @@ test('permits that are all at work stay', async () => {
   expect(lab.returned).toEqual([]);
 });
 
-test('a later attempt goes on where the last heartbeat was, and sends nothing of before again', async () => {
+test('a later attempt continues from the last heartbeat, and sends nothing again that was settled before', async () => {
   const lab = await SliceLab.open();
   const triggers = [...people(6).map((user) => trigger(user)), trigger('person 6')];
   const before = {
@@ -149,7 +149,7 @@ test.each([500, 404])('three different people in a row who get %i end the slice'
   expect(report.unsent).toHaveLength(17);
 });
 
-test('a success between keeps it going', async () => {
+test('a success in between keeps it going', async () => {
   const lab = await SliceLab.open({
     answer: ({ message }) => (Number(message?.user.slice(-1)) % 3 === 0 ? undefined : { status: 500 }),
   });
@@ -244,7 +244,7 @@ test('a source that hangs counts as one that fails, after some seconds', async (
   expect(lab.arrived).toEqual(['2']);
 });
 
-test('a person whom the source does not know is told, or sent with segment_events alone if that is allowed', async () => {
+test('a person whom the source does not know is reported, or sent with segment_events alone if that is allowed', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   const report = await lab.deliver([bare('1'), bare('2', { profileOptional: true })]);
   expect(report.failed).toMatchObject([{ index: 0, code: 'PROFILE_MISSING' }]);
@@ -263,7 +263,7 @@ test.each([
   expect([lab.receiver.ledger.requests, lab.source.calls.profiles]).toEqual([0, 0]);
 });
 
-test('an audience that the slice does not explain is no request', async () => {
+test('an audience that the slice does not list gets no request', async () => {
   const lab = await SliceLab.open();
   const report = await lab.deliver([trigger('1', { audience: 'f'.repeat(32) }), trigger('2')]);
   expect(report.failed).toMatchObject([{ index: 0, code: 'PAYLOAD_IMPOSSIBLE' }]);

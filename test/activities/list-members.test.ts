@@ -37,7 +37,7 @@ test.each([
   expect(Math.min(...pages.slice(0, -1).map((ids) => ids.length))).toBeGreaterThan(4);
 });
 
-test('an id that is larger than a page is a page of its own: it goes on', async () => {
+test('an id that is larger than a page gets a page of its own, so that reading continues', async () => {
   expect(await pagesOf(sourceOf(['x'.repeat(250), 'y']), 10, 100)).toEqual([['x'.repeat(250)], ['y']]);
 });
 

@@ -128,7 +128,7 @@ test('[S21] an authorization is not sent elsewhere for a test, either', async ()
   expect(receiver.ledger.requests).toBe(0);
 });
 
-test('a job that has not begun, and one that nobody knows, are said to be so', async () => {
+test('a job that has not begun, and one that does not exist, are reported as such', async () => {
   const { showJob } = await samples({ jobSettings: async () => null });
   expect(await showJob()).toMatchObject({ ok: false, problem: { message: expect.stringContaining('not begun') } });
   const { showJob: another } = await samples();
@@ -138,7 +138,7 @@ test('a job that has not begun, and one that nobody knows, are said to be so', a
   });
 });
 
-test('a source that does not answer is said to be it', async () => {
+test('a source that does not answer is named as the reason', async () => {
   const { show, source } = await samples();
   source.failure = new Error('down');
   expect(await show()).toMatchObject({
@@ -179,7 +179,7 @@ test('the payload is the job’s, unless the other is asked for', async () => {
   }
 });
 
-test('a misspelt person is told who was meant', async () => {
+test('a misspelt person is answered with a suggestion', async () => {
   const { show } = await samples();
   expect(await show({ user: 'anne', audience: 'vip' })).toEqual({
     ok: false,

@@ -63,7 +63,7 @@ test('a thousand deliveries write no line, and a thousand refusals one, with how
   ]);
 });
 
-test('each kind of failure has a line of its own: by status, or by code where none came', () => {
+test('each kind of failure has a line of its own: by status, or by code where there was none', () => {
   const { watch, lines } = watched();
   watch.requestEnded(0, refused);
   watch.requestEnded(1, { ok: false, status: 503, durationMs: 1 });

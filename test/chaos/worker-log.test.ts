@@ -13,7 +13,7 @@ test('counts what workers complained of, by its words', () => {
   expect(log.complaints.get('Failing workflow task')?.first).toContain('"run_id":"a"');
 });
 
-test('a line that is no JSON is a complaint: a process that aborts writes such', () => {
+test('a line that is not JSON is a complaint: a process that aborts writes such lines', () => {
   const log = new WorkerLog();
   log.read('async hook stack has become corrupted\n{"level":40,"ms');
   expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":…,"ms']);

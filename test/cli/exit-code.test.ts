@@ -36,7 +36,7 @@ test('an invalid job lists each problem by its field, for people and for machine
   });
 });
 
-test('a namespace that the server does not have is said with what to set', () => {
+test('a namespace that the server does not have is reported, with what to set', () => {
   const { terminal, err } = aTerminal();
   const error = Object.assign(new Error("Namespace not found: 'nope'"), { name: 'NamespaceNotFoundError' });
   expect(reportFailure(error, terminal, false)).toBe(1);

@@ -287,26 +287,26 @@ test('where no id can be made of the label, one is asked for', async () => {
   expect(said).toContain('  id  No job id can be made from this label.');
 });
 
-test('a problem that no question of the form mends ends it, rather than ask for ever', async () => {
+test('a problem that no question of the form can correct ends it, rather than asking forever', async () => {
   const { run } = dialogue(SHORT, { problems: () => [{ field: '', message: 'No.' }] });
   await expect(run()).rejects.toMatchObject({ name: 'InvalidJob' });
 });
 
-test('a source without audiences, or with more than are listed, is said to be so', async () => {
+test('a source without audiences, or with more than are listed, is reported as such', async () => {
   await expect(dialogue([], { total: 0 }).run()).rejects.toMatchObject({ name: 'UsageError' });
   const { run, said } = dialogue([...SHORT, 'Leave without starting'], { total: 5000 });
   await run();
   expect(said[0]).toBe('The source has 5,000 audiences; the first 2 are listed. A job file can name any of them.');
 });
 
-test('a choice that the form does not take is said, and asked again', async () => {
+test('a choice that the form does not accept is reported and asked again', async () => {
   const { run, said, asked } = dialogue([...SHORT.slice(0, 3), [], ...SHORT.slice(3), 'Leave without starting']);
   await run();
   expect(said[0]).toBe('Choose at least one audience.');
   expect(asked.filter(({ message }) => message === 'Audiences')).toHaveLength(2);
 });
 
-test('a file that cannot be written is said to be so, and another one is asked for', async () => {
+test('a file that cannot be written is reported, and another one is asked for', async () => {
   const answers = [...SHORT, 'Save as a job file', '/none/job.json', 'Save as a job file', 'job.json'];
   const { run, did, said } = dialogue([...answers, 'Leave without starting']);
   await run();

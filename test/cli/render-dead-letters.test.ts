@@ -91,7 +91,7 @@ describe('one of them', () => {
   });
 });
 
-test('nothing from outside drives the terminal', () => {
+test('nothing from outside can control the terminal', () => {
   const evil = '\u001b[2J\u202e';
   const lines = [
     ...summaryLines({ ...summary, user: evil, audience: evil, jobId: evil, failure: evil, notice: evil }, { nowMs }),

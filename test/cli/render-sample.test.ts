@@ -11,7 +11,7 @@ const sample: Sample = {
   request: { method: 'POST', url: 'https://a.example/…', headers: [['x-a', '…']], body, bodyBytes: 1_000_014 },
 };
 
-test('a body is said byte for byte where a program reads it, and cannot drive a terminal', () => {
+test('a body is printed byte for byte where a program reads it, and cannot control a terminal', () => {
   expect(requestLines(sample, { interactive: false, paint: plain })[3]).toBe(body);
   const shown = requestLines(sample, { interactive: true, paint: plain })[3] ?? '';
   expect(shown).not.toContain('\u009B');

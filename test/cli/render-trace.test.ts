@@ -60,7 +60,7 @@ function last(...events: TraceEvent[]): string {
     .trim();
 }
 
-test('a story: when, what, what came of it, and how it stands', () => {
+test('a story: when, what, what came of it, and where things stand now', () => {
   const story = told(
     { ...received, triggerAt: '2026-11-25T14:03:20.118Z' },
     attempted(),

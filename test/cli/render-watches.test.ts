@@ -28,7 +28,7 @@ const STATUS: WatchStatus = {
   },
 };
 
-test('a watch says what it found, when it looks again, and how often', () => {
+test('a watch shows what it found, and when and how often it looks again', () => {
   expect(watchLines({ audience: AUDIENCE, status: STATUS }, { nowMs })).toEqual([
     'vip (Very important)',
     '  State         waiting for the next round',

@@ -186,7 +186,7 @@ test('the list of jobs is a table that fits', () => {
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 });
 
-test('nothing from outside drives the terminal', () => {
+test('nothing from outside can control the terminal', () => {
   const evil = '\u001b[2J';
   const failure = { at: '2026-11-25T11:59:00Z', status: 500, answer: evil };
   const status = aStatus({
@@ -258,12 +258,12 @@ test.each(['', '30', 'm', '30 m', '-5m', '1.5h', '30m ago', '1e3s', '99999999999
   expect(readDuration(text)).toBeUndefined();
 });
 
-test('a time is said from now', () => {
+test('a time is given relative to now', () => {
   expect(fromNow('2026-11-25T12:00:30Z', nowMs)).toBe('in 30 s');
   expect(fromNow('2026-11-25T11:59:30Z', nowMs)).toBe('30 s ago');
 });
 
-test('a list, and what is said of a start, do nothing to the terminal either', () => {
+test('a list, and what is printed about a start, cannot control the terminal either', () => {
   const hostile = '\u001b[2J\u202e';
   const startedAt = new Date(nowMs);
   const lines = [

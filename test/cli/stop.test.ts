@@ -23,7 +23,7 @@ describe('stop says what will become of what waits', () => {
     );
   });
 
-  test('nothing, when nothing waits', () => {
+  test('nothing when nothing is waiting', () => {
     expect(stopText('vip', { state: 'stopping', waiting: 0 }, {})).toBe('Stopping vip; nothing is waiting.');
   });
 

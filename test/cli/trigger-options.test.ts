@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { triggerFrom } from '../../src/cli/trigger-options.ts';
 
-test('one trigger can be said by options', () => {
+test('one trigger can be given by options', () => {
   expect(triggerFrom({ audience: 'vip', enter: true, user: '707' })).toEqual({
     event: 'enter',
     audience: 'vip',
@@ -35,7 +35,7 @@ test.each([
   expect(() => triggerFrom(options)).toThrow(expect.objectContaining({ name: 'UsageError' }));
 });
 
-test('a profile that is no JSON is not quoted: it is about somebody', () => {
+test('a profile that is not JSON is not quoted, since it is about somebody', () => {
   const options = { audience: 'vip', user: '707', enter: true, profile: '{"email":linnea}' };
   expect(() => triggerFrom(options)).toThrow(/^--profile is not JSON: something is wrong at character 10\.$/);
 });

@@ -32,7 +32,7 @@ test('a person sees the status redrawn', async () => {
   expect(drawn).toHaveLength(2);
 });
 
-test('a machine gets one status a line', async () => {
+test('a program gets one status per line', async () => {
   const { terminal, out } = aTerminal({ interactive: true });
   await watchStatus(jobThatSays([aStatus()]), 'vip', terminal, { ...quick, json: true });
   expect(out.map((line) => (JSON.parse(line) as JobStatus).state)).toEqual(['running', 'stopped']);
@@ -45,7 +45,7 @@ test('a worker that is away does not end the watch', async () => {
   expect(out.length).toBeGreaterThan(0);
 });
 
-test('an interrupted watch ends', async () => {
+test('watching ends when it is interrupted', async () => {
   const { terminal } = aTerminal();
   const controller = new AbortController();
   const watch = watchStatus({ status: () => Promise.resolve(aStatus()) }, 'vip', terminal, {

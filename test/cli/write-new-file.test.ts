@@ -10,7 +10,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('a job file is readable by its owner alone, and no file is written over', () => {
+test('a job file is readable only by its owner, and no file is overwritten', () => {
   const file = join(folder, 'job.json');
   expect([writeNewFile(file, 'first'), writeNewFile(file, 'second')]).toEqual([true, false]);
   expect(readFileSync(file, 'utf8')).toBe('first');

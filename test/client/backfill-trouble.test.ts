@@ -54,7 +54,7 @@ const reading = (attempt: number, lastFailure?: object) => ({
   lastFailure: lastFailure ?? null,
 });
 
-test('a source that fails is said with how often, and why the last time', async () => {
+test('a source that fails is reported with how often, and why the last time', async () => {
   expect(await troubleIn([reading(2, DOWN)])).toBe(
     'The source failed once when it was asked for the next members; it is asked again at least every minute. The last time: https://people.example.com did not give members: HTTP 503.',
   );

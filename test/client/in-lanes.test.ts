@@ -36,7 +36,7 @@ test('within a lane one goes after another, in the order of their places, howeve
   expect(events).toEqual(['+a1', '-a1', '+a2', '-a2', '+a3', '-a3']);
 });
 
-test('lanes go side by side, no more of them than asked', async () => {
+test('lanes run side by side, no more of them than asked for', async () => {
   const lanes = [...'abcdefgh'].map((lane) => item(lane, 1));
   const many = record();
   await inLanes(lanes, many.act, many.settle, { atOnce: 3 });

@@ -168,7 +168,7 @@ describe('when the server is in trouble', () => {
 });
 
 describe('a job whose history is near its limit', () => {
-  test('is waited for until it has worked it off', async () => {
+  test('is waited for until it has caught up', async () => {
     const full = [
       { bytes: 17 * 1024 ** 2, events: 10 },
       { bytes: 100, events: 10 },
@@ -179,7 +179,7 @@ describe('a job whose history is near its limit', () => {
     expect(waits.map(({ waitingFor }) => waitingFor)).toEqual(['history', undefined]);
   });
 
-  test('is not waited for for ever', async () => {
+  test('is not waited for forever', async () => {
     const job = new RecordedJob({ history: () => ({ bytes: 0, events: 20_000 }) });
     const error = await pushTo(new JobPusher('vip', job, { patienceMs: 50 }), triggers(2)).catch((e: unknown) => e);
     expect(error).toMatchObject({ accepted: 0, unconfirmed: 0, cause: { name: 'JobFull', jobId: 'vip' } });
@@ -219,7 +219,7 @@ test('why one trigger could not be sent is said alone, unless it may have been a
   });
 });
 
-test('a thing that is no trigger stops the push behind everything before it', async () => {
+test('something that is not a trigger stops the push after everything before it', async () => {
   const job = new RecordedJob();
   const mixed = [trigger('1'), trigger('2'), { ...trigger('3'), event: 'gone' as never }, trigger('4')];
   const error = await pushTo(new JobPusher('vip', job), mixed).catch((e: unknown) => e);

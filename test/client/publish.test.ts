@@ -47,7 +47,7 @@ test('a job that ends meanwhile is left out, and the others get theirs', async (
   expect(result.jobs).toMatchObject([{ jobId: 'mail', accepted: 2 }]);
 });
 
-test('a job that takes no more is left out and named, and the others get everything', async () => {
+test('a job that accepts no more is left out and named, and the others get everything', async () => {
   const jobs = {
     crm: new RecordedJob({ fail: (call) => (call > 1 ? serverError(GRPC.INVALID_ARGUMENT) : undefined) }),
     mail: new RecordedJob(),

@@ -142,7 +142,7 @@ test('what a run had in flight when it was terminated may have been sent or not'
   expect((await factsOf(client)).at(-1)).toEqual({ kind: 'closed', runId: 'run', atMs: 1_795_000_002_000 });
 });
 
-test('a run that continued as new says which run goes on', async () => {
+test('a run that continued as new says which run continues it', async () => {
   const client = serverWith([
     event(1, { workflowExecutionContinuedAsNewEventAttributes: { newExecutionRunId: 'next' } }),
   ]);

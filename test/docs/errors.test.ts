@@ -49,7 +49,7 @@ test('every error that has a name, and every type of failure, has an entry, and 
   expect(sorted(entries.keys())).toEqual(sorted(new Set([...named, ...failureTypes()])));
 });
 
-test('an error is called as its class is, so that whoever looks for one finds the other', () => {
+test('an error has the name of its class, so that either leads to the other', () => {
   for (const [name, own] of classes) expect([undefined, name]).toContain(own);
 });
 
@@ -96,7 +96,7 @@ function attemptCodes(): string[] {
   return [...keysOf('domain/attempt-codes.ts', 'WORDS')].map((key) => ours.get(key) ?? key);
 }
 
-test('an attempt code stands there with the words that people are shown, and the verdict that it comes to', () => {
+test('every attempt code is listed with the words that people are shown and its verdict', () => {
   for (const [code = '', words, verdict] of rowsUnder('## Attempt codes')) {
     expect({ code, words }).toEqual({ code, words: failureInWords({ code }) });
     // What was given up early was no attempt.
@@ -104,7 +104,7 @@ test('an attempt code stands there with the words that people are shown, and the
   }
 });
 
-test('every status stands there with the verdict that it comes to', () => {
+test('every status is listed with its verdict', () => {
   const rows = rowsUnder('What a status means:');
   const verdictOf = (status: number): string | undefined =>
     [String(status), `${Math.floor(status / 100)}xx`]

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { ATTEMPT_CODES, failureInWords } from '../../src/domain/attempt-codes.ts';
 
-test('every code of ours is said in words', () => {
+test('every code of ours has words', () => {
   for (const code of Object.values(ATTEMPT_CODES)) expect(failureInWords({ code })).toMatch(/^[a-z ()]+$/);
 });
 

@@ -31,7 +31,7 @@ test.each([
   expect(deliveryId(SUBSCRIPTION, { ...trigger, ...change })).not.toBe(deliveryId(SUBSCRIPTION, trigger));
 });
 
-test('another job has ids of its own', () => {
+test('another job has other ids', () => {
   expect(deliveryId('x', trigger)).not.toBe(deliveryId(SUBSCRIPTION, trigger));
 });
 

@@ -35,7 +35,7 @@ const status: JobStatus = {
   stateBudgetBytes: 0,
 };
 
-test('a healthy job is a small table', () => {
+test('a healthy job shows as a small table', () => {
   expect(detailsOf(status)).toBe(
     [
       '**VIP to CRM**',

@@ -45,12 +45,12 @@ test('resumed it stops no more, and stays paused if it was', () => {
   expect(resumedJob(stopped)).toEqual({ ...empty, pause: { by: 'operator' } });
 });
 
-test('discarded it begins as a job that was asked to stop and drop what waits', () => {
+test('when discarded it begins as a job that was asked to stop and drop what is waiting', () => {
   const stopped: CarriedJob = { ...empty, stopping: { waiting: 'keep', deadlineAt: 1 } };
   expect(discardedJob(stopped)).toEqual({ ...empty, stopping: { waiting: 'discard' } });
 });
 
-test('lists show whose it is, what waits and since when, with attributes where the namespace has them', () => {
+test('lists show whose it is, what is waiting and since when, with attributes where the namespace has them', () => {
   const now = Date.UTC(2026, 0, 1);
   const { summary, memo, attributes } = keptJobPresentation(keptOf(empty), now);
   expect(summary).toBe('Kept: model');

@@ -25,7 +25,7 @@ test('when it ends, the rate over a minute fades sooner than the one over five',
   expect(meter.rates(now + 3_600_000)).toEqual({ oneMinute: 0, fiveMinutes: 0 });
 });
 
-test('nothing counted is no rate, and many counted at once are no infinite one', () => {
+test('with nothing counted there is no rate, and many counted at once do not make it infinite', () => {
   expect(new Meter().rates(NOW)).toEqual({ oneMinute: 0, fiveMinutes: 0 });
   const meter = new Meter();
   meter.count(500, NOW);

@@ -134,7 +134,7 @@ test('a dead letter, and that it came back', () => {
   ]);
 });
 
-test('garbage among the signals is nobody’s', () => {
+test('garbage among the signals belongs to nobody', () => {
   const one = trace();
   for (const raw of [undefined, null, 7, 'p', ['p'], { user: 7 }])
     for (const kind of ['redelivery', 'page', 'trigger'] as const)

@@ -131,7 +131,7 @@ test('values go out as they are spelt', () => {
   expect(ProfileText.read(text)?.with({})).toBe(text);
 });
 
-test('a text is what stands between two places', () => {
+test('a text is what is between two places', () => {
   const line = '{"user":"1","profile":{"a":1}}';
   const [from, to] = [line.indexOf('{', 1), line.length - 1];
   expect(ProfileText.read(line, from, to)?.with({})).toBe('{"a":1}');

@@ -26,7 +26,7 @@ test('what a trigger may say besides is kept as it is', () => {
   });
 });
 
-test('a trigger may say itself what happened', () => {
+test('a trigger may itself say what happened', () => {
   expect(readTrigger({ ...good, event: 'exit' })).toMatchObject({ ok: true, trigger: { event: 'exit' } });
 });
 
@@ -71,9 +71,12 @@ test('a profile that is nested as deep as anybody needs is taken', () => {
   expect(reasonOf({ ...good, profile: { a: nested(199) } }, 'enter')).toBeUndefined();
 });
 
-test.each([undefined, null, 'ENTER', 'entered', 5])('without a signal that says it, the event %j is none', (event) => {
-  expect(reasonOf({ ...good, event })).toBe('"event" must be "enter" or "exit"');
-});
+test.each([undefined, null, 'ENTER', 'entered', 5])(
+  'where the signal does not give the event, %j is not one',
+  (event) => {
+    expect(reasonOf({ ...good, event })).toBe('"event" must be "enter" or "exit"');
+  },
+);
 
 test('a trigger has at most 64 KiB, counted in bytes', () => {
   const withText = (text: string) => ({ ...good, profile: { text } });

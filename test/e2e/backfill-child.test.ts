@@ -60,7 +60,7 @@ test("a page is dated by the server's clock, as live triggers are, and from befo
   expect(readAts).toEqual(await timesOfAsking(childOf(job)));
 });
 
-test('a child whose job ended in the middle, and began anew, is sent away by the new one and ends', async () => {
+test('a child whose job ended meanwhile and was started again is dismissed by the new one and ends', async () => {
   const sentBefore = lab.receiver.ledger.requests;
   const answer = lab.source.holdBack('members');
   const before = lab.source.calls.members;

@@ -117,7 +117,7 @@ describe('push', () => {
     await arrives('2', 'exit');
   });
 
-  test('NDJSON: a line that is no trigger is named by its number; what stands before it was sent', async () => {
+  test('NDJSON: a line that is not a trigger is named by its number; what comes before it was sent', async () => {
     const job = await lab.start();
     const good = '{"event":"exit","audience":"vip","user":"1","at":"2026-01-01T00:00:00Z"}';
     for (const [wrong, why] of [

@@ -73,7 +73,7 @@ describe('a job from pause to stop', () => {
     expect(unwrapped(late.stderr)).toContain(`The job "${job}" is no longer running (stopped).`);
   }, 180_000); // Some fifteen commands, each a process of its own.
 
-  test('stop says what becomes of what waits', async () => {
+  test('stop says what becomes of what is waiting', async () => {
     const job = await lab.start();
     await lab.jobs.pause(job);
     await lab.jobs.enter(job, { audience: 'vip', user: '1' });

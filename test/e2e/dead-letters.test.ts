@@ -129,7 +129,7 @@ test.each([[[null]], [['force']], [[{ force: 'yes' }]], [[[true]]], [[{}, { forc
   },
 );
 
-test('asked for twice it is sent once', async () => {
+test('when asked for twice it is sent once', async () => {
   const { handle } = await keepOfMember();
   const answer = lab.source.holdBack('isMember');
   const before = lab.source.calls.isMember;
@@ -171,7 +171,7 @@ test('a source that does not know the audience leaves it waiting, and it can be 
   expect(await handle.result()).toBe('redelivered');
 });
 
-test('discarded it ends, and its job hears nothing', async () => {
+test('when discarded it ends, and its job gets nothing', async () => {
   const { handle } = await keepOfMember();
   await handle.signal('discard');
   expect(await handle.result()).toBe('discarded');

@@ -81,7 +81,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   expect(await listedWhen(job, ({ running }) => running)).not.toHaveProperty('kept');
 });
 
-test('a job that is resumed while it still stops goes on as soon as what waits is kept', async () => {
+test('a job that is resumed while it is still stopping runs again as soon as what is waiting is kept', async () => {
   answerMs = 1000;
   const user = randomUUID();
   const job = await lab.start({ parallelRequestCount: 1 });

@@ -87,7 +87,7 @@ test('a job that is resumed is found and shown as one that was just started', as
   await lab.handle(jobId).terminate();
 });
 
-test('a kept job that is discarded has its job drop what waits, and nothing is sent', async () => {
+test('a kept job that is discarded has its job drop what is waiting, and nothing is sent', async () => {
   const user = randomUUID();
   const { jobId, kept } = await keep(carriedWith([user]));
   await kept.signal('discard');
@@ -146,7 +146,7 @@ test('its memo says whose it is, how much waits and since when', async () => {
   await kept.terminate();
 });
 
-test('nothing that is signalled breaks it, and cancelling it does not drop what waits', async () => {
+test('no signal breaks it, and cancelling it does not drop what is waiting', async () => {
   const { kept } = await keep(carriedWith(['1']));
   await kept.signal('nonsense', 1);
   await kept.cancel();

@@ -101,7 +101,7 @@ test('[S23] no metric and no line of the log names a person or holds a secret; w
   expect(counts.get(503)).toBeGreaterThanOrEqual(failures('transient')); // It is probed meanwhile.
 });
 
-test('a port that is taken is said at the start, and the worker ends', async () => {
+test('a port that is taken is reported at the start, and the worker ends', async () => {
   const { port } = new URL(worker.url);
   const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_METRICS_PORT: port };
   const { code, stderr } = await new Operator(worker.lab.taskQueue).run(['worker'], { env });

@@ -127,7 +127,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
 });
 
-test('discarded they are gone, and the endpoint never hears of them', async () => {
+test('once discarded they are gone, and the endpoint never gets them', async () => {
   const { job } = await jobWithDeadLettersOf('dropped', 'dropped too');
   const { code, stdout } = await operator.run(['dead-letters', 'discard', '--job', job, '--yes']);
   expect({ code, stdout }).toEqual({ code: 0, stdout: '2 dead letters are discarded.\n' });

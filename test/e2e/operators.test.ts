@@ -107,7 +107,7 @@ test('stop sends what waits, then the workflow completes and takes no more', asy
   await expect(lab.jobs.enter(job, { audience: 'vip', user: 'late' })).rejects.toThrow();
 });
 
-test('stop with discard drops what waits', async () => {
+test('stop with discard drops what is waiting', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'dropped', profile: {} });

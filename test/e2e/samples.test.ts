@@ -189,7 +189,7 @@ test('an address that the operator did not allow is refused before anything is s
   expect([code, unwrapped(stderr)]).toEqual([2, expect.stringContaining('webhookUrl')]);
 });
 
-test('a job that is not there is said to be not there', async () => {
+test('a job that does not exist is reported as missing', async () => {
   const { code, stderr } = await operator.run(['render', 'nobody', '--json']);
   expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: { name: 'JobNotFound', jobId: 'nobody' } }]);
 });

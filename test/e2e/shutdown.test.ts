@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Lab } from '../support/lab.ts';
 
-test('a clean shutdown lets requests in flight end; the next worker goes on, and nothing is sent twice', async () => {
+test('a clean shutdown lets requests in flight end; the next worker continues, and nothing is sent twice', async () => {
   const lab = await Lab.open({ workers: 0, receiver: { delayMs: 30 } });
   try {
     const first = await lab.addWorker();

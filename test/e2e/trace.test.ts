@@ -84,7 +84,7 @@ test('a person through a retry: what was signalled, each attempt with its answer
   expect(attempted).toMatchObject({ deliveryId: arrived?.deliveryId });
 });
 
-test('a dead letter is told of with how it stands now, and with what came of it when it was sent again', async () => {
+test('a dead letter is shown with its present state, and with what came of it when it was sent again', async () => {
   const job = await proven();
   await lab.jobs.enter(job, { audience: 'vip', user: 'refused' });
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
@@ -112,7 +112,7 @@ test('a dead letter is told of with how it stands now, and with what came of it 
   ]);
 });
 
-test('a dead letter whose workflow somebody terminated is told of as that, and the trace goes on', async () => {
+test('a dead letter whose workflow was terminated is shown as that, and the trace continues', async () => {
   const job = await proven();
   await lab.jobs.enter(job, { audience: 'vip', user: 'refused' });
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);

@@ -62,7 +62,7 @@ function arrived(receiver: Receiver, prefix: string) {
   return receiver.ledger.entries.filter(({ message }) => message?.user.startsWith(prefix) === true);
 }
 
-test('a job that is busy pauses, and goes on, as soon as it is told', async () => {
+test('a busy job pauses, and resumes, as soon as it is told to', async () => {
   const { job, prefix } = await jobUnderLoad();
   expect((await answeredInTime(() => lab.jobs.pause(job))).state).toBe('paused');
   const pausedAtMs = Date.now();

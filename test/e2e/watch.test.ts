@@ -175,7 +175,7 @@ test('or when somebody says that it is right, also if some are back by then', as
   expect((await statusWhen(({ rounds }) => rounds === 2)).last).toMatchObject({ exits: 40 });
 }, 120_000);
 
-test('a snapshot that is away is waited for; one that is lost is said, and nobody is told of the difference', async () => {
+test('a snapshot that is missing is waited for; one that is lost is reported, and the difference is not signalled', async () => {
   await open(numbered(30));
   await listener();
   await watch();
@@ -206,7 +206,7 @@ test('a snapshot that is away is waited for; one that is lost is said, and nobod
   expect(arrived()).toEqual(['exit 1', 'exit 3']);
 }, 90_000);
 
-test('it goes on by itself at its interval, is changed while it runs, and forgets when it is stopped', async () => {
+test('it looks again by itself at its interval, can be changed while it runs, and forgets when it is stopped', async () => {
   await open(numbered(3));
   await listener();
   await watch();
@@ -283,7 +283,7 @@ test('a watch that is stopped while it reads ends at once, and can be started ag
   expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
 }, 120_000);
 
-test('everything that is wrong with a watch is said at once, and a misspelt audience is guessed', async () => {
+test('everything that is wrong with a watch is reported at once, with a guess at a misspelt audience', async () => {
   await open(['1']);
   await expect(lab.jobs.watches.start([audience.slug], { everyMs: 5, largestExitPercent: 0 })).rejects.toMatchObject({
     name: 'InvalidWatch',

@@ -116,7 +116,7 @@ async function tells(lab: Lab, job: string, user: string): Promise<void> {
   await lab.arrives(user);
 }
 
-test('a roll back takes jobs back to the old build, with what waits', async () => {
+test('a rollback takes jobs back to the old build, with what is waiting', async () => {
   const lab = await Lab.open({ workers: 0 });
   const deployment = new Deployment(lab.client);
   try {

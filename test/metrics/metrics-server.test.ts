@@ -34,7 +34,7 @@ test('what goes wrong while they are collected is a 500 that says nothing of it'
   }, failing);
 });
 
-test('a port that is taken is said, not waited for', async () => {
+test('a port that is taken is reported, not waited for', async () => {
   await served(async ({ url }) => {
     const port = Number(new URL(url).port);
     const again = startMetricsServer({ host: '127.0.0.1', port, contentType: '', text: () => Promise.resolve('') });

@@ -28,7 +28,7 @@ conformsToAudienceSource('the file source', async ({ audiences, profiles }: Sour
   return openFileSource(folder);
 });
 
-test('a folder that is no source is refused with what it should hold', async () => {
+test('a folder that is not a source is refused, with what it should contain', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'source-'));
   cleanUps.push(() => rm(folder, { recursive: true }));
   await expect(openFileSource(folder)).rejects.toThrow(/audiences is not a folder.*<slug>\.ndjson/);
@@ -310,7 +310,7 @@ test('paging goes on by itself when members are appended', async () => {
   expect((await source.members(VIP, next, 100)).ids).toEqual(['6', '7', '8', '9', '10', '11', '12']);
 });
 
-test('a cursor of a replaced file goes on behind the last member read, wherever that stands now', async () => {
+test('a cursor of a replaced file continues after the last member read, wherever that is now', async () => {
   const folder = await newFolder();
   await writeFile(audiencePath(folder, 'vip'), [header(VIP), ...ids(1, 100)].join('\n'));
   const source = await opened(folder);
@@ -332,7 +332,7 @@ test('a cursor of a replaced file that no longer has the last member begins at t
   expect(problems).toEqual([expect.stringMatching(/^audiences\/vip\.ndjson, .*rewritten.*"5".*from the top/)]);
 });
 
-test('no place comes twice while one goes on, however often the file is rewritten and read from the top', async () => {
+test('no cursor comes twice in one reading, however often the file is rewritten and read from the top', async () => {
   const folder = await newFolder();
   const path = audiencePath(folder, 'vip');
   const source = await opened(folder);
@@ -362,7 +362,7 @@ test('a cursor survives a restart and a touched file', async () => {
   expect((await (await opened(folder)).members(VIP, next, 2)).ids).toEqual(['6', '7']);
 });
 
-test('a text that is no cursor is refused', async () => {
+test('a text that is not a cursor is refused', async () => {
   const source = await sourceWith({ audience: [header(VIP), '"1"'] });
   await expect(source.members(VIP, 'page-2', 5)).rejects.toThrow(/"page-2" is no place/);
 });

@@ -20,7 +20,7 @@ test('integers keep their digits, and a byte order mark is no part of the JSON',
   expect((await ask(serviceAt(url))).body).toEqual({ id: 7_076_027_172_059_065_053n });
 });
 
-test('any status is an answer, and what is no JSON has no body', async () => {
+test('any status is an answer, and what is not JSON has no body', async () => {
   const { url } = await startJsonServer(() => ({ status: 404, text: '{"a":' }));
   expect(await ask(serviceAt(url))).toEqual({ status: 404, body: undefined, link: undefined });
 });

@@ -133,7 +133,7 @@ test('a profile of the type json keeps its spelling, and one that is null has no
   expect(found.get('2')).toEqual({});
 });
 
-test('a profile that is no object costs nobody else theirs, and is told', async () => {
+test('a profile that is not an object is reported, and costs nobody else theirs', async () => {
   const database = await postgres.filled();
   await database.query(`INSERT INTO profiles VALUES ('1', '[1]'), ('2', '{"n": 2}'), ('3', '"text"')`);
   const problems: string[] = [];

@@ -26,7 +26,7 @@ test.each([
     expect(readProfileLine(line, likely)).toMatchObject({ ok: false, problem: expect.stringMatching(/not JSON/) });
 });
 
-test('a line that is no JSON is not quoted: it is about somebody', () => {
+test('a line that is not JSON is not quoted, since it is about somebody', () => {
   expect(readProfileLine('\uFEFF{"user":"1","profile":{"email":linnea}}')).toEqual({
     ok: false,
     problem: 'this is not JSON (something is wrong at character 32)',

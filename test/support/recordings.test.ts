@@ -48,7 +48,7 @@ test.each(['histories', 'carried'])('recording the %s of a published release ane
   expect(brokenSeals(seals, '1.1.0', folder)).toEqual([expect.stringMatching(/^What 1\.0\.0 recorded was changed/)]);
 });
 
-test('a published release whose recordings are gone is said', () => {
+test('a published release whose recordings are gone is reported', () => {
   const seals = { '1.0.0': seal() };
   for (const kind of ['histories', 'carried']) rmSync(join(folder, kind, '1.0.0'), { recursive: true });
   expect(brokenSeals(seals, '1.1.0', folder)).toHaveLength(1);

@@ -89,7 +89,7 @@ test.each([
   await expect(new WatchLab(pages(members)).scan()).rejects.toThrow(/in a circle/);
 });
 
-test('a snapshot that lost the end of a file, or a file, is none', async () => {
+test('a snapshot that lost a file, or the end of one, is not a snapshot', async () => {
   const lab = new WatchLab(sourceOf(numbered(1000)));
   await lab.round();
   const folder = join(lab.folder, lab.base ?? '');

@@ -82,7 +82,7 @@ test('a backlog is told of when it is old, at the time when it becomes so, and w
   expect(told(job)).toContain('backlog-old began');
 });
 
-test('a trigger that tells of long ago is no backlog when it has just come', () => {
+test('a trigger about long ago is not a backlog when it has just come', () => {
   const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
   told(job);
   job.signal('1', 'enter', { at: '2020-01-01T00:00:00Z' });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { ArrivalMemory } from '../../../src/domain/dispatcher/arrival-memory.ts';
 import { REMEMBERED_ARRIVALS } from '../../../src/domain/limits.ts';
 
-test('it knows who came at a time or later', () => {
+test('it knows who came at or after a time', () => {
   const memory = new ArrivalMemory();
   memory.remember('a', 100);
   expect([memory.knows('a', 99), memory.knows('a', 100), memory.knows('a', 101), memory.knows('b', 0)]).toEqual([
@@ -35,7 +35,7 @@ test('it forgets the oldest first, and says up to when it may have', () => {
   expect(memory.forgottenUntil).toBe(2);
 });
 
-test('letting go of the old says so too', () => {
+test('forgetting old ones says so too', () => {
   const memory = new ArrivalMemory();
   for (const at of [10, 20, 30]) memory.remember(`at ${at}`, at);
   memory.forgetBefore(30);

@@ -94,7 +94,7 @@ test('whoever has one while the page waits is left out too', () => {
   expect(status(intake)).toMatchObject({ state: 'finished', superseded: 1 });
 });
 
-test('an id that stands twice in a page is sent once', () => {
+test('an id that is twice in a page is sent once', () => {
   const intake = begin();
   take(intake, page(1, ['1', '1'], { last: true }));
   expect(sendAll(intake)).toEqual(['1']);

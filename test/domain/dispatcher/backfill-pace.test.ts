@@ -66,7 +66,7 @@ describe('a rate', () => {
     expect(send(job)).toBe(200);
   });
 
-  test('holds live triggers back by nothing', () => {
+  test('does not hold back live triggers', () => {
     const job = jobOf(1000, { perSecond: 10 });
     for (let user = 0; user < 50; user++) job.signal(`live-${user}`, 'exit');
     expect(send(job)).toBe(50);

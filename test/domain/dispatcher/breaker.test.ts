@@ -55,7 +55,7 @@ test('one person who fails again and again opens nothing', () => {
   expect(endpoint.breaker.isOpen).toBe(false);
 });
 
-test('a success between starts the row anew', () => {
+test('a success in between restarts the count', () => {
   expect(new Endpoint().failed('a').failed('b').delivered().failed('c').breaker.isOpen).toBe(false);
 });
 

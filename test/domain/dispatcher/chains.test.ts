@@ -45,7 +45,7 @@ test('what a slice gives back goes before those who never went', () => {
   expect(chains.firstReady()).toBe(first);
 });
 
-test('a chain of which all is settled is gone', () => {
+test('a chain with everything settled is gone', () => {
   const chains = chainsOf('1');
   const chain = run(chains);
   chains.settleHead(chain);
@@ -62,7 +62,7 @@ test('held chains become ready when their time has come, in its order', () => {
   expect([run(chains).user, run(chains).user]).toEqual(['2', '3']);
 });
 
-test('a live trigger stands before members of a backfill that are in no slice', () => {
+test('a live trigger goes before members of a backfill that are not in a slice', () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('old', B));
   chains.addLive('1', live('new'));
@@ -97,7 +97,7 @@ test('a live trigger at the head of a ready chain does not inherit what another 
   expect(chain).toMatchObject({ place: 'ready', failures: 0, profileTries: 0 });
 });
 
-test('a member who stands first because another was dropped does not inherit what that one went through', () => {
+test("a member who is first because another was dropped does not inherit the other's failures", () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('a', A));
   chains.addFromBackfill('1', member('b', B));

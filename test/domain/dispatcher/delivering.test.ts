@@ -240,7 +240,7 @@ test('three different people who fail stop the job; one of them probes after the
   expect(job.status.endpoint).toEqual({ state: 'recovering' });
 });
 
-test('a probe that was not due costs its trigger no step of the schedule', () => {
+test('a probe before its time costs its trigger no step of the schedule', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {
     job.signal(user);

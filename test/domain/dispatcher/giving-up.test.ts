@@ -6,7 +6,7 @@ import { pauseJob, resumeJob } from '../../../src/domain/dispatcher/operating.ts
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry-schedule.ts';
 import { AJob } from './a-job.ts';
 
-test('a refused trigger becomes a dead letter at once, and the next one of that person goes on', () => {
+test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {
   const job = new AJob(1);
   job.signal('1');
   job.signal('1', 'exit');

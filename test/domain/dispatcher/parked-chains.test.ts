@@ -138,7 +138,7 @@ test('a holder of parked triggers weighs no more than a slice, however long the 
     expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThanOrEqual(job.state.budgets.sliceBytes);
 });
 
-test('a person whose parked triggers are lost goes on with what came later, by a schedule of its own', () => {
+test('a person whose parked triggers are lost continues with what came later, on a schedule of its own', () => {
   const job = withFailing(12);
   const parked = [...job.state.chains.held()].find((chain) => chain.parked !== undefined);
   if (parked === undefined) throw new Error('Nobody is parked.');

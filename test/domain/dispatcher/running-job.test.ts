@@ -142,7 +142,7 @@ test('the settings that go with every slice are counted among its bytes', () => 
   expect(step.kind === 'deliver' ? step.bytes : 0).toBeGreaterThan(JSON.stringify(exportFields).length);
 });
 
-test('stopping sends what waits, then finishes', () => {
+test('stopping sends what is waiting, then finishes', () => {
   const job = new AJob(1);
   pauseJob(job.state);
   job.signal('1');

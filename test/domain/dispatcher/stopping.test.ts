@@ -5,7 +5,7 @@ import { jobKept, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/dispatch
 import type { Step } from '../../../src/domain/dispatcher/steps.ts';
 import { AJob } from './a-job.ts';
 
-test('a job that keeps what waits sends nothing more, keeps its state once its slices are over, and ends', () => {
+test('a job that is stopped with keep sends nothing more, keeps its state once its slices are over, and ends', () => {
   const job = new AJob(1);
   job.signal('1');
   job.cut();
@@ -61,7 +61,7 @@ test.each(['deliver', 'keep'] as const)('what was asked to be discarded is not a
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
-test('a job that keeps what waits leaves its dead letters where they can be decided about', () => {
+test('a job that keeps what is waiting leaves its dead letters where they can be decided', () => {
   const job = new AJob(1);
   job.signal('1');
   job.cut();

@@ -255,7 +255,7 @@ test('membership may be a value in the answer; without a place to ask at, all me
   await expect(hasty.isMember(VIP, 'nobody')).rejects.toThrow(/"member" in the configuration can say/);
 });
 
-test('a text that is no cursor is refused', async () => {
+test('a text that is not a cursor is refused', async () => {
   const service = await startPeopleService(contentOf(PEOPLE));
   await expect(opened(service.url).members(VIP, '{"at":1}', 10)).rejects.toThrow(/is no place among/);
 });

@@ -18,6 +18,6 @@ test.each([
   expect(filled(template, { cursor: '', limit: '10' })).toBe(path);
 });
 
-test('a value that looks like a placeholder is none', () => {
+test('a value that looks like a placeholder is not one', () => {
   expect(filled('/{user}?{limit}', { user: '{limit}$&', limit: '5' })).toBe('/%7Blimit%7D%24%26?5');
 });

@@ -106,7 +106,7 @@ test('an order that was turned round is another one, also where the place of the
   expect(new Set([...first.ids, ...rest]).size).toBe(400);
 });
 
-test('a scan that Lytics never goes on with is given up with words, and not begun anew for ever', async () => {
+test('a scan that Lytics never continues is given up with an explanation, and not restarted forever', async () => {
   const lytics = await accountOf();
   const source = opened(lytics);
   const { next } = await source.members(VIP, undefined, 200);
@@ -181,7 +181,7 @@ test('an audience that is deleted while it is read is refused, and so is a text 
   await expect(source.members(VIP, 'page-2', 100)).rejects.toThrow(/"page-2" is no place/);
 });
 
-test('a page is cut short when its time is over, and goes on in the next', async () => {
+test('a page is cut short when its time is over, and the next one continues it', async () => {
   const lytics = await accountOf();
   const source = opened(lytics, {}, { pageBudgetMs: 0 });
   const { ids, next } = await source.members(VIP, undefined, 1000);

@@ -13,7 +13,7 @@ conformsToAudienceSource('the Lytics source', async (content) =>
   openLyticsSource(settings((await startLytics(content)).url), PATIENT),
 );
 
-test('a segment that is deleted, invalid, of another table or kind, or without a right id, is no audience', async () => {
+test('a segment that is deleted, invalid, of another table or kind, or without a proper id, is not an audience', async () => {
   const lytics = await accountOf();
   const good = { id: 'b'.repeat(32), slug_name: 'good', name: 'Good', table: 'user', kind: 'segment' };
   lytics.moreSegments.push(
