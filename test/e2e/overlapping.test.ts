@@ -57,7 +57,7 @@ test('an edit that cannot be does not take the next one with it', async () => {
   expect(status).toMatchObject({ parallelRequestCount: 5, notices: [] });
 });
 
-test('a job that is stopped while it asks its source ends at once: it says what it was told, sends nothing, begins no backfill', async () => {
+test('a job that is stopped with discard while it asks its source ends at once: it says what it received, sends nothing, begins no backfill', async () => {
   const workflowId = jobWorkflowId(`lab-${randomUUID()}`);
   const definition = {
     label: 'Never begun',
@@ -81,7 +81,7 @@ test('a job that is stopped while it asks its source ends at once: it says what 
       { ...trigger('2'), event: 'enter' },
       { ...trigger('3'), event: 'exit' },
     ]);
-    expect(await handle.executeUpdate('stop')).toMatchObject({ state: 'stopping' });
+    expect(await handle.executeUpdate('stop', { args: [{ waiting: 'discard' }] })).toMatchObject({ state: 'stopping' });
     // The source has still not answered.
     expect(await handle.result()).toEqual({ received: 3, delivered: 0 });
   } finally {

@@ -20,12 +20,15 @@ interface Place {
   readonly at: string;
   /** The page has been returned up to this person, since the service gave more than was asked for. */
   readonly behind?: string | undefined;
+  /** Rows to ask for in each page: where the next page is may be a number of pages, which means nothing with another size. */
+  readonly size: number;
   readonly loop: LoopMark;
 }
 
 const placeSchema = z.object({
   at: z.string(),
   behind: z.string().optional(),
+  size: z.number().int().min(1),
   loop: z.object({ pages: z.number().int().min(0), mark: z.string() }),
 });
 
@@ -51,10 +54,10 @@ export class HttpMembers {
     const endsAtMs = performance.now() + budgetMs;
     const ids: string[] = [];
     let rows = 0;
-    let place = placeOf(after);
+    let place = placeOf(after, Math.min(limit, config.maxLimit));
     do {
       const room = limit - ids.length;
-      const page = await api.page(WHAT, config, place.at, { audience: audience.key, limit: room });
+      const page = await api.page(WHAT, config, place.at, { audience: audience.key, limit: place.size });
       rows += page.rows.length;
       const users = this.#usersIn(audience, page.rows, place);
       ids.push(...users.slice(0, room));
@@ -62,7 +65,7 @@ export class HttpMembers {
       // The place to continue within a page is remembered as a person, since positions shift as people come and go.
       if (users.length > room && last !== undefined) return { ids, next: cursorOf({ ...place, behind: last }) };
       if (page.next === '') return this.#ended(audience, ids, rows, after);
-      place = { at: page.next, loop: this.#marked(audience, place.loop, page.next) };
+      place = { at: page.next, size: place.size, loop: this.#marked(audience, place.loop, page.next) };
     } while (ids.length < limit && performance.now() < endsAtMs);
     return { ...this.#ended(audience, ids, rows, after), next: cursorOf(place) };
   }
@@ -98,7 +101,7 @@ function cursorOf(place: Place): string {
 }
 
 /** @throws SourceError when a text is no cursor of this source. */
-function placeOf(cursor: string | undefined): Place {
-  if (cursor === undefined) return { at: '', loop: NO_PAGES };
+function placeOf(cursor: string | undefined, size: number): Place {
+  if (cursor === undefined) return { at: '', size, loop: NO_PAGES };
   return readCursor(cursor, placeSchema, "among this service's members");
 }

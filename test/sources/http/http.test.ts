@@ -73,12 +73,25 @@ test('a service that gives more than is asked for, or everything at once, is rea
   expect(pages.flat()).toEqual(PEOPLE);
 });
 
-test('a service is never asked for more rows than it gives, nor for more than are wanted', async () => {
+test('a service is never asked for more rows than it gives, and for as many each time', async () => {
   const service = await startPeopleService(contentOf(PEOPLE));
   const source = opened(service.url);
   await source.members(VIP, undefined, 1000);
   const limits = service.asked.map(({ url }) => url.searchParams.get('limit')).filter((limit) => limit !== null);
-  expect(limits).toEqual(['400', '400', '200']);
+  expect(limits).toEqual(['400', '400', '400']);
+});
+
+test('a service whose cursors are numbers of pages is read without a gap, whatever fits into a page of ours', async () => {
+  const rows = ['', ...PEOPLE];
+  const service = await startJsonServer(({ url: { searchParams: query } }) => {
+    const [page, size] = [Number(query.get('page') ?? 1), Number(query.get('size'))];
+    const next = page * size < rows.length ? page + 1 : null;
+    return { json: { data: rows.slice((page - 1) * size, page * size), next } };
+  });
+  const members = { url: '/m/{audience}?page={cursor}&size={limit}', items: 'data', next: 'next', maxLimit: 100 };
+  const source = opened(service.url, { ...LISTED, members });
+  const { ids, next } = await source.members(VIP, undefined, 250);
+  expect([...ids, ...(await allOf(source, 90, next)).flat()]).toEqual(PEOPLE);
 });
 
 test('within a page that was given in part, who left or came moves nobody out of sight', async () => {
