@@ -51,7 +51,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
       throw ApplicationFailure.nonRetryable(
-        'This worker no longer has an alert webhook, so nobody is told. Name one under "alerts" in its configuration.',
+        'This worker no longer has an alert webhook, so nobody is notified. Name one under "alerts" in its configuration.',
         'NoAlertWebhook',
       );
     const url = new URL(alerts.url);

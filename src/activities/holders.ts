@@ -27,7 +27,7 @@ export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold'
 
 function unreadable(holderId: string, content: unknown): string {
   const why = undecodableReason(content) ?? 'it is not what a job puts there';
-  return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers wait there meanwhile.`;
+  return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers are kept there meanwhile.`;
 }
 
 /** What cannot be decoded comes as a value that says so, and is not content. */

@@ -152,7 +152,7 @@ async function intoCache(
 
 async function only(folder: string, wanted: (name: string) => boolean): Promise<string> {
   const name = (await readdir(folder)).find(wanted);
-  if (name === undefined) throw new Error(`what was expected is not in the package`);
+  if (name === undefined) throw new Error(`the package does not contain the executable`);
   return name;
 }
 

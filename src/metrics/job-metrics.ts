@@ -3,15 +3,15 @@ import type { JobStatus } from '../contract/job-status.ts';
 
 /** Numbers of a status that go up and down. */
 const GAUGES: readonly Measure[] = [
-  ['triggers_job_waiting', 'Triggers that wait, those of running slices included.', (job) => job.waiting],
+  ['triggers_job_waiting', 'Triggers that are waiting, including those in running slices.', (job) => job.waiting],
   [
     'triggers_job_oldest_waiting_timestamp_seconds',
-    'The "at" of the trigger that has waited longest; absent while nothing waits.',
+    'The "at" of the trigger that has waited longest; absent while nothing is waiting.',
     ({ oldestWaitingAt }) => (oldestWaitingAt === undefined ? undefined : Date.parse(oldestWaitingAt) / 1000),
   ],
   [
     'triggers_job_endpoint_unwell',
-    '1 while nothing is sent but probes, since the endpoint is unwell.',
+    '1 while only probes are sent, because the endpoint is unwell.',
     ({ endpoint }) => (endpoint?.state === 'unwell' ? 1 : 0),
   ],
   ['triggers_job_permits', 'Requests that may be in flight now.', (job) => job.inFlight],
@@ -41,7 +41,7 @@ export class JobMetrics {
   constructor(registers: Registers) {
     this.#told = new Gauge({
       name: 'triggers_jobs',
-      help: 'Running jobs of the task queue, by whether they told their status when they were last asked.',
+      help: 'Running jobs of the task queue, by whether they answered when they were last asked.',
       labelNames: ['told'],
       registers,
     });

@@ -32,7 +32,7 @@ export class WorkerMetrics {
     const registers = [this.#registry];
     this.#attempts = new Counter({
       name: 'triggers_attempts_total',
-      help: 'Attempts that ended, by what they came to; "delivered" are the deliveries.',
+      help: 'Attempts that ended, by result; "delivered" are the deliveries.',
       labelNames: ['kind', 'verdict', 'status_class'],
       registers,
     });

@@ -140,7 +140,7 @@ async function readHeader(path: string, fileName: string): Promise<AudienceFile 
 }
 
 function readListing(text: string, slug: string): AudienceListing | string {
-  if (slug === '') return 'the file has no name before its ending; the name is the slug of the audience.';
+  if (slug === '') return 'the file has no name before its extension; the name is the slug of the audience.';
   if (AUDIENCE_ID.test(slug))
     return 'the file is named like an id; its name is the slug of the audience, so give it a readable one.';
   const audience = memberOf(parse(text), 'audience');

@@ -108,7 +108,7 @@ class HttpSource implements AudienceSource {
     if (answer === undefined) return false;
     const said = value === undefined ? true : valueAt(answer.body, value);
     if (typeof said === 'boolean') return said;
-    throw this.#api.unexpected(MEMBERSHIP, `neither true nor false stands under "${value}"`);
+    throw this.#api.unexpected(MEMBERSHIP, `there is neither true nor false under "${value}"`);
   }
 
   /** For services that cannot be asked about one person: reads members until the person is found. */
@@ -122,7 +122,7 @@ class HttpSource implements AudienceSource {
       if (after === undefined) return false;
     } while (performance.now() < endsAtMs);
     throw this.#service.unavailable(MEMBERSHIP, {
-      reason: `reading all members takes longer than ${this.#pageBudgetMs / 1000} s; "member" in the configuration can say where one is asked for`,
+      reason: `reading all members takes longer than ${this.#pageBudgetMs / 1000} s; "member" in the configuration can name a URL for asking about one`,
     });
   }
 }

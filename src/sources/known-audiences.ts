@@ -32,7 +32,7 @@ export class KnownAudiences<T extends { readonly id: string }> {
     const found = known ?? (await this.list()).find((one) => one.id === id);
     if (found !== undefined) return found;
     throw new SourceError(
-      `${this.#service} has no audience with the id ${id}. It may have been deleted; triggers edit takes it out of a job.`,
+      `${this.#service} has no audience with the id ${id}. It may have been deleted; "triggers edit" can remove it from a job.`,
     );
   }
 

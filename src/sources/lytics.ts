@@ -118,7 +118,7 @@ function isIn({ id, slug }: AudienceListing, row: JsonObject, api: LyticsApi): b
   const all = listOf(row['segments_all']);
   if (all?.includes(id) || all?.includes(slug) || listOf(row['segments'])?.includes(slug)) return true;
   if (all !== undefined) return false;
-  throw api.unexpected('the audiences of a person', 'it does not say under "segments_all" that these are all');
+  throw api.unexpected('the audiences of a person', 'it does not list all of them under "segments_all"');
 }
 
 /** Lytics writes an empty list as null. */

@@ -88,7 +88,9 @@ interface Cursor extends ReadPlace {
 function parseCursor(text: string): Cursor {
   const [, offset, line, restarts = 0, mark, last] = /^(\d+):(\d+)(?:~(\d+))?:([0-9a-f]+):(.+)$/s.exec(text) ?? [];
   if (offset === undefined || line === undefined || mark === undefined || last === undefined)
-    throw new SourceError(`"${text}" is no place in a file of members. Pass what the page before called "next".`);
+    throw new SourceError(
+      `"${text}" is not a cursor of a file of members. Pass what the previous page gave as "next".`,
+    );
   return { offset: Number(offset), line: Number(line), restarts: Number(restarts), mark, last };
 }
 
@@ -104,7 +106,7 @@ async function placeOf(
   if (behind !== undefined) return { ...behind, restarts: behind.offset < cursor.offset ? restarts + 1 : restarts };
   problems.add(
     file,
-    `which was being paged through, has been rewritten, and ${JSON.stringify(cursor.last)}, the last member read, is no longer in it. Its members are read again from the top.`,
+    `which was being read, has been rewritten, and ${JSON.stringify(cursor.last)}, the last member read, is no longer in it. Its members are read again from the top.`,
   );
   return { ...file.members, restarts: restarts + 1 };
 }

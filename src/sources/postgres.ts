@@ -94,7 +94,7 @@ class PostgresSource implements AudienceSource {
     const key = await this.#audiences.keyOf(audienceId);
     if (after !== undefined && !memberType.holds(after))
       throw new SourceError(
-        `${JSON.stringify(after.slice(0, 255))} is no place among members. Pass what the page before called "next".`,
+        `${JSON.stringify(after.slice(0, 255))} is not a cursor of members. Pass what the previous page gave as "next".`,
       );
     const { firstMembers, nextMembers } = this.#queries;
     // One more than asked for shows whether another page follows.

@@ -26,6 +26,6 @@ export class ProblemReport {
     if (problems.has(what) || problems.size > MAX_PROBLEMS_PER_FILE) return;
     problems.add(what);
     if (problems.size <= MAX_PROBLEMS_PER_FILE) this.#tell(`${name}, ${what}`);
-    else this.#tell(`${name} has more problems than these ${MAX_PROBLEMS_PER_FILE}; the rest is not reported.`);
+    else this.#tell(`${name} has more problems than these ${MAX_PROBLEMS_PER_FILE}; the others are not reported.`);
   }
 }

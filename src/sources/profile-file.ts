@@ -47,7 +47,7 @@ export class ProfileFile {
       }
     }
     throw new SourceError(
-      `${this.#name} changes faster than it can be read. Write a new file beside it and rename that over it.`,
+      `${this.#name} changes faster than it can be read. Write a new file and rename it over the old one.`,
     );
   }
 

@@ -9,13 +9,13 @@ export const ANSWER_CODES = {
 } as const;
 
 const WORDS: Readonly<Record<string, string>> = {
-  [ANSWER_CODES.notJson]: 'the answer is no JSON',
+  [ANSWER_CODES.notJson]: 'the answer is not JSON',
   [ANSWER_CODES.unexpected]: 'the answer is not as expected',
 };
 
 const ADVICE: Readonly<Record<number, string>> = {
-  401: 'Check what the configuration\'s "source" says of who we are: the service does not know it.',
-  403: 'Who we are by the configuration\'s "source" may not read this: give it the right to.',
+  401: 'Check what the configuration\'s "source" says about who we are: the service does not accept it.',
+  403: 'The account in the configuration\'s "source" may not read this: give it permission.',
   404: 'Check the URL in the configuration\'s "source".',
   429: 'The service asks for fewer requests.',
 };

@@ -130,7 +130,7 @@ export class SpanExport {
   #sayDropped(): void {
     if (this.#dropped === 0) return;
     const fields = { code: this.#code, count: this.#dropped };
-    this.#options.log.warn('spans were dropped: the tracing collector did not take them', fields);
+    this.#options.log.warn('spans were dropped: the tracing collector did not accept them', fields);
     this.#dropped = 0;
     this.#toldAt = performance.now();
   }

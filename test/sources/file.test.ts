@@ -364,7 +364,7 @@ test('a cursor survives a restart and a touched file', async () => {
 
 test('a text that is not a cursor is refused', async () => {
   const source = await sourceWith({ audience: [header(VIP), '"1"'] });
-  await expect(source.members(VIP, 'page-2', 5)).rejects.toThrow(/"page-2" is no place/);
+  await expect(source.members(VIP, 'page-2', 5)).rejects.toThrow(/"page-2" is not a cursor/);
 });
 
 async function newFolder(): Promise<string> {

@@ -25,7 +25,7 @@ test('any status is an answer, and what is not JSON has no body', async () => {
   expect(await ask(serviceAt(url))).toEqual({ status: 404, body: undefined, link: undefined });
 });
 
-test('text that is not UTF-8 is no JSON', async () => {
+test('text that is not UTF-8 is not JSON', async () => {
   const { url } = await startJsonServer(() => ({ text: Buffer.from('"\xff"', 'latin1') }));
   expect((await ask(serviceAt(url))).body).toBeUndefined();
 });

@@ -145,14 +145,14 @@ test('a profile that is not an object is reported, and costs nobody else theirs'
   ]);
 });
 
-test('a text that is no place among members is refused, and one that is none of this audience is one', async () => {
+test('a text that no member can have as an id is refused as a cursor, while the id of somebody outside the audience is one', async () => {
   const source = await sourceOf(
     `CREATE TABLE profiles (user_id int, profile jsonb); CREATE TABLE audience_members (audience_id int, user_id int);
      INSERT INTO audience_members SELECT 1, n FROM generate_series(10, 90, 10) AS n;`,
     { audiences: null },
   );
   const id = (await source.audiences())[0]?.id ?? '';
-  await expect(source.members(id, 'page-2', 5)).rejects.toThrow(/"page-2" is no place/);
+  await expect(source.members(id, 'page-2', 5)).rejects.toThrow(/"page-2" is not a cursor/);
   expect(await source.members(id, '75', 5)).toEqual({ ids: ['80', '90'] });
 });
 

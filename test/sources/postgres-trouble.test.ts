@@ -71,7 +71,7 @@ test('connections that are ended, whether idle or at work, cost their own call a
     expect(rows).toHaveLength(1);
   });
   await endAll();
-  await expect(waiting).rejects.toThrow(/the members \(audience_members\): .*It is asked again/);
+  await expect(waiting).rejects.toThrow(/the members \(audience_members\): .*It will be asked again/);
   await other.query('ROLLBACK');
   expect(await source.members(VIP, undefined, 10)).toEqual(MEMBERS);
 });
@@ -152,7 +152,7 @@ test('a server that is away when the source opens is told of, and serves once it
   await postgres.server.stop();
   const problems: string[] = [];
   const source = await open(url, {}, { onProblem: (text) => problems.push(text) });
-  expect(problems).toEqual([expect.stringMatching(/about its tables: .*ECONNREFUSED.*It is asked again/)]);
+  expect(problems).toEqual([expect.stringMatching(/about its tables: .*ECONNREFUSED.*It will be asked again/)]);
   await expect(source.members(VIP, undefined, 10)).rejects.toThrow(
     /127\.0\.0\.1:\d+\/test_\d+\).*ECONNREFUSED.*asked again/,
   );
@@ -227,7 +227,7 @@ test('no error quotes what stands in a row', async () => {
   const id = (await source.audiences())[0]?.id ?? '';
   const error = await source.members(id, undefined, 10).catch((error: unknown) => error);
   expect(error).toMatchObject({
-    message: expect.stringMatching(/a value is not as its type wants it \(SQLSTATE 22P02\)/),
+    message: expect.stringMatching(/a value does not fit its type \(SQLSTATE 22P02\)/),
   });
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('linnea');
 });

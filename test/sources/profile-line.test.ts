@@ -21,7 +21,7 @@ test.each([
   '{"user":"1","profile":{"a":}}',
   '{"user":"1","profile":{"a":1}}}',
   '{"user":"1","profile":{"a":1}}{}',
-])('the line %s is no JSON, whoever is expected', (line) => {
+])('the line %s is not JSON, whoever is expected', (line) => {
   for (const likely of [undefined, '1'])
     expect(readProfileLine(line, likely)).toMatchObject({ ok: false, problem: expect.stringMatching(/not JSON/) });
 });

@@ -73,7 +73,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
   for await (const line of readLines(path)) {
     if (place++ < from) continue;
     // Another worker may have signalled all of this meanwhile, and newer changes since: older ones must not come after those.
-    if (hasStalled()) throw new Error('This worker stood still; the round is taken up again.');
+    if (hasStalled()) throw new Error('This worker was frozen for a while; the round is continued.');
     const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // Written by confirmExits.
     yield { audience, user, event, at };
   }

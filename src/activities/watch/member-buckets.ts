@@ -55,7 +55,7 @@ export async function readBucket(folder: string, prefix: string, bucket: number,
   if (bytes === 0) return [];
   const content = await readFile(bucketPath(folder, prefix, bucket));
   if (content.length !== bytes)
-    throw new Error(`Bucket ${bucket} has ${content.length} bytes, and was written with ${bytes}.`);
+    throw new Error(`Bucket ${bucket} has ${content.length} bytes, but was written with ${bytes}.`);
   const lines = content.toString().split('\n');
   lines.pop(); // Behind the last newline.
   return lines.map((line) => JSON.parse(line) as string); // Written by `add`.

@@ -6,7 +6,7 @@ import type { WatchDependencies } from './scan-members.ts';
 const NO_FOLDER: Problem = {
   field: 'watch.folder',
   message:
-    'The worker has no folder for snapshots. Set TRIGGERS_WATCH_FOLDER, or "watch": { "folder": … } in its configuration; several workers need one that they share.',
+    'The worker has no folder for snapshots. Set TRIGGERS_WATCH_FOLDER, or "watch": { "folder": … } in its configuration; several workers have to share one folder.',
 };
 
 /** The activity that looks up the audiences to be watched. Returns every problem at once; rejects only when the source does. */

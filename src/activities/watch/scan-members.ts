@@ -69,7 +69,7 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
       throw new Error(
-        'The source leads in a circle: it gave the same cursor twice. Nothing of this round is told, and it is tried again.',
+        'The source leads in a circle: it gave the same cursor twice. Nothing of this round is reported, and it is tried again.',
       );
     cursors.add(cursor);
     after = next;

@@ -47,7 +47,7 @@ async function allRows(
     rows.push(...page.rows);
     at = page.next;
     const next = markPage(loop, at);
-    if (next === undefined) throw api.unexpected(WHAT, 'it leads in a circle: a page that was there before comes next');
+    if (next === undefined) throw api.unexpected(WHAT, 'it leads in a circle: the next page has come before');
     loop = next;
   } while (at !== '');
   return rows;

@@ -74,8 +74,7 @@ export class HttpMembers {
   #usersIn(audience: HttpAudience, rows: readonly Json[], { behind }: Place): string[] {
     const users = rows.map((row) => userIn(valueAt(row, this.#options.config.id)));
     const named = users.filter((user) => user !== undefined);
-    if (named.length < users.length)
-      this.#options.tell(audience, 'some rows have no id of a person; they are left out.');
+    if (named.length < users.length) this.#options.tell(audience, 'some rows have no id of a person and are left out.');
     return behind === undefined ? named : named.slice(named.lastIndexOf(behind) + 1);
   }
 
@@ -83,7 +82,7 @@ export class HttpMembers {
     const marked = markPage(loop, next);
     if (marked !== undefined) return marked;
     throw new SourceError(
-      `The service leads in a circle: the members of "${slug}" go on at a page that was read before (after ${loop.pages} pages). Check "members" in the configuration's "source".`,
+      `The service leads in a circle: the members of "${slug}" continue at a page that was read before (after ${loop.pages} pages). Check "members" in the configuration's "source".`,
     );
   }
 
@@ -103,5 +102,5 @@ function cursorOf(place: Place): string {
 /** @throws SourceError when a text is no cursor of this source. */
 function placeOf(cursor: string | undefined, size: number): Place {
   if (cursor === undefined) return { at: '', size, loop: NO_PAGES };
-  return readCursor(cursor, placeSchema, "among this service's members");
+  return readCursor(cursor, placeSchema, "of this service's members");
 }

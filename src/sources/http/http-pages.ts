@@ -97,14 +97,13 @@ export class HttpApi {
     if (path === undefined && !nextLink) return '';
     const next = nextLink ? nextOf(link ?? '') : textOf(valueAt(body, path));
     if (next === undefined)
-      throw this.unexpected(what, `what stands under ${nameOf(path)} does not lead to another page`);
+      throw this.unexpected(what, `the value under ${nameOf(path)} does not lead to another page`);
     if (next.length > MAX_NEXT_LENGTH)
       throw this.unexpected(what, `what leads to the next page has more than ${MAX_NEXT_LENGTH} characters`);
     if (next === '' || hasCursor) return next;
     const { origin } = this.#service;
     const url = URL.canParse(next, origin + from) ? new URL(next, origin + from) : undefined;
-    if (url?.origin !== origin)
-      throw this.unexpected(what, 'it leads to another origin for the next page, which is not asked');
+    if (url?.origin !== origin) throw this.unexpected(what, 'the next page is at another origin, which is not asked');
     return url.pathname + url.search;
   }
 }

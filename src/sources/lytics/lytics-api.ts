@@ -49,7 +49,7 @@ export class LyticsApi {
     const status = isGood(httpStatus) && !isNaN(Number(said ?? NaN)) ? Number(said) : httpStatus;
     const text = typeof message === 'string' ? message : '';
     if (TIMED_OUT.test(text))
-      throw this.#service.unavailable(what, { reason: 'Lytics itself did not find out in time' });
+      throw this.#service.unavailable(what, { reason: 'Lytics itself did not get the answer in time' });
     const [first] = Array.isArray(errors) ? (errors as readonly Json[]) : [];
     if (tolerated.includes(status) || (isGood(status) && first === undefined))
       return { status, data: data ?? null, message: text, next: textOf(next), total: countOf(total) };

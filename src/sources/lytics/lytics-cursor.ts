@@ -56,5 +56,5 @@ export function cursorOf(place: ScanPlace): string {
 
 /** @throws SourceError when a text is no cursor of this source. */
 export function placeOf(cursor: string | undefined): ScanPlace {
-  return cursor === undefined ? BEGINNING : readCursor(cursor, placeSchema, 'in a scan of Lytics');
+  return cursor === undefined ? BEGINNING : readCursor(cursor, placeSchema, 'of a scan of Lytics');
 }

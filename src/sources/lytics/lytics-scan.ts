@@ -84,7 +84,7 @@ export class LyticsScan {
     ids: string[],
   ): ScanPlace | undefined {
     const users = page.map(this.#options.userOf);
-    if (users.includes(undefined)) this.#options.tell(audience, 'some rows have no id of a person; they are left out.');
+    if (users.includes(undefined)) this.#options.tell(audience, 'some rows have no id of a person and are left out.');
     const from = place.behind === undefined ? 0 : this.#placeIn(users, place, place.behind);
     const given = from === undefined ? [] : users.slice(from).filter((user) => user !== undefined);
     for (const [index, row] of page.entries()) {
@@ -98,12 +98,12 @@ export class LyticsScan {
     if (answer.next === '') {
       if (from === undefined) return this.#fromTheTop(audience, place);
       if (read < total * 0.9)
-        this.#options.tell(audience, `the scan ended after ${read} rows, and Lytics speaks of ${total}.`);
+        this.#options.tell(audience, `the scan ended after ${read} rows, but Lytics says that there are ${total}.`);
       return undefined;
     }
     if (loop === undefined)
       throw new SourceError(
-        `Lytics leads in a circle: the scan of "${audience.slug}" gives a page again that it gave before (row ${read}).`,
+        `Lytics leads in a circle: the scan of "${audience.slug}" returns a page that it has returned before (row ${read}).`,
       );
     const last = [...place.last, ...given].slice(-REMEMBERED_IDS);
     const next = { ...place, start: answer.next, read, total, loop, last };
@@ -126,20 +126,20 @@ export class LyticsScan {
 
   #anew(audience: AudienceListing, place: ScanPlace, { status }: LyticsAnswer): ScanPlace {
     const { last, read, endedAt, behind = last.length === 0 ? undefined : { ids: last, read } } = place;
-    this.#options.tell(audience, 'Lytics did not go on with a scan, which is begun anew up to where it was.');
+    this.#options.tell(audience, 'Lytics did not continue a scan; a new one is read up to the same place.');
     return { ...this.#restarted(audience, place), last, behind, endedAt: status < 300 ? read : endedAt };
   }
 
   /** Those by whom the place could be found have left, or the order has changed: since nobody may be lost, everybody is returned once more. */
   #fromTheTop(audience: AudienceListing, place: ScanPlace): ScanPlace {
-    this.#options.tell(audience, 'a scan that was begun anew did not find its place: everybody is sent again.');
+    this.#options.tell(audience, 'a restarted scan did not find its place: everybody is sent again.');
     return { ...this.#restarted(audience, place), endedAt: place.endedAt };
   }
 
   #restarted(audience: AudienceListing, { restarts, total }: ScanPlace): ScanPlace {
     if (restarts >= MAX_RESTARTS)
       throw new SourceError(
-        `Lytics does not go on with a scan of "${audience.slug}", and did not when it was begun anew ${MAX_RESTARTS} times. The backfill cannot be read to its end.`,
+        `Lytics does not continue a scan of "${audience.slug}", even after ${MAX_RESTARTS} restarts. The backfill cannot be read to its end.`,
       );
     return { ...BEGINNING, total, restarts: restarts + 1 };
   }

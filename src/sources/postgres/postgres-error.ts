@@ -36,7 +36,7 @@ function codeOf(error: unknown): string {
 
 function wordsOf(error: unknown, code: string): string {
   // Data exceptions and constraint violations quote the content of rows.
-  if (/^2[23]/.test(code)) return `a value is not as its type wants it (SQLSTATE ${code})`;
+  if (/^2[23]/.test(code)) return `a value does not fit its type (SQLSTATE ${code})`;
   // Several addresses were tried: each has its own error, and the one around them has no message.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const said = first instanceof Error ? first.message : String(first);
@@ -46,17 +46,17 @@ function wordsOf(error: unknown, code: string): string {
 }
 
 const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
-  [/^57014$/, 'Is there an index that begins with its columns? Longer may be allowed by "statementTimeoutMs".'],
-  [/^25006$/, 'A source only reads: no query of it may write.'],
+  [/^57014$/, 'Is there an index that begins with its columns? "statementTimeoutMs" can allow more time.'],
+  [/^25006$/, 'A source only reads, so its queries must not write.'],
   [/^42501$/, 'Its role needs SELECT on the tables, and USAGE on their schema.'],
   [/^42/, 'Correct the names or queries of "source" in the configuration, or the schema (docs/sources/postgres.md).'],
   [/^28/, 'Correct the user name and password of "source" in the configuration.'],
   [/^3D|^3F/, 'Correct the database that the URL of "source" names.'],
   [/^53300$/, 'The server has too few connections left: make "poolSize" smaller, or its max_connections larger.'],
-  [/^(?:ECONN|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|08|57P)/, 'It is asked again.'],
+  [/^(?:ECONN|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|08|57P)/, 'It will be asked again.'],
   [
     /CERT|SIGNATURE|ALTNAME|^ERR_TLS|^ERR_SSL/,
-    'The certificate is verified: name its authority in "certificateAuthorities", and the host as it is in the certificate.',
+    'The certificate is verified: name its authority in "certificateAuthorities", and write the host as in the certificate.',
   ],
 ];
 

@@ -39,18 +39,18 @@ export function readPostgresUrl(text: string): PostgresUrlReading {
   // Where an @ comes so late, what is before it is the rest of a password, and what seems to be the host its user name.
   if (url === undefined || /@/.test(url.pathname + url.search))
     return wrong(
-      'characters of the user name or password that mean something in a URL (@ / ? # : %) are written as %40 and so on, or the password is given as "password" beside it',
+      'characters of the user name or password that mean something in a URL (@ / ? # : %) are written as %40 and so on, or the password is given separately, as "password"',
     );
-  if (url.hash !== '') return wrong('it has no #; in a password that is written %23');
+  if (url.hash !== '') return wrong('it must not contain #, which in a password is written %23');
   for (const name of url.searchParams.keys())
     if (!KNOWN_PARAMETERS.has(name))
-      return wrong(`of its parameters only sslmode and host are known, not ${JSON.stringify(name.slice(0, 40))}`);
+      return wrong(`only the parameters sslmode and host are known, not ${JSON.stringify(name.slice(0, 40))}`);
   const tls = TLS_BY_SSLMODE.get(url.searchParams.get('sslmode') ?? 'disable');
   if (tls === undefined) return wrong(`its sslmode is one of ${[...TLS_BY_SSLMODE.keys()].join(', ')}`);
   const parts = [url.username, url.password, url.pathname.slice(1), url.hostname].map(decoded);
   const [user, password, database, hostname] = parts;
   if (user === undefined || password === undefined || database === undefined || hostname === undefined)
-    return wrong('a % in it is followed by two hex digits; a % that is meant is written %25');
+    return wrong('a % in it must be followed by two hex digits; a literal % is written %25');
   const host = (url.searchParams.get('host') ?? hostname).replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? undefined : Number(url.port);
   const shown = `${host === '' ? 'this machine' : host}${port === undefined ? '' : `:${port}`}/${database}`;

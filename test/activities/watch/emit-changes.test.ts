@@ -54,7 +54,7 @@ test('how far it was is only a hint: without it all is told again, the same at t
 test('a worker that stood still tells no more: what it has may be old news by now', async () => {
   const { lab, scanId } = await confirmed();
   lab.hasStalled = true;
-  await expect(lab.emit(scanId)).rejects.toThrow(/stood still/);
+  await expect(lab.emit(scanId)).rejects.toThrow(/was frozen/);
   expect(lab.told()).toEqual([]);
 });
 

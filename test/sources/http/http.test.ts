@@ -154,7 +154,7 @@ test.each<[what: string, answer: Answered, message: RegExp]>([
   ['a cursor without end', { json: { data: [], next: 'x'.repeat(5000) } }, /more than 4096 characters/],
   ['HTTP 401', { status: 401, json: { error: TOKEN } }, /HTTP 401\. Check what/],
   ['HTTP 404', { status: 404, text: '' }, /HTTP 404\. Check the URL/],
-  ['no JSON', { text: `<html>${TOKEN}` }, /the answer is no JSON/],
+  ['no JSON', { text: `<html>${TOKEN}` }, /the answer is not JSON/],
 ])('%s instead of a page is refused with words, and what was written is not repeated', async (_, answer, message) => {
   const service = await membersOf(answer);
   const error = await allOf(opened(service.url, NEXT), 10).catch((error: unknown) => error);
@@ -172,7 +172,7 @@ test('rows without an id are left out and told of; when nobody has one, the mapp
   const onProblem = (text: string): number => told.push(text);
   const source = opened(service.url, { ...LISTED, members }, { onProblem });
   expect((await source.members(VIP, undefined, 10)).ids).toEqual(['1', '7076027172059065053']);
-  expect(told).toEqual(['Audience vip, some rows have no id of a person; they are left out.']);
+  expect(told).toEqual(['Audience vip, some rows have no id of a person and are left out.']);
   const many = await startJsonServer(() => ({ json: PEOPLE.map((uid) => ({ uid })) }));
   await expect(opened(many.url, { ...LISTED, members }).members(VIP, undefined, 10)).rejects.toThrow(
     /None of the first 1050 rows of "vip" has a person's id where "members\.id"/,
@@ -220,7 +220,7 @@ test('somebody who was not asked for is not taken, and a row without fields is r
   const source = opened(service.url, { ...NEXT, profiles: { url: '/p?ids={users}', id: 'id', profile: 'fields' } });
   expect([...(await profileFields(source, ['1']))]).toEqual([['1', { n: 1 }]]);
   await expect(source.profiles(['2'])).rejects.toThrow(/somebody has no object under "fields"/);
-  await expect(source.profiles(['3'])).rejects.toThrow(/the answer is no JSON/);
+  await expect(source.profiles(['3'])).rejects.toThrow(/the answer is not JSON/);
 });
 
 test('more people than can be looked up in time are refused, and the next call goes on where it was', async () => {
@@ -265,10 +265,10 @@ test('membership may be a value in the answer; without a place to ask at, all me
   expect(await reading.isMember(VIP, 'p1049')).toBe(true);
   expect(await reading.isMember(VIP, 'nobody')).toBe(false);
   const hasty = opened(people.url, without, { pageBudgetMs: 0 });
-  await expect(hasty.isMember(VIP, 'nobody')).rejects.toThrow(/"member" in the configuration can say/);
+  await expect(hasty.isMember(VIP, 'nobody')).rejects.toThrow(/"member" in the configuration can name/);
 });
 
 test('a text that is not a cursor is refused', async () => {
   const service = await startPeopleService(contentOf(PEOPLE));
-  await expect(opened(service.url).members(VIP, '{"at":1}', 10)).rejects.toThrow(/is no place among/);
+  await expect(opened(service.url).members(VIP, '{"at":1}', 10)).rejects.toThrow(/is not a cursor/);
 });

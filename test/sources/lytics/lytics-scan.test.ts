@@ -21,7 +21,7 @@ test('people without an id are left out and told of; when nobody has one, the fi
   const lytics = await accountOf(Object.keys(withIds), withIds);
   const source = opened(lytics, { userField: 'email' }, { onProblem: (text) => told.push(text) });
   expect((await source.members(VIP, undefined, 100)).ids).toEqual(['a@x']);
-  expect(told).toEqual(['Audience vip, some rows have no id of a person; they are left out.']);
+  expect(told).toEqual(['Audience vip, some rows have no id of a person and are left out.']);
   await expect(opened(lytics, { userField: 'emial' }).members(VIP, undefined, 100)).rejects.toThrow(
     /None of the first 150 people in "vip" has the field .*"userField"/,
   );
@@ -47,7 +47,7 @@ test.each<[how: string, stale: Answered]>([
   lytics.expire();
   const rest = await allFrom(source, second.next);
   expect([...first.ids, ...second.ids, ...rest]).toEqual(PEOPLE);
-  expect(told).toEqual([expect.stringMatching(/^Audience vip, Lytics did not go on with a scan/)]);
+  expect(told).toEqual([expect.stringMatching(/^Audience vip, Lytics did not continue a scan/)]);
 });
 
 test('a scan that is not recent any more before every page is read to its end all the same', async () => {
@@ -118,7 +118,7 @@ test('a scan that Lytics never continues is given up with an explanation, and no
     lytics.before.push(({ url }) => (url.searchParams.has('start') ? lytics.stale : undefined));
   };
   for (let i = 0; i < 100; i++) refuse();
-  await expect(source.members(VIP, next, 200)).rejects.toThrow(/does not go on .*begun anew 4 times/);
+  await expect(source.members(VIP, next, 200)).rejects.toThrow(/does not continue .*even after 4 restarts/);
   expect(lytics.asked.length - scans).toBeLessThan(20);
 });
 
@@ -135,7 +135,7 @@ test('an end that comes early twice is the end, and is told', async () => {
   expect(await allFrom(source, undefined)).toEqual(PEOPLE.slice(0, 100));
   // Begun anew once: two scans of two pages.
   expect(lytics.before).toHaveLength(8);
-  expect(told).toContainEqual(expect.stringMatching(/ended after 100 rows, and Lytics speaks of 500/));
+  expect(told).toContainEqual(expect.stringMatching(/ended after 100 rows, but Lytics says that there are 500/));
 });
 
 test('a scan that leads in a circle is refused, whatever its length; pages that differ under one "_next" are none', async () => {
@@ -178,7 +178,7 @@ test('an audience that is deleted while it is read is refused, and so is a text 
   await source.audiences();
   once(refusal(404, 'gone'))(lytics);
   await expect(source.members(VIP, undefined, 100)).rejects.toMatchObject({ status: 404 });
-  await expect(source.members(VIP, 'page-2', 100)).rejects.toThrow(/"page-2" is no place/);
+  await expect(source.members(VIP, 'page-2', 100)).rejects.toThrow(/"page-2" is not a cursor/);
 });
 
 test('a page is cut short when its time is over, and the next one continues it', async () => {

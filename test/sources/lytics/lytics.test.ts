@@ -66,12 +66,12 @@ test.each<[what: string, answer: Answered, message: RegExp]>([
     /HTTP 400, BADREQ-001\.$/,
   ],
   ['an error under HTTP 200', { json: { status: 200, errors: [{ code: TOKEN }], data: null } }, /HTTP 200\.$/],
-  ['no JSON', { text: `<html>${TOKEN}` }, /no JSON/],
-  ['what is compressed unasked', { text: gzipSync('{}'), headers: { 'content-encoding': 'gzip' } }, /no JSON/],
+  ['not JSON', { text: `<html>${TOKEN}` }, /not JSON/],
+  ['what is compressed unasked', { text: gzipSync('{}'), headers: { 'content-encoding': 'gzip' } }, /not JSON/],
   ['a redirect', { status: 302, text: '', headers: { location: '/v2/segment?again' } }, /HTTP 302/],
   ['JSON of another form', { json: { status: 200, data: { segments: [] } } }, /no list under "data"/],
   ['a page of somebody else', { status: 404, text: 'nginx' }, /HTTP 404\. Check the URL/],
-  ['that it timed out', { json: { status: 200, message: 'Timed out', data: null } }, /did not find out in time/],
+  ['that it timed out', { json: { status: 200, message: 'Timed out', data: null } }, /did not get the answer in time/],
 ])('%s is told by status and code; neither the token nor what was written is repeated', async (_, answer, message) => {
   const lytics = await accountOf();
   once(answer)(lytics);
