@@ -45,7 +45,10 @@ test.each([
   ['postgres://app:7?s3cret@db:5432/crm', /written as %40/],
   ['postgres://app:s3cret@db:5432/crm?sslmode=prefer', /sslmode is one of disable, require/],
   ['postgres://app:s3cret@db:5432/crm?sslmode=constructor', /sslmode is one of disable, require/],
-  ['postgres://app:s3cret@db:5432/crm?sslrootcert=ca.pem', /only the parameters sslmode and host are known, not "sslrootcert"/],
+  [
+    'postgres://app:s3cret@db:5432/crm?sslrootcert=ca.pem',
+    /only the parameters sslmode and host are known, not "sslrootcert"/,
+  ],
   ['postgres://app:s3cret@db:5432/crm#s3cret', /must not contain #/],
   ['postgres://app:s3cret%@db:5432/crm', /a literal % is written %25/],
 ])('a URL that cannot be meant is refused without repeating it: %s', (url, message) => {
