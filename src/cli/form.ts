@@ -1,6 +1,6 @@
 import type { AudienceList, AuthorizationListing, ExportJobs, JobDefinitionInput } from '../client/export-jobs.ts';
 import { InvalidJob, NoSample } from '../client/errors.ts';
-import { checkJobDefinition, JOB_FIELDS } from '../contract/export-job.ts';
+import { checkJobDefinition, DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
 import { printable } from '../domain/printable.ts';
 import type { Ask } from './ask.ts';
 import { count, counted } from './numbers.ts';
@@ -134,7 +134,7 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
 
 const askParallel: Step = async (draft, { ask }) => {
   const check = (text: string): string | undefined => problemOfNumber('parallelRequestCount', text);
-  const initial = String(draft.parallelRequestCount ?? 5);
+  const initial = String(draft.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS);
   draft.parallelRequestCount = Number(await ask.text({ message: 'Parallel Request Count (optional)', initial, check }));
 };
 

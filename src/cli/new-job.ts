@@ -1,5 +1,6 @@
 import type { ExportJobs, JobDefinitionInput, StartedJob } from '../client/export-jobs.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, TriggersError } from '../client/errors.ts';
+import { DEFAULT_PARALLEL_REQUESTS } from '../contract/export-job.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { printable } from '../domain/printable.ts';
 import { shownUrl } from '../domain/shown-url.ts';
@@ -70,7 +71,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
     ['Fields', exportFields.length === 0 ? 'all' : exportFields.join(', ')],
     ['Existing', existingUsers === true ? `sent first, as entered${rate}` : 'not sent'],
     ['Format', userLegacyMessageFormat === true ? 'old' : 'new'],
-    ['In parallel', `at most ${definition.parallelRequestCount ?? 5}`],
+    ['In parallel', `at most ${definition.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS}`],
   ];
   return ['', ...rows.flatMap(([name, value]) => field(name, printable(value), columns)), ''];
 }

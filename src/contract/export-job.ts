@@ -5,6 +5,8 @@ import { nearestKey } from './nearest-key.ts';
 export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
 export const MAX_PARALLEL_REQUESTS = 500;
+/** Requests that a job may have in flight unless it says otherwise. */
+export const DEFAULT_PARALLEL_REQUESTS = 5;
 
 const MISSING_URL = 'Give the webhook URL that receives the messages, such as https://example.com/hook.';
 const MISSING_AUTHORIZATION =
@@ -81,15 +83,15 @@ export const jobDefinitionSchema = z.strictObject({
     .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
     .min(1, 'The parallel request count must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
-    .default(5),
-  /** Most members a second that a backfill sends; absent: as many as the endpoint accepts. */
+    .default(DEFAULT_PARALLEL_REQUESTS),
+  /** Most members a second that a backfill sends; null: as many as the endpoint accepts. */
   backfillPerSecond: z
     .number({ error: BACKFILL_RATE })
     .positive(BACKFILL_RATE)
     .max(100_000, 'The backfill rate must be at most 100000 a second.')
     .nullable()
     .default(null),
-  /** Most requests in flight for a backfill, so that live triggers find free ones; absent: all of the job's. */
+  /** Most requests in flight for a backfill, so that live triggers find free ones; null: all of the job's. */
   backfillParallelCount: z
     .number({ error: WHOLE_NUMBER })
     .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
