@@ -17,7 +17,7 @@ export interface Jobs {
   readonly refusing: string;
 }
 
-/** A worker as `triggers worker` runs it, its metrics served, after it did work of every kind. */
+/** A worker as `triggers worker` runs it, serving its metrics, after it has done work of every kind. */
 export class ScrapedWorker {
   readonly lab: Lab;
   readonly program: Program;
@@ -25,7 +25,7 @@ export class ScrapedWorker {
   readonly jobs: Jobs;
   /** The folder of its audience source. */
   readonly source: string;
-  /** Members that the backfill of the job whose endpoint is well has to tell about. */
+  /** Members that the backfill of the job with the healthy endpoint has to send. */
   readonly members: number;
   readonly #tokens: Receiver;
   readonly #endpoints: readonly Receiver[];
@@ -78,7 +78,7 @@ export class ScrapedWorker {
     this.#folder = folder;
   }
 
-  /** Requests that the endpoints answered so. */
+  /** Requests that the endpoints answered with this status. */
   answered(status: number): number {
     return this.#endpoints.reduce(
       (sum, { ledger }) => sum + ledger.entries.filter(({ answered }) => answered === status).length,
@@ -86,7 +86,7 @@ export class ScrapedWorker {
     );
   }
 
-  /** Live triggers for all; resolves when each job has made of them what it can. */
+  /** Signals live triggers to all jobs; resolves when each job has done with them what it can. */
   async work(): Promise<void> {
     const { lab, jobs } = this;
     for (const job of [jobs.unwell, jobs.refusing]) {
@@ -101,7 +101,7 @@ export class ScrapedWorker {
     await lab.statusWhen(jobs.refusing, ({ deadLetters }) => deadLetters > 0);
   }
 
-  /** A scrape that holds what the jobs told: the first one has them asked. */
+  /** A scrape with the answers of the jobs, which the first scrape causes to be asked. */
   async scrape(): Promise<{ readonly text: string; readonly metrics: ReadonlyMap<string, ScrapedMetric> }> {
     const giveUpAt = Date.now() + 15_000;
     for (;;) {
@@ -120,7 +120,7 @@ export class ScrapedWorker {
   }
 }
 
-/** An endpoint that delivers once, since a new one is tried one request at a time however it fails, and then answers so for good. */
+/** An endpoint that accepts one request, since a new one is tried one request at a time, and from then on always answers with this status. */
 async function soonAnswering(status: number): Promise<Receiver> {
   let isProven = false;
   return await startReceiver({

@@ -17,7 +17,7 @@ interface Told {
 
 let lab: Lab;
 let operators: Receiver;
-/** What the operators' webhook took, in order; and whether it takes anything now. */
+/** What the operators' webhook accepted, in order; and whether it accepts anything now. */
 const told: Told[] = [];
 const world = { operatorsTake: true, refused: 0, isUnwell: false };
 

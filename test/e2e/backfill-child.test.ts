@@ -32,7 +32,7 @@ function epochMs({ eventTime }: HistoryEvent): number {
   return Number(eventTime?.seconds ?? 0) * 1000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
 }
 
-/** The pages that a job was sent, out of its history. */
+/** The pages that a job was sent, from its history. */
 async function pagesTo(jobId: string): Promise<MemberPage[]> {
   const signals = (await eventsOf(lab.handle(jobId))).map((event) => event.workflowExecutionSignaledEventAttributes);
   return signals

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(async () => tight.stop());
 
-/** Triggers of so many people, each in turn, with a profile of so many bytes. */
+/** Triggers of this many people, each in turn, with a profile of this many bytes. */
 function stream(count: number, people: number, profileBytes: number): (EventTrigger & { at: string })[] {
   const profile = { text: 'x'.repeat(profileBytes) };
   return Array.from({ length: count }, (_, i) => ({
@@ -32,14 +32,14 @@ function stream(count: number, people: number, profileBytes: number): (EventTrig
   }));
 }
 
-/** As a foreign client signals: so many triggers a signal, and without a look at the job's history. */
+/** Signals as a foreign client might: this many triggers a signal, without checking the job's history. */
 async function signalAll(lab: Lab, job: string, triggers: readonly EventTrigger[], each: number): Promise<void> {
   for (let i = 0; i < triggers.length; i += each) await lab.handle(job).signal('triggers', triggers.slice(i, i + each));
 }
 
 type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 
-/** Workflow tasks of a job, over all its runs, that came to grief: failed, but for being overtaken by a signal, or took too long. */
+/** Workflow tasks of a job, over all its runs, that failed (other than by being overtaken by a signal) or took too long. */
 async function brokenTasks(address: string, job: string): Promise<HistoryEvent[]> {
   // Signals of 64 KiB make pages of a history larger than a client takes by default.
   const connection = await Connection.connect({

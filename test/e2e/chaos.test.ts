@@ -5,7 +5,7 @@ import { temporal } from '../support/temporal.ts';
 
 const CHAOS = fileURLToPath(new URL('../../chaos/main.ts', import.meta.url));
 
-/** The chaos suite in short: its exit code, what it prints, and what it says on the way. */
+/** The chaos suite in short: its exit code, its result, and its output on the way. */
 async function chaos(...flags: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const env = { ...process.env, TEMPORAL_CLI_PATH: temporal.cliPath };
   return await new Promise((resolve) => {

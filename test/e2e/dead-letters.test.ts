@@ -11,7 +11,7 @@ import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { Lab, VIP } from '../support/lab.ts';
 
 let lab: Lab;
-/** Stands for a job: any workflow that runs under a job's id, and whose history shows what it was signalled. */
+/** Stands in for a job: a workflow that runs under a job's id, and whose history shows what it was signalled. */
 let job: WorkflowHandle;
 let keepDeadLetters: ReturnType<typeof createKeepDeadLetters>;
 
@@ -28,7 +28,7 @@ async function startJob(workflowId: string): Promise<WorkflowHandle> {
   return lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [{}] });
 }
 
-/** A dead letter of the job, of somebody whom the source has where the letter says, unless a test says otherwise. */
+/** A dead letter of the job, about somebody who is in the audience as the letter says, unless a test changes that. */
 async function keep(more: Partial<DeadLetter> = {}): Promise<{ letter: DeadLetter; handle: WorkflowHandle }> {
   const letter = aDeadLetter({ jobWorkflowId: job.workflowId, user: `user ${randomUUID()}`, ...more });
   await keepDeadLetters([letter]);

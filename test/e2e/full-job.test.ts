@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** A job that has had all the signals that its run may have, since nobody works for it. */
+/** A job that has had all the signals that its run may have, since it has no worker. */
 async function fullJob(): Promise<WorkflowHandle> {
   const job = await lab.client.workflow.start(EXPORT_JOB, {
     workflowId: jobWorkflowId(randomUUID()),

@@ -28,7 +28,7 @@ class TwoEndpoints {
     this.unwell = unwell;
   }
 
-  /** Starts jobs that send to the unwell endpoint, each with as many slices as a job can have: it took one request of each. */
+  /** Starts jobs that send to the unwell endpoint, each with as many slices as a job can have, after it has accepted one request from each. */
   async startUnwell(count: number): Promise<string[]> {
     const job = { webhookUrl: this.unwell.url, parallelRequestCount: SLICES };
     const jobs = await Promise.all(Array.from({ length: count }, () => this.lab.start(job)));
@@ -37,7 +37,7 @@ class TwoEndpoints {
     return jobs;
   }
 
-  /** Gives each of these jobs a thousand people to tell about, and waits until so many requests hang. */
+  /** Gives each of these jobs a thousand people to send, and waits until this many requests hang. */
   async hang(jobs: readonly string[], requests: number): Promise<void> {
     await Promise.all(jobs.map((job) => this.lab.jobs.push(job, people(1000))));
     const giveUpAt = Date.now() + 60_000;
@@ -48,8 +48,8 @@ class TwoEndpoints {
   }
 
   /**
-   * Signals at a steady pace, waiting for nobody, and says how long each trigger took from the call to its arrival, in ms: the median and
-   * the longest.
+   * Signals at a steady pace without waiting, and returns how long triggers took from the call to their arrival, in ms: the median and the
+   * longest.
    */
   async latencies(job: string, samples = SAMPLES): Promise<{ medianMs: number; longestMs: number }> {
     const { ledger } = this.lab.receiver;

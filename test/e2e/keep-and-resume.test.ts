@@ -39,7 +39,7 @@ function arrivals(...users: string[]) {
   return lab.receiver.ledger.entries.filter(({ message }) => message !== undefined && users.includes(message.user));
 }
 
-/** The job as the list has it, once that is as wanted; the server lists what has changed a moment later. */
+/** The job as listed, once that is as wanted; the server lists changes a moment later. */
 async function listedWhen(job: string, isAsWanted: (summary: JobSummary) => boolean): Promise<JobSummary> {
   for (;;) {
     const found = (await lab.jobs.list()).find(({ jobId }) => jobId === job);

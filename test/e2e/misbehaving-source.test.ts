@@ -28,7 +28,7 @@ async function finished(lab: Lab, job: string): Promise<JobStatus> {
   return status;
 }
 
-/** Who was told about, and how often beyond once; each repetition must have the id of the first. */
+/** Who was sent, and how many repetitions there were; each repetition must have the id of the first. */
 function told(lab: Lab): { users: string[]; repeats: number } {
   const ids = new Map<string, Set<string | undefined>>();
   for (const { message, deliveryId } of lab.receiver.ledger.entries)

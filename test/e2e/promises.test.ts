@@ -106,7 +106,7 @@ test('an endpoint that refuses everybody is asked about few, and what it refused
       job,
       ({ endpoint, inFlight }) => endpoint?.state === 'unwell' && inFlight === 0,
     );
-    // Each of five slices by itself finds out after ten.
+    // Each of five slices notices by itself after ten.
     expect(lab.receiver.ledger.requests).toBeLessThanOrEqual(55);
     expect(unwell).toMatchObject({ waiting: 1000, deadLetters: 0 });
   } finally {

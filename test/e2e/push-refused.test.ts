@@ -69,7 +69,7 @@ class AbandonedJob {
   }
 }
 
-/** A push that is told to wait for a second only, as it ends while nobody works. */
+/** A push with a patience of one second, as it ends while no worker is running. */
 async function refusedPush(job: AbandonedJob, ...args: string[]): Promise<Ended> {
   const ended = await job.push(...args, '--patience', '1s');
   expect(ended).toMatchObject({ code: 1, stdout: '' });

@@ -6,7 +6,7 @@ import { Lab } from '../support/lab.ts';
 
 const PEOPLE = 400;
 const CHANGES = 20;
-/** What an operator's question may take on a machine that has much else to do. */
+/** How long an operator's question may take on a busy machine. */
 const ANSWER_MS = 2000;
 /** A slice starts no request later than 1.5 s after its start. */
 const LAST_SLICE_MS = 2500;

@@ -77,7 +77,7 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   }
 }
 
-/** How many of a round's triggers each job is noted to have; nothing before the first. */
+/** How many of a round's triggers each job is recorded to have; nothing before the first. */
 function told(): Readonly<Record<string, number>> {
   const snapshots = join(folder, 'watch', audience.id);
   const paths = readdirSync(snapshots).map((id) => join(snapshots, id, 'told.json'));

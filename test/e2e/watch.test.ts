@@ -12,7 +12,7 @@ const numbered = (count: number) => Array.from({ length: count }, (_, i) => Stri
 
 let folder: string;
 let lab: Lab;
-/** Of one test alone: a watch tells every job of the server that listens. */
+/** For one test alone, since a watch signals to every listening job of the server. */
 let audience: { readonly id: string; readonly slug: string; readonly name: string };
 
 beforeEach(() => {

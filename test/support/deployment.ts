@@ -4,7 +4,7 @@ import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 
 const PATIENCE_MS = 20_000;
 
-/** A worker deployment of a test's own, whose versions it makes current as operators do. */
+/** A worker deployment for one test, which makes its versions current as operators do. */
 export class Deployment {
   readonly name = `deployment-${randomUUID()}`;
   readonly #client: Client;
@@ -18,7 +18,10 @@ export class Deployment {
     return { deployment: { name: this.name, buildId } };
   }
 
-  /** As `temporal worker deployment set-current-version`; '' makes unversioned workers current. The server hears of a new build a moment after its worker is up. */
+  /**
+   * As `temporal worker deployment set-current-version`; '' makes unversioned workers current. The server learns of a new build a moment
+   * after its worker is up.
+   */
   async makeCurrent(buildId: string): Promise<void> {
     const { namespace } = this.#client.options;
     await this.#patiently(async () => {
@@ -39,7 +42,7 @@ export class Deployment {
     });
   }
 
-  /** The workflows that a build has to be kept up for, by id; the server lists what has changed a moment later. */
+  /** The workflows for which a build has to be kept running, by id; the server lists changes a moment later. */
   async pinnedTo(buildId: string): Promise<string[]> {
     const build = `TemporalWorkerDeploymentVersion = '${this.name}:${buildId}'`;
     const query = `${build} AND TemporalWorkflowVersioningBehavior = 'Pinned' AND ExecutionStatus = 'Running'`;
@@ -48,13 +51,13 @@ export class Deployment {
     return found.sort();
   }
 
-  /** The build that a workflow's last task was done by. */
+  /** The build that did a workflow's last task. */
   async buildOf(workflowId: string): Promise<string | undefined> {
     const { raw } = await this.#client.workflow.getHandle(workflowId).describe();
     return raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId ?? undefined;
   }
 
-  /** Wakes jobs until a build is needed by nothing any more: a signal of no triggers lets an idle job hear that another build is current. */
+  /** Wakes jobs until nothing needs a build any more: a signal without triggers lets an idle job notice that another build is current. */
   async untilDrained(buildId: string, jobs: readonly WorkflowHandle[] = []): Promise<void> {
     await this.#patiently(async () => {
       for (const job of jobs) await job.signal('triggers', []);
@@ -62,7 +65,7 @@ export class Deployment {
     });
   }
 
-  /** Wakes a job until it is a build's. */
+  /** Wakes a job until it is on a build. */
   async untilPinned(buildId: string, job: WorkflowHandle): Promise<void> {
     await this.#patiently(async () => {
       await job.signal('triggers', []);

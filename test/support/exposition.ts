@@ -1,4 +1,4 @@
-/** One metric as a scrape tells it. */
+/** One metric of a scrape. */
 export interface ScrapedMetric {
   readonly type: string;
   /** Names of its labels, `le` left out. */
@@ -16,7 +16,7 @@ export interface Sample {
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-/** Takes Prometheus' text format apart, by the names of the metrics. @throws for a line that is none of it. */
+/** Parses Prometheus' text format, by the names of the metrics. @throws for a line that is not part of it. */
 export function readExposition(text: string): Map<string, ScrapedMetric> {
   const metrics = new Map<string, { type: string; labels: Set<string>; samples: Sample[] }>();
   let current: { type: string; labels: Set<string>; samples: Sample[] } | undefined;
@@ -33,7 +33,7 @@ export function readExposition(text: string): Map<string, ScrapedMetric> {
   return metrics;
 }
 
-/** The sum of the samples of this name whose labels are so. */
+/** The sum of the samples with this name and these labels. */
 export function sumOf(
   metrics: ReadonlyMap<string, ScrapedMetric>,
   name: string,

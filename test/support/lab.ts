@@ -13,7 +13,7 @@ import { type RunningWorker, startWorker } from '../../src/worker.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
 import { temporal } from './temporal.ts';
 
-// The tests' own reports are what is to be read; of the workers, only what goes wrong.
+// The tests' own reports are what people read; of the workers, only what goes wrong.
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR' } } });
 
 /** Two audiences that tests use; `vip` looks back over a quarter of an hour. */
@@ -27,11 +27,11 @@ export interface LabOptions {
   readonly workers?: number;
   /** The source that `config` names, opened by the workers, instead of the lab's own. */
   readonly configuredSource?: true;
-  /** Another server than the one of the run. */
+  /** A server other than the shared one. */
   readonly address?: string;
 }
 
-/** A worker or more, a source, an endpoint and a client, on a task queue of their own; everything is real but the source. */
+/** One or more workers, a source, an endpoint and a client, on a task queue of their own; everything is real except the source. */
 export class Lab {
   readonly source: MemorySource;
   readonly receiver: Receiver;
@@ -88,18 +88,18 @@ export class Lab {
     return worker;
   }
 
-  /** Shuts a worker down in peace. */
+  /** Shuts down a worker gracefully. */
   async shutdown(worker: RunningWorker): Promise<void> {
     this.#workers.splice(this.#workers.indexOf(worker), 1);
     await worker.shutdown();
   }
 
-  /** Shuts all workers down in peace. */
+  /** Shuts down all workers gracefully. */
   async stopWorkers(): Promise<void> {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.shutdown()));
   }
 
-  /** Starts a job that sends to the lab's receiver; says its id. */
+  /** Starts a job that sends to the lab's receiver; returns its id. */
   async start(definition: Partial<JobDefinitionInput> = {}): Promise<string> {
     const jobId = `lab-${randomUUID()}`;
     await this.jobs.start(
@@ -114,7 +114,7 @@ export class Lab {
     return this.client.workflow.getHandle(jobWorkflowId(jobId));
   }
 
-  /** The job's status once it is as wanted; asks gently, and says what it was when time is up. */
+  /** The job's status once it is as wanted; asks at a gentle pace, and reports the last one when time is up. */
   async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs = 40_000): Promise<JobStatus> {
     const giveUpAt = Date.now() + timeoutMs;
     for (;;) {

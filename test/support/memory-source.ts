@@ -15,7 +15,7 @@ export class MemorySource implements AudienceSource {
   delayMs = 0;
   /** When set, every call rejects with it. */
   failure: Error | undefined;
-  /** When set, it makes of a page of members what is shown instead: what a source that lies would say. */
+  /** When set, it replaces each page of members by what a misbehaving source would answer. */
   bend: ((page: MembersPage, after: string | undefined) => MembersPage) | undefined;
   /** Calls so far, by method. */
   readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0 };
@@ -31,7 +31,7 @@ export class MemorySource implements AudienceSource {
     for (const [user, profile] of Object.entries(content.profiles ?? {})) this.setProfile(user, profile);
   }
 
-  /** From now on calls of this method are not answered until the function that it gives is called. */
+  /** From now on calls of this method are not answered until the returned function is called. */
   holdBack(method: Method): () => void {
     let release: () => void = () => undefined;
     this.#held.set(method, new Promise((resolve) => (release = resolve)));
@@ -52,7 +52,7 @@ export class MemorySource implements AudienceSource {
   exit(audience: string, user: string): void {
     const members = this.#membersOf(audience);
     members.present.delete(user);
-    // Leaves a gap: the places of the others are in cursors.
+    // Leaves a gap, since cursors contain the places of the others.
     const place = members.joined.indexOf(user);
     if (place !== -1) members.joined[place] = undefined;
   }

@@ -10,7 +10,7 @@ import type { SourceContent } from './memory-source.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));
 
-/** Nothing here is to survive a power cut, and most of a test's time would go into that. */
+/** Nothing here has to survive a power cut, and that would take most of a test's time. */
 const UNSAFE = { fsync: 'off', full_page_writes: 'off' };
 
 /** A real PostgreSQL for one test file. */
@@ -19,7 +19,7 @@ export class TestPostgres {
   readonly #folder: string;
   #databases = 0;
 
-  /** Fails loudly where PostgreSQL cannot be run: what is promised of it would be untested. */
+  /** Fails loudly where PostgreSQL cannot be run: otherwise what is promised about it would go untested. */
   static async start(): Promise<TestPostgres> {
     const folder = mkdtempSync(join(tmpdir(), 'postgres-test-'));
     try {

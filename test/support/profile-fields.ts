@@ -2,7 +2,7 @@ import type { JsonObject } from '../../src/contract/trigger.ts';
 import { fieldsOf } from '../../src/domain/profile.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 
-/** What a source says of these people, whether as objects or as text. */
+/** The fields that a source has for these people, whether it gives objects or text. */
 export async function profileFields(
   source: AudienceSource,
   users: readonly string[],

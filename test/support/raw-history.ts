@@ -1,11 +1,11 @@
 import type { Client } from '@temporalio/client';
 
-/** All that Temporal holds of some workflows, as it holds it: histories, memos and what lists show. */
+/** Everything that Temporal stores of some workflows, as it is stored: histories, memos and what lists show. */
 export async function rawText(client: Client, query: string): Promise<string> {
   const { workflowService, options } = client;
   const { namespace } = options;
   const parts: string[] = [];
-  // Not by the client's own list: that would decode.
+  // Not by the client's own list, which would decode.
   const { executions } = await workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1000 });
   for (const { execution = null } of executions ?? []) {
     parts.push(textOf(await workflowService.describeWorkflowExecution({ namespace, execution })));
@@ -19,7 +19,7 @@ export async function rawText(client: Client, query: string): Promise<string> {
   return parts.join('\n');
 }
 
-/** Every text and all bytes of a message, but the values of search attributes. */
+/** Every text and all bytes of a message, except the values of search attributes. */
 function textOf(value: unknown): string {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');
   if (typeof value !== 'object' || value === null) return String(value);

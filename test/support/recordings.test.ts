@@ -6,7 +6,7 @@ import { release } from '../../src/release.ts';
 import { brokenSeals } from './recordings.ts';
 
 /**
- * A published release and the checksum of what it recorded. A line comes here when a release is published, from what this test says is missing, and is
+ * Published releases with the checksum of what they recorded. When a release is published, add the line that this test then asks for; it is
  * never changed again.
  */
 const SEALS: Readonly<Record<string, string>> = {};

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { release } from '../../src/release.ts';
 
-/** `histories`: of workflows, to be replayed; `carried`: what runs handed to the next, and what workflows were given, to be read. */
+/** `histories`: histories of workflows, to be replayed; `carried`: what runs handed to the next one, and what workflows were given, to be read. */
 export type RecordingKind = 'histories' | 'carried';
 
 /** What a test recorded when a release was made: workflows of that release still run, so later code must know what to do with it. */
@@ -23,7 +23,7 @@ export function record(kind: RecordingKind, name: string, text: string): void {
   if (process.env['RECORD_HISTORIES'] === undefined) return;
   const folder = join(FIXTURES, kind, release());
   mkdirSync(folder, { recursive: true });
-  // Stack traces say where this checkout is, which is nobody's business.
+  // Stack traces contain the path of this checkout, which does not belong in a recording.
   writeFileSync(join(folder, `${name}.json`), text.replaceAll(ROOT, ''));
 }
 
@@ -41,11 +41,11 @@ export function recordings(kind: RecordingKind, fixtures = FIXTURES): Recording[
 }
 
 /**
- * What is wrong with the recordings, in words. A published release's are sealed by their checksum, since they are worth something only as long as they are
- * what that release recorded.
+ * What is wrong with the recordings, in words. Those of a published release are sealed by their checksum, since they are only worth
+ * something as long as they are what that release recorded.
  *
  * @param seals checksum of each published release.
- * @param current the release that is being made, which records anew as often as it likes.
+ * @param current the release that is being made, which may record again as often as it likes.
  */
 export function brokenSeals(
   seals: Readonly<Record<string, string>>,

@@ -2,7 +2,7 @@ import { Worker } from '@temporalio/worker';
 import { payloadConverterPath } from '../../src/payload-converter-path.ts';
 import { temporal } from './temporal.ts';
 
-/** Has our workflow code go through a history. Rejects when it decides otherwise than the history says. */
+/** Replays a history with our workflow code. Rejects when the code decides differently than the history says. */
 export async function replay(history: unknown, workflowId: string): Promise<void> {
   const { workflowBundle } = temporal;
   await Worker.runReplayHistory({ workflowBundle, dataConverter: { payloadConverterPath } }, history, workflowId);

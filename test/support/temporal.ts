@@ -1,4 +1,4 @@
-/** The Temporal server that the whole test run shares; each test file takes a task queue of its own. */
+/** The Temporal server that the whole test run shares; each test file uses a task queue of its own. */
 export interface TestTemporal {
   readonly address: string;
   readonly namespace: string;
@@ -6,7 +6,7 @@ export interface TestTemporal {
   readonly httpUrl: string;
   /** The `temporal` executable it was started with, for tests that need a server of their own or the CLI. */
   readonly cliPath: string;
-  /** Our workflow code, bundled once, as `Worker.create` takes it. */
+  /** Our workflow code, bundled once, in the form that `Worker.create` takes. */
   readonly workflowBundle: { readonly codePath: string };
   /** The same for a worker that encrypts. */
   readonly encryptingWorkflowBundle: { readonly codePath: string };

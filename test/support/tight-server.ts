@@ -8,7 +8,7 @@ const NAMES: Readonly<Record<keyof ServerLimits, string>> = {
   payloadBytes: 'limit.blobSize.error',
 };
 
-/** A server of the test's own that allows no more than this, and whatever else it is told. */
+/** A server for one test that allows no more than this, with other settings as given. */
 export async function startTightServer(
   limits: Partial<ServerLimits>,
   more: Readonly<Record<string, DynamicConfigValue>> = {},

@@ -16,13 +16,13 @@ export interface Ended {
 }
 
 export interface ProgramOptions {
-  /** Over the environment of the test server; undefined takes a variable away. */
+  /** Added to the environment of the test server; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly stdin?: string;
   readonly cwd?: string;
 }
 
-/** A program that runs; whoever started it ends it. */
+/** A running program; whoever started it ends it. */
 export class Program {
   readonly pid: number;
   stdout = '';
@@ -44,7 +44,7 @@ export class Program {
     });
   }
 
-  /** Resolves once `isThere` holds for what it has said; rejects when it ends or time is up before. */
+  /** Resolves once `isThere` holds for its output; rejects when it ends or time is up first. */
   async says(isThere: (program: this) => boolean, timeoutMs = 20_000): Promise<void> {
     const ended = this.#closed.then(() => 'it ended');
     let timer: NodeJS.Timeout | undefined;
@@ -116,19 +116,19 @@ export class Operator {
   }
 }
 
-/** A text as it was before it was broken into lines. */
+/** A text as it was before it was wrapped. */
 export function unwrapped(text: string): string {
   return text.replaceAll(/\s+/g, ' ').trim();
 }
 
-/** The processes that a process has started and that are still there. */
+/** The processes that a process has started and that still exist. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const { stdout } = await runProgram('ps', ['-A', '-o', 'pid=,ppid='], { timeoutMs: 5000 });
   const rows = stdout.split('\n').map((row) => row.trim().split(/\s+/).map(Number));
   return rows.flatMap(([id, parent]) => (parent === pid && id !== undefined ? [id] : []));
 }
 
-/** Whether a process is there. */
+/** Whether a process exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -138,7 +138,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Nothing of the machine's own set-up: no configuration file, no profile of the `temporal` CLI. */
+/** Ignores the machine's own set-up: no configuration file, no profile of the `temporal` CLI. */
 function baseEnvironment(): NodeJS.ProcessEnv {
   const home = emptyFolder();
   return {
@@ -150,7 +150,7 @@ function baseEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
-/** Goes with the run's own folder. */
+/** Removed together with the run's own folder. */
 function emptyFolder(): string {
   const folder = join(dirname(temporal.workflowBundle.codePath), 'empty');
   mkdirSync(folder, { recursive: true });
