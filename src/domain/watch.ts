@@ -50,19 +50,26 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
   return Math.max(startedAt + everyMs, now);
 }
 
+/** The bounds of `contract/watch.ts`, which this may not import; a test compares them. */
+const SHORTEST_MS = 1_000;
+const LONGEST_MS = 7 * 24 * 60 * 60_000;
+
 /** The changes in an update, which may contain anything; undefined when it is not a change that a watch can make. */
 export function readWatchChange(raw: unknown): WatchChange | undefined {
   if (!isRecord(raw)) return undefined;
   const { everyMs, emitExisting, largestExitPercent } = raw;
-  if (everyMs !== undefined && !(typeof everyMs === 'number' && everyMs >= 1_000)) return undefined;
+  if (everyMs !== undefined && !isWhole(everyMs, SHORTEST_MS, LONGEST_MS)) return undefined;
   if (emitExisting !== undefined && typeof emitExisting !== 'boolean') return undefined;
-  if (largestExitPercent !== undefined && !(typeof largestExitPercent === 'number' && largestExitPercent >= 1))
-    return undefined;
+  if (largestExitPercent !== undefined && !isWhole(largestExitPercent, 1, 100)) return undefined;
   return {
     ...(everyMs === undefined ? {} : { everyMs }),
     ...(emitExisting === undefined ? {} : { emitExisting }),
     ...(largestExitPercent === undefined ? {} : { largestExitPercent }),
   };
+}
+
+function isWhole(value: unknown, least: number, most: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
 /** A watch before its first round. */

@@ -39,7 +39,7 @@ const { forgetSnapshots } = proxyActivities<Activities>({
 });
 
 const NO_CHANGE =
-  'A change to a watch is a JSON object with "everyMs" (at least 1000), "emitExisting" (true or false) or "largestExitPercent" (1 or more); what it leaves out stays as it is.';
+  'A change to a watch is a JSON object with "everyMs" (1000 to 604800000), "emitExisting" (true or false) or "largestExitPercent" (1 to 100); what it leaves out stays as it is.';
 /** The failure type when a snapshot is not in the folder of the worker that looked for it. */
 const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 /** A folder may be mounted late, or be another worker's: only after this many such failures in a row does a snapshot count as lost. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { ScanReport, WatchState } from '../../src/contract/watch.ts';
+import { checkWatchOptions, type ScanReport, type WatchState } from '../../src/contract/watch.ts';
 import {
   describeWatch,
   isTooLarge,
@@ -84,6 +84,13 @@ test('of what anybody sends as a change, only what is one is taken', () => {
   expect(readWatchChange({})).toEqual({});
   for (const raw of [null, 'x', { everyMs: 10 }, { everyMs: '5m' }, { largestExitPercent: 0 }, { emitExisting: 1 }])
     expect(readWatchChange(raw)).toBeUndefined();
+});
+
+test.each([
+  ...[999, 1000, 1000.5, 604_800_000, 604_800_001, 1e16].map((everyMs) => ({ everyMs })),
+  ...[0, 1, 1.5, 100, 101].map((largestExitPercent) => ({ largestExitPercent })),
+])('a change is held to the same bounds as a new watch, so that no time of it is beyond all dates: %j', (change) => {
+  expect(readWatchChange(change) !== undefined).toBe(checkWatchOptions(change).ok);
 });
 
 test('the Temporal UI is told what it is doing, what is wrong, and nothing breaks its table', () => {
