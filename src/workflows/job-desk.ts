@@ -112,13 +112,15 @@ function sampleOf(sample: unknown): number | undefined {
 function audienceIds(state: JobState, wanted: unknown): string[] {
   const { audiences } = state.job;
   if (wanted === undefined || wanted === null) return audiences.map(({ id }) => id);
-  if (!Array.isArray(wanted) || wanted.length === 0)
+  // Checked before a name is shown: {"toString":1} cannot become text, and that error would fail the workflow task again and again.
+  const isName = (name: unknown): name is string => typeof name === 'string';
+  if (!Array.isArray(wanted) || wanted.length === 0 || !wanted.every(isName))
     throw refusal('"audiences" must be a list of slugs or ids.', 'InvalidBackfill');
-  const ids = wanted.map((name: unknown) => {
+  const ids = wanted.map((name) => {
     const found = findAudience(audiences, name);
     if (found !== undefined) return found.id;
     throw refusal(
-      `The job does not listen to ${String(name)}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
+      `The job does not listen to ${name}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
       'InvalidBackfill',
     );
   });

@@ -94,6 +94,23 @@ test('a definition that is wrong fails the workflow with every problem, once', a
   await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
 });
 
+test('garbage in an update never fails a workflow task: it is refused, and changes nothing', async () => {
+  const job = await lab.start();
+  for (const [update, argument, type] of [
+    ['backfill', { audiences: [{ toString: 1 }] }, 'InvalidBackfill'],
+    ['backfill', { audiences: ['nobody-knows'] }, 'InvalidBackfill'],
+    ['backfill', { action: { toString: 1 } }, 'InvalidBackfill'],
+    ['backfill', { sample: 1e300 }, 'InvalidBackfill'],
+    ['edit', [], 'InvalidEdit'],
+    ['stop', { waiting: { toString: 1 } }, 'InvalidStop'],
+    ['stop', { deadlineMs: 1e300 }, 'InvalidStop'],
+  ] as const)
+    await expect(lab.handle(job).executeUpdate(update, { args: [argument] })).rejects.toMatchObject({
+      cause: { type },
+    });
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', revision: 1 });
+}, 30_000);
+
 test('garbage in a signal never fails a workflow task: it is counted, kept with its reason, and dropped', async () => {
   const job = await lab.start();
   const handle = lab.handle(job);
