@@ -65,7 +65,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
     if (isUnwanted) return { pages: lastPage };
     const goBackTo = ahead.find(({ page }) => page.number === again?.number);
     if (again !== undefined) {
-      if (again.afterMs !== undefined) await sleep(again.afterMs);
+      if (again.afterMs !== undefined) await sleep(again.afterMs, { summary: 'the page is read again' });
       again = undefined;
       if (goBackTo !== undefined) {
         // What was read after that page depends on it, so it is read again too.
@@ -166,7 +166,7 @@ async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> 
       if (isCancellation(error)) throw error;
       if (!isFull(error)) throw jobGone(jobWorkflowId, error);
     }
-    await sleep(waitMs);
+    await sleep(waitMs, { summary: 'the page is sent again: the run of the job has had all its signals' });
   }
 }
 

@@ -54,7 +54,7 @@ export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   setHandler(redeliverSignal, (request: unknown) => {
     wish = { kind: 'redeliver', force: isForced(request) || (wish?.kind === 'redeliver' && wish.force) };
   });
-  void sleep(DEAD_LETTER_MS).then(
+  void sleep(DEAD_LETTER_MS, { summary: 'it expires' }).then(
     () => (isExpired = true),
     () => undefined, // Cancelled, as all of this workflow.
   );

@@ -32,10 +32,13 @@ const { prepareJob } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '1 minute',
 });
 // What is waiting must be kept, read and released however long the server is unwell: these are tried until they are done.
-const { hold, recall, release, keepDeadLetters, keepJob, raiseAlerts } = proxyActivities<Activities>({
-  startToCloseTimeout: '20 seconds',
-  retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
-});
+const patiently = (summary: string): Pick<Activities, PatientActivity> =>
+  proxyActivities<Activities>({
+    startToCloseTimeout: '20 seconds',
+    retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
+    summary: summaryOf(summary),
+  });
+type PatientActivity = 'hold' | 'recall' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts';
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -122,6 +125,7 @@ export class JobErrands {
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */
   async #hold({ holder, content }: Extract<Errand, { kind: 'hold' }>): Promise<void> {
+    const { hold } = patiently(counted(content.triggers.length, 'trigger'));
     const holding = hold(this.#holderId(holder.name), content).then(
       () => confirmHold(this.#state, holder),
       (error: unknown) => {
@@ -136,6 +140,7 @@ export class JobErrands {
   }
 
   async #recall(holder: Holder): Promise<void> {
+    const { recall } = patiently(`holder ${holder.name}`);
     try {
       holderRead(this.#state, holder, await recall(this.#holderId(holder.name)));
     } catch (error) {
@@ -145,6 +150,7 @@ export class JobErrands {
   }
 
   async #release(holders: readonly string[]): Promise<void> {
+    const { release } = patiently(counted(holders.length, 'holder'));
     try {
       await release(holders.map((name) => this.#holderId(name)));
       holdersReleased(this.#state, holders, true);
@@ -156,6 +162,7 @@ export class JobErrands {
 
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {
     const { counters, deadLetters } = this.#state;
+    const { keepDeadLetters } = patiently(counted(letters.size, 'dead letter'));
     const now = Date.now();
     try {
       await keepDeadLetters(
@@ -172,6 +179,7 @@ export class JobErrands {
   async #raiseAlerts(alerts: readonly Alert[]): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     const job = { jobId: jobIdOf(this.#workflowId), label: definition.label, subscriptionId };
+    const { raiseAlerts } = patiently(alerts.map(({ kind, state }) => `${kind} ${state}`).join(', '));
     try {
       await raiseAlerts(alerts.map((alert) => ({ ...job, alert })));
       this.#state.alerts.confirm(alerts);
@@ -182,6 +190,7 @@ export class JobErrands {
 
   async #keepJob(changes: number): Promise<void> {
     const { stopping: _, ...carried } = carryJob(this.#state);
+    const { keepJob } = patiently('what waits, until the job is resumed');
     await keepJob(this.#workflowId, carried);
     jobKept(this.#state, changes);
   }

@@ -171,19 +171,20 @@ export class JobRun {
     this.#show(this.status());
     // After its day a run ends at the next calm moment, and what makes it calm wakes the job.
     const endsAt = this.#endsAt > Date.now() ? this.#endsAt : Infinity;
-    this.#setTimer(Math.min(until ?? Infinity, endsAt));
+    if (until !== undefined && until < endsAt) this.#setTimer(until, 'a retry, a probe or a wait is due');
+    else this.#setTimer(endsAt, 'the next run begins');
     await this.#untilWoken();
   }
 
   /** One timer is enough: it is kept as long as it fires no later than needed, since each timer costs two events. */
-  #setTimer(at: number): void {
+  #setTimer(at: number, summary: string): void {
     if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
     this.#timer?.scope.cancel();
     const scope = new CancellationScope();
     const timer = { at, scope };
     this.#timer = timer;
     void scope
-      .run(() => sleep(Math.max(1, at - Date.now())))
+      .run(() => sleep(Math.max(1, at - Date.now()), { summary }))
       .then(
         () => {
           if (this.#timer === timer) this.#timer = undefined;
@@ -207,7 +208,7 @@ export class JobRun {
 
   /** Continues in the next workflow task: when something wakes the job, or up to a second later. */
   async #yield(): Promise<void> {
-    this.#setTimer(Date.now() + 1);
+    this.#setTimer(Date.now() + 1, 'another workflow task');
     await this.#untilWoken();
   }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { configured } from '../webhook/an-authorization.ts';
@@ -90,3 +91,24 @@ test('dead letters and the end of a backfill are told of', async () => {
   await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
   expect(await until(job, 'dead-letters', 'happened')).toMatchObject({ text: '1 new dead letter (1 so far).' });
 });
+
+test('in the Temporal UI, a job says what each of its steps and timers is about', async () => {
+  const job = await lab.start();
+  await lab.statusWhen(job, ({ state }) => state === 'running');
+  expect(await summaries(job)).toContain('the next run begins');
+  await lab.jobs.enter(job, { audience: 'vip', user: 'good', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
+  await until(job, 'dead-letters', 'happened');
+  expect(await summaries(job)).toEqual(
+    expect.arrayContaining(['1 trigger, 1 permit', '1 dead letter', 'dead-letters happened']),
+  );
+});
+
+/** What the Temporal UI writes beside the activities and timers of a job's history. */
+async function summaries(job: string): Promise<unknown[]> {
+  const { events } = await lab.handle(job).fetchHistory();
+  return (events ?? []).flatMap(({ userMetadata }) =>
+    userMetadata?.summary == null ? [] : [defaultPayloadConverter.fromPayload(userMetadata.summary)],
+  );
+}
