@@ -15,6 +15,7 @@ import { DEFAULT_TASK_QUEUE } from './domain/names.ts';
 import { readPayloadKeys, splitPayloadKeys } from './payload-codec/payload-keys.ts';
 import { POSTGRES_URL } from './sources/postgres/postgres-url.ts';
 import { isNetwork } from './webhook/addresses.ts';
+import { portsIn } from './webhook/network-policy.ts';
 import { areCertificates } from './webhook/certificate-authorities.ts';
 
 const payloadKeys = z
@@ -54,7 +55,11 @@ const configSchema = z.strictObject({
         .default([]),
       /** Ports and ranges of ports. */
       allowPorts: z
-        .array(z.string().regex(/^\d{1,5}(-\d{1,5})?$/, 'A port is a number, or two with a dash: 1024-65535.'))
+        .array(
+          z.string().refine((text) => portsIn(text) !== undefined, {
+            error: 'A port is a number up to 65535, or a range of them: 1024-65535.',
+          }),
+        )
         .default(['443', '80', '1024-65535']),
       /** An HTTP proxy to go through (CONNECT). */
       proxy: z.url({ protocol: /^https?$/, error: 'A proxy looks like http://proxy.example.com:3128.' }).optional(),

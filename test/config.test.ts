@@ -162,6 +162,10 @@ test('what is no certificate is no certificate authority, and is not repeated', 
   expect(message).not.toContain('s3cret');
 });
 
+test('a range of ports that would allow nothing is refused', () => {
+  expect(errorOf({ network: { allowPorts: ['2000-1000'] } })).toMatch(/up to 65535.*\n.*at network\.allowPorts\[0\]/);
+});
+
 test('a file that is not there is an error with its path', () => {
   expect(() => loadConfig({ path: join(folder, 'none.json'), env: {} })).toThrow(/none\.json cannot be read/);
 });

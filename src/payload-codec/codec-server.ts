@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
 import type { PayloadCodec } from '@temporalio/common';
 import { fromWire, toWire } from './wire-payloads.ts';
 
@@ -71,8 +72,8 @@ async function respond(options: CodecServerOptions, request: IncomingMessage, re
       response.writeHead(204).end();
       return;
     }
-    const answer = await convert(options, request);
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+    const answer = JSON.stringify(await convert(options, request));
+    response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
   } catch (error) {
     const { status, message } = error instanceof Refusal ? error : new Refusal(500, 'It could not be converted.');
     // What is left of a body is not read.
@@ -84,8 +85,13 @@ async function respond(options: CodecServerOptions, request: IncomingMessage, re
 /** A page that any site may show could have its own name point here; the browser then takes this for that site. */
 function checkHost({ host }: CodecServerOptions, { headers }: IncomingMessage): void {
   const name = (headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-  if (!LOOPBACK_NAMES.has(name) && name !== host.toLowerCase())
+  if (!LOOPBACK_NAMES.has(name) && name !== nameOf(host))
     throw new Refusal(403, 'The codec server is not asked by that name. Use localhost, or the address it listens on.');
+}
+
+/** An address or a name as it stands in a URL, and so in the header `host`. */
+function nameOf(host: string): string {
+  return new URL(`http://${isIP(host) === 6 ? `[${host}]` : host}`).hostname;
 }
 
 function allowOrigin({ uiOrigins }: CodecServerOptions, { headers }: IncomingMessage, response: ServerResponse): void {

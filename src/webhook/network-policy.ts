@@ -49,8 +49,9 @@ export class NetworkPolicy implements ConnectionPolicy {
     this.#allowHttp = allowHttp;
     this.#allowed = new AddressSet(allowAddresses);
     this.#ports = allowPorts.map((range) => {
-      const [first = '', last = first] = range.split('-');
-      return [Number(first), Number(last)];
+      const ports = portsIn(range);
+      if (ports === undefined) throw new TypeError(`"${range}" is neither a port nor a range of ports.`);
+      return ports;
     });
     this.proxy = proxy === undefined ? undefined : new URL(proxy);
     this.certificateAuthorities = certificateAuthorities;
@@ -91,4 +92,11 @@ export function literalOf(hostname: string): string | undefined {
 /** The port that a connection goes to. */
 export function portOf({ protocol, port }: Pick<Destination, 'protocol' | 'port'>): string {
   return port || (protocol === 'https:' ? '443' : '80');
+}
+
+/** The first and the last port of a range (`1024-65535`), or of a single port; undefined for any other text. */
+export function portsIn(range: string): readonly [first: number, last: number] | undefined {
+  if (!/^\d{1,5}(-\d{1,5})?$/.test(range)) return undefined;
+  const [first = 0, last = first] = range.split('-').map(Number);
+  return first <= last && last <= 65_535 ? [first, last] : undefined;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { literalOf, NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { literalOf, NetworkPolicy, type NetworkRules, portsIn } from '../../src/webhook/network-policy.ts';
 
 const STRICT: NetworkRules = { allowHttp: false, allowAddresses: [], allowPorts: ['443', '80', '1024-65535'] };
 const refusalOf = (url: string, rules: Partial<NetworkRules> = {}) =>
@@ -82,4 +82,13 @@ test('[S7] brackets are no part of an address', () => {
     undefined,
     undefined,
   ]);
+});
+
+test('ports are a number up to 65535, or a range of them', () => {
+  expect(portsIn('443')).toEqual([443, 443]);
+  expect(portsIn('1024-65535')).toEqual([1024, 65535]);
+  for (const wrong of ['', '-', '80-', '-80', '65536', '1024-65536', '1024-80', '80,443', '0x50', '123456']) {
+    expect(portsIn(wrong)).toBeUndefined();
+    expect(() => refusalOf('https://example.com/', { allowPorts: [wrong] })).toThrow(TypeError);
+  }
 });
