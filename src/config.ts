@@ -33,25 +33,29 @@ const configSchema = z.strictObject({
   taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   source: sourceSchema.optional(),
   authorizations: z.record(z.string(), authorizationSchema).default({}),
-  /** `<key id>:<base64 of 32 bytes>`: the first encrypts what Temporal is given, all decrypt. None: nothing is encrypted. */
+  /** `<key id>:<base64 of 32 bytes>`: the first one encrypts what Temporal is given, all of them decrypt. None: nothing is encrypted. */
   payloadKeys,
-  /** Where changes of a job's state are told to its operators; in the log they are always. */
+  /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
-  /** Longest time for one request, from connecting to the answer's end, in ms. */
+  /** Longest time for one request, from connecting to the end of the answer, in ms. */
   requestTimeoutMs: z.number().int().min(100).max(60_000).default(15_000),
   /**
-   * Most `deliver` activities that this worker runs at once. Those that wait for an endpoint cost little but a slot; there are many, so that it
-   * takes many jobs whose endpoints hang to make another one wait.
+   * Most `deliver` activities that this worker runs at once. One that waits for an endpoint costs little more than its slot. There are many slots,
+   * so that a few jobs whose endpoints hang do not make others wait.
    */
   maxConcurrentSlices: z.number().int().min(1).default(1000),
-  /** Where requests may go. Without it: by https, to public addresses. */
+  /** Where requests may go. By default: by https, to public addresses. */
   network: z
     .strictObject({
-      /** Plain `http:` too. */
+      /** Also allow plain `http:`. */
       allowHttp: z.boolean().default(false),
-      /** Networks that are reached although they are not public: `10.0.0.0/8`, `fd00::/8`. */
+      /** Networks that may be reached although they are not public: `10.0.0.0/8`, `fd00::/8`. */
       allowAddresses: z
-        .array(z.string().refine(isNetwork, { error: 'A network is an address, perhaps with bits: 10.0.0.0/8.' }))
+        .array(
+          z
+            .string()
+            .refine(isNetwork, { error: 'A network must be an address, optionally with a prefix length: 10.0.0.0/8.' }),
+        )
         .default([]),
       /** Ports and ranges of ports. */
       allowPorts: z
@@ -61,19 +65,19 @@ const configSchema = z.strictObject({
           }),
         )
         .default(['443', '80', '1024-65535']),
-      /** An HTTP proxy to go through (CONNECT). */
-      proxy: z.url({ protocol: /^https?$/, error: 'A proxy looks like http://proxy.example.com:3128.' }).optional(),
-      /** Authorities that are trusted beside the system's: PEM, one certificate or more in each. */
+      /** An HTTP proxy that requests go through (CONNECT). */
+      proxy: z.url({ protocol: /^https?$/, error: 'A proxy must look like http://proxy.example.com:3128.' }).optional(),
+      /** Authorities that are trusted in addition to Node's: PEM, one or more certificates in each. */
       certificateAuthorities: z
         .array(
           z.string().refine(areCertificates, {
-            error: 'A certificate authority is one certificate or more as PEM: -----BEGIN CERTIFICATE----- …',
+            error: 'A certificate authority must be one or more certificates as PEM: -----BEGIN CERTIFICATE----- …',
           }),
         )
         .default([]),
     })
     .prefault({}),
-  /** What the Temporal server allows, where it is set other than by default; every bound of a job is a share of these. */
+  /** What the Temporal server allows, if that differs from its defaults. Every limit of a job is a share of these. */
   serverLimits: z
     .strictObject({
       payloadBytes: z
@@ -85,22 +89,22 @@ const configSchema = z.strictObject({
       eventsPerRun: z.number().int().min(100).default(51_200),
     })
     .prefault({}),
-  /** For `triggers watch`: where the members of watched audiences are kept between two looks; several workers need one folder that they share. */
+  /** For `triggers watch`: where the members of watched audiences are kept between rounds. Several workers must share one folder. */
   watch: z.strictObject({ folder: z.string().min(1).optional() }).prefault({}),
   metrics: metricsSchema,
   tracing: tracingSchema,
-  /** For upgrades under running jobs (docs/operating.md): the version that Temporal knows this worker by. */
+  /** For upgrades while jobs are running (docs/operating.md): the version by which Temporal knows this worker. */
   deployment: deploymentSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
 export type Config = Readonly<z.infer<typeof configSchema>>;
 
-/** The names of the configuration's settings. */
+/** The names of all settings. */
 export const CONFIG_SETTINGS = Object.keys(configSchema.shape);
 
 /**
- * Where audiences come from, for a program that cannot do without.
+ * The audience source, for a program that needs one.
  * @throws ConfigError
  */
 export function configuredSource({ source }: Config): SourceConfig {
@@ -115,7 +119,7 @@ export function configuredSource({ source }: Config): SourceConfig {
   );
 }
 
-/** For trying things out: endpoints on this machine, by http, may be sent to as well. */
+/** For trying things out: requests may also go to endpoints on this machine, by http. */
 export function withThisMachine(config: Config): Config {
   const { network } = config;
   const allowAddresses = [...network.allowAddresses, '127.0.0.0/8', '::1'];
@@ -124,14 +128,16 @@ export function withThisMachine(config: Config): Config {
 
 export { ConfigError };
 
-/** The file that is read when nothing names another. */
+/** The file that is read unless another one is named. */
 export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
- * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), then
- * the environment over it (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`, `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys with
- * commas between them, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`, `TRIGGERS_BUILD_ID`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`). A value may refer to what it is:
- * `${env:NAME}` to a variable, `${file:PATH}` to a file, so that secrets need not stand in it. How to reach Temporal is not here: that is `TEMPORAL_ADDRESS` and its kin.
+ * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), overridden by the environment
+ * (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`,
+ * `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys separated by commas, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`,
+ * `TRIGGERS_BUILD_ID`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT` and
+ * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`). A value may be a reference, `${env:NAME}` to a variable or `${file:PATH}` to a file, so that the file need
+ * not contain secrets. How to reach Temporal is configured separately: `TEMPORAL_ADDRESS` and related variables.
  *
  * @throws ConfigError
  */
@@ -140,8 +146,8 @@ export function loadConfig(options: ConfigOptions = {}): Config {
 }
 
 /**
- * Reads the configuration again and again, as `loadConfig` does. What did not change is not checked again, and is the same object: to see that a
- * certificate and its key belong together takes 1.5 ms, and a worker that is to send meanwhile looks every few seconds at all of them.
+ * Reads the configuration repeatedly, as `loadConfig` does. If nothing has changed, it is not checked again and the same object is returned: a
+ * worker reads it every few seconds while it sends, and checking that one certificate and its key belong together takes 1.5 ms.
  */
 export function configReader(options: ConfigOptions = {}): () => Config {
   let last: { readonly json: string; readonly config: Config } | undefined;
@@ -160,7 +166,7 @@ interface ConfigOptions {
 
 function readMerged(options: ConfigOptions): { readonly path: string; readonly value: object } {
   const env = options.env ?? process.env;
-  // An empty variable is an unset one: that is what compose files make of `${NAME:-}`.
+  // An empty variable counts as unset: that is what compose files make of `${NAME:-}`.
   const given = (name: string): string | undefined => env[name] || undefined;
   const named = options.path ?? given('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
@@ -194,8 +200,8 @@ function checked({ path, value }: ReturnType<typeof readMerged>): Config {
 }
 
 /**
- * The task queue alone, for programs that ask jobs and run none: where `loadConfig` has it from, but the rest of the file does
- * not matter, and the variables that a worker's secrets come from need not be set here.
+ * Only the task queue, for programs that talk to jobs but run none. It is read from the same places as by `loadConfig`, but the rest of the file is
+ * not checked, and the variables that hold a worker's secrets need not be set.
  *
  * @throws ConfigError
  */
@@ -213,7 +219,7 @@ function namedSource(text: string): object {
 }
 
 /**
- * The payload keys alone, for programs that ask jobs and run none, and read no other secret of the file.
+ * Only the payload keys, for programs that talk to jobs but run none. No other secret of the file is read.
  *
  * @throws ConfigError
  */
@@ -227,7 +233,7 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
   return parsed.data;
 }
 
-/** One value of the file, its variables looked up; undefined when there is no file, or not that key in it. */
+/** One value of the file, with its references replaced; undefined when the file does not exist or does not have that key. */
 function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value: unknown } {
   const named = env['TRIGGERS_CONFIG'] || undefined;
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
@@ -237,7 +243,7 @@ function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value
 
 function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
   const value = withReferences(parseConfigFile(path), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
-  // A folder is meant from the file that names it, wherever the command is run.
+  // A folder is relative to the file that names it, wherever the command is run.
   return { ...value, ...withFolder('source', value, path), ...withFolder('watch', value, path) };
 }
 
@@ -247,7 +253,7 @@ function withFolder(key: string, value: Record<string, unknown>, path: string): 
   return { [key]: { ...part, folder: resolve(dirname(path), part['folder']) } };
 }
 
-/** The file as it stands there, its variables not looked up. */
+/** The content of the file, with its references not yet replaced. */
 function parseConfigFile(path: string): Record<string, unknown> {
   let text: string;
   try {
@@ -261,12 +267,12 @@ function parseConfigFile(path: string): Record<string, unknown> {
   try {
     raw = JSON.parse(text);
   } catch {
-    // Only the place: the parser's own words may quote what stands there, and that may be a secret.
+    // Only the position: the parser's own message may quote the file, and with it a secret.
     const { line, character } = jsonMistake(text);
     throw new ConfigError(
       `The configuration file ${path} is not JSON: something is wrong in line ${line}, at character ${character}.`,
     );
   }
-  if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must hold a JSON object.`);
+  if (!isRecord(raw)) throw new ConfigError(`The configuration file ${path} must contain a JSON object.`);
   return raw;
 }

@@ -28,13 +28,13 @@ function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
     expect(error).toBeInstanceOf(ConfigError);
     return inspect(error); // Its cause too: that is what a log shows.
   }
-  throw new Error('The configuration was taken.');
+  throw new Error('The configuration was accepted.');
 }
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const crm = { origins: ['https://hooks.example.com'], headers: { authorization: 'Bearer s3cret' } };
 
-test('without a file or a variable everything has a default', () => {
+test('every setting has a default without a file and variables', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
     authorizations: {},
@@ -54,13 +54,13 @@ test('without a file or a variable everything has a default', () => {
   });
 });
 
-test('the file is the one that is given, else the one that the variable names', () => {
+test('the file that is given is read, or else the one that the variable names', () => {
   const path = file({ taskQueue: 'from-file' });
   expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
   expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
 });
 
-test('read again, what did not change is not checked again; a changed file that it refers to is seen', () => {
+test('when it is read again, an unchanged configuration is not checked again, and a change in a file that it refers to is seen', () => {
   writeFileSync(join(folder, 'token'), 'first');
   const read = configReader({
     path: file({ authorizations: { crm: { ...crm, headers: { key: '${file:token}' } } } }),
@@ -81,13 +81,13 @@ test.each([
   { queryParameters: { 'key=s3cret': '' } },
   { oauth2: { tokenUrl: 'https://a.example', clientId: 'me', clientSecret: 'x', parameters: { 'key s3cret': 7 } } },
   { 'authorization: Bearer s3cret': '' },
-])('[S22] what stands where a key belongs is not repeated when it may hold a secret: %j', (more) => {
+])('[S22] text in the place of a key is not repeated if it may contain a secret: %j', (more) => {
   const error = errorOf({ authorizations: { crm: { origins: crm.origins, ...more } } });
   expect(error).toMatch(/authorizations\.crm/);
   expect(error).not.toContain('s3cret');
 });
 
-test('a variable is stronger than the file', () => {
+test('a variable overrides the file', () => {
   const env = { TRIGGERS_TASK_QUEUE: 'q', TRIGGERS_LOG_LEVEL: 'debug', TRIGGERS_SOURCE: 'data' };
   const path = file({ taskQueue: 'from-file', logLevel: 'warn', source: { kind: 'file', folder: 'other' } });
   expect(loadConfig({ path, env })).toMatchObject({
@@ -97,7 +97,7 @@ test('a variable is stronger than the file', () => {
   });
 });
 
-test('a source that is named by a URL is a PostgreSQL with the default schema; people are shown it without who and what is secret', () => {
+test('a source given as a URL is a PostgreSQL database with the default schema, and is shown without user and secrets', () => {
   const url = 'postgres://app:s3cret@db.example.com:6432/crm?sslmode=require';
   const { source } = loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: url } });
   expect(source).toMatchObject({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 10_000, lagMs: 0 });
@@ -107,19 +107,19 @@ test('a source that is named by a URL is a PostgreSQL with the default schema; p
   expect(wrong).not.toThrow(/s3cret/);
 });
 
-test('the password of a source may stand in a file, whatever is in it', () => {
+test('the password of a source may be in a file, whatever characters it has', () => {
   const config = file({ source: { kind: 'postgres', url: 'postgres://app@db/crm', password: '${file:password}' } });
   writeFileSync(join(folder, 'password'), 'p@ss/w#rd%\n');
   expect(loadConfig({ path: config, env: {} }).source).toMatchObject({ password: 'p@ss/w#rd%' });
 });
 
-test('an empty variable is an unset one', () => {
+test('an empty variable counts as unset', () => {
   const env = { TRIGGERS_TASK_QUEUE: '', TRIGGERS_LOG_LEVEL: '', TRIGGERS_SOURCE: '' };
   const config = loadConfig({ path: file({ taskQueue: 'from-file' }), env });
   expect([config.taskQueue, config.source]).toEqual(['from-file', undefined]);
 });
 
-test('a folder is meant from the file that names it', () => {
+test('a folder is relative to the file that names it', () => {
   const path = file({ source: { kind: 'file', folder: 'people' }, watch: { folder: 'watch' } });
   const config = loadConfig({ path, env: {} });
   expect(config.source).toEqual({ kind: 'file', folder: join(folder, 'people') });
@@ -127,7 +127,7 @@ test('a folder is meant from the file that names it', () => {
   expect(loadConfig({ path, env: { TRIGGERS_WATCH_FOLDER: 'w' } }).watch.folder).toBe(resolve('w'));
 });
 
-test('secrets may stand in the environment, anywhere in the file', () => {
+test('any value in the file may refer to a secret in the environment', () => {
   const signingSecrets = ['${env:SIGNING}'];
   const headers = { authorization: 'Bearer ${env:TOKEN}' };
   const path = file({ authorizations: { crm: { ...crm, headers, signingSecrets } } });
@@ -139,7 +139,7 @@ test('secrets may stand in the environment, anywhere in the file', () => {
   });
 });
 
-test('a variable that the file names and nobody set is an error with its name', () => {
+test('a reference to a variable that is not set is an error with its name', () => {
   expect(errorOf({ taskQueue: '${env:NOPE}' })).toMatch(/\$\{env:NOPE\}, but that variable is not set/);
 });
 
@@ -147,18 +147,18 @@ test.each<[what: string, content: unknown, message: RegExp]>([
   ['an unknown key', { sorce: {} }, /Unrecognized key: "sorce"/],
   ['an unknown source', { source: { kind: 'db' } }, /at source\.kind/],
   ['an unknown log level', { logLevel: 'loud' }, /at logLevel/],
-  ['a time that is none', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
+  ['a time that is too short', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
   ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
-  ['no object', [], /must hold a JSON object/],
-  ['no JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
+  ['something else than an object', [], /must contain a JSON object/],
+  ['something else than JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
   ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
 ])('%s is an error that says where', (_, content, message) => {
   expect(errorOf(content)).toMatch(message);
 });
 
-test('what is no certificate is no certificate authority, and is not repeated', () => {
+test('a certificate authority that is not a certificate is refused and not repeated', () => {
   const message = errorOf({ network: { certificateAuthorities: ['-----BEGIN PRIVATE KEY-----s3cret'] } });
-  expect(message).toMatch(/one certificate or more as PEM.*\n.*at network\.certificateAuthorities\[0\]/);
+  expect(message).toMatch(/one or more certificates as PEM.*\n.*at network\.certificateAuthorities\[0\]/);
   expect(message).not.toContain('s3cret');
 });
 
@@ -166,7 +166,7 @@ test('a range of ports that would allow nothing is refused', () => {
   expect(errorOf({ network: { allowPorts: ['2000-1000'] } })).toMatch(/up to 65535.*\n.*at network\.allowPorts\[0\]/);
 });
 
-test('a file that is not there is an error with its path', () => {
+test('a missing file is an error with its path', () => {
   expect(() => loadConfig({ path: join(folder, 'none.json'), env: {} })).toThrow(/none\.json cannot be read/);
 });
 
@@ -177,7 +177,7 @@ test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 
   },
 );
 
-test('who only asks jobs needs the task queue, and none of the secrets that a worker needs', () => {
+test('the task queue can be read without the secrets that a worker needs', () => {
   const TRIGGERS_CONFIG = file({
     taskQueue: 'marketing',
     authorizations: { crm: { ...crm, headers: { authorization: 'Bearer ${env:CRM_TOKEN}' } } },
@@ -186,7 +186,7 @@ test('who only asks jobs needs the task queue, and none of the secrets that a wo
   expect(configuredTaskQueue({ TRIGGERS_CONFIG, TRIGGERS_TASK_QUEUE: 'sales' })).toBe('sales');
 });
 
-test('the task queue has a default, may be a variable, and is said to be wrong when it is', () => {
+test('the task queue has a default, may come from a variable, and is an error when it is wrong', () => {
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({}) })).toBe('audience-triggers');
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: '${env:QUEUE}' }), QUEUE: 'q' })).toBe('q');
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
@@ -196,7 +196,7 @@ test('the task queue has a default, may be a variable, and is said to be wrong w
 const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
 const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
 
-test('payload keys stand in the file, its variables, or the variable over it; worker and client have the same', () => {
+test('payload keys come from the file, its references, or the variable that overrides it; worker and client read the same', () => {
   const path = file({ payloadKeys: ['${env:NEW}', KEY], authorizations: { crm } });
   const fromFile = { TRIGGERS_CONFIG: path, NEW: NEW_KEY };
   const fromVariable = { ...fromFile, TRIGGERS_PAYLOAD_KEYS: `${KEY}, ${NEW_KEY}` };
@@ -209,7 +209,7 @@ test('payload keys stand in the file, its variables, or the variable over it; wo
   }
 });
 
-test('who only asks jobs needs the payload keys, and none of the secrets that a worker needs', () => {
+test('the payload keys can be read without the secrets that a worker needs', () => {
   const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
   const TRIGGERS_CONFIG = file({ payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } });
   expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
@@ -219,10 +219,10 @@ test('who only asks jobs needs the payload keys, and none of the secrets that a 
 test.each<[what: string, payloadKeys: unknown]>([
   ['a key without an id', [KEY.slice(3)]],
   ['a key that lost its end', [KEY.slice(0, -2)]],
-  ['two keys of one id', [KEY, KEY]],
-  ['a key that is no list', KEY],
+  ['two keys with the same id', [KEY, KEY]],
+  ['a key instead of a list', KEY],
   ['a key by its id', { k1: KEY.slice(3) }],
-])('%s is an error of worker and client that does not repeat it', (_, payloadKeys) => {
+])('%s is an error for worker and client alike that does not repeat it', (_, payloadKeys) => {
   const asClient = () => configuredPayloadKeys({ TRIGGERS_CONFIG: file({ payloadKeys }) });
   expect(asClient).toThrow(ConfigError);
   for (const error of [errorOf({ payloadKeys }), inspect(thrownBy(asClient))]) {
@@ -239,7 +239,7 @@ function thrownBy(run: () => unknown): unknown {
   }
 }
 
-test('metrics are kept when a port is said, in the file or by the variable, and served on this machine unless another host is', () => {
+test('metrics are kept when a port is set, in the file or by the variable, and served on this machine unless another host is set', () => {
   expect(loadConfig({ path: file({}), env: {} }).metrics).toBeUndefined();
   expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_HOST: '0.0.0.0' } }).metrics).toBeUndefined();
   const local = { port: 9464, host: '127.0.0.1', jobs: 100 };
@@ -254,7 +254,7 @@ test('metrics are kept when a port is said, in the file or by the variable, and 
   expect(() => loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: 'many' } })).toThrow(/at metrics\.port/);
 });
 
-test('traces are told when an endpoint is said, in the file or by the variables of OpenTelemetry, whole or as what the path comes behind', () => {
+test('traces are made when an endpoint is set, in the file or by OpenTelemetry’s variables, as a whole URL or as a base URL', () => {
   expect(loadConfig({ path: file({}), env: {} }).tracing).toBeUndefined();
   expect(loadConfig({ path: file({}), env: { TRIGGERS_TRACING_SAMPLE_RATIO: '0.5' } }).tracing).toBeUndefined();
   const endpoint = 'https://collector.example.com/v1/traces';
@@ -283,23 +283,23 @@ test.each([
   [
     'credentials in the URL',
     { endpoint: 'https://me:s3cret@collector/v1/traces' },
-    /Credentials.*at tracing\.endpoint/s,
+    /credentials.*at tracing\.endpoint/s,
   ],
   ['a header of the connection', { endpoint: 'http://c/', headers: { host: 's3cret' } }, /at tracing\.headers\.host/],
-  ['more than all', { endpoint: 'http://c/', sampleRatio: 1.5 }, /at tracing\.sampleRatio/],
+  ['a share above 1', { endpoint: 'http://c/', sampleRatio: 1.5 }, /at tracing\.sampleRatio/],
 ])('[S22] traces with %s are refused, and no secret is repeated', (_, tracing, words) => {
   const error = errorOf({ tracing });
   expect(error).toMatch(words);
   expect(error).not.toContain('s3cret');
 });
 
-test('[S22] credentials in the URL of the alert webhook are refused, with the way to do it right, and not repeated', () => {
+test('[S22] credentials in the URL of the alert webhook are refused with a hint at the right way, and not repeated', () => {
   const error = errorOf({ alerts: { url: 'https://me:s3cret@alerts.example.com/hook' } });
-  expect(error).toMatch(/name one of "authorizations".*at alerts\.url/s);
+  expect(error).toMatch(/Name one of "authorizations".*at alerts\.url/s);
   expect(error).not.toContain('s3cret');
 });
 
-test("a deployment is the file's, with the environment over it", () => {
+test('the deployment comes from the file, overridden by the environment', () => {
   const path = file({ deployment: { name: 'crm', buildId: '1' } });
   expect(loadConfig({ path, env: {} }).deployment).toEqual({ name: 'crm', buildId: '1' });
   expect(loadConfig({ path, env: { TRIGGERS_BUILD_ID: '2' } }).deployment).toEqual({ name: 'crm', buildId: '2' });
@@ -307,8 +307,8 @@ test("a deployment is the file's, with the environment over it", () => {
   expect(loadConfig({ path: file({}), env }).deployment).toEqual({ name: 'erp' });
 });
 
-test('what Temporal would not take as a deployment is refused, and so is a build id without a name', () => {
-  expect(errorOf({ deployment: { name: 'crm.eu' } })).toContain('A deployment is named by');
-  expect(errorOf({ deployment: { name: 'crm', buildId: 'a:b' } })).toContain('A build id is');
+test('a deployment that Temporal would not accept is refused, and so is a build id without a name', () => {
+  expect(errorOf({ deployment: { name: 'crm.eu' } })).toContain('A deployment name must');
+  expect(errorOf({ deployment: { name: 'crm', buildId: 'a:b' } })).toContain('A build id must');
   expect(errorOf({}, { TRIGGERS_BUILD_ID: '1' })).toContain('deployment.name');
 });

@@ -4,14 +4,16 @@ import { hasNoUserInfo } from './authorization-config.ts';
 /** What operators are told, and where. */
 export const alertsSchema = z
   .strictObject({
-    /** A webhook of the operators' own; reached under the same rules as any other. Without it, alerts are in the log alone. */
+    /** A webhook of the operators' own, reached under the same rules as any other. Without it, alerts only appear in the log. */
     url: z
       .url({ protocol: /^https?$/, error: 'An alert URL looks like https://alerts.example.com/hook.', abort: true })
-      .refine(hasNoUserInfo, { error: 'Credentials do not stand in the URL: name one of "authorizations" beside it.' })
+      .refine(hasNoUserInfo, {
+        error: 'The URL must not contain credentials. Name one of "authorizations" instead, as "authorization".',
+      })
       .optional(),
-    /** Name of one of `authorizations`; null: the webhook needs none. */
+    /** The name of one of `authorizations`; null when the webhook needs none. */
     authorization: z.string().min(1).nullable().default(null),
-    /** Triggers that wait longer than this are worth an alert. */
+    /** Triggers that have waited longer than this cause an alert. */
     backlogMinutes: z
       .number()
       .min(1)

@@ -3,39 +3,39 @@ import { z } from 'zod';
 import type { ClientIdentity } from '../webhook/client-identity.ts';
 import { isSigningSecret } from '../webhook/signing-secret.ts';
 
-// No message in here may repeat a value: most of them are secrets.
+// No message in this file may repeat a value, since most values are secrets.
 
-/** Headers that are ours, or the connection's (RFC 9110, RFC 9112, Standard Webhooks, W3C Trace Context). */
+/** Headers that the worker sets, or that belong to the connection (RFC 9110, RFC 9112, Standard Webhooks, W3C Trace Context). */
 const RESERVED_HEADERS =
   /^(content-.*|user-agent|webhook-.*|traceparent|tracestate|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
 /** A token of RFC 9110, 5.6.2. */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
-/** Of Latin-1, as HTTP/1.1 has it; blanks around it would be lost on the way. */
+/** Latin-1, as in HTTP/1.1. Blanks around a value would be lost on the way. */
 const HEADER_VALUE = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/;
 const MAX_HEADERS = 50;
 const MAX_VALUE_LENGTH = 8192;
 
-const secret = z.string().min(1, 'A secret is not empty.').max(MAX_VALUE_LENGTH);
+const secret = z.string().min(1, 'A secret must not be empty.').max(MAX_VALUE_LENGTH);
 
-/** Headers that go out with every request, beside those that are the worker's or the connection's own. */
+/** Headers that are sent with every request, in addition to those of the worker and the connection. */
 export const requestHeaders = z
   .record(
     z.string(),
-    secret.regex(HEADER_VALUE, 'A header value is one line of plain characters, without blanks around it.'),
+    secret.regex(HEADER_VALUE, 'A header value must be one line of plain characters, without blanks around it.'),
   )
   .superRefine((headers, context) => {
     const problem = (name: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [name], message });
     const names = Object.keys(headers);
     for (const [index, name] of names.entries()) {
-      // Not by its name: a whole line may stand there, "authorization: Bearer …".
+      // The name is not shown, since it may be a whole line with a secret in it: "authorization: Bearer …".
       if (!HEADER_NAME.test(name)) {
-        context.addIssue({ code: 'custom', message: `A header has a name that none can have (number ${index + 1}).` });
+        context.addIssue({ code: 'custom', message: `The name of header number ${index + 1} is not valid.` });
         continue;
       }
       if (RESERVED_HEADERS.test(name)) problem(name, 'The worker sets this header itself.');
       if (names.findIndex((other) => other.toLowerCase() === name.toLowerCase()) < index)
-        problem(name, 'This header is there twice.');
+        problem(name, 'This header is given twice.');
     }
     if (names.length > MAX_HEADERS) context.addIssue({ code: 'custom', message: `At most ${MAX_HEADERS} headers.` });
   });
@@ -43,55 +43,61 @@ export const requestHeaders = z
 /** RFC 6749, 4.4. */
 const oauth2 = z.strictObject({
   tokenUrl: z
-    .url({ protocol: /^https?$/, error: 'A token URL looks like https://login.example.com/oauth2/token.', abort: true })
-    .refine(hasNoUserInfo, { error: 'Credentials do not stand in the URL: give clientId and clientSecret.' }),
+    .url({
+      protocol: /^https?$/,
+      error: 'A token URL must look like https://login.example.com/oauth2/token.',
+      abort: true,
+    })
+    .refine(hasNoUserInfo, { error: 'The URL must not contain credentials. Give clientId and clientSecret.' }),
   clientId: z.string().min(1),
   clientSecret: secret,
   scope: z.string().min(1).optional(),
-  /** More parameters of the token request: `audience`, `resource`. */
+  /** Further parameters of the token request, such as `audience` or `resource`. */
   parameters: z.record(z.string(), z.string()).default({}),
-  /** How the client names itself (RFC 6749, 2.3.1): by HTTP Basic, or in the request's body. */
+  /** How the client authenticates itself (RFC 6749, 2.3.1): by HTTP Basic, or in the request's body. */
   clientAuthentication: z.enum(['basic', 'body']).default('basic'),
 });
 
 const clientCertificate = z
   .strictObject({
-    /** PEM, perhaps with the chain behind it. */
+    /** PEM, optionally followed by its chain. */
     certificate: z.string().min(1),
     /** PEM. */
     key: secret,
     passphrase: z.string().optional(),
   })
   .refine(isUsableCertificate, {
-    error: 'The certificate and its key, both in PEM, do not belong together, or cannot be read (a passphrase?).',
+    error:
+      'The certificate and its key, both in PEM, do not belong together, or cannot be read. Is a passphrase missing or wrong?',
   });
 
 const SIGNING_SECRET_WORDS =
-  'A signing secret is "whsec_" and the base64 of 24 to 64 bytes, or "whsk_" and that of an ed25519 key. Make one with: triggers secrets new';
+  'A signing secret must be "whsec_" and the base64 of 24 to 64 bytes, or "whsk_" and the base64 of an ed25519 key. Make one with: triggers secrets new';
 
 const signingSecret = z.string().refine(isSigningSecret, { error: SIGNING_SECRET_WORDS });
 
 const signingSecrets = z
   .array(
     z.union([signingSecret, z.strictObject({ secret: signingSecret, until: z.iso.datetime({ offset: true }) })], {
-      error: `${SIGNING_SECRET_WORDS}. One that is on its way out is {"secret": …, "until": "2026-12-31T00:00:00Z"}.`,
+      error: `${SIGNING_SECRET_WORDS}. One that is being replaced is given as {"secret": …, "until": "2026-12-31T00:00:00Z"}.`,
     }),
   )
   .refine((secrets) => secrets.length === 0 || secrets.some((one) => typeof one === 'string'), {
-    error: 'One signing secret must be without an end, or requests would go out unsigned one day.',
+    error: 'At least one signing secret must have no "until", or requests would be sent unsigned some day.',
   })
   .default([]);
 
-/** What a request carries for its endpoint's sake. The parts may be combined, but only one says who we are in the header `authorization`. */
+/** What a request carries so that its endpoint accepts it. The parts may be combined, but only one can be in the header `authorization`. */
 export const authorizationSchema = z
   .strictObject({
     /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */
     origins: z
       .array(
         z
-          .url({ protocol: /^https?$/, error: 'An origin looks like https://hooks.example.com.', abort: true })
+          .url({ protocol: /^https?$/, error: 'An origin must look like https://hooks.example.com.', abort: true })
           .refine(isOrigin, {
-            error: 'An origin has no path, user name or query: https://hooks.example.com, perhaps with a port.',
+            error:
+              'An origin must have no path, user name or query: https://hooks.example.com, optionally with a port.',
           }),
       )
       .min(1),
@@ -102,19 +108,19 @@ export const authorizationSchema = z
     /** RFC 7617. */
     basic: z
       .strictObject({
-        username: z.string().regex(/^[^:\p{Cc}]*$/u, 'A user name has no colon and no control characters.'),
+        username: z.string().regex(/^[^:\p{Cc}]*$/u, 'A user name must not contain a colon or control characters.'),
         password: z
           .string()
-          .regex(/^\P{Cc}*$/u, 'A password has no control characters.')
+          .regex(/^\P{Cc}*$/u, 'A password must not contain control characters.')
           .max(MAX_VALUE_LENGTH),
       })
       .optional(),
     /** A token, RFC 6750. */
-    bearer: secret.regex(/^[\x21-\x7e]+$/, 'A token is one word of plain characters.').optional(),
+    bearer: secret.regex(/^[\x21-\x7e]+$/, 'A token must be one word of plain characters.').optional(),
     oauth2: oauth2.optional(),
-    /** Shown when a connection is opened (mutual TLS). */
+    /** Presented when a connection is opened (mutual TLS). */
     clientCertificate: clientCertificate.optional(),
-    /** Standard Webhooks secrets; every request is signed with each that has not ended. */
+    /** Standard Webhooks secrets; every request is signed with each of them that has not reached its end. */
     signingSecrets,
   })
   .superRefine(({ headers, basic, bearer, oauth2 }, context) => {
@@ -135,7 +141,7 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
 }
 
-/** Not by zod alone: it takes user names in URLs. */
+/** Zod's own check of URLs accepts user names in them. */
 export function hasNoUserInfo(text: string): boolean {
   const { username, password } = new URL(text);
   return username === '' && password === '';

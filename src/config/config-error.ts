@@ -1,4 +1,4 @@
-/** A configuration that cannot be used: which file or variable, and what is wrong with it. Never what a secret is. */
+/** The configuration cannot be used. The message names the file or variable and says what is wrong, but never contains a secret. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }

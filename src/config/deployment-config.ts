@@ -1,15 +1,17 @@
 import { z } from 'zod';
 import { type Given, withGiven } from './environment.ts';
 
-const NAME = 'A deployment is named by letters, digits, dashes and underscores, at most 100: audience-triggers.';
-const BUILD_ID = 'A build id is letters, digits, dots, dashes, underscores and plus signs, at most 100: 1.4.2.';
+const NAME =
+  'A deployment name must consist of letters, digits, dashes and underscores, at most 100, such as audience-triggers.';
+const BUILD_ID =
+  'A build id must consist of letters, digits, dots, dashes, underscores and plus signs, at most 100, such as 1.4.2.';
 
-/** Which version of which worker deployment this worker is, for Temporal's worker versioning. Absent: it is unversioned. */
+/** The deployment and build that this worker belongs to, for Temporal's worker versioning. Absent: the worker is unversioned. */
 export const deploymentSchema = z
   .strictObject({
     /** What all builds of these workers have in common. */
     name: z.string().regex(/^[A-Za-z0-9][\w-]{0,99}$/, NAME),
-    /** Tells this build from others; workers of one build replay each other's runs. Default: the release and a checksum of its workflow code. */
+    /** Distinguishes this build from others; workers of the same build replay each other's runs. Default: the release and a checksum of its workflow code. */
     buildId: z
       .string()
       .regex(/^[A-Za-z0-9][\w.+-]{0,99}$/, BUILD_ID)
@@ -17,7 +19,7 @@ export const deploymentSchema = z
   })
   .optional();
 
-/** The file's deployment with the environment over it. A build id without a name is no deployment, and said to be wrong. */
+/** The deployment in the file, overridden by the environment. A build id without a name is left for the schema to reject. */
 export function deploymentOf({ deployment }: Record<string, unknown>, given: Given): object {
   const name = given('TRIGGERS_DEPLOYMENT_NAME');
   const buildId = given('TRIGGERS_BUILD_ID');

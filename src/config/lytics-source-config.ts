@@ -4,18 +4,20 @@ import { lagMs, serviceToken, serviceUrl, throughProxy, timeoutMs } from './serv
 /** A Lytics account (docs/sources/lytics.md). */
 export const lyticsSource = z.strictObject({
   kind: z.literal('lytics'),
-  /** Of the API; sent as it is in the header `authorization`. */
+  /** An API token; sent unchanged in the header `authorization`. */
   token: serviceToken,
   /** The identity field whose value is a person's id in triggers and messages: `_uid`, `user_id` … */
-  userField: z.string().regex(/^\w{1,100}$/, 'A field of Lytics is a name of letters, digits and underscores: _uid.'),
+  userField: z
+    .string()
+    .regex(/^\w{1,100}$/, 'The name of a Lytics field must consist of letters, digits and underscores: _uid.'),
   url: serviceUrl.default('https://api.lytics.io'),
-  /** Fields of the account's own whose texts are numbers, or objects of numbers. */
+  /** Custom fields of the account whose strings are numbers, or whose objects contain such strings. */
   numberFields: z.array(z.string().min(1)).default([]),
-  /** Rows of one request of a scan. */
+  /** Rows per request of a scan. */
   pageSize: z.number().int().min(1).max(100).default(100),
-  /** Most look-ups of profiles under way, for the whole worker's slice. */
+  /** Most look-ups of profiles in flight for one slice. */
   parallelLookUps: z.number().int().min(1).max(64).default(8),
-  /** How old, in ms, a profile may be that a scan or a look-up brought before it is asked for again. */
+  /** How old, in ms, a profile from a scan or a look-up may be before it is fetched again. */
   maxProfileAgeMs: z.number().int().min(0).max(3_600_000).default(120_000),
   lagMs: lagMs.default(300_000),
   timeoutMs,

@@ -3,12 +3,12 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 const HMAC_BYTES = 32;
 const PAYLOAD_KEY_BYTES = 32;
 
-/** A new key that payloads in Temporal are encrypted with, under an id that everybody may see. */
+/** A new key to encrypt payloads in Temporal with, under an id that is not secret. */
 export function newPayloadKey(id: string): { readonly secret: string } {
   return { secret: `${id}:${randomBytes(PAYLOAD_KEY_BYTES).toString('base64')}` };
 }
 
-/** A new signing secret of Standard Webhooks 1.0; with ed25519, what its receivers verify by too, and they need no more than that. */
+/** A new signing secret of Standard Webhooks 1.0; for ed25519 also the public key, which is all that receivers need. */
 export function newSigningSecret(kind: 'hmac' | 'ed25519'): { readonly secret: string; readonly publicKey?: string } {
   if (kind === 'hmac') return { secret: `whsec_${randomBytes(HMAC_BYTES).toString('base64')}` };
   const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });

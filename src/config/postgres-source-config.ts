@@ -2,31 +2,31 @@ import { z } from 'zod';
 import { readPostgresUrl } from '../sources/postgres/postgres-url.ts';
 import { areCertificates } from '../webhook/certificate-authorities.ts';
 
-// No message in here may repeat a URL or a password.
+// No message in this file may repeat a URL or a password.
 
-/** One part of a table's name, in quotes as PostgreSQL writes them when it holds a dot. */
+/** A table's name, optionally with its schema; a part that contains a dot is in quotes, as in PostgreSQL. */
 const TABLE = /^(?:"(?:[^"\0]|"")+"|[^."\0]+)(?:\.(?:"(?:[^"\0]|"")+"|[^."\0]+))?$/;
 
-const table = z.string().regex(TABLE, 'A table is named like it is in the database: people, or crm.people.');
-const column = z.string().regex(/^[^\0]+$/, 'A column has a name.');
+const table = z.string().regex(TABLE, 'A table must be named as in the database: people, or crm.people.');
+const column = z.string().regex(/^[^\0]+$/, 'The name of a column must not be empty.');
 const query = z
   .string()
-  // It becomes part of ours.
+  // A semicolon at its end would break the statement that it is embedded in.
   .transform((text) => text.trim().replace(/;+$/, ''))
-  .refine((text) => text !== '', { error: 'A query is a SELECT.' });
+  .refine((text) => text !== '', { error: 'A query must be a SELECT.' });
 
-/** A table or view, whether in a schema or in the search path. Names are taken as they are spelt, capitals too. */
+/** Tables may also be views, with or without a schema. Names are case-sensitive. */
 const profiles = z
   .strictObject({
     table: table.default('profiles'),
     user: column.default('user_id'),
     /** A column of type `jsonb` or `json`. */
     profile: column.optional(),
-    /** Instead: columns that are the fields of a profile, `all` but the one of the user, or these. */
+    /** Instead of `profile`: columns that become the fields of a profile, `all` except the user's, or the ones listed. */
     columns: z.union([z.literal('all'), z.array(column).min(1)]).optional(),
   })
   .refine(({ profile, columns }) => profile === undefined || columns === undefined, {
-    error: 'A profile is one column (profile) or several (columns), not both.',
+    error: 'A profile must be one column (profile) or several (columns), not both.',
   });
 
 const memberships = z.strictObject({
@@ -45,11 +45,11 @@ const audiences = z.strictObject({
 
 /** Instead of tables and columns (docs/sources/postgres.md). */
 const queries = z.strictObject({
-  /** Gives `id`, `slug`, `name`, and perhaps `window_minutes` and `size`. */
+  /** Returns `id`, `slug`, `name`, and optionally `window_minutes` and `size`. */
   audiences: query,
-  /** Gives `user` for every member of the audience `$1`. Paging is added to it. */
+  /** Returns `user` for every member of the audience `$1`. Paging is added to it. */
   members: query,
-  /** Gives `user` and `profile` for everybody. A choice is added to it. */
+  /** Returns `user` and `profile` for everybody. A condition that selects people is added to it. */
   profiles: query,
 });
 
@@ -61,28 +61,28 @@ export const postgresSource = z
       const reading = readPostgresUrl(text);
       if (!reading.ok) context.addIssue({ code: 'custom', message: reading.problem });
     }),
-    /** Over the one in the URL, and not escaped as one there. */
+    /** Replaces the one in the URL, and needs no escaping. */
     password: z.string().min(1).optional(),
-    /** Authorities of the server's certificate beside the system's: PEM. With them, TLS is used whatever the URL says. */
+    /** Authorities that are trusted for the server's certificate, in addition to Node's: PEM. With them, TLS is used whatever the URL says. */
     certificateAuthorities: z
       .array(
         z.string().refine(areCertificates, {
-          error: 'A certificate authority is one certificate or more as PEM: -----BEGIN CERTIFICATE----- …',
+          error: 'A certificate authority must be one or more certificates as PEM: -----BEGIN CERTIFICATE----- …',
         }),
       )
       .default([]),
     profiles: profiles.optional(),
     memberships: memberships.optional(),
-    /** Null: there is no such table; the audiences are those that have members. */
+    /** Null: there is no such table, and the audiences are those that have members. */
     audiences: audiences.nullable().optional(),
     queries: queries.optional(),
     /** Most connections of one worker. */
     poolSize: z.number().int().min(1).max(200).default(10),
-    /** Longest wait for a connection, be it a new one or a free one. */
+    /** Longest wait for a connection, whether a new or a free one. */
     connectTimeoutMs: z.number().int().min(100).max(60_000).default(5_000),
     /** Longest time for one query. */
     statementTimeoutMs: z.number().int().min(100).max(50_000).default(10_000),
-    /** How late the database may show that somebody left: a replica's delay, or a materialized view's age. */
+    /** How late the database may show that somebody has left: the delay of a replica, or the age of a materialized view. */
     lagMs: z.number().int().min(0).max(86_400_000).default(0),
   })
   .refine(
@@ -90,7 +90,7 @@ export const postgresSource = z
       const isNamed = [tables.profiles, tables.memberships, tables.audiences].some((one) => one !== undefined);
       return queries === undefined || !isNamed;
     },
-    { error: 'Either tables are named (profiles, memberships, audiences), or queries are given, not both.' },
+    { error: 'Name either tables (profiles, memberships, audiences) or queries, not both.' },
   );
 
 export type PostgresSourceConfig = Readonly<z.infer<typeof postgresSource>>;

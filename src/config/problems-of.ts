@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
-/** What a key is commonly called. Anything else may be a whole line, with a secret in it: `"authorization: Bearer …": ""`. */
+/** An ordinary key. Anything else may be a whole line with a secret in it: `"authorization: Bearer …": ""`. */
 const NAME = /^[\w.$-]{1,64}$/;
 
-/** What is wrong with a configuration, in words: where and why, without any value, nor a key that may hold one. */
+/** Says where a configuration is wrong and why, without any value, and without any key that may contain one. */
 export function problemsOf({ issues }: z.ZodError): string {
   return z.prettifyError({
     issues: issues.map((issue) => ({

@@ -3,21 +3,21 @@ import { resolve } from 'node:path';
 import { isRecord } from '../domain/json.ts';
 import { ConfigError } from './config-error.ts';
 
-/** Where the values come from that a configuration refers to. */
+/** Where the values that a configuration refers to come from. */
 export interface ReferenceContext {
   readonly env: NodeJS.ProcessEnv;
-  /** The configuration file's own folder: paths are meant from there. */
+  /** The folder of the configuration file, which paths are relative to. */
   readonly folder: string;
 }
 
-/** A file that holds one value is small; what is larger was named by mistake. */
+/** A file that holds one value is small; a larger one was named by mistake. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
- * Puts values in the place of references, in every text of a configuration: `${env:NAME}` is an environment variable, `${file:PATH}` what a
- * file holds, without the line ends that it closes with.
+ * Replaces references in every string of a configuration: `${env:NAME}` with an environment variable, `${file:PATH}` with the content of a file,
+ * without the line breaks at its end.
  *
- * @throws ConfigError that names the reference, when a variable is not set or a file cannot be read.
+ * @throws ConfigError, which names the reference, when a variable is not set or a file cannot be read.
  */
 export function withReferences(value: unknown, context: ReferenceContext): unknown {
   if (typeof value === 'string')
@@ -47,5 +47,5 @@ function fileText(name: string, { folder }: ReferenceContext): string {
       cause: error,
     });
   }
-  throw new ConfigError(`The configuration refers to \${file:${name}}, but ${path} is no file of at most 1 MiB.`);
+  throw new ConfigError(`The configuration refers to \${file:${name}}, but ${path} is not a file of at most 1 MiB.`);
 }

@@ -6,7 +6,7 @@ import { lyticsSource } from './lytics-source-config.ts';
 
 const file = z.strictObject({
   kind: z.literal('file'),
-  /** NDJSON files (docs/sources/file.md). */
+  /** A folder of NDJSON files (docs/sources/file.md). */
   folder: z.string().min(1),
 });
 
@@ -15,7 +15,7 @@ export const sourceSchema = z.discriminatedUnion('kind', [file, postgresSource, 
 
 export type SourceConfig = z.infer<typeof sourceSchema>;
 
-/** Which source it is, for people: never a secret. */
+/** Names the source for people, without secrets. */
 export function shownSource(source: SourceConfig): string {
   switch (source.kind) {
     case 'file':

@@ -1,33 +1,36 @@
-/** A token of an authorization server, while it may be used. */
+/** A token that an authorization server issued. */
 export interface AccessToken {
   readonly value: string;
-  /** On the worker's clock, epoch ms; absent: the server did not say. */
+  /** When it expires, by the worker's clock, in epoch ms; absent when the server did not say. */
   readonly endsAtMs?: number;
 }
 
 interface HeldToken extends AccessToken {
   readonly fetchedAtMs: number;
-  /** Fetched since an endpoint refused the one before. */
+  /** It was fetched because an endpoint refused the previous one. */
   readonly isRenewal: boolean;
-  /** An endpoint took it. */
+  /** An endpoint has accepted it. */
   wasTaken: boolean;
 }
 
-/** A token is not begun with that ends so soon: a slice lasts that long. */
+/** A token is replaced this long before it expires, so that it stays valid for the whole slice that uses it. */
 const MARGIN_MS = 30_000;
-/** So long a token is used whatever its server says of its end, unless an endpoint refuses it: some say zero, and would be asked for each slice. */
+/**
+ * A token is used for at least this long, whatever lifetime its server states, unless an endpoint refuses it: some servers state zero, and would
+ * be asked again for every slice.
+ */
 const LEAST_USE_MS = 6_000;
-/** What fails is not asked again before, however many slices want a token. */
+/** After a failure the server is not asked again for this long, however many slices want a token. */
 const FAILURE_PAUSE_MS = 2_000;
-/** A token that replaced a refused one and is refused itself: so long nothing speaks for a third. */
+/** When the token that replaced a refused one is refused too, a third one is not tried for this long. */
 const RENEWAL_PAUSE_MS = 60_000;
-/** Tokens that are fetched a minute because of refusals: an endpoint that takes and refuses by turns would have one fetched for each. */
+/** Most tokens fetched per minute because of refusals: an endpoint that alternately accepts and refuses would otherwise cause one for each refusal. */
 const RENEWALS_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 
 /**
- * The access tokens of one authorization (RFC 6749, client credentials): one at a time, kept until shortly before its end, fetched once for all who
- * wait for it, and once more when an endpoint refuses it.
+ * The access tokens of one authorization (RFC 6749, client credentials): one at a time, kept until shortly before it expires, fetched once for
+ * all callers that wait for it, and once more when an endpoint refuses it.
  */
 export class AccessTokens {
   readonly #fetch: () => Promise<AccessToken>;
@@ -37,25 +40,25 @@ export class AccessTokens {
   #failure: { readonly error: unknown; readonly atMs: number } | undefined;
   #renewalsAtMs: number[] = [];
 
-  /** @param fetch asks the authorization server; rejects when it gives none. */
+  /** @param fetch asks the authorization server for a token; rejects when it issues none. */
   constructor(fetch: () => Promise<AccessToken>, nowMs: () => number = Date.now) {
     this.#fetch = fetch;
     this.#nowMs = nowMs;
   }
 
-  /** The token to use now. Rejects as the server's answer says. */
+  /** The token to use now. Rejects with the error of `fetch`. */
   async current(): Promise<AccessToken> {
     const token = this.#token;
     if (token !== undefined && this.#isFresh(token)) return token;
     return await this.#fetched(false);
   }
 
-  /** An endpoint took a request with this token. */
+  /** To be called when an endpoint accepted a request with this token. */
   taken(token: AccessToken): void {
     if (this.#token === token) this.#token.wasTaken = true;
   }
 
-  /** Another token than this one, which an endpoint refused (401); undefined when there is no reason to think that another would be taken. */
+  /** A token to try instead of this one, which an endpoint refused (401); undefined when there is no reason to expect that another would be accepted. */
   async insteadOf(refused: AccessToken): Promise<AccessToken | undefined> {
     const token = this.#token;
     if (token !== undefined && token.value !== refused.value) return token;
@@ -66,7 +69,7 @@ export class AccessTokens {
     try {
       return await this.#fetched(true);
     } catch {
-      return undefined; // That the endpoint refused is what is told.
+      return undefined; // The caller reports the endpoint's refusal instead.
     }
   }
 
@@ -77,7 +80,7 @@ export class AccessTokens {
     return this.#nowMs() < fetchedAtMs + useMs;
   }
 
-  /** A time that is still to come is none: the clock was set back since, and a pause would last as long as that. */
+  /** A time in the future does not count: the clock has been set back since, and the pause would last until the clock has caught up. */
   #isWithin(pauseMs: number, sinceMs: number): boolean {
     const passedMs = this.#nowMs() - sinceMs;
     return passedMs >= 0 && passedMs < pauseMs;

@@ -1,16 +1,16 @@
 import { BlockList, isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** All that the IPv6 registry of IANA has given out as global unicast; what is outside it is not public, whatever a library calls it. */
+/** Everything that IANA has allocated as global unicast in IPv6. An address outside it is not public, whatever the library calls it. */
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
-/** Blocks inside it that are not for everybody: IETF protocol assignments, 6to4 and documentation (RFC 9637). */
+/** Blocks inside it that are not publicly reachable: IETF protocol assignments, 6to4 and documentation (RFC 9637). */
 const NOT_GLOBAL_IPV6 = ['2001::/23', '2002::/16', '3fff::/20'].map((cidr) => ipaddr.IPv6.parseCIDR(cidr));
 
 /**
- * Whether an address is one of the public Internet (IANA special-purpose address registries, RFC 6890). An IPv6 address that wraps an IPv4
- * one (mapped, NAT64, 6to4, Teredo) is none.
+ * Whether an address belongs to the public Internet (IANA special-purpose address registries, RFC 6890). An IPv6 address that embeds an IPv4
+ * address (mapped, NAT64, 6to4, Teredo) does not count as public.
  *
- * @param address as `net.isIP` knows it: other spellings of numbers (`127.1`, `0x7f000001`) are no addresses here.
+ * @param address as `net.isIP` accepts it: other numeric spellings (`127.1`, `0x7f000001`) do not count as addresses here.
  */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0) return false;
@@ -21,18 +21,18 @@ export function isPublicAddress(address: string): boolean {
   return !NOT_GLOBAL_IPV6.some((block) => parsed.match(block));
 }
 
-/** Networks that an operator names: `10.0.0.0/8`, `fd00::/8`, or single addresses. */
+/** Networks (`10.0.0.0/8`, `fd00::/8`) and single addresses that an operator has named. */
 export class AddressSet {
   readonly #list = new BlockList();
   readonly #size: number;
 
-  /** @throws TypeError for what `isNetwork` does not hold of. */
+  /** @throws TypeError for a text that `isNetwork` rejects. */
   constructor(networks: readonly string[]) {
     this.#size = networks.length;
     for (const network of networks) {
       const [address = '', bits] = network.split('/');
       const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-      if (!isNetwork(network)) throw new TypeError(`"${network}" is no network.`);
+      if (!isNetwork(network)) throw new TypeError(`"${network}" is not a network.`);
       this.#list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
     }
   }
@@ -47,7 +47,7 @@ export class AddressSet {
   }
 }
 
-/** Whether a text is an address, or one with a number of bits. */
+/** Whether a text is an address, or an address with a prefix length (`10.0.0.0/8`). */
 export function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const family = isIP(address);

@@ -4,7 +4,7 @@ import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { parseRetryAfter } from '../domain/retry-after.ts';
 import type { Expiring } from './deadlines.ts';
 
-/** What came of one request. `ok` is a 2xx status, and nothing else. */
+/** The outcome of one request. `ok` means a 2xx status and nothing else. */
 export type Attempt =
   | { readonly ok: true; readonly status: number; readonly durationMs: number }
   | {
@@ -16,17 +16,17 @@ export type Attempt =
       readonly answer?: string;
     };
 
-/** Most bytes of an answer that are read; then the connection is closed. */
+/** Most bytes of an answer's body that are read; beyond that the connection is closed. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** Most characters of an answer that are kept, and only of one that did not deliver. */
+/** Most characters of an answer that are kept, and only of a failed attempt. */
 const ANSWER_LENGTH = 200;
-/** The end of an answer that was cut, perhaps in the middle of a secret that it echoed (see `withoutSecrets`). */
+/** Marks the end of an answer that was cut, possibly in the middle of a secret that it echoed (see `withoutSecrets`). */
 export const CUT = '…';
 
 /**
- * One request on its way: undici's handler, which becomes an `Attempt`. The status line decides; a body that cannot be read, is too
- * long or never ends changes nothing about it, but the attempt lasts until the connection is done with the request, since so
- * long the endpoint has it in flight.
+ * One request in flight: undici's handler, which turns it into an `Attempt`. The status line decides: a body that cannot be read, is too long
+ * or never ends does not change the outcome. The attempt still lasts until the connection has finished with the request, because until then the
+ * endpoint has it in flight.
  */
 export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   readonly deadlineAtMs: number;
@@ -52,19 +52,19 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return; // 1xx: the answer is still to come.
+    if (status < 200) return; // 1xx: the final answer is still to come.
     this.#status = status;
-    // A header that is sent twice is an array here, whatever the type says.
+    // A header that was sent twice is an array here, despite its type.
     const [retryAfter] = [headers['retry-after']].flat();
     if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
-    // A copy of the little we keep: the chunk itself may be a view of a large buffer.
+    // Copied, because the chunk may be a view of a large buffer that would then be kept alive.
     if (this.#answer === undefined && !this.#isSuccess)
       this.#answer = Buffer.from(chunk.subarray(0, ANSWER_LENGTH * 4));
-    if (this.#bytes > MAX_ANSWER_BYTES) controller.abort(new Error('The answer is longer than is read.'));
+    if (this.#bytes > MAX_ANSWER_BYTES) controller.abort(new Error('The answer is too long to be read to its end.'));
   }
 
   onResponseEnd(): void {
@@ -75,10 +75,10 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     this.#settle(error);
   }
 
-  /** The deadline of the whole attempt passed. */
+  /** To be called when the deadline of the whole attempt has passed. */
   expire(): void {
     this.#expired = true;
-    // Aborting brings onResponseError. A request that still waits for its connection has nothing to abort yet.
+    // Aborting leads to onResponseError. A request that is still waiting for its connection has nothing to abort yet.
     if (this.#controller === undefined) this.#settle();
     else this.#controller.abort(new Error('The request took too long.'));
   }
@@ -109,10 +109,10 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 
   #shownAnswer(kept: Buffer, isHalf: boolean): string {
-    // Control characters could drive the terminal that shows it.
+    // Control characters could control the terminal that shows it.
     const text = kept.toString('utf8').replaceAll(/\p{Cc}+/gu, ' ');
     if (!isHalf && this.#bytes <= kept.length && text.length <= ANSWER_LENGTH) return text.toWellFormed();
-    // Half a character at the end is none.
+    // The cut may have split the last character.
     const cut = text
       .slice(0, ANSWER_LENGTH - CUT.length)
       .toWellFormed()
@@ -121,7 +121,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 }
 
-/** The stable code of an error, else the name of its kind; of happy eyeballs' collection, its first one's. */
+/** The stable code of an error, or else its class name. When several addresses were tried, that of the first one's error. */
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
   if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')

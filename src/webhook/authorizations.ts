@@ -8,19 +8,19 @@ import type { SigningKey } from './signing-key.ts';
 import { readSigningSecret } from './signing-secret.ts';
 import { fetchToken, TokenUnavailable } from './token-endpoint.ts';
 
-/** What a request carries for its endpoint's sake. */
+/** What a request carries so that its endpoint accepts it. */
 export interface RequestAuthorization {
-  /** Name, value, name, value … as undici takes them. */
+  /** Name, value, name, value …, as undici accepts them. */
   readonly headers: readonly string[];
   /** Added to the URL's query, encoded. */
   readonly query: string;
   readonly signingKeys: readonly SigningKey[];
   readonly identity?: ClientIdentity | undefined;
-  /** What no answer that is kept may repeat. */
+  /** What must not appear in any answer that is kept. */
   readonly secrets: readonly string[];
-  /** The endpoint took a request that carried this. */
+  /** To be called when the endpoint accepted a request that carried this. */
   readonly taken: () => void;
-  /** To be sent instead, once, after the endpoint refused this with a 401; undefined when there is nothing else to send. */
+  /** What to send instead, once, after the endpoint refused this with a 401; undefined when there is nothing else to send. */
   readonly instead: () => Promise<RequestAuthorization | undefined>;
 }
 
@@ -37,28 +37,28 @@ const NOTHING: RequestAuthorization = {
   instead: async () => undefined,
 };
 
-/** Told of each token that an authorization server was asked for. */
+/** Called each time an authorization server was asked for a token. */
 type TokenFetched = (isFetched: boolean) => void;
 
 type Authorizing = Readonly<Record<string, AuthorizationConfig>>;
 
 /**
- * The authorizations that a worker was configured with. Secrets stay in here: nothing else of the worker reads them, and nothing in here is
- * shown when it is logged.
+ * The authorizations that a worker was configured with. Secrets stay in here: nothing else in the worker reads them, and logging an instance does
+ * not reveal them.
  */
 export class Authorizations {
   readonly #agents: GuardedAgents;
   readonly #fetched: TokenFetched;
   #byName = new Map<string, Authorization>();
 
-  /** @param agents the connections to token endpoints. */
+  /** @param agents open the connections to token endpoints. */
   constructor(config: Authorizing, agents: GuardedAgents, fetched: TokenFetched = () => undefined) {
     this.#agents = agents;
     this.#fetched = fetched;
     this.replace(config);
   }
 
-  /** Takes another configuration over. What is the same in it keeps its tokens and its connections. */
+  /** Switches to another configuration. Authorizations that have not changed keep their tokens and connections. */
   replace(config: Authorizing): void {
     this.#byName = new Map(
       Object.entries(config).map(([name, one]) => {
@@ -72,14 +72,14 @@ export class Authorizations {
     return [...this.#byName.keys()];
   }
 
-  /** What may be told of them, by name. */
+  /** What may be shown of them, sorted by name. */
   list(): AuthorizationListing[] {
     return [...this.#byName]
       .map(([name, one]) => ({ name, ...one.listing }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** The code of what keeps everything under that name from this URL; undefined when nothing does. */
+  /** The code of the reason why nothing may be sent to this URL under that name; undefined when there is none. */
   refusalOf(name: string | null, url: URL): string | undefined {
     if (name === null) return undefined;
     const found = this.#byName.get(name);
@@ -87,7 +87,7 @@ export class Authorizations {
     return found.origins.has(url.origin) ? undefined : ATTEMPT_CODES.authorizationElsewhere;
   }
 
-  /** What to send to this URL under that name; never a secret to an origin that it is not bound to. */
+  /** What to send to this URL under that name. It never contains a secret that is not bound to the URL's origin. */
   async lookUp(name: string | null, url: URL): Promise<AuthorizationLookup> {
     const code = this.refusalOf(name, url);
     if (code !== undefined) return { ok: false, code };
@@ -105,7 +105,7 @@ export class Authorizations {
   }
 }
 
-/** One authorization at work. */
+/** One authorization in use, with its tokens. */
 class Authorization {
   readonly origins: ReadonlySet<string>;
   readonly listing: Omit<AuthorizationListing, 'name'>;
@@ -185,7 +185,7 @@ function fixedPartsOf(config: AuthorizationConfig): Pick<RequestAuthorization, '
     secrets: [
       ...Object.values(headers),
       ...Object.values(queryParameters),
-      // For many services the key is the user name of Basic, and the password is empty.
+      // Many services take the API key as the user name of Basic, with an empty password.
       ...[basic?.username, basic?.password, credentials, bearer, oauth2?.clientSecret].filter(
         (one) => one !== undefined,
       ),

@@ -5,29 +5,29 @@ import type { WebhookRequest } from './request.ts';
 
 const UNAUTHORIZED = 401;
 
-/** Whether the endpoint refused whom we say we are: the only answer after which a request goes once more at once, with another authorization. */
+/** Whether the endpoint rejected our credentials: the only answer after which a request is sent again at once, with another authorization. */
 export function isUnauthorized(attempt: Attempt): boolean {
   return !attempt.ok && attempt.status === UNAUTHORIZED;
 }
 
 export interface AuthorizedPost {
   readonly url: URL;
-  /** Of each request. */
+  /** For each of the two requests. */
   readonly timeoutMs: number;
   readonly authorization: RequestAuthorization;
   readonly make: (authorization: RequestAuthorization) => WebhookRequest;
 }
 
-/** What came of a post: of the request that was sent last. */
+/** The outcome of a post: that of the request that was sent last. */
 export interface Posted {
   readonly attempt: Attempt;
   readonly request: WebhookRequest;
   readonly authorization: RequestAuthorization;
-  /** True: the one before it was answered 401. */
+  /** True: it is the second request, since the first was answered 401. */
   readonly isSecond: boolean;
 }
 
-/** One request; a second one after a 401, where there is another authorization to go with. */
+/** Sends a request, and after a 401 a second one if there is another authorization to try. */
 export async function postAuthorized(poster: Poster, wanted: AuthorizedPost): Promise<Posted> {
   const first = await post(poster, wanted, wanted.authorization);
   const other = isUnauthorized(first.attempt) ? await wanted.authorization.instead() : undefined;

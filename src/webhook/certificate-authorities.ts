@@ -4,15 +4,16 @@ import { rootCertificates } from 'node:tls';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** Whether a text is one certificate or more, as PEM. What stands around them does not matter. */
+/** Whether a text contains certificates as PEM, at least one and all of them readable. Text around them does not matter. */
 export function areCertificates(text: string): boolean {
   const certificates = text.match(CERTIFICATE) ?? [];
   return certificates.length > 0 && certificates.every(isCertificate);
 }
 
 /**
- * Whom to trust, as `ca` of `tls.createSecureContext`: Node's own authorities and those that are added. Undefined when none are: Node's own then
- * are what its options and NODE_EXTRA_CA_CERTS make them, and cost a context nothing.
+ * Which authorities to trust, as `ca` for `tls.createSecureContext`: the roots that are bundled with Node, those of NODE_EXTRA_CA_CERTS, and the
+ * added ones. Undefined when none are added: Node then uses its default authorities, according to its options and NODE_EXTRA_CA_CERTS, and a
+ * context costs nothing extra.
  *
  * @param added as PEM, one certificate or more in each.
  */
@@ -24,13 +25,13 @@ export function trustedAuthorities(
   return [...rootCertificates, ...extraAuthorities(env['NODE_EXTRA_CA_CERTS']), ...added];
 }
 
-/** Node adds these only to authorities that it chose itself. */
+/** Node adds these only to its default authorities, not to a `ca` that is given. */
 function extraAuthorities(path: string | undefined): string[] {
   if (!path) return [];
   try {
     return [readFileSync(path, 'utf8')];
   } catch {
-    return []; // Node says so when it starts, and goes on.
+    return []; // Node itself warns about it when it starts, and continues.
   }
 }
 

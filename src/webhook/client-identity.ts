@@ -1,6 +1,6 @@
-/** What a client shows of itself when a TLS connection is opened. One object is one identity. */
+/** The certificate that a client presents when a TLS connection is opened. Identities are compared as objects: one object is one identity. */
 export interface ClientIdentity {
-  /** PEM, perhaps with the chain behind it. */
+  /** PEM, optionally followed by its chain. */
   readonly certificate: string;
   /** PEM. */
   readonly key: string;

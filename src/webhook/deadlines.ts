@@ -1,14 +1,14 @@
 const TICK_MS = 50;
 
-/** Something that is to end by a time. */
+/** Something that must end by a deadline. */
 export interface Expiring {
   readonly deadlineAtMs: number;
   expire(): void;
 }
 
 /**
- * Watches over many requests by one ticking timer, since a timer for each would cost more than its
- * request on a fast endpoint. Times are of `performance.now()`.
+ * Enforces the deadlines of many requests with one interval timer, since on a fast endpoint a timer for each would cost more than the request
+ * itself. Times are those of `performance.now()`.
  */
 export class Deadlines {
   readonly #open = new Set<Expiring>();

@@ -2,8 +2,8 @@ import { type LookUp, sharedLookUp } from './look-up.ts';
 import { literalOf, type NetworkPolicy, NOT_PUBLIC } from './network-policy.ts';
 
 /**
- * Why nothing will be sent to a URL, as far as that is known beforehand; undefined when nothing is known against it. A kindness to whoever types
- * the URL in, and no barrier: that stands where connections are opened.
+ * Why nothing will be sent to a URL, as far as that can be known in advance; undefined when nothing speaks against it. It only helps whoever
+ * types the URL in: the check that protects is made when a connection is opened.
  */
 export async function refusalBeforehand(
   policy: NetworkPolicy,

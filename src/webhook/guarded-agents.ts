@@ -7,9 +7,9 @@ import type { ConnectionPolicy } from './network-policy.ts';
 export interface GuardedAgentsOptions {
   /** Longest time, in ms, for opening a connection. */
   readonly timeoutMs: number;
-  /** Where connections may go. */
+  /** Decides where connections may go. */
   readonly policy: ConnectionPolicy;
-  /** Default: the one that all share. */
+  /** Default: the one shared by all connections of the process. */
   readonly lookUp?: LookUp;
   /** Default: `performance.now()`. */
   readonly nowMs?: () => number;
@@ -17,13 +17,13 @@ export interface GuardedAgentsOptions {
   readonly maxAnswerBytes?: number;
 }
 
-/** An identity that nobody used for so long may have been replaced: each costs half a megabyte where authorities are added to the system's. */
+/** An identity that was not used for this long may have been replaced. Each costs half a megabyte when certificate authorities were added. */
 const UNUSED_MS = 10 * 60_000;
 
-/** Most bytes of an answer's headers, all together. */
+/** Most bytes of all headers of an answer together. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
-/** The connections that every request of a worker goes over, whatever it is for: guarded, and never shared between identities. */
+/** The connections that every request of a worker uses, whatever its purpose: guarded, and never shared between identities. */
 export class GuardedAgents {
   readonly #options: GuardedAgentsOptions;
   readonly #nowMs: () => number;
@@ -35,7 +35,7 @@ export class GuardedAgents {
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
-  /** The agent for who shows this certificate; for those who show none, without one. */
+  /** The agent whose connections present this identity; without an identity, the one whose connections present none. */
   of(identity?: ClientIdentity): Agent {
     const usedAtMs = this.#nowMs();
     const known = this.#agents.get(identity);
@@ -45,7 +45,7 @@ export class GuardedAgents {
     }
     this.#dropUnused(usedAtMs);
     const agent = new Agent({
-      // The deadlines are their users': undici's begin anew with every chunk, so that a drip would never end.
+      // Callers set the deadlines: undici's own start again with every chunk, so an answer that trickles in would never time out.
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: createGuardedConnector({ ...this.#options, ...(identity === undefined ? {} : { identity }) }),
@@ -57,7 +57,7 @@ export class GuardedAgents {
     return agent;
   }
 
-  /** One request. It ends with the signal also while its connection is being opened, when undici would not hear it. */
+  /** One request. The signal also ends it while its connection is being opened, when undici would ignore it. */
   async request(
     request: Dispatcher.RequestOptions & { readonly origin: string; readonly signal: AbortSignal },
     identity?: ClientIdentity,
@@ -69,13 +69,13 @@ export class GuardedAgents {
     return await Promise.race([this.of(identity).request(request), over]);
   }
 
-  /** Ends idle connections, and waits for requests in flight. */
+  /** Closes idle connections and waits for requests in flight. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#agents.values()].map(({ agent }) => agent.close()));
   }
 
-  /** Whoever does use one again gets another. */
+  /** If one of them is used again after all, it gets a new agent. */
   #dropUnused(nowMs: number): void {
     for (const [identity, { agent, usedAtMs }] of this.#agents) {
       if (nowMs - usedAtMs < UNUSED_MS) continue;

@@ -11,7 +11,7 @@ import { type ConnectionPolicy, NOT_PUBLIC, portOf } from './network-policy.ts';
 import { TLS_TERMS } from './tls-terms.ts';
 import { openTunnel, type TunnelOptions } from './tunnel.ts';
 
-/** A connection was refused by us, before anything was sent. */
+/** The worker refused to open a connection; nothing was sent. */
 export class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
   readonly code = ATTEMPT_CODES.addressRefused;
@@ -19,39 +19,39 @@ export class AddressRefused extends Error {
 
 export interface GuardOptions {
   readonly policy: ConnectionPolicy;
-  /** Longest time, in ms, for reaching the address, by way of a proxy or not, and as long again for TLS. */
+  /** Longest time, in ms, to reach the address, directly or through a proxy, and the same again for TLS. */
   readonly timeoutMs: number;
-  /** Default: the one that all share. */
+  /** Default: the one shared by all connections of the process. */
   readonly lookUp?: LookUp;
-  /** Shown to whoever asks for it when a TLS connection is opened. */
+  /** Presented to a server that asks for it when a TLS connection is opened. */
   readonly identity?: ClientIdentity;
-  /** Most bytes on the wire in answer to one request. Default 1 MiB: more than an endpoint has to say. */
+  /** Most bytes on the wire in answer to one request. Default 1 MiB, more than any real answer. */
   readonly maxAnswerBytes?: number;
 }
 
-/** Most addresses of a name, of each family, that one connection is tried to. */
+/** Most addresses per family of one name that are tried for one connection. */
 const MOST_TRIED = 4;
 
 /**
- * The only way out of a worker: an undici connector that judges where a connection goes at the moment at which it is opened. Names are
- * looked up in here and nowhere else, so that an answer which changes between a check and the connection gets nowhere.
+ * The only way out of a worker: an undici connector that checks where a connection goes at the moment it is opened. Names are looked up in here
+ * and nowhere else, so a DNS answer that changes between a check and the connection (DNS rebinding) achieves nothing.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
   const { policy, timeoutMs, identity, maxAnswerBytes } = options;
-  // One for all connections: it takes 16 ms to make when authorities are added to the system's.
+  // One for all connections, since it takes 16 ms to make when certificate authorities were added.
   const trust = { ca: trustedAuthorities(policy.certificateAuthorities), ...TLS_TERMS };
   const secureContext = createSecureContext({
     ...trust,
     ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
   });
-  // Who we are is for the endpoint to know, and not for the proxy on the way there.
+  // The client certificate is for the endpoint only, not for a proxy on the way to it.
   const toProxy = identity === undefined || policy.proxy === undefined ? secureContext : createSecureContext(trust);
   const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
   const reach =
     policy.proxy === undefined
       ? directly(policy, timeoutMs, lookUp)
       : byWayOf(policy.proxy, { timeoutMs, lookUp, secureContext: toProxy });
-  // Verification is said, which is stronger than NODE_TLS_REJECT_UNAUTHORIZED; nothing of ours turns it off.
+  // Verification is set explicitly, which overrides NODE_TLS_REJECT_UNAUTHORIZED. None of our settings turns it off.
   const secure = buildConnector({ timeout: timeoutMs, secureContext, rejectUnauthorized: true, allowH2: false });
   return (to, callback) => {
     const refusal = policy.refusalOf(to);
@@ -74,20 +74,20 @@ function forAnswers(bound: AnswerBound, callback: buildConnector.Callback): buil
   return (...[error, socket]) => {
     if (error !== null) return callback(error, null);
     bound.expectAnswers(socket);
-    // An error of TLS comes also when the connection is open: what is said of our certificate, say. Node only tells it, and undici waits for an end,
-    // of which it would not know the reason, or sends its next request.
+    // A TLS error can also arrive on an open connection, for example when the server rejects our certificate. Node only emits it, and undici would
+    // wait for the connection to end without knowing the reason, or send its next request over it.
     socket.once('error', (reason) => socket.destroy(reason));
     callback(null, socket);
   };
 }
 
-/** Opens connections to whatever host it is told. */
+/** Opens connections straight to the destination. */
 function directly(policy: ConnectionPolicy, timeoutMs: number, lookup: LookupFunction): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs, lookup });
   return (to, callback) =>
     connect({ ...to, protocol: 'http:', port: portOf(to) }, (...[error, socket]) => {
       if (error !== null) return callback(error, null);
-      // The last word: what the socket really is connected to.
+      // The final check: what the socket is really connected to.
       if (policy.allowsAddress(socket.remoteAddress ?? '')) return callback(null, socket);
       socket.destroy();
       callback(new AddressRefused(NOT_PUBLIC), null);
@@ -98,7 +98,7 @@ function byWayOf(proxy: URL, options: TunnelOptions): buildConnector.connector {
   return (to, callback) => openTunnel(proxy, to, options, callback);
 }
 
-/** A name with one forbidden answer is refused whole: it would be tried as soon as the good ones do not answer. */
+/** A name is refused if only one of its addresses is forbidden: that one would be tried as soon as the others do not answer. */
 function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
     const wanted = family === 4 || family === 6 ? { family } : {};
@@ -113,7 +113,7 @@ function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction
   };
 }
 
-/** A connection is tried to one address after another: whoever owns a name could have us knock at thousands, of whomever. */
+/** Addresses are tried one after another, so whoever owns a name could otherwise make the worker connect to thousands of strangers' hosts. */
 function fewOf(addresses: readonly LookupAddress[]): LookupAddress[] {
   let [fours, sixes] = [0, 0];
   return addresses.filter(({ family }) => (family === 6 ? ++sixes : ++fours) <= MOST_TRIED);

@@ -1,7 +1,7 @@
 import { lookup, type LookupAddress, promises } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 
-/** Looks a name up, all its addresses; as `dns.lookup` does with `all`. */
+/** Looks up all addresses of a name, like `dns.lookup` with `all`. */
 export type LookUp = (
   hostname: string,
   options: { readonly all: true; readonly family?: number },
@@ -9,24 +9,24 @@ export type LookUp = (
 ) => void;
 
 export interface LookUpOptions {
-  /** Name servers, `127.0.0.1:53`. Default: the system's. */
+  /** Name servers, such as `127.0.0.1:53`. Default: the system's. */
   readonly servers?: readonly string[];
-  /** Names of this machine and its network, which come before those of name servers. */
+  /** A file like `/etc/hosts`: name servers are not asked about the names in it. */
   readonly hostsFile?: string;
-  /** Knows what name servers do not: search domains, other services of names. Default: `dns.lookup`. */
+  /** Asked about names that name servers do not know: it knows search domains and other name services. Default: `dns.lookup`. */
   readonly system?: LookUp;
-  /** Longest time that name servers are asked, in ms. Default: 5,000. */
+  /** Longest time, in ms, to wait for name servers. Default: 5,000. */
   readonly timeoutMs?: number;
 }
 
-/** What it means that a name server said, at once, that it has nothing: others may know the name. */
+/** Codes with which name servers say at once that they have nothing: the system may still know the name. */
 const UNKNOWN = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 const HOSTS_FILE = '/etc/hosts';
 
 /**
- * Looks names up so that one whose name servers are silent delays no other. `dns.lookup` has half of libuv's four threads for all names together, and
- * each waits there as long as the system's resolver does; so it is asked only for what name servers do not know. The same name is looked up once at a
- * time, for all who ask meanwhile; nothing is remembered after that.
+ * Looks names up so that a name whose name servers are silent delays no other. `dns.lookup` has two of libuv's four threads for all names
+ * together, and each look-up occupies one for as long as the system's resolver waits; so it is asked only about names that name servers do not
+ * know. Callers that ask for the same name at the same time share one look-up; nothing is cached afterwards.
  */
 export function createLookUp(options: LookUpOptions = {}): LookUp {
   const underWay = new Map<string, Promise<LookupAddress[]>>();
@@ -44,7 +44,7 @@ export function createLookUp(options: LookUpOptions = {}): LookUp {
   };
 }
 
-/** The one that all connections of a worker share. */
+/** Shared by all connections of a worker. */
 export const sharedLookUp = createLookUp();
 
 async function find(
@@ -64,14 +64,14 @@ async function find(
   });
 }
 
-/** Asks name servers; by c-ares, which takes no thread. A resolver for each name: it is cancelled alone, and knows the servers of now. */
+/** Asks name servers by c-ares, which needs no thread. Each name has its own resolver, so that it can be cancelled alone and uses the current servers. */
 async function ask(
   hostname: string,
   family: number | undefined,
   servers: readonly string[] | undefined,
   timeoutMs: number,
 ): Promise<LookupAddress[] | 'unknown'> {
-  // The second try waits twice as long as the first.
+  // The second try waits twice as long as the first, so together they take `timeoutMs`.
   const resolver = new promises.Resolver({ timeout: Math.ceil(timeoutMs / 3), tries: 2 });
   if (servers !== undefined) resolver.setServers(servers);
   const timer = setTimeout(() => resolver.cancel(), timeoutMs);
@@ -100,7 +100,7 @@ async function isInHosts(hostname: string, file: string): Promise<boolean> {
   try {
     text = await readFile(file, 'utf8');
   } catch {
-    return false; // Not every system has one there.
+    return false; // Not every system has such a file.
   }
   return text.split('\n').some((line) => line.replace(/#.*/, '').toLowerCase().split(/\s+/).slice(1).includes(name));
 }

@@ -1,8 +1,8 @@
 const DRIFT_MS = 2;
 
 /**
- * Wall-clock time with nanoseconds, as RFC 3339 with an offset: what `meta.timestamp` and `collected` hold. The monotonic clock
- * gives the digits that Date lacks, and is set anew wherever the two have drifted apart.
+ * Wall-clock time with nanoseconds, as RFC 3339 with an offset, for `meta.timestamp` and `collected`. The monotonic clock supplies the digits that
+ * Date lacks, and is set again whenever the two have drifted apart.
  */
 export function createNanosecondClock(): () => string {
   let offsetNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();

@@ -1,43 +1,43 @@
 import { isIP } from 'node:net';
 import { AddressSet, isPublicAddress } from './addresses.ts';
 
-/** Where a worker may send requests, as its operator says; a job has no say in it. */
+/** Where a worker may send requests, as its operator configured it; a job cannot change it. */
 export interface NetworkRules {
-  /** Plain `http:` too. */
+  /** Also allow plain `http:`. */
   readonly allowHttp: boolean;
-  /** Networks that are reached although they are not public: `10.0.0.0/8`. */
+  /** Networks that may be reached although they are not public, such as `10.0.0.0/8`. */
   readonly allowAddresses: readonly string[];
   /** Ports, or ranges of them (`1024-65535`). */
   readonly allowPorts: readonly string[];
-  /** An HTTP proxy that requests are tunnelled through (CONNECT); names are looked up and judged here all the same. */
+  /** An HTTP proxy that requests are tunnelled through (CONNECT); names are still looked up and checked here. */
   readonly proxy?: string | undefined;
-  /** Authorities that are trusted beside the system's, for endpoints and for the proxy: PEM, one certificate or more in each. */
+  /** Authorities that are trusted in addition to Node's, for endpoints and for the proxy: PEM, one or more certificates in each. */
   readonly certificateAuthorities?: readonly string[];
 }
 
-/** A place where a connection would go. */
+/** Where a connection would go. */
 export interface Destination {
   readonly protocol: string;
-  /** As `URL.hostname` has it: brackets around IPv6, numbers in their usual spelling. */
+  /** As in `URL.hostname`: IPv6 in brackets, IPv4 in its usual spelling. */
   readonly hostname: string;
-  /** Empty: the protocol's own. */
+  /** Empty: the protocol's default port. */
   readonly port: string;
 }
 
-/** What a guarded connection is judged by. */
+/** The rules that a guarded connection is checked against. */
 export interface ConnectionPolicy {
   readonly proxy: URL | undefined;
   readonly certificateAuthorities: readonly string[];
-  /** Said of what a name was looked up to, and of where a socket ended up. */
+  /** Asked about the addresses that a name resolved to, and about the one that a socket is connected to. */
   allowsAddress(address: string): boolean;
-  /** Why nothing may be sent there, said before a name is looked up; undefined when nothing is known against it. */
+  /** Why nothing may be sent there, as far as that is known before a name is looked up; undefined when nothing speaks against it. */
   refusalOf(to: Destination): string | undefined;
 }
 
 /** Names of this machine and of private networks (RFC 6761, RFC 8375, RFC 6762; `internal` is reserved by ICANN). */
 const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
 
-/** What a worker may connect to. Said of names before and of addresses after they are looked up. */
+/** What a worker may connect to. Names are checked before they are looked up, addresses afterwards. */
 export class NetworkPolicy implements ConnectionPolicy {
   readonly proxy: URL | undefined;
   readonly certificateAuthorities: readonly string[];
@@ -62,16 +62,16 @@ export class NetworkPolicy implements ConnectionPolicy {
   }
 
   /**
-   * Why nothing may be sent there, in words that name no address but the one that was given; undefined when only what a name is looked up to
-   * can still forbid it.
+   * Why nothing may be sent there, in words that name no address other than the given one; undefined when only the addresses that a name
+   * resolves to can still forbid it.
    */
   refusalOf({ protocol, hostname, port }: Destination): string | undefined {
-    if (protocol !== 'https:' && protocol !== 'http:') return 'Only https: addresses can be sent to.';
+    if (protocol !== 'https:' && protocol !== 'http:') return 'Only https: URLs are allowed.';
     if (protocol === 'http:' && !this.#allowHttp)
-      return 'The worker sends by https only. (Its operator may allow http: network.allowHttp.)';
+      return 'The worker sends by https only. (Its operator can allow http: network.allowHttp.)';
     const number = Number(portOf({ protocol, port }));
     if (!this.#ports.some(([first, last]) => number >= first && number <= last))
-      return `The worker does not send to port ${number}. (Its operator may allow it: network.allowPorts.)`;
+      return `The worker does not send to port ${number}. (Its operator can allow it: network.allowPorts.)`;
     const address = literalOf(hostname);
     const isForbidden =
       address === undefined ? PRIVATE_NAMES.test(hostname) && this.#allowed.isEmpty : !this.allowsAddress(address);
@@ -79,11 +79,11 @@ export class NetworkPolicy implements ConnectionPolicy {
   }
 }
 
-/** Said of a host that is, or is looked up to, what may not be reached; it does not say what that is. */
+/** For a host that is, or resolves to, an address that may not be reached. It does not say which address, since that would reveal private DNS. */
 export const NOT_PUBLIC =
-  'The worker sends to public addresses only, and this host is none. (Its operator may allow more: network.allowAddresses.)';
+  'The worker sends to public addresses only, and this host does not have one. (Its operator can allow others: network.allowAddresses.)';
 
-/** The address that a host name is by itself; undefined for a name that has to be looked up. */
+/** The address that a host is written as, without brackets; undefined for a name that has to be looked up. */
 export function literalOf(hostname: string): string | undefined {
   const bare = hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname;
   return isIP(bare) === 0 ? undefined : bare;

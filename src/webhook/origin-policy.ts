@@ -1,8 +1,8 @@
 import type { ConnectionPolicy, Destination } from './network-policy.ts';
 
 /**
- * Lets connections go to one origin and nowhere else. For what the operator names in the configuration: it is allowed by being named there, by
- * `http:` and at a private address too. Whatever its name is looked up to is the operator's.
+ * Lets connections go to one origin and nowhere else. It is for what the operator names in the configuration: being named there allows it, even over
+ * `http:` and at a private address. Whatever its name resolves to is the operator's responsibility.
  */
 export class OriginPolicy implements ConnectionPolicy {
   readonly proxy: URL | undefined;
@@ -25,6 +25,6 @@ export class OriginPolicy implements ConnectionPolicy {
   refusalOf({ protocol, hostname, port }: Destination): string | undefined {
     const to = `${protocol}//${hostname}${port === '' ? '' : `:${port}`}`;
     if (URL.canParse(to) && new URL(to).origin === this.#origin) return undefined;
-    return 'The audience source is another origin; it alone is asked. (Its operator names it: "source" in the configuration.)';
+    return 'This is at another origin than the audience source, and only that one is asked. (Its operator sets it: "source" in the configuration.)';
   }
 }

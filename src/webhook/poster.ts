@@ -3,18 +3,18 @@ import { Deadlines } from './deadlines.ts';
 import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
 import type { WebhookRequest } from './request.ts';
 
-/** Sends requests over connections that are kept open between them, for all jobs of a worker. */
+/** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
 export interface Poster {
   /**
-   * One POST: one attempt, whatever happens. `mostMs` may shorten its time, never lengthen it. Calls `done` once, maybe before it returns. By a
-   * callback, which must not throw: with promises on the way a delivery costs a tenth more.
+   * One POST, and only one attempt, whatever happens. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
+   * returning; `done` must not throw. It is a callback because promises would make a delivery a tenth more expensive.
    */
   post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: Attempt) => void): void;
-  /** Ends idle connections, and waits for requests in flight. */
+  /** Closes idle connections and waits for requests in flight. */
   close(): Promise<void>;
 }
 
-/** `timeoutMs` is the time of a whole attempt: connecting, TLS, headers and body together. */
+/** @param options of which `timeoutMs` limits a whole attempt: connecting, TLS, headers and body together. */
 export function createPoster(options: GuardedAgentsOptions): Poster {
   const { timeoutMs } = options;
   const deadlines = new Deadlines();
@@ -27,7 +27,7 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
       });
       deadlines.add(handler);
       const path = url.pathname + joined(url.search, query);
-      // No redirects are followed: undici does so only with an interceptor that is not here.
+      // Redirects are not followed: undici does that only with an interceptor, and none is installed.
       agents.of(identity).dispatch({ origin: url.origin, path, method: 'POST', headers, body }, handler);
     },
     close: async () => {
@@ -37,7 +37,7 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
   };
 }
 
-/** A query with more at its end; what stands in the URL stays as it was written. */
+/** A query with more parameters appended; what is already in the URL stays exactly as it was written. */
 export function joined(search: string, more = ''): string {
   if (more === '') return search;
   return search === '' ? `?${more}` : `${search}&${more}`;

@@ -10,23 +10,23 @@ import { createNanosecondClock } from './nanosecond-clock.ts';
 import { sha256 } from './sha256.ts';
 import { signBody } from './signature.ts';
 
-/** A request as it goes out. */
+/** A request as it is sent. */
 export interface WebhookRequest {
-  /** Name, value, name, value … as undici takes them. */
+  /** Name, value, name, value …, as undici accepts them. */
   readonly headers: string[];
-  /** Added to the URL's own query, encoded; without a `?`. */
+  /** Appended to the URL's own query; encoded, without a `?`. */
   readonly query?: string;
-  /** Whose connections it goes over; absent: those of nobody in particular. */
+  /** The client certificate whose connections it uses; absent: connections without one. */
   readonly identity?: ClientIdentity | undefined;
   readonly body: string | Buffer;
 }
 
-/** Most bytes of a body: a profile of the longest line that a source reads, and what is written around it. */
+/** Most bytes of a body: enough for the longest profile that a source reads, and what is written around it. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
-/** Most bytes that one unit of a string takes in UTF-8. */
+/** Most bytes that one UTF-16 code unit of a string takes in UTF-8. */
 const BYTES_PER_UNIT = 3;
 
-/** The message has more bytes than are sent to anybody. */
+/** The message is larger than anything that is sent. */
 export class PayloadTooLarge extends Error {
   override readonly name = 'PayloadTooLarge';
   readonly code = ATTEMPT_CODES.payloadTooLarge;
@@ -34,16 +34,16 @@ export class PayloadTooLarge extends Error {
 
 const now = createNanosecondClock();
 
-/** What else is known of a request than what it is about. */
+/** What identifies a request in headers, besides its content. */
 export interface RequestMarks {
-  /** Of the header `webhook-id`, without a dot; default: the trigger's delivery id. */
+  /** Value of the header `webhook-id`; must not contain a dot. Default: the trigger's delivery id. */
   readonly id?: string | undefined;
-  /** The header of that name; absent: there is none. */
+  /** Value of the header `traceparent`; absent: the header is not sent. */
   readonly traceparent?: string | undefined;
 }
 
 /**
- * Makes the request for one attempt of a trigger: the same id every time, the time and the signature its own.
+ * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.
  *
  * @throws PayloadTooLarge for a body of more than 2 MiB.
  */
@@ -74,8 +74,8 @@ export function makeRequest(
 }
 
 /**
- * A request of ours with this JSON for its body: authorized, and signed at this moment.
- * @param id of the header `webhook-id`, without a dot.
+ * Makes a request with this JSON as its body, authorized and signed with the current time.
+ * @param id value of the header `webhook-id`; must not contain a dot.
  */
 export function requestWith(
   body: string,

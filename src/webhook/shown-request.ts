@@ -5,15 +5,15 @@ import { joined } from './poster.ts';
 import type { WebhookRequest } from './request.ts';
 
 const MASK = '…';
-/** Headers that are the worker's own and no secret. Every other comes from an authorization, or could be used again by whoever sees it. */
+/** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by whoever sees them. */
 const SHOWN: ReadonlySet<string> = new Set(['content-type', 'user-agent', 'webhook-id', 'webhook-timestamp']);
-/** How a value begins whose kind is no secret: the scheme of HTTP authentication, the version of a signature. */
+/** The beginning of a value that is not secret: the scheme of HTTP authentication, the version of a signature. */
 const KIND = /^(?:Basic |Bearer |v1a?,)/;
 
 /**
- * A request as people may see it: of its URL what is shown everywhere, each header's name, and of values only those that hold no secret.
+ * A request as people may see it: its URL as it is shown everywhere, the name of each header, and only those values that are not secret.
  *
- * @param mostBodyBytes what is longer is cut, at the end of a character.
+ * @param mostBodyBytes a longer body is cut there, at the end of a character.
  */
 export function shownRequest(url: URL, { headers, query, body }: WebhookRequest, mostBodyBytes: number): ShownRequest {
   const bytes = Buffer.from(body);

@@ -1,14 +1,14 @@
 import { BLOCK_BYTES, type SigningKey } from './signing-key.ts';
 
-/** A body as it is sent, and the value of its header `webhook-signature`. */
+/** A body as it is sent, and the value of the header `webhook-signature`. */
 export interface SignedBody {
   readonly body: Buffer;
   readonly signature: string;
 }
 
 /**
- * Signs by Standard Webhooks 1.0 (specification, "Signature scheme") what is `<id>.<timestamp>.<body>`: with each key, so that a receiver may know
- * either the old secret or the new. The body is encoded once, for the signatures and the connection alike.
+ * Signs `<id>.<timestamp>.<body>` according to Standard Webhooks 1.0 (specification, "Signature scheme"): with each key, so that a receiver may have
+ * either the old secret or the new one. The body is encoded only once, for the signatures and the connection.
  */
 export function signBody(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): SignedBody {
   const head = `${id}.${timestampSeconds}.`;

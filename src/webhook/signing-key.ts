@@ -1,22 +1,21 @@
 import { hash, type KeyObject, sign } from 'node:crypto';
 
-/** Block of SHA-256; no longer than this an HMAC key is used as it is. */
+/** Block size of SHA-256. An HMAC key that is no longer than this is used as it is. */
 export const BLOCK_BYTES = 64;
 
 const HASH_BYTES = 32;
 
-/** A signing secret, ready for use. Keeps it to itself: nothing that prints a key shows it. */
+/** A signing secret, ready for use. Printing a key does not reveal the secret. */
 export interface SigningKey {
   /**
-   * The signature of all but the first 64 bytes of `content`, as one entry of the header `webhook-signature`. Those 64 bytes are the key's to
-   * overwrite.
+   * The signature of `content` without its first 64 bytes, as one entry of the header `webhook-signature`. The key may overwrite those 64 bytes.
    */
   signatureOf(content: Buffer): string;
 }
 
 /** HMAC-SHA256 (RFC 2104): `v1`. */
 export class HmacKey implements SigningKey {
-  // What HMAC begins its inner and its outer hash with, the outer one with room for the inner one's result.
+  // The blocks that HMAC's inner and outer hash begin with; the outer one has room for the inner hash after it.
   readonly #inner: Buffer;
   readonly #outer: Buffer;
 
@@ -27,8 +26,8 @@ export class HmacKey implements SigningKey {
   }
 
   /**
-   * By two one-shot hashes, the inner one as a string: objects of `createHmac`, and buffers that hashing makes, hold native memory, and to make
-   * and free that costs more than to hash.
+   * Uses two one-shot hashes, the inner one as a string: `createHmac` objects, and buffers returned by hashing, hold native memory, and allocating
+   * and freeing that costs more than the hashing.
    */
   signatureOf(content: Buffer): string {
     this.#inner.copy(content);

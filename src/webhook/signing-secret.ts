@@ -3,7 +3,7 @@ import { Ed25519Key, HmacKey, type SigningKey } from './signing-key.ts';
 
 /**
  * The secrets of Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 random bytes, shared with the receiver; or `whsk_` and the base64 of an
- * ed25519 private key (its 32 bytes, or these and the public key's 32), of which the receiver knows the public one only.
+ * ed25519 private key (its 32 bytes, optionally followed by the 32 of its public key), of which the receiver has only the public key.
  */
 const HMAC = 'whsec_';
 const PRIVATE = 'whsk_';
@@ -11,7 +11,7 @@ const PRIVATE = 'whsk_';
 const MIN_HMAC_BYTES = 24;
 const MAX_HMAC_BYTES = 64;
 const ED25519_BYTES = 32;
-/** What stands before the 32 bytes in the DER of an ed25519 key: PKCS #8 (RFC 8410, 7) and SPKI (RFC 8410, 4). */
+/** What precedes the 32 bytes in the DER of an ed25519 key: PKCS #8 (RFC 8410, 7) and SPKI (RFC 8410, 4). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_HEAD_BYTES = 12;
 
@@ -21,7 +21,7 @@ export function isSigningSecret(text: string): boolean {
 
 /**
  * Makes a secret ready for use.
- * @throws RangeError that says what is wrong, without the secret.
+ * @throws RangeError, whose message does not contain the secret.
  */
 export function readSigningSecret(text: string): SigningKey {
   const key = keyOf(text);
@@ -45,7 +45,7 @@ function ed25519Of(bytes: Buffer): SigningKey | undefined {
   const der = Buffer.concat([PKCS8_HEAD, bytes.subarray(0, ED25519_BYTES)]);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const publicBytes = bytes.subarray(ED25519_BYTES);
-  // Two halves that do not belong together: no receiver could verify what the first one signs.
+  // If the halves do not belong together, no receiver could verify the signatures.
   if (publicBytes.length > 0 && !publicBytesOf(key).equals(publicBytes)) return undefined;
   return new Ed25519Key(key);
 }

@@ -1,14 +1,14 @@
 import { DEFAULT_CIPHERS } from 'node:tls';
 
-/** Curves, which cost a millisecond. The OpenSSL of older Nodes also offers primes of 8,192 bits. */
+/** Curves cost about a millisecond each. The OpenSSL of older versions of Node also offers primes of 8,192 bits. */
 const CURVES = 'X25519:P-256:P-384:P-521';
-/** From this version on OpenSSL offers no prime of more than 3,072 bits, and, by itself, what withstands quantum computers. */
+/** From this version on, OpenSSL's default offers no prime of more than 3,072 bits, and includes key exchange that withstands quantum computers. */
 const MODERATE_OPENSSL = 3.5;
 
 /**
- * What is agreed to in TLS, whatever Node is told: 1.2 or newer, and keys that are exchanged over curves. With Diffie-Hellman over primes, a server
- * chooses how long a worker computes, and does nothing else meanwhile: a second for the 10,000 bits of which OpenSSL does not ask whether they
- * are a prime.
+ * What TLS connections must use, whatever Node's options say: version 1.2 or newer, and key exchange over curves. With Diffie-Hellman over primes,
+ * the server chooses how long the worker computes, which blocks everything else in it: a second for a modulus of 10,000 bits, which OpenSSL accepts
+ * without checking that it is prime.
  */
 export const TLS_TERMS = {
   minVersion: 'TLSv1.2',

@@ -14,7 +14,10 @@ import type { AccessToken } from './access-tokens.ts';
 import type { ClientIdentity } from './client-identity.ts';
 import type { GuardedAgents } from './guarded-agents.ts';
 
-/** No token was given. Its reason is a code of RFC 6749 (`invalid_client`), a status, or a code of Node's, undici's or ours, never what the server wrote. */
+/**
+ * No token was issued. `reason` is an error code of RFC 6749 (`invalid_client`), an HTTP status, or a code of Node, undici or ours, never text that
+ * the server wrote.
+ */
 export class TokenUnavailable extends Error {
   override readonly name = 'TokenUnavailable';
   readonly reason: string;
@@ -25,16 +28,19 @@ export class TokenUnavailable extends Error {
   }
 }
 
-/** Longest time, in ms, for a token: less than a slice may take before it sends. */
+/** Longest time, in ms, to get a token: less than a slice may take before it sends. */
 const TIMEOUT_MS = 4_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** The codes of RFC 6749, 5.2; anything else is the server's own words. */
+/** The error codes of RFC 6749, 5.2; anything else is the server's own text. */
 const OAUTH_ERRORS =
   /^(invalid_request|invalid_client|invalid_grant|unauthorized_client|unsupported_grant_type|invalid_scope)$/;
 
-/** What a token consists of (RFC 6749, A.12), of which a header holds so much. Another one would be a failure of the endpoint's, trigger by trigger. */
+/**
+ * The characters of a token (RFC 6749, A.12), and as many as a header may have. Any other token is refused here, because otherwise each trigger
+ * would fail as if the endpoint were at fault.
+ */
 const TOKEN = /^[\x20-\x7e]{1,8192}$/;
-/** The reason when a server answered as if it gave a token, and none is there that we know how to use. */
+/** The reason when a server answered with success, but without a token that we can use. */
 const INVALID_TOKEN = 'INVALID_TOKEN';
 
 export interface TokenEndpointOptions {
@@ -49,7 +55,7 @@ export interface TokenEndpointOptions {
  */
 export async function fetchToken({ config, agents, identity }: TokenEndpointOptions): Promise<AccessToken> {
   const { tokenUrl, clientId, clientSecret, clientAuthentication, scope, parameters } = config;
-  // The issuer is for answers that name it; of client credentials none does.
+  // The library requires an issuer, but compares it only in answers that name one, which client credentials do not.
   const server = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
   const client = { client_id: clientId };
   const authenticate = (clientAuthentication === 'basic' ? httpBasic : ClientSecretPost)(clientSecret);
@@ -61,7 +67,7 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
       { ...parameters, ...(scope === undefined ? {} : { scope }) },
       {
         [customFetch]: (url, { headers, body }) => post(agents, identity, new URL(url), headers, body.toString()),
-        // Whether it may be plain http is the network policy's to say, for this request as for any other.
+        // Whether plain http is allowed is decided by the network policy, as for any other request.
         [allowInsecureRequests]: true,
       },
     );
@@ -78,8 +84,8 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
 }
 
 /**
- * RFC 6749, 2.3.1. Of an id or a secret only what the encoding of forms changes is changed, and nothing of most: there are servers that compare it as
- * it comes.
+ * HTTP Basic according to RFC 6749, 2.3.1. Only characters that form encoding must change are encoded, which leaves most ids and secrets unchanged:
+ * some servers compare them without decoding.
  */
 function httpBasic(clientSecret: string): ClientAuth {
   return (_server, { client_id: id }, _body, headers) => {
@@ -90,7 +96,7 @@ function httpBasic(clientSecret: string): ClientAuth {
   };
 }
 
-/** No redirect is followed and nothing is inflated: undici's `request` does neither. */
+/** Redirects are not followed and answers are not decompressed: undici's `request` does neither. */
 async function post(
   agents: GuardedAgents,
   identity: ClientIdentity | undefined,
@@ -109,7 +115,7 @@ async function post(
     chunks.push(chunk);
   }
   const type = [answer.headers['content-type']].flat()[0] ?? '';
-  // A Response refuses a body under 204, 205 and 304; none of them has a token.
+  // `Response` throws for a body with status 204, 205 or 304; those contain no token anyway.
   const hasBody = length > 0 && ![204, 205, 304].includes(answer.statusCode);
   return new Response(hasBody ? usedParts(Buffer.concat(chunks).toString('utf8')) : null, {
     status: answer.statusCode,
@@ -117,7 +123,7 @@ async function post(
   });
 }
 
-/** Of an answer what is used. What else a server writes, `"refresh_token": null` or an ID token, does not make a good token a bad one. */
+/** Only the parts of an answer that are used, so that others (`"refresh_token": null`, an ID token) do not make the library reject a valid token. */
 function usedParts(text: string): string {
   try {
     const parsed: unknown = JSON.parse(text);
@@ -125,7 +131,7 @@ function usedParts(text: string): string {
     const { access_token, token_type, expires_in, error } = parsed;
     return JSON.stringify({ access_token, token_type, expires_in: expires_in ?? undefined, error });
   } catch {
-    return text; // What is no JSON is said to be none where it is judged.
+    return text; // The library reports that it is not JSON.
   }
 }
 
@@ -134,7 +140,7 @@ function reasonOf(error: unknown): string {
   if (error instanceof ResponseBodyError) return OAUTH_ERRORS.test(error.error) ? error.error : `HTTP ${error.status}`;
   const { cause, code, name } = error as { cause?: unknown; code?: unknown; name?: unknown };
   if (cause instanceof Response && cause.status !== 200) return `HTTP ${cause.status}`;
-  // The signal's own error has a number for a code.
+  // A timeout of the signal has a number as its code.
   if (name === 'TimeoutError') return ATTEMPT_CODES.timeout;
   if (typeof code !== 'string') return String(name);
   return code.startsWith('OAUTH_') ? INVALID_TOKEN : code;

@@ -4,37 +4,37 @@ import { connect as connectTls, type SecureContext } from 'node:tls';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { type Destination, literalOf, portOf } from './network-policy.ts';
 
-/** The proxy did not open a way: it is not there, or refuses. */
+/** The proxy did not open a tunnel: it cannot be reached, or refuses. */
 export class ProxyFailed extends Error {
   override readonly name = 'ProxyFailed';
   readonly code = ATTEMPT_CODES.proxyFailed;
 }
 
-/** The proxy did its part, and could not reach the host: that is the host's trouble. */
+/** The proxy answered that it cannot reach the host. This counts as a failure of the host, not of the proxy. */
 export class HostUnreached extends Error {
   override readonly name = 'HostUnreached';
   readonly code = ATTEMPT_CODES.unreachedByProxy;
 }
 
-/** What a proxy answers when the host is not to be reached: 502, 503, 504 (RFC 9110, 15.6). */
+/** What a proxy answers when it cannot reach the host: 502, 503, 504 (RFC 9110, 15.6). */
 const UNREACHED: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
 
 function failureOf(statusCode: number | undefined): Error {
   return UNREACHED.has(statusCode)
     ? new HostUnreached(`The proxy answered ${statusCode}: it cannot reach the host.`)
-    : new ProxyFailed(`The proxy answered ${statusCode} instead of opening a way.`);
+    : new ProxyFailed(`The proxy answered ${statusCode} instead of opening a tunnel.`);
 }
 
 export interface TunnelOptions {
   readonly lookUp: LookupFunction;
-  /** Longest time, in ms, until the proxy has opened the way. */
+  /** Longest time, in ms, until the proxy has opened the tunnel. */
   readonly timeoutMs: number;
   readonly secureContext: SecureContext;
 }
 
 /**
- * Opens a way through an HTTP proxy (CONNECT, RFC 9110 §9.3.6), to an address that was looked up and judged here: a proxy that looked names up
- * itself would take the judgement away.
+ * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6) to an address that was looked up and checked here: if the proxy looked names up
+ * itself, the check would be bypassed.
  */
 export function openTunnel(
   proxy: URL,
@@ -50,7 +50,7 @@ export function openTunnel(
       path: target,
       headers: { host: target, ...credentials(proxy) },
     });
-    // For all of it: a timeout of Node's begins anew with every byte.
+    // One timer for all of it, because Node's own timeout starts again with every byte.
     const timer = setTimeout(
       () => request.destroy(new ProxyFailed('The proxy did not answer in time.')),
       options.timeoutMs,
@@ -77,7 +77,7 @@ export function openTunnel(
     });
 }
 
-/** By its own name, which is the operator's and not judged; never by the target's, which is what Node would take for it. */
+/** Verified by the proxy's own name, which the operator chose and which is not checked against the policy. Node alone would use the target's name. */
 function connectToProxy(proxy: URL, secureContext: SecureContext): Socket {
   const host = literalOf(proxy.hostname) ?? proxy.hostname;
   if (proxy.protocol !== 'https:') return connectTcp({ host, port: Number(proxy.port || 80) });

@@ -1,13 +1,13 @@
 import { type Attempt, CUT } from './attempt.ts';
 
-/** Stands for what was taken out. */
+/** Replaces what was removed. */
 const MASK = '…';
-/** A secret of fewer characters is taken out only where it stands by itself: elsewhere it may be a piece of any word. */
+/** A secret with fewer characters is removed only where it stands alone: elsewhere it may be part of any word. */
 const SHORT = 6;
 const WORD = /[\p{L}\p{N}]/u;
 type Escapes = Readonly<Record<string, string>>;
 const HTML: Escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-/** As what renders error pages writes a text in HTML: most, PHP, Python, Jinja, Go, Handlebars. */
+/** The ways in which software that renders error pages escapes text in HTML: the usual one, PHP, Python, Jinja, Go, Handlebars. */
 const IN_HTML: readonly Escapes[] = [
   HTML,
   { ...HTML, "'": '&#39;' },
@@ -17,17 +17,18 @@ const IN_HTML: readonly Escapes[] = [
   { ...HTML, '"': '&#34;', "'": '&#39;', '+': '&#43;' },
   { ...HTML, "'": '&#x27;', '`': '&#x60;', '=': '&#x3D;' },
 ];
-/** Go's JSON, which is meant to stand in HTML. */
+/** Go escapes JSON so that it can be embedded in HTML. */
 const GO_JSON: Escapes = { '&': String.raw`\u0026`, '<': String.raw`\u003c`, '>': String.raw`\u003e` };
 
 /**
- * What an endpoint answered, without the secrets that it was sent: many an endpoint that refuses says what it was given. Taken out is each secret as it
- * is, what follows its scheme (`Bearer …`), and both in JSON, HTML, a URL, a form, base64 or hex, in capitals or not; and at the end of an answer that was
- * cut, also a secret's beginning. Not found is what the endpoint did something else with: a hash of it, a part, two of these one after the other.
+ * The answer of an endpoint without the secrets that it was sent: many endpoints repeat what they received when they refuse it. Each secret is
+ * removed as it is, without its scheme (`Bearer …`), and both of these as written in JSON, HTML, a URL, a form, base64 or hex, in upper or lower
+ * case; at the end of an answer that was cut, the beginning of a secret is removed as well. A secret that the endpoint changed in another way is not
+ * found: a hash, a part of it, two of these encodings one after the other.
  *
- * @param text ends in `CUT` when it was cut.
- * @param secrets header values, parameters, passwords, keys as text. Empty ones are left out; of under 6 characters, see `SHORT`. Best the same list
- *   each time, never changed: its forms are kept with it.
+ * @param text ends with `CUT` when it was cut.
+ * @param secrets header values, parameters, passwords, keys as text. Empty ones are ignored; for those under 6 characters see `SHORT`. The list must
+ *   never be changed, and should be the same object each time, since its forms are cached by it.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   const where = lowerCase(text);
@@ -46,22 +47,22 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
   return kept;
 }
 
-/** What came of a request, without what its answer repeats of the secrets that it carried, of its authorization and in its URL (`secretsIn`). */
+/** The outcome of a request, with the secrets of its authorization and of its URL (`secretsIn`) removed from the answer. */
 export function withoutEcho(attempt: Attempt, secrets: readonly string[], inUrl: readonly string[]): Attempt {
   if (attempt.ok || attempt.answer === undefined) return attempt;
   return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), inUrl) };
 }
 
-/** A piece of a path that is as long may be a token; a shorter one is a word. */
+/** A segment of a path that is at least this long may be a token; a shorter one is taken for a word. */
 const TOKEN = 12;
 
 /**
- * What of a webhook URL may let somebody send to it: its path, what is long in there, and what its query's parameters are; each as it is sent, and as
- * an endpoint reads it.
+ * The parts of a webhook URL that may allow somebody to send to it: its path, long segments of the path, and the values of its query; each as it is
+ * sent and as an endpoint decodes it.
  */
 export function secretsIn({ pathname, search, searchParams }: URL): readonly string[] {
   const pieces = pathname.split('/').filter((piece) => piece.length >= TOKEN);
-  // Of a parameter without a name, all of it.
+  // A parameter without "=" is taken whole.
   const values = search
     .slice(1)
     .split('&')
@@ -74,11 +75,11 @@ function decoded(piece: string): string {
   try {
     return decodeURIComponent(piece);
   } catch {
-    return piece; // A % that means nothing.
+    return piece; // It contains a % that is not an escape.
   }
 }
 
-/** Where a cut text may end with the beginning of a secret; else where it was cut. */
+/** The position from which a cut text may be the beginning of a secret; otherwise the position of the cut. */
 function beginningAtTheEnd(where: string, form: string): number {
   const end = where.length - CUT.length;
   for (let at = Math.max(0, end - form.length + 1); at < end; at++) {
@@ -91,7 +92,7 @@ function standsAlone(where: string, at: number, length: number): boolean {
   return !WORD.test(where[at - 1] ?? '') && !WORD.test(where[at + length] ?? '');
 }
 
-// Making the forms takes ten times as long as looking for them; a list lives as long as its authorization, and its forms no longer.
+// Making the forms takes ten times as long as searching for them. They are dropped with their list, which lives as long as its authorization.
 const known = new WeakMap<readonly string[], ReadonlySet<string>>();
 
 function formsOfAll(secrets: readonly string[]): ReadonlySet<string> {
@@ -110,7 +111,7 @@ function spellings(secret: string): string[] {
   if (secret.length < SHORT) return [secret];
   const inJson = JSON.stringify(secret).slice(1, -1);
   const inUrl = encodeURIComponent(secret);
-  // As we send a parameter of an authorization.
+  // The way in which we send the query parameters of an authorization.
   const inForm = new URLSearchParams([[secret, '']]).toString().slice(0, -1);
   const inBase64 = [0, 1, 2].map((before) => base64Within(secret, before));
   return [
@@ -133,13 +134,13 @@ function escaped(text: string, escapes: Escapes): string {
   return text.replaceAll(/[&<>"'+`=]/g, (mark) => escapes[mark] ?? mark);
 }
 
-/** A secret as it stands in the base64 of a longer text, without the characters that hold bits of its neighbours too. */
+/** A secret as it appears in the base64 of a longer text, without the characters that also contain bits of its neighbours. */
 function base64Within(secret: string, bytesBefore: number): string {
   const bytes = Buffer.concat([Buffer.alloc(bytesBefore), Buffer.from(secret)]);
   return bytes.toString('base64').slice(Math.ceil((bytesBefore * 4) / 3), Math.floor((bytes.length * 4) / 3));
 }
 
-/** Of ASCII only, so that every character keeps its place. */
+/** Changes ASCII letters only, so that every character keeps its position. */
 function lowerCase(text: string): string {
   return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

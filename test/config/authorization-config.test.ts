@@ -17,7 +17,7 @@ test.each([
   'https://hooks.example.com?x=1',
   'mailto:a@example.com',
   'hooks.example.com',
-])('%s is no origin, so nothing is bound to it', (origin) => {
+])('%s is not an origin, so no secret can be bound to it', (origin) => {
   expect(problemOf({ origins: [origin] })).toMatch(/An origin .*https:\/\/hooks\.example\.com/);
 });
 
@@ -44,29 +44,29 @@ test.each([
   'Webhook-Signature',
   'traceparent',
   'TraceState',
-])('[S18] the header "%s" is not to be chosen', (name) => {
+])('[S18] the header "%s" cannot be set', (name) => {
   expect(problemOf({ headers: { [name]: 'x' } })).toContain('The worker sets this header itself.');
 });
 
-test.each(['x y', '', 'a:b', 'a\r\nb', 'ä', '"x"', 'x\0'])('[S18] no header is named %j', (name) => {
-  expect(problemOf({ headers: { [name]: 'x' } })).toContain('A header has a name that none can have (number 1).');
+test.each(['x y', '', 'a:b', 'a\r\nb', 'ä', '"x"', 'x\0'])('[S18] no header may be named %j', (name) => {
+  expect(problemOf({ headers: { [name]: 'x' } })).toContain('The name of header number 1 is not valid.');
 });
 
 test.each(['a\r\nx-evil: 1', 'a\nb', 'a\rb', 'a\0', '\u{1F600}', '\x7f', ' a', 'Bearer ', '\x1b[2J'])(
-  '[S18] no header has the value %j',
+  '[S18] no header may have the value %j',
   (value) => {
     expect(problemOf({ headers: { 'x-api-key': value } })).toContain(
-      'A header value is one line of plain characters, without blanks around it.',
+      'A header value must be one line of plain characters, without blanks around it.',
     );
   },
 );
 
-test('a header may have blanks and Latin-1 within', () => {
+test('a header value may contain blanks and Latin-1', () => {
   expect(problemOf({ headers: { 'x-name': 'caf\u00e9 \t\u00ff!' } })).toBe('');
 });
 
-test('[S18] one header under two spellings is refused, and so are too many', () => {
-  expect(problemOf({ headers: { 'X-Key': 'a', 'x-key': 'b' } })).toContain('This header is there twice.');
+test('[S18] the same header in two spellings is refused, and so are too many headers', () => {
+  expect(problemOf({ headers: { 'X-Key': 'a', 'x-key': 'b' } })).toContain('This header is given twice.');
   const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`x-${index}`, 'v']));
   expect(problemOf({ headers: many })).toContain('At most 50 headers.');
 });
@@ -75,7 +75,10 @@ test.each([
   ['a signing secret of plain text', { signingSecrets: ['s3cret'] }],
   ['a short signing secret', { signingSecrets: [`whsec_${Buffer.from('s3cret').toString('base64')}`] }],
   ['a signing secret with a wrong character', { signingSecrets: [SECRET.replace('A', '!')] }],
-  ['an ending signing secret that is none', { signingSecrets: [SECRET, { secret: 's3cret', until: '2026-12-31' }] }],
+  [
+    'a signing secret with an end that is not a signing secret',
+    { signingSecrets: [SECRET, { secret: 's3cret', until: '2026-12-31' }] },
+  ],
   ['a header as a line', { headers: { 'authorization: Bearer s3cret': 'x' } }],
   ['a header of two lines', { headers: { 'x-api-key': 's3cret\n' } }],
   ['a header that is a list', { headers: { 'x-api-key': ['s3cret'] } }],
@@ -90,7 +93,7 @@ test.each([
     'a client secret that is a number',
     { oauth2: { tokenUrl: 'https://a.example', clientId: 's3cret', clientSecret: 7 } },
   ],
-  ['a certificate that is none', { clientCertificate: { certificate: 's3cret', key: 's3cret' } }],
+  ['a certificate that is not one', { clientCertificate: { certificate: 's3cret', key: 's3cret' } }],
   ['a query parameter that is a list', { queryParameters: { key: ['s3cret'] } }],
   ['a query parameter without a name', { queryParameters: { '': 's3cret' } }],
   ['a kind that does not exist', { bearer: 7, token: 's3cret' }],
@@ -108,14 +111,14 @@ test.each<[ways: string[], changes: object]>([
   expect(problemOf(changes)).toContain('Only one of headers.authorization, basic, bearer and oauth2');
 });
 
-test('one way to say who we are, with everything else beside it, is fine', () => {
+test('one way to fill the header "authorization" can be combined with everything else', () => {
   const rest = { headers: { 'x-tenant': '7' }, queryParameters: { v: '2' }, signingSecrets: [SECRET] };
   expect(problemOf({ bearer: 'a.b-c', ...rest })).toBe('');
 });
 
-test('[S25] a signing secret may have an end, but not the last one', () => {
+test('[S25] a signing secret may have an end, but one must be without', () => {
   const ending = { secret: SECRET, until: '2026-12-31T00:00:00Z' };
   expect(problemOf({ signingSecrets: [SECRET, ending] })).toBe('');
-  expect(problemOf({ signingSecrets: [ending] })).toContain('without an end');
+  expect(problemOf({ signingSecrets: [ending] })).toContain('must have no "until"');
   expect(problemOf({ signingSecrets: [SECRET, { ...ending, until: 'tomorrow' }] })).toMatch(/at signingSecrets/);
 });

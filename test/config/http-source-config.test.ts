@@ -15,40 +15,48 @@ function problemOf(changes: object): string {
   return error === undefined ? '' : z.prettifyError(error);
 }
 
-test('a private address may be named, by http, and little has to be said', () => {
+test('a private address may be named, even by http, and few settings are required', () => {
   expect(problemOf({})).toBe('');
 });
 
 test.each<[what: string, changes: object, message: RegExp]>([
   [
-    'a placeholder that is not known',
+    'an unknown placeholder',
     { members: { url: '/{audience}/{page}' } },
-    /Known are: \{audience\}, \{cursor\}, \{limit\}/,
+    /Known here: \{audience\}, \{cursor\}, \{limit\}/,
   ],
   [
-    'one that is known elsewhere',
+    'a placeholder that is known in other places',
     { member: { url: '/{audience}/{user}/{cursor}' } },
-    /Known are: \{audience\}, \{user\}/,
+    /Known here: \{audience\}, \{user\}/,
   ],
-  ['no place for the audience', { members: { url: '/people' } }, /has to say \{audience\}/],
-  ['a brace alone', { members: { url: '/{audience}/{' } }, /A brace belongs to a placeholder/],
-  ['another host', { members: { url: 'https://else.example/{audience}' } }, /begins with a slash/],
+  ['no place for the audience', { members: { url: '/people' } }, /must contain \{audience\}/],
+  ['a brace alone', { members: { url: '/{audience}/{' } }, /A brace must belong to a placeholder/],
+  ['another host', { members: { url: 'https://else.example/{audience}' } }, /path that begins with a slash/],
   ['a cursor from nowhere', { members: { url: '/{audience}?a={cursor}' } }, /where \{cursor\} comes from/],
-  ['two ways on', { members: { url: '/{audience}', next: 'a', nextLink: true } }, /Either "next" or "nextLink"/],
-  ['nobody to ask for', { profiles: { url: '/people', id: 'id' } }, /who is asked for/],
-  ['people in two places', { profiles: { url: '/p?i={users}', id: 'id', body: ['{users}'] } }, /who is asked for/],
-  ['rows without an id', { profiles: { url: '/p?i={users}' } }, /"id" has to say whose a row is/],
+  [
+    'two ways to the next page',
+    { members: { url: '/{audience}', next: 'a', nextLink: true } },
+    /either "next" or "nextLink"/,
+  ],
+  ['no place for people', { profiles: { url: '/people', id: 'id' } }, /exactly one place/],
+  ['people in two places', { profiles: { url: '/p?i={users}', id: 'id', body: ['{users}'] } }, /exactly one place/],
+  ['rows without an id', { profiles: { url: '/p?i={users}' } }, /"id" must say where the person's id is/],
   ['rows for one person', { profiles: { url: '/p/{user}', items: 'data' } }, /the answer is one person/],
   [
     'a path with an empty name',
     { members: { url: '/{audience}', items: 'data..rows' } },
     /names with dots between them/,
   ],
-  ['a token in the URL', { url: 'https://u:s3cret@people.example.com' }, /no user name, password/],
-  ['a header that is none', { headers: { 'authorization: Bearer s3cret': 'x' } }, /a name that none can have/],
-  ['no audiences', { audiences: [] }, /"audiences" is a list of|at audiences/],
+  ['a token in the URL', { url: 'https://u:s3cret@people.example.com' }, /must have no user name, password/],
+  [
+    'an impossible header',
+    { headers: { 'authorization: Bearer s3cret': 'x' } },
+    /The name of header number 1 is not valid/,
+  ],
+  ['no audiences', { audiences: [] }, /"audiences" must be a list of|at audiences/],
   ['an unknown setting', { pages: 3 }, /"pages"/],
-])('%s is refused with what is right, without repeating a secret', (_, changes, message) => {
+])('%s is refused with a hint at what is right, without repeating a secret', (_, changes, message) => {
   expect(problemOf(changes)).toMatch(message);
   expect(problemOf(changes)).not.toContain('s3cret');
 });

@@ -60,8 +60,8 @@ test.each([
 test.each([
   ['tables and queries', { profiles: {}, queries: { audiences: 'a', members: 'b', profiles: 'c' } }, /not both/],
   ['a profile in one column and in several', { profiles: { profile: 'p', columns: 'all' } }, /not both/],
-  ['a query that is empty', { queries: { audiences: ' ;', members: 'b', profiles: 'c' } }, /A query is a SELECT/],
-  ['a name of three parts', { profiles: { table: 'a.b.c' } }, /A table is named/],
+  ['a query that is empty', { queries: { audiences: ' ;', members: 'b', profiles: 'c' } }, /A query must be a SELECT/],
+  ['a name of three parts', { profiles: { table: 'a.b.c' } }, /A table must be named/],
 ])('%s is refused', (_, rest, message) => {
   const { error } = sourceSchema.safeParse({ kind: 'postgres', url: 'postgres://db/crm', ...rest });
   expect(error?.issues.map(({ message }) => message).join()).toMatch(message);

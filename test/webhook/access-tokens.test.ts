@@ -16,7 +16,7 @@ function serverOf(lifeMs?: number) {
 
 const valueOf = async (token: Promise<AccessToken | undefined>) => (await token)?.value;
 
-test('however many want a token, one is fetched, and kept', async () => {
+test('however many callers want a token, only one is fetched, and it is kept', async () => {
   const server = serverOf(3_600_000);
   const { tokens } = server;
   const values = await Promise.all([valueOf(tokens.current()), valueOf(tokens.current())]);
@@ -38,7 +38,7 @@ test.each([
 });
 
 test.each([0, 1, 1000])(
-  'a token that is said to live %i ms is used for six seconds all the same: its server is not asked for each slice',
+  'a token with a stated lifetime of %i ms is still used for six seconds: its server is not asked for each slice',
   async (lifeMs) => {
     const server = serverOf(lifeMs);
     for (let ms = 0; ms < 60_000; ms += 100) {
@@ -49,14 +49,14 @@ test.each([0, 1, 1000])(
   },
 );
 
-test('a token that ends at once and is refused is replaced at once', async () => {
+test('a token that expires at once and is refused is replaced at once', async () => {
   const server = serverOf(0);
   const token = await server.tokens.current();
   expect(await valueOf(server.tokens.insteadOf(token))).toBe('token-2');
   expect(await valueOf(server.tokens.current())).toBe('token-2');
 });
 
-test('a token of which no end is known is used until an endpoint refuses it', async () => {
+test('a token without a known end is used until an endpoint refuses it', async () => {
   const server = serverOf();
   const token = await server.tokens.current();
   server.nowMs += 1e9;
@@ -65,7 +65,7 @@ test('a token of which no end is known is used until an endpoint refuses it', as
   expect(await valueOf(server.tokens.current())).toBe('token-2');
 });
 
-test('a refused token is replaced once, for all whom it was refused', async () => {
+test('a refused token is replaced once, for all callers whose requests were refused', async () => {
   const server = serverOf();
   const token = await server.tokens.current();
   const others = await Promise.all([server.tokens.insteadOf(token), server.tokens.insteadOf(token)]);
@@ -77,7 +77,7 @@ test('a refused token is replaced once, for all whom it was refused', async () =
   expect(server.fetched).toBe(2);
 });
 
-test('an endpoint that refuses the new one too is believed, for a minute; so is one that took it and later refuses', async () => {
+test('when an endpoint refuses the new token too, no other is fetched for a minute; one that was accepted and is refused later is replaced', async () => {
   const server = serverOf();
   const second = await server.tokens.insteadOf(await server.tokens.current());
   if (second === undefined) throw new Error('No token.');
@@ -92,7 +92,7 @@ test('an endpoint that refuses the new one too is believed, for a minute; so is 
   expect(await valueOf(server.tokens.insteadOf(third))).toBe('token-4');
 });
 
-test('a server that gives none is left in peace for a moment, and asked again after', async () => {
+test('a server that issues no token is not asked again for a moment, and then it is', async () => {
   const server = serverOf();
   server.isDown = true;
   await expect(server.tokens.current()).rejects.toThrow('down');
@@ -104,14 +104,14 @@ test('a server that gives none is left in peace for a moment, and asked again af
   expect(await valueOf(server.tokens.current())).toBe('token-2');
 });
 
-test('when there is no other to be had, the refused one is all there is', async () => {
+test('when no other token can be fetched, the refusal stands', async () => {
   const server = serverOf();
   const token = await server.tokens.current();
   server.isDown = true;
   expect(await server.tokens.insteadOf(token)).toBeUndefined();
 });
 
-test('a clock that is set back does not keep a server that gave none from being asked', async () => {
+test('after the clock is set back, a server that issued no token is still asked again', async () => {
   const server = serverOf();
   server.isDown = true;
   await expect(server.tokens.current()).rejects.toThrow('down');
@@ -120,7 +120,7 @@ test('a clock that is set back does not keep a server that gave none from being 
   expect(await valueOf(server.tokens.current())).toBe('token-2');
 });
 
-test('a clock that is set back does not keep a refused token from being replaced', async () => {
+test('after the clock is set back, a refused token is still replaced', async () => {
   const server = serverOf();
   const second = await server.tokens.insteadOf(await server.tokens.current());
   if (second === undefined) throw new Error('No token.');
@@ -128,7 +128,7 @@ test('a clock that is set back does not keep a refused token from being replaced
   expect(await valueOf(server.tokens.insteadOf(second))).toBe('token-3');
 });
 
-test('an endpoint that takes and refuses by turns has ten tokens fetched a minute, not one for each refusal', async () => {
+test('an endpoint that alternately accepts and refuses causes ten tokens to be fetched per minute, not one for each refusal', async () => {
   const server = serverOf();
   const turns = async (): Promise<number> => {
     for (let turn = 0; turn < 100; turn++) {
