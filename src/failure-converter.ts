@@ -7,7 +7,7 @@ import {
   type SerializationContext,
 } from '@temporalio/common';
 
-/** Puts a failure's message and stack into a payload, which is then encrypted like every other. */
+/** Puts the message and stack of a failure into a payload, which is then encrypted like any other. */
 class EncodingFailureConverter extends DefaultFailureConverter {
   constructor() {
     super({ encodeCommonAttributes: true });
@@ -18,17 +18,17 @@ class EncodingFailureConverter extends DefaultFailureConverter {
     payloadConverter: PayloadConverter,
     context?: SerializationContext,
   ): ProtoFailure {
-    // Not encrypted: whoever has to read that a key is missing may not have it either. It contains nothing of a payload.
+    // Not encrypted, since whoever has to read that a key is missing may not have the key either. The message contains nothing of a payload.
     if (saysThatKeyIsMissing(error)) return this.errorToFailureInner(error, payloadConverter, context);
     return super.errorToFailure(error, payloadConverter, context);
   }
 }
 
-/** Compared by name: this module is loaded by path, so its classes are not those of the code that threw. */
+/** Compared by name, because this module is loaded by path and so has other class objects than the code that threw. */
 function saysThatKeyIsMissing(error: unknown): boolean {
   if (error instanceof ApplicationFailure) return error.type === 'UnknownPayloadKey';
   return error instanceof Error && error.name === 'UnknownPayloadKey';
 }
 
-/** The failure converter of client, worker and workflow sandbox where payloads are encrypted; they load it by path and by this name. */
+/** The failure converter of client, worker and workflow sandbox when payloads are encrypted; they load it by path and by this name. */
 export const failureConverter: FailureConverter = new EncodingFailureConverter();

@@ -2,8 +2,8 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from './config.ts';
 
 /**
- * The fields that a line may have besides its message: ids, kinds and counts, the SDK's and ours. Any other field may contain anything,
- * such as a payload or a secret.
+ * The fields that a line may have besides its message: ids, kinds and counts of the SDK and ours. Any other field could contain anything, such as a
+ * payload or a secret.
  */
 const FIELDS: ReadonlySet<string> = new Set(
   [
@@ -14,15 +14,14 @@ const FIELDS: ReadonlySet<string> = new Set(
     'reason turns slice holder holders n problem authorizations jobId alert text',
   ].flatMap((names) => names.split(' ')),
 );
-/** Most characters of one text. */
+/** Most characters of one string. */
 const TEXT_LENGTH = 4000;
-/** Most errors that are logged of one: itself, its cause, the cause of that. */
+/** Most errors in a chain that are logged: an error, its cause, the cause of that, and so on. */
 const ERRORS = 5;
 
 /**
- * The log of a worker, in JSON lines. Of what is logged with a message only known fields are written, and of these only texts, numbers and
- * lists of them; of an error its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without
- * their values.
+ * The log of a worker, in JSON lines. Besides the message, only known fields are written, and only if they are strings, numbers, booleans or lists of
+ * these; of an error only its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without their values.
  */
 export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
   const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
@@ -41,10 +40,10 @@ function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   return omitted.length === 0 ? shown : { ...shown, omitted };
 }
 
-/** SDKs and drivers attach requests, payloads and settings to their errors; their messages are enough. */
+/** SDKs and drivers attach requests, payloads and settings to their errors, so nothing else of an error is logged. */
 function shownError(error: unknown, errors: number): object {
   if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
-  const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Whatever was thrown.
+  const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Anything can be thrown.
   const said = Object.entries({ name, code, message, stack }).filter(([, value]) => isPlain(value));
   return {
     ...Object.fromEntries(said.map(([key, value]) => [key, shortened(value)])),

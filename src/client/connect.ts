@@ -4,16 +4,16 @@ import { dataConverterWith } from '../payload-codec/data-converter.ts';
 import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
 import { InvalidConnection, ServerUnreachable } from './errors.ts';
 
-/** How to reach Temporal, both for a client's connection and for a worker's native one. */
+/** How to reach Temporal, for a client's connection and for a worker's native one. */
 export interface ConnectConfig {
   readonly connectionOptions: ReturnType<typeof loadClientConnectConfig>['connectionOptions'];
   readonly namespace: string;
 }
 
-/** The default server. */
+/** The address of the server unless another one is configured. */
 export const DEFAULT_ADDRESS = 'localhost:7233';
 
-/** What a header of gRPC holds. */
+/** The characters that a gRPC header may contain. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
@@ -29,7 +29,7 @@ export function loadConnectConfig(): ConnectConfig {
   const { connectionOptions, namespace } = readSettings();
   checkHeaders(connectionOptions);
   const { address, ...rest } = connectionOptions;
-  // An empty variable counts as unset: that is what compose files make of `${NAME:-}`.
+  // An empty variable counts as unset: compose files turn `${NAME:-}` into one.
   return { connectionOptions: address ? { ...rest, address } : rest, namespace: namespace || 'default' };
 }
 
@@ -38,14 +38,14 @@ function readSettings(): ReturnType<typeof loadClientConnectConfig> {
     return loadClientConnectConfig();
   } catch (error) {
     if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) throw error;
-    // Only the place, and no cause: the parser's own words quote what stands there, and that may be an API key.
+    // Only the position, and no cause: the parser's own message quotes the file, and with it possibly an API key.
     throw new InvalidConnection(
       `The configuration file for Temporal (TEMPORAL_CONFIG_FILE, else temporal.toml of the temporal command line) is not TOML: something is wrong in line ${String(error.line)}, at character ${String(error.column)}.`,
     );
   }
 }
 
-/** Said here and not by gRPC, whose words repeat the value. */
+/** Checked here because gRPC's own message would repeat the value. */
 function checkHeaders({ apiKey, metadata }: ConnectConfig['connectionOptions']): void {
   if (typeof apiKey === 'string' && !HEADER_TEXT.test(apiKey))
     throw new InvalidConnection(
@@ -58,12 +58,12 @@ function checkHeaders({ apiKey, metadata }: ConnectConfig['connectionOptions']):
     );
 }
 
-/** The address that a configuration names. */
+/** The address in a configuration, or the default. */
 export function addressOf(config: ConnectConfig): string {
   return config.connectionOptions.address ?? DEFAULT_ADDRESS;
 }
 
-/** An open client; whoever connects closes it. */
+/** A connected client. Whoever connected it must close it. */
 export interface ConnectedClient {
   readonly client: Client;
   readonly connection: Connection;
@@ -71,7 +71,7 @@ export interface ConnectedClient {
 }
 
 /**
- * Connects a Temporal client that has our payload converter, and encrypts and decrypts.
+ * Connects a Temporal client with our payload converter and, if there are keys, with encryption.
  *
  * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
  * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
@@ -107,7 +107,7 @@ async function openConnection(address: string, config: ConnectConfig): Promise<C
   }
 }
 
-/** envconfig's options are typed for the native connection; these are the ones that both kinds share. */
+/** envconfig types its options for the native connection; these are the ones that both kinds of connection share. */
 function clientOptions({ connectionOptions }: ConnectConfig): ConnectionOptions {
   const { tls, apiKey, metadata } = connectionOptions;
   return {

@@ -1,23 +1,23 @@
 import { promisify } from 'node:util';
 import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib';
 
-// Said by the first byte of what is packed, so that it is encrypted and authenticated with it.
+// The first byte of packed data says how it is packed; it is inside, so that it is encrypted and authenticated too.
 const PLAIN = 0;
 const DEFLATED = 1;
 
-/** Less than this is not worth the microseconds. */
+/** Compressing less than this is not worth the time. */
 const WORTH_BYTES = 512;
-/** More than this is left to another thread: 1.5 MB take some milliseconds, in which no other job of the process would move. */
+/** More than this is compressed on another thread: 1.5 MB take some milliseconds, in which all other jobs of the process would stand still. */
 const LONG_BYTES = 256 * 1024;
-/** More than any payload of ours comes to, and little enough that a small payload that would become huge costs nothing much. */
+/** More than any payload of ours has, and little enough that a small payload that inflates to a huge one does no harm. */
 const MAX_BYTES = 64 * 1024 * 1024;
-// The fastest: higher levels make JSON hardly smaller.
+// The fastest level: higher ones make JSON hardly smaller.
 const LEVEL = 1;
 
 const deflateElsewhere = promisify(deflateRaw);
 const inflateElsewhere = promisify(inflateRaw);
 
-/** Compresses when that makes it smaller. */
+/** Compresses data if that makes it smaller. */
 export async function pack(bytes: Uint8Array): Promise<Buffer> {
   if (bytes.length >= WORTH_BYTES) {
     const options = { level: LEVEL };
@@ -27,11 +27,11 @@ export async function pack(bytes: Uint8Array): Promise<Buffer> {
   return Buffer.concat([Buffer.of(PLAIN), bytes]);
 }
 
-/** @throws RangeError for what `pack` did not make, or what would become more than 64 MiB; zlib's error for what does not inflate. */
+/** @throws RangeError for data that `pack` did not make or that would inflate to more than 64 MiB; zlib's error for data that cannot be inflated. */
 export async function unpack(packed: Buffer): Promise<Buffer> {
   const bytes = packed.subarray(1);
   if (packed[0] === PLAIN) return bytes;
-  if (packed[0] !== DEFLATED) throw new RangeError('There is no such kind of packing.');
+  if (packed[0] !== DEFLATED) throw new RangeError('The way in which it is packed is unknown.');
   const options = { maxOutputLength: MAX_BYTES };
   return bytes.length > LONG_BYTES ? await inflateElsewhere(bytes, options) : inflateRawSync(bytes, options);
 }

@@ -4,10 +4,10 @@ import { EncryptingCodec } from './encrypting-codec.ts';
 import { readPayloadKeys } from './payload-keys.ts';
 
 /**
- * How every client and worker of ours writes and reads payloads. With keys, all of them are encrypted, and the messages and stacks of
- * failures become payloads, too.
+ * How all our clients and workers write and read payloads. With keys, every payload is encrypted, and so are the messages and stacks of failures,
+ * which become payloads for this purpose.
  *
- * @param payloadKeys as configured: `<key id>:<base64 of 32 bytes>`, the first one encrypts; none: nothing is encrypted.
+ * @param payloadKeys as configured: `<key id>:<base64 of 32 bytes>`, the first of which encrypts; without any, nothing is encrypted.
  * @throws InvalidPayloadKeys
  */
 export function dataConverterWith(payloadKeys: readonly string[]): DataConverter {

@@ -7,31 +7,31 @@ import { pack, unpack } from './compression.ts';
 import { KEY_ID_PATTERN, lostAs, type PayloadKey, type PayloadKeys } from './payload-keys.ts';
 import { UnknownPayloadKey } from './unknown-payload-key.ts';
 
-// A CommonJS module, whose exports Node does not see by name.
+// It is a CommonJS module, whose exports Node cannot import by name.
 const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** As the encryption samples of Temporal's SDKs name them. */
+/** These two names are those of the encryption samples of Temporal's SDKs. */
 const ENCODING = 'binary/encrypted';
 const KEY_ID = 'encryption-key-id';
-/** Ours: which key of that id, and which way of encrypting. Without it a payload is not one of ours. */
+/** Our own: identifies the key among those with the same id, and the way of encrypting. A payload without it is not one of ours. */
 const KEY_CHECK = 'encryption-key-check';
 const CHECK_PATTERN = /^[0-9a-f]{16}$/;
 
 /**
- * Encrypts what Temporal is given: AES-256-GCM over the whole payload, compressed where that helps, with a random nonce. What it did
- * not encrypt itself passes through untouched when it is read, so that foreign programs may signal plain JSON.
+ * Encrypts what Temporal is given: AES-256-GCM over the whole payload, compressed where that helps, with a random nonce. When reading, it passes
+ * through anything that it did not encrypt, so that other programs may signal plain JSON.
  *
- * What is ours and was tampered with becomes a value that says so, since an exception would fail the workflow task that meets it for ever.
- * What was encrypted with a key that is missing here is an exception for just that reason: it can be read as soon as the key is there.
+ * A payload of ours that was tampered with becomes a value that says so, since an exception would fail its workflow task again and again, for ever.
+ * A payload whose key is missing here causes an exception for the same reason: the task is tried again until the key is there.
  */
 export class EncryptingCodec implements PayloadCodec {
   readonly #keys: PayloadKeys;
 
-  /** @param keys without any, nothing is encrypted; what is encrypted is still not taken for garbage. */
+  /** @param keys if there are none, nothing is encrypted, but a payload that is encrypted is still recognized as such. */
   constructor(keys: PayloadKeys) {
     this.#keys = keys;
   }
@@ -60,8 +60,8 @@ export class EncryptingCodec implements PayloadCodec {
     try {
       return await unseal(payload.data ?? new Uint8Array(), key);
     } catch {
-      // Nothing of the reason: only whoever changed it would learn from that.
-      return unreadable(`it is encrypted with the key "${named.id}", but was changed since, so it does not open`);
+      // No further reason is given: it would only help whoever changed it.
+      return unreadable(`it is encrypted with the key "${named.id}", but was changed since, so it cannot be decrypted`);
     }
   }
 }
@@ -79,7 +79,7 @@ async function seal(payload: Payload, key: PayloadKey): Promise<Payload> {
   };
 }
 
-/** @throws when it is not what `seal` made with this key. */
+/** @throws if `seal` did not make it with this key. */
 async function unseal(bytes: Uint8Array, key: PayloadKey): Promise<Payload> {
   const end = bytes.length - TAG_BYTES;
   if (end < NONCE_BYTES) throw new RangeError('It is too short.');
@@ -90,12 +90,12 @@ async function unseal(bytes: Uint8Array, key: PayloadKey): Promise<Payload> {
   return PayloadMessage.decode(await unpack(packed));
 }
 
-/** What stands beside the data in the clear and belongs to it. */
+/** The metadata, which is not encrypted but authenticated together with the data. */
 function authenticated({ id, check }: PayloadKey): Buffer {
   return Buffer.from([ENCODING, id, check].join('\n'));
 }
 
-/** Which key a payload of ours says it was encrypted with; undefined for one that is not ours. */
+/** The key that a payload of ours says it was encrypted with; undefined for a payload that is not ours. */
 function keyNamedBy({ metadata }: Payload): Pick<PayloadKey, 'id' | 'check'> | undefined {
   const text = (name: string): string => Buffer.from(metadata?.[name] ?? []).toString('latin1');
   if (text(METADATA_ENCODING_KEY) !== ENCODING) return undefined;

@@ -1,7 +1,7 @@
 import type { Payload } from '@temporalio/common';
 import { z } from 'zod';
 
-/** Protobuf's JSON may have either alphabet, and need not be padded. */
+/** Base64 in protobuf's JSON may use either alphabet and need not be padded. */
 const bytes = z.string().regex(/^[\w+/-]*={0,2}$/);
 
 const wirePayloads = z.object({
@@ -11,7 +11,7 @@ const wirePayloads = z.object({
     .nullish(),
 });
 
-/** Reads payloads as Temporal's remote codec protocol writes them; undefined for anything else. */
+/** Reads payloads in the form of Temporal's remote codec protocol; undefined for anything else. */
 export function fromWire(text: string): Payload[] | undefined {
   let value: unknown;
   try {
@@ -27,7 +27,7 @@ export function fromWire(text: string): Payload[] | undefined {
   }));
 }
 
-/** Writes them so. */
+/** Writes payloads in the form of Temporal's remote codec protocol. */
 export function toWire(payloads: readonly Payload[]) {
   return {
     payloads: payloads.map(({ metadata, data }) => ({

@@ -4,7 +4,7 @@ import { dataConverterWith } from '../../src/payload-codec/data-converter.ts';
 import { UnknownPayloadKey } from '../../src/payload-codec/unknown-payload-key.ts';
 import { aPayloadKey } from './a-payload-key.ts';
 
-test('who has no keys writes in the clear, and refuses to take what is encrypted for garbage', async () => {
+test('without keys, payloads are written in the clear, and encrypted ones are an error', async () => {
   const { payloadCodecs: [codec] = [], failureConverterPath } = dataConverterWith([]);
   const payload = payloadConverter.toPayload('x');
   expect(await codec?.encode([payload])).toEqual([payload]);
@@ -13,7 +13,7 @@ test('who has no keys writes in the clear, and refuses to take what is encrypted
   await expect(codec?.decode(encrypted)).rejects.toThrow(UnknownPayloadKey);
 });
 
-test('who has keys encrypts payloads, and failures as well', () => {
+test('with keys, payloads are encrypted, and failures as well', () => {
   expect(dataConverterWith([aPayloadKey('k1')])).toMatchObject({
     payloadCodecs: [expect.anything()],
     failureConverterPath: expect.stringMatching(/failure-converter\.ts$/),

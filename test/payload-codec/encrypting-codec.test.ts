@@ -27,7 +27,7 @@ async function opened(payload: Payload, by = codec): Promise<unknown> {
   return payloadConverter.fromPayload(decoded ?? {});
 }
 
-/** As text, which is compared a thousand times as fast. */
+/** As text, which can be compared a thousand times as fast. */
 const plain = ({ metadata, data }: Payload) => ({
   metadata: Object.entries(metadata ?? {}).map(([name, value]) => [name, Buffer.from(value).toString('latin1')]),
   data: Buffer.from(data ?? []).toString('latin1'),
@@ -35,7 +35,7 @@ const plain = ({ metadata, data }: Payload) => ({
 const textOf = (payload: Payload, name: string) => Buffer.from(payload.metadata?.[name] ?? []).toString();
 
 const anyPayload = fc.record({
-  // `__proto__` is no name of a property that every object could have.
+  // An object cannot simply have a property with the name `__proto__`.
   metadata: fc.dictionary(
     fc.string({ maxLength: 20 }).filter((name) => name !== '__proto__'),
     fc.uint8Array({ maxLength: 40 }),
@@ -43,12 +43,12 @@ const anyPayload = fc.record({
   ),
   data: fc.oneof(
     fc.uint8Array({ maxLength: 3000 }),
-    // What compresses well, and what is too long to be compressed at once.
+    // One that compresses well, and one that is so long that it is compressed on another thread.
     fc.integer({ min: 0, max: 400_000 }).map((length) => new Uint8Array(length).fill(7)),
   ),
 });
 
-test('any payloads come back as they were, in their order', async () => {
+test('all kinds of payloads come back as they were, in their order', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyPayload, { maxLength: 4 }), async (payloads) => {
       const decoded = await codec.decode(await codec.encode(payloads));
@@ -58,14 +58,14 @@ test('any payloads come back as they were, in their order', async () => {
   );
 });
 
-test('what does not compress comes back, too, however long it is', async () => {
+test('payloads that cannot be compressed come back too, however long they are', async () => {
   const payload = { metadata: {}, data: randomBytes(600_000) };
   const [encoded = {}] = await codec.encode([payload]);
   expect(encoded.data?.length).toBeLessThan(600_000 + 64);
   expect((await codec.decode([encoded])).map(plain)).toEqual([plain(payload)]);
 });
 
-test('nothing of a payload shows but its length, and which key opens it', async () => {
+test('an encrypted payload shows only its length and which key decrypts it', async () => {
   const payload = await sealed();
   expect(textOf(payload, 'encoding')).toBe('binary/encrypted');
   expect(textOf(payload, 'encryption-key-id')).toBe('k1');
@@ -74,7 +74,7 @@ test('nothing of a payload shows but its length, and which key opens it', async 
     expect(all.includes(part)).toBe(false);
 });
 
-test('what is long and repeats itself becomes smaller, what is short does not become much longer', async () => {
+test('a long payload with repetitions becomes smaller, a short one not much longer', async () => {
   const triggers = Array.from({ length: 500 }, (_, n) => ({
     audience: 'ab'.repeat(16),
     user: String(n),
@@ -92,28 +92,28 @@ test('no nonce is used twice', async () => {
   expect(nonces.size).toBe(payloads.length);
 });
 
-test('with a byte changed anywhere, or cut off, it is no longer what it was, and nothing throws', async () => {
+test('a payload with any byte changed or cut off cannot be decrypted, and nothing throws', async () => {
   for (const value of [SECRET, 'x'.repeat(2000)]) {
     const payload = await sealed(value);
     const data = Buffer.from(payload.data ?? []);
     for (let place = 0; place < data.length; place++) {
       const changed = Buffer.from(data);
       changed[place] = (changed[place] ?? 0) ^ 1;
-      expect(undecodableReason(await opened({ ...payload, data: changed }))).toMatch(/does not open/);
+      expect(undecodableReason(await opened({ ...payload, data: changed }))).toMatch(/cannot be decrypted/);
       const cut = data.subarray(0, place);
-      expect(undecodableReason(await opened({ ...payload, data: cut }))).toMatch(/does not open/);
+      expect(undecodableReason(await opened({ ...payload, data: cut }))).toMatch(/cannot be decrypted/);
     }
   }
 });
 
-test('under another id the same key opens nothing: the id is authenticated', async () => {
+test('the same key under another id decrypts nothing: the id is authenticated', async () => {
   const codec = codecOf(KEY, `k3:${KEY.slice(3)}`);
   const payload = await sealed(SECRET, codec);
   const renamed = { ...payload, metadata: { ...payload.metadata, 'encryption-key-id': Buffer.from('k3') } };
-  expect(undecodableReason(await opened(renamed, codec))).toMatch(/"k3".*does not open/);
+  expect(undecodableReason(await opened(renamed, codec))).toMatch(/"k3".*cannot be decrypted/);
 });
 
-test('a reason quotes nothing of the payload, and is short enough to be kept', async () => {
+test('a reason quotes nothing of the payload and is short enough to be kept', async () => {
   const payload = await sealed();
   const reason = undecodableReason(await opened({ ...payload, data: Buffer.from('linnea@example.com') })) ?? '';
   expect(reason).not.toContain('linnea');
@@ -126,8 +126,8 @@ test.each<[what: string, payload: Payload]>([
   ['bytes', payloadConverter.toPayload(randomBytes(100))],
   ['what another codec encrypted', encrypted({ 'encryption-key-id': 'k1' })],
   ['what another codec encrypted without saying how', encrypted({})],
-  ['a check that is none', encrypted({ 'encryption-key-id': 'k1', 'encryption-key-check': 'none' })],
-  ['a key id that is none', encrypted({ 'encryption-key-id': 'k\n1', 'encryption-key-check': '0'.repeat(16) })],
+  ['an impossible check', encrypted({ 'encryption-key-id': 'k1', 'encryption-key-check': 'none' })],
+  ['an impossible key id', encrypted({ 'encryption-key-id': 'k\n1', 'encryption-key-check': '0'.repeat(16) })],
 ])('%s passes through untouched', async (_, payload) => {
   const [decoded] = await codec.decode([payload]);
   expect(decoded).toBe(payload);
@@ -138,49 +138,49 @@ function encrypted(metadata: Readonly<Record<string, string>>): Payload {
   return { metadata: Object.fromEntries(all.map(([name, text]) => [name, Buffer.from(text)])), data: randomBytes(50) };
 }
 
-test('after a rotation what the old key encrypted is read, and the new one encrypts', async () => {
+test('after a rotation, payloads of the old key can be read, and the new one encrypts', async () => {
   const before = await sealed();
   const rotated = codecOf(OTHER, KEY);
   expect(await opened(before, rotated)).toEqual(SECRET);
   expect(textOf(await sealed(SECRET, rotated), 'encryption-key-id')).toBe('k2');
 });
 
-test('a key that is missing is an error that names it, never a payload that is dropped', async () => {
+test('a missing key is an error that names it, never a dropped payload', async () => {
   const payload = await sealed(SECRET, codecOf(OTHER));
   const error: unknown = await codec.decode([payload]).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(UnknownPayloadKey);
   expect(error).toMatchObject({ keyId: 'k2', message: expect.stringMatching(/"k2".*\(k1\).*TRIGGERS_PAYLOAD_KEYS/) });
 });
 
-test('another key of the same id is a key that is missing', async () => {
+test('if another key has its id, a key counts as missing', async () => {
   const payload = await sealed(SECRET, codecOf(aPayloadKey('k1')));
-  await expect(codec.decode([payload])).rejects.toThrow(/"k1", and the payload key of that id here is another one/);
+  await expect(codec.decode([payload])).rejects.toThrow(/"k1", and the payload key with that id here is not "k1\//);
 });
 
-test('a key of somebody else under an id of ours can be said to be lost, by the name in the error; ours stays', async () => {
+test('a foreign key under an id of ours can be declared lost, by the name in the error; ours stays', async () => {
   const payload = await sealed(SECRET, codecOf(aPayloadKey('k1')));
   const error: unknown = await codec.decode([payload]).catch((thrown: unknown) => thrown);
-  const [, name = ''] = /another one than "([^"]+)"/.exec(String(error)) ?? [];
+  const [, name = ''] = /with that id here is not "([^"]+)"/.exec(String(error)) ?? [];
   const saidLost = codecOf(KEY, `${name}:lost`);
   expect(undecodableReason(await opened(payload, saidLost))).toMatch(/"k1", which is configured as lost/);
   expect(await opened(await sealed(), saidLost)).toEqual(SECRET);
 });
 
-test('without keys nothing is encrypted, and what is encrypted is still not taken for garbage', async () => {
+test('without keys nothing is encrypted, and encrypted payloads are still recognized', async () => {
   const none = codecOf();
   const payload = payloadConverter.toPayload(SECRET);
   expect(await none.encode([payload])).toEqual([payload]);
   await expect(none.decode([await sealed()])).rejects.toThrow(/no payload keys are set here/);
 });
 
-test('what was encrypted with a key that is lost is unreadable, and says so', async () => {
+test('a payload that was encrypted with a lost key is unreadable, and says so', async () => {
   const payload = await sealed(SECRET, codecOf(OTHER));
   expect(undecodableReason(await opened(payload, codecOf(KEY, 'k2:lost')))).toMatch(
     /"k2", which is configured as lost/,
   );
 });
 
-/** What only somebody with the key can make: authentic, and not what we pack. */
+/** Authentic, so that only somebody with the key can make it, but not packed as we do it. */
 function authentic(packed: Buffer): Payload {
   const key = readPayloadKeys([KEY]).encrypting;
   if (key === undefined) throw new Error('There is a key.');
@@ -195,7 +195,7 @@ function encryptedWith(data: Buffer, check: string): Payload {
   return { ...encrypted({ 'encryption-key-id': 'k1', 'encryption-key-check': check }), data };
 }
 
-test('encryption is as the documentation says, so that other programs can do it', async () => {
+test('encryption works as the documentation says, so that other programs can do it', async () => {
   // A Payload message by hand: metadata { encoding: "json/plain" }, data "7".
   const message = Buffer.concat([
     Buffer.from([0x0a, 22, 0x0a, 8]),
@@ -208,7 +208,7 @@ test('encryption is as the documentation says, so that other programs can do it'
   expect(await opened(authentic(Buffer.concat([Buffer.of(1), deflateRawSync(message)])))).toBe(7);
 });
 
-/** A payload message of 65 MiB that is in order but for that. */
+/** A payload message of 65 MiB that is valid apart from its length. */
 function aLongMessage(): Buffer {
   const length = 65 * 1024 * 1024;
   const digits = [length & 0x7f, (length >> 7) & 0x7f, (length >> 14) & 0x7f, length >> 21];
@@ -221,9 +221,9 @@ function aLongMessage(): Buffer {
 test.each<[what: string, packed: Buffer]>([
   ['what would become more than 64 MiB', Buffer.concat([Buffer.of(1), deflateRawSync(aLongMessage())])],
   ['what does not inflate', Buffer.concat([Buffer.of(1), randomBytes(50)])],
-  ['what is no payload', Buffer.concat([Buffer.of(0), Buffer.from([0x0a, 200, 1])])],
-  ['what is packed in a way that nobody knows', Buffer.from([2, 1, 2, 3])],
+  ['what is not a payload', Buffer.concat([Buffer.of(0), Buffer.from([0x0a, 200, 1])])],
+  ['what is packed in an unknown way', Buffer.from([2, 1, 2, 3])],
   ['nothing', Buffer.alloc(0)],
-])('%s is unreadable, also when it is authentic', async (_, packed) => {
-  expect(undecodableReason(await opened(authentic(packed)))).toMatch(/does not open/);
+])('%s is unreadable even if it is authentic', async (_, packed) => {
+  expect(undecodableReason(await opened(authentic(packed)))).toMatch(/cannot be decrypted/);
 });

@@ -38,19 +38,19 @@ test.each([
 });
 
 test.each([
-  ['mysql://app:s3cret@db/crm', /begins with postgres:\/\//],
+  ['mysql://app:s3cret@db/crm', /must begin with postgres:\/\//],
   ['postgres://app:s3/cret@db:5432/crm', /written as %40/],
   ['postgres://app:7/s3cret@db:5432/crm', /written as %40/],
   ['postgres://app:/s3cret@db:5432/crm', /written as %40/],
   ['postgres://app:7?s3cret@db:5432/crm', /written as %40/],
-  ['postgres://app:s3cret@db:5432/crm?sslmode=prefer', /sslmode is one of disable, require/],
-  ['postgres://app:s3cret@db:5432/crm?sslmode=constructor', /sslmode is one of disable, require/],
+  ['postgres://app:s3cret@db:5432/crm?sslmode=prefer', /sslmode must be one of disable, require/],
+  ['postgres://app:s3cret@db:5432/crm?sslmode=constructor', /sslmode must be one of disable, require/],
   [
     'postgres://app:s3cret@db:5432/crm?sslrootcert=ca.pem',
     /only the parameters sslmode and host are known, not "sslrootcert"/,
   ],
   ['postgres://app:s3cret@db:5432/crm#s3cret', /must not contain #/],
-  ['postgres://app:s3cret%@db:5432/crm', /a literal % is written %25/],
+  ['postgres://app:s3cret%@db:5432/crm', /a literal % must be written as %25/],
 ])('a URL that cannot be meant is refused without repeating it: %s', (url, message) => {
   const { error } = sourceSchema.safeParse({ kind: 'postgres', url });
   expect(error?.issues.map(({ message }) => message).join()).toMatch(message);

@@ -1,6 +1,6 @@
-/** Where a PostgreSQL is and as whom to connect, according to its URL. */
+/** Where a PostgreSQL server is and as which user to connect, according to its URL. */
 export interface PostgresAddress {
-  /** When empty: PGHOST, or else this machine. A path is a folder of Unix sockets. */
+  /** Empty: PGHOST, or else this machine. A path is a folder of Unix sockets. */
   readonly host: string;
   readonly port: number | undefined;
   readonly database: string | undefined;
@@ -13,14 +13,14 @@ export interface PostgresAddress {
 
 export type PostgresUrlReading =
   | { readonly ok: true; readonly address: PostgresAddress }
-  /** Says what is wrong without repeating anything that may be a secret. */
+  /** `problem` says what is wrong without repeating anything that may be a secret. */
   | { readonly ok: false; readonly problem: string };
 
 export const POSTGRES_URL = /^postgres(?:ql)?:\/\//;
 
 /**
- * `sslmode` as it is understood here. libpq's `require` encrypts without verifying the server; here it verifies, like `verify-full`.
- * `prefer` and `allow` are refused: whoever is in between could force a plain connection.
+ * What `sslmode` means here. In libpq, `require` encrypts without verifying the server; here it verifies, like `verify-full`. `prefer` and `allow` are
+ * refused, since somebody between us and the server could force an unencrypted connection.
  */
 const TLS_BY_SSLMODE: ReadonlyMap<string, PostgresAddress['tls']> = new Map([
   ['disable', 'none'],
@@ -33,24 +33,24 @@ const KNOWN_PARAMETERS: ReadonlySet<string> = new Set(['sslmode', 'host']);
 
 /** Reads `postgres://user:password@host:5432/database?sslmode=require`. Never throws. */
 export function readPostgresUrl(text: string): PostgresUrlReading {
-  if (!POSTGRES_URL.test(text)) return wrong('it begins with postgres://');
-  // The standard's parser takes an empty host, as in postgres:///crm, for this kind of scheme.
+  if (!POSTGRES_URL.test(text)) return wrong('it must begin with postgres://');
+  // For this kind of scheme the URL standard accepts an empty host, as in postgres:///crm.
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  // Where an @ comes so late, what is before it is the rest of a password, and what seems to be the host its user name.
+  // If an @ comes after the host, a password with "/" or "?" in it was not escaped: what was parsed as host and path contains parts of it.
   if (url === undefined || /@/.test(url.pathname + url.search))
     return wrong(
-      'characters of the user name or password that mean something in a URL (@ / ? # : %) are written as %40 and so on, or the password is given separately, as "password"',
+      'characters of the user name or password that have a meaning in URLs (@ / ? # : %) must be written as %40 and so on, or the password given separately, as "password"',
     );
-  if (url.hash !== '') return wrong('it must not contain #, which in a password is written %23');
+  if (url.hash !== '') return wrong('it must not contain #, which must be written as %23 in a password');
   for (const name of url.searchParams.keys())
     if (!KNOWN_PARAMETERS.has(name))
       return wrong(`only the parameters sslmode and host are known, not ${JSON.stringify(name.slice(0, 40))}`);
   const tls = TLS_BY_SSLMODE.get(url.searchParams.get('sslmode') ?? 'disable');
-  if (tls === undefined) return wrong(`its sslmode is one of ${[...TLS_BY_SSLMODE.keys()].join(', ')}`);
+  if (tls === undefined) return wrong(`its sslmode must be one of ${[...TLS_BY_SSLMODE.keys()].join(', ')}`);
   const parts = [url.username, url.password, url.pathname.slice(1), url.hostname].map(decoded);
   const [user, password, database, hostname] = parts;
   if (user === undefined || password === undefined || database === undefined || hostname === undefined)
-    return wrong('a % in it must be followed by two hex digits; a literal % is written %25');
+    return wrong('a % in it must be followed by two hex digits; a literal % must be written as %25');
   const host = (url.searchParams.get('host') ?? hostname).replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? undefined : Number(url.port);
   const shown = `${host === '' ? 'this machine' : host}${port === undefined ? '' : `:${port}`}/${database}`;
@@ -71,7 +71,7 @@ export function readPostgresUrl(text: string): PostgresUrlReading {
 function wrong(rule: string): PostgresUrlReading {
   return {
     ok: false,
-    problem: `The URL of a PostgreSQL looks like postgres://user:password@host:5432/database: ${rule}.`,
+    problem: `The URL of a PostgreSQL database must look like postgres://user:password@host:5432/database: ${rule}.`,
   };
 }
 
