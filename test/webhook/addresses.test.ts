@@ -55,12 +55,12 @@ test.each([
   '4000::1',
   '8000::1',
   'e000::1',
-])('[S3] [S4] %s is not public: it wraps another address, or nobody has it', (address) => {
+])('[S3] [S4] %s is not public: it embeds another address, or is not allocated', (address) => {
   expect(isPublicAddress(address)).toBe(false);
 });
 
 test.each(['127.1', '0x7f000001', '2130706433', '0177.0.0.1', '', 'localhost', '8.8.8', '[::1]', '1.2.3.4/32'])(
-  '[S2] %s is no address',
+  '[S2] %s does not count as an address',
   (text) => {
     expect(isPublicAddress(text)).toBe(false);
   },
@@ -79,8 +79,8 @@ test.each([
 });
 
 /**
- * A second judgement, from the tables of IANA's special-purpose address registries (IPv4 and IPv6, as of 2025-10) and the unicast space
- * given out for global use, by Node's own list instead of the library.
+ * A second check, based on the tables of IANA's special-purpose address registries (IPv4 and IPv6, as of 2025-10) and the space allocated for global
+ * unicast, by Node's own `BlockList` instead of the library.
  */
 const special = new BlockList();
 const blocks = [
@@ -100,7 +100,7 @@ function isPublicByRegistry(address: string): boolean {
   return given.check(address, 'ipv6') && !special.check(address, 'ipv6');
 }
 
-/** An address as a number, and how many bits it has. */
+/** An address as a number, and its number of bits. */
 function numberOf(address: string): readonly [number: bigint, bits: 32 | 128] {
   if (isIP(address) === 4) return [address.split('.').reduce((number, part) => (number << 8n) | BigInt(part), 0n), 32];
   const [front = [], back = []] = address.split('::').map((half) => half.split(':').filter(Boolean));
@@ -121,7 +121,7 @@ function addressOf(number: bigint, bits: 32 | 128): string {
         .join(':');
 }
 
-/** In a block of the registries, its first and its last address, and those beside it. */
+/** The first and the last address of a block of the registries, and the addresses next to these. */
 const nearBlock = fc.constantFrom(...blocks, '2000::/3').chain((block) => {
   const [address = '', prefix] = block.split('/');
   const [first, bits] = numberOf(address);
@@ -145,7 +145,7 @@ const ipv6 = fc
   )
   .map(([a, b, c, rest]) => [a, b, c, ...rest].join(':'));
 
-test('[S1] [S3] [S4] a second, independent judgement calls the same addresses public', () => {
+test('[S1] [S3] [S4] a second, independent check considers the same addresses public', () => {
   let tried = 0;
   let found = 0;
   fc.assert(
@@ -158,12 +158,12 @@ test('[S1] [S3] [S4] a second, independent judgement calls the same addresses pu
     { numRuns: Number(process.env['ADDRESS_RUNS'] ?? 20_000) },
   );
   process.stdout.write(`${tried} addresses tried, ${found} of them public\n`);
-  // Both kinds were really met.
+  // Both outcomes really occurred.
   expect(found).toBeGreaterThan(tried / 20);
   expect(found).toBeLessThan((tried * 19) / 20);
 });
 
-test('[S10] an operator names networks and single addresses, of both kinds', () => {
+test('[S10] an operator can name networks and single addresses, of IPv4 and IPv6', () => {
   const set = new AddressSet(['10.0.0.0/8', '192.168.1.7', 'fd00::/8', '::1']);
   for (const address of ['10.255.0.1', '192.168.1.7', 'fd12::1', '::1']) expect(set.has(address)).toBe(true);
   for (const address of ['11.0.0.1', '192.168.1.8', 'fc00::1', '::2', 'localhost'])
@@ -172,7 +172,7 @@ test('[S10] an operator names networks and single addresses, of both kinds', () 
 });
 
 test.each(['10.0.0.0/33', '10.0.0.0/', '10/8', 'host', '::1/129', '10.0.0.0/8/8', 'fe80::1%eth0', '', '0x7f.0.0.1/8'])(
-  '"%s" is no network',
+  '"%s" is not a network',
   (text) => {
     expect(isNetwork(text)).toBe(false);
     expect(() => new AddressSet([text])).toThrow(TypeError);

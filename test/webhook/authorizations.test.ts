@@ -15,7 +15,7 @@ const CRM: Inputs = {
 
 const lookUp = (name: string | null, url: string) => authorizationsOf(CRM).lookUp(name, new URL(url));
 
-/** What a request to this endpoint gets of an authorization. */
+/** What an authorization adds to a request to this endpoint. */
 async function given(one: Omit<Inputs[string], 'origins'>): Promise<RequestAuthorization> {
   const found = await authorizationsOf({ crm: { origins: ['https://hooks.example.com'], ...one } }).lookUp(
     'crm',
@@ -25,7 +25,7 @@ async function given(one: Omit<Inputs[string], 'origins'>): Promise<RequestAutho
   return found.authorization;
 }
 
-test('an endpoint that needs none gets none', async () => {
+test('an endpoint that needs no authorization is sent none', async () => {
   expect(await lookUp(null, 'https://anywhere.example')).toMatchObject({
     ok: true,
     authorization: { headers: [], query: '', signingKeys: [], secrets: [] },
@@ -33,7 +33,7 @@ test('an endpoint that needs none gets none', async () => {
 });
 
 test.each(['https://hooks.example.com/any?path=1', 'https://HOOKS.example.com:443/', 'https://eu.example.com:8443/'])(
-  '%s gets the headers, the query and the keys, since it is of an origin that they are bound to',
+  '%s is sent the headers, the query and the keys, since they are bound to its origin',
   async (url) => {
     expect(await lookUp('crm', url)).toMatchObject({
       ok: true,
@@ -53,7 +53,7 @@ test.each([
   'https://hooks.example.com.evil.example/',
   'https://sub.hooks.example.com/',
   'https://eu.example.com/',
-])('[S21] %s gets nothing: it is elsewhere', async (url) => {
+])('[S21] %s is sent nothing, since it is at another origin', async (url) => {
   expect(await lookUp('crm', url)).toEqual({ ok: false, code: 'AUTHORIZATION_ELSEWHERE' });
 });
 
@@ -61,7 +61,7 @@ test.each(['other', 'CRM', '', '__proto__', 'constructor'])('an authorization na
   expect(await lookUp(name, 'https://hooks.example.com/')).toEqual({ ok: false, code: 'AUTHORIZATION_UNKNOWN' });
 });
 
-test('Basic is the user and the password as RFC 7617 has them', async () => {
+test('Basic encodes user and password according to RFC 7617', async () => {
   const { headers } = await given({ basic: { username: 'Aladdin', password: 'open sesame' } });
   expect(headers).toEqual(['authorization', 'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==']);
 });
@@ -71,7 +71,7 @@ test('Basic is in UTF-8, and a password may have colons', async () => {
   expect(headers).toEqual(['authorization', `Basic ${Buffer.from('ünter:a:b:ß').toString('base64')}`]);
 });
 
-test('an origin may be written in other ways than URLs say it', async () => {
+test('an origin need not be written in its normal form', async () => {
   const authorizations = authorizationsOf({ crm: { origins: ['https://HOOKS.example.com:443/'], bearer: 't' } });
   expect(await authorizations.lookUp('crm', new URL('https://hooks.example.com/x'))).toMatchObject({ ok: true });
 });
@@ -80,26 +80,26 @@ test('a bearer token is in the header', async () => {
   expect((await given({ bearer: 'abc.def' })).headers).toEqual(['authorization', 'Bearer abc.def']);
 });
 
-test('whatever is secret in it is told apart, so that no kept answer repeats it', async () => {
+test('all secrets of an authorization are listed, so that no answer that is kept repeats them', async () => {
   const { secrets } = await given({
     headers: { 'x-api-key': 'Key in-header' },
     queryParameters: { k: 'in-query' },
     basic: { username: 'in-user', password: 'in-basic' },
   });
   const credentials = Buffer.from('in-user:in-basic').toString('base64');
-  // Of some services the user name is the key.
+  // Some services take the key as the user name.
   expect(secrets).toEqual(['Key in-header', 'in-query', 'in-user', 'in-basic', credentials]);
   expect((await given({ bearer: 'in-bearer' })).secrets).toEqual(['in-bearer']);
 });
 
-test('[S25] a secret that is on its way out signs until its end, and not after', async () => {
+test('[S25] a secret with an end signs until then, and not afterwards', async () => {
   const secondsFromNow = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
   const withEnd = async (until: string) =>
     (await given({ signingSecrets: [SECRET, { secret: SECRET, until }] })).signingKeys.length;
   expect([await withEnd(secondsFromNow(60)), await withEnd(secondsFromNow(-1))]).toEqual([2, 1]);
 });
 
-test('[S25] an end that comes while the worker runs is an end', async () => {
+test('[S25] an end that is reached while the worker runs takes effect', async () => {
   const until = new Date(Date.now() + 300).toISOString();
   const origins = ['https://hooks.example.com'];
   const authorizations = authorizationsOf({ crm: { origins, signingSecrets: [SECRET, { secret: SECRET, until }] } });
@@ -112,7 +112,7 @@ test('[S25] an end that comes while the worker runs is an end', async () => {
   expect(await keys()).toBe(1);
 });
 
-test('a changed configuration is taken over: what is gone is unknown, what is new is there, what is changed is changed', async () => {
+test('a changed configuration takes effect: removed authorizations are unknown, new ones known, changed ones changed', async () => {
   const origins = ['https://a.example'];
   const authorizations = authorizationsOf({ changes: { origins, bearer: 'old' }, goes: { origins } });
   authorizations.replace(configured({ changes: { origins, bearer: 'new' }, comes: { origins, bearer: 'newer' } }));
@@ -129,7 +129,7 @@ test('a changed configuration is taken over: what is gone is unknown, what is ne
   }
 });
 
-test('the names may be told, the secrets do not show', () => {
+test('the names can be listed, and the secrets are not shown', () => {
   const authorizations = authorizationsOf(CRM);
   expect(authorizations.names).toEqual(['crm']);
   expect(inspect(authorizations, { depth: 9 }) + JSON.stringify(authorizations)).not.toMatch(/s3cret|AQEB/);

@@ -6,7 +6,7 @@ import { createPoster } from '../../src/webhook/poster.ts';
 import { afterwards, listen } from './a-server.ts';
 import { THIS_MACHINE } from './an-attempt.ts';
 
-/** A bearer token that may be exchanged, and what was noted of it. */
+/** A bearer token that can be replaced, and what was noted about it. */
 class Token implements RequestAuthorization {
   readonly query = '';
   readonly signingKeys = [];
@@ -26,7 +26,7 @@ class Token implements RequestAuthorization {
   readonly instead = async (): Promise<Token | undefined> => this.#other;
 }
 
-/** Posts to an endpoint that gives these answers to tokens, `old` first. */
+/** Posts to an endpoint that answers tokens like this, `old` first. */
 async function posted(answers: { readonly old: number; readonly new?: number }, hasOther = true) {
   const seen: string[] = [];
   const server = createServer((request, response) => {
@@ -47,7 +47,7 @@ async function posted(answers: { readonly old: number; readonly new?: number }, 
   return { seen, status: attempt.status, isSecond, taken: [authorization.wasTaken, other.wasTaken] };
 }
 
-test('after a 401 a request goes once more with the other authorization, and only what was taken is noted as taken', async () => {
+test('after a 401 a request is sent once more with the other authorization, and only an accepted one is noted as accepted', async () => {
   expect(await posted({ old: 401, new: 200 })).toEqual({
     seen: ['old', 'new'],
     status: 200,
@@ -56,7 +56,7 @@ test('after a 401 a request goes once more with the other authorization, and onl
   });
 });
 
-test('a second 401 is the answer', async () => {
+test('a second 401 is final', async () => {
   expect(await posted({ old: 401, new: 401 })).toEqual({
     seen: ['old', 'new'],
     status: 401,
@@ -65,12 +65,12 @@ test('a second 401 is the answer', async () => {
   });
 });
 
-test.each([200, 403, 500])('after a %d nothing goes a second time', async (status) => {
+test.each([200, 403, 500])('after a %d nothing is sent a second time', async (status) => {
   const isTaken = status === 200;
   expect(await posted({ old: status })).toEqual({ seen: ['old'], status, isSecond: false, taken: [isTaken, false] });
 });
 
-test('a 401 is the answer where there is no other authorization', async () => {
+test('a 401 is final when there is no other authorization', async () => {
   expect(await posted({ old: 401 }, false)).toEqual({
     seen: ['old'],
     status: 401,

@@ -7,26 +7,26 @@ const authority = makeCertificateAuthority();
 const { certificate } = authority;
 const { key } = authority.issue({ names: ['hook.example'] });
 
-test('one certificate or more are certificates, whatever is written around them', () => {
+test('a text with one or more certificates is accepted, whatever is written around them', () => {
   for (const text of [certificate, `${certificate}\n${certificate}`, `# ours\n${certificate}# end`])
     expect(areCertificates(text)).toBe(true);
 });
 
-test('what Node cannot read, in part or as a whole, is none', () => {
+test('a text with a certificate that Node cannot read is not accepted', () => {
   const broken = certificate.replace(/\n[^\n]{20}/, '\nAAAAAAAAAAAAAAAAAAAA');
   for (const text of ['', 'ours.pem', key, broken, `${certificate}\n${broken}`, certificate.slice(0, 300)])
     expect(areCertificates(text)).toBe(false);
 });
 
-test('authorities are added to those that are trusted anyway, and replace none', () => {
+test('authorities are added to the bundled roots and replace none of them', () => {
   expect(trustedAuthorities([certificate], {})).toEqual([...rootCertificates, certificate]);
 });
 
-test('where none are added, the choice is left to Node and its options', () => {
+test('when none are added, the choice is left to Node and its options', () => {
   expect(trustedAuthorities([])).toBeUndefined();
 });
 
-test('a file of NODE_EXTRA_CA_CERTS that is not there adds nothing: Node has said so itself', () => {
+test('a missing file of NODE_EXTRA_CA_CERTS adds nothing: Node itself has warned about it', () => {
   const env = { NODE_EXTRA_CA_CERTS: '/no/such/file.pem' };
   expect(trustedAuthorities([certificate], env)).toEqual([...rootCertificates, certificate]);
 });

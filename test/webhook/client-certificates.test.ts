@@ -26,7 +26,7 @@ const POLICY = new NetworkPolicy({
   certificateAuthorities: [OURS.certificate],
 });
 
-/** An endpoint that lets nobody in who shows no certificate of its authority; and who came, in order. */
+/** An endpoint that rejects clients without a certificate of its authority; and who connected, in order. */
 async function startEndpoint() {
   const came: string[] = [];
   const connections = new Set<unknown>();
@@ -53,20 +53,20 @@ function aPoster() {
     new Promise((resolve) => poster.post(url, { headers: [], identity, body: '{}' }, 5000, resolve));
 }
 
-/** The identity that a worker shows which was configured with this certificate. */
+/** The identity of a worker that was configured with this certificate. */
 async function identityOf(clientCertificate: { certificate: string; key: string }, url: URL) {
   const found = await authorizationsOf({ mtls: { origins: [url.origin], clientCertificate } }).lookUp('mtls', url);
   return found.ok ? found.authorization.identity : undefined;
 }
 
-test('an endpoint that wants a certificate is shown the one of the authorization, by name', async () => {
+test('an endpoint that requires a certificate is presented that of the authorization', async () => {
   const { came, url } = await startEndpoint();
   const post = aPoster();
   expect(await post(url, await identityOf(ADA, url))).toMatchObject({ ok: true });
   expect(came).toEqual(['ada.example']);
 });
 
-test('without one, or with one of another authority, it lets nobody in', async () => {
+test('it rejects clients without a certificate, or with one of another authority', async () => {
   const { came, url } = await startEndpoint();
   const post = aPoster();
   expect(await post(url)).toMatchObject({ ok: false, code: expect.any(String) });
@@ -74,20 +74,20 @@ test('without one, or with one of another authority, it lets nobody in', async (
   expect(came).toEqual([]);
 });
 
-test('the endpoint of tokens is shown it too', async () => {
+test('the token endpoint is presented it too', async () => {
   const { came, url } = await startEndpoint();
   const agents = new GuardedAgents({ timeoutMs: 5000, policy: POLICY });
   afterwards(() => agents.close());
   const oauth2 = { tokenUrl: url.href, clientId: 'me', clientSecret: 's3cret' };
   const config = configured({ mtls: { origins: [url.origin], clientCertificate: ADA, oauth2 } });
-  // The endpoint lets it in, and gives no token.
+  // The endpoint accepts the connection, but issues no token.
   expect(await new Authorizations(config, agents).lookUp('mtls', url)).toMatchObject({ reason: 'INVALID_TOKEN' });
   expect(came).toEqual(['ada.example']);
 });
 
-test('what an endpoint says by TLS when the connection is open is what comes of the request, and not that it was cut off', async () => {
+test('a TLS alert on an open connection becomes the outcome of the request, instead of a closed connection', async () => {
   const { url } = await startEndpoint();
-  // After what opens a connection nothing is passed on, and the client is told what is no TLS.
+  // Once the connection is set up, nothing more is passed on, and the client is sent something that is not TLS.
   const relay = createRelay((client) => {
     const server = connect(Number(url.port), '127.0.0.1');
     server.pipe(client, { end: false });
@@ -110,7 +110,7 @@ test('what an endpoint says by TLS when the connection is open is what comes of 
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_/) });
 });
 
-test('[S17] nobody sends over a connection on which another certificate was shown', async () => {
+test('[S17] a connection that presented one certificate is never used for another', async () => {
   const { came, connections, url } = await startEndpoint();
   const post = aPoster();
   const [ada, grace] = [await identityOf(ADA, url), await identityOf(GRACE, url)];
@@ -119,7 +119,7 @@ test('[S17] nobody sends over a connection on which another certificate was show
   expect(connections.size).toBe(2);
 });
 
-test('a certificate that is not shown for ten minutes is forgotten when another comes; one in use, and its connections, are kept', () => {
+test('a certificate that was not used for ten minutes is dropped when another one comes; one in use keeps its connections', () => {
   let nowMs = 0;
   const agents = new GuardedAgents({ timeoutMs: 5000, policy: POLICY, nowMs: () => nowMs });
   afterwards(() => agents.close());
@@ -133,7 +133,7 @@ test('a certificate that is not shown for ten minutes is forgotten when another 
   expect(agents.of(ADA)).not.toBe(old);
 });
 
-test('a certificate and a key that do not belong together are refused beforehand', () => {
+test('a certificate and a key that do not belong together are refused in the configuration', () => {
   const { success, error } = authorizationSchema.safeParse({
     origins: ['https://a.example'],
     clientCertificate: { certificate: ADA.certificate, key: GRACE.key },

@@ -17,11 +17,11 @@ test.each([
   ['http://example.com/', answering('8.8.8.8'), /by https only/],
   ['https://example.com/', answering('10.0.0.1'), /public addresses only/],
   ['https://example.com/', answering('8.8.8.8', '10.0.0.1'), /public addresses only/],
-])('[S1] [S9] %s is refused beforehand', async (url, lookUp, reason) => {
+])('[S1] [S9] %s is refused in advance', async (url, lookUp, reason) => {
   expect(await refusalBeforehand(policy, new URL(url), lookUp)).toMatch(reason);
 });
 
-test('a name that cannot be looked up now may be there later', async () => {
+test('a name that cannot be looked up now is not refused, since it may exist later', async () => {
   const failing: LookUp = (_, __, callback) => callback(new Error('no answer'), []);
   expect(await refusalBeforehand(policy, new URL('https://example.com/'), failing)).toBeUndefined();
   expect(await refusalBeforehand(policy, new URL('https://example.com/'), answering('8.8.8.8'))).toBeUndefined();

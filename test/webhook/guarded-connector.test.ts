@@ -38,7 +38,7 @@ const answersOf =
     );
 
 test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'])(
-  '[S1] [S2] [S9] nothing is sent to %s, and no connection opened',
+  '[S1] [S2] [S9] nothing is sent to %s, and no connection is opened',
   async (host) => {
     const server = await startRawServer((socket) => socket.end());
     expect(await post(`http://${host}:${server.url.port}/`)).toMatchObject(REFUSED);
@@ -46,7 +46,7 @@ test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'
   },
 );
 
-test('[S10] what the operator allows is reached, by its literal and by name', async () => {
+test('[S10] an address that the operator allows is reached, by literal and by name', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const rules = { allowAddresses: ['127.0.0.0/8'] };
@@ -54,21 +54,21 @@ test('[S10] what the operator allows is reached, by its literal and by name', as
   expect(await post(`http://hook.example:${port}/`, rules, answersOf('127.0.0.1'))).toMatchObject({ ok: true });
 });
 
-test('[S1] a name that is looked up to a private address is refused', async () => {
+test('[S1] a name that resolves to a private address is refused', async () => {
   const receiver = await receiverOnLoopback();
   const { lookUp } = await startDnsServer(['127.0.0.1']);
   expect(await post(`http://hook.example:${new URL(receiver.url).port}/`, {}, lookUp)).toMatchObject(REFUSED);
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('[S5] a name whose answer changes after it was looked at never reaches the second address', async () => {
+test('[S5] when the answer for a name changes after it was checked, the second address is never reached', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const { lookUp, looked } = await startDnsServer([PUBLIC], ['127.0.0.1']);
   const policy = new NetworkPolicy(OPEN);
   await new Promise<void>((resolve) =>
     lookUp('hook.example', { all: true }, (_, [first]) => {
-      // A check beforehand finds nothing to refuse.
+      // A check in advance finds nothing to refuse.
       expect(policy.allowsAddress(first?.address ?? '')).toBe(true);
       resolve();
     }),
@@ -78,7 +78,7 @@ test('[S5] a name whose answer changes after it was looked at never reaches the 
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('[S6] a name with one public and one private answer is refused whole', async () => {
+test('[S6] a name with a public and a private address is refused entirely', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   for (const answers of [
@@ -92,7 +92,7 @@ test('[S6] a name with one public and one private answer is refused whole', asyn
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test("of a name with thousands of addresses, four of each family are tried: nobody has us knock at strangers' doors", async () => {
+test('of a name with thousands of addresses, four of each family are tried, so that nobody makes the worker connect to strangers', async () => {
   const many = Array.from({ length: 2000 }, (_, i) => [
     `127.1.${i >> 8}.${i & 255}`,
     `::ffff:127.2.${i >> 8}.${i & 255}`,
@@ -104,13 +104,13 @@ test("of a name with thousands of addresses, four of each family are tried: nobo
   expect(error).toMatchObject({ errors: Array.from({ length: 8 }, () => expect.objectContaining({ port: 1 })) });
 });
 
-test('a name with one forbidden address among thousands is refused, wherever it stands', async () => {
+test('a name with one forbidden address among thousands is refused, wherever that address is in the list', async () => {
   const all = Array.from({ length: 100 }, (_, i) => `127.1.0.${i}`);
   const lookUp = answersOf(...all, '10.0.0.1');
   expect(await post('http://hook.example/', { allowAddresses: ['127.0.0.0/8'] }, lookUp)).toMatchObject(REFUSED);
 });
 
-test('[S6] a name with one forbidden answer is refused also where Node tries the first alone', async () => {
+test('[S6] a name with a forbidden address is refused even when Node tries only the first one', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const before = getDefaultAutoSelectFamily();
@@ -122,24 +122,24 @@ test('[S6] a name with one forbidden answer is refused also where Node tries the
   expect(await post(url, rules, answersOf('127.0.0.1', PUBLIC))).toMatchObject({ ok: true });
 });
 
-test('a name without any address gets nothing', async () => {
+test('nothing is sent to a name without addresses', async () => {
   expect(await post('http://hook.example/', {}, answersOf())).toMatchObject(REFUSED);
 });
 
 test.each([
   ['http:', 80],
   ['https:', 443],
-])('%s goes to port %i where the URL names none', async (protocol, port) => {
+])('%s uses port %i when the URL names none', async (protocol, port) => {
   const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.0/8'] });
   const connect = createGuardedConnector({ policy, timeoutMs: 3000 });
   const to = { protocol, hostname: '127.9.9.9', port: '' };
   expect(await new Promise((resolve) => connect(to, (...[failure]) => resolve(failure)))).toMatchObject({ port });
 });
 
-test('[S8] what the socket is really connected to is judged once more, and left when it is forbidden', async () => {
+test('[S8] the address that the socket is really connected to is checked again, and the connection is closed when it is forbidden', async () => {
   const server = await startRawServer((socket) => socket.end());
   const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.1'] });
-  // Judges what is looked up leniently, as if something behind it led elsewhere.
+  // A lenient check of looked-up addresses, as if something behind them led elsewhere.
   const judged: string[] = [];
   policy.allowsAddress = (address) => judged.push(address) === 1;
   const poster = createPoster({ timeoutMs: 3000, policy, lookUp: answersOf('127.0.0.1') });
@@ -154,12 +154,12 @@ test('[S9] http is refused unless the operator allows it', async () => {
   expect(await post(receiver.url, { allowHttp: false, allowAddresses: ['127.0.0.1'] })).toMatchObject(REFUSED);
 });
 
-test('[S24] a refusal does not say what the name stands for', async () => {
+test('[S24] a refusal does not say what the name resolves to', async () => {
   const attempt = await post('http://hook.example/', {}, answersOf('10.9.8.7'));
   expect(JSON.stringify(attempt)).not.toContain('10.9.8.7');
 });
 
-test('[S11] through a proxy, names are still looked up and judged here, and it is told the address', async () => {
+test('[S11] with a proxy, names are still looked up and checked here, and the proxy is given the address', async () => {
   const receiver = await receiverOnLoopback();
   const { port } = new URL(receiver.url);
   const proxy = await startProxy();
@@ -175,14 +175,14 @@ test('[S11] through a proxy, names are still looked up and judged here, and it i
   expect(receiver.ledger.entries).toHaveLength(1);
 });
 
-test("that a proxy cannot reach the host is the endpoint's trouble, and not ours", async () => {
+test('when a proxy cannot reach the host, the endpoint is at fault, not we', async () => {
   const proxy = await startProxy({ way: 'cannot reach' });
   const attempt = await post('http://8.8.8.8/', { proxy: proxy.url });
   expect(attempt).toMatchObject({ ok: false, code: 'PROXY_UNREACHED_HOST' });
   expect(judge({ code: 'PROXY_UNREACHED_HOST' })).toBe('transient');
 });
 
-test('[S11] a proxy is told an IPv6 address as a URL has it', async () => {
+test('[S11] a proxy is given an IPv6 address in brackets', async () => {
   const proxy = await startProxy({ way: 'refuses' });
   await post('https://[2606:4700::1111]/', { proxy: proxy.url });
   expect(proxy.asked).toEqual(['[2606:4700::1111]:443']);
@@ -198,7 +198,7 @@ test.each(['403 Forbidden', '407 Proxy Authentication Required', '103 Early Hint
   },
 );
 
-test("a proxy that opens no way, or is not there, is our trouble and not the endpoint's", async () => {
+test('when a proxy opens no tunnel or cannot be reached, we are at fault, not the endpoint', async () => {
   const proxy = await startProxy({ way: 'refuses' });
   const failed = { ok: false, code: 'PROXY_FAILED' };
   expect(await post('http://8.8.8.8/', { proxy: proxy.url })).toMatchObject(failed);

@@ -19,7 +19,7 @@ function posterWith(timeoutMs: number): Poster {
 
 const post = (url: URL, timeoutMs = PATIENT_MS): Promise<Attempt> => attemptOf(posterWith(timeoutMs), url, [], BODY);
 
-/** What comes of an answer that is written byte by byte. */
+/** The outcome of an answer that is sent exactly as given. */
 const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<Attempt> => {
   const server = await startRawServer(
     typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
@@ -27,7 +27,7 @@ const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?
   return post(server.url, timeoutMs);
 };
 
-/** Writes a piece again and again, as fast as it is taken, until the connection is closed; says how many bytes were taken. */
+/** Writes a piece again and again, as fast as it is accepted, until the connection is closed; returns how many bytes were accepted. */
 function flood(socket: Socket, piece: string): () => number {
   const many = Buffer.from(piece.repeat(Math.ceil(16_384 / piece.length)), 'latin1');
   let taken = 0;
@@ -62,7 +62,7 @@ test.each<[string, string, object]>([
   ['101', 'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['200 and an upgrade', 'HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n', { ok: true, status: 200 }],
   ['102 and 103, then 204', `HTTP/1.1 102 P\r\n\r\nHTTP/1.1 103 E\r\n\r\n${NO_CONTENT}`, { ok: true, status: 204 }],
-  // 100 answers an Expect that we never send: undici takes it for a broken answer.
+  // 100 answers an `expect` header, which we never send: undici treats it as a broken answer.
   ['100, then 204', `HTTP/1.1 100 Continue\r\n\r\n${NO_CONTENT}`, { ok: false }],
   ['200 and half a body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', { ok: true, status: 200 }],
   ['500 and half a body', 'HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\nhalf', { ok: false, answer: 'half…' }],
@@ -76,29 +76,32 @@ test.each<[string, string, object]>([
 ])('a server that answers %s', async (_, answer, attempt) => {
   const came = await postToRaw(answer);
   expect(came).toMatchObject(attempt);
-  // Whatever has no status may be well the next time.
+  // Anything without a status may succeed the next time.
   if (!came.ok && came.status === undefined) expect(judge(came)).toBe('transient');
 });
 
 test.each([
   ['HTTP/1.1 200 OK', { ok: true, status: 200 }],
   ['HTTP/1.1 500 No', { ok: false, status: 500 }],
-])('[S14] a body that drips for ever after "%s" ends at the deadline, and changes nothing', async (head, attempt) => {
-  const came = await postToRaw((socket) => {
-    socket.write(`${head}\r\n${CHUNKED}`);
-    drip(socket, '1\r\nx\r\n');
-  }, IMPATIENT_MS);
-  expect(came).toMatchObject(attempt);
-  expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
-  expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
-});
+])(
+  '[S14] a body that trickles for ever after "%s" ends at the deadline and does not change the outcome',
+  async (head, attempt) => {
+    const came = await postToRaw((socket) => {
+      socket.write(`${head}\r\n${CHUNKED}`);
+      drip(socket, '1\r\nx\r\n');
+    }, IMPATIENT_MS);
+    expect(came).toMatchObject(attempt);
+    expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
+    expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+  },
+);
 
 test.each([
   ['headers', 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'],
   ['informational answers', '', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
   ['a status line', 'HTTP/1.1 200 ', 'o'],
   ['empty lines', '', '\r\n'],
-])('[S14] %s that drip for ever end at the deadline', async (_, head, piece) => {
+])('[S14] %s that trickle for ever end at the deadline', async (_, head, piece) => {
   const attempt = await postToRaw((socket) => {
     socket.write(head);
     drip(socket, piece);
@@ -107,7 +110,7 @@ test.each([
   expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
 });
 
-test('[S14] an endpoint that takes the connection and reads nothing ends at the deadline, and its connection is closed', async () => {
+test('[S14] a request to an endpoint that accepts the connection but reads nothing ends at the deadline, and the connection is closed', async () => {
   const server = await startRawServer((socket) => socket.pause());
   const poster = posterWith(IMPATIENT_MS);
   const attempt = await attemptOf(poster, server.url, [], Buffer.alloc(64 * 1024 * 1024));
@@ -117,7 +120,7 @@ test('[S14] an endpoint that takes the connection and reads nothing ends at the 
 });
 
 test.each([200, 500])(
-  '[S15] of a body that is longer than 64 KiB, no more is waited for after %i: the connection is closed',
+  '[S15] a body longer than 64 KiB after %i is not read further: the connection is closed',
   async (status) => {
     const server = await startRawServer((socket) =>
       socket.write(`HTTP/1.1 ${status} X\r\n${CHUNKED}10001\r\n${'x'.repeat(0x10001)}`),
@@ -129,7 +132,7 @@ test.each([200, 500])(
   },
 );
 
-test('[S16] a gzip bomb of 50 MB is not inflated: what is kept of it are its own first bytes', async () => {
+test('[S16] a gzip bomb of 50 MB is not inflated: its own first bytes are kept', async () => {
   const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
   const before = process.memoryUsage();
   const attempt = await postToRaw((socket) => {
@@ -137,7 +140,7 @@ test('[S16] a gzip bomb of 50 MB is not inflated: what is kept of it are its own
     socket.end(bomb);
   });
   expect(attempt).toMatchObject({ ok: false, status: 400 });
-  // The two bytes that gzip begins with: a control character, and one that is no text.
+  // The first two bytes of gzip: a control character, and one that is not valid UTF-8.
   expect(attempt.ok ? '' : attempt.answer).toMatch(/^ \uFFFD/);
   expect(attempt.ok ? 0 : attempt.answer?.length).toBeLessThanOrEqual(200);
   expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(10 * 1024 * 1024);
@@ -147,7 +150,7 @@ test.each([
   ['one header without end', 'HTTP/1.1 200 OK\r\nx: ', 'a'],
   ['a header name without end', 'HTTP/1.1 200 OK\r\n', 'a'],
   ['short headers without end', 'HTTP/1.1 200 OK\r\n', 'a:\r\n'],
-])('[S17] %s: 16 KiB are read, and the connection is closed', async (_, head, piece) => {
+])('[S17] %s: 16 KiB are read, then the connection is closed', async (_, head, piece) => {
   let taken = () => 0;
   const attempt = await postToRaw((socket) => {
     socket.write(head);
@@ -157,7 +160,7 @@ test.each([
   expect(taken()).toBeLessThan(20 * 1024 * 1024);
 });
 
-test('[S17] headers behind the body are bounded as well', async () => {
+test('[S17] headers after the body are limited as well', async () => {
   let taken = () => 0;
   const attempt = await postToRaw((socket) => {
     socket.write(`HTTP/1.1 500 No\r\n${CHUNKED}0\r\n`);

@@ -20,7 +20,7 @@ function posterToThisMachine() {
   return poster;
 }
 
-/** A server that keeps its connections, and lets `answer` do what it likes with each request; `n` counts them from 0, over all connections. */
+/** A server that keeps its connections and leaves each request to `answer`; `n` counts them from 0, over all connections. */
 async function startAnswering(answer: (socket: Socket, n: number) => void) {
   let requests = 0;
   const server = await startRawServer((socket) => {
@@ -41,7 +41,7 @@ test.each([
   ['an answer inside a body that is longer than it says', `HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno${FORGED}`],
   ['a body where there is none', `HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nsurplus`],
   ['an answer behind the last chunk', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${FORGED}`],
-])('[S17] an endpoint that sends %s: the next request gets the answer to itself', async (_, first) => {
+])('[S17] after an endpoint sent %s, the next request still gets its own answer', async (_, first) => {
   const server = await startAnswering((socket, n) => socket.write(n === 0 ? first : OK));
   const poster = posterToThisMachine();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
@@ -49,7 +49,7 @@ test.each([
   expect(server.connections.size).toBe(2);
 });
 
-test('[S17] a body behind 204 is nothing, and no answer to the next request', async () => {
+test('[S17] a body after a 204 is ignored, and does not answer the next request', async () => {
   const server = await startAnswering((socket, n) =>
     socket.write(n === 0 ? `HTTP/1.1 204 No Content\r\ncontent-length: 50\r\n\r\n${FORGED}` : OK),
   );
@@ -58,7 +58,7 @@ test('[S17] a body behind 204 is nothing, and no answer to the next request', as
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
 });
 
-test('[S17] an answer that nobody asked for closes the idle connection', async () => {
+test('[S17] an answer without a request closes the idle connection', async () => {
   const server = await startAnswering((socket, n) => {
     socket.write(OK);
     if (n === 0) setTimeout(() => socket.write(FORGED), 50);
@@ -73,7 +73,7 @@ test.each([
   ['and says so', 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'],
   ['in the manner of HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\n'],
 ])(
-  'an endpoint that closes after each answer, %s, gets each request once, over a connection of its own',
+  'an endpoint that closes the connection after each answer, %s, gets each request once, over a new connection',
   async (_, answer) => {
     const server = await startAnswering((socket) => socket.end(answer));
     const poster = posterToThisMachine();
@@ -82,7 +82,7 @@ test.each([
   },
 );
 
-test('an endpoint that closes an idle connection costs no attempt', async () => {
+test('an endpoint that closes an idle connection does not make an attempt fail', async () => {
   const server = await startAnswering((socket) => socket.write(OK));
   const poster = posterToThisMachine();
   for (let i = 0; i < 3; i++) {
@@ -93,7 +93,7 @@ test('an endpoint that closes an idle connection costs no attempt', async () => 
   expect([server.requests(), server.connections.size]).toEqual([3, 3]);
 });
 
-test('a kept connection that dies under a request fails that attempt for now, and nothing sends it again by itself', async () => {
+test('a kept connection that breaks during a request makes that attempt fail as transient, and nothing sends it again by itself', async () => {
   const server = await startAnswering((socket, n) => (n % 2 === 0 ? socket.write(OK) : socket.destroy()));
   const poster = posterToThisMachine();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
@@ -104,7 +104,7 @@ test('a kept connection that dies under a request fails that attempt for now, an
   expect(server.requests()).toBe(3);
 });
 
-test('an answer that comes before the request was read is the answer', async () => {
+test('an answer that comes before the request was read counts', async () => {
   const server = await startRawServer((socket) => {
     socket.pause();
     socket.write('HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno');
@@ -124,7 +124,7 @@ test('[S17] cookies are not kept', async () => {
   expect(receiver.ledger.entries.map(({ headers }) => headers?.['cookie'])).toEqual([undefined, undefined, undefined]);
 });
 
-test('[S17] what goes to one host never goes to another, though both are the same address and send at the same time', async () => {
+test('[S17] requests to one host never go to another, even if both have the same address and are sent to at the same time', async () => {
   const ports = new Map<string, Set<unknown>>();
   const receiver = await startReceiver({
     keepBodies: true,

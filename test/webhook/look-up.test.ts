@@ -14,13 +14,13 @@ const LOOPBACK = { address: '127.0.0.1', family: 4 };
 
 type Outcome = readonly LookupAddress[] | string;
 
-/** What comes of looking a name up: its addresses, or the code of the error. */
+/** The outcome of looking a name up: its addresses, or the code of the error. */
 const outcomeOf = (lookUp: LookUp, hostname: string): Promise<Outcome> =>
   new Promise((resolve) =>
     lookUp(hostname, { all: true }, (error, addresses) => resolve(error === null ? addresses : (error.code ?? ''))),
   );
 
-/** Look-ups by a name server of ours; and which names the system was asked for, which knows one address for each. */
+/** Look-ups by a name server of ours; and the names that the system was asked about, which has one address for each. */
 async function lookUpsBy(answers: readonly string[], options: LookUpOptions = {}) {
   const { address, looked } = await startDnsServer(answers);
   const asked: string[] = [];
@@ -31,7 +31,7 @@ async function lookUpsBy(answers: readonly string[], options: LookUpOptions = {}
   return { lookUp: createLookUp({ servers: [address], system, ...options }), looked, asked };
 }
 
-test('a name has all the addresses that name servers know, of both families, and the system is not asked', async () => {
+test('a name gets all addresses that name servers know, of both families, and the system is not asked', async () => {
   const { lookUp, asked } = await lookUpsBy(['127.0.0.1', '127.0.0.2', '2606:4700::1111']);
   expect(await outcomeOf(lookUp, 'hook.example')).toEqual([
     LOOPBACK,
@@ -57,7 +57,7 @@ test('[S29] a hundred names whose name servers are silent do not delay the first
   for (const one of await Promise.all(silent)) expect(one).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
 });
 
-test('[S14] silent name servers, however many, are waited for only so long, and the system, whose threads would wait on, is not asked', async () => {
+test('[S14] the wait for silent name servers is limited, however many there are, and the system, whose threads would wait longer, is not asked', async () => {
   const servers = [await startDnsServer(), await startDnsServer(), await startDnsServer()].map(
     ({ address }) => address,
   );
@@ -68,12 +68,12 @@ test('[S14] silent name servers, however many, are waited for only so long, and 
   expect(asked).toEqual([]);
 });
 
-test('a question that got lost is asked again', async () => {
+test('a query that got lost is sent again', async () => {
   const { lookUp } = await lookUpsBy(['127.0.0.1'], { timeoutMs: 3000 });
   expect(await outcomeOf(lookUp, 'lost.example')).toEqual([LOOPBACK]);
 });
 
-test('one name is looked up once at a time, for all who ask meanwhile; and anew for who asks later', async () => {
+test('callers that ask for the same name at the same time share one look-up, and later ones get a new one', async () => {
   const { lookUp, looked } = await lookUpsBy(['127.0.0.1']);
   const all = await Promise.all(Array.from({ length: 100 }, () => outcomeOf(lookUp, 'hook.example')));
   expect(all).toEqual(Array.from({ length: 100 }, () => [LOOPBACK]));
@@ -82,7 +82,7 @@ test('one name is looked up once at a time, for all who ask meanwhile; and anew 
   expect(looked()).toBe(2);
 });
 
-test('what one does with the answer is not seen by the others', async () => {
+test('a caller that changes its answer does not change those of others', async () => {
   const { lookUp } = await lookUpsBy(['127.0.0.1']);
   const emptied = new Promise<void>((resolve) =>
     lookUp('hook.example', { all: true }, (_, addresses) => {
@@ -95,7 +95,7 @@ test('what one does with the answer is not seen by the others', async () => {
   expect(await other).toEqual([LOOPBACK]);
 });
 
-test('names of the hosts file come before those of name servers, whatever their case', async () => {
+test('names in the hosts file take precedence over name servers, whatever their case', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'hosts-'));
   afterwards(() => Promise.resolve(rmSync(folder, { recursive: true })));
   const hostsFile = join(folder, 'hosts');
@@ -108,19 +108,19 @@ test('names of the hosts file come before those of name servers, whatever their 
   expect(asked).toHaveLength(1);
 });
 
-test('what name servers do not know, the system may: by its search domains, say', async () => {
+test('the system is asked about names that name servers do not know, since it may have search domains', async () => {
   const { lookUp, asked } = await lookUpsBy([]);
   expect(await outcomeOf(lookUp, 'hook')).toEqual([{ address: '127.0.0.9', family: 4 }]);
   expect(asked).toEqual(['hook']);
 });
 
-test('where there is no name server, the system is asked', async () => {
+test('the system is asked when there is no name server', async () => {
   const { lookUp, asked } = await lookUpsBy([], { servers: ['127.0.0.1:1'] });
   expect(await outcomeOf(lookUp, 'hook.example')).toEqual([{ address: '127.0.0.9', family: 4 }]);
   expect(asked).toEqual(['hook.example']);
 });
 
-test('this machine has its own name for itself, and no such host is none', async () => {
+test('localhost is found, and a host that does not exist is not', async () => {
   expect(await outcomeOf(sharedLookUp, 'localhost')).toEqual(expect.arrayContaining([LOOPBACK]));
   expect(await outcomeOf(sharedLookUp, 'no-such-host.invalid')).toMatch(/^(ENOTFOUND|EAI_AGAIN)$/);
 });

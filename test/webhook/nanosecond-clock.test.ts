@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { parseInstant } from '../../src/domain/instant.ts';
 import { createNanosecondClock } from '../../src/webhook/nanosecond-clock.ts';
 
-test('it tells the time of the wall, with nine digits and an offset', () => {
+test('it tells the wall-clock time, with nine digits and an offset', () => {
   const now = createNanosecondClock();
   for (let i = 0; i < 1000; i++) {
     const before = Date.now();
@@ -13,7 +13,7 @@ test('it tells the time of the wall, with nine digits and an offset', () => {
   }
 });
 
-test('two times in a row differ below the millisecond', () => {
+test('two consecutive times differ by less than a millisecond', () => {
   const now = createNanosecondClock();
   const times = Array.from({ length: 100 }, () => parseInstant(now()) ?? '');
   expect(new Set(times).size).toBeGreaterThan(50);

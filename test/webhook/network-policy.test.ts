@@ -28,7 +28,7 @@ test.each([
   'https://0177.0.0.1/',
   'https://127.1/',
   'https://①②⑦.0.0.1/',
-])('[S2] %s is refused: it is an address spelt otherwise', (url) => {
+])('[S2] %s is refused, since it is an address in another spelling', (url) => {
   expect(refusalOf(url)).toMatch(/public addresses only/);
 });
 
@@ -47,7 +47,7 @@ test.each([
 });
 
 test.each(['https://localhost.example.com/', 'https://internal.example.com/', 'https://notlocalhost/'])(
-  'the name in %s is not private for being like one',
+  'the name in %s is not private just because it resembles a private one',
   (url) => {
     expect(refusalOf(url)).toBeUndefined();
   },

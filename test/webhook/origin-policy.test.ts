@@ -9,7 +9,7 @@ test.each([
   ['https://people.example.com', { protocol: 'https:', hostname: 'people.example.com', port: '' }],
   ['https://people.example.com', { protocol: 'https:', hostname: 'people.example.com', port: '443' }],
   ['http://[fd00::5]:81', { protocol: 'http:', hostname: '[fd00::5]', port: '81' }],
-])('%s is allowed by being named', (origin, to) => {
+])('%s is allowed because it is named', (origin, to) => {
   const policy = new OriginPolicy(origin);
   expect(policy.refusalOf(to)).toBeUndefined();
   expect(policy.allowsAddress()).toBe(true);
@@ -21,11 +21,11 @@ test.each([
   { protocol: 'http:', hostname: '10.0.0.6', port: '8080' },
   { protocol: 'http:', hostname: '10.0.0.5', port: '' },
   { protocol: 'http:', hostname: 'not a host', port: '8080' },
-])('[S12] nothing else is: %j', (to) => {
+])('[S12] nothing else is allowed: %j', (to) => {
   expect(new OriginPolicy('http://10.0.0.5:8080').refusalOf(to)).toMatch(/another origin.*"source"/);
 });
 
-test('[S12] to another origin, no connection is opened', async () => {
+test('[S12] no connection is opened to another origin', async () => {
   const { url, connections } = await startRawServer((socket) => socket.end());
   const agents = new GuardedAgents({ timeoutMs: 2000, policy: new OriginPolicy('http://127.0.0.1:1') });
   afterwards(() => agents.close());
@@ -34,7 +34,7 @@ test('[S12] to another origin, no connection is opened', async () => {
   expect(connections.size).toBe(0);
 });
 
-test('who expects long answers may have more than the usual mebibyte, and no more than said', async () => {
+test('a longer answer than the usual mebibyte can be allowed, and no longer than that', async () => {
   const server = createServer((_, response) => response.end(Buffer.alloc(3 * 1024 * 1024)));
   const origin = `http://127.0.0.1:${await listen(server)}`;
   afterwards(async () => {

@@ -33,7 +33,7 @@ test.each([
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
-test('requests with different deadlines each end at their own, in whatever order they began', async () => {
+test('requests with different deadlines each end at their own, in whatever order they were started', async () => {
   const url = await silentEndpoint();
   const poster = posterWith(20_000);
   const deadlines = [1500, 200, 800, 20_000];
@@ -63,7 +63,7 @@ test.each<[string, (port: string) => string, LookUp | undefined]>([
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
-test('[S14] [S28] a connection that opens after the deadline sends nothing, and the attempt ends only once: the next is on its way by then', async () => {
+test('[S14] [S28] nothing is sent over a connection that opens after the deadline, and the attempt ends only once, since the next one may be in flight by then', async () => {
   const receiver = await startReceiver();
   afterwards(() => receiver.close());
   let find = (): void => undefined;
@@ -83,7 +83,7 @@ test('[S14] [S28] a connection that opens after the deadline sends nothing, and 
   expect(receiver.ledger.requests).toBe(0);
 });
 
-test('[S14] the deadline holds while a proxy opens no way', async () => {
+test('[S14] the deadline holds while a proxy does not open a tunnel', async () => {
   const silent = await startRawServer(() => undefined);
   const proxy = `http://127.0.0.1:${silent.url.port}`;
   const rules = { allowHttp: true, allowAddresses: ['127.0.0.1'], allowPorts: ['1-65535'], proxy };
@@ -93,7 +93,7 @@ test('[S14] the deadline holds while a proxy opens no way', async () => {
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
-test('[S14] a proxy whose answer drips is given up in time, and its connection closed, whoever waits for it', async () => {
+test('[S14] a proxy whose answer trickles in is given up in time, and its connection is closed, whoever waits for it', async () => {
   const drips = await startRawServer((socket) => {
     socket.write('HTTP/1.1 200 ');
     const timer = setInterval(() => socket.write('O'), 50);

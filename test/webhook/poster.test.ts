@@ -27,7 +27,7 @@ async function receiverWith(options: ReceiverOptions) {
 const postTo = async (answer: Answer, timeoutMs?: number): Promise<Attempt> =>
   post((await receiverWith({ answer: () => answer })).url, timeoutMs);
 
-/** What comes of an answer that is written byte by byte. */
+/** The outcome of an answer that is sent exactly as given. */
 const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<Attempt> => {
   const server = await startRawServer(
     typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
@@ -43,7 +43,7 @@ test.each([
   ['text', '{"ü":1}'],
   ['bytes', Buffer.from('{"ü":1}')],
 ])(
-  'a body of %s arrives as it is, with the headers that were given and those of the connection, and no others',
+  'a body of %s arrives unchanged, with the given headers and those of the connection, and no others',
   async (_, body) => {
     const receiver = await receiverWith({ keepBodies: true });
     const poster = posterWith(PATIENT_MS);
@@ -56,7 +56,7 @@ test.each([
   },
 );
 
-test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer', async (status) => {
+test.each([400, 404, 410, 429, 500, 503])('%i is reported with the beginning of the answer', async (status) => {
   expect(await postTo({ status, body: `no: ${'x'.repeat(1000)}` })).toEqual({
     ok: false,
     status,
@@ -65,14 +65,14 @@ test.each([400, 404, 410, 429, 500, 503])('%i is told with a piece of the answer
   });
 });
 
-test('[S24] an answer cannot drive the terminal that shows it, and is valid Unicode however it is cut', async () => {
+test('[S24] an answer cannot control the terminal that shows it, and is valid Unicode wherever it is cut', async () => {
   const attempt = await postTo({ status: 500, body: `\u001b[2J\u0000\r\nerror ${'😀'.repeat(200)}` });
   const answer = attempt.ok ? '' : (attempt.answer ?? '');
   expect(answer).toMatch(/^ \[2J error 😀/u);
   expect(answer.isWellFormed()).toBe(true);
 });
 
-test('an answer that is kept whole does not look as if it had been cut, and one that is cut does, where a character ends', async () => {
+test('an answer that is kept whole does not look cut, and one that is cut does, between two characters', async () => {
   const whole = 'x'.repeat(200);
   expect(await postTo({ status: 500, body: whole })).toMatchObject({ answer: whole });
   expect(await postTo({ status: 500, body: `${whole}x` })).toMatchObject({ answer: `${whole.slice(1)}…` });
@@ -84,7 +84,7 @@ test('an answer that is kept whole does not look as if it had been cut, and one 
   expect(half).toMatchObject({ answer: 'no …' });
 });
 
-test('[S24] of an answer nothing is kept but its status, when to come again, and a piece of its body', async () => {
+test('[S24] of an answer, only its status, Retry-After and the beginning of its body are kept', async () => {
   const headers = {
     'retry-after': '7',
     'set-cookie': 'a=s3cret',
@@ -109,7 +109,7 @@ test.each([301, 302, 303, 307, 308])(
   },
 );
 
-test('[S31] Retry-After is read in seconds, as a date, and when it is sent twice', async () => {
+test('[S31] Retry-After is understood in seconds, as a date, and when it is sent twice', async () => {
   const inAMinute = new Date(Date.now() + 60_000).toUTCString();
   expect(await postTo({ status: 429, headers: { 'retry-after': '7' } })).toMatchObject({ retryAfterMs: 7000 });
   const dated = await postTo({ status: 503, headers: { 'retry-after': inAMinute } });
@@ -129,7 +129,7 @@ test('a connection that is reset has a code', async () => {
 test('a port where nobody listens has a code', async () => {
   const receiver = await startReceiver();
   await receiver.close();
-  // And nothing else: what the system says has the address in it that the name stands for.
+  // And nothing else: the system's message contains the address that the name resolves to.
   expect(await post(receiver.url)).toEqual({ ok: false, code: 'ECONNREFUSED', durationMs: expect.any(Number) });
 });
 
@@ -138,14 +138,14 @@ test('a name that does not exist has a code', async () => {
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) });
 });
 
-test('TLS to a server that speaks none has a code', async () => {
+test('TLS to a server without TLS has a code', async () => {
   const receiver = await receiverWith({});
   expect(await post(receiver.url.replace('http:', 'https:'))).toMatchObject({
     code: expect.stringMatching(/^(ERR_SSL_|EPROTO)/),
   });
 });
 
-test('the status line decides, though the receiver dies in the middle of its body', async () => {
+test('the status line decides even if the receiver breaks off in the middle of its body', async () => {
   expect(await postTo('half')).toMatchObject({ ok: true, status: 200 });
 });
 
@@ -156,7 +156,7 @@ test('[S14] an endpoint that never answers is given up at the deadline', async (
   expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
 });
 
-test('[S15] bodies of 64 KiB are read to their end, and the connection serves again, however many they are', async () => {
+test('[S15] bodies of 64 KiB are read to their end, and the connection is used again, however many they are', async () => {
   const poster = posterWith(PATIENT_MS);
   const ports = new Set<number | undefined>();
   const receiver = await receiverWith({
@@ -169,7 +169,7 @@ test('[S15] bodies of 64 KiB are read to their end, and the connection serves ag
   expect(ports.size).toBeLessThanOrEqual(2);
 });
 
-test('connections are kept and used again, by requests one after another and side by side', async () => {
+test('connections are kept and used again, by consecutive and by concurrent requests', async () => {
   const sockets = new Set<Socket>();
   const receiver = await receiverWith({
     answer: (_, request) => {
@@ -180,13 +180,13 @@ test('connections are kept and used again, by requests one after another and sid
   const poster = posterWith(PATIENT_MS);
   const one = () => attemptOf(poster, receiver.url, [], '{}');
   for (let i = 0; i < 10; i++) await one();
-  // Two by turns: undici leaves a connection alone for a turn of the event loop after each answer.
+  // Two connections take turns: undici does not use one for a turn of the event loop after each answer.
   expect(sockets.size).toBeLessThanOrEqual(2);
   for (let i = 0; i < 10; i++) await Promise.all([one(), one(), one()]);
   expect(sockets.size).toBeLessThanOrEqual(6);
 });
 
-test('a deadline that passed closes the connection, so that nothing stays in flight', async () => {
+test('when the deadline passes, the connection is closed, so that nothing stays in flight', async () => {
   const server = await startRawServer(() => undefined);
   await post(server.url, IMPATIENT_MS);
   const [socket] = server.connections;
@@ -198,14 +198,14 @@ test.each([
   ['a header of two lines', ['x-a', 'a\nb']],
   ['a header name with a blank', ['x y', '1']],
   ['a content-length of its own', ['content-length', '5']],
-])('%s rejects nothing: the attempt has a code, and no request was made', async (_, headers) => {
+])('%s does not throw: the attempt has a code, and no request was made', async (_, headers) => {
   const receiver = await receiverWith({});
   const attempt = await attemptOf(posterWith(PATIENT_MS), receiver.url, headers, '{}');
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^UND_ERR_/) });
   expect(receiver.ledger.requests).toBe(0);
 });
 
-test('a closed poster makes no request, and rejects nothing either', async () => {
+test('a closed poster makes no request and does not throw', async () => {
   const receiver = await receiverWith({});
   const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE });
   await poster.close();

@@ -40,7 +40,7 @@ async function requestWith(
   );
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
-  // Each name has a value behind it.
+  // Each name is followed by its value.
   return { headers: Object.fromEntries(pairs) as Record<string, string>, body: made.body.toString() };
 }
 
@@ -53,7 +53,7 @@ test('a request has exactly the headers that are promised', async () => {
   });
 });
 
-test('with an authorization and a secret it has those headers too', async () => {
+test('with an authorization and a secret it has their headers too', async () => {
   const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
   expect(Object.keys((await requestWith({ authorization: 'Bearer x' }, [secret])).headers)).toEqual([
     'content-type',
@@ -75,13 +75,13 @@ test.each([
   expect(body).not.toContain('"name":"n"');
 });
 
-test('[S26] every attempt has the same id and a time of its own', async () => {
+test('[S26] every attempt has the same id, but its own time', async () => {
   const [one, other] = [await requestWith({}, []), await requestWith({}, [])];
   expect(one.headers['webhook-id']).toBe(other.headers['webhook-id']);
   expect(one.body).not.toBe(other.body);
 });
 
-test('[S26] the time that is signed is that of the attempt, and not that of the trigger or of an attempt before', async () => {
+test('[S26] the time that is signed is that of the attempt, not that of the trigger or of an earlier attempt', async () => {
   const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
   const before = Math.floor(Date.now() / 1000);
   const { headers, body } = await requestWith({}, [secret]);
@@ -92,7 +92,7 @@ test('[S26] the time that is signed is that of the attempt, and not that of the 
   expect(new Webhook(secret).verify(body, headers)).toEqual(JSON.parse(body));
 });
 
-test('a request says its trace when it is given one, and what it is signed by stays the same', async () => {
+test('a request has the header traceparent when it is given one, and its signature stays the same', async () => {
   const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
   const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
   const { headers, body } = await requestWith({}, [secret], {}, { traceparent });

@@ -7,7 +7,7 @@ function shown(headers: string[], query?: string) {
   return shownRequest(url, { headers, body: '{}', ...(query === undefined ? {} : { query }) }, 1000);
 }
 
-test('[S22] of headers that are not the worker’s own the names are shown and no value', () => {
+test('[S22] for headers that are not the worker’s own, only the names are shown, without values', () => {
   const names = ['x-api-key', 'cookie', 'X-Webhook-Id', 'date', 'x-user-agent'];
   expect(shown(names.flatMap((name) => [name, 's3cret'])).headers).toEqual(names.map((name) => [name, '…']));
 });
@@ -26,7 +26,7 @@ test('the worker’s own headers are shown as they are, in their order', () => {
   expect(shown(headers).headers.flat()).toEqual(headers);
 });
 
-test('[S22] of a signature its kind and number are shown: whole, it would let somebody send the message again', () => {
+test('[S22] only the kinds and number of signatures are shown: with whole ones, somebody could send the message again', () => {
   expect(shown(['webhook-signature', 'v1,abc= v1a,def=']).headers).toEqual([['webhook-signature', 'v1,… v1a,…']]);
 });
 
@@ -35,7 +35,7 @@ test.each([
   ['Basic s3cret', 'Basic …'],
   ['s3cret token', '…'],
   ['Bearers3cret', '…'],
-])('[S22] of the authorization %j %j is shown', (value, masked) => {
+])('[S22] the authorization %j is shown as %j', (value, masked) => {
   expect(shown(['authorization', value]).headers).toEqual([['authorization', masked]]);
 });
 

@@ -16,7 +16,7 @@ function signed(secrets: string[], body: string): Record<string, string> {
   return { 'webhook-id': id, 'webhook-timestamp': String(seconds), 'webhook-signature': signature };
 }
 
-test('[S26] whatever the body, a receiver with the Standard Webhooks library believes it', () => {
+test('[S26] whatever the body, a receiver with the Standard Webhooks library accepts the signature', () => {
   const secret = fc.uint8Array({ minLength: 24, maxLength: 64 });
   fc.assert(
     fc.property(secret, fc.jsonValue(), (bytes, value) => {
@@ -29,7 +29,7 @@ test('[S26] whatever the body, a receiver with the Standard Webhooks library bel
 test.each([
   ['old', OLD],
   ['new', NEW],
-])('[S25] signed with two secrets, a receiver that knows only the %s one believes it', (_, known) => {
+])('[S25] a message signed with two secrets is accepted by a receiver that has only the %s one', (_, known) => {
   expect(new Webhook(known).verify('{"a":1}', signed([OLD, NEW], '{"a":1}'))).toEqual({ a: 1 });
 });
 
@@ -48,7 +48,7 @@ test.each([
   ['another body', '{"a":2}', {}],
   ['another id', '{"a":1}', { 'webhook-id': 'b'.repeat(32) }],
   ['another time', '{"a":1}', { 'webhook-timestamp': String(Math.floor(Date.now() / 1000) - 60) }],
-])('[S26] %s under the same signature is not believed', (_, body, changes) => {
+])('[S26] %s with the same signature is not accepted', (_, body, changes) => {
   const headers = { ...signed([OLD], '{"a":1}'), ...changes };
   expect(() => new Webhook(OLD).verify(body, headers)).toThrow('No matching signature');
 });

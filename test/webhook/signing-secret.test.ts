@@ -7,11 +7,11 @@ import { isSigningSecret, readSigningSecret } from '../../src/webhook/signing-se
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 const HMAC = `whsec_${base64(new Uint8Array(32).fill(1))}`;
-/** RFC 8032, 7.1, test 1: the private key, and the public one that belongs to it. */
+/** RFC 8032, 7.1, test 1: the private key and its public key. */
 const SEED = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex');
 const PUBLIC = Buffer.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', 'hex');
 
-/** Node's own opinion of an ed25519 signature. */
+/** Node's own verification of an ed25519 signature. */
 function isSigned(publicBytes: Buffer, content: string, signature: string): boolean {
   const x = publicBytes.toString('base64url');
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
@@ -51,7 +51,7 @@ test.each([
   expect(isSigned(PUBLIC, `an-id.1790000001.${body.toString()}`, signature)).toBe(false);
 });
 
-test('beside each other, a shared secret and an ed25519 key sign the same content', () => {
+test('a shared secret and an ed25519 key together sign the same content', () => {
   const keys = [`whsk_${base64(SEED)}`, HMAC, `whsk_${base64(SEED)}`].map(readSigningSecret);
   const { signature } = signBody(keys, 'an-id', 1_790_000_000, '{"a":1}');
   const [first, second, third] = signature.split(' ');
@@ -60,7 +60,7 @@ test('beside each other, a shared secret and an ed25519 key sign the same conten
   expect(isSigned(PUBLIC, 'an-id.1790000000.{"a":1}', first ?? '')).toBe(true);
 });
 
-test('a new secret is one, and never the same', () => {
+test('a new secret is valid and never the same', () => {
   const secrets = Array.from({ length: 10 }, () => newSigningSecret('hmac').secret);
   expect(new Set(secrets).size).toBe(10);
   expect(secrets.every(isSigningSecret)).toBe(true);

@@ -11,7 +11,7 @@ import { attemptOf } from './an-attempt.ts';
 const OURS = makeCertificateAuthority('Ours');
 const GOOD = OURS.issue({ names: ['127.0.0.1'] });
 const PATIENT_MS = 20_000;
-/** A mebibyte, what comes until the connection is measured, and what lies in buffers on the way. */
+/** A mebibyte, what arrives before the connection is measured, and what is in buffers on the way. */
 const MOST_TAKEN = 512 * 1024 * 1024;
 
 function aPoster(proxy?: string) {
@@ -31,7 +31,7 @@ const KEPT = 'HTTP/1.1 200 OK\r\nkeep-alive: timeout=600\r\ncontent-length: 0\r\
 const TOO_LONG = { ok: false, code: 'ANSWER_TOO_LONG' };
 
 test.each(['session tickets', 'padding around a line feed'] as const)(
-  '[S15] %s without end, which nobody reads: the connection is closed long before the deadline',
+  '[S15] endless %s, which nothing reads: the connection is closed long before the deadline',
   async (what) => {
     const server = await startTlsFlooder(GOOD, { what });
     const attempt = await attemptOf(aPoster(), server.url, [], '{}');
@@ -42,20 +42,20 @@ test.each(['session tickets', 'padding around a line feed'] as const)(
   },
 );
 
-test('[S15] so is one by way of a proxy', async () => {
+test('[S15] the same holds for a connection through a proxy', async () => {
   const server = await startTlsFlooder(GOOD, { what: 'session tickets' });
   const proxy = await startProxy();
   expect(await attemptOf(aPoster(proxy.url), server.url, [], '{}')).toMatchObject(TOO_LONG);
 });
 
-test('[S15] so is one that is kept, with no request on its way', async () => {
+test('[S15] the same holds for a kept connection without a request in flight', async () => {
   const server = await startTlsFlooder(GOOD, { what: 'session tickets', answer: KEPT });
   expect(await attemptOf(aPoster(), server.url, [], '{}')).toMatchObject({ ok: true, status: 200 });
   await closing(server.sockets);
 });
 
-test('[S15] so is one on which TLS is never agreed on, for all that is said', async () => {
-  // "Hello again" (RFC 5246, 7.4.1.1), four zeros each, is what a client that is greeting may pass over.
+test('[S15] the same holds for a connection on which the TLS handshake never ends', async () => {
+  // HelloRequest (RFC 5246, 7.4.1.1), four zeros each: a client ignores it during a handshake.
   const hellos = Buffer.concat([Buffer.from([22, 3, 3, 0x40, 0]), Buffer.alloc(0x4000)]);
   const { url } = await startRawServer((socket) => {
     const more = (): void => {
@@ -69,7 +69,7 @@ test('[S15] so is one on which TLS is never agreed on, for all that is said', as
   expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
 });
 
-test('a connection on which TLS fails is over: its request does not wait for the deadline, and no other is sent over it', async () => {
+test('a connection on which TLS fails is closed: its request does not wait for the deadline, and no other is sent over it', async () => {
   const broken = { what: 'records that cannot be opened', times: 1 } as const;
   const poster = aPoster();
   const asking = await startTlsFlooder(GOOD, broken);

@@ -29,7 +29,7 @@ const RULES: NetworkRules = {
 };
 const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
-/** An endpoint that counts its requests, and remembers what name connections were opened for. */
+/** An endpoint that counts its requests and remembers the names for which connections were opened. */
 async function startEndpoint({ certificate, key }: Issued, options: TlsOptions = {}, body = '') {
   const hosts: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
@@ -66,21 +66,21 @@ const post = (url: string, rules?: Partial<NetworkRules>): Promise<Attempt> =>
 
 const DELIVERED = { ok: true, status: 200 };
 
-test('[S19] a certificate is judged by the name of the URL, though the connection goes to an address that was judged', async () => {
+test('[S19] a certificate is verified for the name in the URL, although the connection goes to an address that was checked', async () => {
   const endpoint = await startEndpoint(GOOD);
   expect(await post(endpoint.url)).toMatchObject(DELIVERED);
   expect(endpoint.names).toEqual([NAME]);
   expect(endpoint.hosts).toEqual([`${NAME}:${endpoint.port}`]);
 });
 
-test('answers over one TLS connection are measured one by one, however many they are', async () => {
+test('answers over one TLS connection are measured separately, however many they are', async () => {
   const endpoint = await startEndpoint(GOOD, {}, 'x'.repeat(60_000));
   const poster = posterWith();
   for (let i = 0; i < 40; i++) expect(await attemptOf(poster, endpoint.url, [], '{}')).toMatchObject(DELIVERED);
   expect(endpoint.names.length).toBeLessThanOrEqual(2);
 });
 
-test('[S19] an address in a URL needs a certificate that names it', async () => {
+test('[S19] an address in a URL needs a certificate for that address', async () => {
   const named = await startEndpoint(OURS.issue({ names: ['127.0.0.1'] }));
   expect(await post(`https://127.0.0.1:${named.port}/`)).toMatchObject(DELIVERED);
   const other = await startEndpoint(GOOD);
@@ -97,15 +97,18 @@ const BAD: readonly (readonly [what: string, issued: Issued, code: string])[] = 
   ['for a client', OURS.issue({ names: [NAME], isClient: true }), 'INVALID_PURPOSE'],
 ];
 
-test.each(BAD)('[S19] a certificate %s gets nothing, and only a person can mend it', async (_, issued, code) => {
-  const endpoint = await startEndpoint(issued);
-  const attempt = await post(endpoint.url);
-  expect(attempt).toMatchObject({ ok: false, code });
-  expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
-  expect(endpoint.hosts).toEqual([]);
-});
+test.each(BAD)(
+  '[S19] nothing is sent to an endpoint with a certificate %s, and only a person can correct it',
+  async (_, issued, code) => {
+    const endpoint = await startEndpoint(issued);
+    const attempt = await post(endpoint.url);
+    expect(attempt).toMatchObject({ ok: false, code });
+    expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
+    expect(endpoint.hosts).toEqual([]);
+  },
+);
 
-test('[S19] through a proxy, TLS is verified end to end, for the name and not for the address', async () => {
+test('[S19] through a proxy, TLS is verified end to end, for the name and not the address', async () => {
   const proxy = await startProxy();
   const good = await startEndpoint(GOOD);
   expect(await post(good.url, { proxy: proxy.url })).toMatchObject(DELIVERED);
@@ -118,7 +121,7 @@ test('[S19] through a proxy, TLS is verified end to end, for the name and not fo
   }
 });
 
-test('[S19] a proxy that speaks TLS is verified by its own name, before it learns where to', async () => {
+test('[S19] a proxy that speaks TLS is verified by its own name before it is told the destination', async () => {
   const endpoint = await startEndpoint(GOOD);
   const good = await startProxy({ issued: OURS.issue({ names: ['localhost'] }) });
   expect(await post(endpoint.url, { proxy: good.url })).toMatchObject(DELIVERED);
@@ -131,7 +134,7 @@ test('[S19] a proxy that speaks TLS is verified by its own name, before it learn
   expect(endpoint.hosts).toHaveLength(1);
 });
 
-test('a client certificate is shown to the endpoint, and not to the proxy on the way there', async () => {
+test('a client certificate is presented to the endpoint, but not to the proxy on the way', async () => {
   const client = OURS.issue({ names: ['client-1'], isClient: true });
   const endpoint = await startEndpoint(GOOD);
   const proxy = await startProxy({ issued: OURS.issue({ names: ['localhost'] }) });
@@ -143,7 +146,7 @@ test('a client certificate is shown to the endpoint, and not to the proxy on the
   expect([endpoint.clients, proxy.clients]).toEqual([['client-1'], [undefined]]);
 });
 
-/** Posts once from a process of its own, started with these options of Node and this environment. */
+/** Posts once, from a separate process with these options of Node and this environment. */
 async function postFromElsewhere(url: string, rules: NetworkRules, options: string[], env: NodeJS.ProcessEnv) {
   const source = (name: string) => JSON.stringify(new URL(`../../src/webhook/${name}.ts`, import.meta.url).href);
   const code = `
@@ -178,7 +181,7 @@ test.each<[SecureVersion, object]>([
   ['TLSv1.1', { ok: false, code: expect.stringMatching(/^ERR_SSL_/) }],
   ['TLSv1.2', DELIVERED],
 ])(
-  '[S19] of a server that speaks %s at most, what comes is the same whatever options Node has',
+  '[S19] with a server that speaks %s at most, the outcome is the same whatever options Node has',
   async (version, came) => {
     const endpoint = await startEndpoint(GOOD, {
       minVersion: version,
@@ -195,7 +198,7 @@ test.each<[string, TlsOptions]>([
   ['1.2', { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' }],
   ['1.3', { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe8192' }],
 ])(
-  '[S29] a server that wants Diffie-Hellman over primes, by TLS %s, gets nothing: it would choose how long the worker computes',
+  '[S29] nothing is sent to a server that wants Diffie-Hellman over primes, by TLS %s: it could choose how long the worker computes',
   async (_, wanted) => {
     const endpoint = await startEndpoint(GOOD, wanted);
     const attempt = await post(endpoint.url);
@@ -204,7 +207,7 @@ test.each<[string, TlsOptions]>([
   },
 );
 
-test('the authorities of NODE_EXTRA_CA_CERTS are trusted too, whether others are added or not', async () => {
+test('the authorities of NODE_EXTRA_CA_CERTS are trusted, whether others are added or not', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'authorities-'));
   afterwards(() => Promise.resolve(rmSync(folder, { recursive: true })));
   const file = join(folder, 'extra.pem');

@@ -15,7 +15,7 @@ interface Asked {
   readonly url: string;
 }
 
-/** An authorization server that answers so; and what it was asked. */
+/** An authorization server that answers like this; and the requests that it got. */
 async function serverOf(answer: (response: ServerResponse, request: IncomingMessage) => void) {
   const asked: Asked[] = [];
   const server = createServer((request, response) => {
@@ -51,7 +51,7 @@ function tokenOf(tokenUrl: string, more: object = {}, policy: NetworkPolicy = TH
   return fetchToken({ config: one.oauth2, agents });
 }
 
-test('by HTTP Basic it asks as RFC 6749 says, and takes the token and its end', async () => {
+test('with HTTP Basic the request follows RFC 6749, and the token and its end are read', async () => {
   const { asked, tokenUrl } = await serverOf(json(GOOD));
   const before = Date.now();
   const token = await tokenOf(tokenUrl, { scope: 'a b', parameters: { audience: 'https://api.example.com' } });
@@ -66,13 +66,13 @@ test('by HTTP Basic it asks as RFC 6749 says, and takes the token and its end', 
   ]);
 });
 
-test('in the body, for servers that want it there', async () => {
+test('client id and secret can be sent in the body, for servers that want them there', async () => {
   const { asked, tokenUrl } = await serverOf(json(GOOD));
   await tokenOf(tokenUrl, { clientAuthentication: 'body' });
   expect(asked[0]).toMatchObject({ body: { client_id: 'me', client_secret: 's3cret+/' }, authorization: undefined });
 });
 
-test('of an id and a secret only what a form cannot hold is encoded: there are servers that do not decode', async () => {
+test('only characters that a form cannot contain are encoded in id and secret, since some servers do not decode them', async () => {
   const { asked, tokenUrl } = await serverOf(json(GOOD));
   await tokenOf(tokenUrl, { clientId: 'me-1_a.b*c', clientSecret: 'ü:A-b_c.d %' });
   const credentials = Buffer.from('me-1_a.b*c:%C3%BC%3AA-b_c.d+%25').toString('base64');
@@ -83,12 +83,12 @@ test.each<[what: string, answer: object]>([
   ['null where there is nothing to say', { expires_in: null, refresh_token: null, scope: null }],
   ['an ID token of somebody else', { id_token: 'a.b.c' }],
   ['no end', { expires_in: undefined }],
-])('a token is taken from an answer that has beside it %s', async (_, more) => {
+])('a token is accepted from an answer that also has %s', async (_, more) => {
   const { tokenUrl } = await serverOf(json({ ...GOOD, ...more }));
   expect(await tokenOf(tokenUrl)).toMatchObject({ value: 'the-token' });
 });
 
-test('a number of seconds may be a text', async () => {
+test('the number of seconds may be a string', async () => {
   const { tokenUrl } = await serverOf(json({ ...GOOD, expires_in: '3600' }));
   expect((await tokenOf(tokenUrl)).endsAtMs).toBeGreaterThan(Date.now() + 3_500_000);
 });
@@ -115,7 +115,7 @@ test.each<[what: string, answer: (response: ServerResponse) => void, reason: Reg
   ['a redirect', (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /^HTTP 302$/],
   ['too much', (response) => response.writeHead(200).end('x'.repeat(70_000)), /^ANSWER_TOO_LONG$/],
   ['an end of the connection', (response) => response.destroy(), /^UND_ERR_SOCKET|ECONNRESET$/],
-])('a server that answers with %s gave no token, and what it wrote is not repeated', async (_, answer, reason) => {
+])('a server that answers with %s issued no token, and its text is not repeated', async (_, answer, reason) => {
   const { tokenUrl } = await serverOf(answer);
   await expect(tokenOf(tokenUrl)).rejects.toMatchObject({
     name: 'TokenUnavailable',

@@ -20,12 +20,12 @@ test.each([
   ['in a form', `no: key=${encodeURIComponent(BARE).replaceAll('%20', '+')}!`, 'no: key=…!'],
   ['in hex', `no: ${Buffer.from(BARE).toString('hex').toUpperCase()}!`, 'no: …!'],
   ['twice', `${BARE} ${BARE}`, '… …'],
-])('a secret that is echoed %s is taken out', (_, answer, kept) => {
+])('a secret that is echoed %s is removed', (_, answer, kept) => {
   expect(withoutSecrets(answer, ['short', TOKEN])).toBe(kept);
 });
 
 test.each(['secret', 'p@ss!(word)~*', `it's a "key"!`])(
-  'the parameter %s is taken out as it was sent, and as an endpoint or an error page may write it',
+  'the parameter %s is removed as it was sent, and as an endpoint or an error page may write it',
   (secret) => {
     const sent = new URLSearchParams({ key: secret }).toString();
     const quoted = secret.replaceAll('"', '&quot;').replaceAll("'", '&#39;');
@@ -39,7 +39,7 @@ test.each(['secret', 'p@ss!(word)~*', `it's a "key"!`])(
   },
 );
 
-test('a secret is taken out of base64 wherever it stands in it, but for what its neighbours share', () => {
+test('a secret is removed from base64 wherever it is in the text, except for characters shared with its neighbours', () => {
   const secret = fc.string({ minLength: 6, maxLength: 40 });
   fc.assert(
     fc.property(
@@ -53,19 +53,19 @@ test('a secret is taken out of base64 wherever it stands in it, but for what its
         const echoed = Buffer.from(`${before}${value}after`).toString(encoding);
         const kept = withoutSecrets(echoed, [value]);
         expect(kept).toContain('…');
-        // Two characters that a neighbour shares, the mark, and the padding.
+        // Two characters shared with a neighbour, the mask, and the padding.
         expect(kept.length).toBeLessThanOrEqual(Math.ceil((Buffer.byteLength(`${before}after`) * 4) / 3) + 2 + 1 + 2);
       },
     ),
   );
 });
 
-test('secrets that overlap are taken out whole', () => {
+test('secrets that overlap are removed completely', () => {
   expect(withoutSecrets('xx abcdefghi xx', ['abcdef', 'defghi'])).toBe('xx … xx');
   expect(withoutSecrets('abababab!', ['ababab'])).toBe('…!');
 });
 
-test('of an answer that was cut, no beginning of a secret is left, wherever the cut is and however it was spelt', () => {
+test('an answer that was cut never ends with the beginning of a secret, wherever the cut is and however the secret was written', () => {
   const secret = 'QRSTUVW"/XYZ';
   const spelt = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), btoa(secret)];
   for (const form of spelt) {
@@ -74,7 +74,7 @@ test('of an answer that was cut, no beginning of a secret is left, wherever the 
   }
 });
 
-test('blanks around a secret, which no endpoint is sent, do not hide it', () => {
+test('blanks around a secret, which are never sent, do not hide it', () => {
   expect(withoutSecrets('no: s3cret-key!', [' s3cret-key\n'])).toBe('no: …!');
 });
 
@@ -82,12 +82,12 @@ test('an answer that was not cut keeps its end', () => {
   expect(withoutSecrets('wrong key s3', ['s3cret-s3cret'])).toBe('wrong key s3');
 });
 
-test('a secret of under 6 characters is taken out where it stands by itself, not out of words', () => {
+test('a secret of fewer than 6 characters is removed where it stands alone, but not from words', () => {
   expect(withoutSecrets('{"pin":"1234"} order 12345, line 1234', ['1234'])).toBe('{"pin":"…"} order 12345, line …');
 });
 
 test.each([[[]], [['']], [[' ']], [['another-secret']], [['\ud800'.repeat(6)]]])(
-  'without secrets to find an answer stays as it is: %j',
+  'without secrets to find, an answer stays as it is: %j',
   (secrets) => {
     expect(withoutSecrets('no such field: Zoë 😀', secrets)).toBe('no such field: Zoë 😀');
   },
