@@ -20,7 +20,7 @@ function file(content: unknown): string {
   return path;
 }
 
-/** What is wrong with a configuration, as a person sees it. */
+/** What is wrong with a configuration, as it is shown to people. */
 function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
   try {
     loadConfig({ path: file(content), env });

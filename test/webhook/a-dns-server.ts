@@ -8,7 +8,10 @@ import { afterwards } from './a-server.ts';
 const HEADER_BYTES = 12;
 const TYPES = { 4: 1, 6: 28 } as const;
 
-/** A name server that answers each question with the next of `answers`, and the last one again and again; names with "silent" in them with nothing, and what is asked first about each name with "lost" in it. */
+/**
+ * A name server that answers each look-up with the next of `answers`, and with the last one from then on. It never answers for names with "silent" in
+ * them, and not to the first query for a name with "lost" in it.
+ */
 export async function startDnsServer(...answers: (readonly string[])[]) {
   const socket = createSocket('udp4');
   const lost = new Set<string>();
@@ -18,7 +21,7 @@ export async function startDnsServer(...answers: (readonly string[])[]) {
     const name = question.toString('latin1', HEADER_BYTES, end);
     if (name.includes('silent') || (name.includes('lost') && !lost.has(name))) return void lost.add(name);
     const family = question.readUInt16BE(end - 4) === TYPES[6] ? 6 : 4;
-    // A question for each family is one look-up.
+    // One look-up consists of a query for each family.
     const all = answers[Math.min(Math.floor(asked++ / 2), answers.length - 1)] ?? [];
     const wanted = all.filter((one) => isIP(one) === family);
     const header = Buffer.from(question.subarray(0, HEADER_BYTES));
@@ -47,7 +50,7 @@ function record(address: string, family: 4 | 6): Buffer {
   return Buffer.concat([head, data]);
 }
 
-/** Of an address that is written out in full or with one `::`. */
+/** The bytes of an address that is written in full or with one `::`. */
 function bytesOf(address: string): Buffer {
   const [front = '', back = ''] = address.split('::');
   const groups = (part: string) => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
@@ -58,7 +61,7 @@ function bytesOf(address: string): Buffer {
   return bytes;
 }
 
-/** As `dns.lookup` with `all`, but of a resolver of ours. */
+/** Like `dns.lookup` with `all`, but with a resolver of our own. */
 function lookUpBy(resolver: Resolver): LookUp {
   return (hostname, _, callback) => {
     const found: LookupAddress[] = [];

@@ -6,23 +6,23 @@ import type { Issued } from './a-certificate-authority.ts';
 import { afterwards, listen } from './a-server.ts';
 
 export interface Proxy {
-  /** With a user name and a password. */
+  /** Its URL, with a user name and a password. */
   readonly url: string;
-  /** What it was asked to open a way to. */
+  /** The destinations that it was asked to open tunnels to. */
   readonly asked: string[];
   readonly credentials: (string | undefined)[];
   /** The names that TLS connections to it were opened for. */
   readonly names: (string | false | null)[];
-  /** Whose certificates it was shown; undefined for none. */
+  /** The subjects of the client certificates that it was presented; undefined for none. */
   readonly clients: (string | string[] | undefined)[];
 }
 
 type Way = 'opens' | 'refuses' | 'cannot reach';
 
 export interface ProxyOptions {
-  /** What it does; of a list, one after another, then it opens. Default: opens. */
+  /** What it does. With a list, it does these things one after another and then opens tunnels. Default: it opens tunnels. */
   readonly way?: Way | Way[];
-  /** With it, it speaks TLS; as `localhost`. */
+  /** If given, it speaks TLS, as `localhost`. */
   readonly issued?: Issued;
 }
 

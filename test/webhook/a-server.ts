@@ -7,12 +7,12 @@ afterEach(async () => {
   for (const close of open.splice(0)) await close();
 });
 
-/** What is closed when the test is over, whatever came of it. */
+/** What is closed after the test, whatever its outcome. */
 export function afterwards(close: () => Promise<void>): void {
   open.push(close);
 }
 
-/** Lets a server listen on this machine, and says on which port. */
+/** Lets a server listen on this machine and returns its port. */
 export async function listen(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -20,12 +20,12 @@ export async function listen(server: Server): Promise<number> {
   return address.port;
 }
 
-/** When the other side has closed each of them, whatever they were told last. */
+/** Resolves when the other side has closed each of them. */
 export async function closing(sockets: Iterable<Socket>): Promise<void> {
   for (const socket of sockets) if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
 }
 
-/** A server that speaks no HTTP of its own: `answer` gets the socket of every request, and may do with it as it likes. */
+/** A server without HTTP of its own: `answer` gets the socket of every request and may do with it what it likes. */
 export async function startRawServer(
   answer: (socket: Socket) => void,
 ): Promise<{ url: URL; connections: Set<Socket> }> {

@@ -5,7 +5,7 @@ import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Issued } from './a-certificate-authority.ts';
 import { afterwards, listen } from './a-server.ts';
 
-/** Types of records, and of a message in one (RFC 8446, 4 and 5.1). */
+/** Types of records and of handshake messages (RFC 8446, 4 and 5.1). */
 const HANDSHAKE = 22;
 const DATA = 23;
 const NEW_SESSION_TICKET = 4;
@@ -15,7 +15,7 @@ const TAG_BYTES = 16;
 const IV_BYTES = 12;
 const MANY_BYTES = 15_000;
 
-/** What TLS 1.3 lets a server say that nobody reads, or hardly: with how it is sealed. */
+/** What TLS 1.3 lets a server send that is never, or hardly, read, and how it is encrypted. */
 const RECORDS = {
   'session tickets': (seal: Seal) => seal(HANDSHAKE, sessionTicket()),
   'padding around a line feed': (seal: Seal) => seal(DATA, Buffer.from('\n'), MANY_BYTES),
@@ -27,7 +27,7 @@ function sessionTicket(): Buffer {
   return Buffer.concat([Buffer.from([NEW_SESSION_TICKET, 0]), lengthOf(body), body]);
 }
 
-/** So many bytes, behind their number. */
+/** Bytes, preceded by their number. */
 function sized(length: number): Buffer {
   return Buffer.concat([lengthOf({ length }), Buffer.alloc(length)]);
 }
@@ -40,20 +40,20 @@ function record(sealed: Buffer): Buffer {
   return Buffer.concat([Buffer.from([DATA, 3, 3]), lengthOf(sealed), sealed]);
 }
 
-/** Makes a record of this type, with this in it. */
+/** Makes a record of this type with this content. */
 type Seal = (type: number, content: Buffer, paddingBytes?: number) => Buffer;
 
 export interface Flood {
   readonly what: keyof typeof RECORDS;
-  /** How many there are of them. Default: no end. */
+  /** How many there are. Default: no end. */
   readonly times?: number;
   /** What comes before them. */
   readonly answer?: string;
 }
 
 /**
- * A server that agrees on TLS 1.3, and after the first request on a connection sends such records, as fast as they are taken. Node cannot be
- * told to: they are sealed here, with its keys.
+ * A server that completes a TLS 1.3 handshake and, after the first request on a connection, sends such records as fast as they are accepted. Node
+ * cannot be made to do that, so they are encrypted here, with Node's keys.
  */
 export async function startTlsFlooder(
   { certificate: cert, key }: Issued,
@@ -64,7 +64,7 @@ export async function startTlsFlooder(
   const server = createServer((wire) => {
     sockets.add(wire.on('error', () => undefined));
     const tap = new Tap(wire);
-    // One suite, so that it is known how to seal.
+    // Only one suite, so that it is known how to encrypt.
     const secureContext = createSecureContext({ cert, key, minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' });
     const tls = new TLSSocket(tap, { isServer: true, secureContext });
     let secret = '';
@@ -93,7 +93,7 @@ export async function startTlsFlooder(
   return { url: new URL(`https://127.0.0.1:${port}/`), sockets, taken: () => taken };
 }
 
-/** A connection of which it is known how many records were sent since TLS was agreed on: each is sealed with its number. */
+/** A connection that counts the records sent since the handshake, since each is encrypted with its number. */
 class Tap extends Duplex {
   records = 0;
   readonly #wire: Socket;
@@ -131,7 +131,7 @@ class Tap extends Duplex {
   }
 }
 
-/** Seals records under a traffic secret (RFC 8446, 5.2 and 7.3), from this number on. */
+/** Encrypts records with a traffic secret (RFC 8446, 5.2 and 7.3), beginning with this number. */
 function sealWith(secret: Buffer, number: number): Seal {
   const key = expand(secret, 'key', 16);
   const iv = expand(secret, 'iv', IV_BYTES);
@@ -146,7 +146,7 @@ function sealWith(secret: Buffer, number: number): Seal {
   };
 }
 
-/** HKDF-Expand-Label, of one block. */
+/** HKDF-Expand-Label for a single block. */
 function expand(secret: Buffer, label: string, length: number): Buffer {
   const name = Buffer.from(`tls13 ${label}`);
   const info = Buffer.concat([Buffer.from([0, length, name.length]), name, Buffer.from([0, 1])]);

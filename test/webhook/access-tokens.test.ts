@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { type AccessToken, AccessTokens } from '../../src/webhook/access-tokens.ts';
 
-/** Tokens of a server that numbers them; `lifeMs` long each, on a clock of the test's own. */
+/** A server that numbers its tokens, each with a lifetime of `lifeMs`, by the test's own clock. */
 function serverOf(lifeMs?: number) {
   const clock = { nowMs: 1_000_000, fetched: 0, isDown: false };
   const fetchOne = async (): Promise<AccessToken> => {

@@ -2,7 +2,7 @@ import type { Attempt } from '../../src/webhook/attempt.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import type { Poster } from '../../src/webhook/poster.ts';
 
-/** What comes of one POST. */
+/** The outcome of one POST. */
 export function attemptOf(
   poster: Poster,
   url: URL | string,
@@ -13,7 +13,7 @@ export function attemptOf(
   return new Promise((resolve) => poster.post(new URL(url), { headers, body }, mostMs, resolve));
 }
 
-/** Allows what tests send to: servers on this machine, by http, on any port. */
+/** Allows what tests need: servers on this machine, by http, on any port. */
 export const THIS_MACHINE = new NetworkPolicy({
   allowHttp: true,
   allowAddresses: ['127.0.0.0/8', '::1'],

@@ -7,12 +7,12 @@ import { THIS_MACHINE } from './an-attempt.ts';
 
 export type Inputs = Readonly<Record<string, z.input<typeof authorizationSchema>>>;
 
-/** Authorizations as a configuration file would give them. */
+/** Authorizations as they would be read from a configuration file. */
 export function configured(inputs: Inputs): Record<string, AuthorizationConfig> {
   return Object.fromEntries(Object.entries(inputs).map(([name, one]) => [name, authorizationSchema.parse(one)]));
 }
 
-/** The authorizations of a worker that was configured so; token endpoints may be on this machine. */
+/** The authorizations of a worker with this configuration; token endpoints may be on this machine. */
 export function authorizationsOf(inputs: Inputs, fetched?: (isFetched: boolean) => void): Authorizations {
   const agents = new GuardedAgents({ policy: THIS_MACHINE, timeoutMs: 3000 });
   afterwards(() => agents.close());

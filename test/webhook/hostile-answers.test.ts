@@ -51,7 +51,7 @@ const NO_CONTENT = 'HTTP/1.1 204 No Content\r\n\r\n';
 
 test.each<[string, string, object]>([
   ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
-  ['a page without a head, as HTTP/0.9 has it', '<html>ok</html>', { ok: false, code: 'HTTPParserError' }],
+  ['a page without a head, as in HTTP/0.9', '<html>ok</html>', { ok: false, code: 'HTTPParserError' }],
   ['HTTP/2', 'HTTP/2 200 OK\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
   ['nothing', '', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['half a status line', 'HTTP/1.1 20', { ok: false }],
@@ -70,7 +70,7 @@ test.each<[string, string, object]>([
   ['200 and a broken chunk', `HTTP/1.1 200 OK\r\n${CHUNKED}zz\r\n`, { ok: true, status: 200 }],
   ['a length and chunks', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${CHUNKED}0\r\n\r\n`, { code: LENGTH_MISMATCH }],
   ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc', { code: LENGTH_MISMATCH }],
-  ['a length below nothing', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', { code: 'HTTPParserError' }],
+  ['a negative length', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', { code: 'HTTPParserError' }],
   ['a head with a bare line feed', 'HTTP/1.1 200 OK\nx: y\n\n', { ok: false, code: 'HTTPParserError' }],
   ['a header with a NUL', 'HTTP/1.1 200 OK\r\nx: \0\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
 ])('a server that answers %s', async (_, answer, attempt) => {
@@ -172,8 +172,8 @@ test('[S17] headers after the body are limited as well', async () => {
 
 test.each([
   ['informational answers', '', 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
-  ['answers that it is working on it', '', 'HTTP/1.1 102 Processing\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
-  ['answers to go on', '', 'HTTP/1.1 100 Continue\r\n\r\n', { code: 'UND_ERR_SOCKET' }],
+  ['102 Processing', '', 'HTTP/1.1 102 Processing\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
+  ['100 Continue', '', 'HTTP/1.1 100 Continue\r\n\r\n', { code: 'UND_ERR_SOCKET' }],
   ['a reason phrase', 'HTTP/1.1 200 ', 'ok', { code: 'ANSWER_TOO_LONG' }],
   ['empty lines before the answer', '', '\r\n', { code: 'ANSWER_TOO_LONG' }],
   ['a body', `HTTP/1.1 500 No\r\n${CHUNKED}`, `400\r\n${'x'.repeat(1024)}\r\n`, { status: 500 }],

@@ -37,10 +37,13 @@ async function startAnswering(answer: (socket: Socket, n: number) => void) {
 }
 
 test.each([
-  ['a whole answer more', OK + FORGED],
-  ['an answer inside a body that is longer than it says', `HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno${FORGED}`],
-  ['a body where there is none', `HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nsurplus`],
-  ['an answer behind the last chunk', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${FORGED}`],
+  ['a second whole answer', OK + FORGED],
+  [
+    'an answer in the surplus of a body that exceeds its length',
+    `HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno${FORGED}`,
+  ],
+  ['a body with length 0', `HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nsurplus`],
+  ['an answer after the last chunk', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${FORGED}`],
 ])('[S17] after an endpoint sent %s, the next request still gets its own answer', async (_, first) => {
   const server = await startAnswering((socket, n) => socket.write(n === 0 ? first : OK));
   const poster = posterToThisMachine();
@@ -71,7 +74,7 @@ test('[S17] an answer without a request closes the idle connection', async () =>
 
 test.each([
   ['and says so', 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'],
-  ['in the manner of HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\n'],
+  ['as in HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\n'],
 ])(
   'an endpoint that closes the connection after each answer, %s, gets each request once, over a new connection',
   async (_, answer) => {

@@ -9,7 +9,7 @@ const OLD = secretOf(new Uint8Array(32).fill(1));
 const NEW = secretOf(new Uint8Array(64).fill(2));
 const id = 'a'.repeat(32);
 
-/** The headers of a request that is signed now. */
+/** The headers of a request that is signed at this moment. */
 function signed(secrets: string[], body: string): Record<string, string> {
   const seconds = Math.floor(Date.now() / 1000);
   const { signature } = signBody(secrets.map(readSigningSecret), id, seconds, body);

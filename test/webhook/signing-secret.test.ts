@@ -43,7 +43,7 @@ test.each([
 
 test.each([
   ['its 32 bytes', SEED],
-  ['with the public key behind them', Buffer.concat([SEED, PUBLIC])],
+  ['followed by the public key', Buffer.concat([SEED, PUBLIC])],
 ])('an ed25519 key, %s, signs what its public key verifies', (_, bytes) => {
   const { body, signature } = signBody([readSigningSecret(`whsk_${base64(bytes)}`)], 'an-id', 1_790_000_000, '{"a":1}');
   expect(signature).toMatch(/^v1a,[\w+/]{86}==$/);

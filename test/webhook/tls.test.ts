@@ -89,9 +89,9 @@ test('[S19] an address in a URL needs a certificate for that address', async () 
 
 const AN_HOUR_AGO = new Date(Date.now() - 3_600_000);
 const BAD: readonly (readonly [what: string, issued: Issued, code: string])[] = [
-  ['that signed itself', signItself({ names: [NAME] }), 'DEPTH_ZERO_SELF_SIGNED_CERT'],
-  ['of another name', OURS.issue({ names: ['other.example'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  ['of the address alone', OURS.issue({ names: ['127.0.0.1'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ['that is self-signed', signItself({ names: [NAME] }), 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  ['for another name', OURS.issue({ names: ['other.example'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ['for the address alone', OURS.issue({ names: ['127.0.0.1'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ['that has expired', OURS.issue({ names: [NAME], notAfter: AN_HOUR_AGO }), 'CERT_HAS_EXPIRED'],
   ['of an unknown authority', OTHER.issue({ names: [NAME] }), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
   ['for a client', OURS.issue({ names: [NAME], isClient: true }), 'INVALID_PURPOSE'],

@@ -80,8 +80,8 @@ test('only characters that a form cannot contain are encoded in id and secret, s
 });
 
 test.each<[what: string, answer: object]>([
-  ['null where there is nothing to say', { expires_in: null, refresh_token: null, scope: null }],
-  ['an ID token of somebody else', { id_token: 'a.b.c' }],
+  ['null for parts without a value', { expires_in: null, refresh_token: null, scope: null }],
+  ['an ID token of another issuer', { id_token: 'a.b.c' }],
   ['no end', { expires_in: undefined }],
 ])('a token is accepted from an answer that also has %s', async (_, more) => {
   const { tokenUrl } = await serverOf(json({ ...GOOD, ...more }));
@@ -97,20 +97,16 @@ test.each<[what: string, answer: (response: ServerResponse) => void, reason: Reg
   ['a refusal', json({ error: 'invalid_client', error_description: 'no s3cret' }, 401), /^invalid_client$/],
   ['words of its own', json({ error: 's3cret is wrong' }, 400), /^HTTP 400$/],
   ['a failure', (response) => response.writeHead(503).end('s3cret'), /^HTTP 503$/],
-  ['no JSON', (response) => response.writeHead(200).end('<html>'), /^INVALID_TOKEN$/],
+  ['something else than JSON', (response) => response.writeHead(200).end('<html>'), /^INVALID_TOKEN$/],
   ['JSON that is cut', (response) => response.end('{"access_token":"s3cret'), /^INVALID_TOKEN$/],
-  ['no object', json(['s3cret']), /^INVALID_TOKEN$/],
-  ['a token that is none', json({ access_token: 7, token_type: 'Bearer' }), /^INVALID_TOKEN$/],
+  ['something else than an object', json(['s3cret']), /^INVALID_TOKEN$/],
+  ['a token that is a number', json({ access_token: 7, token_type: 'Bearer' }), /^INVALID_TOKEN$/],
   ['a token of another type', json({ ...GOOD, token_type: 'mac' }), /^INVALID_TOKEN$/],
-  ['a token that wants a proof', json({ ...GOOD, token_type: 'DPoP' }), /^INVALID_TOKEN$/],
+  ['a token that requires a proof', json({ ...GOOD, token_type: 'DPoP' }), /^INVALID_TOKEN$/],
   ['a token without a type', json({ ...GOOD, token_type: undefined }), /^INVALID_TOKEN$/],
-  ['an end that is none', json({ ...GOOD, expires_in: 'soon' }), /^INVALID_TOKEN$/],
-  ['a token that no header can hold', json({ ...GOOD, access_token: 's3cret\nx: y' }), /^INVALID_TOKEN$/],
-  [
-    'a token that is longer than headers are',
-    json({ ...GOOD, access_token: 's3cret'.repeat(5000) }),
-    /^INVALID_TOKEN$/,
-  ],
+  ['an end that is not a number', json({ ...GOOD, expires_in: 'soon' }), /^INVALID_TOKEN$/],
+  ['a token that a header cannot contain', json({ ...GOOD, access_token: 's3cret\nx: y' }), /^INVALID_TOKEN$/],
+  ['a token that is too long for a header', json({ ...GOOD, access_token: 's3cret'.repeat(5000) }), /^INVALID_TOKEN$/],
   ['nothing', (response) => response.writeHead(204).end(), /^HTTP 204$/],
   ['a redirect', (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /^HTTP 302$/],
   ['too much', (response) => response.writeHead(200).end('x'.repeat(70_000)), /^ANSWER_TOO_LONG$/],
@@ -126,7 +122,7 @@ test.each<[what: string, answer: (response: ServerResponse) => void, reason: Reg
 
 test.each([
   ['answers', 'http:'],
-  ['agrees on TLS', 'https:'],
+  ['finishes its TLS handshake', 'https:'],
 ])('[S14] a server that never %s is given up in a few seconds', async (_, protocol) => {
   const { url } = await startRawServer(() => undefined);
   await expect(tokenOf(url.href.replace('http:', protocol))).rejects.toMatchObject({ reason: 'REQUEST_TIMEOUT' });

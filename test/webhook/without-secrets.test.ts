@@ -8,7 +8,7 @@ const BARE = TOKEN.slice('Bearer '.length);
 test.each([
   ['as it is', `no: ${TOKEN}!`, 'no: …!'],
   ['without its scheme', `no: ${BARE}!`, 'no: …!'],
-  ['in capitals', `no: ${TOKEN.toUpperCase()}!`, 'no: …!'],
+  ['in upper case', `no: ${TOKEN.toUpperCase()}!`, 'no: …!'],
   ['in JSON', `no: ${JSON.stringify({ key: BARE })}!`, 'no: {"key":"…"}!'],
   ['in JSON with escaped slashes', `no: ${JSON.stringify(BARE).replaceAll('/', '\\/')}!`, 'no: "…"!'],
   ['in HTML', 'no: sk/live+12&quot;34 56&amp;78=!', 'no: …!'],
