@@ -144,13 +144,13 @@ test.each(['evil.example.com', 'evil.example.com:8081', 'localhost.example.com',
 
 test('an IPv6 address that it listens on may be asked for, however the option spells it', async () => {
   const host = '0:0:0:0:0:ffff:127.0.0.1';
-  const { url, close } = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], host, port: 0 });
+  const ipv6 = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], host, port: 0 });
   try {
-    expect(new URL(url).hostname).toBe('[::ffff:7f00:1]');
+    expect(new URL(ipv6.url).hostname).toBe('[::ffff:7f00:1]');
     const sent = { method: 'POST', headers: { authorization }, body: await body(VALUE) };
-    expect((await fetch(`${url}/decode`, sent)).status).toBe(200);
+    expect((await fetch(`${ipv6.url}/decode`, sent)).status).toBe(200);
   } finally {
-    await close();
+    await ipv6.close();
   }
 });
 
