@@ -38,19 +38,15 @@ export class JobWatch {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Begins a look, unless one is under way or the last one began a moment ago. */
-  look(): void {
+  /** Begins a look, unless one is under way or the last one began a moment ago. Resolves when none is under way. */
+  async look(): Promise<void> {
     const now = this.#now();
-    if (this.#isClosed || this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return;
+    if (this.#isClosed || this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return this.#look;
     this.#beganAtMs = now;
     this.#look = this.#ask(now + LOOK_MS).finally(() => {
       this.#look = undefined;
     });
-  }
-
-  /** Resolves when no look is under way. */
-  async rest(): Promise<void> {
-    await this.#look;
+    return this.#look;
   }
 
   /** Asks no further job, and waits for the one that is being asked: a worker that shuts down must not wait for a whole look. */

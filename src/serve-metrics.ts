@@ -39,7 +39,7 @@ export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetr
     }
   };
   const text = async (): Promise<string> => {
-    jobWatch?.look();
+    void jobWatch?.look();
     const [ours, sdk] = await Promise.all([metrics.text(), sdkText()]);
     return ours + sdk;
   };

@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { shownSource } from '../src/config/source-config.ts';
 import { ConfigError, configReader, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config.ts';
+import { thrownBy } from './support/thrown-by.ts';
 
 let folder = '';
 
@@ -230,14 +231,6 @@ test.each<[what: string, payloadKeys: unknown]>([
     expect(error).not.toContain(KEY.slice(3, 20));
   }
 });
-
-function thrownBy(run: () => unknown): unknown {
-  try {
-    return run();
-  } catch (error) {
-    return error;
-  }
-}
 
 test('metrics are kept when a port is set, in the file or by the variable, and served on this machine unless another host is set', () => {
   expect(loadConfig({ path: file({}), env: {} }).metrics).toBeUndefined();

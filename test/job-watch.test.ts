@@ -43,22 +43,17 @@ class Stage {
       now: () => this.atMs,
     });
   }
-
-  async look(): Promise<void> {
-    this.watch.look();
-    await this.watch.rest();
-  }
 }
 
 test('jobs are asked no more often than every 30 s, however often somebody scrapes', async () => {
   const stage = new Stage(['a']);
   for (const atMs of [0, 1, 29_999]) {
     stage.atMs = atMs;
-    await stage.look();
+    await stage.watch.look();
   }
   expect(stage.told).toEqual([{ jobs: ['a'], untold: 0 }]);
   stage.atMs = 30_000;
-  await stage.look();
+  await stage.watch.look();
   expect(stage.told).toHaveLength(2);
 });
 
@@ -66,12 +61,12 @@ test('nobody is asked twice at a time: a look that lasts is waited for', async (
   const stage = new Stage(['a']);
   let tell: (status: JobStatus) => void = () => undefined;
   stage.answer = () => new Promise((resolve) => (tell = resolve));
-  stage.watch.look();
+  void stage.watch.look();
   while (stage.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
   stage.atMs = 100_000;
-  stage.watch.look();
+  const looked = stage.watch.look();
   tell(aStatus());
-  await stage.watch.rest();
+  await looked;
   expect([stage.lists, stage.told.length]).toEqual([1, 1]);
 });
 
@@ -80,7 +75,7 @@ test('each job has two seconds to answer, and one that does not is counted', asy
   stage.answer = (jobId) =>
     jobId === 'b' ? Promise.reject(new Error('the deadline is over')) : Promise.resolve(aStatus({ jobId }));
   const before = Date.now();
-  await stage.look();
+  await stage.watch.look();
   const after = Date.now();
   expect(stage.told).toEqual([{ jobs: ['a', 'c'], untold: 1 }]);
   expect(stage.deadlines).toHaveLength(3);
@@ -98,7 +93,7 @@ test('a look lasts 20 s at most: who was not asked by then is counted as one tha
     stage.atMs = jobId === 'a' ? 20_006 : 20_007;
     return Promise.resolve(aStatus({ jobId }));
   };
-  await stage.look();
+  await stage.watch.look();
   expect(stage.asked).toEqual(['a', 'b']);
   expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 3 }]);
 });
@@ -107,20 +102,20 @@ test('when it is closed no further job is asked, so that a worker that shuts dow
   const stage = new Stage(['a', 'b', 'c']);
   let tell: (status: JobStatus) => void = () => undefined;
   stage.answer = () => new Promise((resolve) => (tell = resolve));
-  stage.watch.look();
+  void stage.watch.look();
   while (stage.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
   const closed = stage.watch.close();
   tell(aStatus({ jobId: 'a' }));
   await closed;
   stage.atMs = 30_000;
-  await stage.look();
+  await stage.watch.look();
   expect(stage.asked).toEqual(['a']);
   expect(stage.told).toEqual([{ jobs: ['a'], untold: 2 }]);
 });
 
 test('no more jobs are asked than are wanted, those first by id', async () => {
   const stage = new Stage(['c', 'a', 'b'], 2);
-  await stage.look();
+  await stage.watch.look();
   expect(stage.asked).toEqual(['a', 'b']);
   expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 1 }]);
 });

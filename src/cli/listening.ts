@@ -1,3 +1,5 @@
+import { codeOf } from '../domain/error-code.ts';
+
 /** Could not listen where it was asked to, because something else does: exit code 1. */
 export class PortTaken extends Error {
   override readonly name = 'PortTaken';
@@ -16,8 +18,7 @@ export async function listening<T>(server: Promise<T>, { host, port }: { host: s
   try {
     return await server;
   } catch (error) {
-    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE')
-      throw new PortTaken(host, port, { cause: error });
+    if (codeOf(error) === 'EADDRINUSE') throw new PortTaken(host, port, { cause: error });
     throw error;
   }
 }

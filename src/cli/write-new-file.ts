@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { codeOf } from '../domain/error-code.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
@@ -11,7 +12,7 @@ export function writeNewFile(file: string, text: string): boolean {
     writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
-    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EEXIST') return false;
+    if (codeOf(error) === 'EEXIST') return false;
     throw new UsageError(`The file ${file} cannot be written. Check its path.`, { cause: error });
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '../domain/error-code.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 import { dieWithParent } from './die-with-parent.ts';
 import { findTemporalCli } from './temporal-cli.ts';
@@ -57,14 +58,12 @@ export class LocalTemporalFailed extends Error {
   /** @param log the server's own last lines: only its text says why it ended. */
   constructor(what: string, log: readonly string[] = [], options?: ErrorOptions) {
     super([what, ...log].join('\n'), options);
-    this.isPortTaken = isInUse(options?.cause) || log.some((line) => line.includes('address already in use'));
+    this.isPortTaken =
+      codeOf(options?.cause) === PORT_TAKEN || log.some((line) => line.includes('address already in use'));
   }
 }
 
-function isInUse(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE';
-}
-
+const PORT_TAKEN = 'EADDRINUSE';
 const HOST = '127.0.0.1';
 const STOP_GRACE_MS = 10_000;
 const KEPT_LOG_LINES = 20;
@@ -164,7 +163,7 @@ async function checkFree(port: number): Promise<void> {
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const why = isInUse(cause) ? 'is taken' : 'cannot be listened on';
+    const why = codeOf(cause) === PORT_TAKEN ? 'is taken' : 'cannot be listened on';
     throw new LocalTemporalFailed(`The local Temporal server did not start: port ${port} of ${HOST} ${why}.`, [], {
       cause,
     });

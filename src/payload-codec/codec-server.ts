@@ -89,9 +89,9 @@ function checkHost({ host }: CodecServerOptions, { headers }: IncomingMessage): 
     throw new Refusal(403, 'The codec server is not asked by that name. Use localhost, or the address it listens on.');
 }
 
-/** An address or a name as it stands in a URL, and so in the header `host`. */
+/** An address or a name as it stands in a URL, and so in the header `host`; a zone stands in neither. */
 function nameOf(host: string): string {
-  return new URL(`http://${isIP(host) === 6 ? `[${host}]` : host}`).hostname;
+  return new URL(`http://${isIP(host) === 6 ? `[${host.replace(/%.*/, '')}]` : host}`).hostname;
 }
 
 function allowOrigin({ uiOrigins }: CodecServerOptions, { headers }: IncomingMessage, response: ServerResponse): void {

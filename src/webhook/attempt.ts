@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
+import { codeOf } from '../domain/error-code.ts';
 import { parseRetryAfter } from '../domain/retry-after.ts';
 import type { Expiring } from './deadlines.ts';
 
@@ -101,7 +102,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
       ok: false,
       durationMs,
       ...(this.#status === undefined
-        ? { code: this.#expired ? ATTEMPT_CODES.timeout : codeOf(error) }
+        ? { code: this.#expired ? ATTEMPT_CODES.timeout : nameOf(error) }
         : { status: this.#status }),
       ...(this.#retryAfterMs === undefined ? {} : { retryAfterMs: this.#retryAfterMs }),
       ...(answer === undefined ? {} : { answer }),
@@ -122,9 +123,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
 }
 
 /** The stable code of an error, or else its class name. When several addresses were tried, that of the first one's error. */
-function codeOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
-  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
-    return error.code;
-  return error instanceof Error && error.name !== 'Error' ? error.name : 'UNKNOWN';
+function nameOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return nameOf(error.errors[0]);
+  return codeOf(error) ?? (error instanceof Error && error.name !== 'Error' ? error.name : 'UNKNOWN');
 }

@@ -1,5 +1,6 @@
 import { lookup, type LookupAddress, promises } from 'node:dns';
 import { readFile } from 'node:fs/promises';
+import { codeOf } from '../domain/error-code.ts';
 
 /** Looks up all addresses of a name, like `dns.lookup` with `all`. */
 export type LookUp = (
@@ -82,16 +83,13 @@ async function ask(
   clearTimeout(timer);
   const found = [...addressesOf(fours, 4), ...addressesOf(sixes, 6)];
   if (found.length > 0) return found;
-  if ([fours, sixes].every((one) => one.status === 'fulfilled' || UNKNOWN.has(codeOf(one.reason)))) return 'unknown';
+  if ([fours, sixes].every((one) => one.status === 'fulfilled' || UNKNOWN.has(codeOf(one.reason) ?? '')))
+    return 'unknown';
   throw Object.assign(new Error(`The name servers did not say where ${hostname} is.`), { code: 'EAI_AGAIN' });
 }
 
 function addressesOf(outcome: PromiseSettledResult<string[]>, family: 4 | 6): LookupAddress[] {
   return outcome.status === 'fulfilled' ? outcome.value.map((address) => ({ address, family })) : [];
-}
-
-function codeOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 }
 
 async function isInHosts(hostname: string, file: string): Promise<boolean> {

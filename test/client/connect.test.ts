@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { connectClient, loadConnectConfig } from '../../src/client/connect.ts';
 import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts';
+import { thrownBy } from '../support/thrown-by.ts';
 
 const environment = process.env;
 let folder: string;
@@ -35,14 +36,6 @@ test('where no server answers, the error says the address and what to do, within
   expect(String(error)).toContain('triggers up');
   expect(performance.now() - begun).toBeLessThan(10_000);
 });
-
-function thrownBy(make: () => unknown): unknown {
-  try {
-    return make();
-  } catch (error) {
-    return error;
-  }
-}
 
 test('[S22] a file of the temporal command line that is no TOML is said by its place; the API key in it is not repeated', () => {
   writeFileSync(join(folder, 'temporal.toml'), '[profile.default]\napi_key = "s3cret\n');

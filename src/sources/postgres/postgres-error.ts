@@ -1,3 +1,4 @@
+import { codeOf } from '../../domain/error-code.ts';
 import { SourceError } from '../source-error.ts';
 
 /** The error that came from PostgreSQL, or from the connection to it, instead of rows. */
@@ -12,7 +13,7 @@ export class PostgresError extends SourceError {
    * @param where the database that was asked, without secrets.
    */
   static of(error: unknown, what: string, where: string): PostgresError {
-    const code = codeOf(error);
+    const code = codeOf(error) ?? '';
     const words = wordsOf(error, code);
     const advice = adviceOf(code);
     return new PostgresError(
@@ -27,11 +28,6 @@ export class PostgresError extends SourceError {
     this.code = code;
     this.isLasting = /^(?:28|3D|3F|42)/.test(code);
   }
-}
-
-function codeOf(error: unknown): string {
-  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : '';
 }
 
 function wordsOf(error: unknown, code: string): string {
