@@ -15,6 +15,8 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/closing-line.mjs'],
   maxWorkers: 2,
-  // The longest wait of one test unless it says otherwise: long enough for a worker to start on a busy machine.
-  testTimeout: 60_000,
+  // What a file leaves in a worker's heap slows the files after it: two to three GB at the end of a run otherwise.
+  workerIdleMemoryLimit: '1GB',
+  // Above the patience of what tests wait for (test/support/patience.ts), so that those say what is not as wanted.
+  testTimeout: 240_000,
 };

@@ -1,19 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { randomBytes, randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { type ConnectedClient, connectClient } from '../src/client/connect.ts';
+import { startDemoPostgres } from '../demo/postgres.ts';
+import { writeSampleSource } from '../demo/sample-data.ts';
+import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
+import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';
-import { startDemoPostgres } from '../src/local/demo-postgres.ts';
-import { writeSampleSource } from '../src/local/sample-data.ts';
-import { samplePeople, type SamplePerson } from '../src/local/sample-people.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
 import { Endpoint } from './endpoint.ts';
 
@@ -146,7 +146,7 @@ async function fileSource(folder: string, users: readonly string[]): Promise<Sou
   const { slug, ...header } = EVERYONE;
   const lines = [JSON.stringify({ audience: header }), ...users.map((user) => JSON.stringify(user))];
   writeFileSync(join(source, 'audiences', `${slug}.ndjson`), `${lines.join('\n')}\n`);
-  return { config: { kind: 'file', folder: source }, stop: async () => undefined };
+  return { config: { kind: 'file', folder: source, quietMs: 0 }, stop: async () => undefined };
 }
 
 async function postgresSource(folder: string, people: number): Promise<Source> {

@@ -1,15 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, closeSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { dieWithParent, type Watchdog } from '../src/local/die-with-parent.ts';
-import { runProgram } from '../src/local/run-program.ts';
+import { Postgres, type PostgresPrograms } from '../demo/postgres-server.ts';
+import { dieWithParent, runProgram, type Watchdog } from '../src/local/run-program.ts';
 import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import { freePorts } from './free-ports.ts';
-import { Postgres, type PostgresPrograms } from '../src/local/postgres-server.ts';
 import type { ChaosServer } from './server.ts';
 import type { TemporalPrograms } from './temporal-build.ts';
 

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Arrival } from '../src/local/ledger.ts';
+import type { ReceivedRequest } from '../src/local/ledger.ts';
 import { type Receiver, startReceiver } from '../src/local/receiver.ts';
 import { changeKey, type SeenRequest } from './judge.ts';
 import type { Trouble } from './trouble.ts';
@@ -66,7 +66,7 @@ function workerOf(headers: IncomingHttpHeaders): string {
 }
 
 /** What a message says changed. Nothing that was signalled looks like an unreadable one. */
-function changeIn({ message }: Arrival): { person: string; what: string } {
+function changeIn({ message }: ReceivedRequest): { person: string; what: string } {
   if (message === undefined) return { person: '', what: 'unreadable' };
   const { user, slug, event, at } = message;
   return slug === EVERYONE ? memberChange(user) : { person: user, what: `${slug} ${event} ${at}` };

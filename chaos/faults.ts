@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dice } from '../src/local/dice.ts';
+import type { Dice } from '../demo/dice.ts';
 import type { Fleet } from './fleet.ts';
 import type { ChaosServer, Outage } from './server.ts';
 

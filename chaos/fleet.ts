@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dice } from '../src/local/dice.ts';
+import type { Dice } from '../demo/dice.ts';
 import { WORKER_HEADER } from './endpoint.ts';
-import type { FromWorker } from './worker.ts';
 import { WorkerLog } from './worker-log.ts';
+import type { FromWorker } from './worker.ts';
 
 export interface FleetOptions {
   readonly size: number;

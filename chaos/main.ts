@@ -1,13 +1,13 @@
 // npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster] : everything is killed and everything fails, and the endpoints' ledgers
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { parseArgs } from 'node:util';
-import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
+import { findPostgres, PostgresNotFound } from '../demo/postgres-server.ts';
 import { startCluster } from './cluster.ts';
-import { findPostgres, PostgresNotFound } from '../src/local/postgres-server.ts';
-import { type ChaosReport, runChaos } from './run.ts';
-import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts';
 import type { Verdict } from './judge.ts';
+import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
+import { type ChaosReport, runChaos } from './run.ts';
 import type { ChaosServer } from './server.ts';
+import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts';
 
 const DEFAULTS = {
   triggers: 100_000,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Dice } from '../src/local/dice.ts';
+import { Dice } from '../demo/dice.ts';
 import { JobEndpoint } from './endpoint.ts';
 import { Faults } from './faults.ts';
 import { type Incidents, judge, type Verdict } from './judge.ts';

@@ -2,8 +2,8 @@
 // nothing may have grown beyond its bounds. Curves on standard error, one JSON line on standard output.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import type { SamplePerson } from '../demo/sample-people.ts';
 import type { EventTrigger } from '../src/contract/trigger.ts';
-import type { SamplePerson } from '../src/local/sample-people.ts';
 import { SoakEndpoint } from './soak-endpoint.ts';
 import { SoakLedger } from './soak-ledger.ts';
 import { openStage, type Stage } from './stage.ts';

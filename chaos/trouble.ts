@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Dice } from '../src/local/dice.ts';
+import { Dice } from '../demo/dice.ts';
 import type { Answer } from '../src/local/receiver.ts';
 
 export interface TroubleOptions {

@@ -1,7 +1,7 @@
 // A worker process, as it runs in earnest; which one it is stands in its configuration.
-import { loadConfig, withThisMachine } from '../src/config.ts';
-import { installRuntime } from '../src/runtime.ts';
-import { startWorker } from '../src/worker.ts';
+import { loadConfig, withThisMachine } from '../src/config/config.ts';
+import { installRuntime } from '../src/worker/runtime.ts';
+import { startWorker } from '../src/worker/worker.ts';
 
 export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory'; readonly rssBytes: number };
 

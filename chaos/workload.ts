@@ -1,5 +1,5 @@
-import { Dice } from '../src/local/dice.ts';
-import type { SamplePerson } from '../src/local/sample-people.ts';
+import { Dice } from '../demo/dice.ts';
+import type { SamplePerson } from '../demo/sample-people.ts';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import type { Change } from './judge.ts';
 

@@ -18,10 +18,10 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(join(lib, 'cli', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-const { workflowCode } = await import(pathToFileURL(join(lib, 'workflow-code.js')).href);
+const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'workflow-code.js')).href);
 await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
-await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'failure-converter.js') });
+await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'temporal', 'failure-converter.js') });
 writeFileSync(stampFile, stamp);
 
 async function bundle(name, converters) {

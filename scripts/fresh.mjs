@@ -1,4 +1,4 @@
-// node scripts/fresh.mjs demo|test|bench|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
+// node scripts/fresh.mjs demo|test|quick|bench|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
 import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
@@ -6,9 +6,11 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
+const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const PROGRAMS = {
-  demo: ['lib/local/demo.js'],
-  test: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
+  demo: ['--import', 'tsx', 'demo/main.ts'],
+  test: JEST,
+  quick: [...JEST, '--config', 'jest.quick.config.mjs'],
   bench: ['--import', 'tsx', 'bench/main.ts'],
   chaos: ['--import', 'tsx', 'chaos/main.ts'],
   soak: ['--import', 'tsx', 'chaos/soak.ts'],
@@ -18,7 +20,7 @@ const NEEDS_BUILD = new Set(['demo', 'test', 'bench']);
 
 const [what, ...args] = process.argv.slice(2);
 if (!Object.hasOwn(PROGRAMS, what ?? '')) {
-  console.error('Usage: node scripts/fresh.mjs demo|test|bench|chaos|soak [arguments]');
+  console.error('Usage: node scripts/fresh.mjs demo|test|quick|bench|chaos|soak [arguments]');
   process.exit(2);
 }
 const [major, minor] = process.versions.node.split('.').map(Number);

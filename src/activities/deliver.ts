@@ -1,16 +1,79 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import type { FailedAttempt, SliceInput, SliceProgress, SliceReport } from '../contract/slice.ts';
-import type { Profile } from '../domain/profile.ts';
+import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { FailedAttempt, SliceInput, SliceReport } from '../contract/slice.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import { jobIdOf } from '../domain/names.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import { readProgress } from '../domain/slice.ts';
+import { type AudienceSource, SourceError } from '../sources/source.ts';
+import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
-import type { Poster } from '../webhook/poster.ts';
-import type { DeliveryTracing } from './delivery-tracing.ts';
-import { SliceSending } from './slice-sending.ts';
-import { SettledTriggers } from './slice-progress.ts';
-import { type DeliveryMetrics, SliceWatch } from './slice-watch.ts';
+import type { RequestMarks } from '../webhook/request.ts';
+import {
+  type DeliveryMetrics,
+  SettledTriggers,
+  SliceSending,
+  type SliceSendingOptions,
+  SliceTelemetry,
+} from './slices.ts';
+
+/** An attempt, as far as it is traced. */
+export type TracedAttempt = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
+
+/** Reports what becomes of the triggers of one slice, named by their places in it, as spans of their traces. */
+export interface SliceTracing {
+  /** The source was asked for the profiles of those who came without one. @param startedAtMs epoch ms. */
+  profilesRead(startedAtMs: number, isAnswered: boolean): void;
+  /** A request is about to be made; returns the trace context that it carries. */
+  requestBegins(index: number): RequestMarks;
+  requestEnded(index: number, attempt: TracedAttempt): void;
+  /** The attempt ended without a request. */
+  attempted(index: number, attempt: TracedAttempt): void;
+}
+
+/** Where deliveries are reported as traces. Nothing waits for it, and nothing depends on whether they arrive. */
+export interface DeliveryTracing {
+  sliceBegan(slice: SliceInput, jobId: string): SliceTracing;
+  /** A trigger has become a dead letter. May be called again for the same one. */
+  died(letter: DeadLetter): void;
+}
+
+const TICK_MS = 500;
+/** A gap this long between ticks is not just a busy moment: the process, or its machine, was frozen. */
+const STALL_MS = 3_000;
+/** For this long afterwards, what arrives may have been sent while it was frozen. */
+const SUSPECT_MS = 2_000;
+
+/**
+ * Notices when this process was frozen (a suspended machine, a paused container, a stopped process). The server then gives its slices to
+ * other workers, and a task that was waiting in a socket meanwhile would start one of them a second time.
+ */
+export class StallDetector {
+  readonly #timer: NodeJS.Timeout;
+  #lastTickAt = Date.now();
+  #suspectUntil = 0;
+
+  constructor() {
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  /** Whether it was frozen until a moment ago. */
+  hasStalled(): boolean {
+    this.#tick();
+    return Date.now() < this.#suspectUntil;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    if (now - this.#lastTickAt > STALL_MS) this.#suspectUntil = now + SUSPECT_MS;
+    this.#lastTickAt = now;
+  }
+}
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;
@@ -47,7 +110,7 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
   return async (slice) => {
     const context = Context.current();
     // Details of our own heartbeat, from an attempt that did not finish.
-    const before = context.info.heartbeatDetails as SliceProgress | undefined;
+    const before = readProgress(context.info.heartbeatDetails, slice.triggers.length);
     const settled = new SettledTriggers(slice.triggers.length, before);
     // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once.
     if (dependencies.hasStalled()) {
@@ -58,11 +121,11 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const { metrics, logsAttempts = false } = dependencies;
     const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
     const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
-    const watch = new SliceWatch({ slice, log: context.log, logsAttempts, metrics, tracing });
+    const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      return await send(dependencies, slice, settled, watch, attempt, workflowId);
+      return await send(dependencies, slice, settled, telemetry, attempt, workflowId);
     } finally {
-      watch.close();
+      telemetry.close();
       clearInterval(heartbeat);
     }
   };
@@ -89,7 +152,7 @@ async function send(
   dependencies: DeliverDependencies,
   slice: SliceInput,
   settled: SettledTriggers,
-  watch: SliceWatch,
+  telemetry: SliceTelemetry,
   attempt: number,
   workflowId: string,
 ): Promise<SliceReport> {
@@ -97,23 +160,23 @@ async function send(
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
   const refusal = authorizations.refusalOf(authorization, url);
-  if (refusal !== undefined) return reportOf(settled, watch, { code: refusal });
-  const [found, profiles] = await Promise.all([
+  if (refusal !== undefined) return reportOf(settled, telemetry, { code: refusal });
+  const [found, looked] = await Promise.all([
     authorizations.lookUp(authorization, url),
-    lookUpProfiles(source, slice, settled, watch),
+    lookUpProfiles(source, slice, settled, telemetry),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
   if (dependencies.hasStalled()) return report(settled, 0);
-  if (!found.ok) return reportOf(settled, watch, found);
+  if (!found.ok) return reportOf(settled, telemetry, found);
   const sending = new SliceSending({
     slice,
     settled,
-    watch,
+    telemetry,
     url,
     poster,
     userAgent,
     authorization: found.authorization,
-    profiles,
+    ...looked,
     cancelled: Context.current().cancellationSignal,
     // An earlier attempt may have given back all permits but one, and it is not known which.
     ...(attempt === 1
@@ -128,51 +191,56 @@ async function send(
 /** Nothing can be sent, for the same reason. */
 function reportOf(
   settled: SettledTriggers,
-  watch: SliceWatch,
+  telemetry: SliceTelemetry,
   { code, reason }: { readonly code: string; readonly reason?: string },
 ): SliceReport {
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    watch.attempted(index, { ok: false, code, reason, durationMs: 0 });
+    telemetry.attempted(index, { ok: false, code, reason, durationMs: 0 });
   }
   return report(settled, 0);
 }
 
-/** The profiles of those whose triggers came without one, in one look-up; undefined when the source cannot answer. */
+/** The profiles of those whose triggers came without one, in one look-up; undefined, and why, when the source cannot answer. */
 async function lookUpProfiles(
   source: AudienceSource,
   slice: SliceInput,
   settled: SettledTriggers,
-  watch: SliceWatch,
-): Promise<ReadonlyMap<string, Profile> | undefined> {
+  telemetry: SliceTelemetry,
+): Promise<Pick<SliceSendingOptions, 'profiles' | 'sourceTrouble'>> {
   const users = new Set<string>();
   for (const [index, { user, profile }] of slice.triggers.entries()) {
     if (profile === undefined && !settled.isDelivered(index)) users.add(user);
   }
-  if (users.size === 0) return new Map();
+  if (users.size === 0) return { profiles: new Map() };
   const startedAtMs = Date.now();
   try {
     const profiles = await inTime(source.profiles([...users]), LOOK_UP_MS);
-    watch.profilesRead(startedAtMs, true);
-    return profiles;
+    telemetry.profilesRead(startedAtMs, true);
+    return { profiles };
   } catch (error) {
-    watch.profilesRead(startedAtMs, false);
+    telemetry.profilesRead(startedAtMs, false);
     Context.current().log.warn('the source gave no profiles', { error });
-    return undefined;
+    // Other errors may say what nobody should read.
+    const trouble = error instanceof SourceError ? error.message.slice(0, TROUBLE_LENGTH) : undefined;
+    return { profiles: undefined, ...(trouble === undefined ? {} : { sourceTrouble: trouble }) };
   }
 }
+
+/** Most characters that are kept of why a source did not answer. */
+const TROUBLE_LENGTH = 200;
 
 /** Rejects when `promise` takes longer than this, also when the process itself was frozen meanwhile. */
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   const startedAt = Date.now();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`No answer within ${ms} ms.`)), ms);
+    timer = setTimeout(() => reject(new SourceError(`No answer within ${ms} ms.`)), ms);
   });
   try {
     const value = await Promise.race([promise, late]);
-    if (Date.now() - startedAt > ms + 500) throw new Error(`No answer within ${ms} ms.`);
+    if (Date.now() - startedAt > ms + 500) throw new SourceError(`No answer within ${ms} ms.`);
     return value;
   } finally {
     clearTimeout(timer);

@@ -1,19 +1,31 @@
+import { Context } from '@temporalio/activity';
+import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { PackedTriggers } from '../contract/holder.ts';
 import type { Activities } from '../contract/ports.ts';
-import { holderWorkflow } from '../domain/holder.ts';
+import { deadLetterPresentation } from '../domain/dead-letter.ts';
+import { refuseNewer, undecodableReason } from '../domain/errors.ts';
+import type { CarriedJob } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
-import { undecodableReason } from '../domain/undecodable.ts';
-import { refuseNewer } from '../domain/newer-state.ts';
+import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
+import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
+import type { SearchAttribute } from '../domain/shown.ts';
 import { concurrently } from './concurrently.ts';
-import type { SideWorkflows } from './side-workflows.ts';
+import type { DeliveryTracing } from './deliver.ts';
 
 /** Enough that a hundred releases take only a moment, and few enough not to crowd the server. */
 const RELEASES_AT_ONCE = 8;
 
-/** The activities that put waiting triggers into holder workflows, read them back and let the holders go. */
-export function createHolders(workflows: SideWorkflows): Pick<Activities, 'hold' | 'recall' | 'release'> {
+/**
+ * The activities that put waiting triggers into holder workflows, read them back and let the holders go.
+ *
+ * @param by the run that wants them.
+ */
+export function createHolders(
+  workflows: SideWorkflows,
+  by: () => WorkflowRun | undefined = presentRun,
+): Pick<Activities, 'hold' | 'recall' | 'release'> {
   return {
-    hold: (holderId, content) => workflows.start(holderWorkflow(holderId, content)),
+    hold: (holderId, content) => workflows.start({ ...holderWorkflow(holderId, content), by: by() }),
     recall: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;
@@ -33,4 +45,99 @@ function unreadable(holderId: string, content: unknown): string {
 /** What cannot be decoded comes as a value that says so, and is not content. */
 function isPackedTriggers(value: unknown): value is PackedTriggers {
   return isRecord(value) && Array.isArray(value['audiences']) && Array.isArray(value['triggers']);
+}
+
+/** The activity that keeps what a stopping job carries, in place of what was kept of that job before, which is older. */
+export function createKeepJob(
+  workflows: SideWorkflows,
+  by: () => WorkflowRun | undefined = presentRun,
+): Activities['keepJob'] {
+  return (jobWorkflowId, carried) => {
+    // Only a job calls this, with the state that it would continue as new with; the contract does not know the domain's type.
+    const kept: KeptJob = { v: 1, jobWorkflowId, carried: carried as CarriedJob };
+    return workflows.start({
+      type: KEPT_JOB,
+      workflowId: keptWorkflowId(jobWorkflowId),
+      input: kept,
+      replaces: true,
+      by: by(),
+      ...keptJobPresentation(kept, Date.now()),
+    });
+  };
+}
+
+const STARTS_AT_ONCE = 8;
+const ANSWERS_AT_ONCE = 8;
+
+/**
+ * The activity that gives each dead letter a workflow of its own. If it is already running, that is enough. One that has ended was decided;
+ * but when that was an earlier death of the same trigger, which has been signalled again since, this one needs a decision of its own.
+ */
+export function createKeepDeadLetters(
+  workflows: SideWorkflows,
+  tracing?: DeliveryTracing,
+): Activities['keepDeadLetters'] {
+  return (letters) =>
+    concurrently(letters, STARTS_AT_ONCE, async (letter) => {
+      await workflows.start({
+        type: DEAD_LETTER,
+        workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
+        input: letter,
+        renews: 'ended',
+        ...deadLetterPresentation(letter),
+      });
+      tracing?.died(letter);
+    });
+}
+
+/** The activity that tells dead letters whether their job took them. */
+export function createAnswerLetters(workflows: SideWorkflows): Activities['answerLetters'] {
+  return (answers) =>
+    concurrently(answers, ANSWERS_AT_ONCE, ({ workflowId, answer }) => workflows.answer(workflowId, answer));
+}
+
+/** A workflow that stands beside a job and keeps something for it. */
+export interface SideWorkflow {
+  readonly type: string;
+  readonly workflowId: string;
+  /** Its only argument. */
+  readonly input: object;
+  /** What the Temporal UI shows of it without a query. */
+  readonly summary: string;
+  readonly memo?: Readonly<Record<string, unknown>>;
+  readonly attributes?: readonly SearchAttribute[];
+  /** True: it only keeps its input, so that no worker has anything to do before it is released. */
+  readonly sleeps?: boolean;
+  /** True: a running one with the same id is terminated first. Otherwise one that exists, running or closed, is as good as this one, except with `renews`. */
+  readonly replaces?: boolean;
+  /**
+   * `ended`: one with the same id that has ended, and was given something else, does not prevent it. `all`: nor does one that runs and was
+   * given something else, which is terminated, nor any that has ended.
+   */
+  readonly renews?: 'ended' | 'all';
+  /** The run that wants it. Once that has ended, nothing is begun or replaced: what a later run keeps under the same id counts. */
+  readonly by?: WorkflowRun | undefined;
+}
+
+export interface WorkflowRun {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/** The run of the job that the present activity belongs to. */
+export function presentRun(): WorkflowRun {
+  const { workflowExecution } = Context.current().info;
+  if (workflowExecution === undefined) throw new Error('This activity belongs to no workflow.');
+  return workflowExecution;
+}
+
+/** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
+export interface SideWorkflows {
+  start(workflow: SideWorkflow): Promise<void>;
+  /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
+  inputOf(workflowId: string): Promise<unknown>;
+  /** Tells a dead letter whether its job took it; one that is not running is left alone. */
+  answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
+  /** Lets a holder end; one that is not running is left alone. */
+  release(workflowId: string): Promise<void>;
 }

@@ -1,15 +1,17 @@
 import type { Activities, WorkflowStanding } from '../contract/ports.ts';
-import { unpackSlice } from '../domain/packed-slice.ts';
+import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
-import { createKeepDeadLetters } from './dead-letters.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
-import { createHolders } from './holders.ts';
-import { createKeepJob } from './keep-job.ts';
-import { createAudienceLists } from './list-audiences.ts';
-import { createCountMembers, createListMembers } from './list-members.ts';
+import {
+  createAnswerLetters,
+  createHolders,
+  createKeepDeadLetters,
+  createKeepJob,
+  type SideWorkflows,
+} from './holders.ts';
+import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
-import type { SideWorkflows } from './side-workflows.ts';
 import type { EmitDependencies } from './watch/emit-changes.ts';
 import { createWatchActivities } from './watch/index.ts';
 
@@ -36,6 +38,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing),
+    answerLetters: createAnswerLetters(sideWorkflows),
     keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),

@@ -1,7 +1,49 @@
+import { createHash } from 'node:crypto';
 import type { MemberIds } from '../contract/backfill.ts';
+import type { Activities } from '../contract/ports.ts';
+import { fieldPaths, fieldsOf, MOST_FIELDS } from '../domain/message.ts';
+import { findAudience } from '../domain/names.ts';
 import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { circlePages, nextCursor, type PageCursor, readCursor } from './page-cursor.ts';
+import { firstProfiles } from './samples.ts';
+
+/** Where a backfill continues in a source, with what is needed to notice that the source leads it in a circle. */
+export interface PageCursor {
+  /** The source's own cursor; undefined at the start of an audience. */
+  readonly after: string | undefined;
+  /** Pages before it. */
+  readonly pages: number;
+  /** A hash of the place after the last page whose number was a power of two. */
+  readonly mark: string;
+}
+
+const CURSOR = /^(\d+)\.([\w-]{12})\.(.*)$/s;
+
+/** Reads what `writeCursor` wrote, and takes anything else for the source's own cursor. */
+export function readCursor(text: string | null): PageCursor {
+  const [, pages, mark, after] = CURSOR.exec(text ?? '') ?? [];
+  if (pages === undefined || mark === undefined || after === undefined)
+    return { after: text ?? undefined, pages: 0, mark: '' };
+  return { after, pages: Number(pages), mark };
+}
+
+/**
+ * The cursor after one more page, for which the source answered `next`; undefined when that place has come before. A place that comes twice
+ * in a row is noticed at once, a longer circle after at most three times its length (Brent's algorithm). All that this needs is in the
+ * cursor, so any worker can read the next page.
+ */
+export function nextCursor({ after, pages, mark }: PageCursor, next: string): string | undefined {
+  const hash = createHash('sha256').update(next).digest('base64url').slice(0, 12);
+  if (next === after || hash === mark) return undefined;
+  const number = pages + 1;
+  const isPowerOfTwo = (number & (number - 1)) === 0;
+  return `${number}.${isPowerOfTwo ? hash : mark}.${next}`;
+}
+
+/** How many pages a circle that `nextCursor` has found can have at most. */
+export function circlePages({ pages }: PageCursor): number {
+  return pages === 0 ? 1 : pages + 1 - 2 ** Math.floor(Math.log2(pages));
+}
 
 /**
  * A source breaks the rules that every source has to follow, so that reading on would lose members or never end. It is asked again at
@@ -81,4 +123,25 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
  */
 export function isSendable(id: unknown): id is string {
   return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
+}
+
+/** Most bytes of JSON in a list of audiences. */
+const MOST_BYTES = 256 * 1024;
+
+/** The activities that say what the form can be filled in with: which audiences there are, and which fields a member's profile has. */
+export function createAudienceLists(source: AudienceSource): Pick<Activities, 'listAudiences' | 'listProfileFields'> {
+  return {
+    async listAudiences() {
+      const all = await source.audiences();
+      let bytes = 0;
+      const audiences = all.filter((one) => (bytes += Buffer.byteLength(JSON.stringify(one))) <= MOST_BYTES);
+      return { audiences, total: all.length };
+    },
+    async listProfileFields(audience) {
+      const found = findAudience(await source.audiences(), audience);
+      if (found === undefined) return [];
+      const profiles = await firstProfiles(source, found.id);
+      return [...new Set(profiles.flatMap(({ profile }) => fieldPaths(fieldsOf(profile))))].slice(0, MOST_FIELDS);
+    },
+  };
 }

@@ -2,7 +2,8 @@ import type { AudienceListing } from '../contract/audience.ts';
 import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/export-job.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
-import { findAudience } from '../domain/audience.ts';
+import { NEXT_RULES } from '../domain/job/state.ts';
+import { findAudience } from '../domain/names.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 
@@ -44,6 +45,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
     ];
     return {
       ok: true,
+      rules: NEXT_RULES,
       definition: checked.value,
       audiences,
       warnings: audiences.flatMap(windowWarning),

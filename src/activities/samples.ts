@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
+import type { Audience } from '../contract/audience.ts';
+import { nearestKey } from '../contract/nearest-key.ts';
 import type { Activities, ServerLimits } from '../contract/ports.ts';
 import type {
   JobSettings,
@@ -7,18 +9,94 @@ import type {
   Sampled,
   SampleInput,
   SampleProblem,
+  SampleWish,
   SentSample,
   ShownRequest,
 } from '../contract/sample.ts';
-import { ATTEMPT_CODES, failureInWords } from '../domain/attempt-codes.ts';
+import { instantOf, withOffset } from '../domain/instant.ts';
+import type { Profile } from '../domain/message.ts';
+import { findAudience } from '../domain/names.ts';
+import { ATTEMPT_CODES, failureInWords } from '../domain/verdict.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { type AuthorizedPost, postAuthorized } from '../webhook/authorized-post.ts';
+import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
-import type { Poster } from '../webhook/poster.ts';
-import { makeRequest, PayloadTooLarge, type WebhookRequest } from '../webhook/request.ts';
-import { shownRequest } from '../webhook/shown-request.ts';
+import { makeRequest, MessageImpossible, shownRequest, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
-import { choosePerson, type SamplePerson } from './sample-person.ts';
+
+/** Whom a sample is about, and through which audience. */
+export interface SamplePerson {
+  readonly user: string;
+  readonly audience: Audience;
+  readonly profile: Profile;
+}
+
+/** How many of the first members of an audience are searched for one with a profile. */
+const MEMBERS_TRIED = 20;
+/** How many members are suggested to somebody who named an unknown one. */
+const MEMBERS_NAMED = 3;
+/** How many audiences an answer names. */
+const AUDIENCES_NAMED = 20;
+
+/**
+ * The person who was asked for, or the first member with a profile. The job's audiences are searched in their order, so that an empty one
+ * is no obstacle. Rejects when the source does.
+ */
+export async function choosePerson(
+  source: AudienceSource,
+  audiences: readonly Audience[],
+  { user, audience: name }: SampleWish,
+): Promise<SamplePerson | SampleProblem> {
+  const wanted = name === undefined ? audiences : [findAudience(audiences, name)].filter((one) => one !== undefined);
+  const [first] = wanted;
+  if (first === undefined) return unknownAudience(audiences, name ?? '');
+  if (user !== undefined) {
+    const profile = (await source.profiles([user])).get(user);
+    return profile === undefined ? await unknownUser(source, first, user) : { user, audience: first, profile };
+  }
+  for (const audience of wanted) {
+    const found = await firstMember(source, audience.id);
+    if (found !== undefined) return { ...found, audience };
+  }
+  const slugs = wanted.map(({ slug }) => slug).slice(0, AUDIENCES_NAMED);
+  return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person: --user` };
+}
+
+/** The first member of an audience who has a profile, among as many as are searched. */
+async function firstMember(source: AudienceSource, audienceId: string): Promise<KnownMember | undefined> {
+  const [first] = await firstProfiles(source, audienceId);
+  return first;
+}
+
+interface KnownMember {
+  readonly user: string;
+  readonly profile: Profile;
+}
+
+/** Those of the first members of an audience who have a profile, in their order. */
+export async function firstProfiles(source: AudienceSource, audienceId: string): Promise<KnownMember[]> {
+  const { ids } = await source.members(audienceId, undefined, MEMBERS_TRIED);
+  const profiles = await source.profiles(ids);
+  return ids.flatMap((user) => {
+    const profile = profiles.get(user);
+    return profile === undefined ? [] : [{ user, profile }];
+  });
+}
+
+function unknownAudience(audiences: readonly Audience[], name: string): SampleProblem {
+  const slugs = audiences.map(({ slug }) => slug);
+  const near = nearestKey(name, slugs);
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  const known = slugs.slice(0, AUDIENCES_NAMED).join(', ');
+  return { field: 'audience', message: `The job does not listen to "${name}".${hint} Its audiences are: ${known}.` };
+}
+
+async function unknownUser(source: AudienceSource, audience: Audience, user: string): Promise<SampleProblem> {
+  const { ids } = await source.members(audience.id, undefined, MEMBERS_TRIED);
+  const near = nearestKey(user, ids);
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  const named = ids.length === 0 ? '' : ` Members of ${audience.slug} are ${ids.slice(0, MEMBERS_NAMED).join(', ')}.`;
+  return { field: 'user', message: `The source has no profile of "${user}".${hint}${named}` };
+}
 
 export interface SampleDependencies {
   readonly source: AudienceSource;
@@ -57,11 +135,11 @@ class Obstacle extends Error {
 export function createSamples(dependencies: SampleDependencies): Pick<Activities, 'sampleRequest' | 'sendSample'> {
   return {
     sampleRequest: (wanted) =>
-      sampled(async (): Promise<Sample> => (await prepare(dependencies, wanted, undefined)).sample),
+      sampled(async (): Promise<Sample> => (await prepareSample(dependencies, wanted, undefined)).sample),
     sendSample: (wanted) =>
       sampled(async (): Promise<SentSample> => {
         const id = TEST_PREFIX + randomUUID().replaceAll('-', '');
-        return await send(dependencies, await prepare(dependencies, wanted, id));
+        return await send(dependencies, await prepareSample(dependencies, wanted, id));
       }),
   };
 }
@@ -75,7 +153,7 @@ async function sampled<T extends Sample>(make: () => Promise<T>): Promise<Sample
   }
 }
 
-async function prepare(
+async function prepareSample(
   dependencies: SampleDependencies,
   wanted: SampleInput,
   id: string | undefined,
@@ -92,7 +170,7 @@ async function prepare(
     throw new Obstacle('authorization', message);
   }
   const event = wanted.event ?? 'enter';
-  const trigger = { user, audience: audience.id, event, at: new Date().toISOString() };
+  const trigger = { user, audience: audience.id, event, at: withOffset(instantOf(Date.now())) };
   const make = (authorization: RequestAuthorization): WebhookRequest =>
     makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, { id });
   const request = made(() => make(found.authorization));
@@ -140,12 +218,13 @@ function made(make: () => WebhookRequest): WebhookRequest {
   try {
     return make();
   } catch (error) {
-    // As when a slice is sent: whatever the reason, what cannot be written is not a message.
-    const code = error instanceof PayloadTooLarge ? error.code : ATTEMPT_CODES.payloadImpossible;
-    throw new Obstacle(
-      'message',
-      `Nothing can be sent about this person: ${failureInWords({ code })}. Try another --user.`,
-    );
+    if (error instanceof MessageImpossible)
+      throw new Obstacle(
+        'message',
+        `Nothing can be sent about this person: ${failureInWords(error)}. Try another --user.`,
+      );
+    const words = failureInWords({ code: ATTEMPT_CODES.requestNotMade });
+    throw new Obstacle('message', `Nothing can be sent: ${words}: ${shownFault(error)}. See docs/errors.md.`);
   }
 }
 

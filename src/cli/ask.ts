@@ -1,4 +1,8 @@
+import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { UsageError } from './exit-code.ts';
+import { sentences } from './render.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface Choice<T> {
   readonly name: string;
@@ -91,4 +95,26 @@ function endOf(picked: number): Choice<undefined> {
 function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
   const words = term.toLowerCase().split(/\s+/);
   return choices.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+}
+
+/**
+ * Asks the person at the terminal; where there is none, the answer is yes, so what destroys anything asks for --yes first. Anything but `y` or `yes` is a no, and so is aborting `signal`, which a
+ * caller gives that takes Ctrl-C itself.
+ */
+export async function confirmed(terminal: Terminal, question: string, signal?: AbortSignal): Promise<boolean> {
+  if (terminal.stdin.isTTY !== true) return true;
+  terminal.err(sentences(`${question} [y/N]`, terminal));
+  const lines = createInterface({ input: terminal.stdin, ...(signal && { signal }) });
+  try {
+    for await (const line of lines) return /^y(es)?$/i.test(line.trim());
+    return false;
+  } finally {
+    lines.close();
+  }
+}
+
+/** Why a command that destroys something does nothing where nobody can be asked. @param extent what it would have been about, as a sentence. */
+export function nobodyToAsk(extent?: string): UsageError {
+  const told = extent === undefined ? '' : `${extent} `;
+  return new UsageError(`${told}Nothing was done. Where nobody can be asked, say that you mean it: --yes`);
 }

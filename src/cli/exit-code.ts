@@ -1,18 +1,42 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import {
+  AudienceMoved,
   InvalidConnection,
+  InvalidFilter,
   InvalidJob,
+  InvalidRequest,
   InvalidTrigger,
   InvalidWatch,
   PublishInterrupted,
   PushInterrupted,
 } from '../client/errors.ts';
-import { ConfigError } from '../config.ts';
-import { printable } from '../domain/printable.ts';
-import { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
+import { ConfigError } from '../config/config.ts';
+import { printable } from '../domain/shown.ts';
+import { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
 import { problemLines, wrap } from './render.ts';
 import type { Terminal } from './terminal.ts';
-import { UsageError } from './usage-error.ts';
+
+/** The command was used wrongly: exit code 2, and the message says how to use it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The endpoint did not accept the message, or could not be asked: exit code 1. */
+export class NotTaken extends Error {
+  override readonly name = 'NotTaken';
+}
+
+/** Some of what was asked for was done, and some was not: exit code 1. */
+export class PartlyDone extends Error {
+  override readonly name = 'PartlyDone';
+  readonly done: number;
+  readonly failed: number;
+  constructor(message: string, done: number, failed: number) {
+    super(message);
+    this.done = done;
+    this.failed = failed;
+  }
+}
 
 /** 0: it was done. 1: it could not be done. 2: wrong usage, or a wrong job, trigger or configuration. */
 export type ExitCode = 0 | 1 | 2;
@@ -30,8 +54,11 @@ function exitCodeOf(error: unknown): ExitCode {
   const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
   const ours = [
     InvalidJob,
+    InvalidRequest,
     InvalidTrigger,
+    InvalidFilter,
     InvalidWatch,
+    AudienceMoved,
     UsageError,
     ConfigError,
     InvalidConnection,
@@ -43,6 +70,9 @@ function exitCodeOf(error: unknown): ExitCode {
 function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   if (error instanceof InvalidJob) {
     return [paint('red', 'The job was not accepted:'), ...problemLines(error.problems, columns)];
+  }
+  if (error instanceof InvalidRequest) {
+    return [paint('red', 'The request was not accepted:'), ...problemLines(error.problems, columns)];
   }
   if (error instanceof InvalidWatch) {
     return [paint('red', 'The watch was not accepted:'), ...problemLines(error.problems, columns)];

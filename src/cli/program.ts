@@ -1,35 +1,38 @@
 import { Command } from '@commander-js/extra-typings';
+import { release } from '../worker/release.ts';
 import { attemptsCommand } from './commands/attempts.ts';
+import { audiencesCommand } from './commands/audiences.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
+import { holdersCommand } from './commands/holders.ts';
 import { listCommand } from './commands/list.ts';
 import { newCommand } from './commands/new.ts';
-import { pauseCommand } from './commands/pause.ts';
+import { pauseCommand, resumeCommand, retryCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
 import { recoverCommand } from './commands/recover.ts';
 import { renderCommand } from './commands/render.ts';
-import { resumeCommand } from './commands/resume.ts';
 import { secretsCommand } from './commands/secrets.ts';
 import { setupCommand } from './commands/setup.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
-import { traceCommand } from './commands/trace.ts';
 import { testCommand } from './commands/test-endpoint.ts';
+import { traceCommand } from './commands/trace.ts';
 import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
+import type { CommandMaker } from './command.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
-import { release } from '../release.ts';
+import { refuseDoubtfulOptions } from './options.ts';
 import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
 
 /** In the order in which a newcomer needs them. */
-const COMMANDS = [
+const COMMANDS: readonly CommandMaker[] = [
   upCommand,
   workerCommand,
   setupCommand,
@@ -44,12 +47,15 @@ const COMMANDS = [
   attemptsCommand,
   pauseCommand,
   resumeCommand,
+  retryCommand,
   recoverCommand,
   editCommand,
   backfillCommand,
   stopCommand,
+  holdersCommand,
   watchCommand,
   deadLettersCommand,
+  audiencesCommand,
   authorizationsCommand,
   secretsCommand,
   receiveCommand,
@@ -92,6 +98,7 @@ Example:
     const made = command(terminal);
     program.addCommand(made.copyInheritedSettings(program));
     for (const part of made.commands) part.copyInheritedSettings(made);
+    for (const one of [made, ...made.commands]) refuseDoubtfulOptions(one);
   }
   return program;
 }

@@ -1,10 +1,8 @@
-import type { DeadLetterReport, DeadLetterSummary } from '../client/export-jobs.ts';
-import type { DeadLetterState } from '../contract/dead-letter.ts';
-import { failureInWords } from '../domain/attempt-codes.ts';
-import { printable } from '../domain/printable.ts';
-import { count, fromNow } from './numbers.ts';
-import { field, wrap } from './render.ts';
-import { type Paint, plain, type Style } from './terminal.ts';
+import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../client/export-jobs.ts';
+import { counted, printable, printableReason } from '../domain/shown.ts';
+import { failureInWords } from '../domain/verdict.ts';
+import { count, field, fromNow, wrap } from './render.ts';
+import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 
 /** One dead letter of the list: its id and the last result, then what it is. */
 export function summaryLines(
@@ -23,12 +21,35 @@ export function summaryLines(
   ];
 }
 
-const STATES: Readonly<Record<DeadLetterState, { style: Style; words: string }>> = {
+/** What a decision is about, exactly: how many, of which jobs and audiences, and how many people. */
+export function extentLines(
+  { letters, jobs, audiences, people }: DecisionExtent,
+  { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
+): string[] {
+  const isTwice = (slug: string): boolean => audiences.filter((one) => one.slug === slug).length > 1;
+  // A slug may have been another audience's before.
+  const named = audiences.map(({ id, slug, letters: own }) => ({
+    name: isTwice(slug) && id !== undefined ? `${slug} (${id})` : slug,
+    letters: own,
+  }));
+  return [
+    paint('bold', `${counted(letters, 'dead letter')} of ${people === 1 ? '1 person' : `${count(people)} people`}`),
+    ...field('Jobs', sums(jobs.map(({ jobId, letters: own }) => ({ name: jobId, letters: own }))), columns),
+    ...field('Audiences', sums(named), columns),
+  ];
+}
+
+function sums(parts: readonly { readonly name: string; readonly letters: number }[]): string {
+  return parts.map(({ name, letters }) => `${printable(name)}: ${count(letters)}`).join(', ');
+}
+
+const STATES: Readonly<Record<DeadLetterReport['state'], { style: Style; words: string }>> = {
   waiting: { style: 'red', words: 'waits for a decision' },
-  redelivering: { style: 'yellow', words: 'is being redelivered: the source, then the job, is asked' },
+  redelivering: { style: 'yellow', words: 'is being decided: the source, then the job, is asked' },
   redelivered: { style: 'green', words: 'redelivered: it is with its job again' },
   discarded: { style: 'dim', words: 'discarded' },
   expired: { style: 'dim', words: 'expired: nobody decided in time' },
+  terminated: { style: 'red', words: 'its workflow was terminated: it neither waits nor is sent' },
 };
 
 /** All about one dead letter, at most `columns` wide. */
@@ -49,7 +70,7 @@ export function reportLines(
     ['Given up', fromNow(letter.diedAt, nowMs)],
     ['Redelivered', letter.redeliveries === 0 ? undefined : times(letter.redeliveries)],
     ['Delivery id', printable(letter.deliveryId)],
-    ['Not sent', letter.notice && paint('yellow', printable(letter.notice))],
+    ['Not sent', letter.notice && paint('yellow', printableReason(letter.notice))],
     ...nextRows(letter, nowMs),
   ];
   return [
@@ -67,10 +88,16 @@ function times(redeliveries: number): string {
   return redeliveries === 1 ? 'once before' : `${count(redeliveries)} times before`;
 }
 
+/** Temporal's own way to have a workflow go on that was ended from outside. */
+function resetCommand(id: string): string {
+  return `temporal workflow reset --workflow-id dead-letter-${printable(id)} --type LastWorkflowTask --reason mistake`;
+}
+
 /** What a person can do now. */
-function nextRows({ id, state, notice, expiresAt }: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
+function nextRows({ id, state, forceable, expiresAt }: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
+  if (state === 'terminated') return [['Next', `If that was a mistake: ${resetCommand(id)}`]];
   if (state !== 'waiting') return [];
-  const force = notice === undefined ? '' : ' --force';
+  const force = forceable === true ? ' --force' : '';
   return [
     ['Next', `Once the cause is fixed, send it: triggers dead-letters redeliver ${printable(id)}${force}`],
     ['', `Or drop it: triggers dead-letters discard ${printable(id)}`],

@@ -1,10 +1,8 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
-import { failureInWords } from '../domain/attempt-codes.ts';
-import { printable } from '../domain/printable.ts';
-import { RETRY_DELAYS_MS } from '../domain/retry-schedule.ts';
-import { judge, type Verdict } from '../domain/verdict.ts';
-import { count, duration } from './numbers.ts';
-import { field, wrap } from './render.ts';
+import { RETRY_DELAYS_MS } from '../domain/retry.ts';
+import { duration, printable } from '../domain/shown.ts';
+import { failureInWords, judge, type Verdict } from '../domain/verdict.ts';
+import { count, field, wrap } from './render.ts';
 import { plain, type Terminal } from './terminal.ts';
 
 const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
@@ -51,8 +49,8 @@ export function testedText(sent: SentSample): string {
 }
 
 /**
- * The request as it goes over the wire, except for what is masked: its body byte for byte. Only on a terminal, characters that could
- * control the terminal are escaped, as JSON allows.
+ * The request as it goes over the wire, except for what is masked: its body byte for byte. Only on a terminal it is indented, and characters
+ * that could control the terminal are escaped, as JSON allows.
  */
 export function requestLines(
   { request }: Sample,
@@ -64,9 +62,37 @@ export function requestLines(
     paint('bold', `${method} ${printable(url)}`),
     ...headers.map(([name, value]) => `${paint('cyan', `${printable(name)}:`)} ${printable(value)}`),
     '',
-    interactive ? printable(body) : body,
+    ...(interactive ? indentedJson(body) : [body]),
     ...(cut === 0 ? [] : [`… and ${count(cut)} more bytes`]),
   ];
+}
+
+/**
+ * JSON in lines for people, printable, every value as it is written: reading and writing it again would lose digits. What was cut off is
+ * shown as far as it goes.
+ */
+export function indentedJson(json: string): string[] {
+  // A string (perhaps without its end), a mark, or anything else up to the next of these; spaces between them are dropped.
+  const tokens = json.match(/"(?:[^"\\]|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gs) ?? [];
+  const lines = [''];
+  let depth = 0;
+  const write = (text: string): void => void lines.push((lines.pop() ?? '') + text);
+  const breakLine = (): void => void lines.push('  '.repeat(depth));
+  tokens.forEach((token, i) => {
+    const isEmpty = (token === '{' && tokens[i + 1] === '}') || (token === '[' && tokens[i + 1] === ']');
+    const closesEmpty = (token === '}' && tokens[i - 1] === '{') || (token === ']' && tokens[i - 1] === '[');
+    if (/^[}\]]$/.test(token) && !closesEmpty) {
+      depth--;
+      breakLine();
+    }
+    write(token === ':' ? ': ' : printable(token));
+    if (/^[{[]$/.test(token) && !isEmpty) {
+      depth++;
+      breakLine();
+    }
+    if (token === ',') breakLine();
+  });
+  return lines;
 }
 
 /** The answer to a sample, how long it took, and what it would mean. */
@@ -80,7 +106,12 @@ export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain 
       isSecond ? 'to a second request, which was sent with a new token after the first was answered 401' : undefined,
     ],
     ['It said', said],
-    ['Wait', retryAfterMs === undefined ? undefined : `${duration(retryAfterMs)}, according to Retry-After`],
+    [
+      'Wait',
+      retryAfterMs === undefined || retryAfterMs === 0
+        ? undefined
+        : `${duration(retryAfterMs)}, according to Retry-After`,
+    ],
     ['Took', `${count(durationMs)} ms, including connecting`],
     ['Verdict', meaningOf(answer)],
   ];
@@ -90,4 +121,12 @@ export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain 
 /** A line of explanation, broken where it is too long. */
 export function noteLines(text: string, { columns, paint }: Pick<Terminal, 'columns' | 'paint'>): string[] {
   return wrap(text, columns).map((line) => paint('dim', line));
+}
+
+/** What a person should know about the job. */
+export function warningLines(
+  { warnings = [] }: Sample,
+  { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
+): string[] {
+  return warnings.flatMap((warning) => wrap(`${paint('yellow', 'Warning:')} ${printable(warning)}`, columns));
 }

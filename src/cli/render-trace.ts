@@ -1,10 +1,80 @@
-import type { PersonStanding, TraceEvent } from '../client/export-jobs.ts';
-import { failureInWords } from '../domain/attempt-codes.ts';
-import { printable } from '../domain/printable.ts';
-import { count, counted, fromNow } from './numbers.ts';
-import { wrap } from './render.ts';
-import { cameTo, shownId, timedLines, timeOfDay } from './render-attempts.ts';
+import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
+import { knownInstant } from '../domain/instant.ts';
+import { counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { failureInWords } from '../domain/verdict.ts';
+import type { ReceivedRequest } from '../local/ledger.ts';
+import { count, fromNow, wrap } from './render.ts';
 import { type Paint, plain } from './terminal.ts';
+
+export type { ReceivedRequest } from '../local/ledger.ts';
+
+/** One arrival on a line: when, who, what, how many requests were open. */
+export function arrivalText({ arrivedAtMs, message, inFlight, deliveryId }: ReceivedRequest): string {
+  const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
+  const id = deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, 12))}`;
+  if (message === undefined) return `${time}  a request that is not a trigger message${id}`;
+  const { event, user, slug } = message;
+  return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}  (${inFlight} in flight)${id}`;
+}
+
+const TIME_WIDTH = 12;
+/** As many characters as the receiver shows: enough to find one in a log. */
+const ID_DIGITS = 12;
+
+/** The time of day of an RFC 3339 time, in UTC. */
+export function timeOfDay(at: string): string {
+  return new Date(at).toISOString().slice(11, 19);
+}
+
+/** A line about something that happened at a time; its continuation lines are indented. */
+export function timedLines(at: string, text: string, columns: number): string[] {
+  return wrap(text, Math.max(20, columns - TIME_WIDTH)).map(
+    (line, row) => `  ${(row === 0 ? timeOfDay(at) : '').padEnd(TIME_WIDTH - 2)}${line}`,
+  );
+}
+
+/** What came of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
+export function cameTo(attempt: Attempt, paint: Paint): string {
+  const { outcome, verdict, durationMs, answer } = attempt;
+  switch (outcome) {
+    case 'delivered':
+      return paint('green', 'delivered');
+    case 'unsent':
+      return 'returned unsent, since its slice ended first';
+    case 'running':
+      return 'is being sent now';
+    case 'unknown':
+      return paint(
+        'yellow',
+        'its slice was lost, so it may have been sent; it will be sent again, with the same webhook-id',
+      );
+    case 'failed': {
+      // No request was made, so there is no duration, and the text is the reason.
+      const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
+      const said = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
+      return paint('red', failureInWords(attempt)) + took + said + meaning(verdict, attempt);
+    }
+  }
+}
+
+function meaning(verdict: Attempt['verdict'], { retryAfterMs }: Attempt): string {
+  if (verdict === 'throttled')
+    return `, which asks the whole job to wait${retryAfterMs === undefined || retryAfterMs === 0 ? '' : ` ${duration(retryAfterMs)}`}`;
+  return verdict === 'gone' ? ', which asks never to be called again' : '';
+}
+
+/** `webhook-id f1c51a9fc5c2…` */
+export function shownId(deliveryId: string): string {
+  return `webhook-id ${deliveryId.slice(0, ID_DIGITS)}…`;
+}
+
+/** One attempt of the list: when, what, whose, and with what result. */
+export function attemptLines(attempt: Attempt, options: { columns?: number; paint?: Paint } = {}): string[] {
+  const { columns = 80, paint = plain } = options;
+  const { endedAt, startedAt, user, event, audience, deliveryId } = attempt;
+  const text = `${event} of ${printable(user)}, ${printable(audience)}: ${cameTo(attempt, paint)}; ${shownId(deliveryId)}`;
+  return timedLines(endedAt ?? startedAt ?? attempt.triggerAt, text, columns);
+}
 
 type EventOf<Kind extends TraceEvent['kind']> = Extract<TraceEvent, { kind: Kind }>;
 
@@ -19,6 +89,8 @@ export class TraceStory {
   #lastFailure: string | undefined;
   /** A dead letter waits for a decision. */
   #hasDeadLetter = false;
+  /** What the job has been told. */
+  readonly #received = new Set<string>();
 
   constructor({ nowMs, columns = 80, paint = plain }: { nowMs: number; columns?: number; paint?: Paint }) {
     this.#nowMs = nowMs;
@@ -35,6 +107,7 @@ export class TraceStory {
     if (jobId !== this.#jobId) {
       this.#lastFailure = undefined;
       this.#hasDeadLetter = false;
+      this.#received.clear();
       this.#day = undefined;
       this.#jobId = jobId;
       lines.push(`Job ${this.#paint('bold', printable(jobId))}`);
@@ -47,10 +120,19 @@ export class TraceStory {
     return lines;
   }
 
+  /** Whether the job was told just this before, as far back as the story goes. A trigger without a time of its own is another each time. */
+  #isAgain({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): boolean {
+    if (triggerAt === undefined || redelivery !== undefined || refused !== undefined) return false;
+    const told = `${event ?? ''} ${audience ?? ''} ${knownInstant(triggerAt) ?? triggerAt}`;
+    if (this.#received.has(told)) return true;
+    this.#received.add(told);
+    return false;
+  }
+
   #told(event: TraceEvent): string[] {
     switch (event.kind) {
       case 'received':
-        return timedLines(event.at, receivedText(event), this.#columns);
+        return timedLines(event.at, receivedText(event, this.#isAgain(event)), this.#columns);
       case 'found':
         return timedLines(
           event.at,
@@ -66,7 +148,7 @@ export class TraceStory {
           standsText(event, this.#nowMs, { lastFailure: this.#lastFailure, hasDeadLetter: this.#hasDeadLetter }),
         );
       case 'left-out':
-        return this.#wrapped(this.#paint('yellow', `Left out: ${printable(event.reason)}`));
+        return this.#wrapped(this.#paint('yellow', `Left out: ${printableReason(event.reason)}`));
     }
   }
 
@@ -82,7 +164,7 @@ export class TraceStory {
   #diedText({ event, audience, failure, attempts, deadLetterId, state, notice }: EventOf<'died'>): string {
     const id = printable(deadLetterId);
     const what = `${event} ${printable(audience)} became a ${this.#paint('red', 'dead letter')} after ${counted(attempts, 'attempt')} (${printable(failure)})`;
-    const why = notice === undefined ? '' : ` It was not redelivered: ${printable(notice)}`;
+    const why = notice === undefined ? '' : ` It was not redelivered: ${printableReason(notice)}`;
     if (state !== 'waiting' && state !== 'redelivering') return `${what}; ${ENDS[state]}`;
     this.#hasDeadLetter = true;
     return `${what}. It waits for a decision: triggers dead-letters show ${id}${why}`;
@@ -101,12 +183,15 @@ const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redel
   gone: 'the server no longer knows what became of it',
 };
 
-function receivedText({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): string {
+function receivedText(
+  { event, audience, triggerAt, redelivery, refused }: EventOf<'received'>,
+  isAgain: boolean,
+): string {
   const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
   const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
   if (refused !== undefined) return `${printable(what)} rejected: ${printable(refused)}`;
   if (redelivery !== undefined) return `${printable(what)} back from its dead letter${at}`;
-  return `${printable(what)} received${at}`;
+  return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;
 }
 
 /** What the person is waiting for now, in words, given what the story has told before. */
@@ -115,7 +200,7 @@ function standsText(
   nowMs: number,
   { lastFailure, hasDeadLetter }: { readonly lastFailure: string | undefined; readonly hasDeadLetter: boolean },
 ): string {
-  const doubt = notice === undefined ? '' : ` ${printable(notice)}`;
+  const doubt = notice === undefined ? '' : ` ${printableReason(notice)}`;
   if (standing === undefined) return `What waits is not known.${doubt}`;
   const { waiting, waitingCount, dying, inPages } = standing;
   const dyingText =

@@ -1,8 +1,77 @@
-import type { WatchStatus, WatchSummary } from '../client/export-jobs.ts';
-import { printable } from '../domain/printable.ts';
-import { count, counted, duration, fromNow } from './numbers.ts';
-import { field } from './render.ts';
-import { type Paint, plain, type Style } from './terminal.ts';
+import { setTimeout } from 'node:timers/promises';
+import { NoWorker } from '../client/errors.ts';
+import type { ExportJobs, JobStatus, WatchStatus, WatchSummary } from '../client/export-jobs.ts';
+import { counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { count, field, fromNow, sentences, statusLine, statusLines } from './render.ts';
+import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
+
+const REFRESH_MS = 1_000;
+
+/** Shows a job's status anew every second until it has ended or `signal` is aborted: redrawn for a person, a line per change in a pipe. */
+export async function watchStatus(
+  jobs: Pick<ExportJobs, 'status'>,
+  jobId: string,
+  terminal: Terminal,
+  options: { readonly json: boolean; readonly signal: AbortSignal; readonly refreshMs?: number },
+): Promise<void> {
+  const meter = new RateMeter();
+  let shown = '';
+  for (;;) {
+    const status = await answerOf(jobs, jobId, terminal);
+    if (options.signal.aborted) return;
+    if (status !== undefined) {
+      const ratePerS = meter.read(status.delivered, performance.now());
+      const text = options.json ? JSON.stringify(status) : statusLine(status, ratePerS);
+      if (!options.json && terminal.interactive) {
+        const rate = ratePerS === undefined ? {} : { ratePerS };
+        terminal.redraw(statusLines(status, { nowMs: Date.now(), ...terminal, ...rate }));
+      } else if (text !== shown) terminal.out(text);
+      shown = text;
+      if (status.state === 'stopped') return;
+    }
+    if (await isAbortedWithin(options.refreshMs ?? REFRESH_MS, options.signal)) return;
+  }
+}
+
+/** A worker that is away for a while is no reason to stop watching. */
+async function answerOf(
+  jobs: Pick<ExportJobs, 'status'>,
+  jobId: string,
+  terminal: Terminal,
+): Promise<JobStatus | undefined> {
+  try {
+    return await jobs.status(jobId);
+  } catch (error) {
+    if (!(error instanceof NoWorker)) throw error;
+    terminal.err(sentences(error.message, terminal));
+    return undefined;
+  }
+}
+
+/** Waits; returns true when it was aborted meanwhile. */
+async function isAbortedWithin(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await setTimeout(ms, undefined, { signal });
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const WINDOW_MS = 10_000;
+
+/** Deliveries a second over the last ten seconds. */
+export class RateMeter {
+  #readings: { count: number; atMs: number }[] = [];
+
+  /** Undefined at the first reading. */
+  read(count: number, atMs: number): number | undefined {
+    this.#readings = [...this.#readings.filter((reading) => atMs - reading.atMs <= WINDOW_MS), { count, atMs }];
+    const [first] = this.#readings;
+    if (first === undefined || first.atMs === atMs) return undefined;
+    return ((count - first.count) * 1000) / (atMs - first.atMs);
+  }
+}
 
 const STATES: Readonly<Record<WatchStatus['state'], { style: Style; words: string }>> = {
   scanning: { style: 'green', words: 'reading the members' },
@@ -16,15 +85,17 @@ const STATES: Readonly<Record<WatchStatus['state'], { style: Style; words: strin
 
 /** One watch for people, at most `columns` wide. */
 export function watchLines(
-  { audience, status }: WatchSummary,
+  { audience, status, unreadable }: WatchSummary,
   { nowMs, columns = 80, paint = plain }: { nowMs: number; columns?: number; paint?: Paint },
 ): string[] {
   const title = `${paint('bold', printable(audience.slug))} (${printable(audience.name)})`;
+  if (unreadable !== undefined) return [title, ...field('State', paint('red', printable(unreadable)), columns)];
   if (status === undefined)
     return [title, ...field('State', paint('red', 'no worker answers; start one with: triggers worker'), columns)];
   const { state, members, rounds, enters, exits, nextAt, everyMs } = status;
   const { style, words } = STATES[state];
   const rows: (readonly [string, string | undefined])[] = [
+    ['Id', audience.id],
     ['State', paint(style, words)],
     ['Held', heldText(status, nowMs)],
     ['Trouble', troubleText(status, nowMs)],
@@ -46,7 +117,7 @@ function heldText({ held, audience }: WatchStatus, nowMs: number): string | unde
 function troubleText({ trouble }: WatchStatus, nowMs: number): string | undefined {
   if (trouble === undefined) return undefined;
   const { since, failures, reason } = trouble;
-  return `since ${fromNow(since, nowMs)}, ${counted(failures, 'failure')}: ${printable(reason)}`;
+  return `since ${fromNow(since, nowMs)}, ${counted(failures, 'failure')}: ${printableReason(reason)}`;
 }
 
 function lastText({ last }: WatchStatus, nowMs: number): string | undefined {

@@ -1,29 +1,41 @@
-import { stripVTControlCharacters } from 'node:util';
-import type { JobSummary, StartedJob } from '../client/export-jobs.ts';
+import stringWidth from 'string-width';
+import wrapAnsi from 'wrap-ansi';
+import type { JobOverview, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
-import type {
-  BackfillStatus,
-  EndpointStatus,
-  JobState,
-  JobStatus,
-  KeptTriggers,
-  LastFailure,
-} from '../contract/job-status.ts';
-import { failureInWords } from '../domain/attempt-codes.ts';
-import { printable } from '../domain/printable.ts';
-import { count, counted, duration, fromNow } from './numbers.ts';
+import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import { counted, duration, printable, shownCount } from '../domain/shown.ts';
+import { statusRows, type Tone } from '../domain/status-rows.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
-const STATES: Readonly<Record<JobState, { style: Style; words: string }>> = {
-  starting: { style: 'yellow', words: 'starting' },
-  running: { style: 'green', words: 'running' },
-  paused: { style: 'yellow', words: 'paused' },
-  stopping: { style: 'yellow', words: 'stopping' },
-  stopped: { style: 'dim', words: 'stopped' },
-};
+/** 12,345 */
+export function count(n: number): string {
+  return shownCount(Math.round(n));
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** A year: longer than anything here is kept or waits. */
+const LONGEST_MS = 365 * 86_400_000;
+
+/** Each unit at most once, the largest first. */
+const DURATION = /^(?=.)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?$/;
+
+/** A duration as people type it, in ms: `90s`, `30m`, `2h`, `7d`, `1h30m`; undefined for anything else, and for more than a year. */
+export function readDuration(text: string): number | undefined {
+  if (!DURATION.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)];
+  const ms = parts.reduce((sum, [, digits, unit = '']) => sum + Number(digits) * (UNITS_MS[unit] ?? 0), 0);
+  return ms <= LONGEST_MS ? ms : undefined;
+}
+
+/** An RFC 3339 time seen from `nowMs`: `8 s ago`, `in 3 min`. */
+export function fromNow(time: string, nowMs: number): string {
+  const ms = Date.parse(time) - nowMs;
+  return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
+}
 
 const LABEL_WIDTH = 14;
-const BAR_WIDTH = 24;
+/** In place of what cannot be read here. */
+const ENCRYPTED = '(encrypted)';
 
 /**
  * A job's status for people, at most `columns` wide.
@@ -34,41 +46,17 @@ export function statusLines(
   options: { nowMs: number; columns?: number; paint?: Paint; ratePerS?: number },
 ): string[] {
   const { nowMs, columns = 80, paint = plain, ratePerS } = options;
-  const { style, words } = STATES[status.state];
-  const rows: (readonly [string, string | undefined])[] = [
-    ['State', paint(style, words)],
-    ['Why', status.reason && printable(status.reason)],
-    ['Audiences', printable(status.audiences.map(({ slug }) => slug).join(', '))],
-    ['Sends to', printable(status.webhookUrl)],
-    ['Authorization', printable(status.authorization ?? 'none')],
-    ['Format', printable(format(status))],
-    ['Received', received(status)],
-    ['Delivered', delivered(status, nowMs, ratePerS)],
-    ['Waiting', status.kept === undefined ? waiting(status, nowMs) : undefined],
-    ['Kept', status.kept && kept(status.kept, status.jobId, nowMs)],
-    ['Recoverable', status.recoverableUntil && `until ${status.recoverableUntil.slice(0, 16).replace('T', ' ')} UTC`],
-    ['In flight', `${count(status.inFlight)} of at most ${count(status.parallelRequestCount)}`],
-    ['Dead letters', status.deadLetters > 0 ? paint('red', deadLetters(status)) : undefined],
-    ['Endpoint', status.endpoint && paint('yellow', endpoint(status.endpoint, status.parallelRequestCount, nowMs))],
-    [
-      'Throttled',
-      status.throttledUntil &&
-        `the endpoint asked to wait; the next request goes ${fromNow(status.throttledUntil, nowMs)}`,
-    ],
-    ['Last failure', status.lastFailure && failure(status.lastFailure, nowMs)],
-    ['Backfill', status.backfill && backfill(status.backfill)],
-    ['', status.backfill?.notice && printable(status.backfill.notice)],
-    ['', status.backfill?.trouble && paint('yellow', printable(status.backfill.trouble))],
-    ...status.notices.map((notice) => ['Notice', paint('yellow', printable(notice))] as const),
-    ...status.rejects
-      .slice(-3)
-      .map(({ at, reason }) => ['Rejected', `${fromNow(at, nowMs)}: ${printable(reason)}`] as const),
-  ];
+  const rate = ratePerS === undefined ? undefined : `${count(ratePerS)}/s`;
+  const rows = statusRows(status, { time: (at) => fromNow(at, nowMs), rate });
   return [
     `${paint('bold', printable(status.label))} (${status.jobId})`,
-    ...rows.flatMap(([name, value]) => (value === undefined || value === '' ? [] : field(name, value, columns))),
+    ...rows.flatMap(({ name, value, tone }) =>
+      field(name, tone === undefined ? value : paint(STYLES[tone], value), columns),
+    ),
   ];
 }
+
+const STYLES: Readonly<Record<Tone, Style>> = { good: 'green', caution: 'yellow', bad: 'red', quiet: 'dim' };
 
 /** A job's status on one line: for logs and pipes. */
 export function statusLine(status: JobStatus, ratePerS?: number): string {
@@ -86,16 +74,39 @@ export function statusLine(status: JobStatus, ratePerS?: number): string {
 }
 
 /** The list of jobs, one line each. */
-export function jobTable(jobs: readonly JobSummary[], options: { columns?: number; paint?: Paint } = {}): string[] {
-  const { columns = 80, paint = plain } = options;
+export function jobTable(
+  jobs: readonly JobOverview[],
+  options: { nowMs: number; columns?: number; paint?: Paint },
+): string[] {
+  const { nowMs, columns = 80, paint = plain } = options;
   const rows = jobs.map((job) => [
     printable(job.jobId),
-    job.kept === undefined ? job.state : `${job.state}, ${count(job.kept.waiting)} kept`,
+    jobState(job),
+    ...numbers(job, nowMs),
     printable(job.label ?? ''),
-    printable((job.audiences ?? []).map(({ slug }) => slug).join(', ')),
+    job.unreadable === undefined ? printable((job.audiences ?? []).map(({ slug }) => slug).join(', ')) : ENCRYPTED,
   ]);
-  const [head = '', ...lines] = table([['JOB', 'STATE', 'LABEL', 'AUDIENCES'], ...rows], columns);
-  return [paint('dim', head), ...lines];
+  return headed([JOB_COLUMNS, ...rows], { columns, paint });
+}
+
+const JOB_COLUMNS = ['JOB', 'STATE', 'WAITING', 'DELIVERED', 'LAST', 'LETTERS', 'LABEL', 'AUDIENCES'];
+
+/** Waiting, delivered, last delivered, dead letters. */
+function numbers({ running, numbers: said }: JobOverview, nowMs: number): string[] {
+  if (!running) return ['', '', '', ''];
+  if (said === undefined) return ['?', '?', '?', '?'];
+  const { waiting: left, delivered: done, lastDeliveredAt, deadLettersWaiting = 0 } = said;
+  const last = lastDeliveredAt === undefined ? 'never' : fromNow(lastDeliveredAt, nowMs);
+  return [count(left), count(done), last, deadLettersWaiting === 0 ? '' : count(deadLettersWaiting)];
+}
+
+function jobState({ state, kept: still, recoverable, numbers: said }: JobOverview): string {
+  if (said?.endpoint !== undefined) return `${state}, endpoint ${said.endpoint}`;
+  if (still !== undefined) return `${state}, ${keptPart(still)}`;
+  if (recoverable === undefined) return state;
+  const { waiting: left, backfill: isCut, aside } = recoverable;
+  const isUncounted = left === undefined || (left === 0 && aside > 0);
+  return `${state}, ${isUncounted ? '' : `${count(left)} `}recoverable${isCut ? ', and a backfill' : ''}`;
 }
 
 /** What was started, and what to do next. */
@@ -132,82 +143,8 @@ export function problemLines(problems: readonly Problem[], columns = 80): string
   );
 }
 
-function format(status: JobStatus): string {
-  const kind = status.userLegacyMessageFormat ? 'legacy' : 'new';
-  return `${kind}, ${status.exportFields.length === 0 ? 'all fields' : status.exportFields.join(', ')}`;
-}
-
-function received({ received: all, repeated, rejected }: JobStatus): string {
-  const parts = [
-    count(all),
-    ...(repeated > 0 ? [`${count(repeated)} of them repeats, not sent again`] : []),
-    ...(rejected > 0 ? [`and ${count(rejected)} rejected`] : []),
-  ];
-  return parts.join(', ');
-}
-
-function kept({ waiting: left, keptAt }: KeptTriggers, jobId: string, nowMs: number): string {
-  return `${counted(left, 'trigger')}, ${fromNow(keptAt, nowMs)}; resume it with: triggers resume ${jobId}`;
-}
-
-/** How many there have been; the other command says which of them are still there. */
-function deadLetters({ deadLetters: all, jobId }: JobStatus): string {
-  return `${count(all)} so far; see: triggers dead-letters list --job ${jobId}`;
-}
-
-function delivered(status: JobStatus, nowMs: number, ratePerS: number | undefined): string {
-  const parts = [
-    count(status.delivered),
-    ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
-    ...(status.retried > 0 ? [counted(status.retried, 'repeated attempt')] : []),
-    ...(status.lastDeliveredAt === undefined ? [] : [`last ${fromNow(status.lastDeliveredAt, nowMs)}`]),
-  ];
-  return parts.join(', ');
-}
-
-function waiting(status: JobStatus, nowMs: number): string {
-  const parts = [
-    count(status.waiting),
-    ...(status.held > 0
-      ? [`${status.held === 1 ? '1 person waits' : `${count(status.held)} people wait`} for the next attempt`]
-      : []),
-    ...(status.overflow > 0 ? [`${count(status.overflow)} outside the job's own state`] : []),
-    ...(status.oldestWaitingAt === undefined ? [] : [`oldest ${fromNow(status.oldestWaitingAt, nowMs)}`]),
-  ];
-  return parts.join(', ');
-}
-
-const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';
-
-/** What it is like, what happens next, and what a person can do about it. */
-function endpoint({ state, nextProbeAt, advice }: EndpointStatus, parallel: number, nowMs: number): string {
-  if (state === 'new') return NEW_ENDPOINT;
-  if (state === 'recovering') return `recovering; requests in flight grow back to ${count(parallel)}`;
-  const next = nextProbeAt === undefined ? '' : `, the next one ${fromNow(nextProbeAt, nowMs)}`;
-  return `unwell; only single probes are sent${next}${advice === undefined ? '' : `. ${advice}`}`;
-}
-
-function failure(last: LastFailure, nowMs: number): string {
-  const { at, answer } = last;
-  return `${failureInWords(last)}, ${fromNow(at, nowMs)}${answer === undefined || answer === '' ? '' : `: ${printable(answer)}`}`;
-}
-
-function backfill(progress: BackfillStatus): string {
-  const { state, pausedBy, expected, taken, delivered: sent, superseded, deadLetters: dead } = progress;
-  const all = Math.max(expected ?? taken, taken);
-  const settled = sent + superseded + dead;
-  const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
-  const isOpen = state === 'running' || state === 'paused';
-  const parts = [
-    pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
-    `${count(sent)} sent of ${expected === undefined ? `${count(taken)} read` : count(all)}`,
-    ...(superseded === 0 ? [] : [`${count(superseded)} left out (superseded by live triggers)`]),
-    ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
-    ...(state === 'running' && progress.ratePerSecond > 0 ? [`${rate(progress.ratePerSecond)}/s`] : []),
-    ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
-  ];
-  const bar = isOpen ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ` : '';
-  return `${bar}${parts.join(', ')}`;
+function keptPart({ waiting: left, backfill: rest }: Partial<KeptTriggers>): string {
+  return `${left === undefined ? ENCRYPTED : count(left)} kept${rest === undefined ? '' : ', and a backfill'}`;
 }
 
 /** For the one line of a log. */
@@ -220,56 +157,57 @@ function backfillPart(progress: BackfillStatus | undefined): string[] {
   return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}${failing}`];
 }
 
-function rate(perSecond: number): string {
-  return perSecond >= 10 ? count(perSecond) : String(Math.round(perSecond * 10) / 10);
-}
-
 /** A name, then its value, whose continuation lines are indented. */
 export function field(name: string, value: string, columns: number): string[] {
   const width = Math.max(20, columns - LABEL_WIDTH - 2);
   return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
 }
 
-/** Breaks lines at spaces, and inside words that are longer than a line. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/(?<=\S)\s+/)) {
-    const next = line === '' ? word : `${line} ${word}`;
-    if (visible(next) <= width) {
-      line = next;
-      continue;
-    }
-    if (line !== '') lines.push(line);
-    line = word;
-    while (visible(line) > width) {
-      lines.push(line.slice(0, width));
-      line = line.slice(width);
-    }
-  }
-  return [...lines, line];
+/** Breaks lines at spaces, and inside words that are longer than a line; each begins as far in as the text does. */
+export function wrap(text: string, columns: number): string[] {
+  const [indent = ''] = /^\s*/.exec(text) ?? [];
+  const broken = wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length), { hard: true });
+  return broken.split('\n').map((line) => indent + line);
 }
 
 /** Sentences for people: each line broken where it is longer than the terminal is wide. */
 export function sentences(text: string, { columns }: { readonly columns: number }): string {
   return text
     .split('\n')
-    .flatMap((line) => (visible(line) <= columns ? [line] : wrap(line, columns)))
+    .flatMap((line) => (stringWidth(line) <= columns ? [line] : wrap(line, columns)))
     .join('\n');
 }
 
 /** Columns as wide as they need to be; the last ones are cut where the line ends. */
 export function table(rows: readonly (readonly string[])[], columns: number): string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => stringWidth(row[i] ?? ''))));
   return rows.map((row) => {
     const line = row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - stringWidth(cell)))
       .join('  ')
       .trimEnd();
-    return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
+    if (stringWidth(line) <= columns) return line;
+    const [begin = ''] = wrapAnsi(line, columns - 1, { hard: true, wordWrap: false, trim: false }).split('\n');
+    return `${begin}…`;
   });
 }
 
-function visible(text: string): number {
-  return stripVTControlCharacters(text).length;
+/** The same, with the first row as its head. */
+export function headed(
+  rows: readonly (readonly string[])[],
+  { columns, paint }: { readonly columns: number; readonly paint: Paint },
+): string[] {
+  const [head = '', ...lines] = table(rows, columns);
+  return [paint('dim', head), ...lines];
+}
+
+/** How wide a table may be: in a pipe nothing is cut. */
+export function tableColumns({
+  interactive,
+  columns,
+}: {
+  readonly interactive: boolean;
+  readonly columns: number;
+}): number {
+  return interactive ? columns : Infinity;
 }

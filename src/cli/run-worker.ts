@@ -1,7 +1,7 @@
 import type { ConnectConfig } from '../client/connect.ts';
 import { ServerUnreachable } from '../client/errors.ts';
-import type { Config } from '../config.ts';
-import type { RunningWorker } from '../worker.ts';
+import type { Config } from '../config/config.ts';
+import type { RunningWorker } from '../worker/worker.ts';
 import { aborted } from './terminal.ts';
 
 /**
@@ -40,8 +40,8 @@ async function startRunning(options: {
 }): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
   const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([
-    import('../worker.ts'),
-    import('../runtime.ts'),
+    import('../worker/worker.ts'),
+    import('../worker/runtime.ts'),
   ]);
   const sdkMetricsAddress = options.config.metrics === undefined ? undefined : await addressForSdkMetrics();
   installRuntime(options.config, sdkMetricsAddress);
@@ -56,6 +56,6 @@ async function startRunning(options: {
 }
 
 async function addressForSdkMetrics(): Promise<string> {
-  const { freeAddress } = await import('../metrics/sdk-metrics.ts');
+  const { freeAddress } = await import('../worker/metrics/sdk-metrics.ts');
   return await freeAddress();
 }

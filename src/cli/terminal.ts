@@ -23,6 +23,8 @@ export interface Terminal {
 
 export const plain: Paint = (_style, text) => text;
 
+const DEFAULT_COLUMNS = 80;
+
 /** The process's own terminal. */
 export function processTerminal(): Terminal {
   const { stdout, stderr, stdin, env } = process;
@@ -31,7 +33,8 @@ export function processTerminal(): Terminal {
   let drawn = 0;
   return {
     interactive,
-    columns: interactive ? stdout.columns : 80,
+    // A terminal without a size (under `script`, expect or CI) says 0.
+    columns: (interactive && stdout.columns) || DEFAULT_COLUMNS,
     paint: colours ? (style, text) => styleText(style, text) : plain,
     stdin,
     out: (text) => void stdout.write(`${text}\n`),

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { codeOf } from '../domain/error-code.ts';
-import { UsageError } from './usage-error.ts';
+import { codeOf } from '../domain/errors.ts';
+import { UsageError } from './exit-code.ts';
 
 /**
  * Writes a file that only its owner may read, because whoever has a webhook URL may be able to send to it. False, and nothing written, when

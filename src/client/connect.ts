@@ -1,7 +1,7 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { dataConverterWith } from '../payload-codec/data-converter.ts';
-import { splitPayloadKeys } from '../payload-codec/payload-keys.ts';
+import { dataConverterWith } from '../temporal/data-converter.ts';
+import { splitPayloadKeys } from '../temporal/payload-keys.ts';
 import { InvalidConnection, ServerUnreachable } from './errors.ts';
 
 /** How to reach Temporal, for a client's connection and for a worker's native one. */

@@ -1,6 +1,5 @@
-import { failureInWords } from '../domain/attempt-codes.ts';
-import { AUDIENCE_ID } from '../domain/audience.ts';
-import { audienceAttribute, DEAD_LETTER, type SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { AUDIENCE_ID, audienceAttribute, DEAD_LETTER, type SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { failureInWords, isFailureInWords } from '../domain/verdict.ts';
 
 /** Selects dead letters: those that match everything given. */
 export interface DeadLetterFilter {
@@ -20,6 +19,16 @@ export interface DeadLetterFilter {
 /** True when a filter excludes nothing. */
 export function meansAll({ jobId, user, audience, failure, olderThan, newerThan }: DeadLetterFilter): boolean {
   return [jobId, user, audience, failure, olderThan, newerThan].every((wish) => wish === undefined);
+}
+
+/** What is wrong with a filter itself, whatever there is to be selected; undefined when nothing is. */
+export function filterProblem({ failure, ...names }: DeadLetterFilter): string | undefined {
+  const { jobId, user, audience, olderThan, newerThan } = names;
+  if ([jobId, user, audience].includes('')) return 'A job, a person or an audience cannot be an empty text.';
+  if (olderThan !== undefined && newerThan !== undefined && olderThan <= newerThan)
+    return 'Nothing died both before the one time and after the other: what is older than an hour and newer than a second, say.';
+  if (failure === undefined || failureCode(failure) !== undefined || isFailureInWords(failure)) return undefined;
+  return `No attempt ends with "${failure}": give a status with three digits ("HTTP 422"), a code as it is listed (ECONNREFUSED), or its words ("connection refused").`;
 }
 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
@@ -63,9 +72,10 @@ export interface FilterFacts {
   /** In words. */
   readonly failure: string;
   readonly diedAt: string;
-  /** The values of the search attributes, where there are any. */
+  /** The value of the search attribute, where there is one. */
   readonly failureCode: string | undefined;
-  readonly audienceAttribute: string | undefined;
+  /** The whole id. The search attribute has only half of it: enough to find a few, not to tell them apart. */
+  readonly audienceId: string | undefined;
 }
 
 /** Whether a filter selects this dead letter; undefined when only its audience's id could tell. */
@@ -91,7 +101,7 @@ function isFailure(wanted: string, { failure, failureCode: code }: FilterFacts):
 function isAudience(wanted: string | undefined, facts: FilterFacts): boolean | undefined {
   if (wanted === undefined || wanted === facts.audience) return true;
   if (!AUDIENCE_ID.test(wanted)) return false;
-  return facts.audienceAttribute === undefined ? undefined : audienceAttribute(wanted) === facts.audienceAttribute;
+  return facts.audienceId === undefined ? undefined : wanted === facts.audienceId;
 }
 
 /** A failure as the search attribute stores it; undefined for one in words, which it does not store. */

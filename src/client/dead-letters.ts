@@ -1,16 +1,66 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { DeadLetterStatus } from '../contract/dead-letter.ts';
+import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
+import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
+import { AUDIENCE_ID } from '../domain/names.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
-import { clientForLists } from './client-for-lists.ts';
-import { type DeadLetterFilter, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
-import { DeadLetterNotFound, RedeliveryRefused } from './errors.ts';
-import { inLanes, type LaneItem, type Outcome } from './in-lanes.ts';
-import { ask } from './job-service.ts';
-import { missingSearchAttributes } from './search-attributes.ts';
+import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
+import {
+  AudienceMoved,
+  DeadLetterNotFound,
+  DiscardRefused,
+  InvalidFilter,
+  OutcomeUnknown,
+  RedeliveryRefused,
+  SlugNotChecked,
+} from './errors.ts';
+import { ask, clientForLists, type Commanded, describeLast, isOpen, settled } from './jobs/job-service.ts';
+import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
+import { checkOptions } from './options.ts';
+import { inLanes, type LaneItem, type Outcome } from './push/publish.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
+
+/** What a decision about dead letters is about, exactly. */
+export interface DecisionExtent {
+  readonly letters: number;
+  /** The jobs whose triggers they are, and how many of each. */
+  readonly jobs: readonly { readonly jobId: string; readonly letters: number }[];
+  /** Their audiences; the same slug twice are two audiences. `id` is absent when it cannot be seen without asking. */
+  readonly audiences: readonly { readonly id?: string; readonly slug: string; readonly letters: number }[];
+  /** Persons, each counted once. */
+  readonly people: number;
+}
+
+type Counted = Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId'>;
+
+/** Counts what is selected, without keeping the selected. */
+export class ExtentCount {
+  #letters = 0;
+  readonly #jobs = new Map<string, number>();
+  readonly #audiences = new Map<string, { id?: string; slug: string; letters: number }>();
+  readonly #people = new Set<string>();
+
+  add({ jobId, user, audience, audienceId }: Counted): void {
+    this.#letters++;
+    this.#jobs.set(jobId, (this.#jobs.get(jobId) ?? 0) + 1);
+    this.#people.add(user);
+    const key = audienceId ?? ` ${audience}`;
+    const letters = (this.#audiences.get(key)?.letters ?? 0) + 1;
+    this.#audiences.set(key, { ...(audienceId === undefined ? {} : { id: audienceId }), slug: audience, letters });
+  }
+
+  extent(): DecisionExtent {
+    return {
+      letters: this.#letters,
+      jobs: [...this.#jobs].map(([jobId, letters]) => ({ jobId, letters })),
+      audiences: [...this.#audiences.values()],
+      people: this.#people.size,
+    };
+  }
+}
 
 /** A dead letter as the list shows it; ask `show` for more. */
 export interface DeadLetterSummary {
@@ -20,6 +70,8 @@ export interface DeadLetterSummary {
   readonly user: string;
   /** Slug */
   readonly audience: string;
+  /** Absent for one that was begun before its list showed it; `show` has it. */
+  readonly audienceId?: string;
   readonly event: string;
   /** RFC 3339, as signalled. */
   readonly at: string;
@@ -33,8 +85,10 @@ export interface DeadLetterSummary {
 }
 
 /** All that is known of a dead letter. */
-export interface DeadLetterReport extends DeadLetterStatus {
+export interface DeadLetterReport extends Omit<DeadLetterStatus, 'state'> {
   readonly id: string;
+  /** `terminated`: its workflow was ended from outside, so that it neither waits nor is sent. */
+  readonly state: DeadLetterState | 'terminated';
 }
 
 /** How far a decision about many is. */
@@ -48,8 +102,8 @@ export interface DecisionProgress {
 }
 
 export interface DecisionOptions {
-  /** Called before anything is done, with how many are selected; when it gives false, nothing is done. Not called for a single one. */
-  readonly confirm?: (count: number) => Promise<boolean>;
+  /** Called before anything is done, with what is selected, if that is anything; when it gives false, nothing is done. */
+  readonly confirm?: (extent: DecisionExtent) => Promise<boolean>;
   /** Called for each, as soon as it is settled. */
   readonly onProgress?: (progress: DecisionProgress) => void;
   /** When it is aborted, no further one is begun. */
@@ -57,14 +111,17 @@ export interface DecisionOptions {
 }
 
 export interface RedeliverOptions extends DecisionOptions {
-  /** Redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience. */
+  /**
+   * Redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience, or the job no longer
+   * listens to it.
+   */
   readonly force?: boolean;
 }
 
 /** The outcome of a decision about dead letters. */
 export interface Decided {
   readonly done: number;
-  /** Those that are still waiting, or may be. */
+  /** Those that it was not done for, or of which that is not known. */
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
 }
 
@@ -74,30 +131,96 @@ export type WhichDeadLetters = string | (DeadLetterFilter & { readonly all?: boo
 const PREFIX = 'dead-letter-';
 const PAGE = 500;
 const AT_ONCE = 16;
-/** How long a redelivery may take, in ms: asking its source may take a minute. */
-const REDELIVERED_MS = 75_000;
+/** How long a decision may take, in ms: asking the source may take a minute, and the job is waited for. */
+const DECIDED_MS: Readonly<Record<Decision, number>> = { redelivered: 90_000, discarded: 30_000 };
 const LONGEST_PAUSE_MS = 1_000;
 
 const FAILURE = defineSearchAttributeKey('ExportFailure', SearchAttributeType.KEYWORD);
-const AUDIENCES = defineSearchAttributeKey('ExportAudiences', SearchAttributeType.KEYWORD_LIST);
+
+/** What somebody decides about a dead letter, as the state that it is then in. */
+type Decision = Exclude<DeadLetterEnd, 'expired'>;
+
+const COMMANDS: Readonly<Record<Decision, string>> = { redelivered: 'redeliver', discarded: 'discard' };
+const REFUSALS: Readonly<Record<Decision, (id: string, reason: string) => Error>> = {
+  redelivered: (id, reason) => new RedeliveryRefused(id, reason),
+  discarded: (id, reason) => new DiscardRefused(id, reason),
+};
+/** What the one of two people is told whose wish came too late. */
+const OVERRULED: Readonly<Record<DeadLetterEnd, string>> = {
+  redelivered: 'Its job has it, and sends it.',
+  discarded: 'It is discarded.',
+  expired: 'It is expired.',
+};
 
 /** Triggers that will not be sent unless a person decides so. */
 export class DeadLetters {
-  readonly #client: Client;
+  readonly #open: () => Client;
+  readonly #taskQueue: string;
 
-  constructor(client: Client) {
-    this.#client = client;
+  /**
+   * @param open the client, as long as it is not closed.
+   * @param taskQueue that of the workers: one is asked whether its source knows an audience, and what they keep must be readable here.
+   */
+  constructor(open: () => Client, taskQueue: string) {
+    this.#open = open;
+    this.#taskQueue = taskQueue;
   }
 
-  /** Those waiting for a decision, newest first, page by page; a new one shows up within about a second. */
+  get #client(): Client {
+    return this.#open();
+  }
+
+  /**
+   * Those waiting for a decision, newest first, page by page; a new one shows up within about a second.
+   * @throws InvalidFilter; JobNotFound, AudienceNotFound when nothing is found since nobody knows that name; UnknownPayloadKey at the end, when some
+   *   of this task queue cannot be read here, so that nobody can say whether they are meant
+   */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterSummary> {
+    let found = 0;
+    for await (const summary of this.waiting(filter)) {
+      found++;
+      yield summary;
+    }
+    if (found > 0) return;
+    let asked: ReturnType<typeof audiencesOfSource> | undefined;
+    const inSource = () => (asked ??= audiencesOfSource(this.#client, this.#taskQueue));
+    const { audience } = filter;
+    // None died under that slug, but perhaps under an older one of the audience that has it now.
+    const isSlug = audience !== undefined && !AUDIENCE_ID.test(audience);
+    const id = isSlug ? (await inSource())?.find(({ slug }) => slug === audience)?.id : undefined;
+    if (id !== undefined) {
+      for await (const summary of this.waiting({ ...filter, audience: id })) {
+        found++;
+        yield summary;
+      }
+    }
+    if (found > 0) return;
+    await refuseUnknownNames(this.#client, this.#taskQueue, filter, (names) => this.#waits(names), inSource);
+  }
+
+  /** As `list`, whether or not anybody knows what the filter names. */
+  async *waiting(filter: DeadLetterFilter): AsyncGenerator<DeadLetterSummary> {
+    checkOptions('deadLetterFilter', filter);
+    const problem = filterProblem(filter);
+    if (problem !== undefined) throw new InvalidFilter(problem);
     const { connection, options } = this.#client;
     const missing = meansAll(filter) ? [] : await missingSearchAttributes(connection, options.namespace);
     const { workflow } = clientForLists(this.#client);
+    let unreadable: string | undefined;
     for await (const run of workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
       const summary = summaryOf(run);
-      if (await this.#isMeant(filter, summary, run)) yield summary;
+      if (undecodableReason(run.memo?.['job']) !== undefined) {
+        // Those of other workers may be encrypted with keys of their own, and are not meant here.
+        if (run.taskQueue === this.#taskQueue) unreadable ??= summary.id;
+      } else if (await this.#isMeant(filter, summary, run)) yield summary;
     }
+    // What it answers cannot be read either, and the error says which key is missing.
+    if (unreadable !== undefined) await this.#status(unreadable);
+  }
+
+  async #waits(filter: DeadLetterFilter): Promise<boolean> {
+    const first = await this.waiting(filter).next();
+    return first.done !== true;
   }
 
   /**
@@ -107,46 +230,52 @@ export class DeadLetters {
    */
   async show(id: string): Promise<DeadLetterReport> {
     const bare = bareId(id);
-    return { id: bare, ...(await this.#status(bare)) };
+    const status = await this.#status(bare);
+    return { id: bare, ...status, ...((await this.#isTerminated(bare, status)) ? { state: 'terminated' } : {}) };
+  }
+
+  /** Its workflow itself does not know: as far as it came, it still waits. */
+  async #isTerminated(id: string, { state }: DeadLetterStatus): Promise<boolean> {
+    const found = isEnd(state) ? undefined : await describeLast(this.#client, PREFIX + id);
+    return found !== undefined && !isOpen(found) && found.status.name !== 'COMPLETED';
   }
 
   /**
    * Sends again: each is queued after what is waiting for its person, with its old id and `at`. Where one person has several, the older
-   * `at` goes first, and the next one only after it.
+   * `at` goes first, and the next one only after it. One is done when its job has said that it took it.
    *
-   * @throws for a single one: DeadLetterNotFound, RedeliveryRefused. NoWorker: what was begun by then still completes.
+   * @throws as `list`; for a single one: DeadLetterNotFound, RedeliveryRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey: nothing more was asked for,
+   *   but what was begun by then still completes.
    */
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
+    checkOptions('redeliver', options);
     const { force = false, ...rest } = options;
-    return await this.#decide(which, rest, (id) => this.#redeliver(id, force));
+    return await this.#decide(which, rest, (id) => this.#command(id, 'redelivered', redeliverSignal, [{ force }]));
   }
 
-  /** Drops for good. @throws for a single one: DeadLetterNotFound. */
+  /**
+   * Drops for good. One that its job already has cannot be dropped.
+   * @throws as `list`; for a single one: DeadLetterNotFound, DiscardRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey, as for `redeliver`.
+   */
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
-    return await this.#decide(which, options, async (id) => {
-      await this.#signal(id, discardSignal, []);
-      return undefined;
-    });
+    checkOptions('discard', options);
+    return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, []));
   }
 
-  /** @param decide gives, in words, what is not known yet about the dead letter; undefined when it is done. */
   async #decide(
     which: WhichDeadLetters,
-    { confirm, onProgress, signal }: DecisionOptions,
-    decide: (id: string) => Promise<string | undefined>,
+    options: DecisionOptions,
+    decide: (id: string) => Promise<void>,
   ): Promise<Decided> {
-    if (typeof which === 'string') {
-      const id = bareId(which);
-      const doubt = await decide(id);
-      onProgress?.({ id, ...(doubt === undefined ? {} : { failure: doubt }), settled: 1, of: 1 });
-      return doubt === undefined ? { done: 1, failures: [] } : { done: 0, failures: [{ id, reason: doubt }] };
-    }
+    const { confirm, onProgress, signal } = options;
+    if (typeof which === 'string') return await this.#decideOne(bareId(which), options, decide);
+    checkOptions('whichDeadLetters', which);
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
-      throw new RangeError('A filter that matches all dead letters must say so: { all: true }.');
-    const items = await this.#laneItems(filter);
+      throw new InvalidFilter('A filter that matches all dead letters must say so: { all: true }.');
+    const { items, extent } = await this.#select(filter);
     const failures: { id: string; reason: string }[] = [];
-    if (items.length === 0 || (await confirm?.(items.length)) === false) return { done: 0, failures };
+    if (items.length === 0 || (await confirm?.(extent)) === false) return { done: 0, failures };
     let done = 0;
     const settle = ({ id }: LaneItem, outcome: Outcome): void => {
       if (outcome.kind === 'done') done += 1;
@@ -158,25 +287,89 @@ export class DeadLetters {
     return { done, failures };
   }
 
-  /** Of each selected one, only what ordering needs is kept: tens of thousands take a few MB. */
-  async #laneItems(filter: DeadLetterFilter): Promise<LaneItem[]> {
-    const items: LaneItem[] = [];
-    for await (const { id, jobId, user, at, diedAt } of this.list(filter)) {
-      items.push({ id, lane: JSON.stringify([jobId, user]), place: `${parseInstant(at) ?? at} ${diedAt}` });
-    }
-    // The list is newest first, but what died first has waited longest.
-    return items.reverse();
+  async #decideOne(
+    id: string,
+    { confirm, onProgress }: DecisionOptions,
+    decide: (id: string) => Promise<void>,
+  ): Promise<Decided> {
+    const { state, jobId, user, audience } = await this.show(id);
+    if (state === 'terminated' || isEnd(state)) throw new DeadLetterNotFound(id);
+    const count = new ExtentCount();
+    count.add({ jobId, user, audience: audience.slug, audienceId: audience.id });
+    if ((await confirm?.(count.extent())) === false) return { done: 0, failures: [] };
+    await decide(id);
+    onProgress?.({ id, settled: 1, of: 1 });
+    return { done: 1, failures: [] };
   }
 
-  async #redeliver(id: string, force: boolean): Promise<string | undefined> {
-    await this.#signal(id, redeliverSignal, [{ force }]);
-    const deadline = Date.now() + REDELIVERED_MS;
+  /**
+   * Of each selected one, only what ordering needs is kept: tens of thousands take a few MB.
+   * @throws InvalidFilter when a slug stands for several audiences; AudienceMoved when another one has it now
+   */
+  async #select(filter: DeadLetterFilter): Promise<{ readonly items: LaneItem[]; readonly extent: DecisionExtent }> {
+    const items: LaneItem[] = [];
+    const count = new ExtentCount();
+    for await (const letter of this.list(filter)) {
+      const { id, jobId, user, at, diedAt } = letter;
+      count.add(letter);
+      items.push({ id, lane: JSON.stringify([jobId, user]), place: `${parseInstant(at) ?? at} ${diedAt}` });
+    }
+    const extent = count.extent();
+    const ids = extent.audiences.map((one) => one.id ?? one.slug);
+    if (filter.audience !== undefined && ids.length > 1)
+      throw new InvalidFilter(
+        `"${filter.audience}" stands for ${ids.length} audiences, since it was one's slug before it was another's. Name one by its id: ${ids.join(', ')}.`,
+      );
+    if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, items[0]?.id, extent.audiences[0]?.id);
+    // The list is newest first, but what died first has waited longest.
+    return { items: items.reverse(), extent };
+  }
+
+  /**
+   * What died under a slug is of the audience that had it then.
+   * @param first one of those that are selected, and its audience's id, where its list shows that.
+   * @throws AudienceMoved when another has it now; WorkerFailed, SlugNotChecked when that is not known
+   */
+  async #refuseMoved(name: string, first: string | undefined, audienceId: string | undefined): Promise<void> {
+    if (AUDIENCE_ID.test(name) || first === undefined) return;
+    const { bySlug, isWhole } = await sourceNow(this.#client, this.#taskQueue);
+    const now = bySlug.get(name);
+    if (now === undefined && !isWhole) throw new SlugNotChecked(name);
+    const id = audienceId ?? (await this.#status(first)).audience.id;
+    if (now !== undefined && now.id !== id) throw new AudienceMoved(name, now, { id, by: 'A dead letter' });
+  }
+
+  /** Has one decided, and waits for its true end. It is asked first, as `commanding.ts` says. */
+  async #command(
+    id: string,
+    wished: Decision,
+    signal: { readonly name: string },
+    args: readonly unknown[],
+  ): Promise<void> {
+    const { state } = await this.#status(id);
+    if (isEnd(state)) throw new DeadLetterNotFound(id);
+    const commanded: Commanded = {
+      what: `"${COMMANDS[wished]}" of the dead letter "${id}"`,
+      findOut: `triggers dead-letters show ${id}`,
+    };
+    await settled(
+      orNotFound(id, () => this.#client.workflow.getHandle(PREFIX + id).signal(signal.name, ...args)),
+      commanded,
+    );
+    await settled(this.#untilDecided(id, wished, commanded), commanded);
+  }
+
+  async #untilDecided(id: string, wished: Decision, { what, findOut }: Commanded): Promise<void> {
+    const refused = REFUSALS[wished];
+    const deadline = Date.now() + DECIDED_MS[wished];
     for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      // A query after the signal sees its effect: `waiting` then means that the redelivery failed.
+      // A query after the signal sees its effect: `waiting` then means that it could not be done.
       const { state, notice } = await this.#status(id);
-      if (state === 'redelivered') return undefined;
-      if (state !== 'redelivering') throw new RedeliveryRefused(id, notice ?? `It is ${state}.`);
-      if (Date.now() > deadline) return 'Its redelivery has not finished yet. Look again later.';
+      if (state === wished) return;
+      if (isEnd(state)) throw refused(id, OVERRULED[state]);
+      if (state === 'waiting') throw refused(id, notice ?? 'It is waiting.');
+      if (Date.now() > deadline)
+        throw new OutcomeUnknown(what, findOut, new Error(notice ?? 'Its source, or its job, has not answered yet.'));
       await setTimeout(pauseMs);
     }
   }
@@ -185,17 +378,10 @@ export class DeadLetters {
     return await orNotFound(id, () => ask(this.#client, PREFIX + id, deadLetterStatusQuery));
   }
 
-  async #signal(id: string, signal: { readonly name: string }, args: readonly unknown[]): Promise<void> {
-    await orNotFound(id, () => this.#client.workflow.getHandle(PREFIX + id).signal(signal.name, ...args));
-  }
-
   async #isMeant(filter: DeadLetterFilter, summary: DeadLetterSummary, run: WorkflowExecutionInfo): Promise<boolean> {
-    const meant = isMeant(filter, {
-      ...summary,
-      failureCode: run.typedSearchAttributes.get(FAILURE),
-      audienceAttribute: run.typedSearchAttributes.get(AUDIENCES)?.[0],
-    });
-    // Without search attributes only the dead letter itself knows its audience's id.
+    const failureCode = run.typedSearchAttributes.get(FAILURE);
+    const meant = isMeant(filter, { audienceId: undefined, ...summary, failureCode });
+    // One that was started without it in its memo knows its audience's id itself.
     return meant ?? (await this.#status(summary.id)).audience.id === filter.audience;
   }
 }
@@ -213,6 +399,7 @@ function summaryOf({ workflowId, memo = {}, startTime }: WorkflowExecutionInfo):
     jobId: text('job'),
     user: text('person'),
     audience: text('audience'),
+    ...(text('audienceId') === '' ? {} : { audienceId: text('audienceId') }),
     event: text('event'),
     at: text('at'),
     failure: text('failure'),
@@ -232,13 +419,19 @@ async function orNotFound<T>(id: string, call: () => Promise<T>): Promise<T> {
 }
 
 /** The outcome of a single decision, as one of many. */
-async function outcomeOf(deciding: Promise<string | undefined>): Promise<Outcome> {
+async function outcomeOf(deciding: Promise<void>): Promise<Outcome> {
   try {
-    const doubt = await deciding;
-    return doubt === undefined ? { kind: 'done' } : { kind: 'unknown', reason: doubt };
+    await deciding;
+    return { kind: 'done' };
   } catch (error) {
-    if (error instanceof RedeliveryRefused) return { kind: 'refused', reason: error.reason };
+    if (error instanceof RedeliveryRefused || error instanceof DiscardRefused)
+      return { kind: 'refused', reason: error.reason };
     if (error instanceof DeadLetterNotFound) return { kind: 'refused', reason: 'It is no longer waiting.' };
+    if (error instanceof OutcomeUnknown) return { kind: 'unknown', reason: error.message };
     throw error;
   }
+}
+
+function isEnd(state: DeadLetterState): state is DeadLetterEnd {
+  return state !== 'waiting' && state !== 'redelivering';
 }

@@ -1,5 +1,7 @@
 import type { Problem } from '../contract/export-job.ts';
+import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
+import { andAside, keptBackfillInWords } from '../domain/kept-job.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
 export abstract class TriggersError extends Error {}
@@ -20,15 +22,33 @@ export class JobNotRunning extends TriggersError {
   readonly jobId: string;
   /** How its workflow ended. */
   readonly ended: string;
-  /** @param options.fromOutside it did not end normally, so that what it had not delivered can be recovered. */
-  constructor(jobId: string, ended: string, options: ErrorOptions & { readonly fromOutside?: boolean } = {}) {
-    const { fromOutside = false, ...rest } = options;
-    const advice = fromOutside
-      ? `Before you start it again, recover it: triggers recover ${jobId}`
-      : `Start it again with: triggers start. Or, if it kept its waiting triggers, with: triggers resume ${jobId}`;
-    super(`The job "${jobId}" is no longer running (${ended}). ${advice}`, rest);
+  /**
+   * @param options.left what it can run again with: what it `kept`, or what can be recovered, since it or the workflow of what it kept did not end
+   *   normally. Default: nothing.
+   * @param options.why it never began and never can, for this reason.
+   */
+  constructor(
+    jobId: string,
+    ended: string,
+    options: ErrorOptions & { readonly left?: 'kept' | 'recoverable' | undefined; readonly why?: string } = {},
+  ) {
+    const { left, why, ...rest } = options;
+    const next =
+      why === undefined ? runAgain(jobId, left) : `${why} Start it again with a correct definition: triggers start`;
+    super(`The job "${jobId}" is no longer running (${ended}). ${next}`, rest);
     this.jobId = jobId;
     this.ended = ended;
+  }
+}
+
+function runAgain(jobId: string, left: 'kept' | 'recoverable' | undefined): string {
+  switch (left) {
+    case 'kept':
+      return `It goes on with what it kept after: triggers resume ${jobId}`;
+    case 'recoverable':
+      return `Before you start it again, recover it: triggers recover ${jobId}`;
+    case undefined:
+      return 'It kept nothing. Start it again with: triggers start';
   }
 }
 
@@ -38,14 +58,14 @@ export class JobAlreadyRunning extends TriggersError {
   readonly jobId: string;
   constructor(jobId: string, options?: ErrorOptions) {
     super(
-      `A job "${jobId}" is already running. Change it with: triggers edit ${jobId} …, or start this one under another id (--id).`,
+      `A job "${jobId}" is already running. See it with: triggers status ${jobId}. Change it with: triggers edit ${jobId} …. One that is to run beside it needs another id.`,
       options,
     );
     this.jobId = jobId;
   }
 }
 
-/** A job ended normally: there is nothing left of it to recover. */
+/** A job ended normally, and there is nothing that it kept, or nothing any more: there is nothing to recover. */
 export class NothingToRecover extends TriggersError {
   override readonly name = 'NothingToRecover';
   readonly jobId: string;
@@ -53,7 +73,7 @@ export class NothingToRecover extends TriggersError {
   readonly ended: string;
   constructor(jobId: string, ended: string) {
     super(
-      `The job "${jobId}" was not terminated (${ended}): nothing of it was lost. If it kept its waiting triggers, resume it with: triggers resume ${jobId}`,
+      `The job "${jobId}" was not terminated (${ended}) and has kept nothing, so there is nothing to recover. Start it again with: triggers start`,
     );
     this.jobId = jobId;
     this.ended = ended;
@@ -68,14 +88,81 @@ export class JobKept extends TriggersError {
   readonly waiting: number;
   /** RFC 3339 */
   readonly keptAt: string;
-  constructor(jobId: string, { waiting, keptAt }: { readonly waiting: number; readonly keptAt: string }) {
+  /** The backfill that goes on with it. */
+  readonly backfill?: KeptBackfill;
+  constructor(jobId: string, { waiting, keptAt, backfill }: KeptTriggers) {
+    const rest = backfill === undefined ? '' : ` and the rest of ${keptBackfillInWords(backfill)}`;
     super(
-      `The job "${jobId}" was stopped and kept ${waiting === 1 ? '1 trigger' : `${waiting} triggers`}. Resume it with: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
+      `The job "${jobId}" was stopped and kept ${triggersOf(waiting)}${rest}. Resume it with: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
     );
     this.jobId = jobId;
     this.waiting = waiting;
     this.keptAt = keptAt;
+    if (backfill !== undefined) this.backfill = backfill;
   }
+}
+
+/** The last job with this id, or what it kept, did not end normally and can still be recovered, so no other job takes its place unless told so. */
+export class JobRecoverable extends TriggersError {
+  override readonly name = 'JobRecoverable';
+  readonly jobId: string;
+  /** How its workflow ended, or the workflow of what it kept. */
+  readonly ended: string;
+  /** True: the job was stopped in order, and it is what it kept that ended so. */
+  readonly kept: boolean;
+  /** Triggers that it is not known to have delivered; undefined when its history could not be read. */
+  readonly waiting: number | undefined;
+  /** Whether members are left that its backfill has yet to read. */
+  readonly backfill: boolean;
+  /** Holders that were set aside, with triggers that `waiting` does not count. */
+  readonly aside: number;
+  /** RFC 3339 */
+  readonly recoverableUntil: string;
+  /** True: something else is kept under this id as well. Until this job is recovered, that is neither resumed nor discarded, and nothing starts. */
+  readonly besideKept: boolean;
+  constructor(
+    jobId: string,
+    left: Omit<JobRecoverable, keyof Error | 'jobId' | 'besideKept'>,
+    options: ErrorOptions & { readonly besideKept?: boolean } = {},
+  ) {
+    const { ended, kept, waiting, backfill, aside, recoverableUntil } = left;
+    const { besideKept = false, ...rest } = options;
+    const giveUp = besideKept
+      ? `What is kept under this id besides waits for that. To give it up for good, recover it first, and then: triggers stop ${jobId} --waiting discard.`
+      : 'To give it up for good: triggers start … --discard-recoverable.';
+    super(
+      `The last job "${jobId}" ${kept ? keptAndEnded(left) : endedWith(left)}. A new job would not have that. Until ${recoverableUntil} you can run it again with all of it: triggers recover ${jobId}. ${giveUp} Or give the new job another id.`,
+      rest,
+    );
+    this.besideKept = besideKept;
+    this.aside = aside;
+    this.jobId = jobId;
+    this.ended = ended;
+    this.kept = kept;
+    this.waiting = waiting;
+    this.backfill = backfill;
+    this.recoverableUntil = recoverableUntil;
+  }
+}
+
+type Left = Pick<JobRecoverable, 'ended' | 'waiting' | 'backfill' | 'aside'>;
+
+function endedWith({ ended, waiting, backfill, aside }: Left): string {
+  const much =
+    waiting === undefined
+      ? 'how much it had not delivered could not be read from its history'
+      : `had not delivered ${triggersOf(waiting)}`;
+  return `did not end normally (${ended}), and ${much}${backfill ? ', and has not read all members of its backfill' : ''}${andAside(aside)}`;
+}
+
+function keptAndEnded({ ended, waiting, backfill, aside }: Left): string {
+  const much = waiting === undefined ? 'what could not be read from its history' : triggersOf(waiting);
+  const rest = backfill ? ' and the rest of its backfill' : '';
+  return `was stopped and kept ${much}${rest}${andAside(aside)}, and that was ended from outside (${ended})`;
+}
+
+function triggersOf(count: number): string {
+  return count === 1 ? '1 trigger' : `${count} triggers`;
 }
 
 /** The job definition is wrong; nothing was started or changed. */
@@ -87,6 +174,21 @@ export class InvalidJob extends TriggersError {
       ['The job was not accepted:', ...problems.map(({ field, message }) => `  ${field || 'job'}: ${message}`)].join(
         '\n',
       ),
+    );
+    this.problems = problems;
+  }
+}
+
+/** The options of a method or command, or the request to a job, are wrong; nothing was asked of anybody. */
+export class InvalidRequest extends TriggersError {
+  override readonly name = 'InvalidRequest';
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(
+      [
+        'The request was not accepted:',
+        ...problems.map(({ field, message }) => `  ${field || 'request'}: ${message}`),
+      ].join('\n'),
     );
     this.problems = problems;
   }
@@ -125,7 +227,7 @@ export class NoSample extends TriggersError {
   }
 }
 
-/** No worker did in time what was asked for: none serves the job's task queue, or none is free. */
+/** No worker answered: none serves the job's task queue, or none is free. What was asked for was not done, and will not be. */
 export class NoWorker extends TriggersError {
   override readonly name = 'NoWorker';
   readonly taskQueue: string;
@@ -142,13 +244,38 @@ export class NoWorker extends TriggersError {
   }
 }
 
+/**
+ * A command was sent, and nobody can say whether it was done: no answer came in time, or none that this program can read. It may have been done,
+ * or be done later.
+ */
+export class OutcomeUnknown extends TriggersError {
+  override readonly name = 'OutcomeUnknown';
+  /** What was asked, of whom. */
+  readonly command: string;
+  /** How to find out what became of it, as an instruction. */
+  readonly findOut: string;
+  constructor(command: string, findOut: string, cause: Error) {
+    super(
+      [
+        `It is not known what became of the ${command}: it was sent, but its answer did not come, or cannot be read. It may have been done, and may still be done later. Before you ask again, find out: ${findOut}`,
+        `Why there is no answer: ${cause.message}`,
+      ].join('\n'),
+      { cause },
+    );
+    this.command = command;
+    this.findOut = findOut;
+  }
+}
+
 /** A worker tried what was asked for and could not do it, most often because its audience source cannot be read. */
 export class WorkerFailed extends TriggersError {
   override readonly name = 'WorkerFailed';
   readonly taskQueue: string;
   /** Why it failed. */
   readonly reason: string;
-  constructor(taskQueue: string, reason: string, options?: ErrorOptions) {
+  /** Most likely since it has other payload keys: what this program signals it cannot read either. */
+  readonly hasOtherKeys: boolean;
+  constructor(taskQueue: string, reason: string, options: ErrorOptions & { readonly hasOtherKeys?: boolean } = {}) {
     super(
       [
         `A worker of the task queue "${taskQueue}" could not do it: ${reason}`,
@@ -158,6 +285,7 @@ export class WorkerFailed extends TriggersError {
     );
     this.taskQueue = taskQueue;
     this.reason = reason;
+    this.hasOtherKeys = options.hasOtherKeys === true;
   }
 }
 
@@ -176,6 +304,14 @@ export class ServerUnreachable extends TriggersError {
       { cause },
     );
     this.address = address;
+  }
+}
+
+/** `close()` was called before; nothing was asked. */
+export class ClientClosed extends TriggersError {
+  override readonly name = 'ClientClosed';
+  constructor() {
+    super('This client is closed. Connect a new one: ExportJobs.connect().');
   }
 }
 
@@ -215,6 +351,89 @@ export class RedeliveryRefused extends TriggersError {
     this.reason = reason;
   }
 }
+
+/** A dead letter was not discarded. */
+export class DiscardRefused extends TriggersError {
+  override readonly name = 'DiscardRefused';
+  readonly deadLetterId: string;
+  readonly reason: string;
+  constructor(deadLetterId: string, reason: string) {
+    super(`The dead letter "${deadLetterId}" was not discarded. ${reason}`);
+    this.deadLetterId = deadLetterId;
+    this.reason = reason;
+  }
+}
+
+/** A filter of dead letters says what cannot be meant; nothing was looked for, and nothing was done. */
+export class InvalidFilter extends TriggersError {
+  override readonly name = 'InvalidFilter';
+}
+
+/** Nobody knows an audience by this name: no dead letter waits for it, no job listens to it, and the source does not have it. */
+export class AudienceNotFound extends TriggersError {
+  override readonly name = 'AudienceNotFound';
+  /** As it was asked for. */
+  readonly audience: string;
+  constructor(audience: string, nearest: string | undefined) {
+    const hint = nearest === undefined || nearest === audience ? '' : ` Did you mean "${nearest}"?`;
+    super(
+      `There is no audience "${audience}": no dead letter is about it, no job listens to it, and the source does not have it.${hint}`,
+    );
+    this.audience = audience;
+  }
+}
+
+/** A slug has passed to another audience since whatever is asked about it was named by it; nothing is done until an id says which one is meant. */
+export class AudienceMoved extends TriggersError {
+  override readonly name = 'AudienceMoved';
+  /** The slug, as it was given. */
+  readonly audience: string;
+  /** The id of the audience that has it now. */
+  readonly nowId: string;
+  /** The id of the audience that had it before. */
+  readonly formerId: string;
+  /** @param former.by who still knows the former one by this slug, as the beginning of a sentence. */
+  constructor(
+    audience: string,
+    now: { readonly id: string; readonly name: string },
+    former: { readonly id: string; readonly by: string },
+  ) {
+    super(
+      `"${audience}" is now the audience "${now.name}" (id ${now.id}). ${former.by} knows another one by this slug (id ${former.id}). Give the id of the one that you mean.`,
+    );
+    this.audience = audience;
+    this.nowId = now.id;
+    this.formerId = former.id;
+  }
+}
+
+/** It is not known which audience has a slug now: the source has more audiences than fit into an answer, and those that do have other slugs. */
+export class SlugNotChecked extends TriggersError {
+  override readonly name = 'SlugNotChecked';
+  /** The slug, as it was given. */
+  readonly audience: string;
+  constructor(audience: string) {
+    super(
+      `It is not known which audience has the slug "${audience}" now: the source has more audiences than it can list at once. Give the audience's id.`,
+    );
+    this.audience = audience;
+  }
+}
+
+/** Nothing was sent to all jobs that listen, since running jobs of this task queue cannot be read here: nobody knows whether they do. */
+export class JobsUnreadable extends TriggersError {
+  override readonly name = 'JobsUnreadable';
+  readonly jobIds: readonly string[];
+  /** @param why the first of them cannot be read. */
+  constructor(jobIds: readonly string[], why: string) {
+    const which = jobIds.length === 1 ? '1 running job listens' : `${jobIds.length} running jobs listen`;
+    const named = jobIds.slice(0, JOBS_NAMED).join(', ') + (jobIds.length > JOBS_NAMED ? ', …' : '');
+    super(`Nothing was sent, since it cannot be read here what ${which} to: ${named}. ${why}`);
+    this.jobIds = jobIds;
+  }
+}
+/** How many jobs a message names. */
+const JOBS_NAMED = 20;
 
 /** Something is not a trigger that any job could accept; it was not sent. */
 export class InvalidTrigger extends TriggersError {

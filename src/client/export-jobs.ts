@@ -1,46 +1,56 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import type { AudienceList } from '../contract/audience.ts';
-import type { AuthorizationListing } from '../contract/authorization.ts';
-import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { Attempt } from '../contract/attempt.ts';
+import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
+import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
-import type { TraceEvent } from '../contract/trace.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
+import type { TraceEvent } from '../contract/trace.ts';
 import type { Trigger } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
-import { type BackfillRequest, backfillUpdate, pauseUpdate, type StopRequest } from '../workflows/messages.ts';
-import { attempts, type AttemptsOptions } from './attempts.ts';
-import { listAudiences, listAuthorizations, listProfileFields, prepare } from './ask-worker.ts';
-import { type ConnectConfig, connectClient } from './connect.ts';
+import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
+import {
+  type BackfillRequest,
+  backfillUpdate,
+  type HolderRequest,
+  holderUpdate,
+  pauseUpdate,
+  retryUpdate,
+  type StopRequest,
+} from '../workflows/messages.ts';
+import { connectClient, type ConnectConfig } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { type EditedJob, editJob } from './edit-job.ts';
-import { HistoryWatch } from './history-watch.ts';
-import { listeningJobs, listJobs, type JobSummary } from './job-list.ts';
-import { JobPusher, type PushOptions } from './job-pusher.ts';
-import { endOf, jobSignals, updateJob } from './job-service.ts';
-import { type PublishOptions, type PublishResult, publishTo } from './publish.ts';
-import { pushOne, type PushResult, pushTo, type Triggers } from './push.ts';
-import { recover, type RecoverOptions } from './recovery.ts';
-import { type SampleOf, sampleRequest, sendSample } from './samples.ts';
-import { type StartedJob, startJob } from './start-job.ts';
-import { resume, statusOf, stop } from './stopped-jobs.ts';
-import { trace, type TraceOptions } from './trace.ts';
+import { ClientClosed } from './errors.ts';
+import { attempts, type AttemptsOptions } from './history/attempts.ts';
+import { recover, type RecoverOptions } from './history/recovery.ts';
+import { trace, type TraceOptions } from './history/trace.ts';
+import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/ask-worker.ts';
+import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
+import { type JobOverview, type JobSummary, listeningJobs, listJobs, overview } from './jobs/job-list.ts';
+import { endOf, jobSignals, updateJob } from './jobs/job-service.ts';
+import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
+import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
+import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
+import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
+import { asked, checkOptions } from './options.ts';
+import { HistoryGauge, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
+import { createPushClock, pushOne, type PushResult, pushTo, type Triggers, withEvent } from './push/push.ts';
 import { Watches } from './watches.ts';
 
 export type { Attempt } from '../contract/attempt.ts';
 export type { AudienceList, AudienceListing } from '../contract/audience.ts';
-export type { AuthorizationListing } from '../contract/authorization.ts';
+export type { AuthorizationListing } from '../contract/audience.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
-export type { BackfillStatus, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+export type { BackfillStatus, HolderTrouble, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
 export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
-export type { BackfillRequest, StopRequest } from '../workflows/messages.ts';
-export type { AttemptsOptions } from './attempts.ts';
+export type { BackfillRequest, HolderRequest, StopRequest } from '../workflows/messages.ts';
+export type { AttemptsOptions } from './history/attempts.ts';
 export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';
 export type {
@@ -52,26 +62,31 @@ export type {
   RedeliverOptions,
   WhichDeadLetters,
 } from './dead-letters.ts';
-export type { EditedJob } from './edit-job.ts';
+export type { DecisionExtent } from './dead-letters.ts';
+export type { EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
-export type { JobSummary } from './job-list.ts';
-export type { PushOptions, PushProgress } from './job-pusher.ts';
-export type { PublishOptions, PublishProgress, PublishResult } from './publish.ts';
-export type { PushResult, Triggers } from './push.ts';
-export type { RecoverOptions } from './recovery.ts';
-export type { SampleOf } from './samples.ts';
-export type { StartedJob } from './start-job.ts';
-export type { TraceOptions, TraceProgress } from './trace.ts';
+export type { JobSummary } from './jobs/job-list.ts';
+export type { JobNumbers, JobOverview } from './jobs/job-list.ts';
+export type { PushOptions, PushProgress } from './push/job-pusher.ts';
+export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
+export type { PushResult, Triggers } from './push/push.ts';
+export type { RecoverOptions } from './history/recovery.ts';
+export type { SampleOf } from './jobs/samples.ts';
+export type { Slugs } from './jobs/slugs.ts';
+export type { StartedJob, StartOptions } from './jobs/start-job.ts';
+export type { TraceOptions, TraceProgress } from './history/trace.ts';
 export type { AskedWatch, WatchSummary } from './watches.ts';
-export { dataConverterWith } from '../payload-codec/data-converter.ts';
-export { InvalidPayloadKeys } from '../payload-codec/payload-keys.ts';
-export { UnknownPayloadKey } from '../payload-codec/unknown-payload-key.ts';
-export { payloadConverterPath } from '../payload-converter-path.ts';
+export { dataConverterWith } from '../temporal/data-converter.ts';
+export { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
+export { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+export { payloadConverterPath } from '../temporal/data-converter.ts';
 
 export interface ExportJobsOptions {
   /** The task queue that workers take jobs from; default `audience-triggers`. */
   readonly taskQueue?: string;
 }
+
+const HISTORY_GAUGES = 1_000;
 
 /**
  * Export jobs, as a program handles them: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts`
@@ -82,9 +97,12 @@ export class ExportJobs {
   readonly deadLetters: DeadLetters;
   /** Audiences whose changes are found by polling, for sources without an event stream. */
   readonly watches: Watches;
-  readonly #client: Client;
-  readonly #historyWatches = new Map<string, HistoryWatch>();
+  readonly #given: Client;
+  #isClosed = false;
+  /** By job id, at most `HISTORY_GAUGES`, the one that was used last at the end. */
+  readonly #historyGauges = new Map<string, HistoryGauge>();
   readonly #taskQueue: string;
+  readonly #clock = createPushClock();
   readonly #close: () => Promise<void>;
 
   /**
@@ -92,10 +110,11 @@ export class ExportJobs {
    * contain integers beyond 2^53, and the whole of `dataConverterWith(keys)` where payloads are encrypted.
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
-    this.#client = client;
-    this.deadLetters = new DeadLetters(client);
+    checkOptions('client', options);
+    this.#given = client;
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
-    this.watches = new Watches(client, this.#taskQueue);
+    this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
+    this.watches = new Watches(() => this.#client, this.#taskQueue);
     this.#close = options.close ?? (() => Promise.resolve());
   }
 
@@ -111,17 +130,31 @@ export class ExportJobs {
       readonly payloadKeys?: readonly string[];
     } = {},
   ): Promise<ExportJobs> {
-    const { client, close } = await connectClient(options.connection, options.payloadKeys);
-    return new ExportJobs(client, { ...options, close });
+    checkOptions('connect', options);
+    const { connection, payloadKeys, ...own } = options;
+    if (connection !== undefined) checkOptions('connection', connection);
+    const { client, close } = await connectClient(connection, payloadKeys);
+    return new ExportJobs(client, { ...own, close });
   }
 
+  /** Everything else rejects with ClientClosed from here on. A connection that `connect` made is closed; a client of yours is not. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#close();
+  }
+
+  get #client(): Client {
+    if (this.#isClosed) throw new ClientClosed();
+    return this.#given;
   }
 
   /** Everything that is wrong with a definition, or worth knowing about it, without starting it. */
   async check(definition: unknown): Promise<PreparedJob> {
-    return await prepare(this.#client, this.#taskQueue, definition);
+    const prepared = await prepare(this.#client, this.#taskQueue, definition);
+    if (!prepared.ok) return prepared;
+    const { definition: checked, audiences, warnings } = prepared;
+    const more = await fieldWarnings(this.#client, this.#taskQueue, { ...checked, audiences });
+    return { ...prepared, warnings: [...warnings, ...more] };
   }
 
   /** Which authorizations a job may name: those of the worker that answers. */
@@ -134,7 +167,7 @@ export class ExportJobs {
     return await listAudiences(this.#client, this.#taskQueue);
   }
 
-  /** Which fields Export Fields may name, taken from the first member of an audience (slug or id) who has a profile; empty when none has one. */
+  /** Which fields Export Fields may name, taken from the profiles of the first members of an audience (slug or id); empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
     return await listProfileFields(this.#client, this.#taskQueue, audience);
   }
@@ -145,6 +178,7 @@ export class ExportJobs {
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async sample(of: SampleOf, wish: SampleWish = {}): Promise<Sample> {
+    checkSample(of, wish);
     return await sampleRequest(this.#client, this.#taskQueue, of, wish);
   }
 
@@ -154,28 +188,29 @@ export class ExportJobs {
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
+    checkSample(of, wish);
     return await sendSample(this.#client, this.#taskQueue, of, wish);
   }
 
   /**
    * Checks a job and starts it.
    *
-   * @param options.jobId its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; the default is
-   *   made from the label.
-   * @throws InvalidJob with every problem at once; JobAlreadyRunning; JobKept
+   * @throws InvalidJob with every problem at once; JobAlreadyRunning; JobKept; JobRecoverable when the last job with this id was terminated
+   *   and had not delivered everything
    */
-  async start(definition: JobDefinitionInput, options: { readonly jobId?: string } = {}): Promise<StartedJob> {
-    return await startJob(this.#client, this.#taskQueue, definition, options.jobId);
+  async start(definition: JobDefinitionInput, options: StartOptions = {}): Promise<StartedJob> {
+    checkOptions('start', options);
+    return await startJob(this.#client, this.#taskQueue, definition, options);
   }
 
-  /** Signals that one person entered. Without `at`, the time at which the job receives it counts. */
+  /** Signals that one person entered. Without `at`, the present time counts. */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
-    await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'enter' });
+    await pushOne(this.#pusher(jobId, {}), withEvent(trigger, 'enter'), this.#clock);
   }
 
   /** Signals that one person left. */
   async exit(jobId: string, trigger: Trigger): Promise<void> {
-    await pushOne(this.#pusher(jobId, {}), { ...trigger, event: 'exit' });
+    await pushOne(this.#pusher(jobId, {}), withEvent(trigger, 'exit'), this.#clock);
   }
 
   /**
@@ -185,28 +220,51 @@ export class ExportJobs {
    * @throws PushInterrupted, which says what was accepted and what was not; its `cause` says why.
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
-    return await pushTo(this.#pusher(jobId, options), triggers, options.signal);
+    checkOptions('push', options);
+    return await pushTo(this.#pusher(jobId, options), triggers, options.signal, this.#clock);
   }
 
   /**
    * Signals each trigger to every running job that listens to its audience, to each job in their order; jobs are listed again every 10 s. A
-   * job that has ended gets nothing until it runs again; one that accepts nothing for `patienceMs` is left out, and the others continue.
+   * job that has ended gets nothing until it runs again. While one accepts nothing, the others go on: up to 64 MiB of JSON wait here for such
+   * jobs, then the input waits, too. One that accepts nothing for `patienceMs` is left out.
    *
-   * @throws PublishInterrupted, which says what each job that was left out had accepted.
+   * @throws PublishInterrupted, which says what each job that was left out had accepted; its `cause` is JobsUnreadable when running jobs of this task
+   *   queue cannot be read here: then nothing was sent.
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
+    checkOptions('publish', options);
+    const client = this.#client;
     const { onProgress: _ofAll, ...ofEach } = options;
+    let isFirst = true;
     return await publishTo(
-      () => listeningJobs(this.#client),
-      (jobId, onProgress) => this.#pusher(jobId, { ...ofEach, onProgress }),
+      async () => {
+        // Only before anything is sent: one that is started later must not end a push that is under way.
+        const jobs = await listeningJobs(client, isFirst ? this.#taskQueue : undefined);
+        isFirst = false;
+        return jobs;
+      },
+      (jobId, onProgress, room) => this.#pusher(jobId, { ...ofEach, onProgress }, room),
       triggers,
       options,
+      this.#clock,
     );
   }
 
   /**
+   * What the slugs of audiences mean to one job, or to all that run, and to their source now: for people, who type a slug and cannot know that it
+   * has passed to another audience since the job began. `push` and `publish` do not ask; where that can happen, signal ids.
+   * @throws JobNotFound, UnknownPayloadKey
+   */
+  async slugs(jobId?: string): Promise<Slugs> {
+    return jobId === undefined
+      ? await slugsOfAll(this.#client, this.#taskQueue)
+      : await slugsOf(this.#client, this.#taskQueue, jobId);
+  }
+
+  /**
    * How the job is doing. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end, with what it kept.
-   * @throws JobNotFound; JobKept when the server has forgotten the job itself.
+   * @throws JobNotFound; JobKept, JobRecoverable when the server has forgotten the job itself.
    */
   async status(jobId: string): Promise<JobStatus> {
     return await statusOf(this.#client, jobId);
@@ -225,12 +283,18 @@ export class ExportJobs {
     return await listJobs(this.#client);
   }
 
+  /** The same, with the numbers of the running jobs: of at most 500, and of those that answer within 2 s each and 10 s in all. */
+  async overview(): Promise<JobOverview[]> {
+    return await overview(this.#client);
+  }
+
   /**
    * Why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time, and what the
    * person is waiting for now.
    * @throws JobNotFound, UnknownPayloadKey when a job is named
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
+    checkOptions('trace', options);
     return trace(this.#client, this.#taskQueue, user, options);
   }
 
@@ -239,6 +303,7 @@ export class ExportJobs {
    * @throws JobNotFound, UnknownPayloadKey
    */
   attempts(jobId: string, options: AttemptsOptions = {}): AsyncIterable<Attempt> {
+    checkOptions('attempts', options);
     return attempts(this.#client, jobId, options);
   }
 
@@ -249,32 +314,69 @@ export class ExportJobs {
 
   /**
    * Lets a paused job send again. A stopped job that kept its waiting triggers runs again from there, under the same subscription.
-   * @throws JobNotRunning when it kept nothing; NoWorker when it does not run within 20 s.
+   * @throws JobNotRunning when it kept nothing; JobRecoverable when that was ended from outside; NoWorker when it does not run within 20 s.
    */
   async resume(jobId: string): Promise<JobStatus> {
     return await resume(this.#client, jobId);
   }
 
   /**
-   * Starts a terminated job again, with exactly what it is not known to have delivered. First waits, until about 20 s after its end, until
+   * Tries now, instead of at the next attempt that is due: an endpoint that is unwell or asked to wait gets its next request at once, and if it
+   * takes it, everybody who waits for their next attempt follows. Costs nothing when nothing waits.
+   * @throws RequestRefused when the job is paused, or is stopping without delivering.
+   */
+  async retry(jobId: string): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, retryUpdate, []);
+  }
+
+  /**
+   * Starts a terminated job again, with exactly what it is not known to have delivered; or a stopped one, from what it kept, when somebody ended
+   * the workflow that kept it. First waits, until about 20 s after its end, until
    * none of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
-   * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
+   * @throws JobAlreadyRunning; NothingToRecover when it ended normally, and what it kept did too; NoWorker
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
+    checkOptions('recover', options);
     return await recover(this.#client, jobId, options);
   }
 
   /**
-   * Changes fields of a running job: checks the job as it would be, records the edit, then waits up to 15 s for it to take effect.
+   * Changes fields of a running job: checks the job as it would be, then waits until the edit has taken effect, for at most 75 s. What it does not
+   * name stays as it is: an audience stays the same one, even when its slug has changed. One that leaves people out of a backfill under way is made, and
+   * `warnings` says so, unless `isMeant` says no: then nothing is changed, and the result is undefined.
    * @throws InvalidJob, JobNotRunning
    */
-  async edit(jobId: string, edit: JobEdit): Promise<EditedJob> {
-    return await editJob(this.#client, jobId, edit);
+  async edit(jobId: string, edit: JobEdit): Promise<EditedJob>;
+  async edit(jobId: string, edit: JobEdit, options: EditOptions): Promise<EditedJob | undefined>;
+  async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
+    checkOptions('edit', options);
+    return await editJob(this.#client, jobId, edit, options);
   }
 
-  /** Sends an enter for everybody who is a member now; with `requestId` it is safe to ask again. */
+  /**
+   * Sends an enter for everybody who is a member now. With `requestId` it is safe to ask again: nothing further is started, and `askedBefore` says
+   * how that backfill stands. An audience may be named by the slug that it has now.
+   * @throws AudienceMoved when the job knows another audience by a slug; RequestRefused, also when the backfill that was asked for under this id has
+   *   been cancelled, or was lost
+   */
   async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, backfillUpdate, [{ requestId: randomUUID(), ...request }]);
+    const wish = asked(readBackfillRequest([request]));
+    const audiences = wish.audiences && {
+      audiences: await meantBy(this.#client, this.#taskQueue, jobId, wish.audiences),
+    };
+    const isStart = (wish.action ?? 'start') === 'start';
+    return await updateJob(this.#client, jobId, backfillUpdate, [
+      { requestId: randomUUID(), ...(isStart ? { at: this.#clock() } : {}), ...wish, ...audiences },
+    ]);
+  }
+
+  /**
+   * Decides about a holder that cannot be read (`unreadableHolders` of the status). `set-aside`: what stands behind it no longer waits; the holder
+   * keeps its triggers. `read`: read it now; if it was set aside, its triggers become dead letters.
+   * @throws RequestRefused when that holder is not one of them, or others come before it
+   */
+  async decideHolder(jobId: string, request: HolderRequest): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, holderUpdate, [asked(readHolderRequest([request]))]);
   }
 
   /**
@@ -283,12 +385,18 @@ export class ExportJobs {
    * take long.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
-    return await stop(this.#client, jobId, request);
+    return await stop(this.#client, jobId, asked(readStopRequest([request])));
   }
 
-  #pusher(jobId: string, options: PushOptions): JobPusher {
-    const watch = this.#historyWatches.get(jobId) ?? new HistoryWatch();
-    this.#historyWatches.set(jobId, watch);
-    return new JobPusher(jobId, jobSignals(this.#client, jobId), options, watch);
+  #pusher(jobId: string, options: PushOptions, room?: PushRoom): JobPusher {
+    const gauge = this.#historyGauges.get(jobId) ?? new HistoryGauge();
+    this.#historyGauges.delete(jobId);
+    this.#historyGauges.set(jobId, gauge);
+    const [oldest] = this.#historyGauges.keys();
+    if (this.#historyGauges.size > HISTORY_GAUGES && oldest !== undefined) this.#historyGauges.delete(oldest);
+    return new JobPusher(jobId, jobSignals(this.#client, jobId), options, {
+      gauge,
+      ...(room === undefined ? {} : { room }),
+    });
   }
 }

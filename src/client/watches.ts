@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { Audience } from '../contract/audience.ts';
+import type { Audience, AudienceListing } from '../contract/audience.ts';
 import { checkWatchOptions, type WatchOptionsInput, type WatchState, type WatchStatus } from '../contract/watch.ts';
-import { AUDIENCE_ID } from '../domain/audience.ts';
 import { isRecord } from '../domain/json.ts';
-import { WATCH_AUDIENCE, watchWorkflowId } from '../domain/names.ts';
+import { AUDIENCE_ID, WATCH_AUDIENCE, watchWorkflowId } from '../domain/names.ts';
 import { newWatch, watchPresentation } from '../domain/watch.ts';
+import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import {
   acceptHeldUpdate,
   changeWatchUpdate,
@@ -13,17 +12,27 @@ import {
   stopWatchUpdate,
   watchStatusQuery,
 } from '../workflows/messages.ts';
-import { prepareWatch } from './ask-worker.ts';
-import { clientForLists } from './client-for-lists.ts';
-import { InvalidWatch, NoWorker, WatchNotFound } from './errors.ts';
-import { ANSWER_MS, ask, noWorker } from './job-service.ts';
-import { GRPC, grpcCode, isTimeUp } from './server-errors.ts';
+import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
+import { prepareWatch } from './jobs/ask-worker.ts';
+import {
+  ANSWER_MS,
+  ask,
+  clientForLists,
+  type Commanded,
+  describeLast,
+  executeUpdate,
+  isOpen,
+  settled,
+} from './jobs/job-service.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A watch as the list shows it. */
 export interface WatchSummary {
   readonly audience: Audience;
-  /** Undefined when no worker answers for it. */
+  /** Undefined when no worker answers for it, or its answer cannot be read here. */
   readonly status: WatchStatus | undefined;
+  /** Why its answer cannot be read here: it is encrypted with a key that is not here. */
+  readonly unreadable?: string;
 }
 
 /** A watch that was asked for. */
@@ -31,6 +40,8 @@ export interface AskedWatch {
   /** True: it has just been started. False: it was already running, and was changed. */
   readonly isNew: boolean;
   readonly status: WatchStatus;
+  /** What a person should know: that it comes round less often than its audience's window, say. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -39,12 +50,17 @@ export interface AskedWatch {
  * there is none, and NoWorker.
  */
 export class Watches {
-  readonly #client: Client;
+  readonly #open: () => Client;
   readonly #taskQueue: string;
 
-  constructor(client: Client, taskQueue: string) {
-    this.#client = client;
+  /** @param open the client, as long as it is not closed. */
+  constructor(open: () => Client, taskQueue: string) {
+    this.#open = open;
     this.#taskQueue = taskQueue;
+  }
+
+  get #client(): Client {
+    return this.#open();
   }
 
   /**
@@ -56,34 +72,37 @@ export class Watches {
   async start(audiences: readonly string[], options: WatchOptionsInput = {}): Promise<AskedWatch[]> {
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     const checked = checkWatchOptions(given);
-    if (!checked.ok) throw new InvalidWatch(checked.problems);
+    const problems = [...(areNames(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
+    if (!checked.ok || problems.length > 0) throw new InvalidWatch(problems);
     const prepared = await prepareWatch(this.#client, this.#taskQueue, audiences);
     if (!prepared.ok) throw new InvalidWatch(prepared.problems);
+    const running = await this.#running();
+    for (const one of prepared.audiences) if (audiences.includes(one.slug)) refuseMoved(one, running);
     const asked: AskedWatch[] = [];
-    for (const { id, slug, name } of prepared.audiences) {
-      asked.push(await this.#startOrChange(newWatch({ id, slug, name }, checked.value), given));
+    for (const listing of prepared.audiences) {
+      const { id, slug, name } = listing;
+      const done = await this.#startOrChange(newWatch({ id, slug, name }, checked.value), given);
+      asked.push({ ...done, warnings: windowWarning(listing, done.status) });
     }
     return asked;
   }
 
   /** All running watches, by slug. */
   async list(): Promise<WatchSummary[]> {
-    const found: Audience[] = [];
-    const query = `WorkflowType = '${WATCH_AUDIENCE}' AND ExecutionStatus = 'Running'`;
-    for await (const { memo, workflowId } of clientForLists(this.#client).workflow.list({ query })) {
-      found.push(audienceIn(memo) ?? unreadable(workflowId));
-    }
-    const summaries = found.map(async (audience) => ({ audience, status: await this.#statusOrNone(audience.id) }));
+    const summaries = (await this.#running()).map(async (audience) => ({
+      audience,
+      ...(await this.#statusOrWhyNot(audience.id)),
+    }));
     return (await Promise.all(summaries)).sort((a, b) => (a.audience.slug < b.audience.slug ? -1 : 1));
   }
 
   async status(audience: string): Promise<WatchStatus> {
-    const id = await this.#idOf(audience);
-    try {
-      return await ask(this.#client, watchWorkflowId(id), watchStatusQuery);
-    } catch (error) {
-      throw grpcCode(error) === GRPC.NOT_FOUND ? new WatchNotFound(audience, { cause: error }) : error;
-    }
+    const workflowId = watchWorkflowId(await this.#idOf(audience));
+    const found = await describeLast(this.#client, workflowId);
+    // One that was ended from outside does not know that: as far as it came, its next round is due.
+    const isEnded = found === undefined || (!isOpen(found) && found.status.name !== 'COMPLETED');
+    if (isEnded) throw new WatchNotFound(audience);
+    return await ask(this.#client, workflowId, watchStatusQuery);
   }
 
   /** Begins a round now or, when one is under way, as soon as that is over. */
@@ -105,11 +124,12 @@ export class Watches {
     return status;
   }
 
-  async #startOrChange(state: WatchState, change: object): Promise<AskedWatch> {
+  async #startOrChange(state: WatchState, change: object): Promise<Omit<AskedWatch, 'warnings'>> {
     const { id, slug } = state.audience;
     for (let tries = 1; ; tries++) {
       if (await this.#startOne(state)) {
-        return { isNew: true, status: await ask(this.#client, watchWorkflowId(id), watchStatusQuery) };
+        const first = ask(this.#client, watchWorkflowId(id), watchStatusQuery);
+        return { isNew: true, status: await settled(first, ofWatch('start', slug)) };
       }
       try {
         const status = await this.#update(slug, id, changeWatchUpdate, [change]);
@@ -148,50 +168,106 @@ export class Watches {
     }
   }
 
-  async #statusOrNone(id: string): Promise<WatchStatus | undefined> {
+  /** One that cannot be read, somebody else's, say, does not take the list away. */
+  async #statusOrWhyNot(id: string): Promise<Omit<WatchSummary, 'audience'>> {
     try {
-      return await ask(this.#client, watchWorkflowId(id), watchStatusQuery, { answerMs: LIST_ANSWER_MS });
+      const options = { answerMs: LIST_ANSWER_MS };
+      return { status: await ask(this.#client, watchWorkflowId(id), watchStatusQuery, options) };
     } catch (error) {
-      if (error instanceof NoWorker || grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+      if (error instanceof UnknownPayloadKey) return { status: undefined, unreadable: error.message };
+      if (error instanceof NoWorker || grpcCode(error) === GRPC.NOT_FOUND) return { status: undefined };
       throw error;
     }
   }
 
-  /** The id of a watched audience: from its watch, or else from the source, since the list of watches lags by a second. */
+  /**
+   * The id of an audience. What the source says goes before what watches remember: a slug may have moved to another audience since a watch began.
+   * Where the source does not know it, or cannot be read, it is the watch that was started under it.
+   */
   async #idOf(name: string): Promise<string> {
     if (AUDIENCE_ID.test(name)) return name;
-    const query = `WorkflowType = '${WATCH_AUDIENCE}' AND ExecutionStatus = 'Running'`;
-    for await (const { memo } of clientForLists(this.#client).workflow.list({ query })) {
-      const audience = audienceIn(memo);
-      if (audience?.slug === name) return audience.id;
-    }
-    const prepared = await prepareWatch(this.#client, this.#taskQueue, [name]);
-    const [audience] = prepared.ok ? prepared.audiences : [];
-    if (audience === undefined) throw new WatchNotFound(name);
-    return audience.id;
+    const running = await this.#running();
+    const inSource = await this.#inSource(name);
+    const found = Array.isArray(inSource) ? inSource : running.filter(({ slug }) => slug === name);
+    const [first] = found;
+    // Where the source could not be asked, nobody knows that it is not watched.
+    if (first === undefined) throw inSource instanceof WorkerFailed ? inSource : new WatchNotFound(name);
+    if (Array.isArray(inSource)) refuseMoved(first, running);
+    const ids = found.map(({ id }) => id);
+    if (ids.length > 1) throw new InvalidWatch([{ field: 'audience', message: sharedSlug(name, ids) }]);
+    return first.id;
   }
 
+  /** Undefined when the source does not know it; why, when it could not be asked. */
+  async #inSource(name: string): Promise<readonly Audience[] | undefined | WorkerFailed> {
+    try {
+      const prepared = await prepareWatch(this.#client, this.#taskQueue, [name]);
+      return prepared.ok ? prepared.audiences : undefined;
+    } catch (error) {
+      if (error instanceof WorkerFailed) return error;
+      throw error;
+    }
+  }
+
+  /** The audiences that are watched, as each watch was started for them. */
+  async #running(): Promise<Audience[]> {
+    const query = `WorkflowType = '${WATCH_AUDIENCE}' AND ExecutionStatus = 'Running'`;
+    const found: Audience[] = [];
+    for await (const { memo, workflowId } of clientForLists(this.#client).workflow.list({ query }))
+      found.push(audienceIn(memo) ?? unreadable(workflowId));
+    return found;
+  }
+
+  /** The watch is asked for its status first, so that nothing is sent when nobody works for it, or its answers cannot be read here. */
   async #update(
     name: string,
     id: string,
     update: { readonly name: string },
     args: readonly unknown[],
   ): Promise<WatchStatus> {
-    const handle = this.#client.workflow.getHandle(watchWorkflowId(id));
-    const options = { args: [...args] as [unknown, ...unknown[]], updateId: randomUUID() };
+    const workflowId = watchWorkflowId(id);
     try {
-      return await this.#client.withDeadline(Date.now() + ANSWER_MS, () =>
-        handle.executeUpdate<WatchStatus, [unknown, ...unknown[]]>(update.name, options),
-      );
+      const found = await this.#client.workflow.getHandle(workflowId).describe();
+      if (!isOpen(found)) throw new WatchNotFound(name);
+      await ask(this.#client, workflowId, watchStatusQuery);
+      const answer = executeUpdate<WatchStatus>(this.#client, found, update, args);
+      return await settled(answer, ofWatch(update.name, name));
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError)
         throw new InvalidWatch([{ field: 'watch', message: error.cause?.message ?? error.message }]);
       if (grpcCode(error) === GRPC.NOT_FOUND) throw new WatchNotFound(name, { cause: error });
-      if (!isTimeUp(error)) throw error;
-      const { taskQueue } = await handle.describe();
-      throw await noWorker(this.#client, taskQueue, error);
+      throw error;
     }
   }
+}
+
+/** @throws AudienceMoved when a watch of another audience is listed under the slug that this one has now. */
+function refuseMoved(now: Audience, running: readonly Audience[]): void {
+  const other = running.find(({ id, slug }) => slug === now.slug && id !== now.id);
+  if (other !== undefined) throw new AudienceMoved(now.slug, now, { id: other.id, by: 'A watch' });
+}
+
+const NO_NAMES = { field: 'audiences', message: 'Name the audiences, by slug or id, in a list.' };
+
+function areNames(audiences: unknown): boolean {
+  if (!Array.isArray(audiences) || audiences.length === 0) return false;
+  return audiences.every((name) => typeof name === 'string' && name.trim() !== '');
+}
+
+function sharedSlug(name: string, ids: readonly string[]): string {
+  return `More than one watched audience had the slug "${name}". Say which one by its id: ${ids.join(', ')}.`;
+}
+
+/** Who enters and leaves an audience within a round is never seen, and its window says how short a stay can be. */
+function windowWarning({ slug, windowMinutes }: AudienceListing, { everyMs }: WatchStatus): string[] {
+  if (windowMinutes === undefined || everyMs <= windowMinutes * 60_000) return [];
+  return [
+    `The audience "${slug}" looks back over ${windowMinutes} ${windowMinutes === 1 ? 'minute' : 'minutes'}, and is read less often than that: whoever enters and leaves between two rounds is not seen.`,
+  ];
+}
+
+function ofWatch(command: string, audience: string): Commanded {
+  return { what: `"${command}" of the watch of "${audience}"`, findOut: 'triggers watch --list' };
 }
 
 /** How long, in ms, one watch without a worker may keep the whole list waiting. */

@@ -1,7 +1,10 @@
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
-import type { ClientIdentity } from '../webhook/client-identity.ts';
-import { isSigningSecret } from '../webhook/signing-secret.ts';
+import { NetworkPolicy } from '../webhook/network-policy.ts';
+import { isSigningSecret } from '../webhook/signature.ts';
+import type { ClientIdentity } from '../webhook/tls.ts';
+import type { Config } from './config.ts';
+import { ConfigError } from './problems.ts';
 
 // No message in this file may repeat a value, since most values are secrets.
 
@@ -64,7 +67,7 @@ const clientCertificate = z
     certificate: z.string().min(1),
     /** PEM. */
     key: secret,
-    passphrase: z.string().optional(),
+    passphrase: z.string().min(1, 'A passphrase must not be empty.').optional(),
   })
   .refine(isUsableCertificate, {
     error:
@@ -123,7 +126,14 @@ export const authorizationSchema = z
     /** Standard Webhooks secrets; every request is signed with each of them that has not reached its end. */
     signingSecrets,
   })
-  .superRefine(({ headers, basic, bearer, oauth2 }, context) => {
+  .superRefine((authorization, context) => {
+    const { headers, basic, bearer, oauth2 } = authorization;
+    if (provesNothing(authorization))
+      context.addIssue({
+        code: 'custom',
+        message:
+          'It proves nothing. Give headers, queryParameters, basic, bearer, oauth2, clientCertificate or signingSecrets. (For an endpoint that needs no authorization, a job says null.)',
+      });
     const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
     const ways = [named && 'headers.authorization', basic && 'basic', bearer && 'bearer', oauth2 && 'oauth2'];
     const given = ways.filter((way) => typeof way === 'string' || typeof way === 'object');
@@ -136,6 +146,21 @@ export const authorizationSchema = z
 
 export type AuthorizationConfig = Readonly<z.infer<typeof authorizationSchema>>;
 export type OAuth2Config = NonNullable<AuthorizationConfig['oauth2']>;
+
+function provesNothing(parts: {
+  readonly headers: object;
+  readonly queryParameters: object;
+  readonly basic?: { readonly username: string; readonly password: string } | undefined;
+  readonly bearer?: string | undefined;
+  readonly oauth2?: object | undefined;
+  readonly clientCertificate?: object | undefined;
+  readonly signingSecrets: readonly unknown[];
+}): boolean {
+  const { headers, queryParameters, basic, bearer, oauth2, clientCertificate, signingSecrets } = parts;
+  const isBasic = basic !== undefined && `${basic.username}${basic.password}` !== '';
+  const count = Object.keys(headers).length + Object.keys(queryParameters).length + signingSecrets.length;
+  return count === 0 && !isBasic && [bearer, oauth2, clientCertificate].every((part) => part === undefined);
+}
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
@@ -154,4 +179,30 @@ function isUsableCertificate({ certificate, key, passphrase }: ClientIdentity): 
   } catch {
     return false;
   }
+}
+
+/**
+ * Refuses a configuration whose alerts or tokens could never be asked for: because its own `network` forbids their addresses, or because the
+ * authorization of the alerts is not there. To be called again with what is to replace the authorizations of a running worker.
+ *
+ * @throws ConfigError
+ */
+export function checkDestinations({
+  network,
+  alerts,
+  authorizations,
+}: Pick<Config, 'network' | 'alerts' | 'authorizations'>): void {
+  const policy = new NetworkPolicy(network);
+  const mustBeAllowed = (setting: string, url: string | undefined): void => {
+    const refusal = url === undefined ? undefined : policy.refusalOf(new URL(url));
+    if (refusal !== undefined)
+      throw new ConfigError(`The configuration is wrong: nothing can be sent to "${setting}". ${refusal}`);
+  };
+  mustBeAllowed('alerts.url', alerts.url);
+  for (const [name, { oauth2 }] of Object.entries(authorizations))
+    mustBeAllowed(`authorizations.${name}.oauth2.tokenUrl`, oauth2?.tokenUrl);
+  if (alerts.authorization !== null && !Object.hasOwn(authorizations, alerts.authorization))
+    throw new ConfigError(
+      `The configuration is wrong: this worker sends its alerts with the authorization "${alerts.authorization}", which is no longer there. Restart the worker if they are sent with another one now.`,
+    );
 }

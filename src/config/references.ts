@@ -1,7 +1,27 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isRecord } from '../domain/json.ts';
-import { ConfigError } from './config-error.ts';
+import { ConfigError, shownKey } from './problems.ts';
+
+const HMAC_BYTES = 32;
+const PAYLOAD_KEY_BYTES = 32;
+
+/** A new key to encrypt payloads in Temporal with, under an id that is not secret. */
+export function newPayloadKey(id: string): { readonly secret: string } {
+  return { secret: `${id}:${randomBytes(PAYLOAD_KEY_BYTES).toString('base64')}` };
+}
+
+/** A new signing secret of Standard Webhooks 1.0; for ed25519 also the public key, which is all that receivers need. */
+export function newSigningSecret(kind: 'hmac' | 'ed25519'): { readonly secret: string; readonly publicKey?: string } {
+  if (kind === 'hmac') return { secret: `whsec_${randomBytes(HMAC_BYTES).toString('base64')}` };
+  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const [seed, publicBytes] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+  return {
+    secret: `whsk_${Buffer.concat([seed, publicBytes]).toString('base64')}`,
+    publicKey: `whpk_${publicBytes.toString('base64')}`,
+  };
+}
 
 /** Where the values that a configuration refers to come from. */
 export interface ReferenceContext {
@@ -14,20 +34,66 @@ export interface ReferenceContext {
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
- * Replaces references in every string of a configuration: `${env:NAME}` with an environment variable, `${file:PATH}` with the content of a file,
- * without the line breaks at its end.
- *
- * @throws ConfigError, which names the reference, when a variable is not set or a file cannot be read.
+ * In this order: what is meant literally; a reference; and what looks like one and is none, which would otherwise be sent as a secret that no endpoint
+ * knows. Without braces only capitals count as the name of a variable, since queries have names like `$1` and `$ids`.
  */
-export function withReferences(value: unknown, context: ReferenceContext): unknown {
-  if (typeof value === 'string')
-    return value.replaceAll(/\$\{(env|file):([^{}]+)\}/g, (_, kind: string, name: string) =>
-      kind === 'env' ? variable(name, context) : fileText(name, context),
-    );
-  if (Array.isArray(value)) return value.map((item) => withReferences(item, context));
-  if (isRecord(value))
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withReferences(item, context)]));
-  return value;
+const MARKS =
+  /\$\$(?<literal>[{(]|[A-Z][A-Z0-9_]+)|\$\{(?<kind>env|file):(?<name>[^{}]+)\}|\$ ?\{|\$\(|\$(?:env|file):|\{(?:env|file):|(?<![\w$])\$[A-Z][A-Z0-9_]+(?![\w$])|^(?:env|file):/g;
+
+/** A whole value, or what follows the name of a scheme in it, that is nothing but such a mistake. Only then is the name in it surely no part of a secret. */
+const MISSPELT = /^(?:[A-Za-z]+ )?\$ ?[{(] ?(?:env ?: ?(?<named>\w+)|(?<bare>[A-Z]\w*)(?= ?[})]$)) ?[})]?$/i;
+
+/**
+ * Replaces references in every string of a configuration: `${env:NAME}` with an environment variable, `${file:PATH}` with the content of a file,
+ * without the line breaks at its end. `$${` stands for `${`, and `$$NAME` for `$NAME`. What a reference stands for is not looked at again.
+ *
+ * @throws ConfigError, which names the reference or its place, when a variable is not set or is empty, a file cannot be read or is empty, and when
+ *   what looks like a reference is none.
+ */
+export function withReferences(value: unknown, context: ReferenceContext, path: readonly string[] = []): unknown {
+  if (typeof value === 'string') return replaced(value, context, path);
+  if (Array.isArray(value)) return value.map((item, index) => withReferences(item, context, [...path, String(index)]));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => {
+      if (/\$ ?[{(]/.test(key))
+        throw new ConfigError(
+          `A reference can be a value or a part of one, but no key, as ${shownPath([...path, key])}.`,
+        );
+      return [key, withReferences(item, context, [...path, key])];
+    }),
+  );
+}
+
+interface Mark {
+  readonly literal?: string;
+  readonly kind?: 'env' | 'file';
+  readonly name?: string;
+}
+
+function replaced(text: string, context: ReferenceContext, path: readonly string[]): string {
+  return text.replaceAll(MARKS, (...found: unknown[]) => {
+    const { literal, kind, name } = found.at(-1) as Mark; // The named groups come last.
+    if (literal !== undefined) return `$${literal}`;
+    if (kind === undefined || name === undefined) throw noReference(text, path);
+    const value = kind === 'env' ? variable(name, context) : fileText(name, context);
+    if (value !== '') return value;
+    throw new ConfigError(`The configuration refers to \${${kind}:${name}} at ${shownPath(path)}, but that is empty.`);
+  });
+}
+
+function noReference(text: string, path: readonly string[]): ConfigError {
+  const { named, bare } = MISSPELT.exec(text)?.groups ?? {};
+  const name = named ?? bare;
+  const meant = name === undefined ? '${env:NAME} or ${file:PATH}' : `\${env:${name}}`;
+  return new ConfigError(
+    `The value of ${shownPath(path)} looks like a reference and is none. A reference is written ${meant}; a "$" that is meant literally is doubled: "$\${", "$$NAME".`,
+  );
+}
+
+/** Where a value is, without any key that may contain a secret. */
+function shownPath(path: readonly string[]): string {
+  return path.map(shownKey).join('.') || 'the configuration';
 }
 
 function variable(name: string, { env }: ReferenceContext): string {

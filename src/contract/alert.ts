@@ -1,5 +1,11 @@
 export type AlertKind =
-  'endpoint-unwell' | 'paused-by-endpoint' | 'backlog-old' | 'dead-letters' | 'backfill-finished' | 'backfill-lost';
+  | 'endpoint-unwell'
+  | 'paused-by-endpoint'
+  | 'backlog-old'
+  | 'dead-letters'
+  | 'backfill-finished'
+  | 'backfill-lost'
+  | 'holder-unreadable';
 
 /** Something about a job that its operators should be told once. */
 export interface Alert {

@@ -11,6 +11,8 @@ export interface BackfillInput {
   readonly pageBytes: number;
   /** How far the previous run got; in the first run, where to begin. */
   readonly carried: BackfillProgress;
+  /** How often this backfill was begun again by another child, from where the one before had come; absent: never. */
+  readonly restarts?: number;
 }
 
 /** What a backfill carries through continue-as-new. */
@@ -57,6 +59,8 @@ export interface MemberPage {
   readonly last: boolean;
   /** Where the next page begins; absent on the last. */
   readonly next?: BackfillCursor;
+  /** `restarts` of the child that read it. Pages of two children need not begin at the same places. */
+  readonly restarts?: number;
 }
 
 /** The job's answer to a page: the signal `pageTaken` from the job to the child. */

@@ -28,9 +28,17 @@ export interface DeadLetter {
   readonly hasSearchAttributes: boolean;
 }
 
-/** Argument of the job's signal `redeliver`, from a dead letter: it is queued after what is waiting for that person. */
+/**
+ * Argument of the job's signal `redeliver`, from a dead letter: it is queued after what is waiting for that person. The job answers whether it
+ * took it; until then the dead letter keeps it.
+ */
 export interface Redelivery {
   readonly subscriptionId: string;
+  readonly asking: AskingLetter;
+  /** Also when the job no longer listens to the audience. */
+  readonly force: boolean;
+  /** True: a person has discarded it meanwhile. The job is not to take it, only to say whether it already did. */
+  readonly isWithdrawn: boolean;
   readonly user: string;
   readonly trigger: {
     /** Canonical id of the audience. */
@@ -44,13 +52,52 @@ export interface Redelivery {
   };
 }
 
+/** The dead letter that asks a job to take its trigger, and is answered. */
+export interface AskingLetter {
+  readonly workflowId: string;
+  /** Its first run, by which the job knows it: a dead letter that asks twice is taken once. */
+  readonly runId: string;
+  /** Counts its questions, from 1. */
+  readonly question: number;
+}
+
+/** Why a job does not take a dead letter. */
+export type RedeliveryRefusal =
+  /** It belongs to an earlier job of this id. */
+  | 'other-subscription'
+  /** The job no longer listens to its audience. */
+  | 'audience-left'
+  /** The job is stopping, and drops what waits. */
+  | 'discarding'
+  /** It was withdrawn before the job took it. */
+  | 'withdrawn'
+  /** What was signalled is not a trigger that the job can keep. */
+  | 'unreadable';
+
+/** Argument of a dead letter's signal `answer`, from its job. */
+export interface RedeliveryAnswer {
+  readonly runId: string;
+  readonly question: number;
+  /** Absent: the job has it, and will send it. */
+  readonly refusal?: RedeliveryRefusal;
+}
+
+/** An answer, and the workflow that it goes to. */
+export interface AddressedAnswer {
+  readonly workflowId: string;
+  readonly answer: RedeliveryAnswer;
+}
+
 /** Argument of a dead letter's signal `redeliver`. */
 export interface RedeliverRequest {
-  /** True: redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience. */
+  /**
+   * True: redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience, or the job no
+   * longer listens to it.
+   */
   readonly force?: boolean;
 }
 
-/** How a dead letter ended, or that it is waiting; `redelivering` while the source or the job is being asked. */
+/** How a dead letter ended, or that it is waiting; `redelivering` while the source or the job is being asked: it may already be sent. */
 export type DeadLetterState = 'waiting' | 'redelivering' | DeadLetterEnd;
 
 /** Result of the workflow `deadLetter`. */
@@ -75,4 +122,6 @@ export interface DeadLetterStatus {
   readonly expiresAt: string;
   /** Why the last request to redeliver it failed, and what to do. */
   readonly notice?: string;
+  /** With a notice: it would be sent if it were redelivered with `force`. */
+  readonly forceable?: true;
 }

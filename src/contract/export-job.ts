@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nearestKey } from './nearest-key.ts';
+import { unknownKeys } from './nearest-key.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -29,6 +29,11 @@ const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look lik
 // URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
 const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
 
+const NO_HOST =
+  'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
+// What DNS can hold (RFC 1035, section 2.3.4), with or without the root's dot; or an IPv6 address in brackets.
+const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
+
 // Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
 // message repeats a URL, because whoever knows it may be able to send to it.
 const webhookUrl = z
@@ -37,6 +42,7 @@ const webhookUrl = z
   .min(1, MISSING_URL)
   .max(2048, 'The webhook URL must have at most 2048 characters.')
   .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
+  .pipe(z.url({ hostname: HOST, error: NO_HOST }))
   .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
     error:
       'The webhook URL must not contain a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
@@ -129,13 +135,8 @@ export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
 export const JOB_FIELDS = Object.keys(jobDefinitionSchema.shape);
 
 function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const near = nearestKey(key, JOB_FIELDS);
-      const hint = near === undefined ? `The fields are ${JOB_FIELDS.join(', ')}.` : `Did you mean "${near}"?`;
-      return { field: key, message: `There is no such field. ${hint}` };
-    });
-  }
+  if (issue.code === 'unrecognized_keys')
+    return unknownKeys(Object.fromEntries(issue.keys.map((key) => [key, undefined])), JOB_FIELDS);
   const field = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('.');
   const name = field.replaceAll('.[', '[');
   if (issue.path.length === 0) {

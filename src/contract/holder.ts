@@ -12,6 +12,8 @@ export interface PackedMore {
   readonly backfill?: number;
   /** How often it has been redelivered as a dead letter. */
   readonly redelivery?: number;
+  /** When the job accepted it, epoch ms; absent where that was at about `at`. */
+  readonly since?: number;
 }
 
 /** What a holder workflow keeps: waiting triggers in the order of their arrival. */

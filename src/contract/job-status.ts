@@ -1,10 +1,12 @@
 import type { Audience } from './audience.ts';
+import type { Problem } from './export-job.ts';
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
 
 export interface BackfillStatus {
   readonly n: number;
-  readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost';
+  /** `kept`: the job was stopped and kept what waited; what is left of the backfill goes on when it is resumed. */
+  readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost' | 'kept';
   /** With `paused`: by a person, or because the sample that was asked for has been sent. */
   readonly pausedBy?: 'operator' | 'sample';
   /** RFC 3339: when it was asked for; the `at` of all its enters. */
@@ -20,8 +22,10 @@ export interface BackfillStatus {
   readonly taken: number;
   /** Members whose enter was delivered. */
   readonly delivered: number;
-  /** Members left out, because a live trigger of the same audience is newer or the source listed them twice. */
+  /** Members left out: a live trigger of the same audience is newer, or the source listed them twice. */
   readonly superseded: number;
+  /** Members left out because an edit removed their audience while it ran, by its slug, also where it is back; absent: none. */
+  readonly leftOut?: readonly { readonly audience: string; readonly members: number }[];
   /** Members whose enter became a dead letter. */
   readonly deadLetters: number;
   /** Members waiting in the job. */
@@ -59,10 +63,35 @@ export interface EndpointStatus {
   readonly advice?: string;
 }
 
+/** A holder (a workflow that keeps waiting triggers) that could not be read several times in a row, or that was set aside. */
+export interface HolderTrouble {
+  /** Its name in the job: the end of its workflow id, `holder-<subscription id>-<name>`. */
+  readonly holder: string;
+  /** Why, in words. */
+  readonly reason: string;
+  /** RFC 3339: when it could not be read for the first time. */
+  readonly since: string;
+  /** RFC 3339: when it is read again; absent once it was set aside. */
+  readonly nextTryAt?: string;
+  /** True: a person has decided that nothing waits for it. It keeps its triggers. */
+  readonly isAside?: true;
+}
+
+/** What is kept of a backfill. */
+export interface KeptBackfill {
+  readonly n: number;
+  /** Members read so far. */
+  readonly taken: number;
+  /** See `BackfillStatus`. */
+  readonly expected?: number;
+}
+
 /** What a stopped job has kept for a resume. */
 export interface KeptTriggers {
-  /** Triggers that wait. */
+  /** Triggers that wait, and members that a backfill has read. */
   readonly waiting: number;
+  /** The backfill that goes on with the job; absent when none was under way. */
+  readonly backfill?: KeptBackfill;
   /** RFC 3339 */
   readonly keptAt: string;
 }
@@ -104,19 +133,28 @@ export interface JobStatus {
   readonly repeated: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;
+  /**
+   * Dead letters under the job's id that wait for a decision now, also those of an earlier job. Absent when there was none, or when that cannot
+   * be known: the job itself never sets this, it is looked up by the client.
+   */
+  readonly deadLettersWaiting?: number;
   /** Triggers that are waiting, including those in running slices. */
   readonly waiting: number;
   /** How many of these are outside the job's own state, in holders. */
   readonly overflow: number;
   /** What a stopped job kept for a later resume. The job itself never sets this: it is looked up by the client. */
   readonly kept?: KeptTriggers;
-  /** RFC 3339: until when a terminated job can be recovered. Looked up by the client, like `kept`. */
+  /** RFC 3339: until when a terminated job can be recovered, or one whose kept triggers were ended from outside. Looked up by the client, like `kept`. */
   readonly recoverableUntil?: string;
+  /** Why a job that another client started never began: what is wrong with its definition. Looked up by the client, like `kept`. */
+  readonly problems?: readonly Problem[];
+  /** RFC 3339: when somebody reset its present run, which began again from an earlier moment. Looked up by the client, like `kept`. */
+  readonly resetAt?: string;
   /** People whose next trigger is waiting for its next attempt. */
   readonly held: number;
   /** Requests that may be in flight now. */
   readonly inFlight: number;
-  /** `at` of the trigger that has waited longest. */
+  /** RFC 3339: when the job accepted the trigger that has waited longest, to a minute. Its `at` may be any time. */
   readonly oldestWaitingAt?: string;
   readonly lastDeliveredAt?: string;
   readonly lastFailure?: LastFailure;
@@ -125,6 +163,10 @@ export interface JobStatus {
   /** Present while the endpoint is unwell or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;
+  /** Only in an answer to `backfill`: the one that had been asked for under the same request id. Nothing was started. */
+  readonly askedBefore?: Pick<BackfillStatus, 'n' | 'state'>;
+  /** Holders that cannot be read, while there are any. */
+  readonly unreadableHolders?: readonly HolderTrouble[];
   /** The reasons for the last few rejected signals. */
   readonly rejects: readonly { readonly at: string; readonly reason: string }[];
   /** Things a person should know or do. */

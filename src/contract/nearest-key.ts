@@ -22,16 +22,57 @@ function bare(key: string): string {
   return key.toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
-/** Levenshtein distance, one row at a time. */
+/** How many letters differ, one row at a time; two neighbours that are swapped count as one. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwap ? (before[j - 2] ?? 0) + 1 : Infinity;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution, swap));
     }
+    before = row;
     row = next;
   }
   return row[b.length] ?? 0;
+}
+
+/** A key that nothing reads, and what to do about it. */
+export interface UnknownKey {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** The keys of an object that are not among the known ones, each with the one that was most likely meant. */
+export function unknownKeys(given: object, known: readonly string[]): UnknownKey[] {
+  return Object.keys(given)
+    .filter((key) => !known.includes(key))
+    .map((key) => ({ field: key, message: adviceFor(key, known) }));
+}
+
+function adviceFor(key: string, known: readonly string[]): string {
+  const near = nearestKey(key, known);
+  if (near !== undefined) return `There is no such field. Did you mean "${near}"?`;
+  return known.length === 0 ? 'There is no such field.' : `There is no such field. The fields are ${known.join(', ')}.`;
+}
+
+/**
+ * A key that is not known and that most likely was meant to be a known one that is missing, with that one. For objects whose other unknown
+ * keys are ignored, so it takes less for a misspelling than `nearestKey`: `lat` may well be a latitude.
+ */
+export function misspeltKey(
+  given: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): { readonly key: string; readonly near: string } | undefined {
+  const missing = known.filter((key) => given[key] == null);
+  if (missing.length === 0) return undefined;
+  for (const key of Object.keys(given)) {
+    if (known.includes(key) || key.length > LONGEST) continue;
+    const near = missing.find((one) => editDistance(bare(key), bare(one)) <= Math.floor(one.length / 3));
+    if (near !== undefined) return { key, near };
+  }
+  return undefined;
 }

@@ -1,8 +1,7 @@
 import type { JobAlert } from './alert.ts';
-import type { AudienceList, AudienceListing } from './audience.ts';
-import type { AuthorizationListing } from './authorization.ts';
+import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
 import type { MemberIds } from './backfill.ts';
-import type { DeadLetter } from './dead-letter.ts';
+import type { AddressedAnswer, DeadLetter } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
@@ -28,6 +27,11 @@ export type PreparedJob =
       readonly requestTimeoutMs: number;
       /** When triggers have waited longer than this, in ms, an alert is sent. */
       readonly alertBacklogMs: number;
+      /**
+       * The rules by which a job that begins with this decides, as its worker knows them: recorded with the result, so that all who replay its
+       * first run decide alike. Absent: the first.
+       */
+      readonly rules?: number;
       /** What the Temporal server allows, as the worker's configuration states it. */
       readonly serverLimits: ServerLimits;
     };
@@ -53,7 +57,7 @@ export interface Activities {
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */
   listAudiences(): Promise<AudienceList>;
-  /** Names and dotted paths of the fields that a member of an audience (slug or id) has; empty when no member has a profile. */
+  /** Names and dotted paths of the fields that the first members of an audience (slug or id) have; empty when none of them has a profile. */
   listProfileFields(audience: string): Promise<readonly string[]>;
   /** The request that would be made about a real person. */
   sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
@@ -75,6 +79,8 @@ export interface Activities {
   release(holderIds: readonly string[]): Promise<void>;
   /** Starts a dead-letter workflow for each; leaves alone those that are already running. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
+  /** Tells dead letters whether their job took them; leaves out those that have ended. */
+  answerLetters(answers: readonly AddressedAnswer[]): Promise<void>;
   /** Writes each alert to the worker's log and, where one is configured, has it sent to the alert webhook. Calling it again changes nothing. */
   raiseAlerts(alerts: readonly JobAlert[]): Promise<void>;
   /** Sends one alert to the webhook of this worker. Fails unless it was accepted. */
@@ -94,3 +100,21 @@ export interface Activities {
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
 }
+
+/** The activities that a client may have a workflow run for it: each answers a question about a worker. */
+export type Question =
+  | 'prepareJob'
+  | 'prepareWatch'
+  | 'listAuthorizations'
+  | 'listAudiences'
+  | 'listProfileFields'
+  | 'sampleRequest'
+  | 'sendSample';
+
+/** What a question is about; null when it takes nothing. */
+export type QuestionArgument<Q extends Question> = Parameters<Activities[Q]> extends [infer Argument] ? Argument : null;
+
+export type Answer<Q extends Question> = Awaited<ReturnType<Activities[Q]>>;
+
+/** What the workflow is given. */
+export type Asked = { [Q in Question]: [question: Q, argument: QuestionArgument<Q>] }[Question];

@@ -40,7 +40,7 @@ export interface SampleAnswer {
   /** True for 2xx, and nothing else. */
   readonly ok: boolean;
   readonly status?: number;
-  /** What went wrong where there is no status; see `domain/attempt-codes.ts`. */
+  /** What went wrong where there is no status; see `domain/verdict.ts`. */
   readonly code?: string;
   readonly retryAfterMs?: number;
   /** From the request's start to the end of its answer, connecting included. */
@@ -57,6 +57,8 @@ export interface Sample {
   readonly audience: Audience;
   readonly event: TriggerEvent;
   readonly request: ShownRequest;
+  /** What a person should know about the job that it is a sample of, added by the client. */
+  readonly warnings?: readonly string[];
 }
 
 /** A sample that was sent, once. */

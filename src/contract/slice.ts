@@ -67,7 +67,7 @@ export interface FailedAttempt {
   readonly index: number;
   /** The HTTP status, when the endpoint answered. */
   readonly status?: number;
-  /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/attempt-codes.ts`). */
+  /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
   readonly code?: string;
   /** The `Retry-After` of the answer, in ms from then; absent when it was not usable. */
   readonly retryAfterMs?: number;

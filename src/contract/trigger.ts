@@ -1,3 +1,5 @@
+import { misspeltKey } from './nearest-key.ts';
+
 /** A JSON value as it travels: integers beyond 2^53 are BigInt, so that they keep their digits. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -16,7 +18,7 @@ export interface Trigger {
   readonly audience: string;
   /** The person, 1..255 characters. A string, since ids exceed 2^53. */
   readonly user: string;
-  /** RFC 3339 with up to nanoseconds, passed on unchanged. Absent: when the job received it. */
+  /** RFC 3339 with up to nanoseconds, passed on unchanged. Absent: when the job received it; the client sets it before that. */
   readonly at?: string;
   /** The person's fields. Absent: read from the audience source when the trigger is sent, the way for volume. */
   readonly profile?: JsonObject;
@@ -25,4 +27,15 @@ export interface Trigger {
 /** A trigger that says itself what happened: what the signal `triggers` and NDJSON lines carry. */
 export interface EventTrigger extends Trigger {
   readonly event: TriggerEvent;
+}
+
+const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
+
+/**
+ * Why whoever can be asked again should not send a trigger although its unknown keys would be ignored: one of them most likely is a
+ * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when nothing is.
+ */
+export function misspeltInTrigger(trigger: object): string | undefined {
+  const found = misspeltKey({ ...trigger }, KEYS);
+  return found === undefined ? undefined : `it has no "${found.near}" but "${found.key}"`;
 }

@@ -1,50 +1,61 @@
 import { z } from 'zod';
 import type { Audience, AudienceListing } from './audience.ts';
 import type { Checked, Problem } from './export-job.ts';
+import { unknownKeys } from './nearest-key.ts';
 
-/** The shortest and the longest time between two looks at an audience, in ms: a second and a week. */
-const SHORTEST_MS = 1_000;
-const LONGEST_MS = 7 * 24 * 60 * 60 * 1_000;
+/** The shortest and the longest interval of a watch, in ms: a second and a week. */
+export const SHORTEST_MS = 1_000;
+export const LONGEST_MS = 7 * 24 * 60 * 60 * 1_000;
 
 const EVERY = 'The interval must be a whole number of ms, from a second to a week.';
 const PERCENT = 'The largest exit must be a whole number of percent, from 1 to 100.';
 
-/** How an audience is watched. Unknown keys are refused. */
+/** The options of a watch. Unknown keys are refused. */
 const watchOptionsSchema = z.strictObject({
-  /** From the begin of one round to the begin of the next, in ms; 1 s to 7 days. A round that takes longer is followed by the next one at once. */
+  /** From the start of one round to the start of the next, in ms; 1 s to 7 days. After a round that takes longer the next one starts at once. */
   everyMs: z.int({ error: EVERY }).min(SHORTEST_MS, EVERY).max(LONGEST_MS, EVERY).default(300_000),
-  /** Whether everybody is told of as entering where there is nothing to compare with: in the first round, and when the last snapshot is lost. */
+  /** Whether every member is reported as entering when there is no snapshot to compare with: in the first round, and after the last one was lost. */
   emitExisting: z.boolean({ error: 'This must be true or false (without quotes).' }).default(false),
-  /** More than this share of the members, in percent, leaving at once (and more than 10 people) is held until it is seen twice; 100 holds nothing. */
+  /**
+   * The largest share of the members, in percent, that may leave in one round. If more leave (and more than 10 people), the round is held until the
+   * next one shows the same. 100: no round is held.
+   */
   largestExitPercent: z.int({ error: PERCENT }).min(1, PERCENT).max(100, PERCENT).default(20),
 });
 
-/** With every default filled in. */
+/** The options with every default filled in. */
 export type WatchOptions = Readonly<z.infer<typeof watchOptionsSchema>>;
 export type WatchOptionsInput = z.input<typeof watchOptionsSchema>;
-/** What the update `change` takes: any of the options. */
+/** Argument of the update `change`: the options that are to change. */
 export type WatchChange = Partial<WatchOptions>;
 
-/** Checks how an audience is to be watched; every problem at once. */
+const WATCH_OPTIONS = Object.keys(watchOptionsSchema.shape);
+
+/** Checks the options of a watch; reports every problem at once. */
 export function checkWatchOptions(input: unknown): Checked<WatchOptions> {
   const parsed = watchOptionsSchema.safeParse(input);
   if (parsed.success) return { ok: true, value: parsed.data };
   return {
     ok: false,
-    problems: parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message })),
+    problems: parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? unknownKeys(Object.fromEntries(issue.keys.map((key) => [key, undefined])), WATCH_OPTIONS)
+        : [{ field: issue.path.join('.'), message: issue.message }],
+    ),
   };
 }
 
-/** Audiences held against what a worker knows: its source, and whether it has a folder for snapshots. */
+/** Whether a worker can watch these audiences: its source has to know them, and it needs a folder for snapshots. */
 export type PreparedWatch =
   | { readonly ok: false; readonly problems: readonly Problem[] }
   | { readonly ok: true; readonly audiences: readonly AudienceListing[] };
 
-/** A sealed scan: who was a member, on disk under this id. */
+/** A finished scan: the list of members, which is on disk under this id. */
 export interface SnapshotRef {
   readonly id: string;
+  /** How many. */
   readonly members: number;
-  /** RFC 3339; when its round began. */
+  /** When its round began, RFC 3339. */
   readonly at: string;
 }
 
@@ -52,122 +63,122 @@ export interface SnapshotRef {
 export interface ScanRequest {
   /** Canonical id. */
   readonly audience: string;
-  /** Names the snapshot that the scan makes. */
+  /** The id of the snapshot that this scan makes. */
   readonly scanId: string;
-  /** The snapshot to compare with; null: there is none. */
+  /** The id of the snapshot to compare with; null: there is none. */
   readonly base: string | null;
-  /** The scan of the round that is held; null: none is. */
+  /** The id of the scan of the held round; null: no round is held. */
   readonly held: string | null;
-  /** Without a base: everybody enters. */
+  /** Without a base: whether every member counts as entering. */
   readonly emitExisting: boolean;
-  /** Snapshots that nobody needs any more, or everything that is there. */
+  /** Snapshots to remove, since nobody needs them any more; `all`: everything that there is of this audience. */
   readonly obsolete: readonly string[] | 'all';
 }
 
-/** What a scan that came to its end found. */
+/** What a finished scan found. */
 export interface ScanReport {
   readonly members: number;
   readonly enters: number;
-  /** Members of the base that it did not see. */
+  /** Members of the base whom this scan did not find. */
   readonly exits: number;
-  /** Of those whom the held scan did not see: how many this one saw. */
+  /** How many this scan found of those whom the held scan had not found. */
   readonly back: number;
-  /** Of those whom it did not see: how many the held scan had seen. */
+  /** How many the held scan had found of those whom this scan did not find. */
   readonly gone: number;
-  /** False: there is nothing of the held scan here. */
+  /** Whether this worker has the held scan on disk. */
   readonly heldFound: boolean;
 }
 
-/** What the source said of each exit by itself. */
+/** The changes of a round, after the source was asked about each exit. */
 export interface ConfirmedChanges {
   readonly enters: number;
   readonly exits: number;
-  /** Not seen by the scan, and members all the same. */
+  /** People whom the scan did not find, and who are members according to the source. */
   readonly stayed: number;
 }
 
-/** What `emitChanges` came to. */
+/** Result of the activity `emitChanges`. */
 export interface EmissionReport {
-  /** Jobs that were told. */
+  /** How many jobs were told. */
   readonly jobs: number;
-  /** Running jobs that are encrypted with a key which is not here; whether they listen is not known. */
+  /** Running jobs whose payload key this worker does not have, so that it is not known whether they listen. */
   readonly unreadable: readonly string[];
 }
 
-/** A round that came to its end. */
+/** A finished round. */
 export interface WatchRound {
-  /** RFC 3339; when it began, and the `at` of its triggers. */
+  /** When it began, RFC 3339; also the `at` of its triggers. */
   readonly at: string;
   readonly members: number;
   readonly enters: number;
   readonly exits: number;
-  /** Whom the scan did not see, and who are members by the source's word. */
+  /** People whom the scan did not find, and who are members according to the source. */
   readonly stayed: number;
-  /** From its begin until every job was told. */
+  /** From its start until every job was told. */
   readonly durationMs: number;
-  /** True: there was nothing to compare with. */
+  /** Whether there was no snapshot to compare with. */
   readonly isBaseline: boolean;
   readonly told: EmissionReport;
 }
 
-/** Changes that are on disk and belong to the jobs: they are told until each has them. */
+/** A round whose changes are on disk and are being told to the jobs, until every job has them. */
 export interface PendingRound {
   readonly snapshot: SnapshotRef;
   readonly changes: ConfirmedChanges;
   readonly isBaseline: boolean;
-  /** Epoch ms. */
+  /** When it began, epoch ms. */
   readonly startedAt: number;
 }
 
-/** A round that would have told many that they left, and was not believed yet. */
+/** A round in which so many would leave at once that nothing of it was told yet. */
 export interface HeldRound {
   readonly scan: SnapshotRef;
   readonly exits: number;
 }
 
-/** What goes wrong at the moment. */
+/** Why rounds fail at present. */
 export interface WatchTrouble {
-  /** RFC 3339; since then no round came to its end. */
+  /** When rounds began to fail, RFC 3339. */
   readonly since: string;
-  /** Failures in a row. */
+  /** How many rounds failed in a row. */
   readonly failures: number;
-  /** Of these, how many in a row found no snapshot where it should be. */
+  /** How many of these, in a row, failed because the worker did not have the snapshot. */
   readonly notHere: number;
-  /** What the last one said. */
+  /** The message of the last failure. */
   readonly reason: string;
 }
 
-/** Input of the workflow `watchAudience`, and what it carries through continue-as-new. */
+/** Input of the workflow `watchAudience`, which it also hands to its next run. */
 export interface WatchState {
   readonly v: 1;
   readonly audience: Audience;
   readonly options: WatchOptions;
-  /** Rounds that came to their end. */
+  /** How many rounds have finished. */
   readonly rounds: number;
-  /** Triggers told since the watch began. */
+  /** How many triggers the jobs were told since the watch began. */
   readonly enters: number;
   readonly exits: number;
   readonly snapshot?: SnapshotRef;
   readonly pending?: PendingRound;
   readonly held?: HeldRound;
-  /** True: somebody says that what is held is right. */
+  /** Whether a person confirmed that the held round is right. */
   readonly isAccepted?: boolean;
   readonly last?: WatchRound;
   readonly trouble?: WatchTrouble;
-  /** Set when a snapshot was lost: what changed between these times (RFC 3339) was told to nobody. */
+  /** Set when a snapshot was lost: no job was told what changed between these times (RFC 3339). */
   readonly missed?: { readonly from: string; readonly to: string };
-  /** `at` of the last round that began. */
+  /** When the last round began; `at` of its triggers. */
   readonly lastAt?: string;
   /** When the next round begins, epoch ms. */
   readonly nextAt?: number;
-  /** Snapshots to be removed by the next scan; absent in a watch that has not scanned yet: all. */
+  /** Snapshots that the next scan removes; absent before the first scan, which removes all. */
   readonly obsolete?: readonly string[];
 }
 
 /** `scanning`, `confirming` and `telling` are the parts of a round; between rounds it is `waiting`, `held` or `failing`. */
 export type WatchPhase = 'scanning' | 'confirming' | 'telling' | 'waiting' | 'held' | 'failing' | 'stopped';
 
-/** How a watch is doing. */
+/** Answer to the query for the status of a watch. */
 export interface WatchStatus {
   readonly v: 1;
   readonly state: WatchPhase;
@@ -178,12 +189,12 @@ export interface WatchStatus {
   readonly rounds: number;
   readonly enters: number;
   readonly exits: number;
-  /** By the last round that counts; absent before the first. */
+  /** According to the last finished round; absent before the first. */
   readonly members?: number;
   readonly last?: WatchRound;
   /** RFC 3339; absent while a round is under way, and after the end. */
   readonly nextAt?: string;
-  /** Held: how many would leave, and since when that has been seen (RFC 3339). */
+  /** The held round: how many would leave, of how many members, and when that was seen (RFC 3339). */
   readonly held?: { readonly exits: number; readonly members: number; readonly at: string };
   readonly trouble?: WatchTrouble;
   readonly missed?: { readonly from: string; readonly to: string };

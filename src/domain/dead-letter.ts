@@ -1,10 +1,18 @@
-import type { DeadLetter, DeadLetterState, DeadLetterStatus, Redelivery } from '../contract/dead-letter.ts';
+import type {
+  AskingLetter,
+  DeadLetter,
+  DeadLetterState,
+  DeadLetterStatus,
+  Redelivery,
+  RedeliveryRefusal,
+} from '../contract/dead-letter.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { failureInWords } from './attempt-codes.ts';
 import { instantOf } from './instant.ts';
+import { isRecord } from './json.ts';
 import { audienceAttribute, jobIdOf } from './names.ts';
-import { keyword, keywordList, type SearchAttribute } from './search-attributes.ts';
-import { summaryOf } from './summary.ts';
+import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';
+import { readTrigger } from './trigger.ts';
+import { failureInWords } from './verdict.ts';
 
 /** How long a dead letter waits for a person, in ms: 30 days. */
 export const DEAD_LETTER_MS = 30 * 24 * 60 * 60 * 1000;
@@ -25,6 +33,7 @@ export function deadLetterPresentation(letter: DeadLetter) {
       job: jobId,
       person: user,
       audience: audience.slug,
+      audienceId: audience.id,
       event,
       at: letter.at,
       failure: failureInWords(failure),
@@ -40,18 +49,61 @@ function failureAttribute({ status, code }: DeadLetter['failure']): string {
   return (status === undefined ? (code ?? 'NO_ANSWER') : `HTTP ${status}`).slice(0, 255);
 }
 
+const OR_FORCE =
+  'Discard it, or send it all the same: triggers dead-letters redeliver … --force (in the Temporal UI: signal redeliver with {"force": true}).';
+
 /** Why a trigger should not be sent: it would tell the endpoint the opposite of what is true today. Undefined when it may be sent. */
 export function membershipObstacle(event: TriggerEvent, isMember: boolean): string | undefined {
   if (isMember === (event === 'enter')) return undefined;
   const today = isMember ? 'is in the audience today' : 'is not in the audience today';
-  return `The person ${today}, so this ${event} would be wrong. Discard it, or signal redeliver with {"force": true} to send it all the same.`;
+  return `The person ${today}, so this ${event} would be wrong. ${OR_FORCE}`;
+}
+
+/** What a person reads when the job refuses it. */
+export function refusalText({ jobWorkflowId, audience }: DeadLetter, refusal: RedeliveryRefusal): string {
+  const job = jobIdOf(jobWorkflowId);
+  switch (refusal) {
+    case 'other-subscription':
+      return `It belongs to an earlier job ${job}. The one that runs now has a subscription of its own, to which this would be another message; force does not change that. Discard it. If the endpoint should still be told, push the trigger to the job anew.`;
+    case 'audience-left':
+      return `The job ${job} no longer listens to ${audience.slug}. ${OR_FORCE}`;
+    case 'discarding':
+      return `The job ${job} is stopping and drops what waits, so it takes nothing more.`;
+    case 'withdrawn':
+      return 'It was discarded while the job was asked. Signal redeliver again.';
+    case 'unreadable':
+      return `The job ${job} could not read it; its status says why, among what it rejected.`;
+  }
+}
+
+/** Why nothing came of asking the job: it does not run, or takes no more signals. */
+export function unaskableText({ jobWorkflowId }: DeadLetter, why: 'not-running' | 'full'): string {
+  const job = `The job ${jobIdOf(jobWorkflowId)}`;
+  return why === 'full'
+    ? `${job} takes no more signals until it continues as a new run. Is a worker running? Signal redeliver again in a minute.`
+    : `${job} did not take it: it is not running. If it can be resumed or recovered (triggers status ${jobIdOf(jobWorkflowId)}), do that, then signal redeliver again. Otherwise discard this, and push the trigger to another job: one that is started anew under this id is another one, too.`;
+}
+
+/** The job has been asked, and nothing is heard of it. */
+export function unansweredText({ jobWorkflowId }: DeadLetter): string {
+  return `It is not known whether it will be sent: the job ${jobIdOf(jobWorkflowId)} was asked to take it and has not answered. It answers as soon as a worker runs it.`;
+}
+
+/** The job was asked and ended from outside before its answer came, so that it may have been among what was waiting there. */
+export function doubtText({ jobWorkflowId }: DeadLetter): string {
+  const job = jobIdOf(jobWorkflowId);
+  return `It is not known whether it will be sent: the job ${job} was asked to take it and was ended before it answered, so it may be among what "triggers recover ${job}" sends. Recover or start the job, then decide again: it will be asked.`;
 }
 
 /** The signal to the job that sends it after all. */
-export function redeliveryOf(letter: DeadLetter): Redelivery {
+export function redeliveryOf(
+  letter: DeadLetter,
+  asked: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
+): Redelivery {
   const { subscriptionId, user, audience, event, at, profile, profileBytes, redeliveries } = letter;
   return {
     subscriptionId,
+    ...asked,
     user,
     trigger: {
       audience: audience.id,
@@ -69,7 +121,7 @@ export function describeDeadLetter(
   letter: DeadLetter,
   state: DeadLetterState,
   startedAt: number,
-  notice: string | undefined,
+  notice: { readonly text: string; readonly isForceable: boolean } | undefined,
 ): DeadLetterStatus {
   const { profile } = letter;
   return {
@@ -87,6 +139,57 @@ export function describeDeadLetter(
     attempts: letter.attempts,
     diedAt: letter.diedAt,
     expiresAt: instantOf(startedAt + DEAD_LETTER_MS),
-    ...(notice === undefined ? {} : { notice }),
+    ...(notice === undefined ? {} : { notice: notice.text }),
+    ...(notice?.isForceable === true ? { forceable: true } : {}),
   };
+}
+
+/** How many more bytes a trigger may have than when it was signalled: for an audience's id instead of its slug, and for its own time. */
+const SETTLED_BYTES = 100;
+const LONGEST_ID = 1000;
+
+type RedeliveryReading =
+  | { readonly ok: true; readonly redelivery: Redelivery }
+  /** `asking` is given when at least the dead letter that asks could be read, so that it can be answered. */
+  | { readonly ok: false; readonly reason: string; readonly asking?: AskingLetter };
+
+/** Reads what came as the signal of a dead letter. Our own workflow sends it, but a person can send one too, and no signal may break a job. */
+export function readRedelivery(raw: unknown, mostBytes: number): RedeliveryReading {
+  if (!isRecord(raw)) return { ok: false, reason: 'it is not a JSON object' };
+  const asking = readAsking(raw['asking']);
+  if (asking === undefined) return { ok: false, reason: '"asking" must name the workflow of a dead letter' };
+  const reading = readContent(raw, mostBytes);
+  if (typeof reading === 'string') return { ok: false, reason: reading, asking };
+  const { force, isWithdrawn } = raw;
+  return { ok: true, redelivery: { ...reading, asking, force: force === true, isWithdrawn: isWithdrawn === true } };
+}
+
+function readAsking(asking: unknown): AskingLetter | undefined {
+  if (!isRecord(asking)) return undefined;
+  const { workflowId, runId, question } = asking;
+  if (!isId(workflowId) || !isId(runId) || !isCount(question)) return undefined;
+  return { workflowId, runId, question };
+}
+
+function readContent(
+  { subscriptionId, user, trigger }: Record<string, unknown>,
+  mostBytes: number,
+): Pick<Redelivery, 'subscriptionId' | 'user' | 'trigger'> | string {
+  if (typeof subscriptionId !== 'string') return '"subscriptionId" must be a string';
+  if (!isRecord(trigger)) return '"trigger" must be a JSON object';
+  const { redelivery } = trigger;
+  if (!isCount(redelivery)) return '"redelivery" must be a number from 1';
+  const reading = readTrigger({ ...trigger, user }, undefined, mostBytes + SETTLED_BYTES);
+  if (!reading.ok) return reading.reason;
+  const { user: whose, at, ...rest } = reading.trigger;
+  if (at === undefined) return '"at" is missing';
+  return { subscriptionId, user: whose, trigger: { ...rest, at, redelivery } };
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_ID;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
 }

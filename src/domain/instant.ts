@@ -6,11 +6,12 @@ export type Instant = string;
 
 const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
-const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/;
+/** Ours; the leap second 60 is not. */
+const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}(?:Z|\+00:00)$/;
 
-/** Like `parseInstant`, for a text that was accepted before: one that is already in the instant's own spelling is not parsed again. */
+/** Like `parseInstant`, for a text that was accepted before: one in a spelling of ours is not parsed again. */
 export function knownInstant(text: string): Instant | undefined {
-  return CANONICAL.test(text) ? text : parseInstant(text);
+  return CANONICAL.test(text) ? `${text.slice(0, 29)}Z` : parseInstant(text);
 }
 
 /** The instant that an RFC 3339 text with up to nanoseconds names; undefined for anything else. */

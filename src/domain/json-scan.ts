@@ -35,6 +35,31 @@ export function scanMembers(text: string, from: number, to: number): MemberPlace
   return at + 1 === to ? { starts, end: at, isSorted } : undefined;
 }
 
+/**
+ * A key that an object in the text has twice: readers keep the last one in silence, which is seldom what was meant. Undefined when none has.
+ *
+ * @param text valid JSON.
+ * @param levels how deep objects are looked into; 1: only the outermost.
+ */
+export function doubledKey(text: string, levels = Infinity): string | undefined {
+  // An array has a place here too, which stays empty: the string of an array is never followed by a colon.
+  const open: Set<string>[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === OPENING_BRACE || unit === OPENING_BRACKET) open.push(new Set());
+    else if (unit === CLOSING_BRACE || unit === CLOSING_BRACKET) open.pop();
+    if (unit !== QUOTE) continue;
+    const end = string(text, at, text.length);
+    if (end === NONE) return undefined;
+    const keys = open.length > levels || text.charCodeAt(space(text, end)) !== COLON ? undefined : open.at(-1);
+    const key = keys === undefined ? '' : (JSON.parse(text.slice(at, end)) as string); // A string of valid JSON.
+    if (keys?.has(key) === true) return key;
+    keys?.add(key);
+    at = end - 1;
+  }
+  return undefined;
+}
+
 const NONE = -1;
 const MAX_DEPTH = 100;
 

@@ -1,11 +1,10 @@
-import type { KeptJobState, KeptJobStatus } from '../contract/kept-job.ts';
-import { detailsTable, shownCount, shownTime } from './details-table.ts';
-import type { CarriedJob } from './dispatcher/carried.ts';
+import type { KeptBackfill } from '../contract/job-status.ts';
+import type { KeptJobState, KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
 import { instantOf } from './instant.ts';
-import { jobMemo } from './job-memo.ts';
+import { BackfillIntake } from './job/backfill.ts';
+import type { CarriedJob } from './job/state.ts';
 import { audienceAttribute, jobIdOf } from './names.ts';
-import { keyword, keywordList } from './search-attributes.ts';
-import { summaryOf } from './summary.ts';
+import { detailsTable, jobMemo, keyword, keywordList, shownCount, shownTime, summaryOf } from './shown.ts';
 
 /** Input of the workflow `keptJob`. */
 export interface KeptJob {
@@ -20,6 +19,18 @@ export function keptTriggers({ chains, overflow, dying, backfill }: CarriedJob):
   const inChains = chains.reduce((sum, [, triggers, more]) => sum + triggers.length + (more?.parked?.count ?? 0), 0);
   const inPages = (backfill?.pages ?? []).reduce((sum, { ids }) => sum + ids.length, 0);
   return inChains + overflow.held + overflow.tail.triggers.length + dying.length + inPages;
+}
+
+/** Holders that were set aside: nothing waits for them, and they keep their triggers until somebody asks for them to be read. */
+export function keptAside({ unreadable = [] }: CarriedJob): number {
+  return unreadable.filter(({ isAside }) => isAside === true).length;
+}
+
+/** The backfill that is kept with a job; undefined when none was under way. */
+export function keptBackfill({ backfill }: CarriedJob): KeptBackfill | undefined {
+  if (backfill === undefined || !new BackfillIntake(backfill).isUnfinished) return undefined;
+  const { n, counts, expected } = backfill;
+  return { n, taken: counts.taken, ...(expected === undefined ? {} : { expected }) };
 }
 
 /**
@@ -44,10 +55,16 @@ export function keptJobPresentation({ jobWorkflowId, carried }: KeptJob, now: nu
       ...jobMemo({ ...definition, audiences }),
       job: jobId,
       waiting: keptTriggers(carried),
+      ...shownBackfill(carried),
       keptAt: instantOf(now),
     },
     attributes: missingSearchAttributes.length > 0 ? [] : attributes,
   };
+}
+
+function shownBackfill(carried: CarriedJob): { readonly backfill?: KeptBackfill } {
+  const backfill = keptBackfill(carried);
+  return backfill === undefined ? {} : { backfill };
 }
 
 /** The state from which the job continues: what it carried, except that it is no longer stopping. A pause remains. */
@@ -74,6 +91,7 @@ export function describeKeptJob(
     jobId: jobIdOf(jobWorkflowId),
     label: carried.job.definition.label,
     waiting: keptTriggers(carried),
+    ...shownBackfill(carried),
     keptAt: instantOf(keptAt),
     ...(notice === undefined ? {} : { notice }),
   };
@@ -86,13 +104,43 @@ const STATES: Readonly<Record<KeptJobState, string>> = {
   discarded: 'Its job was started again, to drop what was waiting.',
 };
 
+/** How far a backfill had come that goes on with its job. */
+export function keptBackfillInWords({ n, taken, expected }: KeptBackfill): string {
+  const read = expected === undefined ? shownCount(taken) : `${shownCount(taken)} of ${shownCount(expected)}`;
+  return `backfill ${n} (${read} members read)`;
+}
+
 /** A kept job as the Temporal UI shows it. */
-export function keptJobDetails({ state, jobId, label, waiting, keptAt, notice }: KeptJobStatus): string {
+export function keptJobDetails({ state, jobId, label, waiting, backfill, keptAt, notice }: KeptJobStatus): string {
   return detailsTable(label, [
     ['State', STATES[state]],
     ...(notice === undefined ? [] : [['Not started', notice] as const]),
     ['Job', jobId],
     ['Waiting', shownCount(waiting)],
+    ...(backfill === undefined ? [] : [['Backfill', keptBackfillInWords(backfill)] as const]),
     ['Kept at', shownTime(keptAt)],
   ]);
+}
+
+/** The holders that were set aside, in words to be put behind what waits. */
+export function andAside(holders: number): string {
+  if (holders === 0) return '';
+  return holders === 1 ? ', and 1 holder that was set aside' : `, and ${holders} holders that were set aside`;
+}
+
+/** The state that the run of a terminated job had reached, according to itself. */
+export interface RecoveryState {
+  /** How many of the run's arrivals are in it, oldest first; a signal with many triggers is that many arrivals. */
+  readonly admitted: number;
+  /** Ids of the slices in flight, whose outcome it does not know: their triggers are carried as waiting. */
+  readonly running: readonly number[];
+  readonly carried: CarriedJob;
+}
+
+/** @param payloadBytes most bytes of one payload. */
+export function partOf(text: string, part: unknown, payloadBytes: number): RecoveryPart {
+  // So many characters fit, even when each takes three bytes and is escaped.
+  const length = Math.floor(payloadBytes / 7);
+  const from = typeof part === 'number' && part > 0 ? part * length : 0;
+  return { v: 1, text: text.slice(from, from + length), parts: Math.ceil(text.length / length) };
 }

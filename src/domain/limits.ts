@@ -29,6 +29,8 @@ export interface Budgets {
   readonly rememberedArrivals: number;
   /** How many deliveries a job remembers, to recognise triggers that are signalled twice. */
   readonly rememberedDeliveries: number;
+  /** How many dead letters that came back a job remembers, to recognise one that asks again. */
+  readonly rememberedLetters: number;
   /** Most bytes of waiting members from a backfill. */
   readonly backfillBytes: number;
   /** Most bytes of commands in one workflow task. */
@@ -55,6 +57,7 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     fixedBytes: Math.max(6 * 1024, Math.floor(payloadBytes / 128)),
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),
+    rememberedLetters: Math.min(REMEMBERED_LETTERS, Math.floor(payloadBytes / 2048)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
     // One transaction may have 4 MiB, including the signals that the server buffers during a task (2 MiB); beyond that, the server
     // terminates the job.
@@ -87,3 +90,5 @@ export const PAGES_AHEAD = 4;
 export const REMEMBERED_ARRIVALS = 4096;
 /** Most deliveries that a job remembers, however much its server allows. */
 export const REMEMBERED_DELIVERIES = 4096;
+/** Most dead letters that came back that a job remembers, however much its server allows. */
+const REMEMBERED_LETTERS = 1024;

@@ -12,7 +12,7 @@ export interface CarriedMeter {
 }
 
 /** How many a second, recently. */
-export interface Rates {
+interface Rates {
   readonly oneMinute: number;
   readonly fiveMinutes: number;
 }

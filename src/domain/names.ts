@@ -1,24 +1,14 @@
+import type { Audience } from '../contract/audience.ts';
+import type { PackedTriggers } from '../contract/holder.ts';
+
 /** Workflow types, as any Temporal client starts them. */
 export const EXPORT_JOB = 'exportJob';
 export const BACKFILL = 'backfill';
-/** Checks a job definition against the worker's source and configuration, and returns what it found; starts nothing. */
-export const CHECK_EXPORT_JOB = 'checkExportJob';
-
-/** Returns which authorizations a worker has. */
-export const LIST_AUTHORIZATIONS = 'listAuthorizations';
+/** Returns a worker's answer to a question, and starts nothing. */
+export const ASK_WORKER = 'askWorker';
 
 /** Finds the changes of an audience whose source has no event stream. */
 export const WATCH_AUDIENCE = 'watchAudience';
-/** Checks the audiences of a watch against the worker's source; starts nothing. */
-export const CHECK_WATCH = 'checkWatch';
-/** Returns which audiences a worker's source has. */
-export const LIST_AUDIENCES = 'listAudiences';
-/** Returns which fields a member's profile has. */
-export const LIST_PROFILE_FIELDS = 'listProfileFields';
-/** Makes the request that a job would send about a real person, and sends nothing. */
-export const SAMPLE_REQUEST = 'sampleRequest';
-/** Sends a request about a real person, once. */
-export const SEND_SAMPLE = 'sendSample';
 
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
@@ -49,6 +39,19 @@ const JOB_PREFIX = 'export-job-';
 /** A job id: what people type. Letters, digits, dots, dashes and underscores, 1..100, beginning with a letter or digit. */
 export const JOB_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+/**
+ * Whether a job with this id would have the workflow id of something that stands beside another job: what job `vip` kept is
+ * `export-job-vip-kept`, its backfills are `export-job-vip-backfill-1` and so on. One would take the place of the other, or end it.
+ */
+export function isReservedJobId(jobId: string): boolean {
+  return /-(?:kept|backfill-\d+)$/.test(jobId);
+}
+
+/** What is wrong with such an id, in words. */
+export function reservedIdText(jobId: string): string {
+  return `"${jobId}" could be what another job kept, or its backfill: no job id ends in "-kept" or "-backfill-" and a number.`;
+}
+
 export function jobWorkflowId(jobId: string): string {
   return JOB_PREFIX + jobId;
 }
@@ -56,6 +59,14 @@ export function jobWorkflowId(jobId: string): string {
 /** The job id for a job's workflow id; the id of a workflow that was started under a foreign id is itself the job id. */
 export function jobIdOf(workflowId: string): string {
   return workflowId.startsWith(JOB_PREFIX) ? workflowId.slice(JOB_PREFIX.length) : workflowId;
+}
+
+/**
+ * The subscription of a job, from the id of its first run, which no other job has and which a reset does not change: so delivery ids stay
+ * the same through a reset. 32 hexadecimal digits.
+ */
+export function subscriptionIdOf(firstRunId: string): string {
+  return firstRunId.replaceAll('-', '');
 }
 
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
@@ -92,4 +103,36 @@ export function keptWorkflowId(jobWorkflow: string): string {
 /** An audience id as it is written in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */
 export function audienceAttribute(audienceId: string): string {
   return audienceId.slice(0, 16);
+}
+
+/** The marker in a run's history that says that its signal with this number, from 1, was refused. */
+export function refusedSignalMarker(number: number): string {
+  return `refused-signal-${number}`;
+}
+
+/** The options that a holder is started with, by a job's activity or by a recovery. */
+export function holderWorkflow(workflowId: string, content: PackedTriggers) {
+  const count = content.triggers.length;
+  const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
+  // After a reset of the job its holders' numbers come again, with other content: what the job wants kept now counts.
+  return { type: HOLDER, workflowId, input: content, summary, sleeps: true, renews: 'all' } as const;
+}
+
+/** An audience's id, in its only spelling. */
+export const AUDIENCE_ID = /^[0-9a-f]{32}$/;
+
+/** The audience that a slug or an id names, an id first, since a slug may look like one; undefined for anything else. */
+export function findAudience<T extends Pick<Audience, 'id' | 'slug'>>(
+  audiences: readonly T[],
+  name: unknown,
+): T | undefined {
+  return audiences.find(({ id }) => id === name) ?? audiences.find(({ slug }) => slug === name);
+}
+
+/** The audience with this id that the job listens to, or listened to before. */
+export function audienceById(
+  job: { readonly audiences: readonly Audience[]; readonly formerAudiences: readonly Audience[] },
+  id: string,
+): Audience | undefined {
+  return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
 }

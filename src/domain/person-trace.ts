@@ -1,19 +1,25 @@
 import type { Audience } from '../contract/audience.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
-import type { JobFact, MemberFound, TriggerAttempted, TriggerDied, TriggerReceived } from '../contract/trace.ts';
+import type {
+  JobFact,
+  MemberFound,
+  TraceEvent,
+  TriggerAttempted,
+  TriggerDied,
+  TriggerReceived,
+} from '../contract/trace.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { failureInWords } from './attempt-codes.ts';
-import { findAudience } from './audience.ts';
-import type { Arrival } from './dispatcher/arriving.ts';
-import { type CarriedJob, isCarriedJob } from './dispatcher/carried.ts';
+import { readRedelivery } from './dead-letter.ts';
 import { deliveryId } from './delivery-id.ts';
-import { unpackTrigger } from './dispatcher/packed.ts';
 import { instantOf } from './instant.ts';
+import type { Arrival } from './job/arriving.ts';
+import { unpackTrigger } from './job/chain.ts';
+import { type CarriedJob, isCarriedJob } from './job/state.ts';
 import { isRecord } from './json.ts';
-import { deadLetterId } from './names.ts';
-import { readRedelivery } from './redelivery.ts';
-import { attemptsOf, didAsk } from './slice-outcomes.ts';
+import { deadLetterId, findAudience } from './names.ts';
+import { attemptsOf, didAsk } from './slice.ts';
 import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
+import { failureInWords } from './verdict.ts';
 
 /** What histories alone say about a person. They do not say what has become of a dead letter. */
 export type Traced = TriggerReceived | MemberFound | TriggerAttempted | Omit<TriggerDied, 'state' | 'notice'>;
@@ -32,6 +38,10 @@ export class PersonTrace {
   /** Undefined before the job's definition was checked. */
   #audiences: readonly Audience[] | undefined;
   #names: readonly Audience[] = [];
+  /** Known from the second run on. */
+  #subscriptionId: string | undefined;
+  /** First runs of the dead letters that came back. */
+  readonly #takenLetters = new Set<string>();
   #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
@@ -64,6 +74,7 @@ export class PersonTrace {
 
   #carriedOn({ job, chains, audiences }: CarriedJob): void {
     this.#audiences = job.audiences;
+    this.#subscriptionId = job.subscriptionId;
     this.#names = [...job.audiences, ...job.formerAudiences];
     const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
     if (head === undefined || more?.failures === undefined || more.parked !== undefined) return;
@@ -115,8 +126,19 @@ export class PersonTrace {
 
   #redelivered({ runId, atMs }: Came, raw: unknown): Traced[] {
     const reading = readRedelivery(raw, MAX_TRIGGER_BYTES);
-    if (typeof reading === 'string' || reading.user !== this.#user) return [];
-    const { audience, event, at, redelivery } = reading.trigger;
+    if (!reading.ok || reading.redelivery.user !== this.#user) return [];
+    const { asking, trigger, force, isWithdrawn, subscriptionId } = reading.redelivery;
+    if (isWithdrawn || this.#takenLetters.has(asking.runId)) return [];
+    const { audience, event, at, redelivery } = trigger;
+    const isOthers = this.#subscriptionId !== undefined && this.#subscriptionId !== subscriptionId;
+    const isFormer = !force && this.#audiences?.some(({ id }) => id === audience) === false;
+    const refused = isOthers
+      ? `a dead letter of another job, subscription ${subscriptionId}`
+      : isFormer
+        ? `the job no longer listens to audience "${this.#slugOf(audience)}"`
+        : undefined;
+    // It may ask again, and is taken once.
+    if (refused === undefined) this.#takenLetters.add(asking.runId);
     return [
       {
         kind: 'received',
@@ -127,6 +149,7 @@ export class PersonTrace {
         audience: this.#slugOf(audience),
         triggerAt: at,
         redelivery,
+        ...(refused === undefined ? {} : { refused }),
       },
     ];
   }
@@ -183,4 +206,11 @@ export class PersonTrace {
   #slugOf(audience: string): string {
     return findAudience(this.#names, audience)?.slug ?? audience;
   }
+}
+
+/** Whether an event of a trace shows that its job knows the person; a trigger may wait longer than the histories that record it are kept. */
+export function knowsPerson(event: TraceEvent): boolean {
+  if (event.kind !== 'stands') return event.kind !== 'left-out';
+  const { standing } = event;
+  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }

@@ -1,16 +1,18 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import type { Sha256 } from './delivery-id.ts';
 import { parseInstant } from './instant.ts';
 import { stringifyJson, utf8Bytes } from './json.ts';
+import { deadLetterId } from './names.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
 /** Most levels of objects and arrays in a profile: what is nested too deep for the stack could be read, but never written again. */
-export const MAX_PROFILE_DEPTH = 200;
+const MAX_PROFILE_DEPTH = 200;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 
 /** A trigger of the right shape; whether the job listens to its audience is checked by the job. */
-export interface ReadTrigger {
+interface ReadTrigger {
   readonly user: string;
   /** As signalled: slug or id. */
   readonly audience: string;
@@ -21,7 +23,7 @@ export interface ReadTrigger {
   readonly profileBytes?: number;
 }
 
-export type TriggerReading =
+type TriggerReading =
   { readonly ok: true; readonly trigger: ReadTrigger } | { readonly ok: false; readonly reason: string };
 
 /**
@@ -38,6 +40,8 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   const profile = optional['profile'] ?? undefined;
   const happened = event ?? own;
   if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
+  if (own !== undefined && own !== null && own !== happened)
+    return refused(`its "event" says something else than the signal "${happened}"`);
   if (typeof user !== 'string')
     return refused(
       `"user" must be a string, it is ${nameOf(user)}${user === undefined ? '' : ' (ids exceed what a JSON number can hold)'}`,
@@ -88,5 +92,26 @@ function nameOf(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  if (typeof value === 'object') return 'an object';
+  // Integers of any size are numbers in JSON.
+  return typeof value === 'bigint' ? 'a number' : `a ${typeof value}`;
+}
+
+// A trigger's trace needs no state: its trace id (W3C Trace Context, 3.2.2.3) is its delivery id, which has the same length, is as evenly
+// distributed, and is the same on every attempt, from every worker, after every crash. All zeros, which no trace may have, would be one id
+// in 2^128.
+
+/**
+ * The id of the root span of a trigger, 16 hex digits: every worker knows it before that span is exported, which is when the trigger is
+ * settled. A dead letter that is redelivered begins another one, in the same trace.
+ *
+ * @param redelivery how often the trigger was redelivered, from 0.
+ */
+export function rootSpanId(deliveryId: string, redelivery: number, hash: Sha256): string {
+  return hash(deadLetterId(deliveryId, redelivery)).slice(0, 16);
+}
+
+/** The header `traceparent` of a request: W3C Trace Context, version 00. Its last part says whether the request's span is recorded. */
+export function traceparentOf(traceId: string, spanId: string, isSampled: boolean): string {
+  return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }

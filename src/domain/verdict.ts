@@ -1,5 +1,4 @@
 import type { FailedAttempt } from '../contract/slice.ts';
-import { ATTEMPT_CODES } from './attempt-codes.ts';
 
 /**
  * What an attempt that did not deliver means.
@@ -12,7 +11,8 @@ import { ATTEMPT_CODES } from './attempt-codes.ts';
  * - `unsendable`: no message can be made; no request was made, so nothing is known about the endpoint.
  * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
- * - `ours`: this worker's configuration prevents sending; no request was made.
+ * - `ours`: this worker's configuration, its machine or a fault in it prevents sending, so that no request was made; or it did not say
+ *   what came of one.
  */
 export type Verdict =
   'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
@@ -25,9 +25,12 @@ export function wasAsked(verdict: Verdict): boolean {
   return ASKED.has(verdict);
 }
 
-/** Judges an attempt. Only the status, or the code where there is none, decides; never a message text. */
+/**
+ * Judges an attempt. Only the status, or the code where there is none, decides; never a message text. A Retry-After of no time, or with a date
+ * that has passed, asks for no wait.
+ */
 export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>): Verdict {
-  if (attempt.status !== undefined) return judgeStatus(attempt.status, attempt.retryAfterMs !== undefined);
+  if (attempt.status !== undefined) return judgeStatus(attempt.status, (attempt.retryAfterMs ?? 0) > 0);
   switch (attempt.code) {
     case ATTEMPT_CODES.sourceUnavailable:
       return 'source';
@@ -38,6 +41,14 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAft
     case ATTEMPT_CODES.tokenUnavailable:
     case ATTEMPT_CODES.addressRefused:
     case ATTEMPT_CODES.proxyFailed:
+    case ATTEMPT_CODES.requestNotMade:
+    // The worker's machine ran out of something before there was a connection.
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+    case 'ENOMEM':
+    case 'EADDRNOTAVAIL':
+    case ATTEMPT_CODES.reportUnreadable:
       return 'ours';
     case ATTEMPT_CODES.payloadImpossible:
     case ATTEMPT_CODES.payloadTooLarge:
@@ -82,3 +93,108 @@ const CERTIFICATE_CODES = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
+
+/**
+ * Codes of attempts that failed for other reasons than an answer. What goes wrong with a request itself keeps the code that Node or undici
+ * gave it (`ECONNREFUSED`, `ENOTFOUND`, `UND_ERR_SOCKET`, `DEPTH_ZERO_SELF_SIGNED_CERT` …).
+ */
+export const ATTEMPT_CODES = {
+  /** The request was still open at its deadline. */
+  timeout: 'REQUEST_TIMEOUT',
+  /** The endpoint sent more than an answer needs, without a status. */
+  answerTooLong: 'ANSWER_TOO_LONG',
+  /** What the endpoint sent is not an answer of HTTP. */
+  answerMalformed: 'ANSWER_MALFORMED',
+  /** The source could not be asked for profiles; no request was made. */
+  sourceUnavailable: 'SOURCE_UNAVAILABLE',
+  /** The source does not know the person (yet); no request was made. */
+  profileMissing: 'PROFILE_MISSING',
+  /** This worker has no authorization of that name; no request was made. */
+  authorizationUnknown: 'AUTHORIZATION_UNKNOWN',
+  /** The authorization may not be sent to the URL's origin; no request was made. */
+  authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
+  /** The authorization's token endpoint gave no access token; no request was made. */
+  tokenUnavailable: 'TOKEN_UNAVAILABLE',
+  /** This worker may not connect to the URL, or to the address of its host name; no request was made. */
+  addressRefused: 'ADDRESS_REFUSED',
+  /** The configured proxy did not open a connection; no request was made. */
+  proxyFailed: 'PROXY_FAILED',
+  /** The proxy could not reach the endpoint's host. */
+  unreachedByProxy: 'PROXY_UNREACHED_HOST',
+  /** Something went wrong inside this worker before the request began; no request was made. */
+  requestNotMade: 'REQUEST_NOT_MADE',
+  /** Something went wrong inside this worker after the request had begun, so that it is not known what the endpoint made of it. */
+  workerFault: 'WORKER_FAULT',
+  /** The body could not be made; no request was made. */
+  payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
+  /** The body has more bytes than are sent; no request was made. */
+  payloadTooLarge: 'PAYLOAD_TOO_LARGE',
+  /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
+  givenUpEarly: 'GIVEN_UP_EARLY',
+  /** It was in a holder that could not be read and that a person set aside; no request was made. */
+  holderSetAside: 'HOLDER_SET_ASIDE',
+  /** A worker of another build reported something that this one cannot read; whether a request was made is not known. */
+  reportUnreadable: 'REPORT_UNREADABLE',
+} as const;
+
+/** What people read instead of a code: what happened, to follow "it failed: …". */
+const WORDS: Readonly<Record<string, string>> = {
+  [ATTEMPT_CODES.timeout]: 'no answer in time',
+  [ATTEMPT_CODES.answerTooLong]: 'the answer never ended',
+  [ATTEMPT_CODES.answerMalformed]: 'the answer could not be understood',
+  [ATTEMPT_CODES.sourceUnavailable]: 'the audience source could not be read',
+  [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
+  [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
+  [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
+  [ATTEMPT_CODES.tokenUnavailable]: 'the authorization server gave no access token',
+  [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
+  [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',
+  [ATTEMPT_CODES.unreachedByProxy]: 'the proxy could not reach the host',
+  [ATTEMPT_CODES.requestNotMade]: 'the worker could not make a request (a fault of its own)',
+  [ATTEMPT_CODES.workerFault]: 'a fault of the worker (not of the endpoint)',
+  [ATTEMPT_CODES.payloadImpossible]: 'the trigger could not be made into a message',
+  [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
+  [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
+  EMFILE: 'the worker has too many files and connections open',
+  ENFILE: 'the machine of the worker has too many files and connections open',
+  ENOBUFS: 'the machine of the worker has no memory for another connection',
+  ENOMEM: 'the machine of the worker has no memory for another connection',
+  EADDRNOTAVAIL: 'the machine of the worker has no address or port for another connection',
+  [ATTEMPT_CODES.holderSetAside]: 'its holder could not be read and was set aside',
+  [ATTEMPT_CODES.reportUnreadable]: 'the worker reported something that cannot be read',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was cut off',
+  EPIPE: 'the connection was cut off',
+  UND_ERR_SOCKET: 'the connection was cut off',
+  ETIMEDOUT: 'no connection in time',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the host cannot be reached',
+  ENOTFOUND: 'no such host name',
+  EAI_AGAIN: 'the host name could not be looked up',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another host name',
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is not signed by a known authority',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is not signed by a known authority',
+  UNABLE_TO_GET_ISSUER_CERT: 'the certificate is not signed by a known authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is not signed by a known authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is not signed by a known authority',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the endpoint wants a client certificate',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the endpoint does not take the client certificate',
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'the endpoint does not take the client certificate',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the endpoint does not take the client certificate',
+};
+
+/** Whether these are the words for a failure of a code that has words. */
+export function isFailureInWords(text: string): boolean {
+  return text === NO_ANSWER || Object.values(WORDS).includes(text);
+}
+
+const NO_ANSWER = 'no answer';
+
+/** The result of a failed attempt, in words: `HTTP 503`, `connection refused`; a code without words is given as it is. */
+export function failureInWords({ status, code }: { readonly status?: number; readonly code?: string }): string {
+  if (status !== undefined) return `HTTP ${status}`;
+  return code === undefined ? NO_ANSWER : (WORDS[code] ?? code);
+}

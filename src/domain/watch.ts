@@ -1,7 +1,9 @@
+import { unknownKeys } from '../contract/nearest-key.ts';
 import type { ScanReport, WatchChange, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
-import { detailsTable, shownCount, shownTime } from './details-table.ts';
-import { isRecord } from './json.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
+import { isRecord } from './json.ts';
+import type { RequestReading } from './requests.ts';
+import { detailsTable, shownCount, shownTime } from './shown.ts';
 
 /** This many may leave at once, whatever their share: a small audience may change by half in a day. */
 const FEW_EXITS = 10;
@@ -54,18 +56,28 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
 const SHORTEST_MS = 1_000;
 const LONGEST_MS = 7 * 24 * 60 * 60_000;
 
-/** The changes in an update, which may contain anything; undefined when it is not a change that a watch can make. */
-export function readWatchChange(raw: unknown): WatchChange | undefined {
-  if (!isRecord(raw)) return undefined;
-  const { everyMs, emitExisting, largestExitPercent } = raw;
-  if (everyMs !== undefined && !isWhole(everyMs, SHORTEST_MS, LONGEST_MS)) return undefined;
-  if (emitExisting !== undefined && typeof emitExisting !== 'boolean') return undefined;
-  if (largestExitPercent !== undefined && !isWhole(largestExitPercent, 1, 100)) return undefined;
-  return {
-    ...(everyMs === undefined ? {} : { everyMs }),
-    ...(emitExisting === undefined ? {} : { emitExisting }),
-    ...(largestExitPercent === undefined ? {} : { largestExitPercent }),
-  };
+/** Typed, so that a new option cannot be forgotten. */
+const CHANGES: Readonly<Record<keyof WatchChange, (value: unknown) => boolean>> = {
+  everyMs: (value) => isWhole(value, SHORTEST_MS, LONGEST_MS),
+  emitExisting: (value) => typeof value === 'boolean',
+  largestExitPercent: (value) => isWhole(value, 1, 100),
+};
+
+const NO_CHANGE =
+  'A change to a watch is one JSON object with "everyMs" (1000 to 604800000), "emitExisting" (true or false) or "largestExitPercent" (1 to 100); what it leaves out stays as it is.';
+
+/** Reads the arguments of the update `change`, which may contain anything. */
+export function readWatchChange(args: readonly unknown[]): RequestReading<WatchChange> {
+  const [raw, ...more] = args;
+  if (!isRecord(raw) || more.some((one) => one != null))
+    return { ok: false, problems: [{ field: '', message: NO_CHANGE }] };
+  const said = Object.entries(raw).filter(([, value]) => value !== undefined);
+  const unknown = unknownKeys(raw, Object.keys(CHANGES));
+  const wrong = Object.entries(CHANGES).flatMap(([field, isRight]) =>
+    raw[field] === undefined || isRight(raw[field]) ? [] : [{ field, message: `This is wrong. ${NO_CHANGE}` }],
+  );
+  const problems = [...unknown, ...wrong];
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, request: Object.fromEntries(said) };
 }
 
 function isWhole(value: unknown, least: number, most: number): value is number {
@@ -145,4 +157,53 @@ export function watchDetails(status: WatchStatus): string {
   if (last !== undefined && last.told.unreadable.length > 0)
     rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);
   return detailsTable(`Watch of ${audience.slug}`, rows);
+}
+
+/** How many parts a snapshot has on disk. One part of each snapshot that is compared is in memory at a time. */
+export const BUCKETS = 256;
+
+/**
+ * The part of a snapshot that a person belongs to, 0..255: FNV-1a over the id's UTF-16 code units. Snapshots on disk depend on it: another
+ * rule needs another manifest version.
+ */
+export function bucketOf(user: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < user.length; i++) {
+    hash = Math.imul(hash ^ user.charCodeAt(i), 0x01000193);
+  }
+  // The low bits alone depend too little on the last letters.
+  return (hash ^ (hash >>> 8) ^ (hash >>> 16) ^ (hash >>> 24)) & (BUCKETS - 1);
+}
+
+/** One part of the members: according to the last snapshot, to the held scan, if there is one, and to this scan. */
+interface BucketSides {
+  readonly base: ReadonlySet<string>;
+  readonly held: ReadonlySet<string> | undefined;
+  readonly scan: ReadonlySet<string>;
+}
+
+interface BucketDifference {
+  readonly enters: readonly string[];
+  readonly exits: readonly string[];
+  /** Whom the held scan missed and this one saw. */
+  readonly back: number;
+  /** Whom this scan missed and the held one saw. */
+  readonly gone: number;
+}
+
+/** What differs in one part. */
+export function differenceOf({ base, held, scan }: BucketSides): BucketDifference {
+  const exits = [...base].filter((user) => !scan.has(user));
+  return {
+    enters: [...scan].filter((user) => !base.has(user)),
+    exits,
+    back: held === undefined ? 0 : count(base, (user) => !held.has(user) && scan.has(user)),
+    gone: held === undefined ? 0 : exits.filter((user) => held.has(user)).length,
+  };
+}
+
+function count(users: ReadonlySet<string>, matches: (user: string) => boolean): number {
+  let found = 0;
+  for (const user of users) if (matches(user)) found++;
+  return found;
 }

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
-import type { ReceivedMessage } from './received-message.ts';
+import type { ReceivedMessage } from './receiver.ts';
 
 /** One request that arrived, from its last byte on. */
-export interface Arrival {
+export interface ReceivedRequest {
   /** From 1, in the order in which requests were complete. */
   readonly number: number;
   /** Header `webhook-id`. */
@@ -52,15 +52,15 @@ export interface LedgerSummary {
   readonly unreadable: number;
 }
 
-interface OpenArrival extends Arrival {
-  answered: Arrival['answered'];
-  endedAtMs: Arrival['endedAtMs'];
+interface OpenRequest extends ReceivedRequest {
+  answered: ReceivedRequest['answered'];
+  endedAtMs: ReceivedRequest['endedAtMs'];
 }
 
 /** Records what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
 export class Ledger {
   readonly #keepsEntries: boolean;
-  readonly #entries: Arrival[] = [];
+  readonly #entries: ReceivedRequest[] = [];
   readonly #deliveredIds = new Set<string>();
   readonly #lastAt = new Map<string, string>();
   readonly #open = new Map<string, number>();
@@ -80,7 +80,7 @@ export class Ledger {
   }
 
   /** All arrivals in their order. @throws when the ledger does not keep them. */
-  get entries(): readonly Arrival[] {
+  get entries(): readonly ReceivedRequest[] {
     if (!this.#keepsEntries) throw new Error('This ledger keeps sums only. Start the receiver with ledger: "entries".');
     return this.#entries;
   }
@@ -114,9 +114,9 @@ export class Ledger {
   }
 
   /** Records a complete request. `settle` later records the answer. */
-  record(arrival: Omit<Arrival, 'number' | 'answered' | 'endedAtMs'>): Arrival {
+  record(arrival: Omit<ReceivedRequest, 'number' | 'answered' | 'endedAtMs'>): ReceivedRequest {
     this.#requests += 1;
-    const entry: OpenArrival = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
+    const entry: OpenRequest = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
     if (this.#keepsEntries) this.#entries.push(entry);
     if (arrival.inFlight > this.#mostInFlight) this.#mostInFlight = arrival.inFlight;
     const { message } = arrival;
@@ -130,9 +130,9 @@ export class Ledger {
     return entry;
   }
 
-  settle(arrival: Arrival, answered: NonNullable<Arrival['answered']>): void {
-    // Only its ledger writes to an Arrival.
-    const entry = arrival as OpenArrival;
+  settle(arrival: ReceivedRequest, answered: NonNullable<ReceivedRequest['answered']>): void {
+    // Only its ledger writes to an ReceivedRequest.
+    const entry = arrival as OpenRequest;
     entry.answered = answered;
     entry.endedAtMs = Date.now();
     const { message } = arrival;
@@ -151,7 +151,7 @@ export class Ledger {
    *
    * @throws when it does not hold within `timeoutMs`, with what the ledger has by then.
    */
-  async waitFor(predicate: (ledger: Ledger) => boolean, timeoutMs: number): Promise<void> {
+  async waitFor(predicate: (ledger: Ledger) => boolean, timeoutMs = 120_000): Promise<void> {
     if (predicate(this)) return;
     let look: (() => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -209,7 +209,7 @@ export class Ledger {
     for (const look of this.#waiting) look();
   }
 
-  #countSuccess({ deliveryId, message }: Arrival): void {
+  #countSuccess({ deliveryId, message }: ReceivedRequest): void {
     if (deliveryId !== undefined) {
       if (this.#deliveredIds.has(deliveryId)) {
         this.#duplicates += 1;
@@ -238,7 +238,7 @@ export class Ledger {
   }
 }
 
-function isSuccess(answered: Arrival['answered']): boolean {
+function isSuccess(answered: ReceivedRequest['answered']): boolean {
   return typeof answered === 'number' && answered >= 200 && answered < 300;
 }
 

@@ -1,8 +1,42 @@
-import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Ledger } from './ledger.ts';
-import type { Arrival } from './ledger.ts';
-import { readMessage } from './received-message.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { type ReceivedRequest, Ledger } from './ledger.ts';
+
+/** What a body of either payload format says happened. */
+export interface ReceivedMessage {
+  readonly user: string;
+  /** 32-hex id of the audience. */
+  readonly audience: string;
+  readonly slug: string;
+  readonly event: TriggerEvent;
+  /** When it happened, as spelt in the body. */
+  readonly at: string;
+}
+
+/** Reads a body of the new or the legacy format; undefined for anything else. Never throws. */
+export function readMessage(body: string): ReceivedMessage | undefined {
+  let message: unknown;
+  try {
+    message = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const user = memberOf(message, 'id');
+  const events = memberOf(message, 'segment_events') ?? memberOf(memberOf(message, 'data'), 'segment_events');
+  const change: unknown = Array.isArray(events) ? events[0] : undefined;
+  const event = memberOf(change, 'event');
+  if (event !== 'enter' && event !== 'exit') return undefined;
+  const audience = memberOf(change, 'id');
+  const slug = memberOf(change, 'slug');
+  const at = memberOf(change, event);
+  if (typeof user !== 'string' || typeof audience !== 'string' || typeof slug !== 'string' || typeof at !== 'string')
+    return undefined;
+  return { user, audience, slug, event, at };
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+}
 
 /** What a receiver answers. */
 export type Answer =
@@ -31,9 +65,9 @@ export interface ReceiverOptions {
   /** `entries` (default) keeps every arrival, `sums` only what a summary needs: about 200 bytes a message. */
   readonly ledger?: 'entries' | 'sums';
   /** Decides the answer; undefined means 200. Default: 200 for all. */
-  readonly answer?: (arrival: Arrival, request: IncomingMessage) => Answer | undefined;
+  readonly answer?: (arrival: ReceivedRequest, request: IncomingMessage) => Answer | undefined;
   /** Called with every complete request, before it is answered. */
-  readonly onArrival?: (arrival: Arrival, body: string) => void;
+  readonly onArrival?: (arrival: ReceivedRequest, body: string) => void;
 }
 
 /** A running webhook receiver. */
@@ -98,10 +132,10 @@ class Desk {
     }
     this.inFlight += 1;
     const here = { arrivedAtMs: Date.now(), inFlight: this.inFlight };
-    let arrival: Arrival | undefined;
+    let arrival: ReceivedRequest | undefined;
     let open = true;
     // Called before the answer is handed over: the sender may start its next request before we hear that this one has ended.
-    const settle = (answered: NonNullable<Arrival['answered']>) => {
+    const settle = (answered: NonNullable<ReceivedRequest['answered']>) => {
       if (!open) return;
       open = false;
       this.inFlight -= 1;
@@ -120,7 +154,7 @@ class Desk {
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
-  #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): Arrival {
+  #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): ReceivedRequest {
     const { headers } = request;
     const deliveryId = headers['webhook-id'];
     const arrival = this.ledger.record({
@@ -158,7 +192,7 @@ function readBody(request: IncomingMessage, done: (body: string) => void): void 
 function give(
   answer: Answer,
   response: ServerResponse,
-  settle: (answered: NonNullable<Arrival['answered']>) => void,
+  settle: (answered: NonNullable<ReceivedRequest['answered']>) => void,
 ): void {
   if (answer === 'hang') return;
   if (answer === 'reset') {

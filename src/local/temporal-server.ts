@@ -1,11 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf } from '../domain/error-code.ts';
+import { codeOf } from '../domain/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
-import { dieWithParent } from './die-with-parent.ts';
+import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 
 /** A Temporal server of our own on this machine; whoever starts it stops it. */

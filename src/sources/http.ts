@@ -1,21 +1,21 @@
-import type { HttpSourceConfig } from '../config/http-source-config.ts';
+import type { HttpSourceConfig } from '../config/source-config.ts';
 import type { AudienceListing } from '../contract/audience.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
-import type { Profile } from '../domain/profile.ts';
-import { type HttpAudience, readAudiences } from './http/http-audiences.ts';
-import { HttpMembers } from './http/http-members.ts';
-import { HttpApi } from './http/http-pages.ts';
-import { inGroups, profilesOf } from './http/http-profiles.ts';
-import { filled } from './http/url-template.ts';
-import type { JsonService } from './json-service.ts';
-import { KnownAudiences } from './known-audiences.ts';
-import { lookUpEach } from './look-up-each.ts';
-import { ProblemReport } from './problem-report.ts';
+import type { Profile } from '../domain/message.ts';
+import { type HttpAudience, HttpMembers, inGroups, profilesOf, readAudiences } from './http/audiences.ts';
+import { filled, HttpApi } from './http/pages.ts';
+import { isAskable } from './ids.ts';
+import {
+  type JsonService,
+  KnownAudiences,
+  lookUpEach,
+  openService,
+  PAGE_BUDGET_MS,
+  type ServiceSourceOptions,
+  valueAt,
+} from './json-service.ts';
 import { ProfileCache } from './profile-cache.ts';
-import { openService, PAGE_BUDGET_MS, type ServiceSourceOptions } from './service-source.ts';
-import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
-import { isAskable } from './user-id.ts';
-import { valueAt } from './value-at.ts';
+import { type AudienceSource, checkLimit, type MembersPage, ProblemReport } from './source.ts';
 
 const CACHE_BYTES = 16 * 1024 * 1024;
 const MEMBERSHIP = 'whether somebody is a member';

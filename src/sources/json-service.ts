@@ -1,11 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '../contract/trigger.ts';
-import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
-import { parseJson } from '../domain/json.ts';
-import { parseRetryAfter } from '../domain/retry-after.ts';
+import { isRecord, parseJson } from '../domain/json.ts';
+import { parseRetryAfter } from '../domain/retry.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
-import { OriginPolicy } from '../webhook/origin-policy.ts';
-import { SourceUnavailable } from './source-unavailable.ts';
+import { OriginPolicy } from '../webhook/network-policy.ts';
+import { SourceError, SourceUnavailable } from './source.ts';
+
+/** The value at a path, which is names with dots between them; without a path, the value itself. Undefined when there is none. */
+export function valueAt(value: Json | undefined, path: string | undefined): Json | undefined {
+  let found = value;
+  for (const name of path?.split('.') ?? []) {
+    if (!isRecord(found) || !Object.hasOwn(found, name)) return undefined;
+    found = found[name];
+  }
+  return found;
+}
 
 /** How the worker connects to the outside, as far as a source needs it. */
 export interface SourceNetwork {
@@ -172,4 +182,116 @@ function codeOf(error: unknown): string {
   const { cause, code, name } = error as { cause?: unknown; code?: unknown; name?: unknown }; // Whatever was thrown.
   if (typeof code === 'string') return code;
   return cause instanceof Error ? codeOf(cause) : String(name);
+}
+
+/** What every source that is a service can be opened with. */
+export interface ServiceSourceOptions {
+  readonly network?: SourceNetwork;
+  /** Called, once each, with what is left out or repeated. Default: nothing. */
+  readonly onProblem?: (text: string) => void;
+  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
+  readonly pageBudgetMs?: number;
+  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
+  readonly lookUpBudgetMs?: number;
+}
+
+export const PAGE_BUDGET_MS = 20_000;
+
+/** The service behind a source, reached through the worker's proxy only where its configuration asks for that. */
+export function openService(
+  {
+    url,
+    timeoutMs,
+    throughProxy,
+  }: { readonly url: string; readonly timeoutMs: number; readonly throughProxy: boolean },
+  headers: Readonly<Record<string, string>>,
+  network: SourceNetwork = {},
+): JsonService {
+  return new JsonService({
+    url,
+    headers,
+    timeoutMs,
+    network: throughProxy ? network : { ...network, proxy: undefined },
+  });
+}
+
+export interface LookUpOptions<T> {
+  /** People, or groups of them. */
+  readonly items: readonly T[];
+  /** Most look-ups at once. */
+  readonly atOnce: number;
+  /** No look-up is begun after this long, in ms. */
+  readonly budgetMs: number;
+  /** Looks one up and stores what it finds. */
+  readonly lookUp: (item: T) => Promise<void>;
+  /** Makes the error for when there was not enough time. */
+  readonly tooSlow: (reason: string) => Error;
+}
+
+/**
+ * Looks people up one by one, several at a time. None is begun after one has failed or the time is over. It then rejects, since a map
+ * without those who were not asked about would mean that they are not known.
+ */
+export async function lookUpEach<T>({ items, atOnce, budgetMs, lookUp, tooSlow }: LookUpOptions<T>): Promise<void> {
+  const endsAtMs = performance.now() + budgetMs;
+  let next = 0;
+  let hasFailed = false;
+  const lane = async (): Promise<void> => {
+    while (!hasFailed && performance.now() < endsAtMs) {
+      const item = items[next];
+      if (item === undefined) return;
+      next++;
+      try {
+        await lookUp(item);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
+  if (next < items.length) throw tooSlow(`only ${next} of ${items.length} in ${budgetMs / 1000} s`);
+}
+
+/** How long a list is trusted for the audiences that it has; for any other, the service is asked at once. */
+const TRUSTED_MS = 60_000;
+
+/** The audiences of a service, which is asked for the list only once by all who want it at the same time. */
+export class KnownAudiences<T extends { readonly id: string }> {
+  readonly #service: string;
+  readonly #read: () => Promise<readonly T[]>;
+  readonly #nowMs: () => number;
+  #listed: { readonly audiences: readonly T[]; readonly atMs: number } | undefined;
+  #reading: Promise<readonly T[]> | undefined;
+
+  /** @param service as people know it, for errors. */
+  constructor(service: string, read: () => Promise<readonly T[]>, nowMs: () => number = () => performance.now()) {
+    this.#service = service;
+    this.#read = read;
+    this.#nowMs = nowMs;
+  }
+
+  async list(): Promise<readonly T[]> {
+    this.#reading ??= this.#readOnce().finally(() => {
+      this.#reading = undefined;
+    });
+    return await this.#reading;
+  }
+
+  /** @throws SourceError when there is no audience with this id. */
+  async find(id: string): Promise<T> {
+    const { audiences, atMs } = this.#listed ?? { audiences: [], atMs: -Infinity };
+    const known = this.#nowMs() - atMs < TRUSTED_MS ? audiences.find((one) => one.id === id) : undefined;
+    const found = known ?? (await this.list()).find((one) => one.id === id);
+    if (found !== undefined) return found;
+    throw new SourceError(
+      `${this.#service} has no audience with the id ${id}. It may have been deleted; "triggers edit" can remove it from a job.`,
+    );
+  }
+
+  async #readOnce(): Promise<readonly T[]> {
+    const audiences = await this.#read();
+    this.#listed = { audiences, atMs: this.#nowMs() };
+    return audiences;
+  }
 }

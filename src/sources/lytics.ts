@@ -1,22 +1,58 @@
-import type { LyticsSourceConfig } from '../config/lytics-source-config.ts';
+import type { LyticsSourceConfig } from '../config/source-config.ts';
 import type { AudienceListing } from '../contract/audience.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
-import type { Profile } from '../domain/profile.ts';
-import type { JsonService } from './json-service.ts';
-import { KnownAudiences } from './known-audiences.ts';
-import { lookUpEach } from './look-up-each.ts';
-import { LyticsApi } from './lytics/lytics-api.ts';
-import { profileOf } from './lytics/lytics-profile.ts';
-import { LyticsScan } from './lytics/lytics-scan.ts';
-import { readSegments } from './lytics/lytics-segments.ts';
-import { ProblemReport } from './problem-report.ts';
+import type { Profile } from '../domain/message.ts';
+import { isAskable, userIn } from './ids.ts';
+import {
+  type JsonService,
+  KnownAudiences,
+  lookUpEach,
+  openService,
+  PAGE_BUDGET_MS,
+  type ServiceSourceOptions,
+  valueAt,
+} from './json-service.ts';
+import { LyticsScan } from './lytics/scan.ts';
+import { LyticsApi, type LyticsSegment, readSegments } from './lytics/segments.ts';
 import { ProfileCache } from './profile-cache.ts';
-import { openService, PAGE_BUDGET_MS, type ServiceSourceOptions } from './service-source.ts';
-import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
-import { isAskable, userIn } from './user-id.ts';
-import { valueAt } from './value-at.ts';
+import { type AudienceSource, checkLimit, type MembersPage, ProblemReport } from './source.ts';
+
+/** The parts of an answer that Lytics' own webhook does not send as fields of the person. */
+const NOT_SENT: ReadonlySet<string> = new Set(['_uid', 'segments', 'segments_all']);
+/** Fields of every account that its webhook sends as numbers, or as numbers by name, and its API as texts. */
+const NUMBERS = /^(score_\w+|hourly|hourofweek|_split|_cust_sz|_internal_sz|_total_sz|_num_\w+)$/;
+/** A number that its text expresses exactly: no exponent, no leading zeros, nothing else. */
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
+
+/**
+ * The fields of a person as Lytics' own webhook would send them: the API writes numbers as texts. Only fields that are known to be numbers
+ * become numbers, since a postcode is digits too.
+ *
+ * @param numberFields names of the account's own fields that hold numbers, or objects of them.
+ */
+export function profileOf(row: JsonObject, numberFields: ReadonlySet<string>): JsonObject {
+  const profile: Record<string, Json> = Object.create(null) as Record<string, Json>; // A field may have any name, "__proto__" too.
+  for (const [name, value] of Object.entries(row)) {
+    if (!NOT_SENT.has(name)) profile[name] = numberFields.has(name) || NUMBERS.test(name) ? numbersOf(value) : value;
+  }
+  return { ...profile };
+}
+
+function numbersOf(value: Json): Json {
+  if (!isRecord(value)) return numberOf(value);
+  const entries = Object.entries(value).map(([name, item]) => [name, numberOf(item)] as const);
+  return Object.fromEntries(entries);
+}
+
+/** A text that is a number becomes that number, digit for digit; any other stays as it is. */
+function numberOf(value: Json): Json {
+  if (typeof value !== 'string' || !NUMBER.test(value)) return value;
+  const number = Number(value);
+  if (value.includes('.')) return String(number) === value ? number : value;
+  return Number.isSafeInteger(number) ? number : BigInt(value);
+}
 
 /** For profiles that scans have read and that will soon be needed: some 8,000 of 4 KiB. */
 const CACHE_BYTES = 64 * 1024 * 1024;
@@ -35,7 +71,7 @@ class LyticsSource implements AudienceSource {
   readonly #numberFields: ReadonlySet<string>;
   readonly #service: JsonService;
   readonly #api: LyticsApi;
-  readonly #segments: KnownAudiences<AudienceListing>;
+  readonly #segments: KnownAudiences<LyticsSegment>;
   readonly #scan: LyticsScan;
   readonly #cache: ProfileCache;
 
@@ -64,7 +100,7 @@ class LyticsSource implements AudienceSource {
   }
 
   async audiences(): Promise<readonly AudienceListing[]> {
-    return await this.#segments.list();
+    return (await this.#segments.list()).map(({ listing }) => listing);
   }
 
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
@@ -114,9 +150,10 @@ async function entity(api: LyticsApi, field: string, user: string): Promise<Json
  * Whether a person is in an audience: `segments` has the slugs of segments, `segments_all` the ids of all of them. Only the latter can show
  * that somebody is in none.
  */
-function isIn({ id, slug }: AudienceListing, row: JsonObject, api: LyticsApi): boolean {
+function isIn({ key, slug }: LyticsSegment, row: JsonObject, api: LyticsApi): boolean {
   const all = listOf(row['segments_all']);
-  if (all?.includes(id) || all?.includes(slug) || listOf(row['segments'])?.includes(slug)) return true;
+  if (all?.some((one) => userIn(one) === key) || all?.includes(slug) || listOf(row['segments'])?.includes(slug))
+    return true;
   if (all !== undefined) return false;
   throw api.unexpected('the audiences of a person', 'it does not list all of them under "segments_all"');
 }

@@ -17,7 +17,11 @@ export interface OpenSourceOptions {
 export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
   switch (config.kind) {
     case 'file':
-      return await openFileSource(config.folder, { onProblem: options.onProblem });
+      return await openFileSource(config.folder, {
+        onProblem: options.onProblem,
+        ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
+        ...(config.lagMs === undefined ? {} : { lagMs: config.lagMs }),
+      });
     case 'postgres':
       return await openPostgresSource(config, options);
     case 'lytics':

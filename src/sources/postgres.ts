@@ -1,18 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
+import type { PostgresSourceConfig } from '../config/source-config.ts';
 import type { AudienceListing } from '../contract/audience.ts';
-import type { PostgresSourceConfig } from '../config/postgres-source-config.ts';
 import { isRecord, parseJson } from '../domain/json.ts';
-import { type Profile, ProfileText } from '../domain/profile.ts';
-import { PostgresAudiences } from './postgres/postgres-audiences.ts';
-import { type CheckedQueries, checkQueries } from './postgres/postgres-check.ts';
-import { PostgresError } from './postgres/postgres-error.ts';
-import { PostgresPool } from './postgres/postgres-pool.ts';
-import { type PostgresQueries, queriesOf } from './postgres/postgres-queries.ts';
-import { readPostgresUrl } from './postgres/postgres-url.ts';
-import { ProblemReport } from './problem-report.ts';
-import { type AudienceSource, type MembersPage, checkLimit } from './source.ts';
-import { SourceError } from './source-error.ts';
-import { readUser } from './user-id.ts';
+import { type Profile, ProfileText } from '../domain/message.ts';
+import { readUser } from './ids.ts';
+import { PostgresAudiences } from './postgres/audiences.ts';
+import { PostgresError, PostgresPool } from './postgres/pool.ts';
+import { type CheckedQueries, checkQueries, type PostgresQueries, queriesOf } from './postgres/queries.ts';
+import { readPostgresUrl } from './postgres/url.ts';
+import { type AudienceSource, checkLimit, type MembersPage, ProblemReport, SourceError } from './source.ts';
 
 /** Longest time, in ms, that reading profiles keeps the event loop from other work. */
 const LONGEST_TURN_MS = 2;

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../contract/trigger.ts';
 import { parseJson, stringifyJson } from '../domain/json.ts';
-import { type Profile, ProfileText } from '../domain/profile.ts';
+import { type Profile, ProfileText } from '../domain/message.ts';
 
 /** The bytes of a key, an entry and their share of the map. */
 const ENTRY_BYTES = 200;

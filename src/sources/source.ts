@@ -1,5 +1,57 @@
 import type { AudienceListing } from '../contract/audience.ts';
-import type { Profile } from '../domain/profile.ts';
+import type { Profile } from '../domain/message.ts';
+import { failureInWords } from '../domain/verdict.ts';
+
+/** A source that cannot be read as it is: which file, what is wrong with it, what to do. */
+export class SourceError extends Error {
+  override readonly name = 'SourceError';
+}
+
+/** Codes for answers of a service that cannot be used, in addition to those of `domain/verdict.ts`. */
+export const ANSWER_CODES = {
+  /** What should be JSON is not, or is in an encoding that was not asked for. */
+  notJson: 'ANSWER_NOT_JSON',
+  /** It is JSON, but what is wanted is not where the configuration, or the service's documentation, says. */
+  unexpected: 'ANSWER_UNEXPECTED',
+} as const;
+
+const WORDS: Readonly<Record<string, string>> = {
+  [ANSWER_CODES.notJson]: 'the answer is not JSON',
+  [ANSWER_CODES.unexpected]: 'the answer is not as expected',
+};
+
+const ADVICE: Readonly<Record<number, string>> = {
+  401: 'Check what the configuration\'s "source" says about who we are: the service does not accept it.',
+  403: 'The account in the configuration\'s "source" may not read this: give it permission.',
+  404: 'Check the URL in the configuration\'s "source".',
+  429: 'The service asks for fewer requests.',
+};
+
+export interface UnavailableOptions {
+  /** The origin that was asked, without the path, which may contain a person's id. */
+  readonly origin: string;
+  /** What was asked for, to follow "it did not give …". */
+  readonly what: string;
+  readonly status?: number;
+  readonly code?: string;
+  /** More than the status and the code say, in our words, never the service's. */
+  readonly reason?: string;
+}
+
+/** A service could not be asked, or did not answer as it should. Match on `status` and `code`; nothing that the service wrote is included. */
+export class SourceUnavailable extends Error {
+  override readonly name = 'SourceUnavailable';
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+
+  constructor({ origin, what, status, code, reason }: UnavailableOptions) {
+    const said = WORDS[code ?? ''] ?? failureInWords({ ...(status && { status }), ...(code && { code }) });
+    const advice = ADVICE[status ?? 0];
+    super(`${origin} did not give ${what}: ${reason ?? said}.${advice === undefined ? '' : ` ${advice}`}`);
+    this.status = status;
+    this.code = code;
+  }
+}
 
 /** One page of an audience's members. */
 export interface MembersPage {
@@ -10,6 +62,8 @@ export interface MembersPage {
    * reader takes that for a circle, and stops.
    */
   readonly next?: string;
+  /** Identifies what the members were read from, by a source that can tell: what one reading got from two of them is not one audience. */
+  readonly version?: string;
 }
 
 /**
@@ -36,4 +90,67 @@ export interface AudienceSource {
 /** @throws RangeError for a limit that no page can have. */
 export function checkLimit(limit: number): void {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
+}
+
+/** The calls of a source that are measured. */
+export type SourceCall = 'audiences' | 'members' | 'isMember' | 'profiles';
+
+/** Called for each call when it ends. */
+export type SourceCalled = (call: SourceCall, isAnswered: boolean, durationMs: number) => void;
+
+/** The same source, which reports to `called` how each call went. */
+export function measuredSource(source: AudienceSource, called: SourceCalled): AudienceSource {
+  const measured = async <T>(call: SourceCall, answer: Promise<T>): Promise<T> => {
+    const startedAt = performance.now();
+    let isAnswered = false;
+    try {
+      const value = await answer;
+      isAnswered = true;
+      return value;
+    } finally {
+      called(call, isAnswered, performance.now() - startedAt);
+    }
+  };
+  return {
+    get lagMs() {
+      return source.lagMs;
+    },
+    audiences: () => measured('audiences', source.audiences()),
+    members: (audienceId, after, limit) => measured('members', source.members(audienceId, after, limit)),
+    isMember: (audienceId, user) => measured('isMember', source.isMember(audienceId, user)),
+    profiles: (users) => measured('profiles', source.profiles(users)),
+    close: () => source.close(),
+  };
+}
+
+/** Most problems of one file that are reported, so that a file that is wrong everywhere does not fill the log. */
+const MAX_PROBLEMS_PER_FILE = 20;
+
+/** A file in one state of its content. */
+export interface MarkedFile {
+  /** As people know it, within the source's folder. */
+  readonly name: string;
+  readonly mark: string;
+}
+
+/** Reports each problem once, and at most 20 of one file, until the file has changed. */
+export class ProblemReport {
+  readonly #tell: (text: string) => void;
+  readonly #told = new Map<string, { mark: string; problems: Set<string> }>();
+
+  constructor(tell: (text: string) => void) {
+    this.#tell = tell;
+  }
+
+  /** @param what begins with where in the file: `line 7: …`. */
+  add({ name, mark }: MarkedFile, what: string): void {
+    const before = this.#told.get(name);
+    const told = before?.mark === mark ? before : { mark, problems: new Set<string>() };
+    this.#told.set(name, told);
+    const { problems } = told;
+    if (problems.has(what) || problems.size > MAX_PROBLEMS_PER_FILE) return;
+    problems.add(what);
+    if (problems.size <= MAX_PROBLEMS_PER_FILE) this.#tell(`${name}, ${what}`);
+    else this.#tell(`${name} has more problems than these ${MAX_PROBLEMS_PER_FILE}; the others are not reported.`);
+  }
 }

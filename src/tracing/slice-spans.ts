@@ -1,12 +1,63 @@
-import type { SliceTracing, TracedAttempt } from '../activities/delivery-tracing.ts';
+import type { SliceTracing, TracedAttempt } from '../activities/deliver.ts';
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { rootSpanId, traceparentOf } from '../domain/trace-context.ts';
+import { knownInstant } from '../domain/instant.ts';
+import { rootSpanId, traceparentOf } from '../domain/trigger.ts';
 import { judge } from '../domain/verdict.ts';
 import type { RequestMarks } from '../webhook/request.ts';
-import { sha256 } from '../webhook/sha256.ts';
-import { triggerSpan } from './trigger-span.ts';
-import type { Span } from './span.ts';
+import { sha256 } from '../webhook/signature.ts';
+
+/** A span that has ended. See docs/tracing.md for their names and attributes. */
+export interface Span {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Absent for a root. */
+  readonly parentSpanId?: string;
+  /** Whether it is a request to somebody else. */
+  readonly isRequest: boolean;
+  /** Epoch ms, with fractions. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Nothing that identifies a person, and nothing of a URL except its host and port. */
+  readonly attributes: Readonly<Record<string, string | number>>;
+  readonly isError: boolean;
+}
+
+export interface TriggerEnd {
+  readonly deliveryId: string;
+  /** How often it was redelivered. */
+  readonly redelivery: number;
+  /** RFC 3339, as signalled. */
+  readonly at: string;
+  /** Epoch ms by which it was certainly there, whatever the clock of the sender said. */
+  readonly latestMs: number;
+  readonly endMs: number;
+  readonly attributes: Span['attributes'];
+  readonly isError: boolean;
+}
+
+/** The span of a trigger, from its `at` to its last answer: the parent of all other spans in its trace. */
+export function triggerSpan({ deliveryId, redelivery, at, latestMs, ...rest }: TriggerEnd): Span {
+  const more = redelivery === 0 ? {} : { 'triggers.redelivery': redelivery };
+  return {
+    name: 'trigger',
+    traceId: deliveryId,
+    spanId: rootSpanId(deliveryId, redelivery, sha256),
+    isRequest: false,
+    startMs: startOf(at, latestMs),
+    endMs: rest.endMs,
+    attributes: { ...rest.attributes, ...more },
+    isError: rest.isError,
+  };
+}
+
+/** No span begins before 1970: OTLP has no number for it. */
+function startOf(at: string, latestMs: number): number {
+  const instant = knownInstant(at);
+  if (instant === undefined) return latestMs;
+  return Math.min(Math.max(0, Date.parse(`${instant.slice(0, 23)}Z`)), latestMs);
+}
 
 export interface SliceSpansOptions {
   readonly slice: SliceInput;

@@ -7,7 +7,7 @@ import { type ExportResult, ExportResultCode, hrTimeDuration, millisToHrTime } f
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
-import type { Span } from './span.ts';
+import type { Span } from './slice-spans.ts';
 
 export interface SpanExportOptions {
   /** Where spans go: OTLP over HTTP, as JSON. */
@@ -108,7 +108,7 @@ export class SpanExport {
       export: (spans, done) => {
         this.#waiting -= spans.length;
         exporter.export(spans, (result) => {
-          if (result.code !== ExportResultCode.SUCCESS) this.#drop(spans.length, codeOf(result));
+          if (result.code !== ExportResultCode.SUCCESS) this.#drop(spans.length, failureCodeOf(result));
           this.#sayDroppedAtTimes();
           done(result);
         });
@@ -163,6 +163,6 @@ export class SpanExport {
 }
 
 /** The status that the collector answered, or the code of what went wrong. */
-function codeOf({ error }: ExportResult): string {
+function failureCodeOf({ error }: ExportResult): string {
   return error !== undefined && 'code' in error ? String(error.code) : (error?.name ?? 'UNKNOWN');
 }

@@ -1,13 +1,12 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { RandomIdGenerator, SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
-import type { DeliveryTracing } from '../activities/delivery-tracing.ts';
+import type { DeliveryTracing } from '../activities/deliver.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { SliceInput } from '../contract/slice.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { jobIdOf } from '../domain/names.ts';
-import { SliceSpans } from './slice-spans.ts';
+import { SliceSpans, triggerSpan } from './slice-spans.ts';
 import { SpanExport, type SpanExportOptions } from './span-export.ts';
-import { triggerSpan } from './trigger-span.ts';
 
 export interface WorkerTracingOptions extends SpanExportOptions {
   /** The share of triggers whose traces are exported, 0 to 1. */

@@ -1,12 +1,99 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
-import { codeOf } from '../domain/error-code.ts';
-import { parseRetryAfter } from '../domain/retry-after.ts';
-import type { Expiring } from './deadlines.ts';
+import { codeOf } from '../domain/errors.ts';
+import { isRecord } from '../domain/json.ts';
+import { parseRetryAfter } from '../domain/retry.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import { Deadlines, type Expiring } from './answers.ts';
+import type { RequestAuthorization } from './authorizations.ts';
+import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
+import type { WebhookRequest } from './request.ts';
+
+/** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
+export interface Poster {
+  /**
+   * One POST, and only one attempt, whatever happens. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
+   * returning; `done` must not throw. It is a callback because promises would make a delivery a tenth more expensive.
+   */
+  post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
+  /** Closes idle connections and waits for requests in flight. */
+  close(): Promise<void>;
+}
+
+/** @param options of which `timeoutMs` limits a whole attempt: connecting, TLS, headers and body together. */
+export function createPoster(options: GuardedAgentsOptions): Poster {
+  const { timeoutMs } = options;
+  const deadlines = new Deadlines();
+  const agents = new GuardedAgents(options);
+  return {
+    post: (url, { headers, query, identity, body }, mostMs, done) => {
+      const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
+        deadlines.delete(settled);
+        done(attempt);
+      });
+      deadlines.add(handler);
+      const path = url.pathname + joined(url.search, query);
+      // Redirects are not followed: undici does that only with an interceptor, and none is installed.
+      agents.of(identity).dispatch({ origin: url.origin, path, method: 'POST', headers, body }, handler);
+    },
+    close: async () => {
+      await agents.close();
+      deadlines.close();
+    },
+  };
+}
+
+/** A query with more parameters appended; what is already in the URL stays exactly as it was written. */
+export function joined(search: string, more = ''): string {
+  if (more === '') return search;
+  return search === '' ? `?${more}` : `${search}&${more}`;
+}
+
+const UNAUTHORIZED = 401;
+
+/** Whether the endpoint rejected our credentials: the only answer after which a request is sent again at once, with another authorization. */
+export function isUnauthorized(attempt: HttpAttempt): boolean {
+  return !attempt.ok && attempt.status === UNAUTHORIZED;
+}
+
+export interface AuthorizedPost {
+  readonly url: URL;
+  /** For each of the two requests. */
+  readonly timeoutMs: number;
+  readonly authorization: RequestAuthorization;
+  readonly make: (authorization: RequestAuthorization) => WebhookRequest;
+}
+
+/** The outcome of a post: that of the request that was sent last. */
+export interface Posted {
+  readonly attempt: HttpAttempt;
+  readonly request: WebhookRequest;
+  readonly authorization: RequestAuthorization;
+  /** True: it is the second request, since the first was answered 401. */
+  readonly isSecond: boolean;
+}
+
+/** Sends a request, and after a 401 a second one if there is another authorization to try. */
+export async function postAuthorized(poster: Poster, wanted: AuthorizedPost): Promise<Posted> {
+  const first = await post(poster, wanted, wanted.authorization);
+  const other = isUnauthorized(first.attempt) ? await wanted.authorization.instead() : undefined;
+  const last = other === undefined ? first : await post(poster, wanted, other);
+  if (last.attempt.ok) last.authorization.taken();
+  return { ...last, isSecond: last !== first };
+}
+
+async function post(
+  poster: Poster,
+  { url, timeoutMs, make }: AuthorizedPost,
+  authorization: RequestAuthorization,
+): Promise<Omit<Posted, 'isSecond'>> {
+  const request = make(authorization);
+  const attempt = await new Promise<HttpAttempt>((resolve) => poster.post(url, request, timeoutMs, resolve));
+  return { attempt, request, authorization };
+}
 
 /** The outcome of one request. `ok` means a 2xx status and nothing else. */
-export type Attempt =
+export type HttpAttempt =
   | { readonly ok: true; readonly status: number; readonly durationMs: number }
   | {
       readonly ok: false;
@@ -17,6 +104,13 @@ export type Attempt =
       readonly answer?: string;
     };
 
+/** What the endpoint sent is not an answer of HTTP. */
+class AnswerMalformed extends Error {
+  override readonly name = 'AnswerMalformed';
+  readonly code = ATTEMPT_CODES.answerMalformed;
+}
+
+const SWITCHING_PROTOCOLS = 101;
 /** Most bytes of an answer's body that are read; beyond that the connection is closed. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Most characters of an answer that are kept, and only of a failed attempt. */
@@ -25,14 +119,14 @@ const ANSWER_LENGTH = 200;
 export const CUT = '…';
 
 /**
- * One request in flight: undici's handler, which turns it into an `Attempt`. The status line decides: a body that cannot be read, is too long
+ * One request in flight: undici's handler, which turns it into an `HttpAttempt`. The status line decides: a body that cannot be read, is too long
  * or never ends does not change the outcome. The attempt still lasts until the connection has finished with the request, because until then the
  * endpoint has it in flight.
  */
 export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   readonly deadlineAtMs: number;
   readonly #startedAtMs: number;
-  readonly #done: (handler: AttemptHandler, attempt: Attempt) => void;
+  readonly #done: (handler: AttemptHandler, attempt: HttpAttempt) => void;
   #controller: Dispatcher.DispatchController | undefined;
   #status: number | undefined;
   #retryAfterMs: number | undefined;
@@ -41,7 +135,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #expired = false;
   #isDone = false;
 
-  constructor(nowMs: number, timeoutMs: number, done: (handler: AttemptHandler, attempt: Attempt) => void) {
+  constructor(nowMs: number, timeoutMs: number, done: (handler: AttemptHandler, attempt: HttpAttempt) => void) {
     this.#startedAtMs = nowMs;
     this.deadlineAtMs = nowMs + timeoutMs;
     this.#done = done;
@@ -52,7 +146,10 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     if (this.#isDone) controller.abort(new Error('The attempt is over.'));
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // A 101 answers a request that was never made: nothing but HTTP would follow it. undici itself only refuses one that names a protocol.
+    if (status < 100 || status === SWITCHING_PROTOCOLS)
+      return controller.abort(new AnswerMalformed('That is no answer.'));
     if (status < 200) return; // 1xx: the final answer is still to come.
     this.#status = status;
     // A header that was sent twice is an array here, despite its type.
@@ -91,22 +188,31 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #settle(error?: Error): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#done(this, this.#attempt(error));
+    const attempt = this.#attempt(error);
+    // After an error the next request waits until undici has finished with this one. It reports errors from the middle of its own accounts, which a
+    // request made from there would upset.
+    if (error === undefined) this.#done(this, attempt);
+    else setImmediate(() => this.#done(this, attempt));
   }
 
-  #attempt(error: Error | undefined): Attempt {
+  #attempt(error: Error | undefined): HttpAttempt {
     const durationMs = Math.round(performance.now() - this.#startedAtMs);
     if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
     const answer = this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined);
     return {
       ok: false,
       durationMs,
-      ...(this.#status === undefined
-        ? { code: this.#expired ? ATTEMPT_CODES.timeout : nameOf(error) }
-        : { status: this.#status }),
+      ...(this.#status === undefined ? this.#failure(error) : { status: this.#status }),
       ...(this.#retryAfterMs === undefined ? {} : { retryAfterMs: this.#retryAfterMs }),
       ...(answer === undefined ? {} : { answer }),
     };
+  }
+
+  #failure(error: Error | undefined): { readonly code: string; readonly answer?: string } {
+    if (this.#expired) return { code: ATTEMPT_CODES.timeout };
+    if (!isFault(error)) return { code: nameOf(error) };
+    const code = this.#controller === undefined ? ATTEMPT_CODES.requestNotMade : ATTEMPT_CODES.workerFault;
+    return { code, answer: shownFault(error) };
   }
 
   #shownAnswer(kept: Buffer, isHalf: boolean): string {
@@ -122,8 +228,40 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 }
 
-/** The stable code of an error, or else its class name. When several addresses were tried, that of the first one's error. */
+/** undici's words for an answer whose lengths contradict each other. */
+const LENGTH_MISMATCH = 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+
+/**
+ * What the outcome of a request without a status is called: the stable code of its error, or else its class name. When several addresses were tried,
+ * that of the first one's error.
+ */
 function nameOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return nameOf(error.errors[0]);
-  return codeOf(error) ?? (error instanceof Error && error.name !== 'Error' ? error.name : 'UNKNOWN');
+  const code = codeOf(error);
+  const name = classOf(error);
+  if (name === 'HTTPParserError' || code === LENGTH_MISMATCH) return ATTEMPT_CODES.answerMalformed;
+  return code ?? (name === '' || name === 'Error' ? 'UNKNOWN' : name);
+}
+
+/** Classes of errors that nothing outside can cause: something in this process used another part of it wrongly. */
+const FAULTS = /^(AssertionError|EvalError|RangeError|ReferenceError|SyntaxError|TypeError|URIError)$/;
+/** The same of undici, and what it says to requests that are made after it was closed. */
+const FAULT_CODES =
+  /^UND_ERR_(INVALID_ARG|INVALID_RETURN_VALUE|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH|DESTROYED|CLOSED)$/;
+
+/** Whether an error is a fault of this worker, so that nobody looks for it at the endpoint. */
+function isFault(error: unknown): boolean {
+  return FAULTS.test(classOf(error)) || FAULT_CODES.test(codeOf(error) ?? '');
+}
+
+/** What whoever has to mend a fault needs to know: what it was, and in which line of code. Not its message, which may quote a header. */
+export function shownFault(error: unknown): string {
+  const stack = isRecord(error) && typeof error['stack'] === 'string' ? error['stack'] : '';
+  const place = /^ +at (?!.*node:).*?([\w.-]+:\d+):\d+\)?$/m.exec(stack)?.[1];
+  return `${codeOf(error) ?? classOf(error)}${place === undefined ? '' : ` at ${place}`}`;
+}
+
+/** By name, because with several realms there are several classes of each name. */
+function classOf(error: unknown): string {
+  return isRecord(error) && typeof error['name'] === 'string' ? error['name'] : '';
 }

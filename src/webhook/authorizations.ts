@@ -1,12 +1,10 @@
 import type { AuthorizationConfig } from '../config/authorization-config.ts';
-import type { AuthorizationListing } from '../contract/authorization.ts';
-import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
-import { type AccessToken, AccessTokens } from './access-tokens.ts';
-import type { ClientIdentity } from './client-identity.ts';
+import type { AuthorizationListing } from '../contract/audience.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import { type AccessToken, AccessTokens, fetchToken, TokenUnavailable } from './access-tokens.ts';
 import type { GuardedAgents } from './guarded-agents.ts';
-import type { SigningKey } from './signing-key.ts';
-import { readSigningSecret } from './signing-secret.ts';
-import { fetchToken, TokenUnavailable } from './token-endpoint.ts';
+import { readSigningSecret, type SigningKey } from './signature.ts';
+import type { ClientIdentity } from './tls.ts';
 
 /** What a request carries so that its endpoint accepts it. */
 export interface RequestAuthorization {

@@ -1,8 +1,219 @@
-import { Agent, type Dispatcher } from 'undici';
-import type { ClientIdentity } from './client-identity.ts';
-import { createGuardedConnector } from './guarded-connector.ts';
-import type { LookUp } from './look-up.ts';
-import type { ConnectionPolicy } from './network-policy.ts';
+import type { LookupAddress } from 'node:dns';
+import { request as httpRequest } from 'node:http';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import { AnswerBound, InterimAnswers } from './answers.ts';
+import {
+  type ConnectionPolicy,
+  type Destination,
+  literalOf,
+  type LookUp,
+  NOT_PUBLIC,
+  portOf,
+  sharedLookUp,
+} from './network-policy.ts';
+import { type ClientIdentity, TLS_TERMS, trustedAuthorities } from './tls.ts';
+
+/** The proxy did not open a tunnel: it cannot be reached, or refuses. */
+export class ProxyFailed extends Error {
+  override readonly name = 'ProxyFailed';
+  readonly code = ATTEMPT_CODES.proxyFailed;
+}
+
+/** The proxy answered that it cannot reach the host. This counts as a failure of the host, not of the proxy. */
+export class HostUnreached extends Error {
+  override readonly name = 'HostUnreached';
+  readonly code = ATTEMPT_CODES.unreachedByProxy;
+}
+
+/** What a proxy answers when it cannot reach the host: 502, 503, 504 (RFC 9110, 15.6). */
+const UNREACHED: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
+
+function failureOf(statusCode: number | undefined): Error {
+  return UNREACHED.has(statusCode)
+    ? new HostUnreached(`The proxy answered ${statusCode}: it cannot reach the host.`)
+    : new ProxyFailed(`The proxy answered ${statusCode} instead of opening a tunnel.`);
+}
+
+export interface TunnelOptions {
+  readonly lookUp: LookupFunction;
+  /** Longest time, in ms, until the proxy has opened the tunnel. */
+  readonly timeoutMs: number;
+  readonly secureContext: SecureContext;
+}
+
+/**
+ * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6) to an address that was looked up and checked here: if the proxy looked names up
+ * itself, the check would be bypassed.
+ */
+export function openTunnel(
+  proxy: URL,
+  to: Destination,
+  options: TunnelOptions,
+  callback: (...outcome: [Error, null] | [null, Socket]) => void,
+): void {
+  const through = (address: string) => {
+    const target = `${isIP(address) === 6 ? `[${address}]` : address}:${portOf(to)}`;
+    const request = httpRequest({
+      createConnection: () => connectToProxy(proxy, options.secureContext),
+      method: 'CONNECT',
+      path: target,
+      headers: { host: target, ...credentials(proxy) },
+    });
+    // One timer for all of it, because Node's own timeout starts again with every byte.
+    const timer = setTimeout(
+      () => request.destroy(new ProxyFailed('The proxy did not answer in time.')),
+      options.timeoutMs,
+    );
+    request.once('connect', ({ statusCode }, socket) => {
+      clearTimeout(timer);
+      if (statusCode !== undefined && statusCode >= 200 && statusCode < 300) return callback(null, socket);
+      socket.destroy();
+      callback(failureOf(statusCode), null);
+    });
+    request.once('error', (error) => {
+      clearTimeout(timer);
+      callback(new ProxyFailed('The proxy cannot be reached.', { cause: error }), null);
+    });
+    request.end();
+  };
+  const literal = literalOf(to.hostname);
+  if (literal !== undefined) through(literal);
+  else
+    options.lookUp(to.hostname, { all: true }, (error, addresses) => {
+      const [first] = Array.isArray(addresses) ? addresses : [];
+      if (error !== null || first === undefined) callback(error ?? new ProxyFailed('The name has no address.'), null);
+      else through(first.address);
+    });
+}
+
+/** Verified by the proxy's own name, which the operator chose and which is not checked against the policy. Node alone would use the target's name. */
+function connectToProxy(proxy: URL, secureContext: SecureContext): Socket {
+  const host = literalOf(proxy.hostname) ?? proxy.hostname;
+  if (proxy.protocol !== 'https:') return connectTcp({ host, port: Number(proxy.port || 80) });
+  const servername = isIP(host) === 0 ? host : '';
+  return connectTls({ host, port: Number(proxy.port || 443), servername, secureContext, rejectUnauthorized: true });
+}
+
+function credentials({ username, password }: URL): { 'proxy-authorization'?: string } {
+  if (username === '') return {};
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+/** The worker refused to open a connection; nothing was sent. */
+export class AddressRefused extends Error {
+  override readonly name = 'AddressRefused';
+  readonly code = ATTEMPT_CODES.addressRefused;
+}
+
+export interface GuardOptions {
+  readonly policy: ConnectionPolicy;
+  /** Longest time, in ms, to reach the address, directly or through a proxy, and the same again for TLS. */
+  readonly timeoutMs: number;
+  /** Default: the one shared by all connections of the process. */
+  readonly lookUp?: LookUp;
+  /** Presented to a server that asks for it when a TLS connection is opened. */
+  readonly identity?: ClientIdentity;
+  /** Most bytes on the wire in answer to one request. Default 1 MiB, more than any real answer. */
+  readonly maxAnswerBytes?: number;
+}
+
+/** Most addresses per family of one name that are tried for one connection. */
+const MOST_TRIED = 4;
+
+/**
+ * The only way out of a worker: an undici connector that checks where a connection goes at the moment it is opened. Names are looked up in here
+ * and nowhere else, so a DNS answer that changes between a check and the connection (DNS rebinding) achieves nothing.
+ */
+export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
+  const { policy, timeoutMs, identity, maxAnswerBytes } = options;
+  // One for all connections, since it takes 16 ms to make when certificate authorities were added.
+  const trust = { ca: trustedAuthorities(policy.certificateAuthorities), ...TLS_TERMS };
+  const secureContext = createSecureContext({
+    ...trust,
+    ...(identity && { cert: identity.certificate, key: identity.key, passphrase: identity.passphrase }),
+  });
+  // The client certificate is for the endpoint only, not for a proxy on the way to it.
+  const toProxy = identity === undefined || policy.proxy === undefined ? secureContext : createSecureContext(trust);
+  const lookUp = guardedLookUp(policy, options.lookUp ?? sharedLookUp);
+  const reach =
+    policy.proxy === undefined
+      ? directly(policy, timeoutMs, lookUp)
+      : byWayOf(policy.proxy, { timeoutMs, lookUp, secureContext: toProxy });
+  // Verification is set explicitly, which overrides NODE_TLS_REJECT_UNAUTHORIZED. None of our settings turns it off.
+  const secure = buildConnector({ timeout: timeoutMs, secureContext, rejectUnauthorized: true, allowH2: false });
+  return (to, callback) => {
+    const failed = afterwards(callback);
+    const refusal = policy.refusalOf(to);
+    if (refusal !== undefined) return failed(new AddressRefused(refusal));
+    reach(to, (...[error, wire]) => {
+      if (error !== null) return failed(error);
+      const bound = new AnswerBound(wire, maxAnswerBytes);
+      const opened = forAnswers(bound, callback);
+      if (to.protocol !== 'https:') return opened(null, wire);
+      bound.expectTls();
+      secure({ ...to, httpSocket: wire }, opened);
+    });
+  };
+}
+
+/** Reports a failure after the call that asked for the connection has returned: undici takes a failure within it for one of its own. */
+function afterwards(callback: buildConnector.Callback): (error: Error) => void {
+  return (error) => void setImmediate(callback, error, null);
+}
+
+function forAnswers(bound: AnswerBound, callback: buildConnector.Callback): buildConnector.Callback {
+  return (...[error, socket]) => {
+    if (error !== null) return callback(error, null);
+    bound.expectAnswers(socket);
+    InterimAnswers.readPast(socket);
+    // A TLS error can also arrive on an open connection, for example when the server rejects our certificate. Node only emits it, and undici would
+    // wait for the connection to end without knowing the reason, or send its next request over it.
+    socket.once('error', (reason) => socket.destroy(reason));
+    callback(null, socket);
+  };
+}
+
+/** Opens connections straight to the destination. */
+function directly(policy: ConnectionPolicy, timeoutMs: number, lookup: LookupFunction): buildConnector.connector {
+  const connect = buildConnector({ timeout: timeoutMs, lookup });
+  return (to, callback) =>
+    connect({ ...to, protocol: 'http:', port: portOf(to) }, (...[error, socket]) => {
+      if (error !== null) return callback(error, null);
+      // The final check: what the socket is really connected to.
+      if (policy.allowsAddress(socket.remoteAddress ?? '')) return callback(null, socket);
+      socket.destroy();
+      callback(new AddressRefused(NOT_PUBLIC), null);
+    });
+}
+
+function byWayOf(proxy: URL, options: TunnelOptions): buildConnector.connector {
+  return (to, callback) => openTunnel(proxy, to, options, callback);
+}
+
+/** A name is refused if only one of its addresses is forbidden: that one would be tried as soon as the others do not answer. */
+function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
+  return (hostname, { all, family }, callback) => {
+    const wanted = family === 4 || family === 6 ? { family } : {};
+    lookUp(hostname, { all: true, ...wanted }, (error, addresses) => {
+      const [first] = addresses ?? [];
+      if (error !== null) callback(error, '', 0);
+      else if (first === undefined || !addresses.every(({ address }) => policy.allowsAddress(address)))
+        callback(new AddressRefused(NOT_PUBLIC), '', 0);
+      else if (all === true) callback(null, fewOf(addresses));
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+/** Addresses are tried one after another, so whoever owns a name could otherwise make the worker connect to thousands of strangers' hosts. */
+function fewOf(addresses: readonly LookupAddress[]): LookupAddress[] {
+  let [fours, sixes] = [0, 0];
+  return addresses.filter(({ family }) => (family === 6 ? ++sixes : ++fours) <= MOST_TRIED);
+}
 
 export interface GuardedAgentsOptions {
   /** Longest time, in ms, for opening a connection. */

@@ -1,5 +1,163 @@
-import { isIP } from 'node:net';
-import { AddressSet, isPublicAddress } from './addresses.ts';
+import { lookup, type LookupAddress, promises } from 'node:dns';
+import { readFile } from 'node:fs/promises';
+import { BlockList, isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { codeOf } from '../domain/errors.ts';
+
+/** Everything that IANA has allocated as global unicast in IPv6. An address outside it is not public, whatever the library calls it. */
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
+/** Blocks inside it that are not publicly reachable: IETF protocol assignments, 6to4 and documentation (RFC 9637). */
+const NOT_GLOBAL_IPV6 = ['2001::/23', '2002::/16', '3fff::/20'].map((cidr) => ipaddr.IPv6.parseCIDR(cidr));
+
+/**
+ * Whether an address belongs to the public Internet (IANA special-purpose address registries, RFC 6890). An IPv6 address that embeds an IPv4
+ * address (mapped, NAT64, 6to4, Teredo) does not count as public.
+ *
+ * @param address as `net.isIP` accepts it: other numeric spellings (`127.1`, `0x7f000001`) do not count as addresses here.
+ */
+export function isPublicAddress(address: string): boolean {
+  if (isIP(address) === 0) return false;
+  const parsed = ipaddr.parse(address);
+  if (parsed.range() !== 'unicast') return false;
+  if (parsed instanceof ipaddr.IPv4) return true;
+  if (parsed.zoneId !== undefined || !parsed.match(GLOBAL_IPV6)) return false;
+  return !NOT_GLOBAL_IPV6.some((block) => parsed.match(block));
+}
+
+/** Networks (`10.0.0.0/8`, `fd00::/8`) and single addresses that an operator has named. */
+export class AddressSet {
+  readonly #list = new BlockList();
+  readonly #size: number;
+
+  /** @throws TypeError for a text that `isNetwork` rejects. */
+  constructor(networks: readonly string[]) {
+    this.#size = networks.length;
+    for (const network of networks) {
+      const [address = '', bits] = network.split('/');
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+      if (!isNetwork(network)) throw new TypeError(`"${network}" is not a network.`);
+      this.#list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  has(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+/** Whether a text is an address, or an address with a prefix length (`10.0.0.0/8`). */
+export function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || address.includes('%') || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
+}
+
+/** Looks up all addresses of a name, like `dns.lookup` with `all`. */
+export type LookUp = (
+  hostname: string,
+  options: { readonly all: true; readonly family?: number },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface LookUpOptions {
+  /** Name servers, such as `127.0.0.1:53`. Default: the system's. */
+  readonly servers?: readonly string[];
+  /** A file like `/etc/hosts`: name servers are not asked about the names in it. */
+  readonly hostsFile?: string;
+  /** Asked about names that name servers do not know: it knows search domains and other name services. Default: `dns.lookup`. */
+  readonly system?: LookUp;
+  /** Longest time, in ms, to wait for name servers. Default: 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Codes with which name servers say at once that they have nothing: the system may still know the name. */
+const UNKNOWN = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
+const HOSTS_FILE = '/etc/hosts';
+
+/**
+ * Looks names up so that a name whose name servers are silent delays no other. `dns.lookup` has two of libuv's four threads for all names
+ * together, and each look-up occupies one for as long as the system's resolver waits; so it is asked only about names that name servers do not
+ * know. Callers that ask for the same name at the same time share one look-up; nothing is cached afterwards.
+ */
+export function createLookUp(options: LookUpOptions = {}): LookUp {
+  const underWay = new Map<string, Promise<LookupAddress[]>>();
+  return (hostname, { family }, callback) => {
+    const key = `${hostname} ${family}`;
+    let addresses = underWay.get(key);
+    if (addresses === undefined) {
+      addresses = find(hostname, family, options).finally(() => underWay.delete(key));
+      underWay.set(key, addresses);
+    }
+    addresses.then(
+      (found) => callback(null, [...found]),
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
+  };
+}
+
+/** Shared by all connections of a worker. */
+export const sharedLookUp = createLookUp();
+
+async function find(
+  hostname: string,
+  family: number | undefined,
+  { servers, hostsFile = HOSTS_FILE, system = lookup, timeoutMs = 5000 }: LookUpOptions,
+): Promise<LookupAddress[]> {
+  if (!(await isInHosts(hostname, hostsFile))) {
+    const found = await ask(hostname, family, servers, timeoutMs);
+    if (found !== 'unknown') return found;
+  }
+  return await new Promise((resolve, reject) => {
+    system(hostname, { all: true, ...(family === undefined ? {} : { family }) }, (error, addresses) => {
+      if (error === null) resolve(addresses);
+      else reject(error);
+    });
+  });
+}
+
+/** Asks name servers by c-ares, which needs no thread. Each name has its own resolver, so that it can be cancelled alone and uses the current servers. */
+async function ask(
+  hostname: string,
+  family: number | undefined,
+  servers: readonly string[] | undefined,
+  timeoutMs: number,
+): Promise<LookupAddress[] | 'unknown'> {
+  // The second try waits twice as long as the first, so together they take `timeoutMs`.
+  const resolver = new promises.Resolver({ timeout: Math.ceil(timeoutMs / 3), tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
+  const timer = setTimeout(() => resolver.cancel(), timeoutMs);
+  const [fours, sixes] = await Promise.allSettled([
+    family === 6 ? [] : resolver.resolve4(hostname),
+    family === 4 ? [] : resolver.resolve6(hostname),
+  ]);
+  clearTimeout(timer);
+  const found = [...addressesOf(fours, 4), ...addressesOf(sixes, 6)];
+  if (found.length > 0) return found;
+  if ([fours, sixes].every((one) => one.status === 'fulfilled' || UNKNOWN.has(codeOf(one.reason) ?? '')))
+    return 'unknown';
+  throw Object.assign(new Error(`The name servers did not say where ${hostname} is.`), { code: 'EAI_AGAIN' });
+}
+
+function addressesOf(outcome: PromiseSettledResult<string[]>, family: 4 | 6): LookupAddress[] {
+  return outcome.status === 'fulfilled' ? outcome.value.map((address) => ({ address, family })) : [];
+}
+
+async function isInHosts(hostname: string, file: string): Promise<boolean> {
+  const name = hostname.toLowerCase();
+  let text = '';
+  try {
+    text = await readFile(file, 'utf8');
+  } catch {
+    return false; // Not every system has such a file.
+  }
+  return text.split('\n').some((line) => line.replace(/#.*/, '').toLowerCase().split(/\s+/).slice(1).includes(name));
+}
 
 /** Where a worker may send requests, as its operator configured it; a job cannot change it. */
 export interface NetworkRules {
@@ -99,4 +257,52 @@ export function portsIn(range: string): readonly [first: number, last: number] |
   if (!/^\d{1,5}(-\d{1,5})?$/.test(range)) return undefined;
   const [first = 0, last = first] = range.split('-').map(Number);
   return first <= last && last <= 65_535 ? [first, last] : undefined;
+}
+
+/**
+ * Lets connections go to one origin and nowhere else. It is for what the operator names in the configuration: being named there allows it, even over
+ * `http:` and at a private address. Whatever its name resolves to is the operator's responsibility.
+ */
+export class OriginPolicy implements ConnectionPolicy {
+  readonly proxy: URL | undefined;
+  readonly certificateAuthorities: readonly string[];
+  readonly #origin: string;
+
+  constructor(
+    origin: string,
+    network: { readonly proxy?: string | undefined; readonly certificateAuthorities?: readonly string[] } = {},
+  ) {
+    this.#origin = new URL(origin).origin;
+    this.proxy = network.proxy === undefined ? undefined : new URL(network.proxy);
+    this.certificateAuthorities = network.certificateAuthorities ?? [];
+  }
+
+  allowsAddress(): boolean {
+    return true;
+  }
+
+  refusalOf({ protocol, hostname, port }: Destination): string | undefined {
+    const to = `${protocol}//${hostname}${port === '' ? '' : `:${port}`}`;
+    if (URL.canParse(to) && new URL(to).origin === this.#origin) return undefined;
+    return 'This is at another origin than the audience source, and only that one is asked. (Its operator sets it: "source" in the configuration.)';
+  }
+}
+
+/**
+ * Why nothing will be sent to a URL, as far as that can be known in advance; undefined when nothing speaks against it. It only helps whoever
+ * types the URL in: the check that protects is made when a connection is opened.
+ */
+export async function refusalBeforehand(
+  policy: NetworkPolicy,
+  url: URL,
+  lookUp: LookUp = sharedLookUp,
+): Promise<string | undefined> {
+  const refusal = policy.refusalOf(url);
+  if (refusal !== undefined || literalOf(url.hostname) !== undefined) return refusal;
+  return await new Promise((resolve) => {
+    lookUp(url.hostname, { all: true }, (error, addresses) => {
+      const isForbidden = error === null && !addresses.every(({ address }) => policy.allowsAddress(address));
+      resolve(isForbidden ? NOT_PUBLIC : undefined);
+    });
+  });
 }

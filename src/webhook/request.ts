@@ -1,14 +1,41 @@
+import { StringDecoder } from 'node:string_decoder';
 import type { Audience } from '../contract/audience.ts';
+import type { ShownRequest } from '../contract/sample.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
-import type { Profile } from '../domain/profile.ts';
-import { ATTEMPT_CODES } from '../domain/attempt-codes.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { legacyPayload, newPayload } from '../domain/payload.ts';
+import { legacyPayload, newPayload, type Profile } from '../domain/message.ts';
+import { shownUrl } from '../domain/shown.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import { joined } from './attempt.ts';
 import type { RequestAuthorization } from './authorizations.ts';
-import type { ClientIdentity } from './client-identity.ts';
-import { createNanosecondClock } from './nanosecond-clock.ts';
-import { sha256 } from './sha256.ts';
-import { signBody } from './signature.ts';
+import { sha256, signBody } from './signature.ts';
+import type { ClientIdentity } from './tls.ts';
+
+const DRIFT_MS = 2;
+
+/**
+ * Wall-clock time with nanoseconds, as RFC 3339 with an offset, for `meta.timestamp` and `collected`. The monotonic clock supplies the digits that
+ * Date lacks, and is set again whenever the two have drifted apart.
+ */
+export function createNanosecondClock(): () => string {
+  let offsetNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  let second = '';
+  let secondEpoch = -1;
+  return () => {
+    let ns = offsetNs + process.hrtime.bigint();
+    const wallMs = Date.now();
+    if (Math.abs(Number(ns / 1_000_000n) - wallMs) > DRIFT_MS) {
+      offsetNs += BigInt(wallMs) * 1_000_000n - ns;
+      ns = BigInt(wallMs) * 1_000_000n;
+    }
+    const epoch = Number(ns / 1_000_000_000n);
+    if (epoch !== secondEpoch) {
+      secondEpoch = epoch;
+      second = new Date(epoch * 1000).toISOString().slice(0, 19);
+    }
+    return `${second}.${String(ns % 1_000_000_000n).padStart(9, '0')}+00:00`;
+  };
+}
 
 /** A request as it is sent. */
 export interface WebhookRequest {
@@ -26,10 +53,15 @@ const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** Most bytes that one UTF-16 code unit of a string takes in UTF-8. */
 const BYTES_PER_UNIT = 3;
 
-/** The message is larger than anything that is sent. */
-export class PayloadTooLarge extends Error {
-  override readonly name = 'PayloadTooLarge';
-  readonly code = ATTEMPT_CODES.payloadTooLarge;
+/** There is no message that could be sent about this trigger, today or later. Any other error of making a request is a fault of the worker. */
+export class MessageImpossible extends Error {
+  override readonly name = 'MessageImpossible';
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
 }
 
 const now = createNanosecondClock();
@@ -45,7 +77,7 @@ export interface RequestMarks {
 /**
  * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.
  *
- * @throws PayloadTooLarge for a body of more than 2 MiB.
+ * @throws MessageImpossible for a body that cannot be written, or has more than 2 MiB.
  */
 export function makeRequest(
   settings: DeliverySettings,
@@ -67,10 +99,18 @@ export function makeRequest(
     exportFields,
     attemptAt: now(),
   };
-  const body = userLegacyMessageFormat ? legacyPayload(parts) : newPayload(parts);
+  const body = bodyOf(parts, userLegacyMessageFormat);
   if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
-    throw new PayloadTooLarge('The message is longer than 2 MiB.');
+    throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
   return requestWith(body, id, authorization, userAgent, traceparent);
+}
+
+function bodyOf(parts: Parameters<typeof newPayload>[0], isLegacy: boolean): string {
+  try {
+    return isLegacy ? legacyPayload(parts) : newPayload(parts);
+  } catch (error) {
+    throw new MessageImpossible(ATTEMPT_CODES.payloadImpossible, 'The message cannot be written.', error);
+  }
 }
 
 /**
@@ -101,4 +141,39 @@ export function requestWith(
   const signed = signBody(signingKeys, id, timestampSeconds, body);
   all.push('webhook-signature', signed.signature);
   return { headers: all, query, identity, body: signed.body };
+}
+
+const MASK = '…';
+/** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by whoever sees them. */
+const SHOWN: ReadonlySet<string> = new Set(['content-type', 'user-agent', 'webhook-id', 'webhook-timestamp']);
+/** The beginning of a value that is not secret: the scheme of HTTP authentication, the version of a signature. */
+const KIND = /^(?:Basic |Bearer |v1a?,)/;
+
+/**
+ * A request as people may see it: its URL as it is shown everywhere, the name of each header, and only those values that are not secret.
+ *
+ * @param mostBodyBytes a longer body is cut there, at the end of a character.
+ */
+export function shownRequest(url: URL, { headers, query, body }: WebhookRequest, mostBodyBytes: number): ShownRequest {
+  const bytes = Buffer.from(body);
+  return {
+    method: 'POST',
+    url: shownUrl(url.origin + url.pathname + joined(url.search, query)),
+    headers: headers.flatMap((name, i) =>
+      i % 2 === 0 ? [[name, shownValue(name, headers[i + 1] ?? '')] as const] : [],
+    ),
+    body: new StringDecoder('utf8').write(bytes.subarray(0, mostBodyBytes)),
+    bodyBytes: bytes.length,
+  };
+}
+
+function shownValue(name: string, value: string): string {
+  const lower = name.toLowerCase();
+  if (SHOWN.has(lower)) return value;
+  if (lower === 'webhook-signature') return value.split(' ').map(masked).join(' ');
+  return lower === 'authorization' ? masked(value) : MASK;
+}
+
+function masked(value: string): string {
+  return `${KIND.exec(value)?.[0] ?? ''}${MASK}`;
 }

@@ -1,4 +1,82 @@
-import { BLOCK_BYTES, type SigningKey } from './signing-key.ts';
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hash,
+  type KeyObject,
+  sign,
+} from 'node:crypto';
+import type { Sha256 } from '../domain/delivery-id.ts';
+
+/** Node's own implementation, for code outside the workflow sandbox. */
+export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
+
+/**
+ * A signing secret, ready for use: the signature of `content` as one entry of the header `webhook-signature`. Printing it does not reveal the
+ * secret.
+ */
+export type SigningKey = (content: Buffer) => string;
+
+/**
+ * The secrets of Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 random bytes, shared with the receiver; or `whsk_` and the base64 of an
+ * ed25519 private key (its 32 bytes, optionally followed by the 32 of its public key), of which the receiver has only the public key.
+ */
+const HMAC = 'whsec_';
+const PRIVATE = 'whsk_';
+
+const MIN_HMAC_BYTES = 24;
+const MAX_HMAC_BYTES = 64;
+const ED25519_BYTES = 32;
+/** What precedes the 32 bytes in the DER of an ed25519 key: PKCS #8 (RFC 8410, 7) and SPKI (RFC 8410, 4). */
+const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
+const SPKI_HEAD_BYTES = 12;
+
+export function isSigningSecret(text: string): boolean {
+  return keyOf(text) !== undefined;
+}
+
+/**
+ * Makes a secret ready for use.
+ * @throws RangeError, whose message does not contain the secret.
+ */
+export function readSigningSecret(text: string): SigningKey {
+  const key = keyOf(text);
+  if (key === undefined)
+    throw new RangeError('A signing secret must be "whsec_" or "whsk_" and the base64 of its bytes.');
+  return key;
+}
+
+function keyOf(text: string): SigningKey | undefined {
+  const [, prefix = '', encoded = ''] = /^(whsec_|whsk_)(.*)$/s.exec(text) ?? [];
+  const bytes = Buffer.from(encoded, 'base64');
+  // Strict: a mistyped character must not silently make another secret.
+  if (bytes.toString('base64') !== encoded) return undefined;
+  if (prefix === PRIVATE) return ed25519Of(bytes);
+  const isHmac = prefix === HMAC && bytes.length >= MIN_HMAC_BYTES && bytes.length <= MAX_HMAC_BYTES;
+  return isHmac ? hmacOf(bytes) : undefined;
+}
+
+/** HMAC-SHA256 (RFC 2104): `v1`. */
+function hmacOf(bytes: Buffer): SigningKey {
+  const key = createSecretKey(bytes);
+  return (content) => `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
+}
+
+/** ed25519 (RFC 8032): `v1a`. */
+function ed25519Of(bytes: Buffer): SigningKey | undefined {
+  if (bytes.length !== ED25519_BYTES && bytes.length !== ED25519_BYTES * 2) return undefined;
+  const der = Buffer.concat([PKCS8_HEAD, bytes.subarray(0, ED25519_BYTES)]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const publicBytes = bytes.subarray(ED25519_BYTES);
+  // If the halves do not belong together, no receiver could verify the signatures.
+  if (publicBytes.length > 0 && !publicBytesOf(key).equals(publicBytes)) return undefined;
+  return (content) => `v1a,${sign(null, content, key).toString('base64')}`;
+}
+
+function publicBytesOf(privateKey: KeyObject): Buffer {
+  return createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(SPKI_HEAD_BYTES);
+}
 
 /** A body as it is sent, and the value of the header `webhook-signature`. */
 export interface SignedBody {
@@ -12,10 +90,10 @@ export interface SignedBody {
  */
 export function signBody(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): SignedBody {
   const head = `${id}.${timestampSeconds}.`;
-  const bodyStart = BLOCK_BYTES + Buffer.byteLength(head);
+  const bodyStart = Buffer.byteLength(head);
   const content = Buffer.allocUnsafe(bodyStart + Buffer.byteLength(body));
-  content.write(head, BLOCK_BYTES);
+  content.write(head);
   content.write(body, bodyStart);
-  const signature = keys.map((key) => key.signatureOf(content)).join(' ');
+  const signature = keys.map((sign) => sign(content)).join(' ');
   return { body: content.subarray(bodyStart), signature };
 }

@@ -1,4 +1,4 @@
-import { type Attempt, CUT } from './attempt.ts';
+import { type HttpAttempt, CUT } from './attempt.ts';
 
 /** Replaces what was removed. */
 const MASK = '…';
@@ -48,7 +48,7 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 }
 
 /** The outcome of a request, with the secrets of its authorization and of its URL (`secretsIn`) removed from the answer. */
-export function withoutEcho(attempt: Attempt, secrets: readonly string[], inUrl: readonly string[]): Attempt {
+export function withoutEcho(attempt: HttpAttempt, secrets: readonly string[], inUrl: readonly string[]): HttpAttempt {
   if (attempt.ok || attempt.answer === undefined) return attempt;
   return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), inUrl) };
 }

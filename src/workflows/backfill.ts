@@ -10,12 +10,12 @@ import {
 } from '@temporalio/workflow';
 import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
 import type { Activities } from '../contract/ports.ts';
+import { refuseNewer } from '../domain/errors.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
-import { refuseNewer } from '../domain/newer-state.ts';
-import { pageAgainMs } from '../domain/retry-schedule.ts';
+import { pageAgainMs } from '../domain/retry.ts';
+import { INTERNAL, isFull } from './answering.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './export-job.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
-import { isFull } from './signal-failure.ts';
-import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 
 // A source that is down is asked again and again: a backfill waits rather than give up.
 const { listMembers } = proxyActivities<Activities>({
@@ -54,12 +54,13 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   let pagesInRun = 0;
   let lastPage = 0;
 
-  setHandler(pageTakenSignal, (answer) => {
+  const hear = (answer: PageTaken): void => {
     if (answer.n !== n) return;
     if (answer.gone === true) isUnwanted = true;
     else if (answer.readAgain === true) again = answer;
     else ahead = ahead.filter(({ page }) => page.number > answer.number);
-  });
+  };
+  setHandler(pageTakenSignal, hear, { description: INTERNAL });
 
   for (;;) {
     if (isUnwanted) return { pages: lastPage };
@@ -121,7 +122,7 @@ async function readPage(
   from: BackfillCursor,
   expected: number | undefined,
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
-  const { subscriptionId, n, audiences, pageBytes } = input;
+  const { subscriptionId, n, audiences, pageBytes, restarts = 0 } = input;
   const audience = audiences[from.audience];
   if (audience === undefined)
     throw ApplicationFailure.nonRetryable(
@@ -143,6 +144,7 @@ async function readPage(
       ...(expected === undefined ? {} : { expected }),
       last: next === undefined,
       ...(next === undefined ? {} : { next }),
+      ...(restarts === 0 ? {} : { restarts }),
     },
     next,
   };

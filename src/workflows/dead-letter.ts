@@ -8,16 +8,26 @@ import {
   setHandler,
   sleep,
   upsertMemo,
+  workflowInfo,
 } from '@temporalio/workflow';
-import type { DeadLetter, DeadLetterEnd, DeadLetterState } from '../contract/dead-letter.ts';
+import type { DeadLetter, DeadLetterEnd, DeadLetterState, RedeliveryRefusal } from '../contract/dead-letter.ts';
 import type { Activities } from '../contract/ports.ts';
-import { DEAD_LETTER_MS, describeDeadLetter, membershipObstacle, redeliveryOf } from '../domain/dead-letter.ts';
-import { deadLetterDetails } from '../domain/dead-letter-details.ts';
+import {
+  DEAD_LETTER_MS,
+  describeDeadLetter,
+  doubtText,
+  membershipObstacle,
+  redeliveryOf,
+  refusalText,
+  unansweredText,
+  unaskableText,
+} from '../domain/dead-letter.ts';
+import { refuseNewer } from '../domain/errors.ts';
 import { isRecord } from '../domain/json.ts';
-import { jobIdOf } from '../domain/names.ts';
-import { refuseNewer } from '../domain/newer-state.ts';
-import { deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
-import { isFull } from './signal-failure.ts';
+import { problemsText, readNothing, readRedeliverRequest, type RequestReading } from '../domain/requests.ts';
+import { deadLetterDetails } from '../domain/shown.ts';
+import { answerQuery, INTERNAL, isFull } from './answering.ts';
+import { answerSignal, deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 
 // A person is waiting for the answer, so it says that the source is down, and the person may ask again.
 const { isMember } = proxyActivities<Activities>({
@@ -26,86 +36,188 @@ const { isMember } = proxyActivities<Activities>({
   retry: { maximumAttempts: 3 },
 });
 
+/**
+ * How long, in ms, the job is waited for before it is asked again: another one may run under its id by then. After the last only its answer or
+ * a person is waited for, since each question is a signal that the job has to take.
+ */
+const ASK_AGAIN_MS = [15_000, 120_000, 1_800_000];
+
 /** What a person asked for. */
 type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
 /**
- * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts.
- * After a redelivery that contradicts the source, or that the job does not accept, it goes on waiting, and says why.
+ * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts. It
+ * ends as redelivered only when its job has said that it has the trigger. After a redelivery that contradicts the source, or that the job does
+ * not accept, it goes on waiting, and says why.
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   refuseNewer('This dead letter', letter);
-  const startedAt = Date.now();
-  let state: DeadLetterState = 'waiting';
-  let notice: string | undefined;
-  let wish: Wish | undefined;
-  let isExpired = false;
+  return await new Keeping(letter).untilDecided();
+}
 
-  const status = () => describeDeadLetter(letter, state, startedAt, notice);
-  const become = <State extends DeadLetterState>(next: State): State => {
-    state = next;
-    setCurrentDetails(deadLetterDetails(status()));
-    return next;
-  };
-  setHandler(deadLetterStatusQuery, status);
-  setHandler(discardSignal, () => {
-    wish = { kind: 'discard' };
-  });
-  setHandler(redeliverSignal, (request: unknown) => {
-    wish = { kind: 'redeliver', force: isForced(request) || (wish?.kind === 'redeliver' && wish.force) };
-  });
-  void sleep(DEAD_LETTER_MS, { summary: 'it expires' }).then(
-    () => (isExpired = true),
-    () => undefined, // Cancelled, as all of this workflow.
-  );
+class Keeping {
+  readonly #letter: DeadLetter;
+  readonly #runId = workflowInfo().firstExecutionRunId;
+  readonly #startedAt = Date.now();
+  #state: DeadLetterState = 'waiting';
+  #notice: string | undefined;
+  /** Whether what the notice says would not hold for a redelivery that is forced. */
+  #isForceable = false;
+  #wish: Wish | undefined;
+  #isExpired = false;
+  #questions = 0;
+  /** The job was asked and has not answered: it may have the trigger. */
+  #isInDoubt = false;
+  #isTaken = false;
+  /** The answer to the last question. */
+  #refusal: RedeliveryRefusal | undefined;
 
-  for (;;) {
-    become('waiting');
-    await condition(() => wish !== undefined || isExpired);
-    const asked = takeWish();
-    if (asked === undefined) return become('expired');
-    if (asked.kind === 'discard') return become('discarded');
-    notice = undefined;
-    become('redelivering');
-    notice = await redeliver(letter, asked.force);
-    if (notice === undefined) return become('redelivered');
-    upsertMemo({ notice });
+  constructor(letter: DeadLetter) {
+    this.#letter = letter;
+    answerQuery(deadLetterStatusQuery, 0, 'What became of the trigger, and why.', () => this.#status());
+    const discard = (...args: unknown[]): void => {
+      if (this.#asked(readNothing(args)) !== undefined) this.#wish = { kind: 'discard' };
+    };
+    const redeliver = (...args: unknown[]): void => {
+      const request = this.#asked(readRedeliverRequest(args));
+      if (request === undefined) return;
+      const before = this.#wish?.kind === 'redeliver' && this.#wish.force;
+      this.#wish = { kind: 'redeliver', force: request.force === true || before };
+    };
+    setHandler(discardSignal, discard, { description: 'Drops the trigger for good.' });
+    setHandler(redeliverSignal, redeliver, {
+      description: 'Sends the trigger after all. {"force": true}: also if the membership has changed meanwhile.',
+    });
+    setHandler(answerSignal, (answer: unknown) => this.#hear(answer), { description: INTERNAL });
+    void sleep(DEAD_LETTER_MS, { summary: 'it expires' }).then(
+      () => (this.#isExpired = true),
+      () => undefined, // Cancelled, as all of this workflow.
+    );
   }
 
-  function takeWish(): Wish | undefined {
-    const taken = wish;
-    wish = undefined;
+  /** What a signal asks for; undefined when it is wrong, which the notice then says, since a signal gets no answer. */
+  #asked<T>(reading: RequestReading<T>): T | undefined {
+    if (reading.ok) return reading.request;
+    this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
+    this.#isForceable = false;
+    upsertMemo({ notice: this.#notice });
+    this.#become(this.#state);
+    return undefined;
+  }
+
+  async untilDecided(): Promise<DeadLetterEnd> {
+    for (;;) {
+      this.#become('waiting');
+      await condition(() => this.#wish !== undefined || this.#isTaken || this.#isExpired);
+      if (this.#isTaken) return this.#become('redelivered');
+      const wish = this.#takeWish();
+      if (wish === undefined) return this.#become('expired');
+      // A job that may have it is asked before anybody is told that it is gone.
+      if (wish.kind === 'discard' && !this.#isInDoubt) return this.#become('discarded');
+      this.#notice = undefined;
+      this.#isForceable = false;
+      this.#become('redelivering');
+      const end = await this.#carryOut(wish);
+      if (end !== undefined) return this.#become(end);
+      if (this.#notice !== undefined) upsertMemo({ notice: this.#notice });
+    }
+  }
+
+  /** How it ended; undefined when it goes on waiting. */
+  async #carryOut(wish: Wish): Promise<DeadLetterEnd | undefined> {
+    if (wish.kind === 'redeliver' && !wish.force) {
+      const isDiscarded = () => this.#wish?.kind === 'discard';
+      this.#notice = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
+      this.#isForceable = this.#notice !== undefined;
+      if (this.#isForceable || isDiscarded()) return undefined;
+    }
+    return await this.#askJob(wish);
+  }
+
+  /** Asks the job until it has answered. */
+  async #askJob(first: Wish): Promise<DeadLetterEnd | undefined> {
+    let wish = first;
+    for (let round = 0; ; round++) {
+      wish = this.#takeWish() ?? wish;
+      if (wish.kind === 'discard' && !this.#isInDoubt) return 'discarded';
+      this.#notice = await this.#ask(wish);
+      if (this.#notice !== undefined) return undefined;
+      const isOver = () => this.#isTaken || this.#refusal !== undefined || this.#isExpired;
+      await this.#within(ASK_AGAIN_MS[round], () => isOver() || this.#wish !== undefined);
+      if (this.#isTaken) return 'redelivered';
+      if (this.#refusal !== undefined) return this.#refused(wish, this.#refusal);
+      if (this.#isExpired) return 'expired';
+      this.#notice = unansweredText(this.#letter);
+      upsertMemo({ notice: this.#notice });
+    }
+  }
+
+  #refused(wish: Wish, refusal: RedeliveryRefusal): DeadLetterEnd | undefined {
+    this.#isInDoubt = false;
+    if (wish.kind === 'discard') return 'discarded';
+    this.#notice = refusalText(this.#letter, refusal);
+    this.#isForceable = refusal === 'audience-left';
+    return undefined;
+  }
+
+  /** Puts a question to the job; returns why that cannot be done. */
+  async #ask(wish: Wish): Promise<string | undefined> {
+    this.#questions++;
+    this.#refusal = undefined;
+    const { workflowId } = workflowInfo();
+    const redelivery = redeliveryOf(this.#letter, {
+      asking: { workflowId, runId: this.#runId, question: this.#questions },
+      force: wish.kind === 'redeliver' && wish.force,
+      isWithdrawn: wish.kind === 'discard',
+    });
+    try {
+      await getExternalWorkflowHandle(this.#letter.jobWorkflowId).signal(redeliveredSignal, redelivery);
+      this.#isInDoubt = true;
+      return undefined;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('the job could not be asked to take its dead letter', { error });
+      if (this.#isInDoubt) return isFull(error) ? unansweredText(this.#letter) : doubtText(this.#letter);
+      return unaskableText(this.#letter, isFull(error) ? 'full' : 'not-running');
+    }
+  }
+
+  /** A signal from the Temporal UI may carry anything. Only the answer to the last question refuses: what was asked before was something else. */
+  #hear(answer: unknown): void {
+    if (!isRecord(answer) || answer['runId'] !== this.#runId) return;
+    const { question, refusal } = answer;
+    if (refusal === undefined) this.#isTaken = true;
+    else if (question === this.#questions) this.#refusal = refusal as RedeliveryRefusal; // Our own job wrote it: it knows this run's id.
+  }
+
+  async #sourceObstacle(): Promise<string | undefined> {
+    const { audience, user, event } = this.#letter;
+    try {
+      return membershipObstacle(event, await isMember(audience.id, user));
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      return `The source could not say whether the person is in ${audience.slug} today. Signal redeliver again when it can, or with {"force": true} to send it all the same.`;
+    }
+  }
+
+  async #within(ms: number | undefined, isSo: () => boolean): Promise<void> {
+    await (ms === undefined ? condition(isSo) : condition(isSo, ms));
+  }
+
+  #takeWish(): Wish | undefined {
+    const taken = this.#wish;
+    this.#wish = undefined;
     return taken;
   }
-}
 
-/** A signal from the Temporal UI may carry anything: only a plain `true` forces. */
-function isForced(request: unknown): boolean {
-  return isRecord(request) && request['force'] === true;
-}
-
-/** Gives the trigger back to its job, or says why it could not. */
-async function redeliver(letter: DeadLetter, force: boolean): Promise<string | undefined> {
-  const obstacle = force ? undefined : await sourceObstacle(letter);
-  if (obstacle !== undefined) return obstacle;
-  try {
-    await getExternalWorkflowHandle(letter.jobWorkflowId).signal(redeliveredSignal, redeliveryOf(letter));
-    return undefined;
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    log.warn('the job did not take its dead letter', { error });
-    const job = `The job ${jobIdOf(letter.jobWorkflowId)}`;
-    return isFull(error)
-      ? `${job} takes no more signals until it continues as a new run. Is a worker running? Signal redeliver again in a minute.`
-      : `${job} did not take it: it is not running. Resume or start it, then signal redeliver again.`;
+  #become<State extends DeadLetterState>(next: State): State {
+    this.#state = next;
+    setCurrentDetails(deadLetterDetails(this.#status()));
+    return next;
   }
-}
 
-async function sourceObstacle({ audience, user, event }: DeadLetter): Promise<string | undefined> {
-  try {
-    return membershipObstacle(event, await isMember(audience.id, user));
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    return `The source could not say whether the person is in ${audience.slug} today. Signal redeliver again when it can, or with {"force": true} to send it all the same.`;
+  #status() {
+    const notice = this.#notice === undefined ? undefined : { text: this.#notice, isForceable: this.#isForceable };
+    return describeDeadLetter(this.#letter, this.#state, this.#startedAt, notice);
   }
 }

@@ -1,13 +1,262 @@
-import { CancellationScope } from '@temporalio/workflow';
-import { isCarriedJob } from '../domain/dispatcher/carried.ts';
-import { restoreJob } from '../domain/dispatcher/job-state.ts';
-import type { JobDesk } from './job-desk.ts';
-import { JobInbox } from './job-inbox.ts';
-import { prepare } from './job-preparation.ts';
-import { JobRun } from './job-run.ts';
+import {
+  CancellationScope,
+  condition,
+  isCancellation,
+  log,
+  makeContinueAsNewFunc,
+  sleep,
+  type Workflow,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { JobStatus } from '../contract/job-status.ts';
+import type { RecoveryPart } from '../contract/kept-job.ts';
+import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
+import { nextStep, type RunFacts, type Step } from '../domain/job/deciding.ts';
+import { describeJob, describePerson } from '../domain/job/describing.ts';
+import { stopJob } from '../domain/job/operating.ts';
+import {
+  type CarriedJob,
+  carryToNextRun,
+  deliverySettings,
+  isCarriedJob,
+  type DispatcherState,
+  restoreJob,
+} from '../domain/job/state.ts';
+import { stringifyJson } from '../domain/json.ts';
+import { partOf, type RecoveryState } from '../domain/kept-job.ts';
+import { jobIdOf } from '../domain/names.ts';
+import { answerQuery, INTERNAL } from './answering.ts';
+import { JobDesk } from './job-desk.ts';
+import { JobErrands } from './job-errands.ts';
+import { JobBoard, JobInbox } from './job-inbox.ts';
+import { beginNewJob } from './job-preparation.ts';
+import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
+
+/**
+ * Continues as new on the build that is current at that time: a run stays on the build that began it, and where it ends the workflow moves
+ * on. Without worker versioning, it continues on any worker.
+ */
+export function continueAsNewOnCurrentBuild<F extends Workflow>(...args: Parameters<F>): Promise<never> {
+  return makeContinueAsNewFunc<F>({ initialVersioningBehavior: 'AUTO_UPGRADE' })(...args);
+}
+
+/** Whether a run should end soon, because it is getting long or another build is current. Changes only between workflow tasks. */
+export function isNextRunWanted(): boolean {
+  const { continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
+  return continueAsNewSuggested || targetWorkerDeploymentVersionChanged;
+}
+
+/** An activation has five seconds; this many triggers take a fraction of a second. */
+const ARRIVALS_PER_ACTIVATION = 20_000;
+/** More turns than any activation needs: beyond that something is wrong, and yielding keeps the worker alive. */
+const TURNS_PER_ACTIVATION = 20_000;
+/** No run gets older than this, so old code never has to replay more. */
+const RUN_MS = 24 * 60 * 60 * 1000;
+const LOGGED_REJECTS = 100;
+
+/**
+ * One run of a job: turns what comes from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it
+ * returns. One loop asks one question: what is the next step? Everything that may change the answer wakes the loop.
+ */
+class JobRun {
+  /** Answers operators while this run lasts. */
+  readonly desk: JobDesk;
+  readonly #state: DispatcherState;
+  readonly #inbox: JobInbox;
+  readonly #errands: JobErrands;
+  readonly #board: JobBoard;
+  readonly #jobId: string;
+  readonly #endsAt: number;
+  #awake = true;
+  #timer: { readonly at: number; readonly scope: CancellationScope } | undefined;
+  /** Arrivals that this run has taken. */
+  #admitted = 0;
+  #arrivals = 0;
+  #turns = 0;
+  #commandBytes = 0;
+
+  constructor(state: DispatcherState, inbox: JobInbox) {
+    const { workflowId, runStartTime } = workflowInfo();
+    this.#state = state;
+    this.#inbox = inbox;
+    this.#jobId = jobIdOf(workflowId);
+    this.#endsAt = runStartTime.getTime() + RUN_MS;
+    const wake = () => this.#wake();
+    this.#errands = new JobErrands(state, wake);
+    this.#board = new JobBoard();
+    this.desk = new JobDesk(state, { wake, status: () => this.status() });
+    inbox.onSignal = wake;
+    answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
+    answerQuery(personQuery, 1, INTERNAL, (user) => describePerson(state, user, Date.now()));
+    answerQuery(settingsQuery, 0, INTERNAL, () => ({
+      settings: deliverySettings(state.job),
+      audiences: state.job.audiences,
+    }));
+  }
+
+  status(): JobStatus {
+    return describeJob(this.#state, this.#jobId, Date.now());
+  }
+
+  /** What "cancel" in the Temporal UI does: stops the job and keeps what is waiting. */
+  cancel(): void {
+    stopJob(this.#state, 'keep');
+    this.#wake();
+  }
+
+  /** Runs the job until it has stopped; long before that, it may continue as new. */
+  async untilDone(): Promise<void> {
+    for (;;) {
+      this.#admitArrivals();
+      this.#applyEdit();
+      const step = nextStep(this.#state, Date.now(), this.#facts());
+      switch (step.kind) {
+        case 'continue-as-new':
+        case 'keep-job':
+          // A whole state is sent in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
+          if (this.#commandBytes > 0) {
+            await this.#untilWoken();
+            break;
+          }
+          if (step.kind === 'continue-as-new') return this.#continueAsNew();
+          this.#errands.run(step);
+          await this.#untilWoken();
+          break;
+        case 'finish':
+          this.#show({ ...this.status(), state: 'stopped' });
+          return;
+        case 'wait':
+          await this.#waitUntil(step.until);
+          break;
+        default:
+          this.#errands.run(step);
+          this.#commandBytes += bytesOf(step);
+          await this.#endTaskIfFull();
+      }
+    }
+  }
+
+  /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
+  async #continueAsNew(): Promise<void> {
+    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryToNextRun(this.#state));
+  }
+
+  #facts(): RunFacts {
+    const { historyLength, historySize } = workflowInfo();
+    return {
+      signals: this.#inbox.signals,
+      events: historyLength,
+      historyBytes: historySize,
+      continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
+      busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
+    };
+  }
+
+  #admitArrivals(): void {
+    const now = Date.now();
+    while (this.#arrivals < ARRIVALS_PER_ACTIVATION) {
+      const arrival = this.#inbox.shift();
+      if (arrival === undefined) break;
+      this.#arrivals++;
+      this.#admitted++;
+      const refusal = admitArrival(this.#state, arrival, now);
+      if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
+        log.warn('rejected what was signalled', { reason: refusal });
+    }
+    tidyMemory(this.#state, now);
+  }
+
+  /** Answers for a run that was ended from outside: what a recovery needs, in parts small enough for the server. */
+  #recovery(part: unknown): RecoveryPart {
+    const { slices } = this.#state;
+    const state: RecoveryState = {
+      admitted: this.#admitted,
+      running: [...slices.keys()],
+      carried: carryToNextRun(this.#state),
+    };
+    return partOf(stringifyJson(state), part, this.#state.job.serverLimits.payloadBytes);
+  }
+
+  #show(status: JobStatus): void {
+    this.#board.show(status, this.#state.job.missingSearchAttributes.length === 0, Date.now());
+  }
+
+  #applyEdit(): void {
+    const asked = this.#errands.isEditing ? undefined : this.desk.takeEdit();
+    if (asked !== undefined) this.#errands.edit(asked);
+  }
+
+  /** Sleeps until something happens, or until `until`. */
+  async #waitUntil(until: number | undefined): Promise<void> {
+    if (!this.#inbox.isEmpty) return this.#yield();
+    this.#show(this.status());
+    // After its day a run ends at the next calm moment, and what makes it calm wakes the job.
+    const endsAt = this.#endsAt > Date.now() ? this.#endsAt : Infinity;
+    if (until !== undefined && until < endsAt) this.#setTimer(until, 'a retry, a probe or a wait is due');
+    else this.#setTimer(endsAt, 'the next run begins');
+    await this.#untilWoken();
+  }
+
+  /** One timer is enough: it is kept as long as it fires no later than needed, since each timer costs two events. */
+  #setTimer(at: number, summary: string): void {
+    if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
+    this.#timer?.scope.cancel();
+    const scope = new CancellationScope();
+    const timer = { at, scope };
+    this.#timer = timer;
+    void scope
+      .run(() => sleep(Math.max(1, at - Date.now()), { summary }))
+      .then(
+        () => {
+          if (this.#timer === timer) this.#timer = undefined;
+          this.#wake();
+        },
+        (error: unknown) => {
+          if (!isCancellation(error)) throw error;
+        },
+      );
+  }
+
+  /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */
+  async #endTaskIfFull(): Promise<void> {
+    this.#turns++;
+    // Slices that were just cut will soon wake the job, far sooner than a timer, which the server fires up to a second late.
+    if (this.#commandBytes >= this.#state.budgets.commandBytes) return this.#untilWoken();
+    if (this.#turns <= TURNS_PER_ACTIVATION) return;
+    log.error('the job goes through more turns than there can be work for', { turns: this.#turns });
+    await this.#yield();
+  }
+
+  /** Continues in the next workflow task: when something wakes the job, or up to a second later. */
+  async #yield(): Promise<void> {
+    this.#setTimer(Date.now() + 1, 'another workflow task');
+    await this.#untilWoken();
+  }
+
+  async #untilWoken(): Promise<void> {
+    this.#awake = false;
+    await condition(() => this.#awake);
+    this.#newActivation();
+  }
+
+  #newActivation(): void {
+    this.#arrivals = 0;
+    this.#turns = 0;
+    this.#commandBytes = 0;
+  }
+
+  #wake(): void {
+    this.#awake = true;
+  }
+}
+
+/** The bytes of a step's command, where they are many. */
+function bytesOf(step: Step): number {
+  return 'bytes' in step ? step.bytes : 0;
+}
 
 /** The result of a stopped job. What it kept is in the workflow `keptJob`. */
-export interface ExportJobResult {
+interface ExportJobResult {
   readonly received: number;
   readonly delivered: number;
 }
@@ -16,16 +265,18 @@ export interface ExportJobResult {
  * One export job, for its whole life. Takes enters and exits by signal, sends each by POST in its person's order, with at most Parallel
  * Request Count requests in flight, and continues as new before its history grows long.
  *
- * @param input the job's definition, as in a job file, or what the previous run carried.
+ * @param args the job's definition, as in a job file, or what the previous run carried; nothing else.
  */
-export async function exportJob(input: unknown): Promise<ExportJobResult> {
+export async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
   const inbox = new JobInbox();
   let openDesk: (desk: JobDesk) => void = () => undefined;
   const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
-  const state = isCarriedJob(input) ? restoreJob(input) : await prepare(input, inbox, desk);
+  const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, desk);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
+  // What was asked meanwhile comes before what was signalled, as in a run that has begun: after a reset, pages wait for their backfill.
+  await desk;
   // Cancelling a job stops it in order, so what it does meanwhile must not be cancelled.
   void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());

@@ -1,5 +1,7 @@
 import { CancellationScope, condition, setHandler } from '@temporalio/workflow';
 import type { PackedTriggers } from '../contract/holder.ts';
+import { readNothing } from '../domain/requests.ts';
+import { INTERNAL } from './answering.ts';
 import { releaseSignal } from './messages.ts';
 
 /**
@@ -8,8 +10,10 @@ import { releaseSignal } from './messages.ts';
  */
 export async function holder(_content: PackedTriggers): Promise<void> {
   let isReleased = false;
-  setHandler(releaseSignal, () => {
-    isReleased = true;
-  });
+  // Its job signals this without an argument: with one, it is meant for something else.
+  const release = (...args: unknown[]): void => {
+    isReleased ||= readNothing(args).ok;
+  };
+  setHandler(releaseSignal, release, { description: INTERNAL });
   await CancellationScope.nonCancellable(() => condition(() => isReleased));
 }

@@ -1,12 +1,8 @@
-export { alert } from './alert.ts';
+export { alert } from './job-errands.ts';
+export { askWorker } from './questions.ts';
 export { backfill } from './backfill.ts';
-export { checkExportJob } from './check-export-job.ts';
-export { checkWatch } from './check-watch.ts';
 export { deadLetter } from './dead-letter.ts';
 export { exportJob } from './export-job.ts';
 export { holder } from './holder.ts';
 export { keptJob } from './kept-job.ts';
-export { listAudiences, listProfileFields } from './list-audiences.ts';
-export { listAuthorizations } from './list-authorizations.ts';
 export { watchAudience } from './watch-audience.ts';
-export { sampleRequest, sendSample } from './sample.ts';

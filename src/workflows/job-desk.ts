@@ -1,121 +1,270 @@
-import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure } from '@temporalio/workflow';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import { findAudience } from '../domain/audience.ts';
-import type { JobState } from '../domain/dispatcher/job-state.ts';
-import { isRecord } from '../domain/json.ts';
+import { askedFor } from '../domain/job/backfill-requests.ts';
+import { readHolderNow, setHolderAside } from '../domain/job/holders.ts';
 import {
   backfillObstacle,
   beginBackfill,
   operateBackfill,
   pauseJob,
   resumeJob,
+  retryNow,
   STOP_DEADLINE_MS,
-  STOPPING,
   stopJob,
-} from '../domain/dispatcher/operating.ts';
+  STOPPING,
+} from '../domain/job/operating.ts';
+import type { DispatcherState } from '../domain/job/state.ts';
+import { findAudience } from '../domain/names.ts';
 import {
+  problemsText,
+  readBackfillRequest,
+  readEdit,
+  readHolderRequest,
+  readNothing,
+  readStopRequest,
+  type RequestReading,
+} from '../domain/requests.ts';
+import { answerQuery, answerUpdate } from './answering.ts';
+import {
+  type BackfillRequest,
   backfillUpdate,
   editUpdate,
+  type HolderRequest,
+  holderUpdate,
   pauseUpdate,
   resumeUpdate,
+  retryUpdate,
   statusQuery,
   type StopRequest,
   stopUpdate,
 } from './messages.ts';
 
-/** Answers operators. Every update records what is asked for, answers at once with the new status, and never awaits. */
-export class JobDesk {
-  readonly #state: JobState;
-  readonly #answer: () => JobStatus;
-  #edit: JobEdit | undefined;
+/** What a job's messages do, as the Temporal UI shows it. */
+export const DESK = {
+  status: 'How the job is doing.',
+  pause: 'Starts no further request; triggers are accepted and wait.',
+  resume: 'Sends again, whoever paused it.',
+  retry: 'Tries now: what waits for its next attempt, and an endpoint that is unwell or asked to wait.',
+  edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. What is not named stays.',
+  backfill:
+    'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
+  stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it.',
+  holder: 'Decides about a holder that cannot be read: {"holder": "…", "action": "read"}, or "set-aside".',
+} as const;
 
-  constructor(state: JobState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
+/** An edit that has been asked for and is not checked yet. */
+export interface AskedEdit {
+  readonly changes: JobEdit;
+  /** Called once: when it has taken effect, or with the reason why it has not. */
+  readonly settle: (refusal?: ApplicationFailure) => void;
+}
+
+/**
+ * Answers operators. Every update records what is asked for and answers at once with the new status; only an edit answers later, when it has taken
+ * effect or has been refused.
+ */
+export class JobDesk {
+  readonly #state: DispatcherState;
+  readonly #answer: () => JobStatus;
+  readonly #wake: () => void;
+  readonly #edits: AskedEdit[] = [];
+
+  constructor(state: DispatcherState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
     this.#state = state;
+    this.#wake = wake;
     this.#answer = () => {
       wake();
       return status();
     };
-    setHandler(statusQuery, status);
-    setHandler(pauseUpdate, () => this.pause());
-    setHandler(resumeUpdate, () => this.resume());
-    setHandler(editUpdate, (changes) => this.edit(changes));
-    setHandler(backfillUpdate, (request) => this.backfill(request));
-    setHandler(stopUpdate, (request) => this.stop(request));
+    answerQuery(statusQuery, 0, DESK.status, status);
+    answerUpdate(pauseUpdate, {
+      description: DESK.pause,
+      check: (args) => this.#mayPause(args),
+      answer: (args) => this.pause(args),
+    });
+    answerUpdate(resumeUpdate, {
+      description: DESK.resume,
+      check: (args) => this.#mayResume(args),
+      answer: (args) => this.resume(args),
+    });
+    answerUpdate(retryUpdate, {
+      description: DESK.retry,
+      check: (args) => this.#mayRetry(args),
+      answer: (args) => this.retry(args),
+    });
+    answerUpdate(editUpdate, {
+      description: DESK.edit,
+      check: (args) => this.#mayEdit(args),
+      answer: (args) => this.edit(args),
+    });
+    answerUpdate(backfillUpdate, {
+      description: DESK.backfill,
+      check: (args) => mayBackfill(state, args),
+      answer: (args) => this.backfill(args),
+    });
+    answerUpdate(stopUpdate, {
+      description: DESK.stop,
+      check: (args) => this.#mayStop(args),
+      answer: (args) => this.stop(args),
+    });
+    answerUpdate(holderUpdate, {
+      description: DESK.holder,
+      check: readHolderDecision,
+      answer: (args) => this.decideHolder(args),
+    });
   }
 
   get hasPendingEdit(): boolean {
-    return this.#edit !== undefined;
+    return this.#edits.length > 0;
   }
 
-  /** The edit that has been asked for since the last one was taken. */
-  takeEdit(): JobEdit | undefined {
-    const edit = this.#edit;
-    this.#edit = undefined;
-    return edit;
+  /** The oldest edit that has not been taken yet. */
+  takeEdit(): AskedEdit | undefined {
+    return this.#edits.shift();
   }
 
-  pause(): JobStatus {
-    refuseWhenStopping(this.#state);
+  // Each is given all arguments of its update.
+
+  pause(args: readonly unknown[]): JobStatus {
+    this.#mayPause(args);
     pauseJob(this.#state);
     return this.#answer();
   }
 
-  resume(): JobStatus {
-    // A job that is to deliver what is waiting may have been paused by its endpoint; any other sends nothing more.
-    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
+  resume(args: readonly unknown[]): JobStatus {
+    this.#mayResume(args);
     resumeJob(this.#state);
     return this.#answer();
   }
 
-  edit(changes: unknown): JobStatus {
-    refuseWhenStopping(this.#state);
-    this.#edit = { ...this.#edit, ...readEdit(changes) };
+  retry(args: readonly unknown[]): JobStatus {
+    this.#mayRetry(args);
+    retryNow(this.#state, Date.now());
     return this.#answer();
   }
 
-  backfill(request: unknown): JobStatus {
-    startBackfill(this.#state, request);
+  async edit(args: readonly unknown[]): Promise<JobStatus> {
+    const changes = this.#mayEdit(args);
+    await new Promise<void>((resolve, reject) => {
+      const settle = (refusal?: ApplicationFailure): void => (refusal === undefined ? resolve() : reject(refusal));
+      this.#edits.push({ changes, settle });
+      this.#wake();
+    });
     return this.#answer();
   }
 
-  stop(request: unknown): JobStatus {
-    const { waiting, deadlineMs } = readStop(request);
+  backfill(args: readonly unknown[]): JobStatus {
+    const askedBefore = startBackfill(this.#state, mayBackfill(this.#state, args));
+    return { ...this.#answer(), ...(askedBefore === undefined ? {} : { askedBefore }) };
+  }
+
+  decideHolder(args: readonly unknown[]): JobStatus {
+    const { holder, action } = readHolderDecision(args);
+    const obstacle =
+      action === 'set-aside' ? setHolderAside(this.#state, holder) : readHolderNow(this.#state, holder, Date.now());
+    if (obstacle !== undefined) throw refusal(obstacle, 'HolderNotPossible');
+    return this.#answer();
+  }
+
+  stop(args: readonly unknown[]): JobStatus {
+    const { waiting, deadlineMs } = this.#mayStop(args);
     stopJob(this.#state, waiting, Date.now() + deadlineMs);
     return this.#answer();
   }
+
+  // Each throws an ApplicationFailure that says why not, and changes nothing.
+
+  #mayPause(args: readonly unknown[]): void {
+    asked(readNothing(args), 'InvalidRequest');
+    refuseWhenStopping(this.#state);
+  }
+
+  #mayResume(args: readonly unknown[]): void {
+    asked(readNothing(args), 'InvalidRequest');
+    // A job that is to deliver what is waiting may have been paused by its endpoint; any other sends nothing more.
+    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
+  }
+
+  #mayRetry(args: readonly unknown[]): void {
+    this.#mayResume(args);
+    if (this.#state.pause !== undefined)
+      throw refusal('The job is paused. Resume it: then it tries at once, too.', 'JobPaused');
+  }
+
+  #mayEdit(args: readonly unknown[]): JobEdit {
+    refuseWhenStopping(this.#state);
+    return asked(readEdit(args), 'InvalidEdit');
+  }
+
+  #mayStop(args: readonly unknown[]): Required<StopRequest> {
+    const request = readStop(args);
+    if (this.#state.stopping?.waiting === 'discard' && request.waiting !== 'discard')
+      throw refusal('It is already stopping, and drops what is waiting: some of that may be gone.', 'JobStopping');
+    return request;
+  }
 }
 
-function startBackfill(state: JobState, request: unknown): void {
-  const { requestId, audiences, action, sample } = isRecord(request) ? request : {};
-  if (action !== undefined && action !== null && action !== 'start') return changeBackfill(state, action);
-  const id = typeof requestId === 'string' ? requestId.slice(0, 255) : undefined;
-  if (id !== undefined && state.backfill?.requestId === id) return;
+/** Starts or changes a backfill; gives the one that had been asked for under the same request id, which starts nothing. */
+function startBackfill(state: DispatcherState, request: BackfillRequest): JobStatus['askedBefore'] {
+  const { requestId, action = 'start', sample, at } = request;
+  if (action !== 'start') {
+    changeBackfill(state, action);
+    return undefined;
+  }
+  const { standing, ids, asked } = mayStartBackfill(state, request);
+  if (standing !== undefined) return standing;
+  beginBackfill(state, ids, Date.now(), { requestId, asked, sample, at });
+  return undefined;
+}
+
+/** What a backfill update asks for. @throws ApplicationFailure that says why not; changes nothing. */
+function mayBackfill(state: DispatcherState, args: readonly unknown[]): BackfillRequest {
+  const request = asked(readBackfillRequest(args), 'InvalidBackfill');
+  if (request.action === undefined || request.action === 'start') mayStartBackfill(state, request);
+  return request;
+}
+
+interface BackfillToStart {
+  /** The one that was asked for under the same request id: nothing is to be started. */
+  readonly standing?: NonNullable<JobStatus['askedBefore']>;
+  readonly ids: string[];
+  readonly asked: string;
+}
+
+/** @throws ApplicationFailure that says why not; changes nothing. */
+function mayStartBackfill(state: DispatcherState, { requestId, audiences, sample }: BackfillRequest): BackfillToStart {
+  const { audiences: now, formerAudiences } = state.job;
+  // An audience that an edit removed since is still the one that was asked for.
+  const known = audiences?.map((name) => findAudience([...now, ...formerAudiences], name)?.id ?? name);
+  const asked = askedFor(known, sample);
+  const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, asked);
+  if (other !== undefined)
+    throw refusal(
+      `Backfill ${other} was asked for under this request id with other audiences or another sample. Nothing was started: ask for something else under another request id.`,
+      'BackfillNotPossible',
+    );
+  const standing = requestId === undefined ? undefined : state.backfillRequests.standing(requestId, state.backfill);
+  const isOver = standing?.state === 'cancelled' || (standing?.state === 'lost' && standing.n !== state.backfill?.n);
+  if (standing !== undefined && isOver)
+    throw refusal(
+      `Backfill ${standing.n}, which was asked for under this request id, was ${standing.state}. To send everybody all the same, ask under another request id.`,
+      'BackfillNotPossible',
+    );
+  if (standing !== undefined && standing.state !== 'lost') return { standing, ids: [], asked };
   const obstacle = backfillObstacle(state);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
-  beginBackfill(state, audienceIds(state, audiences), Date.now(), { requestId: id, sample: sampleOf(sample) });
+  return { ids: audienceIds(state, audiences), asked };
 }
 
-function changeBackfill(state: JobState, action: unknown): void {
-  if (action !== 'pause' && action !== 'resume' && action !== 'cancel')
-    throw refusal('"action" must be "start", "pause", "resume" or "cancel".', 'InvalidBackfill');
+function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'cancel'): void {
   const obstacle = operateBackfill(state, action);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
 }
 
-function sampleOf(sample: unknown): number | undefined {
-  if (sample === undefined || sample === null) return undefined;
-  if (typeof sample === 'number' && Number.isSafeInteger(sample) && sample >= 1) return sample;
-  throw refusal('"sample" must be a whole number of people, at least 1.', 'InvalidBackfill');
-}
-
-function audienceIds(state: JobState, wanted: unknown): string[] {
+function audienceIds(state: DispatcherState, wanted: readonly string[] | undefined): string[] {
   const { audiences } = state.job;
-  if (wanted === undefined || wanted === null) return audiences.map(({ id }) => id);
-  // Checked before a name is shown: {"toString":1} cannot become text, and that error would fail the workflow task again and again.
-  const isName = (name: unknown): name is string => typeof name === 'string';
-  if (!Array.isArray(wanted) || wanted.length === 0 || !wanted.every(isName))
-    throw refusal('"audiences" must be a list of slugs or ids.', 'InvalidBackfill');
+  if (wanted === undefined) return audiences.map(({ id }) => id);
   const ids = wanted.map((name) => {
     const found = findAudience(audiences, name);
     if (found !== undefined) return found.id;
@@ -127,29 +276,24 @@ function audienceIds(state: JobState, wanted: unknown): string[] {
   return [...new Set(ids)];
 }
 
-/** Checks only that it is an edit at all; its values are checked a moment later, together with the source. */
-function readEdit(changes: unknown): JobEdit {
-  if (!isRecord(changes)) throw refusal('An edit is a JSON object with fields of the form.', 'InvalidEdit');
-  if ('existingUsers' in changes)
-    throw refusal('existingUsers can only be given when a job is started; start a backfill instead.', 'InvalidEdit');
-  return changes;
+/** @throws ApplicationFailure `InvalidHolderRequest` */
+function readHolderDecision(args: readonly unknown[]): HolderRequest {
+  return asked(readHolderRequest(args), 'InvalidHolderRequest');
 }
 
 /** @throws ApplicationFailure `InvalidStop` */
-export function readStop(request: unknown): Required<StopRequest> {
-  const { waiting, deadlineMs } = isRecord(request) ? request : {};
-  const what = waiting ?? 'deliver';
-  if (what !== 'deliver' && what !== 'keep' && what !== 'discard')
-    throw refusal('"waiting" must be "deliver", "keep" or "discard".', 'InvalidStop');
-  const most = deadlineMs ?? STOP_DEADLINE_MS;
-  if (typeof most !== 'number' || !(most >= 0) || most > LONGEST_DEADLINE_MS)
-    throw refusal('"deadlineMs" must be a number of milliseconds, at most 30 days.', 'InvalidStop');
-  return { waiting: what, deadlineMs: most };
+export function readStop(args: readonly unknown[]): Required<StopRequest> {
+  const { waiting = 'deliver', deadlineMs = STOP_DEADLINE_MS } = asked(readStopRequest(args), 'InvalidStop');
+  return { waiting, deadlineMs };
 }
 
-const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
+/** What was asked for. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
+export function asked<T>(reading: RequestReading<T>, type: string): T {
+  if (reading.ok) return reading.request;
+  throw refusal(problemsText(reading.problems), type);
+}
 
-function refuseWhenStopping(state: JobState): void {
+function refuseWhenStopping(state: DispatcherState): void {
   if (state.stopping !== undefined) throw refusal(STOPPING, 'JobStopping');
 }
 

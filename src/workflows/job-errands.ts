@@ -1,5 +1,6 @@
 import {
   ActivityFailure,
+  ApplicationFailure,
   getExternalWorkflowHandle,
   log,
   ParentClosePolicy,
@@ -8,37 +9,54 @@ import {
   TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Alert } from '../contract/alert.ts';
-import type { JobEdit } from '../contract/export-job.ts';
+import type { Alert, JobAlert } from '../contract/alert.ts';
+import type { PageTaken } from '../contract/backfill.ts';
+import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Activities } from '../contract/ports.ts';
-import type { SliceProgress } from '../contract/slice.ts';
-import { sliceEndsWithinMs } from '../domain/dispatcher/cutting.ts';
-import { deadLetterOf, type DeadTrigger } from '../domain/dispatcher/dead-letters.ts';
-import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/dispatcher/holders.ts';
-import { carryJob, type JobState, recordJob } from '../domain/dispatcher/job-state.ts';
-import { applyEdit, endBackfill, jobKept, refuseEdit } from '../domain/dispatcher/operating.ts';
-import { isSlow } from '../domain/dispatcher/pace.ts';
-import { loseSlice, settleSlice } from '../domain/dispatcher/settling.ts';
-import type { Holder, Step } from '../domain/dispatcher/steps.ts';
-import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
+import { answersGone } from '../domain/job/arriving.ts';
+import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
+import type { Holder, Step } from '../domain/job/deciding.ts';
+import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
+import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
+import { applyEdit, backfillChildGone, jobKept, missBackfill, refuseEdit } from '../domain/job/operating.ts';
+import { isSlow } from '../domain/job/pace.ts';
+import { loseSlice, settleSlice } from '../domain/job/settling.ts';
+import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/state.ts';
+import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
-import { packSlice } from '../domain/packed-slice.ts';
-import { summaryOf } from '../domain/summary.ts';
+import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
+import { summaryOf } from '../domain/shown.ts';
+import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
+import type { AskedEdit } from './job-desk.ts';
 import { pageTakenSignal } from './messages.ts';
+
+// After a day it is no longer news; the job's status says how things are.
+const { sendAlert } = proxyActivities<Activities>({
+  startToCloseTimeout: '2 minutes',
+  scheduleToCloseTimeout: '1 day',
+  retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes' },
+});
+
+/** Sends one alert to the operators' webhook, again and again for a day until it is accepted. */
+export async function alert(input: JobAlert): Promise<void> {
+  await sendAlert(input);
+}
 
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
-// What is waiting must be kept, read and released however long the server is unwell: these are tried until they are done.
+// What is waiting must be kept and released however long the server is unwell: these are tried until they are done.
 const patiently = (summary: string): Pick<Activities, PatientActivity> =>
   proxyActivities<Activities>({
     startToCloseTimeout: '20 seconds',
     retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
     summary: summaryOf(summary),
   });
-type PatientActivity = 'hold' | 'recall' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts';
+/** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
+const RECALL_ATTEMPTS = 3;
+type PatientActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts';
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -58,11 +76,11 @@ export class JobErrands {
   /** Errands other than slices that are not done yet: no run may end before they are, or a child might never start, or a signal never be sent. */
   underWay = 0;
   #isEditing = false;
-  readonly #state: JobState;
+  readonly #state: DispatcherState;
   readonly #wake: () => void;
   readonly #workflowId = workflowInfo().workflowId;
 
-  constructor(state: JobState, wake: () => void) {
+  constructor(state: DispatcherState, wake: () => void) {
     this.#state = state;
     this.#wake = wake;
   }
@@ -76,17 +94,19 @@ export class JobErrands {
       case 'cancel-backfill':
         return void this.#track(this.#cancelBackfill(step.n));
       case 'answer-page':
-        return void this.#track(this.#child(step.answer.n).signal(pageTakenSignal, step.answer));
+        return void this.#track(this.#answerPage(step.answer));
       case 'look-for-backfill':
         return void this.#track(this.#lookForBackfill(step.n));
       case 'hold':
         return void this.#hold(step);
       case 'recall':
-        return void this.#track(this.#recall(step.holder));
+        return void this.#recall(step.holder);
       case 'release':
         return void this.#track(this.#release(step.holders));
       case 'keep-dead-letters':
         return void this.#track(this.#keepDeadLetters(step.letters));
+      case 'answer-letters':
+        return void this.#track(this.#answerLetters(step.answers));
       case 'raise-alerts':
         return void this.#track(this.#raiseAlerts(step.alerts));
       case 'keep-job':
@@ -99,9 +119,9 @@ export class JobErrands {
     return this.#isEditing;
   }
 
-  /** Checks an edit against the source; then it takes effect, or the status says why it did not. */
-  edit(changes: JobEdit): void {
-    void this.#track(this.#edit(changes));
+  /** Checks an edit against the source; then it takes effect, or whoever asked is told why it did not, and the status says so. */
+  edit(asked: AskedEdit): void {
+    void this.#track(this.#edit(asked));
   }
 
   async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
@@ -114,12 +134,19 @@ export class JobErrands {
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
+    let report: unknown;
     try {
-      settleSlice(this.#state, slice.sliceId, await deliver(packSlice(slice)), Date.now());
+      report = await deliver(packSlice(slice));
     } catch (error) {
       log.error('a slice was lost; what it is not known to have delivered goes back', { slice: slice.sliceId, error });
-      loseSlice(this.#state, slice.sliceId, progressOf(error), Date.now());
+      loseSlice(this.#state, slice.sliceId, lastHeartbeat(error), Date.now());
+      return this.#wake();
     }
+    // Outside of the `try`: an error in here is ours, and fails the task, so that the state never stays half changed.
+    if (!settleSlice(this.#state, slice.sliceId, report, Date.now()))
+      log.error('the report of a slice cannot be read; its triggers go back, and are sent again', {
+        slice: slice.sliceId,
+      });
     this.#wake();
   }
 
@@ -139,14 +166,20 @@ export class JobErrands {
     this.#wake();
   }
 
+  /** No run waits for what is read: the next one reads it again. A holder that cannot be read must not keep the job from continuing as new. */
   async #recall(holder: Holder): Promise<void> {
-    const { recall } = patiently(`holder ${holder.name}`);
+    const { recall } = proxyActivities<Activities>({
+      startToCloseTimeout: '20 seconds',
+      retry: { initialInterval: '200 milliseconds', maximumAttempts: RECALL_ATTEMPTS },
+      summary: summaryOf(`holder ${holder.name}`),
+    });
     try {
-      holderRead(this.#state, holder, await recall(this.#holderId(holder.name)));
+      holderRead(this.#state, holder, await recall(this.#holderId(holder.name)), Date.now());
     } catch (error) {
       log.error('a holder could not be read', { holder: holder.name, error });
-      recallFailed(this.#state, holder);
+      recallFailed(this.#state, holder, reasonOf(error), Date.now());
     }
+    this.#wake();
   }
 
   async #release(holders: readonly string[]): Promise<void> {
@@ -176,6 +209,19 @@ export class JobErrands {
     }
   }
 
+  async #answerLetters(answers: readonly AddressedAnswer[]): Promise<void> {
+    const { answerLetters } = proxyActivities<Activities>({
+      startToCloseTimeout: '20 seconds',
+      scheduleToCloseTimeout: '1 minute',
+      summary: counted(answers.length, 'dead letter'),
+    });
+    try {
+      await answerLetters(answers);
+    } finally {
+      answersGone(this.#state, answers);
+    }
+  }
+
   async #raiseAlerts(alerts: readonly Alert[]): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     const job = { jobId: jobIdOf(this.#workflowId), label: definition.label, subscriptionId };
@@ -189,7 +235,7 @@ export class JobErrands {
   }
 
   async #keepJob(changes: number): Promise<void> {
-    const { stopping: _, ...carried } = carryJob(this.#state);
+    const { stopping: _, ...carried } = carryToNextRun(this.#state);
     const { keepJob } = patiently('what waits, until the job is resumed');
     await keepJob(this.#workflowId, carried);
     jobKept(this.#state, changes);
@@ -199,7 +245,7 @@ export class JobErrands {
     return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 
-  async #startBackfill({ n, audiences, from }: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
+  async #startBackfill({ n, audiences, from, restarts }: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     try {
       await startChild<typeof backfill>(BACKFILL, {
@@ -212,15 +258,28 @@ export class JobErrands {
             audiences,
             pageBytes: Math.floor(this.#state.budgets.backfillBytes / PAGES_AHEAD),
             carried: { next: from, ahead: [] },
+            ...(restarts === 0 ? {} : { restarts }),
           },
         ],
         // It must outlive this run: continuing as new closes the run, which would terminate it.
         parentClosePolicy: ParentClosePolicy.ABANDON,
+        // One that still runs belongs to an earlier life of this job, or of this backfill: its pages are not expected here.
+        workflowIdReusePolicy: 'TERMINATE_IF_RUNNING',
         staticSummary: summaryOf(`Existing users for "${definition.label}"`),
       });
     } catch (error) {
       log.error('the backfill could not be started', { n, error });
-      if (this.#state.backfill?.n === n) endBackfill(this.#state, 'lost');
+      backfillChildGone(this.#state, n);
+    }
+  }
+
+  /** A child that cannot be answered is looked for at once rather than after a silence. */
+  async #answerPage(answer: PageTaken): Promise<void> {
+    try {
+      await this.#child(answer.n).signal(pageTakenSignal, answer);
+    } catch (error) {
+      missBackfill(this.#state, answer.n);
+      throw error;
     }
   }
 
@@ -230,19 +289,31 @@ export class JobErrands {
 
   async #lookForBackfill(n: number): Promise<void> {
     const standing = await lookUpWorkflow(backfillWorkflowId(this.#workflowId, n));
-    const { backfill } = this.#state;
-    if (standing !== 'running' && backfill?.n === n && backfill.needsChild) endBackfill(this.#state, 'lost');
+    if (standing !== 'running') backfillChildGone(this.#state, n);
   }
 
-  async #edit(changes: JobEdit): Promise<void> {
+  async #edit({ changes, settle }: AskedEdit): Promise<void> {
     this.#isEditing = true;
-    const { definition, subscriptionId } = this.#state.job;
+    const { definition, audiences, subscriptionId } = this.#state.job;
+    // By their ids, not as they were named: another audience may have that name by now.
+    const now = { ...definition, audiences: audiences.map(({ id }) => id) };
+    const refuse = (problem: string, refusal: ApplicationFailure): void => {
+      refuseEdit(this.#state, problem);
+      settle(refusal);
+    };
     try {
-      const prepared = await prepareJob({ ...definition, ...changes });
-      if (prepared.ok) applyEdit(this.#state, recordJob(subscriptionId, prepared, this.#state.job));
-      else refuseEdit(this.#state, prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' '));
-    } catch {
-      refuseEdit(this.#state, 'The source did not answer within a minute. Edit again when it does.');
+      const prepared = await prepareJob({ ...now, ...changes });
+      if (prepared.ok) {
+        applyEdit(this.#state, recordJob(subscriptionId, prepared, this.#state.job));
+        settle();
+      } else {
+        const problem = prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' ');
+        refuse(problem, ApplicationFailure.nonRetryable(problem, 'InvalidJob', prepared.problems));
+      }
+    } catch (error) {
+      log.warn('an edit could not be checked', { error });
+      const problem = `The edit could not be checked: ${whyUnchecked(error)} Edit again when that is mended.`;
+      refuse(problem, ApplicationFailure.nonRetryable(problem, 'EditNotChecked'));
     }
     this.#isEditing = false;
   }
@@ -264,16 +335,24 @@ export class JobErrands {
   }
 }
 
-/** What the last heartbeat of a failed slice says is settled. */
-function progressOf(error: unknown): { delivered: ReadonlySet<number>; failed: SliceProgress['failed'] } {
+/** Why a definition could not be checked: what its last try failed with or, when that was still waiting, that the source is silent. */
+function whyUnchecked(error: unknown): string {
+  const timeout = error instanceof ActivityFailure && error.cause instanceof TimeoutFailure ? error.cause : undefined;
+  const last = timeout === undefined ? error : timeout.cause;
+  if (last === undefined) return 'the source did not answer within a minute.';
+  return asSentence(reasonOf(last));
+}
+
+/** Why an activity failed, in words. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  return cause instanceof Error ? cause.message : 'the reason is not known';
+}
+
+/** The details of the last heartbeat of a failed slice. */
+function lastHeartbeat(error: unknown): unknown {
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  // Details of our own heartbeat: `deliver` sends nothing else.
-  const details =
-    cause instanceof TimeoutFailure ? (cause.lastHeartbeatDetails as SliceProgress | undefined) : undefined;
-  const delivered = new Set<number>();
-  for (const [first, last] of details?.delivered ?? [])
-    for (let index = first; index <= last; index++) delivered.add(index);
-  return { delivered, failed: details?.failed ?? [] };
+  return cause instanceof TimeoutFailure ? cause.lastHeartbeatDetails : undefined;
 }
 
 function counted(count: number, noun: string): string {

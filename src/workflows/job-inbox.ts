@@ -1,6 +1,19 @@
-import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import { defineSearchAttributeKey, type SignalDefinition } from '@temporalio/common';
+import {
+  setCurrentDetails,
+  setDefaultSignalHandler,
+  setHandler,
+  upsertMemo,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import type { JobState, JobStatus } from '../contract/job-status.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import type { Arrival } from '../domain/dispatcher/arriving.ts';
+import { type Arrival, triggersIn } from '../domain/job/arriving.ts';
+import { audienceAttribute } from '../domain/names.ts';
+import { hasMore } from '../domain/requests.ts';
+import { jobMemo } from '../domain/shown.ts';
+import { detailsOf } from '../domain/status-rows.ts';
+import { INTERNAL } from './answering.ts';
 import {
   enterSignal,
   exitSignal,
@@ -17,6 +30,12 @@ interface TriggerList {
   next: number;
 }
 
+const ENTER =
+  'Somebody enters: {"audience": "vip", "user": "707…"}, with "at" and "profile" if you like; or an array of them.';
+const EXIT = 'Somebody leaves: as with enter.';
+const TRIGGERS =
+  'Somebody enters or leaves: an array of triggers that each say so, {"event": "exit", "audience": "vip", "user": "707…"}.';
+
 /**
  * Receives every signal to a job, in the order in which they came. The handlers only store raw values, since an activation has five
  * seconds, however many signals it brings. Create it before anything is awaited, or the signals of the first task find no handler.
@@ -29,12 +48,12 @@ export class JobInbox {
   readonly #queue: (Arrival | TriggerList)[] = [];
 
   constructor() {
-    setHandler(enterSignal, (raw: unknown) => this.#putTriggers(raw, 'enter'));
-    setHandler(exitSignal, (raw: unknown) => this.#putTriggers(raw, 'exit'));
-    setHandler(triggersSignal, (raw: unknown) => this.#putTriggers(raw, undefined));
-    setHandler(redeliveredSignal, (raw: unknown) => this.#put({ kind: 'redelivery', raw }));
-    setHandler(pageSignal, (raw: unknown) => this.#put({ kind: 'page', raw }));
-    setHandler(permitsReturnedSignal, (raw: unknown) => this.#put({ kind: 'permits', raw }));
+    setHandler(enterSignal, (...args) => this.#putTriggers(args, 'enter'), { description: ENTER });
+    setHandler(exitSignal, (...args) => this.#putTriggers(args, 'exit'), { description: EXIT });
+    setHandler(triggersSignal, (...args) => this.#putTriggers(args, undefined), { description: TRIGGERS });
+    this.#take(redeliveredSignal, 'redelivery');
+    this.#take(pageSignal, 'page');
+    this.#take(permitsReturnedSignal, 'permits');
     setDefaultSignalHandler((name) => this.#put({ kind: 'unknown', name }));
   }
 
@@ -44,10 +63,10 @@ export class JobInbox {
 
   /** Triggers that have not been taken yet. */
   get waitingTriggers(): number {
-    const counts = this.#queue.map((entry) =>
-      entry.kind === 'triggers' ? entry.raws.length - entry.next : Number(entry.kind === 'trigger'),
+    return this.#queue.reduce(
+      (sum, entry) => sum + (entry.kind === 'triggers' ? entry.raws.length - entry.next : 0),
+      0,
     );
-    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** Takes the oldest arrival; a signal that carries many triggers yields them one by one. */
@@ -60,11 +79,17 @@ export class JobInbox {
     return { kind: 'trigger', raw, event: first.event };
   }
 
-  #putTriggers(raw: unknown, event: TriggerEvent | undefined): void {
+  #putTriggers(args: readonly unknown[], event: TriggerEvent | undefined): void {
+    const raws = triggersIn(args);
     // An empty array holds nothing, and an entry for it would have no trigger to yield.
-    if (Array.isArray(raw) && raw.length > 0) this.#put({ kind: 'triggers', raws: raw, event, next: 0 });
-    else if (Array.isArray(raw)) this.#count();
-    else this.#put({ kind: 'trigger', raw, event });
+    if (raws.length > 0) this.#put({ kind: 'triggers', raws, event, next: 0 });
+    else this.#count();
+  }
+
+  #take<Args extends [unknown]>(signal: SignalDefinition<Args>, kind: 'redelivery' | 'page' | 'permits'): void {
+    const put = (...args: Args): void =>
+      this.#put(hasMore(args) ? { kind: 'surplus', name: signal.name } : { kind, raw: args[0] });
+    setHandler(signal, put, { description: INTERNAL });
   }
 
   #put(entry: Arrival | TriggerList): void {
@@ -75,5 +100,46 @@ export class JobInbox {
   #count(): void {
     this.signals++;
     this.onSignal();
+  }
+}
+
+const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
+const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
+const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
+
+/** How often, at most, the details are renewed while slices run: they are read far less often than the job changes. */
+const DETAILS_EVERY_MS = 500;
+
+/** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
+export class JobBoard {
+  #shownAt = 0;
+  #phase: JobState | undefined;
+  #revision: number | undefined;
+
+  /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
+  show(status: JobStatus, hasAttributes: boolean, now: number): void {
+    this.#showRecord(status, hasAttributes);
+    this.#showPhase(status.state, hasAttributes);
+    if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
+    this.#shownAt = now;
+    setCurrentDetails(detailsOf(status));
+  }
+
+  #showRecord(status: JobStatus, hasAttributes: boolean): void {
+    const { jobId, revision, audiences } = status;
+    if (revision === this.#revision) return;
+    this.#revision = revision;
+    upsertMemo(jobMemo(status));
+    if (!hasAttributes) return;
+    upsertSearchAttributes([
+      { key: JOB_ID, value: jobId },
+      { key: AUDIENCES, value: audiences.map(({ id }) => audienceAttribute(id)) },
+    ]);
+  }
+
+  #showPhase(phase: JobState, hasAttributes: boolean): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
   }
 }

@@ -4,24 +4,35 @@ import {
   CancellationScope,
   isCancellation,
   proxyActivities,
-  setHandler,
-  uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { Problem } from '../contract/export-job.ts';
 import type { Activities, PreparedJob } from '../contract/ports.ts';
-import type { JobState } from '../domain/dispatcher/job-state.ts';
-import { beginPreparedJob } from '../domain/dispatcher/operating.ts';
-import { describeStarting } from '../domain/dispatcher/describing.ts';
-import { jobIdOf } from '../domain/names.ts';
-import { type JobDesk, readStop } from './job-desk.ts';
+import { describeStarting } from '../domain/job/describing.ts';
+import { beginPreparedJob } from '../domain/job/operating.ts';
+import type { DispatcherState } from '../domain/job/state.ts';
+import { isRecord } from '../domain/json.ts';
+import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
+import {
+  hasMore,
+  MORE_THAN_A_DEFINITION,
+  readBackfillRequest,
+  readEdit,
+  readHolderRequest,
+  readNothing,
+} from '../domain/requests.ts';
+import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
+import { asked, DESK, type JobDesk, readStop } from './job-desk.ts';
 import type { JobInbox } from './job-inbox.ts';
 import {
   backfillUpdate,
   editUpdate,
+  holderUpdate,
   pauseUpdate,
   personQuery,
   recoveryQuery,
   resumeUpdate,
+  retryUpdate,
   settingsQuery,
   statusQuery,
   type StopRequest,
@@ -40,42 +51,51 @@ const { prepareJob } = proxyActivities<Activities>({
  * Turns a definition into a job that can run: looks up its audiences in the source and, with Existing Users, asks for the backfill.
  * Undefined when the job was stopped before that was done.
  *
+ * @param args the definition, and what should not be there.
  * @param inbox what has been signalled meanwhile.
  * @param desk who answers operators once the job runs.
  *
  * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for
  *   it.
  */
-export async function prepare(
-  definition: unknown,
+export async function beginNewJob(
+  args: readonly unknown[],
   inbox: JobInbox,
   desk: Promise<JobDesk>,
-): Promise<JobState | undefined> {
-  const jobId = jobIdOf(workflowInfo().workflowId);
+): Promise<DispatcherState | undefined> {
+  const [definition] = args;
+  const { workflowId, firstExecutionRunId, startTime } = workflowInfo();
+  const jobId = jobIdOf(workflowId);
   const scope = new CancellationScope();
   let stopped: StopRequest['waiting'];
   const status = () => describeStarting(definition, jobId, inbox.waitingTriggers, stopped !== undefined);
-  setHandler(statusQuery, status);
-  setHandler(recoveryQuery, () => null);
-  setHandler(personQuery, () => null);
-  setHandler(settingsQuery, () => null);
-  setHandler(stopUpdate, (request) => {
-    const { waiting } = readStop(request);
-    const accepted = inbox.waitingTriggers;
+  answerQuery(statusQuery, 0, DESK.status, status);
+  answerQuery(recoveryQuery, 1, INTERNAL, () => null);
+  answerQuery(personQuery, 1, INTERNAL, () => null);
+  answerQuery(settingsQuery, 0, INTERNAL, () => null);
+  // Only now, so that whoever asks about a job that never begins has an answer.
+  if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);
+  if (hasMore(args)) throw invalidJob([MORE_THAN_A_DEFINITION]);
+  const mayStop = (args: readonly unknown[]): StopRequest['waiting'] => {
+    const { waiting } = readStop(args);
     // Without its audiences there is no state yet that could be kept, or sent from.
-    if (accepted > 0 && waiting !== 'discard')
+    const left = waitingForIt(definition, inbox);
+    if (left !== undefined && waiting !== 'discard')
       throw notBegun(
-        `The job has not begun, since its source has not answered yet, and triggers (${accepted}) are waiting for it. Stop it once it runs, or drop them now: triggers stop ${jobId} --waiting discard`,
+        `The job has not begun, since its source has not answered yet, and ${left} for it. Stop it once it runs, or drop them now: triggers stop ${jobId} --waiting discard`,
       );
-    stopped = waiting;
-    scope.cancel();
-    return status();
+    return waiting;
+  };
+  answerUpdate(stopUpdate, {
+    description: DESK.stop,
+    check: mayStop,
+    answer: (args) => {
+      stopped = mayStop(args);
+      scope.cancel();
+      return status();
+    },
   });
-  // While the job is starting, what is asked of it waits; once it runs, its desk answers at once.
-  setHandler(pauseUpdate, async () => (await desk).pause());
-  setHandler(resumeUpdate, async () => (await desk).resume());
-  setHandler(editUpdate, async (changes) => (await desk).edit(changes));
-  setHandler(backfillUpdate, async (request) => (await desk).backfill(request));
+  whenItRuns(desk);
 
   let prepared: PreparedJob;
   try {
@@ -83,18 +103,65 @@ export async function prepare(
   } catch (error) {
     if (!isCancellation(error)) throw error;
     // One that failed can be recovered; one that ended in order, never.
-    if (inbox.waitingTriggers > 0 && stopped !== 'discard')
+    if (waitingForIt(definition, inbox) !== undefined && stopped !== 'discard')
       throw notBegun(
-        `The job was cancelled before it began, while triggers were waiting for it. They are not lost: triggers recover ${jobId}`,
+        `The job was cancelled before it began, while triggers or existing users were waiting for it. They are not lost: triggers recover ${jobId}`,
       );
     return undefined;
   }
   if (stopped !== undefined) return undefined;
-  if (!prepared.ok) {
-    const list = prepared.problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
-    throw ApplicationFailure.nonRetryable(`The job cannot run like this. ${list}`, 'InvalidJob', prepared.problems);
-  }
-  return beginPreparedJob(uuid4().replaceAll('-', ''), prepared, Date.now());
+  if (!prepared.ok) throw invalidJob(prepared.problems);
+  return beginPreparedJob(subscriptionIdOf(firstExecutionRunId), prepared, Date.now(), startTime.getTime());
+}
+
+/** While the job is starting, what is asked of it waits, unless it could never be done; once it runs, its desk answers at once. */
+function whenItRuns(desk: Promise<JobDesk>): void {
+  const nothing = (args: readonly unknown[]): unknown => asked(readNothing(args), 'InvalidRequest');
+  answerUpdate(pauseUpdate, {
+    description: DESK.pause,
+    check: nothing,
+    answer: async (args) => (await desk).pause(args),
+  });
+  answerUpdate(resumeUpdate, {
+    description: DESK.resume,
+    check: nothing,
+    answer: async (args) => (await desk).resume(args),
+  });
+  answerUpdate(retryUpdate, {
+    description: DESK.retry,
+    check: nothing,
+    answer: async (args) => (await desk).retry(args),
+  });
+  answerUpdate(editUpdate, {
+    description: DESK.edit,
+    check: (args) => asked(readEdit(args), 'InvalidEdit'),
+    answer: async (args) => (await desk).edit(args),
+  });
+  answerUpdate(backfillUpdate, {
+    description: DESK.backfill,
+    check: (args) => asked(readBackfillRequest(args), 'InvalidBackfill'),
+    answer: async (args) => (await desk).backfill(args),
+  });
+  answerUpdate(holderUpdate, {
+    description: DESK.holder,
+    check: (args) => asked(readHolderRequest(args), 'InvalidHolderRequest'),
+    answer: async (args) => (await desk).decideHolder(args),
+  });
+}
+
+/** Who would be left out if a job ended before it began, in words; undefined when nobody would. */
+function waitingForIt(definition: unknown, inbox: JobInbox): string | undefined {
+  const wantsExisting = isRecord(definition) && definition['existingUsers'] === true;
+  const parts = [
+    ...(inbox.waitingTriggers > 0 ? [`triggers (${inbox.waitingTriggers})`] : []),
+    ...(wantsExisting ? ['its existing users'] : []),
+  ];
+  return parts.length === 0 ? undefined : `${parts.join(' and ')} are waiting`;
+}
+
+function invalidJob(problems: readonly Problem[]): ApplicationFailure {
+  const list = problems.map(({ field, message }) => `${field === '' ? 'job' : field}: ${message}`).join(' ');
+  return ApplicationFailure.nonRetryable(`The job cannot run like this. ${list}`, 'InvalidJob', problems);
 }
 
 function notBegun(message: string): ApplicationFailure {

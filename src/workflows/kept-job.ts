@@ -9,11 +9,13 @@ import {
   upsertMemo,
 } from '@temporalio/workflow';
 import type { KeptJobEnd, KeptJobState } from '../contract/kept-job.ts';
-import { type CarriedJob, refuseNewerJob } from '../domain/dispatcher/carried.ts';
-import { shownToPeople } from '../domain/job-presentation.ts';
+import { refuseNewer } from '../domain/errors.ts';
+import { type CarriedJob, refuseNewerJob } from '../domain/job/state.ts';
 import { describeKeptJob, discardedJob, type KeptJob, keptJobDetails, resumedJob } from '../domain/kept-job.ts';
 import { EXPORT_JOB, jobIdOf } from '../domain/names.ts';
-import { refuseNewer } from '../domain/newer-state.ts';
+import { problemsText, readNothing } from '../domain/requests.ts';
+import { shownToPeople } from '../domain/shown.ts';
+import { answerQuery } from './answering.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal } from './messages.ts';
 
 /**
@@ -37,13 +39,22 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
     state = next;
     setCurrentDetails(keptJobDetails(status()));
   };
-  setHandler(keptJobStatusQuery, status);
-  setHandler(resumeSignal, () => {
-    wish = 'resumed';
+  answerQuery(keptJobStatusQuery, 0, 'What the stopped job has kept.', status);
+  const asked = (args: readonly unknown[], end: KeptJobEnd): void => {
+    const reading = readNothing(args);
+    if (reading.ok) {
+      wish = end;
+      return;
+    }
+    // A signal gets no answer.
+    notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
+    upsertMemo({ notice });
+    become(state);
+  };
+  setHandler(resumeSignal, (...args) => asked(args, 'resumed'), {
+    description: 'Runs the job again, from where it stopped.',
   });
-  setHandler(discardSignal, () => {
-    wish = 'discarded';
-  });
+  setHandler(discardSignal, (...args) => asked(args, 'discarded'), { description: 'Drops for good what was kept.' });
 
   for (;;) {
     become('kept');

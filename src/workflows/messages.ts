@@ -1,12 +1,11 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { MemberPage, PageTaken } from '../contract/backfill.ts';
-import type { DeadLetterStatus, RedeliverRequest, Redelivery } from '../contract/dead-letter.ts';
+import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import type { KeptJobStatus } from '../contract/kept-job.ts';
-import type { RecoveryPart } from '../contract/recovery.ts';
-import type { PersonAnswer } from '../contract/trace.ts';
+import type { KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
 import type { JobSettings } from '../contract/sample.ts';
+import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 
@@ -20,7 +19,10 @@ export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
 export const triggersSignal = defineSignal<[readonly EventTrigger[]]>('triggers');
 
 export interface BackfillRequest {
-  /** Asking twice with the same id runs one backfill, so that it is safe to ask again after a lost answer. */
+  /**
+   * 1 to 255 characters. Asking twice with the same id runs one backfill, so that it is safe to ask again after a lost answer; for other
+   * audiences or another sample it is refused. The last 64 are remembered.
+   */
   readonly requestId?: string;
   /** Slugs or ids of some of the job's audiences; absent: all of them. */
   readonly audiences?: readonly string[];
@@ -28,6 +30,8 @@ export interface BackfillRequest {
   readonly sample?: number;
   /** Changes the running backfill instead of starting one: `pause` sends nobody further, `resume` continues, `cancel` ends it. */
   readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
+  /** With `start`: the `at` of its enters (RFC 3339); default: when the job is asked. Given, it stays the same if the workflow is reset. */
+  readonly at?: string;
 }
 
 export interface StopRequest {
@@ -40,12 +44,27 @@ export interface StopRequest {
   readonly deadlineMs?: number;
 }
 
+/** What is to be done about a holder that cannot be read; see `unreadableHolders` of the status. */
+export interface HolderRequest {
+  /** Its name there. */
+  readonly holder: string;
+  /**
+   * `set-aside`: what stands behind it no longer waits; the holder keeps its triggers. `read`: read it now; if it was set aside, its triggers
+   * become dead letters.
+   */
+  readonly action: 'set-aside' | 'read';
+}
+
 /** Every update records what was asked and answers at once with the job's new status. */
 export const pauseUpdate = defineUpdate<JobStatus>('pause');
 export const resumeUpdate = defineUpdate<JobStatus>('resume');
+/** Ends every wait for a next attempt. */
+export const retryUpdate = defineUpdate<JobStatus>('retry');
 export const editUpdate = defineUpdate<JobStatus, [JobEdit]>('edit');
 export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?]>('backfill');
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
+
+export const holderUpdate = defineUpdate<JobStatus, [HolderRequest]>('holder');
 
 export const statusQuery = defineQuery<JobStatus>('status');
 /** How one person's triggers stand in the job; null before it has a state. For `trace`. */
@@ -84,6 +103,8 @@ export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
 
 /** To a job, from a dead letter. */
 export const redeliveredSignal = defineSignal<[Redelivery]>('redeliver');
+/** To a dead letter, from its job: whether it was taken. */
+export const answerSignal = defineSignal<[RedeliveryAnswer]>('answer');
 /** To a holder: the job has its content again. */
 export const releaseSignal = defineSignal('release');
 

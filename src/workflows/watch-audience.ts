@@ -1,7 +1,314 @@
-import type { WatchState, WatchStatus } from '../contract/watch.ts';
-import { refuseNewer } from '../domain/newer-state.ts';
-import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
-import { WatchRun } from './watch-run.ts';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  uuid4,
+} from '@temporalio/workflow';
+import type { Activities } from '../contract/ports.ts';
+import type {
+  PendingRound,
+  ScanReport,
+  SnapshotRef,
+  WatchChange,
+  WatchPhase,
+  WatchState,
+  WatchStatus,
+} from '../contract/watch.ts';
+import { refuseNewer } from '../domain/errors.ts';
+import { problemsText, readNothing, type RequestReading } from '../domain/requests.ts';
+import {
+  describeWatch,
+  mayBeTold,
+  nextRoundAt,
+  readWatchChange,
+  retryAfterMs,
+  roundInstant,
+  watchDetails,
+} from '../domain/watch.ts';
+import { answerQuery, answerUpdate } from './answering.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './export-job.ts';
+import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
+
+// Retried by the watch itself, which reports that, and which takes a new time for a new scan. A page of the source may take long.
+const { scanMembers, confirmExits } = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  heartbeatTimeout: '1 minute',
+  retry: { maximumAttempts: 1 },
+});
+const { emitChanges } = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  heartbeatTimeout: '15 seconds',
+  retry: { maximumAttempts: 1 },
+});
+const { forgetSnapshots } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  retry: { maximumAttempts: 3 },
+});
+
+/** The failure type when a snapshot is not in the folder of the worker that looked for it. */
+const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
+/** A folder may be mounted late, or be another worker's: only after this many such failures in a row does a snapshot count as lost. */
+const LOST_AFTER = 4;
+const REASON_LENGTH = 500;
+/** Every scan begins by removing these, so older ones have already been removed. */
+const OBSOLETE_KEPT = 100;
+
+/** One run of a watch: what it knows, and its next step. */
+class WatchRun {
+  #state: WatchState;
+  #phase: WatchPhase = 'waiting';
+  #isWanted = false;
+  isStopped = false;
+
+  constructor(state: WatchState) {
+    this.#state = state;
+    answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
+    answerUpdate(changeWatchUpdate, {
+      description: 'Changes how it watches: {"everyMs": 300000}. What is not named stays.',
+      check: (args) => asked(readWatchChange(args)),
+      answer: (args) => this.#change(asked(readWatchChange(args))),
+    });
+    const nothing = (args: readonly unknown[]): unknown => asked(readNothing(args));
+    answerUpdate(scanNowUpdate, {
+      description: 'Begins a round now or, when one is under way, as soon as it is over.',
+      check: nothing,
+      answer: (args) => {
+        nothing(args);
+        return this.#want();
+      },
+    });
+    answerUpdate(acceptHeldUpdate, {
+      description: 'Takes the changes that are held for right: they are signalled.',
+      check: nothing,
+      answer: (args) => {
+        nothing(args);
+        if (this.#state.held === undefined) return this.status();
+        this.#set({ isAccepted: true });
+        return this.#want();
+      },
+    });
+    answerUpdate(stopWatchUpdate, {
+      description: 'Ends the watch, after what is being signalled now.',
+      check: nothing,
+      answer: (args) => {
+        nothing(args);
+        this.isStopped = true;
+        return this.status();
+      },
+    });
+  }
+
+  #change(change: WatchChange): WatchStatus {
+    const options = { ...this.#state.options, ...change };
+    const { last, trouble } = this.#state;
+    this.#set({ options });
+    if (last !== undefined && trouble === undefined && this.#state.nextAt !== undefined)
+      this.#set({ nextAt: nextRoundAt(Date.parse(last.at), options.everyMs, Date.now()) });
+    return this.status();
+  }
+
+  status(): WatchStatus {
+    return describeWatch(this.#state, this.isStopped ? 'stopped' : this.#phase);
+  }
+
+  /** What the next run begins with. If somebody has asked for a round, it takes place there. */
+  carry(): WatchState {
+    if (this.#isWanted) this.#set({ nextAt: undefined });
+    return this.#state;
+  }
+
+  /** Waits until the next round is due, somebody wants it now, or the watch is stopped. */
+  async untilDue(): Promise<void> {
+    const { trouble, held } = this.#state;
+    this.#become(trouble !== undefined ? 'failing' : held !== undefined ? 'held' : 'waiting');
+    for (;;) {
+      const { nextAt = 0 } = this.#state;
+      const waitMs = nextAt - Date.now();
+      if (waitMs <= 0 || this.#isWanted || this.isStopped) return;
+      await condition(() => this.#isWanted || this.isStopped || this.#state.nextAt !== nextAt, waitMs);
+    }
+  }
+
+  /** Does a round, or the rest of one that is only half signalled. */
+  async turn(): Promise<void> {
+    this.#isWanted = false;
+    this.#set({ nextAt: undefined });
+    try {
+      if (this.#state.pending === undefined) await this.#scan();
+      if (this.#state.pending !== undefined) await this.#tell(this.#state.pending);
+    } catch (error) {
+      if (isCancellation(error)) {
+        if (this.isStopped) return;
+        throw error;
+      }
+      this.#fail(error);
+    }
+  }
+
+  /** Removes what is left behind, as far as possible. */
+  async end(): Promise<WatchStatus> {
+    this.#become('stopped');
+    await forgetSnapshots(this.#state.audience.id).catch(() => undefined);
+    return this.status();
+  }
+
+  async #scan(): Promise<void> {
+    this.#become('scanning');
+    const { audience, options, snapshot, held, lastAt, obsolete } = this.#state;
+    const startedAt = Date.now();
+    const at = roundInstant(lastAt, startedAt);
+    const scanId = uuid4();
+    // Of no use unless it is complete.
+    this.#set({ lastAt: at, obsolete: [...(obsolete ?? []), scanId].slice(-OBSOLETE_KEPT) });
+    const report = await this.#unlessStopped(() =>
+      scanMembers({
+        audience: audience.id,
+        scanId,
+        base: snapshot?.id ?? null,
+        held: held?.scan.id ?? null,
+        emitExisting: options.emitExisting,
+        obsolete: obsolete ?? 'all',
+      }),
+    );
+    const scan = { id: scanId, members: report.members, at };
+    this.#set({ obsolete: [] });
+    if (mayBeTold(report, this.#state)) await this.#believe(scan, report, startedAt);
+    else this.#hold(scan, report, startedAt);
+  }
+
+  /** The changes that the scan found are to be signalled. */
+  async #believe(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
+    const isBaseline = this.#state.snapshot === undefined;
+    let changes = { enters: 0, exits: 0, stayed: 0 };
+    if (report.enters + report.exits > 0) {
+      this.#become('confirming');
+      try {
+        changes = await this.#unlessStopped(() => confirmExits(this.#state.audience.id, scan.id));
+      } catch (error) {
+        this.#set({ obsolete: [scan.id] });
+        throw error;
+      }
+    }
+    const snapshot = { ...scan, members: scan.members + changes.stayed };
+    const pending: PendingRound = { snapshot, changes, isBaseline, startedAt };
+    this.#set({ pending });
+  }
+
+  /** The changes are so many that the next scan has to find the same. */
+  #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
+    const { held, options } = this.#state;
+    this.#set({
+      held: { scan, exits },
+      isAccepted: undefined,
+      obsolete: held === undefined ? [] : [held.scan.id],
+      trouble: undefined,
+      nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
+    });
+  }
+
+  /** Signals the round to every job. Only then does it count: until then each attempt has the same triggers. */
+  async #tell(pending: PendingRound): Promise<void> {
+    this.#become('telling');
+    const { snapshot, changes, isBaseline, startedAt } = pending;
+    const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
+    const isQuiet = changes.enters + changes.exits === 0;
+    const told = isQuiet ? { jobs: 0, unreadable: [] } : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const { at, members } = snapshot;
+    this.#set({
+      snapshot,
+      pending: undefined,
+      held: undefined,
+      isAccepted: undefined,
+      trouble: undefined,
+      rounds: rounds + 1,
+      enters: enters + changes.enters,
+      exits: exits + changes.exits,
+      last: { at, members, ...changes, durationMs: Date.now() - startedAt, isBaseline, told },
+      obsolete: [base?.id, held?.scan.id].filter((id) => id !== undefined),
+      nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
+    });
+  }
+
+  #fail(error: unknown): void {
+    const { trouble } = this.#state;
+    const failures = (trouble?.failures ?? 0) + 1;
+    const { type, reason } = causeOf(error);
+    const notHere = type === SNAPSHOT_NOT_HERE ? (trouble?.notHere ?? 0) + 1 : 0;
+    const now = Date.now();
+    const since = trouble?.since ?? roundInstant(undefined, now);
+    this.#set({ trouble: { since, failures, notHere, reason }, nextAt: now + retryAfterMs(failures) });
+    if (notHere >= LOST_AFTER) this.#beginAnew();
+  }
+
+  /** What was on disk is lost: the next round has nothing to compare with, and what has changed since the last one is never signalled. */
+  #beginAnew(): void {
+    const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
+    // For a round that was half signalled, everything can be found again from the previous snapshot, if that is still there.
+    if (pending !== undefined && snapshot !== undefined) return this.#set({ pending: undefined });
+    const from = missed?.from ?? snapshot?.at ?? lastAt ?? '';
+    this.#set({
+      missed: { from, to: roundInstant(undefined, Date.now()) },
+      snapshot: undefined,
+      pending: undefined,
+      held: undefined,
+      isAccepted: undefined,
+      // Another worker may have it, or it may come back.
+      obsolete: [...obsolete, ...[snapshot?.id, pending?.snapshot.id, held?.scan.id].filter((id) => id !== undefined)],
+    });
+  }
+
+  /** Gives up a scan whose result is no longer wanted. */
+  async #unlessStopped<T>(act: () => Promise<T>): Promise<T> {
+    const scope = new CancellationScope();
+    const looking = new CancellationScope();
+    void looking
+      .run(() => condition(() => this.isStopped))
+      .then(
+        () => scope.cancel(),
+        () => undefined, // It is over, or cancelled, as all of this workflow.
+      );
+    try {
+      return await scope.run(act);
+    } finally {
+      // Or each round would leave a condition behind, which is evaluated until the run ends.
+      looking.cancel();
+    }
+  }
+
+  #want(): WatchStatus {
+    this.#isWanted = true;
+    return this.status();
+  }
+
+  #become(phase: WatchPhase): void {
+    this.#phase = phase;
+    setCurrentDetails(watchDetails(this.status()));
+  }
+
+  /** Changes what the watch knows; undefined removes a value. */
+  #set(changes: { [Key in keyof WatchState]?: WatchState[Key] | undefined }): void {
+    const entries = Object.entries({ ...this.#state, ...changes }).filter(([, value]) => value !== undefined);
+    this.#state = Object.fromEntries(entries) as unknown as WatchState; // What must be there is never taken away.
+  }
+}
+
+/** What was asked for. @throws ApplicationFailure `InvalidWatch`; nothing is done then. */
+function asked<T>(reading: RequestReading<T>): T {
+  if (reading.ok) return reading.request;
+  throw ApplicationFailure.nonRetryable(problemsText(reading.problems), 'InvalidWatch');
+}
+
+/** The message of the activity, not the one that says that an activity failed. */
+function causeOf(error: unknown): { readonly type: string | undefined; readonly reason: string } {
+  const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
+  const type = cause instanceof ApplicationFailure ? (cause.type ?? undefined) : undefined;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return { type, reason: reason.slice(0, REASON_LENGTH) };
+}
 
 /** After this many rounds and failures, of about 20 events each, a run continues as new, so that its history stays short. */
 const TURNS_PER_RUN = 100;

@@ -1,9 +1,11 @@
-import type { SideWorkflow, SideWorkflows } from '../../src/activities/side-workflows.ts';
+import type { SideWorkflow, SideWorkflows } from '../../src/activities/holders.ts';
+import type { RedeliveryAnswer } from '../../src/contract/dead-letter.ts';
 
 /** What activities ask of the workflows beside jobs, written down; what they have to say is what a test makes them say. */
 export class RecordedSideWorkflows implements SideWorkflows {
   readonly started: SideWorkflow[] = [];
   readonly released: string[] = [];
+  readonly answered: { readonly workflowId: string; readonly answer: RedeliveryAnswer }[] = [];
   /** Calls under way, and the most of them that there were at once. */
   underWay = 0;
   mostUnderWay = 0;
@@ -19,6 +21,11 @@ export class RecordedSideWorkflows implements SideWorkflows {
   async inputOf(workflowId: string): Promise<unknown> {
     await this.#call(workflowId);
     return this.input;
+  }
+
+  async answer(workflowId: string, answer: RedeliveryAnswer): Promise<void> {
+    await this.#call(workflowId);
+    this.answered.push({ workflowId, answer });
   }
 
   async release(workflowId: string): Promise<void> {

@@ -1,15 +1,14 @@
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
-import { createDeliver } from '../../src/activities/deliver.ts';
-import type { DeliveryTracing } from '../../src/activities/delivery-tracing.ts';
+import { createDeliver, type DeliveryTracing } from '../../src/activities/deliver.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
-import { WorkerMetrics } from '../../src/metrics/worker-metrics.ts';
-import { createPoster } from '../../src/webhook/poster.ts';
+import { createPoster } from '../../src/webhook/attempt.ts';
+import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
+import { MemorySource } from '../support/memory-source.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
-import { MemorySource } from '../support/memory-source.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 
@@ -37,7 +36,7 @@ interface SliceLabOptions {
 export class SliceLab {
   readonly source = new MemorySource();
   readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
-  authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'] } });
+  authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'], bearer: 't' } });
   readonly metrics = new WorkerMetrics();
   /** Set: where what slices do is told. */
   tracing: DeliveryTracing | undefined;

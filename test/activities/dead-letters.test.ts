@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
-import type { DeliveryTracing } from '../../src/activities/delivery-tracing.ts';
+import type { DeliveryTracing } from '../../src/activities/deliver.ts';
+import { createAnswerLetters, createKeepDeadLetters } from '../../src/activities/holders.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 
@@ -16,7 +16,7 @@ test('each dead letter gets a workflow of its own, named by its delivery and red
     input: letters[7],
     memo: { person: letters[7]?.user },
   });
-  expect(workflows.started.every(({ replaces, renews }) => replaces === undefined && renews === true)).toBe(true);
+  expect(workflows.started.every(({ replaces, renews }) => replaces === undefined && renews === 'ended')).toBe(true);
   expect(workflows.mostUnderWay).toBe(8);
 });
 
@@ -40,4 +40,17 @@ test('a dead letter is told to its trace once it is kept, and not before', async
   const letters = ['d0', 'd1'].map((deliveryId) => aDeadLetter({ deliveryId }));
   await expect(createKeepDeadLetters(workflows, tracing)(letters)).rejects.toThrow('fails');
   expect(told).toEqual(['d0']);
+});
+
+test('each dead letter is told whether its job took it, some at a time; one that cannot be told fails the activity', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const answers = Array.from({ length: 50 }, (_, i) => ({
+    workflowId: `dead-letter-${i}`,
+    answer: { runId: `run ${i}`, question: 1 },
+  }));
+  await createAnswerLetters(workflows)(answers);
+  expect(workflows.answered).toEqual(answers);
+  expect(workflows.mostUnderWay).toBe(8);
+  workflows.failing = 'dead-letter-7';
+  await expect(createAnswerLetters(workflows)(answers)).rejects.toThrow('dead-letter-7 fails');
 });

@@ -87,7 +87,7 @@ test('a token that is refused with 401 is fetched anew once, and the trigger is 
 test('a configuration in which an authorization is the same keeps its token, and one in which it is another fetches one', async () => {
   const { seen, deliver, lab, authorizations } = await guardedEndpoint(() => true);
   await deliver(1);
-  lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'] } }));
+  lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'], bearer: 't' } }));
   await deliver(1);
   expect(seen.fetched).toBe(1);
   lab.authorizations.replace(configured({ idp: { ...authorizations.idp, headers: { 'x-tenant': '7' } } }));

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { parseJson } from '../../src/domain/json.ts';
 import type { JsonObject } from '../../src/contract/trigger.ts';
+import { parseJson } from '../../src/domain/json.ts';
+import { SourceError } from '../../src/sources/source.ts';
 import { bare, SliceLab, trigger } from './a-slice.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `person ${i + 1}`);
@@ -236,6 +237,14 @@ test('a source that fails holds up only those who need it', async () => {
   expect(lab.arrived).toEqual(['2']);
 });
 
+test('why the source could not be read is said, where that is for people: the message of another error may hold anything', async () => {
+  const lab = await SliceLab.open();
+  lab.source.failure = new SourceError('profiles.ndjson, line 3, is no JSON.');
+  expect((await lab.deliver([bare('1')])).failed).toMatchObject([{ answer: 'profiles.ndjson, line 3, is no JSON.' }]);
+  lab.source.failure = new Error('a secret');
+  expect(JSON.stringify(await lab.deliver([bare('1')]))).not.toContain('secret');
+});
+
 test('a source that hangs counts as one that fails, after some seconds', async () => {
   const lab = await SliceLab.open();
   lab.source.delayMs = 4200;
@@ -266,6 +275,35 @@ test.each([
 test('an audience that the slice does not list gets no request', async () => {
   const lab = await SliceLab.open();
   const report = await lab.deliver([trigger('1', { audience: 'f'.repeat(32) }), trigger('2')]);
+  expect(report.failed).toMatchObject([{ index: 0, code: 'PAYLOAD_IMPOSSIBLE' }]);
+  expect(lab.arrived).toEqual(['2']);
+});
+
+test('what fails while a request is signed is a fault of the worker, at its place in the code; the message is not called impossible', async () => {
+  const lab = await SliceLab.open();
+  const signingKeys = [
+    () => {
+      throw new RangeError('of a secret');
+    },
+  ];
+  const found = await lab.authorizations.lookUp(null, new URL(lab.receiver.url));
+  if (!found.ok) throw new Error('Nothing may be sent.');
+  const authorization = { ...found.authorization, signingKeys };
+  lab.authorizations.lookUp = () => Promise.resolve({ ok: true, authorization });
+  const report = await lab.deliver([trigger('1'), trigger('2')]);
+  expect(report.failed).toMatchObject([
+    { index: 0, code: 'REQUEST_NOT_MADE', answer: expect.stringMatching(/^RangeError at deliver\.test\.ts:\d+$/) },
+    { index: 1, code: 'REQUEST_NOT_MADE' },
+  ]);
+  expect(JSON.stringify(report)).not.toContain('of a secret');
+  expect(lab.receiver.ledger.requests).toBe(0);
+});
+
+test('a profile that cannot be written as JSON is an impossible message', async () => {
+  const lab = await SliceLab.open();
+  const profile: Record<string, unknown> = {};
+  profile['self'] = profile;
+  const report = await lab.deliver([trigger('1', { profile: profile as JsonObject }), trigger('2')]);
   expect(report.failed).toMatchObject([{ index: 0, code: 'PAYLOAD_IMPOSSIBLE' }]);
   expect(lab.arrived).toEqual(['2']);
 });

@@ -1,8 +1,11 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createHolders } from '../../src/activities/holders.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
-import { undecodable } from '../../src/domain/undecodable.ts';
+import { undecodable } from '../../src/domain/errors.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
+
+const by = { workflowId: 'export-job-a', runId: 'a run' };
 
 let workflows: RecordedSideWorkflows;
 let holders: ReturnType<typeof createHolders>;
@@ -20,10 +23,10 @@ const contentOf = (count: number): PackedTriggers => ({
 test.each([
   [1, '1 waiting trigger of a job'],
   [1640, '1,640 waiting triggers of a job'],
-])('%i triggers go to a holder that replaces no other', async (count, summary) => {
-  await holders.hold('holder-1', contentOf(count));
+])('%i triggers go to a holder, which replaces only one that keeps something else', async (count, summary) => {
+  await new MockActivityEnvironment({ workflowExecution: by }).run(holders.hold, 'holder-1', contentOf(count));
   expect(workflows.started).toEqual([
-    { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleeps: true },
+    { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleeps: true, renews: 'all', by },
   ]);
 });
 

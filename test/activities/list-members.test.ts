@@ -1,6 +1,47 @@
 import { expect, test } from '@jest/globals';
-import { createCountMembers, createListMembers } from '../../src/activities/list-members.ts';
+import fc from 'fast-check';
+import {
+  createAudienceLists,
+  createCountMembers,
+  createListMembers,
+  nextCursor,
+  readCursor,
+} from '../../src/activities/list-members.ts';
 import { MemorySource } from '../support/memory-source.ts';
+
+const anAudience = (n: number, name = '') => ({
+  id: String(n).padStart(32, '0'),
+  slug: `a${n}`,
+  name,
+  members: ['x', 'ann'],
+});
+
+test('all audiences are listed with their sizes', async () => {
+  const { listAudiences } = createAudienceLists(new MemorySource({ audiences: [anAudience(1), anAudience(2)] }));
+  expect(await listAudiences()).toMatchObject({ audiences: [{ slug: 'a1', size: 2 }, { slug: 'a2' }], total: 2 });
+});
+
+test('of more than an answer has room for, the first are listed, and all are counted', async () => {
+  const audiences = Array.from({ length: 400 }, (_, n) => anAudience(n, 'é'.repeat(1000)));
+  const listed = await createAudienceLists(new MemorySource({ audiences })).listAudiences();
+  expect([listed.audiences[0]?.slug, listed.total]).toEqual(['a0', 400]);
+  expect(Buffer.byteLength(JSON.stringify(listed))).toBeLessThan(300 * 1024);
+});
+
+test('the fields are those of the first members with a profile, by name, and none of nobody', async () => {
+  const source = new MemorySource({
+    audiences: [anAudience(1)],
+    profiles: { ann: { email: 'ann@example.com', more: { a: 1 } } },
+  });
+  const { listProfileFields } = createAudienceLists(source);
+  expect(await listProfileFields('a1')).toEqual(['email', 'more', 'more.a']);
+  source.setProfile('x', { name: 'x', email: 'x@example.com' });
+  expect(await listProfileFields('a1')).toEqual(['email', 'name', 'more', 'more.a']);
+  expect(await listProfileFields('unknown')).toEqual([]);
+  source.setProfile('ann', undefined);
+  source.setProfile('x', undefined);
+  expect(await listProfileFields('a1')).toEqual([]);
+});
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const numbered = (count: number, width: number) =>
@@ -108,6 +149,32 @@ test('a source that was found out and then leads on is followed to its end, thou
   source.bend = leading((place) => place + 1).bend;
   await reading();
   expect([...seen].sort()).toEqual(Array.from({ length: 10 }, (_, i) => `at ${i}`));
+});
+
+/** After how many pages it says that one was there before; undefined: never. */
+function foundAfter(places: readonly string[]): number | undefined {
+  let cursor = readCursor(null);
+  for (const [index, place] of places.entries()) {
+    const next = nextCursor(cursor, place);
+    if (next === undefined) return index;
+    cursor = readCursor(next);
+  }
+  return undefined;
+}
+
+test('places that all differ are no circle', () => {
+  expect(foundAfter(Array.from({ length: 3000 }, (_, i) => String(i)))).toBeUndefined();
+});
+
+test('a circle of any length, behind any beginning, is found soon', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1, max: 40 }), (beginning, length) => {
+      const places = Array.from({ length: 400 }, (_, i) =>
+        String(i < beginning ? i : beginning + ((i - beginning) % length)),
+      );
+      expect(foundAfter(places)).toBeLessThanOrEqual(3 * (beginning + length));
+    }),
+  );
 });
 
 test('a page may be read again, as often as it is asked for', async () => {

@@ -2,14 +2,14 @@ import { expect, test } from '@jest/globals';
 import { createPrepareJob } from '../../src/activities/prepare-job.ts';
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 import { MemorySource } from '../support/memory-source.ts';
+import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 
 const VIP: AudienceListing = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', windowMinutes: 15 };
 const NEWS: AudienceListing = { id: 'b'.repeat(32), slug: 'newsletter', name: 'Newsletter', windowMinutes: 30 };
 const job = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://hooks.example.com/vip', authorization: null };
 
-const CRM: Inputs = { crm: { origins: ['https://hooks.example.com'] } };
+const CRM: Inputs = { crm: { origins: ['https://hooks.example.com'], bearer: 't' } };
 
 function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
   const source = new MemorySource({ audiences: audiences.map((one) => ({ ...one, members: [] })) });
@@ -78,7 +78,7 @@ test('of many authorizations the first twenty are listed', async () => {
   const names = Array.from({ length: 5000 }, (_, index) => `authorization-${index}`);
   const { prepare } = preparing(
     [VIP],
-    Object.fromEntries(names.map((name) => [name, { origins: ['https://hooks.example.com'] }])),
+    Object.fromEntries(names.map((name) => [name, { origins: ['https://hooks.example.com'], bearer: 't' }])),
   );
   const prepared = await prepare({ ...job, authorization: 'none' });
   expect(!prepared.ok && prepared.problems).toEqual([

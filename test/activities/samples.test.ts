@@ -5,8 +5,8 @@ import { createSamples, type SampleDependencies } from '../../src/activities/sam
 import type { Sample, Sampled, SampleInput, SentSample } from '../../src/contract/sample.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { createPoster } from '../../src/webhook/attempt.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { createPoster } from '../../src/webhook/poster.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { afterwards, listen } from '../webhook/a-server.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { changeKey } from '../../chaos/judge.ts';
 import { changeOf, liveTriggers } from '../../chaos/workload.ts';
-import { samplePeople } from '../../src/local/sample-people.ts';
+import { samplePeople } from '../../demo/sample-people.ts';
 
 const people = [...samplePeople({ people: 20 })];
 const triggers = liveTriggers(people, 1_000, 3);

@@ -1,5 +1,4 @@
-import type { Ask, Choice } from '../../src/cli/ask.ts';
-import { GivenUp } from '../../src/cli/ask.ts';
+import { type Ask, type Choice, GivenUp } from '../../src/cli/ask.ts';
 
 /** One question as it was asked. */
 export interface Asked {

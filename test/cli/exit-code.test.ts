@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { reportFailure } from '../../src/cli/exit-code.ts';
 import {
   InvalidConnection,
   InvalidJob,
@@ -7,7 +8,6 @@ import {
   NoWorker,
   PushInterrupted,
 } from '../../src/client/errors.ts';
-import { reportFailure } from '../../src/cli/exit-code.ts';
 import { aTerminal } from './a-terminal.ts';
 
 test.each([

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/job-options.ts';
-import { UsageError } from '../../src/cli/usage-error.ts';
+import { UsageError } from '../../src/cli/exit-code.ts';
+import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/options.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -62,6 +62,14 @@ test.each([
 test('a job file that is not JSON is not quoted: there may be a secret in its URL', () => {
   const text = '{\n  "webhookUrl": "https://example.com/s3cret"\n  s3cret}';
   expect(() => readJsonObject(file(text))).toThrow(/is not JSON: something is wrong in line 3, at character 3\.$/);
+});
+
+test.each([
+  '{"label":"a","label":"b"}',
+  '{"label":"a", "label":"a"}',
+  '{"audiences":[],"label":{"label":1,"label":2}}',
+])('a job file that says one key twice is wrong, since only the last would count: %s', (text) => {
+  expect(() => readJsonObject(file(text))).toThrow(/has the key "label" twice/);
 });
 
 test('a missing job file is named', () => {

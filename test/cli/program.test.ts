@@ -4,7 +4,7 @@ import { startReceiver } from '../../src/local/receiver.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup new render test start push list status trace attempts pause resume recover edit backfill stop watch dead-letters authorizations secrets receive codec-server'.split(
+  'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');
@@ -93,11 +93,33 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['receive', '--port', '99999'], /from 0 to\s+65535/],
     [['receive', '--status', '42'], /from\s+200 to 599/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],
+    [['push', 'vip', 'changes.ndjson'], /named with --file/],
+    [['push', '-', 'vip'], /After the job comes only "-"/],
+    [['edit', 'vip', '--export-field', 'email', '--all-fields'], /either --export-field or --all-fields/],
+    [['start', '--sample', '0'], /1 or\s+more/],
+    [['stop', 'vip', '--deadline', '5m5m'], /such as 90s, 30m/],
+    [['start', '--parallel', '0x10'], /whole\s+number/],
+    [['start', '--backfill-rate', '1e3'], /above\s+0/],
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
     await expect(run(args, terminal)).resolves.toBe(2);
     expect(err.join('\n')).toMatch(says);
   });
+});
+
+test('up does not drop in silence what is said of a server of its own, where another server is named', async () => {
+  const before = process.env['TEMPORAL_ADDRESS'];
+  process.env['TEMPORAL_ADDRESS'] = '127.0.0.1:1';
+  try {
+    const { terminal, err } = aTerminal();
+    await expect(run(['up', '--port', '7533'], terminal)).resolves.toBe(2);
+    expect(err.join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      '--port would mean nothing. Unset TEMPORAL_ADDRESS to start one.',
+    );
+  } finally {
+    if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
+    else process.env['TEMPORAL_ADDRESS'] = before;
+  }
 });
 
 test('with --json a failure is one JSON object', async () => {

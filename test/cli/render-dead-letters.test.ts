@@ -70,9 +70,10 @@ describe('one of them', () => {
   });
 
   test('why it was not redelivered, and how to send it all the same', () => {
-    const refused = shown({ notice: 'The person is not in the audience today.' });
+    const refused = shown({ notice: 'The person is not in the audience today.', forceable: true });
     expect(refused).toContain('Not sent The person is not in the audience today.');
     expect(refused).toContain(`redeliver ${id} --force`);
+    expect(shown({ notice: 'It belongs to an earlier job crm.' })).not.toContain('--force');
   });
 
   test('how often it came back', () => {

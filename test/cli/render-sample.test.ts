@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { answerLines, meaningOf, requestLines, testedText } from '../../src/cli/render-sample.ts';
+import { answerLines, indentedJson, meaningOf, requestLines, testedText } from '../../src/cli/render-sample.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
 
@@ -13,9 +13,28 @@ const sample: Sample = {
 
 test('a body is printed byte for byte where a program reads it, and cannot control a terminal', () => {
   expect(requestLines(sample, { interactive: false, paint: plain })[3]).toBe(body);
-  const shown = requestLines(sample, { interactive: true, paint: plain })[3] ?? '';
+  const shown = requestLines(sample, { interactive: true, paint: plain }).slice(3, -1).join('\n');
   expect(shown).not.toContain('\u009B');
   expect(JSON.parse(shown)).toEqual(JSON.parse(body));
+});
+
+test('on a terminal a body is indented, with every number and text as it is written', () => {
+  const written = '{"id":"1","n":12345678901234567890.10,"none":{},"no":[],"list":[true,{"a":"x,{\\"y\\"]: "}]}';
+  expect(indentedJson(written)).toEqual([
+    '{',
+    '  "id": "1",',
+    '  "n": 12345678901234567890.10,',
+    '  "none": {},',
+    '  "no": [],',
+    '  "list": [',
+    '    true,',
+    '    {',
+    '      "a": "x,{\\"y\\"]: "',
+    '    }',
+    '  ]',
+    '}',
+  ]);
+  expect(indentedJson('{"text":"cut in the mid')).toEqual(['{', '  "text": "cut in the mid']);
 });
 
 test('a body that was cut says how much there is yet', () => {

@@ -1,7 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
-import { attemptLines } from '../../src/cli/render-attempts.ts';
-import { TraceStory } from '../../src/cli/render-trace.ts';
+import { arrivalText, attemptLines, TraceStory } from '../../src/cli/render-trace.ts';
 import type { Attempt, PersonStanding, TraceEvent } from '../../src/client/export-jobs.ts';
+
+test('whoever posts to the receiver, its terminal shows what arrived and does nothing else', () => {
+  const hostile = '\u001b[2J\u202e';
+  const line = arrivalText({
+    arrivedAtMs: Date.UTC(2026, 10, 25, 8, 30),
+    deliveryId: '\u001b[2J',
+    inFlight: 1,
+    message: { user: hostile, slug: hostile, audience: '', event: 'enter', at: '' },
+  } as Parameters<typeof arrivalText>[0]); // The rest of an arrival is not shown.
+  expect(line).toContain(String.raw`08:30:00.000  enter  \u001b[2J\u202e  \u001b[2J\u202e`);
+  expect(line).not.toMatch(/[\p{Cc}\u202e]/u);
+});
 
 const nowMs = Date.parse('2026-11-25T14:03:22Z');
 const line = { jobId: 'vip-to-crm', runId: 'r' };
@@ -59,6 +70,15 @@ function last(...events: TraceEvent[]): string {
     .replaceAll(/\s+/g, ' ')
     .trim();
 }
+
+test('what was signalled twice is called a repeat the second time, however its time is spelled; without a time it never is', () => {
+  const first: TraceEvent = { ...received, triggerAt: '2026-11-25T14:03:20.118Z' };
+  const same: TraceEvent = { ...received, triggerAt: '2026-11-25T15:03:20.118000+01:00' };
+  expect(last(first, { ...received, event: 'exit', triggerAt: '2026-11-25T14:03:20.118Z' })).not.toContain('repeat');
+  expect(last(first, same)).toBe('14:03:21 enter vip received again: a repeat (at 2026-11-25T15:03:20.118000+01:00)');
+  expect(last(first, { ...same, jobId: 'another' })).not.toContain('repeat');
+  expect(last(received, received)).not.toContain('repeat');
+});
 
 test('a story: when, what, what came of it, and where things stand now', () => {
   const story = told(

@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
+import { duration } from '../../src/domain/shown.ts';
 import {
+  fromNow,
   jobTable,
   problemLines,
+  readDuration,
   sentences,
   startedLines,
   statusLine,
@@ -9,7 +12,7 @@ import {
   table,
   wrap,
 } from '../../src/cli/render.ts';
-import { duration, fromNow, readDuration } from '../../src/cli/numbers.ts';
+import type { JobOverview } from '../../src/client/export-jobs.ts';
 import { aStatus } from './a-status.ts';
 
 const nowMs = Date.parse('2026-11-25T12:00:00Z');
@@ -42,6 +45,10 @@ describe('a status for people', () => {
     expect(text).toContain('60 min ago: "user" must be a string');
     expect(text).toContain('The endpoint is gone.');
     expect(text).toMatch(/Dead letters +2 so far; see: triggers dead-letters list --job vip-to-crm/);
+    const letters = (deadLettersWaiting: number): string =>
+      statusLines(aStatus({ deadLetters: 2, deadLettersWaiting }), { nowMs, columns: 120 }).join('\n');
+    expect(letters(1)).toMatch(/Dead letters +1 waits for a decision, 2 so far; see: triggers dead-letters list/);
+    expect(letters(0)).toMatch(/Dead letters +none waits for a decision; 2 so far$/m);
     expect(text).toMatch(/Why +the endpoint said 410/);
   });
 
@@ -73,7 +80,9 @@ describe('a status for people', () => {
   test('says what waits outside the state, and what was signalled again', () => {
     const text = statusLines(aStatus({ overflow: 40, repeated: 7, rejected: 2 }), { nowMs }).join('\n');
     expect(text).toMatch(/Waiting +45, 40 outside the job's own state/);
-    expect(text).toMatch(/Received +12,345, 7 of them repeats, not sent again, and 2 rejected/);
+    expect(text).toMatch(
+      /Received +12,345, of which 7 were repeats and not sent again, beside 2\s+that\s+were\s+rejected/,
+    );
   });
 
   test('says what a stopped job kept, and how to go on', () => {
@@ -98,12 +107,12 @@ describe('a status for people', () => {
     };
     const text = statusLines(aStatus({ backfill }), { nowMs, columns: 160 }).join('\n');
     expect(text).toContain(
-      '[############------------] running, 480 sent of 1,000 read, 20 left out (superseded by live triggers), 1 dead letter',
+      '████████████░░░░░░░░░░░░ running, 480 sent of 1,000 read, 20 left out (newer live trigger), 1 dead letter',
     );
     const more = { ...backfill, expected: 2000, ratePerSecond: 120.4, secondsLeft: 13 };
     const known = aStatus({ backfill: more });
     expect(statusLines(known, { nowMs, columns: 160 }).join('\n')).toContain(
-      '[######------------------] running, 480 sent of 2,000, 20 left out (superseded by live triggers), 1 dead letter, 120/s, 13 s left',
+      '██████░░░░░░░░░░░░░░░░░░ running, 480 sent of 2,000, 20 left out (newer live trigger), 1 dead letter, 120/s, 13 s left',
     );
     expect(statusLine(known)).toContain('backfill 480 of 2,000, 13 s left');
     const paused = aStatus({ backfill: { ...more, state: 'paused', pausedBy: 'sample' } });
@@ -111,6 +120,10 @@ describe('a status for people', () => {
       'paused, now that the sample is sent, 480 sent',
     );
     expect(statusLine(paused)).toContain('backfill paused at 480');
+    const removed = aStatus({ backfill: { ...more, leftOut: [{ audience: 'news', members: 1000 }] } });
+    expect(statusLines(removed, { nowMs, columns: 160 }).join('\n')).toContain(
+      '██████████████████░░░░░░ running, 480 sent of 2,000, 20 left out (newer live trigger), 1,000 left out (news was removed), 1',
+    );
     const trouble = 'The source was asked and failed: HTTP\u001b[2J 503.';
     const stuck = aStatus({ backfill: { ...more, trouble } });
     expect(statusLines(stuck, { nowMs, columns: 160 }).join('\n')).toContain('failed: HTTP\\u001b[2J 503.');
@@ -167,13 +180,49 @@ describe('a status for people', () => {
   });
 });
 
+const STOPPED: JobOverview = {
+  jobId: 'old',
+  workflowId: 'w',
+  taskQueue: 'q',
+  state: 'stopped',
+  running: false,
+  startedAt: new Date(nowMs),
+};
+
+function listed(jobs: readonly JobOverview[]): string[] {
+  return jobTable(jobs, { nowMs });
+}
+
+test('the list of jobs says of each running one what waits, was delivered and died, and whether its endpoint is unwell', () => {
+  const job = { workflowId: 'w', taskQueue: 'q', state: 'running', running: true, startedAt: new Date(nowMs) };
+  const lines = listed([
+    { ...job, jobId: 'well', numbers: { waiting: 0, delivered: 12_345, lastDeliveredAt: '2026-11-25T11:59:30Z' } },
+    { ...job, jobId: 'ill', numbers: { waiting: 7, delivered: 0, endpoint: 'unwell', deadLettersWaiting: 2 } },
+    { ...job, jobId: 'silent' },
+  ]);
+  expect(lines.slice(1).map((line) => line.split(/ {2,}/))).toEqual([
+    ['well', 'running', '0', '12,345', '30 s ago'],
+    ['ill', 'running, endpoint unwell', '7', '0', 'never', '2'],
+    ['silent', 'running', '?', '?', '?', '?'],
+  ]);
+});
+
 test('the list of jobs is a table that fits', () => {
   const startedAt = new Date(nowMs);
-  const lines = jobTable([
-    { jobId: 'vip-to-crm', workflowId: 'w', state: 'running', running: true, label: 'VIP to CRM', startedAt },
+  const lines = listed([
+    {
+      jobId: 'vip-to-crm',
+      workflowId: 'w',
+      taskQueue: 'q',
+      state: 'running',
+      running: true,
+      label: 'VIP to CRM',
+      startedAt,
+    },
     {
       jobId: 'old',
       workflowId: 'w',
+      taskQueue: 'q',
       state: 'stopped',
       running: false,
       label: 'x'.repeat(100),
@@ -181,8 +230,8 @@ test('the list of jobs is a table that fits', () => {
       startedAt,
     },
   ]);
-  expect(lines[0]).toMatch(/^JOB +STATE +LABEL +AUDIENCES$|…$/);
-  expect(lines[1]).toMatch(/^vip-to-crm +running +VIP to CRM/);
+  expect(lines[0]).toMatch(/^JOB +STATE +WAITING +DELIVERED +LAST +LETTERS +LABEL/);
+  expect(lines[1]).toMatch(/^vip-to-crm +running .* VIP to CRM/);
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 });
 
@@ -196,19 +245,30 @@ test('nothing from outside can control the terminal', () => {
     rejects: [{ at: '2026-11-25T11:00:00Z', reason: evil }],
     lastFailure: failure,
   });
-  const job = { jobId: 'old', workflowId: 'w', state: 'stopped', running: false, startedAt: new Date(nowMs) };
   const lines = [
     ...statusLines(status, { nowMs }),
-    ...jobTable([{ ...job, label: evil, audiences: [{ id: '1', slug: evil }] }]),
+    ...listed([{ ...STOPPED, label: evil, audiences: [{ id: '1', slug: evil }] }]),
   ];
   expect(lines.join('')).not.toContain('\u001b');
 });
 
 test('the list of jobs says what a stopped one kept', () => {
-  const job = { jobId: 'old', workflowId: 'w', state: 'stopped', running: false, startedAt: new Date(nowMs) };
-  const [, line] = jobTable([{ ...job, kept: { waiting: 1234, keptAt: '2026-11-25T10:00:00Z' } }]);
+  const [, line] = listed([{ ...STOPPED, kept: { waiting: 1234, keptAt: '2026-11-25T10:00:00Z' } }]);
   expect(line).toMatch(/^old +stopped, 1,234 kept$/);
 });
+
+test.each([
+  [{ waiting: 1234, backfill: true, aside: 0 }, 'stopped, 1,234 recoverable, and a backfill'],
+  [{ waiting: undefined, backfill: false, aside: 0 }, 'stopped, recoverable'],
+  [{ waiting: 0, backfill: false, aside: 1 }, 'stopped, recoverable'],
+])(
+  'the list of jobs says that what a stopped one kept can be recovered, where it was ended from outside: %j',
+  (left, text) => {
+    const ended = { ended: 'terminated', kept: true, recoverableUntil: '2026-11-28T10:00:00.000Z' };
+    const [, line] = listed([{ ...STOPPED, recoverable: { ...ended, ...left } }]);
+    expect(line).toBe(`old  ${text}`);
+  },
+);
 
 test('problems stand under each other by field', () => {
   expect(
@@ -258,6 +318,11 @@ test.each(['', '30', 'm', '30 m', '-5m', '1.5h', '30m ago', '1e3s', '99999999999
   expect(readDuration(text)).toBeUndefined();
 });
 
+test('a line has at least one character, also in a terminal without a size', () => {
+  expect(wrap('ab c', 0)).toEqual(['a', 'b', 'c']);
+  expect(wrap('ab c', -2)).toEqual(['a', 'b', 'c']);
+});
+
 test('a time is given relative to now', () => {
   expect(fromNow('2026-11-25T12:00:30Z', nowMs)).toBe('in 30 s');
   expect(fromNow('2026-11-25T11:59:30Z', nowMs)).toBe('30 s ago');
@@ -267,7 +332,9 @@ test('a list, and what is printed about a start, cannot control the terminal eit
   const hostile = '\u001b[2J\u202e';
   const startedAt = new Date(nowMs);
   const lines = [
-    ...jobTable([{ jobId: hostile, workflowId: 'w', state: 'running', running: true, label: hostile, startedAt }]),
+    ...listed([
+      { jobId: hostile, workflowId: 'w', taskQueue: 'q', state: 'running', running: true, label: hostile, startedAt },
+    ]),
     ...startedLines(
       {
         jobId: 'vip',
@@ -292,4 +359,27 @@ test('sentences are broken at spaces where a line is full; lines that fit stay a
   expect(lines[0]).toBe('  two   spaces');
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
   expect(lines.slice(1).join(' ')).toBe(`${'word '.repeat(20)}end`);
+});
+
+test('letters that take two columns, and marks that take none, do not move the columns of a table', () => {
+  const rows = [
+    ['LABEL', 'STATE'],
+    ['会员同步', 'running'],
+    ['🎁 gifts', 'paused'],
+    ['cafe\u0301', 'stopped'],
+  ];
+  expect(table(rows, 80)).toEqual([
+    'LABEL     STATE',
+    '会员同步  running',
+    '🎁 gifts  paused',
+    'cafe\u0301      stopped',
+  ]);
+  expect(table([['会员同步', 'running']], 8)).toEqual(['会员同…']);
+  expect(wrap('会员同步 running', 8)).toEqual(['会员同步', 'running']);
+  expect(wrap('会员同步', 5)).toEqual(['会员', '同步']);
+});
+
+test('a coloured text that is broken is coloured on each of its lines', () => {
+  const red = (text: string): string => `\u001B[31m${text}\u001B[39m`;
+  expect(wrap(red('one two'), 4)).toEqual([red('one'), red('two')]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
-import { readPayloadKeys } from '../../src/payload-codec/payload-keys.ts';
-import { isSigningSecret } from '../../src/webhook/signing-secret.ts';
+import { readPayloadKeys } from '../../src/temporal/payload-keys.ts';
+import { isSigningSecret } from '../../src/webhook/signature.ts';
 import { aTerminal } from './a-terminal.ts';
 
 async function said(...args: string[]) {

@@ -38,4 +38,37 @@ describe('stop says what will become of what waits', () => {
       'vip had already stopped; what it kept (12 waiting triggers) has been discarded.',
     );
   });
+  const backfill = {
+    n: 1,
+    state: 'running',
+    at: '2026-01-01T00:00:00Z',
+    audiences: ['vip'],
+    expected: 3000,
+    taken: 410,
+    delivered: 400,
+    superseded: 0,
+    deadLetters: 0,
+    waiting: 10,
+    ratePerSecond: 0,
+  } as const;
+
+  test('with a backfill under way, of its members too', () => {
+    const withBackfill = { ...stopping, backfill };
+    expect(stopText('vip', withBackfill, {})).toContain(
+      '12 waiting triggers, and 2,590 members that backfill 1 has not read yet will be sent first, for at most 60 min. The rest is kept. Watch',
+    );
+    expect(stopText('vip', { ...withBackfill, waiting: 0 }, { waiting: 'keep' })).toBe(
+      'Stopping vip; 2,590 members that backfill 1 has not read yet will be kept. Resume it later with: triggers resume vip',
+    );
+    expect(stopText('vip', { ...withBackfill, backfill: { ...backfill, state: 'finished' } }, {})).not.toContain(
+      'read',
+    );
+  });
+
+  test('that a backfill which waits for a person is kept rather than sent', () => {
+    const paused = { ...stopping, backfill: { ...backfill, state: 'paused' } } as const;
+    expect(stopText('vip', paused, {})).toContain(
+      '2 waiting triggers will be sent first, for at most 60 min. The rest is kept, and so is what backfill 1 has left, since it is paused.',
+    );
+  });
 });

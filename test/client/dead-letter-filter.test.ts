@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   type DeadLetterFilter,
+  filterProblem,
   type FilterFacts,
   isMeant,
   meansAll,
@@ -17,7 +18,7 @@ const facts: FilterFacts = {
   failure: 'HTTP 422',
   diedAt: '2026-11-25T12:00:00.000000000Z',
   failureCode: 'HTTP 422',
-  audienceAttribute: VIP_ID.slice(0, 16),
+  audienceId: VIP_ID,
 };
 
 describe('what the server is asked', () => {
@@ -59,7 +60,7 @@ describe('what the server is asked', () => {
 });
 
 describe('what is meant', () => {
-  const untold = { failureCode: undefined, audienceAttribute: undefined };
+  const untold = { failureCode: undefined, audienceId: undefined };
 
   test.each<[DeadLetterFilter, Partial<FilterFacts>, boolean | undefined]>([
     [{}, {}, true],
@@ -69,6 +70,8 @@ describe('what is meant', () => {
     [{ audience: 'news' }, {}, false],
     [{ audience: VIP_ID }, {}, true],
     [{ audience: 'ab'.repeat(16) }, {}, false],
+    // Its search attribute is the same.
+    [{ audience: `${VIP_ID.slice(0, -1)}e` }, {}, false],
     [{ audience: VIP_ID }, untold, undefined],
     [{ audience: VIP_ID, user: '707' }, untold, false],
     [{ failure: '422' }, {}, true],
@@ -98,4 +101,11 @@ test.each<[DeadLetterFilter, boolean]>([
   [{ olderThan: new Date(0) }, false],
 ])('%j means all: %s', (filter, all) => {
   expect(meansAll(filter)).toBe(all);
+});
+
+test('a time in which nothing can have died is a problem, and not a filter that finds nothing', () => {
+  const [early, late] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-01-02T00:00:00Z')];
+  expect(filterProblem({ olderThan: early, newerThan: late })).toContain('Nothing died');
+  expect(filterProblem({ olderThan: early, newerThan: early })).toContain('Nothing died');
+  expect(filterProblem({ olderThan: late, newerThan: early })).toBeUndefined();
 });

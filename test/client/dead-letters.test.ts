@@ -1,41 +1,66 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
+import { createKeepDeadLetters } from '../../src/activities/holders.ts';
 import type { DeadLetterFilter } from '../../src/client/dead-letter-filter.ts';
-import type { DeadLetters, DecisionProgress } from '../../src/client/dead-letters.ts';
-import { DeadLetterNotFound, RedeliveryRefused } from '../../src/client/errors.ts';
+import type { DeadLetters, DecisionExtent, DecisionProgress } from '../../src/client/dead-letters.ts';
+import {
+  AudienceNotFound,
+  DeadLetterNotFound,
+  DiscardRefused,
+  InvalidFilter,
+  JobNotFound,
+  RedeliveryRefused,
+} from '../../src/client/errors.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { DeadLetter } from '../../src/contract/dead-letter.ts';
-import { HOLDER, jobIdOf, jobWorkflowId } from '../../src/domain/names.ts';
-import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 let lab: Lab;
 let deadLetters: DeadLetters;
-/** Stands for a job: its history shows in which order it was signalled. */
+/** A paused job: its history shows in which order it was signalled. */
 let job: WorkflowHandle;
 let jobId: string;
+let subscriptionId: string;
 
 beforeAll(async () => {
   lab = await Lab.open();
   ({ deadLetters } = lab.jobs);
 });
 beforeEach(async () => {
-  const workflowId = jobWorkflowId(randomUUID());
-  job = await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [{}] });
-  jobId = jobIdOf(workflowId);
+  jobId = await lab.start();
+  job = lab.handle(jobId);
+  ({ subscriptionId } = await lab.jobs.pause(jobId));
 });
 afterAll(async () => lab.close());
 
 /** Dead letters of the job, listed; says their ids, as the letters were given. */
 async function keep(...letters: Partial<DeadLetter>[]): Promise<string[]> {
-  const kept = letters.map((more) => aDeadLetter({ jobWorkflowId: job.workflowId, ...more }));
+  const kept = letters.map((more) => aDeadLetter({ jobWorkflowId: job.workflowId, subscriptionId, ...more }));
   await createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue))(kept);
   const ids = kept.map(({ deliveryId, redeliveries }) => `${deliveryId}-${redeliveries}`);
   // The server lists a new workflow a moment after its start.
   for (let found: string[] = []; !ids.every((id) => found.includes(id));) found = await listed();
   return ids;
+}
+
+/** A dead letter of the job with this workflow id. */
+async function keepFor(jobWorkflowId: string): Promise<string[]> {
+  const letter = aDeadLetter({ jobWorkflowId, user: `asked ${randomUUID()}` });
+  await createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue))([letter]);
+  return [`${letter.deliveryId}-${letter.redeliveries}`];
+}
+
+/** What a dead letter asked of a job, in order. */
+async function questionsTo(whom: WorkflowHandle): Promise<unknown[]> {
+  const { events } = await whom.fetchHistory();
+  return (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signal }) =>
+    signal?.signalName === 'redeliver'
+      ? [JSON.parse(Buffer.from(signal.input?.payloads?.[0]?.data ?? '').toString())]
+      : [],
+  );
 }
 
 async function listed(filter: DeadLetterFilter = {}): Promise<string[]> {
@@ -68,6 +93,7 @@ describe('the list', () => {
         jobId,
         user: letter.user,
         audience: 'vip',
+        audienceId: VIP.id,
         event: 'enter',
         at: letter.at,
         failure: 'HTTP 422',
@@ -97,8 +123,24 @@ describe('the list', () => {
     await expect(listed({ olderThan: new Date('2026-11-21') })).resolves.toEqual([b]);
     await expect(listed({ newerThan: new Date('2026-11-21') })).resolves.toEqual([a]);
     await expect(listed({ user: refused.user, audience: 'news' })).resolves.toEqual([]);
-    await expect(listed({ jobId: 'another' })).resolves.toEqual([]);
   });
+
+  test.each([true, false])(
+    'tells audiences apart by their whole ids, search attributes on the dead letters: %s',
+    async (hasSearchAttributes) => {
+      const nearly = 'ab'.repeat(15);
+      const [mine, neighbour] = [`${nearly}bc`, `${nearly}bd`].map((audienceId, number) => ({
+        audience: { id: audienceId, slug: `near ${number}`, name: 'Near' },
+        hasSearchAttributes,
+      }));
+      const [a = '', b = ''] = await keep(mine ?? {}, neighbour ?? {});
+      await expect(listed({ audience: mine?.audience.id ?? '' })).resolves.toEqual([a]);
+      await expect(listed({ audience: neighbour?.audience.id ?? '' })).resolves.toEqual([b]);
+      await expect(listed({ audience: 'ab'.repeat(16) })).resolves.toEqual([]);
+      await deadLetters.discard({ jobId, audience: mine?.audience.id ?? '' });
+      await expect(deadLetters.show(b)).resolves.toMatchObject({ state: 'waiting' });
+    },
+  );
 
   test.each(["o'neill", 'a\\b', 'say "hi"', "' OR ExecutionStatus = 'Completed'"])(
     'finds a person whose id is %s',
@@ -140,6 +182,63 @@ describe('one of them, by its id', () => {
     expect(String(refusal)).toContain('is not in the audience today');
     await expect(givenBack()).resolves.toEqual([]);
     await expect(deadLetters.redeliver(id, { force: true })).resolves.toMatchObject({ done: 1 });
+  });
+
+  test('that its job has already cannot be discarded: that is said', async () => {
+    const [id = ''] = await keep({ user: `member ${randomUUID()}` });
+    // Nobody answers for this job, so that the dead letter goes on asking.
+    const mute = await lab.client.workflow.start(HOLDER, {
+      workflowId: jobWorkflowId(randomUUID()),
+      taskQueue: lab.taskQueue,
+      args: [{}],
+    });
+    const [asking = ''] = await keepFor(mute.workflowId);
+    const letter = lab.client.workflow.getHandle(`dead-letter-${asking}`);
+    await letter.signal('redeliver', { force: true });
+    while ((await questionsTo(mute)).length < 1);
+    const discarding = deadLetters.discard(asking).catch((error: unknown) => error);
+    while ((await questionsTo(mute)).length < 2);
+    expect(await questionsTo(mute)).toMatchObject([
+      { isWithdrawn: false, asking: { question: 1 } },
+      { isWithdrawn: true, asking: { question: 2 } },
+    ]);
+    const { runId } = await letter.describe();
+    // What was asked first was refused; that says nothing about the last question.
+    await letter.signal('answer', { runId, question: 1, refusal: 'audience-left' });
+    await letter.signal('answer', { runId: 'another', question: 2 });
+    await expect(deadLetters.show(asking)).resolves.toMatchObject({ state: 'redelivering' });
+    await letter.signal('answer', { runId, question: 1 });
+    const refusal = await discarding;
+    expect(refusal).toBeInstanceOf(DiscardRefused);
+    expect(String(refusal)).toContain('Its job has it, and sends it.');
+    await expect(letter.result()).resolves.toBe('redelivered');
+    await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+    await mute.terminate();
+  });
+
+  test('that a job was asked to take, and which ended from outside before it answered, is not called discarded', async () => {
+    const muteId = randomUUID();
+    const mute = await lab.client.workflow.start(HOLDER, {
+      workflowId: jobWorkflowId(muteId),
+      taskQueue: lab.taskQueue,
+      args: [{}],
+    });
+    const [id = ''] = await keepFor(mute.workflowId);
+    const letter = lab.client.workflow.getHandle(`dead-letter-${id}`);
+    await letter.signal('redeliver', { force: true });
+    while ((await questionsTo(mute)).length < 1);
+    await mute.terminate();
+    // The second time, it is back to waiting.
+    await expect(deadLetters.discard(id)).rejects.toBeInstanceOf(DiscardRefused);
+    const refusal = await deadLetters.discard(id).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(DiscardRefused);
+    expect(String(refusal)).toContain(`may be among what "triggers recover ${muteId}" sends`);
+    await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+    // Another job of this id says that it does not have it.
+    const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    await lab.jobs.start(definition, { jobId: muteId, discardRecoverable: true });
+    await expect(deadLetters.discard(id)).resolves.toEqual({ done: 1, failures: [] });
+    await expect(letter.result()).resolves.toBe('discarded');
   });
 
   test.each(['show', 'redeliver', 'discard'] as const)('that is not there is said by %s', async (what) => {
@@ -200,18 +299,80 @@ describe('all that a filter means', () => {
     await expect(givenBack()).resolves.toEqual([`${member} ${at(1)}`]);
   });
 
-  test('nothing is done before it is agreed to how many', async () => {
-    const ids = await keep({}, {}, {});
-    const asked: number[] = [];
-    const confirm = (count: number) => {
-      asked.push(count);
+  test('nothing is done before it is agreed to exactly what', async () => {
+    const user = `twice ${randomUUID()}`;
+    const ids = await keep({ user }, { user, at: at(1) }, { audience: NEWS });
+    const asked: DecisionExtent[] = [];
+    const confirm = (extent: DecisionExtent) => {
+      asked.push(extent);
       return Promise.resolve(false);
     };
-    await expect(deadLetters.discard({ jobId }, { confirm })).resolves.toEqual({ done: 0, failures: [] });
-    expect(asked).toEqual([3]);
+    const nothing = { done: 0, failures: [] };
+    await expect(deadLetters.discard({ jobId }, { confirm })).resolves.toEqual(nothing);
+    await expect(deadLetters.redeliver(ids[2] ?? '', { confirm })).resolves.toEqual(nothing);
+    expect(asked).toEqual([
+      {
+        letters: 3,
+        jobs: [{ jobId, letters: 3 }],
+        audiences: expect.arrayContaining([
+          { id: VIP.id, slug: 'vip', letters: 2 },
+          { id: NEWS.id, slug: 'news', letters: 1 },
+        ]),
+        people: 2,
+      },
+      { letters: 1, jobs: [{ jobId, letters: 1 }], audiences: [{ id: NEWS.id, slug: 'news', letters: 1 }], people: 1 },
+    ]);
     for (const id of ids) await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
-    await expect(deadLetters.discard({ jobId, user: 'nobody' }, { confirm })).resolves.toMatchObject({ done: 0 });
-    expect(asked).toEqual([3]);
+    await expect(deadLetters.discard({ jobId, user: 'nobody' }, { confirm })).resolves.toEqual(nothing);
+    expect(asked).toHaveLength(2);
+  });
+
+  test.each<[DeadLetterFilter, new (...args: never[]) => Error, string]>([
+    [{ jobId: 'no-such' }, JobNotFound, 'no-such'],
+    [{ audience: 'vi' }, AudienceNotFound, 'Did you mean "vip"?'],
+    [{ audience: 'VIP' }, AudienceNotFound, 'Did you mean "vip"?'],
+    [{ audience: VIP.id.slice(0, 16) }, AudienceNotFound, VIP.id.slice(0, 16)],
+    [{ audience: VIP.id.toUpperCase() }, AudienceNotFound, VIP.id.toUpperCase()],
+    [{ failure: 'HTTP 42' }, InvalidFilter, 'HTTP 42'],
+    [{ failure: 'HTTP  422' }, InvalidFilter, 'HTTP  422'],
+    [{ failure: 'connection' }, InvalidFilter, 'connection'],
+    [{ user: '' }, InvalidFilter, 'empty'],
+    [{ jobId: '' }, InvalidFilter, 'empty'],
+  ])('%j names what is not there: that is said, and nothing is done', async (filter, kind, says) => {
+    const [id = ''] = await keep({});
+    for (const ask of [() => listed({ jobId: undefined, ...filter }), () => deadLetters.discard(filter)]) {
+      const error = await ask().catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(kind);
+      expect(String(error)).toContain(says);
+    }
+    await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+  });
+
+  test.each<DeadLetterFilter>([
+    { audience: NEWS.slug, user: 'nobody' },
+    { audience: NEWS.id, failure: '599' },
+    { failure: 'the connection was cut off' },
+    { user: ' nobody' },
+  ])('%j names nothing that cannot be: nothing is found, and that is all', async (filter) => {
+    await expect(listed(filter)).resolves.toEqual([]);
+  });
+
+  test('a beginning of a job or of a person means neither', async () => {
+    const [id = ''] = await keep({ user: 'user 12' });
+    await expect(listed({ jobId: jobId.slice(0, -1) })).rejects.toBeInstanceOf(JobNotFound);
+    for (const user of ['user 1', 'user 12 ', 'USER 12', 'user']) await expect(listed({ user })).resolves.toEqual([]);
+    await expect(listed({ user: 'user 12' })).resolves.toEqual([id]);
+  });
+
+  test("a slug that was one audience's before it was another's decides nothing", async () => {
+    const slug = `slug ${randomUUID()}`;
+    const [one, other] = ['1', '2'].map((digit) => ({ id: digit.repeat(32), slug, name: 'Of the same slug' }));
+    const ids = await keep({ audience: one ?? VIP }, { audience: other ?? VIP });
+    const error = await deadLetters.discard({ audience: slug }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(InvalidFilter);
+    expect(String(error)).toContain(one?.id);
+    for (const id of ids) await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+    await expect(deadLetters.discard({ audience: one?.id })).resolves.toMatchObject({ done: 1 });
   });
 
   test('are discarded', async () => {

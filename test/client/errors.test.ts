@@ -1,19 +1,30 @@
 import { expect, test } from '@jest/globals';
-import { JobFull, JobNotRunning, WorkerFailed } from '../../src/client/errors.ts';
+import { JobAlreadyRunning, JobFull, JobNotRunning, WorkerFailed } from '../../src/client/errors.ts';
 
-test('a job that did not end in order is to be recovered before it is started again: what it had not delivered would be lost', () => {
-  const { message, ended } = new JobNotRunning('vip', 'terminated', { fromOutside: true });
-  expect({ message, ended }).toEqual({
-    message:
-      'The job "vip" is no longer running (terminated). Before you start it again, recover it: triggers recover vip',
-    ended: 'terminated',
-  });
+test.each([
+  [
+    'did not end in order is to be recovered before it is started again: what it had not delivered would be lost',
+    new JobNotRunning('vip', 'terminated', { left: 'recoverable' }),
+    'The job "vip" is no longer running (terminated). Before you start it again, recover it: triggers recover vip',
+  ],
+  [
+    'has kept what waited is to be resumed: nothing else starts under its id',
+    new JobNotRunning('vip', 'stopped', { left: 'kept' }),
+    'The job "vip" is no longer running (stopped). It goes on with what it kept after: triggers resume vip',
+  ],
+  [
+    'kept nothing is to be started again: there is nothing to resume',
+    new JobNotRunning('vip', 'stopped'),
+    'The job "vip" is no longer running (stopped). It kept nothing. Start it again with: triggers start',
+  ],
+])('a job that is not running and %s', (_, { message }, text) => {
+  expect(message).toBe(text);
 });
 
-test('one that was stopped is to be started again, or resumed', () => {
-  const { message } = new JobNotRunning('vip', 'stopped');
-  expect(message).toMatch(/triggers start.*triggers resume vip$/);
-  expect(message).not.toContain('recover');
+test('of a job that runs already only that is said which helps whoever wanted to start, resume or recover it', () => {
+  const { message } = new JobAlreadyRunning('vip');
+  expect(message).toMatch(/triggers status vip\. .*triggers edit vip …\. .* needs another id\.$/);
+  expect(message).not.toContain('--id');
 });
 
 test('a job that is full says which, and what the server said', () => {

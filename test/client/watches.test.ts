@@ -1,13 +1,13 @@
-import type { Client } from '@temporalio/client';
 import { expect, test } from '@jest/globals';
+import type { Client } from '@temporalio/client';
 import { GRPC } from '../../src/client/server-errors.ts';
 import { Watches } from '../../src/client/watches.ts';
 import { serverError } from './recorded-job.ts';
 
 test('where nobody answers for a watch, its own task queue is named and not that of the client', async () => {
   const handle = {
-    executeUpdate: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
-    describe: () => Promise.resolve({ taskQueue: 'theirs' }),
+    query: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
+    describe: () => Promise.resolve({ taskQueue: 'theirs', status: { name: 'RUNNING' } }),
   };
   const client = {
     options: { namespace: 'default' },
@@ -15,6 +15,6 @@ test('where nobody answers for a watch, its own task queue is named and not that
     workflowService: { describeTaskQueue: () => Promise.resolve({ pollers: [] }) },
     withDeadline: (_: number, call: () => unknown) => call(),
   } as unknown as Client; // All of a client that is used here.
-  const asked = new Watches(client, 'ours').scanNow('ab'.repeat(16));
+  const asked = new Watches(() => client, 'ours').scanNow('ab'.repeat(16));
   await expect(asked).rejects.toMatchObject({ name: 'NoWorker', taskQueue: 'theirs' });
 });

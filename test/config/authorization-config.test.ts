@@ -1,13 +1,14 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { authorizationSchema } from '../../src/config/authorization-config.ts';
+import { authorizationSchema, checkDestinations } from '../../src/config/authorization-config.ts';
+import { ConfigError, loadConfig } from '../../src/config/config.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const ORIGINS = ['https://hooks.example.com'];
 
 /** What is wrong with an authorization, in the words of the configuration's error; empty when nothing is. */
 function problemOf(changes: object): string {
-  const { error } = authorizationSchema.safeParse({ origins: ORIGINS, ...changes });
+  const { error } = authorizationSchema.safeParse({ origins: ORIGINS, queryParameters: { key: 'k' }, ...changes });
   return error === undefined ? '' : z.prettifyError(error);
 }
 
@@ -121,4 +122,40 @@ test('[S25] a signing secret may have an end, but one must be without', () => {
   expect(problemOf({ signingSecrets: [SECRET, ending] })).toBe('');
   expect(problemOf({ signingSecrets: [ending] })).toContain('must have no "until"');
   expect(problemOf({ signingSecrets: [SECRET, { ...ending, until: 'tomorrow' }] })).toMatch(/at signingSecrets/);
+});
+
+const CONFIG = loadConfig({ env: {} });
+const HOOK = 'https://alerts.example.com/hook';
+const oauth2 = (tokenUrl: string) =>
+  authorizationSchema.parse({
+    origins: ['https://hooks.example.com'],
+    oauth2: { tokenUrl, clientId: 'me', clientSecret: 's3cret' },
+  });
+
+test('alerts and tokens that the worker may ask for are no problem', () => {
+  const alerts = { ...CONFIG.alerts, url: HOOK };
+  expect(() =>
+    checkDestinations({ ...CONFIG, alerts, authorizations: { crm: oauth2('https://login.example.com/') } }),
+  ).not.toThrow();
+});
+
+test.each(['http://alerts.example.com/hook', 'https://10.0.0.1/hook', 'https://alerts.example.com:22/hook'])(
+  'alerts to %s would never arrive, and are refused',
+  (url) => {
+    const check = () => checkDestinations({ ...CONFIG, alerts: { ...CONFIG.alerts, url } });
+    expect(check).toThrow(ConfigError);
+    expect(check).toThrow(/nothing can be sent to "alerts\.url"/);
+  },
+);
+
+test('a token URL that the worker may not ask is refused, with the name of its authorization', () => {
+  const check = () => checkDestinations({ ...CONFIG, authorizations: { crm: oauth2('http://10.0.0.1/token') } });
+  expect(check).toThrow(/nothing can be sent to "authorizations\.crm\.oauth2\.tokenUrl".*by https only/);
+});
+
+test('the authorization of the alerts cannot be taken away from a running worker', () => {
+  const alerts = { ...CONFIG.alerts, url: HOOK, authorization: 'operators' };
+  expect(() => checkDestinations({ ...CONFIG, alerts, authorizations: {} })).toThrow(
+    /alerts with the authorization "operators", which is no longer there/,
+  );
 });

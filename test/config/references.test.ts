@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { ConfigError } from '../../src/config/config-error.ts';
+import { ConfigError } from '../../src/config/problems.ts';
 import { withReferences } from '../../src/config/references.ts';
 
 let folder = '';
@@ -19,7 +19,7 @@ const resolved = (value: unknown) => withReferences(value, { env: { TOKEN: 'from
 
 test('a reference is replaced in every string, and a reference in its value is not', () => {
   expect(
-    resolved({ a: ['Bearer ${env:TOKEN}', { b: '${file:token}/${file:./token}' }], c: 7, d: null, e: '${env:EMPTY}' }),
+    resolved({ a: ['Bearer ${env:TOKEN}', { b: '${file:token}/${file:./token}' }], c: 7, d: null, e: '' }),
   ).toEqual({ a: ['Bearer from-env', { b: 'from-file/from-file' }], c: 7, d: null, e: '' });
   expect(withReferences('${env:A}', { env: { A: '${env:B}', B: 'b' }, folder })).toBe('${env:B}');
 });
@@ -39,6 +39,88 @@ test.each([
   expect(() => resolved({ a: text })).toThrow(message);
 });
 
-test.each(['$ {env:TOKEN}', '${TOKEN}', '${other:TOKEN}', '${env:}'])('%s is text like any other', (text) => {
+test.each([
+  ['${TOKEN}', '${env:TOKEN}'],
+  ['Bearer ${TOKEN}', '${env:TOKEN}'],
+  ['${ENV:TOKEN}', '${env:TOKEN}'],
+  ['${Env:TOKEN}', '${env:TOKEN}'],
+  ['${env:TOKEN', '${env:TOKEN}'],
+  ['${env: TOKEN', '${env:TOKEN}'],
+  ['$ {env:TOKEN}', '${env:TOKEN}'],
+  ['${ TOKEN }', '${env:TOKEN}'],
+  ['$(TOKEN)', '${env:TOKEN}'],
+  ['${env:}', '${env:NAME} or ${file:PATH}'],
+  ['${file:}', '${env:NAME} or ${file:PATH}'],
+  ['${file:token', '${env:NAME} or ${file:PATH}'],
+  ['${FILE:token}', '${env:NAME} or ${file:PATH}'],
+  ['${other:TOKEN}', '${env:NAME} or ${file:PATH}'],
+  ['${}', '${env:NAME} or ${file:PATH}'],
+  ['a${b', '${env:NAME} or ${file:PATH}'],
+  ['${env:${env:TOKEN}}', '${env:NAME} or ${file:PATH}'],
+  ['{env:TOKEN}', '${env:NAME} or ${file:PATH}'],
+  ['{file:token}', '${env:NAME} or ${file:PATH}'],
+  ['$env:TOKEN', '${env:NAME} or ${file:PATH}'],
+  ['env:TOKEN', '${env:NAME} or ${file:PATH}'],
+  ['file:token', '${env:NAME} or ${file:PATH}'],
+  ['$TOKEN', '${env:NAME} or ${file:PATH}'],
+  ['Bearer $CRM_TOKEN', '${env:NAME} or ${file:PATH}'],
+  ['${env:TOKEN}${TOKEN}', '${env:NAME} or ${file:PATH}'],
+])('[S24] %s looks like a reference and is none, which is said with the right spelling', (text, right) => {
+  const problem = messageOf({ authorizations: { crm: { bearer: text } } });
+  expect(problem).toMatch(/^The value of authorizations\.crm\.bearer looks like a reference and is none\./);
+  expect(problem).toContain(`A reference is written ${right};`);
+});
+
+test('[S24] what may be a part of a secret is not repeated, be it a value or a key', () => {
+  for (const value of ['p4ss${S3CRET', 'p4ss $S3CRET', '$S3CRET', 'a ${S3CRET} b', 'x$(S3CRET)'])
+    expect(messageOf({ a: value })).not.toMatch(/S3CRET|p4ss/);
+  expect(messageOf({ 'authorization: Bearer s3cret': '${' })).not.toMatch(/s3cret/);
+});
+
+test.each([
+  ['$${env:TOKEN}', '${env:TOKEN}'],
+  ['a$${b', 'a${b'],
+  ['$$TOKEN', '$TOKEN'],
+  ['$$(x)', '$(x)'],
+  ['$${${env:TOKEN}', '${from-env'],
+])('%s means %s literally', (text, meant) => {
+  expect(resolved(text)).toBe(meant);
+});
+
+test.each([
+  'SELECT id AS user FROM members WHERE audience = $1',
+  'query ($ids: [ID!]!) { people(ids: $ids) { id } }',
+  '/people/{user}?after={cursor}',
+  '$',
+  '$$',
+  'a$b',
+  'US$ 5',
+  'cost$',
+  '^[a-z]+$',
+  '$5e',
+  'x$ABC',
+  '{}',
+  'https://env:8080/',
+])('%s is no reference and stays as it is', (text) => {
   expect(resolved(text)).toBe(text);
 });
+
+test('a reference cannot be a key', () => {
+  expect(messageOf({ headers: { '${env:TOKEN}': 'x' } })).toMatch(/no key, as headers\.…/);
+});
+
+test('a variable or a file that is empty is an error, since no secret is', () => {
+  expect(messageOf({ a: { b: '${env:EMPTY}' } })).toMatch(/refers to \$\{env:EMPTY\} at a\.b, but that is empty/);
+  writeFileSync(join(folder, 'empty'), '\n');
+  expect(messageOf('${file:empty}')).toMatch(/refers to \$\{file:empty\} at the configuration, but that is empty/);
+});
+
+function messageOf(value: unknown): string {
+  try {
+    resolved(value);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return error instanceof Error ? error.message : '';
+  }
+  throw new Error('It was accepted.');
+}

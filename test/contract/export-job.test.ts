@@ -56,6 +56,8 @@ test.each([
   ['an address with an encoded #', { webhookUrl: 'https://example.com/?key=a%23b' }],
   ['an address in capitals', { webhookUrl: 'HTTPS://EXAMPLE.COM/Hook' }],
   ['an address that is a number', { webhookUrl: 'http://[::1]:8080/' }],
+  ['a host part of 63 characters', { webhookUrl: `https://${'a'.repeat(63)}.example.com/` }],
+  ['a host name of 253 characters and the root dot', { webhookUrl: `https://${'a.'.repeat(126)}b./` }],
 ])('%s is taken at its edge', (_, changes) => {
   expect(problemsOf({ ...LEAST, ...changes })).toEqual([]);
 });
@@ -75,7 +77,13 @@ test('blanks around a label, an audience, a web address and an authorization do 
 const SAY_NULL =
   'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 
+const NO_HOST =
+  'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
+
 test.each<[what: string, changes: object, field: string, message: string]>([
+  ['a host part of 64 characters', { webhookUrl: `https://${'a'.repeat(64)}.example.com/` }, 'webhookUrl', NO_HOST],
+  ['a host name of 254 characters', { webhookUrl: `https://${'a.'.repeat(126)}bc/` }, 'webhookUrl', NO_HOST],
+  ['a host name with nothing between two dots', { webhookUrl: 'https://hooks..example.com/' }, 'webhookUrl', NO_HOST],
   ['no label', { label: undefined }, 'label', 'Give the job a label, so that people can tell it from others.'],
   ['a label of null', { label: null }, 'label', 'The label must be text.'],
   ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],

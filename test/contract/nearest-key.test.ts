@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { nearestKey } from '../../src/contract/nearest-key.ts';
+import { misspeltKey, nearestKey, unknownKeys } from '../../src/contract/nearest-key.ts';
 
 test.each([
-  ['vpi', ['vip', 'newsletter'], undefined],
+  ['vpi', ['vip', 'newsletter'], 'vip'],
+  ['froce', ['force'], 'force'],
+  ['ipv', ['vip', 'newsletter'], undefined],
   ['vips', ['vip', 'newsletter'], 'vip'],
   ['news-letter', ['vip', 'newsletter'], 'newsletter'],
   ['letter', ['vip', 'newsletter'], 'newsletter'],
@@ -15,4 +17,37 @@ test.each([
 test('the nearest of several near ones is meant', () => {
   expect(nearestKey('audience-12', ['audience-10', 'audience-123', 'audience-12x', 'audience-1'])).toBe('audience-10');
   expect(nearestKey('label', ['labels', 'label'])).toBe('label');
+});
+
+test('each unknown key is said, with the known one that was meant, or else with all of them', () => {
+  expect(unknownKeys({ waiting: 1, deadlineMS: 2, zzz: 3 }, ['waiting', 'deadlineMs'])).toEqual([
+    { field: 'deadlineMS', message: 'There is no such field. Did you mean "deadlineMs"?' },
+    { field: 'zzz', message: 'There is no such field. The fields are waiting, deadlineMs.' },
+  ]);
+});
+
+const TRIGGER = ['user', 'at', 'profile'];
+
+test.each([
+  [{ profil: 1 }, { key: 'profil', near: 'profile' }],
+  [{ Profile: 1 }, { key: 'Profile', near: 'profile' }],
+  [
+    { profile: null, proflie: 1 },
+    { key: 'proflie', near: 'profile' },
+  ],
+  [{ AT: 1 }, { key: 'AT', near: 'at' }],
+  [{ users: 1 }, { key: 'users', near: 'user' }],
+])('%j lacks a key, and most likely misspells it', (given, found) => {
+  expect(misspeltKey(given, TRIGGER)).toEqual(found);
+});
+
+test.each([
+  { lat: 48.2, t: 1 },
+  { profile: {}, profiles: 2 },
+  { username: 'x' },
+  { score: 5 },
+  { ['x'.repeat(400)]: 1 },
+  {},
+])('a key of its own is no misspelling: %j', (given) => {
+  expect(misspeltKey(given, TRIGGER)).toBeUndefined();
 });

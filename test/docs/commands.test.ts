@@ -86,6 +86,28 @@ describe.each(PAGES)('%s', (page) => {
   });
 });
 
+/** The commands that the texts of the program name: behind a colon or a bracket, or in quotes. */
+function advised(): string[] {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.ts'),
+  );
+  const texts = sources.map((path) =>
+    readFileSync(join(root, 'src', path), 'utf8')
+      .replaceAll(/^ *(\*|\/\*|\/\/).*$/gm, '')
+      // "triggers that …", of a command, are no command.
+      .replaceAll(/^ *description: .*$/gm, '')
+      .replaceAll(/\$\{[^}]*\}/g, 'X'),
+  );
+  const named = texts.flatMap((text) => [...text.matchAll(/(?:: ['`]?|\(|"|`)triggers ([a-z][^.,;:()'"`\n]*)/g)]);
+  return named.map(([, words = '']) => words.trim());
+}
+
+test('the commands that the program itself advises exist, with their options', () => {
+  const all = advised();
+  expect(all.length).toBeGreaterThan(40);
+  expect(all.flatMap((words) => unknownIn(words.split(/\s+/)))).toEqual([]);
+});
+
 test.each([
   ['a command that is not there', 'triggers strat job.json', /unknown command/],
   ['an option that is not there', 'npx triggers watch vip --evry 5m', /unknown option.*--every/s],

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { ATTEMPT_CODES, failureInWords } from '../../src/domain/attempt-codes.ts';
-import { judge } from '../../src/domain/verdict.ts';
-import { ANSWER_CODES } from '../../src/sources/source-unavailable.ts';
+import * as clientErrors from '../../src/client/errors.ts';
+import { ATTEMPT_CODES, failureInWords, judge } from '../../src/domain/verdict.ts';
+import { ANSWER_CODES } from '../../src/sources/source.ts';
 import {
   errorClasses,
   failureTypes,
@@ -49,6 +49,12 @@ test('every error that has a name, and every type of failure, has an entry, and 
   expect(sorted(entries.keys())).toEqual(sorted(new Set([...named, ...failureTypes()])));
 });
 
+test('every error that the client throws is in the table at the head, which leads to its entry', () => {
+  const names = Object.keys(clientErrors).filter((name) => name !== 'TriggersError');
+  const links = firstCells('What commands and the client say most; each name leads to its entry.');
+  expect(names.filter((name) => !links.includes(`[\`${name}\`](#${name.toLowerCase()})`))).toEqual([]);
+});
+
 test('an error has the name of its class, so that either leads to the other', () => {
   for (const [name, own] of classes) expect([undefined, name]).toContain(own);
 });
@@ -67,11 +73,11 @@ describe('the tables have what the code has, and nothing else', () => {
   const watch = unionOf('contract/watch.ts', 'WatchPhase');
   const refusals = [
     ...textsGivenTo('domain/trigger.ts', 'refused'),
-    ...textsGivenTo('domain/dispatcher/arriving.ts', 'reject'),
+    ...textsGivenTo('domain/job/arriving.ts', 'reject'),
   ];
   const notices = [
-    ...textsGivenTo('domain/dispatcher/describing.ts', 'notices.push'),
-    ...textsAssignedTo('domain/dispatcher/holders.ts', 'state.loss'),
+    ...textsGivenTo('domain/job/describing.ts', 'notices.push'),
+    ...textsAssignedTo('domain/job/holders.ts', 'state.loss'),
   ];
   test.each<[string, string, Iterable<string>]>([
     ['exit codes', '## Exit codes', unionOf('cli/exit-code.ts', 'ExitCode')],
@@ -93,14 +99,15 @@ describe('the tables have what the code has, and nothing else', () => {
 /** Every code that is said in words. */
 function attemptCodes(): string[] {
   const ours = new Map(Object.entries(ATTEMPT_CODES).map(([key, code]) => [`[ATTEMPT_CODES.${key}]`, code]));
-  return [...keysOf('domain/attempt-codes.ts', 'WORDS')].map((key) => ours.get(key) ?? key);
+  return [...keysOf('domain/verdict.ts', 'WORDS')].map((key) => ours.get(key) ?? key);
 }
 
 test('every attempt code is listed with the words that people are shown and its verdict', () => {
   for (const [code = '', words, verdict] of rowsUnder('## Attempt codes')) {
     expect({ code, words }).toEqual({ code, words: failureInWords({ code }) });
-    // What was given up early was no attempt.
-    if (code !== ATTEMPT_CODES.givenUpEarly) expect({ code, verdict }).toEqual({ code, verdict: judge({ code }) });
+    // What was given up early, or was in a holder that was set aside, was no attempt.
+    const isAttempt = code !== ATTEMPT_CODES.givenUpEarly && code !== ATTEMPT_CODES.holderSetAside;
+    if (isAttempt) expect({ code, verdict }).toEqual({ code, verdict: judge({ code }) });
   }
 });
 

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { CONFIG_SETTINGS, loadConfig } from '../../src/config.ts';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
+import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
 import { isRecord } from '../../src/domain/json.ts';
-import { type PayloadParts, legacyPayload, newPayload } from '../../src/domain/payload.ts';
+import { legacyPayload, newPayload, type PayloadParts } from '../../src/domain/message.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';
 import { type Block, blocksOf, PAGES } from './pages.ts';
 

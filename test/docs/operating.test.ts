@@ -33,6 +33,13 @@ async function untilNoBatchRuns(): Promise<void> {
   }
 }
 
+/** The id of a workflow that somebody terminated; of which type makes no difference to the server. */
+async function terminated(): Promise<string> {
+  const handle = lab.handle(await lab.start());
+  await handle.terminate('by mistake');
+  return handle.workflowId;
+}
+
 /** A command as it stands there, word by word. */
 function words(command: string): string[] {
   return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
@@ -50,6 +57,7 @@ test.each(COMMANDS)('Temporal takes the command %s', async (command) => {
   const job = command.includes('JOB') ? await lab.start() : '';
   const here = command
     .replaceAll('JOB', job)
+    .replaceAll('dead-letter-ID', command.includes('dead-letter-ID') ? await terminated() : '')
     .replaceAll(/audience-triggers(?=:| --build-id| --unversioned|$)/g, deployment.name)
     .replace(`--task-queue ${deployment.name}`, `--task-queue ${lab.taskQueue}`);
   // It asks before it changes more than one workflow, or a deployment.

@@ -48,3 +48,11 @@ export function shellBlocksOf(page: string): Block[] {
 export function proseOf(page: string): string {
   return readPage(page).replaceAll(FENCED, '');
 }
+
+/** The names in the first cells of the table that begins with this head. */
+export function namesUnder(text: string, head: RegExp): string[] {
+  const [, table = ''] = text.split(head);
+  return [...(/^\n\|[-| ]+\n((?:\|.*\n)+)/.exec(table)?.[1] ?? '').matchAll(/^\| `([\w.]+)`/gm)].map(
+    ([, name = '']) => name,
+  );
+}

@@ -3,12 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import * as errors from '../../src/client/errors.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { temporal } from '../support/temporal.ts';
 import { Operator, Program } from '../support/triggers-cli.ts';
 import { isRun } from './not-run.ts';
-import { readPage, root, shellBlocksOf } from './pages.ts';
+import { root, shellBlocksOf } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
 import { type Call, ownArguments, ParsingShell } from './shell-lines.ts';
 
@@ -19,7 +17,7 @@ afterAll(() => shell.close());
 /** The commands of its shell blocks that are ours or signal a job, in their order. */
 function commands(): string[] {
   const lines = shellBlocksOf(page).flatMap((block) => shell.linesOf(block));
-  const isOurs = (call: Call): boolean => ownArguments(call) !== undefined || /^(temporal|curl)$/.test(call.program);
+  const isOurs = (call: Call): boolean => ownArguments(call) !== undefined || call.program === 'temporal';
   return lines.filter((line) => shell.callsOf(line).some(isOurs) && isRun(page, line));
 }
 
@@ -31,10 +29,7 @@ test('the commands of the README do what it says, one after the other, as they s
   const programs: Program[] = [];
   let hook = '';
   const start = (command: string): Program => {
-    const line = command
-      .replace('--port 9000', '--port 0')
-      .replace('http://127.0.0.1:7243', temporal.httpUrl)
-      .replace('examples/job.json', join(folder, 'job.json'));
+    const line = command.replace('--port 9000', '--port 0').replace('examples/job.json', join(folder, 'job.json'));
     const env = { PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}`, TRIGGERS_TASK_QUEUE: taskQueue };
     const program = new Program('sh', ['-c', `exec env ${line}`], { env, cwd: root });
     programs.push(program);
@@ -42,22 +37,9 @@ test('the commands of the README do what it says, one after the other, as they s
   };
   try {
     const all = commands();
-    for (const part of [
-      'up',
-      'receive',
-      'start',
-      'push',
-      'list',
-      'pause',
-      'resume',
-      'edit',
-      'backfill',
-      'status',
-      'stop',
-    ])
+    for (const part of ['up', 'receive', 'start', 'push', 'status', 'list', 'stop'])
       expect(all.filter((line) => line.includes(`triggers ${part}`)).length).toBeGreaterThan(0);
     expect(all.some((line) => line.startsWith('temporal workflow signal'))).toBe(true);
-    expect(all.some((line) => line.startsWith('curl '))).toBe(true);
 
     for (const command of all) {
       const program = start(command);
@@ -66,10 +48,6 @@ test('the commands of the README do what it says, one after the other, as they s
         await program.says(({ stderr }) => stderr.includes('Stop with Ctrl-C.'));
         hook = /http:\S+/.exec(program.stderr)?.[0] ?? '';
         writeFileSync(join(folder, 'job.json'), exampleJob(hook));
-      } else if (/--watch/.test(command)) {
-        await program.says(({ stdout }) => stdout !== '');
-        program.signal('SIGINT');
-        expect((await program.end()).code).toBe(0);
       } else {
         const { code, stderr } = await program.end();
         expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: expect.anything() });
@@ -77,12 +55,12 @@ test('the commands of the README do what it says, one after the other, as they s
     }
     const watch = await operator.run(['status', 'vips-to-the-crm', '--watch', '--json']);
     const last = JSON.parse(watch.stdout.trim().split('\n').at(-1) ?? '') as JobStatus;
-    // One pushed, two in a file, one by the temporal command line, one by curl; two members, twice.
-    expect(last).toMatchObject({ state: 'stopped', received: 5, rejected: 0, waiting: 0, parallelRequestCount: 50 });
-    expect(last.delivered).toBeGreaterThanOrEqual(5 + 2);
+    // One pushed, one by the temporal command line; the former may have taken the place of a member's enter.
+    expect(last).toMatchObject({ state: 'stopped', received: 2, rejected: 0, waiting: 0 });
+    expect(last.delivered).toBeGreaterThanOrEqual(2 + 2);
     const receiver = programs[1]?.stdout ?? '';
-    expect(receiver).toMatch(/enter {2}7076027172059065053 {2}vip/);
-    expect(receiver).toMatch(/exit {3}3318840061257794210 {2}vip/);
+    for (const user of ['12645278470990184693', '3318840061257794210', '7076027172059065053'])
+      expect(receiver).toMatch(new RegExp(`enter {2}${user} {2}vip`));
   } finally {
     // In the order in which they lean on each other: the receiver answers until the worker has ended.
     programs[0]?.signal('SIGINT');
@@ -90,15 +68,9 @@ test('the commands of the README do what it says, one after the other, as they s
     await Promise.all(programs.map((program) => program.kill()));
     rmSync(folder, { recursive: true });
   }
-}, 120_000);
+});
 
 function exampleJob(webhookUrl: string): string {
   const job: unknown = JSON.parse(readFileSync(join(root, 'examples', 'job.json'), 'utf8'));
   return JSON.stringify({ ...(job as object), webhookUrl });
 }
-
-test('every error that the client throws has its line in the README', () => {
-  const names = Object.keys(errors).filter((name) => name !== 'TriggersError');
-  expect(names.length).toBeGreaterThan(5);
-  expect(names.filter((name) => !readPage(page).includes(`| \`${name}\``))).toEqual([]);
-});

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { JobSummary, WatchStatus } from '../../src/client/export-jobs.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
-import { type Ended, Program, startTriggers, triggers } from '../support/triggers-cli.ts';
+import type { Ended } from '../support/cli-hosts.ts';
+import { Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { blocksOf, root } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
 
@@ -88,7 +89,7 @@ export class Stage {
   async tidy(): Promise<void> {
     const jobs = await this.#listed<JobSummary>(['list']);
     // One that has ended refuses it, unless it keeps something.
-    for (const { jobId } of jobs) await triggers(['stop', jobId, '--waiting', 'discard'], this.#options);
+    for (const { jobId } of jobs) await triggers(['stop', jobId, '--waiting', 'discard', '--yes'], this.#options);
     for (const { jobId } of jobs) await triggers(['status', jobId, '--watch'], this.#options);
     const watches = await this.#listed<WatchStatus>(['watch', '--list']);
     for (const { audience } of watches) await this.#triggers(['watch', audience.slug, '--stop']);

@@ -4,6 +4,8 @@ import {
   describeDeadLetter,
   membershipObstacle,
   redeliveryOf,
+  refusalText,
+  unaskableText,
 } from '../../src/domain/dead-letter.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 
@@ -21,7 +23,7 @@ test.each([
   ['exit', true, 'is in the audience today, so this exit would be wrong'],
 ] as const)('an %s is refused while membership is %s, with the way around', (event, isMember, why) => {
   expect(membershipObstacle(event, isMember)).toContain(why);
-  expect(membershipObstacle(event, isMember)).toContain('signal redeliver with {"force": true}');
+  expect(membershipObstacle(event, isMember)).toContain('triggers dead-letters redeliver … --force');
 });
 
 test.each([
@@ -51,9 +53,12 @@ test('a person with the longest id has a summary that the server takes', () => {
   expect(Buffer.byteLength(summary)).toBeLessThan(310);
 });
 
+const ASKED = { asking: { workflowId: 'dead-letter-1', runId: 'run', question: 1 }, force: false, isWithdrawn: false };
+
 test('the job is given the trigger as it was, and which redelivery this is', () => {
-  expect(redeliveryOf(aDeadLetter())).toEqual({
+  expect(redeliveryOf(aDeadLetter(), ASKED)).toEqual({
     subscriptionId: '5b'.repeat(16),
+    ...ASKED,
     user: '7076027172059065053',
     trigger: {
       audience: 'ab'.repeat(16),
@@ -63,7 +68,7 @@ test('the job is given the trigger as it was, and which redelivery this is', () 
     },
   });
   const profile = { id: 9007199254740993n };
-  expect(redeliveryOf(aDeadLetter({ profile, profileBytes: 25, redeliveries: 4 })).trigger).toMatchObject({
+  expect(redeliveryOf(aDeadLetter({ profile, profileBytes: 25, redeliveries: 4 }), ASKED).trigger).toMatchObject({
     profile,
     profileBytes: 25,
     redelivery: 5,
@@ -75,5 +80,17 @@ test('its status says until when it waits, and why it was not redelivered', () =
   const status = describeDeadLetter(aDeadLetter(), 'waiting', started, undefined);
   expect(status).toMatchObject({ v: 1, state: 'waiting', jobId: 'crm', expiresAt: '2026-12-25T00:00:00.000000000Z' });
   expect(status).not.toHaveProperty('notice');
-  expect(describeDeadLetter(aDeadLetter(), 'waiting', started, 'why').notice).toBe('why');
+  const unforced = describeDeadLetter(aDeadLetter(), 'waiting', started, { text: 'why', isForceable: false });
+  expect(unforced.notice).toBe('why');
+  expect(unforced).not.toHaveProperty('forceable');
+  const forced = describeDeadLetter(aDeadLetter(), 'waiting', started, { text: 'why', isForceable: true });
+  expect(forced).toMatchObject({ notice: 'why', forceable: true });
+});
+
+test('what a person reads says what to do, and when force does not help', () => {
+  expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('an earlier job crm');
+  expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('force does not change that');
+  expect(refusalText(aDeadLetter(), 'audience-left')).toContain('no longer listens to vip');
+  expect(refusalText(aDeadLetter(), 'audience-left')).toContain('{"force": true}');
+  expect(unaskableText(aDeadLetter(), 'not-running')).toContain('it is not running. If it can be resumed or recovered');
 });

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { instantOf, nextNanosecond, parseInstant, withOffset } from '../../src/domain/instant.ts';
+import { instantOf, knownInstant, nextNanosecond, parseInstant, withOffset } from '../../src/domain/instant.ts';
 
 const pad = (value: number, digits = 2) => String(value).padStart(digits, '0');
 const epochMs = fc.integer({ min: Date.UTC(1000, 0, 1), max: Date.UTC(9000, 0, 1) });
@@ -95,4 +95,16 @@ test.each([
   '1793539653000',
 ])('"%s" is no time', (text) => {
   expect(parseInstant(text)).toBeUndefined();
+});
+
+test('a text that was accepted before is read as when it was checked', () => {
+  const spellings = fc.constantFrom('Z', '+00:00', 'z', '+02:00', '-00:30');
+  const seconds = fc.constantFrom('00', '07', '59', '60');
+  const fractions = fc.constantFrom('', '.5', '.123', '.120000000', '.000000001');
+  fc.assert(
+    fc.property(spellings, seconds, fractions, (offset, second, fraction) => {
+      const text = `2026-11-25T23:59:${second}${fraction}${offset}`;
+      expect(knownInstant(text)).toBe(parseInstant(text));
+    }),
+  );
 });

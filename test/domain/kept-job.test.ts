@@ -1,15 +1,15 @@
 import { expect, test } from '@jest/globals';
-import type { CarriedJob } from '../../src/domain/dispatcher/carried.ts';
-import { beginJob, carryJob } from '../../src/domain/dispatcher/job-state.ts';
+import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/state.ts';
 import {
   describeKeptJob,
   discardedJob,
+  keptAside,
   keptJobDetails,
   keptJobPresentation,
   keptTriggers,
   resumedJob,
 } from '../../src/domain/kept-job.ts';
-import { jobRecord } from './dispatcher/a-record.ts';
+import { jobRecord } from './job/a-record.ts';
 
 const empty = carryJob(beginJob(jobRecord(5), 7));
 const AT = '2026-01-01T00:00:00.000000000Z';
@@ -38,6 +38,13 @@ test('every place is counted where a trigger may wait', () => {
   const backfill = { pages: [{ number: 1, audience: 'a', ids: ['f', 'g'] }] } as unknown as CarriedJob['backfill'] &
     object; // Only its pages matter here.
   expect(keptTriggers({ ...empty, backfill })).toBe(2);
+});
+
+test('holders that were set aside are counted by themselves, since nothing waits for them', () => {
+  const unreadable = { reason: 'no key', since: 1, tries: 3, retryAt: 2 };
+  const aside = { ...unreadable, name: '2', isAside: true } as const;
+  const carried: CarriedJob = { ...empty, unreadable: [aside, { ...unreadable, name: '3' }] };
+  expect([keptAside(carried), keptTriggers(carried), keptAside(empty)]).toEqual([1, 0, 0]);
 });
 
 test('resumed it stops no more, and stays paused if it was', () => {

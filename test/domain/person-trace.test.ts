@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals';
 import type { SliceReport } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
-import { carryJob } from '../../src/domain/dispatcher/job-state.ts';
+import { carryJob } from '../../src/domain/job/state.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
-import { AJob } from './dispatcher/a-job.ts';
-import { AUDIENCES } from './dispatcher/a-record.ts';
+import { AJob } from './job/a-job.ts';
+import { AUDIENCES } from './job/a-record.ts';
 
 const [A] = AUDIENCES;
 const came = { runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
@@ -126,12 +126,18 @@ test('a dead letter, and that it came back', () => {
   ]);
   const raw = {
     subscriptionId: letter.subscriptionId,
+    asking: { workflowId: 'dead-letter-1', runId: 'one run', question: 1 },
     user: 'p',
     trigger: { audience: A?.id, event: 'enter', at, redelivery: 1 },
   };
-  expect(trace().take(signalled({ kind: 'redelivery', raw }))).toMatchObject([
+  const one = trace();
+  const asked = (more: object): Arrival => ({ kind: 'redelivery', raw: { ...raw, ...more } });
+  expect(one.take(signalled(asked({ isWithdrawn: true })))).toEqual([]);
+  expect(one.take(signalled(asked({})))).toMatchObject([
     { kind: 'received', redelivery: 1, audience: A?.slug, triggerAt: at },
   ]);
+  // It asks once more, since it has not heard.
+  expect(one.take(signalled(asked({})))).toEqual([]);
 });
 
 test('garbage among the signals belongs to nobody', () => {

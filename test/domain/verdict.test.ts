@@ -1,5 +1,19 @@
 import { expect, test } from '@jest/globals';
-import { judge, type Verdict } from '../../src/domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords, judge, type Verdict } from '../../src/domain/verdict.ts';
+
+test('every code of ours has words', () => {
+  for (const code of Object.values(ATTEMPT_CODES)) expect(failureInWords({ code })).toMatch(/^[a-z ()]+$/);
+});
+
+test.each([
+  [{ status: 503 }, 'HTTP 503'],
+  [{ status: 503, code: 'ECONNRESET' }, 'HTTP 503'],
+  [{ code: 'ECONNREFUSED' }, 'connection refused'],
+  [{ code: 'SOMETHING_NEW' }, 'SOMETHING_NEW'],
+  [{}, 'no answer'],
+])('%j is said as "%s"', (failure, words) => {
+  expect(failureInWords(failure)).toBe(words);
+});
 
 const statuses: [verdict: Verdict, statuses: number[]][] = [
   ['transient', [408, 425, 500, 501, 502, 503, 504, 507, 599, 999]],
@@ -16,8 +30,9 @@ test.each(statuses.flatMap(([verdict, list]) => list.map((status) => [status, ve
   },
 );
 
-test('503 is throttled only when it asks to wait', () => {
-  expect(judge({ status: 503, retryAfterMs: 0 })).toBe('throttled');
+test('503 is throttled only when it asks to wait, and no time is no wait', () => {
+  expect(judge({ status: 503, retryAfterMs: 1 })).toBe('throttled');
+  expect(judge({ status: 503, retryAfterMs: 0 })).toBe('transient');
   expect(judge({ status: 503 })).toBe('transient');
 });
 

@@ -1,13 +1,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connectClient } from '../../src/client/connect.ts';
 import { runProgram } from '../../src/local/run-program.ts';
 import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import type { Ended } from '../support/cli-hosts.ts';
+import { answerWhen } from '../support/patience.ts';
 import { rawText } from '../support/raw-history.ts';
 import { temporal as testServer } from '../support/temporal.ts';
-import { type Ended, type Program, type ProgramOptions, startTriggers, triggers } from '../support/triggers-cli.ts';
+import { type Program, type ProgramOptions, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { KEPT } from './canaries.ts';
 import { canaryConfiguration, type CanaryServices, echoOf, startCanaryServices } from './canary-services.ts';
@@ -96,14 +97,11 @@ export class CanaryStage {
 
   /** What is true when nothing is left to happen: all that can be delivered is, all that cannot is a dead letter. */
   async untilDone(job: string, { delivered, dead }: { delivered: number; dead: number }): Promise<void> {
-    const deadline = Date.now() + 90_000;
-    for (;;) {
+    const ask = async () => {
       const { stdout } = await this.say(['status', job, '--json']);
-      const status = JSON.parse(stdout) as { delivered: number; deadLetters: number };
-      if (status.delivered >= delivered && status.deadLetters >= dead) return;
-      if (Date.now() > deadline) throw new Error(`Not done: ${stdout}`);
-      await sleep(1000);
-    }
+      return JSON.parse(stdout) as { delivered: number; deadLetters: number };
+    };
+    await answerWhen(ask, (status) => status.delivered >= delivered && status.deadLetters >= dead, 1000);
   }
 
   /** Keeps what the metrics of a worker say, and what `ps` says of all processes. */

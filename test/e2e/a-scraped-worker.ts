@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { writeSampleSource } from '../../demo/sample-data.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
-import { writeSampleSource } from '../../src/local/sample-data.ts';
 import { readExposition, type ScrapedMetric } from '../support/exposition.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 
 /** A user who must be in no metric and no line of a log. */
@@ -93,6 +94,8 @@ export class ScrapedWorker {
       await lab.jobs.enter(job, { audience: 'vip', user: 'a', profile: {} });
       await lab.statusWhen(job, ({ delivered }) => delivered === 1);
     }
+    // A new endpoint is tried with one message: with a member here, since nothing live is there yet.
+    await lab.statusWhen(jobs.well, ({ delivered }) => delivered >= 1);
     const users = [CANARY, 'b', 'c', 'd', 'e'];
     const enters = users.map((user) => ({ audience: 'vip', user, event: 'enter', profile: {} }) as const);
     for (const job of Object.values(jobs)) await lab.jobs.push(job, enters);
@@ -103,13 +106,9 @@ export class ScrapedWorker {
 
   /** A scrape with the answers of the jobs, which the first scrape causes to be asked. */
   async scrape(): Promise<{ readonly text: string; readonly metrics: ReadonlyMap<string, ScrapedMetric> }> {
-    const giveUpAt = Date.now() + 15_000;
-    for (;;) {
-      const text = await (await fetch(this.url)).text();
-      if (text.includes('triggers_job_waiting{')) return { text, metrics: readExposition(text) };
-      if (Date.now() > giveUpAt) throw new Error(`No job has told anything:\n${text}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    const read = async () => (await fetch(this.url)).text();
+    const text = await answerWhen(read, (scraped) => scraped.includes('triggers_job_waiting{'), 100);
+    return { text, metrics: readExposition(text) };
   }
 
   async close(): Promise<void> {

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
-import { configured } from '../webhook/an-authorization.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
+import { configured } from '../webhook/an-authorization.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 
@@ -53,13 +54,12 @@ beforeAll(async () => {
 afterAll(async () => Promise.all([lab.close(), operators.close()]));
 
 async function until(job: string, alert: string, state: string): Promise<Told> {
-  const deadline = Date.now() + 40_000;
-  for (;;) {
-    const found = told.find((one) => one.job.id === job && one.alert === alert && one.state === state);
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`Not told: ${alert} ${state}. Told: ${JSON.stringify(told)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const isIt = (one: Told) => one.job.id === job && one.alert === alert && one.state === state;
+  await answerWhen(
+    () => told,
+    (all) => all.some(isIt),
+  );
+  return told.find(isIt) as Told; // It was there.
 }
 
 test('operators are told, signed and once, when an endpoint gets unwell and when it is well again, though their own webhook is away for a while', async () => {
@@ -70,9 +70,10 @@ test('operators are told, signed and once, when an endpoint gets unwell and when
   world.operatorsTake = false;
   for (const user of ['a', 'b', 'c']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
   await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unwell');
-  const deadline = Date.now() + 20_000;
-  while (world.refused === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(world.refused).toBeGreaterThan(0);
+  await answerWhen(
+    () => world.refused,
+    (refused) => refused > 0,
+  );
   world.operatorsTake = true;
   const began = await until(job, 'endpoint-unwell', 'began');
   expect(began).toMatchObject({ isGenuine: true, text: expect.stringContaining('HTTP 503') });
@@ -81,7 +82,7 @@ test('operators are told, signed and once, when an endpoint gets unwell and when
   const ended = await until(job, 'endpoint-unwell', 'ended');
   expect(ended.id).not.toBe(began.id);
   expect(told.filter((one) => one.job.id === job && one.alert === 'endpoint-unwell')).toHaveLength(2);
-}, 90_000);
+});
 
 test('dead letters and the end of a backfill are told of', async () => {
   const job = await lab.start({ existingUsers: true });

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { writeSampleSource } from '../../demo/sample-data.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
-import { writeSampleSource } from '../../src/local/sample-data.ts';
 import { Operator, type Program, startTriggers } from '../support/triggers-cli.ts';
 
 const OLD = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -84,9 +84,9 @@ test('a token that is changed in its file is sent by the running worker: what wa
   const job = ['--label', taskQueue, '--audience', 'vip', '--url', receiver.url, '--authorization', 'crm'];
   const { jobId } = await operator.json<{ jobId: string }>(['start', ...job]);
   await operator.json(['push', jobId, '--exit', '--audience', 'vip', '--user', '1']);
-  await receiver.ledger.waitFor(({ requests }) => requests > 0, 20_000);
+  await receiver.ledger.waitFor(({ requests }) => requests > 0);
   writeFileSync(join(folder, 'token'), 'new-token\n');
-  await receiver.ledger.waitFor(({ delivered }) => delivered === 1, 30_000);
+  await receiver.ledger.waitFor(({ delivered }) => delivered === 1);
   const { headers } = receiver.ledger.entries.at(-1) ?? {};
   expect(headers?.['webhook-signature']).toMatch(/^v1,\S+ v1,\S+$/);
   expect(worker.stderr).toMatch(/authorizations were reloaded/);

@@ -30,41 +30,40 @@ test('a sample goes first, and the others when a person says so; a live trigger 
   );
   expect(backfill).toMatchObject({ pausedBy: 'sample', delivered: 1, expected: 1000 });
   await lab.jobs.exit(job, { audience: 'vip', user: 'live', profile: {} });
-  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === before + 2, 10_000);
+  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === before + 2);
   await lab.jobs.backfill(job, { action: 'resume' });
-  await lab.statusWhen(job, (status) => status.backfill?.state === 'finished', 20_000);
+  await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
   expect(delivered()).toBe(before + 1001);
 });
 
 test('paused, it sends nobody; resumed, everybody who is left; cancelled, nobody more', async () => {
   const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 2, backfillPerSecond: 50 });
   await lab.jobs.backfill(job);
-  await lab.statusWhen(job, (status) => (status.backfill?.delivered ?? 0) > 0, 20_000);
+  await lab.statusWhen(job, (status) => (status.backfill?.delivered ?? 0) > 0);
   await lab.jobs.backfill(job, { action: 'pause' });
   const { backfill } = await lab.statusWhen(job, ({ inFlight, waiting }) => inFlight === 0 && waiting >= 0);
   const paused = backfill?.delivered ?? 0;
   await lab.jobs.edit(job, { backfillPerSecond: null });
   expect((await lab.jobs.status(job)).backfill).toMatchObject({ state: 'paused', delivered: paused });
   await lab.jobs.backfill(job, { action: 'resume' });
-  await lab.statusWhen(job, (status) => status.backfill?.state === 'finished', 20_000);
+  await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
 
-  const again = await lab.jobs.edit(job, { backfillPerSecond: 1 });
-  expect(again.inEffect).toBe(true);
+  await lab.jobs.edit(job, { backfillPerSecond: 1 });
   await lab.jobs.backfill(job);
-  await lab.statusWhen(job, (status) => (status.backfill?.taken ?? 0) === 1000 && status.backfill?.n === 2, 20_000);
+  await lab.statusWhen(job, (status) => (status.backfill?.taken ?? 0) === 1000 && status.backfill?.n === 2);
   await lab.jobs.backfill(job, { action: 'cancel' });
-  const cancelled = await lab.statusWhen(job, ({ waiting, inFlight }) => waiting + inFlight === 0, 20_000);
+  const cancelled = await lab.statusWhen(job, ({ waiting, inFlight }) => waiting + inFlight === 0);
   expect(cancelled.backfill).toMatchObject({ n: 2, state: 'cancelled' });
   await expect(lab.jobs.backfill(job, { action: 'resume' })).rejects.toThrow(/No backfill is running/);
-  await expect(lab.jobs.backfill(job, { sample: 0 })).rejects.toThrow(/"sample" must be/);
-}, 90_000);
+  await expect(lab.jobs.backfill(job, { sample: 0 })).rejects.toThrow(/sample: This must be/);
+});
 
 test('a rate is kept: so many a second, and not more', async () => {
   const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 10, backfillPerSecond: 100 });
   const startedAt = Date.now();
   const before = delivered();
   await lab.jobs.backfill(job);
-  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= before + 400, 30_000);
+  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= before + 400);
   const seconds = (Date.now() - startedAt) / 1000;
   // A second's worth is sent at once, and one may be made up for.
   expect(seconds).toBeGreaterThanOrEqual(2);

@@ -19,7 +19,7 @@ test('Existing Users: everybody who is in is sent as enter, once, and the job sa
   const lab = await Lab.open({ content: content(members) });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 3500, 25_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 3500);
     const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
     expect(backfill).toMatchObject({
       n: 1,
@@ -45,10 +45,10 @@ test('live first: a live trigger does not wait for the backfill', async () => {
   const lab = await Lab.open({ content: content(members), receiver: { delayMs: 10 } });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 4 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 100, 20_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 100);
     const before = lab.receiver.ledger.delivered;
     await lab.jobs.enter(job, { audience: 'news', user: 'live', profile: {} });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === 'live'), 5000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === 'live'));
     // 4 in flight of 10 ms are 400 a second; a slice is about a second. Behind the backfill it would be last of 2,000.
     expect(lab.receiver.ledger.delivered - before).toBeLessThan(900);
   } finally {
@@ -61,14 +61,14 @@ test('no stale enter: who leaves while the backfill waits is never told about as
   const lab = await Lab.open({ content: content(members), receiver: { delayMs: 2 } });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 2 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 50, 20_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 50);
     const leavers = members.slice(400, 1200);
     for (const user of leavers) lab.source.exit('vip', user);
     await lab.jobs.push(
       job,
       leavers.map((user) => ({ audience: 'vip', user, event: 'exit' as const, profile: {} })),
     );
-    await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished', 25_000);
+    await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished');
     const last = new Map<string, string>();
     for (const { message } of lab.receiver.ledger.entries)
       if (message !== undefined) last.set(message.user, message.event);
@@ -88,25 +88,54 @@ test('a backfill that asks twice with one request id runs once; again with anoth
     await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
     expect((await lab.jobs.backfill(job, { requestId: 'two', audiences: ['vip'] })).backfill?.n).toBe(2);
     await lab.statusWhen(job, ({ backfill }) => backfill?.n === 2 && backfill.state === 'finished');
+    const again = await lab.jobs.backfill(job, { requestId: 'one' });
+    expect(again).toMatchObject({ backfill: { n: 2 }, askedBefore: { n: 1, state: 'finished' } });
     expect(lab.receiver.ledger.delivered).toBe(20);
+    for (const other of [{ audiences: ['vip'] }, { sample: 1 }])
+      await expect(lab.jobs.backfill(job, { requestId: 'one', ...other })).rejects.toMatchObject({
+        name: 'RequestRefused',
+        message: expect.stringContaining('Backfill 1 was asked for under this request id with other audiences'),
+      });
+    // The same audience, by its id.
+    const byId = await lab.jobs.backfill(job, { requestId: 'two', audiences: [VIP.id] });
+    expect(byId).toMatchObject({ askedBefore: { n: 2 } });
+    expect(lab.receiver.ledger.delivered).toBe(20);
+    await expect(lab.jobs.backfill(job, { requestId: 'x'.repeat(256) })).rejects.toThrow(/1 to 255 characters/);
     await expect(lab.jobs.backfill(job, { audiences: ['nonsense'] })).rejects.toThrow(/vip, news/);
   } finally {
     await lab.close();
   }
 });
 
-test('a source that fails is asked again, and a stopped job ends its backfill', async () => {
+test('asked for again after it was cancelled, a backfill is not said to have been requested: it starts nothing', async () => {
   const lab = await Lab.open({ content: content(people(4000)), receiver: { delayMs: 20 } });
   try {
+    const job = await lab.start({ parallelRequestCount: 1 });
+    await lab.jobs.backfill(job, { requestId: 'one' });
+    await lab.jobs.backfill(job, { action: 'cancel' });
+    await expect(lab.jobs.backfill(job, { requestId: 'one' })).rejects.toThrow(
+      /Backfill 1, which was asked for under this request id, was cancelled\./,
+    );
+    expect((await lab.jobs.status(job)).backfill).toMatchObject({ n: 1, state: 'cancelled' });
+    await lab.jobs.stop(job, { waiting: 'discard' });
+  } finally {
+    await lab.close();
+  }
+});
+
+test('a source that fails is asked again, and a stopped job ends its backfill', async () => {
+  // So many that it cannot have read them all when the job is stopped.
+  const lab = await Lab.open({ content: content(people(40_000)), receiver: { delayMs: 20 } });
+  try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 1 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 0, 20_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 0);
     lab.source.failure = new Error('the source is down');
     await lab.statusWhen(
       job,
       ({ lastFailure, backfill }) => lastFailure?.code === 'SOURCE_UNAVAILABLE' || backfill?.taken === 0,
     );
     lab.source.failure = undefined;
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 10, 20_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 10);
     await lab.jobs.stop(job, { waiting: 'discard' });
     await lab.handle(job).result();
     const child = lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1));

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newSigningSecret } from '../../src/config/new-secret.ts';
+import { newSigningSecret } from '../../src/config/references.ts';
 
 const canary = (kind: string): string => `canary-${kind}-${randomBytes(9).toString('hex')}`;
 

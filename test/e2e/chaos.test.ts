@@ -31,4 +31,4 @@ test('[S28] chaos in short: nothing lost, nothing out of order, no cap exceeded,
     kills: 2,
     temporalRestarts: 1,
   });
-}, 180_000);
+});

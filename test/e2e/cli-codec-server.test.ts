@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
 import { startTriggers, triggers } from '../support/triggers-cli.ts';
+import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
 const TOKEN = 'a-token-of-the-test';
 const env = { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: aPayloadKey('k1') };

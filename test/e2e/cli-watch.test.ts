@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const id = randomUUID().replaceAll('-', '');
@@ -29,14 +30,12 @@ afterAll(async () => {
 });
 
 async function listed(isAsWanted: (status: WatchStatus) => boolean): Promise<void> {
-  const giveUpAt = Date.now() + 20_000;
-  for (;;) {
+  const list = async () => {
     const { stdout } = await operator.run(['watch', '--list', '--json']);
     const watches = stdout.split('\n').filter((line) => line !== '');
-    const all = watches.map((line) => JSON.parse(line) as WatchStatus);
-    if (all.some((status) => status.audience.id === id && isAsWanted(status))) return;
-    if (Date.now() > giveUpAt) throw new Error(`Not listed as wanted: ${stdout}`);
-  }
+    return watches.map((line) => JSON.parse(line) as WatchStatus);
+  };
+  await answerWhen(list, (all) => all.some((status) => status.audience.id === id && isAsWanted(status)));
 }
 
 test('a watch from its start to its end: each for people and for machines', async () => {
@@ -52,7 +51,9 @@ test('a watch from its start to its end: each for people and for machines', asyn
   expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });
   await listed(({ rounds }) => rounds === 1);
   const { stdout: list } = await operator.run(['watch', '--list']);
-  expect(list).toContain(`${slug} (Of one test)\n  State         waiting for the next round\n  Members       40\n`);
+  expect(list).toContain(
+    `${slug} (Of one test)\n  Id            ${id}\n  State         waiting for the next round\n  Members       40\n`,
+  );
 
   expect((await operator.run(['watch', slug, '--accept'])).stdout).toBe(`Nothing is held for ${slug}.\n`);
   for (let user = 0; user < 20; user++) lab.source.exit(id, String(user));
@@ -67,7 +68,7 @@ test('a watch from its start to its end: each for people and for machines', asyn
     1,
     `The audience "${slug}" is not watched. See those that are: triggers watch --list`,
   ]);
-}, 120_000);
+});
 
 test('a worker without a folder for snapshots says so before anything is started', async () => {
   const poor = await Lab.open({ content: { audiences: [{ id, slug, name: 'Of one test', members: [] }] } });

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { type SampleSource, writeSampleSource } from '../../demo/sample-data.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
-import { type SampleSource, writeSampleSource } from '../../src/local/sample-data.ts';
+import { release } from '../../src/worker/release.ts';
+import { temporal } from '../support/temporal.ts';
 import {
   childrenOf,
   isAlive,
@@ -15,8 +17,6 @@ import {
   triggers,
   unwrapped,
 } from '../support/triggers-cli.ts';
-import { release } from '../../src/release.ts';
-import { temporal } from '../support/temporal.ts';
 
 let folder: string;
 let source: string;
@@ -62,7 +62,7 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
     const job = ['--label', 'Told to up', '--audience', 'vip', '--url', receiver.url, '--existing-users'];
     expect(await triggers(['start', ...job], asOperator)).toMatchObject({ code: 0, stderr: '' });
     const members = sample.audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
-    await receiver.ledger.waitFor(({ delivered }) => delivered === members, 20_000);
+    await receiver.ledger.waitFor(({ delivered }) => delivered === members);
 
     const children = await childrenOf(up.pid);
     expect(children.length).toBeGreaterThan(0);
@@ -87,13 +87,13 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
       env: { TEMPORAL_ADDRESS: address },
     });
     expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: 'told-to-up', accepted: 1 }] });
-    await receiver.ledger.waitFor(({ delivered }) => delivered === members + 1, 20_000);
+    await receiver.ledger.waitFor(({ delivered }) => delivered === members + 1);
     again.signal('SIGTERM');
     expect((await again.end()).code).toBe(0);
   } finally {
     await receiver.close();
   }
-}, 90_000);
+});
 
 test('a worker that is asked to end lets its requests in flight end, and the next one sends the rest: nothing twice', async () => {
   const taskQueue = `cli-worker-${randomUUID()}`;
@@ -121,7 +121,7 @@ test('a worker that is asked to end lets its requests in flight end, and the nex
       jobId,
       users.map((user) => ({ event: 'exit', audience: 'vip', user })),
     );
-    await receiver.ledger.waitFor(({ delivered }) => delivered >= 5 && receiver.inFlight > 0, 20_000);
+    await receiver.ledger.waitFor(({ delivered }) => delivered >= 5 && receiver.inFlight > 0);
 
     first.signal('SIGTERM');
     expect(await first.end()).toMatchObject({ code: 0, stderr: '' });
@@ -130,7 +130,7 @@ test('a worker that is asked to end lets its requests in flight end, and the nex
 
     const second = start(['worker'], env);
     await second.says(({ stdout }) => stdout.startsWith(`Worker ready: ${temporal.address}, namespace default`));
-    await receiver.ledger.waitFor(({ delivered }) => delivered === users.length, 30_000);
+    await receiver.ledger.waitFor(({ delivered }) => delivered === users.length);
     second.signal('SIGINT');
     expect(await second.end()).toMatchObject({ code: 0, stderr: '' });
     expect(receiver.ledger.summary()).toMatchObject({ requests: users.length, duplicates: 0 });
@@ -138,7 +138,7 @@ test('a worker that is asked to end lets its requests in flight end, and the nex
     await jobs.close();
     await receiver.close();
   }
-}, 90_000);
+});
 
 test('a worker of a deployment says its version, by default the release and a checksum of its workflow code', async () => {
   const name = `cli-${randomUUID()}`;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 
 let lab: Lab;
 let operator: Operator;
@@ -32,7 +32,10 @@ describe('a job from pause to stop', () => {
     expect((await operator.json<JobStatus>(['resume', job])).state).toBe('running');
     await lab.statusWhen(job, ({ delivered }) => delivered === 1);
 
-    expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toMatch(`Changed ${job}.\n`);
+    expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toBe(
+      `Changed ${job}:\n  parallelRequestCount  5 → 9\n`,
+    );
+    expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toBe(`${job} was like that already.\n`);
     const edited = await operator.json<{ status: JobStatus }>([
       'edit',
       job,
@@ -40,7 +43,7 @@ describe('a job from pause to stop', () => {
       'user',
       '--legacy-format',
     ]);
-    expect(edited.status).toMatchObject({ parallelRequestCount: 9, exportFields: ['user'], revision: 3 });
+    expect(edited.status).toMatchObject({ parallelRequestCount: 9, exportFields: ['user'], revision: 4 });
     const wrong = await operator.run(['edit', job, '--url', 'nonsense']);
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toMatch(/webhookUrl .*not a web address/);
@@ -55,7 +58,7 @@ describe('a job from pause to stop', () => {
 
     await listed(job);
     const { stdout: list } = await operator.run(['list', '--running']);
-    expect(list).toMatch(/^JOB +STATE +LABEL +AUDIENCES\n/);
+    expect(list).toMatch(/^JOB +STATE +WAITING +DELIVERED +LAST +LETTERS +LABEL +AUDIENCES\n/);
     expect(list).toContain(job);
     const { stdout: lines } = await operator.run(['list', '--json']);
     expect(
@@ -65,13 +68,13 @@ describe('a job from pause to stop', () => {
         .map((line) => JSON.parse(line)),
     ).toContainEqual(expect.objectContaining({ jobId: job, running: true, label: 'From pause to stop' }));
 
-    expect((await operator.json<JobStatus>(['stop', job, '--waiting', 'discard'])).state).toBe('stopping');
+    expect((await operator.json<JobStatus>(['stop', job, '--waiting', 'discard', '--yes'])).state).toBe('stopping');
     await lab.handle(job).result();
     expect((await operator.run(['status', job])).stdout).toMatch(/State +stopped\n/);
     const late = await operator.run(['pause', job]);
     expect(late.code).toBe(1);
     expect(unwrapped(late.stderr)).toContain(`The job "${job}" is no longer running (stopped).`);
-  }, 180_000); // Some fifteen commands, each a process of its own.
+  });
 
   test('stop says what becomes of what is waiting', async () => {
     const job = await lab.start();
@@ -128,6 +131,18 @@ describe('a job from pause to stop', () => {
       });
     },
   );
+});
+
+test.each<[what: string, args: readonly string[], options?: ProgramOptions]>([
+  ['that is done', ['setup']],
+  ['that shows its help', ['push', '--help']],
+  ['that is used wrongly', ['list', '--jsn']],
+  ['that reads its input', ['push', 'no-such-job', '-'], { stdin: '{"event":"enter","audience":"vip","user":"1"}\n' }],
+  ['that fails', ['status', 'no-such-job', '--json']],
+  ['that reaches no server', ['list'], { env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } }],
+])('a command %s does so in a process of its own as in the warm one of these tests', async (_, args, options = {}) => {
+  const env = { TRIGGERS_TASK_QUEUE: lab.taskQueue, ...options.env };
+  expect(await startTriggers(args, { ...options, env }).end()).toEqual(await operator.run(args, options));
 });
 
 test('setup registers what is missing, and says when nothing is', async () => {

@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { createKeepDeadLetters } from '../../src/activities/dead-letters.ts';
+import { createKeepDeadLetters } from '../../src/activities/holders.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { DeadLetter, DeadLetterStatus } from '../../src/contract/dead-letter.ts';
 import { DEAD_LETTER_MS } from '../../src/domain/dead-letter.ts';
-import { deadLetterWorkflowId, HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
 import { parseJson } from '../../src/domain/json.ts';
-import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { deadLetterWorkflowId } from '../../src/domain/names.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { Lab, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 
 let lab: Lab;
-/** Stands in for a job: a workflow that runs under a job's id, and whose history shows what it was signalled. */
+/** A paused job: it keeps what dead letters give back, and its history shows what it was signalled. */
+let jobId: string;
 let job: WorkflowHandle;
+let subscriptionId: string;
 let keepDeadLetters: ReturnType<typeof createKeepDeadLetters>;
 
 beforeAll(async () => {
@@ -20,17 +23,15 @@ beforeAll(async () => {
   keepDeadLetters = createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue));
 });
 beforeEach(async () => {
-  job = await startJob(jobWorkflowId(randomUUID()));
+  jobId = await lab.start();
+  job = lab.handle(jobId);
+  ({ subscriptionId } = await lab.jobs.pause(jobId));
 });
 afterAll(async () => lab.close());
 
-async function startJob(workflowId: string): Promise<WorkflowHandle> {
-  return lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [{}] });
-}
-
 /** A dead letter of the job, about somebody who is in the audience as the letter says, unless a test changes that. */
 async function keep(more: Partial<DeadLetter> = {}): Promise<{ letter: DeadLetter; handle: WorkflowHandle }> {
-  const letter = aDeadLetter({ jobWorkflowId: job.workflowId, user: `user ${randomUUID()}`, ...more });
+  const letter = aDeadLetter({ jobWorkflowId: job.workflowId, subscriptionId, user: `user ${randomUUID()}`, ...more });
   await keepDeadLetters([letter]);
   return {
     letter,
@@ -45,8 +46,8 @@ async function keepOfMember(more: Partial<DeadLetter> = {}) {
 }
 
 /** What a job was given back by dead letters. */
-async function redelivered(to = job): Promise<unknown[]> {
-  const { events } = await to.fetchHistory();
+async function redelivered(): Promise<unknown[]> {
+  const { events } = await job.fetchHistory();
   return (events ?? [])
     .map((event) => event.workflowExecutionSignaledEventAttributes)
     .filter((signal) => signal?.signalName === 'redeliver')
@@ -57,13 +58,7 @@ async function statusWhen(
   handle: WorkflowHandle,
   isAsWanted: (status: DeadLetterStatus) => boolean,
 ): Promise<DeadLetterStatus> {
-  const giveUpAt = Date.now() + 10_000;
-  for (;;) {
-    const status = await handle.query<DeadLetterStatus>('status');
-    if (isAsWanted(status)) return status;
-    if (Date.now() > giveUpAt) throw new Error(`The dead letter is not as wanted: ${JSON.stringify(status)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  return await answerWhen(() => handle.query<DeadLetterStatus>('status'), isAsWanted);
 }
 
 const isRefused = ({ state, notice }: DeadLetterStatus) => state === 'waiting' && notice !== undefined;
@@ -78,7 +73,10 @@ test('redelivered, a trigger is with its job again as it was, counts this redeli
   expect(await handle.result()).toBe('redelivered');
   expect(await redelivered()).toEqual([
     {
-      subscriptionId: letter.subscriptionId,
+      subscriptionId,
+      asking: { workflowId: handle.workflowId, runId: (await handle.describe()).runId, question: 1 },
+      force: false,
+      isWithdrawn: false,
       user: letter.user,
       trigger: {
         audience: VIP.id,
@@ -98,7 +96,8 @@ test.each([
 ] as const)('%s is not sent: it stays and says why, and how to send it all the same', async (_, event, why) => {
   const { letter, handle } = event === 'enter' ? await keep({ event }) : await keepOfMember({ event });
   await handle.signal('redeliver');
-  const { notice } = await statusWhen(handle, isRefused);
+  const { notice, forceable } = await statusWhen(handle, isRefused);
+  expect(forceable).toBe(true);
   expect(notice).toContain(why);
   expect(notice).toContain('{"force": true}');
   const { memo, status } = await handle.describe();
@@ -117,14 +116,26 @@ test('an exit of somebody who has left is sent', async () => {
   expect(await handle.result()).toBe('redelivered');
 });
 
-test.each([[[null]], [['force']], [[{ force: 'yes' }]], [[[true]]], [[{}, { force: true }]]])(
-  'signalled with %j it is not forced, and not broken',
+test('signalled with null it is not forced', async () => {
+  const { handle } = await keep();
+  await handle.signal('redeliver', null);
+  await statusWhen(handle, isRefused);
+  expect(await redelivered()).toEqual([]);
+  await handle.signal('discard', null);
+  expect(await handle.result()).toBe('discarded');
+});
+
+test.each([[['force']], [[{ force: 'yes' }]], [[{ froce: true }]], [[[true]]], [[{}, { force: true }]]])(
+  'signalled with %j, which cannot be meant, nothing happens, and the notice says so',
   async (args) => {
-    const { handle } = await keep();
+    const { handle } = await keepOfMember();
     await handle.signal('redeliver', ...args);
-    await statusWhen(handle, isRefused);
+    const isTold = ({ notice }: DeadLetterStatus) => notice?.includes('changed nothing') === true;
+    expect((await statusWhen(handle, isTold)).state).toBe('waiting');
+    await handle.signal('discard', { force: true });
+    expect((await statusWhen(handle, isTold)).state).toBe('waiting');
     expect(await redelivered()).toEqual([]);
-    await handle.signal('discard', ...args);
+    await handle.signal('discard');
     expect(await handle.result()).toBe('discarded');
   },
 );
@@ -147,17 +158,17 @@ test('when asked for twice it is sent once', async () => {
 
 test('while its job does not run it stays and says so; when the job runs it can be redelivered', async () => {
   const { handle } = await keepOfMember();
-  await job.signal('release');
+  await lab.jobs.stop(jobId, { waiting: 'keep' });
   await job.result();
   await handle.signal('redeliver');
   const { notice } = await statusWhen(handle, isRefused);
   expect(notice).toContain('is not running');
   expect((await handle.describe()).status.name).toBe('RUNNING');
 
-  const again = await startJob(job.workflowId);
+  await lab.jobs.resume(jobId);
   await handle.signal('redeliver');
   expect(await handle.result()).toBe('redelivered');
-  expect(await redelivered(again)).toHaveLength(1);
+  expect((await lab.jobs.pause(jobId)).waiting).toBe(1);
 });
 
 test('a source that does not know the audience leaves it waiting, and it can be forced', async () => {
@@ -167,6 +178,7 @@ test('a source that does not know the audience leaves it waiting, and it can be 
   const { notice } = await statusWhen(handle, isRefused);
   expect(lab.source.calls.isMember).toBeGreaterThan(before + 1);
   expect(notice).toContain('The source could not say');
+  // Nor is the job about that audience.
   await handle.signal('redeliver', { force: true });
   expect(await handle.result()).toBe('redelivered');
 });
@@ -208,16 +220,19 @@ test('a trigger that was signalled again after its dead letter was decided about
 test('lists find it by job, person, failure and audience, and its memo says what it is', async () => {
   const { letter, handle } = await keep();
   const query = `ExportPerson = '${letter.user}' AND ExportFailure = 'HTTP 422' AND ExportAudiences = 'abababababababab' AND ExecutionStatus = 'Running'`;
-  const found: string[] = [];
-  for (const giveUpAt = Date.now() + 10_000; found.length === 0 && Date.now() < giveUpAt;) {
-    for await (const { workflowId } of lab.client.workflow.list({ query })) found.push(workflowId);
-  }
+  const listed = async () => {
+    const ids: string[] = [];
+    for await (const { workflowId } of lab.client.workflow.list({ query })) ids.push(workflowId);
+    return ids;
+  };
+  const found = await answerWhen(listed, ({ length }) => length > 0);
   expect(found).toEqual([handle.workflowId]);
   const { memo, staticSummary } = await handle.describe();
   expect(memo).toEqual({
-    job: job.workflowId.replace('export-job-', ''),
+    job: jobId,
     person: letter.user,
     audience: 'vip',
+    audienceId: VIP.id,
     event: 'enter',
     at: letter.at,
     failure: 'HTTP 422',

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { DEAD_LETTER, EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
+import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 
@@ -34,13 +36,57 @@ test('a job may be started, signalled, asked and paused by the temporal command 
   const trigger = { audience: 'vip', user: 'by-cli', at: '2026-11-25T08:30:00.000000001Z', profile: { n: 1 } };
   await cli('signal', '--workflow-id', workflowId, '--name', 'enter', '--input', JSON.stringify(trigger));
   await lab.arrives('by-cli');
+  await lab.statusWhen('by-cli', ({ delivered }) => delivered === 1);
   const { stdout } = await cli('query', '--workflow-id', workflowId, '--name', 'status', '-o', 'json');
   expect(JSON.parse(stdout)).toMatchObject({ queryResult: [{ v: 1, jobId: 'by-cli', delivered: 1 }] });
   await cli('update', 'execute', '--workflow-id', workflowId, '--name', 'pause');
   expect((await lab.jobs.status('by-cli')).state).toBe('paused');
 });
 
-test('a job that is ended before it began loses no trigger that waits for it, unless whoever stops it says so', async () => {
+test('what the temporal command line signals in several arguments is taken, or rejected with a reason, never dropped in silence', async () => {
+  const job = await lab.start();
+  const inputs = (...values: unknown[]) => values.flatMap((value) => ['--input', JSON.stringify(value)]);
+  const signal = (name: string, ...values: unknown[]) =>
+    cli('signal', '--workflow-id', jobWorkflowId(job), '--name', name, ...inputs(...values));
+  const person = (user: string) => ({ audience: 'vip', user, profile: {} });
+  await signal('enter', person('two-1'), person('two-2'));
+  await signal('exit', [person('list-1'), person('list-2')], person('list-3'));
+  await signal('triggers', [{ event: 'enter', ...person('own-1') }], { event: 'exit', ...person('own-2') });
+  await signal('enter', person('well-meant'), { force: true });
+  await signal('page', {}, {});
+  await signal('redeliver', {}, {});
+  const status = await lab.statusWhen(job, ({ delivered }) => delivered === 8);
+  expect(status).toMatchObject({ received: 8, rejected: 3 });
+  expect(status.rejects.map(({ reason }) => reason)).toEqual([
+    '"user" must be a string, it is missing',
+    'a "page" signal with more than one argument',
+    'a "redeliver" signal with more than one argument',
+  ]);
+});
+
+test('a query is refused that asks more than it answers, and a job that is started with more than its definition', async () => {
+  const job = await lab.start();
+  const query = (name: string, ...values: string[]) =>
+    cli('query', '--workflow-id', jobWorkflowId(job), '--name', name, ...values.flatMap((one) => ['--input', one]));
+  await expect(query('status', '{"audience":"vip"}')).rejects.toThrow('takes no argument');
+  await expect(query('person', '"ann"', '"bob"')).rejects.toThrow('takes one argument');
+  await query('person', '"ann"');
+  await query('status');
+
+  const jobId = `surplus-${Date.now()}`;
+  const definition = { label: 'X', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  const args = [definition, { exportFields: ['email'] }];
+  const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args };
+  const handle = await lab.client.workflow.start(EXPORT_JOB, options);
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
+  expect(await lab.jobs.status(jobId)).toMatchObject({
+    state: 'stopped',
+    problems: [{ message: expect.stringContaining('more than one argument') }],
+  });
+  await expect(lab.jobs.recover(jobId)).rejects.toMatchObject({ name: 'InvalidJob' });
+});
+
+test('a job that is ended before it began loses no trigger and no existing user that waits for it, unless whoever stops it says so', async () => {
   const start = async (jobId: string, user: string) => {
     const definition = { label: jobId, audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
     const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };
@@ -57,6 +103,19 @@ test('a job that is ended before it began loses no trigger that waits for it, un
     await cancelled.cancel();
     await expect(cancelled.result()).rejects.toMatchObject({ cause: { type: 'JobNotBegun' } });
 
+    const options = { workflowId: jobWorkflowId('existing-early'), taskQueue: lab.taskQueue };
+    const existing = await lab.client.workflow.start(EXPORT_JOB, {
+      ...options,
+      args: [
+        { label: 'e', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null, existingUsers: true },
+      ],
+    });
+    await lab.statusWhen('existing-early', ({ state }) => state === 'starting');
+    for (const waiting of ['deliver', 'keep'] as const)
+      await expect(lab.jobs.stop('existing-early', { waiting })).rejects.toThrow('its existing users are waiting');
+    await lab.jobs.stop('existing-early', { waiting: 'discard' });
+    await existing.result();
+
     const dropped = await start('dropped-early', 'dropped');
     await lab.jobs.stop('dropped-early', { waiting: 'discard' });
     await dropped.result();
@@ -66,7 +125,7 @@ test('a job that is ended before it began loses no trigger that waits for it, un
   await lab.jobs.recover('cancelled-early');
   await lab.arrives('kept-for-recovery');
   expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === 'dropped')).toBe(false);
-}, 90_000);
+});
 
 test('curl signals a job over the HTTP API of the server', async () => {
   const job = await lab.start();
@@ -85,6 +144,45 @@ test('curl signals a job over the HTTP API of the server', async () => {
   await lab.arrives('by-curl');
 });
 
+test('a job that another client started with a wrong definition says why it failed, and is not recovered without what was wrong', async () => {
+  const jobId = `unknown-field-${Date.now()}`;
+  const definition = { label: 'X', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  const args = [{ ...definition, exportField: ['email'], backfillPerSec: 1 }];
+  const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args };
+  const handle = await lab.client.workflow.start(EXPORT_JOB, options);
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
+
+  const status = await lab.jobs.status(jobId);
+  expect(status).toMatchObject({
+    state: 'stopped',
+    problems: [
+      { field: 'exportField', message: expect.stringContaining('"exportFields"') },
+      { field: 'backfillPerSec', message: expect.stringContaining('"backfillPerSecond"') },
+    ],
+  });
+  expect(status.reason).toContain('exportField: There is no such field. Did you mean "exportFields"?');
+  expect(JSON.stringify(status)).not.toContain('triggers recover');
+  expect(status).not.toHaveProperty('recoverableUntil');
+  await expect(lab.jobs.recover(jobId)).rejects.toMatchObject({ name: 'InvalidJob', problems: status.problems });
+  const paused: unknown = await lab.jobs.pause(jobId).catch((error: unknown) => error);
+  expect(paused).toMatchObject({ name: 'JobNotRunning', message: expect.not.stringContaining('recover') });
+  await expect(lab.jobs.start(definition, { jobId })).resolves.toMatchObject({ jobId });
+});
+
+test('one whose definition only the worker refused can be recovered once the worker knows what it names', async () => {
+  const jobId = `not-yet-${Date.now()}`;
+  const definition = { label: 'X', audiences: ['not-yet'], webhookUrl: lab.receiver.url, authorization: null };
+  const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };
+  const handle = await lab.client.workflow.start(EXPORT_JOB, options);
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
+  expect(await lab.jobs.status(jobId)).toMatchObject({
+    reason: expect.stringContaining('triggers recover'),
+    problems: [{ field: 'audiences[0]' }],
+    recoverableUntil: expect.any(String),
+  });
+  await expect(lab.jobs.recover(jobId)).rejects.toThrow('The source knows no audience "not-yet"');
+});
+
 test('a definition that is wrong fails the workflow with every problem, once', async () => {
   const handle = await lab.client.workflow.start(EXPORT_JOB, {
     workflowId: jobWorkflowId(`wrong-${Date.now()}`),
@@ -92,6 +190,16 @@ test('a definition that is wrong fails the workflow with every problem, once', a
     args: [{ label: '', audiences: ['vpi'], webhookUrl: 'nonsense', authorization: null }],
   });
   await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
+});
+
+test('no client can start a job in the place of what another job kept, or of its backfill', async () => {
+  const definition = { label: 'X', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  for (const jobId of ['vip-kept', 'vip-backfill-2']) {
+    const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };
+    const handle = await lab.client.workflow.start(EXPORT_JOB, options);
+    const failure: unknown = await handle.result().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ cause: { type: 'InvalidJob', message: expect.stringContaining(jobId) } });
+  }
 });
 
 test('garbage in an update never fails a workflow task: it is refused, and changes nothing', async () => {
@@ -104,12 +212,71 @@ test('garbage in an update never fails a workflow task: it is refused, and chang
     ['edit', [], 'InvalidEdit'],
     ['stop', { waiting: { toString: 1 } }, 'InvalidStop'],
     ['stop', { deadlineMs: 1e300 }, 'InvalidStop'],
+    ['backfill', { audience: ['vip'], samples: 1 }, 'InvalidBackfill'],
+    ['backfill', 'cancel', 'InvalidBackfill'],
+    ['stop', { wating: 'keep' }, 'InvalidStop'],
+    ['stop', 'keep', 'InvalidStop'],
+    ['edit', { exportField: ['email'] }, 'InvalidEdit'],
+    ['pause', { until: 'tomorrow' }, 'InvalidRequest'],
+    ['resume', 'all', 'InvalidRequest'],
   ] as const)
     await expect(lab.handle(job).executeUpdate(update, { args: [argument] })).rejects.toMatchObject({
       cause: { type },
     });
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', revision: 1 });
-}, 30_000);
+});
+
+test('a second argument of an update is refused', async () => {
+  const job = await lab.start();
+  for (const [update, type] of [
+    ['backfill', 'InvalidBackfill'],
+    ['stop', 'InvalidStop'],
+    ['edit', 'InvalidEdit'],
+    ['pause', 'InvalidRequest'],
+  ] as const)
+    await expect(lab.handle(job).executeUpdate(update, { args: [{}, { waiting: 'keep' }] })).rejects.toMatchObject({
+      cause: { type },
+    });
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', revision: 1 });
+});
+
+test('a misspelt signal to a dead letter changes nothing, and the notice says why', async () => {
+  const letter = aDeadLetter({ user: 'misspelt', hasSearchAttributes: false });
+  const workflowId = `dead-letter-${randomUUID()}`;
+  const handle = await lab.client.workflow.start(DEAD_LETTER, { workflowId, taskQueue: lab.taskQueue, args: [letter] });
+  const told = async (signal: string, ...args: unknown[]) => {
+    await handle.signal(signal, ...args);
+    return await handle.query<{ state: string; notice?: string }>('status');
+  };
+  expect(await told('redeliver', { froce: true })).toMatchObject({
+    state: 'waiting',
+    notice: expect.stringContaining('Did you mean "force"?'),
+  });
+  expect(await told('redeliver', { force: 'true' })).toMatchObject({
+    state: 'waiting',
+    notice: expect.stringContaining('force'),
+  });
+  expect(await told('discard', { job: 'another' })).toMatchObject({ state: 'waiting' });
+  expect((await handle.describe()).memo).toMatchObject({ notice: expect.stringContaining('changed nothing') });
+  await handle.signal('discard');
+  await expect(handle.result()).resolves.toBe('discarded');
+});
+
+test('a signal to a kept job that says more than it can changes nothing, and the notice says why', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'kept', profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  const kept = lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job)));
+  await kept.signal('discard', { audience: 'news' });
+  expect(await kept.query('status')).toMatchObject({
+    state: 'kept',
+    notice: expect.stringContaining('changed nothing'),
+  });
+  await lab.jobs.stop(job, { waiting: 'discard' });
+});
 
 test('garbage in a signal never fails a workflow task: it is counted, kept with its reason, and dropped', async () => {
   const job = await lab.start();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { JobKept, JobNotRunning, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -113,7 +114,13 @@ test('under the id of a kept job nothing else starts, and the error says what to
 test('what a stopped job kept can be discarded, and then its id is free', async () => {
   const user = randomUUID();
   const job = await keptJobOf(user);
-  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard']);
+  const unasked = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code: unasked.code, stderr: unwrapped(unasked.stderr) }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining(`2 waiting triggers of ${job} will not be sent, and cannot be had back.`),
+  });
+  expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
+  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard', '--yes']);
   expect({ code, stdout: unwrapped(stdout) }).toEqual({
     code: 0,
     stdout: `${job} had already stopped; what it kept (2 waiting triggers) has been discarded.`,
@@ -132,6 +139,48 @@ test.each(['deliver', 'keep'] as const)('a kept job cannot be stopped with %s on
   const job = await keptJobOf('kept');
   await expect(lab.jobs.stop(job, { waiting })).rejects.toBeInstanceOf(JobNotRunning);
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
+});
+
+test('whoever asks something of a kept job is told to resume it, which works, and not to start it, which is refused', async () => {
+  const job = await keptJobOf('asked');
+  const refusal: unknown = await lab.jobs.edit(job, { label: 'x' }).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(JobNotRunning);
+  expect((refusal as Error).message).toMatch(new RegExp(`triggers resume ${job}$`));
+  expect((refusal as Error).message).not.toContain('triggers start');
+  await expect(lab.jobs.recover(job)).rejects.toBeInstanceOf(JobKept);
+  await lab.jobs.resume(job);
+  await lab.jobs.edit(job, { label: 'x' });
+});
+
+test('where nothing waits there is nothing to agree to: stop --waiting discard does it', async () => {
+  const job = await lab.start();
+  const { code, stdout, stderr } = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `Stopping ${job}; nothing is waiting.\n`, stderr: '' });
+  await lab.handle(job).result();
+  const again = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code: again.code, stderr: unwrapped(again.stderr) }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/no longer running \(stopped\)\. It kept nothing\./),
+  });
+});
+
+test('what a job kept that the server has forgotten can be discarded, as it is told, once a person has agreed', async () => {
+  const job = await keptJobOf('forgotten');
+  const { workflowService, options } = lab.client;
+  const workflowExecution = { workflowId: jobWorkflowId(job) };
+  await workflowService.deleteWorkflowExecution({ namespace: options.namespace, workflowExecution });
+  while (!((await lab.jobs.status(job).catch((error: unknown) => error)) instanceof JobKept))
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  const unasked = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code: unasked.code, stderr: unwrapped(unasked.stderr) }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining(`2 waiting triggers of ${job} will not be sent, and cannot be had back.`),
+  });
+  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard', '--yes']);
+  expect({ code, stdout: unwrapped(stdout) }).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('what it kept (2 waiting triggers) has been discarded'),
+  });
 });
 
 test('a stopped job that kept nothing cannot be resumed, nor be told to discard', async () => {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { createKeepJob } from '../../src/activities/keep-job.ts';
+import { createKeepJob } from '../../src/activities/holders.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
-import { admit } from '../../src/domain/dispatcher/arriving.ts';
-import type { CarriedJob } from '../../src/domain/dispatcher/carried.ts';
-import { beginJob, carryJob } from '../../src/domain/dispatcher/job-state.ts';
+import { admit } from '../../src/domain/job/arriving.ts';
+import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/state.ts';
 import { HOLDER, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
-import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
-import { jobRecord } from '../domain/dispatcher/a-record.ts';
+import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 
 let lab: Lab;
 let workflows: TemporalSideWorkflows;
@@ -18,7 +18,8 @@ let keepJob: ReturnType<typeof createKeepJob>;
 beforeAll(async () => {
   lab = await Lab.open();
   workflows = new TemporalSideWorkflows(lab.client, lab.taskQueue);
-  keepJob = createKeepJob(workflows);
+  // No run wants these but the test.
+  keepJob = createKeepJob(workflows, () => undefined);
 });
 afterAll(async () => lab.close());
 
@@ -41,13 +42,7 @@ async function keep(carried: CarriedJob): Promise<{ jobId: string; kept: Workflo
 }
 
 async function statusWhen(handle: WorkflowHandle, isAsWanted: (status: KeptJobStatus) => boolean) {
-  const giveUpAt = Date.now() + 10_000;
-  for (;;) {
-    const status = await handle.query<KeptJobStatus>('status');
-    if (isAsWanted(status)) return status;
-    if (Date.now() > giveUpAt) throw new Error(`The kept job is not as wanted: ${JSON.stringify(status)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  return await answerWhen(() => handle.query<KeptJobStatus>('status'), isAsWanted);
 }
 
 test('a kept job that is resumed runs again under its own id, and sends what waited', async () => {
@@ -65,7 +60,7 @@ test('a kept job that is resumed runs again under its own id, and sends what wai
 test('it goes on with what it carried: paused as it was, but no longer stopping', async () => {
   const carried = carriedWith(['1'], { pause: { by: 'operator' } });
   const { jobId, kept } = await keep(carried);
-  await kept.signal('resume', { any: 'thing' });
+  await kept.signal('resume');
   await kept.result();
   const { stopping: _, ...rest } = carried;
   expect(await workflows.inputOf(jobWorkflowId(jobId))).toEqual(rest);

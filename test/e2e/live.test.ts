@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { signBody } from '../../src/webhook/signature.ts';
-import { readSigningSecret } from '../../src/webhook/signing-secret.ts';
-import { configured } from '../webhook/an-authorization.ts';
+import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { configured } from '../webhook/an-authorization.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 let lab: Lab;
@@ -22,7 +21,7 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 async function bodyOf(user: string): Promise<string> {
-  await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user), 10_000);
+  await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user));
   return lab.receiver.ledger.entries.find(({ message }) => message?.user === user)?.body ?? '';
 }
 

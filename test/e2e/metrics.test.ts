@@ -18,7 +18,7 @@ beforeAll(async () => {
   worker = await ScrapedWorker.open();
   await worker.work();
   ({ text, metrics } = await worker.scrape());
-}, 90_000);
+});
 afterAll(async () => worker.close());
 
 test('every delivery and every attempt that failed is counted, as the endpoints saw them', () => {

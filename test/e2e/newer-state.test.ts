@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { BACKFILL, DEAD_LETTER, EXPORT_JOB, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
 import { createHolders } from '../../src/activities/holders.ts';
-import { NewerState } from '../../src/domain/newer-state.ts';
-import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { NewerState } from '../../src/domain/errors.ts';
+import { BACKFILL, DEAD_LETTER, EXPORT_JOB, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 
 let lab: Lab;

@@ -54,7 +54,9 @@ test('what the endpoint refuses is a dead letter that is listed and shown, and t
   await lab.jobs.enter(job, { audience: 'vip', user: 'other', profile: {} });
   const status = await lab.statusWhen(job, ({ delivered }) => delivered === 2);
   expect(status).toMatchObject({ deadLetters: 1, waiting: 0 });
-  expect((await operator.run(['status', job])).stdout).toMatch(/Dead letters +1 so far; see:/);
+  expect((await operator.run(['status', job])).stdout).toMatch(
+    /Dead letters +(?:1 waits for a decision, )?1 so far;\s+see:/,
+  );
 
   const { stdout: listed, stderr } = await operator.run(['dead-letters', 'list', '--job', job]);
   expect(listed).toMatch(new RegExp(`^${ids[0]}  HTTP 422, \\d+ s ago\n  enter of refused, vip, job ${job}\n$`));
@@ -75,7 +77,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   await lab.statusWhen(job, ({ waiting }) => waiting === 1);
   unwanted.delete('sent again');
 
-  const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '']);
+  const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
   expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter is with its job again.\n' });
   await lab.jobs.resume(job);
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
@@ -106,7 +108,15 @@ test('all that a filter means are redelivered; what is refused is named, and the
   const { job, ids } = await jobWithDeadLettersOf('one', 'two', 'gone');
   for (const user of ['one', 'two', 'gone']) unwanted.delete(user);
   lab.source.exit(VIP.id, 'gone');
-  const { code, stdout, stderr } = await operator.run(['dead-letters', 'redeliver', '--job', job, '--failure', '422']);
+  const { code, stdout, stderr } = await operator.run([
+    'dead-letters',
+    'redeliver',
+    '--job',
+    job,
+    '--failure',
+    '422',
+    '--yes',
+  ]);
   expect(code).toBe(1);
   expect(stdout).toBe('2 dead letters are with their jobs again.\n');
   expect(stderr).toContain(`${ids[2]}: The person is not in the audience today`);
@@ -115,15 +125,19 @@ test('all that a filter means are redelivered; what is refused is named, and the
   const shown = unwrapped((await operator.run(['dead-letters', 'show', ids[2] ?? ''])).stdout);
   expect(shown).toContain('Not sent The person is not in the audience today');
 
-  const asJson = await operator.run(['dead-letters', 'redeliver', '--job', job, '--json']);
+  const asJson = await operator.run(['dead-letters', 'redeliver', '--job', job, '--json', '--yes']);
   expect(asJson.code).toBe(1);
   expect(JSON.parse(asJson.stdout)).toEqual({ id: ids[2], failure: expect.stringContaining('not in the audience') });
-  expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { name: 'PartlyDone', done: 0, failed: 1 } });
+  expect(JSON.parse(asJson.stderr.split('\n')[1] ?? '')).toMatchObject({
+    error: { name: 'PartlyDone', done: 0, failed: 1 },
+  });
 
-  const one = await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--json']);
+  const one = await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--json', '--yes']);
   expect(one.code).toBe(1);
-  expect(JSON.parse(one.stderr)).toMatchObject({ error: { name: 'RedeliveryRefused', deadLetterId: ids[2] } });
-  expect((await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--force'])).code).toBe(0);
+  expect(JSON.parse(one.stderr.split('\n')[1] ?? '')).toMatchObject({
+    error: { name: 'RedeliveryRefused', deadLetterId: ids[2] },
+  });
+  expect((await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--force', '--yes'])).code).toBe(0);
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
 });
 
@@ -134,8 +148,100 @@ test('once discarded they are gone, and the endpoint never gets them', async () 
   let stdoutOfList = '';
   do stdoutOfList = (await operator.run(['dead-letters', 'list', '--job', job])).stdout;
   while (stdoutOfList !== '');
+  expect(await lab.jobs.status(job)).toMatchObject({ deadLetters: 2, deadLettersWaiting: 0 });
+  expect((await operator.run(['status', job])).stdout).toMatch(/none waits for a decision; 2 so far/);
   for (const user of ['dropped', 'dropped too'])
     expect(arrivalsOf(user).map(({ answered }) => answered)).toEqual([422]);
+});
+
+test('one whose workflow somebody terminated is not said to wait; a reset brings it back, as it is told', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('ended by hand');
+  const [id = ''] = ids;
+  await lab.client.workflow.getHandle(`dead-letter-${id}`).terminate('by mistake');
+  expect(await lab.jobs.deadLetters.show(id)).toMatchObject({ state: 'terminated', user: 'ended by hand' });
+  const { stdout } = await operator.run(['dead-letters', 'show', id]);
+  expect(unwrapped(stdout)).toContain('State its workflow was terminated: it neither waits nor is sent');
+  expect(unwrapped(stdout)).toContain(
+    `temporal workflow reset --workflow-id dead-letter-${id} --type LastWorkflowTask --reason mistake`,
+  );
+  expect(stdout).not.toContain('redeliver');
+  // Not even asked whether that is meant.
+  const refused = await operator.run(['dead-letters', 'redeliver', id]);
+  expect({ code: refused.code, stderr: unwrapped(refused.stderr) }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/^No dead letter .* waits for a decision/),
+  });
+  await lab.resetToLastTask(`dead-letter-${id}`);
+  expect(await lab.jobs.deadLetters.show(id)).toMatchObject({ state: 'waiting' });
+  unwanted.delete('ended by hand');
+  await lab.jobs.deadLetters.redeliver(id);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+});
+
+test('stop says how many dead letters can then not be sent, and whether for good, which is how it is', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('left behind');
+  const refused = await operator.run(['stop', job, '--waiting', 'discard']);
+  expect({ code: refused.code, stderr: unwrapped(refused.stderr) }).toEqual({
+    code: 2,
+    stderr: expect.stringMatching(
+      /^1 dead letter of \S+ waits for a decision\. It can then never be sent\. Nothing was/,
+    ),
+  });
+
+  const kept = await operator.run(['stop', job, '--waiting', 'keep']);
+  expect({ code: kept.code, stderr: unwrapped(kept.stderr) }).toEqual({
+    code: 0,
+    stderr: `1 dead letter of ${job} waits for a decision. It cannot be sent until the job is resumed.`,
+  });
+  await lab.handle(job).result();
+  unwanted.delete('left behind');
+  await expect(lab.jobs.deadLetters.redeliver(ids[0] ?? '')).rejects.toThrow(/not running\. If it can be resumed/);
+  await lab.jobs.resume(job);
+  await lab.jobs.deadLetters.redeliver(ids[0] ?? '');
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+
+  const another = await jobWithDeadLettersOf('given up');
+  const stopped = await operator.run(['stop', another.job]);
+  expect({ code: stopped.code, stderr: unwrapped(stopped.stderr) }).toEqual({
+    code: 0,
+    stderr: expect.stringContaining('It can never be sent once the job has stopped, unless it keeps what'),
+  });
+  await lab.handle(another.job).result();
+  const anew = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  await lab.jobs.start(anew, { jobId: another.job });
+  await expect(lab.jobs.deadLetters.redeliver(another.ids[0] ?? '')).rejects.toThrow(/an earlier job/);
+});
+
+test.each(['redeliver', 'discard'])(
+  'where nobody can be asked, %s says exactly what it is about and does nothing without --yes',
+  async (what) => {
+    const { job, ids } = await jobWithDeadLettersOf(`asked by ${what}`, `asked too by ${what}`);
+    const many = await operator.run(['dead-letters', what, '--job', job]);
+    expect([many.code, many.stdout]).toEqual([2, '']);
+    expect(unwrapped(many.stderr)).toContain(
+      `2 dead letters of 2 people Jobs ${job}: 2 Audiences vip: 2 Nothing was done.`,
+    );
+    const one = await operator.run(['dead-letters', what, ids[0] ?? '', '--json']);
+    expect([one.code, one.stdout]).toEqual([2, '']);
+    expect(one.stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))).toMatchObject([
+      { extent: { letters: 1, jobs: [{ jobId: job, letters: 1 }], audiences: [{ id: VIP.id }], people: 1 } },
+      { error: { name: 'UsageError' } },
+    ]);
+    expect(await list(job)).toHaveLength(2);
+    const { code, stdout } = await operator.run(['dead-letters', what, '--job', job, '--user', 'nobody']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'No such dead letter waits.\n' });
+  },
+);
+
+test.each([
+  [['--job', 'no-such-job'], 1, 'JobNotFound'],
+  [['--audience', 'vi'], 1, 'AudienceNotFound'],
+  [['--failure', 'HTTP 42'], 2, 'InvalidFilter'],
+])('a filter by %j names what is not there: exit code %i', async (filter, code, name) => {
+  for (const what of [['list'], ['discard', '--yes'], ['redeliver', '--yes']]) {
+    const said = await operator.run(['dead-letters', ...what, ...filter, '--json']);
+    expect([said.code, said.stdout, JSON.parse(said.stderr)]).toMatchObject([code, '', { error: { name } }]);
+  }
 });
 
 test('one that is not there is said, by exit code 1', async () => {
@@ -150,8 +256,76 @@ test('while the job does not run, its dead letters stay and say so', async () =>
   const { job, ids } = await jobWithDeadLettersOf('late');
   await lab.jobs.stop(job);
   await lab.handle(job).result();
-  const { code, stderr } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '']);
+  const { code, stderr } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(`The job ${job} did not take it`);
   expect(await list(job)).toMatchObject([{ id: ids[0], audience: 'vip' }]);
+});
+
+/** Ends the job and starts another one under its id: a new subscription. */
+async function startAnew(job: string, end: 'stop' | 'terminate'): Promise<void> {
+  if (end === 'stop') await lab.jobs.stop(job);
+  else await lab.handle(job).terminate();
+  await lab
+    .handle(job)
+    .result()
+    .catch(() => undefined);
+  await lab.jobs.start(
+    { label: 'Lab', audiences: ['vip', 'news'], webhookUrl: lab.receiver.url, authorization: null },
+    { jobId: job, discardRecoverable: end === 'terminate' },
+  );
+}
+
+test.each(['stop', 'terminate'] as const)(
+  'after %s and a start under the same id, a dead letter of the earlier job stays with the reason, and nothing is sent',
+  async (end) => {
+    const { job, ids } = await jobWithDeadLettersOf(`of before the ${end}`);
+    unwanted.clear();
+    await startAnew(job, end);
+    for (const force of [[], ['--force']]) {
+      const one = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', ...force]);
+      expect([one.code, one.stdout]).toEqual([1, '']);
+      expect(unwrapped(one.stderr)).toContain(`It belongs to an earlier job ${job}`);
+    }
+    const all = await operator.run(['dead-letters', 'redeliver', '--job', job, '--yes']);
+    expect([all.code, all.stdout]).toEqual([1, 'Nothing was done.\n']);
+    expect(await list(job)).toMatchObject([{ id: ids[0], notice: expect.stringContaining('an earlier job') }]);
+    await lab.jobs.exit(job, { audience: 'vip', user: 'later', profile: {} });
+    await lab.arrives('later');
+    expect(arrivalsOf(`of before the ${end}`).map(({ answered }) => answered)).toEqual([422]);
+  },
+);
+
+test('a dead letter about an audience that the job no longer listens to is not sent unless it is forced', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('of a former audience');
+  unwanted.clear();
+  await lab.jobs.edit(job, { audiences: ['news'] });
+  const refused = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
+  expect([refused.code, refused.stdout]).toEqual([1, '']);
+  expect(unwrapped(refused.stderr)).toContain(`The job ${job} no longer listens to vip`);
+  expect(arrivalsOf('of a former audience')).toHaveLength(1);
+  expect((await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', '--force'])).code).toBe(0);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+  expect(arrivalsOf('of a former audience').map(({ slug }) => slug)).toEqual(['vip', 'vip']);
+});
+
+test('one that is discarded while the source is still asked about its redelivery is never sent', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('in two minds');
+  unwanted.clear();
+  const answer = lab.source.holdBack('isMember');
+  const before = lab.source.calls.isMember;
+  const redelivering = operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
+  try {
+    while (lab.source.calls.isMember === before) await new Promise((resolve) => setTimeout(resolve, 25));
+    const discarded = await operator.run(['dead-letters', 'discard', ids[0] ?? '', '--yes']);
+    expect([discarded.code, discarded.stdout]).toEqual([0, '1 dead letter is discarded.\n']);
+  } finally {
+    answer();
+  }
+  const redelivered = await redelivering;
+  expect([redelivered.code, redelivered.stdout]).toEqual([1, '']);
+  expect(unwrapped(redelivered.stderr)).toContain('It is discarded.');
+  await lab.jobs.exit(job, { audience: 'vip', user: 'after the doubt', profile: {} });
+  await lab.arrives('after the doubt');
+  expect(arrivalsOf('in two minds').map(({ answered }) => answered)).toEqual([422]);
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import type { JobEdit } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
@@ -24,16 +25,21 @@ async function nextCall(before: number): Promise<void> {
   while (lab.source.calls.audiences === before) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
+/** Resolves when the job has the edit, which it answers only when that has taken effect or is refused. */
+async function askToEdit(job: string, edit: JobEdit): Promise<void> {
+  await lab.handle(job).startUpdate('edit', { args: [edit], waitForStage: 'ACCEPTED' });
+}
+
 test('two edits that overlap both take effect', async () => {
   const job = await lab.start();
   const before = lab.source.calls.audiences;
   const answer = lab.source.holdBack('audiences');
   try {
     // As a foreign client would ask, without checking first and without waiting for the effect.
-    await lab.handle(job).executeUpdate('edit', { args: [{ parallelRequestCount: 9 }] });
+    await askToEdit(job, { parallelRequestCount: 9 });
     await nextCall(before);
-    await lab.handle(job).executeUpdate('edit', { args: [{ label: 'Edited meanwhile' }] });
-    await lab.handle(job).executeUpdate('edit', { args: [{ description: 'And once more' }] });
+    await askToEdit(job, { label: 'Edited meanwhile' });
+    await askToEdit(job, { description: 'And once more' });
   } finally {
     answer();
   }
@@ -47,9 +53,9 @@ test('an edit that cannot be does not take the next one with it', async () => {
   const before = lab.source.calls.audiences;
   const answer = lab.source.holdBack('audiences');
   try {
-    await lab.handle(job).executeUpdate('edit', { args: [{ parallelRequestCount: 0 }] });
+    await askToEdit(job, { parallelRequestCount: 0 });
     await nextCall(before);
-    await lab.handle(job).executeUpdate('edit', { args: [{ label: 'Edited all the same' }] });
+    await askToEdit(job, { label: 'Edited all the same' });
   } finally {
     answer();
   }

@@ -20,21 +20,19 @@ function stream(people: number, each: number): (EventTrigger & { at: string })[]
 
 test('order per person: it holds over retries, and a person who must wait holds up nobody else', async () => {
   const failing = new Set(['p3', 'p7']);
+  // They fail for as long as anybody else is still to be told about.
+  const fails = (user: string | undefined) => failing.has(user ?? '') && lab.receiver.ledger.delivered < 48;
   const lab = await Lab.open({
-    receiver: {
-      answer: ({ message }) => (failing.delete(message?.user ?? '') ? { status: 500 } : { status: 200, delayMs: 1 }),
-    },
+    receiver: { answer: ({ message }) => (fails(message?.user) ? { status: 500 } : { status: 200, delayMs: 1 }) },
   });
   try {
     const job = await lab.start({ parallelRequestCount: 8 });
     const triggers = stream(10, 6);
     await lab.jobs.push(job, triggers);
-    // The two wait about five seconds for their second attempt; the other eight do not.
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 48, 4000);
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 60, 15_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 60);
     expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
     expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
-    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0, overlaps: 0, requests: 62 });
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0, overlaps: 0 });
   } finally {
     await lab.close();
   }
@@ -46,7 +44,7 @@ test('[S28] cap: never more than Parallel Request Count requests are in flight, 
     const job = await lab.start({ parallelRequestCount: 7 });
     const triggers = stream(700, 2);
     await lab.jobs.push(job, triggers);
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length, 25_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length);
     expect(lab.receiver.ledger.mostInFlight).toBe(7);
     expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
   } finally {
@@ -65,7 +63,7 @@ test('same id: every attempt of a trigger has one webhook-id, and another trigge
       { audience: 'vip', user: 'p', event: 'enter', at: '2026-01-01T02:00:00.5+02:00', profile: {} },
       { audience: 'vip', user: 'p', event: 'enter', at: '2026-01-01T02:00:00.6+02:00', profile: {} },
     ]);
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2, 15_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2);
     const ids = lab.receiver.ledger.entries.map(({ deliveryId }) => deliveryId);
     expect(ids).toHaveLength(4);
     expect(new Set(ids.slice(0, 3)).size).toBe(1);
@@ -89,7 +87,7 @@ test('[S30] an endpoint that is down is probed, not hammered, and heals by itsel
     const attempts = lab.receiver.ledger.requests;
     expect(attempts).toBeLessThan(60);
     isDown = false;
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 300, 25_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 300);
     expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0 });
     expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(4);
   } finally {
@@ -126,7 +124,7 @@ test('410 pauses the job, keeps everything, and an edit of the URL goes on', asy
     expect(paused.reason).toMatch(/410/);
     expect(paused.waiting).toBe(5);
     await lab.jobs.edit(job, { webhookUrl: lab.receiver.url });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 5, 10_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 5);
     expect((await lab.jobs.status(job)).state).toBe('running');
   } finally {
     await lab.close();

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
+import type { Ended } from '../support/cli-hosts.ts';
 import { Lab } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
-import { type Ended, Operator, unwrapped } from '../support/triggers-cli.ts';
+import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const SIGNALS_PER_RUN = 10;
 let server: LocalTemporal;
@@ -77,7 +78,7 @@ async function refusedPush(job: AbandonedJob, ...args: string[]): Promise<Ended>
 }
 
 async function expectEachOnce({ lab, jobId, triggers }: AbandonedJob, repeated: number): Promise<void> {
-  await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length, 60_000);
+  await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length);
   const status = await lab.statusWhen(jobId, ({ waiting }) => waiting === 0);
   expect(status).toMatchObject({ delivered: triggers.length, repeated, received: triggers.length + repeated });
   expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
@@ -108,7 +109,7 @@ test('a push that the server refuses says what was accepted, what was not and wh
   } finally {
     await job.close();
   }
-}, 120_000);
+});
 
 test('a push to every job that listens ends in the same way, and may be done again from the beginning', async () => {
   const job = await AbandonedJob.open();
@@ -128,4 +129,4 @@ test('a push to every job that listens ends in the same way, and may be done aga
   } finally {
     await job.close();
   }
-}, 120_000);
+});

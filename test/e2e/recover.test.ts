@@ -1,10 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { JobAlreadyRunning, JobNotFound, type JobStatus, NothingToRecover } from '../../src/client/export-jobs.ts';
+import {
+  JobAlreadyRunning,
+  type JobDefinitionInput,
+  JobKept,
+  JobNotFound,
+  JobRecoverable,
+  type JobStatus,
+  type JobSummary,
+  NothingToRecover,
+} from '../../src/client/export-jobs.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { EXPORT_JOB, jobWorkflowId, KEPT_JOB, keptWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { Operator, unwrapped } from '../support/triggers-cli.ts';
+import { answerWhen } from '../support/patience.ts';
+import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 
 const MEMBERS = Array.from({ length: 300 }, (_, index) => `member-${index}`);
 
@@ -64,7 +75,7 @@ test('a terminated job goes on with what waited in it and in holders, and with w
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.push(job, changes(users, 20));
-  const before = await lab.statusWhen(job, ({ waiting, overflow }) => waiting === 1000 && overflow > 100, 30_000);
+  const before = await lab.statusWhen(job, ({ waiting, overflow }) => waiting === 1000 && overflow > 100);
   await lab.stopWorkers();
   const late = people(50);
   await lab.jobs.push(job, changes(late, 20));
@@ -80,14 +91,33 @@ test('a terminated job goes on with what waited in it and in holders, and with w
 
   const recovered = await operator.run(['recover', job]);
   expect(recovered).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Recovered .*; [\d,]+ triggers waiting/) });
-  expect(recovered.stderr).toMatch(/Waiting \d s, until nothing of the terminated run/);
   await lab.jobs.resume(job);
-  const after = await lab.statusWhen(job, ({ delivered }) => delivered >= 2000, 30_000);
+  const after = await lab.statusWhen(job, ({ delivered }) => delivered >= 2000);
   expect(after).toMatchObject({ received: 2000, delivered: 2000, waiting: 0, subscriptionId: before.subscriptionId });
   const told = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? 'enter' : 'exit'));
   expect(arrivedOf(users)).toEqual(users.map(() => told));
   expect(arrivedOf(late)).toEqual(late.map(() => told));
-}, 90_000);
+});
+
+test('recover says for how long it waits, and starts nothing before all that was in flight is over', async () => {
+  const job = await lab.start();
+  const text = (await lab.handle(job).query(recoveryQuery, 0))?.text ?? '';
+  await terminate(job);
+  const { carried } = JSON.parse(text);
+  // So long that no machine is too slow to see it wait.
+  const slow = { ...carried, job: { ...carried.job, requestTimeoutMs: 3_600_000 } };
+  const again = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [slow] };
+  const { firstExecutionRunId } = await lab.client.workflow.start(EXPORT_JOB, again);
+  await terminate(job);
+  const recovering = startTriggers(['recover', job], { env: { TRIGGERS_TASK_QUEUE: lab.taskQueue } });
+  try {
+    await recovering.says(({ stderr }) => /Waiting 3[56]\d\d s, until\s+nothing of the terminated run/.test(stderr));
+    expect(recovering.stdout).toBe('');
+    expect((await lab.handle(job).describe()).runId).toBe(firstExecutionRunId);
+  } finally {
+    await recovering.kill();
+  }
+});
 
 test('a job that is terminated while it sends repeats at most what was in flight, and loses nothing', async () => {
   const users = people(40);
@@ -101,11 +131,7 @@ test('a job that is terminated while it sends repeats at most what was in flight
   expect(lab.receiver.ledger.entries.length - before).toBeLessThan(1400);
   const status = await lab.jobs.recover(job);
   expect(status.state).not.toBe('stopped');
-  const after = await lab.statusWhen(
-    job,
-    ({ waiting, backfill }) => waiting === 0 && backfill?.state !== 'running',
-    40_000,
-  );
+  const after = await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state !== 'running');
   expect(after).toMatchObject({ received: 1200, backfill: { state: 'finished' } });
   const deliveries = new Map<string, string[]>(users.map((user) => [user, []]));
   const seen = new Set<string>();
@@ -119,7 +145,7 @@ test('a job that is terminated while it sends repeats at most what was in flight
   expect(arrivedOf(MEMBERS).every((events) => events.length > 0)).toBe(true);
   // Two slices of it were in flight.
   expect(lab.receiver.ledger.entries.length - before - 1500).toBeLessThan(600);
-}, 90_000);
+});
 
 test('a job that no worker ever took up begins with what it was signalled', async () => {
   const [user] = people(1) as [string];
@@ -139,14 +165,134 @@ test('a job that no worker ever took up begins with what it was signalled', asyn
   expect(arrivedOf([user])).toEqual([['enter', 'exit']]);
 });
 
-test('a job that starts under the id of a terminated one says that it begins anew', async () => {
-  const job = await lab.start();
+test('no job takes the place of a terminated one that can be recovered, unless it is told to give that up', async () => {
+  const users = people(4);
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 1, backfillPerSecond: 1 });
+  await lab.jobs.pause(job);
+  await lab.stopWorkers();
+  await lab.jobs.push(job, changes(users, 2));
   await terminate(job);
+  await lab.addWorker();
   const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
-  const { warnings } = await lab.jobs.start(definition, { jobId: job });
-  expect(warnings).toEqual([
-    expect.stringMatching(/was terminated. This is a new job, which does not have what that one had not delivered/),
+  const refusal = await lab.jobs.start(definition, { jobId: job }).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(JobRecoverable);
+  // Of the members, those that it had read wait in it.
+  const { waiting = 0, ended, message } = refusal as JobRecoverable;
+  expect([ended, waiting >= 8]).toEqual(['terminated', true]);
+  expect(message).toContain(`had not delivered ${waiting} triggers`);
+  expect(message).toContain(`triggers recover ${job}`);
+  const command = ['start', '--label', 'Anew', '--audience', 'news', '--url', lab.receiver.url, '--no-authorization'];
+  const told = await operator.run([...command, '--id', job]);
+  expect(told.code).toBe(1);
+  expect(unwrapped(told.stderr)).toMatch(/had not delivered \d+ triggers.*triggers recover .*--discard-recoverable/);
+  expect((await lab.handle(job).describe()).status.name).toBe('TERMINATED');
+
+  const forced = await operator.json<{ warnings: string[] }>([...command, '--id', job, '--discard-recoverable']);
+  expect(forced.warnings).toEqual([
+    expect.stringMatching(/did not end normally \(terminated\)\. As you asked, \d+ triggers .* were given up\./),
   ]);
+});
+
+test.each([
+  ['delivered everything', async () => lab.start()],
+  ['never began, since it was wrong, and was told nothing', startedWrong],
+])('a new job takes the place of one that did not end normally and %s', async (_, before) => {
+  const job = await before();
+  await terminate(job).catch(() => undefined);
+  const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
+  expect(await lab.jobs.start(definition, { jobId: job })).toMatchObject({ jobId: job, warnings: [] });
+});
+
+/** A job that a foreign program started with a definition that cannot run. */
+async function startedWrong(...signals: object[]): Promise<string> {
+  const job = `lab-${randomUUID()}`;
+  const handle = await lab.client.workflow.signalWithStart(EXPORT_JOB, {
+    workflowId: jobWorkflowId(job),
+    taskQueue: lab.taskQueue,
+    args: [{ label: 'Wrong', audiences: ['nobody'], webhookUrl: lab.receiver.url, authorization: null }],
+    signal: 'triggers',
+    signalArgs: [signals],
+  });
+  await handle.result().catch(() => undefined);
+  return job;
+}
+
+test('what was signalled to a job that failed before it began is not given up either', async () => {
+  const job = await startedWrong({ audience: 'vip', user: 'early', event: 'enter' });
+  const definition = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({
+    name: 'JobRecoverable',
+    ended: 'failed',
+    waiting: 1,
+  });
+});
+
+test('what a job kept does not take the place of a terminated one, whose recovery leaves it alone', async () => {
+  const job = await lab.start();
+  const before = await lab.jobs.pause(job);
+  await lab.jobs.push(job, changes(people(1), 1));
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  // Another program does not ask what is kept.
+  const definition = { label: 'Other', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
+  const start = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [definition] };
+  await lab.client.workflow.start(EXPORT_JOB, start);
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'news', user: 'other', profile: {} });
+  await terminate(job);
+  // Wherever it is read, the advice is one that works: what would only lead to the next refusal is not advised.
+  const refused = {
+    name: 'JobRecoverable',
+    besideKept: true,
+    message: expect.stringMatching(/triggers recover .*recover it first, and then: triggers stop .* --waiting discard/),
+  };
+  for (const command of [
+    async () => lab.jobs.resume(job),
+    async () => lab.jobs.stop(job, { waiting: 'discard' }),
+    async () => lab.jobs.start(anew(), { jobId: job }),
+    async () => lab.jobs.start(anew(), { jobId: job, discardRecoverable: true }),
+  ]) {
+    const refusal: unknown = await command().catch((error: unknown) => error);
+    expect(refusal).toMatchObject(refused);
+    expect((refusal as Error).message).not.toMatch(/--discard-recoverable|triggers resume/);
+  }
+  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 1, label: 'Other' });
+  expect((await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).describe()).status.name).toBe(
+    'RUNNING',
+  );
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.handle(job).result();
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toThrow(JobKept);
+  expect(await lab.jobs.resume(job)).toMatchObject({ label: before.label });
+});
+
+test('a job of which nothing is left but a holder that was set aside is not given up without a word either', async () => {
+  const job = await lab.start();
+  const text = (await lab.handle(job).query(recoveryQuery, 0))?.text ?? '';
+  await terminate(job);
+  // As when a person has set it aside.
+  const holder = { name: '2', reason: 'no key', since: Date.now(), tries: 3, retryAt: Date.now(), isAside: true };
+  const carried = { ...JSON.parse(text).carried, unreadable: [holder] };
+  const again = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [carried] };
+  await lab.client.workflow.start(EXPORT_JOB, again);
+  await terminate(job);
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
+    name: 'JobRecoverable',
+    kept: false,
+    waiting: 0,
+    aside: 1,
+    message: expect.stringContaining('had not delivered 0 triggers, and 1 holder that was set aside.'),
+  });
+  expect(await lab.jobs.recover(job)).toMatchObject({ unreadableHolders: [{ holder: '2', isAside: true }] });
+
+  // It is kept when the job stops, and is not given up with that.
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).terminate('by mistake');
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ kept: true, waiting: 0, aside: 1 });
+  expect((await lab.jobs.status(job)).reason).toContain('0 triggers, and 1 holder that was set aside.');
+  const { warnings } = await lab.jobs.start(anew(), { jobId: job, discardRecoverable: true });
+  expect(warnings).toEqual([expect.stringMatching(/were given up, and 1 holder that was set aside\.$/)]);
 });
 
 test('what a job kept before it was terminated is in it when it is recovered, and kept no more', async () => {
@@ -166,6 +312,188 @@ test('what a job kept before it was terminated is in it when it is recovered, an
   await lab.statusWhen(job, ({ delivered }) => delivered === 6);
   expect((await lab.client.workflow.getHandle(workflowId).describe()).status.name).toBe('TERMINATED');
   expect(arrivedOf(users)).toEqual(users.map(() => ['enter', 'exit']));
+});
+
+/** A job that was stopped and kept what waited, and the workflow that keeps it. */
+async function keptJobOf(users: readonly string[], definition: Partial<JobDefinitionInput> = {}) {
+  const job = await lab.start(definition);
+  await lab.jobs.pause(job);
+  await lab.jobs.push(job, changes(users, 2));
+  await lab.statusWhen(job, ({ received }) => received === users.length * 2);
+  const { subscriptionId } = await lab.jobs.status(job);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  return { job, subscriptionId, kept: lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))) };
+}
+
+function anew(): JobDefinitionInput {
+  return { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
+}
+
+test('what a stopped job kept is not lost when somebody ends that: every command says so, and recover sends it', async () => {
+  // So many that some of them wait in holders.
+  const users = people(500);
+  const { job, kept, subscriptionId } = await keptJobOf(users);
+  await kept.terminate('by mistake');
+
+  const status = await operator.json<JobStatus>(['status', job]);
+  expect(status).toMatchObject({
+    state: 'stopped',
+    waiting: 1000,
+    recoverableUntil: expect.stringMatching(/^20\d\d-/),
+  });
+  expect(status.overflow).toBeGreaterThan(100);
+  expect(status).not.toHaveProperty('kept');
+  const shown = (await operator.run(['status', job])).stdout;
+  expect(unwrapped(shown)).toMatch(
+    new RegExp(`ended from outside \\(terminated\\): 1000 triggers\\. .*triggers recover ${job}`),
+  );
+  expect(shown).toMatch(/Recoverable +until 20\d\d-\d\d-\d\d \d\d:\d\d UTC/);
+  const listed = await listedWhen(job, ({ recoverable }) => recoverable !== undefined);
+  expect(listed).toMatchObject({
+    state: 'stopped',
+    recoverable: { ended: 'terminated', waiting: 1000, backfill: false },
+  });
+  expect((await operator.run(['list'])).stdout).toMatch(new RegExp(`${job} +stopped, 1,000 recoverable`));
+
+  const refusal: unknown = await lab.jobs.start(anew(), { jobId: job }).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(JobRecoverable);
+  expect(refusal).toMatchObject({ ended: 'terminated', waiting: 1000, backfill: false, kept: true });
+  expect((refusal as JobRecoverable).message).toContain(
+    `The last job "${job}" was stopped and kept 1000 triggers, and that was ended from outside (terminated).`,
+  );
+  const resumed = await operator.run(['resume', job]);
+  expect(resumed.code).toBe(1);
+  expect(unwrapped(resumed.stderr)).toContain(`triggers recover ${job}`);
+  await expect(lab.jobs.stop(job, { waiting: 'discard' })).rejects.toThrow(JobRecoverable);
+
+  const recovered = await operator.run(['recover', job]);
+  expect({ ...recovered, stdout: unwrapped(recovered.stdout) }).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Recovered .*; 1,000 triggers waiting\. It is paused/),
+  });
+  await expect(lab.jobs.recover(job)).rejects.toThrow(JobAlreadyRunning);
+  await lab.jobs.resume(job);
+  const after = await lab.statusWhen(job, ({ delivered }) => delivered === 1000);
+  expect(after).toMatchObject({ received: 1000, waiting: 0, subscriptionId });
+  expect(arrivedOf(users)).toEqual(users.map(() => ['enter', 'exit']));
+});
+
+test('the backfill that a stopped job kept goes on when it is recovered', async () => {
+  const before = lab.receiver.ledger.entries.length;
+  const { job, kept } = await keptJobOf([], { existingUsers: true, backfillPerSecond: 1 });
+  await kept.terminate('by mistake');
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
+    name: 'JobRecoverable',
+    backfill: true,
+  });
+  const status = await lab.jobs.status(job);
+  expect(status.reason).toMatch(/\(terminated\): .* and the rest of its backfill\. Recover it/);
+  await lab.jobs.recover(job);
+  await lab.jobs.edit(job, { backfillPerSecond: null });
+  await lab.jobs.resume(job);
+  const { backfill } = await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
+  expect(backfill).toMatchObject({ expected: 300, delivered: 300 });
+  const told = lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user);
+  expect(MEMBERS.every((member) => told.includes(member))).toBe(true);
+});
+
+test('what a job kept can be given up with its id, and is then not recovered over the new job', async () => {
+  const { job, kept } = await keptJobOf(people(1));
+  await kept.terminate('by mistake');
+  const { warnings } = await lab.jobs.start(anew(), { jobId: job, discardRecoverable: true });
+  expect(warnings).toEqual([
+    expect.stringMatching(/kept was ended from outside \(terminated\)\. As you asked, 2 triggers .* were given up\./),
+  ]);
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
+  expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
+});
+
+test.each([
+  ['resumed', async (job: string) => lab.jobs.resume(job)],
+  ['discarded', async (job: string) => lab.jobs.stop(job, { waiting: 'discard' })],
+])('what a job kept and was %s in order is not recovered', async (_, decide) => {
+  const { job } = await keptJobOf(people(1));
+  await decide(job);
+  await lab.jobs.stop(job).catch(() => undefined);
+  await lab.handle(job).result();
+  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
+  expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
+  expect(await lab.jobs.start(anew(), { jobId: job })).toMatchObject({ warnings: [] });
+});
+
+test('what a recovered job had kept, and has sent since, is not recovered again', async () => {
+  const { job, kept } = await keptJobOf(people(1));
+  await kept.terminate('by mistake');
+  await lab.jobs.recover(job);
+  await lab.jobs.resume(job);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
+  expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
+});
+
+test('what another job kept under the id, as it ended before this one, is not taken for what this one kept', async () => {
+  const { job, kept } = await keptJobOf(people(1));
+  const input = await new TemporalSideWorkflows(lab.client, lab.taskQueue).inputOf(kept.workflowId);
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.jobs.start(anew(), { jobId: job });
+  // As when the worker that kept it was slow, so that another job had begun.
+  const again = { workflowId: kept.workflowId, taskQueue: lab.taskQueue, args: [input] };
+  await lab.client.workflow.start(KEPT_JOB, again);
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  await kept.terminate('of a job long gone');
+  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
+});
+
+test('a job that the server has forgotten is recovered from what it kept, for as long as that is known', async () => {
+  const users = people(2);
+  const { job, kept, subscriptionId } = await keptJobOf(users);
+  await kept.terminate('by mistake');
+  const { namespace } = lab.client.options;
+  await lab.client.workflowService.deleteWorkflowExecution({
+    namespace,
+    workflowExecution: { workflowId: jobWorkflowId(job) },
+  });
+  await forgotten(job);
+  await expect(lab.jobs.status(job)).rejects.toThrow(JobRecoverable);
+  await expect(lab.jobs.resume(job)).rejects.toThrow(JobRecoverable);
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toThrow(JobRecoverable);
+  expect(await listedWhen(job, ({ recoverable }) => recoverable !== undefined)).toMatchObject({ running: false });
+  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 4, subscriptionId });
+});
+
+async function forgotten(job: string): Promise<void> {
+  while (
+    (await lab
+      .handle(job)
+      .describe()
+      .catch(() => undefined)) !== undefined
+  )
+    await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** The job as listed, once that is as wanted; the server lists changes a moment later. */
+async function listedWhen(job: string, isAsWanted: (summary: JobSummary) => boolean): Promise<JobSummary> {
+  const listed = await answerWhen(
+    async () => (await lab.jobs.list()).filter(({ jobId }) => jobId === job),
+    ([found]) => found !== undefined && isAsWanted(found),
+  );
+  return listed[0] as JobSummary; // It is as wanted, so it is there.
+}
+
+test('without a worker what a stopped job kept is not recovered, and nothing is done later', async () => {
+  const { job, kept } = await keptJobOf(people(1));
+  await kept.terminate('by mistake');
+  await lab.stopWorkers();
+  await expect(lab.jobs.recover(job)).rejects.toMatchObject({ name: 'NoWorker' });
+  expect((await lab.handle(job).describe()).status.name).toBe('COMPLETED');
+  await lab.addWorker();
+  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 2 });
 });
 
 test('a job that runs, was stopped in order, or never was, is not recovered', async () => {

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { sourceSchema } from '../../src/config/source-config.ts';
 import type { JsonObject } from '../../src/contract/trigger.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
 import * as people from '../sources/http/a-people-service.ts';
 import * as lytics from '../sources/lytics/a-lytics.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 const MEMBERS = Array.from({ length: 2500 }, (_, i) => `member-${i}`);
 const CONTENT = {
@@ -20,7 +20,7 @@ async function exported(source: object): Promise<void> {
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
     await lab.jobs.enter(job, { audience: 'news', user: 'live' });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2501, 40_000);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2501);
     const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
     expect(backfill).toMatchObject({ taken: 2500, delivered: 2500 });
     expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
@@ -37,10 +37,10 @@ test('the members of a Lytics audience are sent, with profiles that their scan b
   // Of 2,501 people, whoever was not in a scan.
   const lookedUp = server.asked.filter(({ url }) => url.pathname.includes('/entity/'));
   expect(lookedUp.map(({ url }) => url.pathname)).toEqual(['/api/entity/user/_uid/live']);
-}, 90_000);
+});
 
 test('the members of a service that is mapped are sent, with their profiles', async () => {
   const server = await people.startPeopleService(CONTENT);
   await exported(people.settings(server.url));
   expect(server.asked.some(({ body }) => body.includes('"live"'))).toBe(true);
-}, 90_000);
+});

@@ -81,14 +81,14 @@ test('a person is followed through continue-as-new, into a holder, and through a
   expect((await traced('deep', job)).at(-1)).toMatchObject({ standing: { state: 'stopped', waitingCount: 2 } });
 
   await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ waiting }) => waiting === 0, 60_000);
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
   const sent = await traced('deep', job);
   expect(kinds(sent).filter((kind) => kind === 'received')).toHaveLength(3);
   expect(
     sent.flatMap((event) => (event.kind === 'attempted' && event.outcome === 'delivered' ? [event.triggerAt] : [])),
   ).toEqual([once, again, last].map((trigger) => trigger?.at));
   expect(sent.at(-1)).toMatchObject({ standing: { waitingCount: 0 } });
-}, 120_000);
+});
 
 test('the last attempts are those of the runs before, too, as many as are asked for, and of these those that failed', async () => {
   const job = await lab.start();
@@ -113,7 +113,7 @@ test('the last attempts are those of the runs before, too, as many as are asked 
     { user: 'bad27', outcome: 'failed', status: 422, verdict: 'refused' },
     { user: 'bad47', outcome: 'failed' },
   ]);
-}, 120_000);
+});
 
 test('followed, the attempts go on as slices end, from run to run, until it is aborted', async () => {
   const job = await lab.start();
@@ -141,4 +141,4 @@ test('followed, the attempts go on as slices end, from run to run, until it is a
   expect(new Set(told.map(({ user }) => user))).toEqual(new Set(['before', ...users]));
   expect(told).toHaveLength(61);
   expect(new Set(told.map(({ runId }) => runId)).size).toBeGreaterThan(1);
-}, 120_000);
+});

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
-import { aPayloadKey } from '../payload-codec/a-payload-key.ts';
+import { jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
+import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
 let lab: Lab;
 /** Left to fail, by person. */
@@ -122,7 +123,7 @@ test('a dead letter whose workflow was terminated is shown as that, and the trac
   const events = await traced('refused', { jobId: job });
   expect(events.slice(2)).toMatchObject([{ kind: 'died', state: 'terminated' }, { kind: 'stands' }]);
   expect(story(events)).toContain('its workflow was terminated or cancelled');
-}, 30_000);
+});
 
 test('an existing member: found by a backfill, then sent', async () => {
   const job = await lab.start({ existingUsers: true });
@@ -142,6 +143,19 @@ test('what a paused and what a terminated job would have sent waits, and why is 
   expect(story(paused)).toContain('1 trigger waits: enter vip. Paused by an operator.');
   await lab.handle(job).terminate('to see what is told of it');
   const [, stands] = await traced('other', { jobId: job });
+  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
+  expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
+});
+
+test('what a job kept and somebody ended is not said to be nothing', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'kept' });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).terminate('by mistake');
+  const [, stands] = await traced('kept', { jobId: job });
   expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
   expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
 });

@@ -26,14 +26,14 @@ test('the example script starts its job, sends an enter and an exit, and they ar
       return JSON.parse(stdout) as unknown;
     };
     expect(await run()).toMatchObject({ jobId: 'an-example', state: 'running', received: 2 });
-    await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 2, 10_000);
+    await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 2);
     const told = lab.receiver.ledger.entries.map(({ message }) => [message?.user, message?.event]);
     expect(told).toEqual([
       [user, 'enter'],
       [user, 'exit'],
     ]);
     expect(await run()).toMatchObject({ jobId: 'an-example', received: 4 });
-    await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 4, 10_000);
+    await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 4);
     await lab.jobs.stop('an-example');
     await lab.handle('an-example').result();
   } finally {

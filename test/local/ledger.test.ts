@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Ledger } from '../../src/local/ledger.ts';
-import type { Arrival, ExpectedTrigger } from '../../src/local/ledger.ts';
+import type { ReceivedRequest, ExpectedTrigger } from '../../src/local/ledger.ts';
 
 const VIP = 'a'.repeat(32);
 let ids = 0;
@@ -16,8 +16,8 @@ function trigger(user: string, second: number, more: Partial<ExpectedTrigger> = 
 function begin(
   ledger: Ledger,
   what: ExpectedTrigger,
-  more: Partial<Pick<Arrival, 'deliveryId' | 'inFlight'>> = {},
-): Arrival {
+  more: Partial<Pick<ReceivedRequest, 'deliveryId' | 'inFlight'>> = {},
+): ReceivedRequest {
   const { user, audience, event, at: when } = what;
   const message = { user, audience: VIP, slug: audience, event, at: when };
   return ledger.record({ deliveryId: `id-${++ids}`, message, arrivedAtMs: 0, inFlight: 1, ...more });
@@ -26,7 +26,7 @@ function begin(
 function arrive(
   ledger: Ledger,
   what: ExpectedTrigger,
-  more: { deliveryId?: string; answered?: Arrival['answered'] } = {},
+  more: { deliveryId?: string; answered?: ReceivedRequest['answered'] } = {},
 ) {
   const { answered = 200, ...rest } = more;
   ledger.settle(begin(ledger, what, rest), answered);
@@ -158,7 +158,7 @@ test('a ledger of sums keeps no entries and still finds repeats and wrong order'
 test('waiting ends with the answer that makes it true', async () => {
   const ledger = new Ledger();
   await ledger.waitFor((seen) => seen.delivered === 0, 1);
-  const waiting = ledger.waitFor((seen) => seen.delivered === 2, 10_000);
+  const waiting = ledger.waitFor((seen) => seen.delivered === 2);
   arrive(ledger, trigger('1', 1));
   arrive(ledger, trigger('1', 2));
   await waiting;
@@ -175,7 +175,7 @@ test('waiting ends with the error of its own predicate', async () => {
   const waiting = ledger.waitFor((seen) => {
     if (seen.requests > 0) throw new Error('one too many');
     return false;
-  }, 10_000);
+  });
   arrive(ledger, trigger('1', 1));
   await expect(waiting).rejects.toThrow('one too many');
 });

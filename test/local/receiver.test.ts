@@ -1,7 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { Agent, request } from 'undici';
-import { startReceiver } from '../../src/local/receiver.ts';
-import type { Answer, Receiver, ReceiverOptions } from '../../src/local/receiver.ts';
+import { type Answer, type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 
 const VIP = 'a'.repeat(32);
 const cleanUps: (() => Promise<void>)[] = [];
@@ -120,11 +119,11 @@ test('can leave a request hanging; it is in flight until its sender gives up', a
   const receiver = await start({ answer: () => 'hang' });
   const given = new AbortController();
   const sending = Promise.allSettled([sender(receiver)(newBody('1'), { signal: given.signal })]);
-  await receiver.ledger.waitFor((ledger) => ledger.requests === 1, 5000);
+  await receiver.ledger.waitFor((ledger) => ledger.requests === 1);
   expect(receiver.inFlight).toBe(1);
   given.abort();
   expect(await sending).toMatchObject([{ status: 'rejected' }]);
-  await receiver.ledger.waitFor((ledger) => ledger.summary().refused === 1, 5000);
+  await receiver.ledger.waitFor((ledger) => ledger.summary().refused === 1);
   expect(receiver.inFlight).toBe(0);
   expect(receiver.ledger.entries[0]?.answered).toBe('aborted');
 });
@@ -187,7 +186,7 @@ test('closes although a request hangs and another one is being thought about', a
   });
   const send = sender(receiver, 2);
   const ends = Promise.allSettled([send(newBody('1')), send(newBody('2'))]);
-  await receiver.ledger.waitFor((ledger) => ledger.requests === 2, 5000);
+  await receiver.ledger.waitFor((ledger) => ledger.requests === 2);
   await receiver.close();
   expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
 });

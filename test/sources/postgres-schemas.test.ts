@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import type { PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
-import { audienceIdOf } from '../../src/sources/audience-id.ts';
+import type { PostgresSourceInput } from '../../src/config/source-config.ts';
+import { stringifyJson } from '../../src/domain/json.ts';
+import { audienceIdOf } from '../../src/sources/ids.ts';
 import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
-import { stringifyJson } from '../../src/domain/json.ts';
 import { TestPostgres } from '../support/postgres.ts';
-import { openedPostgres } from './a-postgres-source.ts';
 import { profileFields } from '../support/profile-fields.ts';
+import { openedPostgres } from './a-postgres-source.ts';
 
 const VIP = 'a'.repeat(32);
 const EVERYONE = 'SELECT 1 AS id, $$all$$ AS slug, $$All$$ AS name';

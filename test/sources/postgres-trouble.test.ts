@@ -1,14 +1,15 @@
-import { chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import type { PostgresSourceInput } from '../../src/config/postgres-source-config.ts';
+import type { PostgresSourceInput } from '../../src/config/source-config.ts';
 import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { TestPostgres } from '../support/postgres.ts';
-import { openedPostgres } from './a-postgres-source.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
+import { openedPostgres } from './a-postgres-source.ts';
 
 const VIP = 'a'.repeat(32);
 const CONTENT = {
@@ -94,7 +95,8 @@ test('counting that takes too long leaves sizes out, not audiences', async () =>
   await other.query('BEGIN; LOCK TABLE audience_members');
   const startedAt = performance.now();
   expect(await source.audiences()).toEqual([{ id: VIP, slug: 'vip', name: 'VIP' }]);
-  expect(performance.now() - startedAt).toBeLessThan(6_000);
+  // Any other statement may take ten seconds.
+  expect(performance.now() - startedAt).toBeLessThan(9_000);
   // The connection that was in a failed transaction is not used again.
   for (let i = 0; i < 5; i++) expect((await source.profiles(['1'])).size).toBe(1);
 });
@@ -144,7 +146,7 @@ test('a server that accepts and says nothing is given up in time, by every metho
     expect(call).toMatchObject({ status: 'rejected', reason: { name: 'SourceError' } });
     expect(String(call.status === 'rejected' && call.reason)).not.toContain('s3cret');
   }
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
 });
 
 test('a server that is away when the source opens is told of, and serves once it is there', async () => {
@@ -274,7 +276,7 @@ async function changeServerFile(name: string, change: (text: string) => string):
 
 /** Tries again until it holds: connections end a moment after the server has said so. */
 async function eventually(holds: () => Promise<void>): Promise<void> {
-  const giveUpAt = Date.now() + 10_000;
+  const giveUpAt = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       return await holds();

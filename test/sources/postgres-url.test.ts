@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { sourceSchema } from '../../src/config/source-config.ts';
-import { readPostgresUrl } from '../../src/sources/postgres/postgres-url.ts';
+import { readPostgresUrl } from '../../src/sources/postgres/url.ts';
 
 const address = (url: string) => {
   const reading = readPostgresUrl(url);

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Json, JsonObject } from '../../src/contract/trigger.ts';
-import { fieldsOf } from '../../src/domain/profile.ts';
+import { fieldsOf } from '../../src/domain/message.ts';
 import { ProfileCache } from '../../src/sources/profile-cache.ts';
 
 const fieldsIn = (cache: ProfileCache, user: string): JsonObject | undefined => {

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
-
-const PATIENCE_MS = 20_000;
+import { until } from './patience.ts';
 
 /** A worker deployment for one test, which makes its versions current as operators do. */
 export class Deployment {
@@ -85,10 +84,6 @@ export class Deployment {
   }
 
   async #patiently(isDone: () => Promise<boolean>): Promise<void> {
-    const giveUpAt = Date.now() + PATIENCE_MS;
-    while (!(await isDone())) {
-      if (Date.now() > giveUpAt) throw new Error(`Not within ${PATIENCE_MS} ms.`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await until(isDone, 100);
   }
 }

@@ -2,15 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { ConnectConfig } from '../../src/client/connect.ts';
+import { NoWorker } from '../../src/client/errors.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { type Config, loadConfig, withThisMachine } from '../../src/config.ts';
+import { type Config, loadConfig, withThisMachine } from '../../src/config/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { dataConverterWith } from '../../src/payload-codec/data-converter.ts';
-import { type RunningWorker, startWorker } from '../../src/worker.ts';
+import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { type RunningWorker, startWorker } from '../../src/worker/worker.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
+import { answerWhen, PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';
 
 // The tests' own reports are what people read; of the workers, only what goes wrong.
@@ -109,34 +111,53 @@ export class Lab {
     return jobId;
   }
 
+  /** What `temporal workflow reset --type LastWorkflowTask` does: a workflow goes on, also one that was terminated. */
+  async resetToLastTask(workflowId: string): Promise<void> {
+    const handle = this.client.workflow.getHandle(workflowId);
+    const { runId } = await handle.describe();
+    // Of that run: it may have continued as new since.
+    const { events } = await this.client.workflow.getHandle(workflowId, runId).fetchHistory();
+    const last = events?.findLast((event) => event.workflowTaskCompletedEventAttributes != null)?.eventId;
+    await this.client.workflowService.resetWorkflowExecution({
+      namespace: this.client.options.namespace,
+      workflowExecution: { workflowId, runId },
+      reason: 'a test',
+      workflowTaskFinishEventId: last ?? null,
+      requestId: randomUUID(),
+    });
+  }
+
   /** The handle of a job's workflow, for what a foreign program would do. */
   handle(jobId: string) {
     return this.client.workflow.getHandle(jobWorkflowId(jobId));
   }
 
-  /** The job's status once it is as wanted; asks at a gentle pace, and reports the last one when time is up. */
-  async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean, timeoutMs = 40_000): Promise<JobStatus> {
-    const giveUpAt = Date.now() + timeoutMs;
-    for (;;) {
-      const status = await this.jobs.status(jobId);
-      if (isAsWanted(status)) return status;
-      if (Date.now() > giveUpAt)
-        throw new Error(`The job is not as wanted after ${timeoutMs} ms: ${JSON.stringify(status)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  /** The job's status once it is as wanted. */
+  async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean): Promise<JobStatus> {
+    return await answerWhen(() => patiently(() => this.jobs.status(jobId)), isAsWanted);
   }
 
   /** Resolves when a message about this person has arrived at the lab's receiver. */
   async arrives(user: string): Promise<void> {
-    await this.receiver.ledger.waitFor(
-      (ledger) => ledger.entries.some(({ message }) => message?.user === user),
-      10_000,
-    );
+    await this.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user));
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.shutdown()));
     await this.receiver.close();
     await this.#connection.close();
+  }
+}
+
+/** On a busy machine a worker with much to do may leave a question unanswered for 10 s; then nothing was done, and it is asked again. */
+export async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const giveUpAt = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isBusy = error instanceof NoWorker && error.lastPollMsAgo !== undefined;
+      if (!isBusy || Date.now() > giveUpAt) throw error;
+    }
   }
 }

@@ -57,6 +57,12 @@ export class MemorySource implements AudienceSource {
     if (place !== -1) members.joined[place] = undefined;
   }
 
+  /** Gives an audience another slug. */
+  rename(audienceId: string, slug: string): void {
+    const members = this.#membersOf(audienceId);
+    members.listing = { ...members.listing, slug };
+  }
+
   setProfile(user: string, profile: JsonObject | undefined): void {
     if (profile === undefined) this.#profiles.delete(user);
     else this.#profiles.set(user, profile);
@@ -120,7 +126,7 @@ export class MemorySource implements AudienceSource {
 type Method = 'audiences' | 'members' | 'isMember' | 'profiles';
 
 interface Members {
-  readonly listing: AudienceListing;
+  listing: AudienceListing;
   /** In the order in which they came; undefined where somebody left. */
   readonly joined: (string | undefined)[];
   readonly present: Set<string>;

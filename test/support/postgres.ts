@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
+import { findPostgres, Postgres } from '../../demo/postgres-server.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { findPostgres, Postgres } from '../../src/local/postgres-server.ts';
 import type { SourceContent } from './memory-source.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../src/contract/trigger.ts';
-import { fieldsOf } from '../../src/domain/profile.ts';
+import { fieldsOf } from '../../src/domain/message.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 
 /** The fields that a source has for these people, whether it gives objects or text. */

@@ -2,14 +2,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { release } from '../../src/release.ts';
+import { release } from '../../src/worker/release.ts';
 import { brokenSeals } from './recordings.ts';
 
 /**
- * Published releases with the checksum of what they recorded. When a release is published, add the line that this test then asks for; it is
+ * Published releases, and code of earlier rules (`RULES` in `domain/job/state.ts`), with the checksum of what they recorded. When a release is published, add the line that this test then asks for; it is
  * never changed again.
  */
-const SEALS: Readonly<Record<string, string>> = {};
+const SEALS: Readonly<Record<string, string>> = {
+  '0.0.0-rules-1': '99c9ba319104855010e3419cc157ef56b5c6d469cc8e1dcd5222e7212f60c9e8',
+};
 
 test('what published releases recorded is what they recorded', () => {
   expect(brokenSeals(SEALS, release())).toEqual([]);

@@ -1,5 +1,5 @@
 import { Worker } from '@temporalio/worker';
-import { payloadConverterPath } from '../../src/payload-converter-path.ts';
+import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
 import { temporal } from './temporal.ts';
 
 /** Replays a history with our workflow code. Rejects when the code decides differently than the history says. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { findTemporalCli } from '../../src/local/temporal-cli.ts';
 import { startLocalTemporal } from '../../src/local/temporal-server.ts';
-import { workflowCode } from '../../src/workflow-code.ts';
+import { workflowCode } from '../../src/worker/workflow-code.ts';
 import type { TestTemporal } from './temporal.ts';
 
 /** Makes what all test files of a run share; only for jest's global set-up. */
@@ -13,7 +13,9 @@ export async function startRun(folder: string): Promise<{ facts: TestTemporal; s
   const [server, ...bundles] = await Promise.all([
     startLocalTemporal({ cliPath: cli.path }),
     bundleWorkflows(folder, 'workflow-bundle.js'),
-    bundleWorkflows(folder, 'encrypting-workflow-bundle.js', { failureConverterPath: source('failure-converter.ts') }),
+    bundleWorkflows(folder, 'encrypting-workflow-bundle.js', {
+      failureConverterPath: source('temporal/failure-converter.ts'),
+    }),
   ]);
   const [workflowBundle, encryptingWorkflowBundle] = bundles;
   const { address, namespace, httpUrl } = server;

@@ -4,16 +4,12 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../../src/local/run-program.ts';
+import { type Ended, runWarm } from './cli-hosts.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';
 
 /** The built command, as `npm test` and `npm pack` make it. */
 const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
-
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface ProgramOptions {
   /** Added to the environment of the test server; undefined removes a variable. */
@@ -32,7 +28,7 @@ export class Program {
   readonly #listeners = new Set<() => void>();
 
   constructor(command: string, args: readonly string[], { env = {}, stdin, cwd = emptyFolder() }: ProgramOptions = {}) {
-    this.#child = spawn(command, args, { cwd, env: { ...baseEnvironment(), ...env }, stdio: 'pipe' });
+    this.#child = spawn(command, args, { cwd, env: environmentOf({ env }), stdio: 'pipe' });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdout?.on('data', (chunk: Buffer) => this.#hear(() => (this.stdout += chunk.toString())));
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#hear(() => (this.stderr += chunk.toString())));
@@ -45,11 +41,11 @@ export class Program {
   }
 
   /** Resolves once `isThere` holds for its output; rejects when it ends or time is up first. */
-  async says(isThere: (program: this) => boolean, timeoutMs = 20_000): Promise<void> {
+  async says(isThere: (program: this) => boolean): Promise<void> {
     const ended = this.#closed.then(() => 'it ended');
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve(`after ${timeoutMs} ms`), timeoutMs);
+      timer = setTimeout(() => resolve(`after ${PATIENCE_MS} ms`), PATIENCE_MS);
     });
     try {
       while (!isThere(this)) {
@@ -91,9 +87,17 @@ export function startTriggers(args: readonly string[], options: ProgramOptions =
   return new Program(process.execPath, [MAIN, ...args], options);
 }
 
-/** Runs `triggers` against the test server, to its end. */
+/** Commands that serve until they are told to end: they have a process to themselves, which they may also need when they fail. */
+const SERVERS: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'receive', 'codec-server']);
+
+/**
+ * Runs `triggers` against the test server, to its end; where the process itself does not matter in one that is warm. That it is no different
+ * there is for cli.test.ts to show.
+ */
 export async function triggers(args: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
-  return await startTriggers(args, options).end();
+  if (SERVERS.has(args[0])) return await startTriggers(args, options).end();
+  const { stdin = '', cwd = emptyFolder() } = options;
+  return await runWarm({ args, env: environmentOf(options), cwd, stdin });
 }
 
 /** `triggers` as an operator of the jobs of one task queue calls it. */
@@ -139,15 +143,19 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Ignores the machine's own set-up: no configuration file, no profile of the `temporal` CLI. */
-function baseEnvironment(): NodeJS.ProcessEnv {
+function environmentOf({ env = {} }: ProgramOptions): Record<string, string> {
   const home = emptyFolder();
-  return {
+  const all: Record<string, string | undefined> = {
     PATH: process.env['PATH'],
     HOME: home,
     XDG_CONFIG_HOME: home,
     TEMPORAL_ADDRESS: temporal.address,
     TEMPORAL_CLI_PATH: temporal.cliPath,
+    ...env,
   };
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /** Removed together with the run's own folder. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { SecureVersion } from 'node:tls';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { afterwards, listen } from '../webhook/a-server.ts';
 import type { Issued } from '../webhook/a-certificate-authority.ts';
 
@@ -31,7 +32,7 @@ export interface Collector {
   /** What it answers from now on; nothing: `hang`. */
   answer: number | 'hang';
   /** Resolves once what was collected is as wanted. */
-  until(isThere: (collector: Collector) => boolean, timeoutMs?: number): Promise<void>;
+  until(isThere: (collector: Collector) => boolean): Promise<void>;
 }
 
 /** What stands in for an OpenTelemetry collector: takes OTLP over HTTP as JSON, on this machine, until the test is over. */
@@ -68,11 +69,11 @@ export async function startCollector(
     spans: [],
     connections: () => connections,
     answer: 200,
-    until: async (isThere, timeoutMs = 20_000) => {
-      const giveUpAt = Date.now() + timeoutMs;
+    until: async (isThere) => {
+      const giveUpAt = Date.now() + PATIENCE_MS;
       while (!isThere(collector)) {
         if (Date.now() > giveUpAt)
-          throw new Error(`Not collected after ${timeoutMs} ms: ${JSON.stringify(collector.bodies)}`);
+          throw new Error(`Not collected after ${PATIENCE_MS} ms: ${JSON.stringify(collector.bodies)}`);
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, 1000);
           heard.add(() => {

@@ -1,8 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { SliceSpans } from '../../src/tracing/slice-spans.ts';
-import type { Span } from '../../src/tracing/span.ts';
+import { SliceSpans, type Span } from '../../src/tracing/slice-spans.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const SUBSCRIPTION = '5'.repeat(32);

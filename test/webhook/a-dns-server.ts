@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { type LookupAddress, Resolver } from 'node:dns';
+import { once } from 'node:events';
 import { isIP } from 'node:net';
-import type { LookUp } from '../../src/webhook/look-up.ts';
+import type { LookUp } from '../../src/webhook/network-policy.ts';
 import { afterwards } from './a-server.ts';
 
 const HEADER_BYTES = 12;

@@ -1,6 +1,5 @@
-import type { Attempt } from '../../src/webhook/attempt.ts';
+import type { HttpAttempt, Poster } from '../../src/webhook/attempt.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import type { Poster } from '../../src/webhook/poster.ts';
 
 /** The outcome of one POST. */
 export function attemptOf(
@@ -9,7 +8,7 @@ export function attemptOf(
   headers: string[],
   body: string | Buffer,
   mostMs = 60_000,
-): Promise<Attempt> {
+): Promise<HttpAttempt> {
   return new Promise((resolve) => poster.post(new URL(url), { headers, body }, mostMs, resolve));
 }
 

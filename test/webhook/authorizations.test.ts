@@ -114,7 +114,7 @@ test('[S25] an end that is reached while the worker runs takes effect', async ()
 
 test('a changed configuration takes effect: removed authorizations are unknown, new ones known, changed ones changed', async () => {
   const origins = ['https://a.example'];
-  const authorizations = authorizationsOf({ changes: { origins, bearer: 'old' }, goes: { origins } });
+  const authorizations = authorizationsOf({ changes: { origins, bearer: 'old' }, goes: { origins, bearer: 't' } });
   authorizations.replace(configured({ changes: { origins, bearer: 'new' }, comes: { origins, bearer: 'newer' } }));
   expect(authorizations.names).toEqual(['changes', 'comes']);
   const url = new URL('https://a.example');

@@ -1,6 +1,6 @@
 import { rootCertificates } from 'node:tls';
 import { expect, test } from '@jest/globals';
-import { areCertificates, trustedAuthorities } from '../../src/webhook/certificate-authorities.ts';
+import { areCertificates, trustedAuthorities } from '../../src/webhook/tls.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 
 const authority = makeCertificateAuthority();

@@ -2,8 +2,7 @@ import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import type { Attempt } from '../../src/webhook/attempt.ts';
-import { createPoster, type Poster } from '../../src/webhook/poster.ts';
+import { type HttpAttempt, createPoster, type Poster } from '../../src/webhook/attempt.ts';
 import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 
@@ -17,10 +16,11 @@ function posterWith(timeoutMs: number): Poster {
   return poster;
 }
 
-const post = (url: URL, timeoutMs = PATIENT_MS): Promise<Attempt> => attemptOf(posterWith(timeoutMs), url, [], BODY);
+const post = (url: URL, timeoutMs = PATIENT_MS): Promise<HttpAttempt> =>
+  attemptOf(posterWith(timeoutMs), url, [], BODY);
 
 /** The outcome of an answer that is sent exactly as given. */
-const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<Attempt> => {
+const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<HttpAttempt> => {
   const server = await startRawServer(
     typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
   );
@@ -46,33 +46,39 @@ function drip(socket: Socket, piece: string): void {
 }
 
 const CHUNKED = 'transfer-encoding: chunked\r\n\r\n';
-const LENGTH_MISMATCH = 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+const MALFORMED = { ok: false, code: 'ANSWER_MALFORMED' };
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const NO_CONTENT = 'HTTP/1.1 204 No Content\r\n\r\n';
 
 test.each<[string, string, object]>([
-  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
-  ['a page without a head, as in HTTP/0.9', '<html>ok</html>', { ok: false, code: 'HTTPParserError' }],
-  ['HTTP/2', 'HTTP/2 200 OK\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', MALFORMED],
+  ['a page without a head, as in HTTP/0.9', '<html>ok</html>', MALFORMED],
+  ['HTTP/2', 'HTTP/2 200 OK\r\n\r\n', MALFORMED],
   ['nothing', '', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['half a status line', 'HTTP/1.1 20', { ok: false }],
-  ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
-  ['a status below 100', 'HTTP/1.1 099 OK\r\n\r\n', { ok: false }],
+  ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n', MALFORMED],
+  ['a status below 100', 'HTTP/1.1 099 OK\r\n\r\n', MALFORMED],
+  ['a status below 100 and a body', 'HTTP/1.1 000 OK\r\ncontent-length: 2\r\n\r\nok', MALFORMED],
+  ['a status below 100, then 204', `HTTP/1.1 099 OK\r\n\r\n${NO_CONTENT}`, MALFORMED],
+  ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n', MALFORMED],
+  ['a status that is no number', 'HTTP/1.1 OK\r\n\r\n', MALFORMED],
+  ['a negative status', 'HTTP/1.1 -20 OK\r\n\r\n', MALFORMED],
   ['only 100', 'HTTP/1.1 100 Continue\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['only 103', 'HTTP/1.1 103 Early Hints\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['101', 'HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n', { ok: false, code: 'UND_ERR_SOCKET' }],
   ['200 and an upgrade', 'HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n', { ok: true, status: 200 }],
   ['102 and 103, then 204', `HTTP/1.1 102 P\r\n\r\nHTTP/1.1 103 E\r\n\r\n${NO_CONTENT}`, { ok: true, status: 204 }],
-  // 100 answers an `expect` header, which we never send: undici treats it as a broken answer.
-  ['100, then 204', `HTTP/1.1 100 Continue\r\n\r\n${NO_CONTENT}`, { ok: false }],
+  ['101 without an upgrade, then 204', `HTTP/1.1 101 Switching\r\n\r\n${NO_CONTENT}`, MALFORMED],
+  ['100, then 101', `${CONTINUE}HTTP/1.1 101 Switching\r\n\r\n${NO_CONTENT}`, MALFORMED],
   ['200 and half a body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', { ok: true, status: 200 }],
   ['500 and half a body', 'HTTP/1.1 500 No\r\ncontent-length: 100\r\n\r\nhalf', { ok: false, answer: 'half…' }],
   ['500 and more body than it says', 'HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nhalf', { ok: false, answer: 'ha' }],
   ['200 and a broken chunk', `HTTP/1.1 200 OK\r\n${CHUNKED}zz\r\n`, { ok: true, status: 200 }],
-  ['a length and chunks', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${CHUNKED}0\r\n\r\n`, { code: LENGTH_MISMATCH }],
-  ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc', { code: LENGTH_MISMATCH }],
-  ['a negative length', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', { code: 'HTTPParserError' }],
-  ['a head with a bare line feed', 'HTTP/1.1 200 OK\nx: y\n\n', { ok: false, code: 'HTTPParserError' }],
-  ['a header with a NUL', 'HTTP/1.1 200 OK\r\nx: \0\r\n\r\n', { ok: false, code: 'HTTPParserError' }],
+  ['a length and chunks', `HTTP/1.1 200 OK\r\ncontent-length: 3\r\n${CHUNKED}0\r\n\r\n`, MALFORMED],
+  ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc', MALFORMED],
+  ['a negative length', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', MALFORMED],
+  ['a head with a bare line feed', 'HTTP/1.1 200 OK\nx: y\n\n', MALFORMED],
+  ['a header with a NUL', 'HTTP/1.1 200 OK\r\nx: \0\r\n\r\n', MALFORMED],
 ])('a server that answers %s', async (_, answer, attempt) => {
   const came = await postToRaw(answer);
   expect(came).toMatchObject(attempt);
@@ -92,7 +98,7 @@ test.each([
     }, IMPATIENT_MS);
     expect(came).toMatchObject(attempt);
     expect(came.durationMs).toBeGreaterThanOrEqual(IMPATIENT_MS);
-    expect(came.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+    expect(came.durationMs).toBeLessThan(PATIENT_MS / 2);
   },
 );
 
@@ -107,7 +113,7 @@ test.each([
     drip(socket, piece);
   }, IMPATIENT_MS);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
-  expect(attempt.durationMs).toBeLessThan(IMPATIENT_MS + 2000);
+  expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
 });
 
 test('[S14] a request to an endpoint that accepts the connection but reads nothing ends at the deadline, and the connection is closed', async () => {
@@ -173,7 +179,7 @@ test('[S17] headers after the body are limited as well', async () => {
 test.each([
   ['informational answers', '', 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
   ['102 Processing', '', 'HTTP/1.1 102 Processing\r\n\r\n', { code: 'ANSWER_TOO_LONG' }],
-  ['100 Continue', '', 'HTTP/1.1 100 Continue\r\n\r\n', { code: 'UND_ERR_SOCKET' }],
+  ['100 Continue', '', CONTINUE, { code: 'ANSWER_TOO_LONG' }],
   ['a reason phrase', 'HTTP/1.1 200 ', 'ok', { code: 'ANSWER_TOO_LONG' }],
   ['empty lines before the answer', '', '\r\n', { code: 'ANSWER_TOO_LONG' }],
   ['a body', `HTTP/1.1 500 No\r\n${CHUNKED}`, `400\r\n${'x'.repeat(1024)}\r\n`, { status: 500 }],

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
-import type { LookUp } from '../../src/webhook/look-up.ts';
-import { createPoster } from '../../src/webhook/poster.ts';
+import { createPoster } from '../../src/webhook/attempt.ts';
+import type { LookUp } from '../../src/webhook/network-policy.ts';
 import { afterwards, closing, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 

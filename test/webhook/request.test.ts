@@ -1,8 +1,27 @@
 import { expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { makeRequest, type RequestMarks } from '../../src/webhook/request.ts';
+import { parseInstant } from '../../src/domain/instant.ts';
+import { createNanosecondClock, makeRequest, type RequestMarks, shownRequest } from '../../src/webhook/request.ts';
 import { authorizationsOf } from './an-authorization.ts';
+
+test('it tells the wall-clock time, with nine digits and an offset', () => {
+  const now = createNanosecondClock();
+  for (let i = 0; i < 1000; i++) {
+    const before = Date.now();
+    const text = now();
+    expect(text).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+00:00$/);
+    expect(Date.parse(text)).toBeGreaterThanOrEqual(before - 3);
+    expect(Date.parse(text)).toBeLessThanOrEqual(Date.now() + 3);
+  }
+});
+
+test('two consecutive times differ by less than a millisecond', () => {
+  const now = createNanosecondClock();
+  const times = Array.from({ length: 100 }, () => parseInstant(now()) ?? '');
+  expect(new Set(times).size).toBeGreaterThan(50);
+  expect(times.some((time) => !time.endsWith('000000Z'))).toBe(true);
+});
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const trigger = { user: '1', audience: audience.id, event: 'enter' as const, at: '2026-01-01T00:00:00Z' };
@@ -23,10 +42,9 @@ async function requestWith(
   marks: RequestMarks = {},
 ) {
   const origins = ['https://example.com'];
-  const found = await authorizationsOf({ crm: { origins, headers, signingSecrets } }).lookUp(
-    'crm',
-    new URL(origins[0] ?? ''),
-  );
+  const found = await authorizationsOf({
+    crm: { origins, headers, signingSecrets, queryParameters: { key: 'k' } },
+  }).lookUp('crm', new URL(origins[0] ?? ''));
   if (!found.ok) throw new Error(found.code);
   const profile = { email: 'e', name: 'n' };
   const made = makeRequest(
@@ -99,4 +117,46 @@ test('a request has the header traceparent when it is given one, and its signatu
   expect(headers['traceparent']).toBe(traceparent);
   expect(headers['webhook-id']).toBe(deliveryId(settings.subscriptionId, trigger));
   expect(new Webhook(secret).verify(body, headers)).toBeDefined();
+});
+
+const url = new URL('https://hooks.example.com/t0ken/path?key=s3cret');
+
+function shown(headers: string[], query?: string) {
+  return shownRequest(url, { headers, body: '{}', ...(query === undefined ? {} : { query }) }, 1000);
+}
+
+test('[S22] for headers that are not the worker’s own, only the names are shown, without values', () => {
+  const names = ['x-api-key', 'cookie', 'X-Webhook-Id', 'date', 'x-user-agent'];
+  expect(shown(names.flatMap((name) => [name, 's3cret'])).headers).toEqual(names.map((name) => [name, '…']));
+});
+
+test('the worker’s own headers are shown as they are, in their order', () => {
+  const headers = [
+    'content-type',
+    'application/json',
+    'user-agent',
+    'a/1',
+    'webhook-id',
+    'i',
+    'webhook-timestamp',
+    '1',
+  ];
+  expect(shown(headers).headers.flat()).toEqual(headers);
+});
+
+test('[S22] only the kinds and number of signatures are shown: with whole ones, somebody could send the message again', () => {
+  expect(shown(['webhook-signature', 'v1,abc= v1a,def=']).headers).toEqual([['webhook-signature', 'v1,… v1a,…']]);
+});
+
+test.each([
+  ['Bearer s3cret', 'Bearer …'],
+  ['Basic s3cret', 'Basic …'],
+  ['s3cret token', '…'],
+  ['Bearers3cret', '…'],
+])('[S22] the authorization %j is shown as %j', (value, masked) => {
+  expect(shown(['authorization', value]).headers).toEqual([['authorization', masked]]);
+});
+
+test('[S22] the URL is shown as everywhere, with the names of the parameters that the authorization adds', () => {
+  expect(shown([], 'sig=s3cret').url).toBe('https://hooks.example.com/…?key=…&sig=…');
 });

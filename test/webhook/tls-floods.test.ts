@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
+import { createPoster } from '../../src/webhook/attempt.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { createPoster } from '../../src/webhook/poster.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 import { afterwards, closing, startRawServer } from './a-server.ts';

@@ -7,10 +7,8 @@ import type { SecureVersion, TlsOptions, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import type { Attempt } from '../../src/webhook/attempt.ts';
-import type { LookUp } from '../../src/webhook/look-up.ts';
-import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
-import { createPoster, type Poster } from '../../src/webhook/poster.ts';
+import { type HttpAttempt, createPoster, type Poster } from '../../src/webhook/attempt.ts';
+import { type LookUp, NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 import { afterwards, listen } from './a-server.ts';
@@ -61,7 +59,7 @@ function posterWith(rules: Partial<NetworkRules> = {}): Poster {
   return poster;
 }
 
-const post = (url: string, rules?: Partial<NetworkRules>): Promise<Attempt> =>
+const post = (url: string, rules?: Partial<NetworkRules>): Promise<HttpAttempt> =>
   attemptOf(posterWith(rules), url, [], '{}');
 
 const DELIVERED = { ok: true, status: 200 };
@@ -151,7 +149,7 @@ async function postFromElsewhere(url: string, rules: NetworkRules, options: stri
   const source = (name: string) => JSON.stringify(new URL(`../../src/webhook/${name}.ts`, import.meta.url).href);
   const code = `
     import { NetworkPolicy } from ${source('network-policy')};
-    import { createPoster } from ${source('poster')};
+    import { createPoster } from ${source('attempt')};
     const policy = new NetworkPolicy(${JSON.stringify(rules)});
     const lookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
     const poster = createPoster({ timeoutMs: 10_000, policy, lookUp });
@@ -161,7 +159,7 @@ async function postFromElsewhere(url: string, rules: NetworkRules, options: stri
     });`;
   const args = [...options, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code];
   const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
-  return JSON.parse(stdout) as Attempt; // It printed nothing else.
+  return JSON.parse(stdout) as HttpAttempt; // It printed nothing else.
 }
 
 test('[S19] no variable of the environment turns verification off, for an endpoint or for a proxy', async () => {

@@ -3,18 +3,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import type { RecoveryPart } from '../../src/contract/recovery.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
+import type { RecoveryPart } from '../../src/contract/kept-job.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
-import { parkedHolder } from '../../src/domain/dispatcher/parking.ts';
+import { parkedHolder } from '../../src/domain/job/parked-chains.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
+import type { RecoveryState } from '../../src/domain/kept-job.ts';
 import { holderWorkflowId, jobWorkflowId, keptWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
-import type { RecoveryState } from '../../src/domain/recovery-parts.ts';
 import type { Answer } from '../../src/local/receiver.ts';
-import { TemporalSideWorkflows } from '../../src/temporal-side-workflows.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Deployment } from '../support/deployment.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 
 // What real runs carry, with about everything in it that can be; later releases read what this one recorded.
@@ -108,13 +109,12 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
       down,
       ({ endpoint, overflow, backfill }) =>
         endpoint?.state === 'unwell' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
-      60_000,
     );
     expect(unwell.rejected).toBeGreaterThan(1);
     record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
 
     await lab.jobs.push(stopping, enters('waiting', 4));
-    await lab.statusWhen(stopping, ({ retried }) => retried > 0, 60_000);
+    await lab.statusWhen(stopping, ({ retried }) => retried > 0);
     await lab.jobs.stop(stopping);
     record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
     await lab.jobs.stop(stopping, { waiting: 'keep' });
@@ -123,7 +123,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
 
     now = { status: 429, headers: { 'retry-after': '3600' } };
     await lab.jobs.push(throttled, enters('waiting', 4));
-    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined, 60_000);
+    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined);
     await lab.jobs.pause(throttled);
     await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
     await lab.jobs.backfill(throttled, { action: 'pause' });
@@ -131,7 +131,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
   } finally {
     await lab.close();
   }
-}, 180_000);
+});
 
 test('what is carried is recorded: a job that parks people, and a dead letter', async () => {
   const lab = await openLab((user) =>
@@ -155,7 +155,7 @@ test('what is carried is recorded: a job that parks people, and a dead letter', 
   } finally {
     await lab.close();
   }
-}, 90_000);
+});
 
 test('what a watch carries is recorded: a round that is held, and one that failed', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'watch-'));
@@ -169,10 +169,7 @@ test('what a watch carries is recorded: a round that is held, and one that faile
   const deployment = new Deployment(lab.client);
   const handle = lab.client.workflow.getHandle(watchWorkflowId(id));
   const when = async (isAsWanted: (status: WatchStatus) => boolean): Promise<void> => {
-    for (const giveUpAt = Date.now() + 20_000; !isAsWanted(await lab.jobs.watches.status(id));) {
-      if (Date.now() > giveUpAt) throw new Error(JSON.stringify(await lab.jobs.watches.status(id)));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await answerWhen(() => lab.jobs.watches.status(id), isAsWanted);
   };
   /** A watch carries its state on when it goes over to another build. */
   const carry = async (name: string, build: string): Promise<void> => {

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
 import type { DeadLetterStatus } from '../../src/contract/dead-letter.ts';
+import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
 import { HOLDER, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
 
@@ -20,13 +21,7 @@ async function replays(lab: Lab, name: string, workflowId: string): Promise<void
 
 /** Asks a workflow until it answers as wanted. */
 async function statusWhen<T>(lab: Lab, workflowId: string, isAsWanted: (status: T) => boolean): Promise<void> {
-  const giveUpAt = Date.now() + 10_000;
-  for (;;) {
-    const status = await lab.client.workflow.getHandle(workflowId).query<T>('status');
-    if (isAsWanted(status)) return;
-    if (Date.now() > giveUpAt) throw new Error(`Not as wanted: ${JSON.stringify(status)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await answerWhen(() => lab.client.workflow.getHandle(workflowId).query<T>('status'), isAsWanted);
 }
 
 /** The workflow id of a job's dead letter; the server lists it a moment after its start. */

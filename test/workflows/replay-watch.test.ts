@@ -7,6 +7,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
 
@@ -18,11 +19,7 @@ test('what ran today replays: a watch with all that may happen to it', async () 
   const lab = await Lab.open({ content: { audiences: [{ ...audience, members }] }, config: { watch: { folder } } });
   const { watches } = lab.jobs;
   const when = async (isAsWanted: (status: WatchStatus) => boolean): Promise<void> => {
-    const giveUpAt = Date.now() + 40_000;
-    while (!isAsWanted(await watches.status(id))) {
-      if (Date.now() > giveUpAt) throw new Error(`Not as wanted: ${JSON.stringify(await watches.status(id))}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await answerWhen(() => watches.status(id), isAsWanted);
   };
   try {
     await lab.start({ audiences: [id] });
@@ -49,4 +46,4 @@ test('what ran today replays: a watch with all that may happen to it', async () 
     await lab.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});

@@ -19,7 +19,7 @@ async function eventfulJob(lab: Lab): Promise<string> {
   await lab.jobs.enter(job, { audience: 'news', user: 'patient' });
   await lab.jobs.resume(job);
   await lab.jobs.edit(job, { label: 'Edited', parallelRequestCount: 3 });
-  await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished', 30_000);
+  await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished');
   await lab.jobs.stop(job);
   await lab.handle(job).result();
   return job;

@@ -1,9 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { Activities } from '../../contract/ports.ts';
-import { createConfirmExits } from './confirm-exits.ts';
-import { createEmitChanges, type EmitDependencies } from './emit-changes.ts';
-import { createPrepareWatch } from './prepare-watch.ts';
-import { createScanMembers, type WatchDependencies } from './scan-members.ts';
+import { createConfirmExits, createEmitChanges, type EmitDependencies } from './emit-changes.ts';
+import { createPrepareWatch, createScanMembers, type WatchDependencies } from './scan-members.ts';
 import { audienceFolder } from './snapshot.ts';
 
 /** The activities of watches. */

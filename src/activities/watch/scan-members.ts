@@ -1,14 +1,53 @@
 import { createHash } from 'node:crypto';
 import { open, rm, writeFile } from 'node:fs/promises';
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Problem } from '../../contract/export-job.ts';
 import type { Activities } from '../../contract/ports.ts';
 import type { ScanReport, ScanRequest } from '../../contract/watch.ts';
 import { PAGE_IDS } from '../../domain/limits.ts';
-import { BUCKETS, differenceOf } from '../../domain/membership-buckets.ts';
+import { BUCKETS, differenceOf } from '../../domain/watch.ts';
 import type { AudienceSource } from '../../sources/source.ts';
 import { isSendable } from '../list-members.ts';
-import { alive } from './alive.ts';
-import { MemberBuckets } from './member-buckets.ts';
-import { audienceFolder, ENTERS, EXITS, type Manifest, MEMBERS, Snapshot } from './snapshot.ts';
+import { resolveAudience } from '../prepare-job.ts';
+import {
+  audienceFolder,
+  ENTERS,
+  EXITS,
+  type FileSum,
+  type Manifest,
+  MemberBuckets,
+  MEMBERS,
+  Snapshot,
+  SNAPSHOT_NOT_HERE,
+} from './snapshot.ts';
+
+/** Heartbeats that the activity is making progress; throws when it is no longer wanted. */
+export function alive(): void {
+  const context = Context.current();
+  context.heartbeat();
+  context.cancellationSignal.throwIfAborted();
+}
+
+const NO_FOLDER: Problem = {
+  field: 'watch.folder',
+  message:
+    'The worker has no folder for snapshots. Set TRIGGERS_WATCH_FOLDER, or "watch": { "folder": … } in its configuration; several workers have to share one folder.',
+};
+
+/** The activity that looks up the audiences to be watched. Returns every problem at once; rejects only when the source does. */
+export function createPrepareWatch({ source, watchFolder }: WatchDependencies): Activities['prepareWatch'] {
+  return async (names) => {
+    const known = await source.audiences();
+    const resolved = names.map((name, index) => resolveAudience(name, index, known));
+    const problems = [
+      ...(watchFolder === undefined ? [NO_FOLDER] : []),
+      ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
+    ];
+    if (problems.length > 0) return { ok: false, problems };
+    const found = resolved.flatMap((one) => ('message' in one ? [] : [[one.id, one] as const]));
+    return { ok: true, audiences: [...new Map(found).values()] };
+  };
+}
 
 export interface WatchDependencies {
   readonly source: AudienceSource;
@@ -28,9 +67,9 @@ export function createScanMembers({ source, watchFolder }: WatchDependencies): A
     const scan = new Snapshot(folder, request.scanId);
     await scan.create();
     const members = await readAll(source, request.audience, scan);
-    const held = request.held === null ? undefined : await openedIfThere(new Snapshot(folder, request.held));
+    const held = request.held === null ? undefined : await openedIfWhole(new Snapshot(folder, request.held));
     const report = await compare(request, scan, { members, base, held });
-    const files = { [ENTERS]: await scan.size(ENTERS), [EXITS]: await scan.size(EXITS) };
+    const files = { [ENTERS]: await scan.sum(ENTERS), [EXITS]: await scan.sum(EXITS) };
     await scan.seal({ members, files });
     return report;
   };
@@ -46,9 +85,17 @@ async function opened(snapshot: Snapshot): Promise<Opened> {
   return { snapshot, manifest: await snapshot.sealed() };
 }
 
-async function openedIfThere(snapshot: Snapshot): Promise<Opened | undefined> {
+/** Read to its end: what is damaged is as good as not there, and must not cost the snapshot that is. */
+async function openedIfWhole(snapshot: Snapshot): Promise<Opened | undefined> {
   const manifest = await snapshot.manifest();
-  return manifest === undefined ? undefined : { snapshot, manifest };
+  if (manifest === undefined) return undefined;
+  try {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) await snapshot.members(manifest, bucket);
+    return { snapshot, manifest };
+  } catch (error) {
+    if (error instanceof ApplicationFailure && error.type === SNAPSHOT_NOT_HERE) return undefined;
+    throw error;
+  }
 }
 
 async function removeObsolete(folder: string, obsolete: ScanRequest['obsolete']): Promise<void> {
@@ -56,12 +103,19 @@ async function removeObsolete(folder: string, obsolete: ScanRequest['obsolete'])
   for (const id of obsolete) await new Snapshot(folder, id).remove();
 }
 
-/** Writes down all members; returns the bytes of each bucket. */
-async function readAll(source: AudienceSource, audience: string, scan: Snapshot): Promise<number[]> {
+/** Writes down all members; returns the sum of each bucket. */
+async function readAll(source: AudienceSource, audience: string, scan: Snapshot): Promise<FileSum[]> {
   const buckets = new MemberBuckets(scan.folder, MEMBERS);
   const cursors = new Set<string>();
+  let first: string | undefined;
   for (let after: string | undefined; ;) {
-    const { ids, next } = await source.members(audience, after, PAGE_IDS);
+    const { ids, next, version } = await source.members(audience, after, PAGE_IDS);
+    first ??= version;
+    // Who is behind the place in one version, and before it in the other, would seem to have left.
+    if (version !== first)
+      throw new Error(
+        'The source changed while its members were read. Nothing of this round is reported, and it is tried again.',
+      );
     await buckets.add(ids.filter(isSendable));
     alive();
     if (next === undefined) return await buckets.close();
@@ -77,7 +131,7 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
 }
 
 interface Sides {
-  readonly members: number[];
+  readonly members: FileSum[];
   readonly base: Opened | undefined;
   readonly held: Opened | undefined;
 }

@@ -1,29 +1,157 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { ApplicationFailure } from '@temporalio/activity';
 import { z } from 'zod';
-import { AUDIENCE_ID } from '../../domain/audience.ts';
 import { isRecord } from '../../domain/json.ts';
-import { BUCKETS } from '../../domain/membership-buckets.ts';
-import { readBucket } from './member-buckets.ts';
+import { AUDIENCE_ID } from '../../domain/names.ts';
+import { bucketOf, BUCKETS } from '../../domain/watch.ts';
+
+/**
+ * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line: the other
+ * characters at which Node's own reader breaks lines may appear unescaped in a JSON string.
+ */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of createReadStream(path, { encoding: 'utf8' }) as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}
+
+/** By what a damaged file is recognised: how many bytes it has, and their CRC-32. */
+export type FileSum = readonly [bytes: number, crc: number];
+
+export const EMPTY_SUM: FileSum = [0, 0];
+
+/** The sum of a file that has become longer. */
+export function withMore([bytes, crc]: FileSum, more: Buffer): FileSum {
+  return [bytes + more.length, crc32(more, crc)];
+}
+
+export function isSame(one: FileSum, other: FileSum | undefined): boolean {
+  return one[0] === other?.[0] && one[1] === other[1];
+}
+
+/** Reads a file to its end, in memory that does not grow with it. */
+export async function sumOf(path: string): Promise<FileSum> {
+  let sum = EMPTY_SUM;
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) sum = withMore(sum, chunk);
+  return sum;
+}
+
+/** Writes a value with its sum, atomically: the file is there as a whole, or as it was before. */
+export async function writeSummed(path: string, value: object): Promise<void> {
+  const json = JSON.stringify(value);
+  const beside = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(beside, `${json}\n${crc32(json)}\n`, { flush: true });
+    await rename(beside, path);
+  } catch (error) {
+    // A full disk must not fill with attempts.
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** What `writeSummed` wrote; undefined when the file is not there, or is damaged. */
+export async function readSummed(path: string): Promise<unknown> {
+  try {
+    const [json = '', sum, ...more] = (await readFile(path, 'utf8')).split('\n');
+    return sum === String(crc32(json)) && more.join('') === '' ? JSON.parse(json) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return isRecord(error) && error['code'] === 'ENOENT';
+}
+
+/** Characters that are kept in memory before they are appended to their files. */
+const FLUSH_CHARACTERS = 4 * 1024 * 1024;
+
+/** Writes ids into 256 files by their hash, so that two snapshots can be compared part by part. */
+export class MemberBuckets {
+  readonly #folder: string;
+  readonly #prefix: string;
+  readonly #waiting: string[] = Array.from({ length: BUCKETS }, () => '');
+  readonly #sums: FileSum[] = Array.from({ length: BUCKETS }, () => EMPTY_SUM);
+  #waitingCharacters = 0;
+
+  constructor(folder: string, prefix: string) {
+    this.#folder = folder;
+    this.#prefix = prefix;
+  }
+
+  async add(users: Iterable<string>): Promise<void> {
+    for (const user of users) {
+      const bucket = bucketOf(user);
+      // As JSON, since an id may hold a newline.
+      const line = `${JSON.stringify(user)}\n`;
+      this.#waiting[bucket] += line;
+      this.#waitingCharacters += line.length;
+    }
+    if (this.#waitingCharacters > FLUSH_CHARACTERS) await this.#flush();
+  }
+
+  /** Writes what is still in memory; returns the sum of each file. */
+  async close(): Promise<FileSum[]> {
+    await this.#flush();
+    return this.#sums;
+  }
+
+  async #flush(): Promise<void> {
+    for (const [bucket, lines] of this.#waiting.entries()) {
+      if (lines === '') continue;
+      const bytes = Buffer.from(lines);
+      await appendFile(join(this.#folder, bucketName(this.#prefix, bucket)), bytes);
+      this.#sums[bucket] = withMore(this.#sums[bucket] ?? EMPTY_SUM, bytes);
+      this.#waiting[bucket] = '';
+    }
+    this.#waitingCharacters = 0;
+  }
+}
+
+/**
+ * The ids of one file, which has this sum; an id may appear twice. An empty bucket has no file.
+ * @returns undefined when the file is not as it was written.
+ */
+export async function readBucket(path: string, sum: FileSum): Promise<string[] | undefined> {
+  if (isSame(sum, EMPTY_SUM)) return [];
+  const content = await readFile(path);
+  if (!isSame(withMore(EMPTY_SUM, content), sum)) return undefined;
+  const lines = content.toString().split('\n');
+  lines.pop(); // Behind the last newline.
+  return lines.map((line) => JSON.parse(line) as string); // Written by `add`.
+}
+
+export function bucketName(prefix: string, bucket: number): string {
+  return `${prefix}-${bucket.toString(16).padStart(2, '0')}`;
+}
 
 /** Failure type of these activities: the snapshot is not in this worker's folder, or not as it was sealed. */
 export const SNAPSHOT_NOT_HERE = 'SnapshotNotHere';
 
 const SNAPSHOT_ID = /^[0-9a-f-]{36}$/;
 
-const sizes = z.array(z.int()).length(BUCKETS);
+const sum = z.tuple([z.int(), z.int()]).readonly();
+const sums = z.array(sum).length(BUCKETS);
 
-const manifestSchema = z.object({
+const manifestSchema = z.strictObject({
   v: z.literal(1),
   id: z.string(),
-  /** Bytes of each bucket, to detect a file that lost its end when the machine crashed. */
-  members: sizes,
+  /** The sum of each bucket, to detect one that lost its end when the machine crashed, or was damaged. */
+  members: sums,
   /** The same for those whom the scan did not see but who are still members; present once exits are confirmed. */
-  stayed: sizes.optional(),
-  /** Bytes of its other files. */
-  files: z.record(z.string(), z.int()),
+  stayed: sums.optional(),
+  /** The sums of its other files. */
+  files: z.record(z.string(), sum),
 });
 
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
@@ -61,18 +189,13 @@ export class Snapshot {
 
   /** Makes it a snapshot, or extends the one it is. */
   async seal(manifest: Omit<Manifest, 'v' | 'id'>): Promise<void> {
-    await writeWhole(this.path(MANIFEST), JSON.stringify({ v: 1, id: this.id, ...manifest }));
+    await writeSummed(this.path(MANIFEST), { v: 1, id: this.id, ...manifest });
   }
 
-  /** Undefined when there is no snapshot of this id here. */
+  /** Undefined when there is no snapshot of this id here, or its manifest is damaged. */
   async manifest(): Promise<Manifest | undefined> {
-    try {
-      const { success, data } = manifestSchema.safeParse(JSON.parse(await readFile(this.path(MANIFEST), 'utf8')));
-      return success && data.id === this.id ? data : undefined;
-    } catch (error) {
-      if (error instanceof SyntaxError || isMissing(error)) return undefined;
-      throw error;
-    }
+    const { success, data } = manifestSchema.safeParse(await readSummed(this.path(MANIFEST)));
+    return success && data.id === this.id ? data : undefined;
   }
 
   /** Its manifest. @throws ApplicationFailure of type SnapshotNotHere */
@@ -84,26 +207,37 @@ export class Snapshot {
 
   /** The members of one bucket. @throws ApplicationFailure of type SnapshotNotHere */
   async members({ members, stayed }: Manifest, bucket: number): Promise<Set<string>> {
-    try {
-      const users = new Set(await readBucket(this.folder, MEMBERS, bucket, members[bucket] ?? 0));
-      if (stayed === undefined) return users;
-      for (const user of await readBucket(this.folder, STAYED, bucket, stayed[bucket] ?? 0)) users.add(user);
-      return users;
-    } catch (error) {
-      throw notHere(this, error);
+    const users = new Set<string>();
+    for (const [prefix, buckets] of [
+      [MEMBERS, members],
+      [STAYED, stayed],
+    ] as const) {
+      const sealed = buckets?.[bucket];
+      if (sealed === undefined) continue;
+      const name = bucketName(prefix, bucket);
+      const read = await readBucket(this.path(name), sealed).catch((error: unknown) => {
+        throw damaged(this, name, error);
+      });
+      if (read === undefined) throw damaged(this, name);
+      for (const user of read) users.add(user);
     }
+    return users;
   }
 
   /** The path of a file, once it is known to be as it was sealed. @throws ApplicationFailure of type SnapshotNotHere */
   async whole({ files }: Manifest, name: string): Promise<string> {
-    const bytes = await this.size(name).catch(() => undefined);
-    if (bytes === undefined || bytes !== files[name]) throw notHere(this);
+    const sealed = files[name];
+    if (sealed === undefined) throw notHere(this);
+    const found = await this.sum(name).catch((error: unknown) => {
+      throw damaged(this, name, error);
+    });
+    if (!isSame(sealed, found)) throw damaged(this, name);
     return this.path(name);
   }
 
-  /** Bytes of one of its files. */
-  async size(name: string): Promise<number> {
-    return (await stat(this.path(name))).size;
+  /** The sum of one of its files. */
+  async sum(name: string): Promise<FileSum> {
+    return await sumOf(this.path(name));
   }
 }
 
@@ -130,21 +264,17 @@ export function audienceFolder(root: string | undefined, audience: string): stri
   return join(root, audience);
 }
 
-export function notHere({ id }: Snapshot, cause?: unknown): ApplicationFailure {
+export function notHere({ id }: Snapshot): ApplicationFailure {
   return ApplicationFailure.create({
-    message: `The snapshot ${id} is not in this worker's folder, or is damaged. If there are several workers, "watch.folder" must be one folder that they share.`,
+    message: `The snapshot ${id} is not in this worker's folder, or its manifest is damaged. If there are several workers, "watch.folder" must be one folder that they share.`,
     type: SNAPSHOT_NOT_HERE,
-    ...(cause instanceof Error ? { cause } : {}),
   });
 }
 
-/** Writes a file atomically: it is there as a whole, or as it was before. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const beside = `${path}.${randomUUID()}`;
-  await writeFile(beside, text, { flush: true });
-  await rename(beside, path);
-}
-
-export function isMissing(error: unknown): boolean {
-  return isRecord(error) && error['code'] === 'ENOENT';
+function damaged({ id }: Snapshot, name: string, cause?: unknown): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: `The snapshot ${id} is damaged: the file "${name}" is missing, or not as it was written. Check the disk of "watch.folder".`,
+    type: SNAPSHOT_NOT_HERE,
+    ...(cause instanceof Error ? { cause } : {}),
+  });
 }

@@ -1,47 +1,31 @@
-import { Command } from '@commander-js/extra-typings';
-import type { AuthorizationListing } from '../../contract/authorization.ts';
+import type { AuthorizationListing } from '../../contract/audience.ts';
+import { printable } from '../../domain/shown.ts';
+import { command, commandGroup } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { printable } from '../../domain/printable.ts';
-import { field, sentences } from '../render.ts';
+import { field } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
-export function authorizationsCommand(terminal: Terminal) {
-  return new Command('authorizations')
-    .description("a worker's authorizations, which jobs name: list")
-    .addCommand(listCommand(terminal))
-    .addHelpText(
-      'after',
-      `
-It takes --json and has more help: triggers authorizations list --help
-
-Example:
-  triggers authorizations list`,
-    );
-}
-
-function listCommand(terminal: Terminal) {
-  return new Command('list')
-    .description('ask a worker which authorizations it has: names, kinds and origins, never a value')
-    .option('--json', 'print JSON for machines: one authorization a line')
-    .addHelpText(
-      'after',
-      `
-Example:
-  triggers authorizations list`,
-    )
-    .action(async ({ json }) => {
-      const listed = await withJobs((jobs) => jobs.authorizations());
-      if (json === true) return listed.forEach((one) => terminal.out(JSON.stringify(one)));
-      if (listed.length === 0)
-        return terminal.out(
-          sentences(
-            'The worker has no authorizations. They belong in its configuration, under "authorizations".',
-            terminal,
-          ),
+export const authorizationsCommand = commandGroup({
+  name: 'authorizations',
+  description: "a worker's authorizations, which jobs name",
+  parts: [
+    command({
+      name: 'list',
+      description: 'ask a worker which authorizations it has: names, kinds and origins, never a value',
+      json: ': one authorization a line',
+      examples: ['triggers authorizations list'],
+      async run(_args, _options, { terminal, printEach }) {
+        const listed = await withJobs((jobs) => jobs.authorizations());
+        printEach(listed, () =>
+          listed.length === 0
+            ? 'The worker has no authorizations. They belong in its configuration, under "authorizations".'
+            : listed.flatMap((one) => authorizationLines(one, terminal)),
         );
-      for (const one of listed) for (const line of authorizationLines(one, terminal)) terminal.out(line);
-    });
-}
+      },
+    }),
+  ],
+  examples: ['triggers authorizations list'],
+});
 
 function authorizationLines(
   { name, kinds, origins, signingSecretsEnd }: AuthorizationListing,

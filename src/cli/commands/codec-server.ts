@@ -1,62 +1,52 @@
-import { Command } from '@commander-js/extra-typings';
-import { ConfigError, configuredPayloadKeys } from '../../config.ts';
-import { portNumber } from '../job-options.ts';
-import { listening } from '../listening.ts';
-import { sentences } from '../render.ts';
-import { aborted, interruption, type Terminal } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
+import { ConfigError, configuredPayloadKeys } from '../../config/config.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
+import { listening } from '../jobs.ts';
+import { portNumber } from '../options.ts';
+import { aborted, interruption } from '../terminal.ts';
 
 const DEFAULT_PORT = 8081;
 /** The UI of `triggers up`, under both of its names. */
 const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 
-export function codecServerCommand(terminal: Terminal) {
-  return new Command('codec-server')
-    .description('decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C')
-    .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`)
-    .option('--json', 'print JSON for machines: one object when it is ready')
-    .addHelpText(
-      'after',
-      `
-TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
+export const codecServerCommand = command({
+  name: 'codec-server',
+  description: 'decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C',
+  takes: (it) =>
+    it
+      .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
+      .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`),
+  json: ': one object when it is ready',
+  notes: `TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
 digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
-UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.
-
-Example:
-  TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server`,
-    )
-    .action(async ({ port, host, uiOrigin = UI_ORIGINS, json }) => {
-      const token = configuredToken();
-      const uiOrigins = uiOrigin.map(originOf);
-      const payloadKeys = configuredPayloadKeys();
-      if (payloadKeys.length === 0)
-        throw new ConfigError(
-          'There are no payload keys to decrypt with. Set "payloadKeys", or TRIGGERS_PAYLOAD_KEYS.',
-        );
-      const [{ startCodecServer }, { EncryptingCodec }, { readPayloadKeys }] = await Promise.all([
-        import('../../payload-codec/codec-server.ts'),
-        import('../../payload-codec/encrypting-codec.ts'),
-        import('../../payload-codec/payload-keys.ts'),
-      ]);
-      const stop = interruption();
-      const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
-      const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
-      // Never with the token, because what is printed is kept in logs.
-      if (json === true) terminal.out(JSON.stringify({ url: server.url, uiOrigins }));
-      else
-        terminal.out(
-          sentences(
-            `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
-            terminal,
-          ),
-        );
-      await aborted(stop.signal);
-      await server.close();
-      stop.dispose();
-    });
-}
+UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
+  examples: ['TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server'],
+  async run(_args, { port, host, uiOrigin = UI_ORIGINS }, { print }) {
+    const payloadKeys = configuredPayloadKeys();
+    const token = configuredToken();
+    const uiOrigins = uiOrigin.map(originOf);
+    if (payloadKeys.length === 0)
+      throw new ConfigError('There are no payload keys to decrypt with. Set "payloadKeys", or TRIGGERS_PAYLOAD_KEYS.');
+    const [{ startCodecServer }, { EncryptingCodec }, { readPayloadKeys }] = await Promise.all([
+      import('../../temporal/codec-server.ts'),
+      import('../../temporal/encrypting-codec.ts'),
+      import('../../temporal/payload-keys.ts'),
+    ]);
+    const stop = interruption();
+    const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
+    const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
+    // Never with the token, because what is printed is kept in logs.
+    print(
+      { url: server.url, uiOrigins },
+      () =>
+        `Codec server ready: ${server.url}, for the Temporal UI at ${uiOrigins.join(', ')}. Stop it with Ctrl-C.\nIts endpoint for the UI is ${server.url}/<TRIGGERS_CODEC_TOKEN>`,
+    );
+    await aborted(stop.signal);
+    await server.close();
+    stop.dispose();
+  },
+});
 
 function configuredToken(): string {
   const token = process.env['TRIGGERS_CODEC_TOKEN'] ?? '';

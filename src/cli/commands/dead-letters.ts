@@ -1,23 +1,212 @@
-import { Command } from '@commander-js/extra-typings';
-import type { Terminal } from '../terminal.ts';
-import { discardCommand } from './dead-letters/discard.ts';
-import { listCommand } from './dead-letters/list.ts';
-import { redeliverCommand } from './dead-letters/redeliver.ts';
-import { showCommand } from './dead-letters/show.ts';
+import type { Command } from '@commander-js/extra-typings';
+import ora from 'ora';
+import type {
+  DeadLetterFilter,
+  Decided,
+  DecisionExtent,
+  DecisionOptions,
+  DecisionProgress,
+  ExportJobs,
+  WhichDeadLetters,
+} from '../../client/export-jobs.ts';
+import { stringifyJson } from '../../domain/json.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { confirmed, nobodyToAsk } from '../ask.ts';
+import { command, commandGroup } from '../command.ts';
+import { PartlyDone, UsageError } from '../exit-code.ts';
+import { withJobs } from '../jobs.ts';
+import { pastTime } from '../options.ts';
+import { extentLines, reportLines, summaryLines } from '../render-dead-letters.ts';
+import { count, sentences } from '../render.ts';
+import { interruption, type Terminal } from '../terminal.ts';
 
-export function deadLettersCommand(terminal: Terminal) {
-  return new Command('dead-letters')
-    .description('triggers that will not be sent without a decision: list, show, redeliver, discard')
-    .addCommand(listCommand(terminal))
-    .addCommand(showCommand(terminal))
-    .addCommand(redeliverCommand(terminal))
-    .addCommand(discardCommand(terminal))
-    .addHelpText(
-      'after',
-      `
-Each takes --json and has more help: triggers dead-letters list --help
+/** The options of a command about all dead letters that match everything given. */
+const filterWords = (it: Command) =>
+  it
+    .option('--job <id>', 'of this job')
+    .option('--user <id>', 'of this person')
+    .option('--audience <name>', 'of this audience, by slug or id')
+    .option('--failure <what>', 'whose last attempt ended with this: "HTTP 422", "connection refused", ECONNREFUSED')
+    .option('--older-than <time>', 'that died before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
+    .option('--newer-than <time>', 'that died since then', pastTime);
 
-Example:
-  triggers dead-letters list --job vip-to-crm`,
-    );
+type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
+
+function filterFrom({ job, user, audience, failure, olderThan, newerThan }: FilterOptions): DeadLetterFilter {
+  return { jobId: job, user, audience, failure, olderThan, newerThan };
 }
+
+const listCommand = command({
+  name: 'list',
+  description: 'show what waits for a decision, newest first',
+  takes: filterWords,
+  json: ': one dead letter a line',
+  examples: ['triggers dead-letters list --failure "HTTP 422" --newer-than 2h'],
+  async run(_args, options, { terminal, json, print }) {
+    await withJobs(async (jobs) => {
+      let found = 0;
+      for await (const letter of jobs.deadLetters.list(filterFrom(options))) {
+        found += 1;
+        print(letter, () => summaryLines(letter, { nowMs: Date.now(), ...terminal }));
+      }
+      if (!json) terminal.err(foundText(found));
+    });
+  },
+});
+
+function foundText(found: number): string {
+  if (found === 0) return 'No such dead letter waits.';
+  return `${counted(found, 'dead letter')}. See one with: triggers dead-letters show <id>`;
+}
+
+const showCommand = command({
+  name: 'show',
+  description: 'show all about one: who, what, when, what the endpoint answered, and what to do',
+  takes: (it) => it.argument('<id>', 'id of the dead letter, as the list shows it, or its workflow id'),
+  examples: ['triggers dead-letters show 36e243f8fd8f4530bbd330fa7fb1a685-0'],
+  async run([id], _options, { terminal, json, print }) {
+    const letter = await withJobs((jobs) => jobs.deadLetters.show(id));
+    // A profile's integers keep their digits.
+    if (json) return terminal.out(stringifyJson(letter));
+    print(letter, () => reportLines(letter, { nowMs: Date.now(), ...terminal }));
+  },
+});
+
+/**
+ * Which dead letters a command line means.
+ * @throws UsageError when it names one and also gives a filter, or does neither.
+ */
+function whichFrom(id: string | undefined, all: true | undefined, options: FilterOptions): WhichDeadLetters {
+  const filter = filterFrom(options);
+  const filters = all === true || Object.values(filter).some((value) => value !== undefined);
+  if (id !== undefined && filters) throw new UsageError('Give either one id or a filter, not both.');
+  if (id !== undefined) return id;
+  if (!filters) throw new UsageError('Say which ones: an id, a filter such as --job vip-to-crm, or --all.');
+  return { ...filter, all };
+}
+
+/** The words for a decision. */
+interface Wording {
+  readonly asks: string;
+  /** What dead letters are afterwards: the singular, and the plural. */
+  readonly done: { readonly one: string; readonly many: string };
+  readonly failed: string;
+}
+
+/**
+ * Carries out a decision: shows exactly what it is about and asks, shows progress, and reports each failure.
+ * @throws PartlyDone when some were not done; UsageError when nobody can be asked and nobody said --yes: nothing was done.
+ */
+async function decide(
+  terminal: Terminal,
+  { json, yes, ...words }: Wording & { readonly json: boolean; readonly yes: boolean },
+  carryOut: (deadLetters: ExportJobs['deadLetters'], options: DecisionOptions) => Promise<Decided>,
+): Promise<void> {
+  const stop = interruption();
+  const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+  let far = '';
+  const onProgress = ({ id, failure, settled, of }: DecisionProgress): void => {
+    far = `${count(settled)} of ${count(of)}`;
+    if (json) terminal.out(JSON.stringify({ id, ...(failure === undefined ? {} : { failure }) }));
+    else if (failure !== undefined) {
+      spinner?.clear();
+      terminal.err(sentences(printable(`${id}: ${failure}`), terminal));
+    }
+    if (spinner !== undefined) spinner.text = far;
+  };
+  let found = 0;
+  const confirm = async (extent: DecisionExtent): Promise<boolean> => {
+    found = extent.letters;
+    if (json) terminal.err(JSON.stringify({ extent }));
+    else for (const line of extentLines(extent, terminal)) terminal.err(line);
+    if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk();
+    const agreed = yes || (await confirmed(terminal, `${words.asks} ${found === 1 ? 'it' : 'them'}?`, stop.signal));
+    if (agreed) spinner?.start();
+    return agreed;
+  };
+  try {
+    const { done, failures } = await withJobs((jobs) =>
+      carryOut(jobs.deadLetters, { confirm, onProgress, signal: stop.signal }),
+    );
+    spinner?.stop();
+    if (!json) terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
+    if (failures.length === 0) return;
+    throw new PartlyDone(`${counted(failures.length, 'dead letter')} ${words.failed}.`, done, failures.length);
+  } catch (error) {
+    spinner?.stop();
+    if (!json && far !== '' && !(error instanceof PartlyDone)) terminal.err(`Stopped after ${far}.`);
+    throw error;
+  } finally {
+    spinner?.stop();
+    stop.dispose();
+  }
+}
+
+function doneText(done: number, words: Wording['done']): string {
+  if (done === 0) return 'Nothing was done.';
+  return `${counted(done, 'dead letter')} ${done === 1 ? 'is' : 'are'} ${done === 1 ? words.one : words.many}.`;
+}
+
+const ONE = ['[id]', 'id of one dead letter, as the list shows it'] as const;
+const YES = ['--yes', 'do not ask; needed where nobody can be asked'] as const;
+
+const REDELIVERING = {
+  asks: 'Redeliver',
+  done: { one: 'with its job again', many: 'with their jobs again' },
+  failed: 'could not be redelivered',
+};
+
+const redeliverCommand = command({
+  name: 'redeliver',
+  description: "send again, last in its person's order and with the same webhook-id",
+  takes: (it) =>
+    filterWords(it)
+      .argument(...ONE)
+      .option('--all', 'all of them')
+      .option(
+        '--force',
+        'also what contradicts who is in the audience today, or is about an audience that the job left',
+      )
+      .option(...YES),
+  json: ': one dead letter a line, with a failure when it was not redelivered; on stderr first the extent',
+  examples: [
+    'triggers dead-letters redeliver 36e243f8fd8f4530bbd330fa7fb1a685-0',
+    'triggers dead-letters redeliver --job vip-to-crm --failure "HTTP 422" --yes',
+  ],
+  async run([id], { yes, all, force, ...filter }, { terminal, json }) {
+    const which = whichFrom(id, all, filter);
+    await decide(terminal, { ...REDELIVERING, json, yes: yes === true }, (deadLetters, options) =>
+      deadLetters.redeliver(which, { ...options, force: force === true }),
+    );
+  },
+});
+
+const DISCARDING = { asks: 'Discard', done: { one: 'discarded', many: 'discarded' }, failed: 'could not be discarded' };
+
+const discardCommand = command({
+  name: 'discard',
+  description: 'drop for good',
+  takes: (it) =>
+    filterWords(it)
+      .argument(...ONE)
+      .option('--all', 'all of them')
+      .option(...YES),
+  json: ': one dead letter a line, with a failure when it was not discarded; on stderr first the extent',
+  examples: [
+    'triggers dead-letters discard 36e243f8fd8f4530bbd330fa7fb1a685-0',
+    'triggers dead-letters discard --job vip-to-crm --older-than 7d --yes',
+  ],
+  async run([id], { yes, all, ...filter }, { terminal, json }) {
+    const which = whichFrom(id, all, filter);
+    await decide(terminal, { ...DISCARDING, json, yes: yes === true }, (deadLetters, options) =>
+      deadLetters.discard(which, options),
+    );
+  },
+});
+
+export const deadLettersCommand = commandGroup({
+  name: 'dead-letters',
+  description: 'triggers that will not be sent without a decision',
+  parts: [listCommand, showCommand, redeliverCommand, discardCommand],
+  examples: ['triggers dead-letters list --job vip-to-crm'],
+});

@@ -1,30 +1,35 @@
-import { Command } from '@commander-js/extra-typings';
+import type { JobSummary } from '../../client/export-jobs.ts';
+import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { jobTable } from '../render.ts';
-import type { Terminal } from '../terminal.ts';
+import { counted } from '../../domain/shown.ts';
+import { jobTable, sentences, tableColumns } from '../render.ts';
 
-export function listCommand(terminal: Terminal) {
-  return new Command('list')
-    .description('show all jobs, running ones first')
-    .option('--running', 'only running jobs')
-    .option('--json', 'print JSON for machines: one job a line')
-    .addHelpText(
-      'after',
-      `
-Example:
-  triggers list --running`,
-    )
-    .action(async ({ running, json }) => {
-      const all = await withJobs((jobs) => jobs.list());
-      const shown = running === true ? all.filter((job) => job.running) : all;
-      if (json === true) return shown.forEach((job) => terminal.out(JSON.stringify(job)));
-      if (shown.length === 0) {
-        return terminal.out(
-          running === true ? 'No job is running.' : 'There is no job yet. Start one with: triggers start job.json',
-        );
-      }
-      // In a pipe nothing is cut.
-      const columns = terminal.interactive ? terminal.columns : Infinity;
-      for (const line of jobTable(shown, { ...terminal, columns })) terminal.out(line);
-    });
+export const listCommand = command({
+  name: 'list',
+  description: 'show all jobs, running ones first',
+  takes: (it) => it.option('--running', 'only running jobs'),
+  json: ': one job a line',
+  notes: 'LETTERS: dead letters that wait for a decision. "?": the job did not answer.',
+  examples: ['triggers list --running'],
+  async run(_args, { running }, { terminal, json, printEach }) {
+    const all = await withJobs((jobs) => jobs.overview());
+    const shown = running === true ? all.filter((job) => job.running) : all;
+    const none =
+      running === true ? 'No job is running.' : 'There is no job yet. Start one with: triggers start job.json';
+    printEach(shown, () =>
+      shown.length === 0 ? none : jobTable(shown, { nowMs: Date.now(), ...terminal, columns: tableColumns(terminal) }),
+    );
+    if (!json) for (const reason of unreadableTexts(shown)) terminal.err(sentences(reason, terminal));
+  },
+});
+
+/** How many jobs can only be listed, for each reason. */
+function unreadableTexts(jobs: readonly JobSummary[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { unreadable } of jobs)
+    if (unreadable !== undefined) counts.set(unreadable, (counts.get(unreadable) ?? 0) + 1);
+  return [...counts].map(
+    ([reason, times]) =>
+      `Of ${counted(times, 'job')} it cannot be read here what they are and what they kept. ${reason}`,
+  );
 }

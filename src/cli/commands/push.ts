@@ -1,7 +1,7 @@
-import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
-import { Command } from '@commander-js/extra-typings';
+import { closeSync, createReadStream, fstatSync, openSync, statSync } from 'node:fs';
 import ora, { type Ora } from 'ora';
 import type {
+  EventTrigger,
   ExportJobs,
   PublishProgress,
   PublishResult,
@@ -9,58 +9,59 @@ import type {
   PushProgress,
   PushResult,
 } from '../../client/export-jobs.ts';
-import { timeSpan } from '../job-options.ts';
+import { command } from '../command.ts';
+import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { readTriggers } from '../ndjson.ts';
-import { count, counted } from '../numbers.ts';
-import { sentences } from '../render.ts';
+import { withMeantAudiences } from '../meant-audiences.ts';
+import { timeSpan } from '../options.ts';
+import { counted } from '../../domain/shown.ts';
+import { count, sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
-import { type TriggerOptions, triggerFrom } from '../trigger-options.ts';
-import { UsageError } from '../usage-error.ts';
+import { readTriggers, triggerFrom, type TriggerOptions } from '../triggers-in.ts';
 
-export function pushCommand(terminal: Terminal) {
-  return new Command('push')
-    .description('send triggers to a job, or without a job to every job that listens to their audience')
-    .argument('[job]', 'id of the job; "-" means: no job, triggers from standard input')
-    .argument('[input]', '"-": NDJSON on standard input, one trigger a line')
-    .option('--file <path>', 'NDJSON file to read instead')
-    .option('--audience <slug>', 'one trigger: its audience')
-    .option('--enter', 'one trigger: the person enters')
-    .option('--exit', 'one trigger: the person leaves')
-    .option('--user <id>', 'one trigger: the person')
-    .option('--at <time>', 'one trigger: when (RFC 3339); default: when the job receives it')
-    .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
-    .option(
-      '--patience <time>',
-      'longest wait for the server or the job to take more, such as 30s (default: 5m)',
-      timeSpan,
-    )
-    .option('--json', 'print JSON for machines')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  triggers push vip-to-crm --audience vip --enter --user 7076027172059065053
-  triggers push - < changes.ndjson
+export const pushCommand = command({
+  name: 'push',
+  description: 'send triggers to a job, or without a job to every job that listens to their audience',
+  takes: (it) =>
+    it
+      .argument('[job]', 'id of the job; "-" means: no job, triggers from standard input')
+      .argument('[input]', '"-": NDJSON on standard input, one trigger a line')
+      .option('--file <path>', 'NDJSON file to read instead')
+      .option('--audience <slug>', 'one trigger: its audience')
+      .option('--enter', 'one trigger: the person enters')
+      .option('--exit', 'one trigger: the person leaves')
+      .option('--user <id>', 'one trigger: the person')
+      .option('--at <time>', 'one trigger: when (RFC 3339); default: now')
+      .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
+      .option(
+        '--patience <time>',
+        'longest wait for the server or the job to take more, such as 30s (default: 5m)',
+        timeSpan,
+      ),
+  examples: [
+    'triggers push vip-to-crm --audience vip --enter --user 7076027172059065053',
+    `triggers push - < changes.ndjson
 A line looks like this; "at" may be left out:
   {"event":"exit","audience":"vip","user":"707…","at":"2026-11-25T08:30:00Z"}`,
-    )
-    .action(async (first, second, { json, file, patience, ...options }) => {
-      const job = first === '-' ? undefined : first;
-      const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
-      const spinner = json !== true && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
-      const stage = { terminal, spinner, patienceMs: patience };
-      // An open standard input would keep the process alive after an interruption.
-      const result = await withJobs((jobs) => send(jobs, job, triggers, stage)).finally(() => terminal.stdin.destroy());
-      terminal.out(
-        json === true
-          ? JSON.stringify({ ...(job === undefined ? {} : { jobId: job }), ...result })
-          : sentences(pushedText(job, result), terminal),
-      );
-    });
-}
+  ],
+  async run([first, second], { file, patience, ...options }, { terminal, json, print }) {
+    if (second !== undefined && (second !== '-' || first === '-'))
+      throw new UsageError('After the job comes only "-", for standard input. A file is named with --file.');
+    const job = first === '-' ? undefined : first;
+    const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
+    const again = file !== undefined && isReadableTwice(file) ? () => readTriggers(openFile(file)) : undefined;
+    const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+    const isOne = options.user !== undefined;
+    const stage = { terminal, spinner, patienceMs: patience, again, isOne, json };
+    // An open standard input would keep the process alive after an interruption.
+    const result = await withJobs((jobs) => send(jobs, job, triggers, stage)).finally(() => terminal.stdin.destroy());
+    print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () => pushedText(job, result));
+    if ('jobs' in result && result.read > 0 && result.jobs.length === 0)
+      throw new PartlyDone('Nothing was sent.', 0, result.read);
+  },
+});
 
-type Source = Iterable<ReturnType<typeof triggerFrom>> | AsyncIterable<ReturnType<typeof triggerFrom>>;
+type Source = Iterable<EventTrigger> | AsyncIterable<EventTrigger>;
 
 function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, options: TriggerOptions): Source {
   const one = Object.values(options).some((value) => value !== undefined);
@@ -90,19 +91,37 @@ function openFile(path: string): AsyncIterable<Uint8Array> {
   return createReadStream(path, { fd });
 }
 
+/** A pipe or a device is read only once. */
+function isReadableTwice(path: string): boolean {
+  return statSync(path).isFile();
+}
+
 interface Stage {
   readonly terminal: Terminal;
   readonly spinner: Ora | undefined;
   readonly patienceMs: number | undefined;
+  /** The same triggers once more; undefined where they can be read only once. */
+  readonly again: (() => AsyncIterable<EventTrigger>) | undefined;
+  /** A single trigger, as options. */
+  readonly isOne: boolean;
+  readonly json: boolean;
+}
+
+/** What is pushed, and what could not be said of it. */
+interface Remarks {
+  /** Why it was not checked what slugs mean. */
+  readonly unchecked?: string;
+  /** Triggers about audiences that the job does not listen to: it rejects them. */
+  readonly unheard?: number;
 }
 
 /** Sends and shows progress; Ctrl-C ends the input, so that it is still reported what was accepted. */
 async function send(
   jobs: ExportJobs,
   job: string | undefined,
-  triggers: Source,
-  { terminal, spinner, patienceMs }: Stage,
-): Promise<PushResult | PublishResult> {
+  typed: Source,
+  { terminal, spinner, patienceMs, again, isOne, json }: Stage,
+): Promise<(PushResult | PublishResult) & Remarks> {
   const stop = interruption();
   spinner?.start('Sending');
   const startedAt = performance.now();
@@ -113,17 +132,66 @@ async function send(
   const onProgress = (progress: PushProgress | PublishProgress) => {
     if (spinner !== undefined) spinner.text = progressText(progress, performance.now() - startedAt);
   };
+  let unchecked: Pick<Remarks, 'unchecked'> = {};
+  const unheard = new Unheard();
+  const onUnheard = (audience: string, near: string | undefined): void => {
+    if (isOne)
+      throw new UsageError(
+        `It does not listen to "${audience}".${near === undefined ? '' : ` Did you mean "${near}"?`} See what it listens to: triggers status ${job ?? ''}`,
+      );
+    unheard.add(audience, near);
+  };
+  const onUnchecked = (slug: string, { message }: Error) => {
+    unchecked = { unchecked: message };
+    spinner?.clear();
+    if (!json) terminal.err(sentences(uncheckedText(slug, message), terminal));
+  };
+  const triggers = withMeantAudiences(typed, {
+    slugs: () => jobs.slugs(job),
+    again,
+    onUnchecked,
+    onUnheard: job === undefined ? undefined : onUnheard,
+  });
   try {
-    if (job !== undefined) return await jobs.push(job, triggers, { ...options, onProgress });
+    if (job !== undefined) {
+      const result = await jobs.push(job, triggers, { ...options, onProgress });
+      if (unheard.count === 0) return { ...result, ...unchecked };
+      spinner?.clear();
+      if (!json) terminal.err(sentences(unheard.text(job), terminal));
+      return { ...result, ...unchecked, unheard: unheard.count };
+    }
     const onLeftOut = ({ message }: Error) => {
       spinner?.clear();
       terminal.err(sentences(`${message}\nThe push to the other jobs goes on.`, terminal));
     };
-    return await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
+    return { ...(await jobs.publish(triggers, { ...options, onProgress, onLeftOut })), ...unchecked };
   } finally {
     spinner?.stop();
     stop.dispose();
   }
+}
+
+/** Triggers about audiences that the job does not listen to. */
+class Unheard {
+  count = 0;
+  /** By audience, with the one that was most likely meant; the first few. */
+  readonly #near = new Map<string, string | undefined>();
+
+  add(audience: string, near: string | undefined): void {
+    this.count++;
+    if (this.#near.size < 5) this.#near.set(audience, near);
+  }
+
+  text(job: string): string {
+    const named = [...this.#near].map(([audience, near]) =>
+      near === undefined ? `"${audience}"` : `"${audience}" (did you mean "${near}"?)`,
+    );
+    return `${counted(this.count, 'trigger')} of these will be rejected, since ${job} does not listen to ${named.join(', ')}.`;
+  }
+}
+
+function uncheckedText(slug: string, why: string): string {
+  return `It was not checked whether "${slug}" is still the slug of the audience that a job knows by it: it means what the job takes it for. An id always means the same audience. Why: ${why}`;
 }
 
 /** The progress of a push, in a line; exported for its test. */
@@ -143,7 +211,8 @@ function pushedText(job: string | undefined, result: PushResult | PublishResult)
   if ('accepted' in result) return `${counted(result.accepted, 'trigger')} accepted by ${job ?? ''}.`;
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
-  const heard = result.jobs.length === 0 ? `No running job listens to ${whose}.` : 'Sent to:';
+  const readable = result.unreadable.length === 0 ? '' : ' that can be read here';
+  const heard = result.jobs.length === 0 ? `No running job${readable} listens to ${whose}.` : 'Sent to:';
   const unheard =
     result.jobs.length === 0 || result.unheard === 0
       ? []

@@ -1,32 +1,46 @@
-import { Command } from '@commander-js/extra-typings';
+import type { JobStatus } from '../../client/export-jobs.ts';
+import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { counted } from '../numbers.ts';
+import { counted } from '../../domain/shown.ts';
 import { sentences } from '../render.ts';
-import type { Terminal } from '../terminal.ts';
 
-export function recoverCommand(terminal: Terminal) {
-  return new Command('recover')
-    .description('start a terminated job again, with exactly what it is not known to have delivered')
-    .argument('<job>', 'id of the job')
-    .option('--json', 'print JSON for machines: the status')
-    .addHelpText(
-      'after',
-      `
-What a terminated job was doing is read from its history, as long as the server
-keeps it (triggers status says until when).
+export const recoverCommand = command({
+  name: 'recover',
+  description: 'start a terminated job again, with exactly what it is not known to have delivered',
+  takes: (it) => it.argument('<job>', 'id of the job'),
+  json: ': the status',
+  notes: `What a terminated job was doing is read from its history, as long as the server
+keeps it (triggers status says until when).`,
+  examples: ['triggers recover vip-to-crm'],
+  async run([job], _options, { terminal, print }) {
+    const onWait = (until: number) => {
+      const seconds = Math.ceil((until - Date.now()) / 1000);
+      const text = `Waiting ${seconds} s, until nothing of the terminated run can be in flight any more.`;
+      terminal.err(sentences(text, terminal));
+    };
+    const status = await withJobs((jobs) => jobs.recover(job, { onWait }));
+    print(status, () => recoveredText(job, status));
+  },
+});
 
-Example:
-  triggers recover vip-to-crm`,
-    )
-    .action(async (job, { json }) => {
-      const onWait = (until: number) => {
-        const seconds = Math.ceil((until - Date.now()) / 1000);
-        const text = `Waiting ${seconds} s, until nothing of the terminated run can be in flight any more.`;
-        terminal.err(sentences(text, terminal));
-      };
-      const status = await withJobs((jobs) => jobs.recover(job, { onWait }));
-      if (json === true) return terminal.out(JSON.stringify(status));
-      const text = `Recovered ${job}; ${counted(status.waiting, 'trigger')} waiting. They are sent now.`;
-      terminal.out(sentences(text, terminal));
-    });
+/** What becomes of what waits, now that the job exists again. */
+export function recoveredText(
+  job: string,
+  {
+    state,
+    reason,
+    waiting,
+    endpoint,
+    throttledUntil,
+  }: Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'endpoint' | 'throttledUntil'>,
+): string {
+  const recovered = `Recovered ${job}; ${counted(waiting, 'trigger')} waiting.`;
+  if (state !== 'running') {
+    const advice = state === 'paused' ? ` Resume it with: triggers resume ${job}` : '';
+    return `${recovered} It is ${state}${reason === undefined ? '.' : `: ${reason}`}${advice}`;
+  }
+  if (waiting === 0) return `${recovered} It is running.`;
+  if (endpoint?.state === 'unwell' || throttledUntil !== undefined)
+    return `${recovered} They are sent once the endpoint takes requests again. See: triggers status ${job}`;
+  return `${recovered} They are sent now.`;
 }

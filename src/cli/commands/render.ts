@@ -1,27 +1,23 @@
+import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { noteLines, requestLines, samplePerson } from '../render-sample.ts';
-import { sampleCommand, sampleOf, wishFrom } from '../sample-options.ts';
-import type { Terminal } from '../terminal.ts';
+import { sampleWords, sampleOf, wishFrom } from '../options.ts';
+import { noteLines, requestLines, samplePerson, warningLines } from '../render-sample.ts';
 
-export function renderCommand(terminal: Terminal) {
-  return sampleCommand('render')
-    .description('show the request that a job would send about a real person; nothing is sent')
-    .addHelpText(
-      'after',
-      `
-Secrets are masked (…): the URL's path, what an authorization adds, signatures.
-The body is shown as it is sent.
-
-Examples:
-  triggers render job.json
-  triggers render vip-to-crm --user 7076027172059065053 --event exit --legacy`,
-    )
-    .action(async (argument, { json, ...options }) => {
-      const wish = wishFrom(options);
-      const of = sampleOf(argument);
-      const sample = await withJobs((jobs) => jobs.sample(of, wish));
-      if (json === true) return terminal.out(JSON.stringify(sample));
+export const renderCommand = command({
+  name: 'render',
+  description: 'show the request that a job would send about a real person; nothing is sent',
+  takes: sampleWords,
+  notes: `Secrets are masked (…): the URL's path, what an authorization adds, signatures.
+The body is shown as it is sent.`,
+  examples: ['triggers render job.json', 'triggers render vip-to-crm --user 7076027172059065053 --event exit --legacy'],
+  async run([argument], options, { terminal, json, print }) {
+    const wish = wishFrom(options);
+    const of = sampleOf(argument);
+    const sample = await withJobs((jobs) => jobs.sample(of, wish));
+    if (!json) {
       for (const line of noteLines(`${samplePerson(sample)}. Nothing was sent.`, terminal)) terminal.err(line);
-      for (const line of requestLines(sample, terminal)) terminal.out(line);
-    });
-}
+      for (const line of warningLines(sample, terminal)) terminal.err(line);
+    }
+    print(sample, () => requestLines(sample, terminal));
+  },
+});

@@ -1,31 +1,23 @@
-import { Command } from '@commander-js/extra-typings';
-import { sentences } from '../render.ts';
-import type { Terminal } from '../terminal.ts';
+import { command } from '../command.ts';
 
-export function setupCommand(terminal: Terminal) {
-  return new Command('setup')
-    .description('register the search attributes of jobs in the namespace of TEMPORAL_NAMESPACE')
-    .option('--json', 'print JSON for machines')
-    .addHelpText(
-      'after',
-      `
-Example:
-  TEMPORAL_NAMESPACE=marketing triggers setup`,
-    )
-    .action(async ({ json }) => {
-      const { connectClient, loadConnectConfig } = await import('../../client/connect.ts');
-      const { registerSearchAttributes } = await import('../../client/search-attributes.ts');
-      const config = loadConnectConfig();
-      const { connection, close } = await connectClient(config);
-      try {
-        const registered = await registerSearchAttributes(connection, config.namespace);
-        if (json === true) terminal.out(JSON.stringify({ namespace: config.namespace, registered }));
-        else terminal.out(sentences(setupText(config.namespace, registered), terminal));
-      } finally {
-        await close();
-      }
-    });
-}
+export const setupCommand = command({
+  name: 'setup',
+  description: 'register the search attributes of jobs in the namespace of TEMPORAL_NAMESPACE',
+  examples: ['TEMPORAL_NAMESPACE=marketing triggers setup'],
+  async run(_args, _options, { print }) {
+    const { connectClient, loadConnectConfig } = await import('../../client/connect.ts');
+    const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
+    const config = loadConnectConfig();
+    const { connection, close } = await connectClient(config);
+    try {
+      const { namespace } = config;
+      const registered = await registerSearchAttributes(connection, namespace);
+      print({ namespace, registered }, () => setupText(namespace, registered));
+    } finally {
+      await close();
+    }
+  },
+});
 
 function setupText(namespace: string, registered: readonly string[]): string {
   if (registered.length === 0) return `The namespace ${namespace} already has all search attributes of jobs.`;

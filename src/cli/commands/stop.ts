@@ -1,54 +1,165 @@
-import { Command, Option } from '@commander-js/extra-typings';
-import type { JobStatus, StopRequest } from '../../client/export-jobs.ts';
-import { timeSpan } from '../job-options.ts';
+import { Option } from '@commander-js/extra-typings';
+import { JobKept } from '../../client/errors.ts';
+import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
+import type { KeptBackfill } from '../../contract/job-status.ts';
+import { confirmed, nobodyToAsk } from '../ask.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { counted, duration } from '../numbers.ts';
+import { timeSpan } from '../options.ts';
+import { counted, duration } from '../../domain/shown.ts';
 import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
 
 const AN_HOUR_MS = 3_600_000;
 
-export function stopCommand(terminal: Terminal) {
-  return new Command('stop')
-    .description('end a job; a stopped job takes no more triggers')
-    .argument('<job>', 'id of the job')
-    .addOption(
-      new Option(
-        '--waiting <what>',
-        'what becomes of waiting triggers: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
+export const stopCommand = command({
+  name: 'stop',
+  description: 'end a job; a stopped job takes no more triggers',
+  takes: (it) =>
+    it
+      .argument('<job>', 'id of the job')
+      .addOption(
+        new Option(
+          '--waiting <what>',
+          'what becomes of waiting triggers: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
+        )
+          .choices(['deliver', 'keep', 'discard'] as const)
+          .default('deliver' as const),
       )
-        .choices(['deliver', 'keep', 'discard'] as const)
-        .default('deliver' as const),
-    )
-    .option('--deadline <time>', 'how long to go on sending, such as 30m; the rest is kept (default: 1h)', timeSpan)
-    .option('--json', 'print JSON for machines: the status')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  triggers stop vip-to-crm --deadline 30m
-  triggers stop vip-to-crm --waiting keep`,
-    )
-    .action(async (job, { waiting, deadline, json }) => {
-      if (deadline !== undefined && waiting !== 'deliver')
-        throw new UsageError('--deadline says how long to go on sending: it can only be used with --waiting deliver.');
-      const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
-      const status = await withJobs((jobs) => jobs.stop(job, request));
-      if (json === true) return terminal.out(JSON.stringify(status));
-      terminal.out(sentences(stopText(job, status, request), terminal));
-    });
+      .option('--deadline <time>', 'how long to go on sending, such as 30m; the rest is kept (default: 1h)', timeSpan)
+      .option('--yes', 'do not ask; --waiting discard needs it where nobody can be asked'),
+  json: ': the status',
+  examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
+  async run([job], { waiting, deadline, yes }, { terminal, json, print }) {
+    if (deadline !== undefined && waiting !== 'deliver')
+      throw new UsageError('--deadline says how long to go on sending: it can only be used with --waiting deliver.');
+    const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
+    const asking = { terminal, yes: yes === true, json };
+    const status = await withJobs(async (jobs) =>
+      (await isMeant(await extentOf(jobs, job, waiting), waiting, asking)) ? await jobs.stop(job, request) : undefined,
+    );
+    if (status === undefined) return terminal.err('Nothing was done.');
+    print(status, () => stopText(job, status, request));
+  },
+});
+
+type Waiting = NonNullable<StopRequest['waiting']>;
+
+/**
+ * What a stop would do that cannot be undone, exactly, in sentences; '' when that is nothing.
+ * @throws JobNotFound, JobRecoverable, NoWorker, UnknownPayloadKey
+ */
+async function extentOf(jobs: ExportJobs, job: string, waiting: Waiting): Promise<string> {
+  const status = await statusOrKept(jobs, job);
+  // It has ended and kept nothing: whoever stops it is told so.
+  if (status.state === 'stopped' && status.kept === undefined) return '';
+  const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
+  return [
+    ...(dropped === undefined ? [] : [`${dropped} of ${job} will not be sent, and cannot be had back.`]),
+    ...lettersText(job, await deadLettersOf(jobs, job), waiting),
+  ].join(' ');
 }
 
-/** What will become of what waits. */
+/** Of a job that the server has forgotten, only what it kept is left. */
+async function statusOrKept(jobs: ExportJobs, job: string): Promise<Stoppable> {
+  try {
+    return await jobs.status(job);
+  } catch (error) {
+    if (!(error instanceof JobKept)) throw error;
+    return { state: 'stopped', waiting: error.waiting, kept: error, isForgotten: true };
+  }
+}
+
+/** How many dead letters wait; undefined when nobody can say, since some cannot be read here, for example. */
+async function deadLettersOf(jobs: ExportJobs, job: string): Promise<number | undefined> {
+  try {
+    let found = 0;
+    for await (const _ of jobs.deadLetters.waiting({ jobId: job })) found++;
+    return found;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A dead letter can be sent only by its own job, as long as that lives: a later one under its id has another subscription. */
+export function lettersText(job: string, count: number | undefined, waiting: Waiting): string[] {
+  if (count === 0) return [];
+  const which =
+    count === undefined
+      ? `What dead letters ${job} has could not be found out. They`
+      : `${counted(count, 'dead letter')} of ${job} ${count === 1 ? 'waits' : 'wait'} for a decision. ${count === 1 ? 'It' : 'They'}`;
+  switch (waiting) {
+    case 'keep':
+      return [`${which} cannot be sent until the job is resumed.`];
+    case 'discard':
+      return [`${which} can then never be sent.`];
+    case 'deliver':
+      return [
+        `${which} can never be sent once the job has stopped, unless it keeps what it could not send in time. Before: triggers dead-letters redeliver --job ${job}. Or stop it with --waiting keep.`,
+      ];
+  }
+}
+
+/**
+ * Says what cannot be undone, and has a person agree to it.
+ * @throws UsageError when something would be discarded, nobody can be asked and nobody said --yes: nothing was done.
+ */
+async function isMeant(
+  extent: string,
+  waiting: Waiting,
+  { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
+): Promise<boolean> {
+  if (extent === '') return true;
+  if (waiting === 'discard' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
+  // Whoever has said yes beforehand need not read it; a script that did so reads one answer.
+  if (!(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
+  if (yes || waiting === 'keep') return true;
+  return await confirmed(terminal, waiting === 'discard' ? 'Discard it?' : 'Stop it?');
+}
+
+/** What decides what a stop is about. */
+type Stoppable = Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> & {
+  /** True: what else it had cannot be known. */
+  readonly isForgotten?: true;
+};
+
+/** What a job has accepted or found and not sent yet, in words; of a stopped one, what it kept. Undefined when that is known to be nothing. */
+function whatWaits({
+  state,
+  waiting,
+  backfill,
+  kept,
+  unreadableHolders = [],
+  isForgotten,
+}: Stoppable): string | undefined {
+  const rest = unread(kept?.backfill ?? backfill);
+  const aside = unreadableHolders.filter(({ isAside }) => isAside === true).length;
+  const count = kept?.waiting ?? waiting;
+  const parts = [
+    ...(count > 0 || isForgotten === true ? [counted(count, 'waiting trigger')] : []),
+    ...(rest === undefined ? [] : [rest]),
+    ...(aside === 0
+      ? []
+      : [
+          `what ${counted(aside, 'holder')} that ${aside === 1 ? 'was' : 'were'} set aside ${aside === 1 ? 'keeps' : 'keep'}`,
+        ]),
+    // Until it has begun, nobody knows its existing users.
+    ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
+  ];
+  return parts.length === 0 ? undefined : parts.join(', and ');
+}
+
+/** What will become of what waits, and of members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  { state, waiting }: Pick<JobStatus, 'state' | 'waiting'>,
+  { state, waiting, backfill }: Pick<JobStatus, 'state' | 'waiting' | 'backfill'>,
   request: StopRequest,
 ): string {
-  const left = counted(waiting, 'waiting trigger');
+  const rest = unread(backfill);
+  const left = triggersAnd(waiting, rest);
   if (state === 'stopped') return `${job} had already stopped; what it kept (${left}) has been discarded.`;
-  if (waiting === 0) {
+  if (waiting === 0 && rest === undefined) {
     const later = request.waiting === 'keep' ? ` Resume it later with: triggers resume ${job}` : '';
     return `Stopping ${job}; nothing is waiting.${later}`;
   }
@@ -58,6 +169,34 @@ export function stopText(
     case 'keep':
       return `Stopping ${job}; ${left} will be kept. Resume it later with: triggers resume ${job}`;
     default:
-      return `Stopping ${job}; ${left} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept. Watch it with: triggers status ${job} --watch`;
+      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}. Watch it with: triggers status ${job} --watch`;
   }
+}
+
+/** What a job sends before it stops: nothing of a backfill that goes no further by itself. */
+function sentFirst(waiting: number, rest: string | undefined, backfill: BackfillStatus | undefined): string {
+  if (backfill?.state === 'paused') return counted(Math.max(0, waiting - backfill.waiting), 'waiting trigger');
+  return triggersAnd(waiting, backfill?.state === 'lost' ? undefined : rest);
+}
+
+function triggersAnd(waiting: number, rest: string | undefined): string {
+  if (rest === undefined) return counted(waiting, 'waiting trigger');
+  return waiting === 0 ? rest : `${counted(waiting, 'waiting trigger')}, and ${rest}`;
+}
+
+/** A backfill that goes no further until a person has decided is not sent because the job stops. */
+function heldBack(backfill: BackfillStatus | undefined): string {
+  if (backfill?.state !== 'paused' && backfill?.state !== 'lost') return '';
+  return `, and so is what backfill ${backfill.n} has left, since it is ${backfill.state}`;
+}
+
+/** The members of a backfill that are not read yet, in words; undefined when there are none. */
+function unread(
+  backfill: (KeptBackfill & { readonly state?: BackfillStatus['state'] }) | undefined,
+): string | undefined {
+  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return undefined;
+  const { n, taken, expected } = backfill;
+  if (expected === undefined) return `the members that backfill ${n} has not read yet`;
+  const left = Math.max(0, expected - taken);
+  return left === 0 ? undefined : `${counted(left, 'member')} that backfill ${n} has not read yet`;
 }

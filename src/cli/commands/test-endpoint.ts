@@ -1,33 +1,39 @@
+import { command } from '../command.ts';
+import { NotTaken } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { NotTaken } from '../not-taken.ts';
-import { answerLines, meaningOf, noteLines, outcomeOf, requestLines, testedText, verdictOf } from '../render-sample.ts';
-import { sampleCommand, sampleOf, wishFrom } from '../sample-options.ts';
-import type { Terminal } from '../terminal.ts';
+import { sampleWords, sampleOf, wishFrom } from '../options.ts';
+import {
+  answerLines,
+  meaningOf,
+  noteLines,
+  outcomeOf,
+  requestLines,
+  testedText,
+  verdictOf,
+  warningLines,
+} from '../render-sample.ts';
 
-export function testCommand(terminal: Terminal) {
-  return sampleCommand('test')
-    .description('send one message about a real person to the endpoint, and show what it answers')
-    .addHelpText(
-      'after',
-      `
-The header webhook-id begins with "test-", so that a receiver can tell.
-Exit code 0 for a 2xx only.
-
-Examples:
-  triggers test job.json
-  triggers test vip-to-crm --user 7076027172059065053`,
-    )
-    .action(async (argument, { json, ...options }) => {
-      const wish = wishFrom(options);
-      const of = sampleOf(argument);
-      const sent = await withJobs((jobs) => jobs.test(of, wish));
-      const { answer } = sent;
-      if (json === true) {
-        terminal.out(JSON.stringify({ ...sent, verdict: verdictOf(answer), meaning: meaningOf(answer) }));
-      } else {
-        for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
-        for (const line of [...requestLines(sent, terminal), '', ...answerLines(answer, terminal)]) terminal.out(line);
-      }
-      if (!answer.ok) throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
-    });
-}
+export const testCommand = command({
+  name: 'test',
+  description: 'send one message about a real person to the endpoint, and show what it answers',
+  takes: sampleWords,
+  notes: `The header webhook-id begins with "test-", so that a receiver can tell.
+Exit code 0 for a 2xx only.`,
+  examples: ['triggers test job.json', 'triggers test vip-to-crm --user 7076027172059065053'],
+  async run([argument], options, { terminal, json, print }) {
+    const wish = wishFrom(options);
+    const of = sampleOf(argument);
+    const sent = await withJobs((jobs) => jobs.test(of, wish));
+    const { answer } = sent;
+    if (!json) {
+      for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
+      for (const line of warningLines(sent, terminal)) terminal.err(line);
+    }
+    print({ ...sent, verdict: verdictOf(answer), meaning: meaningOf(answer) }, () => [
+      ...requestLines(sent, terminal),
+      '',
+      ...answerLines(answer, terminal),
+    ]);
+    if (!answer.ok) throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
+  },
+});

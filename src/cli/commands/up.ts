@@ -1,57 +1,76 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { Command } from '@commander-js/extra-typings';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, configReader, configuredSource, withThisMachine } from '../../config.ts';
+import { type Config, configReader, configuredSource, replacedSource, withThisMachine } from '../../config/config.ts';
 import { shownSource } from '../../config/source-config.ts';
-import { portNumber } from '../job-options.ts';
+import { EXPORT_JOB } from '../../domain/names.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
+import { portNumber } from '../options.ts';
 import { untilStopped } from '../run-worker.ts';
-import { interruption, type Terminal } from '../terminal.ts';
+import { interruption } from '../terminal.ts';
 
-export function upCommand(terminal: Terminal) {
-  return new Command('up')
-    .description('run everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C')
-    .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
-    .option('--port <port>', 'of Temporal; 0: a free one', portNumber, 7233)
-    .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
-    .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
-    .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
-    .option('--json', 'print JSON for machines: one object when everything is ready')
-    .addHelpText(
-      'after',
-      `
-With TEMPORAL_ADDRESS set, that server is used and none is started.
+const DEFAULT_PORT = 7233;
 
-Example:
-  TRIGGERS_SOURCE=./data triggers up`,
-    )
-    .action(async ({ db, port, uiPort, httpPort, config: path, json }) => {
-      // This command is for trying things out, most often with an endpoint on the same machine.
-      const read = configReader(path === undefined ? {} : { path });
-      const readConfig = () => withWatchFolder(withThisMachine(read()), db);
-      const config = readConfig();
-      configuredSource(config); // Before a server is started that could not be used.
-      const stop = interruption();
-      // With --json the log on standard error is JSON lines, so these are too.
-      const note = (text: string) => terminal.err(json === true ? JSON.stringify({ msg: text }) : text);
-      const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
-      try {
-        // A server of our own is started with them.
-        if (server.local === undefined) await registerAttributes(server.connection, note);
-        const parts = { config, readConfig, connection: server.connection, gone: server.gone };
-        await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
-          terminal.out(
-            json === true
-              ? JSON.stringify({ ...readyJson(server, config), metricsUrl })
-              : readyText(server, config, metricsUrl),
-          ),
-        );
-      } finally {
-        await server.stop();
-        stop.dispose();
-      }
-    });
+export const upCommand = command({
+  name: 'up',
+  description: 'run everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C',
+  takes: (it) =>
+    it
+      .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
+      .option('--port <port>', 'of Temporal; 0: a free one', portNumber, DEFAULT_PORT)
+      .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
+      .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
+      .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
+  json: ': one object when everything is ready',
+  notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
+  examples: ['TRIGGERS_SOURCE=./data triggers up'],
+  async run(_args, { db, port, uiPort, httpPort, config: path }, { terminal, json, print, isSaid }) {
+    refuseOwnServerOptions(isSaid);
+    // This command is for trying things out, most often with an endpoint on the same machine.
+    const read = configReader(path === undefined ? {} : { path });
+    const readConfig = () => withWatchFolder(withThisMachine(read()), db);
+    const config = readConfig();
+    configuredSource(config); // Before a server is started that could not be used.
+    const stop = interruption();
+    // With --json the log on standard error is JSON lines, so these are too.
+    const note = (text: string) => terminal.err(json ? JSON.stringify({ msg: text }) : text);
+    const replaced = replacedSource(path === undefined ? {} : { path });
+    if (replaced !== undefined) note(replaced);
+    const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
+    try {
+      // A server of our own is started with them.
+      if (server.local === undefined) await registerAttributes(server.connection, note);
+      const parts = { config, readConfig, connection: server.connection, gone: server.gone };
+      await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
+        print({ ...readyJson(server, config), metricsUrl }, () => [readyText(server, config, metricsUrl)]),
+      );
+    } finally {
+      await server.stop();
+      stop.dispose();
+    }
+  },
+});
+
+/** What is said of a server of our own would be dropped in silence where another one is named. */
+function refuseOwnServerOptions(isSaid: (option: OwnServerOption) => boolean): void {
+  const address = process.env['TEMPORAL_ADDRESS'];
+  if (address === undefined || address === '') return;
+  const given = OWN_SERVER_OPTIONS.find(([name]) => isSaid(name));
+  if (given !== undefined)
+    throw new UsageError(
+      `TEMPORAL_ADDRESS is set to ${address}, so that server is used and none is started: ${given[1]} would mean nothing. Unset TEMPORAL_ADDRESS to start one.`,
+    );
 }
+
+type OwnServerOption = (typeof OWN_SERVER_OPTIONS)[number][0];
+
+const OWN_SERVER_OPTIONS = [
+  ['db', '--db'],
+  ['port', '--port'],
+  ['uiPort', '--ui-port'],
+  ['httpPort', '--http-port'],
+] as const;
 
 /** Watching needs a folder; by default it is beside the database. */
 function withWatchFolder(config: Config, db: string): Config {
@@ -88,7 +107,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   const { LocalTemporalFailed, startLocalTemporal } = await import('../../local/temporal-server.ts');
   const withAdvice = (error: InstanceType<typeof LocalTemporalFailed>) =>
     error.isPortTaken ? new LocalTemporalFailed(error.message, [PORT_TAKEN], { cause: error }) : error;
-  mkdirSync(dirname(db), { recursive: true });
+  makeFolder(dirname(db));
   note('Starting Temporal …');
   const local = await startLocalTemporal({
     dbFile: db,
@@ -108,6 +127,19 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   };
 }
 
+/** The folder that is ours alone holds people's data: nobody else may read it, and git leaves it out. */
+function makeFolder(folder: string): void {
+  const isOurs = basename(folder) === '.triggers';
+  const isNew = mkdirSync(folder, { recursive: true, ...(isOurs ? { mode: 0o700 } : {}) }) !== undefined;
+  if (isNew && isOurs) writeFileSync(join(folder, '.gitignore'), '*\n');
+}
+
+/** The page of the web UI that lists jobs, without the short workflows that answer questions and stand beside them. */
+function jobsIn(uiUrl: string, namespace: string): string {
+  const query = new URLSearchParams({ query: `WorkflowType='${EXPORT_JOB}'` });
+  return `${uiUrl}/namespaces/${namespace}/workflows?${query.toString()}`;
+}
+
 const ENDED =
   'The local Temporal server ended by itself; everything that it was given is in its database (--db). Start it again with: triggers up. Its last output:';
 /** What most often keeps a server from starting is a port that is taken, mostly by another server of ours. */
@@ -117,7 +149,7 @@ const PORT_TAKEN =
 /** Jobs run without them too, so a server that does not let us register them is no reason not to start. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
   const { connectClient } = await import('../../client/connect.ts');
-  const { registerSearchAttributes } = await import('../../client/search-attributes.ts');
+  const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
   const { connection, close } = await connectClient(config);
   try {
     await registerSearchAttributes(connection, config.namespace);
@@ -148,14 +180,19 @@ function readyText(
   const rows = [
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
-    ['Web UI', local?.uiUrl],
+    ['Web UI', local?.uiUrl === undefined ? undefined : jobsIn(local.uiUrl, connection.namespace)],
     ['HTTP API', local?.httpUrl],
     ['Metrics', metricsUrl],
     ['Task queue', taskQueue],
     ['Audiences', source && shownSource(source)],
   ] as const;
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(12)}${value}`]));
-  return ['Ready.', ...lines, 'In another terminal: triggers start job.json. Stop everything here with Ctrl-C.'].join(
-    '\n',
-  );
+  // The other commands look for a server at the default port.
+  const variable = local === undefined || address.endsWith(`:${DEFAULT_PORT}`) ? '' : `TEMPORAL_ADDRESS=${address} `;
+  return [
+    'Ready.',
+    ...lines,
+    `Set up a job in another terminal: ${variable}npx triggers new`,
+    'Stop everything here with Ctrl-C.',
+  ].join('\n');
 }

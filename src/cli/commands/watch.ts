@@ -1,68 +1,73 @@
-import { Command } from '@commander-js/extra-typings';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
-import { timeSpan, wholeNumber } from '../job-options.ts';
+import { LONGEST_MS, SHORTEST_MS } from '../../contract/watch.ts';
+import { counted, duration, printable } from '../../domain/shown.ts';
+import { command, type Invocation } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { counted, duration } from '../numbers.ts';
+import { timeSpan, wholeNumber } from '../options.ts';
 import { watchLines } from '../render-watches.ts';
 import { sentences } from '../render.ts';
-import type { Terminal } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
 
 const ACTIONS = ['stop', 'now', 'accept'] as const;
 type Action = (typeof ACTIONS)[number];
 
-export function watchCommand(terminal: Terminal) {
-  return new Command('watch')
-    .description(
-      'poll audiences whose source has no event stream, and tell every job that listens who entered and who left',
-    )
-    .argument('[audiences...]', 'slugs or ids of the audiences')
-    .option('--every <time>', 'from one round to the next, 1s to 7d (default: 5m)', timeSpan)
-    .option('--emit-existing', 'report everybody as entering where there is nothing to compare with')
-    .option('--no-emit-existing', 'report nobody there (default)')
-    .option(
-      '--largest-exit <percent>',
-      'when more members than this leave at once, hold that until it is seen twice; 100: never (default: 20)',
-      wholeNumber,
-    )
-    .option('--list', 'show all watches')
-    .option('--now', 'begin a round now')
-    .option('--accept', 'believe what is held: they did leave')
-    .option('--stop', 'end the watch')
-    .option('--json', 'print JSON for machines: one watch a line')
-    .addHelpText(
-      'after',
-      `
-Run it again with other options to change a watch. What it costs, how late it is
-and what it cannot see: docs/watch.md
-
-Examples:
-  triggers watch vip newsletter --every 5m
-  triggers watch --list`,
-    )
-    .action(async (audiences, { json, list, ...flags }, command) => {
-      // Commander sets true for the option that --no-emit-existing was declared to negate.
-      const said = command.getOptionValueSource('emitExisting') === 'cli';
-      const actions = ACTIONS.filter((action) => flags[action] === true);
-      const options = optionsFrom({ ...flags, emitExisting: said ? flags.emitExisting : undefined });
-      const isChange = Object.keys(options).length > 0;
-      if (
-        actions.length + Number(isChange) > 1 ||
-        (list === true && (isChange || audiences.length + actions.length > 0))
+export const watchCommand = command({
+  name: 'watch',
+  description:
+    'poll audiences whose source has no event stream, and tell every job that listens who entered and who left',
+  takes: (it) =>
+    it
+      .argument('[audiences...]', 'slugs or ids of the audiences')
+      .option('--every <time>', 'from one round to the next, 1s to 7d (default: 5m)', interval)
+      .option('--emit-existing', 'report everybody as entering where there is nothing to compare with')
+      .option('--no-emit-existing', 'report nobody there (default)')
+      .option(
+        '--largest-exit <percent>',
+        'when more members than this leave at once, hold that until it is seen twice; 100: never (default: 20)',
+        percent,
       )
-        throw new UsageError('Choose one: how to watch, --now, --accept, --stop, or --list alone.');
-      if (list !== true && audiences.length === 0)
-        throw new UsageError('Name the audiences to watch (triggers watch vip --every 5m), or use --list.');
-      await withJobs(async (jobs) => {
-        if (list === true) return await showAll(jobs, terminal, json === true);
-        const [action] = actions;
-        if (action === undefined) return await start(jobs, { audiences, options, terminal, json: json === true });
-        for (const audience of audiences) {
-          const status = await ask(jobs, audience, action);
-          terminal.out(json === true ? JSON.stringify(status) : sentences(askedText(status, action), terminal));
-        }
-      });
+      .option('--list', 'show all watches')
+      .option('--now', 'begin a round now')
+      .option('--accept', 'believe what is held: they did leave')
+      .option('--stop', 'end the watch'),
+  json: ': one watch a line',
+  notes: `Run it again with other options to change a watch. What it costs, how late it is
+and what it cannot see: docs/watch.md`,
+  examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
+  async run([audiences], { list, ...flags }, invocation) {
+    const { isSaid, print } = invocation;
+    const actions = ACTIONS.filter((action) => flags[action] === true);
+    const options = optionsFrom({ ...flags, emitExisting: isSaid('emitExisting') ? flags.emitExisting : undefined });
+    const isChange = Object.keys(options).length > 0;
+    if (actions.length + Number(isChange) > 1 || (list === true && (isChange || audiences.length + actions.length > 0)))
+      throw new UsageError('Choose one: how to watch, --now, --accept, --stop, or --list alone.');
+    if (list !== true && audiences.length === 0)
+      throw new UsageError('Name the audiences to watch (triggers watch vip --every 5m), or use --list.');
+    await withJobs(async (jobs) => {
+      if (list === true) return await showAll(jobs, invocation);
+      const [action] = actions;
+      if (action === undefined) return await start(jobs, audiences, options, invocation);
+      for (const audience of audiences) {
+        const status = await ask(jobs, audience, action);
+        print(status, () => askedText(status, action));
+      }
     });
+  },
+});
+
+/** @throws InvalidArgumentError */
+function interval(value: string): number {
+  const ms = timeSpan(value);
+  if (ms < SHORTEST_MS || ms > LONGEST_MS) throw new InvalidArgumentError('It must be from 1s to 7d.');
+  return ms;
+}
+
+/** @throws InvalidArgumentError */
+function percent(value: string): number {
+  const share = wholeNumber(value);
+  if (share < 1 || share > 100) throw new InvalidArgumentError('It must be a whole number of percent, from 1 to 100.');
+  return share;
 }
 
 function optionsFrom(flags: {
@@ -78,17 +83,15 @@ function optionsFrom(flags: {
   };
 }
 
-interface Starting {
-  readonly audiences: readonly string[];
-  readonly options: WatchOptionsInput;
-  readonly terminal: Terminal;
-  readonly json: boolean;
-}
-
-async function start(jobs: ExportJobs, { audiences, options, terminal, json }: Starting): Promise<void> {
-  for (const { isNew, status } of await jobs.watches.start(audiences, options)) {
-    if (json) terminal.out(JSON.stringify({ isNew, ...status }));
-    else terminal.out(sentences(startedText(isNew, status), terminal));
+async function start(
+  jobs: ExportJobs,
+  audiences: readonly string[],
+  options: WatchOptionsInput,
+  { terminal, json, print }: Invocation,
+): Promise<void> {
+  for (const { isNew, status, warnings } of await jobs.watches.start(audiences, options)) {
+    print({ isNew, ...status, warnings }, () => startedText(isNew, status));
+    if (!json) for (const warning of warnings) terminal.err(sentences(`Warning: ${printable(warning)}`, terminal));
   }
 }
 
@@ -123,11 +126,14 @@ function askedText({ audience, held }: WatchStatus, action: Action): string {
   }
 }
 
-async function showAll(jobs: ExportJobs, terminal: Terminal, json: boolean): Promise<void> {
+async function showAll(jobs: ExportJobs, { terminal, printEach }: Invocation): Promise<void> {
   const watches = await jobs.watches.list();
-  if (json) return watches.forEach(({ audience, status }) => terminal.out(JSON.stringify(status ?? { audience })));
-  if (watches.length === 0)
-    return terminal.out('No audience is watched. Watch one with: triggers watch vip --every 5m');
   const nowMs = Date.now();
-  for (const watch of watches) for (const line of watchLines(watch, { ...terminal, nowMs })) terminal.out(line);
+  printEach(
+    watches.map(({ status, ...rest }) => status ?? rest),
+    () =>
+      watches.length === 0
+        ? 'No audience is watched. Watch one with: triggers watch vip --every 5m'
+        : watches.flatMap((watch) => watchLines(watch, { ...terminal, nowMs })),
+  );
 }

@@ -1,46 +1,39 @@
-import { Command } from '@commander-js/extra-typings';
-import { configReader, configuredSource } from '../../config.ts';
-import { release } from '../../release.ts';
-import { untilStopped } from '../run-worker.ts';
+import { configReader, configuredSource, replacedSource } from '../../config/config.ts';
+import { release } from '../../worker/release.ts';
+import { command } from '../command.ts';
 import { sentences } from '../render.ts';
-import { interruption, type Terminal } from '../terminal.ts';
+import { untilStopped } from '../run-worker.ts';
+import { interruption } from '../terminal.ts';
 
-export function workerCommand(terminal: Terminal) {
-  return new Command('worker')
-    .description('run a worker against the Temporal server of TEMPORAL_ADDRESS, until Ctrl-C')
-    .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json')
-    .option('--json', 'print JSON for machines')
-    .addHelpText(
-      'after',
-      `
-Example:
-  TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker`,
-    )
-    .action(async ({ config: path, json }) => {
-      const readConfig = configReader(path === undefined ? {} : { path });
-      const config = readConfig();
-      configuredSource(config);
-      const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
-      const connection = loadConnectConfig();
-      const { taskQueue } = config;
-      const { namespace } = connection;
-      const address = addressOf(connection);
-      const stop = interruption();
-      await untilStopped({ config, readConfig, connection }, stop.signal, ({ deploymentVersion, metricsUrl }) => {
-        if (json === true)
-          terminal.out(
-            JSON.stringify({ address, namespace, taskQueue, release: release(), deploymentVersion, metricsUrl }),
-          );
-        else {
-          const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
-          const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
-          const text = `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
-          terminal.out(sentences(text, terminal));
-        }
-      });
-      stop.dispose();
-    });
-}
+export const workerCommand = command({
+  name: 'worker',
+  description: 'run a worker against the Temporal server of TEMPORAL_ADDRESS, until Ctrl-C',
+  takes: (it) =>
+    it.option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
+  examples: ['TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker'],
+  async run(_args, { config: path }, { terminal, json, print }) {
+    const readConfig = configReader(path === undefined ? {} : { path });
+    const config = readConfig();
+    configuredSource(config);
+    const replaced = replacedSource(path === undefined ? {} : { path });
+    // With --json the log on standard error is JSON lines, so this is one, too.
+    if (replaced !== undefined) terminal.err(json ? JSON.stringify({ msg: replaced }) : sentences(replaced, terminal));
+    const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
+    const connection = loadConnectConfig();
+    const { taskQueue } = config;
+    const { namespace } = connection;
+    const address = addressOf(connection);
+    const stop = interruption();
+    await untilStopped({ config, readConfig, connection }, stop.signal, ({ deploymentVersion, metricsUrl }) =>
+      print({ address, namespace, taskQueue, release: release(), deploymentVersion, metricsUrl }, () => {
+        const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
+        const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
+        return `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
+      }),
+    );
+    stop.dispose();
+  },
+});
 
 function versionText(version: string | undefined): string {
   return version === undefined

@@ -1,10 +1,29 @@
-import { appendFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { createPrepareWatch } from '../../../src/activities/watch/scan-members.ts';
 import type { AudienceSource, MembersPage } from '../../../src/sources/source.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { VIP, WatchLab } from './a-watch.ts';
+
+const source = new MemorySource({ audiences: [{ ...VIP, members: ['1'] }] });
+
+test('audiences are resolved by slug and id, each once', async () => {
+  const prepare = createPrepareWatch({ source, watchFolder: '/somewhere' });
+  expect(await prepare(['vip', VIP.id])).toEqual({ ok: true, audiences: [{ ...VIP, size: 1 }] });
+});
+
+test('a worker without a folder cannot watch, and says so with everything else that is wrong', async () => {
+  const prepared = await createPrepareWatch({ source, watchFolder: undefined })(['vips', 'vip']);
+  expect(prepared).toMatchObject({
+    ok: false,
+    problems: [
+      { field: 'watch.folder', message: expect.stringContaining('TRIGGERS_WATCH_FOLDER') },
+      { field: 'audiences[0]', message: expect.stringContaining('Did you mean "vip"?') },
+    ],
+  });
+});
 
 const sourceOf = (members: readonly string[]) => new MemorySource({ audiences: [{ ...VIP, members }] });
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => String(i));
@@ -98,6 +117,53 @@ test('a snapshot that lost a file, or the end of one, is not a snapshot', async 
   await expect(lab.scan()).rejects.toMatchObject({ type: 'SnapshotNotHere' });
   rmSync(join(folder, bucket));
   await expect(lab.scan()).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+});
+
+/** Changes one character of a file, and not its length. */
+function damage(path: string, from: string, to: string): void {
+  const text = readFileSync(path, 'utf8');
+  expect(text).toContain(from);
+  writeFileSync(path, text.replace(from, to));
+}
+
+test('a snapshot whose files were damaged, even at the same length, is not a snapshot: nobody is told anything', async () => {
+  const lab = new WatchLab(sourceOf(numbered(1000)));
+  await lab.round();
+  const folder = join(lab.folder, lab.base ?? '');
+  const [bucket = ''] = readdirSync(folder).filter((name) => name.startsWith('members-'));
+  const before = readFileSync(join(folder, bucket), 'utf8');
+  writeFileSync(join(folder, bucket), before.replace(/"\d/, '"x'));
+  await expect(lab.scan()).rejects.toMatchObject({
+    type: 'SnapshotNotHere',
+    message: expect.stringContaining('is damaged'),
+  });
+  writeFileSync(join(folder, bucket), before);
+  expect(await lab.scan()).toMatchObject({ enters: 0, exits: 0 });
+  damage(join(folder, 'snapshot.json'), '"members"', '"nembers"');
+  await expect(lab.scan()).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+});
+
+test('those who stayed by the word of the source are not forgotten when the name of their list is damaged', async () => {
+  const source = sourceOf(numbered(20));
+  const lab = new WatchLab(source);
+  await lab.round();
+  const members = source.members.bind(source);
+  source.members = async () => ({ ids: numbered(15) });
+  await lab.round();
+  source.members = members;
+  damage(join(lab.folder, lab.base ?? '', 'snapshot.json'), '"stayed"', '"stazed"');
+  await expect(lab.scan()).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+});
+
+test('a damaged scan that was held is as good as none: the last snapshot still counts', async () => {
+  const source = sourceOf(numbered(100));
+  const lab = new WatchLab(source);
+  await lab.round();
+  for (const user of numbered(50)) source.exit(VIP.id, user);
+  const { scanId: held } = await lab.scan();
+  const [bucket = ''] = readdirSync(join(lab.folder, held)).filter((name) => name.startsWith('members-'));
+  damage(join(lab.folder, held, bucket), '"', 'x');
+  expect(await lab.scan({ held })).toMatchObject({ exits: 50, back: 0, gone: 0, heldFound: false });
 });
 
 test('of the exits it says how many a held scan had missed before, and who came back', async () => {

@@ -1,7 +1,7 @@
-import { httpSource, type HttpSourceConfig } from '../../../src/config/http-source-config.ts';
+import { httpSource, type HttpSourceConfig } from '../../../src/config/source-config.ts';
 import type { JsonObject } from '../../../src/contract/trigger.ts';
 import { openHttpSource } from '../../../src/sources/http.ts';
-import type { ServiceSourceOptions } from '../../../src/sources/service-source.ts';
+import type { ServiceSourceOptions } from '../../../src/sources/json-service.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';

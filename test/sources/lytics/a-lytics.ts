@@ -1,8 +1,8 @@
-import { lyticsSource, type LyticsSourceConfig } from '../../../src/config/lytics-source-config.ts';
+import { lyticsSource, type LyticsSourceConfig } from '../../../src/config/source-config.ts';
 import type { AudienceListing } from '../../../src/contract/audience.ts';
 import type { JsonObject } from '../../../src/contract/trigger.ts';
+import type { ServiceSourceOptions } from '../../../src/sources/json-service.ts';
 import { openLyticsSource } from '../../../src/sources/lytics.ts';
-import type { ServiceSourceOptions } from '../../../src/sources/service-source.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';

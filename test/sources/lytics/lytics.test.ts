@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { lyticsSource } from '../../../src/config/lytics-source-config.ts';
+import { lyticsSource } from '../../../src/config/source-config.ts';
 import { openLyticsSource } from '../../../src/sources/lytics.ts';
-import { SourceUnavailable } from '../../../src/sources/source-unavailable.ts';
+import { SourceUnavailable } from '../../../src/sources/source.ts';
 import { profileFields } from '../../support/profile-fields.ts';
 import type { Answered } from '../a-json-server.ts';
 import { conformsToAudienceSource } from '../source-conformance.ts';
@@ -13,7 +13,7 @@ conformsToAudienceSource('the Lytics source', async (content) =>
   openLyticsSource(settings((await startLytics(content)).url), PATIENT),
 );
 
-test('a segment that is deleted, invalid, of another table or kind, or without a proper id, is not an audience', async () => {
+test('a segment that is deleted, invalid, or of another table or kind is not an audience', async () => {
   const lytics = await accountOf();
   const good = { id: 'b'.repeat(32), slug_name: 'good', name: 'Good', table: 'user', kind: 'segment' };
   lytics.moreSegments.push(
@@ -22,13 +22,32 @@ test('a segment that is deleted, invalid, of another table or kind, or without a
     { ...good, id: 'd'.repeat(32), invalid: true, invalid_reason: 'no such field' },
     { ...good, id: 'e'.repeat(32), table: 'content' },
     { ...good, id: 'f'.repeat(32), kind: 'aspect' },
-    { ...good, id: 'erg9erg8er6gerge90r8er' },
   );
   const listed = await opened(lytics).audiences();
   expect(listed).toEqual([
     { id: good.id, slug: 'good', name: 'Good' },
     { id: VIP, slug: 'vip', name: 'VIP', size: 1050 },
   ]);
+});
+
+test('a segment whose id is not 32 hex digits is an audience like any other, and is asked for by that id', async () => {
+  const key = 'erg9/erg8er6gerge90r8er';
+  const lytics = await startLytics({
+    audiences: [{ id: key, slug: 'odd', name: 'Odd', members: PEOPLE.slice(0, 3) }],
+    profiles: {},
+  });
+  const source = opened(lytics);
+  const [audience] = await source.audiences();
+  expect(audience).toMatchObject({ id: expect.stringMatching(/^[0-9a-f]{32}$/), slug: 'odd', size: 3 });
+  const id = audience?.id ?? '';
+  expect((await source.members(id, undefined, 10)).ids).toEqual(PEOPLE.slice(0, 3));
+  expect([await source.isMember(id, 'p1'), await source.isMember(id, 'p7')]).toEqual([true, false]);
+});
+
+test('a segment without an id is an error, not an audience less', async () => {
+  const lytics = await accountOf();
+  lytics.moreSegments.push({ slug_name: 'nameless', name: 'Nameless', table: 'user', kind: 'segment' });
+  await expect(opened(lytics).audiences()).rejects.toThrow(/an audience has no id/);
 });
 
 test('an account without segments, which Lytics writes as null, has no audiences', async () => {

@@ -1,0 +1,25 @@
+import config from './jest.config.mjs';
+
+/** What needs a Temporal server, a database, built code or other languages; whatever else asks for the server fails at once. */
+const SLOW = [
+  'e2e/',
+  'examples/',
+  'workflows/',
+  'client/(dead-letters|side-workflows)',
+  'client/jobs/search-attributes',
+  'demo/main',
+  'docs/(operating|readme|running|setup|upstreams)',
+  'local/temporal-server',
+  'ops/docker-compose',
+  'pack',
+  'sources/postgres',
+  'worker/(runtime|worker)\\.test',
+];
+
+const { globalSetup: _, globalTeardown: __, ...rest } = config;
+
+/** `npm run test:quick`. @type {import('jest').Config} */
+export default {
+  ...rest,
+  testPathIgnorePatterns: SLOW.map((path) => `<rootDir>/test/${path}`),
+};

@@ -1,0 +1,104 @@
+import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-js/extra-typings';
+import { sentences } from './render.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Makes a command that belongs to a terminal. */
+export type CommandMaker = (terminal: Terminal) => CommandUnknownOpts;
+
+/** What each command says for itself; all else about a command is said here, once. */
+interface CommandTerms<Args extends unknown[], Options extends OptionValues> extends Help {
+  readonly name: string;
+  readonly description: string;
+  /** Adds its arguments and options. */
+  readonly takes?: (command: Command) => Command<Args, Options>;
+  /** What follows "print JSON for machines", such as ": the status". */
+  readonly json?: string;
+  readonly run: (args: Args, options: Options, invocation: Invocation<keyof Options & string>) => void | Promise<void>;
+}
+
+interface Help {
+  /** What is to be known before one uses it, in lines of at most 80 characters. */
+  readonly notes?: string;
+  /** Command lines; one may go on with lines about it. */
+  readonly examples: readonly [string, ...string[]];
+}
+
+/** One use of a command, which has the options `Option`. */
+export interface Invocation<Option extends string = never> {
+  readonly terminal: Terminal;
+  /** A machine reads the results. */
+  readonly json: boolean;
+  /** Prints a result: as JSON, or in words. Sentences are broken where the terminal ends; lines are laid out already. */
+  readonly print: (result: unknown, inWords: () => string | readonly string[]) => void;
+  /** Prints several: as JSON one a line, or all of them in words. */
+  readonly printEach: (results: readonly unknown[], inWords: () => string | readonly string[]) => void;
+  /** Whether the option stood on the command line. Commander gives a value to one that was only declared to be negated. */
+  readonly isSaid: (option: Option) => boolean;
+}
+
+/** A command with `--json` and examples in its help. */
+export function command<Args extends unknown[] = [], Options extends OptionValues = Record<string, never>>({
+  name,
+  description,
+  takes,
+  json = '',
+  run,
+  ...help
+}: CommandTerms<Args, Options>): CommandMaker {
+  return (terminal) => {
+    const bare = new Command(name).description(description);
+    // What takes nothing has no arguments and no options.
+    const taking = takes === undefined ? (bare as unknown as Command<Args, Options>) : takes(bare);
+    const made = taking.option('--json', `print JSON for machines${json}`).addHelpText('after', helpText(help));
+    return made.action(async () => {
+      const given: OptionValues = made.opts();
+      const { json: isJson, ...options } = given;
+      const isSaid = (option: string): boolean => made.getOptionValueSource(option) === 'cli';
+      // Without `json`, its options are those that the command added.
+      await run(made.processedArgs, options as Options, invocation(terminal, isJson === true, isSaid));
+    });
+  };
+}
+
+function invocation(terminal: Terminal, json: boolean, isSaid: (option: string) => boolean): Invocation<string> {
+  const say = (words: string | readonly string[]): void => {
+    if (typeof words === 'string') terminal.out(sentences(words, terminal));
+    else for (const line of words) terminal.out(line);
+  };
+  return {
+    terminal,
+    json,
+    isSaid,
+    print: (result, inWords) => (json ? terminal.out(JSON.stringify(result)) : say(inWords())),
+    printEach(results, inWords) {
+      if (json) for (const result of results) terminal.out(JSON.stringify(result));
+      else say(inWords());
+    },
+  };
+}
+
+/** A command that only holds others. */
+export function commandGroup({
+  name,
+  description,
+  parts,
+  ...help
+}: Help & {
+  readonly name: string;
+  readonly description: string;
+  readonly parts: readonly [CommandMaker, ...CommandMaker[]];
+}): CommandMaker {
+  return (terminal) => {
+    const made = parts.map((part) => part(terminal));
+    const group = new Command(name).description(`${description}: ${made.map((part) => part.name()).join(', ')}`);
+    for (const part of made) group.addCommand(part);
+    const each = made.length === 1 ? 'It' : 'Each';
+    const notes = `${each} takes --json and has more help: triggers ${name} ${made[0]?.name() ?? ''} --help`;
+    return group.addHelpText('after', helpText({ notes, ...help }));
+  };
+}
+
+function helpText({ notes, examples }: Help): string {
+  const title = examples.length === 1 ? 'Example:' : 'Examples:';
+  return `\n${notes === undefined ? '' : `${notes}\n\n`}${[title, ...examples].join('\n  ')}`;
+}

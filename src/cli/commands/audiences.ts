@@ -1,0 +1,69 @@
+import type { AudienceList, AudienceListing } from '../../contract/audience.ts';
+import { nearestKey } from '../../contract/nearest-key.ts';
+import { findAudience } from '../../domain/names.ts';
+import { duration, printable } from '../../domain/shown.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
+import { withJobs } from '../jobs.ts';
+import { count, headed, sentences, tableColumns } from '../render.ts';
+import type { Terminal } from '../terminal.ts';
+
+export const audiencesCommand = command({
+  name: 'audiences',
+  description: 'ask a worker which audiences its source has; with one, which fields its members have',
+  takes: (it) => it.argument('[audience]', 'slug or id'),
+  json: ': one audience a line; with one, its fields too',
+  notes: 'Fields are those of its first members with a profile; others may have others.',
+  examples: ['triggers audiences', 'triggers audiences vip'],
+  async run([name], _options, { terminal, json, print, printEach }) {
+    if (name !== undefined) {
+      const { found, fields } = await withJobs(async (jobs) => {
+        const found = named(name, await jobs.audiences());
+        return { found, fields: await jobs.profileFields(found.id) };
+      });
+      return print({ ...found, fields }, () => [
+        ...audienceTable([found], terminal),
+        sentences(fieldsText(fields), terminal),
+      ]);
+    }
+    const { audiences, total } = await withJobs((jobs) => jobs.audiences());
+    printEach(audiences, () =>
+      audiences.length === 0 ? 'The source has no audience.' : audienceTable(audiences, terminal),
+    );
+    if (!json && audiences.length > 0 && audiences.length < total)
+      terminal.err(`The first ${count(audiences.length)} of ${count(total)}.`);
+  },
+});
+
+function named(name: string, { audiences, total }: AudienceList): AudienceListing {
+  const found = findAudience(audiences, name);
+  if (found !== undefined) return found;
+  const near = nearestKey(
+    name,
+    audiences.map(({ slug }) => slug),
+  );
+  const among = audiences.length < total ? ` among the first ${count(audiences.length)} of ${count(total)}` : '';
+  const hint = near === undefined ? 'See them with: triggers audiences' : `Did you mean "${near}"?`;
+  throw new UsageError(`The source has no audience "${printable(name)}"${among}. ${hint}`);
+}
+
+function audienceTable(audiences: readonly AudienceListing[], terminal: Terminal): string[] {
+  const rows = audiences.map(({ slug, id, size, windowMinutes, name }) => [
+    printable(slug),
+    id,
+    size === undefined ? '?' : count(size),
+    windowMinutes === undefined ? '' : duration(windowMinutes * 60_000),
+    printable(name),
+  ]);
+  const hasWindows = audiences.some(({ windowMinutes }) => windowMinutes !== undefined);
+  const shown = [['SLUG', 'ID', 'MEMBERS', 'WINDOW', 'NAME'], ...rows].map((row) =>
+    row.filter((_, column) => column !== 3 || hasWindows),
+  );
+  return headed(shown, { ...terminal, columns: tableColumns(terminal) });
+}
+
+function fieldsText(fields: readonly string[]): string {
+  return fields.length === 0
+    ? 'None of its first members has a profile.'
+    : `Fields of its first members who have a profile: ${fields.map(printable).join(', ')}`;
+}

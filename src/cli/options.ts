@@ -1,0 +1,243 @@
+import { readFileSync } from 'node:fs';
+import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import type { SampleOf, SampleWish } from '../client/export-jobs.ts';
+import type { JobDefinitionInput } from '../contract/export-job.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { parseInstant } from '../domain/instant.ts';
+import { doubledKey } from '../domain/json-scan.ts';
+import { jsonMistake, parseJson } from '../domain/json.ts';
+import { UsageError } from './exit-code.ts';
+import { readDuration } from './render.ts';
+
+/** Options whose value may be empty: that removes what was there. */
+const MAY_BE_EMPTY: readonly string[] = ['description'];
+
+/**
+ * Makes a command refuse options that commander takes in silence although they cannot have been meant: one that is given twice where only
+ * one value counts, one beside its negation, one whose value is empty (`--job "$JOB"` with a variable that is not set), and one whose
+ * value is the next option (`--user --at …`).
+ */
+export function refuseDoubtfulOptions(command: CommandUnknownOpts): void {
+  const given = new Map<string, Option>();
+  for (const option of command.options)
+    command.on(`option:${option.name()}`, (value: unknown) => {
+      const problem = doubtOf(option, value, given.get(option.attributeName()), command.options);
+      given.set(option.attributeName(), option);
+      if (problem !== undefined) command.error(`error: option '${option.flags}' ${problem}`);
+    });
+}
+
+/** Why an option cannot be meant as it was given, in words; undefined when it can. */
+function doubtOf(
+  option: Option,
+  value: unknown,
+  before: Option | undefined,
+  all: readonly Option[],
+): string | undefined {
+  if (before !== undefined && before.negate !== option.negate)
+    return `contradicts '${before.flags}'. Give one of them.`;
+  const takesValue = option.required || option.optional;
+  if (before !== undefined && takesValue && option.parseArg !== collect) return 'is given twice. Give it once.';
+  if (value === '' && !MAY_BE_EMPTY.includes(option.name())) return 'has an empty value.';
+  const other = all.find(({ long, short }) => value !== undefined && (value === long || value === short));
+  return other === undefined ? undefined : `has no value: the next word is the option '${other.flags}'.`;
+}
+
+/** What options say about a sample; absent = chosen by the worker. */
+export interface SampleOptions {
+  readonly user?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly event?: TriggerEvent | undefined;
+  /** The old payload, whatever the job says. */
+  readonly legacy?: boolean | undefined;
+  /** The new payload, whatever the job says. */
+  readonly new?: boolean | undefined;
+}
+
+/** The words of a command about a sample: for which job, and about whom. */
+export const sampleWords = (it: Command) =>
+  it
+    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
+    .option('--user <user>', 'whom it is about; default: the first member with a profile')
+    .option('--audience <slug>', "one of the job's audiences; default: the first")
+    .addOption(
+      new Option('--event <event>', 'what happened to the membership; default: enter').choices([
+        'enter',
+        'exit',
+      ] as const),
+    )
+    .option('--legacy', 'the old payload format, whatever the job says')
+    .option('--new', 'the new payload format, whatever the job says');
+
+/** @throws UsageError */
+export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {
+  if (legacy === true && isNew === true) throw new UsageError('Use either --legacy or --new, not both.');
+  const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(audience === undefined ? {} : { audience }),
+    ...(event === undefined ? {} : { event }),
+    ...(isLegacy === undefined ? {} : { userLegacyMessageFormat: isLegacy }),
+  };
+}
+
+/**
+ * What an argument JOB|FILE means: a file when it ends in `.json` or has a slash, else a job's id.
+ * @throws UsageError for a file that cannot be read.
+ */
+export function sampleOf(argument: string): SampleOf {
+  const isFile = /\.json$|[/\\]/i.test(argument);
+  return isFile ? { definition: definitionFrom(argument, {}) } : { jobId: argument };
+}
+
+/** The form's fields as options give them; absent = not given. */
+export interface JobOptions {
+  readonly label?: string | undefined;
+  readonly description?: string | undefined;
+  readonly audience?: readonly string[] | undefined;
+  readonly url?: string | undefined;
+  /** `false`: the endpoint needs none. */
+  readonly authorization?: string | boolean | undefined;
+  readonly exportField?: readonly string[] | undefined;
+  readonly existingUsers?: boolean | undefined;
+  readonly legacyFormat?: boolean | undefined;
+  readonly parallel?: number | undefined;
+  /** `false`: no limit. */
+  readonly backfillRate?: number | boolean | undefined;
+  readonly backfillParallel?: number | boolean | undefined;
+}
+
+/** The fields that options name. */
+export function fieldsFromOptions(options: JobOptions): Record<string, unknown> {
+  const { authorization } = options;
+  const fields = {
+    label: options.label,
+    description: options.description,
+    audiences: options.audience,
+    webhookUrl: options.url,
+    authorization: authorization === false ? null : authorization === true ? undefined : authorization,
+    exportFields: options.exportField,
+    existingUsers: options.existingUsers,
+    userLegacyMessageFormat: options.legacyFormat,
+    parallelRequestCount: options.parallel,
+    backfillPerSecond: limitOf(options.backfillRate),
+    backfillParallelCount: limitOf(options.backfillParallel),
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/** A limit that an option sets or, negated, removes; undefined when the option was not given. */
+function limitOf(option: number | boolean | undefined): number | null | undefined {
+  if (option === false) return null;
+  return option === true ? undefined : option;
+}
+
+/**
+ * A job definition from a file, from options, or from a file with options that override it. Without a file, a job that names no
+ * authorization has none.
+ * @throws UsageError
+ */
+export function definitionFrom(file: string | undefined, options: JobOptions): JobDefinitionInput {
+  // Not checked here: where the job is started, it is checked for every problem at once.
+  return fieldsFrom(file, options) as JobDefinitionInput;
+}
+
+function fieldsFrom(file: string | undefined, options: JobOptions): object {
+  const fields = fieldsFromOptions(options);
+  if (file !== undefined) return { ...readJsonObject(file), ...fields };
+  if (Object.keys(fields).length === 0) {
+    throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
+  }
+  return { authorization: null, ...fields };
+}
+
+/**
+ * Reads a file that holds one JSON object.
+ * @throws UsageError
+ */
+export function readJsonObject(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`The file ${file} cannot be read. Check its path.`, { cause: error });
+  }
+  const value = parse(text, file);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError(`The file ${file} must hold one JSON object with the fields of the job form.`);
+  }
+  return { ...value };
+}
+
+function parse(text: string, file: string): unknown {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch {
+    const { line, character } = jsonMistake(text);
+    throw new UsageError(
+      `The file ${file} is not JSON: something is wrong in line ${line}, at character ${character}.`,
+    );
+  }
+  const doubled = doubledKey(text);
+  if (doubled !== undefined)
+    throw new UsageError(`The file ${file} has the key "${doubled}" twice. Leave one of them.`);
+  return value;
+}
+
+/** For an option that may be given several times. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** For an option that is a time span, in ms. */
+export function timeSpan(value: string): number {
+  const ms = readDuration(value);
+  if (ms === undefined)
+    throw new InvalidArgumentError('It must be a duration of at most a year, such as 90s, 30m, 2h or 7d.');
+  return ms;
+}
+
+/** For an option that is a time in the past: how long ago, or RFC 3339. */
+export function pastTime(value: string): Date {
+  const ms = readDuration(value);
+  if (ms !== undefined) return new Date(Date.now() - ms);
+  const instant = parseInstant(value);
+  if (instant === undefined)
+    throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d) or an RFC 3339 time.');
+  return new Date(instant);
+}
+
+/** For an option that is a number above 0. */
+export function positiveNumber(value: string): number {
+  const number = Number(value);
+  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  return number;
+}
+
+/** For an option that is a whole number of at least 0. */
+export function wholeNumber(value: string): number {
+  return within(value, 0, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 0 or more.');
+}
+
+/** For an option that is a number of people or things, at least one. */
+export function countingNumber(value: string): number {
+  return within(value, 1, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 1 or more.');
+}
+
+/** For an option that is a port; 0: a free one. */
+export function portNumber(value: string): number {
+  return within(value, 0, 65_535, 'It must be a port: a whole number from 0 to 65535.');
+}
+
+/** For an option that is the HTTP status of an answer. */
+export function answerStatus(value: string): number {
+  return within(value, 200, 599, 'It must be an HTTP status from 200 to 599.');
+}
+
+function within(value: string, least: number, most: number, advice: string): number {
+  const number = Number(value);
+  // Digits alone: JavaScript also takes 0x10, 1e3 and spaces for numbers.
+  if (!/^\d+$/.test(value) || number < least || number > most) throw new InvalidArgumentError(advice);
+  return number;
+}

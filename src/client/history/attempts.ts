@@ -1,0 +1,142 @@
+import type { Client } from '@temporalio/client';
+import type { Attempt } from '../../contract/attempt.ts';
+import type { JobFact } from '../../contract/trace.ts';
+import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
+import { attemptsOf } from '../../domain/slice.ts';
+import { JobNotFound } from '../errors.ts';
+import { clientForLists, describeExecution } from '../jobs/job-service.ts';
+import { runFacts } from './events.ts';
+
+/** A run of a job's workflow. */
+export interface JobRunTimes {
+  readonly runId: string;
+  readonly startedAtMs: number;
+  /** Undefined while it is open. */
+  readonly closedAtMs: number | undefined;
+}
+
+/**
+ * The runs of a job that the server still knows, oldest first: those before each continue-as-new, and those before it was stopped, resumed
+ * or recovered.
+ *
+ * @throws JobNotFound
+ */
+export async function runsOf(client: Client, jobId: string): Promise<JobRunTimes[]> {
+  if (!JOB_ID_PATTERN.test(jobId)) throw new JobNotFound(jobId);
+  const workflowId = jobWorkflowId(jobId);
+  const runs = new Map<string, JobRunTimes>();
+  const add = (run: { readonly runId: string; readonly startTime: Date; readonly closeTime?: Date }): void => {
+    const { runId, startTime, closeTime } = run;
+    runs.set(runId, { runId, startedAtMs: startTime.getTime(), closedAtMs: closeTime?.getTime() });
+  };
+  // The list lags a moment behind, so the newest run is looked up separately. It may be gone when older ones are still listed.
+  const newest = await describeExecution(client, jobId).catch((error: unknown) => error);
+  for await (const run of clientForLists(client).workflow.list({ query: `WorkflowId = '${workflowId}'` })) add(run);
+  if (newest instanceof Error) {
+    if (runs.size === 0 || !(newest instanceof JobNotFound)) throw newest;
+  } else add(newest as Awaited<ReturnType<typeof describeExecution>>); // What it gives when it does not reject.
+  return [...runs.values()].sort((a, b) => a.startedAtMs - b.startedAtMs);
+}
+
+/** How many of the last attempts are returned by default. */
+export const LAST_ATTEMPTS = 20;
+
+export interface AttemptsOptions {
+  /** Only those that failed or may have failed. */
+  readonly failed?: boolean;
+  /** With how many of the last to begin; default 20. */
+  readonly last?: number;
+  /** Continues with new ones, until the job ends or this is aborted. */
+  readonly follow?: AbortSignal;
+}
+
+/**
+ * The last attempts of a job, newest last, taken from the slices that have ended, across continue-as-new. Those of one slice come together,
+ * in its own order.
+ *
+ * @throws JobNotFound, UnknownPayloadKey
+ */
+export async function* attempts(client: Client, jobId: string, options: AttemptsOptions = {}): AsyncGenerator<Attempt> {
+  const { failed = false, last = LAST_ATTEMPTS, follow } = options;
+  const read = (fact: JobFact) => attemptsIn(fact, jobId, failed);
+  const runs = await runsOf(client, jobId);
+  const newest = runs.at(-1);
+  if (follow === undefined || newest === undefined) {
+    yield* await lastOf(client, jobId, runs, last, read);
+    return;
+  }
+  const few = new LastFew(last);
+  few.add(await lastOf(client, jobId, runs.slice(0, -1), last, read));
+  yield* followed(client, jobId, newest.runId, { few, follow, read });
+}
+
+type Read = (fact: JobFact) => Attempt[];
+
+/** Attempts of a slice that has ended; what it gave back unsent is not an attempt. */
+function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
+  if (fact.kind !== 'slice' || fact.end.kind === 'running') return [];
+  const { runId, atMs } = fact;
+  return attemptsOf({ jobId, runId, atMs }, fact, (_, outcome) =>
+    failed ? outcome === 'failed' || outcome === 'unknown' : outcome !== 'unsent',
+  );
+}
+
+/** Only as many of the earlier runs are read as it takes. */
+async function lastOf(
+  client: Client,
+  jobId: string,
+  runs: readonly JobRunTimes[],
+  last: number,
+  read: Read,
+): Promise<Attempt[]> {
+  let found: Attempt[] = [];
+  for (const { runId } of runs.toReversed()) {
+    if (found.length >= last) break;
+    const few = new LastFew(last - found.length);
+    for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) few.add(read(fact));
+    found = [...few.take(), ...found];
+  }
+  return found;
+}
+
+/** The last of the existing ones, then all new ones, run by run. */
+async function* followed(
+  client: Client,
+  jobId: string,
+  firstRunId: string,
+  { few, follow, read }: { readonly few: LastFew; readonly follow: AbortSignal; readonly read: Read },
+): AsyncGenerator<Attempt> {
+  const workflowId = jobWorkflowId(jobId);
+  const { historyLength } = await client.workflow.getHandle(workflowId, firstRunId).describe();
+  let isLive = false;
+  for (let runId: string | undefined = firstRunId; runId !== undefined;) {
+    let next: string | undefined;
+    for await (const fact of runFacts(client, workflowId, runId, { signal: follow, events: historyLength })) {
+      if (isLive) yield* read(fact);
+      else few.add(read(fact));
+      if (fact.kind === 'closed') next = fact.nextRunId;
+      if (fact.kind !== 'caught-up' && fact.kind !== 'closed') continue;
+      isLive = true;
+      yield* few.take();
+    }
+    runId = next;
+  }
+}
+
+class LastFew {
+  readonly #most: number;
+  #held: Attempt[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(attempts: readonly Attempt[]): void {
+    this.#held.push(...attempts);
+    if (this.#held.length > this.#most) this.#held = this.#held.slice(this.#held.length - this.#most);
+  }
+
+  take(): Attempt[] {
+    return this.#held.splice(0);
+  }
+}

@@ -1,0 +1,436 @@
+import {
+  ApplicationFailure,
+  type Client,
+  type WorkflowExecutionDescription,
+  WorkflowFailedError,
+} from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { SliceEnd } from '../../contract/attempt.ts';
+import type { DeadLetter } from '../../contract/dead-letter.ts';
+import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
+import type { PackedSlice, SliceProgress, SliceReport } from '../../contract/slice.ts';
+import type { JobFact } from '../../contract/trace.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
+import { undecodable } from '../../domain/errors.ts';
+import { type Arrival, triggersIn } from '../../domain/job/arriving.ts';
+import type { Remains } from '../../domain/job/recovering.ts';
+import { isRecord } from '../../domain/json.ts';
+import { refusedSignalMarker } from '../../domain/names.ts';
+import { hasMore } from '../../domain/requests.ts';
+import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
+import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { payloadConverter } from '../../temporal/payload-converter.ts';
+import {
+  enterSignal,
+  exitSignal,
+  pageSignal,
+  permitsReturnedSignal,
+  redeliveredSignal,
+  triggersSignal,
+} from '../../workflows/messages.ts';
+import { GRPC, grpcCode } from '../server-errors.ts';
+
+/** Events per page; fewer where these are more bytes than the client accepts, which by gRPC's default is 4 MiB. */
+const PAGE_EVENTS = 100;
+
+export type HistoryEvent = NonNullable<
+  NonNullable<Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>['history']>['events']
+>[number];
+
+/**
+ * The events of a run's history, page by page.
+ *
+ * @param follow continues with what happens until the run closes, or until this is aborted.
+ */
+export async function* historyEvents(
+  client: Client,
+  workflowId: string,
+  runId: string,
+  follow?: AbortSignal,
+): AsyncIterable<HistoryEvent> {
+  let nextPageToken: Uint8Array | undefined;
+  do {
+    const page = await readPage(client, workflowId, runId, nextPageToken, follow).catch((error: unknown) => {
+      if (follow?.aborted === true) return undefined;
+      throw error;
+    });
+    if (page === undefined) return;
+    yield* page.history?.events ?? [];
+    nextPageToken = page.nextPageToken ?? undefined;
+  } while (nextPageToken !== undefined && nextPageToken.length > 0);
+}
+
+/** What a run was started with; undefined when that is nothing. @throws UnknownPayloadKey */
+export async function inputOf(client: Client, workflowId: string, runId: string): Promise<unknown> {
+  const [input] = await argumentsOf(client, workflowId, runId);
+  return input;
+}
+
+/** All that a run was started with; a workflow of ours takes one argument. @throws UnknownPayloadKey */
+export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<unknown[]> {
+  for await (const { workflowExecutionStartedEventAttributes: started } of historyEvents(client, workflowId, runId))
+    return await decode(client, started?.input?.payloads);
+  return [];
+}
+
+async function readPage(
+  client: Client,
+  workflowId: string,
+  runId: string,
+  nextPageToken: Uint8Array | undefined,
+  follow: AbortSignal | undefined,
+  maximumPageSize = PAGE_EVENTS,
+) {
+  const request = {
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    maximumPageSize,
+    ...(nextPageToken === undefined ? {} : { nextPageToken }),
+    ...(follow === undefined ? {} : { waitNewEvent: true }),
+  };
+  const read = () => client.workflowService.getWorkflowExecutionHistory(request);
+  try {
+    // Each page has a signal of its own, because the SDK never removes its listener.
+    return await (follow === undefined ? read() : client.withAbortSignal(AbortSignal.any([follow]), read));
+  } catch (error) {
+    if (grpcCode(error) !== GRPC.RESOURCE_EXHAUSTED || maximumPageSize === 1) throw error;
+    return await readPage(client, workflowId, runId, nextPageToken, follow, Math.ceil(maximumPageSize / 5));
+  }
+}
+
+/** Reads payloads as the job's own workflow does, whatever converter the client has. @throws UnknownPayloadKey */
+export async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
+  let decoded = [...(payloads ?? [])];
+  for (const codec of client.options.loadedDataConverter.payloadCodecs.toReversed())
+    decoded = await codec.decode(decoded);
+  return decoded.map((payload) => payloadConverter.fromPayload(payload));
+}
+
+/** A job that another client started with a wrong definition: its workflow failed before it began. */
+export interface NeverBegun {
+  readonly problems: readonly Problem[];
+  /** True: only the worker found it wrong, by what it knows, so it may come to accept it. False: it never can. */
+  readonly mayBegin: boolean;
+}
+
+/** What is wrong with the definition of a job that has ended; undefined when it ended for another reason. */
+export async function neverBegun(
+  client: Client,
+  { status, workflowId, runId }: WorkflowExecutionDescription,
+): Promise<NeverBegun | undefined> {
+  if (status.name !== 'FAILED') return undefined;
+  const handle = client.workflow.getHandle(workflowId, runId, { followRuns: false });
+  const error: unknown = await handle.result().catch((error: unknown) => error);
+  const cause = error instanceof WorkflowFailedError ? error.cause : error;
+  if (!(cause instanceof ApplicationFailure) || cause.type !== 'InvalidJob') return undefined;
+  const problems = (cause.details?.[0] ?? []) as readonly Problem[]; // The workflow's own failure type carries them.
+  const args = await argumentsOf(client, workflowId, runId);
+  return { problems, mayBegin: !hasMore(args) && checkJobDefinition(args[0]).ok };
+}
+
+/** What is wrong with it, in words. */
+export function wrongDefinition({ problems }: NeverBegun): string {
+  const list = problems.map(({ field, message }) => `${field || 'job'}: ${message}`);
+  return `It never began, since its definition is wrong. ${list.join(' ')}`;
+}
+
+/** What the history of a job's last run says, as far as recovery needs it. */
+export interface EndedRun {
+  /** What the run was given. */
+  readonly input: unknown;
+  /** Whether it was given anything else. */
+  readonly hasMoreInput: boolean;
+  /** Whether a worker ever ran it. */
+  readonly wasTakenUp: boolean;
+  /** Everything that was signalled to it, one by one, oldest first. */
+  readonly arrivals: Remains['arrivals'];
+  /** The slices that ended normally. */
+  readonly reports: Remains['reports'];
+}
+
+/** Reads a run's history to its end. */
+export async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
+  let given: unknown[] = [];
+  let wasTakenUp = false;
+  const signals: Signal[] = [];
+  const markers = new Set<string>();
+  const reports: EndedRun['reports'][number][] = [];
+  const scheduled = new Map<string, readonly Payload[]>();
+
+  for await (const event of historyEvents(client, workflowId, runId)) {
+    if (event.workflowExecutionStartedEventAttributes != null) {
+      given = await decode(client, event.workflowExecutionStartedEventAttributes.input?.payloads);
+    } else if (event.workflowTaskCompletedEventAttributes != null) {
+      wasTakenUp = true;
+    } else if (event.workflowExecutionSignaledEventAttributes != null) {
+      const { signalName, input: argument } = event.workflowExecutionSignaledEventAttributes;
+      const at = event.eventTime == null ? 0 : tsToMs(event.eventTime);
+      signals.push({ name: signalName ?? '', payloads: argument?.payloads ?? [], at });
+    } else if (event.markerRecordedEventAttributes != null) {
+      markers.add(patchOf(event.markerRecordedEventAttributes.details?.['patch-data']?.payloads));
+    } else if (event.activityTaskScheduledEventAttributes?.activityType?.name === 'deliver') {
+      scheduled.set(String(event.eventId), event.activityTaskScheduledEventAttributes.input?.payloads ?? []);
+    } else if (event.activityTaskCompletedEventAttributes != null) {
+      const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
+      const slice = scheduled.get(String(scheduledEventId));
+      if (slice === undefined) continue;
+      scheduled.delete(String(scheduledEventId));
+      // Our own `deliver` received the one and returned the other.
+      const [[taken], [report]] = await Promise.all([decode(client, slice), decode(client, result?.payloads)]);
+      reports.push({ slice: unpackSlice(taken as PackedSlice), report: report as SliceReport });
+    }
+  }
+  const arrivals: EndedRun['arrivals'][number][] = [];
+  for (const [index, { name, payloads, at }] of signals.entries()) {
+    // Refused as a whole, in a key that no worker had: the run took it for one arrival, whatever it holds.
+    const isRefused = markers.has(refusedSignalMarker(index + 1));
+    const args = isRefused ? [undecodable('it was refused when it came')] : await decode(client, payloads);
+    arrivals.push(...arrivalsOf(name, args).map((arrival) => ({ arrival, at })));
+  }
+  return { input: given[0], hasMoreInput: hasMore(given), wasTakenUp, arrivals, reports };
+}
+
+interface Signal {
+  readonly name: string;
+  readonly payloads: readonly Payload[];
+  /** Epoch ms */
+  readonly at: number;
+}
+
+/** The name in a marker of the kind that `patched` makes, which is Temporal's own and never encrypted; '' for any other. */
+function patchOf(payloads: readonly Payload[] | null | undefined): string {
+  const [payload] = payloads ?? [];
+  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
+  return isRecord(data) && typeof data['id'] === 'string' ? data['id'] : '';
+}
+
+const EVENTS: ReadonlyMap<string, TriggerEvent | undefined> = new Map([
+  [enterSignal.name, 'enter'],
+  [exitSignal.name, 'exit'],
+  [triggersSignal.name, undefined],
+]);
+const KINDS: ReadonlyMap<string, 'redelivery' | 'page' | 'permits'> = new Map([
+  [redeliveredSignal.name, 'redelivery'],
+  [pageSignal.name, 'page'],
+  [permitsReturnedSignal.name, 'permits'],
+]);
+
+/** A signal as the job's inbox takes it in, with all its arguments: one that carries many triggers is that many arrivals. */
+export function arrivalsOf(name: string, args: readonly unknown[]): Arrival[] {
+  const kind = KINDS.get(name);
+  if (kind !== undefined) return [hasMore(args) ? { kind: 'surplus', name } : { kind, raw: args[0] }];
+  if (!EVENTS.has(name)) return [{ kind: 'unknown', name }];
+  const event = EVENTS.get(name);
+  return triggersIn(args).map((raw) => ({ kind: 'trigger', raw, event }));
+}
+
+/** Continues with what happens after reading began. */
+export interface Following {
+  /** Aborting it ends the reading. */
+  readonly signal: AbortSignal;
+  /** Events that the run had when reading began; after them comes the fact `caught-up`. */
+  readonly events: number;
+}
+
+/**
+ * What a run's history says about triggers, oldest first, read a page at a time. A slice is reported at its end; those still running come
+ * last, unless the history is followed.
+ *
+ * @throws UnknownPayloadKey for what the job itself and its worker wrote; a signal of somebody else's key is the fact `unreadable`.
+ */
+export async function* runFacts(
+  client: Client,
+  workflowId: string,
+  runId: string,
+  following?: Following,
+): AsyncGenerator<JobFact> {
+  const reader = new RunReader(client, runId);
+  let isClosed = false;
+  for await (const event of historyEvents(client, workflowId, runId, following?.signal)) {
+    for (const fact of await reader.read(event)) {
+      isClosed ||= fact.kind === 'closed';
+      yield fact;
+    }
+    if (following !== undefined && Number(event.eventId) === following.events) {
+      yield { kind: 'caught-up', runId, atMs: msOf(event) };
+    }
+  }
+  if (!isClosed && following === undefined) yield* await reader.running(await heartbeats(client, workflowId, runId));
+}
+
+/** What is remembered of an activity until it ends. */
+interface Scheduled {
+  readonly name: string;
+  readonly activityId: string;
+  readonly payloads: readonly Payload[];
+  startedAtMs: number | undefined;
+}
+
+const READ: ReadonlySet<string> = new Set(['deliver', 'prepareJob', 'keepDeadLetters']);
+
+class RunReader {
+  readonly #client: Client;
+  readonly #runId: string;
+  readonly #scheduled = new Map<string, Scheduled>();
+
+  constructor(client: Client, runId: string) {
+    this.#client = client;
+    this.#runId = runId;
+  }
+
+  async read(event: HistoryEvent): Promise<JobFact[]> {
+    const came = { runId: this.#runId, atMs: msOf(event) };
+    if (event.workflowExecutionStartedEventAttributes != null) {
+      const [input] = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
+      return [{ ...came, kind: 'began', input }];
+    }
+    if (event.workflowExecutionSignaledEventAttributes != null) return [await this.#signalled(event, came)];
+    if (event.activityTaskScheduledEventAttributes != null) return this.#schedule(event);
+    if (event.activityTaskStartedEventAttributes != null) {
+      const scheduled = this.#scheduled.get(String(event.activityTaskStartedEventAttributes.scheduledEventId));
+      if (scheduled !== undefined) scheduled.startedAtMs = came.atMs;
+      return [];
+    }
+    const closed = closing(event);
+    if (closed === undefined) return await this.#activityEnded(event, came);
+    return [...(await this.#lostAtTheEnd(came)), { ...came, kind: 'closed', ...closed }];
+  }
+
+  /** Slices that have not ended, with their last heartbeat, by the id of their activity. */
+  async running(progressOf: ReadonlyMap<string, unknown>): Promise<JobFact[]> {
+    return await Promise.all(
+      [...this.#scheduled.values()].filter(isDeliver).map(async (scheduled) => {
+        const progress = progressOf.get(scheduled.activityId);
+        const atMs = scheduled.startedAtMs ?? Date.now();
+        return await this.#slice(scheduled, { runId: this.#runId, atMs }, (size) => ({
+          kind: 'running',
+          ...withProgress(progress, size),
+        }));
+      }),
+    );
+  }
+
+  async #signalled(event: HistoryEvent, came: Came): Promise<JobFact> {
+    const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
+    const name = signalName ?? '';
+    try {
+      return { ...came, kind: 'signalled', arrivals: arrivalsOf(name, await decode(this.#client, input?.payloads)) };
+    } catch (error) {
+      if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name };
+      throw error;
+    }
+  }
+
+  #schedule({ eventId, activityTaskScheduledEventAttributes: attributes }: HistoryEvent): [] {
+    const name = attributes?.activityType?.name ?? '';
+    if (!READ.has(name)) return [];
+    const payloads = attributes?.input?.payloads ?? [];
+    const activityId = attributes?.activityId ?? '';
+    this.#scheduled.set(String(eventId), { name, activityId, payloads, startedAtMs: undefined });
+    return [];
+  }
+
+  async #activityEnded(event: HistoryEvent, came: Came): Promise<JobFact[]> {
+    const completed = event.activityTaskCompletedEventAttributes;
+    const timedOut = event.activityTaskTimedOutEventAttributes;
+    const id = (completed ?? timedOut ?? event.activityTaskFailedEventAttributes)?.scheduledEventId;
+    const scheduled = id == null ? undefined : this.#scheduled.get(String(id));
+    if (scheduled === undefined) return [];
+    this.#scheduled.delete(String(id));
+    if (completed != null) return await this.#completed(scheduled, came, completed.result?.payloads);
+    if (!isDeliver(scheduled)) return [];
+    const [details] = await decode(this.#client, lastHeartbeat(timedOut?.failure));
+    return [await this.#slice(scheduled, came, (size) => ({ kind: 'lost', ...withProgress(details, size) }))];
+  }
+
+  async #completed(scheduled: Scheduled, came: Came, payloads: Payload[] | null | undefined): Promise<JobFact[]> {
+    const [result] = await decode(this.#client, payloads);
+    switch (scheduled.name) {
+      case 'deliver':
+        return [await this.#slice(scheduled, came, (size) => endOf(result, size))];
+      case 'prepareJob':
+        return [{ ...came, kind: 'prepared', result }];
+      default: {
+        // The argument that our own workflow gave to `keepDeadLetters`.
+        const [letters] = (await decode(this.#client, scheduled.payloads)) as [readonly DeadLetter[]];
+        return [{ ...came, kind: 'died', letters }];
+      }
+    }
+  }
+
+  /** A run that was ended from outside learned nothing more of its slices. */
+  async #lostAtTheEnd(came: Came): Promise<JobFact[]> {
+    const lost = [...this.#scheduled.values()].filter(isDeliver);
+    return await Promise.all(lost.map((scheduled) => this.#slice(scheduled, came, () => ({ kind: 'lost' }))));
+  }
+
+  async #slice(
+    { payloads, startedAtMs }: Scheduled,
+    came: Came,
+    endOfOne: (size: number) => SliceEnd,
+  ): Promise<JobFact> {
+    const [packed] = (await decode(this.#client, payloads)) as [PackedSlice]; // What our own workflow gave to its `deliver`.
+    const end = endOfOne(packed.triggers.length);
+    return {
+      ...came,
+      kind: 'slice',
+      slice: unpackSlice(packed),
+      end,
+      ...(startedAtMs === undefined ? {} : { startedAtMs }),
+    };
+  }
+}
+
+type Came = Pick<JobFact, 'runId' | 'atMs'>;
+
+function isDeliver({ name }: Scheduled): boolean {
+  return name === 'deliver';
+}
+
+function msOf({ eventTime }: HistoryEvent): number {
+  return eventTime == null ? 0 : tsToMs(eventTime);
+}
+
+/** Undefined when the run continues after this event. */
+function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefined {
+  const next = event.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId;
+  if (next != null && next !== '') return { nextRunId: next };
+  const isClosing =
+    event.workflowExecutionCompletedEventAttributes ??
+    event.workflowExecutionFailedEventAttributes ??
+    event.workflowExecutionTimedOutEventAttributes ??
+    event.workflowExecutionTerminatedEventAttributes ??
+    event.workflowExecutionCanceledEventAttributes;
+  return isClosing == null ? undefined : {};
+}
+
+/** A report that cannot be read counts as a lost slice, as it does for the job. */
+function endOf(raw: unknown, size: number): SliceEnd {
+  const report = readReport(raw, size);
+  return report === undefined ? { kind: 'lost' } : { kind: 'reported', report };
+}
+
+/** @param details of a heartbeat. */
+function withProgress(details: unknown, size: number): { readonly progress?: SliceProgress } {
+  const progress = readProgress(details, size);
+  return progress === undefined ? {} : { progress };
+}
+
+type Failure = NonNullable<HistoryEvent['activityTaskTimedOutEventAttributes']>['failure'];
+
+function lastHeartbeat(failure: Failure): Payload[] | undefined {
+  if (failure == null) return undefined;
+  return failure.timeoutFailureInfo?.lastHeartbeatDetails?.payloads ?? lastHeartbeat(failure.cause);
+}
+
+/** The last heartbeats of the slices of an open run, by the id of their activity. */
+async function heartbeats(client: Client, workflowId: string, runId: string): Promise<Map<string, unknown>> {
+  const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
+  const said = new Map<string, unknown>();
+  for (const { activityId, heartbeatDetails } of raw.pendingActivities ?? []) {
+    const [details] = await decode(client, heartbeatDetails?.payloads);
+    said.set(activityId ?? '', details);
+  }
+  return said;
+}

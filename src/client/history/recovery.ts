@@ -1,0 +1,294 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { JobStatus } from '../../contract/job-status.ts';
+import { instantOf } from '../../domain/instant.ts';
+import { sliceEndsWithinMs } from '../../domain/job/cutting.ts';
+import { confirmHold, nextHold } from '../../domain/job/holders.ts';
+import { beginPreparedJob } from '../../domain/job/operating.ts';
+import { recoverJob, type Remains } from '../../domain/job/recovering.ts';
+import {
+  type CarriedJob,
+  carryJob,
+  isCarriedJob,
+  type DispatcherState,
+  refuseNewerJob,
+} from '../../domain/job/state.ts';
+import { parseJson } from '../../domain/json.ts';
+import { keptAside, keptBackfill, keptTriggers, type RecoveryState, resumedJob } from '../../domain/kept-job.ts';
+import {
+  backfillWorkflowId,
+  holderWorkflow,
+  holderWorkflowId,
+  jobWorkflowId,
+  subscriptionIdOf,
+} from '../../domain/names.ts';
+import { MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
+import { recoveryQuery } from '../../workflows/messages.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover } from '../errors.ts';
+import { listAuthorizations, prepare } from '../jobs/ask-worker.ts';
+import {
+  ask,
+  describeLast,
+  describeOpen,
+  endedAs,
+  endedFromOutside,
+  isOpen,
+  ofJob,
+  queryStatus,
+  settled,
+  startJobWorkflow,
+} from '../jobs/job-service.ts';
+import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
+import { type EndedRun, neverBegun, readEndedRun } from './events.ts';
+
+export interface RecoverOptions {
+  /** Called when it has to wait for what the ended run had in flight, with the time at which the wait ends, in epoch ms. */
+  readonly onWait?: (until: number) => void;
+}
+
+/** An activity that keeps what a stopping job carries has 20 s. */
+const KEPT_WITHIN_MS = 21_000;
+/** Long, because a worker replays the whole run before it answers. */
+const REPLAY_MS = 120_000;
+
+/**
+ * Starts a terminated job again, with exactly what it is not known to have delivered: what it carried and what was signalled since, without
+ * what its slices delivered. Or a stopped one, from what it kept, when that was ended from outside. It keeps its subscription, hence its delivery ids.
+ * Needs a worker.
+ *
+ * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
+ */
+export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
+  const last = await describeLast(client, jobWorkflowId(jobId));
+  if (last !== undefined && isOpen(last)) throw new JobAlreadyRunning(jobId);
+  if (last !== undefined && endedFromOutside(last.status.name)) await recoverRun(client, jobId, last, options);
+  else await recoverKept(client, jobId, last);
+  return await settled(queryStatus(client, jobId), ofJob('recover', jobId));
+}
+
+async function recoverRun(
+  client: Client,
+  jobId: string,
+  ended: WorkflowExecutionDescription,
+  options: RecoverOptions,
+): Promise<void> {
+  const run = await readEndedRun(client, ended.workflowId, ended.runId);
+  const remains = await remainsOf(client, ended, run);
+  const backfillGone = await isBackfillGone(client, ended, remains.carried);
+  await outwait(ended, remains.carried, options);
+  const state = recoverJob(remains, backfillGone, Date.now());
+  await holdWhatIsTooMuch(client, ended.taskQueue, state);
+  await settled(startAgain(client, jobId, ended, carryJob(state)), ofJob('recover', jobId));
+}
+
+/** As a resume would: all that it kept is in what the workflow that kept it was started with. */
+async function recoverKept(
+  client: Client,
+  jobId: string,
+  last: WorkflowExecutionDescription | undefined,
+): Promise<void> {
+  const kept = await endedKeptOf(client, jobId, last);
+  if (kept === undefined) throw await nothingToRecover(client, jobId, last);
+  if ('cause' in kept.content) throw kept.content.cause;
+  const { carried } = kept.content;
+  // Any answer will do: it shows that somebody is there who takes up the job.
+  await listAuthorizations(client, kept.taskQueue);
+  const started = startJobWorkflow(client, jobId, kept.taskQueue, resumedJob(carried), carried.job);
+  await settled(started, ofJob('recover', jobId));
+}
+
+async function nothingToRecover(
+  client: Client,
+  jobId: string,
+  last: WorkflowExecutionDescription | undefined,
+): Promise<Error> {
+  const kept = await keptOf(client, jobId);
+  if (kept !== undefined) return new JobKept(jobId, kept);
+  return last === undefined ? new JobNotFound(jobId) : new NothingToRecover(jobId, endedAs(last.status.name));
+}
+
+/** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended normally, or never can begin. */
+export async function recoverableUntil(
+  client: Client,
+  ended: WorkflowExecutionDescription,
+): Promise<number | undefined> {
+  if (!endedFromOutside(ended.status.name)) return undefined;
+  if ((await neverBegun(client, ended))?.mayBegin === false) return undefined;
+  return await knownUntil(client, ended);
+}
+
+/** What would be lost if another job took the place of one that did not end normally. */
+export interface Recoverable {
+  readonly ended: string;
+  /** True: the job was stopped in order, and it is what it kept that ended so. */
+  readonly kept: boolean;
+  /** Triggers that are not known to be delivered; undefined when the history could not be read. */
+  readonly waiting: number | undefined;
+  /** Whether members are left that its backfill has yet to read. */
+  readonly backfill: boolean;
+  /** Holders that were set aside, with triggers that `waiting` does not count. */
+  readonly aside: number;
+  /** RFC 3339 */
+  readonly recoverableUntil: string;
+  /** Why the history could not be read. */
+  readonly cause?: unknown;
+}
+
+/**
+ * What another job under this id would make unrecoverable; undefined when there was no job, or it ended normally or had delivered everything.
+ * @throws JobAlreadyRunning
+ */
+export async function recoverableOfLast(client: Client, jobId: string): Promise<Recoverable | undefined> {
+  const ended = await describeLast(client, jobWorkflowId(jobId));
+  if (ended !== undefined && isOpen(ended)) throw new JobAlreadyRunning(jobId);
+  const kept = await recoverableKept(client, jobId, ended);
+  if (kept !== undefined) return isNothing(kept) ? undefined : kept;
+  const until = ended === undefined ? undefined : await recoverableUntil(client, ended);
+  if (ended === undefined || until === undefined) return undefined;
+  const known = { ended: endedAs(ended.status.name), kept: false, recoverableUntil: instantOf(until) };
+  try {
+    const left = await leftOf(client, ended);
+    return isNothing(left) ? undefined : { ...known, ...left };
+  } catch (cause) {
+    // Whatever the reason: what cannot be read may be much.
+    return { ...known, waiting: undefined, backfill: false, aside: 0, cause };
+  }
+}
+
+type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'aside'>;
+
+function isNothing({ waiting, backfill, aside }: Left): boolean {
+  return waiting === 0 && !backfill && aside === 0;
+}
+
+function leftIn(carried: CarriedJob): Left {
+  const backfill = keptBackfill(carried) !== undefined;
+  return { waiting: keptTriggers(carried), backfill, aside: keptAside(carried) };
+}
+
+/**
+ * What a stopped job kept, when that was ended from outside and can be recovered; undefined when it was not.
+ *
+ * @param last the job's last run; undefined when the server has forgotten it.
+ */
+export async function recoverableKept(
+  client: Client,
+  jobId: string,
+  last: WorkflowExecutionDescription | undefined,
+): Promise<Recoverable | undefined> {
+  const found = await endedKeptOf(client, jobId, last);
+  return found === undefined
+    ? undefined
+    : { ended: found.ended, kept: true, recoverableUntil: instantOf(found.until), ...amountOf(found) };
+}
+
+function amountOf({ content }: EndedKept): Left & Pick<Recoverable, 'cause'> {
+  if ('cause' in content) return { waiting: undefined, backfill: false, aside: 0, cause: content.cause };
+  return leftIn(content.carried);
+}
+
+async function leftOf(client: Client, ended: WorkflowExecutionDescription): Promise<Left> {
+  const run = await readEndedRun(client, ended.workflowId, ended.runId);
+  try {
+    const carried = carryJob(recoverJob(await remainsOf(client, ended, run), false, Date.now()));
+    if (carried.stopping?.waiting === 'discard') return { waiting: 0, backfill: false, aside: 0 };
+    return leftIn(carried);
+  } catch (error) {
+    // It never began, and cannot as things are: all that it was signalled waits.
+    if (!(error instanceof InvalidJob)) throw error;
+    const signalled = run.arrivals.filter(({ arrival }) => arrival.kind === 'trigger');
+    return { waiting: signalled.length, backfill: false, aside: 0 };
+  }
+}
+
+/** The state that the run had reached, and what came after that. */
+async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
+  const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
+  const inFlight = new Set(running);
+  return {
+    carried,
+    reports: run.reports.filter(({ slice }) => inFlight.has(slice.sliceId)),
+    arrivals: run.arrivals.slice(admitted),
+  };
+}
+
+async function carriedAtTheEnd(
+  client: Client,
+  { workflowId, runId, taskQueue, startTime, raw }: WorkflowExecutionDescription,
+  { input, hasMoreInput, wasTakenUp }: EndedRun,
+): Promise<RecoveryState> {
+  const { firstRunId } = raw.workflowExecutionInfo ?? {};
+  if (wasTakenUp) {
+    const answer = await askForState(client, workflowId);
+    if (answer !== undefined) return answer;
+  }
+  if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
+  // It never began: its definition had not been checked yet.
+  if (hasMoreInput) throw new InvalidJob([MORE_THAN_A_DEFINITION]);
+  const prepared = await prepare(client, taskQueue, input);
+  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  const state = beginPreparedJob(subscriptionIdOf(firstRunId ?? runId), prepared, Date.now(), startTime.getTime());
+  return { carried: carryJob(state), admitted: 0, running: [] };
+}
+
+/** A worker replays the run and returns the state that it reached; undefined when the job had not begun. */
+async function askForState(client: Client, workflowId: string): Promise<RecoveryState | undefined> {
+  let text = '';
+  for (let part = 0, parts = 1; part < parts; part++) {
+    const answer = await ask(client, workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS });
+    if (answer === null) return undefined;
+    text += answer.text;
+    ({ parts } = answer);
+  }
+  const state = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  refuseNewerJob(state.carried);
+  return state;
+}
+
+/** Waits until the slices of the ended run are over, whatever their workers do: otherwise both runs would send at once. */
+async function outwait(
+  { closeTime }: WorkflowExecutionDescription,
+  { job, stopping }: CarriedJob,
+  { onWait }: RecoverOptions,
+): Promise<void> {
+  const overWithinMs = Math.max(
+    sliceEndsWithinMs(job.requestTimeoutMs),
+    stopping?.waiting === 'keep' ? KEPT_WITHIN_MS : 0,
+  );
+  const until = (closeTime?.getTime() ?? 0) + overWithinMs;
+  if (until <= Date.now()) return;
+  onWait?.(until);
+  await setTimeout(until - Date.now());
+}
+
+/** More may have been signalled since the run's last task than a run can begin with. */
+async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: DispatcherState): Promise<void> {
+  const workflows = new TemporalSideWorkflows(client, taskQueue);
+  for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
+    const { holder, content } = hold;
+    const workflowId = holderWorkflowId(state.job.subscriptionId, holder.name);
+    await workflows.start(holderWorkflow(workflowId, content));
+    confirmHold(state, holder);
+  }
+}
+
+async function startAgain(
+  client: Client,
+  jobId: string,
+  { taskQueue }: WorkflowExecutionDescription,
+  carried: CarriedJob,
+): Promise<void> {
+  await startJobWorkflow(client, jobId, taskQueue, carried, carried.job);
+  // A run that was ended while it was being kept left a kept job behind; now the job runs again with all of that.
+  await dropKept(client, jobId, carried.job.subscriptionId);
+}
+
+async function isBackfillGone(
+  client: Client,
+  { workflowId }: WorkflowExecutionDescription,
+  { backfill }: CarriedJob,
+): Promise<boolean> {
+  if (backfill === undefined) return false;
+  return (await describeOpen(client, backfillWorkflowId(workflowId, backfill.n))) === undefined;
+}

@@ -1,0 +1,380 @@
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
+import type { PackedTriggers } from '../../contract/holder.ts';
+import type {
+  JobFact,
+  PersonAnswer,
+  PersonOverflow,
+  PersonStanding,
+  PersonStands,
+  TraceEvent,
+  TraceLeftOut,
+  TriggerDied,
+  WaitingTrigger,
+} from '../../contract/trace.ts';
+import { instantOf } from '../../domain/instant.ts';
+import { unpackTriggers } from '../../domain/job/chain.ts';
+import { describePerson, LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
+import { isCarriedJob, restoreJob } from '../../domain/job/state.ts';
+import { isRecord } from '../../domain/json.ts';
+import { holderWorkflowId, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
+import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
+import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { personQuery } from '../../workflows/messages.ts';
+import { DeadLetters } from '../dead-letters.ts';
+import { JobNotFound, NoWorker } from '../errors.ts';
+import { listJobs } from '../jobs/job-list.ts';
+import { ask, describeExecution, describeOpen, endedAs, isOpen } from '../jobs/job-service.ts';
+import { endedKeptOf } from '../jobs/kept-jobs.ts';
+import { GRPC, grpcCode } from '../server-errors.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
+import { runsOf } from './attempts.ts';
+import { runFacts } from './events.ts';
+
+/** Enough for what a history records late, which is what came while the workflow was busy. */
+const WINDOW = 1_000;
+
+/** The same items in order of time, provided that none is more than a thousand places out of order. */
+export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: T) => string): AsyncGenerator<T> {
+  const held: T[] = [];
+  for await (const event of events) {
+    let place = held.length;
+    while (place > 0 && timeOf(held[place - 1] as T) > timeOf(event)) place--; // It is there: 0 <= place - 1 < length.
+    held.splice(place, 0, event);
+    if (held.length > WINDOW) yield* held.splice(0, 1);
+  }
+  yield* held;
+}
+
+/** How many holders are read for one person at most. */
+export const MOST_HOLDERS = 1_000;
+const AT_ONCE = 8;
+
+/**
+ * How a person's triggers stand in a job now, including those in its holders; for a stopped job, in what it kept.
+ *
+ * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
+ */
+export async function standingOf(
+  client: Client,
+  jobId: string,
+  user: string,
+  silent: Map<string, string>,
+): Promise<PersonStands> {
+  const now = instantOf(Date.now());
+  try {
+    const found = await describeExecution(client, jobId).catch(goneJob);
+    const unanswered = found === undefined ? undefined : silent.get(found.taskQueue);
+    if (unanswered !== undefined) return { kind: 'stands', jobId, at: now, notice: unanswered };
+    const answer = await ownAnswer(client, jobId, user, found);
+    if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
+    return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
+  } catch (error) {
+    if (error instanceof NoWorker) {
+      silent.set(error.taskQueue, error.message);
+      return { kind: 'stands', jobId, at: now, notice: error.message };
+    }
+    // A worker of an older release does not know this query.
+    if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
+    return { kind: 'stands', jobId, at: now, notice: 'Its worker is of an older release and cannot say what waits.' };
+  }
+}
+
+/** The answer of the job itself, or of what is kept of it; null before it has a state. */
+async function ownAnswer(
+  client: Client,
+  jobId: string,
+  user: string,
+  found: WorkflowExecutionDescription | undefined,
+): Promise<PersonAnswer | null> {
+  const workflowId = jobWorkflowId(jobId);
+  if (found !== undefined && isOpen(found)) return await ask(client, workflowId, personQuery, { args: [user] });
+  const kept = await describeOpen(client, keptWorkflowId(workflowId));
+  if (kept !== undefined) {
+    const input = await new TemporalSideWorkflows(client, kept.taskQueue).inputOf(kept.workflowId);
+    const carried = isRecord(input) ? input['carried'] : undefined;
+    if (isCarriedJob(carried)) {
+      const answer = describePerson(restoreJob(carried), user, Date.now());
+      return ended(answer, `It was stopped, and kept its waiting triggers. Resume it with: triggers resume ${jobId}`);
+    }
+  }
+  const lost = await endedKeptOf(client, jobId, found);
+  if (lost !== undefined) {
+    if ('cause' in lost.content) throw lost.content.cause;
+    const answer = describePerson(restoreJob(lost.content.carried), user, Date.now());
+    const how = `It was stopped, and what it kept was ended from outside: ${lost.ended}.`;
+    return ended(answer, `${how} What waits can be recovered with: triggers recover ${jobId}`);
+  }
+  // It ended normally and kept nothing.
+  if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
+  const answer = await ask(client, workflowId, personQuery, { args: [user] });
+  const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
+  return answer && ended(answer, `${how} What waits can be recovered with: triggers recover ${jobId}`);
+}
+
+const NOTHING_WAITS: PersonAnswer = {
+  v: 1,
+  state: 'stopped',
+  subscriptionId: '',
+  audiences: [],
+  waiting: [],
+  waitingCount: 0,
+  dying: 0,
+  inPages: false,
+};
+
+/** What it was waiting for no longer applies. */
+function ended(answer: PersonAnswer, reason: string): PersonAnswer {
+  const { endpoint: _, throttledUntil: _throttled, ...rest } = answer;
+  return { ...rest, state: 'stopped', reason };
+}
+
+/** A job is gone only when the server has forgotten all of it. */
+function goneJob(error: unknown): undefined {
+  if (!(error instanceof JobNotFound)) throw error;
+}
+
+/** Adds what is waiting in holders, which the job itself does not know by person. A holder's content never changes, so it fits the job's answer. */
+async function withHolders(
+  client: Client,
+  user: string,
+  answer: PersonAnswer,
+): Promise<Pick<PersonStands, 'standing' | 'notice'>> {
+  const { v: _, subscriptionId, audiences, overflow, ...standing } = answer;
+  const parked = standing.chain?.parked?.holder;
+  const names = [...(parked === undefined ? [] : [parked]), ...overflowNames(overflow)];
+  const found: WaitingTrigger[] = [];
+  let count = 0;
+  for (const some of batches(names.slice(0, MOST_HOLDERS))) {
+    const contents = await Promise.all(some.map((name) => contentOf(client, holderWorkflowId(subscriptionId, name))));
+    for (const [index, content] of contents.entries()) {
+      const name = some[index] ?? '';
+      const own = content.filter((waiting) => waiting.user === user);
+      if (name !== parked) count += own.length; // Parked ones are counted by the job.
+      found.push(...own.slice(0, LISTED_WAITING).map(({ trigger }) => waitingTrigger(audiences, trigger, name)));
+    }
+  }
+  const waiting = inOrder(standing, overflow?.waiting ?? [], found);
+  const unlooked = Math.max(0, names.length - MOST_HOLDERS);
+  return {
+    standing: { ...standing, waiting, waitingCount: standing.waitingCount + count },
+    ...(unlooked === 0 ? {} : { notice: `${unlooked} more holders were not looked into; more may wait there.` }),
+  };
+}
+
+function overflowNames(overflow: PersonOverflow | undefined): string[] {
+  if (overflow === undefined) return [];
+  const { first, next, notYet } = overflow;
+  const numbers = Array.from({ length: next - first }, (_, index) => first + index);
+  return numbers.filter((number) => !notYet.includes(number)).map(String);
+}
+
+function* batches(names: readonly string[]): Iterable<readonly string[]> {
+  for (let from = 0; from < names.length; from += AT_ONCE) yield names.slice(from, from + AT_ONCE);
+}
+
+/** In order of age: what is parked, the job's own, holders by number, and what is not yet on its way to a holder. */
+function inOrder(
+  { waiting, chain }: PersonStanding,
+  overflow: readonly WaitingTrigger[],
+  found: readonly WaitingTrigger[],
+): WaitingTrigger[] {
+  const isParked = ({ holder }: WaitingTrigger) => holder === chain?.parked?.holder;
+  const inHolders = [
+    ...found.filter((one) => !isParked(one)),
+    ...overflow.filter(({ holder }) => holder !== undefined),
+  ];
+  return [
+    ...found.filter(isParked),
+    ...waiting,
+    ...inHolders.sort((a, b) => Number(a.holder) - Number(b.holder)),
+    ...overflow.filter(({ holder }) => holder === undefined),
+  ];
+}
+
+/** Empty for a holder that the server does not know, and for content that no job of ours put there. */
+async function contentOf(client: Client, workflowId: string) {
+  const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
+  try {
+    return isRecord(content) ? unpackTriggers(content as unknown as PackedTriggers) : []; // What is none throws.
+  } catch {
+    return [];
+  }
+}
+
+/** Most jobs that a trace without a job reads, those begun last first. */
+export const MOST_JOBS = 100;
+
+export interface TraceProgress {
+  readonly jobId: string;
+  /** Runs of the job that have been read, of how many. */
+  readonly runs: number;
+  readonly ofRuns: number;
+  /** Facts read of this job so far. */
+  readonly facts: number;
+}
+
+export interface TraceOptions {
+  /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
+  readonly jobId?: string;
+  /** Reports nothing before then, and reads no run that ended before. What is waiting is still reported. */
+  readonly since?: Date;
+  readonly onProgress?: (progress: TraceProgress) => void;
+}
+
+/**
+ * All that is known of a person, job by job and in order of time: what was signalled, each attempt with its answer, dead letters, and at
+ * the end what is waiting and why. It is read from the histories that the server still keeps, a page at a time. Of several jobs, only those
+ * that know the person are reported.
+ *
+ * @throws JobNotFound, UnknownPayloadKey when a job is named; without one, a job that cannot be read is a `left-out`.
+ */
+export async function* trace(
+  client: Client,
+  taskQueue: string,
+  user: string,
+  options: TraceOptions = {},
+): AsyncGenerator<TraceEvent> {
+  const { jobId } = options;
+  const silent = new Map<string, string>();
+  if (jobId !== undefined) {
+    yield* traceJob(client, taskQueue, user, jobId, options, silent);
+    return;
+  }
+  const jobs = (await listJobs(client, { taskQueue })).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
+  jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
+  for (const job of jobs.slice(0, MOST_JOBS)) {
+    try {
+      yield* onlyIfKnown(traceJob(client, taskQueue, user, job.jobId, options, silent));
+    } catch (error) {
+      if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
+      yield leftOut(job.jobId, error instanceof JobNotFound ? 'It no longer exists.' : error.message);
+    }
+  }
+  for (const job of jobs.slice(MOST_JOBS))
+    yield leftOut(job.jobId, `Only the ${MOST_JOBS} jobs begun last are looked into. Name this one to look into it.`);
+}
+
+async function* traceJob(
+  client: Client,
+  taskQueue: string,
+  user: string,
+  jobId: string,
+  { since, onProgress }: TraceOptions,
+  silent: Map<string, string>,
+): AsyncGenerator<TraceEvent> {
+  const sinceMs = since?.getTime() ?? -Infinity;
+  const letters = await waitingLetters(client, taskQueue, jobId, user);
+  const unreadable = { count: 0 };
+  const person = new PersonTrace(jobId, user);
+  const said = factsOf(client, jobId, sinceMs, onProgress);
+  const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
+  for await (const event of traced) {
+    if (event.kind === 'died') letters.delete(event.deadLetterId);
+    if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
+  }
+  // They wait longer than a history may be kept.
+  yield* letters.values();
+  if (unreadable.count > 0)
+    yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
+  yield await standingOf(client, jobId, user, silent);
+}
+
+/** The facts of all runs of the job, except those that ended too long ago. */
+async function* factsOf(
+  client: Client,
+  jobId: string,
+  sinceMs: number,
+  onProgress: TraceOptions['onProgress'],
+): AsyncGenerator<JobFact> {
+  const all = await runsOf(client, jobId);
+  const runs = all.filter(({ closedAtMs }) => closedAtMs === undefined || closedAtMs >= sinceMs);
+  const ids = runs.map(({ runId }) => runId);
+  let facts = 0;
+  for (const [index, runId] of ids.entries()) {
+    onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
+    try {
+      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) {
+        if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
+        // The job continued as new while it was read: the list did not have that run yet.
+        const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
+        if (next !== undefined && index === ids.length - 1 && !ids.includes(next)) ids.push(next);
+        yield fact;
+      }
+    } catch (error) {
+      // Its retention ended between the list and now.
+      if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
+    }
+  }
+}
+
+const PROGRESS_EVERY = 500;
+
+async function* pick(
+  facts: AsyncIterable<JobFact>,
+  person: PersonTrace,
+  unreadable: { count: number },
+): AsyncGenerator<Traced> {
+  for await (const fact of facts) {
+    if (fact.kind === 'unreadable') unreadable.count++;
+    yield* person.take(fact);
+  }
+}
+
+/** The events of a job, as soon as one of them shows that the job knows the person; none if it does not. */
+async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<TraceEvent> {
+  const unsure: TraceEvent[] = [];
+  let isKnown = false;
+  for await (const event of events) {
+    isKnown ||= knowsPerson(event);
+    if (!isKnown) unsure.push(event);
+    else yield* [...unsure.splice(0), event];
+  }
+}
+
+/** This job's dead letters for the person that are waiting for a decision, by id, oldest first. */
+async function waitingLetters(
+  client: Client,
+  taskQueue: string,
+  jobId: string,
+  user: string,
+): Promise<Map<string, TriggerDied>> {
+  const found: TriggerDied[] = [];
+  for await (const letter of new DeadLetters(() => client, taskQueue).waiting({ jobId, user })) {
+    const { id, event, audience, at, failure, attempts, diedAt, notice } = letter;
+    found.push({
+      kind: 'died',
+      jobId,
+      at: diedAt,
+      deadLetterId: id,
+      event: event === 'exit' ? 'exit' : 'enter',
+      audience,
+      triggerAt: at,
+      failure,
+      attempts,
+      state: 'waiting',
+      ...(notice === undefined ? {} : { notice }),
+    });
+  }
+  return new Map(found.reverse().map((letter) => [letter.deadLetterId, letter]));
+}
+
+/** A dead letter with how it stands now; no worker is needed to know it. */
+async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>): Promise<TriggerDied> {
+  const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
+  try {
+    const found = await handle.describe();
+    // It may have been ended from outside, in the Temporal UI say: then it has no result.
+    if (found.status.name === 'COMPLETED') return { ...died, state: (await handle.result()) as DeadLetterEnd }; // Our own workflow's result.
+    if (!isOpen(found)) return { ...died, state: 'terminated' };
+    const notice = found.memo?.['notice'];
+    return { ...died, state: 'waiting', ...(typeof notice === 'string' && notice !== '' ? { notice } : {}) };
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return { ...died, state: 'gone' };
+    throw error;
+  }
+}
+
+function leftOut(jobId: string, reason: string): TraceLeftOut {
+  return { kind: 'left-out', jobId, at: instantOf(Date.now()), reason };
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
+import { rootCause, TimeoutType } from '@temporalio/common';
+import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
+import { checkJobDefinition, JOB_FIELDS, type Problem } from '../../contract/export-job.ts';
+import type { Answer, PreparedJob, Question, QuestionArgument } from '../../contract/ports.ts';
+import type { PreparedWatch } from '../../contract/watch.ts';
+import { isRecord } from '../../domain/json.ts';
+import { ASK_WORKER } from '../../domain/names.ts';
+import { WorkerFailed } from '../errors.ts';
+import { historyEvents } from '../history/events.ts';
+import { isTimeUp } from '../server-errors.ts';
+import { ANSWER_MS, noWorker } from './job-service.ts';
+
+/**
+ * Runs the check workflow on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.
+ * @throws NoWorker, WorkerFailed
+ */
+export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
+  const checked = checkJobDefinition(definition);
+  const { told, problems } = checked.ok
+    ? { told: definition, problems: [] }
+    : whatWorkersAreTold(definition, checked.problems);
+  if (told === undefined) return { ok: false, problems };
+  return withHeldBack(problems, await askWorker(client, taskQueue, 'prepareJob', told));
+}
+
+/** A worker's answer about a part of a definition, with the problems of the rest, which it was not told of and may have liked without. */
+export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob): PreparedJob {
+  if (problems.length === 0) return prepared;
+  const held = new Set(problems.map(({ field }) => field));
+  const more = prepared.ok ? [] : prepared.problems.filter(({ field }) => !held.has(field));
+  return { ok: false, problems: [...problems, ...more] };
+}
+
+/** Fields that may contain a secret when they are wrong. */
+const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization'];
+
+/**
+ * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and
+ * a secret may be in a field that does not exist, in text that is not a URL, or in what is not an authorization's name.
+ * `told` is undefined when the definition is not an object.
+ */
+export function whatWorkersAreTold(
+  definition: unknown,
+  problems: readonly Problem[],
+): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
+  if (!isRecord(definition)) return { told: undefined, problems };
+  const isUnknown = (field: string): boolean =>
+    // A field that does not exist may be written like a part of one that does.
+    !JOB_FIELDS.includes(Object.hasOwn(definition, field) ? field : topOf(field));
+  const held = problems.filter(({ field }) => SENSITIVE.includes(field) || isUnknown(field));
+  const isTold = ([field]: [string, unknown]): boolean =>
+    JOB_FIELDS.includes(field) && held.every((problem) => problem.field !== field);
+  return { told: Object.fromEntries(Object.entries(definition).filter(isTold)), problems: held };
+}
+
+/** The field of the form that `audiences[2]` is a part of. */
+function topOf(field: string): string {
+  return field.replace(/[.[].*$/s, '');
+}
+
+/** Which authorizations a worker has. @throws NoWorker, WorkerFailed */
+export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
+  return await askWorker(client, taskQueue, 'listAuthorizations', null);
+}
+
+/** Which audiences these are, by slug or id, and whether workers can watch them. @throws NoWorker, WorkerFailed */
+export async function prepareWatch(
+  client: Client,
+  taskQueue: string,
+  names: readonly string[],
+): Promise<PreparedWatch> {
+  return await askWorker(client, taskQueue, 'prepareWatch', names);
+}
+
+/** Which audiences a worker's source has. @throws NoWorker, WorkerFailed */
+export async function listAudiences(client: Client, taskQueue: string, answerMs = ANSWER_MS): Promise<AudienceList> {
+  return await askWorker(client, taskQueue, 'listAudiences', null, answerMs);
+}
+
+/** Which fields the first members of an audience have. @throws NoWorker, WorkerFailed */
+export async function listProfileFields(
+  client: Client,
+  taskQueue: string,
+  audience: string,
+  answerMs = ANSWER_MS,
+): Promise<readonly string[]> {
+  return await askWorker(client, taskQueue, 'listProfileFields', audience, answerMs);
+}
+
+/** How each question shows in the Temporal UI: how its workflow's id begins, and what it does. */
+const SHOWN: Readonly<Record<Question, { readonly id: string; readonly summary: string }>> = {
+  prepareJob: { id: 'check-export-job', summary: 'Checks a job before it starts' },
+  prepareWatch: { id: 'check-watch', summary: 'Checks audiences before they are watched' },
+  listAuthorizations: { id: 'list-authorizations', summary: 'Lists the authorizations of a worker' },
+  listAudiences: { id: 'list-audiences', summary: 'Lists the audiences of the source' },
+  listProfileFields: { id: 'list-profile-fields', summary: 'Lists the fields of profiles' },
+  sampleRequest: { id: 'sample-request', summary: 'Shows a request' },
+  sendSample: { id: 'send-sample', summary: 'Sends one message to try an endpoint' },
+};
+
+/**
+ * Has a short workflow answer what only a worker knows. What it is asked is encrypted, where anything is: a worker that lacks the key shows
+ * by that, before anything is signalled that it could not read.
+ *
+ * @param answerMs how long there is for an answer
+ * @throws NoWorker; WorkerFailed when a worker tried and failed
+ */
+export async function askWorker<Q extends Question>(
+  client: Client,
+  taskQueue: string,
+  question: Q,
+  argument: QuestionArgument<Q>,
+  answerMs = ANSWER_MS,
+): Promise<Answer<Q>> {
+  const { id, summary } = SHOWN[question];
+  const handle = await client.workflow.start<(question: Q, argument: QuestionArgument<Q>) => Promise<Answer<Q>>>(
+    ASK_WORKER,
+    {
+      workflowId: `${id}-${randomUUID()}`,
+      taskQueue,
+      args: [question, argument],
+      staticSummary: summary,
+      workflowExecutionTimeout: Math.max(60_000, answerMs),
+    },
+  );
+  const answer = async (untilMs: number): Promise<Answer<Q>> =>
+    await client.withDeadline(untilMs, (): Promise<Answer<Q>> => handle.result());
+  const endsAtMs = Date.now() + answerMs;
+  try {
+    return await answer(Math.min(endsAtMs, Date.now() + LOOK_MS)).catch(async (error: unknown) => {
+      if (!isTimeUp(error)) throw error;
+      // Nobody has to wait to the end for a worker that cannot take up what it is asked.
+      await refuseUntakeable(client, taskQueue, handle);
+      return await answer(endsAtMs);
+    });
+  } catch (error) {
+    const isOver = error instanceof WorkflowFailedError;
+    if (!isOver && !isTimeUp(error)) throw error;
+    const { failure, isBegun = false } = isOver ? { failure: error.cause } : await lastTry(client, handle.workflowId);
+    if (!isOver) await handle.terminate('nobody answered in time').catch(() => undefined);
+    if (failure === undefined && isBegun) throw new WorkerFailed(taskQueue, silence(answerMs), { cause: error });
+    if (failure === undefined || isUntaken(failure)) throw await noWorker(client, taskQueue, error, answerMs);
+    throw new WorkerFailed(taskQueue, rootCause(failure) ?? failure.message, { cause: failure });
+  }
+}
+
+/** How the last try at a question that is still unanswered stands: whether a worker has begun with one, and what an earlier one failed with. */
+async function lastTry(client: Client, workflowId: string): Promise<{ failure: Error | undefined; isBegun: boolean }> {
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const pending = raw.pendingActivities ?? [];
+  const failure = pending.find(({ lastFailure }) => lastFailure != null)?.lastFailure;
+  return {
+    failure: await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, failure),
+    isBegun: pending.some(({ state }) => Number(state) === STARTED),
+  };
+}
+
+/** `PENDING_ACTIVITY_STATE_STARTED` */
+const STARTED = 2;
+
+function silence(answerMs: number): string {
+  return `It has been at it for ${Math.round(answerMs / 1000)} s: most often its audience source takes a question and does not answer.`;
+}
+
+/** When, in ms, an unanswered question is first looked at. */
+const LOOK_MS = 2_000;
+const OTHER_KEYS =
+  'It cannot take up what it is asked, most often since its payload keys are not those of this program: give both the same (TRIGGERS_PAYLOAD_KEYS).';
+
+/** @throws WorkerFailed when a worker has taken a question up and could not even begin with it */
+async function refuseUntakeable(
+  client: Client,
+  taskQueue: string,
+  question: {
+    readonly workflowId: string;
+    readonly firstExecutionRunId: string;
+    terminate(why: string): Promise<unknown>;
+  },
+): Promise<void> {
+  for await (const event of historyEvents(client, question.workflowId, question.firstExecutionRunId)) {
+    const { failure } = event.workflowTaskFailedEventAttributes ?? {};
+    if (failure == null) continue;
+    await question.terminate('no worker can take it up').catch(() => undefined);
+    // What it says of a missing key is not encrypted (`failure-converter.ts`).
+    throw new WorkerFailed(taskQueue, `${OTHER_KEYS} It says: ${failure.message ?? ''}`, { hasOtherKeys: true });
+  }
+}
+
+/** Whether it failed because no worker was free. */
+function isUntaken({ cause }: Error): boolean {
+  return cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
+}

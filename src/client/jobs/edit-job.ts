@@ -1,0 +1,137 @@
+import type { Client } from '@temporalio/client';
+import type { Audience, AudienceListing } from '../../contract/audience.ts';
+import { JOB_FIELDS, type JobDefinitionInput, type JobEdit } from '../../contract/export-job.ts';
+import type { JobStatus } from '../../contract/job-status.ts';
+import { findAudience } from '../../domain/names.ts';
+import { NOT_EDITABLE } from '../../domain/requests.ts';
+import { editUpdate } from '../../workflows/messages.ts';
+import { AudienceMoved, InvalidJob } from '../errors.ts';
+import { prepare } from './ask-worker.ts';
+import { describeExecution, statusWhen, updateJob } from './job-service.ts';
+import { fieldWarnings, START_WAIT_MS } from './start-job.ts';
+
+export interface EditedJob {
+  readonly status: JobStatus;
+  /** The fields that are different now, or may be: of a webhook URL only the origin is shown. */
+  readonly changes: readonly FieldChange[];
+  readonly warnings: readonly string[];
+}
+
+/** A field of the form before and after an edit, as people may see it: audiences by slug, a webhook URL without what may be secret. */
+export interface FieldChange {
+  readonly field: keyof JobEdit;
+  readonly from: Shown;
+  readonly to: Shown;
+}
+
+type Shown = string | number | boolean | null | readonly string[];
+
+export interface EditOptions {
+  /**
+   * Called before an edit that would leave people out who were to be sent, with what it would do, in words. False: it is not made. Absent: it is
+   * made, and `warnings` says so.
+   */
+  readonly isMeant?: (loss: string) => Promise<boolean>;
+}
+
+/** How long, in ms, an edit may take: the job checks it once more, and its source may take a minute. */
+const EDIT_MS = 75_000;
+
+/**
+ * Checks a job as it would be, then has the job edit itself, and waits until that has taken effect. Undefined when it was not meant.
+ * @throws InvalidJob, AudienceMoved, JobNotFound, JobNotRunning, RequestRefused, NoWorker: nothing was changed; OutcomeUnknown when it takes longer than 75 s.
+ */
+export async function editJob(
+  client: Client,
+  jobId: string,
+  edit: JobEdit,
+  { isMeant }: EditOptions = {},
+): Promise<EditedJob | undefined> {
+  const before = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+  // The job's own queue, whatever the client's is: only its workers have the source and the authorizations that it uses.
+  const { taskQueue } = await describeExecution(client, jobId);
+  const prepared = await prepare(client, taskQueue, { ...definitionOf(before), ...edit });
+  const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
+  if (!prepared.ok || problems.length > 0)
+    throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
+  if (edit.audiences !== undefined) refuseMoved(jobId, before, edit.audiences, prepared.audiences);
+  const loss = lossOf(before, prepared.audiences);
+  if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
+  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
+  const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
+  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], EDIT_MS);
+  const isAboutFields = edit.exportFields !== undefined || edit.audiences !== undefined;
+  const aboutFields = isAboutFields ? await fieldWarnings(client, taskQueue, status) : [];
+  const changes = changesOf(before, status, edit);
+  return { status, changes, warnings: [...(loss === undefined ? [] : [loss]), ...prepared.warnings, ...aboutFields] };
+}
+
+/** What is different after an edit, in the order of the form; exported for its test. */
+export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): FieldChange[] {
+  const [from, to] = [shownFields(before), shownFields(after)];
+  return EDITABLE.flatMap((field) => {
+    const isSame = JSON.stringify(from[field]) === JSON.stringify(to[field]);
+    // Two URLs may look alike.
+    const isDifferent = !isSame || (field === 'webhookUrl' && edit.webhookUrl !== undefined);
+    return isDifferent ? [{ field, from: from[field], to: to[field] }] : [];
+  });
+}
+
+function shownFields(status: JobStatus): Record<keyof JobEdit, Shown> {
+  const { description = '', ...rest } = definitionOf(status);
+  return { ...rest, description, audiences: status.audiences.map(({ slug }) => slug) };
+}
+
+const EDITABLE = JOB_FIELDS.filter((field): field is keyof JobEdit => field !== 'existingUsers');
+
+/** Whom the backfill under way would leave out because the job no longer listens to their audience, in words; undefined: nobody. */
+export function lossOf(
+  { audiences, backfill }: Pick<JobStatus, 'audiences' | 'backfill'>,
+  next: readonly Audience[],
+): string | undefined {
+  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return undefined;
+  const removed = audiences
+    .filter(({ id, slug }) => backfill.audiences.includes(slug) && !next.some((one) => one.id === id))
+    .map(({ slug }) => slug);
+  if (removed.length === 0) return undefined;
+  const { n, delivered, taken, expected = taken } = backfill;
+  return `Backfill ${n}, which has sent ${delivered} of ${expected}, leaves out whoever it has not yet begun to send in ${removed.join(', ')}. Putting an audience back does not make up for that: another backfill does.`;
+}
+
+/**
+ * Whoever names again an audience that the status shows would, after its slug has moved, replace it by another one.
+ * @throws AudienceMoved
+ */
+function refuseMoved(
+  jobId: string,
+  before: JobStatus,
+  names: readonly string[],
+  meant: readonly AudienceListing[],
+): void {
+  for (const name of names.map((name) => name.trim())) {
+    const known = before.audiences.find(({ slug }) => slug === name);
+    const now = findAudience(meant, name);
+    if (known !== undefined && now?.slug === name && now.id !== known.id)
+      throw new AudienceMoved(name, now, { id: known.id, by: `The job "${jobId}"` });
+  }
+}
+
+/**
+ * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit against, not to start a job.
+ * Audiences are named by id, since their slugs may have changed. The URL is only its origin, which is all that a check needs of a URL that
+ * was accepted before.
+ */
+function definitionOf(status: JobStatus) {
+  return {
+    label: status.label,
+    ...(status.description === undefined ? {} : { description: status.description }),
+    audiences: status.audiences.map(({ id }) => id),
+    webhookUrl: status.webhookUrl,
+    authorization: status.authorization,
+    exportFields: [...status.exportFields],
+    userLegacyMessageFormat: status.userLegacyMessageFormat,
+    parallelRequestCount: status.parallelRequestCount,
+    backfillPerSecond: status.backfillPerSecond,
+    backfillParallelCount: status.backfillParallelCount,
+  } satisfies JobDefinitionInput;
+}

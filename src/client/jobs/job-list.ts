@@ -1,0 +1,272 @@
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { EndpointStatus, JobState, JobStatus } from '../../contract/job-status.ts';
+import { undecodableReason } from '../../domain/errors.ts';
+import { isRecord } from '../../domain/json.ts';
+import { DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { JobsUnreadable } from '../errors.ts';
+import { type Recoverable, recoverableKept } from '../history/recovery.ts';
+import type { ListeningJob } from '../push/publish.ts';
+import {
+  clientForLists,
+  describeExecution,
+  describeLast,
+  endedAs,
+  endedFromOutside,
+  isOpen,
+  quickStatus,
+} from './job-service.ts';
+import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
+import type { KnowingJob } from './slugs.ts';
+
+/** A job as the list shows it; ask `status` for more. */
+export interface JobSummary {
+  readonly jobId: string;
+  readonly workflowId: string;
+  /** Whose workers it uses. */
+  readonly taskQueue: string;
+  /** What the job reports; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
+  readonly state: JobState | (string & {});
+  readonly running: boolean;
+  /** Absent when whoever started it left none. */
+  readonly label?: string;
+  readonly description?: string;
+  /** Absent when whoever started it left none. */
+  readonly audiences?: readonly AudienceName[];
+  /** Why what it shows, or what it kept, cannot be read here: it is encrypted with a key that is not here. */
+  readonly unreadable?: string;
+  readonly startedAt: Date;
+  readonly endedAt?: Date;
+  /** What it kept when it was stopped, if it can be resumed; `waiting` is absent when that cannot be read here. */
+  readonly kept?: KeptListing;
+  /** What it kept when it was stopped, if that was ended from outside and can be recovered. */
+  readonly recoverable?: Omit<Recoverable, 'cause'>;
+}
+
+export interface AudienceName {
+  readonly id: string;
+  readonly slug: string;
+}
+
+const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
+
+/** All jobs that the server still knows: one entry per id, of its newest run. A new job shows up within about a second. */
+export async function listJobs(
+  client: Client,
+  only?: 'running' | { readonly taskQueue: string },
+): Promise<JobSummary[]> {
+  const query = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
+  const newest = new Map<string, JobSummary>();
+  for await (const run of clientForLists(client).workflow.list({
+    query: `WorkflowType = '${EXPORT_JOB}' AND ${query}`,
+  })) {
+    if (typeof only === 'object' && run.taskQueue !== only.taskQueue) continue;
+    const summary = summaryOf(run);
+    const known = newest.get(summary.workflowId);
+    if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
+      newest.set(summary.workflowId, summary);
+  }
+  if (only === undefined) await addKept(client, newest, await listKept(client));
+  return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
+}
+
+/** Adds to each stopped job what it kept, and lists those too whose own workflow the server has forgotten. */
+async function addKept(
+  client: Client,
+  jobs: Map<string, JobSummary>,
+  kept: ReadonlyMap<string, KeptJobListing>,
+): Promise<void> {
+  for (const [workflowId, { memo, startTime, taskQueue, status, ...what }] of kept) {
+    const job = jobs.get(workflowId) ?? {
+      jobId: jobIdOf(workflowId),
+      workflowId,
+      taskQueue,
+      state: 'stopped',
+      running: false,
+      ...presentation(memo),
+      startedAt: startTime,
+    };
+    if (job.running) continue;
+    const unreadable = undecodableReason(memo?.['waiting']) ?? job.unreadable;
+    if (isOpen({ status }))
+      jobs.set(workflowId, { ...job, ...(unreadable === undefined ? {} : { unreadable }), kept: what });
+    else if (endedFromOutside(status.name) && job.startedAt <= startTime) {
+      const lost = await recoverableOrWhyNot(client, job.jobId, workflowId);
+      if (lost !== undefined) jobs.set(workflowId, { ...job, ...lost });
+    }
+  }
+}
+
+/** What was kept and then ended from outside; one that cannot be read here does not take the list away. */
+async function recoverableOrWhyNot(
+  client: Client,
+  jobId: string,
+  workflowId: string,
+): Promise<Pick<JobSummary, 'recoverable' | 'unreadable'> | undefined> {
+  try {
+    const lost = await recoverableKept(client, jobId, await describeLast(client, workflowId));
+    if (lost === undefined) return undefined;
+    const { cause: _, ...recoverable } = lost;
+    return { recoverable };
+  } catch (error) {
+    if (error instanceof UnknownPayloadKey) return { unreadable: error.message };
+    throw error;
+  }
+}
+
+/**
+ * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
+ * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
+ *
+ * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
+ * @throws JobsUnreadable
+ */
+export async function listeningJobs(client: Client, mustRead?: string): Promise<ListeningJob[]> {
+  const jobs = await reachableJobs(client);
+  const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
+  const [first] = unreadable;
+  if (first?.unreadable !== undefined)
+    throw new JobsUnreadable(
+      unreadable.map(({ jobId }) => jobId),
+      first.unreadable,
+    );
+  return jobs.map(({ jobId, audiences = [], unreadable }) => ({
+    jobId,
+    audiences: unreadable !== undefined ? null : audiences.flatMap(({ id, slug }) => [id, slug]),
+  }));
+}
+
+/** The running jobs that can be reached by a job id: not one that was started under a foreign workflow id. */
+export async function reachableJobs(client: Client): Promise<JobSummary[]> {
+  const jobs = await listJobs(client, 'running');
+  return jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
+}
+
+/** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey */
+export async function knowingJob(client: Client, jobId: string): Promise<KnowingJob | undefined> {
+  const found = await describeExecution(client, jobId);
+  const { audiences = [] } = presentation(found.memo);
+  return isOpen(found) ? { jobId, taskQueue: found.taskQueue, audiences } : undefined;
+}
+
+function summaryOf(run: WorkflowExecutionInfo): JobSummary {
+  const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  return {
+    jobId: jobIdOf(run.workflowId),
+    workflowId: run.workflowId,
+    taskQueue: run.taskQueue,
+    state: running ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name),
+    running,
+    ...presentation(run.memo),
+    startedAt: run.startTime,
+    ...(run.closeTime === undefined ? {} : { endedAt: run.closeTime }),
+  };
+}
+
+/** Shown in place of the label of a job that is encrypted with a key that is not here. */
+const UNREADABLE = '(encrypted)';
+
+/** What a memo says about a job. Memos are foreign data: any client may start a job with any memo. */
+function presentation(
+  memo: Record<string, unknown> | undefined,
+): Pick<JobSummary, 'label' | 'description' | 'audiences' | 'unreadable'> {
+  const { label, description, audiences } = memo ?? {};
+  const unreadable = undecodableReason(audiences);
+  return {
+    ...(typeof label === 'string' ? { label } : undecodableReason(label) === undefined ? {} : { label: UNREADABLE }),
+    ...(typeof description === 'string' ? { description } : {}),
+    ...(isAudienceNames(audiences) ? { audiences } : {}),
+    ...(unreadable === undefined ? {} : { unreadable }),
+  };
+}
+
+function isAudienceNames(value: unknown): value is readonly AudienceName[] {
+  return (
+    Array.isArray(value) && value.every((item: unknown) => isRecord(item) && isText(item['id']) && isText(item['slug']))
+  );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** A job as the list shows it, with what only the job itself knows. */
+export interface JobOverview extends JobSummary {
+  /** Absent for a job that has ended or did not answer in time. */
+  readonly numbers?: JobNumbers;
+}
+
+export interface JobNumbers {
+  readonly waiting: number;
+  readonly delivered: number;
+  /** RFC 3339 */
+  readonly lastDeliveredAt?: string;
+  /** Absent when nothing is amiss. */
+  readonly endpoint?: EndpointStatus['state'];
+  /** See `JobStatus`. */
+  readonly deadLettersWaiting?: number;
+}
+
+/** How many jobs are asked at a time, how many at most, and for how long in all. */
+const AT_ONCE = 16;
+const MOST = 500;
+const LOOK_MS = 10_000;
+
+/** All jobs that the server still knows, the running ones with their numbers, if they say them soon. */
+export async function overview(client: Client): Promise<JobOverview[]> {
+  const jobs = await listJobs(client);
+  const endsAtMs = performance.now() + LOOK_MS;
+  const found = new Map<string, JobNumbers>();
+  const toAsk = jobs
+    .filter(({ running }) => running)
+    .slice(0, MOST)
+    .values();
+  const lane = async (): Promise<void> => {
+    for (const { workflowId, taskQueue } of toAsk) {
+      const status = performance.now() < endsAtMs ? await quickStatus(client, workflowId) : undefined;
+      if (status !== undefined) found.set(workflowId, await numbersOf(client, status, taskQueue));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  return jobs.map((job) => {
+    const numbers = found.get(job.workflowId);
+    return numbers === undefined ? job : { ...job, numbers };
+  });
+}
+
+async function numbersOf(client: Client, status: JobStatus, taskQueue: string): Promise<JobNumbers> {
+  const { waiting, delivered, lastDeliveredAt, endpoint } = status;
+  return {
+    waiting,
+    delivered,
+    ...(lastDeliveredAt === undefined ? {} : { lastDeliveredAt }),
+    ...(endpoint === undefined ? {} : { endpoint: endpoint.state }),
+    ...(await deadLettersWaiting(client, status, taskQueue)),
+  };
+}
+
+/** How many dead letters of a job of this task queue wait for a decision; the server's count is a second late at most. */
+export async function deadLettersWaiting(
+  client: Client,
+  { jobId, deadLetters }: JobStatus,
+  taskQueue: string,
+): Promise<Pick<JobStatus, 'deadLettersWaiting'>> {
+  // A job that was started under a foreign workflow id has that as its job id, which may be any text.
+  if (deadLetters === 0 || !JOB_ID_PATTERN.test(jobId)) return {};
+  const waiting = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
+  try {
+    const [own, nobodys] = await Promise.all([
+      client.workflow.count(`${waiting} AND ExportJobId = '${jobId}'`),
+      client.workflow.count(`${waiting} AND ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`),
+    ]);
+    // Of those from before the search attributes were registered, the server does not know whose they are.
+    return nobodys.count > 0 ? {} : { deadLettersWaiting: own.count };
+  } catch {
+    return {}; // The namespace lacks the search attributes.
+  }
+}

@@ -1,0 +1,113 @@
+import type { Client } from '@temporalio/client';
+import type { JobDefinition } from '../../contract/export-job.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
+import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../../contract/sample.ts';
+import { isRecord } from '../../domain/json.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
+import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
+import { checkOptions } from '../options.ts';
+import { askWorker, prepare } from './ask-worker.ts';
+import { describeExecution, queryStatus, settled } from './job-service.ts';
+import { meantBy } from './slugs.ts';
+import { type FieldsOf, fieldWarnings } from './start-job.ts';
+
+/** A running job (or one that the server still keeps), or a definition of one. */
+export type SampleOf = { readonly jobId: string } | { readonly definition: unknown };
+
+/**
+ * Checks what a sample is to be of: a job or a definition, and about whom.
+ * @throws InvalidRequest
+ */
+export function checkSample(of: unknown, wish: unknown): void {
+  checkOptions('sampleOf', of);
+  checkOptions('sampleWish', wish);
+  if (isRecord(of) && (of['jobId'] === undefined) !== (of['definition'] === undefined)) return;
+  throw new InvalidRequest([{ field: 'jobId', message: 'Give either "jobId" or "definition".' }]);
+}
+
+/** Longer than two requests and fetching a token may take. */
+const SEND_MS = 160_000;
+/** A definition has no subscription yet: one is made when a job starts. */
+const NO_SUBSCRIPTION = '0'.repeat(32);
+
+/**
+ * The request that a job would send about a real person, as a worker makes it; nothing is sent.
+ * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker
+ */
+export async function sampleRequest(
+  client: Client,
+  taskQueue: string,
+  of: SampleOf,
+  wish: SampleWish,
+): Promise<Sample> {
+  const { queue, settings, warnings, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const sampled = await askWorker(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
+  return { ...sampleOf(sampled), ...warnings };
+}
+
+/**
+ * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it.
+ * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker; OutcomeUnknown
+ */
+export async function sendSample(
+  client: Client,
+  taskQueue: string,
+  of: SampleOf,
+  wish: SampleWish,
+): Promise<SentSample> {
+  const { queue, settings, warnings, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  // Before this, a worker has answered. A request may have been made although there is no answer about it.
+  const sent = settled(askWorker(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
+    what: 'message that was to be sent once',
+    findOut: 'see whether the endpoint got a request whose `webhook-id` begins with `test-`',
+  });
+  return { ...sampleOf(await sent), ...warnings };
+}
+
+/** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
+async function whatItIsOf(
+  client: Client,
+  taskQueue: string,
+  of: SampleOf,
+  { audience }: SampleWish,
+): Promise<{
+  readonly queue: string;
+  readonly settings: { readonly jobWorkflowId: string } | JobSettings;
+  readonly audience?: string;
+  readonly warnings: Pick<Sample, 'warnings'>;
+}> {
+  if ('definition' in of) {
+    const prepared = await prepare(client, taskQueue, of.definition);
+    if (!prepared.ok) throw new InvalidJob(prepared.problems);
+    const { definition, audiences } = prepared;
+    const warnings = await warningsOf(client, taskQueue, { ...definition, audiences });
+    return { queue: taskQueue, settings: settingsOf(definition, prepared), warnings };
+  }
+  const status = await queryStatus(client, of.jobId);
+  const { taskQueue: queue } = await describeExecution(client, of.jobId);
+  const [meant] = audience === undefined ? [] : await meantBy(client, taskQueue, of.jobId, [audience]);
+  return {
+    queue,
+    settings: { jobWorkflowId: jobWorkflowId(of.jobId) },
+    warnings: await warningsOf(client, queue, status),
+    ...(meant === undefined ? {} : { audience: meant }),
+  };
+}
+
+async function warningsOf(client: Client, taskQueue: string, fields: FieldsOf): Promise<Pick<Sample, 'warnings'>> {
+  const warnings = await fieldWarnings(client, taskQueue, fields);
+  return warnings.length === 0 ? {} : { warnings };
+}
+
+function settingsOf(
+  { webhookUrl, authorization, exportFields, userLegacyMessageFormat }: JobDefinition,
+  { audiences, requestTimeoutMs }: Extract<PreparedJob, { readonly ok: true }>,
+): JobSettings {
+  const parts = { webhookUrl, authorization, exportFields, userLegacyMessageFormat, requestTimeoutMs };
+  return { settings: { subscriptionId: NO_SUBSCRIPTION, revision: 0, ...parts }, audiences };
+}
+
+function sampleOf<T extends Sample>(sampled: Sampled<T>): T {
+  if (!sampled.ok) throw new NoSample(sampled.problem);
+  return sampled.sample;
+}

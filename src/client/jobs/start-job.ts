@@ -1,0 +1,135 @@
+import type { Client } from '@temporalio/client';
+import type { AudienceListing } from '../../contract/audience.ts';
+import type { JobDefinitionInput } from '../../contract/export-job.ts';
+import { nearestKey } from '../../contract/nearest-key.ts';
+import { andAside } from '../../domain/kept-job.ts';
+import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
+import { InvalidJob, JobKept, JobRecoverable, TriggersError } from '../errors.ts';
+import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
+import { nameJob } from '../options.ts';
+import { listProfileFields, prepare } from './ask-worker.ts';
+import { ofJob, settled, startJobWorkflow, statusWhen } from './job-service.ts';
+import { keptOf } from './kept-jobs.ts';
+
+/** What is to be sent of whom. */
+export interface FieldsOf {
+  readonly exportFields: readonly string[];
+  readonly audiences: readonly { readonly id: string }[];
+}
+
+/** Of how many of the audiences members are looked at. */
+const AUDIENCES_ASKED = 3;
+const ANSWER_MS = 5_000;
+/** Always sent, whatever a profile has. */
+const OURS = 'segment_events';
+
+/**
+ * What a person should know who names export fields: those that none of the first members has. They may be right all the same, since profiles
+ * may be sparse. Nothing where no profile can be read.
+ */
+export async function fieldWarnings(
+  client: Client,
+  taskQueue: string,
+  { exportFields, audiences }: FieldsOf,
+): Promise<string[]> {
+  if (exportFields.length === 0) return [];
+  const asked = audiences.slice(0, AUDIENCES_ASKED).map(({ id }) => fieldsOrNone(client, taskQueue, id));
+  return unknownFields(exportFields, [...new Set((await Promise.all(asked)).flat())]);
+}
+
+async function fieldsOrNone(client: Client, taskQueue: string, audience: string): Promise<readonly string[]> {
+  try {
+    return await listProfileFields(client, taskQueue, audience, ANSWER_MS);
+  } catch (error) {
+    if (error instanceof TriggersError) return [];
+    throw error;
+  }
+}
+
+/** A warning for each field that is not among the known ones; none when nothing, or not everything, is known. */
+export function unknownFields(exportFields: readonly string[], known: readonly string[]): string[] {
+  if (known.length === 0 || known.length >= MOST_FIELDS) return [];
+  const isUnknown = (field: string): boolean =>
+    field !== OURS && field.split('.').length <= DEEPEST && !known.includes(field);
+  return exportFields.filter(isUnknown).map((field) => {
+    const parts = field.split(',').map((part) => part.trim());
+    const near = nearestKey(field, known);
+    const several = parts.length > 1 && parts.some((part) => known.includes(part));
+    const advice = several
+      ? ` Name each field by itself: ${parts.map((part) => `"${part}"`).join(', ')}.`
+      : near === undefined
+        ? ''
+        : ` Did you mean "${near}"?`;
+    return `No profile that was looked at has the export field "${field}".${advice}`;
+  });
+}
+
+export interface StartedJob {
+  readonly jobId: string;
+  readonly workflowId: string;
+  readonly runId: string;
+  /** The audiences it listens to, with their sizes if the source gives them. */
+  readonly audiences: readonly AudienceListing[];
+  /** What a person should know: a time window too short to be reliable, say. */
+  readonly warnings: readonly string[];
+  /** Search attributes that the namespace does not have: `triggers setup` registers them. */
+  readonly missingSearchAttributes: readonly string[];
+}
+
+/** How long, in ms, to wait for a new job to begin before answering anyway. */
+export const START_WAIT_MS = 10_000;
+
+export interface StartOptions {
+  /** Its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; default: made from the label. */
+  readonly jobId?: string | undefined;
+  /** True: start although the last job with this id can be recovered; what it had not delivered is then lost. Default false. */
+  readonly discardRecoverable?: boolean | undefined;
+}
+
+/**
+ * Checks a job and starts it.
+ * @throws InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, NoWorker; OutcomeUnknown
+ */
+export async function startJob(
+  client: Client,
+  taskQueue: string,
+  definition: JobDefinitionInput,
+  { jobId: wantedId, discardRecoverable = false }: StartOptions,
+): Promise<StartedJob> {
+  const naming = nameJob(definition, wantedId);
+  const prepared = await prepare(client, taskQueue, definition);
+  const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
+  if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
+  const { jobId } = naming;
+  const { audiences, missingSearchAttributes } = prepared;
+  const kept = await keptOf(client, jobId);
+  const left = await recoverableOfLast(client, jobId);
+  const besideKept = kept !== undefined;
+  // What is kept can then be neither resumed nor discarded: whoever is sent there would be sent back here.
+  if (left !== undefined && (besideKept || !discardRecoverable))
+    throw new JobRecoverable(jobId, left, { cause: left.cause, besideKept });
+  if (besideKept) throw new JobKept(jobId, kept);
+  const warnings = [
+    ...prepared.warnings,
+    ...(await fieldWarnings(client, taskQueue, { ...prepared.definition, audiences })),
+    ...(left === undefined ? [] : [discardedText(jobId, left)]),
+  ];
+  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
+  const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
+  const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
+  // Waiting until it runs means that whatever is asked of it next finds it running.
+  await settled(
+    statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS),
+    ofJob('start', jobId),
+  );
+  return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
+}
+
+function discardedText(jobId: string, { ended, kept, waiting, backfill, aside }: Recoverable): string {
+  const triggers = waiting === undefined ? 'whatever' : waiting === 1 ? '1 trigger' : `${waiting} triggers`;
+  const what = kept
+    ? `What the last job "${jobId}" kept was ended from outside`
+    : `The last job "${jobId}" did not end normally`;
+  return `${what} (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}.`;
+}

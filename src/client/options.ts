@@ -1,0 +1,137 @@
+import type { Problem } from '../contract/export-job.ts';
+import { unknownKeys } from '../contract/nearest-key.ts';
+import type { SampleWish } from '../contract/sample.ts';
+import { isRecord } from '../domain/json.ts';
+import { isReservedJobId, JOB_ID_PATTERN, reservedIdText } from '../domain/names.ts';
+import type { RequestReading } from '../domain/requests.ts';
+import type { ConnectConfig } from './connect.ts';
+import type { DeadLetterFilter } from './dead-letter-filter.ts';
+import type { DecisionOptions, RedeliverOptions } from './dead-letters.ts';
+import { InvalidRequest } from './errors.ts';
+import type { ExportJobsOptions } from './export-jobs.ts';
+import type { AttemptsOptions } from './history/attempts.ts';
+import type { RecoverOptions } from './history/recovery.ts';
+import type { TraceOptions } from './history/trace.ts';
+import type { EditOptions } from './jobs/edit-job.ts';
+import type { StartOptions } from './jobs/start-job.ts';
+import type { PushOptions } from './push/job-pusher.ts';
+import type { PublishOptions } from './push/publish.ts';
+
+/**
+ * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
+ * label is left.
+ */
+export function jobIdFromLabel(label: string): string | undefined {
+  const plain = label.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase();
+  const slug = plain
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, 101)
+    .replace(/^-/, '');
+  return slug.slice(0, 100).replace(/-$/, '') || undefined;
+}
+
+/** Gives the job an id. A missing label is no problem here: the check reports it. */
+export function nameJob(definition: unknown, jobId: string | undefined): { jobId: string; problems: Problem[] } {
+  if (jobId !== undefined) return { jobId, problems: JOB_ID_PATTERN.test(jobId) ? unlessReserved(jobId) : [INVALID] };
+  const label: unknown = typeof definition === 'object' && definition !== null ? Reflect.get(definition, 'label') : '';
+  const made = typeof label === 'string' ? jobIdFromLabel(label) : '';
+  if (made !== undefined) return { jobId: made, problems: unlessReserved(made) };
+  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Give one (--id).';
+  return { jobId: '', problems: label === '' ? [] : [{ field: 'id', message }] };
+}
+
+const INVALID: Problem = {
+  field: 'id',
+  message: 'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.',
+};
+
+function unlessReserved(jobId: string): Problem[] {
+  if (!isReservedJobId(jobId)) return [];
+  return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one (--id).` }];
+}
+
+// The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly
+// means all.
+
+interface Kind {
+  readonly what: string;
+  readonly isRight: (value: unknown) => boolean;
+}
+
+/** Typed, so that an option cannot be added without saying here what it may be. */
+type Kinds<T> = Readonly<Record<keyof T, Kind>>;
+
+const anything: Kind = { what: '', isRight: () => true };
+const text: Kind = { what: 'text, not empty', isRight: (value) => typeof value === 'string' && value.trim() !== '' };
+/** Of what is more wrong with a filter, it is said what cannot be meant by it. */
+const anyText: Kind = { what: 'text', isRight: (value) => typeof value === 'string' };
+const flag: Kind = { what: 'true or false', isRight: (value) => typeof value === 'boolean' };
+const count: Kind = {
+  what: 'a whole number, 0 or more',
+  isRight: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+};
+const ms: Kind = {
+  what: 'a number of milliseconds, 0 or more',
+  isRight: (value) => typeof value === 'number' && value >= 0,
+};
+const time: Kind = {
+  what: 'a valid Date',
+  isRight: (value) => value instanceof Date && !Number.isNaN(value.getTime()),
+};
+const call: Kind = { what: 'a function', isRight: (value) => typeof value === 'function' };
+const signal: Kind = { what: 'an AbortSignal', isRight: (value) => value instanceof AbortSignal };
+const record: Kind = { what: 'an object', isRight: isRecord };
+const texts: Kind = { what: 'a list of texts', isRight: (value) => Array.isArray(value) && value.every(text.isRight) };
+const event: Kind = { what: '"enter" or "exit"', isRight: (value) => value === 'enter' || value === 'exit' };
+
+const deadLetterFilter: Kinds<DeadLetterFilter> = {
+  jobId: anyText,
+  user: anyText,
+  audience: anyText,
+  failure: anyText,
+  olderThan: time,
+  newerThan: time,
+};
+const decision: Kinds<DecisionOptions> = { confirm: call, onProgress: call, signal };
+const push: Kinds<PushOptions> = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
+
+const OPTIONS = {
+  client: { taskQueue: text, close: call } satisfies Kinds<ExportJobsOptions & { close: unknown }>,
+  connect: { taskQueue: text, connection: record, payloadKeys: texts } satisfies Kinds<
+    ExportJobsOptions & { connection: unknown; payloadKeys: unknown }
+  >,
+  connection: { connectionOptions: record, namespace: text } satisfies Kinds<ConnectConfig>,
+  sampleOf: { jobId: text, definition: anything },
+  sampleWish: { user: text, audience: text, event, userLegacyMessageFormat: flag } satisfies Kinds<SampleWish>,
+  start: { jobId: text, discardRecoverable: flag } satisfies Kinds<StartOptions>,
+  push,
+  publish: { ...push, listAgeMs: ms, onLeftOut: call } satisfies Kinds<PublishOptions>,
+  trace: { jobId: text, since: time, onProgress: call } satisfies Kinds<TraceOptions>,
+  attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
+  edit: { isMeant: call } satisfies Kinds<EditOptions>,
+  recover: { onWait: call } satisfies Kinds<RecoverOptions>,
+  deadLetterFilter,
+  whichDeadLetters: { ...deadLetterFilter, all: flag },
+  discard: decision,
+  redeliver: { ...decision, force: flag } satisfies Kinds<RedeliverOptions>,
+} as const;
+
+/**
+ * Checks the options of a method; what is undefined counts as left out.
+ * @throws InvalidRequest with every problem at once
+ */
+export function checkOptions(method: keyof typeof OPTIONS, given: unknown): void {
+  const kinds: Readonly<Record<string, Kind>> = OPTIONS[method];
+  if (!isRecord(given)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
+  const problems: Problem[] = unknownKeys(given, Object.keys(kinds));
+  for (const [field, { what, isRight }] of Object.entries(kinds))
+    if (given[field] !== undefined && !isRight(given[field]))
+      problems.push({ field, message: `This must be ${what}.` });
+  if (problems.length > 0) throw new InvalidRequest(problems);
+}
+
+/** What was asked for. @throws InvalidRequest with everything that is wrong with it */
+export function asked<T>(reading: RequestReading<T>): T {
+  if (!reading.ok) throw new InvalidRequest(reading.problems);
+  return reading.request;
+}

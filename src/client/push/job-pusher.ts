@@ -1,0 +1,273 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { EventTrigger } from '../../contract/trigger.ts';
+import { JobFull, PushInterrupted } from '../errors.ts';
+import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
+import { type Patience, PATIENCE_MS, patiently, sleep } from './patiently.ts';
+
+// The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before
+// either; one without a worker must not be pushed to death.
+const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
+const LOOK_EVERY_SIGNALS = 256;
+const FULL_BYTES = 16 * 1024 * 1024;
+const FULL_EVENTS = 9_000;
+
+/** Knows when the size of a job's history has to be checked before it is signalled more: at first, and then every few hundred signals. */
+export class HistoryGauge {
+  #bytesSinceLook = Infinity;
+  #signalsSinceLook = 0;
+
+  get mustLook(): boolean {
+    return this.#bytesSinceLook >= LOOK_EVERY_BYTES || this.#signalsSinceLook >= LOOK_EVERY_SIGNALS;
+  }
+
+  signalled(bytes: number): void {
+    this.#bytesSinceLook += bytes;
+    this.#signalsSinceLook += 1;
+  }
+
+  /** Takes the size of the job's current run; returns true when there is room for more. */
+  sees({ bytes, events }: { readonly bytes: number; readonly events: number }): boolean {
+    if (bytes > FULL_BYTES || events > FULL_EVENTS) return false;
+    this.#bytesSinceLook = 0;
+    this.#signalsSinceLook = 0;
+    return true;
+  }
+}
+
+/** What a pusher needs of Temporal to signal one job. */
+export interface JobSignals {
+  /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
+  signal(triggers: readonly EventTrigger[], requestId: string): Promise<void>;
+  /** The size of the job's current run. Rejects when the job is not running. */
+  history(): Promise<{ readonly bytes: number; readonly events: number }>;
+}
+
+export interface PushProgress {
+  /** Triggers that the job has accepted. */
+  readonly accepted: number;
+  readonly signals: number;
+  /** Why nothing is being sent at the moment: the server does not accept it, or the job's history is near its limit (is a worker running?). */
+  readonly waitingFor?: 'server' | 'history';
+}
+
+export interface PushOptions {
+  /** Called after each signal, and when one has to wait. */
+  readonly onProgress?: (progress: PushProgress) => void;
+  /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
+  readonly patienceMs?: number;
+  /**
+   * How long, in ms, triggers are gathered after the previous signal, unless a signal is full earlier; default 100. So a stream of any pace
+   * costs a job at most ten signals a second that are not full, and a trigger that comes after a pause is sent at once.
+   */
+  readonly gatherMs?: number;
+  /** Aborting it ends the input and every wait; `PushInterrupted` then says what was accepted. */
+  readonly signal?: AbortSignal;
+}
+
+/** Most bytes of JSON in one signal. */
+export const SIGNAL_BYTES = 64 * 1024;
+
+/** How many bytes of JSON several pushers may hold together, beyond a signal each, for jobs that take nothing at the moment. */
+export interface PushRoom {
+  leftBytes: number;
+}
+
+interface Batch {
+  readonly triggers: EventTrigger[];
+  bytes: number;
+}
+
+const LOOK_AGAIN_MS = 500;
+const GATHER_MS = 100;
+
+/**
+ * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB. So
+ * a lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
+ */
+export class JobPusher {
+  readonly jobId: string;
+  accepted = 0;
+  signals = 0;
+  readonly #signals: JobSignals;
+  readonly #onProgress: (progress: PushProgress) => void;
+  readonly #patienceMs: number;
+  readonly #gatherMs: number;
+  readonly #signal: AbortSignal | undefined;
+  /** What has not been sent yet, a signal each; all but the last are full. */
+  #batches: Batch[] = [];
+  readonly #room: PushRoom;
+  #sending: Promise<void> | undefined;
+  /** Wakes whoever waits in `add`, when a batch was taken or sent, or the job is waited for. */
+  #wake: () => void = () => undefined;
+  /** The job takes nothing at the moment, so its input is not to be held up for it. */
+  #isWaitedFor = false;
+  #failure: PushInterrupted | undefined;
+  #signalledAt = -Infinity;
+  /** The first batch need not wait for more, because nothing more fits. */
+  #isComplete = false;
+  /** Nothing more will come. */
+  #isFinished = false;
+  /** Ends the wait for more. */
+  #goOn: (() => void) | undefined;
+  readonly #gauge: HistoryGauge;
+
+  /**
+   * @param gauge shared by all who signal this job, so that none has to check what another has just seen.
+   * @param room shared by all who get their triggers from one input, so that the others go on while one waits; by default there is none.
+   */
+  constructor(
+    jobId: string,
+    signals: JobSignals,
+    options: PushOptions = {},
+    { gauge = new HistoryGauge(), room = { leftBytes: 0 } }: { gauge?: HistoryGauge; room?: PushRoom } = {},
+  ) {
+    this.jobId = jobId;
+    this.#signals = signals;
+    this.#gauge = gauge;
+    this.#room = room;
+    this.#onProgress = options.onProgress ?? (() => undefined);
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+    this.#gatherMs = options.gatherMs ?? GATHER_MS;
+    this.#signal = options.signal;
+  }
+
+  /**
+   * Takes a trigger whose JSON has `bytes` bytes; resolves as soon as there is room for another.
+   * @throws PushInterrupted when an earlier one could not be sent.
+   */
+  async add(trigger: EventTrigger, bytes: number): Promise<void> {
+    const size = bytes + 1;
+    while (!this.#fits(size) && this.#failure === undefined) {
+      this.#complete();
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    const last = this.#batches.at(-1);
+    if (last !== undefined && last.bytes + size <= SIGNAL_BYTES) {
+      last.triggers.push(trigger);
+      last.bytes += size;
+    } else {
+      this.#batches.push({ triggers: [trigger], bytes: size });
+      if (last !== undefined) this.#complete();
+    }
+    this.#room.leftBytes -= size;
+    this.#sending ??= this.#drain();
+  }
+
+  /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
+  #fits(size: number): boolean {
+    const [first, second] = this.#batches;
+    if (first === undefined || (second === undefined && first.bytes + size <= SIGNAL_BYTES)) return true;
+    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes >= size;
+  }
+
+  /**
+   * Waits until the job has accepted everything taken. Nothing can be added afterwards.
+   * @throws PushInterrupted
+   */
+  async finish(): Promise<void> {
+    this.#isFinished = true;
+    this.#goOn?.();
+    await this.#sending;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #complete(): void {
+    this.#isComplete = true;
+    this.#goOn?.();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#batches.length > 0 && this.#failure === undefined) {
+      await this.#gather();
+      const batch = this.#take();
+      if (batch === undefined) break;
+      this.#isComplete = this.#batches.length > 1;
+      this.#wake();
+      await this.#send(batch.triggers, batch.bytes);
+      this.#wake();
+    }
+    // What is left after a failure is sent by nobody, and must not take the others' room.
+    while (this.#take() !== undefined);
+    this.#sending = undefined;
+  }
+
+  #take(): Batch | undefined {
+    const batch = this.#batches.shift();
+    this.#room.leftBytes += batch?.bytes ?? 0;
+    return batch;
+  }
+
+  async #gather(): Promise<void> {
+    // What is added in the same turn of the event loop belongs in the first batch.
+    await setImmediate();
+    const waitMs = this.#signalledAt + this.#gatherMs - performance.now();
+    if (waitMs <= 0 || this.#isComplete || this.#isFinished) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#goOn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#goOn = undefined;
+  }
+
+  /** Never rejects: a failure is kept for `add` and `finish`. */
+  async #send(batch: readonly EventTrigger[], bytes: number): Promise<void> {
+    let unconfirmed = 0;
+    try {
+      if (this.#gauge.mustLook) await this.#untilThereIsRoom();
+      await this.#untilAccepted(batch, () => (unconfirmed = batch.length));
+    } catch (error) {
+      this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, error);
+      return;
+    }
+    this.accepted += batch.length;
+    this.signals += 1;
+    this.#isWaitedFor = false;
+    this.#signalledAt = performance.now();
+    this.#gauge.signalled(bytes);
+    this.#report();
+  }
+
+  async #untilThereIsRoom(): Promise<void> {
+    const deadlineMs = performance.now() + this.#patienceMs;
+    const look = () => patiently(() => this.#signals.history(), this.#patience(deadlineMs));
+    while (!this.#gauge.sees(await look())) {
+      if (performance.now() > deadlineMs) throw new JobFull(this.jobId);
+      this.#report('history');
+      await sleep(LOOK_AGAIN_MS, this.#signal);
+    }
+  }
+
+  async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
+    const requestId = randomUUID();
+    const sending = patiently(() => this.#signals.signal(batch, requestId), {
+      ...this.#patience(performance.now() + this.#patienceMs),
+      // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.
+      mayHelp: (error) => {
+        if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return true;
+        if (!isTransient(error)) return false;
+        onDoubt();
+        return true;
+      },
+    });
+    await sending.catch((error: unknown) => {
+      throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new JobFull(this.jobId, { cause: error }) : error;
+    });
+  }
+
+  #patience(deadlineMs: number): Patience {
+    return { deadlineMs, signal: this.#signal, onPause: () => this.#report('server') };
+  }
+
+  #report(waitingFor?: 'server' | 'history'): void {
+    const { accepted, signals } = this;
+    this.#onProgress(waitingFor === undefined ? { accepted, signals } : { accepted, signals, waitingFor });
+    if (waitingFor === undefined) return;
+    this.#isWaitedFor = true;
+    this.#wake();
+  }
+}

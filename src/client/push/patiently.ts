@@ -1,0 +1,38 @@
+import { setTimeout } from 'node:timers/promises';
+import { isTransient } from '../server-errors.ts';
+
+/** How long one request is retried, in ms, unless given otherwise. */
+export const PATIENCE_MS = 5 * 60_000;
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+export interface Patience {
+  /** When to give up, in terms of `performance.now()`. */
+  readonly deadlineMs: number;
+  /** Aborting it ends the wait; its reason is then thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether asking again may help after this error. Default: after trouble with the server. */
+  readonly mayHelp?: (error: unknown) => boolean;
+  /** Called before each pause. */
+  readonly onPause?: () => void;
+}
+
+/** Asks again and again, after 100 ms, doubling up to 5 s, as long as that may help; then throws the last error. */
+export async function patiently<T>(ask: () => Promise<T>, patience: Patience): Promise<T> {
+  const { deadlineMs, signal, mayHelp = isTransient, onPause } = patience;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!mayHelp(error) || performance.now() + pauseMs > deadlineMs) throw error;
+      onPause?.();
+      await sleep(pauseMs, signal);
+    }
+  }
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
+}

@@ -1,0 +1,141 @@
+import { randomInt } from 'node:crypto';
+import { type EventTrigger, misspeltInTrigger, type Trigger, type TriggerEvent } from '../../contract/trigger.ts';
+import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
+import { jsonStringBytes } from '../../domain/json.ts';
+import { readTrigger } from '../../domain/trigger.ts';
+import { InvalidTrigger, PushInterrupted } from '../errors.ts';
+import type { JobPusher } from './job-pusher.ts';
+
+const NANOSECONDS_PER_MS = 1_000_000;
+
+/** Gives the `at` of a trigger that is pushed without one, as it is sent. */
+export type PushClock = () => string;
+
+/**
+ * The `at` of what is pushed without one is set before it is signalled: now, and later than any given before. So the delivery id is fixed before
+ * the server has it, and a reset of the job's workflow, which signals everything again at another time, cannot change it. The digits below the millisecond are drawn, so that two
+ * programs that push about the same person in the same millisecond say two different things.
+ *
+ * @param now epoch ms.
+ * @param draw a whole number from 0 up to, not including, the one given.
+ */
+export function createPushClock(now: () => number = Date.now, draw: (end: number) => number = randomInt): PushClock {
+  let last: Instant = '';
+  return () => {
+    const digits = String(draw(NANOSECONDS_PER_MS)).padStart(6, '0');
+    const instant = instantOf(now()).replace('000000Z', `${digits}Z`);
+    last = instant > last ? instant : nextNanosecond(last);
+    return withOffset(last);
+  };
+}
+
+/** Triggers to send: a list, or a stream of any length. */
+export type Triggers = Iterable<EventTrigger> | AsyncIterable<EventTrigger>;
+
+export interface PushResult {
+  /** Triggers that the job has accepted. */
+  readonly accepted: number;
+  readonly signals: number;
+}
+
+/**
+ * Sends triggers to one job.
+ * @throws PushInterrupted when it could not be done to the end: what was accepted and what not.
+ */
+export async function pushTo(
+  pusher: JobPusher,
+  triggers: Triggers,
+  signal?: AbortSignal,
+  clock: PushClock = createPushClock(),
+): Promise<PushResult> {
+  try {
+    for await (const raw of until(signal, triggers)) {
+      const { trigger, bytes } = checked(raw, clock);
+      await pusher.add(trigger, bytes);
+    }
+  } catch (error) {
+    if (error instanceof PushInterrupted) throw error;
+    await pusher.finish();
+    throw new PushInterrupted(pusher.jobId, pusher.accepted, 0, error);
+  }
+  await pusher.finish();
+  return { accepted: pusher.accepted, signals: pusher.signals };
+}
+
+/**
+ * Sends one trigger to one job.
+ * @throws why it could not be sent; PushInterrupted when it may have been.
+ */
+export async function pushOne(pusher: JobPusher, trigger: EventTrigger, clock?: PushClock): Promise<void> {
+  try {
+    await pushTo(pusher, [trigger], undefined, clock);
+  } catch (error) {
+    // For a single trigger the reason alone says everything, unless the trigger may have been accepted.
+    if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
+    throw error;
+  }
+}
+
+/** The items, until `signal` is aborted; then throws the signal's reason, even while waiting for the next item. */
+export async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGenerator<EventTrigger> {
+  if (signal === undefined) return yield* items;
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  let interrupt: (reason: unknown) => void = () => undefined;
+  const hear = (): void => interrupt(asError(signal.reason));
+  signal.addEventListener('abort', hear, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      // A promise per item: racing against one that outlives them all would retain something of every item for that long.
+      const next = await new Promise<IteratorResult<EventTrigger>>((resolve, reject) => {
+        interrupt = reject;
+        Promise.resolve(iterator.next()).then(resolve, reject);
+      });
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', hear);
+    // Called since it may hold a file open, but not awaited, since it may be busy with an item that nobody will see.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  }
+}
+
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('The input failed.', { cause: reason });
+}
+
+/**
+ * A trigger for `enter` or `exit`.
+ * @throws InvalidTrigger when it says the opposite.
+ */
+export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
+  const said = 'event' in trigger ? trigger.event : undefined;
+  if (said !== undefined && said !== event)
+    throw new InvalidTrigger(`it is for "${event}", and its "event" is another`);
+  return { ...trigger, event };
+}
+
+/** A valid trigger, as it was given, with an `at`. */
+export interface CheckedTrigger {
+  readonly trigger: EventTrigger;
+  /** The size of its JSON. */
+  readonly bytes: number;
+}
+
+/** @throws InvalidTrigger */
+export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
+  const reading = readTrigger(raw);
+  if (!reading.ok) throw new InvalidTrigger(reading.reason);
+  const misspelt = misspeltInTrigger(raw as object); // It was read as one.
+  if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
+  const { profileBytes = 0, at = clock(), ...given } = reading.trigger;
+  const trigger = { ...given, at };
+  const { user, audience, profile } = trigger;
+  const names = jsonStringBytes(user) + jsonStringBytes(audience);
+  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  return { trigger, bytes: FRAME_BYTES + names + at.length + more };
+}
+
+const FRAME_BYTES = '{"user":,"audience":,"event":"enter","at":""}'.length;
+const PROFILE_FRAME_BYTES = '"profile":,'.length;

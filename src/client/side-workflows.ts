@@ -1,0 +1,116 @@
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { WorkflowIdReusePolicy } from '@temporalio/common';
+import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../activities/holders.ts';
+import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
+import { isRecord, stringifyJson } from '../domain/json.ts';
+import { answerSignal, releaseSignal } from '../workflows/messages.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+/** Longer than anything is kept. */
+const ASLEEP = '3650 days';
+
+/** The workflows beside jobs, through a Temporal client. They run on the worker's own task queue. */
+export class TemporalSideWorkflows implements SideWorkflows {
+  readonly #client: Client;
+  readonly #taskQueue: string;
+
+  constructor(client: Client, taskQueue: string) {
+    this.#client = client;
+    this.#taskQueue = taskQueue;
+  }
+
+  async start(workflow: SideWorkflow): Promise<void> {
+    const { attributes = [], by } = workflow;
+    await this.#mustRun(by);
+    try {
+      await this.#start(workflow, workflow.renews === 'all' ? 'ALLOW_DUPLICATE' : 'REJECT_DUPLICATE');
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return this.#startAnew(workflow);
+      // A namespace may not have an attribute that came with a newer release; what is kept matters more than how it is found.
+      if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
+      await this.start({ ...workflow, attributes: [] });
+    }
+  }
+
+  /** One with its id already exists. */
+  async #startAnew(workflow: SideWorkflow): Promise<void> {
+    if (workflow.renews === undefined) return;
+    // An earlier attempt of ours started one with the same input, whatever has become of it since.
+    const input = await this.inputOf(workflow.workflowId);
+    if (isRecord(input) && stringifyJson(input) === stringifyJson(workflow.input)) return;
+    if (workflow.renews === 'all') {
+      // The server may have taken long to answer, and the run may have been reset meanwhile.
+      await this.#mustRun(workflow.by);
+      return this.#start({ ...workflow, replaces: true });
+    }
+    try {
+      await this.#start(workflow, 'ALLOW_DUPLICATE');
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error; // It runs.
+    }
+  }
+
+  /** An activity goes on when its run has been reset: it does not learn of that. */
+  async #mustRun(run: WorkflowRun | undefined): Promise<void> {
+    if (run === undefined) return;
+    const { status } = await this.#client.workflow.getHandle(run.workflowId, run.runId).describe();
+    if (status.name !== 'RUNNING') throw new Error(`The run ${run.runId} of ${run.workflowId} has ended.`);
+  }
+
+  async inputOf(workflowId: string): Promise<unknown> {
+    const { namespace, loadedDataConverter } = this.#client.options;
+    const { payloadConverter, payloadCodecs } = loadedDataConverter;
+    try {
+      // The first event has it. A query could return it too, but needs a worker to replay everything.
+      const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
+        namespace,
+        execution: { workflowId },
+        maximumPageSize: 1,
+      });
+      let payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+      for (const codec of payloadCodecs.toReversed()) payloads = await codec.decode(payloads);
+      const [payload] = payloads;
+      if (payload === undefined) throw new Error(`The workflow ${workflowId} was started without an argument.`);
+      return payloadConverter.fromPayload(payload);
+    } catch (error) {
+      if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  async answer(workflowId: string, answer: RedeliveryAnswer): Promise<void> {
+    try {
+      await this.#client.workflow.getHandle(workflowId).signal(answerSignal, answer);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
+  async release(workflowId: string): Promise<void> {
+    try {
+      const handle = this.#client.workflow.getHandle(workflowId);
+      await handle.signal(releaseSignal);
+      // A signal alone does not wake a delayed start; a cancellation does, and means nothing else to a holder.
+      await handle.cancel();
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
+  async #start(workflow: SideWorkflow, reuse?: WorkflowIdReusePolicy): Promise<void> {
+    const { type, workflowId, input, summary, memo, attributes = [], sleeps = false, replaces = false } = workflow;
+    await this.#client.workflow.start(type, {
+      workflowId,
+      taskQueue: this.#taskQueue,
+      args: [input],
+      staticSummary: summary,
+      // They wait for weeks and never continue as new: each moves to newer builds in mid-run, which have to replay it.
+      versioningOverride: 'AUTO_UPGRADE',
+      ...(sleeps ? { startDelay: ASLEEP } : {}),
+      ...(memo === undefined ? {} : { memo }),
+      ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
+      ...(replaces ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' } : {}),
+      ...(reuse === undefined || replaces ? {} : { workflowIdReusePolicy: reuse }),
+    });
+  }
+}

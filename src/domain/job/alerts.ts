@@ -1,0 +1,180 @@
+import type { Alert, AlertKind } from '../../contract/alert.ts';
+import type { LastFailure } from '../../contract/job-status.ts';
+import { instantOf } from '../instant.ts';
+import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
+import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
+import type { BackfillIntake } from './backfill.ts';
+import type { JobRecord } from './state.ts';
+import { asSentence, type UnreadableHolders } from './unreadable.ts';
+
+/** What a job carries of its alerts; plain JSON. */
+export interface CarriedAlerts {
+  /** Number of the next one. */
+  readonly next: number;
+  /** Conditions that hold now, and since when (epoch ms). */
+  readonly active: Readonly<Partial<Record<AlertKind, number>>>;
+  /** Alerts that are not known to be on their way, oldest first. */
+  readonly owed: readonly Alert[];
+  /** How many dead letters have been reported, and when (epoch ms). */
+  readonly deadLetters: number;
+  readonly deadLettersAt: number;
+  /** Number of the backfill whose end has been reported. */
+  readonly backfill: number;
+}
+
+/** The part of a job that alerts are about. */
+interface Observed {
+  readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences'>;
+  readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
+  readonly pause?: { readonly by: 'operator' | 'endpoint' } | undefined;
+  readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
+  readonly overflow: { readonly triggers: number; readonly waitingSince: number | undefined };
+  readonly counters: { readonly deadLetters: number };
+  readonly backfill: Pick<BackfillIntake, 'n' | 'state' | 'counts' | 'expected' | 'isLost' | 'leftOut'> | undefined;
+  readonly lastFailure?: LastFailure | undefined;
+  readonly unreadable: Pick<UnreadableHolders, 'awaited'>;
+  /** Epoch ms. */
+  readonly lastDeliveredAt?: number | undefined;
+}
+
+const NO_ALERTS: CarriedAlerts = {
+  next: 1,
+  active: {},
+  owed: [],
+  deadLetters: 0,
+  deadLettersAt: 0,
+  backfill: 0,
+};
+
+/** Dead letters are reported at most this often, in ms, however many there are. */
+const DEAD_LETTERS_EVERY_MS = 60 * 60_000;
+/** At most this many are kept while none can be sent; the oldest are dropped. */
+const MOST_OWED = 20;
+
+/** What a job has reported to its operators, and has yet to report: each change once, however often the job is examined. */
+export class Alerts {
+  #now: CarriedAlerts;
+
+  constructor(carried: CarriedAlerts = NO_ALERTS) {
+    this.#now = carried;
+  }
+
+  get owed(): readonly Alert[] {
+    return this.#now.owed;
+  }
+
+  /** These are on their way. */
+  confirm(alerts: readonly Alert[]): void {
+    const told = new Set(alerts.map(({ n }) => n));
+    this.#now = { ...this.#now, owed: this.#now.owed.filter(({ n }) => !told.has(n)) };
+  }
+
+  carry(): CarriedAlerts {
+    return this.#now;
+  }
+
+  /** Examines the job, and records what has changed. */
+  observe(state: Observed, now: number): void {
+    this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
+    this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => GONE_TEXT);
+    const due = this.backlogDueAt(state);
+    this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
+    this.#deadLetters(state, now);
+    this.#condition('backfill-lost', state.backfill?.isLost === true, now, () => lostText(state));
+    this.#condition('holder-unreadable', state.unreadable.awaited.length > 0, now, () => holdersText(state));
+    this.#backfill(state, now);
+  }
+
+  /** When what is waiting will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. */
+  backlogDueAt(state: Observed): number | undefined {
+    const since = waitingSince(state);
+    return since === undefined || state.pause?.by === 'operator' ? undefined : since + state.job.alertBacklogMs;
+  }
+
+  #condition(kind: AlertKind, holds: boolean, now: number, text: () => string): void {
+    const since = this.#now.active[kind];
+    if (holds === (since !== undefined)) return;
+    if (since === undefined) {
+      this.#add(kind, 'began', now, text());
+      this.#now = { ...this.#now, active: { ...this.#now.active, [kind]: now } };
+      return;
+    }
+    this.#add(kind, 'ended', now, ENDED[kind] ?? '', since);
+    const { [kind]: _, ...active } = this.#now.active;
+    this.#now = { ...this.#now, active };
+  }
+
+  #deadLetters({ counters }: Observed, now: number): void {
+    const { deadLetters, deadLettersAt } = this.#now;
+    const fresh = counters.deadLetters - deadLetters;
+    if (fresh <= 0 || now - deadLettersAt < DEAD_LETTERS_EVERY_MS) return;
+    this.#add(
+      'dead-letters',
+      'happened',
+      now,
+      `${fresh} new dead letter${fresh === 1 ? '' : 's'} (${counters.deadLetters} so far).`,
+    );
+    this.#now = { ...this.#now, deadLetters: counters.deadLetters, deadLettersAt: now };
+  }
+
+  #backfill({ backfill, job }: Observed, now: number): void {
+    if (backfill === undefined || backfill.n === this.#now.backfill) return;
+    if (backfill.state !== 'finished') return;
+    const text = `Backfill ${backfill.n} is finished: ${backfill.counts.delivered} people were sent.`;
+    const leftOut = leftOutInWords(backfill, job);
+    this.#add('backfill-finished', 'happened', now, leftOut === undefined ? text : `${text} ${leftOut}`);
+    this.#now = { ...this.#now, backfill: backfill.n };
+  }
+
+  #add(kind: AlertKind, state: Alert['state'], now: number, text: string, since?: number): void {
+    const began = since === undefined ? {} : { since: instantOf(since) };
+    const alert: Alert = { n: this.#now.next, kind, state, at: instantOf(now), ...began, text };
+    this.#now = { ...this.#now, next: alert.n + 1, owed: [...this.#now.owed, alert].slice(-MOST_OWED) };
+  }
+}
+
+const GONE_TEXT = 'The endpoint answered HTTP 410: never call again. The job is paused, and everything is kept.';
+
+const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
+  'endpoint-unwell': 'The endpoint takes requests again.',
+  'paused-by-endpoint': 'The job goes on.',
+  'backlog-old': 'What is waiting is recent again.',
+  'holder-unreadable': 'Nothing waits any longer for a holder that cannot be read.',
+  'backfill-lost': 'The backfill goes on, or was given up.',
+};
+
+function unwellText({ breaker, lastFailure }: Observed): string {
+  if (lastFailure?.code === ATTEMPT_CODES.workerFault)
+    return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Single ones are tried; everything is kept.';
+  const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  return breaker.isSetup
+    ? `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`
+    : `The endpoint is unwell${said}. It is probed with single requests; everything is kept.`;
+}
+
+function lostText({ backfill }: Observed): string {
+  return backfill === undefined ? '' : `${lostInWords(backfill)} ${WHEN_LOST}`;
+}
+
+function holdersText({ unreadable }: Observed): string {
+  const [{ name, reason } = { name: '', reason: '' }, ...others] = unreadable.awaited;
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  return `The holder ${name} cannot be read: ${asSentence(reason)}${more} What stands behind it waits. See: triggers holders JOB`;
+}
+
+function backlogText(state: Observed): string {
+  const { lastFailure, lastDeliveredAt = 0, job } = state;
+  const isWhy = lastFailure !== undefined && Date.parse(lastFailure.at) >= lastDeliveredAt;
+  const why = isWhy ? ` The last failure: ${failureInWords(lastFailure)}.` : '';
+  return `Triggers have waited for more than ${Math.round(job.alertBacklogMs / 60_000)} min; ${waits(state)} wait.${why}`;
+}
+
+/** Since when the trigger waits that has waited longest, epoch ms; undefined when nothing waits. */
+export function waitingSince({ chains, overflow }: Pick<Observed, 'chains' | 'overflow'>): number | undefined {
+  const since = Math.min(chains.waitingSince ?? Infinity, overflow.waitingSince ?? Infinity);
+  return since === Infinity ? undefined : since;
+}
+
+function waits({ chains, overflow }: Observed): number {
+  return chains.triggers + overflow.triggers;
+}

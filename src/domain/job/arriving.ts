@@ -1,0 +1,266 @@
+import type { MemberPage } from '../../contract/backfill.ts';
+import type { AddressedAnswer, AskingLetter, Redelivery, RedeliveryRefusal } from '../../contract/dead-letter.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
+import { readRedelivery } from '../dead-letter.ts';
+import { membershipText } from '../delivery-id.ts';
+import { undecodableReason } from '../errors.ts';
+import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
+import { findAudience } from '../names.ts';
+import { readTrigger } from '../trigger.ts';
+import { acceptedNow, type QueuedTrigger } from './chain.ts';
+import type { Step } from './deciding.ts';
+import { isRepeat, isSameDelivery } from './memory.ts';
+import { chainRoom, hasRoom } from './overflow.ts';
+import { returnPermits } from './settling.ts';
+import { countLeft, type DispatcherState } from './state.ts';
+
+/** How many of the last rejects `status` shows. */
+const REJECTS_KEPT = 10;
+const REASON_LENGTH = 200;
+
+/**
+ * A live arrival overrides pages that were read up to this long after it. Both are dated by the server's clock, but a server on several
+ * hosts has several clocks. Allowing more is harmless, since the live trigger about a member that is left out is sent anyway.
+ */
+const CLOCK_MARGIN_MS = 10_000;
+
+/** Most answers that go out in one activity. */
+const MOST_AT_ONCE = 200;
+
+/** One thing that was signalled, as it came; nothing in it has been checked yet. */
+export type Arrival =
+  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
+  | { readonly kind: 'redelivery'; readonly raw: unknown }
+  | { readonly kind: 'page'; readonly raw: unknown }
+  | { readonly kind: 'permits'; readonly raw: unknown }
+  | { readonly kind: 'unknown'; readonly name: string }
+  /** A signal that takes one argument, with more than that. */
+  | { readonly kind: 'surplus'; readonly name: string };
+
+/**
+ * The triggers, or whatever was taken for some, in a signal of triggers: each of its arguments is one, or an array of them. Without an argument, what
+ * is missing counts as one.
+ */
+export function triggersIn(args: readonly unknown[]): readonly unknown[] {
+  return args.length === 0 ? [undefined] : args.flat(1);
+}
+
+/** Takes in something that was signalled. Returns why it was rejected, if it was. */
+export function admitArrival(state: DispatcherState, arrival: Arrival, now: number): string | undefined {
+  const unreadable = 'raw' in arrival ? undecodableReason(arrival.raw) : undefined;
+  if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);
+  switch (arrival.kind) {
+    case 'trigger':
+      return admit(state, arrival.raw, arrival.event, now);
+    case 'redelivery':
+      return admitRedelivery(state, arrival.raw, now);
+    case 'page':
+      return admitPage(state, arrival.raw, now);
+    case 'permits':
+      return returnPermits(state, arrival.raw);
+    case 'unknown':
+      return reject(state, `no such signal: "${arrival.name}"`, now);
+    case 'surplus':
+      return reject(state, `a "${arrival.name}" signal with more than one argument`, now);
+  }
+}
+
+/** Takes in one trigger. Whatever it is, it ends up in a chain or among the rejects. Returns why it was rejected. */
+export function admit(
+  state: DispatcherState,
+  raw: unknown,
+  event: TriggerEvent | undefined,
+  now: number,
+): string | undefined {
+  const reading = readTrigger(raw, event, state.budgets.triggerBytes);
+  if (!reading.ok) return reject(state, reading.reason, now);
+  const { trigger } = reading;
+  const audience = findAudience(state.job.audiences, trigger.audience);
+  if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
+
+  state.counters.received++;
+  const at = trigger.at ?? settleAt(state, now);
+  arrive(state, trigger.user, {
+    audience: audience.id,
+    event: trigger.event,
+    at,
+    ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
+    ...acceptedNow(at, now),
+  });
+  if (needsMemory(state)) state.arrived.remember(membershipText(trigger.user, audience.id), now);
+  return undefined;
+}
+
+/**
+ * A dead letter is to be sent after all: it is queued after what is waiting for that person, with the id that it had. The dead letter keeps it
+ * until it is told that it was taken.
+ */
+export function admitRedelivery(state: DispatcherState, raw: unknown, now: number): string | undefined {
+  const reading = readRedelivery(raw, state.budgets.triggerBytes);
+  if (!reading.ok) {
+    if (reading.asking !== undefined) oweAnswer(state, reading.asking, 'unreadable');
+    return reject(state, `a "redeliver" signal that does not hold a dead letter: ${reading.reason}`, now);
+  }
+  const { redelivery } = reading;
+  const { subscriptionId, asking, user, trigger } = redelivery;
+  // It belongs to an earlier job with this id, so it is not for this one to send.
+  if (subscriptionId !== state.job.subscriptionId) {
+    oweAnswer(state, asking, 'other-subscription');
+    return reject(state, `a dead letter of another job, subscription ${subscriptionId}`, now);
+  }
+  // It asks again since it has not heard, or had not heard yet.
+  const refusal = state.takenLetters.knows(asking.runId) ? undefined : redeliveryRefusal(state, redelivery);
+  oweAnswer(state, asking, refusal);
+  if (refusal !== undefined || state.takenLetters.knows(asking.runId)) return undefined;
+  state.takenLetters.remember(asking.runId);
+  // It comes from its own workflow, so it has been kept, even if that was not confirmed yet.
+  state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger));
+  arrive(state, user, { ...trigger, ...acceptedNow(trigger.at, now) });
+  return undefined;
+}
+
+/** Why the job does not take a dead letter that is its own; undefined when it does. */
+function redeliveryRefusal(
+  { job, stopping }: DispatcherState,
+  { isWithdrawn, force, trigger }: Redelivery,
+): RedeliveryRefusal | undefined {
+  if (isWithdrawn) return 'withdrawn';
+  // It would be dropped at once, and nobody asked for that: the stop is about what was waiting.
+  if (stopping?.waiting === 'discard') return 'discarding';
+  if (!force && !job.audiences.some(({ id }) => id === trigger.audience)) return 'audience-left';
+  return undefined;
+}
+
+/** The dead letter that asked is to be told whether the job took it. */
+function oweAnswer(
+  state: DispatcherState,
+  { workflowId, runId, question }: AskingLetter,
+  refusal?: RedeliveryRefusal,
+): void {
+  const answer = { runId, question, ...(refusal === undefined ? {} : { refusal }) };
+  state.owedAnswers.push({ workflowId, answer });
+}
+
+/** One step at a time, with all that came meanwhile. */
+export function answersErrand(state: DispatcherState): Step | undefined {
+  if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
+  state.isAnswering = true;
+  return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, MOST_AT_ONCE) };
+}
+
+/** They went out, or could not: a dead letter that hears nothing asks again. */
+export function answersGone(state: DispatcherState, answers: readonly AddressedAnswer[]): void {
+  state.owedAnswers.splice(0, answers.length);
+  state.isAnswering = false;
+}
+
+/** Gives a trigger its place: in its person's chain, or after all others in the overflow. */
+function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+  state.changes++;
+  // What a backfill has not sent yet is older news, wherever this trigger has to wait.
+  supersedeBackfill(state, user, trigger.audience);
+  if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
+  else state.overflow.push({ user, trigger });
+}
+
+/** From the overflow into chains, oldest first, as long as there is room. */
+export function drainOverflow(state: DispatcherState): void {
+  const { overflow, chains } = state;
+  // Of the tail, as many as there is room for now: what fits may be less than what is wanted.
+  const room = chainRoom(state);
+  while (!overflow.isEmpty) {
+    const holder = hasRoom(state) ? overflow.takeHolder() : undefined;
+    if (holder !== undefined) {
+      for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
+      state.owedReleases.push(String(holder.number));
+      state.changes++; // A job that was kept before this would look for them in a holder that ends.
+      continue;
+    }
+    const waiting = chains.bytes < room ? overflow.takeFromTail() : undefined;
+    if (waiting === undefined) return;
+    putIntoChain(state, waiting.user, waiting.trigger);
+  }
+}
+
+function putIntoChain(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+  if (isRepeat(state, user, trigger)) {
+    state.counters.repeated++;
+    return;
+  }
+  supersedeBackfill(state, user, trigger.audience);
+  state.chains.addLive(user, trigger);
+}
+
+/** Counts something that is not a trigger for this job, and keeps the reason. Returns the reason as it is kept. */
+export function reject(state: DispatcherState, reason: string, now: number): string {
+  state.changes++;
+  const kept = reason.slice(0, REASON_LENGTH);
+  state.counters.rejected++;
+  state.rejects = [...state.rejects.slice(1 - REJECTS_KEPT), { at: instantOf(now), reason: kept }];
+  return kept;
+}
+
+/** Takes in a page of a backfill. */
+export function admitPage(state: DispatcherState, raw: unknown, now: number): string | undefined {
+  if (!isMemberPage(raw)) return reject(state, 'a "page" signal that does not hold a page of members', now);
+  const { backfill, arrived, job } = state;
+  if (raw.subscriptionId !== job.subscriptionId || backfill?.isOf(raw.n) !== true) {
+    state.unwantedPage = { n: raw.n, number: raw.number };
+    return undefined;
+  }
+  const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
+  // An edit removed the audience: its members are no longer sent.
+  const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
+  // A source may list somebody on two pages: whoever is already being sent is not sent again.
+  const isBeingTold = (user: string): boolean =>
+    state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
+    true;
+  const reply = backfill.take(
+    raw,
+    now,
+    (user) => arrived.knows(membershipText(user, raw.audience), since) || isBeingTold(user),
+    arrived.forgottenUntil < since,
+    isFormer,
+  );
+  if (reply === 'read-again') state.pageToReadAgain = raw.number;
+  if (reply === 'gap') backfill.restart();
+  return undefined;
+}
+
+/** The `at` of what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
+export function settleAt(state: DispatcherState, now: number): string {
+  const instant = instantOf(now);
+  state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
+  return withOffset(state.lastAt);
+}
+
+function supersedeBackfill(state: DispatcherState, user: string, audience: string): void {
+  countLeft(state, state.chains.dropFromBackfill(user, audience), 'superseded');
+  state.backfill?.supersede(user, audience);
+}
+
+// Without a backfill, a page can come now at the earliest, and be as old as the source's lag.
+function needsMemory(state: DispatcherState): boolean {
+  return state.backfill?.expectsPages === true || state.job.sourceLagMs > 0;
+}
+
+/** Forgets arrivals that no page can ask for any more. */
+export function tidyMemory(state: DispatcherState, now: number): void {
+  if (state.backfill?.expectsPages === true || state.arrived.size === 0) return;
+  state.arrived.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
+}
+
+function isMemberPage(raw: unknown): raw is MemberPage {
+  if (typeof raw !== 'object' || raw === null) return false;
+  const page = raw as Partial<Record<keyof MemberPage, unknown>>;
+  return (
+    typeof page.subscriptionId === 'string' &&
+    typeof page.n === 'number' &&
+    typeof page.number === 'number' &&
+    typeof page.audience === 'string' &&
+    typeof page.readAt === 'number' &&
+    typeof page.last === 'boolean' &&
+    Array.isArray(page.ids) &&
+    page.ids.every((id) => typeof id === 'string')
+  );
+}

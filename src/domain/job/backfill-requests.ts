@@ -1,0 +1,170 @@
+import type { BackfillStatus } from '../../contract/job-status.ts';
+import { shortKey } from '../delivery-id.ts';
+import { stringifyJson, utf8Bytes } from '../json.ts';
+import { audienceById } from '../names.ts';
+import type { BackfillIntake } from './backfill.ts';
+import type { JobRecord } from './state.ts';
+
+/** A backfill that was asked for under an id of the asker's. */
+export interface CarriedBackfillRequest {
+  readonly id: string;
+  /** The number of that backfill. */
+  readonly n: number;
+  /** What was asked for (`askedFor`). A job of an older release does not say. */
+  readonly asked?: string;
+  /** How it ended, once it is no longer the last one. */
+  readonly ended?: BackfillStatus['state'];
+}
+
+const MOST = 64;
+/** Of all ids together. */
+const MOST_BYTES = 8 * 1024;
+/** Of one id. */
+export const REQUEST_ID_LENGTH = 255;
+
+/**
+ * What a backfill was asked for, in few bytes: asked again under the same id, it has to be the same. Its `at` is no part of that, since our clients set
+ * it anew each time that they ask.
+ *
+ * @param audiences their ids, in any order; undefined: all that the job listens to then.
+ */
+export function askedFor(audiences: readonly string[] | undefined, sample: number | undefined): string {
+  const ids = audiences === undefined ? null : [...new Set(audiences)].toSorted();
+  return shortKey(stringifyJson([ids, sample ?? null]));
+}
+
+/**
+ * The last 64 ids under which backfills were asked for (fewer where they take more than 8 KiB), so that asking again under any of them starts nothing:
+ * an answer may be lost, and whoever asks again may be late.
+ */
+export class BackfillRequests {
+  #known: readonly CarriedBackfillRequest[];
+
+  constructor(carried: readonly CarriedBackfillRequest[] = []) {
+    this.#known = carried;
+  }
+
+  /** The backfill that was asked for under this id, and how it stands; undefined when none was, as far as is remembered. */
+  standing(id: string, last: BackfillIntake | undefined): Pick<BackfillStatus, 'n' | 'state'> | undefined {
+    // A job of an older release remembers only the id of its last backfill.
+    const found =
+      this.#known.find((known) => known.id === id) ??
+      (last !== undefined && last.requestId === id ? { n: last.n } : undefined);
+    if (found === undefined) return undefined;
+    const ended = 'ended' in found ? found.ended : undefined;
+    return { n: found.n, state: last?.n === found.n ? last.state : (ended ?? 'finished') };
+  }
+
+  /** The number of the backfill that was asked for under this id and was another than this; undefined when none was, as far as is remembered. */
+  otherThan(id: string, asked: string): number | undefined {
+    return this.#known.find((known) => known.id === id && known.asked !== undefined && known.asked !== asked)?.n;
+  }
+
+  /** Remembers under which id a new backfill was asked for, and what it is, and how the last one ended. */
+  remember(id: string | undefined, asked: string, n: number, last: BackfillIntake | undefined): void {
+    const before = this.#known.map((known) => (known.n === last?.n ? { ...known, ended: last.state } : known));
+    const all = id === undefined ? before : [...before, { id, n, asked }];
+    let bytes = 0;
+    const fits = all.toReversed().findIndex(({ id }, index) => {
+      bytes += bytesOf(id);
+      return index === MOST || bytes > MOST_BYTES;
+    });
+    this.#known = fits === -1 ? all : all.slice(all.length - fits);
+  }
+
+  get bytes(): number {
+    return this.#known.reduce((sum, { id }) => sum + bytesOf(id) + ENTRY_BYTES, 0);
+  }
+
+  carry(): readonly CarriedBackfillRequest[] {
+    return this.#known;
+  }
+}
+
+function bytesOf(id: string): number {
+  return utf8Bytes(stringifyJson(id));
+}
+
+// {"id":,"n":1234567,"asked":"0123456789abcdef01","ended":"cancelled"},
+const ENTRY_BYTES = 80;
+
+/** What became of a lost backfill, in words. */
+export function lostInWords({ n, counts, expected }: Pick<BackfillIntake, 'n' | 'counts' | 'expected'>): string {
+  const of = expected === undefined ? 'some members' : `${counts.taken} of ${expected} members`;
+  return `Backfill ${n} was lost after ${of} were read: the workflow that read them is gone.`;
+}
+
+/** What a person may do about it. */
+export const WHEN_LOST =
+  'Go on where it was (triggers backfill JOB --resume), or give up those who are left (triggers backfill JOB --cancel).';
+
+/** What was left out of it since an edit removed its audience, and how it can be made up for, in words; undefined when nothing was. */
+export function leftOutInWords(
+  { n, leftOut }: Pick<BackfillIntake, 'n' | 'leftOut'>,
+  job: Audiences,
+): string | undefined {
+  if (leftOut.size === 0) return undefined;
+  const members = [...leftOut.values()].reduce((sum, one) => sum + one, 0);
+  const slugs = [...leftOut.keys()].map((id) => slugOf(job, id));
+  const back = slugs.filter((slug) => job.audiences.some((one) => one.slug === slug));
+  const them = members === 1 ? '1 member was' : `${members} members were`;
+  const advice =
+    back.length === 0
+      ? 'The job no longer listens to it.'
+      : `To send everybody who is in it now: triggers backfill JOB ${back.map((slug) => `--audience ${slug}`).join(' ')}`;
+  return `While backfill ${n} ran, an edit removed ${slugs.join(', ')}: ${them} left out. ${advice}`;
+}
+
+type Audiences = Pick<JobRecord, 'audiences' | 'formerAudiences'>;
+
+function slugOf(job: Audiences, id: string): string {
+  return audienceById(job, id)?.slug ?? id;
+}
+
+/**
+ * A backfill as the status of its job shows it.
+ *
+ * @param isJobKept whether the job stops and keeps what waits: then the rest of its backfill, too.
+ */
+export function describeBackfill(
+  backfill: BackfillIntake,
+  job: Audiences,
+  now: number,
+  isJobKept = false,
+): BackfillStatus {
+  const { taken, delivered, superseded, dead } = backfill.counts;
+  const { paused } = backfill.pace;
+  const isKept = isJobKept && backfill.isUnfinished;
+  const isRunning = backfill.state === 'running' && !isKept;
+  const isPaused = isRunning && paused !== undefined;
+  const ratePerSecond = backfill.meter.rates(now).oneMinute;
+  const expected = backfill.expected;
+  const leftOut = [...backfill.leftOut].map(([id, members]) => ({ audience: slugOf(job, id), members }));
+  const settled = leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + dead);
+  const left = expected === undefined ? undefined : Math.max(0, expected - settled);
+  const stuck = backfill.isLost
+    ? `${lostInWords(backfill)} ${WHEN_LOST}`
+    : backfill.waitsForCalm
+      ? 'Live triggers come faster than the members can be read; the rest waits for calmer traffic.'
+      : undefined;
+  const notice = [stuck, leftOutInWords(backfill, job)].filter((one) => one !== undefined).join(' ');
+  return {
+    n: backfill.n,
+    state: isKept ? 'kept' : isPaused ? 'paused' : backfill.state,
+    ...(isPaused ? { pausedBy: paused } : {}),
+    at: backfill.at,
+    audiences: backfill.audiences.map((id) => slugOf(job, id)),
+    ...(expected === undefined ? {} : { expected }),
+    taken,
+    delivered,
+    superseded,
+    ...(leftOut.length === 0 ? {} : { leftOut }),
+    deadLetters: dead,
+    waiting: backfill.waiting,
+    ratePerSecond,
+    ...(isRunning && !isPaused && left !== undefined && ratePerSecond > 0
+      ? { secondsLeft: Math.ceil(left / ratePerSecond) }
+      : {}),
+    ...(notice === '' ? {} : { notice }),
+  };
+}

@@ -1,0 +1,489 @@
+import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
+import type { BackfillStatus } from '../../contract/job-status.ts';
+import { type CarriedMeter, Meter } from '../meter.ts';
+import { BackfillPace, type CarriedPace } from './pace.ts';
+
+interface CarriedPage {
+  readonly number: number;
+  readonly audience: string;
+  readonly ids: readonly string[];
+}
+
+/** Members of a backfill, by what became of them. */
+interface BackfillCounts {
+  taken: number;
+  delivered: number;
+  superseded: number;
+  dead: number;
+}
+
+export interface CarriedBackfill {
+  readonly n: number;
+  readonly requestId?: string;
+  readonly audiences: readonly string[];
+  readonly at: string;
+  readonly state: BackfillStatus['state'];
+  /** True once the child workflow was started. */
+  readonly started: boolean;
+  /** Number of the page that is taken next. */
+  readonly nextPage: number;
+  /** Where that page begins. */
+  readonly cursor: BackfillCursor;
+  /** Number of the last page that the child was told is taken; 0 before the first. */
+  readonly acknowledged: number;
+  readonly lastPageSeen: boolean;
+  readonly pages: readonly CarriedPage[];
+  /** Triggers of this backfill in chains. */
+  readonly inChains: number;
+  readonly counts: Readonly<BackfillCounts>;
+  readonly meter: CarriedMeter;
+  /** How many members the source counted at the start; absent when it did not say. */
+  readonly expected?: number;
+  readonly pace: CarriedPace;
+  /** Epoch ms of the child's last sign of life. */
+  readonly heardAt: number;
+  /** How often in a row the next page was sent back to be read again. */
+  readonly readAgain: number;
+  /** How often another child went on from `cursor`; absent: never. */
+  readonly restarts?: number;
+  /** How many members were left out of audiences that an edit removed, by audience; absent: none. */
+  readonly leftOut?: readonly (readonly [audience: string, members: number])[];
+}
+
+/** How many times in a row a page may be read again at once before the child is told to wait for calmer traffic. */
+export const READ_AGAIN_AT_ONCE = 3;
+
+// ["0123456789abcdef0123456789abcdef",1234567890],
+const LEFT_OUT_BYTES = 50;
+
+/** How a trigger of a backfill left the chains. */
+export type Leaving = 'delivered' | 'superseded' | 'discarded' | 'dead';
+
+/** `gap`: a page before it never came, and will not come by itself. */
+type PageReply = 'taken' | 'read-again' | 'ignored' | 'gap';
+
+/** The job's side of one backfill: takes pages in order, once, and hands out their members. */
+export class BackfillIntake {
+  readonly n: number;
+  readonly requestId: string | undefined;
+  readonly audiences: readonly string[];
+  /** The `at` of all its enters. */
+  readonly at: string;
+  readonly pace: BackfillPace;
+  started: boolean;
+  heardAt: number;
+  #state: BackfillStatus['state'];
+  #nextPage: number;
+  #cursor: BackfillCursor;
+  #acknowledged: number;
+  #lastPageSeen: boolean;
+  readonly #pages: WaitingPages;
+  #inChains: number;
+  readonly #counts: BackfillCounts;
+  /** Its deliveries. */
+  readonly meter: Meter;
+  #expected: number | undefined;
+  #readAgain: number;
+  #restarts: number;
+  readonly #leftOut: Map<string, number>;
+
+  constructor(carried: CarriedBackfill) {
+    this.n = carried.n;
+    this.requestId = carried.requestId;
+    this.audiences = carried.audiences;
+    this.at = carried.at;
+    this.started = carried.started;
+    this.heardAt = carried.heardAt;
+    this.#state = carried.state;
+    this.#nextPage = carried.nextPage;
+    this.#cursor = carried.cursor;
+    this.#acknowledged = carried.acknowledged;
+    this.#lastPageSeen = carried.lastPageSeen;
+    this.#pages = new WaitingPages(carried.pages);
+    this.#inChains = carried.inChains;
+    this.#counts = { ...carried.counts };
+    this.meter = new Meter(carried.meter);
+    this.#expected = carried.expected;
+    this.pace = new BackfillPace(carried.pace);
+    this.#readAgain = carried.readAgain;
+    this.#restarts = carried.restarts ?? 0;
+    this.#leftOut = new Map(carried.leftOut);
+  }
+
+  static begin(request: {
+    n: number;
+    requestId?: string;
+    audiences: readonly string[];
+    at: string;
+    now: number;
+    /** Pause after this many members. */
+    sample?: number;
+  }): BackfillIntake {
+    const { sample, now } = request;
+    return new BackfillIntake({
+      n: request.n,
+      ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+      audiences: request.audiences,
+      at: request.at,
+      state: 'running',
+      started: false,
+      nextPage: 1,
+      cursor: { page: 1, audience: 0 },
+      acknowledged: 0,
+      lastPageSeen: false,
+      pages: [],
+      inChains: 0,
+      counts: { taken: 0, delivered: 0, superseded: 0, dead: 0 },
+      meter: new Meter().carry(),
+      pace: { granted: 0, since: now, ...(sample === undefined ? {} : { sampleLeft: sample }) },
+      heardAt: now,
+      readAgain: 0,
+    });
+  }
+
+  get state(): BackfillStatus['state'] {
+    return this.#state;
+  }
+
+  /** Members of accepted pages that are not yet in a slice or a chain. */
+  get waitingInPages(): number {
+    return this.#pages.members;
+  }
+
+  /** Whether this person is waiting in a page. */
+  waitsInPages(user: string): boolean {
+    return this.#pages.has(user);
+  }
+
+  /** How often another child went on where the one before had come. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Whether its child is gone while pages were still to come, so that a person has to decide. */
+  get isLost(): boolean {
+    return this.#state === 'lost';
+  }
+
+  /** Whether pages of the backfill with this number are for this one, and it has not ended. */
+  isOf(n: number): boolean {
+    return n === this.n && this.#isAlive;
+  }
+
+  /** Whether more pages are to come. */
+  get expectsPages(): boolean {
+    return this.#state === 'running' && !this.#lastPageSeen;
+  }
+
+  /** Whether members are still to be read or put into a slice. Some that were sent may still be waiting for their next attempt. */
+  get isUnderWay(): boolean {
+    return this.expectsPages || this.waitingInPages > 0;
+  }
+
+  /** Whether somebody is still to be read or put into a slice, now or once a person has decided. */
+  get isUnfinished(): boolean {
+    return this.isUnderWay || this.isLost;
+  }
+
+  /** Whether it goes no further until a person has decided. */
+  get isHeldBack(): boolean {
+    return this.isUnfinished && (this.pace.paused !== undefined || (this.isLost && this.waitingInPages === 0));
+  }
+
+  /** Whether its child should be running: it has pages to bring, or is waiting for the answer to the last one. */
+  get needsChild(): boolean {
+    return this.#state === 'running' && !(this.#lastPageSeen && this.#acknowledged >= this.#nextPage - 1);
+  }
+
+  get #isAlive(): boolean {
+    return this.#state === 'running' || this.#state === 'finished';
+  }
+
+  /** Bytes that waiting pages, and what was left out of them, take when carried, at most. */
+  get waitingBytes(): number {
+    return this.#pages.bytes + this.#leftOut.size * LEFT_OUT_BYTES;
+  }
+
+  /** The number of the last page whose members have all been handed out, which the child may be told again at any time. */
+  get drainedPage(): number {
+    return (this.#pages.firstNumber ?? this.#nextPage) - 1;
+  }
+
+  /** A drained page that the child has not been told of yet; undefined when there is none. */
+  get owedAcknowledgement(): number | undefined {
+    return this.drainedPage > this.#acknowledged && this.#isAlive ? this.drainedPage : undefined;
+  }
+
+  /** Where the page that is taken next begins. */
+  get cursor(): BackfillCursor {
+    return this.#cursor;
+  }
+
+  /**
+   * Its child is gone, or is to go, or cannot bring the next page: nobody awaits an answer any more. While pages are still to come, another
+   * child is to continue from `cursor`, also where the backfill was lost.
+   */
+  restart(): void {
+    this.#acknowledged = this.#nextPage - 1;
+    if (this.#state === 'lost') this.#state = 'running';
+    if (!this.expectsPages) return;
+    this.started = false;
+    this.#readAgain = 0;
+    this.#restarts++;
+  }
+
+  acknowledge(page: number): void {
+    this.#acknowledged = page;
+  }
+
+  /**
+   * Takes a page.
+   *
+   * @param isSuperseded whether a live trigger about that person and audience is newer than the page.
+   * @param isRemembered whether live arrivals are remembered since before the page was read.
+   * @param isRemoved whether an edit has removed its audience: then nobody in it is sent.
+   */
+  take(
+    page: MemberPage,
+    now: number,
+    isSuperseded: (user: string) => boolean,
+    isRemembered: boolean,
+    isRemoved = false,
+  ): PageReply {
+    if (!this.isOf(page.n) || (page.restarts ?? 0) !== this.#restarts) return 'ignored';
+    this.heardAt = now;
+    if (page.number !== this.#nextPage || this.#lastPageSeen) {
+      // An earlier page again: our answer was lost, so it has to be repeated.
+      if (page.number < this.#nextPage) this.#acknowledged = Math.min(this.#acknowledged, page.number - 1);
+      // The child sends its pages in order. What it had sent is gone when the workflow was reset without its signals.
+      const isGap = page.number > this.#nextPage && this.expectsPages && this.started && this.#readAgain === 0;
+      return isGap ? 'gap' : 'ignored';
+    }
+    if (!isRemembered) {
+      this.#readAgain++;
+      return 'read-again';
+    }
+    this.#readAgain = 0;
+    this.#nextPage++;
+    this.#expected ??= page.expected;
+    this.#cursor = page.next ?? this.#cursor;
+    this.#lastPageSeen = page.last;
+    if (isRemoved) this.#leaveOut(page.audience, page.ids.length);
+    else this.#counts.superseded += this.#pages.add(page, isSuperseded);
+    this.#counts.taken += page.ids.length;
+    this.#finishIfDone();
+    return 'taken';
+  }
+
+  /** Whether the next page was sent back so often that the child is waiting for calmer traffic. */
+  get waitsForCalm(): boolean {
+    return this.#readAgain > READ_AGAIN_AT_ONCE;
+  }
+
+  /** The next member to send; undefined when none is waiting. */
+  shift(perSecond: number | undefined, now: number): { readonly user: string; readonly audience: string } | undefined {
+    const waiting = this.waitingInPages;
+    const next = this.#pages.shift();
+    if (next === undefined) return undefined;
+    this.pace.spend(waiting, perSecond, now);
+    this.#inChains++;
+    return next;
+  }
+
+  /** A live trigger came: leaves out the members of waiting pages that it is about. */
+  supersede(user: string, audience: string): void {
+    this.#counts.superseded += this.#pages.remove(user, audience);
+    this.#finishIfDone();
+  }
+
+  /** An edit removed an audience: its members are no longer sent. */
+  dropAudience(audience: string): void {
+    this.#leaveOut(audience, this.#pages.removeAudience(audience));
+    this.#finishIfDone();
+  }
+
+  /** How many members were left out of audiences that an edit removed, by audience; also of those that are back. */
+  get leftOut(): ReadonlyMap<string, number> {
+    return this.#leftOut;
+  }
+
+  /** Triggers of this backfill left the chains. */
+  settled(count: number, as: Leaving): void {
+    this.#inChains -= count;
+    if (as === 'delivered') this.#counts.delivered += count;
+    if (as === 'superseded') this.#counts.superseded += count;
+    if (as === 'dead') this.#counts.dead += count;
+    this.#finishIfDone();
+  }
+
+  /** Ends it, for a person who asked for that. What it already put into chains is still sent. */
+  cancel(): void {
+    if (this.#state !== 'running' && this.#state !== 'lost') return;
+    this.#state = 'cancelled';
+    this.#pages.clear();
+  }
+
+  /** Its child is gone, and only a person can say whether another one may go on. Whoever was read is still sent. */
+  lose(): void {
+    if (this.expectsPages) this.#state = 'lost';
+  }
+
+  get counts(): Readonly<BackfillCounts> {
+    return this.#counts;
+  }
+
+  /**
+   * How many members there are to send: by the source's count at the start, and exact once all pages have been read; undefined when the
+   * source did not say.
+   */
+  get expected(): number | undefined {
+    if (this.#lastPageSeen) return this.#counts.taken;
+    return this.#expected && Math.max(this.#expected, this.#counts.taken);
+  }
+
+  /** Members that are waiting in the job, in pages or chains. */
+  get waiting(): number {
+    return this.waitingInPages + this.#inChains;
+  }
+
+  carry(): CarriedBackfill {
+    return {
+      n: this.n,
+      ...(this.requestId === undefined ? {} : { requestId: this.requestId }),
+      audiences: this.audiences,
+      at: this.at,
+      state: this.#state,
+      started: this.started,
+      nextPage: this.#nextPage,
+      cursor: this.#cursor,
+      acknowledged: this.#acknowledged,
+      lastPageSeen: this.#lastPageSeen,
+      pages: this.#pages.carry(),
+      inChains: this.#inChains,
+      counts: { ...this.#counts },
+      meter: this.meter.carry(),
+      ...(this.#expected === undefined ? {} : { expected: this.#expected }),
+      pace: this.pace.carry(),
+      heardAt: this.heardAt,
+      readAgain: this.#readAgain,
+      ...(this.#restarts === 0 ? {} : { restarts: this.#restarts }),
+      ...(this.#leftOut.size === 0 ? {} : { leftOut: [...this.#leftOut] }),
+    };
+  }
+
+  #leaveOut(audience: string, members: number): void {
+    if (members > 0) this.#leftOut.set(audience, (this.#leftOut.get(audience) ?? 0) + members);
+  }
+
+  #finishIfDone(): void {
+    if (this.#state === 'running' && this.#lastPageSeen && this.waiting === 0) this.#state = 'finished';
+  }
+}
+
+interface Page {
+  readonly number: number;
+  readonly audience: string;
+  /** Members still to be put into a slice. */
+  readonly ids: Set<string>;
+  /** The bytes of all its ids when it came. */
+  readonly bytes: number;
+}
+
+/** The members that a job has taken from a backfill's pages and not yet put into a chain, in the order in which they came. */
+class WaitingPages {
+  readonly #pages: Page[];
+  #members = 0;
+
+  constructor(carried: CarriedBackfill['pages']) {
+    this.#pages = carried.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
+    for (const page of this.#pages) this.#members += page.ids.size;
+  }
+
+  /** How many are waiting. */
+  get members(): number {
+    return this.#members;
+  }
+
+  /** Bytes that they take when carried, at most. */
+  get bytes(): number {
+    return this.#pages.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** The number of the first page in which somebody is still waiting; undefined when nobody is. */
+  get firstNumber(): number | undefined {
+    return this.#pages[0]?.number;
+  }
+
+  has(user: string): boolean {
+    return this.#pages.some(({ ids }) => ids.has(user));
+  }
+
+  /**
+   * Adds those members of a page who are still to be sent, and returns how many are not.
+   *
+   * @param isSuperseded whether a live trigger about this person is newer.
+   */
+  add({ number, audience, ids: given }: MemberPage, isSuperseded: (user: string) => boolean): number {
+    const ids = new Set(given);
+    let superseded = 0;
+    for (const user of given) {
+      if (!isSuperseded(user)) continue;
+      ids.delete(user);
+      superseded++;
+    }
+    // A source may list somebody on two pages. Whoever is still waiting from an earlier page is sent once.
+    for (const earlier of this.#of(audience)) {
+      for (const user of earlier.ids) if (ids.delete(user)) superseded++;
+    }
+    this.#members += ids.size;
+    if (ids.size > 0) this.#pages.push({ number, audience, ids, bytes: idsBytes(given) });
+    return superseded;
+  }
+
+  /** Takes the first of them; undefined when nobody is waiting. */
+  shift(): { readonly user: string; readonly audience: string } | undefined {
+    const [page] = this.#pages;
+    const [user] = page?.ids ?? [];
+    if (page === undefined || user === undefined) return undefined;
+    this.#remove(page, user);
+    return { user, audience: page.audience };
+  }
+
+  /** Removes a person from an audience's pages, and returns how often they were there. */
+  remove(user: string, audience: string): number {
+    const pages = this.#of(audience).filter(({ ids }) => ids.has(user));
+    for (const page of pages) this.#remove(page, user);
+    return pages.length;
+  }
+
+  /** Removes an audience, and returns how many of its members were waiting. */
+  removeAudience(audience: string): number {
+    const before = this.#members;
+    for (const page of this.#of(audience)) for (const user of page.ids) this.#remove(page, user);
+    return before - this.#members;
+  }
+
+  clear(): void {
+    this.#pages.length = 0;
+    this.#members = 0;
+  }
+
+  carry(): CarriedBackfill['pages'] {
+    return this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] }));
+  }
+
+  #of(audience: string): Page[] {
+    return this.#pages.filter((page) => page.audience === audience);
+  }
+
+  #remove(page: Page, user: string): void {
+    page.ids.delete(user);
+    this.#members--;
+    if (page.ids.size === 0) this.#pages.splice(this.#pages.indexOf(page), 1);
+  }
+}
+
+/** Bytes of ids in JSON, at most. */
+function idsBytes(ids: readonly string[]): number {
+  return ids.reduce((bytes, id) => bytes + 3 + 3 * id.length, 0);
+}

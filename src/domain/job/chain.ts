@@ -1,0 +1,231 @@
+import type { PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
+import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import { knownInstant } from '../instant.ts';
+import { jsonStringBytes } from '../json.ts';
+
+/** A trigger in its person's chain. */
+export interface QueuedTrigger {
+  readonly audience: string;
+  readonly event: TriggerEvent;
+  readonly at: string;
+  readonly profile?: JsonObject;
+  /** Bytes of the profile's JSON; set when there is a profile. */
+  readonly profileBytes?: number;
+  /** The number of the backfill that it comes from; absent for a live trigger. */
+  readonly backfill?: number;
+  /** How often it has been redelivered as a dead letter; absent = never. */
+  readonly redelivery?: number;
+  /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
+  readonly since?: number;
+}
+
+/** As long as `at` is no further from the time of acceptance than this, in ms, it stands for it: that saves a quarter of a trigger's bytes. */
+const NEAR_MS = 60_000;
+
+/** What a trigger that is accepted now has to carry, so that it is known since when it waits. */
+export function acceptedNow(at: string, now: number): Pick<QueuedTrigger, 'since'> {
+  return Math.abs(now - msOf(at)) <= NEAR_MS ? {} : { since: now };
+}
+
+/** Since when it waits, epoch ms. Its `at` may be any time, as whoever signalled it said. */
+export function waitsSince({ at, since }: QueuedTrigger): number {
+  return since ?? msOf(at);
+}
+
+/** 0 for what is no time, which is never accepted. */
+function msOf(at: string): number {
+  return Date.parse(knownInstant(at) ?? '') || 0;
+}
+
+/** The times since when triggers wait, however many of them, and in whatever order they go. */
+export class WaitingTimes {
+  readonly #counts = new Map<number, number>();
+  /** Undefined: not known. */
+  #oldest: number | undefined;
+
+  /** The first of them, epoch ms; undefined when nothing waits. */
+  get oldest(): number | undefined {
+    if (this.#oldest === undefined) for (const since of this.#counts.keys()) this.#take(since);
+    return this.#oldest;
+  }
+
+  add(since: number): void {
+    const isKnown = this.#oldest !== undefined || this.#counts.size === 0;
+    this.#counts.set(since, (this.#counts.get(since) ?? 0) + 1);
+    if (isKnown) this.#take(since);
+  }
+
+  remove(since: number): void {
+    const left = (this.#counts.get(since) ?? 0) - 1;
+    if (left > 0) {
+      this.#counts.set(since, left);
+      return;
+    }
+    this.#counts.delete(since);
+    if (since === this.#oldest) this.#oldest = undefined;
+  }
+
+  #take(since: number): void {
+    this.#oldest = Math.min(this.#oldest ?? since, since);
+  }
+}
+
+/** A queued trigger, with its person. */
+export interface PersonTrigger {
+  readonly user: string;
+  readonly trigger: QueuedTrigger;
+}
+
+/** Gives each audience its place. */
+export class AudienceTable {
+  readonly #places = new Map<string, number>();
+
+  get ids(): string[] {
+    return [...this.#places.keys()];
+  }
+
+  placeOf(audience: string): number {
+    const known = this.#places.get(audience);
+    if (known !== undefined) return known;
+    const place = this.#places.size;
+    this.#places.set(audience, place);
+    return place;
+  }
+}
+
+function packTrigger(trigger: QueuedTrigger, table: AudienceTable): PackedTrigger {
+  const { audience, event, at, ...more } = trigger;
+  const plain = [at, table.placeOf(audience), event === 'enter' ? 1 : 0] as const;
+  return Object.keys(more).length === 0 ? plain : [...plain, more];
+}
+
+/** @throws RangeError for a place that the table does not have: what was packed is no longer whole. */
+export function unpackTrigger([at, place, event, more]: PackedTrigger, audiences: readonly string[]): QueuedTrigger {
+  const audience = audiences[place];
+  if (audience === undefined) throw new RangeError(`There is no audience ${place} among ${audiences.length}.`);
+  return { audience, event: event === 1 ? 'enter' : 'exit', at, ...more };
+}
+
+export function packTriggers(waiting: readonly PersonTrigger[]): PackedTriggers {
+  const table = new AudienceTable();
+  const triggers = waiting.map(({ user, trigger }) => [user, packTrigger(trigger, table)] as const);
+  return { audiences: table.ids, triggers };
+}
+
+export function unpackTriggers({ audiences, triggers }: PackedTriggers): PersonTrigger[] {
+  return triggers.map(([user, trigger]) => ({ user, trigger: unpackTrigger(trigger, audiences) }));
+}
+
+/** The oldest triggers of a held chain, kept by a holder meanwhile. */
+export interface ParkedTriggers {
+  /** Number of the holder. */
+  readonly number: number;
+  readonly count: number;
+  readonly bytes: number;
+  /** Since when the one that has waited longest waits, epoch ms. A job of an older release does not say. */
+  readonly since?: number;
+}
+
+/** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
+export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
+
+/** What has happened to the oldest trigger of a chain. */
+export interface CarriedHead {
+  /** Its failed attempts. */
+  readonly failures?: number;
+  /** How often the source did not know the person when it was to be sent. */
+  readonly profileTries?: number;
+  /** Epoch ms before which it is not sent: the chain is held. */
+  readonly notBefore?: number;
+  /** The oldest triggers, while a holder keeps them. */
+  readonly parked?: ParkedTriggers;
+}
+
+/** A person's waiting triggers, oldest first. */
+export interface Chain {
+  readonly user: string;
+  /** After the parked ones, if there are any. */
+  readonly triggers: QueuedTrigger[];
+  place: 'ready' | 'held' | 'running';
+  /** How many of the oldest are in the running slice. */
+  running: number;
+  /** How many of them come from a backfill. */
+  fromBackfill: number;
+  /** Bytes that it takes when carried. */
+  bytes: number;
+  failures: number;
+  profileTries: number;
+  notBefore: number;
+  parked: ParkedTriggers | undefined;
+}
+
+export function newChain(user: string): Chain {
+  return {
+    user,
+    triggers: [],
+    place: 'ready',
+    running: 0,
+    fromBackfill: 0,
+    bytes: 0,
+    failures: 0,
+    profileTries: 0,
+    notBefore: 0,
+    parked: undefined,
+  };
+}
+
+/** What happened to the previous oldest trigger does not concern the one that is now the oldest. */
+export function forgetFailures(chain: Chain): void {
+  chain.failures = 0;
+  chain.profileTries = 0;
+  chain.notBefore = 0;
+}
+
+/** Whether it contains only members that a backfill found. */
+export function isOfMembers(chain: Chain): boolean {
+  return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length && chain.parked === undefined;
+}
+
+export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
+  const { user, triggers, failures, profileTries, place, notBefore, parked } = chain;
+  const packed = triggers.map((trigger) => packTrigger(trigger, table));
+  const more = {
+    ...(failures === 0 ? {} : { failures }),
+    ...(profileTries === 0 ? {} : { profileTries }),
+    ...(place === 'held' ? { notBefore } : {}),
+    ...(parked === undefined ? {} : { parked }),
+  };
+  return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
+}
+
+export function restoreTriggers([, triggers]: CarriedChain, audiences: readonly string[]): QueuedTrigger[] {
+  return triggers.map((trigger) => unpackTrigger(trigger, audiences));
+}
+
+// [,["",199,1]],
+const FRAME_BYTES = 18;
+// ,{"backfill":12,"redelivery":12}
+const KIND_BYTES = 34;
+// ,{"since":1795625131000}
+const SINCE_BYTES = 26;
+// "profile":,"profileBytes":65536,{},
+const PROFILE_FRAME_BYTES = 40;
+// [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
+/** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
+export const CHAIN_BYTES = 66;
+// [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567,"since":1795625131000}}],
+const PARKED_FRAME_BYTES = 90;
+
+/** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
+export function queuedBytes(user: string, trigger: QueuedTrigger): number {
+  const { at, backfill, redelivery, profileBytes, since } = trigger;
+  const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
+  const profile = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
+  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes;
+}
+
+/** Bytes that a chain takes for its parked triggers, however many they are. */
+export function parkedBytes(user: string): number {
+  return PARKED_FRAME_BYTES + jsonStringBytes(user);
+}

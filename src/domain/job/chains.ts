@@ -1,0 +1,572 @@
+import TinyQueue from 'tinyqueue';
+import {
+  type AudienceTable,
+  type CarriedChain,
+  carryChain,
+  type Chain,
+  CHAIN_BYTES,
+  forgetFailures,
+  isOfMembers,
+  newChain,
+  parkedBytes,
+  type ParkedTriggers,
+  queuedBytes,
+  type QueuedTrigger,
+  restoreTriggers,
+  WaitingTimes,
+  waitsSince,
+} from './chain.ts';
+
+/** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
+export class Chains {
+  readonly #byUser = new Map<string, Chain>();
+  readonly #ready = new ReadyChains();
+  readonly #held = new HeldChains();
+  /** Held chains that are due and are waiting for their parked triggers. */
+  readonly #due = new Set<Chain>();
+  #heldCount = 0;
+  #heldBytes = 0;
+  #triggers = 0;
+  #parkedCount = 0;
+  #parkedTriggers = 0;
+  #bytes = 0;
+  readonly #times = new WaitingTimes();
+
+  /** Since when the trigger waits that has waited longest, epoch ms; undefined when nothing waits. */
+  get waitingSince(): number | undefined {
+    return this.#times.oldest;
+  }
+
+  /** Triggers in chains, including running and parked ones. */
+  get triggers(): number {
+    return this.#triggers + this.#parkedTriggers;
+  }
+
+  /** How many of these holders keep. */
+  get parkedTriggers(): number {
+    return this.#parkedTriggers;
+  }
+
+  /** Bytes that the chains take when carried. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many of these are for held chains. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Ready chains with a live trigger. */
+  get liveCount(): number {
+    return this.#ready.liveCount;
+  }
+
+  /** Ready chains with only members. */
+  get memberCount(): number {
+    return this.#ready.memberCount;
+  }
+
+  get readyCount(): number {
+    return this.liveCount + this.memberCount;
+  }
+
+  /** Ready chains with a live trigger whose oldest trigger has never failed. */
+  get freshCount(): number {
+    return this.#ready.freshCount;
+  }
+
+  /** People with waiting triggers, whatever the state of their chain. */
+  get count(): number {
+    return this.#byUser.size;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** How many of these have their oldest triggers in a holder. */
+  get parkedCount(): number {
+    return this.#parkedCount;
+  }
+
+  /** When the next held chain is due, epoch ms; undefined when none is held. */
+  get nextDue(): number | undefined {
+    return this.#held.nextDue;
+  }
+
+  get(user: string): Chain | undefined {
+    return this.#byUser.get(user);
+  }
+
+  /** How many ready chains are ahead of this one. */
+  aheadOf(chain: Chain): number {
+    let ahead = 0;
+    for (const other of this.#ready) {
+      if (other === chain) break;
+      ahead++;
+    }
+    return ahead;
+  }
+
+  /** All held chains, in no order. */
+  *held(): Iterable<Chain> {
+    for (const chain of this.#byUser.values()) if (chain.place === 'held') yield chain;
+  }
+
+  /** All chains whose oldest trigger is here and has failed, except those in slices; in no order. */
+  *failed(): Iterable<Chain> {
+    for (const chain of this.#byUser.values())
+      if (chain.place !== 'running' && chain.failures > 0 && chain.parked === undefined) yield chain;
+  }
+
+  /** Due chains that are waiting for their parked triggers. */
+  get due(): Iterable<Chain> {
+    return this.#due;
+  }
+
+  get dueCount(): number {
+    return this.#due.size;
+  }
+
+  /** The ready chain with a live trigger that has waited longest. */
+  firstLive(): Chain | undefined {
+    return this.#ready.firstLive();
+  }
+
+  /** The same among those whose oldest trigger has never failed. */
+  firstFreshLive(): Chain | undefined {
+    return this.#ready.firstFreshLive();
+  }
+
+  /** The ready chain that goes next, of whatever kind. */
+  firstReady(): Chain | undefined {
+    return this.firstLive() ?? this.firstMember();
+  }
+
+  /** The ready chain of members that has waited longest. */
+  firstMember(): Chain | undefined {
+    return this.#ready.firstMember();
+  }
+
+  /** A ready chain whose oldest trigger never failed, if one is found soon. */
+  firstFresh(): Chain | undefined {
+    return this.#ready.firstFresh();
+  }
+
+  /** Puts the oldest `count` triggers of a ready chain into a slice. */
+  startRunning(chain: Chain, count: number): void {
+    this.#ready.delete(chain);
+    chain.place = 'running';
+    chain.running = count;
+  }
+
+  /** A slice is done with this chain: it is removed when it is empty, and otherwise ready again. */
+  stopRunning(chain: Chain): void {
+    chain.running = 0;
+    if (chain.triggers.length === 0) this.#remove(chain);
+    else this.#makeReady(chain, 'returned');
+  }
+
+  /** Holds a chain whose oldest trigger has to wait after the slice that it was in. */
+  hold(chain: Chain, notBefore: number): void {
+    this.#ready.delete(chain);
+    chain.running = 0;
+    chain.place = 'held';
+    chain.notBefore = notBefore;
+    this.#heldCount++;
+    this.#heldBytes += chain.bytes;
+    this.#held.add(chain, notBefore);
+  }
+
+  /** Makes every held chain ready whose time has come. One with parked triggers becomes due, and stays held until they are back. */
+  release(now: number): void {
+    for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
+      const chain = this.#held.take();
+      if (chain === undefined) return;
+      chain.notBefore = 0;
+      if (chain.parked !== undefined) this.#due.add(chain);
+      else this.#makeReady(chain, 'returned');
+    }
+  }
+
+  /** Makes every held chain ready, as after an edit of the URL. */
+  releaseAll(): void {
+    this.release(Infinity);
+  }
+
+  /**
+   * Makes the held chain that is due first ready before its time; one other than `except`, if there is one. Undefined when there is none
+   * whose oldest trigger is here.
+   */
+  releaseFirst(except: string | undefined): Chain | undefined {
+    const chain = this.#held.takeWhole(except);
+    if (chain !== undefined) this.#makeReady(chain, 'returned');
+    return chain;
+  }
+
+  /** All held chains are parked: makes the one that is due first of those that can be read wait for its parked triggers already. */
+  callFirst(isReadable: (chain: Chain) => boolean): void {
+    const chain = this.#held.take(isReadable);
+    if (chain !== undefined) this.#due.add(chain);
+  }
+
+  /** The parked triggers of a held chain cannot be read before this time. */
+  postpone(chain: Chain, notBefore: number): void {
+    if (chain.place !== 'held') return;
+    this.#due.delete(chain);
+    chain.notBefore = notBefore;
+    this.#held.add(chain, notBefore);
+  }
+
+  /** Appends a live trigger at the end, but before backfill triggers that no slice has taken yet. */
+  addLive(user: string, trigger: QueuedTrigger): void {
+    const chain = this.#byUser.get(user) ?? this.#create(user);
+    let place = chain.triggers.length;
+    while (place > chain.running && chain.triggers[place - 1]?.backfill !== undefined) place--;
+    chain.triggers.splice(place, 0, trigger);
+    this.#recount(chain, trigger, 1);
+    if (place === 0) this.#newHead(chain);
+    // It may have contained only members until now.
+    if (this.#ready.standsWithMembers(chain)) this.#makeReady(chain, 'last');
+  }
+
+  /** Appends a member that a backfill found. */
+  addFromBackfill(user: string, trigger: QueuedTrigger): Chain {
+    const chain = this.#byUser.get(user) ?? this.#create(user);
+    chain.triggers.push(trigger);
+    this.#recount(chain, trigger, 1);
+    if (chain.triggers.length === 1 && chain.parked === undefined) this.#makeReady(chain, 'last');
+    return chain;
+  }
+
+  /** Removes the enters of backfills for this person and audience that are not in a slice, and returns them. */
+  dropFromBackfill(user: string, audience: string): QueuedTrigger[] {
+    const chain = this.#byUser.get(user);
+    if (chain === undefined || chain.fromBackfill === 0) return [];
+    return this.#drop(chain, (trigger) => trigger.backfill !== undefined && trigger.audience === audience);
+  }
+
+  /**
+   * A slice is done with this chain, and what did not get through is an enter of a backfill with live triggers after it. These are then
+   * sent first, at once, and enters for audiences that they are about are dropped and returned. Undefined when that is not the case.
+   */
+  putLiveFirst(chain: Chain): QueuedTrigger[] | undefined {
+    const live = chain.triggers.filter(({ backfill }) => backfill === undefined);
+    if (live.length === 0 || chain.triggers[0]?.backfill === undefined) return undefined;
+    chain.running = 0;
+    const spokenOf = new Set(live.map(({ audience }) => audience));
+    const dropped = this.#drop(chain, ({ backfill, audience }) => backfill !== undefined && spokenOf.has(audience));
+    const rest = chain.triggers.filter(({ backfill }) => backfill !== undefined);
+    chain.triggers.splice(0, chain.triggers.length, ...live, ...rest);
+    this.#newHead(chain);
+    return dropped;
+  }
+
+  /** The oldest `count` triggers of a held chain are in a holder now. */
+  park(chain: Chain, number: number, count: number): void {
+    let bytes = 0;
+    let since = Infinity;
+    for (const trigger of chain.triggers.splice(0, count)) {
+      this.#recount(chain, trigger, -1);
+      bytes += queuedBytes(chain.user, trigger);
+      since = Math.min(since, waitsSince(trigger));
+    }
+    this.#setParked(chain, { number, count, bytes, since });
+  }
+
+  /**
+   * Puts parked triggers back before those that came meanwhile, and makes their chain ready.
+   *
+   * @returns how many of the later ones were dropped because, according to `isRepeat`, they repeat what was parked.
+   */
+  unpark(
+    chain: Chain,
+    triggers: readonly QueuedTrigger[],
+    isRepeat: (trigger: QueuedTrigger) => boolean = () => false,
+  ): number {
+    const dropped = this.#drop(chain, isRepeat).length;
+    this.#setParked(chain, undefined);
+    chain.triggers.unshift(...triggers);
+    for (const trigger of triggers) this.#recount(chain, trigger, 1);
+    if (triggers.length === 0) forgetFailures(chain); // They were of what is lost.
+    if (chain.triggers.length === 0) this.#remove(chain);
+    else this.#makeReady(chain, 'returned');
+    return dropped;
+  }
+
+  /** Removes the oldest trigger of a running chain for good. */
+  settleHead(chain: Chain): QueuedTrigger | undefined {
+    const trigger = chain.triggers.shift();
+    if (trigger === undefined) return undefined;
+    this.#recount(chain, trigger, -1);
+    chain.running--;
+    forgetFailures(chain);
+    return trigger;
+  }
+
+  /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
+  dropHead(chain: Chain): QueuedTrigger | undefined {
+    const [head] = chain.triggers;
+    this.#drop(chain, (trigger) => trigger === head);
+    return head;
+  }
+
+  /** Drops everything that is not in a slice. Returns it, except what is parked: for that, the numbers of the holders. */
+  discard(): { readonly dropped: QueuedTrigger[]; readonly holders: number[] } {
+    const chains = [...this.#byUser.values()];
+    const holders = chains.flatMap(({ parked }) => (parked === undefined ? [] : [parked.number]));
+    for (const chain of chains) this.#setParked(chain, undefined);
+    const dropped = chains.flatMap((chain) => this.#drop(chain, () => true));
+    for (const chain of chains) if (chain.triggers.length === 0) this.#remove(chain);
+    return { dropped, holders };
+  }
+
+  carry(table: AudienceTable): CarriedChain[] {
+    return this.#inOrder().map((chain) => carryChain(chain, table));
+  }
+
+  restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
+    for (const one of carried) {
+      const [user, , { failures = 0, profileTries = 0, notBefore, parked } = {}] = one;
+      const chain = this.#create(user);
+      for (const trigger of restoreTriggers(one, audiences)) {
+        chain.triggers.push(trigger);
+        this.#recount(chain, trigger, 1);
+      }
+      chain.failures = failures;
+      chain.profileTries = profileTries;
+      this.#setParked(chain, parked);
+      // Parked triggers are read back before anything of their chain is sent.
+      if (notBefore === undefined && parked === undefined) this.#makeReady(chain, 'last');
+      else this.hold(chain, notBefore ?? 0);
+    }
+  }
+
+  /** Removes from a chain what matches and is not in a slice. */
+  #drop(chain: Chain, matches: (trigger: QueuedTrigger) => boolean): QueuedTrigger[] {
+    const head = chain.triggers[0];
+    const dropped = chain.triggers.filter((trigger, index) => index >= chain.running && matches(trigger));
+    if (dropped.length === 0) return dropped;
+    const kept = chain.triggers.filter((trigger, index) => index < chain.running || !matches(trigger));
+    chain.triggers.splice(0, chain.triggers.length, ...kept);
+    for (const trigger of dropped) this.#recount(chain, trigger, -1);
+    if (kept.length === 0 && chain.parked === undefined) this.#remove(chain);
+    else if (kept[0] !== head) this.#newHead(chain);
+    return dropped;
+  }
+
+  /** What happened to a chain's previous oldest trigger does not concern the one that is now the oldest. */
+  #newHead(chain: Chain): void {
+    if (chain.parked !== undefined) return; // The oldest is another: it is away.
+    forgetFailures(chain);
+    this.#makeReady(chain, 'last');
+  }
+
+  #create(user: string): Chain {
+    const chain = newChain(user);
+    this.#byUser.set(user, chain);
+    this.#addBytes(chain, CHAIN_BYTES);
+    this.#ready.add(chain, 'last');
+    return chain;
+  }
+
+  #makeReady(chain: Chain, where: 'last' | 'returned'): void {
+    this.#unhold(chain);
+    chain.place = 'ready';
+    this.#ready.add(chain, where);
+  }
+
+  #remove(chain: Chain): void {
+    if (this.#byUser.get(chain.user) !== chain) return; // It is gone already.
+    this.#unhold(chain);
+    chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    this.#addBytes(chain, -CHAIN_BYTES);
+    this.#byUser.delete(chain.user);
+    this.#ready.delete(chain);
+  }
+
+  #setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
+    const more = Number(parked !== undefined) - Number(chain.parked !== undefined);
+    this.#parkedCount += more;
+    this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
+    this.#addBytes(chain, parkedBytes(chain.user) * more);
+    if (chain.parked?.since !== undefined) this.#times.remove(chain.parked.since);
+    if (parked?.since !== undefined) this.#times.add(parked.since);
+    chain.parked = parked;
+  }
+
+  #recount(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
+    this.#triggers += sign;
+    if (sign === 1) this.#times.add(waitsSince(trigger));
+    else this.#times.remove(waitsSince(trigger));
+    this.#addBytes(chain, sign * queuedBytes(chain.user, trigger));
+    if (trigger.backfill !== undefined) chain.fromBackfill += sign;
+  }
+
+  /** All chains, the ready ones first and in the order in which they go. */
+  #inOrder(): Chain[] {
+    const inOrder = [...this.#ready];
+    for (const chain of this.#byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
+    return inOrder;
+  }
+
+  #unhold(chain: Chain): void {
+    if (chain.place !== 'held') return;
+    this.#heldCount--;
+    this.#heldBytes -= chain.bytes;
+    this.#due.delete(chain);
+  }
+
+  #addBytes(chain: Chain, bytes: number): void {
+    this.#bytes += bytes;
+    chain.bytes += bytes;
+    if (chain.place === 'held') this.#heldBytes += bytes;
+  }
+}
+
+interface HeldEntry {
+  readonly chain: Chain;
+  readonly notBefore: number;
+}
+
+/** The held chains, in the order in which they are due. */
+class HeldChains {
+  /** May contain outdated entries: a chain that is no longer held is not removed here. */
+  readonly #queue = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
+
+  add(chain: Chain, notBefore: number): void {
+    this.#queue.push({ chain, notBefore });
+  }
+
+  /** When the first is due, epoch ms; undefined when none is held. */
+  get nextDue(): number | undefined {
+    for (let entry = this.#queue.peek(); entry !== undefined; entry = this.#queue.peek()) {
+      if (isTrue(entry)) return entry.notBefore;
+      this.#queue.pop();
+    }
+    return undefined;
+  }
+
+  /** Takes out the chain that is due first of those that are wanted. */
+  take(isWanted: (chain: Chain) => boolean = () => true): Chain | undefined {
+    const passed: HeldEntry[] = [];
+    let found: HeldEntry | undefined;
+    while (found === undefined && this.nextDue !== undefined) {
+      const entry = this.#queue.pop();
+      if (entry === undefined) break;
+      if (isWanted(entry.chain)) found = entry;
+      else passed.push(entry);
+    }
+    for (const entry of passed) this.#queue.push(entry);
+    return found?.chain;
+  }
+
+  /** Takes out the chain that is due first and whose oldest trigger is here, another than that of `except` if there is one. */
+  takeWhole(except: string | undefined): Chain | undefined {
+    const passed: HeldEntry[] = [];
+    let found: HeldEntry | undefined;
+    let last: HeldEntry | undefined;
+    while (found === undefined && this.nextDue !== undefined) {
+      const entry = this.#queue.pop();
+      if (entry === undefined) break;
+      if (entry.chain.parked !== undefined) passed.push(entry);
+      else if (entry.chain.user === except) last = entry;
+      else found = entry;
+    }
+    if (found !== undefined && last !== undefined) passed.push(last);
+    for (const entry of passed) this.#queue.push(entry);
+    return (found ?? last)?.chain;
+  }
+}
+
+function isTrue({ chain, notBefore }: HeldEntry): boolean {
+  return chain.place === 'held' && chain.notBefore === notBefore;
+}
+
+/** How many chains of members are searched for one whose oldest trigger has never failed. */
+const FRESH_LOOKS = 1000;
+
+/** The ready chains, in the order in which they go. */
+class ReadyChains {
+  /** What a slice gave back unsent; sent before the others, since it has waited longest. */
+  readonly #returned = new Set<Chain>();
+  /** Those whose oldest trigger has failed before. */
+  readonly #retries = new Set<Chain>();
+  readonly #live = new Set<Chain>();
+  /** Chains with only members that a backfill found: they are never sent before a live trigger. */
+  readonly #members = new Set<Chain>();
+
+  /** Chains with a live trigger. */
+  get liveCount(): number {
+    return this.#returned.size + this.#retries.size + this.#live.size;
+  }
+
+  /** How many of these have an oldest trigger that has never failed. */
+  get freshCount(): number {
+    return this.#returned.size + this.#live.size;
+  }
+
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  add(chain: Chain, where: 'last' | 'returned'): void {
+    this.delete(chain);
+    if (isOfMembers(chain)) this.#members.add(chain);
+    else if (chain.failures > 0) this.#retries.add(chain);
+    else if (where === 'returned') this.#returned.add(chain);
+    else this.#live.add(chain);
+  }
+
+  delete(chain: Chain): void {
+    this.#returned.delete(chain);
+    this.#retries.delete(chain);
+    this.#live.delete(chain);
+    this.#members.delete(chain);
+  }
+
+  /** Whether it is among those with only members. */
+  standsWithMembers(chain: Chain): boolean {
+    return this.#members.has(chain);
+  }
+
+  /** The chain with a live trigger that has waited longest. */
+  firstLive(): Chain | undefined {
+    return firstOf(this.#returned) ?? firstOf(this.#retries) ?? firstOf(this.#live);
+  }
+
+  /** Of those, one whose oldest trigger never failed. */
+  firstFreshLive(): Chain | undefined {
+    return firstOf(this.#returned) ?? firstOf(this.#live);
+  }
+
+  /** The chain of members that has waited longest. */
+  firstMember(): Chain | undefined {
+    return firstOf(this.#members);
+  }
+
+  /** A chain whose oldest trigger never failed, if one is found soon. */
+  firstFresh(): Chain | undefined {
+    const live = this.firstFreshLive();
+    if (live !== undefined) return live;
+    let looks = FRESH_LOOKS;
+    for (const chain of this.#members) {
+      if (chain.failures === 0) return chain;
+      if (--looks === 0) return undefined;
+    }
+    return undefined;
+  }
+
+  *[Symbol.iterator](): Iterator<Chain> {
+    yield* this.#returned;
+    yield* this.#retries;
+    yield* this.#live;
+    yield* this.#members;
+  }
+}
+
+function firstOf(chains: ReadonlySet<Chain>): Chain | undefined {
+  for (const chain of chains) return chain;
+  return undefined;
+}

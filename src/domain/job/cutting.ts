@@ -1,0 +1,279 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
+import { jsonStringBytes } from '../json.ts';
+import { SLICE_MS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
+import { audienceById } from '../names.ts';
+import { PROFILE_DELAYS_MS } from '../retry.ts';
+import { acceptedNow, type Chain } from './chain.ts';
+import { slicePermits, sliceSize } from './pace.ts';
+import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
+
+/** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
+const BACKFILL_EVERY = 4;
+
+/** A slice starts no request later than this, so that the estimate of its time may be off by half. */
+const SLICE_BUDGET_MS = SLICE_MS * 1.5;
+
+/**
+ * How long after a worker's last sign of life, in ms, nothing of its slice can be in flight any more: however long it is frozen meanwhile,
+ * it then starts no request and ends those that are open.
+ */
+export function sliceEndsWithinMs(requestTimeoutMs: number): number {
+  return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
+}
+
+/** Whether a job may send at all now, regardless of its endpoint's health. */
+export function maySend({ pause, stopping, throttle }: DispatcherState, now: number): boolean {
+  return pause === undefined && stopping?.waiting !== 'keep' && (throttle === undefined || throttle.until <= now);
+}
+
+/** Whether a job can send as fast as its permits allow: not while its endpoint is unwell and being probed. */
+export function isSending(state: DispatcherState, now: number): boolean {
+  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now;
+}
+
+/** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
+export function canCut(state: DispatcherState, now: number): boolean {
+  if (!maySend(state, now) || state.breaker.barredUntil > now) return false;
+  if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
+  if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
+  return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
+}
+
+function hasProbe(state: DispatcherState, now: number): boolean {
+  const { chains } = state;
+  return ready(state, now) > 0 || chains.heldCount > chains.parkedCount;
+}
+
+/** Whether an unwell endpoint is to be probed now, but all chains that could do so are parked. */
+export function lacksProbe(state: DispatcherState, now: number): boolean {
+  const { breaker, slices } = state;
+  return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state, now);
+}
+
+/** A slice that was cut, and the bytes of its input. */
+interface CutSlice {
+  readonly input: SliceInput;
+  readonly bytes: number;
+}
+
+/**
+ * Cuts the next slice. Call only when `canCut`. Undefined when it found only members who already have a chain: they were appended to it, so
+ * the state has changed nevertheless.
+ */
+export function cutSlice(state: DispatcherState, now: number): CutSlice | undefined {
+  if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state, now);
+  const isBackfill = takesFromBackfill(state, now);
+  const free = isBackfill ? backfillPermits(state) : freePermits(state);
+  const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
+  const size = sliceSize({
+    permits: wanted,
+    freePermits: free,
+    allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
+    ready: isBackfill ? members(state, now) : state.chains.liveCount,
+    requestMs: state.requestMs,
+    running: state.slices.size,
+    most: mostSlices(state),
+  });
+  const cut = new Cut(state, size);
+  if (isBackfill) {
+    state.liveStreak = 0;
+    takeMembers(state, cut, now);
+  } else {
+    state.liveStreak++;
+    takeLive(state, cut);
+  }
+  return finish(state, cut, wanted, { isBackfill });
+}
+
+/** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
+function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
+  const { chains, breaker } = state;
+  const cut = new Cut(state, 1);
+  const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
+  const chain = fresh ?? chains.firstReady();
+  if (chain !== undefined) {
+    cut.take(chain);
+    return finish(state, cut, 1, { notDueBefore: chain.notBefore });
+  }
+  takeMembers(state, cut, now);
+  if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);
+  const early = chains.releaseFirst(state.lastProbe);
+  state.lastProbe = early?.user;
+  if (early !== undefined) cut.take(early);
+  return finish(state, cut, 1, early === undefined ? {} : { notDueBefore: early.notBefore });
+}
+
+function finish(
+  state: DispatcherState,
+  cut: Cut,
+  wanted: number,
+  kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
+): CutSlice | undefined {
+  if (cut.parts.length === 0) return undefined;
+  const permits = Math.min(wanted, cut.parts.length);
+  const slice: Slice = {
+    id: state.nextSliceId++,
+    revision: state.job.revision,
+    parts: cut.parts,
+    triggers: cut.triggers,
+    cutPermits: permits,
+    permits,
+    ...kind,
+  };
+  state.slices.set(slice.id, slice);
+  return {
+    input: sliceInput(state, slice),
+    // The settings go with every slice, and Export Fields can make them long.
+    bytes: cut.bytes + state.jobBytes,
+  };
+}
+
+function ready(state: DispatcherState, now: number): number {
+  return state.chains.liveCount + members(state, now);
+}
+
+/** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
+function members({ chains, backfill, job }: DispatcherState, now: number): number {
+  const { backfillPerSecond } = job.definition;
+  const waiting = backfill?.waitingInPages ?? 0;
+  return chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+}
+
+/** Free permits that a backfill may have; the others are left for live triggers. */
+function backfillPermits(state: DispatcherState): number {
+  let used = 0;
+  for (const slice of state.slices.values()) if (slice.isBackfill === true) used += slice.permits;
+  return Math.min(freePermits(state), mostBackfillPermits(state) - used);
+}
+
+function mostBackfillPermits(state: DispatcherState): number {
+  return Math.min(mostPermits(state), state.job.definition.backfillParallelCount ?? Infinity);
+}
+
+function freePermits(state: DispatcherState): number {
+  return mostPermits(state) - permitsInUse(state);
+}
+
+/** As many as the endpoint's health allows. */
+function mostPermits(state: DispatcherState): number {
+  return state.breaker.allowedOf(state.job.definition.parallelRequestCount);
+}
+
+function slicesLeft(state: DispatcherState): number {
+  return mostSlices(state) - state.slices.size;
+}
+
+function mostSlices(state: DispatcherState): number {
+  return Math.min(state.job.definition.parallelRequestCount, SLICES);
+}
+
+function takesFromBackfill(state: DispatcherState, now: number): boolean {
+  if (members(state, now) === 0 || backfillPermits(state) <= 0) return false;
+  return state.chains.liveCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
+}
+
+/** What a slice holds while it is being cut. */
+class Cut {
+  readonly parts: { chain: Chain; count: number }[] = [];
+  readonly triggers: SliceTrigger[] = [];
+  bytes = 0;
+  readonly #state: DispatcherState;
+  readonly #most: number;
+
+  constructor(state: DispatcherState, most: number) {
+    this.#state = state;
+    this.#most = most;
+  }
+
+  get isFull(): boolean {
+    return this.triggers.length >= this.#most;
+  }
+
+  /** Takes as many of a chain's oldest triggers as fit; returns false when not even the first one does. */
+  take(chain: Chain): boolean {
+    let count = 0;
+    for (const trigger of chain.triggers) {
+      const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
+      const more = profileBytes + (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES);
+      const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
+      const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
+      if (this.isFull || !fits) break;
+      const { audience, event, at, profile, redelivery } = trigger;
+      // A person whom the source never knew is sent without a profile: after a few tries, or at once for an exit.
+      const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
+      this.triggers.push({
+        user: chain.user,
+        audience,
+        event,
+        at,
+        ...(profile === undefined ? {} : { profile }),
+        ...(optional ? { profileOptional: true } : {}),
+        ...(redelivery === undefined ? {} : { redelivery }),
+      });
+      this.bytes += bytes;
+      count++;
+    }
+    if (count === 0) return false;
+    this.#state.chains.startRunning(chain, count);
+    this.parts.push({ chain, count });
+    return true;
+  }
+}
+
+// [,199,"",{"profileOptional":true}], as it is packed.
+const SLICE_TRIGGER_BYTES = 36;
+const PROFILE_KEY_BYTES = 11;
+// "redelivery":, and any number that there is.
+const REDELIVERY_BYTES = 30;
+
+/** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
+function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
+  const next = () => (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
+  for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
+    if (!cut.take(chain)) return;
+  }
+}
+
+/** First members that a slice gave back, then those of pages. */
+function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
+  const { backfill, chains } = state;
+  const perSecond = state.job.definition.backfillPerSecond ?? undefined;
+  for (let chain = chains.firstMember(); chain !== undefined && !cut.isFull; chain = chains.firstMember()) {
+    if (!cut.take(chain)) return;
+  }
+  if (backfill === undefined) return;
+  let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
+  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {
+    const member = backfill.shift(perSecond, now);
+    if (member === undefined) return;
+    const waits = chains.get(member.user) !== undefined;
+    const chain = chains.addFromBackfill(member.user, {
+      audience: member.audience,
+      event: 'enter',
+      at: backfill.at,
+      backfill: backfill.n,
+      ...acceptedNow(backfill.at, now),
+    });
+    // A person who is already waiting keeps their place; this enter is appended to their chain.
+    if (!waits) cut.take(chain);
+  }
+}
+
+const MEMBER_BYTES = 1000;
+
+function sliceInput(state: DispatcherState, slice: Slice): SliceInput {
+  const named = new Set(slice.triggers.map(({ audience }) => audience));
+  const audiences = [...named]
+    .map((id) => audienceById(state.job, id))
+    .filter((one): one is Audience => one !== undefined);
+  return {
+    sliceId: slice.id,
+    ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
+    permits: slice.permits,
+    budgetMs: SLICE_BUDGET_MS,
+    settings: deliverySettings(state.job),
+    audiences,
+    triggers: slice.triggers,
+  };
+}

@@ -1,0 +1,240 @@
+import type { Alert } from '../../contract/alert.ts';
+import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
+import type { AddressedAnswer } from '../../contract/dead-letter.ts';
+import type { PackedTriggers } from '../../contract/holder.ts';
+import type { SliceInput } from '../../contract/slice.ts';
+import { answersErrand, drainOverflow } from './arriving.ts';
+import type { Chain } from './chain.ts';
+import { canCut, cutSlice } from './cutting.ts';
+import type { DeadTrigger } from './dying.ts';
+import { discardWaiting, nextHolderStep } from './holders.ts';
+import { cancelBackfill, endDelivering } from './operating.ts';
+import { makeRoom } from './settling.ts';
+import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
+
+/** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
+export type Holder =
+  | { readonly name: string; readonly of: 'aside' }
+  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
+  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
+
+/** What the workflow knows of its run and the dispatcher does not. */
+export interface RunFacts {
+  readonly signals: number;
+  readonly events: number;
+  readonly historyBytes: number;
+  /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
+  readonly continueSuggested: boolean;
+  /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
+  readonly busy: boolean;
+}
+
+/** Start the holder of this name with its content; `confirmHold` when it has it. */
+export interface HoldStep {
+  readonly kind: 'hold';
+  readonly holder: Holder;
+  readonly content: PackedTriggers;
+  readonly bytes: number;
+}
+
+/** What the workflow is to do next. */
+export type Step =
+  | {
+      readonly kind: 'deliver';
+      readonly slice: SliceInput;
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: 'start-backfill';
+      readonly n: number;
+      readonly audiences: readonly string[];
+      readonly from: BackfillCursor;
+      readonly restarts: number;
+    }
+  | { readonly kind: 'answer-page'; readonly answer: PageTaken }
+  | { readonly kind: 'cancel-backfill'; readonly n: number }
+  | { readonly kind: 'look-for-backfill'; readonly n: number }
+  | HoldStep
+  /** Read a holder; `holderRead` with its content. */
+  | { readonly kind: 'recall'; readonly holder: Holder }
+  /** Let holders end that are no longer needed. */
+  | { readonly kind: 'release'; readonly holders: readonly string[] }
+  /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
+  | {
+      readonly kind: 'keep-dead-letters';
+      readonly letters: ReadonlyMap<number, DeadTrigger>;
+      readonly bytes: number;
+    }
+  /** Tell dead letters whether the job took them; `answersGone` afterwards. */
+  | { readonly kind: 'answer-letters'; readonly answers: readonly AddressedAnswer[] }
+  /** Tell operators; `alerts.confirm` when they are on their way. */
+  | { readonly kind: 'raise-alerts'; readonly alerts: readonly Alert[] }
+  /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
+  | { readonly kind: 'keep-job'; readonly changes: number }
+  | { readonly kind: 'continue-as-new' }
+  | { readonly kind: 'finish' }
+  /** Nothing to do until something happens, or until `until` (epoch ms). */
+  | { readonly kind: 'wait'; readonly until?: number };
+
+/** After this long without a word from its child, a backfill checks on it. */
+const BACKFILL_SILENCE_MS = 3 * 60_000;
+
+/** How long a backfill waits for calmer traffic before it reads a page once more. */
+const CALM_MS = 60_000;
+
+/**
+ * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always makes progress; `wait` names
+ * the only time at which asking again can give another answer without anything having happened.
+ */
+export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
+  state.chains.release(now);
+  endDelivering(state, now);
+  // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
+  if (state.stopping?.waiting === 'discard') {
+    cancelBackfill(state);
+    discardWaiting(state);
+  }
+  makeRoom(state, now);
+  drainOverflow(state);
+  state.alerts.observe(state, now);
+  const isOld = isOldRun(state, run);
+  const isEnding = isOld && canEnd(state, run);
+  const errand =
+    nextHolderStep(state, now, { isOld, isEnding }) ??
+    deadLettersErrand(state) ??
+    answersErrand(state) ??
+    backfillErrand(state, now) ??
+    alertsErrand(state);
+  if (errand !== undefined) return errand;
+  if (isEnding) {
+    return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
+  }
+  while (canCut(state, now)) {
+    const cut = cutSlice(state, now);
+    if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
+  }
+  const calm = state.slices.size === 0 && !run.busy;
+  if (calm && isDone(state)) return { kind: 'finish' };
+  if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
+  if (calm && (run.continueSuggested || run.signals >= state.budgets.calmSignals) && fits(state))
+    return { kind: 'continue-as-new' };
+  return wait(state, now);
+}
+
+function deadLettersErrand({ deadLetters, budgets }: DispatcherState): Step | undefined {
+  const next = deadLetters.next(budgets.sliceBytes);
+  return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
+}
+
+/** One at a time: what fails is sent again with what came meanwhile. */
+function alertsErrand(state: DispatcherState): Step | undefined {
+  if (state.isAlerting || state.alerts.owed.length === 0) return undefined;
+  state.isAlerting = true;
+  return { kind: 'raise-alerts', alerts: state.alerts.owed };
+}
+
+function backfillErrand(state: DispatcherState, now: number): Step | undefined {
+  if (state.backfillToCancel !== undefined) {
+    const n = state.backfillToCancel;
+    state.backfillToCancel = undefined;
+    return { kind: 'cancel-backfill', n };
+  }
+  if (state.unwantedPage !== undefined) {
+    const answer = { ...state.unwantedPage, gone: true } as const;
+    state.unwantedPage = undefined;
+    return { kind: 'answer-page', answer };
+  }
+  const { backfill } = state;
+  // Whoever is still to be read is kept with the job, and read when it is resumed.
+  if (backfill === undefined || state.stopping?.waiting === 'keep') return undefined;
+  if (backfill.state === 'running' && !backfill.started) {
+    backfill.started = true;
+    backfill.heardAt = now;
+    const { n, audiences, cursor, restarts } = backfill;
+    return { kind: 'start-backfill', n, audiences, from: cursor, restarts };
+  }
+  if (state.pageToReadAgain !== undefined) {
+    const number = state.pageToReadAgain;
+    state.pageToReadAgain = undefined;
+    const calm = backfill.waitsForCalm ? { afterMs: CALM_MS } : {};
+    return { kind: 'answer-page', answer: { n: backfill.n, number, readAgain: true, ...calm } };
+  }
+  // A state over its budget accepts no more: the child waits until there is room.
+  const taken = stayingBytes(state) > state.budgets.stateBytes ? undefined : backfill.owedAcknowledgement;
+  if (taken !== undefined) {
+    backfill.acknowledge(taken);
+    return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
+  }
+  const missedAt = childMissedAt(state);
+  if (missedAt !== undefined && now >= missedAt) {
+    backfill.heardAt = now;
+    return { kind: 'look-for-backfill', n: backfill.n };
+  }
+  return undefined;
+}
+
+/**
+ * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused no page is expected, and each check costs
+ * a dozen events.
+ */
+function childMissedAt({ backfill, pause, stopping }: DispatcherState): number | undefined {
+  if (stopping?.waiting === 'keep') return undefined;
+  if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
+  return backfill.heardAt + BACKFILL_SILENCE_MS;
+}
+
+function isOldRun({ budgets }: DispatcherState, { signals, events, historyBytes }: RunFacts): boolean {
+  const { forcedSignals, forcedEvents, forcedHistoryBytes } = budgets;
+  return signals >= forcedSignals || events >= forcedEvents || historyBytes >= forcedHistoryBytes;
+}
+
+/** From here on an old run cuts no slice until it has ended. */
+function canEnd(state: DispatcherState, run: RunFacts): boolean {
+  // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
+  if (estimateBytes(state) > state.budgets.carryBytes) return false;
+  return state.slices.size > 0 || run.busy || fits(state);
+}
+
+/** Measured, since a run that was given more than the server accepts could never begin. */
+function fits(state: DispatcherState): boolean {
+  return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
+}
+
+function isDone(state: DispatcherState): boolean {
+  const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
+  if (stopping === undefined || owedReleases.length > 0) return false;
+  if (stopping.waiting === 'keep') return state.keptAtChange === state.changes;
+  if (backfill?.isUnfinished === true || state.unreadable.aside.length > 0) return false;
+  return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
+}
+
+/** When the holder that stands first is read again, if it could not be read, epoch ms. */
+function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState): number | undefined {
+  if (pause !== undefined || stopping?.waiting === 'keep' || overflow.firstHolder === undefined) return undefined;
+  return unreadable.get(String(overflow.firstHolder))?.retryAt;
+}
+
+function wait(state: DispatcherState, now: number): Step {
+  const times: number[] = [];
+  if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
+  if (state.pause === undefined) {
+    // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil);
+    if (barredUntil > now) times.push(barredUntil);
+    else {
+      if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+      const { backfill, job } = state;
+      const perSecond = job.definition.backfillPerSecond ?? undefined;
+      const next = backfill?.pace.nextAt(backfill.waitingInPages, perSecond, now);
+      if (next !== undefined) times.push(next);
+    }
+  }
+  const readAt = nextReading(state);
+  if (readAt !== undefined && readAt > now) times.push(readAt);
+  // While slices run, something always wakes the job; a timer for each wait would cost more than everything else.
+  const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state) : undefined;
+  if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
+  const missedAt = childMissedAt(state);
+  if (missedAt !== undefined) times.push(missedAt);
+  return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };
+}

@@ -1,0 +1,246 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
+import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
+import { instantOf } from '../instant.ts';
+import { findAudience, holderWorkflowId } from '../names.ts';
+import { shownUrl } from '../shown.ts';
+import { failureInWords, judge } from '../verdict.ts';
+import { waitingSince } from './alerts.ts';
+import { describeBackfill, lostInWords } from './backfill-requests.ts';
+import type { Chain, QueuedTrigger } from './chain.ts';
+import { parkedHolder } from './parked-chains.ts';
+import { type DispatcherState, permitsInUse, stayingBytes, type Stopping } from './state.ts';
+import { asSentence, type UnreadableHolder } from './unreadable.ts';
+
+/** The job's status, as the query `status` and every update return it. */
+export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {
+  const { definition, subscriptionId, revision, audiences } = state.job;
+  const [phase, reason] = phaseOf(state);
+  const since = waitingSince(state);
+  return {
+    v: 1,
+    jobId,
+    subscriptionId,
+    state: phase,
+    ...(reason === undefined ? {} : { reason }),
+    label: definition.label,
+    ...(definition.description === undefined ? {} : { description: definition.description }),
+    audiences,
+    webhookUrl: shownUrl(definition.webhookUrl),
+    authorization: definition.authorization,
+    exportFields: definition.exportFields,
+    userLegacyMessageFormat: definition.userLegacyMessageFormat,
+    parallelRequestCount: definition.parallelRequestCount,
+    backfillPerSecond: definition.backfillPerSecond,
+    backfillParallelCount: definition.backfillParallelCount,
+    revision,
+    ...state.counters,
+    ratePerSecond: state.meter.rates(now),
+    waiting:
+      state.chains.triggers + state.overflow.triggers + state.deadLetters.size + (state.backfill?.waitingInPages ?? 0),
+    overflow: state.overflow.triggers + state.chains.parkedTriggers,
+    held: state.chains.heldCount,
+    inFlight: permitsInUse(state),
+    ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
+    ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
+    ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
+    ...(state.throttle !== undefined && state.throttle.until > now
+      ? { throttledUntil: instantOf(state.throttle.until) }
+      : {}),
+    ...endpointOf(state, now),
+    ...(state.backfill === undefined
+      ? {}
+      : { backfill: describeBackfill(state.backfill, state.job, now, state.stopping?.waiting === 'keep') }),
+    ...(state.unreadable.told.length === 0 ? {} : { unreadableHolders: state.unreadable.told.map(holderTrouble) }),
+    rejects: state.rejects,
+    notices: noticesOf(state),
+    stateBytes: stayingBytes(state),
+    stateBudgetBytes: state.budgets.stateBytes,
+  };
+}
+
+function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
+  const all = job.definition.parallelRequestCount;
+  const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  const advice = `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
+  if (breaker.isUnproven && !breaker.isOpen) {
+    if (chains.triggers === 0) return {};
+    // While anything is ready, the next request goes at once.
+    const next = chains.readyCount > 0 ? breaker.barredUntil : Math.max(chains.nextDue ?? 0, breaker.barredUntil);
+    const isSetup = lastFailure !== undefined && judge(lastFailure) === 'setup';
+    return {
+      endpoint: {
+        state: 'new',
+        ...(next > now ? { nextProbeAt: instantOf(next) } : {}),
+        ...(isSetup ? { advice } : {}),
+      },
+    };
+  }
+  if (!breaker.isOpen)
+    return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
+  return {
+    endpoint: { state: 'unwell', nextProbeAt: instantOf(breaker.openUntil), ...(breaker.isSetup ? { advice } : {}) },
+  };
+}
+
+/** The status of a job whose definition is not checked yet, so that nothing in it can be relied on. */
+export function describeStarting(definition: unknown, jobId: string, waiting: number, isStopped: boolean): JobStatus {
+  const said = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
+  return {
+    v: 1,
+    jobId,
+    subscriptionId: '',
+    state: isStopped ? 'stopping' : 'starting',
+    reason: isStopped ? 'Stopped before it began.' : 'Its audiences are being looked up in the source.',
+    label: typeof said['label'] === 'string' ? said['label'] : jobId,
+    audiences: [],
+    webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    parallelRequestCount: 0,
+    backfillPerSecond: null,
+    backfillParallelCount: null,
+    revision: 0,
+    received: 0,
+    delivered: 0,
+    ratePerSecond: { oneMinute: 0, fiveMinutes: 0 },
+    retried: 0,
+    rejected: 0,
+    repeated: 0,
+    deadLetters: 0,
+    waiting,
+    overflow: 0,
+    held: 0,
+    inFlight: 0,
+    rejects: [],
+    notices: [],
+    stateBytes: 0,
+    stateBudgetBytes: 0,
+  };
+}
+
+function phaseOf(state: DispatcherState): [JobState, string?] {
+  const gone = state.pause?.by === 'endpoint';
+  if (state.stopping !== undefined) return ['stopping', stoppingInWords(state.stopping, gone)];
+  if (gone) return ['paused', `${GONE} Everything is kept. Correct the URL (edit) or resume.`];
+  if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
+  if (state.backfill?.isLost === true) return ['running', `${lostInWords(state.backfill)} A person has to decide.`];
+  if (state.unreadable.awaited.length > 0)
+    return ['running', 'Triggers wait behind a holder that cannot be read. A person may have to decide.'];
+  return ['running'];
+}
+
+function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHolder): HolderTrouble {
+  return {
+    holder: name,
+    reason,
+    since: instantOf(since),
+    ...(isAside === true ? { isAside } : { nextTryAt: instantOf(retryAt) }),
+  };
+}
+
+/** Most holders about which a status has a notice, of each kind. */
+const HOLDERS_SHOWN = 5;
+
+function stoppingInWords({ waiting, deadlineAt }: Stopping, gone: boolean): string {
+  if (waiting === 'discard') return 'Asked to stop; what is waiting will not be sent.';
+  if (waiting === 'keep') return 'Asked to stop; what is waiting is kept for a later resume.';
+  if (gone) return `${GONE} Resume, or stop with "keep" or "discard".`;
+  const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
+  return `Asked to stop; what is waiting is sent first${until}.`;
+}
+
+const GONE = 'The endpoint answered 410 Gone: it asks never to be called again.';
+
+function noticesOf(state: DispatcherState): string[] {
+  const { job, editProblem } = state;
+  const notices = [...job.warnings];
+  if (editProblem !== undefined) notices.push(`The last edit did not take effect: ${editProblem}`);
+  if (job.missingSearchAttributes.length > 0) {
+    notices.push(
+      `The namespace does not have the search attributes ${job.missingSearchAttributes.join(', ')}; the job runs without them. Somebody who may add them can run "triggers setup".`,
+    );
+  }
+  if (state.loss !== undefined) notices.push(state.loss);
+  for (const { name, reason, retryAt } of state.unreadable.awaited.slice(0, HOLDERS_SHOWN))
+    notices.push(
+      `The holder ${name} cannot be read: ${asSentence(reason)} What stands behind it waits; it is read again at ${instantOf(retryAt).slice(0, 19)}Z. If it will never be readable: triggers holders JOB --set-aside ${name}`,
+    );
+  for (const { name } of state.unreadable.aside.slice(0, HOLDERS_SHOWN))
+    notices.push(
+      `The holder ${name} was set aside: its triggers are not sent, and its workflow ${holderWorkflowId(job.subscriptionId, name)} keeps them. Once it is readable, make them dead letters: triggers holders JOB --read ${name}`,
+    );
+  if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
+    notices.push(
+      'So many people are waiting for their next attempt that others have to wait too. The last failure says why; triggers that have failed for long become dead letters early.',
+    );
+  }
+  return notices;
+}
+
+/** How many triggers of one person are listed for each place at most. */
+export const LISTED_WAITING = 20;
+
+/** The state of one person's triggers, as the query `person` returns it. Changes nothing. */
+export function describePerson(state: DispatcherState, user: string, now: number): PersonAnswer {
+  const { chains, overflow, deadLetters, backfill, job } = state;
+  const { state: phase, reason, endpoint, throttledUntil, lastFailure } = describeJob(state, '', now);
+  const audiences = [...job.audiences, ...job.formerAudiences];
+  const chain = chains.get(user);
+  const inChain = chain?.triggers ?? [];
+  const behind = [...overflow.here()].filter((waiting) => waiting.user === user);
+  return {
+    v: 1,
+    state: phase,
+    subscriptionId: job.subscriptionId,
+    audiences,
+    ...(reason === undefined ? {} : { reason }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(throttledUntil === undefined ? {} : { throttledUntil }),
+    ...(lastFailure === undefined ? {} : { lastFailure }),
+    waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
+    waitingCount: inChain.length + behind.length + (chain?.parked?.count ?? 0),
+    ...(chain === undefined ? {} : { chain: chainStanding(state, chain) }),
+    ...(overflow.isEmpty
+      ? {}
+      : {
+          overflow: {
+            ...overflow.range,
+            waiting: behind
+              .slice(0, LISTED_WAITING)
+              .map(({ trigger, holder }) => waitingTrigger(audiences, trigger, holder?.toString())),
+          },
+        }),
+    dying: deadLetters.count((dead) => dead.user === user),
+    inPages: backfill?.waitsInPages(user) ?? false,
+  };
+}
+
+/** A waiting trigger, as it is shown to people. */
+export function waitingTrigger(
+  audiences: readonly Audience[],
+  { audience, event, at, backfill, redelivery }: QueuedTrigger,
+  holder?: string,
+): WaitingTrigger {
+  return {
+    event,
+    audience: findAudience(audiences, audience)?.slug ?? audience,
+    at,
+    ...(holder === undefined ? {} : { holder }),
+    ...(backfill === undefined ? {} : { backfill }),
+    ...(redelivery === undefined ? {} : { redelivery }),
+  };
+}
+
+function chainStanding({ chains }: DispatcherState, chain: Chain): ChainStanding {
+  const { place, failures, profileTries, notBefore, parked } = chain;
+  return {
+    place,
+    ...(place === 'ready' ? { ahead: chains.aheadOf(chain) } : {}),
+    failures,
+    profileTries,
+    ...(place === 'held' && notBefore > 0 ? { nextAttemptAt: instantOf(notBefore) } : {}),
+    ...(parked === undefined ? {} : { parked: { holder: parkedHolder(parked.number), count: parked.count } }),
+  };
+}

@@ -1,0 +1,187 @@
+import type { PackedTriggers } from '../../contract/holder.ts';
+import { instantOf } from '../instant.ts';
+import { ATTEMPT_CODES } from '../verdict.ts';
+import { type Chain, type PersonTrigger, unpackTriggers } from './chain.ts';
+import { isSending, lacksProbe } from './cutting.ts';
+import type { Holder, HoldStep, Step } from './deciding.ts';
+import { chainRoom } from './overflow.ts';
+import {
+  confirmPark,
+  nextPark,
+  nextUnpark,
+  parkedHolder,
+  parkedIn,
+  parkFailed,
+  passParkedBy,
+  unpark,
+  unparkFailed,
+} from './parked-chains.ts';
+import { countLeft, type DispatcherState } from './state.ts';
+
+/** How many holders are released at once. */
+const RELEASES_AT_ONCE = 50;
+
+/** The phase of a run. */
+interface RunAge {
+  /** It is to end as soon as possible. */
+  readonly isOld: boolean;
+  /** It can end now: nothing more begins. */
+  readonly isEnding: boolean;
+}
+
+/** What is to be put into a holder or read from one, or which holders are to end; while a run is ending, only what has to be put away. */
+export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunAge): Step | undefined {
+  const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
+  return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
+}
+
+/** What is to be put into a holder now; this many bytes of what came last may stay. */
+export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | undefined {
+  const hold = state.overflow.nextHold(stayBytes);
+  if (hold !== undefined) {
+    const { number, content, bytes } = hold;
+    return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };
+  }
+  const park = nextPark(state);
+  if (park === undefined) return undefined;
+  const { number, content, bytes } = park;
+  return { kind: 'hold', holder: { name: parkedHolder(number), of: 'parking', number }, content, bytes };
+}
+
+function recallStep(state: DispatcherState, now: number): Step | undefined {
+  // A job that sends nothing, or is to keep what is waiting, leaves it where it is.
+  if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
+  const asked = state.unreadable.takeAsked();
+  if (asked !== undefined) return { kind: 'recall', holder: { name: asked, of: 'aside' } };
+  const isReadable = ({ parked }: Chain) =>
+    parked === undefined || !state.unreadable.isBarred(parkedHolder(parked.number), now);
+  if (state.chains.dueCount === 0 && lacksProbe(state, now)) state.chains.callFirst(isReadable);
+  const chain = nextUnpark(state);
+  if (chain?.parked !== undefined) {
+    const { number } = chain.parked;
+    return { kind: 'recall', holder: { name: parkedHolder(number), of: 'parking', number, chain } };
+  }
+  const { chains, overflow, budgets } = state;
+  const bytesUnderWay = overflow.bytesUnderWay + state.parking.bytesComing;
+  if (chains.bytes + bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
+  const number = overflow.nextRecall((one) => state.unreadable.isBarred(String(one), now));
+  return number === undefined
+    ? undefined
+    : { kind: 'recall', holder: { name: String(number), of: 'overflow', number } };
+}
+
+function releaseStep(state: DispatcherState): Step | undefined {
+  if (state.owedReleases.length === 0 || state.releasing) return undefined;
+  state.releasing = true;
+  return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
+}
+
+/** A holder has its content. */
+export function confirmHold(state: DispatcherState, holder: Holder): void {
+  if (holder.of === 'overflow') state.overflow.confirm(holder.number);
+  if (holder.of === 'parking') confirmPark(state, holder.number);
+}
+
+/** It is not known whether a holder has its content. */
+export function holdFailed(state: DispatcherState, holder: Holder): void {
+  if (holder.of === 'overflow') state.overflow.holdFailed(holder.number);
+  if (holder.of === 'parking') parkFailed(state, holder.number);
+}
+
+/** A holder was read; null when it was deleted from outside, and its content with it. */
+export function holderRead(state: DispatcherState, holder: Holder, content: PackedTriggers | null, now: number): void {
+  const { unreadable } = state;
+  if (content === null) {
+    noteLoss(state, holder);
+    return take(state, holder, [], now);
+  }
+  const read = readable(content);
+  // Another release may be able to read it; until then it is as if it could not be read at all.
+  if (read === undefined)
+    return recallFailed(state, holder, 'It holds something that no job of this release puts there.', now);
+  if (holder.of === 'aside' || unreadable.get(holder.name)?.isAside !== true) take(state, holder, read, now);
+}
+
+function take(state: DispatcherState, holder: Holder, content: readonly PersonTrigger[], now: number): void {
+  state.unreadable.forget(holder.name);
+  if (holder.of === 'overflow') state.overflow.recalled(holder.number, [...content]);
+  if (holder.of === 'parking' && holder.chain !== undefined) unpark(state, holder.chain, content);
+  if (holder.of !== 'aside') return;
+  // Later triggers of the same people went ahead, so a person decides about each, as about any dead letter.
+  const failure = { at: instantOf(now), code: ATTEMPT_CODES.holderSetAside };
+  for (const { user, trigger } of content) state.deadLetters.add({ user, trigger, failure, attempts: 0 });
+  state.owedReleases.push(holder.name);
+  state.changes++;
+}
+
+/** Undefined for content that this release cannot have put there. */
+function readable(content: PackedTriggers): PersonTrigger[] | undefined {
+  try {
+    return unpackTriggers(content);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A holder could not be read, for this reason; it is read again after a while, and what stands behind it waits. */
+export function recallFailed(state: DispatcherState, holder: Holder, reason: string, now: number): void {
+  const { unreadable, overflow } = state;
+  if (holder.of !== 'aside' && unreadable.get(holder.name)?.isAside === true) return;
+  const retryAt = unreadable.failed(holder.name, reason, now);
+  if (holder.of === 'overflow') overflow.recallFailed(holder.number);
+  if (holder.of === 'parking' && holder.chain !== undefined) unparkFailed(state, holder.chain, retryAt);
+}
+
+/**
+ * Nothing waits any longer for a holder that cannot be read: what stands behind it goes on. The holder keeps its triggers, until somebody asks
+ * for it to be read, or the job is stopped with `discard`. Returns why that cannot be, in words.
+ */
+export function setHolderAside(state: DispatcherState, name: string): string | undefined {
+  const { unreadable, overflow } = state;
+  const holder = unreadable.get(name);
+  if (holder === undefined) return `The holder ${name} is not one that could not be read.`;
+  if (holder.isAside === true) return undefined;
+  const chain = parkedIn(state, name);
+  if (chain !== undefined) passParkedBy(state, chain);
+  else if (!overflow.passBy(Number(name))) return `Nothing waits for the holder ${name} yet: others come before it.`;
+  unreadable.setAside(name);
+  state.changes++;
+  return undefined;
+}
+
+/**
+ * Reads a holder now that could not be read. If it was set aside, its triggers become dead letters. Returns why that cannot be, in words.
+ */
+export function readHolderNow(state: DispatcherState, name: string, now: number): string | undefined {
+  if (state.unreadable.get(name) === undefined) return `The holder ${name} is not one that could not be read.`;
+  state.unreadable.ask(name, now);
+  const chain = parkedIn(state, name);
+  if (chain !== undefined && !state.parking.coming.has(chain)) state.chains.postpone(chain, now);
+  return undefined;
+}
+
+/** These holders were told to end; if not all of them were, they are told again. */
+export function holdersReleased(state: DispatcherState, holders: readonly string[], done: boolean): void {
+  state.releasing = false;
+  if (!done) return;
+  const gone = new Set(holders);
+  state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
+}
+
+/** Drops everything that is waiting, wherever it is. */
+export function discardWaiting(state: DispatcherState): void {
+  const { chains, overflow } = state;
+  const { dropped, holders } = chains.discard();
+  countLeft(state, dropped, 'discarded');
+  state.owedReleases.push(...holders.map(parkedHolder));
+  for (const { name, isAside } of state.unreadable.carry()) {
+    if (isAside === true) state.owedReleases.push(name);
+    state.unreadable.forget(name);
+  }
+  // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
+  if (!overflow.isEmpty && !overflow.isLeaving) state.owedReleases.push(...overflow.discard().map(String));
+}
+
+function noteLoss(state: DispatcherState, { name }: Holder): void {
+  state.loss = `The holder ${name} is gone: its workflow was deleted. What it held is lost.`;
+}

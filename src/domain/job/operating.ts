@@ -1,0 +1,230 @@
+import type { PreparedJob } from '../../contract/ports.ts';
+import { settleAt } from './arriving.ts';
+import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
+import { BackfillIntake } from './backfill.ts';
+import { Breaker, UNPROVEN } from './breaker.ts';
+import {
+  beginJob,
+  FIRST_RULES,
+  type JobRecord,
+  type DispatcherState,
+  recordJob,
+  refuseNewerRules,
+  setJob,
+  type Stopping,
+} from './state.ts';
+
+/**
+ * Begins a job whose definition was checked; with Existing Users, with a backfill.
+ *
+ * @param subscriptionId 32 hexadecimal digits, new.
+ * @throws NewerState when it was checked by a worker of a newer release, whose rules it is to decide by.
+ *
+ * @param startedAt when the job was started, epoch ms: the `at` of its backfill, which a reset does not change.
+ */
+export function beginPreparedJob(
+  subscriptionId: string,
+  prepared: Extract<PreparedJob, { ok: true }>,
+  now: number,
+  startedAt: number,
+): DispatcherState {
+  // The first digits of a run's id are the time at which it began.
+  const seed = Number.parseInt(subscriptionId.slice(-8), 16) | 0;
+  const { rules = FIRST_RULES } = prepared;
+  refuseNewerRules(rules);
+  const state = beginJob(recordJob(subscriptionId, prepared), seed, rules);
+  const audiences = state.job.audiences.map(({ id }) => id);
+  if (prepared.definition.existingUsers) beginBackfill(state, audiences, now, { at: settleAt(state, startedAt) });
+  return state;
+}
+
+/** Stops sending but keeps accepting. */
+export function pauseJob(state: DispatcherState): void {
+  state.changes++;
+  state.pause = { by: 'operator' };
+}
+
+/**
+ * Sends again, whoever paused it. The wait that the endpoint asked for is over and its failures are forgotten, but an endpoint that has
+ * yet to take its first request still gets one at a time.
+ */
+export function resumeJob(state: DispatcherState): void {
+  state.changes++;
+  state.pause = undefined;
+  state.throttle = undefined;
+  state.breaker = new Breaker(state.breaker.isUnproven ? UNPROVEN : undefined);
+}
+
+/**
+ * Somebody has mended the endpoint and will not wait for the job to notice: the next probe goes now, as does everything that waits for its next
+ * attempt once the endpoint is well. No attempt is forgotten.
+ */
+export function retryNow(state: DispatcherState, now: number): void {
+  state.changes++;
+  state.throttle = undefined;
+  state.breaker = state.breaker.probingFrom(now);
+  state.chains.releaseAll();
+}
+
+/** Puts a checked edit into effect, from the next slice on. */
+export function applyEdit(state: DispatcherState, job: JobRecord): void {
+  const before = state.job.definition;
+  setJob(state, job);
+  state.editProblem = undefined;
+  for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
+  const { webhookUrl, authorization } = job.definition;
+  if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
+  // Another endpoint: what the old one answered says nothing about it.
+  state.throttle = undefined;
+  state.breaker = new Breaker(UNPROVEN);
+  if (state.pause?.by === 'endpoint') state.pause = undefined;
+  state.chains.releaseAll();
+}
+
+/** Records why an edit did not take effect. Bounded, since it is carried and shown. */
+export function refuseEdit(state: DispatcherState, problem: string): void {
+  state.editProblem = problem.length <= PROBLEM_LENGTH ? problem : `${problem.slice(0, PROBLEM_LENGTH)} …`;
+}
+
+const PROBLEM_LENGTH = 1000;
+
+/** Why a stopping job accepts no further requests from operators. */
+export const STOPPING =
+  'The job is stopping. When it has stopped, resume it (if it was stopped with "keep") or start it again.';
+
+/** Why a backfill cannot begin now, in words; undefined when it can. */
+export function backfillObstacle(state: DispatcherState): string | undefined {
+  if (state.stopping !== undefined) return STOPPING;
+  if (state.backfill?.isLost === true) return `${lostInWords(state.backfill)} ${WHEN_LOST}`;
+  if (state.backfill?.isUnderWay === true)
+    return `Backfill ${state.backfill.n} is still running. Wait for its end, or cancel it first.`;
+  return undefined;
+}
+
+interface BackfillOptions {
+  readonly requestId?: string | undefined;
+  /** What was asked for under it (`askedFor`); default: these audiences and this sample. */
+  readonly asked?: string | undefined;
+  /** Pause after this many members, until a person resumes it. */
+  readonly sample?: number | undefined;
+  /** The `at` of its enters; default: now. */
+  readonly at?: string | undefined;
+}
+
+/**
+ * Begins a backfill, unless one with this `requestId` was asked for before.
+ *
+ * @param audiences canonical ids.
+ */
+export function beginBackfill(
+  state: DispatcherState,
+  audiences: readonly string[],
+  now: number,
+  { requestId, sample, asked = askedFor(audiences, sample), at: given }: BackfillOptions = {},
+): void {
+  if (requestId !== undefined && state.backfillRequests.standing(requestId, state.backfill) !== undefined) return;
+  const n = (state.backfill?.n ?? 0) + 1;
+  state.backfillRequests.remember(requestId, asked, n, state.backfill);
+  const at = given ?? settleAt(state, now);
+  const id = requestId === undefined ? {} : { requestId };
+  const few = sample === undefined ? {} : { sample };
+  state.backfill = BackfillIntake.begin({ n, ...id, ...few, audiences, at, now });
+}
+
+/**
+ * Pauses, resumes or cancels a running backfill; returns why it cannot, in words. One that is lost is resumed from where it had come. After a
+ * cancel, what is already in chains is still sent.
+ */
+export function operateBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'cancel'): string | undefined {
+  const { backfill } = state;
+  if (backfill?.isLost === true) {
+    if (action === 'pause') return `${lostInWords(backfill)} ${WHEN_LOST}`;
+    if (action === 'resume') restartBackfill(state);
+  } else if (backfill?.state !== 'running') return 'No backfill is running.';
+  if (action === 'pause') backfill.pace.pause();
+  if (action === 'resume') backfill.pace.resume();
+  if (action === 'cancel') cancelBackfill(state);
+  return undefined;
+}
+
+/** How long, by default, a stopping job goes on sending what is waiting before it keeps the rest. */
+export const STOP_DEADLINE_MS = 60 * 60_000;
+
+/**
+ * Ends sending for good, after doing with the waiting triggers what `waiting` says.
+ *
+ * @param deadlineAt epoch ms; with `deliver`: when the rest is kept.
+ */
+export function stopJob(state: DispatcherState, waiting: Stopping['waiting'], deadlineAt?: number): void {
+  state.changes++;
+  // What was to be dropped may already be gone, so there is no way back.
+  if (state.stopping?.waiting !== 'discard')
+    state.stopping = { waiting, ...(waiting === 'deliver' && deadlineAt !== undefined ? { deadlineAt } : {}) };
+  // A job that is to deliver what is waiting cannot stay paused; one that keeps or discards it need not send.
+  if (waiting === 'deliver') resumeJob(state);
+  if (waiting === 'keep') suspendBackfill(state);
+}
+
+/**
+ * What a job that was to send everything before it stops cannot send is kept: at its deadline, or as soon as nothing is left but what a
+ * person has to decide about: a backfill that goes no further, or holders that were set aside. Nobody asked for those people to be sent, or
+ * to be left out.
+ */
+export function endDelivering(state: DispatcherState, now: number): void {
+  const { stopping, chains, overflow, deadLetters, backfill, unreadable } = state;
+  if (stopping?.waiting !== 'deliver') return;
+  const isOver = stopping.deadlineAt !== undefined && stopping.deadlineAt <= now;
+  const isSent =
+    chains.triggers === 0 &&
+    overflow.isEmpty &&
+    deadLetters.size === 0 &&
+    (backfill?.isUnfinished !== true || backfill.isHeldBack);
+  const isUndecided = backfill?.isHeldBack === true || unreadable.aside.length > 0;
+  if (!isOver && !(isSent && isUndecided)) return;
+  state.changes++;
+  state.stopping = { waiting: 'keep' };
+  suspendBackfill(state);
+}
+
+/**
+ * The job stops and keeps what waits: the members that the backfill has read, as they were then, and where the next ones are read. Its child
+ * ends; another one goes on when the job is resumed.
+ */
+function suspendBackfill(state: DispatcherState): void {
+  const { backfill } = state;
+  if (backfill?.state !== 'running') return;
+  if (backfill.started && backfill.needsChild) state.backfillToCancel = backfill.n;
+  restartBackfill(state);
+}
+
+/** Ends a backfill that is running or lost; what is already in chains is still sent. */
+export function cancelBackfill(state: DispatcherState): void {
+  const { backfill } = state;
+  if (backfill?.state === 'running' && backfill.started) state.backfillToCancel = backfill.n;
+  backfill?.cancel();
+}
+
+/** The child of backfill `n` could not be told something: it is looked for at once, if it is needed. */
+export function missBackfill({ backfill }: DispatcherState, n: number): void {
+  if (backfill?.n === n) backfill.heardAt = 0;
+}
+
+/** The child of backfill `n` is gone, or could not be started. When it had read all members, nothing is missing. */
+export function backfillChildGone(state: DispatcherState, n: number): void {
+  const { backfill } = state;
+  if (backfill?.n !== n || !backfill.needsChild) return;
+  if (backfill.expectsPages) backfill.lose();
+  else restartBackfill(state);
+}
+
+/** The child of the backfill is gone or is to go. What was still to be said to it does not concern the one that goes on. */
+function restartBackfill(state: DispatcherState): void {
+  state.backfill?.restart();
+  state.pageToReadAgain = undefined;
+  state.unwantedPage = undefined;
+}
+
+/** Records that the state as of `changes` has been kept. */
+export function jobKept(state: DispatcherState, changes: number): void {
+  state.keptAtChange = changes;
+}

@@ -1,0 +1,329 @@
+import type { PackedTriggers } from '../../contract/holder.ts';
+import { packTriggers, type PersonTrigger, queuedBytes, unpackTriggers, waitsSince } from './chain.ts';
+import type { DispatcherState } from './state.ts';
+
+export interface CarriedOverflow {
+  /** Numbers of the oldest holder and of the next one to be made; all in between exist. */
+  readonly first: number;
+  readonly next: number;
+  /** Triggers in holders. */
+  readonly held: number;
+  /** While there are holders: since when what is in the oldest waits, epoch ms, or a little earlier. A job of an older release does not say. */
+  readonly heldSince?: number;
+  /** Content that holders are not yet confirmed to keep, by number. */
+  readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
+  readonly tail: PackedTriggers;
+}
+
+/** Content to be put into the holder with this number. */
+interface Hold {
+  readonly number: number;
+  readonly content: PackedTriggers;
+  readonly bytes: number;
+}
+
+/** Holders that are read before the chains ask for them. */
+const RECALLS_AHEAD = 5;
+/** The bytes that a holder's content takes in the chains, given its bytes in the holder: each trigger may begin a chain. */
+const GROWTH = 2.5;
+
+/**
+ * Waiting triggers that the chains have no room for, first in, first out. The newest are in the `tail`; before them come the holders,
+ * numbered in order of arrival, of which little more than the number is known here. A holder's content never changes, and its number is
+ * never used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `recalled` (read back, waiting
+ * for its turn); once its triggers are in chains it is no longer needed, and its workflow has to be released.
+ */
+export class Overflow {
+  readonly #tail = new Fifo<PersonTrigger>();
+  #tailBytes = 0;
+  #first: number;
+  #next: number;
+  #held: number;
+  /** What is in a holder is not known here, but it came after what was taken before it. */
+  #heldSince: number | undefined;
+  readonly #unconfirmed = new Map<number, Hold>();
+  /** The unconfirmed ones that are on their way to their holder. */
+  readonly #leaving = new Set<number>();
+  /** Holders asked to give their content back, and what came. */
+  readonly #recalled = new Map<number, PersonTrigger[] | undefined>();
+  readonly #holderBytes: number;
+
+  /** @param holderBytes most bytes of triggers in one holder. */
+  constructor(holderBytes: number, carried?: CarriedOverflow) {
+    this.#holderBytes = holderBytes;
+    this.#first = carried?.first ?? 1;
+    this.#next = carried?.next ?? 1;
+    this.#held = carried?.held ?? 0;
+    this.#heldSince = carried?.heldSince;
+    for (const [number, content] of carried?.unconfirmed ?? []) {
+      const bytes = bytesOf(unpackTriggers(content));
+      this.#unconfirmed.set(number, { number, content, bytes });
+    }
+    if (carried !== undefined) for (const waiting of unpackTriggers(carried.tail)) this.push(waiting);
+  }
+
+  /** Triggers that are waiting here, in holders or not. */
+  get triggers(): number {
+    return this.#held + this.#tail.length;
+  }
+
+  /** Since when the trigger waits that came first, epoch ms; undefined when nothing waits here. */
+  get waitingSince(): number | undefined {
+    const first = this.#tail.first;
+    const inTail = first === undefined ? undefined : waitsSince(first.trigger);
+    return this.holders === 0 ? inTail : (this.#heldSince ?? inTail);
+  }
+
+  get isEmpty(): boolean {
+    return this.holders === 0 && this.#tail.length === 0;
+  }
+
+  /** Whether content is on its way to a holder. */
+  get isLeaving(): boolean {
+    return this.#leaving.size > 0;
+  }
+
+  get holders(): number {
+    return this.#next - this.#first;
+  }
+
+  /** Bytes that this takes when carried. */
+  get bytes(): number {
+    let bytes = this.#tailBytes;
+    for (const hold of this.#unconfirmed.values()) bytes += hold.bytes;
+    return bytes;
+  }
+
+  /** Bytes of the tail that would go into holders if it were put away. */
+  get surplusBytes(): number {
+    return Math.max(0, this.#tailBytes - this.#holderBytes);
+  }
+
+  /** Bytes that the holders now being read may bring into the chains. */
+  get bytesUnderWay(): number {
+    return this.#recalled.size * this.#holderBytes * GROWTH;
+  }
+
+  push(waiting: PersonTrigger): void {
+    this.#tail.push(waiting);
+    this.#tailBytes += queuedBytes(waiting.user, waiting.trigger);
+  }
+
+  /**
+   * What is to be put into a holder now; undefined while the tail is not worth one, or may stay.
+   *
+   * @param stayBytes how many bytes of the tail may stay.
+   */
+  nextHold(stayBytes = 0): Hold | undefined {
+    for (const hold of this.#unconfirmed.values()) {
+      if (this.#leaving.has(hold.number)) continue;
+      this.#leaving.add(hold.number);
+      return hold;
+    }
+    if (this.#tailBytes < this.#holderBytes || this.#tailBytes <= stayBytes) return undefined;
+    if (this.holders === 0) this.#heldSince = this.waitingSince;
+    const { count, bytes } = fitting(this.#tail, this.#holderBytes);
+    // Removed from the tail before anything is awaited, or it would be counted as waiting twice.
+    const content = packTriggers(this.#tail.take(count));
+    this.#tailBytes -= bytes;
+    const hold = { number: this.#next++, content, bytes };
+    this.#held += count;
+    this.#unconfirmed.set(hold.number, hold);
+    this.#leaving.add(hold.number);
+    return hold;
+  }
+
+  /** A holder has its content. */
+  confirm(number: number): void {
+    this.#unconfirmed.delete(number);
+    this.#leaving.delete(number);
+  }
+
+  /** It is not known whether the holder has its content: the same content is to be put there again, under the same number. */
+  holdFailed(number: number): void {
+    this.#leaving.delete(number);
+  }
+
+  /**
+   * The number of the holder that is to be read next; undefined when none can be.
+   *
+   * @param isBarred whether a holder is not to be read yet.
+   */
+  nextRecall(isBarred: (number: number) => boolean = () => false): number | undefined {
+    const number = this.#first + this.#recalled.size;
+    if (isBarred(number)) return undefined;
+    if (number >= this.#next || this.#recalled.size >= RECALLS_AHEAD || this.#unconfirmed.has(number)) return undefined;
+    this.#recalled.set(number, undefined);
+    return number;
+  }
+
+  /** A holder was read. */
+  recalled(number: number, content: PersonTrigger[]): void {
+    if (this.#recalled.has(number)) this.#recalled.set(number, content);
+  }
+
+  /** A holder could not be read, so it is read again; so are those after it, to keep the order. */
+  recallFailed(number: number): void {
+    for (const asked of this.#recalled.keys()) if (asked >= number) this.#recalled.delete(asked);
+  }
+
+  /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. */
+  takeHolder(): { readonly number: number; readonly triggers: readonly PersonTrigger[] } | undefined {
+    const triggers = this.#recalled.get(this.#first);
+    if (triggers === undefined) return undefined;
+    const number = this.#first++;
+    this.#recalled.delete(number);
+    // How much a lost holder held is not known, so the count is corrected when no holder is left.
+    this.#held = this.holders === 0 ? 0 : Math.max(0, this.#held - triggers.length);
+    const last = triggers.at(-1);
+    if (last !== undefined) this.#heldSince = waitsSince(last.trigger);
+    return { number, triggers };
+  }
+
+  /** Passes the oldest holder by, unread; false when it is not this one. How much it holds is not known either. */
+  passBy(number: number): boolean {
+    if (number !== this.#first || this.holders === 0 || this.#unconfirmed.has(number)) return false;
+    this.#first++;
+    this.#recalled.delete(number);
+    if (this.holders === 0) this.#held = 0;
+    return true;
+  }
+
+  /** The number of the holder whose triggers come next; undefined when there is none. */
+  get firstHolder(): number | undefined {
+    return this.holders === 0 ? undefined : this.#first;
+  }
+
+  /** Takes the oldest trigger of the tail out, once there is no holder before it. */
+  takeFromTail(): PersonTrigger | undefined {
+    if (this.holders > 0) return undefined;
+    const waiting = this.#tail.shift();
+    if (waiting !== undefined) this.#tailBytes -= queuedBytes(waiting.user, waiting.trigger);
+    return waiting;
+  }
+
+  /** Drops everything; returns the numbers of the holders, which are then no longer needed. */
+  discard(): number[] {
+    const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
+    this.#first = this.#next;
+    this.#held = 0;
+    this.#tail.clear();
+    this.#tailBytes = 0;
+    this.#unconfirmed.clear();
+    this.#leaving.clear();
+    this.#recalled.clear();
+    return numbers;
+  }
+
+  /** The holders that are assumed to exist; those in `notYet` are not known to have their content. */
+  get range(): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
+    return { first: this.#first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
+  }
+
+  /** What is waiting here and is not, or may not be, in a holder: in order, with the holder that it is to go into, if that is decided. */
+  *here(): Iterable<PersonTrigger & { readonly holder?: number }> {
+    for (const { number, content } of this.#unconfirmed.values())
+      for (const waiting of unpackTriggers(content)) yield { ...waiting, holder: number };
+    yield* this.#tail;
+  }
+
+  carry(): CarriedOverflow {
+    return {
+      first: this.#first,
+      next: this.#next,
+      held: this.#held,
+      ...(this.holders === 0 || this.#heldSince === undefined ? {} : { heldSince: this.#heldSince }),
+      unconfirmed: [...this.#unconfirmed.values()].map(({ number, content }) => [number, content]),
+      tail: packTriggers([...this.#tail]),
+    };
+  }
+}
+
+/** How many of the oldest triggers one holder takes. */
+export function fitting(waiting: Iterable<PersonTrigger>, mostBytes: number): { count: number; bytes: number } {
+  let count = 0;
+  let bytes = 0;
+  for (const { user, trigger } of waiting) {
+    const more = queuedBytes(user, trigger);
+    if (count > 0 && bytes + more > mostBytes) break;
+    count++;
+    bytes += more;
+  }
+  return { count, bytes };
+}
+
+function bytesOf(waiting: readonly PersonTrigger[]): number {
+  return waiting.reduce((bytes, { user, trigger }) => bytes + queuedBytes(user, trigger), 0);
+}
+
+/** The array drops at least this many taken items at once, when they are most of it. */
+const TIDY_FROM = 1024;
+
+/** First in, first out. An array's own `shift` moves everything after it, which takes long with tens of thousands of items. */
+export class Fifo<T> implements Iterable<T> {
+  readonly #items: T[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  /** The oldest; undefined when there is none. */
+  get first(): T | undefined {
+    return this.#items[this.#first];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  /** Takes the oldest out. */
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items[this.#first++];
+    this.#tidy();
+    return item;
+  }
+
+  /** Takes the oldest `count` out, or all that there are. */
+  take(count: number): T[] {
+    const taken = this.#items.slice(this.#first, this.#first + count);
+    this.#first += taken.length;
+    this.#tidy();
+    return taken;
+  }
+
+  clear(): void {
+    this.#items.length = 0;
+    this.#first = 0;
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (let i = this.#first; i < this.#items.length; i++) yield this.#items[i] as T; // Below the length: it is there.
+  }
+
+  #tidy(): void {
+    if (this.#first < TIDY_FROM || this.#first < this.#items.length / 2) return;
+    this.#items.splice(0, this.#first);
+    this.#first = 0;
+  }
+}
+
+/** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */
+export function isCrowdedOut({ chains, slices }: DispatcherState): boolean {
+  return slices.size === 0 && chains.freshCount === 0;
+}
+
+/**
+ * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unwell or
+ * just does not accept these.
+ */
+export function chainRoom(state: DispatcherState): number {
+  const { chainBytes, sliceBytes } = state.budgets;
+  return isCrowdedOut(state) ? chainBytes + 2 * sliceBytes : chainBytes;
+}
+
+/** Whether chains may take in more. */
+export function hasRoom(state: DispatcherState): boolean {
+  return state.chains.bytes < chainRoom(state);
+}

@@ -1,0 +1,79 @@
+import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
+import { admitArrival, type Arrival } from './arriving.ts';
+import { settleSlice } from './settling.ts';
+import { type CarriedJob, type DispatcherState, restoreJob, type Slice } from './state.ts';
+
+/** What is left of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
+export interface Remains {
+  /** The state that the run had reached, with the triggers of running slices among those waiting. */
+  readonly carried: CarriedJob;
+  /** Those of these slices that ended after that. */
+  readonly reports: readonly { readonly slice: SliceInput; readonly report: SliceReport }[];
+  /** What had been signalled and not yet taken, oldest first, with the time at which it came (epoch ms). */
+  readonly arrivals: readonly { readonly arrival: Arrival; readonly at: number }[];
+}
+
+/** What is taken in again; the others are what only the ended run could use. */
+const RECOVERED: ReadonlySet<Arrival['kind']> = new Set(['trigger', 'unknown', 'surplus']);
+
+/**
+ * The state from which a terminated job continues, with exactly what is not known to be delivered. A slice that was in flight, and whose
+ * end is not known, is sent again: its triggers keep their ids.
+ *
+ * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
+ */
+export function recoverJob(
+  { carried, reports, arrivals }: Remains,
+  backfillGone: boolean,
+  now: number,
+): DispatcherState {
+  const { stopping, ...going } = carried;
+  // What was to be dropped may already be gone, so there is no way back. Any other stop has to be asked for again.
+  const state = restoreJob(stopping?.waiting === 'discard' ? carried : going);
+  for (const { slice, report } of reports) {
+    if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
+  }
+  for (const { arrival, at } of arrivals) {
+    // A page is read again, or sent again by the child; permits belonged to slices that are over. A dead letter that was not taken has its
+    // trigger still, and may have been discarded since.
+    if (RECOVERED.has(arrival.kind)) admitArrival(state, arrival, at);
+  }
+  if (backfillGone) state.backfill?.restart();
+  return state;
+}
+
+/** Makes a slice that was carried as waiting run again; false when what is waiting is not what it contained. */
+function takeUpSlice(state: DispatcherState, { sliceId, permits, settings, triggers }: SliceInput): boolean {
+  const groups = byPerson(triggers);
+  const parts: { chain: Slice['parts'][number]['chain']; count: number }[] = [];
+  for (const group of groups) {
+    const chain = state.chains.get(group[0]?.user ?? '');
+    const stands = group.every(({ audience, event, at }, index) => {
+      const waiting = chain?.triggers[index];
+      return waiting?.audience === audience && waiting.event === event && waiting.at === at;
+    });
+    if (chain?.place !== 'ready' || !stands) return false;
+    parts.push({ chain, count: group.length });
+  }
+  for (const { chain, count } of parts) state.chains.startRunning(chain, count);
+  state.slices.set(sliceId, {
+    id: sliceId,
+    revision: settings.revision,
+    parts,
+    triggers,
+    cutPermits: permits,
+    permits,
+  });
+  return true;
+}
+
+/** In a slice the triggers of one person are adjacent. */
+function byPerson(triggers: readonly SliceTrigger[]): SliceTrigger[][] {
+  const groups: SliceTrigger[][] = [];
+  for (const trigger of triggers) {
+    const last = groups.at(-1);
+    if (last?.[0]?.user === trigger.user) last.push(trigger);
+    else groups.push([trigger]);
+  }
+  return groups;
+}

@@ -1,0 +1,300 @@
+import type { LastFailure } from '../../contract/job-status.ts';
+import type { FailedAttempt, SliceReport } from '../../contract/slice.ts';
+import { instantOf } from '../instant.ts';
+import {
+  askedWaitMs,
+  OURS_DELAY_MS,
+  PROFILE_DELAYS_MS,
+  retryDelayMs,
+  SOURCE_DELAY_MS,
+  spread,
+  throttleMs,
+} from '../retry.ts';
+import { readProgress, readReport } from '../slice.ts';
+import { ATTEMPT_CODES, judge, type Verdict, wasAsked } from '../verdict.ts';
+import type { Chain, QueuedTrigger } from './chain.ts';
+import { maySend } from './cutting.ts';
+import { rememberDelivery } from './memory.ts';
+import { chainRoom, isCrowdedOut } from './overflow.ts';
+import { updateRequestMs } from './pace.ts';
+import { countLeft, drawChance, type DispatcherState, type Slice } from './state.ts';
+
+/**
+ * A slice ended: removes its delivered triggers; the rest waits as the verdicts say. A report that does not say for certain what became of
+ * each trigger delivers none: all go back, and wait for a while, since the next report of that worker would be no better.
+ *
+ * @param raw what `deliver` returned; it is read completely before anything changes.
+ * @returns whether it could be read.
+ */
+export function settleSlice(state: DispatcherState, sliceId: number, raw: unknown, now: number): boolean {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined) return true;
+  const report = readReport(raw, slice.triggers.length);
+  settle(state, slice, report ?? nothingKnown(slice), now);
+  return report !== undefined;
+}
+
+/** The report of a slice of which nothing is known: the first trigger of each person failed for a reason of ours, and no other was sent. */
+function nothingKnown({ parts, triggers }: Slice): SliceReport {
+  const failed: FailedAttempt[] = [];
+  let index = 0;
+  for (const { count } of parts) {
+    failed.push({ index, code: ATTEMPT_CODES.reportUnreadable, durationMs: 0 });
+    index += count;
+  }
+  const heads = new Set(failed.map((attempt) => attempt.index));
+  return { failed, unsent: [...triggers.keys()].filter((place) => !heads.has(place)), sendingMs: 0 };
+}
+
+function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number): void {
+  const failed = new Map(report.failed.map((attempt) => [attempt.index, byRules(state, attempt)]));
+  const unsent = new Set(report.unsent);
+  state.slices.delete(slice.id);
+  // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
+  const isCurrent = slice.revision === state.job.revision;
+  const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
+  if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
+  const parts = partsOf(slice, failed, unsent);
+  const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
+  if (delivered > 0) state.lastDeliveredAt = now;
+  const failures = parts.flatMap(({ chain, verdict }) =>
+    verdict === undefined ? [] : [{ user: chain.user, verdict }],
+  );
+  // Before the failures are settled, because only this tells whether a refusal is about one payload or about everybody.
+  if (isCurrent && delivered + failures.length > 0) {
+    state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
+  }
+  const { backfill } = state;
+  const before = backfill?.counts.delivered ?? 0;
+  for (const part of parts) settlePart(state, slice, part, now);
+  state.meter.count(delivered, now);
+  backfill?.meter.count(backfill.counts.delivered - before, now);
+  state.requestMs = updateRequestMs(
+    state.requestMs,
+    slice.cutPermits,
+    delivered + report.failed.length,
+    report.sendingMs,
+  );
+}
+
+/** The attempt with the wait that its endpoint asked for, as this run's rules understand it. */
+function byRules({ rules }: DispatcherState, { retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
+  const askedMs = askedWaitMs(retryAfterMs, rules);
+  return askedMs === undefined ? attempt : { ...attempt, retryAfterMs: askedMs };
+}
+
+/** The outcome of one chain in a slice. */
+interface SettledPart {
+  readonly chain: Chain;
+  /** How many of its oldest triggers were delivered. */
+  readonly delivered: number;
+  /** The attempt at the next one, if it was made and failed. */
+  readonly attempt: FailedAttempt | undefined;
+  readonly verdict: Verdict | undefined;
+}
+
+function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsent: ReadonlySet<number>): SettledPart[] {
+  let index = 0;
+  return slice.parts.map(({ chain, count }) => {
+    const stop = firstNotDelivered(index, count, failed, unsent);
+    const attempt = stop < index + count ? failed.get(stop) : undefined;
+    const delivered = stop - index;
+    index += count;
+    return { chain, delivered, attempt, verdict: attempt === undefined ? undefined : judge(attempt) };
+  });
+}
+
+function settlePart(state: DispatcherState, slice: Slice, part: SettledPart, now: number): void {
+  const { chain, delivered, attempt, verdict } = part;
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict)))) state.counters.retried++;
+  for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
+  if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
+  else state.chains.stopRunning(chain);
+  // An enter of a backfill is last in its chain, however far it had got.
+  countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
+}
+
+/**
+ * The activity of a slice failed for good, which an endpoint cannot cause. Its triggers go back, except those that its last heartbeat
+ * reports as settled.
+ *
+ * @param details of that heartbeat; where they cannot be read, nothing is known to be settled.
+ */
+export function loseSlice(state: DispatcherState, sliceId: number, details: unknown, now: number): void {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined) return;
+  const { delivered, failed } = readProgress(details, slice.triggers.length) ?? { delivered: [], failed: [] };
+  const settled = new Set(failed.map(({ index }) => index));
+  for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
+  const unsent = [...slice.triggers.keys()].filter((index) => !settled.has(index));
+  settle(state, slice, { failed, unsent, sendingMs: 0 }, now);
+}
+
+/** A running slice gave back permits that it no longer needs. A repeat has no effect, since `left` is how many it keeps. */
+export function returnPermits(state: DispatcherState, raw: unknown): undefined {
+  if (typeof raw !== 'object' || raw === null) return;
+  const { sliceId, left } = raw as { sliceId?: unknown; left?: unknown };
+  const slice = typeof sliceId === 'number' ? state.slices.get(sliceId) : undefined;
+  if (slice !== undefined && typeof left === 'number' && left >= 0) slice.permits = Math.min(slice.permits, left);
+}
+
+function firstNotDelivered(
+  from: number,
+  count: number,
+  failed: ReadonlyMap<number, FailedAttempt>,
+  unsent: ReadonlySet<number>,
+): number {
+  let index = from;
+  while (index < from + count && !failed.has(index) && !unsent.has(index)) index++;
+  return index;
+}
+
+function deliveredHead(state: DispatcherState, chain: Chain): void {
+  const trigger = state.chains.settleHead(chain);
+  state.counters.delivered++;
+  if (trigger === undefined) return;
+  if (trigger.backfill === undefined) rememberDelivery(state, chain.user, trigger);
+  else countLeft(state, [trigger], 'delivered');
+}
+
+function settleFailure(
+  state: DispatcherState,
+  slice: Slice,
+  chain: Chain,
+  attempt: FailedAttempt,
+  verdict: Verdict,
+  now: number,
+): void {
+  // That a profile is not there yet is not a failure of the endpoint or the trigger.
+  if (verdict !== 'profile-missing') noteFailure(state, attempt, now);
+  const current = slice.revision === state.job.revision;
+  switch (verdict) {
+    case 'transient':
+    case 'setup':
+      if (slice.notDueBefore !== undefined && slice.notDueBefore > now) {
+        state.chains.hold(chain, slice.notDueBefore);
+        return;
+      }
+      retryOrBury(state, chain, attempt, now);
+      return;
+    case 'refused':
+      // An endpoint that refuses everybody is wrongly set up, so its triggers are kept rather than given up. That may also be true of one
+      // that has never accepted any.
+      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
+      else bury(state, chain, attempt, now);
+      return;
+    case 'unsendable':
+      bury(state, chain, attempt, now);
+      return;
+    case 'throttled':
+      if (current) throttle(state, attempt.retryAfterMs, now);
+      state.chains.stopRunning(chain);
+      return;
+    case 'gone':
+      if (current) state.pause ??= { by: 'endpoint' };
+      state.chains.stopRunning(chain);
+      return;
+    case 'source':
+      state.chains.hold(chain, now + spread(SOURCE_DELAY_MS, drawChance(state)));
+      return;
+    case 'profile-missing':
+      chain.profileTries++;
+      state.chains.hold(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
+      return;
+    case 'ours':
+      state.chains.hold(chain, now + spread(OURS_DELAY_MS, drawChance(state)));
+      return;
+  }
+}
+
+/** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
+function retryOrBury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
+  const delayMs = retryDelayMs(chain.failures + 1, drawChance(state));
+  if (delayMs === undefined) {
+    bury(state, chain, attempt, now);
+    return;
+  }
+  chain.failures++;
+  state.chains.hold(chain, now + delayMs);
+}
+
+/** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
+function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
+  // An enter of a backfill may be old news by now: live triggers go first, and may replace it.
+  if (chain.triggers[0]?.backfill !== undefined && chain.fromBackfill < chain.triggers.length) {
+    state.chains.stopRunning(chain);
+    return;
+  }
+  const attempts = chain.failures + 1;
+  const trigger = state.chains.settleHead(chain);
+  state.chains.stopRunning(chain);
+  if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
+}
+
+function throttle(state: DispatcherState, retryAfterMs: number | undefined, now: number): void {
+  // Slices that run side by side are throttled together: that counts once, not several times.
+  const streak = (state.throttle?.streak ?? 0) + (state.throttle === undefined || state.throttle.until <= now ? 1 : 0);
+  const until = now + throttleMs(retryAfterMs, streak);
+  state.throttle = { until: Math.max(until, state.throttle?.until ?? 0), streak };
+}
+
+function noteFailure(state: DispatcherState, attempt: FailedAttempt, now: number): void {
+  state.lastFailure = failureOf(attempt, now);
+}
+
+function failureOf({ status, code, answer }: FailedAttempt, now: number): LastFailure {
+  return {
+    at: instantOf(now),
+    ...(status === undefined ? {} : { status }),
+    ...(code === undefined ? {} : { code }),
+    ...(answer === undefined ? {} : { answer }),
+  };
+}
+
+/** After this many failed attempts, in three quarters of an hour, a trigger may be given up early. */
+const EARLY_AFTER = 5;
+/** An endpoint that accepted something this recently is well, so triggers that fail do so for their own reasons. */
+const WELL_MS = 10 * 60_000;
+
+/** A trigger becomes a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
+export function giveUp(
+  state: DispatcherState,
+  user: string,
+  trigger: QueuedTrigger,
+  why: { readonly failure: LastFailure; readonly attempts: number },
+): void {
+  countLeft(state, [trigger], 'dead');
+  // If it comes back, it comes as a live trigger.
+  const { backfill: _, ...live } = trigger;
+  state.deadLetters.add({ user, trigger: live, ...why });
+}
+
+/**
+ * A job can keep a few thousand people waiting for their next attempt; with more, everybody else would have to wait for them. So while the
+ * endpoint is well, those that have failed most often are given up before the end of their schedule.
+ */
+export function makeRoom(state: DispatcherState, now: number): void {
+  const { chains, budgets, overflow, lastDeliveredAt } = state;
+  if (lastDeliveredAt === undefined || now - lastDeliveredAt > WELL_MS || !maySend(state, now)) return;
+  const holderFits = chainRoom(state) - budgets.sliceBytes;
+  if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
+    // Nobody else could even be tried: then gives up as few as make room for some others.
+    giveUpMostFailed(state, now, 1, () => chains.bytes <= holderFits);
+  } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
+    const enough = budgets.chainBytes / 2;
+    giveUpMostFailed(state, now, EARLY_AFTER, () => chains.heldBytes <= enough);
+  }
+}
+
+function giveUpMostFailed(state: DispatcherState, now: number, leastFailures: number, isEnough: () => boolean): void {
+  const { chains } = state;
+  const failed = [...chains.failed()].filter(({ failures }) => failures >= leastFailures);
+  failed.sort((a, b) => b.failures - a.failures);
+  for (const chain of failed) {
+    if (isEnough()) return;
+    const attempts = chain.failures;
+    const trigger = chains.dropHead(chain);
+    const failure = { at: instantOf(now), code: ATTEMPT_CODES.givenUpEarly };
+    if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure, attempts });
+  }
+}

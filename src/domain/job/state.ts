@@ -1,0 +1,475 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { AddressedAnswer } from '../../contract/dead-letter.ts';
+import type { JobDefinition } from '../../contract/export-job.ts';
+import type { LastFailure } from '../../contract/job-status.ts';
+import type { PreparedJob, ServerLimits } from '../../contract/ports.ts';
+import type { DeliverySettings, SliceTrigger } from '../../contract/slice.ts';
+import { NewerState, refuseNewer } from '../errors.ts';
+import type { Instant } from '../instant.ts';
+import { isRecord, stringifyJson, utf8Bytes } from '../json.ts';
+import { type Budgets, budgetsOf } from '../limits.ts';
+import { type CarriedMeter, Meter } from '../meter.ts';
+import { nextChance } from '../random.ts';
+import { Alerts, type CarriedAlerts } from './alerts.ts';
+import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
+import { BackfillIntake, type CarriedBackfill, type Leaving } from './backfill.ts';
+import { Breaker, type CarriedBreaker, UNPROVEN } from './breaker.ts';
+import { AudienceTable, type CarriedChain, type Chain, type QueuedTrigger } from './chain.ts';
+import { Chains } from './chains.ts';
+import { DeadLetters, type DeadTrigger } from './dying.ts';
+import { type KnownInstants, RecentMemory } from './memory.ts';
+import { type CarriedOverflow, Overflow } from './overflow.ts';
+import { FIRST_REQUEST_MS } from './pace.ts';
+import { parkedHolder, Parking } from './parked-chains.ts';
+import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
+
+/** What is recorded of an accepted definition. */
+export interface JobRecord {
+  readonly subscriptionId: string;
+  readonly revision: number;
+  readonly definition: JobDefinition;
+  /** The audiences listened to. */
+  readonly audiences: readonly Audience[];
+  /** Audiences listened to before, whose triggers may still be waiting. */
+  readonly formerAudiences: readonly Audience[];
+  readonly sourceLagMs: number;
+  readonly missingSearchAttributes: readonly string[];
+  readonly warnings: readonly string[];
+  readonly requestTimeoutMs: number;
+  /** When triggers have waited longer than this, in ms, an alert is sent. */
+  readonly alertBacklogMs: number;
+  readonly serverLimits: ServerLimits;
+}
+
+/**
+ * The newest rules by which this release can decide. A run of a job decides by the rules that it began with, to its end, since whoever
+ * replays it has to decide as it did: what changes a decision raises this number, and asks `state.rules` which way to go.
+ *
+ * 1. The first.
+ * 2. A `Retry-After` of no time, or with a date that has passed, asks for no wait (before: for the shortest one).
+ */
+export const RULES = 2;
+
+/**
+ * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
+ * workers that can decide by them.
+ */
+export const NEXT_RULES = 2;
+
+/** The rules of a run that nothing says any of. */
+export const FIRST_RULES = 1;
+
+/** What the run after this one decides by: never older rules than this one's. */
+function nextRules(rules: number): number {
+  return Math.max(rules, NEXT_RULES);
+}
+
+/** @throws NewerState when this release cannot decide by these rules. */
+export function refuseNewerRules(rules: unknown): void {
+  if (typeof rules === 'number' && rules > RULES) throw new NewerState('The state of this job (its rules)', rules);
+}
+
+/** The settings that the requests of a job are made with. */
+export function deliverySettings({
+  subscriptionId,
+  revision,
+  definition,
+  requestTimeoutMs,
+}: Pick<JobRecord, 'subscriptionId' | 'revision' | 'definition' | 'requestTimeoutMs'>): DeliverySettings {
+  return {
+    subscriptionId,
+    revision,
+    webhookUrl: definition.webhookUrl,
+    authorization: definition.authorization,
+    exportFields: definition.exportFields,
+    userLegacyMessageFormat: definition.userLegacyMessageFormat,
+    requestTimeoutMs,
+  };
+}
+
+interface Counters {
+  received: number;
+  delivered: number;
+  retried: number;
+  rejected: number;
+  /** Triggers signalled again while the first was waiting or had just been delivered; they count as received too. */
+  repeated: number;
+  /** Triggers that became dead letters. */
+  deadLetters: number;
+}
+
+/** Why a job does not send although triggers wait. */
+export interface Pause {
+  readonly by: 'operator' | 'endpoint';
+}
+
+/** How a job ends. */
+export interface Stopping {
+  /** What becomes of the triggers that wait: sent first, kept for a later resume, or dropped. */
+  readonly waiting: 'deliver' | 'keep' | 'discard';
+  /** Epoch ms at which what is still waiting is kept. Set with `deliver`. */
+  readonly deadlineAt?: number;
+}
+
+/**
+ * Whether a job's input is what the previous run carried, rather than a definition.
+ * @throws NewerState
+ */
+export function isCarriedJob(input: unknown): input is CarriedJob {
+  refuseNewerJob(input);
+  return isRecord(input) && input['v'] === 1 && 'chains' in input;
+}
+
+/**
+ * Refuses a state that this release cannot continue from.
+ * @throws NewerState when a newer release carried it, or decided by newer rules.
+ */
+export function refuseNewerJob(input: unknown): void {
+  refuseNewer('The state of this job', input);
+  if (isRecord(input) && 'chains' in input) refuseNewerRules(input['rules']);
+}
+
+/**
+ * The part of a job's state that is plain data, and carried as it is. A new field of this kind stands here and in `PLAIN`, and in `beginJob`
+ * where a new job has it. What a later release adds is optional, here and in all that is carried, because jobs of older releases do not have
+ * it. What cannot be optional needs a new `v`.
+ */
+interface PlainState {
+  /** The rules by which the run that has this decides (`RULES`); they do not change while it lasts. */
+  readonly rules: number;
+  job: JobRecord;
+  seed: number;
+  lastAt: Instant;
+  readonly counters: Counters;
+  rejects: readonly { readonly at: string; readonly reason: string }[];
+  nextSliceId: number;
+  /** How long one request takes, estimated from the last slices, in ms. */
+  requestMs: number;
+  pause?: Pause | undefined;
+  stopping?: Stopping | undefined;
+  throttle?: { readonly until: number; readonly streak: number } | undefined;
+  lastDeliveredAt?: number | undefined;
+  lastFailure?: LastFailure | undefined;
+  editProblem?: string | undefined;
+  /** What was lost from outside, in words. */
+  loss?: string | undefined;
+}
+
+const PLAIN = {
+  rules: true,
+  job: true,
+  seed: true,
+  lastAt: true,
+  counters: true,
+  rejects: true,
+  nextSliceId: true,
+  requestMs: true,
+  pause: true,
+  stopping: true,
+  throttle: true,
+  lastDeliveredAt: true,
+  lastFailure: true,
+  editProblem: true,
+  loss: true,
+} as const satisfies Record<keyof PlainState, true>;
+
+/** Everything that a job carries from run to run; plain JSON. */
+export interface CarriedJob extends Readonly<PlainState> {
+  readonly v: 1;
+  /** The audiences that the chains name. */
+  readonly audiences: readonly string[];
+  readonly chains: readonly CarriedChain[];
+  readonly overflow: CarriedOverflow;
+  /** Holders that could not be read; absent: none. */
+  readonly unreadable?: readonly UnreadableHolder[];
+  /** Number of the next holder for parked triggers. */
+  readonly nextParked: number;
+  /** Holders that are no longer needed and have yet to be released. */
+  readonly owedReleases: readonly string[];
+  /** Dead triggers that are not yet confirmed to be kept. */
+  readonly dying: readonly DeadTrigger[];
+  /** Keys of the last dead letters that came back, oldest first. */
+  readonly takenLetters?: readonly string[];
+  /** Keys of the last deliveries, oldest first. */
+  readonly deliveredKeys: readonly string[];
+  readonly backfill?: CarriedBackfill;
+  /** Oldest first. */
+  readonly backfillRequests?: readonly CarriedBackfillRequest[];
+  /** Live arrivals remembered, oldest first: membership key and epoch ms. */
+  readonly arrivals: readonly (readonly [key: string, at: number])[];
+  /** Epoch ms up to which the memory of live arrivals has lost something. */
+  readonly arrivalsForgottenUntil: number;
+  readonly breaker?: CarriedBreaker;
+  readonly meter: CarriedMeter;
+  readonly alerts?: CarriedAlerts;
+}
+
+/** A running slice: which triggers of which chains went into it, in the order of its input. */
+export interface Slice {
+  readonly id: number;
+  readonly revision: number;
+  readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
+  readonly triggers: readonly SliceTrigger[];
+  readonly cutPermits: number;
+  /** For a probe that was not due yet: when it was due, so that failing costs it no step of its schedule. */
+  readonly notDueBefore?: number;
+  /** Whether it contains members that a backfill found. */
+  readonly isBackfill?: boolean;
+  /** Permits it still owns. */
+  permits: number;
+}
+
+/**
+ * Everything that a job knows. The functions in the files beside this one change it and do nothing else, so that the workflow, the model
+ * test and a recovery follow the same rules. Times are epoch ms and are passed as arguments.
+ */
+export interface DispatcherState extends PlainState {
+  readonly budgets: Budgets;
+  /** Bytes of `job` as JSON. */
+  jobBytes: number;
+  readonly chains: Chains;
+  /** What the chains have no room for. */
+  readonly overflow: Overflow;
+  readonly parking: Parking;
+  readonly unreadable: UnreadableHolders;
+  readonly deadLetters: DeadLetters;
+  /** The last dead letters that came back, by their first runs: one that asks again is not taken twice. */
+  readonly takenLetters: RecentMemory;
+  /** What dead letters have yet to be told. Not carried: no run ends before, and one that hears nothing asks again. */
+  readonly owedAnswers: AddressedAnswer[];
+  /** Whether some are being told. */
+  isAnswering: boolean;
+  /** Holders that are no longer needed and have yet to be released. */
+  owedReleases: string[];
+  /** Whether some are being told. */
+  releasing: boolean;
+  /** The last deliveries, as texts: what is signalled again soon afterwards is a repeat. */
+  readonly delivered: RecentMemory;
+  /** The last live triggers, by person and audience: a page of members that was read before one came is older news about them. */
+  readonly arrived: RecentMemory;
+  readonly instants: KnownInstants;
+  readonly slices: Map<number, Slice>;
+  backfill: BackfillIntake | undefined;
+  readonly backfillRequests: BackfillRequests;
+  /** A page that the child has yet to be told to read again. */
+  pageToReadAgain: number | undefined;
+  /** A page that is not expected here: its child, from a job or backfill that is over, is to end. */
+  unwantedPage: { readonly n: number; readonly number: number } | undefined;
+  /** Who probed the unwell endpoint last. */
+  lastProbe: string | undefined;
+  /** Number of a backfill whose child is to be cancelled. */
+  backfillToCancel: number | undefined;
+  /** Slices cut in a row for live triggers while a backfill waits. */
+  liveStreak: number;
+  breaker: Breaker;
+  /** Deliveries. */
+  readonly meter: Meter;
+  readonly alerts: Alerts;
+  /** Whether some are being told. */
+  isAlerting: boolean;
+  /** Counts changes from outside, so that a stopping job knows whether all of them are in what was kept. */
+  changes: number;
+  /** `changes` when the state was last kept. */
+  keptAtChange: number | undefined;
+}
+
+/** The state of a new job. */
+export function beginJob(job: JobRecord, seed: number, rules = NEXT_RULES): DispatcherState {
+  return restoreJob({
+    v: 1,
+    rules,
+    job,
+    seed,
+    lastAt: '',
+    audiences: [],
+    chains: [],
+    overflow: { first: 1, next: 1, held: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
+    nextParked: 1,
+    owedReleases: [],
+    dying: [],
+    deliveredKeys: [],
+    arrivals: [],
+    arrivalsForgottenUntil: 0,
+    counters: { received: 0, delivered: 0, retried: 0, rejected: 0, repeated: 0, deadLetters: 0 },
+    rejects: [],
+    nextSliceId: 1,
+    requestMs: FIRST_REQUEST_MS,
+    breaker: UNPROVEN,
+    meter: new Meter().carry(),
+  });
+}
+
+/** The record of a job whose definition was checked. */
+export function recordJob(
+  subscriptionId: string,
+  prepared: Extract<PreparedJob, { ok: true }>,
+  before?: JobRecord,
+): JobRecord {
+  const audiences = prepared.audiences.map(({ id, slug, name }): Audience => ({ id, slug, name }));
+  const former = [...(before?.audiences ?? []), ...(before?.formerAudiences ?? [])];
+  return {
+    subscriptionId,
+    revision: (before?.revision ?? 0) + 1,
+    definition: prepared.definition,
+    audiences,
+    formerAudiences: former
+      .filter(
+        ({ id }, index) =>
+          !audiences.some((now) => now.id === id) && former.findIndex((one) => one.id === id) === index,
+      )
+      .slice(0, MAX_FORMER_AUDIENCES),
+    sourceLagMs: prepared.sourceLagMs,
+    missingSearchAttributes: prepared.missingSearchAttributes,
+    warnings: prepared.warnings,
+    requestTimeoutMs: prepared.requestTimeoutMs,
+    alertBacklogMs: prepared.alertBacklogMs,
+    serverLimits: prepared.serverLimits,
+  };
+}
+
+const MAX_FORMER_AUDIENCES = 100;
+
+/** The state that a run was given. */
+export function restoreJob(carried: CarriedJob): DispatcherState {
+  const chains = new Chains();
+  chains.restore(carried.chains, carried.audiences);
+  const budgets = budgetsOf(carried.job.serverLimits);
+  return {
+    budgets,
+    jobBytes: jsonBytes(carried.job),
+    chains,
+    overflow: new Overflow(budgets.sliceBytes, carried.overflow),
+    parking: new Parking(carried.nextParked),
+    unreadable: new UnreadableHolders(carried.unreadable),
+    deadLetters: new DeadLetters(carried.dying),
+    takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
+    owedAnswers: [],
+    isAnswering: false,
+    owedReleases: [...carried.owedReleases],
+    releasing: false,
+    delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
+    arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
+    instants: new WeakMap(),
+    slices: new Map(),
+    backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
+    backfillRequests: new BackfillRequests(carried.backfillRequests),
+    pageToReadAgain: undefined,
+    unwantedPage: undefined,
+    lastProbe: undefined,
+    backfillToCancel: undefined,
+    liveStreak: 0,
+    breaker: new Breaker(carried.breaker),
+    meter: new Meter(carried.meter),
+    alerts: new Alerts(carried.alerts),
+    isAlerting: false,
+    changes: 0,
+    keptAtChange: undefined,
+    // Last, since what stands before a spread is found faster: this is asked for with every trigger.
+    ...plainOf(carried),
+  };
+}
+
+function untimed(keys: readonly string[]): [key: string, at: number][] {
+  return keys.map((key) => [key, 0]);
+}
+
+/** The state as plain JSON. Only one without running slices can be carried. */
+export function carryJob(state: DispatcherState): CarriedJob {
+  const breaker = state.breaker.carry();
+  const table = new AudienceTable();
+  const chains = state.chains.carry(table);
+  return {
+    v: 1,
+    ...plainOf(state),
+    audiences: table.ids,
+    chains,
+    overflow: state.overflow.carry(),
+    nextParked: state.parking.next,
+    ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
+    // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
+    owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
+    dying: state.deadLetters.carry(),
+    takenLetters: state.takenLetters.carryKeys(),
+    deliveredKeys: state.delivered.carryKeys(),
+    ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),
+    backfillRequests: state.backfillRequests.carry(),
+    arrivals: state.arrived.carry(),
+    arrivalsForgottenUntil: state.arrived.forgottenUntil,
+    ...(breaker === undefined ? {} : { breaker }),
+    meter: state.meter.carry(),
+    alerts: state.alerts.carry(),
+  };
+}
+
+/** The fields of `PLAIN` that are set, so that nobody else changes them. */
+function plainOf(from: PlainState): PlainState {
+  const set = Object.entries(from).filter(([name, value]) => name in PLAIN && value !== undefined);
+  // With these names and values, it is one again.
+  return { ...(Object.fromEntries(set) as unknown as PlainState), counters: { ...from.counters } };
+}
+
+/** What the next run is given: the state, and the rules by which that run is to decide. */
+export function carryToNextRun(state: DispatcherState): CarriedJob {
+  return { ...carryJob(state), rules: nextRules(state.rules) };
+}
+
+/** Puts a checked definition into effect. */
+export function setJob(state: DispatcherState, job: JobRecord): void {
+  state.job = job;
+  state.jobBytes = jsonBytes(job);
+}
+
+function jsonBytes(value: object): number {
+  return utf8Bytes(stringifyJson(value));
+}
+
+/** The size of `carryJob` as JSON in bytes, measured. */
+export function carriedBytes(carried: CarriedJob): number {
+  return jsonBytes(carried);
+}
+
+// "1234567890",
+const OWED_BYTES = 13;
+
+/** A cheap estimate of what `carriedBytes` would measure; never much below it. */
+export function estimateBytes(state: DispatcherState): number {
+  return (
+    state.budgets.fixedBytes +
+    state.jobBytes +
+    state.chains.bytes +
+    state.overflow.bytes +
+    state.deadLetters.bytes +
+    state.unreadable.bytes +
+    state.owedReleases.length * OWED_BYTES +
+    (state.backfill?.waitingBytes ?? 0) +
+    state.backfillRequests.bytes +
+    state.arrived.size * 40 +
+    (state.delivered.size + state.takenLetters.size) * 21
+  );
+}
+
+/** An estimate of what remains of that after what is waiting behind the chains has been put into holders, as happens before a run ends. */
+export function stayingBytes(state: DispatcherState): number {
+  return estimateBytes(state) - state.overflow.surplusBytes;
+}
+
+/** The next number in [0, 1) from the job's own random generator. */
+export function drawChance(state: DispatcherState): number {
+  const { chance, seed } = nextChance(state.seed);
+  state.seed = seed;
+  return chance;
+}
+
+/** Triggers left the chains: counts those of the present backfill there. */
+export function countLeft(state: DispatcherState, left: readonly QueuedTrigger[], as: Leaving): void {
+  const { backfill } = state;
+  const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;
+  if (own > 0) backfill?.settled(own, as);
+}
+
+/** Permits that running slices own. */
+export function permitsInUse(state: DispatcherState): number {
+  let permits = 0;
+  for (const slice of state.slices.values()) permits += slice.permits;
+  return permits;
+}

@@ -1,0 +1,183 @@
+import type { RedeliverRequest } from '../contract/dead-letter.ts';
+import type { JobEdit, Problem } from '../contract/export-job.ts';
+import { unknownKeys } from '../contract/nearest-key.ts';
+import type { BackfillRequest, HolderRequest, StopRequest } from '../workflows/messages.ts';
+import { undecodableReason } from './errors.ts';
+import { parseInstant } from './instant.ts';
+import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
+import { isRecord } from './json.ts';
+
+// What operators ask of a job, in updates and signals that may carry anything, and through the client, which reads it in the same way
+// before it sends it. What is misspelt is never taken for what was left out: left out, it mostly means all.
+
+/** What somebody asked for, or everything that is wrong with it. */
+export type RequestReading<T> =
+  { readonly ok: true; readonly request: T } | { readonly ok: false; readonly problems: readonly Problem[] };
+
+const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
+
+const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = ['requestId', 'audiences', 'sample', 'action', 'at'];
+const HOLDER_KEYS: readonly (keyof HolderRequest)[] = ['holder', 'action'];
+const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs'];
+const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
+/** Typed, so that a new field of the form cannot be forgotten. */
+const EDITABLE: Readonly<Record<keyof JobEdit, true>> = {
+  label: true,
+  description: true,
+  audiences: true,
+  webhookUrl: true,
+  authorization: true,
+  exportFields: true,
+  userLegacyMessageFormat: true,
+  parallelRequestCount: true,
+  backfillPerSecond: true,
+  backfillParallelCount: true,
+};
+
+const ACTIONS: readonly unknown[] = ['start', 'pause', 'resume', 'cancel'];
+const HOLDER_ACTIONS: readonly unknown[] = ['set-aside', 'read'];
+const WAITING: readonly unknown[] = ['deliver', 'keep', 'discard'];
+
+/** Reads the arguments of `backfill`: one request, or none. */
+export function readBackfillRequest(args: readonly unknown[]): RequestReading<BackfillRequest> {
+  return read<BackfillRequest>(args, BACKFILL_KEYS, ({ requestId, audiences, sample, action, at }) => [
+    problem('action', action === undefined || ACTIONS.includes(action), '"start", "pause", "resume" or "cancel"'),
+    problem('requestId', requestId === undefined || isId(requestId), `text of 1 to ${REQUEST_ID_LENGTH} characters`),
+    problem('audiences', audiences === undefined || isNames(audiences), 'a list of slugs or ids, not empty'),
+    problem('sample', sample === undefined || isCount(sample), 'a whole number of people, at least 1'),
+    problem('at', at === undefined || isInstant(at), 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"'),
+    // Whoever pauses the backfill of one audience would pause that of all.
+    ...(action === 'pause' || action === 'resume' || action === 'cancel'
+      ? [
+          alone('audiences', audiences, 'a new backfill'),
+          alone('sample', sample, 'a new backfill'),
+          alone('at', at, 'a new backfill'),
+        ]
+      : []),
+  ]);
+}
+
+/** Reads the arguments of `stop`: one request, or none. */
+export function readStopRequest(args: readonly unknown[]): RequestReading<StopRequest> {
+  return read<StopRequest>(args, STOP_KEYS, ({ waiting, deadlineMs }) => [
+    problem('waiting', waiting === undefined || WAITING.includes(waiting), '"deliver", "keep" or "discard"'),
+    problem(
+      'deadlineMs',
+      deadlineMs === undefined || isDeadline(deadlineMs),
+      'a number of milliseconds, at most 30 days',
+    ),
+    ...(waiting === 'keep' || waiting === 'discard' ? [alone('deadlineMs', deadlineMs, '"deliver"')] : []),
+  ]);
+}
+
+/** Reads the argument of `holder`: which one, and what is to be done. */
+export function readHolderRequest(args: readonly unknown[]): RequestReading<HolderRequest> {
+  return read<HolderRequest>(args, HOLDER_KEYS, ({ holder, action }) => [
+    problem('holder', typeof holder === 'string' && holder !== '', 'the name of a holder, as the status has it'),
+    problem('action', HOLDER_ACTIONS.includes(action), '"set-aside" or "read"'),
+  ]);
+}
+
+/** Reads the argument of `edit` as far as its keys; its values are checked by a worker, together with the source. */
+export function readEdit(args: readonly unknown[]): RequestReading<JobEdit> {
+  const [edit] = args;
+  const more = tooMany(args);
+  if (!isRecord(edit)) return refused([{ field: '', message: 'An edit is a JSON object with fields of the form.' }]);
+  const { existingUsers: _, ...fields } = edit;
+  const problems = [...more, ...unknownKeys(fields, Object.keys(EDITABLE))];
+  if ('existingUsers' in edit) problems.unshift(NOT_EDITABLE);
+  return problems.length > 0 ? refused(problems) : { ok: true, request: edit };
+}
+
+/** What is wrong with an edit of existing users. */
+export const NOT_EDITABLE: Problem = {
+  field: 'existingUsers',
+  message: 'This can only be given when a job is started. To send everybody who is a member now: triggers backfill',
+};
+
+/** Reads the arguments of a dead letter's `redeliver`: one request, or none. */
+export function readRedeliverRequest(args: readonly unknown[]): RequestReading<RedeliverRequest> {
+  return read<RedeliverRequest>(args, REDELIVER_KEYS, ({ force }) => [
+    problem('force', force === undefined || typeof force === 'boolean', 'true or false'),
+  ]);
+}
+
+/** Reads the arguments of what takes none, such as `pause`. */
+export function readNothing(args: readonly unknown[]): RequestReading<object> {
+  return read<object>(args, [], () => []);
+}
+
+/** Everything that is wrong with a request, in one line. */
+export function problemsText(problems: readonly Problem[]): string {
+  return problems.map(({ field, message }) => (field === '' ? message : `"${field}": ${message}`)).join(' ');
+}
+
+/** Reads a JSON object in which null means the same as absent, as in many languages. */
+function read<T extends object>(
+  args: readonly unknown[],
+  keys: readonly string[],
+  check: (said: Readonly<Record<string, unknown>>) => readonly (Problem | undefined)[],
+): RequestReading<T> {
+  const [raw = null] = args;
+  const unreadable = undecodableReason(raw);
+  if (unreadable !== undefined) return refused([{ field: '', message: `This cannot be read: ${unreadable}.` }]);
+  if (raw !== null && !isRecord(raw))
+    return refused([{ field: '', message: keys.length === 0 ? TAKES_NOTHING : `This takes ${objectOf(keys)}.` }]);
+  const given = raw ?? {};
+  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null));
+  const problems = [...tooMany(args), ...unknownKeys(given, keys), ...check(said).filter((one) => one !== undefined)];
+  return problems.length > 0 ? refused(problems) : { ok: true, request: said as T }; // Every key has been checked.
+}
+
+const TAKES_NOTHING = 'This takes no argument.';
+
+function objectOf(keys: readonly string[]): string {
+  return `a JSON object with ${keys.map((key) => `"${key}"`).join(', ')}`;
+}
+
+function tooMany(args: readonly unknown[]): Problem[] {
+  return hasMore(args) ? [{ field: '', message: 'There is more than one argument.' }] : [];
+}
+
+/** What is wrong with a job that is started with several arguments. */
+export const MORE_THAN_A_DEFINITION: Problem = {
+  field: '',
+  message: 'A job is started with its definition alone: there is more than one argument.',
+};
+
+/** Whether there is anything after the first argument. */
+export function hasMore(args: readonly unknown[]): boolean {
+  return args.slice(1).some((one) => one != null);
+}
+
+function refused(problems: readonly Problem[]): { readonly ok: false; readonly problems: readonly Problem[] } {
+  return { ok: false, problems };
+}
+
+function problem(field: string, isRight: boolean, what: string): Problem | undefined {
+  return isRight ? undefined : { field, message: `This must be ${what}.` };
+}
+
+function alone(field: string, value: unknown, only: string): Problem | undefined {
+  return value === undefined ? undefined : { field, message: `This goes with ${only} only.` };
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() !== '' && value.length <= REQUEST_ID_LENGTH;
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string' && one.trim() !== '');
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+}
+
+function isInstant(value: unknown): boolean {
+  return typeof value === 'string' && parseInstant(value) !== undefined;
+}
+
+function isDeadline(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_DEADLINE_MS;
+}

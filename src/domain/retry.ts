@@ -1,0 +1,95 @@
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** The waits after the first, second … failed attempt of a trigger, in ms. */
+export const RETRY_DELAYS_MS: readonly number[] = [
+  5 * SECOND,
+  30 * SECOND,
+  2 * MINUTE,
+  10 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  10 * HOUR,
+];
+
+/** Spread of each wait, so that what failed together does not come back together. */
+const RETRY_JITTER = 0.2;
+
+/**
+ * How long to wait after the `failures`-th failed attempt, or undefined at the end of the schedule.
+ *
+ * @param failures failed attempts so far, from 1.
+ * @param chance 0 <= chance < 1.
+ */
+export function retryDelayMs(failures: number, chance: number): number | undefined {
+  const delay = RETRY_DELAYS_MS[failures - 1];
+  return delay === undefined ? undefined : spread(delay, chance);
+}
+
+/** A wait changed by up to `RETRY_JITTER` either way. */
+export function spread(delayMs: number, chance: number): number {
+  return Math.round(delayMs * (1 + RETRY_JITTER * (2 * chance - 1)));
+}
+
+/** The waits for a person's profile that the source does not have yet; after them an enter is sent with `segment_events` alone. */
+export const PROFILE_DELAYS_MS: readonly number[] = [1 * SECOND, 4 * SECOND, 15 * SECOND];
+
+/** How long to leave the source in peace after it failed. */
+export const SOURCE_DELAY_MS = 5 * SECOND;
+
+/** How long to wait when this worker's own configuration prevents sending. */
+export const OURS_DELAY_MS = 30 * SECOND;
+
+/** The bounds of what an endpoint may ask for with Retry-After. */
+const THROTTLE_MIN_MS = 1 * SECOND;
+const THROTTLE_MAX_MS = 1 * HOUR;
+
+/**
+ * How long an endpoint asked to be left alone with Retry-After, in ms; undefined when it asked for no wait that can be kept.
+ *
+ * @param retryAfterMs what the header said; 0 for a date that has passed, too.
+ * @param rules those of the run.
+ */
+export function askedWaitMs(retryAfterMs: number | undefined, rules: number): number | undefined {
+  if (retryAfterMs === undefined || retryAfterMs > 0) return retryAfterMs;
+  return rules < 2 ? THROTTLE_MIN_MS : undefined;
+}
+
+/**
+ * How long the whole job waits after being throttled.
+ *
+ * @param retryAfterMs what the endpoint asked for, if anything.
+ * @param streak how many times in a row it throttled without a success between, from 1.
+ */
+export function throttleMs(retryAfterMs: number | undefined, streak: number): number {
+  const asked = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
+  return Math.min(Math.max(asked, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
+}
+
+/**
+ * How long, in ms, a backfill waits for the answer to its oldest page before it sends that page again: a minute, then ever longer, up to an
+ * hour. Signals are not lost, so the answer just takes long: the job or its backfill is paused or slow, and every page that is sent again
+ * goes into two histories.
+ *
+ * @param unanswered how often it was sent again without an answer, from 0.
+ */
+export function pageAgainMs(unanswered: number): number {
+  return Math.min(MINUTE * 2 ** Math.min(unanswered, 6), HOUR);
+}
+
+/**
+ * What a Retry-After header asks for, in ms from now: seconds or an HTTP date (RFC 9110 §10.2.3). Undefined when it is
+ * neither. A date in the past is 0; clamping is the caller's.
+ */
+export function parseRetryAfter(value: string, nowMs: number): number | undefined {
+  const text = value.trim();
+  // Any number of digits is allowed. What is more than a number can hold is as long as numbers go.
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
+  // Only what looks like an HTTP date: Date.parse accepts almost anything, including "-5" and "2".
+  if (!/^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/.test(text)) return undefined;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+}

@@ -1,0 +1,187 @@
+import type { Audience } from '../contract/audience.ts';
+import type { DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
+import type { JobDefinition } from '../contract/export-job.ts';
+import { utf8Bytes } from './json.ts';
+import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
+import { failureInWords } from './verdict.ts';
+
+// Control characters, and marks that change the direction of the text that follows.
+const UNSAFE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu;
+
+/** Text from outside, made safe to show: what could control a terminal, or disguise the text, is escaped. */
+export function printable(text: string): string {
+  return text.replaceAll(UNSAFE, (mark) => `\\u${(mark.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+}
+
+/** The same for a reason of ours, which may have several lines, where there is room for one paragraph. */
+export function printableReason(reason: string): string {
+  return printable(reason.replaceAll(/\s*\n\s*/g, ' '));
+}
+
+// A server may refuse a summary of more than 400 bytes. Its quotes and encoding count, and encryption adds up to 190.
+const SUMMARY_BYTES = 200;
+
+/** The text, cut so that the server takes it as a workflow's summary. */
+export function summaryOf(text: string): string {
+  if (utf8Bytes(text) <= SUMMARY_BYTES) return text;
+  const letters = [...text];
+  while (utf8Bytes(letters.join('')) > SUMMARY_BYTES) letters.pop();
+  return `${letters.join('')}…`;
+}
+
+/** The scheme, then what is before the path: the host, perhaps with a user name; then the path and the query. A fragment is never sent. */
+const PARTS = /^(https?:\/\/)([^/?#\\]+)([^?#]*)(?:\?([^#]*))?/i;
+/** What a query's parameter is commonly called. Anything else may be the secret itself, as in `?5up3rs3cret`. */
+const NAMED = /^([\w.$[\]-]{1,40})=./;
+const MASK = '…';
+
+/**
+ * A webhook URL as people may see it: the origin, and of the rest only the names of the query's parameters, as in
+ * `https://hooks.example.com/…?token=…`. Whoever has a URL's path can often send to it, so it is a secret like a token. There is no hash to
+ * tell two URLs of a host apart: it would confirm a guess, and jobs have names. The result is still a URL, never longer than the original,
+ * and masking it again changes nothing.
+ */
+export function shownUrl(url: string): string {
+  const [, scheme, authority, path, query] = PARTS.exec(url) ?? [];
+  if (scheme === undefined || authority === undefined) return MASK;
+  const host = authority.slice(authority.lastIndexOf('@') + 1);
+  const masked = path === undefined || path === '' || path === '/' ? (path ?? '') : `/${MASK}`;
+  return `${scheme}${host}${masked}${query === undefined ? '' : `?${query.split('&').map(shownParameter).join('&')}`}`;
+}
+
+function shownParameter(parameter: string): string {
+  if (parameter === '') return '';
+  const [, name] = NAMED.exec(parameter) ?? [];
+  return name === undefined ? MASK : `${name}=${MASK}`;
+}
+
+/** A title and rows as the small Markdown table that the Temporal UI shows with a workflow. At most 20,000 bytes (server limit). */
+export function detailsTable(title: string, rows: readonly (readonly [name: string, value: string])[]): string {
+  const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
+  return [`**${cell(title)}**`, '', '| | |', '|---|---|', ...lines].join('\n').slice(0, 6000).toWellFormed();
+}
+
+/** A whole number for people: 12,345 */
+export function shownCount(n: number): string {
+  return String(n).replaceAll(/\B(?=(?:\d{3})+$)/g, ',');
+}
+
+/** `1 trigger`, `2 triggers` */
+export function counted(n: number, noun: string): string {
+  return `${shownCount(n)} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** A duration in the one unit that says enough: `8 s`, `3 min`, `2 h`, `5 days`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 120 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** An RFC 3339 time in UTC for people, to the second; any other text as it is. */
+export function shownTime(at: string): string {
+  return /^[\d-]{10}T[\d:]{8}(?:\.\d+)?Z$/.test(at) ? `${at.slice(0, 19).replace('T', ' ')} UTC` : at;
+}
+
+/** Text that cannot break the table or become markup, since answers of endpoints are shown here too. */
+function cell(text: string): string {
+  const shown = printable(text.replaceAll(/[\r\n]+/g, ' ')).replaceAll(/[|\\`<>[\]*_~&]/g, (mark) => `\\${mark}`);
+  // The UI turns two hyphens into a dash, so an option could no longer be copied.
+  return shown.replaceAll('--', String.raw`\-\-`);
+}
+
+/**
+ * The content of a job's memo: written first by whoever starts the job, then by the job itself at every edit, and read by lists and by
+ * publishing.
+ */
+interface JobMemo {
+  readonly label: string;
+  readonly description?: string;
+  readonly audiences: readonly Pick<Audience, 'id' | 'slug'>[];
+}
+
+export function jobMemo(job: {
+  readonly label: string;
+  readonly description?: string | undefined;
+  readonly audiences: readonly Audience[];
+}): JobMemo & Record<string, unknown> {
+  const { label, description, audiences } = job;
+  return {
+    label,
+    ...(description === undefined ? {} : { description }),
+    audiences: audiences.map(({ id, slug }) => ({ id, slug })),
+  };
+}
+
+/** The options that a job is started with: what lists and the Temporal UI show of it before it has reported anything itself. */
+export function shownToPeople(
+  jobId: string,
+  job: {
+    readonly definition: JobDefinition;
+    readonly audiences: readonly Audience[];
+    readonly missingSearchAttributes: readonly string[];
+  },
+) {
+  const { definition, audiences, missingSearchAttributes } = job;
+  const attributes = [
+    keyword('ExportJobId', jobId),
+    keyword('ExportJobStatus', 'starting'),
+    keywordList(
+      'ExportAudiences',
+      audiences.map(({ id }) => audienceAttribute(id)),
+    ),
+  ];
+  return {
+    staticSummary: summaryOf(definition.label),
+    memo: jobMemo({ ...definition, audiences }),
+    // With an attribute that the namespace does not have, the start would be refused.
+    ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
+  };
+}
+
+const STATES: Readonly<Record<DeadLetterState, string>> = {
+  waiting:
+    'Waits for a person. Signal "redeliver" to send it after all (last in its person\'s order, with the same id), or "discard" to drop it.',
+  redelivering: 'To be sent after all; the source and the job are being asked.',
+  redelivered: 'It is with its job again.',
+  discarded: 'Dropped by a person.',
+  expired: 'Nobody decided in time what to do with it.',
+};
+
+/** A dead letter as the Temporal UI shows it. */
+export function deadLetterDetails(status: DeadLetterStatus): string {
+  const { state, jobId, user, audience, event, at, failure, attempts, diedAt, expiresAt, notice } = status;
+  const said = failure.answer === undefined || failure.answer === '' ? '' : ` "${failure.answer}"`;
+  const rows: [string, string][] = [
+    ['State', STATES[state]],
+    ...(notice === undefined ? [] : [['Not redelivered', notice] as [string, string]]),
+    ['Job', jobId],
+    ['Person', user],
+    ['Audience', `${audience.slug} (${audience.name})`],
+    ['Event', `${event} at ${at}`],
+    ['Last attempt', `${shownTime(failure.at)}: ${failureInWords(failure)}${said}`],
+    ['Attempts', String(attempts)],
+    ['Given up', shownTime(diedAt)],
+    ['Kept until', shownTime(expiresAt)],
+  ];
+  return detailsTable(`${event} of ${user}`, rows);
+}
+
+type NamesOfType<T> = {
+  [Name in keyof typeof SEARCH_ATTRIBUTES]: (typeof SEARCH_ATTRIBUTES)[Name] extends T ? Name : never;
+}[keyof typeof SEARCH_ATTRIBUTES];
+
+/** A search attribute and its value, as the SDK takes them when it starts a workflow. */
+export type SearchAttribute =
+  | { readonly key: { readonly name: string; readonly type: 'KEYWORD' }; readonly value: string }
+  | { readonly key: { readonly name: string; readonly type: 'KEYWORD_LIST' }; readonly value: string[] };
+
+export function keyword(name: NamesOfType<'KEYWORD'>, value: string): SearchAttribute {
+  return { key: { name, type: SEARCH_ATTRIBUTES[name] }, value };
+}
+
+export function keywordList(name: NamesOfType<'KEYWORD_LIST'>, value: string[]): SearchAttribute {
+  return { key: { name, type: SEARCH_ATTRIBUTES[name] }, value };
+}

@@ -1,0 +1,190 @@
+import type { Attempt, SliceEnd, SliceRun } from '../contract/attempt.ts';
+import type {
+  FailedAttempt,
+  PackedSlice,
+  PackedSliceTrigger,
+  SliceInput,
+  SliceProgress,
+  SliceReport,
+  SliceTrigger,
+} from '../contract/slice.ts';
+import { deliveryId, type Sha256 } from './delivery-id.ts';
+import { instantOf } from './instant.ts';
+import { isRecord } from './json.ts';
+import { ATTEMPT_CODES, judge, wasAsked } from './verdict.ts';
+
+/** Makes a slice small by repeating nothing. */
+export function packSlice(slice: SliceInput): PackedSlice {
+  const places = new Map(slice.audiences.map(({ id }, place) => [id, place]));
+  let before = '';
+  const triggers = slice.triggers.map(({ user, audience, event, at, ...rest }): PackedSliceTrigger => {
+    const place = places.get(audience);
+    const what = 2 * (place ?? places.size) + (event === 'enter' ? 1 : 0);
+    const when = at === before ? '' : at;
+    before = at;
+    const more = place === undefined ? { ...rest, audience } : rest;
+    return Object.keys(more).length === 0 ? [user, what, when] : [user, what, when, more];
+  });
+  return { ...slice, triggers };
+}
+
+/** @throws RangeError for what `packSlice` did not pack. */
+export function unpackSlice(packed: PackedSlice): SliceInput {
+  const { audiences, sliceId } = packed;
+  let before = '';
+  const triggers = packed.triggers.map(([user, what, when, more]): SliceTrigger => {
+    const place = Math.floor(what / 2);
+    const audience = more?.audience ?? audiences[place]?.id;
+    if (audience === undefined)
+      throw new RangeError(`Slice ${sliceId} names an audience ${place} that it does not list.`);
+    const at = when === '' ? before : when;
+    before = at;
+    return { user, event: what % 2 === 1 ? 'enter' : 'exit', at, ...more, audience };
+  });
+  return { ...packed, triggers };
+}
+
+// Another build may have written a report or a heartbeat, so both are foreign data: they are read completely before anything depends on
+// them. Which triggers failed must be clear; how each of them failed may be unclear.
+
+/**
+ * What `deliver` returned for a slice of `size` triggers; undefined when it does not say for certain what became of each of them.
+ */
+export function readReport(raw: unknown, size: number): SliceReport | undefined {
+  if (!isRecord(raw)) return undefined;
+  const failed = readFailed(raw['failed'], size);
+  const unsent: unknown = raw['unsent'];
+  if (failed === undefined || !Array.isArray(unsent)) return undefined;
+  if (!unsent.every((place): place is number => isPlace(place, size))) return undefined;
+  return { failed, unsent, sendingMs: readMs(raw['sendingMs']) ?? 0 };
+}
+
+/** What a heartbeat of `deliver` says of a slice of `size` triggers; undefined when it cannot be read for certain. */
+export function readProgress(raw: unknown, size: number): SliceProgress | undefined {
+  if (!isRecord(raw)) return undefined;
+  const failed = readFailed(raw['failed'], size);
+  const delivered: unknown = raw['delivered'];
+  if (failed === undefined || !Array.isArray(delivered)) return undefined;
+  return delivered.every((range) => isRange(range, size)) ? { delivered, failed } : undefined;
+}
+
+function readFailed(raw: unknown, size: number): FailedAttempt[] | undefined {
+  if (!Array.isArray(raw)) return undefined;
+  const attempts = raw.flatMap((one: unknown) => readAttempt(one, size) ?? []);
+  return attempts.length === raw.length ? attempts : undefined;
+}
+
+function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
+  if (!isRecord(raw)) return undefined;
+  const { index, status, code, retryAfterMs, durationMs, answer } = raw;
+  if (!isPlace(index, size)) return undefined;
+  const wait = readMs(retryAfterMs);
+  const how = {
+    ...(isStatus(status) ? { status } : {}),
+    ...(typeof code === 'string' ? { code } : {}),
+  };
+  return {
+    index,
+    ...(how.status === undefined && how.code === undefined ? { code: ATTEMPT_CODES.reportUnreadable } : how),
+    ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    durationMs: readMs(durationMs) ?? 0,
+    ...(typeof answer === 'string' ? { answer } : {}),
+  };
+}
+
+function isPlace(value: unknown, size: number): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < size;
+}
+
+function isRange(value: unknown, size: number): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [first, last] = value as unknown[];
+  return isPlace(first, size) && isPlace(last, size) && first <= last;
+}
+
+function isStatus(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= 999;
+}
+
+function readMs(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+type Came = Pick<Attempt, 'outcome' | 'verdict' | 'status' | 'code' | 'answer' | 'durationMs' | 'retryAfterMs'>;
+
+/** Where a slice ran. */
+interface SlicePlace {
+  readonly jobId: string;
+  readonly runId: string;
+  /** Epoch ms of its end. */
+  readonly atMs: number;
+}
+
+/**
+ * What a slice did for its triggers, in their order.
+ *
+ * @param isMeant selects triggers by their places in the slice.
+ */
+export function attemptsOf(
+  place: SlicePlace,
+  { slice, end, startedAtMs }: SliceRun,
+  isMeant: (index: number, came: Came['outcome']) => boolean,
+  hash?: Sha256,
+): Attempt[] {
+  const outcomeOf = outcomes(end);
+  const { subscriptionId } = slice.settings;
+  return slice.triggers.flatMap((trigger, index) => {
+    const came = outcomeOf(index);
+    if (!isMeant(index, came.outcome)) return [];
+    const { user, event, audience, at } = trigger;
+    return {
+      jobId: place.jobId,
+      runId: place.runId,
+      sliceId: slice.sliceId,
+      ...(startedAtMs === undefined ? {} : { startedAt: instantOf(startedAtMs) }),
+      ...(end.kind === 'running' ? {} : { endedAt: instantOf(place.atMs) }),
+      user,
+      event,
+      audience: slice.audiences.find(({ id }) => id === audience)?.slug ?? audience,
+      triggerAt: at,
+      deliveryId: deliveryId(subscriptionId, trigger, hash),
+      ...came,
+    };
+  });
+}
+
+/** Whether a request was really made, as far as that is known. */
+export function didAsk({ outcome, verdict }: Pick<Attempt, 'outcome' | 'verdict'>): boolean {
+  return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict));
+}
+
+function outcomes(end: SliceEnd): (index: number) => Came {
+  if (end.kind === 'reported') {
+    const failed = byPlace(end.report.failed);
+    const unsent = new Set(end.report.unsent);
+    return (index) => {
+      const failure = failed.get(index);
+      return failure === undefined ? { outcome: unsent.has(index) ? 'unsent' : 'delivered' } : failedAs(failure);
+    };
+  }
+  const failed = byPlace(end.progress?.failed ?? []);
+  const rest = end.kind === 'running' ? 'running' : 'unknown';
+  return (index) => {
+    const failure = failed.get(index);
+    if (failure !== undefined) return failedAs(failure);
+    return { outcome: isDelivered(end.progress, index) ? 'delivered' : rest };
+  };
+}
+
+function byPlace(failed: readonly FailedAttempt[]): ReadonlyMap<number, FailedAttempt> {
+  return new Map(failed.map((attempt) => [attempt.index, attempt]));
+}
+
+function isDelivered(progress: SliceProgress | undefined, index: number): boolean {
+  return progress?.delivered.some(([first, last]) => first <= index && index <= last) ?? false;
+}
+
+function failedAs(attempt: FailedAttempt): Came {
+  const { index: _, ...failure } = attempt;
+  return { outcome: 'failed', verdict: judge(failure), ...failure };
+}

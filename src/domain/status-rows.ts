@@ -1,0 +1,204 @@
+import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import { keptBackfillInWords } from './kept-job.ts';
+import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
+import { failureInWords } from './verdict.ts';
+
+/** One line of what people are told about a job, in the terminal and in the Temporal UI. */
+export interface StatusRow {
+  /** Empty where it goes on with the row before. */
+  readonly name: string;
+  readonly value: string;
+  readonly tone?: Tone;
+}
+
+/** How a row is meant, for whoever has colours. */
+export type Tone = 'good' | 'caution' | 'bad' | 'quiet';
+
+export interface Telling {
+  /** A time as people read it there: when it was (`at 2026-11-25 01:29:58 UTC`), or seen from now (`8 s ago`, `in 3 min`). */
+  readonly time: (at: string) => string;
+  /** How fast the job delivers, where that is known. */
+  readonly rate?: string | undefined;
+  /** How many audiences and fields are named at most: a job may have hundreds. Default: all. */
+  readonly mostNames?: number;
+}
+
+/** A status as the Temporal UI shows it with the workflow. */
+export function detailsOf(status: JobStatus): string {
+  const { oneMinute, fiveMinutes } = status.ratePerSecond;
+  const rate =
+    oneMinute + fiveMinutes === 0
+      ? undefined
+      : `${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
+  const rows = statusRows(status, { time: (at) => `at ${shownTime(at)}`, rate, mostNames: SHOWN_NAMES });
+  return detailsTable(
+    status.label,
+    rows.map(({ name, value }) => [name, value]),
+  );
+}
+
+/** The first of them: a job may have 100 audiences, and a slug 255 characters. */
+const SHOWN_NAMES = 10;
+
+const TONES: Readonly<Record<JobState, Tone>> = {
+  starting: 'caution',
+  running: 'good',
+  paused: 'caution',
+  stopping: 'caution',
+  stopped: 'quiet',
+};
+
+/** A job's status, row by row; what there is nothing to say about is left out. Nothing in it can control a terminal. */
+export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity }: Telling): StatusRow[] {
+  const { kept, resetAt, endpoint, backfill, throttledUntil, lastFailure, recoverableUntil } = status;
+  const rows: (Omit<StatusRow, 'value'> & { readonly value: string | undefined })[] = [
+    { name: 'State', value: status.state, tone: TONES[status.state] },
+    { name: 'Why', value: status.reason && printableReason(status.reason) },
+    {
+      name: 'Audiences',
+      value: names(
+        status.audiences.map(({ slug }) => slug),
+        mostNames,
+      ),
+    },
+    { name: 'Sends to', value: printable(status.webhookUrl) },
+    { name: 'Authorization', value: printable(status.authorization ?? 'none') },
+    { name: 'Format', value: format(status, mostNames) },
+    { name: 'Received', value: received(status) },
+    { name: 'Delivered', value: delivered(status, time, rate) },
+    kept === undefined
+      ? { name: 'Waiting', value: waiting(status, time) }
+      : { name: 'Kept', value: keptText(kept, status.jobId, time) },
+    {
+      name: 'Reset',
+      value:
+        resetAt &&
+        `${time(resetAt)}: what came after the moment that it went back to is taken again, and may be sent again`,
+    },
+    {
+      name: 'Recoverable',
+      value: recoverableUntil && `until ${recoverableUntil.slice(0, 16).replace('T', ' ')} UTC`,
+    },
+    {
+      name: 'In flight',
+      value: `${shownCount(status.inFlight)} of at most ${shownCount(status.parallelRequestCount)}`,
+    },
+    { name: 'Dead letters', value: deadLetters(status), tone: status.deadLettersWaiting === 0 ? 'quiet' : 'bad' },
+    { name: 'Endpoint', value: endpoint && endpointText(endpoint, status.parallelRequestCount, time), tone: 'caution' },
+    {
+      name: 'Throttled',
+      value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
+    },
+    {
+      name: 'Last failure',
+      value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
+    },
+    { name: 'Backfill', value: backfill && backfillText(backfill) },
+    { name: '', value: backfill?.notice && printableReason(backfill.notice) },
+    { name: '', value: backfill?.trouble && printableReason(backfill.trouble), tone: 'caution' },
+    ...status.notices.map((notice) => ({ name: 'Notice', value: printableReason(notice), tone: 'caution' as const })),
+    ...status.rejects
+      .slice(-SHOWN_REJECTS)
+      .map(({ at, reason }) => ({ name: 'Rejected', value: `${time(at)}: ${printable(reason)}` })),
+  ];
+  return rows.flatMap(({ value, ...row }) => (value === undefined || value === '' ? [] : [{ ...row, value }]));
+}
+
+const SHOWN_REJECTS = 3;
+
+function names(all: readonly string[], most: number): string {
+  const more = all.length - most;
+  return printable(`${all.slice(0, most).join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
+}
+
+function after(mark: string, text: string | undefined): string {
+  return text === undefined || text === '' ? '' : `${mark}${printable(text)}`;
+}
+
+function format({ userLegacyMessageFormat, exportFields }: JobStatus, mostNames: number): string {
+  const kind = userLegacyMessageFormat ? 'legacy' : 'new';
+  return `${kind}, ${exportFields.length === 0 ? 'all fields' : names(exportFields, mostNames)}`;
+}
+
+function received({ received: all, repeated, rejected }: JobStatus): string {
+  const parts = [
+    shownCount(all),
+    ...(repeated > 0
+      ? [`of which ${shownCount(repeated)} ${repeated === 1 ? 'was a repeat' : 'were repeats'} and not sent again`]
+      : []),
+    ...(rejected > 0 ? [`beside ${shownCount(rejected)} that ${rejected === 1 ? 'was' : 'were'} rejected`] : []),
+  ];
+  return parts.join(', ');
+}
+
+function delivered(status: JobStatus, time: Telling['time'], rate: string | undefined): string {
+  const parts = [
+    shownCount(status.delivered),
+    ...(rate === undefined ? [] : [rate]),
+    ...(status.retried > 0 ? [counted(status.retried, 'repeated attempt')] : []),
+    ...(status.lastDeliveredAt === undefined ? [] : [`last ${time(status.lastDeliveredAt)}`]),
+  ];
+  return parts.join(', ');
+}
+
+function waiting({ waiting: all, held, overflow, oldestWaitingAt }: JobStatus, time: Telling['time']): string {
+  const parts = [
+    shownCount(all),
+    ...(held > 0 ? [`${held === 1 ? '1 person waits' : `${shownCount(held)} people wait`} for the next attempt`] : []),
+    ...(overflow > 0 ? [`${shownCount(overflow)} outside the job's own state`] : []),
+    ...(oldestWaitingAt === undefined ? [] : [`oldest ${time(oldestWaitingAt)}`]),
+  ];
+  return parts.join(', ');
+}
+
+function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId: string, time: Telling['time']) {
+  const more = rest === undefined ? '' : ` and the rest of ${keptBackfillInWords(rest)}`;
+  return `${counted(left, 'trigger')}${more}, ${time(keptAt)}; resume it with: triggers resume ${jobId}`;
+}
+
+/** How many wait for a decision, where that is known, and how many there have been. */
+function deadLetters({ deadLetters: all, deadLettersWaiting: open, jobId }: JobStatus): string | undefined {
+  if (all === 0) return undefined;
+  if (open === 0) return `none waits for a decision; ${shownCount(all)} so far`;
+  const which = open === undefined ? '' : `${open === 1 ? '1 waits' : `${shownCount(open)} wait`} for a decision, `;
+  return `${which}${shownCount(all)} so far; see: triggers dead-letters list --job ${jobId}`;
+}
+
+const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';
+
+/** What it is like, what happens next, and what a person can do about it. */
+function endpointText(
+  { state, nextProbeAt, advice }: EndpointStatus,
+  parallelRequestCount: number,
+  time: Telling['time'],
+): string {
+  if (state === 'recovering') return `recovering; requests in flight grow back to ${shownCount(parallelRequestCount)}`;
+  const next = nextProbeAt === undefined ? '' : `, the next one ${time(nextProbeAt)}`;
+  const like = state === 'new' ? NEW_ENDPOINT : 'unwell; only single probes are sent';
+  return `${like}${next}${advice === undefined ? '' : `. ${advice}`}`;
+}
+
+const BAR_WIDTH = 24;
+
+function backfillText(progress: BackfillStatus): string {
+  const { state, pausedBy, expected, taken, delivered: sent, superseded, leftOut = [], deadLetters: dead } = progress;
+  const all = Math.max(expected ?? taken, taken);
+  const settled = leftOut.reduce((sum, { members }) => sum + members, sent + superseded + dead);
+  const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
+  const bar = state === 'running' || state === 'paused' ? '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled) : '';
+  const parts = [
+    pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
+    `${shownCount(sent)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
+    ...(superseded === 0 ? [] : [`${shownCount(superseded)} left out (newer live trigger)`]),
+    ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out (${printable(audience)} was removed)`),
+    ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
+    ...(state === 'running' && progress.ratePerSecond > 0 ? [`${perSecond(progress.ratePerSecond)}/s`] : []),
+    ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
+  ];
+  return `${bar === '' ? '' : `${bar} `}${parts.join(', ')}`;
+}
+
+/** A rate as people read it: whole numbers from 10 on. */
+function perSecond(rate: number): string {
+  return rate >= 10 ? shownCount(Math.round(rate)) : String(Math.round(rate * 10) / 10);
+}

@@ -1,0 +1,213 @@
+import { z } from 'zod';
+import type { HttpProfiles as Config, HttpSourceConfig } from '../../config/source-config.ts';
+import type { AudienceListing } from '../../contract/audience.ts';
+import type { Json, JsonObject } from '../../contract/trigger.ts';
+import { isRecord, stringifyJson } from '../../domain/json.ts';
+import { readCursor } from '../cursor.ts';
+import { audienceIdOf, userIn as idIn, userIn } from '../ids.ts';
+import { valueAt } from '../json-service.ts';
+import { type MembersPage, SourceError } from '../source.ts';
+import { filled, type HttpApi } from './pages.ts';
+
+/** An audience and how the service calls it. */
+export interface HttpAudience {
+  readonly id: string;
+  readonly slug: string;
+  /** What `{audience}` stands for. */
+  readonly key: string;
+  readonly listing: AudienceListing;
+}
+
+const AUDIENCES = 'its audiences';
+
+/** The audiences that are configured, or that the service lists, by slug. */
+export async function readAudiences(
+  config: HttpSourceConfig['audiences'],
+  api: HttpApi,
+): Promise<readonly HttpAudience[]> {
+  const audiences =
+    'url' in config
+      ? (await allRows(config, api)).flatMap((row) => {
+          const key = idIn(valueAt(row, config.id));
+          if (key === undefined) throw api.unexpected(AUDIENCES, `an audience has no id under "${config.id}"`);
+          const at = (path: string | undefined): Json | undefined => path && valueAt(row, path);
+          return audienceOf(key, at(config.slug), at(config.name), at(config.windowMinutes), at(config.size));
+        })
+      : config.map(({ id, slug, name, windowMinutes }) => audienceOf(id, slug, name, windowMinutes));
+  return audiences.sort((a, b) => (a.slug < b.slug ? -1 : 1));
+}
+
+async function allRows(
+  config: Extract<HttpSourceConfig['audiences'], { url: string }>,
+  api: HttpApi,
+): Promise<readonly Json[]> {
+  const rows: Json[] = [];
+  const places = new Set<string>();
+  for (let at = ''; !places.has(at);) {
+    places.add(at);
+    const page = await api.page(AUDIENCES, config, at, { limit: config.maxLimit });
+    rows.push(...page.rows);
+    if (page.next === '') return rows;
+    at = page.next;
+  }
+  throw api.unexpected(AUDIENCES, 'it leads in a circle: the next page has come before');
+}
+
+function audienceOf(
+  key: string,
+  slug: Json | undefined,
+  name: Json | undefined,
+  windowMinutes: Json | undefined,
+  size?: Json,
+): HttpAudience {
+  const id = audienceIdOf(key);
+  const slugText = idIn(slug) ?? key;
+  const listing = {
+    id,
+    slug: slugText,
+    name: idIn(name) ?? slugText,
+    ...(typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? { size } : {}),
+    ...(typeof windowMinutes === 'number' && windowMinutes > 0 ? { windowMinutes } : {}),
+  };
+  return { id, slug: slugText, key, listing };
+}
+
+const MEMBERS = 'a page of members';
+/** This many rows without a single id are not a coincidence. */
+const NAMELESS_ROWS = 100;
+
+/** Where the reading of members is. */
+interface Place {
+  /** Where the page is, as the previous one said; empty for the first. */
+  readonly at: string;
+  /** The page has been returned up to this person, since the service gave more than was asked for. */
+  readonly behind?: string | undefined;
+  /** Rows to ask for in each page: where the next page is may be a number of pages, which means nothing with another size. */
+  readonly size: number;
+  /** Rows so far, as long as none had an id; absent: some had. */
+  readonly nameless?: number | undefined;
+}
+
+const placeSchema = z.object({
+  at: z.string(),
+  behind: z.string().optional(),
+  size: z.number().int().min(1),
+  nameless: z.number().int().min(0).optional(),
+});
+
+export interface HttpMembersOptions {
+  readonly api: HttpApi;
+  readonly config: HttpSourceConfig['members'];
+  /** Called with what is left out or repeated. */
+  readonly tell: (audience: HttpAudience, what: string) => void;
+  /** Longest time, in ms, after which no request of a page is begun. */
+  readonly budgetMs: number;
+}
+
+/** Reads pages of members from pages of a service, whatever size these have. */
+export class HttpMembers {
+  readonly #options: HttpMembersOptions;
+
+  constructor(options: HttpMembersOptions) {
+    this.#options = options;
+  }
+
+  async page(audience: HttpAudience, after: string | undefined, limit: number): Promise<MembersPage> {
+    const { api, config, tell, budgetMs } = this.#options;
+    const endsAtMs = performance.now() + budgetMs;
+    const ids: string[] = [];
+    let place = placeOf(after, Math.min(limit, config.maxLimit));
+    do {
+      const room = limit - ids.length;
+      const page = await api.page(MEMBERS, config, place.at, { audience: audience.key, limit: place.size });
+      const users = this.#usersIn(audience, page.rows, place);
+      ids.push(...users.slice(0, room));
+      const last = ids.at(-1);
+      // The place to continue within a page is remembered as a person, since positions shift as people come and go.
+      if (users.length > room && last !== undefined)
+        return { ids, next: cursorOf({ ...place, behind: last, nameless: undefined }) };
+      const nameless = users.length > 0 || place.nameless === undefined ? undefined : place.nameless + page.rows.length;
+      const isEnd = page.next === '';
+      this.#mustHaveIds(audience, nameless ?? 0, isEnd);
+      if (isEnd && place.at === '' && page.isSilent && page.rows.length >= place.size)
+        tell(audience, 'the first page is full, and nothing says where the next one is: it counts as the only one.');
+      if (isEnd) return { ids };
+      place = { at: page.next, size: place.size, nameless };
+    } while (ids.length < limit && performance.now() < endsAtMs);
+    return { ids, next: cursorOf(place) };
+  }
+
+  /** The people of a page after that place; everybody when it is no longer there. */
+  #usersIn(audience: HttpAudience, rows: readonly Json[], { behind }: Place): string[] {
+    const users = rows.map((row) => userIn(valueAt(row, this.#options.config.id)));
+    const named = users.filter((user) => user !== undefined);
+    if (named.length < users.length) this.#options.tell(audience, 'some rows have no id of a person and are left out.');
+    return behind === undefined ? named : named.slice(named.lastIndexOf(behind) + 1);
+  }
+
+  /** A field that nobody has means a mistake in the configuration, not an empty audience. */
+  #mustHaveIds({ slug }: HttpAudience, rows: number, isEnd: boolean): void {
+    if (rows < (isEnd ? 1 : NAMELESS_ROWS)) return;
+    throw new SourceError(
+      `None of the ${isEnd ? '' : 'first '}${rows} rows of "${slug}" has a person's id where "members.id" in the configuration's "source" says. An id is a text or a whole number.`,
+    );
+  }
+}
+
+function cursorOf(place: Place): string {
+  return JSON.stringify(place);
+}
+
+/** @throws SourceError when a text is no cursor of this source. */
+function placeOf(cursor: string | undefined, size: number): Place {
+  if (cursor === undefined) return { at: '', size, nameless: 0 };
+  return readCursor(cursor, placeSchema, "of this service's members");
+}
+
+const PROFILES = 'profiles';
+const NOT_FOUND = 404;
+
+/** Divides the people into groups that one request each can ask about. */
+export function inGroups(users: readonly string[], { url, maxUsers }: Config): (readonly string[])[] {
+  const size = url.includes('{user}') ? 1 : maxUsers;
+  return Array.from({ length: Math.ceil(users.length / size) }, (_, i) => users.slice(i * size, (i + 1) * size));
+}
+
+/** The profiles of one group, as far as the service knows its people. */
+export async function profilesOf(
+  api: HttpApi,
+  config: Config,
+  users: readonly string[],
+): Promise<ReadonlyMap<string, JsonObject>> {
+  const [user = ''] = users;
+  const path = filled(config.url, { user, users });
+  if (config.url.includes('{user}')) {
+    const answer = await api.get(PROFILES, path, { tolerated: NOT_FOUND });
+    return answer === undefined ? new Map() : new Map([[user, fieldsIn(api, config, answer.body)]]);
+  }
+  const body = config.body === undefined ? {} : { body: stringifyJson(withUsers(config.body, users)) };
+  const rows = api.rowsIn(PROFILES, await api.get(PROFILES, path, body), config.items);
+  const asked = new Set(users);
+  const found = new Map<string, JsonObject>();
+  for (const row of rows) {
+    const owner = userIn(valueAt(row, config.id));
+    if (owner !== undefined && asked.has(owner)) found.set(owner, fieldsIn(api, config, row));
+  }
+  return found;
+}
+
+function fieldsIn(api: HttpApi, { profile }: Config, value: Json | undefined): JsonObject {
+  const fields = valueAt(value, profile);
+  if (isRecord(fields)) return fields;
+  throw api.unexpected(
+    PROFILES,
+    `somebody has no object under ${profile === undefined ? 'their row' : `"${profile}"`}`,
+  );
+}
+
+function withUsers(body: Json, users: readonly string[]): Json {
+  if (body === '{users}') return users;
+  if (Array.isArray(body)) return (body as readonly Json[]).map((item) => withUsers(item, users));
+  if (!isRecord(body)) return body;
+  return Object.fromEntries(Object.entries(body).map(([name, item]) => [name, withUsers(item, users)]));
+}

@@ -1,0 +1,44 @@
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DataConverter } from '@temporalio/common';
+import { EncryptingCodec } from './encrypting-codec.ts';
+import { readPayloadKeys } from './payload-keys.ts';
+
+/**
+ * Where the module of the payload converter is. Every client and worker of ours is given it, so that integers keep their digits and no
+ * signal fails to decode. Source and build have different suffixes, so the suffix is that of this file.
+ */
+export const payloadConverterPath = beside('payload-converter');
+
+/** Where the failure converter's module is: for clients and workers that encrypt. */
+export const failureConverterPath = beside('failure-converter');
+
+/** Where a module of ours is, given its path from here without a suffix. */
+export function beside(module: string): string {
+  return fileURLToPath(new URL(`./${module}${extname(import.meta.url)}`, import.meta.url));
+}
+
+/**
+ * How all our clients and workers write and read payloads. With keys, every payload is encrypted, and so are the messages and stacks of failures,
+ * which become payloads for this purpose.
+ *
+ * @param payloadKeys as configured: `<key id>:<base64 of 32 bytes>`, the first of which encrypts; without any, nothing is encrypted.
+ * @throws InvalidPayloadKeys
+ */
+export function dataConverterWith(payloadKeys: readonly string[]): DataConverter {
+  const keys = readPayloadKeys(payloadKeys);
+  return {
+    payloadConverterPath,
+    payloadCodecs: [new EncryptingCodec(keys)],
+    ...(keys.encrypting === undefined ? {} : { failureConverterPath }),
+  };
+}
+
+/**
+ * The same for a worker's workflows and activities: a workflow refuses what it is asked in a key that is not here, instead of failing its tasks.
+ * @throws InvalidPayloadKeys
+ */
+export function workerDataConverterWith(payloadKeys: readonly string[]): DataConverter {
+  const codec = new EncryptingCodec(readPayloadKeys(payloadKeys), { marksMissing: true });
+  return { ...dataConverterWith(payloadKeys), payloadCodecs: [codec] };
+}

@@ -1,0 +1,51 @@
+import type { Config } from '../config/config.ts';
+
+type Configured = Config['authorizations'];
+
+export interface ReloadOptions {
+  /** Reads the configuration anew; throws when it cannot be used. */
+  readonly read: () => Configured;
+  /** What the worker began with. */
+  readonly initial: Configured;
+  readonly replace: (authorizations: Configured) => void;
+  readonly log: {
+    readonly info: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+    readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+  };
+  /** In ms. Default: 5 s. */
+  readonly everyMs?: number;
+}
+
+const EVERY_MS = 5_000;
+
+/**
+ * Looks at the configuration and the files it refers to every few seconds, and has changed authorizations taken over: secrets are rotated without a
+ * restart. Looking, rather than being told, is what works with every kind of mounted secret. What cannot be used is said once, and what was before
+ * stays. Returns what ends it.
+ */
+export function reloadAuthorizations({ read, initial, replace, log, everyMs = EVERY_MS }: ReloadOptions): () => void {
+  let last = JSON.stringify(initial);
+  let lastProblem = '';
+  const look = (): void => {
+    try {
+      const authorizations = read();
+      lastProblem = '';
+      const now = JSON.stringify(authorizations);
+      if (now === last) return;
+      const removed = Object.keys(JSON.parse(last) as object).filter((name) => !Object.hasOwn(authorizations, name));
+      replace(authorizations);
+      last = now;
+      log.info('authorizations were reloaded', { authorizations: Object.keys(authorizations) });
+      if (removed.length > 0)
+        log.warn('authorizations were removed; jobs that use them wait', { authorizations: removed });
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      if (problem !== lastProblem)
+        log.warn('the changed configuration cannot be used; the one before stays', { problem });
+      lastProblem = problem;
+    }
+  };
+  const timer = setInterval(look, everyMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { WorkerDeploymentOptions, WorkerOptions } from '@temporalio/worker';
+import { type Config, ConfigError } from '../config/config.ts';
+import { release } from './release.ts';
+
+/** How Temporal knows a versioned worker. */
+export interface WorkerDeployment {
+  readonly options: WorkerDeploymentOptions;
+  /** Name and build id, as Temporal writes them. */
+  readonly version: string;
+}
+
+/** Enough digits that two builds never have the same by chance. */
+const CHECKSUM_DIGITS = 12;
+
+/**
+ * The version of a worker that is configured to have one; undefined for any other. Runs stay on the build that began them (`PINNED`) unless
+ * their workflow says otherwise, so that no run is replayed by code that may decide differently.
+ *
+ * @throws ConfigError when no build id is given and the workflow code was not bundled beforehand.
+ */
+export function workerDeployment(
+  { deployment }: Config,
+  workflowBundle: WorkerOptions['workflowBundle'],
+): WorkerDeployment | undefined {
+  if (deployment === undefined) return undefined;
+  const version = { deploymentName: deployment.name, buildId: deployment.buildId ?? buildIdOf(workflowBundle) };
+  return {
+    options: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' },
+    version: `${version.deploymentName}:${version.buildId}`,
+  };
+}
+
+/** The release and a checksum of its workflow code, since only that code decides whether one worker can continue another's runs. */
+function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
+  if (bundle === undefined)
+    throw new ConfigError(
+      'This worker has a deployment name and no build id, and its workflow code is bundled only now. Set TRIGGERS_BUILD_ID, "buildId" of "deployment" in the configuration, or build first: npm run build.',
+    );
+  const code = 'code' in bundle ? bundle.code : readFileSync(bundle.codePath);
+  return `${release()}-${createHash('sha256').update(code).digest('hex').slice(0, CHECKSUM_DIGITS)}`;
+}

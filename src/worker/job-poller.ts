@@ -1,0 +1,80 @@
+import type { Client } from '@temporalio/client';
+import { quickStatus } from '../client/jobs/job-service.ts';
+import type { JobStatus } from '../contract/job-status.ts';
+import { EXPORT_JOB } from '../domain/names.ts';
+
+export interface JobPollerOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** Most jobs that are asked. */
+  readonly most: number;
+  /** Takes what they answered, and how many did not answer. */
+  readonly told: (statuses: readonly JobStatus[], untold: number) => void;
+  /** The time in ms since any moment. Default: a clock that is never set. */
+  readonly now?: () => number;
+}
+
+/** Shortest time, in ms, from the beginning of one look to the next. */
+const EVERY_MS = 30_000;
+/** Jobs that do not answer must not make a look take longer than this, in ms: then the others are asked next time. */
+const LOOK_MS = 20_000;
+
+/**
+ * Asks the running jobs of a task queue for what only they know: how many triggers are waiting and since when, and the state of their
+ * endpoints. It takes one list and a query for each job, one after another; queries leave nothing in a history. Jobs are asked only when
+ * somebody scrapes.
+ */
+export class JobPoller {
+  readonly #options: JobPollerOptions;
+  readonly #now: () => number;
+  #beganAtMs = -Infinity;
+  #look: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: JobPollerOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Begins a look, unless one is under way or the last one began a moment ago. Resolves when none is under way. */
+  async look(): Promise<void> {
+    const now = this.#now();
+    if (this.#isClosed || this.#look !== undefined || now - this.#beganAtMs < EVERY_MS) return this.#look;
+    this.#beganAtMs = now;
+    this.#look = this.#ask(now + LOOK_MS).finally(() => {
+      this.#look = undefined;
+    });
+    return this.#look;
+  }
+
+  /** Asks no further job, and waits for the one that is being asked: a worker that shuts down must not wait for a whole look. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#look;
+  }
+
+  async #ask(endsAtMs: number): Promise<void> {
+    const { client, most, told } = this.#options;
+    const statuses: JobStatus[] = [];
+    let untold = 0;
+    try {
+      for (const [index, workflowId] of (await this.#running()).entries()) {
+        const isAsked = index < most && this.#now() < endsAtMs && !this.#isClosed;
+        const status = isAsked ? await quickStatus(client, workflowId) : undefined;
+        if (status === undefined) untold++;
+        else statuses.push(status);
+      }
+    } catch {
+      // The server does not answer. Old answers must not be shown as if they were current.
+    }
+    told(statuses, untold);
+  }
+
+  async #running(): Promise<string[]> {
+    const { client, taskQueue } = this.#options;
+    const query = `WorkflowType = '${EXPORT_JOB}' AND ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
+    const ids: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+    return ids.sort();
+  }
+}

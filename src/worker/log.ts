@@ -1,0 +1,61 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Config } from '../config/config.ts';
+
+/**
+ * The fields that a line may have besides its message: ids, kinds and counts of the SDK and ours. Any other field could contain anything, such as a
+ * payload or a secret.
+ */
+const FIELDS: ReadonlySet<string> = new Set(
+  [
+    'sdkComponent target namespace taskQueue state status size durationMs attempt',
+    'workflowId workflowType workflowRunId runId workflowExists updateId updateName',
+    'activityId activityType activityRunId isLocal ifaceName fnName',
+    'verdict code deliveryId count url',
+    'reason turns slice holder holders n problem authorizations jobId alert text',
+  ].flatMap((names) => names.split(' ')),
+);
+/** Most characters of one string. */
+const TEXT_LENGTH = 4000;
+/** Most errors in a chain that are logged: an error, its cause, the cause of that, and so on. */
+const ERRORS = 5;
+
+/**
+ * The log of a worker, in JSON lines. Besides the message, only known fields are written, and only if they are strings, numbers, booleans or lists of
+ * these; of an error only its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without their values.
+ */
+export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
+  const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
+  return pino({ level, base: null, serializers, formatters: { log: shownFields } }, destination);
+}
+
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  const omitted: string[] = [];
+  for (const [name, value] of Object.entries(fields)) {
+    if (name === 'err')
+      shown[name] = value; // Its serializer comes after this.
+    else if (FIELDS.has(name) && isPlain(value)) shown[name] = shortened(value);
+    else if (value !== undefined) omitted.push(name);
+  }
+  return omitted.length === 0 ? shown : { ...shown, omitted };
+}
+
+/** SDKs and drivers attach requests, payloads and settings to their errors, so nothing else of an error is logged. */
+function shownError(error: unknown, errors: number): object {
+  if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
+  const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Anything can be thrown.
+  const said = Object.entries({ name, code, message, stack }).filter(([, value]) => isPlain(value));
+  return {
+    ...Object.fromEntries(said.map(([key, value]) => [key, shortened(value)])),
+    ...(cause === undefined || errors <= 1 ? {} : { cause: shownError(cause, errors - 1) }),
+  };
+}
+
+function isPlain(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((item) => !Array.isArray(item) && isPlain(item));
+  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+}
+
+function shortened(value: unknown): unknown {
+  return typeof value === 'string' && value.length > TEXT_LENGTH ? `${value.slice(0, TEXT_LENGTH)}…` : value;
+}

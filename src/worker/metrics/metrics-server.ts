@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { Client } from '@temporalio/client';
+import { type Config, ConfigError } from '../../config/config.ts';
+import { JobPoller } from '../job-poller.ts';
+import { readSdkMetrics } from './sdk-metrics.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
+
+export interface MetricsServerOptions {
+  readonly host: string;
+  /** 0 means a free one. */
+  readonly port: number;
+  readonly contentType: string;
+  /** Makes the answer of one scrape. */
+  readonly text: () => Promise<string>;
+}
+
+/** A running metrics server. */
+export interface MetricsServer {
+  /** What to scrape: `http://127.0.0.1:9464/metrics`. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves metrics to whoever asks: `GET /metrics`, and nothing else.
+ * @throws the error from listening: the port is taken, say.
+ */
+export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
+  const server = createServer((request, response) => {
+    const [path] = (request.url ?? '').split('?');
+    if (path === '/metrics' && request.method === 'GET') void respond(options, response);
+    else response.writeHead(404, { 'content-type': 'text/plain' }).end('Metrics are at /metrics.\n');
+  });
+  server.listen(options.port, options.host);
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The metrics server has no port.');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return {
+    url: `http://${host}:${address.port}/metrics`,
+    close: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function respond({ contentType, text }: MetricsServerOptions, response: ServerResponse): Promise<void> {
+  try {
+    const body = await text();
+    response.writeHead(200, { 'content-type': contentType }).end(body);
+  } catch {
+    response.writeHead(500, { 'content-type': 'text/plain' }).end('The metrics could not be collected.\n');
+  }
+}
+
+export interface ServeMetricsOptions {
+  readonly config: NonNullable<Config['metrics']>;
+  /** Absent: the SDK exposes nothing. */
+  readonly sdkMetricsAddress?: string | undefined;
+  readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
+}
+
+/** The metrics of a worker, and the server that serves them. */
+export interface ServedMetrics {
+  readonly metrics: WorkerMetrics;
+  readonly url: string;
+  /**
+   * From now on the running jobs of this task queue are asked when somebody scrapes; the next scrape has their answers. Returns what ends that:
+   * nobody is asked any more once it resolves.
+   */
+  askJobs(client: Client, taskQueue: string): () => Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a worker's metrics: its own, the last answers of its jobs, and the Temporal SDK's.
+ * @throws ConfigError when nothing can listen there.
+ */
+export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetricsOptions): Promise<ServedMetrics> {
+  const { host, port, jobs: most } = config;
+  const metrics = new WorkerMetrics();
+  let jobPoller: JobPoller | undefined;
+  const sdkText = async (): Promise<string> => {
+    if (sdkMetricsAddress === undefined) return '';
+    try {
+      return await readSdkMetrics(sdkMetricsAddress);
+    } catch (error) {
+      log.warn('the Temporal SDK gave no metrics', { error });
+      return '';
+    }
+  };
+  const text = async (): Promise<string> => {
+    void jobPoller?.look();
+    const [ours, sdk] = await Promise.all([metrics.text(), sdkText()]);
+    return ours + sdk;
+  };
+  const server = await listening({ host, port, contentType: metrics.contentType, text });
+  metrics.tellProcess();
+  return {
+    metrics,
+    url: server.url,
+    askJobs: (client, taskQueue) => {
+      if (most === 0) return () => Promise.resolve();
+      const told = metrics.jobs.replace.bind(metrics.jobs);
+      const poller = new JobPoller({ client, taskQueue, most, told });
+      jobPoller = poller;
+      return async () => {
+        jobPoller = undefined;
+        await poller.close();
+      };
+    },
+    close: () => server.close(),
+  };
+}
+
+async function listening(options: Parameters<typeof startMetricsServer>[0]): Promise<MetricsServer> {
+  try {
+    return await startMetricsServer(options);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
+    throw new ConfigError(
+      `Metrics cannot be served at ${options.host}:${options.port} (${code}). Choose another TRIGGERS_METRICS_PORT, or "metrics" in triggers.config.json.`,
+      { cause: error },
+    );
+  }
+}

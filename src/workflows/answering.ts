@@ -1,0 +1,71 @@
+import type { QueryDefinition, UpdateDefinition } from '@temporalio/common';
+import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { missingKeyReason } from '../domain/errors.ts';
+
+/** The description of messages between our own workflows, activities and clients. The Temporal UI lists them beside the others. */
+export const INTERNAL = 'Internal: sent by audience-triggers itself.';
+
+/** How an update is answered. Both functions are given all arguments, also those that there should not be. */
+interface UpdateAnswer<Answer> {
+  /** What it does, as the Temporal UI shows it beside its name. */
+  readonly description: string;
+  /**
+   * Throws why it is refused, and changes nothing: what is refused here is accepted by nobody, and is in no history. The answer has to check the
+   * same once more, since it may come later, and for histories in which it was refused after it had been accepted.
+   */
+  readonly check: (args: readonly unknown[]) => unknown;
+  readonly answer: (args: readonly unknown[]) => Answer | Promise<Answer>;
+}
+
+/**
+ * Answers an update: every update has to be answered by this. What is encrypted with a key that this worker does not have is refused, too, before
+ * it is accepted.
+ */
+export function answerUpdate<Answer, Args extends [unknown?]>(
+  update: UpdateDefinition<Answer, Args>,
+  { description, check, answer }: UpdateAnswer<Answer>,
+): void {
+  const validator = (...args: Args): void => {
+    const reason = missingKeyReason(args);
+    if (reason !== undefined)
+      throw ApplicationFailure.nonRetryable(
+        `Nothing was changed, since no worker could read it. ${reason}`,
+        'UnknownPayloadKey',
+      );
+    check(args);
+  };
+  setHandler(update, (...args: Args) => answer(args), { validator, description });
+}
+
+/**
+ * Answers a query: every query has to be answered by this. One with more arguments than it takes is refused, since the answer would leave out what
+ * they ask.
+ *
+ * @param takes how many arguments.
+ * @param description what it answers, as the Temporal UI shows it beside its name.
+ */
+export function answerQuery<Answer, Args extends [unknown?]>(
+  query: QueryDefinition<Answer, Args>,
+  takes: 0 | 1,
+  description: string,
+  handler: (...args: NoInfer<Args>) => NoInfer<Answer>,
+): void {
+  const answer = (...args: Args): Answer => {
+    if (args.slice(takes).every((one) => one == null)) return handler(...args);
+    const most = takes === 0 ? 'no argument' : 'one argument';
+    throw ApplicationFailure.nonRetryable(
+      `The query "${query.name}" takes ${most}, and was given more.`,
+      'InvalidRequest',
+    );
+  };
+  setHandler(query, answer, { description });
+}
+
+/**
+ * Whether a workflow could not be signalled because its run has had all the signals that the server allows; its next run accepts more. The
+ * SDK has no class for this: it turns every reason why a signal failed into an ApplicationFailure, whose type is the server's name for the
+ * cause.
+ */
+export function isFull(error: unknown): boolean {
+  return error instanceof ApplicationFailure && error.type === 'SignalCountLimitExceeded';
+}

@@ -1,0 +1,84 @@
+import {
+  ApplicationFailure,
+  log,
+  type Next,
+  patched,
+  type QueryInput,
+  type SignalInput,
+  type UpdateInput,
+  type WorkflowExecuteInput,
+  type WorkflowInboundCallsInterceptor,
+  workflowInfo,
+  type WorkflowInterceptors,
+} from '@temporalio/workflow';
+import { missingKeyReason, undecodable } from '../domain/errors.ts';
+import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
+
+/** With this name the message of an error is not encrypted, since whoever has to read it may not have the key either (`failure-converter.ts`). */
+const KEY_MISSING = 'UnknownPayloadKey';
+
+/**
+ * Decides what becomes of a payload whose key this worker does not have. What the workflow itself needs, its input, say, fails the task, which is
+ * handed out again until a worker has the key: nothing may be lost. What is asked from outside is refused, or anybody could stop a job for good.
+ *
+ * An update is refused before it is accepted (`answering.ts`), and a query by its answer; neither is in the history. A signal is. A worker that
+ * replays it later may have the key, and must all the same decide as it was decided: so a refusal is written to the history, as a marker of the
+ * kind that `patched` makes, of which a replay learns before it comes to the signal.
+ */
+class PayloadGuard implements WorkflowInboundCallsInterceptor {
+  #signals = 0;
+
+  async execute(input: WorkflowExecuteInput, next: Next<WorkflowInboundCallsInterceptor, 'execute'>): Promise<unknown> {
+    failWithoutKey(input.args);
+    return await next(input);
+  }
+
+  async handleSignal(input: SignalInput, next: Next<WorkflowInboundCallsInterceptor, 'handleSignal'>): Promise<void> {
+    this.#signals++;
+    const refusal = this.#refusalOf(input.args);
+    if (refusal === undefined) return await next(input);
+    // Only a job counts and shows what it refuses; to any other workflow of ours it is as if nothing had been signalled.
+    if (workflowInfo().workflowType === EXPORT_JOB) return await next({ ...input, args: [undecodable(refusal)] });
+    log.warn('rejected what was signalled', { reason: refusal });
+  }
+
+  async handleUpdate(
+    input: UpdateInput,
+    next: Next<WorkflowInboundCallsInterceptor, 'handleUpdate'>,
+  ): Promise<unknown> {
+    // Only in a replay: a worker that had the key has accepted it.
+    failWithoutKey(input.args);
+    return await next(input);
+  }
+
+  async handleQuery(input: QueryInput, next: Next<WorkflowInboundCallsInterceptor, 'handleQuery'>): Promise<unknown> {
+    const reason = missingKeyReason(input.args);
+    if (reason !== undefined) throw ApplicationFailure.nonRetryable(reason, KEY_MISSING);
+    return await next(input);
+  }
+
+  /** Why the signal is refused; undefined when it is not. */
+  #refusalOf(args: readonly unknown[]): string | undefined {
+    const missing = missingKeyReason(args);
+    const marker = refusedSignalMarker(this.#signals);
+    if (!workflowInfo().unsafe.isReplaying) {
+      if (missing !== undefined) patched(marker);
+      return missing;
+    }
+    if (patched(marker)) return missing ?? 'it was encrypted with a key that no worker had when it came';
+    failWithoutKey(args);
+    return undefined;
+  }
+}
+
+/** @throws an error that is no failure of the workflow, so that its task fails and is tried again */
+function failWithoutKey(args: readonly unknown[]): void {
+  const reason = missingKeyReason(args);
+  if (reason === undefined) return;
+  const error = new Error(reason);
+  error.name = KEY_MISSING;
+  throw error;
+}
+
+/** Temporal's SDK looks for this name, and calls it for each run of a workflow. */
+export const interceptors = (): WorkflowInterceptors => ({ inbound: [new PayloadGuard()] });

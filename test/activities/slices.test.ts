@@ -1,0 +1,182 @@
+import { expect, test } from '@jest/globals';
+import { DefaultLogger, type LogEntry } from '@temporalio/worker';
+import fc from 'fast-check';
+import { SettledTriggers, SliceTelemetry } from '../../src/activities/slices.ts';
+import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
+import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
+import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
+import { trigger, VIP } from './a-slice.ts';
+
+test('what was delivered is told as ranges', () => {
+  const settled = new SettledTriggers(8, undefined);
+  for (const index of [5, 0, 1, 2, 7]) settled.deliver(index);
+  expect(settled.progress()).toEqual({
+    delivered: [
+      [0, 2],
+      [5, 5],
+      [7, 7],
+    ],
+    failed: [],
+  });
+});
+
+test('whatever is settled, the next attempt knows it from what was told', () => {
+  const places = fc.uniqueArray(fc.nat(49));
+  fc.assert(
+    fc.property(places, places, (delivered, failed) => {
+      const settled = new SettledTriggers(50, undefined);
+      for (const index of delivered) settled.deliver(index);
+      for (const index of failed) if (!settled.isDelivered(index)) settled.failed.set(index, { index, durationMs: 1 });
+      const again = new SettledTriggers(50, structuredClone(settled.progress()));
+      expect(again.progress()).toEqual(settled.progress());
+      expect(again.unsent()).toEqual(settled.unsent());
+      expect(again.unsent().length + new Set([...delivered, ...failed]).size).toBe(50);
+    }),
+  );
+});
+
+// No word of hexadecimal digits: delivery ids are random, and one in a hundred of them spells "ada".
+const USER = 'grace@example.com';
+const SECONDS_AGO_20 = new Date(Date.now() - 20_000).toISOString();
+
+interface Heard {
+  readonly telemetry: SliceTelemetry;
+  readonly lines: LogEntry[];
+  readonly scrape: () => Promise<ReadonlyMap<string, ScrapedMetric>>;
+}
+
+function telemetryOf({ logsAttempts = false, kind }: { logsAttempts?: boolean; kind?: SliceKind } = {}): Heard {
+  const lines: LogEntry[] = [];
+  const log = new DefaultLogger('DEBUG', (entry) => lines.push(entry));
+  const metrics = new WorkerMetrics();
+  const slice: SliceInput = {
+    sliceId: 7,
+    ...(kind === undefined ? {} : { kind }),
+    permits: 5,
+    budgetMs: 1500,
+    audiences: [VIP],
+    triggers: Array.from({ length: 1000 }, () => trigger(USER, { at: SECONDS_AGO_20 })),
+    settings: {
+      subscriptionId: '5'.repeat(32),
+      revision: 1,
+      webhookUrl: 'https://hooks.example.com/path-s3cret?token=s3cret',
+      authorization: null,
+      exportFields: [],
+      userLegacyMessageFormat: false,
+      requestTimeoutMs: 15_000,
+    },
+  };
+  const telemetry = new SliceTelemetry({ slice, log, logsAttempts, metrics });
+  return { telemetry, lines, scrape: async () => readExposition(await metrics.text()) };
+}
+
+const delivered = { ok: true, status: 204, durationMs: 12 } as const;
+const refused = { ok: false, status: 422, durationMs: 5 } as const;
+
+test('a thousand deliveries write no line, and a thousand refusals one, with how many there were', () => {
+  const well = telemetryOf();
+  for (let i = 0; i < 1000; i++) well.telemetry.requestEnded(i, delivered);
+  well.telemetry.close();
+  expect(well.lines).toEqual([]);
+
+  const { telemetry, lines } = telemetryOf();
+  for (let i = 0; i < 999; i++) telemetry.requestEnded(i, refused);
+  telemetry.requestEnded(999, { ...refused, durationMs: 70 });
+  telemetry.close();
+  expect(lines).toMatchObject([
+    {
+      level: 'WARN',
+      message: 'attempts failed',
+      meta: { slice: 7, verdict: 'refused', status: 422, count: 1000, durationMs: 70 },
+    },
+  ]);
+});
+
+test('each kind of failure has a line of its own: by status, or by code where there was none', () => {
+  const { telemetry, lines } = telemetryOf();
+  telemetry.requestEnded(0, refused);
+  telemetry.requestEnded(1, { ok: false, status: 503, durationMs: 1 });
+  telemetry.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
+  telemetry.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  telemetry.attempted(4, { ok: false, code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 });
+  telemetry.close();
+  expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code'], meta?.['reason']])).toEqual([
+    ['refused', 422, undefined],
+    ['transient', 503, undefined],
+    ['transient', 'ECONNREFUSED', undefined],
+    ['profile-missing', 'PROFILE_MISSING', undefined],
+    ['ours', 'TOKEN_UNAVAILABLE', 'invalid_client'],
+  ]);
+});
+
+test('at debug each attempt has a line, under the id that its endpoint was sent', () => {
+  const { telemetry, lines } = telemetryOf({ logsAttempts: true });
+  telemetry.requestEnded(0, delivered);
+  telemetry.requestEnded(1, refused);
+  expect(lines).toMatchObject([
+    { level: 'DEBUG', message: 'attempted', meta: { verdict: 'delivered', status: 204, durationMs: 12 } },
+    { level: 'DEBUG', message: 'attempted', meta: { verdict: 'refused', status: 422, durationMs: 5 } },
+  ]);
+  expect(lines[0]?.meta?.['deliveryId']).toMatch(/^[0-9a-f]{32}$/);
+});
+
+test('[S23] no line names a person or holds anything of the URL, at any level', () => {
+  const { telemetry, lines } = telemetryOf({ logsAttempts: true });
+  telemetry.requestEnded(0, delivered);
+  telemetry.requestEnded(1, refused);
+  telemetry.close();
+  expect(lines).toHaveLength(3);
+  const text = JSON.stringify(lines, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  expect(text).not.toMatch(/grace|s3cret|hooks/);
+});
+
+test('attempts are counted by verdict, status class and kind, requests by how long they took', async () => {
+  const { telemetry, scrape } = telemetryOf({ kind: 'backfill' });
+  for (let i = 0; i < 4; i++) telemetry.requestBegan();
+  telemetry.requestEnded(0, delivered);
+  telemetry.requestEnded(1, refused);
+  telemetry.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
+  telemetry.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  const during = await scrape();
+  expect(sumOf(during, 'triggers_requests_in_flight')).toBe(1);
+  expect(sumOf(during, 'triggers_slices_running')).toBe(1);
+  expect(sumOf(during, 'triggers_permits')).toBe(5);
+  telemetry.close();
+  const after = await scrape();
+  expect(sumOf(after, 'triggers_slices_running') + sumOf(after, 'triggers_permits')).toBe(0);
+  const attempts = (verdict: string, status_class: string) =>
+    sumOf(after, 'triggers_attempts_total', { kind: 'backfill', verdict, status_class });
+  expect(attempts('delivered', '2xx')).toBe(1);
+  expect(attempts('refused', '4xx')).toBe(1);
+  expect(attempts('transient', 'none')).toBe(1);
+  expect(attempts('profile-missing', 'none')).toBe(1);
+  expect(sumOf(after, 'triggers_attempts_total')).toBe(4);
+  // What was never sent took no time.
+  expect(sumOf(after, 'triggers_request_duration_seconds_count')).toBe(3);
+  expect(sumOf(after, 'triggers_request_duration_seconds_sum', { status_class: '2xx' })).toBe(0.012);
+});
+
+test('the age of a delivery is counted from its "at", of what was delivered alone', async () => {
+  const { telemetry, scrape } = telemetryOf();
+  telemetry.requestEnded(0, delivered);
+  telemetry.requestEnded(1, refused);
+  const metrics = await scrape();
+  expect(sumOf(metrics, 'triggers_delivery_age_seconds_count', { kind: 'live' })).toBe(1);
+  const seconds = sumOf(metrics, 'triggers_delivery_age_seconds_sum');
+  expect(seconds).toBeGreaterThanOrEqual(20);
+  expect(seconds).toBeLessThan(60);
+});
+
+test.each([
+  [200, '2xx'],
+  [299, '2xx'],
+  [422, '4xx'],
+  [599, '5xx'],
+])('an answer with the status %i is one of %s', async (status, status_class) => {
+  const { telemetry, scrape } = telemetryOf();
+  telemetry.requestEnded(0, { ok: status < 300, status, durationMs: 1 });
+  telemetry.close();
+  const metrics = await scrape();
+  expect(sumOf(metrics, 'triggers_attempts_total', { status_class, kind: 'live' })).toBe(1);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', { status_class })).toBe(1);
+});

@@ -1,0 +1,353 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { UsageError } from '../../src/cli/exit-code.ts';
+import { newJob, type NewJobOptions } from '../../src/cli/form.ts';
+import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoSample, NoWorker } from '../../src/client/errors.ts';
+import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/client/export-jobs.ts';
+import { checkJobDefinition } from '../../src/contract/export-job.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { aPerson, CTRL_C } from './a-person.ts';
+
+const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', size: 1200 };
+const NEWS = { id: 'b'.repeat(32), slug: 'news', name: 'Newsletter' };
+const NONE = 'Webhook endpoint does not require authorization';
+const HOOK = 'https://hooks.example.com/s3cret';
+/** Where the questions stand for whoever reads before they type. */
+const page = readFileSync(new URL('../../docs/setup.md', import.meta.url), 'utf8');
+/** The shortest way through the form. */
+const SHORT = [NONE, 'VIP', '', ['vip (1,200 members)'], HOOK, [], false, false, ''];
+
+interface World {
+  readonly problems?: (definition: JobDefinitionInput) => Problem[];
+  readonly fields?: string[];
+  readonly files?: string[];
+  readonly fails?: Error[];
+  readonly sampleFails?: Error;
+  /** How many audiences there are; default: the two that are listed. */
+  readonly total?: number;
+}
+
+/** The dialogue between a person and a worker that answers as told; what happened is written down. */
+function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
+  const person = aPerson(answers);
+  const said: string[] = [];
+  const did: unknown[] = [];
+  const fails = [...(world.fails ?? [])];
+  const sample = (isLegacy = false): SentSample => ({
+    user: '1',
+    audience: VIP,
+    event: 'enter',
+    request: { method: 'POST', url: '', headers: [], body: isLegacy ? '{"old":1}' : '{"new":1}', bodyBytes: 9 },
+    answer: { ok: true, status: 200, durationMs: 5, isSecond: false },
+  });
+  const options: NewJobOptions = {
+    ask: person.ask,
+    say: (line) => said.push(line),
+    columns: 80,
+    save: (file, text) => {
+      if (file.startsWith('/none/')) throw new UsageError(`The file ${file} cannot be written.`);
+      if (world.files?.includes(file) === true) return false;
+      did.push(['save', file, JSON.parse(text)]);
+      return true;
+    },
+    jobs: {
+      authorizations: async () => [
+        { name: 'crm', kinds: ['bearer token'], origins: ['https://a.example'], signingSecretsEnd: [] },
+      ],
+      audiences: async () => ({ audiences: [VIP, NEWS], total: world.total ?? 2 }),
+      profileFields: async (slug) =>
+        slug === 'vip' ? (world.fields ?? ['email', 'name', 'user_attributes.value']) : [],
+      check: async (definition): Promise<PreparedJob> => {
+        const checked = checkJobDefinition(definition);
+        if (!checked.ok) return checked;
+        const problems = world.problems?.(checked.value) ?? [];
+        if (problems.length > 0) return { ok: false, problems };
+        return {
+          ok: true,
+          definition: checked.value,
+          audiences: [VIP],
+          warnings: ['The audience looks back over 15 minutes.'],
+          sourceLagMs: 0,
+          missingSearchAttributes: [],
+          requestTimeoutMs: 15_000,
+          alertBacklogMs: 900_000,
+          serverLimits: DEFAULT_SERVER_LIMITS,
+        };
+      },
+      sample: async (_, wish) => {
+        if (world.sampleFails !== undefined) throw world.sampleFails;
+        return sample(wish?.userLegacyMessageFormat);
+      },
+      test: async () => {
+        did.push(['test']);
+        return sample();
+      },
+      start: async (definition, naming) => {
+        const jobId = naming?.jobId;
+        const error = fails.shift();
+        if (error !== undefined) throw error;
+        did.push(['start', definition, jobId]);
+        const id = jobId ?? 'vip';
+        return { jobId: id, workflowId: '', runId: '', audiences: [VIP], warnings: [], missingSearchAttributes: [] };
+      },
+    },
+  };
+  return { ...person, said, did, run: () => newJob(options) };
+}
+
+test('asks the steps of the form in the order and the words of the page, and starts what was answered', async () => {
+  const { run, asked, did, left } = dialogue([
+    'crm',
+    'VIP to CRM',
+    'For the sales team.',
+    ['vip (1,200 members)'],
+    HOOK,
+    ['email', 'user_attributes.value'],
+    true,
+    true,
+    '20',
+    '500',
+    'Start Export',
+  ]);
+  await expect(run()).resolves.toMatchObject({ started: { jobId: 'vip' } });
+  expect(asked.map(({ message }) => message)).toEqual([
+    'Authorization',
+    'Label',
+    'Description (optional)',
+    'Audiences',
+    'Webhook URL',
+    'Export Fields (optional; none: all)',
+    'Existing Users: first send the 1,200 users who are already part of the audience, as entered?',
+    'User Legacy Message Format: use the old format?',
+    'Parallel Request Count (optional)',
+    'Most existing users per second (optional)',
+    'What next?',
+  ]);
+  for (const { message } of asked) expect(page).toContain(message.replace('1,200', '3'));
+  const definition = {
+    label: 'VIP to CRM',
+    description: 'For the sales team.',
+    audiences: ['vip'],
+    webhookUrl: HOOK,
+    authorization: 'crm',
+    exportFields: ['email', 'user_attributes.value'],
+    existingUsers: true,
+    userLegacyMessageFormat: true,
+    parallelRequestCount: 20,
+    backfillPerSecond: 500,
+  };
+  expect([did, left]).toEqual([[['start', definition, undefined]], []]);
+});
+
+test('what the page calls optional may be left out, and an endpoint need not require authorization', async () => {
+  const { run, did, asked } = dialogue([...SHORT, 'Start Export']);
+  await run();
+  expect(did).toMatchObject([['start', { authorization: null, exportFields: [], parallelRequestCount: 5 }, undefined]]);
+  expect(did).not.toHaveProperty('0.1.description');
+  expect(asked.map(({ message }) => message)).not.toContain('Most existing users per second (optional)');
+});
+
+test('a line that the form does not take is refused as it is typed, in the form’s words', async () => {
+  const { run, asked } = dialogue([
+    NONE,
+    '',
+    'VIP',
+    '',
+    ['vip (1,200 members)'],
+    'example.com',
+    'https://me:pw@a.example/',
+    HOOK,
+    [],
+    true,
+    false,
+    'many',
+    '501',
+    '7',
+    '-1',
+    '',
+    'Start Export',
+  ]);
+  await run();
+  const refused = asked.flatMap((one) => one.refused);
+  expect(refused).toEqual([
+    'The label must not be empty.',
+    expect.stringContaining('not a web address'),
+    expect.stringContaining('must not contain a user name'),
+    'Enter a number.',
+    expect.stringContaining('at most 500'),
+    expect.stringContaining('above 0'),
+  ]);
+});
+
+test('what only a worker can find wrong is said when there is an address, and only that is asked again', async () => {
+  const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
+    webhookUrl === HOOK ? [] : [{ field: 'webhookUrl', message: 'Not there.' }];
+  const [, ...rest] = SHORT.slice(4);
+  const { run, said, asked } = dialogue([...SHORT.slice(0, 4), 'https://10.0.0.1/', HOOK, ...rest, 'Start Export'], {
+    problems,
+  });
+  await run();
+  expect(said.slice(0, 2)).toEqual(['  webhookUrl  Not there.', 'Warning: The audience looks back over 15 minutes.']);
+  expect(asked.map(({ message }) => message).slice(4, 7)).toEqual([
+    'Webhook URL',
+    'Webhook URL',
+    'Export Fields (optional; none: all)',
+  ]);
+});
+
+test('where an authorization may not be sent to the URL, both are asked again: either may be what was meant otherwise', async () => {
+  const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
+    webhookUrl === HOOK ? [] : [{ field: 'authorization', message: 'Not there.' }];
+  const typed = ['crm', 'VIP', '', ['vip (1,200 members)'], 'https://hook.example.com/', 'crm', HOOK];
+  const { run, did, asked } = dialogue([...typed, ...SHORT.slice(5), 'Start Export'], { problems });
+  await run();
+  expect(asked.map(({ message }) => message).slice(4, 7)).toEqual(['Webhook URL', 'Authorization', 'Webhook URL']);
+  expect(did).toMatchObject([['start', { authorization: 'crm', webhookUrl: HOOK }, undefined]]);
+});
+
+test('an answer can be changed before the start, with what belongs to it, and the rest stays', async () => {
+  const again = ['Change an answer', 'Existing Users', true, '500', 'Change an answer', 'Label', 'VIP 2'];
+  const { run, did, said, asked } = dialogue([...SHORT, ...again, 'Start Export']);
+  await run();
+  const definition = { label: 'VIP 2', webhookUrl: HOOK, existingUsers: true, backfillPerSecond: 500 };
+  expect(did).toMatchObject([['start', definition, undefined]]);
+  expect(asked.filter(({ message }) => message === 'Webhook URL')).toHaveLength(1);
+  expect(said.filter((line) => line.startsWith('  Label'))).toEqual([
+    '  Label         VIP',
+    '  Label         VIP',
+    '  Label         VIP 2',
+  ]);
+});
+
+test('a changed answer is shown to a worker like the first one', async () => {
+  const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
+    webhookUrl === HOOK ? [] : [{ field: 'webhookUrl', message: 'Not there.' }];
+  const again = ['Change an answer', 'Webhook URL', 'https://10.0.0.1/', HOOK];
+  const { run, said } = dialogue([...SHORT, ...again, 'Leave without starting'], { problems });
+  await run();
+  expect(said).toContain('  webhookUrl  Not there.');
+});
+
+test('both payloads are shown before the format is chosen', async () => {
+  const { run, said } = dialogue([...SHORT, 'Leave without starting']);
+  await run();
+  expect(said).toEqual(
+    expect.arrayContaining(['New format (default):\n{\n  "new": 1\n}\n', 'Old format:\n{\n  "old": 1\n}\n']),
+  );
+});
+
+test('without a profile there is nothing to pick or to show, and the form goes on', async () => {
+  const sampleFails = new NoSample({ field: 'user', message: 'No member has a profile. Name a person: --user' });
+  const answers = [...SHORT.slice(0, 5), ...SHORT.slice(6), 'Start Export'];
+  const { run, said, did } = dialogue(answers, { fields: [], sampleFails });
+  await run();
+  expect(said).toContain('The payloads cannot be shown: no member has a profile yet.');
+  expect(did).toHaveLength(1);
+});
+
+test('an audience whose size the source does not tell is listed without one, and everybody is asked about', async () => {
+  const answers = [...SHORT.slice(0, 3), ['news'], HOOK, ...SHORT.slice(6), 'Leave without starting'];
+  const { run, asked } = dialogue(answers);
+  await run();
+  expect(asked.find(({ message }) => message === 'Audiences')?.choices).toEqual(['vip (1,200 members)', 'news']);
+  expect(asked.map(({ message }) => message).join()).toContain(
+    'first send everybody who is already part of the audience',
+  );
+});
+
+test('a test is sent only when it is chosen, then the person is asked again', async () => {
+  const { run, did, said } = dialogue([...SHORT, 'Send a test first', 'Leave without starting']);
+  await expect(run()).resolves.toBeUndefined();
+  expect(did).toEqual([['test']]);
+  expect(said).toContain('  Answer        HTTP 200');
+});
+
+test('the job file that is saved is what would be started, and no file is written over', async () => {
+  const { run, did, said } = dialogue([...SHORT, 'Save as a job file', '', 'vip.json', 'Start Export'], {
+    files: ['job.json'],
+  });
+  await run();
+  const [saved, started] = did as [[string, string, object], [string, object]];
+  expect(saved.slice(0, 2)).toEqual(['save', 'vip.json']);
+  expect(saved[2]).toEqual(started[1]);
+  expect(checkJobDefinition(saved[2])).toMatchObject({ ok: true });
+  expect(said).toContain('The file job.json already exists. Choose another name.');
+});
+
+const LEFT = {
+  ended: 'terminated',
+  kept: false,
+  waiting: 8,
+  backfill: true,
+  aside: 0,
+  recoverableUntil: '2026-11-26T08:30:00.000Z',
+};
+
+test.each([
+  ['runs already', new JobAlreadyRunning('vip')],
+  ['can be recovered', new JobRecoverable('vip', LEFT)],
+])('where a job of that name %s, another id is asked for', async (_, failure) => {
+  const fails = [failure];
+  const { run, did } = dialogue([...SHORT, 'Start Export', 'no/such id', 'vip-2'], { fails });
+  await run();
+  expect(did).toMatchObject([['start', { label: 'VIP' }, 'vip-2']]);
+});
+
+test('where no id can be made of the label, one is asked for', async () => {
+  const fails = [new InvalidJob([{ field: 'id', message: 'No job id can be made from this label.' }])];
+  const { run, did, said } = dialogue([...SHORT, 'Start Export', 'vip-3'], { fails });
+  await run();
+  expect(did).toMatchObject([['start', {}, 'vip-3']]);
+  expect(said).toContain('  id  No job id can be made from this label.');
+});
+
+test('a problem that no question of the form can correct ends it, rather than asking forever', async () => {
+  const { run } = dialogue(SHORT, { problems: () => [{ field: '', message: 'No.' }] });
+  await expect(run()).rejects.toMatchObject({ name: 'InvalidJob' });
+});
+
+test('a source without audiences, or with more than are listed, is reported as such', async () => {
+  await expect(dialogue([], { total: 0 }).run()).rejects.toMatchObject({ name: 'UsageError' });
+  const { run, said } = dialogue([...SHORT, 'Leave without starting'], { total: 5000 });
+  await run();
+  expect(said[0]).toBe('The source has 5,000 audiences; the first 2 are listed. A job file can name any of them.');
+});
+
+test('a choice that the form does not accept is reported and asked again', async () => {
+  const { run, said, asked } = dialogue([...SHORT.slice(0, 3), [], ...SHORT.slice(3), 'Leave without starting']);
+  await run();
+  expect(said[0]).toBe('Choose at least one audience.');
+  expect(asked.filter(({ message }) => message === 'Audiences')).toHaveLength(2);
+});
+
+test('a file that cannot be written is reported, and another one is asked for', async () => {
+  const answers = [...SHORT, 'Save as a job file', '/none/job.json', 'Save as a job file', 'job.json'];
+  const { run, did, said } = dialogue([...answers, 'Leave without starting']);
+  await run();
+  expect(said).toContain('The file /none/job.json cannot be written.');
+  expect(did).toMatchObject([['save', 'job.json', {}]]);
+});
+
+test('what fails at the end costs nothing of what was typed', async () => {
+  const fails = [new NoWorker('q', undefined, 10_000)];
+  const { run, did, said } = dialogue([...SHORT, 'Start Export', 'Start Export'], { fails });
+  await run();
+  expect(did).toHaveLength(1);
+  expect(said.join('\n')).toContain('No worker polls');
+});
+
+test.each(SHORT.map((_, question) => question).concat(SHORT.length))(
+  'Ctrl-C at question %i starts, sends and saves nothing',
+  async (question) => {
+    const { run, did } = dialogue([...SHORT.slice(0, question), CTRL_C]);
+    await expect(run()).rejects.toMatchObject({ name: 'GivenUp', message: 'Nothing was started.' });
+    expect(did).toEqual([]);
+  },
+);
+
+test('the summary shows no path of the webhook URL', async () => {
+  const { run, said } = dialogue([...SHORT, 'Leave without starting']);
+  await run();
+  expect(said.join('\n')).toContain('https://hooks.example.com/…');
+  expect(said.join('\n')).not.toContain('s3cret');
+});

@@ -1,0 +1,30 @@
+import { expect, test } from '@jest/globals';
+import type { Client } from '@temporalio/client';
+import { queryStatus } from '../../../src/client/jobs/job-service.ts';
+import { GRPC } from '../../../src/client/server-errors.ts';
+import { serverError } from '../recorded-job.ts';
+
+/** A client whose server answers the questions to a job with this, one after the other. */
+function clientOf(answers: (() => Promise<unknown>)[]): Client {
+  const handle = { query: () => answers.shift()?.() };
+  return {
+    workflow: { getHandle: () => handle },
+    withDeadline: (_: number, call: () => unknown) => call(),
+  } as unknown as Client; // All of a client that is used here.
+}
+
+test.each(['UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'UNKNOWN'] as const)(
+  'a job is asked again when the server has trouble (%s)',
+  async (code) => {
+    const client = clientOf([
+      () => Promise.reject(serverError(GRPC[code])),
+      () => Promise.resolve({ state: 'running' }),
+    ]);
+    expect(await queryStatus(client, 'vip')).toEqual({ state: 'running' });
+  },
+);
+
+test('a job is not asked again when the server would refuse again', async () => {
+  const client = clientOf([() => Promise.reject(serverError(GRPC.INVALID_ARGUMENT))]);
+  await expect(queryStatus(client, 'vip')).rejects.toThrow(serverError(GRPC.INVALID_ARGUMENT));
+});

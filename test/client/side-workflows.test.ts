@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
+import { temporal } from '../support/temporal.ts';
+
+let connection: Connection;
+let client: Client;
+let workflows: TemporalSideWorkflows;
+
+beforeAll(async () => {
+  connection = await Connection.connect({ address: temporal.address });
+  client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
+  workflows = new TemporalSideWorkflows(client, `nobody-${randomUUID()}`);
+});
+afterAll(() => connection.close());
+
+const side = (more: object = {}) => ({
+  type: 'holder',
+  workflowId: randomUUID(),
+  input: { of: 'first' },
+  summary: 'S',
+  ...more,
+});
+
+test('a search attribute that the namespace lacks does not keep a workflow from starting', async () => {
+  const attributes = [
+    { key: { name: 'OfALaterRelease', type: 'KEYWORD' }, value: 'x' },
+    { key: { name: 'ExportJobId', type: 'KEYWORD' }, value: 'crm' },
+  ] as const;
+  const workflow = side({ attributes, memo: { kept: 1 } });
+  await workflows.start(workflow);
+  const { memo, status } = await client.workflow.getHandle(workflow.workflowId).describe();
+  expect([status.name, memo]).toEqual(['RUNNING', { kept: 1 }]);
+});
+
+test('what the server refuses for another reason is an error', async () => {
+  const attributes = [{ key: { name: 'ExportJobId', type: 'KEYWORD' }, value: 'crm' }] as const;
+  await expect(workflows.start(side({ workflowId: 'x'.repeat(5000), attributes }))).rejects.toThrow();
+});
+
+test('one that is there stays, unless it is to be replaced: then it is terminated', async () => {
+  const first = side();
+  await workflows.start(first);
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'first' });
+  const running = await client.workflow.getHandle(first.workflowId).describe();
+  await workflows.start({ ...first, input: { of: 'third' }, replaces: true });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'third' });
+  const { status } = await client.workflow.getHandle(first.workflowId, running.runId).describe();
+  expect(status.name).toBe('TERMINATED');
+});
+
+test('one that has ended is begun again when it is to be replaced', async () => {
+  const first = side();
+  await workflows.start(first);
+  await client.workflow.getHandle(first.workflowId).terminate();
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'first' });
+  await workflows.start({ ...first, input: { of: 'third' }, replaces: true });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'third' });
+});
+
+test('one that has ended is begun again by one that renews it, unless it was given the same', async () => {
+  const first = side({ input: { of: 'first', id: 9007199254740993n }, renews: 'ended' });
+  await workflows.start(first);
+  await client.workflow.getHandle(first.workflowId).terminate();
+  await workflows.start(first);
+  expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('TERMINATED');
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('RUNNING');
+  await workflows.start({ ...first, input: { of: 'third' } });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'second' });
+});
+
+test('of a renewed one, what was given last counts, whether the earlier one runs or has ended', async () => {
+  const first = side({ renews: 'all' });
+  await workflows.start(first);
+  const { runId } = await client.workflow.getHandle(first.workflowId).describe();
+  await workflows.start(first);
+  expect((await client.workflow.getHandle(first.workflowId).describe()).runId).toBe(runId);
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'second' });
+  await client.workflow.getHandle(first.workflowId).terminate();
+  await workflows.start({ ...first, input: { of: 'second' } });
+  expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('RUNNING');
+});
+
+test.each([{ renews: 'all' }, { replaces: true }])(
+  'what a run wanted kept that was reset meanwhile replaces nothing that the new run keeps under the same id (%j)',
+  async (how) => {
+    const job = { type: 'exportJob', workflowId: randomUUID(), input: {}, summary: 'S' };
+    await workflows.start(job);
+    const by = {
+      workflowId: job.workflowId,
+      runId: (await client.workflow.getHandle(job.workflowId).describe()).runId,
+    };
+    const holder = side(how);
+    await workflows.start({ ...holder, by, input: { of: 'the old run, before' } });
+    // As a reset does: the old run ends, and another one has its id.
+    await workflows.start({ ...job, replaces: true });
+    await workflows.start({ ...holder, input: { of: 'the new run' } });
+    await expect(workflows.start({ ...holder, by, input: { of: 'the old run, late' } })).rejects.toThrow('has ended');
+    await expect(workflows.start({ ...holder, by, workflowId: randomUUID() })).rejects.toThrow('has ended');
+    expect(await workflows.inputOf(holder.workflowId)).toEqual({ of: 'the new run' });
+  },
+);
+
+test('one that the server does not know has no input, and is released already', async () => {
+  expect(await workflows.inputOf(randomUUID())).toBeUndefined();
+  await workflows.release(randomUUID());
+});
+
+test('a server that is not there is an error, not a workflow that is not there', async () => {
+  const gone = await Connection.connect({ address: temporal.address });
+  const elsewhere = new TemporalSideWorkflows(new Client({ connection: gone, namespace: temporal.namespace }), 'q');
+  await gone.close();
+  await expect(elsewhere.inputOf('any')).rejects.toThrow();
+  await expect(elsewhere.release('any')).rejects.toThrow();
+});

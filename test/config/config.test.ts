@@ -1,0 +1,426 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { inspect } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import {
+  ConfigError,
+  configReader,
+  configuredPayloadKeys,
+  configuredTaskQueue,
+  loadConfig,
+  replacedSource,
+} from '../../src/config/config.ts';
+import { shownSource } from '../../src/config/source-config.ts';
+import { thrownBy } from '../support/thrown-by.ts';
+
+let folder = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'config-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function file(content: unknown): string {
+  const path = join(folder, 'triggers.config.json');
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+/** What is wrong with a configuration, as it is shown to people. */
+function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
+  try {
+    loadConfig({ path: file(content), env });
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return inspect(error); // Its cause too: that is what a log shows.
+  }
+  throw new Error('The configuration was accepted.');
+}
+
+const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+const crm = { origins: ['https://hooks.example.com'], headers: { authorization: 'Bearer s3cret' } };
+
+test('every setting has a default without a file and variables', () => {
+  expect(loadConfig({ path: file({}), env: {} })).toEqual({
+    taskQueue: 'audience-triggers',
+    authorizations: {},
+    alerts: { authorization: null, backlogMinutes: 15 },
+    payloadKeys: [],
+    requestTimeoutMs: 15_000,
+    maxConcurrentSlices: 1000,
+    network: {
+      allowHttp: false,
+      allowAddresses: [],
+      allowPorts: ['443', '80', '1024-65535'],
+      certificateAuthorities: [],
+    },
+    serverLimits: { payloadBytes: 2_097_152, signalsPerRun: 10_000, eventsPerRun: 51_200 },
+    watch: {},
+    logLevel: 'info',
+  });
+});
+
+test('the file that is given is read, or else the one that the variable names', () => {
+  const path = file({ taskQueue: 'from-file' });
+  expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
+  expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
+});
+
+test('when it is read again, an unchanged configuration is not checked again, and a change in a file that it refers to is seen', () => {
+  writeFileSync(join(folder, 'token'), 'first');
+  const read = configReader({
+    path: file({ authorizations: { crm: { ...crm, headers: { key: '${file:token}' } } } }),
+    env: {},
+  });
+  const first = read();
+  expect(read()).toBe(first);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+  writeFileSync(join(folder, 'token'), 'two\nlines');
+  expect(read).toThrow(ConfigError);
+  writeFileSync(join(folder, 'token'), 'second');
+  expect(read().authorizations['crm']?.headers).toEqual({ key: 'second' });
+});
+
+test.each([
+  { headers: { 'authorization: Bearer s3cret': '' } },
+  { queryParameters: { 'key=s3cret': '' } },
+  { oauth2: { tokenUrl: 'https://a.example', clientId: 'me', clientSecret: 'x', parameters: { 'key s3cret': 7 } } },
+  { 'authorization: Bearer s3cret': '' },
+])('[S22] text in the place of a key is not repeated if it may contain a secret: %j', (more) => {
+  const error = errorOf({ authorizations: { crm: { origins: crm.origins, ...more } } });
+  expect(error).toMatch(/authorizations\.crm/);
+  expect(error).not.toContain('s3cret');
+});
+
+test('a variable overrides the file', () => {
+  const env = { TRIGGERS_TASK_QUEUE: 'q', TRIGGERS_LOG_LEVEL: 'debug', TRIGGERS_SOURCE: 'data' };
+  const path = file({ taskQueue: 'from-file', logLevel: 'warn', source: { kind: 'file', folder: 'other' } });
+  expect(loadConfig({ path, env })).toMatchObject({
+    taskQueue: 'q',
+    logLevel: 'debug',
+    source: { kind: 'file', folder: resolve('data') },
+  });
+});
+
+test('a source that a variable replaces is named, since none of its settings applies any more', () => {
+  const path = file({ source: { kind: 'file', folder: 'other', quietMs: 0 } });
+  expect(replacedSource({ path, env: { TRIGGERS_SOURCE: 'data' } })).toContain(
+    `the whole "source" of ${path} is not used`,
+  );
+  expect(replacedSource({ path, env: { TRIGGERS_SOURCE: '' } })).toBeUndefined();
+  expect(replacedSource({ path: file({}), env: { TRIGGERS_SOURCE: 'data' } })).toBeUndefined();
+});
+
+test('a source given as a URL is a PostgreSQL database with the default schema, and is shown without user and secrets', () => {
+  const url = 'postgres://app:s3cret@db.example.com:6432/crm?sslmode=require';
+  const { source } = loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: url } });
+  expect(source).toMatchObject({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 10_000, lagMs: 0 });
+  expect(source && shownSource(source)).toBe('PostgreSQL, db.example.com:6432/crm');
+  const wrong = () => loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: `${url}#s3cret` } });
+  expect(wrong).toThrow(/at source\.url/);
+  expect(wrong).not.toThrow(/s3cret/);
+});
+
+test('the password of a source may be in a file, whatever characters it has', () => {
+  const config = file({ source: { kind: 'postgres', url: 'postgres://app@db/crm', password: '${file:password}' } });
+  writeFileSync(join(folder, 'password'), 'p@ss/w#rd%\n');
+  expect(loadConfig({ path: config, env: {} }).source).toMatchObject({ password: 'p@ss/w#rd%' });
+});
+
+test('an empty variable counts as unset', () => {
+  const env = { TRIGGERS_TASK_QUEUE: '', TRIGGERS_LOG_LEVEL: '', TRIGGERS_SOURCE: '' };
+  const config = loadConfig({ path: file({ taskQueue: 'from-file' }), env });
+  expect([config.taskQueue, config.source]).toEqual(['from-file', undefined]);
+});
+
+test('a folder is relative to the file that names it', () => {
+  const path = file({ source: { kind: 'file', folder: 'people' }, watch: { folder: 'watch' } });
+  const config = loadConfig({ path, env: {} });
+  expect(config.source).toEqual({ kind: 'file', folder: join(folder, 'people') });
+  expect(config.watch.folder).toBe(join(folder, 'watch'));
+  expect(loadConfig({ path, env: { TRIGGERS_WATCH_FOLDER: 'w' } }).watch.folder).toBe(resolve('w'));
+});
+
+test('any value in the file may refer to a secret in the environment', () => {
+  const signingSecrets = ['${env:SIGNING}'];
+  const headers = { authorization: 'Bearer ${env:TOKEN}' };
+  const path = file({ authorizations: { crm: { ...crm, headers, signingSecrets } } });
+  expect(loadConfig({ path, env: { SIGNING: SECRET, TOKEN: 't' } }).authorizations['crm']).toEqual({
+    origins: crm.origins,
+    headers: { authorization: 'Bearer t' },
+    queryParameters: {},
+    signingSecrets: [SECRET],
+  });
+});
+
+test('a reference to a variable that is not set is an error with its name', () => {
+  expect(errorOf({ taskQueue: '${env:NOPE}' })).toMatch(/\$\{env:NOPE\}, but that variable is not set/);
+});
+
+test.each<[what: string, content: unknown, message: RegExp]>([
+  ['an unknown key', { sorce: {} }, /There is no setting "sorce"\. Did you mean "source"\?/],
+  [
+    'an unknown key of an authorization',
+    { authorizations: { crm: { ...crm, signingSecret: 'x' } } },
+    /There is no setting "signingSecret"\. Did you mean "signingSecrets"\?\n.*at authorizations\.crm/,
+  ],
+  [
+    'an unknown key of a source',
+    { source: { kind: 'file', folder: 'x', lagms: 5 } },
+    /There is no setting "lagms"\. Did you mean "lagMs"\?\n.*at source/,
+  ],
+  ['an unknown key that is near nothing', { network: { xyz: 1 } }, /"xyz"\. The settings here are allowHttp, /],
+  ['a key twice', '{"taskQueue":"a","taskQueue":"b"}', /one object has "taskQueue" twice/],
+  ['a key twice, deeper', '{"authorizations":{"crm":{},"crm":{}}}', /one object has "crm" twice/],
+  ['a time in seconds', { source: { kind: 'file', folder: 'x', lagMs: 60 } }, /milliseconds, 0 or from 100 to/],
+  ['a timeout in seconds', { requestTimeoutMs: 15 }, /milliseconds, from 100 to 60000.*\n.*at requestTimeoutMs/],
+  ['a timeout in microseconds', { requestTimeoutMs: 15_000_000 }, /milliseconds, from 100 to 60000/],
+  ['an authorization without a name', { authorizations: { '': crm } }, /at authorizations/],
+  ['an authorization that proves nothing', { authorizations: { crm: { origins: crm.origins } } }, /It proves nothing/],
+  [
+    'an empty user name and password',
+    { authorizations: { crm: { origins: crm.origins, basic: { username: '', password: '' } } } },
+    /It proves nothing/,
+  ],
+  ['a proxy with a path', { network: { proxy: 'http://proxy.example.com:3128/x' } }, /and nothing else/],
+  ['a proxy whose user cannot be decoded', { network: { proxy: 'http://a%zz@proxy.example.com' } }, /and nothing else/],
+  [
+    'alerts with an authorization that does not exist',
+    { authorizations: { operators: crm }, alerts: { url: 'https://hooks.example.com/', authorization: 'operator' } },
+    /There is no such authorization\. Did you mean "operators"\?\n.*at alerts\.authorization/,
+  ],
+  [
+    'alerts with an authorization that is not for their URL',
+    { authorizations: { crm }, alerts: { url: 'https://alerts.example.com/', authorization: 'crm' } },
+    /may not be sent to the origin of "url"/,
+  ],
+  [
+    'an authorization for alerts without a URL',
+    { authorizations: { crm }, alerts: { authorization: 'crm' } },
+    /There is no "url"/,
+  ],
+  ['an unknown source', { source: { kind: 'db' } }, /at source\.kind/],
+  ['an unknown log level', { logLevel: 'loud' }, /at logLevel/],
+  ['a time that is too short', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
+  ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
+  ['something else than an object', [], /must contain a JSON object/],
+  ['something else than JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
+  ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
+])('%s is an error that says where', (_, content, message) => {
+  expect(errorOf(content)).toMatch(message);
+});
+
+test('a certificate authority that is not a certificate is refused and not repeated', () => {
+  const message = errorOf({ network: { certificateAuthorities: ['-----BEGIN PRIVATE KEY-----s3cret'] } });
+  expect(message).toMatch(/one or more certificates as PEM.*\n.*at network\.certificateAuthorities\[0\]/);
+  expect(message).not.toContain('s3cret');
+});
+
+test('a range of ports that would allow nothing is refused', () => {
+  expect(errorOf({ network: { allowPorts: ['2000-1000'] } })).toMatch(/up to 65535.*\n.*at network\.allowPorts\[0\]/);
+});
+
+test('a missing file is an error with its path', () => {
+  expect(() => loadConfig({ path: join(folder, 'none.json'), env: {} })).toThrow(/none\.json cannot be read/);
+});
+
+test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 's3cret'])(
+  'a file that is not JSON is not quoted in the error: %s',
+  (text) => {
+    expect(errorOf(text)).not.toContain('s3cret');
+  },
+);
+
+test('the task queue can be read without the secrets that a worker needs', () => {
+  const TRIGGERS_CONFIG = file({
+    taskQueue: 'marketing',
+    authorizations: { crm: { ...crm, headers: { authorization: 'Bearer ${env:CRM_TOKEN}' } } },
+  });
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG })).toBe('marketing');
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG, TRIGGERS_TASK_QUEUE: 'sales' })).toBe('sales');
+});
+
+test('the task queue has a default, may come from a variable, and is an error when it is wrong', () => {
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({}) })).toBe('audience-triggers');
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: '${env:QUEUE}' }), QUEUE: 'q' })).toBe('q');
+  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
+  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: join(folder, 'none.json') })).toThrow(/cannot be read/);
+});
+
+const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
+const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
+
+test('payload keys come from the file, its references, or the variable that overrides it; worker and client read the same', () => {
+  const path = file({ payloadKeys: ['${env:NEW}', KEY], authorizations: { crm } });
+  const fromFile = { TRIGGERS_CONFIG: path, NEW: NEW_KEY };
+  const fromVariable = { ...fromFile, TRIGGERS_PAYLOAD_KEYS: `${KEY}, ${NEW_KEY}` };
+  for (const [env, keys] of [
+    [fromFile, [NEW_KEY, KEY]],
+    [fromVariable, [KEY, NEW_KEY]],
+  ] as const) {
+    expect(loadConfig({ env }).payloadKeys).toEqual(keys);
+    expect(configuredPayloadKeys(env)).toEqual(keys);
+  }
+});
+
+test('the payload keys can be read without the secrets that a worker needs', () => {
+  const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
+  const TRIGGERS_CONFIG = file({ payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } });
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG: file({}) })).toEqual([]);
+});
+
+test.each<[what: string, payloadKeys: unknown]>([
+  ['a key without an id', [KEY.slice(3)]],
+  ['a key that lost its end', [KEY.slice(0, -2)]],
+  ['two keys with the same id', [KEY, KEY]],
+  ['a key instead of a list', KEY],
+  ['a key by its id', { k1: KEY.slice(3) }],
+])('%s is an error for worker and client alike that does not repeat it', (_, payloadKeys) => {
+  const asClient = () => configuredPayloadKeys({ TRIGGERS_CONFIG: file({ payloadKeys }) });
+  expect(asClient).toThrow(ConfigError);
+  for (const error of [errorOf({ payloadKeys }), inspect(thrownBy(asClient))]) {
+    expect(error).toMatch(/payloadKeys/);
+    expect(error).not.toContain(KEY.slice(3, 20));
+  }
+});
+
+test('metrics are kept when a port is set, in the file or by the variable, and served on this machine unless another host is set', () => {
+  expect(loadConfig({ path: file({}), env: {} }).metrics).toBeUndefined();
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_HOST: '0.0.0.0' } }).metrics).toBeUndefined();
+  const local = { port: 9464, host: '127.0.0.1', jobs: 100 };
+  expect(loadConfig({ path: file({ metrics: { port: 9464 } }), env: {} }).metrics).toEqual(local);
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: '9464' } }).metrics).toEqual(local);
+  const env = { TRIGGERS_METRICS_PORT: '9000', TRIGGERS_METRICS_HOST: '0.0.0.0' };
+  expect(loadConfig({ path: file({ metrics: { port: 9464, jobs: 5 } }), env }).metrics).toEqual({
+    port: 9000,
+    host: '0.0.0.0',
+    jobs: 5,
+  });
+  expect(() => loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: 'many' } })).toThrow(/at metrics\.port/);
+});
+
+test('traces are made when an endpoint is set, in the file or by OpenTelemetry’s variables, as a whole URL or as a base URL', () => {
+  expect(loadConfig({ path: file({}), env: {} }).tracing).toBeUndefined();
+  expect(loadConfig({ path: file({}), env: { TRIGGERS_TRACING_SAMPLE_RATIO: '0.5' } }).tracing).toBeUndefined();
+  const endpoint = 'https://collector.example.com/v1/traces';
+  const all = { endpoint, headers: {}, sampleRatio: 1, sendTraceparent: false };
+  expect(loadConfig({ path: file({ tracing: { endpoint } }), env: {} }).tracing).toEqual(all);
+  for (const env of [
+    { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example.com' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example.com/' },
+    { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_ENDPOINT: 'https://other.example.com' },
+  ])
+    expect(loadConfig({ path: file({}), env }).tracing).toEqual(all);
+  const tracing = { headers: { 'x-api-key': '${env:KEY}' }, sampleRatio: 0.5, sendTraceparent: true };
+  const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, TRIGGERS_TRACING_SAMPLE_RATIO: '0.01', KEY: 'k3y' };
+  expect(loadConfig({ path: file({ tracing }), env }).tracing).toEqual({
+    endpoint,
+    headers: { 'x-api-key': 'k3y' },
+    sampleRatio: 0.01,
+    sendTraceparent: true,
+  });
+});
+
+test.each([
+  ['no endpoint', {}, /OTEL_EXPORTER_OTLP_ENDPOINT.*at tracing\.endpoint/s],
+  ['another kind of URL', { endpoint: 'grpc://collector:4317' }, /at tracing\.endpoint/],
+  [
+    'credentials in the URL',
+    { endpoint: 'https://me:s3cret@collector/v1/traces' },
+    /credentials.*at tracing\.endpoint/s,
+  ],
+  ['a header of the connection', { endpoint: 'http://c/', headers: { host: 's3cret' } }, /at tracing\.headers\.host/],
+  ['a share above 1', { endpoint: 'http://c/', sampleRatio: 1.5 }, /at tracing\.sampleRatio/],
+])('[S22] traces with %s are refused, and no secret is repeated', (_, tracing, words) => {
+  const error = errorOf({ tracing });
+  expect(error).toMatch(words);
+  expect(error).not.toContain('s3cret');
+});
+
+test('[S22] credentials in the URL of the alert webhook are refused with a hint at the right way, and not repeated', () => {
+  const error = errorOf({ alerts: { url: 'https://me:s3cret@alerts.example.com/hook' } });
+  expect(error).toMatch(/Name one of "authorizations".*at alerts\.url/s);
+  expect(error).not.toContain('s3cret');
+});
+
+test('the deployment comes from the file, overridden by the environment', () => {
+  const path = file({ deployment: { name: 'crm', buildId: '1' } });
+  expect(loadConfig({ path, env: {} }).deployment).toEqual({ name: 'crm', buildId: '1' });
+  expect(loadConfig({ path, env: { TRIGGERS_BUILD_ID: '2' } }).deployment).toEqual({ name: 'crm', buildId: '2' });
+  const env = { TRIGGERS_DEPLOYMENT_NAME: 'erp' };
+  expect(loadConfig({ path: file({}), env }).deployment).toEqual({ name: 'erp' });
+});
+
+test('a deployment that Temporal would not accept is refused, and so is a build id without a name', () => {
+  expect(errorOf({ deployment: { name: 'crm.eu' } })).toContain('A deployment name must');
+  expect(errorOf({ deployment: { name: 'crm', buildId: 'a:b' } })).toContain('A build id must');
+  expect(errorOf({}, { TRIGGERS_BUILD_ID: '1' })).toContain('deployment.name');
+});
+
+test.each([
+  ['TRIGGERS_PAYLOADKEYS', 'TRIGGERS_PAYLOAD_KEYS'],
+  ['TRIGGERS_PAYLOAD_KEY', 'TRIGGERS_PAYLOAD_KEYS'],
+  ['TRIGGER_SOURCE', 'TRIGGERS_SOURCE'],
+  ['triggers_source', 'TRIGGERS_SOURCE'],
+  ['TRIGGERS_TASKQUEUE', 'TRIGGERS_TASK_QUEUE'],
+  ['TRIGGERS_METRICS_PROT', 'TRIGGERS_METRICS_PORT'],
+])('the variable %s is refused by whatever reads configuration, and %s is named', (name, right) => {
+  const env = { [name]: 'x', TRIGGERS_CONFIG: file({}) };
+  for (const read of [
+    () => loadConfig({ env }),
+    () => configReader({ env })(),
+    () => configuredTaskQueue(env),
+    () => configuredPayloadKeys(env),
+  ])
+    expect(read).toThrow(new ConfigError(`There is no variable ${name}. Did you mean ${right}? Correct or unset it.`));
+});
+
+test('a misspelt port is not taken for a variable of Kubernetes, whose ports are URLs', () => {
+  expect(() => loadConfig({ env: { TRIGGERS_CONFIG: file({}), TRIGGERS_METRIC_PORT: '9464' } })).toThrow(
+    'Did you mean TRIGGERS_METRICS_PORT?',
+  );
+});
+
+test('a variable that is like none of ours is refused with all of ours; those of Kubernetes and of other programs are not', () => {
+  const TRIGGERS_CONFIG = file({});
+  expect(() => loadConfig({ env: { TRIGGERS_CONFIG, TRIGGERS_QWERTZUIOP: '1' } })).toThrow(
+    /The variables are .*, TRIGGERS_SOURCE,/,
+  );
+  const others = {
+    TRIGGERS_SERVICE_HOST: '10.0.0.1',
+    TRIGGERS_SERVICE_PORT_GRPC: '7233',
+    TRIGGERS_WEB_PORT: 'tcp://10.0.0.1:80',
+    TRIGGERS_PORT_7233_TCP_ADDR: '10.0.0.1',
+    TRIGGER_WARNING: '1',
+    SOURCE: 'x',
+  };
+  expect(loadConfig({ env: { TRIGGERS_CONFIG, ...others } }).taskQueue).toBe('audience-triggers');
+});
+
+test('a client whose file has a misspelt key does not go on without it: it would encrypt nothing', () => {
+  const TRIGGERS_CONFIG = file({ payloadKey: [KEY] });
+  for (const read of [configuredPayloadKeys, configuredTaskQueue])
+    expect(() => read({ TRIGGERS_CONFIG })).toThrow(/There is no setting "payloadKey"\. Did you mean "payloadKeys"\?/);
+});
+
+test('numbers in variables are written with digits', () => {
+  for (const TRIGGERS_METRICS_PORT of ['0x10', '1e3', ' 80', '-1', 'tcp://10.0.0.1:80'])
+    expect(errorOf({}, { TRIGGERS_METRICS_PORT })).toMatch(/at metrics\.port/);
+  expect(errorOf({ tracing: { endpoint: 'https://a.example' } }, { TRIGGERS_TRACING_SAMPLE_RATIO: '10' })).toMatch(
+    /a share between 0 and 1/,
+  );
+});
+
+test('how late a folder may be is a setting of its source', () => {
+  expect(configOf({ source: { kind: 'file', folder, lagMs: 90_000 } })).toMatchObject({ lagMs: 90_000 });
+  expect(configOf({ source: { kind: 'file', folder, lagMs: 0 } })).toMatchObject({ lagMs: 0 });
+});
+
+function configOf(content: object): unknown {
+  return loadConfig({ path: file(content), env: {} }).source;
+}

@@ -1,0 +1,104 @@
+import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
+import { JOB_FIELDS } from '../../src/contract/export-job.ts';
+
+/** A definition that is right, as long as the worker knows the audience; every field is said. */
+export const RIGHT: Required<JobDefinitionInput> = {
+  label: 'Right',
+  description: 'As it should be',
+  audiences: ['vip'],
+  webhookUrl: 'https://a.example/hook',
+  authorization: null,
+  exportFields: ['email'],
+  existingUsers: false,
+  userLegacyMessageFormat: false,
+  parallelRequestCount: 5,
+  backfillPerSecond: 100,
+  backfillParallelCount: 2,
+};
+
+/** Values that a field must not take, by what is wrong with them. */
+interface WrongValues {
+  readonly type: readonly unknown[];
+  readonly unit?: readonly unknown[];
+  readonly empty?: readonly unknown[];
+}
+
+const NO_TEXT = [7, true, {}, [], null, ['text']];
+const NO_LIST = [7, 'vip', true, {}, null, [7], [null], [{}], [['vip']], ['vip', 7]];
+const NO_FLAG = ['true', 'yes', 1, 0, null, {}, []];
+const NO_NUMBER = ['5', true, {}, [], [5]];
+
+/** Typed, so that a new field of the form cannot be forgotten here. */
+const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
+  label: { type: NO_TEXT, unit: ['x'.repeat(201), '\ud800'], empty: ['', '  '] },
+  description: { type: NO_TEXT, unit: ['x'.repeat(2001)] },
+  audiences: { type: NO_LIST, unit: [Array<string>(101).fill('vip')], empty: [[], [''], ['vip', ' ']] },
+  webhookUrl: { type: NO_TEXT, unit: ['a.example/hook', 'ftp://a.example/', 'https://me:pw@a.example/'], empty: [''] },
+  authorization: { type: [7, true, {}, []], unit: ['x'.repeat(101)], empty: ['', ' '] },
+  exportFields: { type: NO_LIST, unit: [['x'.repeat(256)]], empty: [[''], ['email', ' ']] },
+  existingUsers: { type: NO_FLAG },
+  userLegacyMessageFormat: { type: NO_FLAG },
+  parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 501, '5 parallel', '50%'] },
+  backfillPerSecond: { type: NO_NUMBER, unit: [0, -1, 100_001, '100/s', '100 per second'] },
+  backfillParallelCount: { type: NO_NUMBER, unit: [0, -1, 2.5, 501, '50%'] },
+};
+
+/** A definition with one mistake. */
+export interface Mistake {
+  readonly kind: 'unknown' | 'misspelt' | 'type' | 'unit' | 'empty' | 'twice';
+  /** The key as it is written, which the answer must name. */
+  readonly field: string;
+  /** As a file says it: only there can a key stand twice. */
+  readonly text: string;
+  /** The same as a program says it; undefined for what only a file can say. */
+  readonly definition: Readonly<Record<string, unknown>> | undefined;
+  /** The field that the answer must propose. */
+  readonly near?: string;
+}
+
+/** Ways in which people misspell a name. */
+export function misspellings(name: string): string[] {
+  const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const half = Math.floor(name.length / 2);
+  const swapped = name.slice(0, half - 1) + name.charAt(half) + name.charAt(half - 1) + name.slice(half + 1);
+  const wrong = [
+    name.slice(0, -1),
+    `${name}s`,
+    name.toUpperCase(),
+    snake,
+    snake.replaceAll('_', '-'),
+    swapped,
+    ` ${name}`,
+  ];
+  return [...new Set(wrong)].filter((one) => one !== name && !JOB_FIELDS.includes(one));
+}
+
+/**
+ * Every mistake that there can be with one field.
+ *
+ * @param right what it is made in; every field must be said.
+ */
+export function mistakesWith(
+  field: keyof JobDefinitionInput,
+  right: Readonly<Record<string, unknown>> = RIGHT,
+): Mistake[] {
+  const { [field]: value, ...rest } = right;
+  const said = (kind: Mistake['kind'], key: string, definition: Readonly<Record<string, unknown>>): Mistake => ({
+    kind,
+    field: key,
+    definition,
+    text: JSON.stringify(definition),
+  });
+  const entry = `${JSON.stringify(field)}:${JSON.stringify(value)}`;
+  return [
+    ...misspellings(field).flatMap((key) => [
+      { ...said('misspelt', key, { ...rest, [key]: value }), near: field },
+      { ...said('misspelt', key, { ...right, [key]: value }), near: field },
+    ]),
+    said('unknown', `zz${field.length}qq`, { ...right, [`zz${field.length}qq`]: value }),
+    ...(['type', 'unit', 'empty'] as const).flatMap((kind) =>
+      (WRONG[field][kind] ?? []).map((wrong) => said(kind, field, { ...right, [field]: wrong })),
+    ),
+    { kind: 'twice', field, definition: undefined, text: `${JSON.stringify(right).slice(0, -1)},${entry}}` },
+  ];
+}

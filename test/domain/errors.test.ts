@@ -1,0 +1,18 @@
+import { expect, test } from '@jest/globals';
+import { codeOf, undecodable, undecodableReason } from '../../src/domain/errors.ts';
+
+test('an error has the code that it was given; a number, and whatever is not an error, is no code', () => {
+  expect(codeOf(Object.assign(new Error('taken'), { code: 'EADDRINUSE' }))).toBe('EADDRINUSE');
+  expect(codeOf({ code: '23505' })).toBe('23505');
+  for (const other of [new Error('EADDRINUSE'), { code: 14 }, 'EADDRINUSE', null, undefined]) {
+    expect(codeOf(other)).toBeUndefined();
+  }
+});
+
+test('what could not be read says why, also after another journey as JSON', () => {
+  expect(undecodableReason(JSON.parse(JSON.stringify(undecodable('it is not JSON'))))).toBe('it is not JSON');
+});
+
+test.each([[null], ['x'], [{}], [{ undecodablePayload: 5 }], [undefined]])('%j was read', (value) => {
+  expect(undecodableReason(value)).toBeUndefined();
+});

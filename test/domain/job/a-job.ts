@@ -1,0 +1,196 @@
+import type { Alert } from '../../../src/contract/alert.ts';
+import type { MemberPage } from '../../../src/contract/backfill.ts';
+import type { AddressedAnswer } from '../../../src/contract/dead-letter.ts';
+import type { PackedTriggers } from '../../../src/contract/holder.ts';
+import type { JobStatus } from '../../../src/contract/job-status.ts';
+import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import { admit, admitPage, admitRedelivery, answersGone } from '../../../src/domain/job/arriving.ts';
+import { Breaker } from '../../../src/domain/job/breaker.ts';
+import { nextStep, type RunFacts, type Step } from '../../../src/domain/job/deciding.ts';
+import { describeJob } from '../../../src/domain/job/describing.ts';
+import type { DeadTrigger } from '../../../src/domain/job/dying.ts';
+import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
+import { beginBackfill } from '../../../src/domain/job/operating.ts';
+import { settleSlice } from '../../../src/domain/job/settling.ts';
+import { beginJob, type DispatcherState, setJob } from '../../../src/domain/job/state.ts';
+import { AUDIENCES, jobRecord } from './a-record.ts';
+
+const A = AUDIENCES[0]?.id ?? '';
+
+/**
+ * A job without a world: a test says what happens, one thing after another, and sees what the job would do. Its endpoint has taken requests
+ * before; what comes before the first one is in `new-endpoint.test.ts`.
+ */
+export class AJob {
+  state: DispatcherState;
+  now = Date.UTC(2026, 0, 1);
+  /** Slices in flight, oldest first. */
+  readonly running: SliceInput[] = [];
+  /** What its holders keep, by name. */
+  readonly holders = new Map<string, PackedTriggers>();
+  /** Its dead letters, oldest first. */
+  readonly dead: DeadTrigger[] = [];
+  /** What dead letters were told, oldest first. */
+  readonly answered: AddressedAnswer[] = [];
+  /** What its operators were told, oldest first. */
+  readonly alerts: Alert[] = [];
+  #facts: Partial<RunFacts> = {};
+
+  constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}, rules?: number) {
+    this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7, rules);
+    this.state.breaker = new Breaker();
+  }
+
+  signal(user: string, event: TriggerEvent = 'enter', more: object = {}): string | undefined {
+    return admit(this.state, { user, audience: 'a', ...more }, event, this.now);
+  }
+
+  /** A dead letter asks the job to take it. */
+  redeliver(trigger: object, more: object = {}): string | undefined {
+    const asking = { workflowId: 'dead-letter-1', runId: 'a run', question: 1 };
+    const { subscriptionId } = this.state.job;
+    return admitRedelivery(this.state, { subscriptionId, asking, user: '1', trigger, ...more }, this.now);
+  }
+
+  facts(facts: Partial<RunFacts>): this {
+    this.#facts = facts;
+    return this;
+  }
+
+  /** The next step that is about sending; what goes to other workflows is done at once. */
+  step(): Step {
+    for (;;) {
+      const step = this.rawStep();
+      if (!this.carryOut(step)) return step;
+    }
+  }
+
+  /** The next step, whatever it is about, and not carried out but for the note that a slice runs. */
+  rawStep(): Step {
+    const calm = { signals: 0, events: 0, historyBytes: 0, continueSuggested: false, busy: false };
+    const step = nextStep(this.state, this.now, { ...calm, ...this.#facts });
+    if (step.kind === 'deliver') this.running.push(step.slice);
+    return step;
+  }
+
+  /** Does at once what goes to other workflows; false for any other step. */
+  protected carryOut(step: Step): boolean {
+    switch (step.kind) {
+      case 'hold':
+        this.holders.set(step.holder.name, step.content);
+        confirmHold(this.state, step.holder);
+        return true;
+      case 'recall':
+        holderRead(this.state, step.holder, this.holders.get(step.holder.name) ?? null, this.now);
+        return true;
+      case 'release':
+        for (const name of step.holders) this.holders.delete(name);
+        holdersReleased(this.state, step.holders, true);
+        return true;
+      case 'keep-dead-letters':
+        this.dead.push(...step.letters.values());
+        this.state.deadLetters.confirm(step.letters.keys());
+        this.state.counters.deadLetters += step.letters.size;
+        return true;
+      case 'answer-letters':
+        this.answered.push(...step.answers);
+        answersGone(this.state, step.answers);
+        return true;
+      case 'raise-alerts':
+        this.alerts.push(...step.alerts);
+        this.state.alerts.confirm(step.alerts);
+        this.state.isAlerting = false;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Does all there is to do now; the slices that it cut. */
+  cut(): SliceInput[] {
+    const slices: SliceInput[] = [];
+    for (let step = this.step(); step.kind !== 'wait'; step = this.step()) {
+      if (step.kind === 'deliver') slices.push(step.slice);
+      if (step.kind === 'continue-as-new' || step.kind === 'finish') throw new Error(`The job wants to ${step.kind}.`);
+    }
+    return slices;
+  }
+
+  /** What the job does now, by person. */
+  cutUsers(): string[][] {
+    return this.cut().map((slice) => slice.triggers.map(({ user }) => user));
+  }
+
+  /** Who is told what by the slices that it cuts now. */
+  cutMessages(): string[] {
+    const { audiences } = this.state.job;
+    const slugOf = (id: string) => audiences.find((one) => one.id === id)?.slug ?? id;
+    return this.cut().flatMap(({ triggers }) =>
+      triggers.map(({ user, event, audience }) => `${user} ${event} ${slugOf(audience)}`),
+    );
+  }
+
+  /** The oldest slice ends, every trigger delivered but those that are named. */
+  end(failed: Record<number, Partial<FailedAttempt>> = {}, unsent: number[] = []): void {
+    const slice = this.running.shift();
+    if (slice === undefined) throw new Error('No slice runs.');
+    const report: SliceReport = {
+      failed: Object.entries(failed).map(([index, attempt]) => ({ index: Number(index), durationMs: 1, ...attempt })),
+      unsent,
+      sendingMs: 10,
+    };
+    settleSlice(this.state, slice.sliceId, report, this.now);
+  }
+
+  /** Sends what is ready, slice by slice, and every first trigger fails so. */
+  fail(attempt: Partial<FailedAttempt>): void {
+    this.cut();
+    while (this.running.length > 0) this.end({ 0: attempt });
+  }
+
+  /** How long the job would wait from now, in ms; undefined when nothing is due. */
+  get waitsMs(): number | undefined {
+    const step = this.step();
+    if (step.kind !== 'wait') throw new Error(`The job does not wait: ${step.kind}.`);
+    return step.until === undefined ? undefined : step.until - this.now;
+  }
+
+  backfill(ids: string[], { sample, ...page }: Partial<MemberPage> & { sample?: number | undefined } = {}): void {
+    beginBackfill(this.state, [A], this.now, { sample });
+    this.page(1, ids, page);
+  }
+
+  /** As an edit of the job would. */
+  limitBackfill(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
+    const { job } = this.state;
+    const definition = { ...job.definition, backfillPerSecond, backfillParallelCount };
+    setJob(this.state, { ...job, definition });
+  }
+
+  page(number: number, ids: string[], more: Partial<MemberPage> = {}): void {
+    const { subscriptionId } = this.state.job;
+    const n = this.state.backfill?.n ?? 0;
+    const page = { subscriptionId, n, number, audience: A, readAt: this.now, ids, last: true, ...more };
+    admitPage(this.state, page, this.now);
+  }
+
+  get status(): JobStatus {
+    return describeJob(this.state, 'a-job', this.now);
+  }
+}
+
+/** The first message to each of so many people fails (`failing 0`, …), next to others that arrive. */
+export function failForEach(job: AJob, people: number, more: object): void {
+  for (let i = 0; i < people; i++) {
+    job.signal(`failing ${i}`, 'enter', more);
+    for (const user of ['fine 1', 'fine 2']) job.signal(user);
+    job.cut();
+    while (job.running.length > 0) {
+      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
+      job.end(index < 0 ? {} : { [index]: { status: 500 } });
+      job.cut();
+    }
+    job.now += 10;
+  }
+}

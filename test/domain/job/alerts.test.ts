@@ -1,0 +1,213 @@
+import { expect, test } from '@jest/globals';
+import { backfillChildGone, operateBackfill, pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+const MINUTE_MS = 60_000;
+
+/** What the job tells by doing all there is to do now. */
+function told(job: AJob): string[] {
+  const before = job.alerts.length;
+  job.cut();
+  return job.alerts.slice(before).map(({ kind, state }) => `${kind} ${state}`);
+}
+
+/** Everything that is in flight fails. */
+function failAll(job: AJob, status: number): void {
+  for (const slice of job.running.slice())
+    job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { status }])));
+}
+
+/** The endpoint fails three people, which opens the breaker. */
+function fail(job: AJob, status = 503): void {
+  for (const user of ['1', '2', '3']) job.signal(user);
+  told(job);
+  failAll(job, status);
+}
+
+test('an unwell endpoint is told of once, however often it fails, and so is its recovery', () => {
+  const job = new AJob(5);
+  fail(job);
+  expect(told(job)).toEqual(['endpoint-unwell began']);
+  for (let probe = 0; probe < 3; probe++) {
+    job.now += 11 * MINUTE_MS;
+    told(job);
+    failAll(job, 503);
+    expect(told(job)).not.toContain('endpoint-unwell began');
+  }
+  job.now += 11 * MINUTE_MS;
+  told(job);
+  while (job.running.length > 0) job.end();
+  expect(told(job)).toContain('endpoint-unwell ended');
+});
+
+test('what is told says why, and since when it was', () => {
+  const job = new AJob(5);
+  fail(job, 401);
+  told(job);
+  job.now += 1000;
+  resumeJob(job.state);
+  told(job);
+  const [began, ended] = job.alerts;
+  expect(began).toMatchObject({ n: 1, state: 'began', text: expect.stringMatching(/wrongly set up \(HTTP 401\)/) });
+  expect(ended).toMatchObject({ n: 2, state: 'ended', since: began?.at });
+});
+
+test('410 is told of, and that somebody resumed the job', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  told(job);
+  job.end({ 0: { status: 410 } });
+  expect(told(job)).toEqual(['paused-by-endpoint began']);
+  resumeJob(job.state);
+  expect(told(job)).toEqual(['paused-by-endpoint ended']);
+});
+
+test('a backlog is told of when it is old, at the time when it becomes so, and when it is gone; not while a person has paused the job', () => {
+  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
+  expect(told(job)).toEqual([]);
+  job.signal('1');
+  told(job);
+  job.end({ 0: { status: 503 } });
+  job.now += 14 * MINUTE_MS;
+  told(job);
+  while (job.running.length > 0) job.end({ 0: { status: 503 } });
+  expect(told(job)).toEqual([]);
+  expect(job.waitsMs).toBeLessThanOrEqual(MINUTE_MS + 1000);
+  job.now += 2 * MINUTE_MS;
+  expect(told(job)).toContain('backlog-old began');
+  pauseJob(job.state);
+  expect(told(job)).toEqual(['backlog-old ended']);
+  resumeJob(job.state);
+  expect(told(job)).toContain('backlog-old began');
+});
+
+test('a trigger about long ago is not a backlog when it has just come', () => {
+  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
+  told(job);
+  job.signal('1', 'enter', { at: '2020-01-01T00:00:00Z' });
+  expect(told(job)).toEqual([]);
+});
+
+test('how long something has waited is counted from its acceptance, whatever its `at` says', () => {
+  for (const at of ['2025-02-04T00:00:00Z', '2036-01-01T00:00:00Z', '2026-01-01T00:00:60Z', '2026-01-01t00:00:00z']) {
+    const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
+    job.signal('before');
+    told(job);
+    job.signal('1', 'enter', { at });
+    expect(told(job)).toEqual([]);
+    job.end({ 0: { status: 401 } });
+    expect(Math.abs(Date.parse(job.status.oldestWaitingAt ?? '') - job.now)).toBeLessThanOrEqual(MINUTE_MS);
+    job.now += 17 * MINUTE_MS;
+    expect(told(job)).toContain('backlog-old began');
+    job.state = restoreJob(carryJob(job.state));
+    job.now += MINUTE_MS;
+    expect(told(job)).not.toContain('backlog-old ended');
+    expect(job.status.oldestWaitingAt).toMatch(/^2026-01-01T00:0[01]/);
+  }
+});
+
+test('a backlog is over when nothing old waits any longer: not when the oldest is parked, or stands behind others', () => {
+  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
+  job.signal('1', 'enter', { profile: { text: 'x'.repeat(600) } });
+  told(job);
+  job.end({ 0: { status: 401 } });
+  job.now += 16 * MINUTE_MS;
+  pauseJob(job.state);
+  job.signal('2');
+  resumeJob(job.state);
+  expect(told(job)).toContain('backlog-old began');
+  while (job.running.length > 0) job.end({ 0: { status: 401 } });
+  const { chains } = job.state;
+  const chain = chains.get('1');
+  if (chain === undefined) throw new Error('Nobody waits.');
+  if (chain.place !== 'held') chains.hold(chain, job.now + 60 * MINUTE_MS);
+  chains.park(chain, 1, 1);
+  for (let again = 0; again < 2; again++) {
+    expect(job.status.oldestWaitingAt).toBe('2026-01-01T00:00:00.000000000Z');
+    expect(told(job)).not.toContain('backlog-old ended');
+    job.state = restoreJob(carryJob(job.state));
+  }
+});
+
+test('dead letters are told of at once, then once an hour at most, with how many there are', () => {
+  const job = new AJob(1);
+  for (let minute = 0; minute < 4; minute++) {
+    job.signal(String(minute));
+    told(job);
+    job.end({ 0: { status: 422 } });
+    job.now += MINUTE_MS;
+  }
+  told(job);
+  expect(job.alerts.map(({ text }) => text)).toEqual(['1 new dead letter (1 so far).']);
+  job.now += 60 * MINUTE_MS;
+  told(job);
+  expect(job.alerts.map(({ text }) => text).slice(1)).toEqual(['3 new dead letters (4 so far).']);
+});
+
+test('the end of a backfill is told of once; that one is lost, too, and that it goes on or is given up', () => {
+  const job = new AJob(5);
+  job.backfill(['1', '2']);
+  told(job);
+  while (job.running.length > 0) job.end();
+  expect(told(job)).toEqual(['backfill-finished happened']);
+  expect(told(job)).toEqual([]);
+  job.backfill(['1'], { last: false });
+  backfillChildGone(job.state, 2);
+  expect(told(job)).toEqual(['backfill-lost began']);
+  expect(job.alerts.at(-1)?.text).toMatch(/^Backfill 2 was lost after some members were read: .* --resume/);
+  operateBackfill(job.state, 'resume');
+  expect(told(job)).toEqual(['backfill-lost ended']);
+  backfillChildGone(job.state, 2);
+  expect(told(job)).toEqual(['backfill-lost began']);
+  operateBackfill(job.state, 'cancel');
+  expect(told(job)).toEqual(['backfill-lost ended']);
+});
+
+test('what was not told when a run ended is told by the next one, and what was told is not', () => {
+  const job = new AJob(5);
+  fail(job);
+  expect(job.rawStep().kind).toBe('raise-alerts');
+  job.state = restoreJob(carryJob(job.state));
+  expect(told(job)).toEqual(['endpoint-unwell began']);
+  job.state = restoreJob(carryJob(job.state));
+  expect(told(job)).toEqual([]);
+});
+
+test('an old backlog that is our own doing says so, and blames no endpoint', () => {
+  const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS });
+  for (const user of ['1', '2', '3']) job.signal(user);
+  told(job);
+  for (const slice of job.running.slice())
+    job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'ADDRESS_REFUSED' }])));
+  job.now += 16 * MINUTE_MS;
+  expect(told(job)).toEqual(['backlog-old began']);
+  expect(job.alerts.at(-1)?.text).toMatch(/The last failure: the worker may not connect to this address\.$/);
+});
+
+test('a backlog is not put down to a failure before the last delivery', () => {
+  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
+  job.signal('1');
+  told(job);
+  job.end({ 0: { code: 'ADDRESS_REFUSED' } });
+  job.now += MINUTE_MS;
+  told(job);
+  job.end();
+  pauseJob(job.state);
+  job.signal('2');
+  told(job);
+  job.now += 16 * MINUTE_MS;
+  resumeJob(job.state);
+  told(job);
+  expect(job.alerts.find(({ kind }) => kind === 'backlog-old')?.text).not.toMatch(/last failure/);
+});
+
+test('a fault of the worker is not told of as the endpoint’s', () => {
+  const job = new AJob(5);
+  for (const user of ['1', '2', '3']) job.signal(user);
+  told(job);
+  for (const slice of job.running.slice())
+    job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'WORKER_FAULT' }])));
+  expect(told(job)).toEqual(['endpoint-unwell began']);
+  expect(job.alerts.at(-1)?.text).toMatch(/^Requests fail by a fault of the worker, not of the endpoint/);
+});

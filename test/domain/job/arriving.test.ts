@@ -1,0 +1,116 @@
+import { expect, test } from '@jest/globals';
+import { stopJob } from '../../../src/domain/job/operating.ts';
+import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
+const asking = (question: number, runId = 'a run') => ({ workflowId: 'dead-letter-1', runId, question });
+
+/** What dead letters are told, once the job has done all there is to do. */
+function answersOf(job: AJob): string[] {
+  job.cut();
+  return job.answered.map(
+    ({ workflowId, answer: { question, refusal = 'taken' } }) => `${workflowId} ${question} ${refusal}`,
+  );
+}
+
+test('a dead letter that asks is told that it was taken', () => {
+  const job = new AJob(1);
+  job.redeliver(DEAD);
+  expect(job.status).toMatchObject({ waiting: 1, rejected: 0 });
+  expect(answersOf(job)).toEqual(['dead-letter-1 1 taken']);
+});
+
+test('one that asks again is told the same, and is not sent twice, also by a later run', () => {
+  const job = new AJob(5);
+  job.redeliver(DEAD);
+  job.redeliver(DEAD, { asking: asking(2) });
+  expect(job.status.waiting).toBe(1);
+  job.cut();
+  job.end();
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.redeliver(DEAD, { asking: asking(3) });
+  // The same trigger, signalled anew, died anew: a decision of its own.
+  job.redeliver(DEAD, { asking: asking(1, 'another run') });
+  expect(answersOf(job)).toEqual([1, 2, 3, 1].map((question) => `dead-letter-1 ${question} taken`));
+  expect(job.running).toMatchObject([{ triggers: [{ redelivery: 1 }] }]);
+});
+
+test('one of an earlier job of this id is told so, and cannot be forced', () => {
+  const job = new AJob(1);
+  const subscriptionId = '6'.repeat(32);
+  for (const force of [false, true]) job.redeliver(DEAD, { subscriptionId, force });
+  expect(answersOf(job)).toEqual(Array(2).fill('dead-letter-1 1 other-subscription'));
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 2 });
+});
+
+test('one about an audience that the job no longer listens to is taken only when it is forced', () => {
+  const job = new AJob(1);
+  const former = { ...DEAD, audience: 'f'.repeat(32) };
+  job.redeliver(former, { force: 'yes' });
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 0 });
+  job.redeliver(former, { asking: asking(2), force: true });
+  expect(answersOf(job)).toEqual(['dead-letter-1 1 audience-left', 'dead-letter-1 2 taken']);
+});
+
+test('a job that drops what waits takes none, so that a dead letter outlives it', () => {
+  const job = new AJob(1);
+  job.signal('busy');
+  job.cut();
+  stopJob(job.state, 'discard');
+  job.redeliver(DEAD);
+  expect(job.step()).toEqual({ kind: 'wait' });
+  expect(job.answered).toMatchObject([{ answer: { refusal: 'discarding' } }]);
+});
+
+test('one that was discarded meanwhile is not taken; one that had been taken is told so', () => {
+  const job = new AJob(1);
+  job.redeliver(DEAD, { isWithdrawn: true });
+  expect(job.status.waiting).toBe(0);
+  job.redeliver(DEAD, { asking: asking(2) });
+  job.redeliver(DEAD, { asking: asking(3), isWithdrawn: true });
+  expect(answersOf(job)).toEqual(['dead-letter-1 1 withdrawn', 'dead-letter-1 2 taken', 'dead-letter-1 3 taken']);
+  expect(job.running).toMatchObject([{ triggers: [{ redelivery: 1 }] }]);
+});
+
+test('one that the job cannot read is told so', () => {
+  const job = new AJob(1);
+  job.redeliver({ ...DEAD, at: 5 });
+  expect(answersOf(job)).toEqual(['dead-letter-1 1 unreadable']);
+});
+
+test.each([
+  undefined,
+  null,
+  'dead-letter-1',
+  {},
+  { ...asking(0) },
+  { ...asking(1), runId: '' },
+  { ...asking(1), workflowId: 7 },
+])("a question by %j is nobody's, and is not taken", (who) => {
+  const job = new AJob(1);
+  expect(job.redeliver(DEAD, { asking: who })).toContain('"asking" must name the workflow of a dead letter');
+  expect(answersOf(job)).toEqual([]);
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
+});
+
+test('no run ends before every dead letter that asked has its answer', () => {
+  const job = new AJob(1);
+  stopJob(job.state, 'keep');
+  job.redeliver(DEAD);
+  const step = job.rawStep();
+  expect(step).toMatchObject({ kind: 'answer-letters' });
+  job.redeliver(DEAD, { asking: asking(2) });
+  // One step at a time; while it is under way the workflow is busy.
+  job.facts({ busy: true, continueSuggested: true, signals: 10_000 });
+  expect(job.rawStep()).toMatchObject({ kind: 'wait' });
+});
+
+test('a recovered job takes no dead letter that the ended run had not taken: that keeps its trigger, and asks again', () => {
+  const job = new AJob(1);
+  const raw = { subscriptionId: job.state.job.subscriptionId, asking: asking(1), user: '1', trigger: DEAD };
+  const arrivals = [{ arrival: { kind: 'redelivery' as const, raw }, at: job.now }];
+  job.state = recoverJob({ carried: carryJob(job.state), reports: [], arrivals }, false, job.now);
+  expect(job.status.waiting).toBe(0);
+});

@@ -1,0 +1,183 @@
+import { expect, test } from '@jest/globals';
+import type { MemberPage } from '../../../src/contract/backfill.ts';
+import { describeBackfill } from '../../../src/domain/job/backfill-requests.ts';
+import { BackfillIntake, READ_AGAIN_AT_ONCE } from '../../../src/domain/job/backfill.ts';
+
+const A = 'a'.repeat(32);
+const NOBODY = () => false;
+
+const begin = () =>
+  BackfillIntake.begin({ n: 1, audiences: [A], at: '2026-01-01T00:00:00.000000000Z', now: 0, requestId: 'r' });
+
+function page(number: number, ids: string[], more: Partial<MemberPage> = {}): MemberPage {
+  return { subscriptionId: 's', n: 1, number, audience: A, readAt: 0, ids, last: false, ...more };
+}
+
+const take = (intake: BackfillIntake, what: MemberPage, isSuperseded: (user: string) => boolean = NOBODY) =>
+  intake.take(what, 1, isSuperseded, true);
+
+const status = (intake: BackfillIntake) => describeBackfill(intake, { audiences: [], formerAudiences: [] }, 0);
+
+/** Hands out and delivers what waits. */
+function sendAll(intake: BackfillIntake): string[] {
+  const users: string[] = [];
+  for (let member = intake.shift(undefined, 0); member !== undefined; member = intake.shift(undefined, 0))
+    users.push(member.user);
+  intake.settled(users.length, 'delivered');
+  return users;
+}
+
+test('pages are taken in order, once', () => {
+  const intake = begin();
+  expect(take(intake, page(2, ['x']))).toBe('ignored');
+  expect(take(intake, page(1, ['1', '2']))).toBe('taken');
+  expect(take(intake, page(1, ['1', '2']))).toBe('ignored');
+  expect(take(intake, page(2, ['3'], { last: true }))).toBe('taken');
+  expect(sendAll(intake)).toEqual(['1', '2', '3']);
+  expect(status(intake)).toMatchObject({ state: 'finished', taken: 3, delivered: 3, waiting: 0 });
+});
+
+test('pages of another backfill are none of ours', () => {
+  expect(take(begin(), page(1, ['1'], { n: 2 }))).toBe('ignored');
+});
+
+test('nothing comes after the last page', () => {
+  const intake = begin();
+  take(intake, page(1, ['1'], { last: true }));
+  expect(take(intake, page(2, ['2']))).toBe('ignored');
+});
+
+test('a page is answered when all of it was handed out', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2']));
+  intake.shift(undefined, 0);
+  expect(intake.owedAcknowledgement).toBeUndefined();
+  intake.shift(undefined, 0);
+  expect(intake.owedAcknowledgement).toBe(1);
+  intake.acknowledge(1);
+  expect(intake.owedAcknowledgement).toBeUndefined();
+});
+
+test('an answer that was lost is owed again when its page comes again', () => {
+  const intake = begin();
+  take(intake, page(1, ['1']));
+  sendAll(intake);
+  intake.acknowledge(1);
+  take(intake, page(1, ['1']));
+  expect(intake.owedAcknowledgement).toBe(1);
+  expect(sendAll(intake)).toEqual([]);
+});
+
+test('an empty page is answered at once, and the last empty one ends it', () => {
+  const intake = begin();
+  take(intake, page(1, []));
+  expect(intake.owedAcknowledgement).toBe(1);
+  take(intake, page(2, [], { last: true }));
+  expect(intake.state).toBe('finished');
+  expect(intake.owedAcknowledgement).toBe(2);
+});
+
+test('whoever had a live trigger since the page was read is left out', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2', '3'], { last: true }), (user) => user === '2');
+  expect(sendAll(intake)).toEqual(['1', '3']);
+  expect(status(intake)).toMatchObject({ taken: 3, delivered: 2, superseded: 1 });
+});
+
+test('whoever has one while the page waits is left out too', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2'], { last: true }));
+  intake.supersede('1', 'b'.repeat(32));
+  intake.supersede('2', A);
+  intake.supersede('nobody', A);
+  expect(sendAll(intake)).toEqual(['1']);
+  expect(status(intake)).toMatchObject({ state: 'finished', superseded: 1 });
+});
+
+test('an id that is twice in a page is sent once', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '1'], { last: true }));
+  expect(sendAll(intake)).toEqual(['1']);
+  expect(intake.state).toBe('finished');
+});
+
+test('a page that reaches back further than the memory is read again, and after some times waits for calm', () => {
+  const intake = begin();
+  for (let i = 0; i < READ_AGAIN_AT_ONCE; i++) expect(intake.take(page(1, ['1']), 1, NOBODY, false)).toBe('read-again');
+  expect([intake.waitsForCalm, status(intake).notice]).toEqual([false, undefined]);
+  intake.take(page(1, ['1']), 1, NOBODY, false);
+  expect(intake.waitsForCalm).toBe(true);
+  expect(status(intake).notice).toMatch(/waits for calmer traffic/);
+  expect(take(intake, page(1, ['1']))).toBe('taken');
+  expect(intake.waitsForCalm).toBe(false);
+});
+
+test('cancelled, it hands out nothing more, and what is on its way still counts', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2']));
+  intake.shift(undefined, 0);
+  intake.cancel();
+  expect([intake.state, intake.shift(undefined, 0), intake.needsChild]).toEqual(['cancelled', undefined, false]);
+  expect(take(intake, page(2, ['3']))).toBe('ignored');
+  intake.settled(1, 'delivered');
+  expect(status(intake)).toMatchObject({ state: 'cancelled', delivered: 1, waiting: 0 });
+});
+
+test('lost, it hands out whom it has read, takes no page, and says what a person may do', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2'], { expected: 9 }));
+  intake.lose();
+  expect([intake.state, intake.needsChild]).toEqual(['lost', false]);
+  expect(take(intake, page(2, ['3']))).toBe('ignored');
+  expect(sendAll(intake)).toEqual(['1', '2']);
+  expect(status(intake)).toMatchObject({
+    state: 'lost',
+    delivered: 2,
+    waiting: 0,
+    notice: expect.stringMatching(/lost after 2 of 9 members were read.*--resume.*--cancel/),
+  });
+});
+
+test('begun again, it goes on behind what was taken, and takes pages of its new child alone', () => {
+  const intake = begin();
+  take(intake, page(1, ['1'], { next: { page: 2, audience: 0, after: 'x' } }));
+  intake.lose();
+  intake.restart();
+  expect([intake.state, intake.started, intake.cursor, intake.restarts]).toEqual([
+    'running',
+    false,
+    { page: 2, audience: 0, after: 'x' },
+    1,
+  ]);
+  expect(take(intake, page(2, ['of the child before']))).toBe('ignored');
+  expect(take(intake, page(2, ['2'], { last: true, restarts: 1 }))).toBe('taken');
+  expect(sendAll(intake)).toEqual(['1', '2']);
+  expect(intake.state).toBe('finished');
+});
+
+test('a child that is gone after its last page was taken is no loss', () => {
+  const intake = begin();
+  take(intake, page(1, ['1'], { last: true }));
+  intake.lose();
+  expect(intake.state).toBe('running');
+});
+
+test('it needs its child until the child knows that the last page is taken', () => {
+  const intake = begin();
+  expect(intake.needsChild).toBe(true);
+  take(intake, page(1, ['1'], { last: true }));
+  expect(intake.needsChild).toBe(true);
+  intake.shift(undefined, 0);
+  intake.acknowledge(1);
+  expect(intake.needsChild).toBe(false);
+});
+
+test('what is carried goes on where it was', () => {
+  const intake = begin();
+  take(intake, page(1, ['1', '2', '3']));
+  intake.shift(undefined, 0);
+  const again = new BackfillIntake(structuredClone(intake.carry()));
+  expect(again.carry()).toEqual(intake.carry());
+  expect([again.waitingInPages, again.shift(undefined, 0)?.user, again.requestId]).toEqual([2, '2', 'r']);
+  expect(take(again, page(2, ['4'], { last: true }))).toBe('taken');
+});

@@ -1,0 +1,180 @@
+import { expect, test } from '@jest/globals';
+import { describePerson, describeStarting } from '../../../src/domain/job/describing.ts';
+import { pauseJob } from '../../../src/domain/job/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { detailsOf } from '../../../src/domain/status-rows.ts';
+import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
+
+const person = (job: AJob, user: string) => describePerson(job.state, user, job.now);
+
+test('of somebody of whom nothing waits, the answer is that nothing does', () => {
+  const { chain, waiting, waitingCount, dying, inPages, overflow } = person(new AJob(), 'nobody');
+  expect({ chain, waiting, waitingCount, dying, inPages, overflow }).toEqual({
+    chain: undefined,
+    waiting: [],
+    waitingCount: 0,
+    dying: 0,
+    inPages: false,
+    overflow: undefined,
+  });
+});
+
+test('what waits is listed in its order, with how many people come before', () => {
+  const job = new AJob();
+  pauseJob(job.state);
+  for (const user of ['first', 'second', 'third']) job.signal(user);
+  job.signal('third', 'exit');
+  expect(person(job, 'third')).toMatchObject({
+    state: 'paused',
+    waiting: [
+      { event: 'enter', audience: 'a' },
+      { event: 'exit', audience: 'a' },
+    ],
+    waitingCount: 2,
+    chain: { place: 'ready', ahead: 2 },
+  });
+});
+
+test('in a slice it is being sent; after a failure it is held until its next attempt', () => {
+  const job = new AJob();
+  job.signal('one');
+  job.cut();
+  expect(person(job, 'one').chain).toMatchObject({ place: 'running', failures: 0 });
+  job.end({ 0: { status: 500 } });
+  const { chain } = person(job, 'one');
+  expect(chain).toMatchObject({ place: 'held', failures: 1 });
+  const dueMs = Date.parse(chain?.nextAttemptAt ?? '') - job.now;
+  expect(dueMs).toBe(job.waitsMs);
+});
+
+test('what the endpoint asked everybody to wait, and that it is unwell, is in the answer', () => {
+  const job = new AJob(3);
+  for (const user of ['1', '2', '3']) job.signal(user);
+  job.fail({ status: 429, retryAfterMs: 60_000 });
+  expect(person(job, '1').throttledUntil).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
+
+  const unwell = new AJob(3);
+  for (const user of ['1', '2', '3']) unwell.signal(user);
+  unwell.cut();
+  while (unwell.running.length > 0)
+    unwell.end(Object.fromEntries((unwell.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+  expect(person(unwell, '1').endpoint).toMatchObject({ state: 'unwell' });
+  expect(person(unwell, '1').lastFailure).toMatchObject({ status: 500 });
+});
+
+test('in the overflow: what is in no holder yet is listed, and for what is, the holders are named', () => {
+  const job = new AJob();
+  pauseJob(job.state);
+  for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
+  job.signal('last');
+  const before = person(job, 'last');
+  expect(before.waitingCount).toBe(1);
+  expect(before.overflow?.waiting).toHaveLength(1);
+  job.cut();
+  const { overflow, waitingCount } = person(job, 'person 15000');
+  expect({ waitingCount, waiting: overflow?.waiting }).toEqual({ waitingCount: 0, waiting: [] });
+  const names = Array.from({ length: (overflow?.next ?? 0) - (overflow?.first ?? 0) }, (_, i) =>
+    String((overflow?.first ?? 0) + i),
+  );
+  expect(new Set(names)).toEqual(new Set(job.holders.keys()));
+});
+
+test('content on its way to a holder is listed by the job, and that holder is said not to be there yet', () => {
+  const job = new AJob();
+  pauseJob(job.state);
+  for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
+  const step = job.rawStep();
+  if (step.kind !== 'hold') throw new Error('The overflow is worth a holder.');
+  const [user = ''] = step.content.triggers[0] ?? [];
+  expect(person(job, user)).toMatchObject({
+    waitingCount: 1,
+    overflow: { notYet: [1], waiting: [{ holder: '1' }] },
+  });
+});
+
+test('a member that a backfill found waits in its page', () => {
+  const job = new AJob();
+  pauseJob(job.state);
+  job.backfill(['member']);
+  expect(person(job, 'member')).toMatchObject({ inPages: true, waitingCount: 0 });
+  expect(person(job, 'other').inPages).toBe(false);
+});
+
+test('of a thousand that wait for one person twenty are listed, and all are counted', () => {
+  const job = new AJob();
+  pauseJob(job.state);
+  for (let i = 0; i < 1000; i++)
+    job.signal('busy', 'enter', { at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z` });
+  const { waiting, waitingCount } = person(job, 'busy');
+  expect(waitingCount).toBe(1000);
+  expect(waiting).toHaveLength(20);
+});
+
+test('asking changes nothing', () => {
+  const job = new AJob();
+  for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
+  job.cut();
+  job.end({ 0: { status: 500 } });
+  const before = JSON.stringify(carryJob(job.state));
+  for (const user of ['person 0', 'person 19999']) person(job, user);
+  expect(JSON.stringify(carryJob(job.state))).toBe(before);
+});
+
+test('a trigger that is dead, and not kept yet, is on its way to becoming a dead letter', () => {
+  const job = new AJob();
+  job.signal('fine');
+  job.cut();
+  job.end();
+  job.signal('dead');
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  expect(person(job, 'dead')).toMatchObject({ dying: 1, waitingCount: 0 });
+  expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).dying).toBe(1);
+});
+
+test('what a holder keeps for somebody who is held counts as waiting, and that holder is named', () => {
+  const job = new AJob();
+  for (let i = 0; i < 12; i++) {
+    job.signal('fine');
+    job.signal(`failing ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+    job.cut();
+    while (job.running.length > 0) {
+      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
+      job.end(index < 0 ? {} : { [index]: { status: 500 } });
+      job.cut();
+    }
+  }
+  const [name, content] = [...job.holders][0] ?? [];
+  const [user = ''] = content?.triggers[0] ?? [];
+  expect(person(job, user)).toMatchObject({
+    waiting: [],
+    waitingCount: 1,
+    chain: { place: 'held', parked: { holder: name, count: 1 } },
+  });
+});
+
+const SECRET = 's3cret';
+const webhookUrl = `https://hooks.example.com/services/${SECRET}?token=${SECRET}`;
+const record = jobRecord(1);
+
+test('a status shows where a job sends to, and nothing that would let others send there', () => {
+  const job = new AJob(1, { definition: { ...record.definition, webhookUrl } });
+  expect(job.status.webhookUrl).toBe('https://hooks.example.com/…?token=…');
+  expect(JSON.stringify(job.status)).not.toContain(SECRET);
+  expect(detailsOf(job.status)).not.toContain(SECRET);
+  job.signal('1');
+  expect(job.cut()[0]?.settings.webhookUrl).toBe(webhookUrl);
+});
+
+test.each([
+  [{ webhookUrl }, 'https://hooks.example.com/…?token=…'],
+  [{ webhookUrl: `https://me:${SECRET}@hooks.example.com/` }, 'https://hooks.example.com/'],
+  [{ webhookUrl: SECRET }, '…'],
+  [{ webhookUrl: [SECRET] }, ''],
+  [SECRET, ''],
+])('so does that of a job whose definition was not looked at yet: %j', (definition, shown) => {
+  const status = describeStarting(definition, 'vip', 0, false);
+  expect(status.webhookUrl).toBe(shown);
+  expect(JSON.stringify(status)).not.toContain(SECRET);
+});

@@ -1,0 +1,423 @@
+import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
+import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
+import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { nextStep, type RunFacts, type Step } from '../../../src/domain/job/deciding.ts';
+import { describeJob } from '../../../src/domain/job/describing.ts';
+import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
+import {
+  applyEdit,
+  backfillChildGone,
+  backfillObstacle,
+  beginBackfill,
+  operateBackfill,
+  pauseJob,
+  resumeJob,
+  retryNow,
+  stopJob,
+} from '../../../src/domain/job/operating.ts';
+import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
+import {
+  beginJob,
+  type CarriedJob,
+  carryToNextRun,
+  estimateBytes,
+  type JobRecord,
+  type DispatcherState,
+  permitsInUse,
+  restoreJob,
+} from '../../../src/domain/job/state.ts';
+import { resumedJob } from '../../../src/domain/kept-job.ts';
+import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
+import { packSlice } from '../../../src/domain/slice.ts';
+import { AUDIENCES, jobRecord } from './a-record.ts';
+import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
+import { ModelChild } from './model-child.ts';
+import { type Answer, answerSlice } from './model-endpoint.ts';
+import { type End, ModelHolders } from './model-holders.ts';
+import { ModelKeeping } from './model-keeping.ts';
+import { ModelLedger, must } from './model-ledger.ts';
+import { whereTriggersWait } from './model-waiting.ts';
+
+const A = 'a'.repeat(32);
+/** So small that a handful of triggers is more than a job holds in its own state. */
+const SMALL_LIMITS = { ...DEFAULT_SERVER_LIMITS, payloadBytes: 16 * 1024 };
+
+/**
+ * A world around the dispatcher: it signals, answers, crashes and lets time pass, and after every step holds the promises against
+ * what it knows itself.
+ */
+export class DispatcherWorld {
+  state: DispatcherState;
+  now = Date.UTC(2026, 0, 1);
+  readonly running = new Map<number, SliceInput>();
+  readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
+  readonly holders = new ModelHolders(this.ledger);
+  readonly #keeping = new ModelKeeping();
+  #child: ModelChild | undefined;
+  /** Who is a member now, by the source. */
+  readonly membership = new Map<string, boolean>();
+  // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
+  #sequence = 100_000;
+  #letters = 0;
+  #cap: number;
+
+  readonly #tailBytes: number;
+
+  /**
+   * @param rules those of its first run.
+   * @param tailBytes what may wait behind the chains while the job sends on: with none, more goes through holders.
+   */
+  constructor(parallel: number, tailBytes: number, rules: number) {
+    this.#tailBytes = tailBytes;
+    this.state = this.#withTail(beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7, rules));
+    this.#cap = parallel;
+  }
+
+  #withTail(state: DispatcherState): DispatcherState {
+    return { ...state, budgets: { ...state.budgets, tailBytes: this.#tailBytes } };
+  }
+
+  /** @param agoMs how long ago it happened, according to whoever signals it; it may be wrong. */
+  signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0, agoMs = 0): void {
+    const at = new Date(this.now - agoMs).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
+    const profile = profileBytes > 0 ? { text: 'x'.repeat(profileBytes) } : undefined;
+    const id = audience.repeat(32);
+    const isHonest = this.#listensTo(id);
+    const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
+    must((refusal === undefined) === isHonest, `an honest trigger is accepted, no other (${refusal})`);
+    // Nothing changes in this world that nobody may speak of.
+    if (!isHonest) return;
+    this.membership.set(`${user} ${id}`, event === 'enter');
+    this.ledger.accept({ user, audience: id, event, at }, this.now);
+  }
+
+  /** An upstream says again what it said before, since it did not hear that it was accepted. */
+  signalAgain(user: string, which: number): void {
+    const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
+    if (this.#listensTo(audience)) this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
+  }
+
+  /** Somebody lets a dead letter be sent after all. */
+  redeliver(which: number): void {
+    const dead = this.ledger.revive(which, this.now);
+    if (dead === undefined) return;
+    const { subscriptionId } = this.state.job;
+    const trigger = { ...dead.trigger, redelivery: (dead.trigger.redelivery ?? 0) + 1 };
+    const asking = { workflowId: 'dead-letter-1', runId: `run ${++this.#letters}`, question: 1 };
+    const asked = { subscriptionId, asking, force: true, user: dead.user, trigger };
+    // Some ask again before they have heard.
+    for (let times = 0; times <= which % 2; times++) {
+      const raw = JSON.parse(JSON.stringify(asked)) as unknown;
+      must(admitRedelivery(this.state, raw, this.now) === undefined, 'a dead letter may come back');
+    }
+  }
+
+  /** An activity on its way to a holder or a dead letter ends. */
+  endErrand(which: number, how: End): void {
+    this.holders.end(this.state, which, how, this.now);
+  }
+
+  /** A person lets what stands behind a holder go on that cannot be read. */
+  setHolderAside(which: number): void {
+    const unreadable = this.state.unreadable.carry().filter(({ isAside }) => isAside !== true);
+    const { name } = unreadable[which % Math.max(1, unreadable.length)] ?? {};
+    if (name === undefined || setHolderAside(this.state, name) !== undefined) return;
+    const content = this.holders.contentOf(name);
+    must(content !== undefined, `holder ${name} keeps its content when it is set aside`);
+    for (const { user, trigger } of unpackTriggers(content)) this.ledger.setAside({ user, ...trigger });
+  }
+
+  /** A person asks for the holders to be read that could not be, also those that were set aside. */
+  readHolders(): void {
+    for (const { name } of this.state.unreadable.carry()) readHolderNow(this.state, name, this.now);
+  }
+
+  /** Acts until the dispatcher says wait. */
+  pump(facts: Partial<RunFacts> = {}): void {
+    for (let turn = 0; ; turn++) {
+      must(turn < 10_000, 'the pump gets on');
+      const step = nextStep(this.state, this.now, {
+        signals: 0,
+        events: 0,
+        historyBytes: 0,
+        continueSuggested: false,
+        busy: this.#isBusy,
+        ...facts,
+      });
+      if (step.kind === 'wait') {
+        const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
+        checkHonestWait(this.state, step.until, this.now, isIdle);
+        return;
+      }
+      if (step.kind === 'deliver') this.#takeSlice(step.slice);
+      if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
+      if (step.kind === 'answer-letters') {
+        must(
+          step.answers.every(({ answer }) => answer.refusal === undefined),
+          'a dead letter that comes back is taken',
+        );
+        answersGone(this.state, step.answers);
+      }
+      if (step.kind === 'start-backfill' && step.restarts > 0) this.#child?.goOn(step.from.page, step.restarts);
+      if (isHolderStep(step)) this.holders.begin(step);
+      if (step.kind === 'continue-as-new') {
+        this.continueAsNew();
+        return;
+      }
+      if (step.kind === 'keep-job') this.#keeping.begin(this.state, step.changes);
+      if (step.kind === 'finish') {
+        must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
+        this.holders.endRun(false);
+        this.state = this.#withTail(this.#resumed());
+      }
+    }
+  }
+
+  /** @param happens whether what was under way happens all the same. */
+  continueAsNew(happens = false): void {
+    if (this.state.slices.size > 0 || this.#isBusy) return;
+    const carried = JSON.stringify(carryToNextRun(this.state));
+    must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
+    // The job itself waits as long as what is on its way to holders, or is to go there, does not fit.
+    const isShrinking = !this.holders.isQuiet || this.state.overflow.surplusBytes > 0;
+    if (carried.length > this.state.budgets.carryBytes && isShrinking) return;
+    must(carried.length <= this.state.budgets.carryBytes, 'a state is never too large to be carried');
+    this.holders.endRun(happens);
+    this.state = this.#withTail(restoreJob(JSON.parse(carried) as CarriedJob));
+  }
+
+  /**
+   * The run is ended from outside, and the job recovered: of every other slice it is known how it ended.
+   *
+   * @param happens whether what was under way happens all the same.
+   */
+  terminate(answers: readonly Answer[], happens: boolean): void {
+    const carried = JSON.parse(JSON.stringify(carryToNextRun(this.state))) as CarriedJob;
+    const reports: { slice: SliceInput; report: SliceReport }[] = [];
+    for (const [index, slice] of [...this.running.values()].entries()) {
+      const { report, delivered } = answerSlice(slice, answers);
+      for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
+        this.ledger.deliver(trigger);
+      if (index % 2 === 0) reports.push({ slice, report });
+      else for (const place of delivered) this.#explain(slice, place);
+    }
+    this.running.clear();
+    this.holders.endRun(happens);
+    this.#keeping.endRun();
+    this.state = this.#withTail(recoverJob({ carried, reports, arrivals: [] }, false, this.now));
+  }
+
+  /** A running slice ends; `answers` are drawn for its triggers in turn. */
+  endSlice(which: number, answers: readonly Answer[], lost: boolean): void {
+    const ids = [...this.running.keys()];
+    const id = ids[which % Math.max(1, ids.length)];
+    const slice = id === undefined ? undefined : this.running.get(id);
+    if (id === undefined || slice === undefined) return;
+    this.running.delete(id);
+    const { report, delivered } = answerSlice(slice, answers);
+    for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.ledger.deliver(trigger);
+    if (lost) {
+      // The last heartbeat knew of half of them.
+      const known = delivered.slice(0, delivered.length >> 1).map((place) => [place, place]);
+      for (const index of delivered.slice(delivered.length >> 1)) this.#explain(slice, index);
+      loseSlice(this.state, id, { delivered: known, failed: report.failed }, this.now);
+    } else {
+      settleSlice(this.state, id, report, this.now);
+    }
+  }
+
+  returnPermits(which: number): void {
+    const [id] = [...this.running.keys()].slice(which % Math.max(1, this.running.size));
+    const slice = id === undefined ? undefined : this.state.slices.get(id);
+    if (slice !== undefined) returnPermits(this.state, { sliceId: slice.id, left: Math.max(0, slice.permits - 1) });
+  }
+
+  pass(ms: number): void {
+    this.now += ms;
+    tidyMemory(this.state, this.now);
+  }
+
+  /** Somebody stops the job so that it keeps what waits; once it has ended it is resumed. */
+  stopKeeping(): void {
+    stopJob(this.state, 'keep');
+  }
+
+  /** The same, after sending what waits for as long as it may take. */
+  stopDelivering(deadlineMs: number): void {
+    stopJob(this.state, 'deliver', this.now + deadlineMs);
+  }
+
+  endKeeping(): void {
+    this.#keeping.end(this.state);
+  }
+
+  // A job that stops takes no edit and no pause.
+
+  pause(): void {
+    if (this.state.stopping === undefined) pauseJob(this.state);
+  }
+
+  resume(): void {
+    resumeJob(this.state);
+  }
+
+  retry(): void {
+    if (this.state.pause === undefined) retryNow(this.state, this.now);
+  }
+
+  editParallel(parallel: number): void {
+    if (this.state.stopping === undefined) this.#cap = Math.max(parallel, permitsInUse(this.state));
+    this.#edit({ definition: { ...this.state.job.definition, parallelRequestCount: parallel } });
+  }
+
+  /** Takes audience a out, or in again. */
+  editAudiences(withA: boolean): void {
+    const [audiences, formerAudiences] = withA ? [AUDIENCES, []] : [AUDIENCES.slice(1), AUDIENCES.slice(0, 1)];
+    this.#edit({ audiences, formerAudiences });
+  }
+
+  editUrl(n: number): void {
+    this.#edit({ definition: { ...this.state.job.definition, webhookUrl: `https://example.com/${n}` } });
+  }
+
+  #edit(change: Partial<JobRecord>): void {
+    const { job, stopping } = this.state;
+    if (stopping === undefined) applyEdit(this.state, { ...job, revision: job.revision + 1, ...change });
+  }
+
+  /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
+  backfill(sample?: number): void {
+    if (backfillObstacle(this.state) !== undefined || !this.#listensTo(A)) return;
+    this.#child?.latePageComes();
+    beginBackfill(this.state, [A], this.now, { sample });
+    const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
+    const members = [...this.membership.keys()].filter((who) => who.endsWith(A)).map((who) => who.split(' ')[0] ?? '');
+    const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
+    const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
+    this.#child = new ModelChild(ofBackfill, members.filter(isIn), { isIn, deliver });
+  }
+
+  operateBackfill(action: 'pause' | 'resume' | 'cancel'): void {
+    operateBackfill(this.state, action);
+  }
+
+  /** Somebody ends the backfill's child; the job finds out. A page of it may still be on its way. */
+  loseChild(): void {
+    const { backfill } = this.state;
+    if (backfill !== undefined && this.state.stopping === undefined) backfillChildGone(this.state, backfill.n);
+  }
+
+  /** An edit limits backfills, or lets them go. */
+  editPace(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
+    this.#edit({ definition: { ...this.state.job.definition, backfillPerSecond, backfillParallelCount } });
+  }
+
+  /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
+  readPage(size: number, how: 'now' | 'late' | 'again'): void {
+    this.#child?.latePageComes();
+    if (this.state.backfill?.state === 'running') this.#child?.readPage(size, how, this.now);
+  }
+
+  /** Everything heals; whatever waits must come out in the end. */
+  finishAll(): void {
+    this.#child?.latePageComes();
+    this.holders.heal();
+    this.resume();
+    this.operateBackfill('resume');
+    for (let round = 0; ; round++) {
+      must(round < 3000, 'what waits is sent in the end');
+      this.pump();
+      this.endKeeping();
+      // A sample may have been out only now.
+      if (this.state.backfill?.pace.paused !== undefined) this.operateBackfill('resume');
+      this.readPage(2, 'now');
+      this.readHolders();
+      const { waiting, state } = describeJob(this.state, 'model', this.now);
+      const isAllRead = this.state.unreadable.carry().length === 0;
+      const isReading = this.state.backfill?.expectsPages === true;
+      if (waiting === 0 && state !== 'stopping' && this.holders.isQuiet && !isReading && isAllRead) return;
+      while (this.running.size > 0) this.endSlice(0, ['ok'], false);
+      for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endErrand(0, 'done');
+      this.pass(60_000);
+    }
+  }
+
+  check(): void {
+    must(permitsInUse(this.state) <= this.#cap, 'never more permits in use than the job owns');
+    const people = [...this.running.values()].flatMap(({ triggers }) => [...new Set(triggers.map(({ user }) => user))]);
+    must(new Set(people).size === people.length, 'a person is in one slice at most');
+    const waiting = whereTriggersWait(this.state, this.holders);
+    for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
+    const { oldestWaitingAt } = describeJob(this.state, 'model', this.now);
+    const members = new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''));
+    const { chains, overflow } = this.state;
+    const isFound = (user: string) =>
+      chains.get(user)?.triggers.some(({ backfill }) => backfill !== undefined) === true;
+    const isExact = overflow.holders === 0 && ![...members].some(isFound);
+    this.ledger.checkOldest(oldestWaitingAt, waiting, isExact);
+    checkBookkeeping(this.state);
+    checkBackfill(this.state, members);
+  }
+
+  checkEnd(): void {
+    this.ledger.checkEnd();
+    for (const [who, event] of this.ledger.lastWords())
+      must((event === 'enter') === this.membership.get(who), `${who} was told last as ${event}`);
+    const { chains, overflow } = this.state;
+    must(chains.triggers === 0 && chains.bytes === 0, 'nothing is left, and nothing is counted');
+    must(overflow.isEmpty && overflow.bytes === 0, 'nothing is left outside');
+    must(this.holders.count === 0, 'no holder is left behind');
+    const { backfill } = this.state;
+    if (backfill?.state === 'finished')
+      must(backfill.counts.taken === this.#child?.shown, 'every member whom the source showed was taken, once');
+    else must(backfill?.state !== 'running', 'a backfill comes to its end');
+  }
+
+  /** What kept its triggers goes on from there; what delivered all of them, with nothing. */
+  #resumed(): DispatcherState {
+    if (this.state.stopping?.waiting === 'keep') return this.#keeping.resume();
+    const { chains, overflow, backfill } = this.state;
+    must(chains.triggers === 0 && overflow.isEmpty, 'a job that delivers does not end before all is delivered');
+    must(backfill?.isUnfinished !== true, 'nor before its backfill is through');
+    return restoreJob(resumedJob(carryToNextRun(this.state)));
+  }
+
+  get #isBusy(): boolean {
+    return this.holders.isBusy || this.#keeping.isBusy;
+  }
+
+  #admit(raw: object, event: TriggerEvent): string | undefined {
+    return admit(this.state, raw, event, this.now);
+  }
+
+  #listensTo(audience: string): boolean {
+    return this.state.job.audiences.some(({ id }) => id === audience);
+  }
+
+  #takeSlice(slice: SliceInput): void {
+    this.running.set(slice.sliceId, slice);
+    must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
+    must(
+      JSON.stringify(packSlice(slice).triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,
+      'a slice keeps its bytes',
+    );
+  }
+
+  #explain(slice: SliceInput, index: number): void {
+    const trigger = slice.triggers[index];
+    if (trigger !== undefined) this.ledger.explain(trigger);
+  }
+
+  #pageAnswered(answer: PageTaken): void {
+    const { backfill } = this.state;
+    if (answer.gone === true) must(backfill?.isOf(answer.n) !== true, 'no page of a backfill that goes on is unwanted');
+    else if (answer.n === backfill?.n) this.#child?.answered(answer);
+  }
+}
+
+function isHolderStep(step: Step): step is Parameters<ModelHolders['begin']>[0] {
+  return ['hold', 'recall', 'release', 'keep-dead-letters'].includes(step.kind);
+}

@@ -1,0 +1,161 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { FIRST_RULES, RULES } from '../../../src/domain/job/state.ts';
+import { DispatcherWorld } from './dispatcher-model.ts';
+import type { Answer } from './model-endpoint.ts';
+import type { End } from './model-holders.ts';
+
+const user = fc.integer({ min: 0, max: 5 }).map((n) => `user-${n}`);
+const answers = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constant<Answer>('ok') },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<Answer>(500, 404, 400, 410, 429, '429 now', '503 now', 'source', 'profile', 'unsent'),
+    },
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+const YEAR_MS = 365 * 86_400_000;
+
+/** One thing that may happen to a job. */
+const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
+  {
+    weight: 20,
+    arbitrary: fc
+      .tuple(
+        user,
+        fc.constantFrom('a' as const, 'b' as const),
+        fc.constantFrom('enter' as const, 'exit' as const),
+        fc.constantFrom(0, 0, 200, 350),
+        fc.constantFrom(0, 0, 0, YEAR_MS, -YEAR_MS),
+      )
+      .map(
+        ([who, audience, event, bytes, agoMs]) =>
+          (world: DispatcherWorld) =>
+            world.signal(who, audience, event, bytes, agoMs),
+      ),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.tuple(fc.nat(20), answers).map(
+      ([which, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.endSlice(which, drawn, false),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.nat(20), answers).map(
+      ([which, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.endSlice(which, drawn, true),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(1, 500, 6000, 700_000).map((ms) => (world: DispatcherWorld) => world.pass(ms)),
+  },
+  { weight: 2, arbitrary: fc.boolean().map((happens) => (world: DispatcherWorld) => world.continueAsNew(happens)) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(answers, fc.boolean()).map(
+      ([drawn, happens]) =>
+        (world: DispatcherWorld) =>
+          world.terminate(drawn, happens),
+    ),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(fc.nat(5), fc.constantFrom<End>('done', 'done', 'done', 'done', 'unheard', 'failed')).map(
+      ([which, how]) =>
+        (world: DispatcherWorld) =>
+          world.endErrand(which, how),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(user, fc.nat(20)).map(
+      ([who, which]) =>
+        (world: DispatcherWorld) =>
+          world.signalAgain(who, which),
+    ),
+  },
+  { weight: 1, arbitrary: fc.nat(5).map((which) => (world: DispatcherWorld) => world.redeliver(which)) },
+  { weight: 1, arbitrary: fc.nat(20).map((which) => (world: DispatcherWorld) => world.returnPermits(which)) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.stopKeeping()) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(0, 5000, 3_600_000).map((ms) => (world: DispatcherWorld) => world.stopDelivering(ms)),
+  },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.endKeeping()) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.pause()) },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.resume()) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.retry()) },
+  {
+    weight: 1,
+    arbitrary: fc.integer({ min: 1, max: 30 }).map((count) => (world: DispatcherWorld) => world.editParallel(count)),
+  },
+  { weight: 1, arbitrary: fc.nat(3).map((n) => (world: DispatcherWorld) => world.editUrl(n)) },
+  { weight: 1, arbitrary: fc.boolean().map((withA) => (world: DispatcherWorld) => world.editAudiences(withA)) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(undefined, undefined, 1, 2)
+      .map((sample) => (world: DispatcherWorld) => world.backfill(sample)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'cancel' as const)
+      .map((action) => (world: DispatcherWorld) => world.operateBackfill(action)),
+  },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.loseChild()) },
+  { weight: 1, arbitrary: fc.nat(5).map((which) => (world: DispatcherWorld) => world.holders.damage(which)) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.holders.heal()) },
+  { weight: 2, arbitrary: fc.nat(5).map((which) => (world: DispatcherWorld) => world.setHolderAside(which)) },
+  { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.readHolders()) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom(null, 0.1, 3, 1000), fc.constantFrom(null, 1, 5)).map(
+      ([perSecond, parallel]) =>
+        (world: DispatcherWorld) =>
+          world.editPace(perSecond, parallel),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('now' as const, 'late' as const, 'again' as const))
+      .map(
+        ([size, how]) =>
+          (world: DispatcherWorld) =>
+            world.readPage(size, how),
+      ),
+  },
+);
+
+test('[S28] whatever happens, by whichever rules, nothing is lost, doubled, out of order or over the cap', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.constantFrom(0, 0, 2 * 1024, 16 * 1024),
+      fc.integer({ min: FIRST_RULES, max: RULES }),
+      fc.array(happening, { minLength: 1, maxLength: 120, size: 'max' }),
+      (parallel, tailBytes, rules, happenings) => {
+        const world = new DispatcherWorld(parallel, tailBytes, rules);
+        for (const happen of happenings) {
+          happen(world);
+          world.pump();
+          world.check();
+        }
+        world.finishAll();
+        world.check();
+        world.checkEnd();
+      },
+    ),
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 2000) },
+  );
+  expect(true).toBe(true);
+});

@@ -1,0 +1,157 @@
+import { expect, test } from '@jest/globals';
+import { RecentMemory } from '../../../src/domain/job/memory.ts';
+import { REMEMBERED_ARRIVALS, REMEMBERED_DELIVERIES } from '../../../src/domain/limits.ts';
+import { AJob } from './a-job.ts';
+
+test('it knows who came at or after a time', () => {
+  const memory = new RecentMemory(REMEMBERED_ARRIVALS);
+  memory.remember('a', 100);
+  expect([memory.knows('a', 99), memory.knows('a', 100), memory.knows('a', 101), memory.knows('b', 0)]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
+
+test('only the last arrival of somebody counts, and takes one place', () => {
+  const memory = new RecentMemory(REMEMBERED_ARRIVALS);
+  memory.remember('a', 100);
+  memory.remember('a', 200);
+  expect([memory.size, memory.knows('a', 150)]).toEqual([1, true]);
+});
+
+test('it forgets the oldest first, and says up to when it may have', () => {
+  const memory = new RecentMemory(REMEMBERED_ARRIVALS);
+  for (let i = 1; i <= REMEMBERED_ARRIVALS; i++) memory.remember(`person ${i}`, i);
+  expect(memory.forgottenUntil).toBe(0);
+  memory.remember('person 1', 9999); // Came again: now the youngest.
+  memory.remember('one more', 10_000);
+  expect(memory.size).toBe(REMEMBERED_ARRIVALS);
+  expect([memory.knows('person 1', 0), memory.knows('person 2', 0), memory.knows('person 3', 0)]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+  expect(memory.forgottenUntil).toBe(2);
+});
+
+test('forgetting old ones says so too', () => {
+  const memory = new RecentMemory(REMEMBERED_ARRIVALS);
+  for (const at of [10, 20, 30]) memory.remember(`at ${at}`, at);
+  memory.forgetBefore(30);
+  expect([memory.size, memory.forgottenUntil, memory.knows('at 30', 0)]).toEqual([1, 20, true]);
+});
+
+test('what is carried is the same memory', () => {
+  const memory = new RecentMemory(10, [], 7);
+  memory.remember('a', 100);
+  const again = new RecentMemory(10, memory.carry(), memory.forgottenUntil);
+  expect([again.knows('a', 100), again.knows('b', 0), again.forgottenUntil]).toEqual([true, false, 7]);
+});
+
+test('what was carried is forgotten before what came since', () => {
+  const before = new RecentMemory(3);
+  for (const at of [1, 2]) before.remember(`then ${at}`, at);
+  const memory = new RecentMemory(3, before.carry());
+  for (const at of [3, 4]) memory.remember(`now ${at}`, at);
+  expect(['then 1', 'then 2', 'now 3', 'now 4'].map((text) => memory.knows(text, 0))).toEqual([
+    false,
+    true,
+    true,
+    true,
+  ]);
+  expect([memory.size, memory.forgottenUntil]).toEqual([3, 1]);
+});
+
+test('who asks for no time need not give one', () => {
+  const memory = new RecentMemory(10);
+  memory.remember('a');
+  expect([memory.knows('a'), memory.knows('b'), memory.forgottenUntil]).toEqual([true, false, 0]);
+});
+
+test('what is carried takes few bytes, and is the same when it is carried again', () => {
+  const memory = new RecentMemory(10);
+  memory.remember('a long text of a delivery', 5);
+  const carried = memory.carry();
+  expect(carried).toEqual([[expect.stringMatching(/^[0-9a-f]{18}$/), 5]]);
+  expect(memory.carryKeys()).toEqual([carried[0]?.[0]]);
+  const again = new RecentMemory(10, carried);
+  expect([again.knows('a long text of a delivery'), again.knows('another')]).toEqual([true, false]);
+  expect(again.carry()).toEqual(carried);
+});
+
+test('what comes again is the youngest', () => {
+  const memory = new RecentMemory(3);
+  for (const text of ['1', '2', '3', '2', '4', '5']) memory.remember(text);
+  expect(['1', '2', '3', '4', '5'].map((text) => memory.knows(text))).toEqual([false, true, false, true, true]);
+  expect(memory.size).toBe(3);
+});
+
+const AT = { at: '2026-01-01T01:00:00.000000001+01:00' };
+/** The same instant. */
+const SPELT_OTHERWISE = { at: '2026-01-01T00:00:00.000000001Z' };
+
+test('a trigger signalled again while the first waits is sent once', () => {
+  const job = new AJob(1);
+  job.signal('1', 'enter', AT);
+  job.signal('1', 'enter', SPELT_OTHERWISE);
+  expect(job.cutMessages()).toEqual(['1 enter a']);
+  job.signal('1', 'enter', AT);
+  job.end();
+  expect(job.status).toMatchObject({ received: 3, repeated: 2, delivered: 1, waiting: 0 });
+});
+
+test('a trigger signalled again soon after it was delivered is not sent again, in this run or the next', () => {
+  const job = new AJob(1);
+  job.signal('1', 'enter', AT);
+  job.cut();
+  job.end();
+  job.signal('1', 'enter', SPELT_OTHERWISE);
+  expect(job.cut()).toEqual([]);
+  expect(job.status).toMatchObject({ repeated: 1, delivered: 1 });
+});
+
+test(`"soon" is ${REMEMBERED_DELIVERIES} deliveries`, () => {
+  const job = new AJob(100);
+  job.signal('1', 'enter', AT);
+  job.cut();
+  job.end();
+  for (let i = 0; i < REMEMBERED_DELIVERIES; i++) job.signal(`other ${i}`);
+  while (job.status.waiting > 0) {
+    job.cut();
+    while (job.running.length > 0) job.end();
+  }
+  job.signal('1', 'enter', AT);
+  expect(job.cutMessages()).toEqual(['1 enter a']);
+});
+
+test.each([
+  ['another time', 'enter', { at: '2026-01-01T00:00:00.000000002Z' }],
+  ['the other event', 'exit', AT],
+  ['another audience', 'enter', { ...AT, audience: 'b' }],
+  ['no time', 'enter', {}],
+] as const)('with %s it is another trigger', (_, event, more) => {
+  const job = new AJob(1);
+  job.signal('1', 'enter', AT);
+  job.signal('1', event, more);
+  expect(job.status).toMatchObject({ repeated: 0, waiting: 2 });
+});
+
+test('two triggers without a time are two triggers', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1');
+  expect(job.status).toMatchObject({ repeated: 0, waiting: 2 });
+});
+
+test('thousands of triggers of one person are told apart in no time', () => {
+  const job = new AJob(1);
+  const from = process.cpuUsage();
+  for (let i = 0; i < 4500; i++)
+    job.signal('1', 'enter', { at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}-07:00` });
+  job.signal('1', 'enter', { at: '2026-01-01T07:00:00.000000007Z' });
+  expect(job.status).toMatchObject({ repeated: 1, waiting: 4500 });
+  // A workflow has five seconds for all that an activation brings. Of the processor's time, since other tests run beside this one.
+  expect(process.cpuUsage(from).user / 1000).toBeLessThan(3000);
+});

@@ -1,0 +1,106 @@
+import type { PackedTriggers } from '../../../src/contract/holder.ts';
+import type { Holder, Step } from '../../../src/domain/job/deciding.ts';
+import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../../../src/domain/job/holders.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
+import { type ModelLedger, must } from './model-ledger.ts';
+
+type HolderStep = Extract<Step, { kind: 'hold' | 'recall' | 'release' | 'keep-dead-letters' }>;
+/** How an activity ends: done, or done without our hearing of it, or not done at all. */
+export type End = 'done' | 'unheard' | 'failed';
+
+/** The workflows around a job in the model, holders and dead letters, and the activities on their way to them. */
+export class ModelHolders {
+  readonly #contents = new Map<string, PackedTriggers>();
+  readonly #released = new Set<string>();
+  /** Those that cannot be read, whoever tries. */
+  readonly #damaged = new Set<string>();
+  readonly #ledger: ModelLedger;
+  #underWay: HolderStep[] = [];
+
+  constructor(ledger: ModelLedger) {
+    this.#ledger = ledger;
+  }
+
+  get isQuiet(): boolean {
+    return this.#underWay.length === 0;
+  }
+
+  /** Whether something is under way that no run may end before. */
+  get isBusy(): boolean {
+    return this.#underWay.some(
+      (step) => step.kind === 'keep-dead-letters' || (step.kind === 'hold' && step.holder.of === 'parking'),
+    );
+  }
+
+  /** Workflows that hold something. */
+  get count(): number {
+    return this.#contents.size;
+  }
+
+  /** One of the holders, if there is one, cannot be read any more. */
+  damage(which: number): void {
+    const name = [...this.#contents.keys()][which % Math.max(1, this.#contents.size)];
+    if (name !== undefined) this.#damaged.add(name);
+  }
+
+  /** Whoever lost the key has found it. */
+  heal(): void {
+    this.#damaged.clear();
+  }
+
+  contentOf(name: string): PackedTriggers | undefined {
+    return this.#contents.get(name);
+  }
+
+  begin(step: HolderStep): void {
+    this.#underWay.push(step);
+  }
+
+  /** The run ended: nobody hears of what is under way, which may happen all the same. */
+  endRun(happens: boolean): void {
+    if (happens) for (const step of this.#underWay) this.#happen(step);
+    this.#underWay = [];
+  }
+
+  /** One of the activities ends. */
+  end(state: DispatcherState, which: number, how: End, now: number): void {
+    const [step] = this.#underWay.splice(which % Math.max(1, this.#underWay.length), 1);
+    if (step === undefined) return;
+    const content = how === 'failed' ? undefined : this.#happen(step);
+    const isHeard = how === 'done';
+    switch (step.kind) {
+      case 'hold':
+        return isHeard ? confirmHold(state, step.holder) : holdFailed(state, step.holder);
+      case 'recall':
+        return isHeard && content !== undefined && !this.#damaged.has(step.holder.name)
+          ? holderRead(state, step.holder, content, now)
+          : recallFailed(state, step.holder, 'It cannot be read.', now);
+      case 'release':
+        return holdersReleased(state, step.holders, isHeard);
+      case 'keep-dead-letters':
+        return isHeard ? state.deadLetters.confirm(step.letters.keys()) : state.deadLetters.failed(step.letters.keys());
+    }
+  }
+
+  #happen(step: HolderStep): PackedTriggers | undefined {
+    if (step.kind === 'hold') this.#hold(step.holder, step.content);
+    if (step.kind === 'keep-dead-letters') for (const dead of step.letters.values()) this.#ledger.die(dead);
+    if (step.kind === 'release') {
+      for (const name of step.holders) {
+        this.#contents.delete(name);
+        this.#released.add(name);
+      }
+    }
+    if (step.kind !== 'recall') return undefined;
+    const content = this.#contents.get(step.holder.name);
+    must(content !== undefined, `holder ${step.holder.name} is read while it holds something`);
+    return content;
+  }
+
+  #hold({ name }: Holder, content: PackedTriggers): void {
+    const before = this.#contents.get(name);
+    must(before === undefined || JSON.stringify(before) === JSON.stringify(content), `holder ${name} has one content`);
+    // The server refuses an id that was used before.
+    if (!this.#released.has(name)) this.#contents.set(name, JSON.parse(JSON.stringify(content)) as PackedTriggers);
+  }
+}

@@ -1,0 +1,41 @@
+import type { PackedTriggers } from '../../../src/contract/holder.ts';
+import { type QueuedTrigger, unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { parkedHolder } from '../../../src/domain/job/parked-chains.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
+import type { ModelHolders } from './model-holders.ts';
+import { keyOf, must, type Waiting } from './model-ledger.ts';
+
+/** Looks into every place in which a trigger can wait. */
+export function whereTriggersWait(state: DispatcherState, holders: ModelHolders): (user: string) => Waiting {
+  const { first, next, unconfirmed, tail } = state.overflow.carry();
+  const inState = new Map(unconfirmed);
+  const contents: PackedTriggers[] = [];
+  for (let number = first; number < next; number++) {
+    const content = inState.get(number) ?? holders.contentOf(String(number));
+    must(content !== undefined, `holder ${number} has its content, or the job has`);
+    contents.push(content);
+  }
+  const overflow = [...contents, tail].flatMap(unpackTriggers);
+  const dying = state.deadLetters.carry();
+  return (user) => {
+    const keys = (triggers: readonly QueuedTrigger[]) =>
+      triggers.filter(({ backfill }) => backfill === undefined).map((trigger) => keyOf({ user, ...trigger }));
+    const chain = keys(state.chains.get(user)?.triggers ?? []);
+    const outside = overflow.filter((one) => one.user === user).map(({ trigger }) => trigger);
+    const parked = parkedOf(state, holders, user);
+    return {
+      inChain: parked === undefined ? chain : keys(parked),
+      // What stands behind parked triggers may repeat them: that shows when they are back.
+      inOverflow: [...(parked === undefined ? [] : chain), ...keys(outside)],
+      dying: keys(dying.filter((one) => one.user === user).map(({ trigger }) => trigger)),
+    };
+  };
+}
+
+function parkedOf(state: DispatcherState, holders: ModelHolders, user: string): QueuedTrigger[] | undefined {
+  const parked = state.chains.get(user)?.parked;
+  if (parked === undefined) return undefined;
+  const content = holders.contentOf(parkedHolder(parked.number));
+  must(content !== undefined, `the parked triggers of ${user} are in their holder`);
+  return unpackTriggers(content).map(({ trigger }) => trigger);
+}

@@ -1,0 +1,171 @@
+import { expect, test } from '@jest/globals';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { applyEdit, pauseJob, resumeJob, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+/** A job that has not sent anything yet, with as many people waiting. */
+function newJob(people = 20, parallelRequestCount = 10): AJob {
+  const job = new AJob(parallelRequestCount);
+  job.state.breaker = new Breaker(UNPROVEN);
+  for (let user = 0; user < people; user++) job.signal(String(user));
+  return job;
+}
+
+/** How many triggers each slice has that the job cuts now. */
+const cut = (job: AJob): number[] => job.cut().map(({ triggers }) => triggers.length);
+
+/** A new job whose endpoint has failed for three people, so that it gets nothing but probes. */
+function leftToProbes(): AJob {
+  const job = newJob();
+  for (let failure = 0; failure < 3; failure++) {
+    cut(job);
+    job.end({ 0: { status: 500 } });
+  }
+  expect(cut(job)).toEqual([]);
+  return job;
+}
+
+test('[S27] a new endpoint gets one request, whatever waits; after its first 2xx all permits are used', () => {
+  const job = newJob();
+  expect(cut(job)).toEqual([1]);
+  job.end();
+  expect(cut(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
+});
+
+test('the status says that an endpoint is new, as long as something waits for it to take anything', () => {
+  expect(newJob(0).status.endpoint).toBeUndefined();
+  const job = newJob();
+  expect(job.status.endpoint).toEqual({ state: 'new' });
+  cut(job);
+  job.end({ 0: { status: 422 } });
+  expect([job.status.endpoint, job.status.lastFailure?.status]).toEqual([{ state: 'new' }, 422]);
+  cut(job);
+  job.end();
+  expect(job.status.endpoint).toBeUndefined();
+});
+
+test('a new endpoint that only a person can mend is called that, with the time of the next attempt', () => {
+  const job = newJob(1);
+  cut(job);
+  job.end({ 0: { status: 401 } });
+  expect(job.status.endpoint).toEqual({
+    state: 'new',
+    nextProbeAt: expect.stringMatching(/^2026-.*Z$/),
+    advice: expect.stringMatching(/wrongly set up \(HTTP 401\)\. Check the webhook URL and the authorization/),
+  });
+});
+
+test('[S27] while it refuses, it gets one request at a time, and after three people it is left to probes', () => {
+  const job = newJob();
+  for (let failure = 0; failure < 3; failure++) {
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { status: 500 } });
+  }
+  expect(cut(job)).toEqual([]);
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+});
+
+test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
+  const job = newJob();
+  for (let refusal = 0; refusal < 10; refusal++) {
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { status: 422 } });
+  }
+  expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 20]);
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+});
+
+test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
+  '[S27] a request that was never made proves nothing; when that would be so for everybody (%s), the next is tried in 5 s, not at once',
+  (code) => {
+    const job = newJob();
+    expect(cut(job)).toEqual([1]);
+    job.end({ 0: { code } });
+    expect(cut(job)).toEqual([]);
+    expect(job.rawStep()).toEqual({ kind: 'wait', until: job.now + 5000 });
+    job.now += 5000;
+    expect(cut(job)).toEqual([1]);
+    job.end();
+    expect(cut(job).length).toBeGreaterThan(1);
+  },
+);
+
+test('[S27] what could not be sent to a new endpoint does not shorten the wait for one that is unwell', () => {
+  const breaker = new Breaker(UNPROVEN);
+  const learn = (verdict: 'setup' | 'ours', user: string, now: number) =>
+    breaker.learn({ delivered: 0, failures: [{ user, verdict }] }, 10, now, 0.5);
+  for (let probe = 0; probe < 8; probe++) learn('setup', String(probe), 1e9 * probe);
+  const until = breaker.barredUntil;
+  learn('ours', 'late', until - 60_000);
+  expect(breaker.barredUntil).toBe(until);
+});
+
+test('[S27] what is about one person only delays nobody else: the next is tried at once', () => {
+  const job = newJob();
+  expect(cut(job)).toEqual([1]);
+  job.end({ 0: { code: 'PROFILE_MISSING' } });
+  expect(cut(job)).toEqual([1]);
+  job.end({ 0: { code: 'PAYLOAD_TOO_LARGE' } });
+  expect(cut(job)).toEqual([1]);
+});
+
+test('[S27] another URL has to prove itself anew; what the old one still takes says nothing about it', () => {
+  const job = newJob();
+  cut(job);
+  job.end();
+  expect(cut(job).length).toBeGreaterThan(0);
+  const { definition, revision } = job.state.job;
+  const webhookUrl = 'https://other.example.com/hook';
+  applyEdit(job.state, { ...job.state.job, revision: revision + 1, definition: { ...definition, webhookUrl } });
+  while (job.running.length > 0) job.end();
+  job.signal('somebody');
+  job.signal('else');
+  expect(cut(job)).toEqual([1]);
+});
+
+test('[S27] pausing and resuming, or stopping with deliver, does not prove an endpoint', () => {
+  const resumed = newJob();
+  pauseJob(resumed.state);
+  resumeJob(resumed.state);
+  const stopped = newJob();
+  stopJob(stopped.state, 'deliver', stopped.now + 60_000);
+  expect([cut(resumed), cut(stopped)]).toEqual([[1], [1]]);
+});
+
+test('[S27] a new endpoint that is left to probes gets one request when the job is resumed, not all that waits', () => {
+  const job = leftToProbes();
+  resumeJob(job.state);
+  expect(cut(job)).toEqual([1]);
+});
+
+test('an endpoint that is left to probes gets the next one at once when somebody says so, and all that waits once it takes that', () => {
+  const job = leftToProbes();
+  retryNow(job.state, job.now);
+  expect([cut(job), job.status.endpoint?.state]).toEqual([[1], 'unwell']);
+  job.end();
+  expect(cut(job).length).toBeGreaterThan(0);
+  expect(job.status.held).toBe(0);
+});
+
+test('trying now forgets no attempt, and does not wait out what the endpoint asked for', () => {
+  const job = new AJob(5);
+  job.signal('1');
+  cut(job);
+  job.end({ 0: { status: 500 } });
+  expect(cut(job)).toEqual([]);
+  const failures = () => job.state.chains.get('1')?.failures;
+  expect(failures()).toBe(1);
+  retryNow(job.state, job.now);
+  expect(cut(job)).toEqual([1]);
+  expect(failures()).toBe(1);
+  job.end({ 0: { status: 429 } });
+  expect(cut(job)).toEqual([]);
+  retryNow(job.state, job.now);
+  expect(cut(job)).toEqual([1]);
+});
+
+test('what is not proven when a run ends is not proven in the next one', () => {
+  const { state } = newJob();
+  expect(restoreJob(carryJob(state)).breaker.isUnproven).toBe(true);
+});

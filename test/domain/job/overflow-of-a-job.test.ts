@@ -1,0 +1,135 @@
+import { expect, test } from '@jest/globals';
+import type { Step } from '../../../src/domain/job/deciding.ts';
+import { confirmHold } from '../../../src/domain/job/holders.ts';
+import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
+import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+const LARGE = { profile: { text: 'x'.repeat(60_000) } };
+
+/** A job that was signalled this many triggers at once, each of its own person. */
+function flooded(count: number, more: object = {}): AJob {
+  const job = new AJob(4);
+  for (let i = 0; i < count; i++) job.signal(`person ${i}`, 'enter', more);
+  return job;
+}
+
+/** Sends all that waits, with everything going well; whom it told, in that order. */
+function drain(job: AJob): string[] {
+  const told: string[] = [];
+  while (job.status.waiting > 0) {
+    job.cut();
+    if (job.running.length === 0) throw new Error('The job stands still.');
+    while (job.running.length > 0) {
+      told.push(...(job.running[0]?.triggers.map(({ user }) => user) ?? []));
+      job.end();
+    }
+  }
+  return told;
+}
+
+test.each([
+  ['100,000 triggers', 100_000, {}],
+  ['200 triggers of 60 KB', 200, LARGE],
+])('%s at once leave a state that can be carried, and all are sent in their order', (_, count, more) => {
+  const job = flooded(count, more);
+  pauseJob(job.state);
+  job.cut();
+  expect(carriedBytes(carryJob(job.state))).toBeLessThanOrEqual(job.state.budgets.carryBytes);
+  expect(estimateBytes(job.state)).toBeLessThanOrEqual(job.state.budgets.stateBytes);
+  expect(job.status).toMatchObject({ waiting: count, received: count });
+  expect(job.status.overflow).toBeGreaterThan(count / 2);
+  resumeJob(job.state);
+  expect(drain(job)).toEqual(Array.from({ length: count }, (__, i) => `person ${i}`));
+  expect(job.holders.size).toBe(0);
+});
+
+test('a holder weighs no more than a slice', () => {
+  const job = flooded(60_000);
+  job.cut();
+  expect(job.holders.size).toBeGreaterThan(5);
+  for (const content of job.holders.values())
+    expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThanOrEqual(job.state.budgets.sliceBytes);
+});
+
+test('millions of waiting triggers cost the job next to nothing', () => {
+  const job = flooded(60_000);
+  pauseJob(job.state);
+  job.cut();
+  const before = carriedBytes(carryJob(job.state));
+  for (let i = 0; i < 100_000; i++) job.signal(`later ${i}`);
+  job.cut();
+  expect(carriedBytes(carryJob(job.state)) - before).toBeLessThan(job.state.budgets.sliceBytes);
+});
+
+test('holders of which millions of triggers were dropped are counted until they are told so', () => {
+  const job = flooded(60_000);
+  pauseJob(job.state);
+  job.cut();
+  job.state.owedReleases.push(...Array.from({ length: 100_000 }, (_, i) => String(1_000_000 + i)));
+  expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
+});
+
+test('a run that is ending begins nothing with holders but to fill them: what came back would find it ended, and have all of it replayed', () => {
+  const job = flooded(60_000);
+  job.cut();
+  // There is room for another holder's content, and one that was read is to be told so.
+  for (let i = 0; i < 4; i++) job.end();
+  job.state.owedReleases.push('1000');
+  job.facts({ signals: 4000 });
+  const filled: Step[] = [];
+  let step = job.rawStep();
+  for (; step.kind === 'hold'; step = job.rawStep()) {
+    filled.push(step);
+    confirmHold(job.state, step.holder);
+  }
+  // What waited behind the chains as long as the run sent on is put away first.
+  expect(filled.length).toBeGreaterThan(10);
+  expect(step.kind).toBe('continue-as-new');
+  job.facts({});
+  expect(job.rawStep().kind).toBe('recall');
+  let next = job.rawStep().kind;
+  while (next === 'recall') next = job.rawStep().kind;
+  expect(next).toBe('release');
+});
+
+test('what arrives while others wait outside goes behind them', () => {
+  const job = flooded(60_000);
+  job.cut();
+  job.signal('late');
+  expect(drain(job).at(-1)).toBe('late');
+});
+
+test('a paused job reads nothing back', () => {
+  const job = flooded(60_000);
+  job.cut();
+  pauseJob(job.state);
+  while (job.running.length > 0) job.end();
+  job.cut();
+  const kept = job.holders.size;
+  expect(kept).toBeGreaterThan(20);
+  expect(job.rawStep().kind).toBe('wait');
+  expect(job.holders.size).toBe(kept);
+});
+
+test('a holder that somebody deleted does not stop the job, and the status says what is lost', () => {
+  const job = flooded(60_000);
+  job.cut();
+  job.holders.delete('1');
+  expect(drain(job).length).toBeLessThan(60_000);
+  expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 is gone.*lost/)]);
+  expect(job.status.overflow).toBe(0);
+});
+
+test('a holder that holds more than was put there hides none of those behind it', () => {
+  const job = flooded(60_000);
+  job.cut();
+  const second = job.holders.get('2');
+  if (second === undefined) throw new Error('There is no second holder.');
+  const strangers = Array.from(
+    { length: 60_000 },
+    (_, i) => [`stranger ${i}`, ['2026-01-01T00:00:00Z', 0, 1]] as const,
+  );
+  job.holders.set('1', { ...second, triggers: strangers });
+  expect(drain(job)).toContain('person 59999');
+});

@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { Fifo } from '../../../src/domain/job/overflow.ts';
+
+test('whatever is put in and taken out, it does as an array does', () => {
+  const change = fc.oneof(
+    fc.nat(3000).map((count) => ({ kind: 'push', count }) as const),
+    fc.nat(3000).map((count) => ({ kind: 'take', count }) as const),
+    fc.nat(3000).map((count) => ({ kind: 'shift', count }) as const),
+    fc.constant({ kind: 'clear', count: 0 } as const),
+  );
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
+      const fifo = new Fifo<number>();
+      let array: number[] = [];
+      let next = 0;
+      for (const { kind, count } of changes) {
+        if (kind === 'push') {
+          for (let i = 0; i < count; i++) {
+            fifo.push(next);
+            array.push(next++);
+          }
+        } else if (kind === 'take') expect(fifo.take(count)).toEqual(array.splice(0, count));
+        else if (kind === 'shift') for (let i = 0; i < count; i++) expect(fifo.shift()).toBe(array.shift());
+        else {
+          fifo.clear();
+          array = [];
+        }
+        expect(fifo.length).toBe(array.length);
+      }
+      expect([...fifo]).toEqual(array);
+    }),
+    { numRuns: 50 },
+  );
+});

@@ -1,0 +1,119 @@
+import { expect, test } from '@jest/globals';
+import type { SliceInput } from '../../../src/contract/slice.ts';
+import type { Arrival } from '../../../src/domain/job/arriving.ts';
+import { stopJob } from '../../../src/domain/job/operating.ts';
+import { recoverJob, type Remains } from '../../../src/domain/job/recovering.ts';
+import { carryJob } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+/** The job goes on after its run was ended from outside. */
+function recover(job: AJob, remains: Partial<Remains> = {}, backfillGone = false): void {
+  const carried = JSON.parse(JSON.stringify(carryJob(job.state)));
+  job.state = recoverJob({ carried, reports: [], arrivals: [], ...remains }, backfillGone, job.now);
+  job.running.length = 0;
+}
+
+const delivered = { failed: [], unsent: [], sendingMs: 5 };
+const enter = (user: string): Arrival => ({ kind: 'trigger', raw: { user, audience: 'a' }, event: 'enter' });
+
+/** Two slices in flight: of person 1, and of person 2 with an exit behind. */
+function twoSlicesInFlight(): { job: AJob; slices: SliceInput[] } {
+  const job = new AJob(2);
+  job.signal('1');
+  const slices = job.cut();
+  job.signal('2');
+  slices.push(...job.cut());
+  job.signal('2', 'exit');
+  expect(slices.map(({ triggers }) => triggers.map(({ user }) => user))).toEqual([['1'], ['2']]);
+  return { job, slices };
+}
+
+test('what was in flight and of which nothing is known is sent again, before what stood behind it', () => {
+  const { job } = twoSlicesInFlight();
+  recover(job);
+  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
+});
+
+test('what a slice delivered after the last task of the run is not sent again', () => {
+  const { job, slices } = twoSlicesInFlight();
+  recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report: delivered })) });
+  expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
+  expect(job.cutMessages().toSorted()).toEqual(['1 enter a', '2 exit a']);
+});
+
+test('what a slice could not deliver waits for its next attempt', () => {
+  const { job, slices } = twoSlicesInFlight();
+  const report = { ...delivered, failed: [{ index: 0, status: 500, durationMs: 1 }] };
+  recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report })) });
+  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.status).toMatchObject({ held: 1, waiting: 3 });
+});
+
+test('a report of a slice that does not fit what waits changes nothing: its triggers are sent again', () => {
+  const { job, slices } = twoSlicesInFlight();
+  const [slice] = slices as [SliceInput];
+  const triggers = slice.triggers.map((trigger) => ({ ...trigger, at: '2020-01-01T00:00:00Z' }));
+  recover(job, { reports: [{ slice: { ...slice, triggers }, report: delivered }] });
+  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
+});
+
+test('what was signalled and not taken up comes behind, in its order, at the time of its signal', () => {
+  const { job } = twoSlicesInFlight();
+  const at = job.now + 1000;
+  recover(job, {
+    arrivals: [
+      { arrival: enter('3'), at },
+      { arrival: { kind: 'unknown', name: 'entre' }, at },
+      { arrival: { kind: 'permits', raw: { sliceId: 1, left: 0 } }, at },
+      { arrival: { kind: 'trigger', raw: { user: '2', audience: 'a' }, event: 'enter' }, at: at + 1 },
+    ],
+  });
+  expect(job.status).toMatchObject({ received: 5, rejected: 1 });
+  const sent = job.cut().flatMap(({ triggers }) => triggers);
+  expect(sent.map(({ user, event }) => `${user} ${event}`)).toEqual([
+    '1 enter',
+    '2 enter',
+    '2 exit',
+    '2 enter',
+    '3 enter',
+  ]);
+  expect(sent.at(-1)?.at).toBe(new Date(at).toISOString().replace('Z', '000000+00:00'));
+});
+
+test.each([
+  ['deliver', undefined],
+  ['keep', undefined],
+  ['discard', { waiting: 'discard' }],
+] as const)('a job that was to stop (%s) goes on, unless what waits was to be dropped', (waiting, stopping) => {
+  const { job } = twoSlicesInFlight();
+  stopJob(job.state, waiting, job.now + 1000);
+  recover(job);
+  expect(job.state.stopping).toEqual(stopping);
+});
+
+test('a backfill whose child is gone is read on from where the job had come', () => {
+  const job = new AJob(1);
+  job.backfill(['m1', 'm2'], { last: false });
+  job.cut();
+  job.page(2, ['m3'], { last: false, next: { page: 3, audience: 0, after: 'm3' } });
+  recover(job, {}, true);
+  expect(job.rawStep()).toMatchObject({ kind: 'start-backfill', from: { page: 3, audience: 0, after: 'm3' } });
+});
+
+test('a backfill whose child still runs is left to it', () => {
+  const job = new AJob(1);
+  job.backfill(['m1'], { last: false });
+  job.cut();
+  recover(job, {}, false);
+  expect(job.rawStep()).toMatchObject({ kind: 'deliver' });
+});
+
+test('a backfill that was read to its end needs no child any more', () => {
+  const job = new AJob(1);
+  job.backfill(['m1']);
+  job.cut();
+  recover(job, {}, true);
+  expect(job.cutMessages()).toEqual(['m1 enter a']);
+  job.end();
+  expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1 });
+});

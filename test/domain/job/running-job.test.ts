@@ -1,0 +1,260 @@
+import { expect, test } from '@jest/globals';
+import {
+  applyEdit,
+  beginBackfill,
+  operateBackfill,
+  pauseJob,
+  resumeJob,
+  stopJob,
+} from '../../../src/domain/job/operating.ts';
+import { loseSlice, returnPermits } from '../../../src/domain/job/settling.ts';
+import { carryJob, permitsInUse, restoreJob } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
+
+const numbered = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what} ${i + 1}`);
+
+test('permits that a slice gives back serve others at once, and are given back once', () => {
+  const job = new AJob(2);
+  job.signal('1');
+  job.signal('2');
+  const [slice] = job.cut();
+  const { sliceId = 0, permits } = job.running[0] ?? {};
+  expect([slice?.triggers.length, permits]).toEqual([2, 1]);
+  job.signal('3');
+  job.cut();
+  job.signal('4');
+  expect(job.cut()).toEqual([]);
+  returnPermits(job.state, { sliceId, left: 0 });
+  returnPermits(job.state, { sliceId, left: 0 });
+  expect(permitsInUse(job.state)).toBe(1);
+});
+
+test.each([
+  null,
+  'x',
+  {},
+  { sliceId: 1 },
+  { sliceId: 1, left: -1 },
+  { sliceId: 1, left: 99 },
+  { sliceId: 77, left: 0 },
+])('garbage instead of permits given back changes nothing: %j', (raw) => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  returnPermits(job.state, raw);
+  expect(permitsInUse(job.state)).toBe(1);
+});
+
+test('after the count was lowered, the old slices end before new ones are cut', () => {
+  const job = new AJob(4);
+  for (const user of ['1', '2', '3', '4']) {
+    job.signal(user);
+    job.cut();
+  }
+  const { job: record } = job.state;
+  applyEdit(job.state, { ...record, revision: 2, definition: { ...record.definition, parallelRequestCount: 1 } });
+  job.signal('5');
+  for (let i = 0; i < 3; i++) {
+    job.end();
+    expect(job.cutUsers()).toEqual([]);
+  }
+  job.end();
+  expect(job.cutUsers()).toEqual([['5']]);
+});
+
+test('a new URL forgets what the old one did, and late answers of the old one too', () => {
+  const job = new AJob(4);
+  for (const user of ['1', '2', '3', '4']) {
+    job.signal(user);
+    job.cut();
+  }
+  job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
+  job.end({ 0: { status: 410 } });
+  const { job: record } = job.state;
+  applyEdit(job.state, {
+    ...record,
+    revision: 2,
+    definition: { ...record.definition, webhookUrl: 'https://new.example' },
+  });
+  job.end({ 0: { status: 410 } });
+  job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
+  expect(job.status).toMatchObject({ state: 'running', waiting: 4 });
+  expect(job.cut()[0]?.settings).toMatchObject({ webhookUrl: 'https://new.example', revision: 2 });
+});
+
+test('a new URL is tried at once by those who waited for the old one', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.fail({ status: 500 });
+  const { job: record } = job.state;
+  const definition = { ...record.definition, webhookUrl: 'https://new.example' };
+  applyEdit(job.state, { ...record, revision: 2, definition });
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
+test('triggers of an audience that was edited away are still sent, by its name', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  const record = jobRecord(1);
+  const [a, b] = record.audiences;
+  if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
+  applyEdit(job.state, { ...record, revision: 2, audiences: [b], formerAudiences: [a] });
+  expect(job.cut()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
+  expect(job.signal('2')).toBe('the job does not listen to audience "a"');
+});
+
+test('paused, it accepts and keeps; resumed, it sends', () => {
+  const job = new AJob(1);
+  pauseJob(job.state);
+  job.signal('1');
+  expect([job.cutUsers(), job.waitsMs, job.status.state]).toEqual([[], undefined, 'paused']);
+  resumeJob(job.state);
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
+test('a lost slice gives back what its last heartbeat did not know of, in order', () => {
+  const job = new AJob(1);
+  for (const event of ['enter', 'exit', 'enter'] as const) job.signal('1', event);
+  const [slice] = job.cut();
+  loseSlice(job.state, slice?.sliceId ?? 0, { delivered: [[0, 0]], failed: [] }, job.now);
+  expect(job.cut()[0]?.triggers.map(({ event }) => event)).toEqual(['exit', 'enter']);
+  expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
+});
+
+test('a slice keeps its bytes, and a trigger that is larger goes alone', () => {
+  const job = new AJob(1);
+  for (const user of numbered('person', 6)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(40_000) } });
+  const sizes: number[] = [];
+  for (let slices = job.cut(); slices.length > 0; slices = job.cut()) {
+    sizes.push(...slices.map(({ triggers }) => triggers.length));
+    job.end();
+  }
+  expect(sizes).toEqual([3, 3]);
+});
+
+test('the settings that go with every slice are counted among its bytes', () => {
+  const record = jobRecord(16);
+  const exportFields = numbered('x'.repeat(240), 1000);
+  const job = new AJob(16, { definition: { ...record.definition, exportFields } });
+  job.signal('1');
+  const step = job.step();
+  expect(step.kind === 'deliver' ? step.bytes : 0).toBeGreaterThan(JSON.stringify(exportFields).length);
+});
+
+test('stopping sends what is waiting, then finishes', () => {
+  const job = new AJob(1);
+  pauseJob(job.state);
+  job.signal('1');
+  stopJob(job.state, 'deliver');
+  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.status.state).toBe('stopping');
+  job.end();
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('stopping with discard waits for the slice that runs, whatever becomes of it, and sends nothing more', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.cut();
+  job.signal('2');
+  stopJob(job.state, 'discard');
+  job.signal('3');
+  expect(job.step().kind).toBe('wait');
+  job.end({ 0: { status: 500 } }, [1]);
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('stopping with discard cancels a backfill that runs; its child is told once', () => {
+  const job = new AJob(1);
+  job.backfill(['1', '2'], { last: false });
+  expect(job.step().kind).toBe('start-backfill');
+  stopJob(job.state, 'discard');
+  expect(job.step()).toEqual({ kind: 'cancel-backfill', n: 1 });
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('a backfill child that is silent for three minutes is looked for', () => {
+  const job = new AJob(1);
+  job.backfill(['1'], { last: false });
+  job.cut();
+  job.end();
+  job.now += 179_999;
+  job.cut();
+  expect(job.waitsMs).toBe(1);
+  job.now += 1;
+  expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
+});
+
+test.each([
+  [
+    'the backfill',
+    (job: AJob) => operateBackfill(job.state, 'pause'),
+    (job: AJob) => operateBackfill(job.state, 'resume'),
+  ],
+  ['the job', (job: AJob) => pauseJob(job.state), (job: AJob) => resumeJob(job.state)],
+])(
+  'while %s is paused its child is not looked for, and no timer is set for that; it is when that goes on',
+  (_, pause, resume) => {
+    const job = new AJob(1);
+    job.backfill(['1'], { last: false });
+    job.cut();
+    job.end();
+    job.cut();
+    pause(job);
+    job.now += 3_600_000;
+    expect(job.step()).toEqual({ kind: 'wait' });
+    resume(job);
+    expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
+  },
+);
+
+test('an old run ends when no slice happens to run; a very old one cuts no more until then', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.signal('2');
+  job.facts({ signals: 1000 });
+  job.end();
+  expect(job.cutUsers()).toEqual([['2']]);
+  job.signal('3');
+  job.facts({ signals: 4000 });
+  job.end();
+  expect(job.facts({ signals: 4000, busy: true }).step()).toMatchObject({ kind: 'wait' });
+  expect(job.facts({ signals: 4000 }).step()).toEqual({ kind: 'continue-as-new' });
+});
+
+test('a state that is larger than it is estimated never brings the job to a standstill', () => {
+  const job = new AJob(1);
+  // Nobody counts the bytes of a request id.
+  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'r'.repeat(1_900_000) });
+  expect(job.step().kind).toBe('start-backfill');
+  for (const user of numbered('person', 3)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  job.facts({ signals: 9999 });
+  expect(job.step().kind).toBe('deliver');
+});
+
+test('a server that allows little makes no empty job look full', () => {
+  const job = new AJob(1, { serverLimits: { payloadBytes: 64 * 1024, signalsPerRun: 100, eventsPerRun: 1000 } });
+  expect(job.status.notices).toEqual([]);
+});
+
+test('under limits as small as the configuration allows, an empty job still has room', () => {
+  const job = new AJob(1, {
+    serverLimits: { payloadBytes: 16 * 1024, signalsPerRun: 10, eventsPerRun: 100 },
+  });
+  expect(job.facts({ signals: 9 }).step()).toEqual({ kind: 'continue-as-new' });
+});
+
+test('the next run goes on where this one stood', () => {
+  const job = new AJob(2);
+  job.signal('1');
+  job.fail({ status: 500 });
+  job.signal('2');
+  job.backfill(['3'], { last: false });
+  const before = carryJob(job.state);
+  job.state = restoreJob(structuredClone(before));
+  expect(carryJob(job.state)).toEqual(before);
+  expect(job.cutUsers().flat()).toEqual(['2', '3']);
+});

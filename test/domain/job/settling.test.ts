@@ -1,0 +1,328 @@
+import { expect, test } from '@jest/globals';
+import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
+import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { deadLetterOf } from '../../../src/domain/job/dying.ts';
+import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
+import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
+import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
+import { AJob } from './a-job.ts';
+
+test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.cut();
+  job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
+  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dead).toMatchObject([
+    { user: '1', trigger: { event: 'enter' }, failure: { status: 400, answer: 'no such field' }, attempts: 1 },
+  ]);
+  expect(job.status).toMatchObject({ deadLetters: 1, waiting: 1 });
+});
+
+test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  const step = job.rawStep();
+  expect(step).toMatchObject({ kind: 'keep-dead-letters' });
+  expect(job.status).toMatchObject({ deadLetters: 0, waiting: 1 });
+  expect(job.rawStep().kind).toBe('wait');
+});
+
+test('at the end of its schedule a trigger becomes a dead letter', () => {
+  const job = new AJob(2);
+  job.signal('1');
+  for (let failures = 0; failures <= RETRY_DELAYS_MS.length; failures++) {
+    expect(job.dead).toEqual([]);
+    job.signal('fine');
+    job.cut();
+    while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
+    job.now += 13 * 60 * 60 * 1000;
+  }
+  job.cut();
+  expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: RETRY_DELAYS_MS.length + 1 }]);
+  expect(job.status.waiting).toBe(0);
+});
+
+test('an endpoint that refuses everybody is wrongly set up: its triggers are kept', () => {
+  const job = new AJob(10);
+  for (let i = 0; i < 30; i++) job.signal(`person ${i}`);
+  job.cut();
+  while (job.running.length > 0) {
+    const all = job.running[0]?.triggers.map((_, index) => [index, { status: 422 }]) ?? [];
+    job.end(Object.fromEntries(all));
+  }
+  job.cut();
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell', advice: expect.stringMatching(/wrongly set up/) });
+  expect(job.dead.length).toBeLessThan(10);
+  expect(job.status.waiting + job.dead.length).toBe(30);
+});
+
+test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
+  '[S20] a message that is never sent to anybody (%s) is a dead letter at once, and says nothing of the endpoint, also of a new one',
+  (code) => {
+    const job = new AJob(5);
+    job.state.breaker = new Breaker(UNPROVEN);
+    for (let i = 0; i < 20; i++) job.signal(`person ${i}`);
+    for (let i = 0; i < 20; i++) {
+      job.cut();
+      job.end({ 0: { code } });
+    }
+    job.cut();
+    expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
+      Array.from({ length: 20 }, () => [code, 1]),
+    );
+    expect(job.status.endpoint).toBeUndefined();
+    expect([job.state.breaker.isUnproven, job.state.counters.retried]).toEqual([true, 0]);
+  },
+);
+
+test('a dead letter that comes back goes last, with its time, and its next death is another one', () => {
+  const job = new AJob(1);
+  job.signal('1', 'enter', { at: '2026-01-01T00:00:00.5Z' });
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  job.cut();
+  job.signal('1', 'exit');
+  const first = job.dead[0];
+  if (first === undefined) throw new Error('Nobody died.');
+  const letter = deadLetterOf(job.state.job, first, 'export-job-1', job.now);
+  const trigger = { ...first.trigger, redelivery: 1 };
+  job.redeliver(trigger);
+  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  job.end({ 1: { status: 422 } });
+  job.cut();
+  const second = job.dead[1];
+  if (second === undefined) throw new Error('It did not die again.');
+  const again = deadLetterOf(job.state.job, second, 'export-job-1', job.now);
+  expect(again).toEqual({ ...letter, redeliveries: 1, failure: again.failure });
+});
+
+test('a slice says which of its triggers came back, and how often', () => {
+  const job = new AJob(1);
+  job.redeliver({ ...DEAD, redelivery: 3 });
+  job.signal('2', 'enter');
+  const triggers = [...job.cut(), ...endedAndCut(job)].flatMap((slice) => slice.triggers);
+  expect(triggers.map(({ user, redelivery }) => [user, redelivery])).toEqual([
+    ['1', 3],
+    ['2', undefined],
+  ]);
+});
+
+function endedAndCut(job: AJob) {
+  job.end();
+  return job.cut();
+}
+
+const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
+
+test.each([
+  ['another job', { subscriptionId: '6'.repeat(32), user: '1', trigger: DEAD }],
+  ['nothing', undefined],
+  ['a text', 'redeliver'],
+])('a redelivery of %s is refused', (_, raw) => {
+  const job = new AJob(1);
+  expect(admitRedelivery(job.state, raw, job.now)).toMatch(/dead letter/);
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
+});
+
+test.each([
+  [{ audience: undefined }],
+  [{ audience: 5 }],
+  [{ event: 'left' }],
+  [{ at: undefined }],
+  [{ at: 5 }],
+  [{ at: 'yesterday' }],
+  [{ redelivery: undefined }],
+  [{ redelivery: '1' }],
+  [{ profile: 'x' }],
+  [{ profile: { text: 'x'.repeat(70_000) } }],
+])('a redelivery of a trigger with %j is refused, and breaks nothing', (more) => {
+  const job = new AJob(1);
+  expect(job.redeliver({ ...DEAD, ...more })).toMatch(/does not hold a dead letter: /);
+  expect(job.status).toMatchObject({ waiting: 0, rejected: 1 });
+});
+
+test('when thousands of people fail next to others that do not, those that failed for long make room', () => {
+  const job = new AJob(1);
+  for (let i = 0; i < 6000; i++) {
+    job.state.chains.addLive(`failing ${i}`, { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z' });
+    const chain = job.state.chains.get(`failing ${i}`);
+    if (chain === undefined) throw new Error('Nobody waits.');
+    job.state.chains.startRunning(chain, 1);
+    chain.failures = 3 + (i % 6);
+    job.state.chains.hold(chain, job.now + 10 * 60 * 60 * 1000);
+  }
+  expect(job.state.chains.heldBytes).toBeGreaterThan((job.state.budgets.chainBytes * 3) / 4);
+  job.step();
+  expect(job.dead).toEqual([]);
+  job.state.lastDeliveredAt = job.now;
+  pauseJob(job.state);
+  job.step();
+  expect(job.dead).toEqual([]);
+  resumeJob(job.state);
+  job.cut();
+  expect(job.dead.length).toBeGreaterThan(500);
+  expect(Math.min(...job.dead.map(({ attempts }) => attempts))).toBeGreaterThanOrEqual(5);
+  expect(job.state.chains.heldBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
+});
+
+/** The oldest slice ends at an endpoint that fails whoever is called "failing"; like a worker it stops after three in a row. How many it took. */
+function endWithFailing(job: AJob): number {
+  const failed: Record<number, { status: number }> = {};
+  const unsent: number[] = [];
+  let inRow = 0;
+  for (const [index, { user }] of (job.running[0]?.triggers ?? []).entries()) {
+    if (inRow === 3) unsent.push(index);
+    else if (user.startsWith('failing')) failed[index] = { status: 500 };
+    inRow = inRow === 3 || user.startsWith('failing') ? Math.min(3, inRow + 1) : 0;
+  }
+  const taken = (job.running[0]?.triggers.length ?? 0) - Object.keys(failed).length - unsent.length;
+  job.end(failed, unsent);
+  return taken;
+}
+
+test('more people who fail for good than a job can keep waiting do not keep the others from being told', () => {
+  const job = new AJob(5);
+  for (let i = 0; i < 7500; i++) {
+    job.signal(`failing ${i}`);
+    for (const who of ['a', 'b', 'c']) job.signal(`fine ${i} ${who}`);
+  }
+  const end = job.now + 6 * 60 * 60 * 1000;
+  let told = 0;
+  while (told < 22_500 && job.now < end) {
+    job.cut();
+    job.now += job.running.length > 0 ? 1000 : (job.waitsMs ?? 0);
+    while (job.running.length > 0) told += endWithFailing(job);
+  }
+  expect(told).toBe(22_500);
+  // No more of those who fail are given up than was needed for it.
+  expect(job.dead.length).toBeGreaterThan(0);
+  expect(job.dead.length).toBeLessThan(1500);
+  expect(job.status.waiting + job.dead.length).toBe(7500);
+});
+
+const REPORT: SliceReport = {
+  failed: [
+    { index: 1, status: 503, retryAfterMs: 1000, durationMs: 3, answer: 'busy' },
+    { index: 2, code: 'ECONNREFUSED', durationMs: 1 },
+  ],
+  unsent: [4],
+  sendingMs: 12,
+};
+const PROGRESS: SliceProgress = { delivered: [[0, 0]], failed: REPORT.failed };
+
+/** What a build that we do not know might say in place of anything. */
+const STRANGE: readonly unknown[] = [
+  undefined,
+  null,
+  NaN,
+  Infinity,
+  -1,
+  0.5,
+  1e15,
+  99,
+  '',
+  'constructor',
+  true,
+  [],
+  [null],
+  [[]],
+  {},
+  { index: null },
+  { length: 3 },
+];
+
+type Place = readonly (string | number)[];
+
+function placesOf(value: unknown): Place[] {
+  if (typeof value !== 'object' || value === null) return [[]];
+  return [[], ...Object.entries(value).flatMap(([key, inner]) => placesOf(inner).map((place) => [key, ...place]))];
+}
+
+function withStrange(value: unknown, [key, ...place]: Place, strange: unknown): unknown {
+  if (key === undefined) return strange;
+  if (Array.isArray(value)) return value.map((one, i) => (String(i) === key ? withStrange(one, place, strange) : one));
+  const record = value as Record<string, unknown>;
+  return { ...record, [key]: withStrange(record[key], place, strange) };
+}
+
+/** What `value` would be with something strange in each of its places, one at a time. */
+function variations(value: object): { readonly said: string; readonly raw: unknown }[] {
+  return placesOf(value).flatMap((place) =>
+    STRANGE.map((strange) => ({
+      said: `${place.join('.')} = ${JSON.stringify(strange) ?? 'undefined'}`,
+      raw: withStrange(value, place, strange),
+    })),
+  );
+}
+
+/** A job with one slice of five triggers about four people: the last two are of one person. */
+function aJobWithASlice(): { readonly job: AJob; readonly sliceId: number } {
+  const job = new AJob(1);
+  for (const user of ['0', '1', '2', '3']) job.signal(user);
+  job.signal('3', 'exit');
+  const [slice] = job.cut();
+  expect(slice?.triggers).toHaveLength(5);
+  return { job, sliceId: slice?.sliceId ?? 0 };
+}
+
+/** Nothing of the slice is left running, and each trigger is delivered or waits, in its order. */
+function expectWhole(job: AJob): void {
+  expect(job.state.slices.size).toBe(0);
+  for (const user of ['0', '1', '2', '3']) expect(job.state.chains.get(user)?.place ?? 'gone').not.toBe('running');
+  const { delivered, waiting, throttledUntil } = job.status;
+  expect(delivered + waiting).toBe(5);
+  expect(throttledUntil ?? '').not.toContain('NaN');
+  // Whatever waits comes out once the endpoint is well.
+  for (let round = 0; round < 50 && job.status.waiting > 0; round++) {
+    job.running.length = 0;
+    job.cut();
+    while (job.running.length > 0) job.end();
+    job.now += 60 * 60_000;
+  }
+  expect(job.status).toMatchObject({ delivered: 5, waiting: 0, deadLetters: 0 });
+}
+
+test('whatever a report says in any of its places, its slice is settled, or goes back whole', () => {
+  const tried = variations(REPORT);
+  for (const { said, raw } of tried) {
+    const { job, sliceId } = aJobWithASlice();
+    const before = job.status;
+    const isRead = settleSlice(job.state, sliceId, raw, job.now);
+    if (!isRead) expect({ said, delivered: job.status.delivered }).toEqual({ said, delivered: before.delivered });
+    expectWhole(job);
+  }
+  expect(tried.length).toBeGreaterThan(200);
+});
+
+test('whatever the last heartbeat of a lost slice says in any of its places, nothing of it stays running', () => {
+  for (const { raw } of variations(PROGRESS)) {
+    const { job, sliceId } = aJobWithASlice();
+    loseSlice(job.state, sliceId, raw, job.now);
+    expectWhole(job);
+  }
+});
+
+test('of a report that does not say for certain what failed, nothing counts as delivered, and it is not sent again at once', () => {
+  const { job, sliceId } = aJobWithASlice();
+  job.running.length = 0;
+  expect(settleSlice(job.state, sliceId, { ...REPORT, failed: [{ ...REPORT.failed[0], index: 5 }] }, job.now)).toBe(
+    false,
+  );
+  expect(job.status).toMatchObject({ delivered: 0, waiting: 5, held: 4, lastFailure: { code: 'REPORT_UNREADABLE' } });
+  expect(job.cut()).toEqual([]);
+  expect(job.state.breaker.isOpen).toBe(false);
+  job.now += 60_000;
+  expect(job.cutMessages()).toHaveLength(5);
+});
+
+test('an attempt whose place is clear failed, even if how it failed is not', () => {
+  const { job, sliceId } = aJobWithASlice();
+  const failed = [{ index: 1, status: 'teapot', code: 7, durationMs: 'long' }];
+  expect(settleSlice(job.state, sliceId, { failed, unsent: [], sendingMs: null }, job.now)).toBe(true);
+  expect(job.status).toMatchObject({ delivered: 4, waiting: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
+});

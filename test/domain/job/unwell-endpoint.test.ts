@@ -1,0 +1,159 @@
+import { expect, test } from '@jest/globals';
+import { AJob } from './a-job.ts';
+
+/** A slice is cut, some of it is delivered, the next is throttled without a time; how long the job then waits. */
+function takesSomeThenThrottles(job: AJob, round: number): number {
+  for (const user of ['1', '2', '3']) job.signal(`${user} of round ${round}`);
+  job.cut();
+  const last = (job.running[0]?.triggers.length ?? 0) - 1;
+  job.end({ [last]: { status: 429 } });
+  const waitsMs = job.waitsMs ?? 0;
+  job.now += waitsMs;
+  return waitsMs;
+}
+
+test('an endpoint that takes some and then throttles gets the same first wait each time', () => {
+  const job = new AJob(1);
+  expect([1, 2, 3, 4].map((round) => takesSomeThenThrottles(job, round))).toEqual([5000, 5000, 5000, 5000]);
+});
+
+test('what another slice delivers does not shorten a wait that the endpoint has just asked for', () => {
+  const job = new AJob(2);
+  for (const user of ['1', '2']) {
+    job.signal(user);
+    job.cut();
+  }
+  job.end({ 0: { status: 429, retryAfterMs: 7000 } });
+  job.end();
+  expect(job.waitsMs).toBe(7000);
+});
+
+/** How long a job that decides by these rules waits after each of three answers that ask for no time, to one person's trigger. */
+function waitsFor(status: number, rules: number): (number | undefined)[] {
+  const job = new AJob(1, {}, rules);
+  job.signal('1');
+  return [1, 2, 3].map(() => {
+    job.cut();
+    job.end({ 0: { status, retryAfterMs: 0 } });
+    const { waitsMs } = job;
+    job.now += waitsMs ?? 0;
+    return waitsMs;
+  });
+}
+
+test('a Retry-After whose time has passed asks for no wait: a 429 is waited for as without one, a 503 costs an attempt', () => {
+  expect(waitsFor(429, 2)).toEqual([5000, 10_000, 20_000]);
+  const [first = 0, second = 0] = waitsFor(503, 2);
+  expect([first > 3999, second > 23_000]).toEqual([true, true]);
+});
+
+test('a run that began under the first rules still takes it for the shortest wait', () => {
+  expect(waitsFor(429, 1)).toEqual([1000, 1000, 1000]);
+  expect(waitsFor(503, 1)).toEqual([1000, 1000, 1000]);
+});
+
+test.each([
+  ['the least', 1, 1000],
+  ['ten years', 315_360_000_000, 3_600_000],
+  ['more than a number of days can hold', 999_999_999_999_999_000, 3_600_000],
+])('[S31] an endpoint that asks the job to wait for %s neither stops nor hurries it', (_, retryAfterMs, waitsMs) => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 429, retryAfterMs } });
+  expect(job.waitsMs).toBe(waitsMs);
+  job.now += waitsMs;
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
+test('an unwell endpoint that only has people who failed is probed by different ones in turn', () => {
+  const job = new AJob(3);
+  for (const user of ['1', '2', '3']) {
+    job.signal(user);
+    job.cut();
+    // So far down the schedule that none of them is due while the endpoint is probed.
+    Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
+  }
+  for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
+  const probes: string[] = [];
+  while (probes.length < 6) {
+    job.now += job.waitsMs ?? 0;
+    probes.push(...job.cutUsers().flat());
+    job.end({ 0: { status: 500 } });
+  }
+  for (const [index, user] of probes.slice(1).entries()) expect(user).not.toBe(probes[index]);
+});
+
+test('an unwell endpoint that has one person alone is probed by that one', () => {
+  const job = new AJob(1);
+  for (let i = 0; i < 4; i++) job.signal('1');
+  // One person does not make an endpoint unwell, but half of the last attempts do.
+  for (let failures = 1; failures <= 20; failures++) {
+    job.fail({ status: 500 });
+    job.now += 13 * 60 * 60 * 1000;
+  }
+  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  for (let i = 0; i < 3; i++) {
+    expect(job.cutUsers()).toEqual([['1']]);
+    job.end({ 0: { status: 500 } });
+    job.now += job.waitsMs ?? 0;
+  }
+});
+
+test('a job whose endpoint is unwell wakes for its next probe, not for everybody whose next attempt is due', () => {
+  const job = new AJob(3);
+  for (const user of ['1', '2', '3']) {
+    job.signal(user);
+    job.cut();
+  }
+  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  let earlier = 0;
+  for (let probes = 0; probes < 6; probes++) {
+    const { openUntil } = job.state.breaker;
+    if ((job.state.chains.nextDue ?? openUntil) < openUntil) earlier++;
+    expect(job.now + (job.waitsMs ?? 0)).toBe(openUntil);
+    job.now = openUntil;
+    job.fail({ status: 500 });
+  }
+  expect(earlier).toBeGreaterThan(0);
+});
+
+test('an unwell endpoint is probed though all who wait for their next attempt are parked, and it costs them no step', () => {
+  const job = new AJob(3);
+  const large = { profile: { text: 'x'.repeat(60_000) } };
+  for (const user of ['1', '2', '3']) {
+    job.signal(user, 'enter', large);
+    job.cut();
+    for (let i = 0; i < 4; i++) job.signal(user, 'exit', large);
+    Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
+  }
+  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
+  expect(job.state.chains.parkedCount).toBe(3);
+  job.now = job.state.breaker.openUntil;
+  const [probe] = job.cut();
+  expect(probe?.triggers.length).toBe(1);
+  const chain = job.state.chains.get(probe?.triggers[0]?.user ?? '');
+  const notBefore = chain?.notBefore ?? 0;
+  expect(notBefore).toBeGreaterThan(job.now);
+  job.end({ 0: { status: 500 } });
+  expect(chain).toMatchObject({ place: 'held', notBefore, failures: 7 });
+  job.now = job.state.breaker.openUntil;
+  job.cut();
+  job.end();
+  expect(job.cut()).not.toEqual([]);
+});
+
+test('an unwell endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
+  const job = new AJob(4);
+  for (const user of ['1', '2', '3', '4']) {
+    job.signal(user);
+    job.cut();
+  }
+  for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
+  job.now = job.state.breaker.openUntil;
+  expect(job.cut()).toEqual([]);
+  job.end({ 0: { status: 500 } });
+  job.now = job.state.breaker.openUntil;
+  expect(job.cutUsers()).toHaveLength(1);
+});

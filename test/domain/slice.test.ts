@@ -1,0 +1,132 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { SliceEnd } from '../../src/contract/attempt.ts';
+import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
+import { deliveryId } from '../../src/domain/delivery-id.ts';
+import { attemptsOf, didAsk, packSlice, unpackSlice } from '../../src/domain/slice.ts';
+
+const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
+const SLICE: Omit<SliceInput, 'triggers'> = {
+  sliceId: 1,
+  permits: 1,
+  budgetMs: 1500,
+  settings: {
+    subscriptionId: '6d0e47b98c1f4a35b2c7d8e90f1a2b3c',
+    revision: 1,
+    webhookUrl: 'https://example.com/hook',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    requestTimeoutMs: 10_000,
+  },
+  audiences: AUDIENCES,
+};
+const AT = '2026-11-25T08:30:00.000000001Z';
+
+const anyTrigger: fc.Arbitrary<SliceTrigger> = fc.record(
+  {
+    user: fc.string({ minLength: 1 }),
+    audience: fc.constantFrom('a', 'b', 'of long ago'),
+    event: fc.constantFrom('enter', 'exit'),
+    at: fc.constantFrom(AT, '2026-11-25T08:30:00Z', '2026-11-25t09:30:00+01:00'),
+    profile: fc.constantFrom({}, { email: 'ada@example.com' }),
+    profileOptional: fc.constant(true as const),
+  },
+  { requiredKeys: ['user', 'audience', 'event', 'at'] },
+);
+
+test('what is unpacked, after a journey as JSON, is what was packed', () => {
+  fc.assert(
+    fc.property(fc.array(anyTrigger), (triggers) => {
+      const slice: SliceInput = { ...SLICE, triggers };
+      const packed = JSON.parse(JSON.stringify(packSlice(slice))) as ReturnType<typeof packSlice>;
+      expect(unpackSlice(packed)).toEqual(slice);
+    }),
+  );
+});
+
+test('members of a backfill take little more than their ids', () => {
+  const triggers = Array.from({ length: 1000 }, (_, i): SliceTrigger => {
+    return { user: String(i).padStart(19, '7'), audience: 'a', event: 'enter', at: AT };
+  });
+  const packed = packSlice({ ...SLICE, triggers });
+  expect(JSON.stringify(packed.triggers).length).toBeLessThan(1000 * 30);
+});
+
+test('a slice that names an audience by a place which it does not have is refused, not guessed', () => {
+  const packed = packSlice({ ...SLICE, triggers: [] });
+  expect(() => unpackSlice({ ...packed, triggers: [['1', 9, AT]] })).toThrow(RangeError);
+});
+
+const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
+const at = '2026-11-25T08:30:00Z';
+const slice: SliceInput = {
+  sliceId: 7,
+  permits: 1,
+  budgetMs: 1500,
+  settings: {
+    subscriptionId: '86582a40c951426ea231bc03277212cf',
+    revision: 1,
+    webhookUrl: 'https://example.com/secret-path',
+    authorization: null,
+    exportFields: [],
+    userLegacyMessageFormat: false,
+    requestTimeoutMs: 15_000,
+  },
+  audiences: [VIP],
+  triggers: ['a', 'b', 'c', 'd'].map((user) => ({ user, audience: VIP.id, event: 'enter', at })),
+};
+const place = { jobId: 'vip-to-crm', runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
+
+function attempts(end: SliceEnd) {
+  return attemptsOf(place, { slice, end, startedAtMs: place.atMs - 500 }, () => true);
+}
+
+test('what a report lists neither as failed nor as unsent was delivered', () => {
+  const failure = { index: 1, status: 503, durationMs: 84, answer: 'busy' };
+  const told = attempts({ kind: 'reported', report: { failed: [failure], unsent: [3], sendingMs: 100 } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'failed', 'delivered', 'unsent']);
+  expect(told[1]).toMatchObject({ status: 503, durationMs: 84, answer: 'busy', verdict: 'transient' });
+  expect(told[0]).not.toHaveProperty('durationMs');
+});
+
+test('each says whose, of which job, run and slice, when, and under which webhook-id; and nothing of the URL', () => {
+  const [first] = attempts({ kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1 } });
+  expect(first).toEqual({
+    jobId: 'vip-to-crm',
+    runId: 'run',
+    sliceId: 7,
+    startedAt: '2026-11-25T14:03:20.500000000Z',
+    endedAt: '2026-11-25T14:03:21.000000000Z',
+    user: 'a',
+    event: 'enter',
+    audience: 'vip',
+    triggerAt: at,
+    deliveryId: deliveryId(slice.settings.subscriptionId, { user: 'a', audience: VIP.id, event: 'enter', at }),
+    outcome: 'delivered',
+  });
+});
+
+test('of a lost slice its last heartbeat says what is settled; the rest is not known', () => {
+  const failure = { index: 2, code: 'ECONNREFUSED', durationMs: 1 };
+  const told = attempts({ kind: 'lost', progress: { delivered: [[0, 0]], failed: [failure] } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'unknown', 'failed', 'unknown']);
+  expect(attempts({ kind: 'lost' }).map(({ outcome }) => outcome)).toEqual(Array(4).fill('unknown'));
+});
+
+test('of a slice that runs, what is not settled yet is being sent, and there is no end', () => {
+  const told = attempts({ kind: 'running', progress: { delivered: [[0, 1]], failed: [] } });
+  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'delivered', 'running', 'running']);
+  expect(told.every(({ endedAt }) => endedAt === undefined)).toBe(true);
+});
+
+test.each([
+  [{ outcome: 'delivered' }, true],
+  [{ outcome: 'failed', verdict: 'throttled' }, true],
+  [{ outcome: 'failed', verdict: 'source' }, false],
+  [{ outcome: 'failed', verdict: 'ours' }, false],
+  [{ outcome: 'unsent' }, false],
+  [{ outcome: 'unknown' }, false],
+] as const)('whether the endpoint was asked, of %j: %s', (attempt, asked) => {
+  expect(didAsk(attempt)).toBe(asked);
+});

@@ -1,0 +1,160 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { JobStatus } from '../../src/contract/job-status.ts';
+import { detailsOf } from '../../src/domain/status-rows.ts';
+
+const status: JobStatus = {
+  v: 1,
+  jobId: 'vip',
+  subscriptionId: '5'.repeat(32),
+  state: 'running',
+  label: 'VIP to CRM',
+  audiences: [
+    { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' },
+    { id: 'b'.repeat(32), slug: 'news', name: 'News' },
+  ],
+  webhookUrl: 'https://example.com/…',
+  authorization: null,
+  exportFields: [],
+  userLegacyMessageFormat: false,
+  parallelRequestCount: 5,
+  backfillPerSecond: null,
+  backfillParallelCount: null,
+  revision: 1,
+  received: 9,
+  delivered: 7,
+  ratePerSecond: { oneMinute: 0, fiveMinutes: 0 },
+  retried: 1,
+  rejected: 0,
+  repeated: 0,
+  deadLetters: 0,
+  overflow: 0,
+  waiting: 2,
+  held: 0,
+  inFlight: 2,
+  rejects: [],
+  notices: [],
+  stateBytes: 0,
+  stateBudgetBytes: 0,
+};
+
+test('a healthy job shows as a small table', () => {
+  expect(detailsOf(status)).toBe(
+    [
+      '**VIP to CRM**',
+      '',
+      '| | |',
+      '|---|---|',
+      '| State | running |',
+      '| Audiences | vip, news |',
+      '| Sends to | https://example.com/… |',
+      '| Authorization | none |',
+      '| Format | new, all fields |',
+      '| Received | 9 |',
+      '| Delivered | 7, 1 repeated attempt |',
+      '| Waiting | 2 |',
+      '| In flight | 2 of at most 5 |',
+    ].join('\n'),
+  );
+});
+
+test('of many audiences the first are shown, and how many more there are', () => {
+  const audiences = Array.from({ length: 100 }, (_, i) => ({ id: String(i), slug: `slug-${i}`, name: '' }));
+  expect(detailsOf({ ...status, audiences })).toMatch(/\| Audiences \| slug-0, .*, slug-9 and 90 more \|/);
+  expect(detailsOf({ ...status, audiences: [] })).not.toContain('Audiences');
+});
+
+test('what is amiss has a line each', () => {
+  const details = detailsOf({
+    ...status,
+    state: 'paused',
+    reason: 'Paused by an operator.',
+    held: 3,
+    repeated: 5,
+    deadLetters: 4,
+    overflow: 1,
+    rejected: 2,
+    rejects: [{ at: '2026-01-01T00:00:00Z', reason: 'no "user"' }],
+    throttledUntil: '2026-01-01T00:00:00Z',
+    lastDeliveredAt: '2026-01-01T00:00:01Z',
+    lastFailure: { at: '2026-01-01T00:00:02Z', code: 'ECONNREFUSED' },
+    endpoint: { state: 'unwell', nextProbeAt: '2026-01-01T00:00:03Z', advice: 'Check the URL.' },
+    backfill: {
+      n: 1,
+      state: 'running',
+      at: '',
+      audiences: [],
+      taken: 10,
+      delivered: 6,
+      superseded: 1,
+      leftOut: [{ audience: 'news', members: 1 }],
+      deadLetters: 2,
+      waiting: 3,
+      ratePerSecond: 0,
+      notice: 'It waits.',
+    },
+    notices: ['Signal without profiles.'],
+  });
+  expect(details.split('\n').slice(4)).toEqual([
+    '| State | paused |',
+    '| Why | Paused by an operator. |',
+    '| Audiences | vip, news |',
+    '| Sends to | https://example.com/… |',
+    '| Authorization | none |',
+    '| Format | new, all fields |',
+    '| Received | 9, of which 5 were repeats and not sent again, beside 2 that were rejected |',
+    '| Delivered | 7, 1 repeated attempt, last at 2026-01-01 00:00:01 UTC |',
+    "| Waiting | 2, 3 people wait for the next attempt, 1 outside the job's own state |",
+    '| In flight | 2 of at most 5 |',
+    '| Dead letters | 4 so far; see: triggers dead-letters list \\-\\-job vip |',
+    '| Endpoint | unwell; only single probes are sent, the next one at 2026-01-01 00:00:03 UTC. Check the URL. |',
+    '| Throttled | the endpoint asked to wait; the next request goes at 2026-01-01 00:00:00 UTC |',
+    '| Last failure | connection refused, at 2026-01-01 00:00:02 UTC |',
+    '| Backfill | ████████████████████████ running, 6 sent of 10 read, 1 left out (newer live trigger), 1 left out (news was removed), 2 dead letters |',
+    '|  | It waits. |',
+    '| Notice | Signal without profiles. |',
+    '| Rejected | at 2026-01-01 00:00:00 UTC: no "user" |',
+  ]);
+});
+
+test('numbers and times are as people read them, and an option keeps its two hyphens in the UI, which makes a dash of bare ones', () => {
+  const details = detailsOf({
+    ...status,
+    delivered: 1234567,
+    ratePerSecond: { oneMinute: 12.5, fiveMinutes: 2 },
+    deadLetters: 1000,
+    lastDeliveredAt: '2026-11-25T08:30:00.123456789Z',
+  });
+  expect(details).toContain(
+    '| Delivered | 1,234,567, 12.5 a second in the last minute, 2 in the last five, 1 repeated attempt, last at 2026-11-25 08:30:00 UTC |',
+  );
+  expect(details).toContain(String.raw`| 1,000 so far; see: triggers dead-letters list \-\-job vip |`);
+});
+
+test('whatever an endpoint answers, it stays in its cell and is no markup', () => {
+  const lines = detailsOf(status).split('\n').length + 1;
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom(...'|\\`<>[]()*_~&#!\r\n\u2028x ') }), (answer) => {
+      const details = detailsOf({ ...status, lastFailure: { at: '', status: 500, answer } });
+      expect(details.split(/\r\n|\r|\n/)).toHaveLength(lines);
+      const cell = details.split('\n').at(-1)?.slice('| Last failure | '.length, -' |'.length) ?? '';
+      expect(cell.replaceAll(/\\[\\|`<>[\]*_~&]/g, '')).not.toMatch(/[\\|`<>[\]*_~&]/);
+    }),
+  );
+});
+
+test('what an endpoint answers cannot drive a terminal, turn the direction of the text or hide behind a NUL there', () => {
+  const answer = 'no \u001b[2J\u0000 \u202egnp.exe\u2066';
+  const details = detailsOf({ ...status, lastFailure: { at: '', status: 500, answer } });
+  expect(details).toContain(String.raw`: no \\u001b\[2J\\u0000 \\u202egnp.exe\\u2066 |`);
+});
+
+test('a label cannot be markup either', () => {
+  expect(detailsOf({ ...status, label: '**x** <b>' })).toMatch(/^\*\*\\\*\\\*x\\\*\\\* \\<b\\>\*\*\n/);
+});
+
+test('however long its parts are, the whole is valid Unicode under the 20,000 bytes that the server takes', () => {
+  const details = detailsOf({ ...status, notices: Array.from({ length: 50 }, (_, i) => '顧😀'.repeat(100 + i)) });
+  expect(Buffer.byteLength(details)).toBeLessThan(20_000);
+  expect(details.isWellFormed()).toBe(true);
+});

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from '@jest/globals';
+import { Client } from '@temporalio/client';
+import type { DataConverter, PayloadCodec } from '@temporalio/common';
+import { createKeepDeadLetters } from '../../src/activities/holders.ts';
+import {
+  ExportJobs,
+  NoWorker,
+  OutcomeUnknown,
+  RequestRefused,
+  UnknownPayloadKey,
+} from '../../src/client/export-jobs.ts';
+import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { SourceError } from '../../src/sources/source.ts';
+import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
+import { Lab, type LabOptions, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+import { aPayloadKey } from '../temporal/a-payload-key.ts';
+
+const KEY = aPayloadKey('a');
+
+let lab: Lab;
+const open = async (options: LabOptions = {}) => (lab = await Lab.open(options));
+afterEach(async () => lab.close());
+
+const jobsWith = (dataConverter: DataConverter): ExportJobs =>
+  new ExportJobs(new Client({ connection: lab.client.connection, namespace: temporal.namespace, dataConverter }), {
+    taskQueue: lab.taskQueue,
+  });
+
+/** A paused job in which one trigger waits. */
+async function aPausedJob(): Promise<string> {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: randomUUID(), profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  return job;
+}
+
+/** Every command to a job that changes something. */
+const COMMANDS: [string, (jobs: ExportJobs, job: string) => Promise<unknown>][] = [
+  ['stop', (jobs, job) => jobs.stop(job, { waiting: 'discard' })],
+  ['resume', (jobs, job) => jobs.resume(job)],
+  ['pause', (jobs, job) => jobs.pause(job)],
+  ['backfill', (jobs, job) => jobs.backfill(job)],
+  ['edit', (jobs, job) => jobs.edit(job, { label: 'Another' })],
+];
+
+test.each([
+  ['without the keys', []],
+  ['with another key of the same id', [aPayloadKey('a')]],
+  ['with an unknown key', [aPayloadKey('x')]],
+])('a client %s commands nothing, since it could not read what came of it', async (_, keys) => {
+  await open({ config: { payloadKeys: [KEY] } });
+  const job = await aPausedJob();
+  const before = await lab.jobs.status(job);
+  const jobs = jobsWith(dataConverterWith(keys));
+  for (const [, command] of COMMANDS) await expect(command(jobs, job)).rejects.toThrow(UnknownPayloadKey);
+  // A command of ours comes after anything that was sent before it.
+  expect(await lab.jobs.pause(job)).toEqual(before);
+});
+
+test('what nobody works for is not commanded: when a worker comes, nothing of it is done', async () => {
+  await open();
+  const job = await aPausedJob();
+  const before = await lab.jobs.status(job);
+  await lab.stopWorkers();
+  const asked = COMMANDS.map(([, command]) => command(lab.jobs, job).catch((error: unknown) => error));
+  for (const error of await Promise.all(asked)) expect(error).toBeInstanceOf(NoWorker);
+  await lab.addWorker();
+  expect(await lab.jobs.pause(job)).toEqual(before);
+});
+
+test('nor is a watch, and a stopped job keeps what it kept', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'commands-'));
+  const id = randomUUID().replaceAll('-', '');
+  const watched = { id, slug: `slug-${id}`, name: 'Watched' };
+  await open({
+    content: {
+      audiences: [
+        { ...VIP, members: [] },
+        { ...watched, members: [] },
+      ],
+    },
+    config: { watch: { folder } },
+  });
+  await lab.jobs.watches.start([watched.slug]);
+  const job = await lab.start({ audiences: ['vip'] });
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: randomUUID(), profile: {} });
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  await lab.stopWorkers();
+  const asked = [
+    lab.jobs.watches.stop(watched.id),
+    lab.jobs.watches.scanNow(watched.id),
+    lab.jobs.stop(job, { waiting: 'discard' }),
+    lab.jobs.resume(job),
+  ].map((command) => command.catch((error: unknown) => error));
+  for (const error of await Promise.all(asked)) expect(error).toBeInstanceOf(NoWorker);
+  await lab.addWorker();
+  expect(await lab.jobs.watches.accept(watched.id)).toMatchObject({ audience: watched });
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'stopped', kept: { waiting: 1 } });
+  await lab.jobs.watches.stop(watched.id);
+  rmSync(folder, { recursive: true });
+});
+
+test('a command whose answer does not come in time is not called given up: it is done later, and says how to find that out', async () => {
+  await open();
+  lab.source.failure = new SourceError('It is down.');
+  const jobId = `commands-${randomUUID()}`;
+  // Taken up by a worker, but not begun: what is asked of it waits until its source answers.
+  const starting = await lab.client.workflow.start('exportJob', {
+    workflowId: `export-job-${jobId}`,
+    taskQueue: lab.taskQueue,
+    args: [{ label: 'x', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null }],
+  });
+  const error = await lab.jobs.pause(jobId).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(OutcomeUnknown);
+  expect(error).toMatchObject({ findOut: `triggers status ${jobId}` });
+  lab.source.failure = undefined;
+  await lab.statusWhen(jobId, ({ state }) => state === 'paused');
+  await starting.terminate();
+});
+
+/** Reads one status of a job: as if the key was taken away after that. */
+class ForgetfulCodec implements PayloadCodec {
+  readonly #inner: PayloadCodec;
+  #isForgotten = false;
+  constructor(inner: PayloadCodec) {
+    this.#inner = inner;
+  }
+  encode: PayloadCodec['encode'] = (payloads) => this.#inner.encode(payloads);
+  decode: PayloadCodec['decode'] = async (payloads) => {
+    if (this.#isForgotten) throw new UnknownPayloadKey({ id: 'a', check: '0'.repeat(16) }, []);
+    const decoded = await this.#inner.decode(payloads);
+    this.#isForgotten = decoded.some(({ data }) => Buffer.from(data ?? []).includes('"stateBytes"'));
+    return decoded;
+  };
+}
+
+test('a command that was done, but whose answer cannot be read, is not called failed', async () => {
+  await open({ config: { payloadKeys: [KEY] } });
+  const job = await lab.start();
+  const { payloadCodecs = [], ...converter } = dataConverterWith([KEY]);
+  const forgetful = { ...converter, payloadCodecs: payloadCodecs.map((codec) => new ForgetfulCodec(codec)) };
+  const asked = jobsWith(forgetful).pause(job);
+  await expect(asked).rejects.toThrow(OutcomeUnknown);
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'paused' });
+});
+
+test('of two people who decide about a kept job at once, the one who comes too late is told so', async () => {
+  await open();
+  for (let round = 1; round <= 4; round++) {
+    const job = await aPausedJob();
+    await lab.jobs.stop(job, { waiting: 'keep' });
+    await lab.handle(job).result();
+    const [resumed, discarded] = await Promise.allSettled([
+      lab.jobs.resume(job),
+      lab.jobs.stop(job, { waiting: 'discard' }),
+    ]);
+    const failures = [resumed, discarded].filter((one) => one.status === 'rejected');
+    expect(failures.map(({ reason }: { reason: unknown }) => reason)).toEqual([expect.any(RequestRefused)]);
+    const { state } = await lab.statusWhen(job, ({ state }) => state !== 'stopping');
+    expect(state).toBe(resumed.status === 'rejected' ? 'stopped' : 'running');
+    const isLost = state === 'stopped';
+    if (!isLost) await lab.jobs.stop(job, { waiting: 'discard' });
+  }
+});
+
+/** The id of a job's dead letter, as soon as the server lists it. */
+async function aDeadLetter(jobId: string): Promise<string> {
+  const letter = deadLetterOf({ jobWorkflowId: jobWorkflowId(jobId) });
+  await createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue))([letter]);
+  return `${letter.deliveryId}-${letter.redeliveries}`;
+}
+
+test('a dead letter that cannot be read, or that nobody works for, is neither discarded nor redelivered', async () => {
+  await open({ config: { payloadKeys: [KEY] } });
+  const jobId = randomUUID();
+  const id = await aDeadLetter(jobId);
+  const jobs = jobsWith(dataConverterWith([]));
+  while (!(await listedLetters(lab.jobs, jobId)).includes(id));
+  await expect(listedLetters(jobs, jobId)).rejects.toThrow(UnknownPayloadKey);
+  const decisions = (by: ExportJobs) => [
+    by.deadLetters.discard(id),
+    by.deadLetters.redeliver(id, { force: true }),
+    by.deadLetters.discard({ jobId }),
+  ];
+  for (const decision of decisions(jobs)) await expect(decision).rejects.toThrow(UnknownPayloadKey);
+  await lab.stopWorkers();
+  const refused = decisions(lab.jobs).map((decision) => decision.catch((error: unknown) => error));
+  for (const error of await Promise.all(refused)) expect(error).toBeInstanceOf(NoWorker);
+  await lab.addWorker();
+  await expect(lab.jobs.deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+  const { events } = await lab.client.workflow.getHandle(`dead-letter-${id}`).fetchHistory();
+  expect(events?.filter((event) => event.workflowExecutionSignaledEventAttributes != null)).toEqual([]);
+});
+
+async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { id } of jobs.deadLetters.waiting({ jobId })) ids.push(id);
+  return ids;
+}

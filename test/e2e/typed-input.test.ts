@@ -1,0 +1,98 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { run } from '../../src/cli/program.ts';
+import { aTerminal } from '../cli/a-terminal.ts';
+import { Lab, VIP } from '../support/lab.ts';
+import { temporal } from '../support/temporal.ts';
+
+// What a person types and a program takes, although it is not what was meant.
+
+let lab: Lab;
+let folder = '';
+const environment = { ...process.env };
+const watched = { id: randomUUID().replaceAll('-', ''), slug: `watched-${randomUUID()}`, name: 'Watched' };
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'typed-input-'));
+  lab = await Lab.open({
+    config: { watch: { folder } },
+    content: {
+      audiences: [
+        { ...VIP, members: ['ann', 'bob'] },
+        { ...watched, members: [], windowMinutes: 15 },
+      ],
+      profiles: { ann: { email: 'ann@example.com' }, bob: { email: 'bob@example.com', name: 'Bob' } },
+    },
+  });
+  process.env['TEMPORAL_ADDRESS'] = temporal.address;
+  process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+});
+afterAll(async () => {
+  process.env = environment;
+  await lab.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function command(...args: string[]) {
+  const { terminal, out, err } = aTerminal();
+  const code = await run(args, terminal);
+  const text = (lines: readonly string[]) => lines.join(' ').replaceAll(/\s+/g, ' ');
+  return { code, out: text(out), err: text(err) };
+}
+
+const MEANT = 'No profile that was looked at has the export field "emial". Did you mean "email"?';
+
+test('an export field that nobody has is accepted with a warning that names the nearest, by every command about a job', async () => {
+  const file = join(folder, 'job.json');
+  const definition = { label: 'x', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  writeFileSync(file, JSON.stringify({ ...definition, exportFields: ['emial', 'name'] }));
+  const id = `typed-${randomUUID()}`;
+  expect(await command('render', file)).toMatchObject({ code: 0, err: expect.stringContaining(MEANT) });
+  expect(await command('test', file)).toMatchObject({ code: 0, err: expect.stringContaining(MEANT) });
+  const started = await command('start', file, '--id', id);
+  expect(started).toMatchObject({ code: 0, out: expect.stringContaining(`Warning: ${MEANT}`) });
+  expect(started.out).not.toContain('"name"');
+  const edited = await command('edit', id, '--export-field', 'email,name');
+  const several = 'has the export field "email,name". Name each field by itself: "email", "name".';
+  expect(edited).toMatchObject({ code: 0, out: expect.stringContaining(several) });
+  expect(await command('render', id)).toMatchObject({ code: 0, err: expect.stringContaining(several) });
+  const { warnings } = (await lab.jobs.check({ ...definition, exportFields: ['emial'] })) as { warnings?: string[] };
+  expect(warnings).toContain(MEANT);
+  for (const right of ['email', 'name']) {
+    const { out } = await command('edit', id, '--export-field', right);
+    expect(out).toMatch(`Changed ${id}:`);
+  }
+});
+
+test('where no profile can be read, nothing is said of fields', async () => {
+  lab.source.setProfile('ann', undefined);
+  lab.source.setProfile('bob', undefined);
+  const job = await lab.start({ audiences: ['vip'] });
+  expect(await command('edit', job, '--export-field', 'emial')).toEqual({
+    code: 0,
+    out: expect.stringMatching(`^Changed ${job}:`),
+    err: '',
+  });
+});
+
+test.each([
+  [['--every', '10d'], "option '--every <time>' argument '10d' is invalid. It must be from 1s to 7d."],
+  [['--every', '0s'], "option '--every <time>' argument '0s' is invalid. It must be from 1s to 7d."],
+  [['--largest-exit', '0'], 'It must be a whole number of percent, from 1 to 100.'],
+  [['--largest-exit', '101'], 'It must be a whole number of percent, from 1 to 100.'],
+])('a watch with %j is refused by the name and in the unit that were typed', async (options, said) => {
+  expect(await command('watch', watched.slug, ...options)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining(said),
+  });
+});
+
+test('a watch that comes round less often than its audience looks back is started with a warning', async () => {
+  const rare = await command('watch', watched.slug, '--every', '16m');
+  expect(rare).toMatchObject({ code: 0, err: expect.stringContaining('looks back over 15 minutes') });
+  expect(await command('watch', watched.slug, '--every', '15m')).toMatchObject({ code: 0, err: '' });
+  await lab.jobs.watches.stop(watched.id);
+});

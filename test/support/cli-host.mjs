@@ -1,0 +1,26 @@
+// Runs commands of the built `triggers` in one warm process, one after the other: as lib/cli/main.js does, with a terminal of strings.
+// A process of its own for each command costs a second of a core, most of it for loading the same code.
+import { Readable } from 'node:stream';
+import { run } from '../../lib/cli/program.js';
+
+async function carryOut({ args, env, cwd, stdin }) {
+  for (const name of Object.keys(process.env)) if (!Object.hasOwn(env, name)) delete process.env[name];
+  Object.assign(process.env, env);
+  process.chdir(cwd);
+  const said = { stdout: '', stderr: '' };
+  const code = await run(args, {
+    interactive: false,
+    columns: 80,
+    paint: (_style, text) => text,
+    stdin: Readable.from(stdin === '' ? [] : [Buffer.from(stdin)], { objectMode: false }),
+    out: (text) => void (said.stdout += `${text}\n`),
+    err: (text) => void (said.stderr += `${text}\n`),
+    redraw: () => {
+      throw new Error('Nobody sees this live.');
+    },
+  });
+  process.send({ code, ...said });
+}
+
+process.on('message', (command) => void carryOut(command));
+process.once('disconnect', () => process.exit());

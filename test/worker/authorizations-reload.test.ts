@@ -1,0 +1,113 @@
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { loadConfig } from '../../src/config/config.ts';
+import { reloadAuthorizations } from '../../src/worker/authorizations-reload.ts';
+import { configured } from '../webhook/an-authorization.ts';
+
+let folder = '';
+let path = '';
+let token = '';
+let end: () => void = () => undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'reload-'));
+  [path, token] = [join(folder, 'triggers.config.json'), join(folder, 'token')];
+  writeFileSync(token, 'first\n');
+  writeFileSync(path, config('${file:token}'));
+});
+afterEach(() => {
+  end();
+  rmSync(folder, { recursive: true });
+});
+
+const config = (bearer: string) =>
+  JSON.stringify({ authorizations: { crm: { origins: ['https://a.example'], bearer } } });
+
+/** Reloads, and tells what was taken over and said; `next` resolves with what happens next. */
+function reloading() {
+  const waiting: ((event: unknown) => void)[] = [];
+  const events: unknown[] = [];
+  const tell = (event: unknown): void => {
+    events.push(event);
+    for (const resolve of waiting.splice(0)) resolve(event);
+  };
+  const looks = new EventEmitter();
+  const read = () => {
+    looks.emit('look');
+    return loadConfig({ path, env: {} }).authorizations;
+  };
+  end = reloadAuthorizations({
+    read,
+    initial: read(),
+    replace: (authorizations) => tell(authorizations['crm']?.bearer),
+    log: { info: () => undefined, warn: (_, fields) => tell(fields['problem']) },
+    everyMs: 10,
+  });
+  return {
+    events,
+    next: () => new Promise((resolve) => waiting.push(resolve)),
+    /** Resolves when it has looked some times more, whatever came of that. */
+    lookedOn: async () => {
+      for (let times = 0; times < 4; times++) await once(looks, 'look');
+    },
+  };
+}
+
+test('a changed file of a secret is taken over without a restart', async () => {
+  const { next, events } = reloading();
+  const changed = next();
+  writeFileSync(token, 'second\n');
+  expect(await changed).toBe('second');
+  const again = next();
+  writeFileSync(path, config('third'));
+  expect(await again).toBe('third');
+  expect(events).toEqual(['second', 'third']);
+});
+
+test('what cannot be used is said once and not taken over; a later repair is', async () => {
+  const { next, events, lookedOn } = reloading();
+  const problem = next();
+  writeFileSync(path, config('two words'));
+  expect(await problem).toMatch(/at authorizations\.crm\.bearer/);
+  await lookedOn();
+  const repaired = next();
+  writeFileSync(path, config('repaired'));
+  expect(await repaired).toBe('repaired');
+  await lookedOn();
+  expect(events).toHaveLength(2);
+  expect(String(events[0])).not.toContain('two words');
+});
+
+test('what is broken again after it was well is said again', async () => {
+  const { next, events, lookedOn } = reloading();
+  for (const isFirst of [true, false]) {
+    const problem = next();
+    rmSync(token);
+    expect(await problem).toMatch(/\$\{file:token\}/);
+    writeFileSync(token, 'first\n');
+    if (isFirst) await lookedOn();
+  }
+  expect(events).toHaveLength(2);
+});
+
+test('an authorization that is taken away is named in the log, since jobs may use it', async () => {
+  const origins = ['https://a.example'];
+  const left = configured({ stays: { origins, bearer: 's' } });
+  const initial = { ...left, ...configured({ goes: { origins, bearer: 'g' } }) };
+  const warned = new Promise((resolve) => {
+    end = reloadAuthorizations({
+      read: () => left,
+      initial,
+      replace: () => undefined,
+      log: { info: () => undefined, warn: (message, fields) => resolve({ message, ...fields }) },
+      everyMs: 10,
+    });
+  });
+  expect(await warned).toEqual({
+    message: 'authorizations were removed; jobs that use them wait',
+    authorizations: ['goes'],
+  });
+});
