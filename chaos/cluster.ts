@@ -8,7 +8,7 @@ import { dieWithParent, runProgram, type Watchdog } from '../src/local/run-progr
 import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
-import { freePorts } from './free-ports.ts';
+import { freePorts } from '../src/local/free-ports.ts';
 import type { ChaosServer } from './server.ts';
 import type { TemporalPrograms } from './temporal-build.ts';
 

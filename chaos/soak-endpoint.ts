@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { freePort } from '../src/local/free-ports.ts';
 import type { SoakLedger } from './soak-ledger.ts';
 
 /** An endpoint that is dead at first (connections are refused), and then answers 200 to everything; it keeps nothing but its ledger. */
@@ -11,12 +12,7 @@ export class SoakEndpoint {
 
   /** Finds a port, and lets nobody listen there. */
   static async reserve(ledger: SoakLedger): Promise<SoakEndpoint> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    await once(server.close(), 'close');
-    return new SoakEndpoint(port, ledger);
+    return new SoakEndpoint(await freePort(), ledger);
   }
 
   private constructor(port: number, ledger: SoakLedger) {

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
+import { freePort } from '../src/local/free-ports.ts';
 import { dieWithParent, reasonOf, runProgram, type Watchdog } from '../src/local/run-program.ts';
 
 /** No PostgreSQL can be had on this machine. */
@@ -181,15 +181,6 @@ export class Postgres {
     child.kill(signal);
     await gone;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await once(server.listen(0, HOST), 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 function owner(): { uid: number; gid: number } | Record<string, never> {

@@ -56,6 +56,6 @@ async function startRunning(options: {
 }
 
 async function addressForSdkMetrics(): Promise<string> {
-  const { freeAddress } = await import('../worker/metrics/sdk-metrics.ts');
-  return await freeAddress();
+  const { freePort } = await import('../local/free-ports.ts');
+  return `127.0.0.1:${await freePort()}`;
 }

@@ -6,20 +6,26 @@ import type { EndpointStatus, JobState, LastFailure } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** What the history of a job's run says about triggers, event by event. */
-export type JobFact = { readonly runId: string; readonly atMs: number } & (
-  | { readonly kind: 'began'; readonly input: unknown }
-  | { readonly kind: 'signalled'; readonly arrivals: readonly Arrival[] }
-  /** A signal whose payload is encrypted with a key that is not here. */
-  | { readonly kind: 'unreadable'; readonly name: string }
-  /** A definition was checked, with this result. */
-  | { readonly kind: 'prepared'; readonly result: unknown }
-  | ({ readonly kind: 'slice' } & SliceRun)
-  | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
-  /** The run closed; with the run that continues it, if there is one. */
-  | { readonly kind: 'closed'; readonly nextRunId?: string }
-  /** Everything that existed when reading began has been read; only where a history is followed. */
-  | { readonly kind: 'caught-up' }
-);
+export type JobFact = { readonly runId: string; readonly atMs: number } &
+  /** With all that it was given; a workflow of ours takes one argument. */
+  (
+    | { readonly kind: 'began'; readonly given: readonly unknown[] }
+    /** A worker completed a task of it. */
+    | { readonly kind: 'ran' }
+    | { readonly kind: 'signalled'; readonly name: string; readonly arrivals: readonly Arrival[] }
+    /** A signal whose payload is encrypted with a key that is not here. */
+    | { readonly kind: 'unreadable'; readonly name: string; readonly error: Error }
+    /** The worker wrote down something by this name, such as that it refused a signal (`refusedSignalMarker`). */
+    | { readonly kind: 'marked'; readonly name: string }
+    /** A definition was checked, with this result. */
+    | { readonly kind: 'prepared'; readonly result: unknown }
+    | ({ readonly kind: 'slice' } & SliceRun)
+    | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
+    /** The run closed; with the run that continues it, if there is one. */
+    | { readonly kind: 'closed'; readonly nextRunId?: string }
+    /** Everything that existed when reading began has been read; only where a history is followed. */
+    | { readonly kind: 'caught-up' }
+  );
 
 interface TraceLine {
   readonly jobId: string;

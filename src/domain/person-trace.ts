@@ -57,7 +57,7 @@ export class PersonTrace {
   take(fact: JobFact): Traced[] {
     switch (fact.kind) {
       case 'began':
-        if (isCarriedJob(fact.input)) this.#carriedOn(fact.input);
+        if (isCarriedJob(fact.given[0])) this.#carriedOn(fact.given[0]);
         return [];
       case 'prepared':
         return this.#prepared(fact.result);

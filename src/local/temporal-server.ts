@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../domain/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { freePorts } from './free-ports.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 
@@ -153,7 +154,7 @@ interface Places {
 
 async function choosePlaces({ port, httpPort, ui = false }: LocalTemporalOptions): Promise<Places> {
   for (const given of [port, httpPort, ui]) if (typeof given === 'number') await checkFree(given);
-  const [a, b, c] = await freePorts();
+  const [a = 0, b = 0, c = 0] = await freePorts(3);
   return { grpc: port ?? a, http: httpPort ?? b, ui: ui === false ? undefined : ui === true ? c : ui };
 }
 
@@ -169,19 +170,6 @@ async function checkFree(port: number): Promise<void> {
     });
   }
   await once(server.close(), 'close');
-}
-
-/** Three different ports: all are held open until the last is known. */
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = [createServer(), createServer(), createServer()] as const;
-  const port = async (server: Server): Promise<number> => {
-    await once(server.listen(0, HOST), 'listening');
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  };
-  const ports: [number, number, number] = [await port(servers[0]), await port(servers[1]), await port(servers[2])];
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 function commandLine(options: LocalTemporalOptions, places: Places, namespace: string): string[] {

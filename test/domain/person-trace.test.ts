@@ -13,7 +13,7 @@ const at = '2026-11-25T08:30:00Z';
 
 type Arrival = Extract<JobFact, { kind: 'signalled' }>['arrivals'][number];
 
-const signalled = (...arrivals: Arrival[]): JobFact => ({ ...came, kind: 'signalled', arrivals });
+const signalled = (...arrivals: Arrival[]): JobFact => ({ ...came, kind: 'signalled', name: 'triggers', arrivals });
 const entered = (trigger: object): JobFact => signalled({ kind: 'trigger', raw: { at, ...trigger }, event: 'enter' });
 const prepared: JobFact = { ...came, kind: 'prepared', result: { ok: true, audiences: AUDIENCES } };
 
@@ -101,7 +101,7 @@ test('attempts of runs that the server has forgotten are counted as the job carr
   job.cut();
   job.end({ 0: { status: 500 } });
   const late = new PersonTrace('job', 'p');
-  late.take({ ...came, kind: 'began', input: carryJob(job.state) });
+  late.take({ ...came, kind: 'began', given: [carryJob(job.state)] });
   expect(late.take(sliceOf(['p']))).toMatchObject([{ attempt: 2 }]);
 });
 

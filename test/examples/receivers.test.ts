@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { request } from 'undici';
+import { freePort } from '../../src/local/free-ports.ts';
 import { newSigningSecret } from '../../src/config/references.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 
@@ -177,15 +177,6 @@ test('the receiver that docs/receiving.md shows in ten lines believes a right si
     ]),
   ).toEqual([401, 401, 401, 401, 401, 401]);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 function signed(id: string, at: Date, body: string, secret = SECRET) {
   return {

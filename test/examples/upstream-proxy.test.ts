@@ -8,7 +8,7 @@ import {
   request as httpRequest,
   type Server,
 } from 'node:http';
-import { type AddressInfo, createServer as createNetServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -16,6 +16,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
+import { freePort } from '../../src/local/free-ports.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
@@ -178,12 +179,4 @@ async function answering(url: string, child: ChildProcess, said: () => string): 
     }
     await setTimeout(20);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createNetServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo; // It listens on a port.
-  await once(server.close(), 'close');
-  return port;
 }

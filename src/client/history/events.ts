@@ -9,14 +9,11 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../../contract/attempt.ts';
 import type { DeadLetter } from '../../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
-import type { PackedSlice, SliceProgress, SliceReport } from '../../contract/slice.ts';
+import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { undecodable } from '../../domain/errors.ts';
 import { type Arrival, triggersIn } from '../../domain/job/arriving.ts';
-import type { Remains } from '../../domain/job/recovering.ts';
 import { isRecord } from '../../domain/json.ts';
-import { refusedSignalMarker } from '../../domain/names.ts';
 import { hasMore } from '../../domain/requests.ts';
 import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
@@ -135,76 +132,6 @@ export function wrongDefinition({ problems }: NeverBegun): string {
   return `It never began, since its definition is wrong. ${list.join(' ')}`;
 }
 
-/** What the history of a job's last run says, as far as recovery needs it. */
-export interface EndedRun {
-  /** What the run was given. */
-  readonly input: unknown;
-  /** Whether it was given anything else. */
-  readonly hasMoreInput: boolean;
-  /** Whether a worker ever ran it. */
-  readonly wasTakenUp: boolean;
-  /** Everything that was signalled to it, one by one, oldest first. */
-  readonly arrivals: Remains['arrivals'];
-  /** The slices that ended normally. */
-  readonly reports: Remains['reports'];
-}
-
-/** Reads a run's history to its end. */
-export async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
-  let given: unknown[] = [];
-  let wasTakenUp = false;
-  const signals: Signal[] = [];
-  const markers = new Set<string>();
-  const reports: EndedRun['reports'][number][] = [];
-  const scheduled = new Map<string, readonly Payload[]>();
-
-  for await (const event of historyEvents(client, workflowId, runId)) {
-    if (event.workflowExecutionStartedEventAttributes != null) {
-      given = await decode(client, event.workflowExecutionStartedEventAttributes.input?.payloads);
-    } else if (event.workflowTaskCompletedEventAttributes != null) {
-      wasTakenUp = true;
-    } else if (event.workflowExecutionSignaledEventAttributes != null) {
-      const { signalName, input: argument } = event.workflowExecutionSignaledEventAttributes;
-      const at = event.eventTime == null ? 0 : tsToMs(event.eventTime);
-      signals.push({ name: signalName ?? '', payloads: argument?.payloads ?? [], at });
-    } else if (event.markerRecordedEventAttributes != null) {
-      markers.add(patchOf(event.markerRecordedEventAttributes.details?.['patch-data']?.payloads));
-    } else if (event.activityTaskScheduledEventAttributes?.activityType?.name === 'deliver') {
-      scheduled.set(String(event.eventId), event.activityTaskScheduledEventAttributes.input?.payloads ?? []);
-    } else if (event.activityTaskCompletedEventAttributes != null) {
-      const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
-      const slice = scheduled.get(String(scheduledEventId));
-      if (slice === undefined) continue;
-      scheduled.delete(String(scheduledEventId));
-      // Our own `deliver` received the one and returned the other.
-      const [[taken], [report]] = await Promise.all([decode(client, slice), decode(client, result?.payloads)]);
-      reports.push({ slice: unpackSlice(taken as PackedSlice), report: report as SliceReport });
-    }
-  }
-  const arrivals: EndedRun['arrivals'][number][] = [];
-  for (const [index, { name, payloads, at }] of signals.entries()) {
-    // Refused as a whole, in a key that no worker had: the run took it for one arrival, whatever it holds.
-    const isRefused = markers.has(refusedSignalMarker(index + 1));
-    const args = isRefused ? [undecodable('it was refused when it came')] : await decode(client, payloads);
-    arrivals.push(...arrivalsOf(name, args).map((arrival) => ({ arrival, at })));
-  }
-  return { input: given[0], hasMoreInput: hasMore(given), wasTakenUp, arrivals, reports };
-}
-
-interface Signal {
-  readonly name: string;
-  readonly payloads: readonly Payload[];
-  /** Epoch ms */
-  readonly at: number;
-}
-
-/** The name in a marker of the kind that `patched` makes, which is Temporal's own and never encrypted; '' for any other. */
-function patchOf(payloads: readonly Payload[] | null | undefined): string {
-  const [payload] = payloads ?? [];
-  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
-  return isRecord(data) && typeof data['id'] === 'string' ? data['id'] : '';
-}
-
 const EVENTS: ReadonlyMap<string, TriggerEvent | undefined> = new Map([
   [enterSignal.name, 'enter'],
   [exitSignal.name, 'exit'],
@@ -282,8 +209,13 @@ class RunReader {
   async read(event: HistoryEvent): Promise<JobFact[]> {
     const came = { runId: this.#runId, atMs: msOf(event) };
     if (event.workflowExecutionStartedEventAttributes != null) {
-      const [input] = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
-      return [{ ...came, kind: 'began', input }];
+      const given = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
+      return [{ ...came, kind: 'began', given }];
+    }
+    if (event.workflowTaskCompletedEventAttributes != null) return [{ ...came, kind: 'ran' }];
+    if (event.markerRecordedEventAttributes != null) {
+      const name = patchOf(event.markerRecordedEventAttributes.details?.['patch-data']?.payloads);
+      return [{ ...came, kind: 'marked', name }];
     }
     if (event.workflowExecutionSignaledEventAttributes != null) return [await this.#signalled(event, came)];
     if (event.activityTaskScheduledEventAttributes != null) return this.#schedule(event);
@@ -315,9 +247,14 @@ class RunReader {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
     const name = signalName ?? '';
     try {
-      return { ...came, kind: 'signalled', arrivals: arrivalsOf(name, await decode(this.#client, input?.payloads)) };
+      return {
+        ...came,
+        kind: 'signalled',
+        name,
+        arrivals: arrivalsOf(name, await decode(this.#client, input?.payloads)),
+      };
     } catch (error) {
-      if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name };
+      if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name, error };
       throw error;
     }
   }
@@ -403,6 +340,13 @@ function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefin
     event.workflowExecutionTerminatedEventAttributes ??
     event.workflowExecutionCanceledEventAttributes;
   return isClosing == null ? undefined : {};
+}
+
+/** The name in a marker of the kind that `patched` makes, which is Temporal's own and never encrypted; '' for any other. */
+function patchOf(payloads: readonly Payload[] | null | undefined): string {
+  const [payload] = payloads ?? [];
+  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
+  return isRecord(data) && typeof data['id'] === 'string' ? data['id'] : '';
 }
 
 /** A report that cannot be read counts as a lost slice, as it does for the job. */

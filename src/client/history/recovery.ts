@@ -1,7 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
+import type { JobFact } from '../../contract/trace.ts';
+import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
+import type { Arrival } from '../../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../../domain/job/cutting.ts';
 import { confirmHold, nextHold } from '../../domain/job/holders.ts';
 import { beginPreparedJob } from '../../domain/job/operating.ts';
@@ -20,9 +23,10 @@ import {
   holderWorkflow,
   holderWorkflowId,
   jobWorkflowId,
+  refusedSignalMarker,
   subscriptionIdOf,
 } from '../../domain/names.ts';
-import { MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
+import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover } from '../errors.ts';
 import { listAuthorizations, prepare } from '../jobs/ask-worker.ts';
@@ -40,7 +44,7 @@ import {
 } from '../jobs/job-service.ts';
 import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { type EndedRun, neverBegun, readEndedRun } from './events.ts';
+import { arrivalsOf, neverBegun, runFacts } from './events.ts';
 
 export interface RecoverOptions {
   /** Called when it has to wait for what the ended run had in flight, with the time at which the wait ends, in epoch ms. */
@@ -200,6 +204,50 @@ async function leftOf(client: Client, ended: WorkflowExecutionDescription): Prom
     const signalled = run.arrivals.filter(({ arrival }) => arrival.kind === 'trigger');
     return { waiting: signalled.length, backfill: false, aside: 0 };
   }
+}
+
+/** What the history of a job's last run says, as far as recovery needs it. */
+interface EndedRun {
+  /** What the run was given. */
+  readonly input: unknown;
+  /** Whether it was given anything else. */
+  readonly hasMoreInput: boolean;
+  /** Whether a worker ever ran it. */
+  readonly wasTakenUp: boolean;
+  /** Everything that was signalled to it, one by one, oldest first. */
+  readonly arrivals: Remains['arrivals'];
+  /** The slices that ended normally. */
+  readonly reports: Remains['reports'];
+}
+
+type Signalled = Extract<JobFact, { kind: 'signalled' | 'unreadable' }>;
+
+/** Reads a run's history to its end. @throws UnknownPayloadKey */
+async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
+  let given: readonly unknown[] = [];
+  let wasTakenUp = false;
+  const signals: Signalled[] = [];
+  const marks = new Set<string>();
+  const reports: EndedRun['reports'][number][] = [];
+  for await (const fact of runFacts(client, workflowId, runId)) {
+    if (fact.kind === 'began') ({ given } = fact);
+    else if (fact.kind === 'ran') wasTakenUp = true;
+    else if (fact.kind === 'signalled' || fact.kind === 'unreadable') signals.push(fact);
+    else if (fact.kind === 'marked') marks.add(fact.name);
+    else if (fact.kind === 'slice' && fact.end.kind === 'reported')
+      reports.push({ slice: fact.slice, report: fact.end.report });
+  }
+  const arrivals = signals.flatMap((signal, index) =>
+    takenOf(signal, marks.has(refusedSignalMarker(index + 1))).map((arrival) => ({ arrival, at: signal.atMs })),
+  );
+  return { input: given[0], hasMoreInput: hasMore(given), wasTakenUp, arrivals, reports };
+}
+
+/** As the run's inbox took it. One that was refused as a whole, in a key that no worker had, is one arrival, whatever it holds. */
+function takenOf(signal: Signalled, isRefused: boolean): readonly Arrival[] {
+  if (isRefused) return arrivalsOf(signal.name, [undecodable('it was refused when it came')]);
+  if (signal.kind === 'unreadable') throw signal.error;
+  return signal.arrivals;
 }
 
 /** The state that the run had reached, and what came after that. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, test } from '@jest/globals';
-import { freePorts } from '../../chaos/free-ports.ts';
+import { freePorts } from '../../src/local/free-ports.ts';
 
 test('ports differ, are small enough and can be listened to', async () => {
   const ports = await freePorts(5, 20_000);
