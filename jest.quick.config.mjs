@@ -16,6 +16,11 @@ const SLOW = [
   'worker/(runtime|worker)\\.test',
 ];
 
+// Histories that properties are tried with: a twentieth of what `npm test` tries.
+process.env.MODEL_RUNS ??= '100';
+process.env.ADDRESS_RUNS ??= '1000';
+process.env.ROUND_RUNS ??= '2';
+
 const { globalSetup: _, globalTeardown: __, ...rest } = config;
 
 /** `npm run test:quick`. @type {import('jest').Config} */

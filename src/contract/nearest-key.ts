@@ -6,12 +6,15 @@ export function nearestKey(key: string, known: readonly string[]): string | unde
   const plain = bare(key);
   if (plain.length > LONGEST) return undefined;
   let best: string | undefined;
-  let bestDistance = Infinity;
+  let mayDiffer = Math.max(1, Math.floor(plain.length / 3));
   for (const candidate of known) {
-    const distance = editDistance(plain, bare(candidate));
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+    const other = bare(candidate);
+    // At least as many letters differ as one has more than the other; comparing all of them takes long.
+    if (Math.abs(other.length - plain.length) > mayDiffer) continue;
+    const distance = editDistance(plain, other);
+    if (distance <= mayDiffer) [best, mayDiffer] = [candidate, distance - 1];
   }
-  if (bestDistance <= Math.max(1, Math.floor(plain.length / 3))) return best;
+  if (best !== undefined) return best;
   return plain.length < 3 ? undefined : known.find((candidate) => bare(candidate).includes(plain));
 }
 
