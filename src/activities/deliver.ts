@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../contract/slice.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import { jobIdOf } from '../domain/names.ts';
@@ -8,72 +7,9 @@ import { readProgress } from '../domain/slice.ts';
 import { type AudienceSource, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
-import type { RequestMarks } from '../webhook/request.ts';
-import {
-  type DeliveryMetrics,
-  SettledTriggers,
-  SliceSending,
-  type SliceSendingOptions,
-  SliceTelemetry,
-} from './slices.ts';
-
-/** An attempt, as far as it is traced. */
-export type TracedAttempt = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
-
-/** Reports what becomes of the triggers of one slice, named by their places in it, as spans of their traces. */
-export interface SliceTracing {
-  /** The source was asked for the profiles of those who came without one. @param startedAtMs epoch ms. */
-  profilesRead(startedAtMs: number, isAnswered: boolean): void;
-  /** A request is about to be made; returns the trace context that it carries. */
-  requestBegins(index: number): RequestMarks;
-  requestEnded(index: number, attempt: TracedAttempt): void;
-  /** The attempt ended without a request. */
-  attempted(index: number, attempt: TracedAttempt): void;
-}
-
-/** Where deliveries are reported as traces. Nothing waits for it, and nothing depends on whether they arrive. */
-export interface DeliveryTracing {
-  sliceBegan(slice: SliceInput, jobId: string): SliceTracing;
-  /** A trigger has become a dead letter. May be called again for the same one. */
-  died(letter: DeadLetter): void;
-}
-
-const TICK_MS = 500;
-/** A gap this long between ticks is not just a busy moment: the process, or its machine, was frozen. */
-const STALL_MS = 3_000;
-/** For this long afterwards, what arrives may have been sent while it was frozen. */
-const SUSPECT_MS = 2_000;
-
-/**
- * Notices when this process was frozen (a suspended machine, a paused container, a stopped process). The server then gives its slices to
- * other workers, and a task that was waiting in a socket meanwhile would start one of them a second time.
- */
-export class StallDetector {
-  readonly #timer: NodeJS.Timeout;
-  #lastTickAt = Date.now();
-  #suspectUntil = 0;
-
-  constructor() {
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#timer.unref();
-  }
-
-  /** Whether it was frozen until a moment ago. */
-  hasStalled(): boolean {
-    this.#tick();
-    return Date.now() < this.#suspectUntil;
-  }
-
-  close(): void {
-    clearInterval(this.#timer);
-  }
-
-  #tick(): void {
-    const now = Date.now();
-    if (now - this.#lastTickAt > STALL_MS) this.#suspectUntil = now + SUSPECT_MS;
-    this.#lastTickAt = now;
-  }
-}
+import { SettledTriggers } from './settled-triggers.ts';
+import { SliceSending, type SliceSendingOptions } from './slice-sending.ts';
+import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;

@@ -10,7 +10,7 @@ import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
 import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
 import type { SearchAttribute } from '../domain/shown.ts';
 import { concurrently } from './concurrently.ts';
-import type { DeliveryTracing } from './deliver.ts';
+import type { DeliveryTracing } from './slice-telemetry.ts';
 
 /** Enough that a hundred releases take only a moment, and few enough not to crowd the server. */
 const RELEASES_AT_ONCE = 8;

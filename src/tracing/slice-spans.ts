@@ -1,4 +1,4 @@
-import type { SliceTracing, TracedAttempt } from '../activities/deliver.ts';
+import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.ts';
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';

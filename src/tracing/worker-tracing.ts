@@ -1,6 +1,6 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { RandomIdGenerator, SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
-import type { DeliveryTracing } from '../activities/deliver.ts';
+import type { DeliveryTracing } from '../activities/slice-telemetry.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { SliceInput } from '../contract/slice.ts';
 import { knownInstant } from '../domain/instant.ts';

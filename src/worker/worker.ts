@@ -4,8 +4,8 @@ import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/c
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { AlertSettings } from '../activities/alerts.ts';
-import { StallDetector } from '../activities/deliver.ts';
 import { createActivities } from '../activities/index.ts';
+import { StallDetector } from '../activities/stall-detector.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';

@@ -1,7 +1,8 @@
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
-import { createDeliver, type DeliveryTracing } from '../../src/activities/deliver.ts';
+import { createDeliver } from '../../src/activities/deliver.ts';
+import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';

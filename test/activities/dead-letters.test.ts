@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { DeliveryTracing } from '../../src/activities/deliver.ts';
 import { createAnswerLetters, createKeepDeadLetters } from '../../src/activities/holders.ts';
+import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { DeliveryTracing } from '../../src/activities/deliver.ts';
+import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { bare, SliceLab, trigger } from './a-slice.ts';
 

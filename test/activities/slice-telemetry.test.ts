@@ -1,39 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
-import fc from 'fast-check';
-import { SettledTriggers, SliceTelemetry } from '../../src/activities/slices.ts';
+import { SliceTelemetry } from '../../src/activities/slice-telemetry.ts';
 import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { trigger, VIP } from './a-slice.ts';
-
-test('what was delivered is told as ranges', () => {
-  const settled = new SettledTriggers(8, undefined);
-  for (const index of [5, 0, 1, 2, 7]) settled.deliver(index);
-  expect(settled.progress()).toEqual({
-    delivered: [
-      [0, 2],
-      [5, 5],
-      [7, 7],
-    ],
-    failed: [],
-  });
-});
-
-test('whatever is settled, the next attempt knows it from what was told', () => {
-  const places = fc.uniqueArray(fc.nat(49));
-  fc.assert(
-    fc.property(places, places, (delivered, failed) => {
-      const settled = new SettledTriggers(50, undefined);
-      for (const index of delivered) settled.deliver(index);
-      for (const index of failed) if (!settled.isDelivered(index)) settled.failed.set(index, { index, durationMs: 1 });
-      const again = new SettledTriggers(50, structuredClone(settled.progress()));
-      expect(again.progress()).toEqual(settled.progress());
-      expect(again.unsent()).toEqual(settled.unsent());
-      expect(again.unsent().length + new Set([...delivered, ...failed]).size).toBe(50);
-    }),
-  );
-});
 
 // No word of hexadecimal digits: delivery ids are random, and one in a hundred of them spells "ada".
 const USER = 'grace@example.com';

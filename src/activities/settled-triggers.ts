@@ -1,0 +1,50 @@
+import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
+
+/** Which triggers of a slice are settled: what heartbeats report, and what a later attempt of the activity starts from. */
+export class SettledTriggers {
+  readonly #delivered: Uint8Array;
+  #deliveredCount = 0;
+  readonly failed = new Map<number, FailedAttempt>();
+
+  constructor(size: number, before: SliceProgress | undefined) {
+    this.#delivered = new Uint8Array(size);
+    for (const [first, last] of before?.delivered ?? []) {
+      for (let index = first; index <= last; index++) this.deliver(index);
+    }
+    for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
+  }
+
+  /** How many are settled, delivered or failed. */
+  get count(): number {
+    return this.#deliveredCount + this.failed.size;
+  }
+
+  deliver(index: number): void {
+    if (this.#delivered[index] === 0) this.#deliveredCount++;
+    this.#delivered[index] = 1;
+  }
+
+  isDelivered(index: number): boolean {
+    return this.#delivered[index] === 1;
+  }
+
+  /** Places that are neither delivered nor failed. */
+  unsent(): number[] {
+    const unsent: number[] = [];
+    for (let index = 0; index < this.#delivered.length; index++) {
+      if (this.#delivered[index] !== 1 && !this.failed.has(index)) unsent.push(index);
+    }
+    return unsent;
+  }
+
+  progress(): SliceProgress {
+    const ranges: [number, number][] = [];
+    for (let index = 0; index < this.#delivered.length; index++) {
+      if (this.#delivered[index] !== 1) continue;
+      const last = ranges.at(-1);
+      if (last !== undefined && last[1] === index - 1) last[1] = index;
+      else ranges.push([index, index]);
+    }
+    return { delivered: ranges, failed: [...this.failed.values()] };
+  }
+}

@@ -1,0 +1,162 @@
+import type { Logger } from '@temporalio/common';
+import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { judge, type Verdict } from '../domain/verdict.ts';
+import type { RequestMarks } from '../webhook/request.ts';
+import { sha256 } from '../webhook/signature.ts';
+
+/** An attempt, as far as it is traced. */
+export type TracedAttempt = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
+
+/** Reports what becomes of the triggers of one slice, named by their places in it, as spans of their traces. */
+export interface SliceTracing {
+  /** The source was asked for the profiles of those who came without one. @param startedAtMs epoch ms. */
+  profilesRead(startedAtMs: number, isAnswered: boolean): void;
+  /** A request is about to be made; returns the trace context that it carries. */
+  requestBegins(index: number): RequestMarks;
+  requestEnded(index: number, attempt: TracedAttempt): void;
+  /** The attempt ended without a request. */
+  attempted(index: number, attempt: TracedAttempt): void;
+}
+
+/** Where deliveries are reported as traces. Nothing waits for it, and nothing depends on whether they arrive. */
+export interface DeliveryTracing {
+  sliceBegan(slice: SliceInput, jobId: string): SliceTracing;
+  /** A trigger has become a dead letter. May be called again for the same one. */
+  died(letter: DeadLetter): void;
+}
+
+/** What is counted about deliveries. A verdict here may also be `delivered`; a status class is `2xx` … `5xx`, or `none` where no status came. */
+export interface DeliveryMetrics {
+  sliceBegan(permits: number): void;
+  sliceEnded(permits: number): void;
+  requestBegan(): void;
+  requestEnded(statusClass: string, durationMs: number): void;
+  attempted(kind: SliceKind, verdict: string, statusClass: string, count: number): void;
+  /** `ageMs`: from the trigger's `at` until now. */
+  delivered(kind: SliceKind, ageMs: number): void;
+}
+
+/** An attempt, with or without a request, as far as it is counted, logged and traced. */
+interface Ended extends TracedAttempt, Pick<FailedAttempt, 'durationMs'> {
+  /** Why we made no request: a code of ours, and nothing that an endpoint wrote. */
+  readonly reason?: string | undefined;
+}
+
+interface Tally {
+  readonly verdict: Verdict | 'delivered';
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+  readonly reason: string | undefined;
+  count: number;
+  /** Of the longest. */
+  durationMs: number;
+}
+
+export interface SliceTelemetryOptions {
+  readonly slice: SliceInput;
+  readonly log: Logger;
+  /** Each attempt is logged, at `debug`. */
+  readonly logsAttempts: boolean;
+  /** Absent: nothing is counted. */
+  readonly metrics?: DeliveryMetrics | undefined;
+  /** Absent: nothing is told. */
+  readonly tracing?: SliceTracing | undefined;
+}
+
+/**
+ * Counts, logs and traces the attempts of one slice. At the usual level it logs one line for each kind of failure in a slice, with a count,
+ * so that a million deliveries log nothing and a million refusals do not log a million lines; `debug` has a line for each attempt. No line
+ * names a person.
+ */
+export class SliceTelemetry {
+  readonly #options: SliceTelemetryOptions;
+  readonly #kind: SliceKind;
+  readonly #tallies = new Map<string | number, Tally>();
+
+  constructor(options: SliceTelemetryOptions) {
+    this.#options = options;
+    this.#kind = options.slice.kind ?? 'live';
+    options.metrics?.sliceBegan(options.slice.permits);
+  }
+
+  /** A request for the trigger at this place is about to be made. Returns the trace context that it carries, where there are traces. */
+  requestBegins(index: number): RequestMarks | undefined {
+    return this.#options.tracing?.requestBegins(index);
+  }
+
+  requestBegan(): void {
+    this.#options.metrics?.requestBegan();
+  }
+
+  /** The request for the trigger at this place has ended. */
+  requestEnded(index: number, attempt: Ended): void {
+    const { metrics, slice, tracing } = this.#options;
+    tracing?.requestEnded(index, attempt);
+    metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
+    const at = slice.triggers[index]?.at;
+    // If this clock is behind the one that gave `at`, the age would be negative.
+    if (attempt.ok && metrics !== undefined && at !== undefined)
+      metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
+    this.#count(index, attempt);
+  }
+
+  /** The attempt for the trigger at this place ended without a request. */
+  attempted(index: number, attempt: Ended): void {
+    this.#options.tracing?.attempted(index, attempt);
+    this.#count(index, attempt);
+  }
+
+  /** The source was asked for profiles. @param startedAtMs epoch ms. */
+  profilesRead(startedAtMs: number, isAnswered: boolean): void {
+    this.#options.tracing?.profilesRead(startedAtMs, isAnswered);
+  }
+
+  /** The slice is over. Called once. */
+  close(): void {
+    const { slice, log, metrics } = this.#options;
+    metrics?.sliceEnded(slice.permits);
+    for (const { verdict, status, code, reason, count, durationMs } of this.#tallies.values()) {
+      metrics?.attempted(this.#kind, verdict, statusClassOf(status), count);
+      if (verdict === 'delivered') continue;
+      log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, reason, count, durationMs });
+    }
+  }
+
+  #count(index: number, attempt: Ended): void {
+    const { status, code, reason, durationMs } = attempt;
+    const key = status ?? code ?? '';
+    const known = this.#tallies.get(key);
+    if (known === undefined) {
+      const verdict = attempt.ok ? 'delivered' : judge(attempt);
+      this.#tallies.set(key, { verdict, status, code, reason, count: 1, durationMs });
+    } else {
+      known.count++;
+      known.durationMs = Math.max(known.durationMs, durationMs);
+    }
+    if (this.#options.logsAttempts) this.#logAttempt(index, attempt);
+  }
+
+  #logAttempt(index: number, attempt: Ended): void {
+    const { slice, log } = this.#options;
+    const trigger = slice.triggers[index];
+    if (trigger === undefined) return;
+    const { status, code, durationMs } = attempt;
+    log.debug('attempted', {
+      slice: slice.sliceId,
+      deliveryId: deliveryId(slice.settings.subscriptionId, trigger, sha256),
+      verdict: attempt.ok ? 'delivered' : judge(attempt),
+      status,
+      code,
+      durationMs,
+    });
+  }
+}
+
+/** HTTP's statuses have three digits. */
+const STATUS_CLASSES = Array.from({ length: 10 }, (_, hundreds) => `${hundreds}xx`);
+
+function statusClassOf(status: number | undefined): string {
+  return (status === undefined ? undefined : STATUS_CLASSES[Math.floor(status / 100)]) ?? 'none';
+}
