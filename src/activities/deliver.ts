@@ -4,6 +4,7 @@ import type { FailedAttempt, SliceInput, SliceReport } from '../contract/slice.t
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { readProgress } from '../domain/slice.ts';
+import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -131,9 +132,10 @@ function reportOf(
   { code, reason }: { readonly code: string; readonly reason?: string },
 ): SliceReport {
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
+  const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    telemetry.attempted(index, { ok: false, code, reason, durationMs: 0 });
+    telemetry.attempted(index, { verdict, code, reason, durationMs: 0 });
   }
   return report(settled, 0);
 }

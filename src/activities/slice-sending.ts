@@ -1,8 +1,15 @@
 import type { Audience } from '../contract/audience.ts';
 import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
 import type { Profile } from '../domain/message.ts';
-import { ATTEMPT_CODES, judge } from '../domain/verdict.ts';
-import { type HttpAttempt, isUnauthorized, type Poster, shownFault } from '../webhook/attempt.ts';
+import {
+  ATTEMPT_CODES,
+  type AttemptVerdict,
+  type FailureRow,
+  ROW_LIMITS,
+  VERDICTS,
+  verdictOf,
+} from '../domain/verdict.ts';
+import { authorizationAfter, type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { makeRequest, MessageImpossible, type WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
@@ -11,10 +18,6 @@ import type { SliceTelemetry } from './slice-telemetry.ts';
 
 /** How long requests may stay open after the budget is over before the permits of the idle lanes go back. */
 const TAIL_MS = 250;
-/** After failures for this many different people in a row, a slice considers the endpoint unwell. */
-const UNWELL_AFTER = 3;
-/** After refusals for this many different people in a row, their payloads are not what is wrong: the job's breaker opens at the same number. */
-const REFUSING_AFTER = 10;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -39,6 +42,12 @@ export interface SliceSendingOptions {
 /** Why there is no request. */
 type Unmade = Pick<FailedAttempt, 'code' | 'answer'>;
 
+/** A request that has ended, and what came of it: judged once, where it ends. */
+interface Ended {
+  readonly attempt: HttpAttempt;
+  readonly verdict: AttemptVerdict;
+}
+
 /** One permit in use: the place of its trigger, and where its person's triggers end. */
 interface Lane {
   next: number;
@@ -60,8 +69,7 @@ export class SliceSending {
   /** Where each person's triggers begin; a person's triggers are adjacent. */
   readonly #people: number[] = [];
   #nextPerson = 0;
-  #failuresInRow = 0;
-  #refusalsInRow = 0;
+  readonly #inRow: Record<FailureRow, number> = { failed: 0, refused: 0 };
   #isUnwell = false;
   readonly #endsAtMs: number;
   readonly #endsAtWall: number;
@@ -100,14 +108,16 @@ export class SliceSending {
         reject(error);
       };
       const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false };
-      const goOn = (attempt?: HttpAttempt): void => {
+      const goOn = (last?: Ended): void => {
         try {
-          if (attempt !== undefined) {
-            if (isUnauthorized(attempt) && !lane.isSecond) {
-              this.#goOnWithAnother(lane, attempt, goOn).catch(fail);
+          if (last !== undefined) {
+            const { attempt, verdict } = last;
+            const other = lane.isSecond ? undefined : authorizationAfter(attempt, lane.authorization);
+            if (other !== undefined) {
+              this.#goOnWith(other, lane, last, goOn).catch(fail);
               return;
             }
-            this.#settle(lane.next, withoutEcho(attempt, lane.authorization.secrets, this.#inUrl));
+            this.#settle(lane.next, withoutEcho(attempt, lane.authorization.secrets, this.#inUrl), verdict);
             if (attempt.ok) lane.authorization.taken();
           }
           if (this.#startNext(lane, ended)) return;
@@ -118,8 +128,9 @@ export class SliceSending {
         }
       };
       const ended = (attempt: HttpAttempt): void => {
-        this.#options.telemetry.requestEnded(lane.next, attempt);
-        goOn(attempt);
+        const verdict = verdictOf(attempt);
+        this.#options.telemetry.requestEnded(lane.next, { ...attempt, verdict });
+        goOn({ attempt, verdict });
       };
       goOn();
     });
@@ -139,14 +150,20 @@ export class SliceSending {
         return true;
       }
       const attempt = { ok: false, ...request, durationMs: 0 } as const;
-      telemetry.attempted(lane.next, attempt);
-      this.#settle(lane.next, attempt);
+      const verdict = verdictOf(attempt);
+      telemetry.attempted(lane.next, { ...attempt, verdict });
+      this.#settle(lane.next, attempt, verdict);
     }
   }
 
   /** The endpoint did not accept the authorization: if that was a token that may have expired, the trigger is sent once more, with another. */
-  async #goOnWithAnother(lane: Lane, refused: HttpAttempt, goOn: (attempt?: HttpAttempt) => void): Promise<void> {
-    const other = await lane.authorization.instead();
+  async #goOnWith(
+    awaited: Promise<RequestAuthorization | undefined>,
+    lane: Lane,
+    refused: Ended,
+    goOn: (last?: Ended) => void,
+  ): Promise<void> {
+    const other = await awaited;
     if (other !== undefined) this.#authorization = other;
     lane.isSecond = true;
     // Either settled, or left unsent because there is another token to send: then the lane takes up the same trigger again, if it still
@@ -174,17 +191,18 @@ export class SliceSending {
   }
 
   /** Writes an attempt down. */
-  #settle(index: number, attempt: HttpAttempt): void {
-    if (attempt.ok) {
-      this.#options.settled.deliver(index);
-      this.#failuresInRow = 0;
-      this.#refusalsInRow = 0;
+  #settle(index: number, attempt: HttpAttempt, verdict: AttemptVerdict): void {
+    const { settled } = this.#options;
+    if (verdict === 'delivered') {
+      settled.deliver(index);
+      this.#inRow.failed = 0;
+      this.#inRow.refused = 0;
       return;
     }
-    const { ok: _, ...rest } = attempt;
-    const failure = { index, ...rest };
-    this.#options.settled.failed.set(index, failure);
-    this.#noteFailure(failure);
+    const { ok: _, ...failure } = attempt;
+    settled.failed.set(index, { index, ...failure });
+    const { row, asksTo } = VERDICTS[verdict];
+    if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnwell = true;
   }
 
   /** The request, or why there is none. */
@@ -215,14 +233,6 @@ export class SliceSending {
   #mayStart(): boolean {
     if (this.#isUnwell || this.#options.cancelled.aborted) return false;
     return performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;
-  }
-
-  #noteFailure(failure: FailedAttempt): void {
-    const verdict = judge(failure);
-    if (verdict === 'transient' || verdict === 'setup') this.#failuresInRow++;
-    if (verdict === 'refused') this.#refusalsInRow++;
-    const isRow = this.#failuresInRow >= UNWELL_AFTER || this.#refusalsInRow >= REFUSING_AFTER;
-    if (verdict === 'throttled' || verdict === 'gone' || isRow) this.#isUnwell = true;
   }
 
   #returnIdlePermits(): void {

@@ -2,12 +2,12 @@ import type { Logger } from '@temporalio/common';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { judge, type Verdict } from '../domain/verdict.ts';
+import type { AttemptVerdict } from '../domain/verdict.ts';
 import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/signature.ts';
 
 /** An attempt, as far as it is traced. */
-export type TracedAttempt = { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>;
+export type TracedAttempt = { readonly verdict: AttemptVerdict } & Pick<FailedAttempt, 'status' | 'code'>;
 
 /** Reports what becomes of the triggers of one slice, named by their places in it, as spans of their traces. */
 export interface SliceTracing {
@@ -27,13 +27,13 @@ export interface DeliveryTracing {
   died(letter: DeadLetter): void;
 }
 
-/** What is counted about deliveries. A verdict here may also be `delivered`; a status class is `2xx` … `5xx`, or `none` where no status came. */
+/** What is counted about deliveries. A status class is `2xx` … `5xx`, or `none` where no status came. */
 export interface DeliveryMetrics {
   sliceBegan(permits: number): void;
   sliceEnded(permits: number): void;
   requestBegan(): void;
   requestEnded(statusClass: string, durationMs: number): void;
-  attempted(kind: SliceKind, verdict: string, statusClass: string, count: number): void;
+  attempted(kind: SliceKind, verdict: AttemptVerdict, statusClass: string, count: number): void;
   /** `ageMs`: from the trigger's `at` until now. */
   delivered(kind: SliceKind, ageMs: number): void;
 }
@@ -45,7 +45,7 @@ interface Ended extends TracedAttempt, Pick<FailedAttempt, 'durationMs'> {
 }
 
 interface Tally {
-  readonly verdict: Verdict | 'delivered';
+  readonly verdict: AttemptVerdict;
   readonly status: number | undefined;
   readonly code: string | undefined;
   readonly reason: string | undefined;
@@ -97,7 +97,7 @@ export class SliceTelemetry {
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     const at = slice.triggers[index]?.at;
     // If this clock is behind the one that gave `at`, the age would be negative.
-    if (attempt.ok && metrics !== undefined && at !== undefined)
+    if (attempt.verdict === 'delivered' && metrics !== undefined && at !== undefined)
       metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
     this.#count(index, attempt);
   }
@@ -125,11 +125,10 @@ export class SliceTelemetry {
   }
 
   #count(index: number, attempt: Ended): void {
-    const { status, code, reason, durationMs } = attempt;
+    const { verdict, status, code, reason, durationMs } = attempt;
     const key = status ?? code ?? '';
     const known = this.#tallies.get(key);
     if (known === undefined) {
-      const verdict = attempt.ok ? 'delivered' : judge(attempt);
       this.#tallies.set(key, { verdict, status, code, reason, count: 1, durationMs });
     } else {
       known.count++;
@@ -142,11 +141,11 @@ export class SliceTelemetry {
     const { slice, log } = this.#options;
     const trigger = slice.triggers[index];
     if (trigger === undefined) return;
-    const { status, code, durationMs } = attempt;
+    const { verdict, status, code, durationMs } = attempt;
     log.debug('attempted', {
       slice: slice.sliceId,
       deliveryId: deliveryId(slice.settings.subscriptionId, trigger, sha256),
-      verdict: attempt.ok ? 'delivered' : judge(attempt),
+      verdict,
       status,
       code,
       durationMs,

@@ -1,35 +1,34 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import { RETRY_DELAYS_MS } from '../domain/retry.ts';
 import { duration, printable } from '../domain/shown.ts';
-import { failureInWords, judge, type Verdict } from '../domain/verdict.ts';
+import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { count, field, wrap } from './render.ts';
 import { plain, type Terminal } from './terminal.ts';
 
 const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
 const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
 
-/** What an answer would mean for a job. The last four are here for completeness: where no request can be made, there is no answer. */
-const MEANING: Readonly<Record<Verdict, string>> = {
+/**
+ * What an answer would mean for a job. The last three are here for completeness: where there is no message to send, a test has no answer but a
+ * `NoSample`. `ours` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`, `PROXY_FAILED`, `EMFILE` …).
+ */
+const MEANING: Readonly<Record<AttemptVerdict, string>> = {
+  delivered: 'A job would count it as delivered.',
   transient: `The endpoint is unwell. ${AGAIN}`,
   setup: `Only a person can fix this: check the webhook URL and the authorization. ${AGAIN}`,
   throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
   gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
   refused:
     'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
-  ours: "The worker's configuration is in the way, so nothing was sent. A job would keep its triggers and count no attempt.",
+  ours: "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
   'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
 };
 
-/** How an answer is judged: `delivered`, or as a job would judge it. */
-export function verdictOf(answer: SampleAnswer): Verdict | 'delivered' {
-  return answer.ok ? 'delivered' : judge(answer);
-}
-
 /** What an answer would mean for a job, in words. */
 export function meaningOf(answer: SampleAnswer): string {
-  return answer.ok ? 'A job would count it as delivered.' : MEANING[judge(answer)];
+  return MEANING[verdictOf(answer)];
 }
 
 /** What came back, in words: `HTTP 204`, `connection refused`. */

@@ -1,7 +1,7 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
-import { failureInWords } from '../domain/verdict.ts';
+import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedRequest } from '../local/ledger.ts';
 import { count, fromNow, wrap } from './render.ts';
 import { type Paint, plain } from './terminal.ts';
@@ -58,9 +58,14 @@ export function cameTo(attempt: Attempt, paint: Paint): string {
 }
 
 function meaning(verdict: Attempt['verdict'], { retryAfterMs }: Attempt): string {
-  if (verdict === 'throttled')
-    return `, which asks the whole job to wait${retryAfterMs === undefined || retryAfterMs === 0 ? '' : ` ${duration(retryAfterMs)}`}`;
-  return verdict === 'gone' ? ', which asks never to be called again' : '';
+  switch (verdict === undefined ? null : VERDICTS[verdict].asksTo) {
+    case 'wait':
+      return `, which asks the whole job to wait${retryAfterMs === undefined || retryAfterMs === 0 ? '' : ` ${duration(retryAfterMs)}`}`;
+    case 'end':
+      return ', which asks never to be called again';
+    case null:
+      return '';
+  }
 }
 
 /** `webhook-id f1c51a9fc5c2…` */

@@ -11,7 +11,7 @@ import type {
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ATTEMPT_CODES, judge, wasAsked } from './verdict.ts';
+import { ATTEMPT_CODES, judge, VERDICTS } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
@@ -155,7 +155,7 @@ export function attemptsOf(
 
 /** Whether a request was really made, as far as that is known. */
 export function didAsk({ outcome, verdict }: Pick<Attempt, 'outcome' | 'verdict'>): boolean {
-  return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict));
+  return outcome === 'delivered' || (verdict !== undefined && VERDICTS[verdict].wasAsked);
 }
 
 function outcomes(end: SliceEnd): (index: number) => Came {

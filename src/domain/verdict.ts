@@ -17,12 +17,54 @@ import type { FailedAttempt } from '../contract/slice.ts';
 export type Verdict =
   'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
 
-/** Verdicts of attempts for which a request was really made. */
-const ASKED: ReadonlySet<Verdict> = new Set(['transient', 'setup', 'throttled', 'gone', 'refused']);
+/** What an attempt came to: it delivered, or what it means that it did not. */
+export type AttemptVerdict = 'delivered' | Verdict;
 
-/** Whether a verdict is about an attempt for which a request was really made. */
-export function wasAsked(verdict: Verdict): boolean {
-  return ASKED.has(verdict);
+/** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unwell. */
+export type FailureRow = 'failed' | 'refused';
+
+/**
+ * How many people make a row long enough: the slice in which they fail ends, and the job's breaker opens. A refusal may be about its payload
+ * alone; when so many people are refused, the payloads are not what is wrong.
+ */
+export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, refused: 10 };
+
+/** What a verdict means to everybody who has to know more than its name; what becomes of the trigger is in `job/settling.ts`. */
+interface VerdictMeaning {
+  /** Whether a request was really made, as far as that is known. */
+  readonly wasAsked: boolean;
+  /** The row that it lengthens; null: it does not show whether the endpoint is well. */
+  readonly row: FailureRow | null;
+  /** What the endpoint asks for with it, whoever it is about: to wait, or never to be called again. Its slice ends at once. */
+  readonly asksTo: 'wait' | 'end' | null;
+  /** Whether it is what an endpoint answers that is wrongly set up: people are advised to check its URL and authorization. */
+  readonly isSetup: boolean;
+  /** Whether no request can be made for anybody, so that a job that may try only one person at a time does not try the next. */
+  readonly isOfEverybody: boolean;
+  /** Whether it is shown as the job's last failure. */
+  readonly isShown: boolean;
+}
+
+const NOT_ASKED = { wasAsked: false, row: null, asksTo: null, isSetup: false, isOfEverybody: false, isShown: true };
+const ASKED = { ...NOT_ASKED, wasAsked: true };
+
+/** A line for each verdict. Whoever decides by one asks this table, or has a switch or a record that the compiler knows to be complete. */
+export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
+  transient: { ...ASKED, row: 'failed' },
+  setup: { ...ASKED, row: 'failed', isSetup: true },
+  throttled: { ...ASKED, asksTo: 'wait' },
+  gone: { ...ASKED, asksTo: 'end' },
+  refused: { ...ASKED, row: 'refused' },
+  unsendable: NOT_ASKED,
+  source: { ...NOT_ASKED, isOfEverybody: true },
+  // That a profile is not there yet is a failure of neither the endpoint nor the trigger.
+  'profile-missing': { ...NOT_ASKED, isShown: false },
+  ours: { ...NOT_ASKED, isOfEverybody: true },
+};
+
+/** What an attempt came to; see `judge`. */
+export function verdictOf(attempt: { readonly ok: boolean } & Parameters<typeof judge>[0]): AttemptVerdict {
+  return attempt.ok ? 'delivered' : judge(attempt);
 }
 
 /**

@@ -3,7 +3,6 @@ import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { rootSpanId, traceparentOf } from '../domain/trigger.ts';
-import { judge } from '../domain/verdict.ts';
 import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/signature.ts';
 
@@ -123,7 +122,7 @@ export class SliceSpans implements SliceTracing {
     const status = attempt.status === undefined ? {} : { 'http.response.status_code': attempt.status };
     const http = { 'http.request.method': 'POST', ...this.#server, ...status };
     this.#tell(index, { name: 'POST', deliveryId, spanId, isRequest: true, startMs, endMs }, attempt, http);
-    if (attempt.ok) this.#tellDelivered(index, deliveryId, startMs, endMs);
+    if (attempt.verdict === 'delivered') this.#tellDelivered(index, deliveryId, startMs, endMs);
   }
 
   attempted(index: number, attempt: TracedAttempt): void {
@@ -143,9 +142,10 @@ export class SliceSpans implements SliceTracing {
   #tell(
     index: number,
     { deliveryId, ...span }: Omit<Span, 'traceId' | 'parentSpanId' | 'attributes' | 'isError'> & { deliveryId: string },
-    attempt: TracedAttempt,
+    { verdict, status, code }: TracedAttempt,
     more: Span['attributes'],
   ): void {
+    const isError = verdict !== 'delivered';
     const trigger = this.#triggerAt(index);
     const parentSpanId = rootSpanId(deliveryId, trigger.redelivery ?? 0, sha256);
     const place = { traceId: deliveryId, parentSpanId };
@@ -153,11 +153,11 @@ export class SliceSpans implements SliceTracing {
     const attributes = {
       ...this.#job,
       'triggers.event': trigger.event,
-      'triggers.verdict': attempt.ok ? 'delivered' : judge(attempt),
+      'triggers.verdict': verdict,
       ...more,
-      ...(attempt.ok ? {} : { 'error.type': String(attempt.status ?? attempt.code ?? 'UNKNOWN') }),
+      ...(isError ? { 'error.type': String(status ?? code ?? 'UNKNOWN') } : {}),
     };
-    this.#options.tell({ ...span, ...place, attributes, isError: !attempt.ok });
+    this.#options.tell({ ...span, ...place, attributes, isError });
   }
 
   /** Once per trigger, even if two requests are made for it. */

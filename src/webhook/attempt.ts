@@ -51,9 +51,15 @@ export function joined(search: string, more = ''): string {
 
 const UNAUTHORIZED = 401;
 
-/** Whether the endpoint rejected our credentials: the only answer after which a request is sent again at once, with another authorization. */
-export function isUnauthorized(attempt: HttpAttempt): boolean {
-  return !attempt.ok && attempt.status === UNAUTHORIZED;
+/**
+ * What to send a request with once more, at once, after this outcome of the first: a 401, which rejects our credentials, is the only one after which
+ * there may be something else to try. Of any other, undefined is returned without a promise, since every delivery asks.
+ */
+export function authorizationAfter(
+  attempt: HttpAttempt,
+  authorization: RequestAuthorization,
+): Promise<RequestAuthorization | undefined> | undefined {
+  return !attempt.ok && attempt.status === UNAUTHORIZED ? authorization.instead() : undefined;
 }
 
 export interface AuthorizedPost {
@@ -76,7 +82,7 @@ export interface Posted {
 /** Sends a request, and after a 401 a second one if there is another authorization to try. */
 export async function postAuthorized(poster: Poster, wanted: AuthorizedPost): Promise<Posted> {
   const first = await post(poster, wanted, wanted.authorization);
-  const other = isUnauthorized(first.attempt) ? await wanted.authorization.instead() : undefined;
+  const other = await authorizationAfter(first.attempt, wanted.authorization);
   const last = other === undefined ? first : await post(poster, wanted, other);
   if (last.attempt.ok) last.authorization.taken();
   return { ...last, isSecond: last !== first };

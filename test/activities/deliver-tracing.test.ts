@@ -14,7 +14,7 @@ async function openLab(options: ReceiverOptions = {}): Promise<{ lab: SliceLab; 
         told.push(['begins', index]);
         return { id: `id-${index}`, traceparent: `trace-${index}` };
       },
-      requestEnded: (index, { ok, status }) => told.push(['ended', index, ok, status]),
+      requestEnded: (index, { verdict, status }) => told.push(['ended', index, verdict, status]),
       attempted: (index, { code }) => told.push(['attempted', index, code]),
     }),
     died: () => undefined,
@@ -32,9 +32,9 @@ test('each request carries what its trace says of it, and its end is told', asyn
   await lab.deliver([trigger('1'), trigger('2')], { permits: 1 });
   expect(told).toEqual([
     ['begins', 0],
-    ['ended', 0, true, 200],
+    ['ended', 0, 'delivered', 200],
     ['begins', 1],
-    ['ended', 1, false, 503],
+    ['ended', 1, 'transient', 503],
   ]);
   expect(headersOf(lab, 'traceparent')).toEqual(['trace-0', 'trace-1']);
   expect(headersOf(lab, 'webhook-id')).toEqual(['id-0', 'id-1']);
@@ -47,7 +47,7 @@ test('the look-up is told, and who came to nothing without a request', async () 
   expect(told).toEqual([
     ['profiles', true, true],
     ['begins', 0],
-    ['ended', 0, true, 200],
+    ['ended', 0, 'delivered', 200],
     ['attempted', 1, 'PROFILE_MISSING'],
   ]);
   told.length = 0;

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { SliceTelemetry } from '../../src/activities/slice-telemetry.ts';
 import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
+import { verdictOf } from '../../src/domain/verdict.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { trigger, VIP } from './a-slice.ts';
@@ -41,8 +42,8 @@ function telemetryOf({ logsAttempts = false, kind }: { logsAttempts?: boolean; k
   return { telemetry, lines, scrape: async () => readExposition(await metrics.text()) };
 }
 
-const delivered = { ok: true, status: 204, durationMs: 12 } as const;
-const refused = { ok: false, status: 422, durationMs: 5 } as const;
+const delivered = { verdict: 'delivered', status: 204, durationMs: 12 } as const;
+const refused = { verdict: 'refused', status: 422, durationMs: 5 } as const;
 
 test('a thousand deliveries write no line, and a thousand refusals one, with how many there were', () => {
   const well = telemetryOf();
@@ -66,10 +67,10 @@ test('a thousand deliveries write no line, and a thousand refusals one, with how
 test('each kind of failure has a line of its own: by status, or by code where there was none', () => {
   const { telemetry, lines } = telemetryOf();
   telemetry.requestEnded(0, refused);
-  telemetry.requestEnded(1, { ok: false, status: 503, durationMs: 1 });
-  telemetry.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
-  telemetry.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
-  telemetry.attempted(4, { ok: false, code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 });
+  telemetry.requestEnded(1, { verdict: 'transient', status: 503, durationMs: 1 });
+  telemetry.requestEnded(2, { verdict: 'transient', code: 'ECONNREFUSED', durationMs: 1 });
+  telemetry.attempted(3, { verdict: 'profile-missing', code: 'PROFILE_MISSING', durationMs: 0 });
+  telemetry.attempted(4, { verdict: 'ours', code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 });
   telemetry.close();
   expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code'], meta?.['reason']])).toEqual([
     ['refused', 422, undefined],
@@ -106,8 +107,8 @@ test('attempts are counted by verdict, status class and kind, requests by how lo
   for (let i = 0; i < 4; i++) telemetry.requestBegan();
   telemetry.requestEnded(0, delivered);
   telemetry.requestEnded(1, refused);
-  telemetry.requestEnded(2, { ok: false, code: 'ECONNREFUSED', durationMs: 1 });
-  telemetry.attempted(3, { ok: false, code: 'PROFILE_MISSING', durationMs: 0 });
+  telemetry.requestEnded(2, { verdict: 'transient', code: 'ECONNREFUSED', durationMs: 1 });
+  telemetry.attempted(3, { verdict: 'profile-missing', code: 'PROFILE_MISSING', durationMs: 0 });
   const during = await scrape();
   expect(sumOf(during, 'triggers_requests_in_flight')).toBe(1);
   expect(sumOf(during, 'triggers_slices_running')).toBe(1);
@@ -145,7 +146,7 @@ test.each([
   [599, '5xx'],
 ])('an answer with the status %i is one of %s', async (status, status_class) => {
   const { telemetry, scrape } = telemetryOf();
-  telemetry.requestEnded(0, { ok: status < 300, status, durationMs: 1 });
+  telemetry.requestEnded(0, { verdict: verdictOf({ ok: status < 300, status }), status, durationMs: 1 });
   telemetry.close();
   const metrics = await scrape();
   expect(sumOf(metrics, 'triggers_attempts_total', { status_class, kind: 'live' })).toBe(1);

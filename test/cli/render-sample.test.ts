@@ -62,10 +62,10 @@ test('an answer says what came, how long it took, what was asked, and what it wo
   );
 });
 
-test('where nothing was sent, that is said', () => {
+test('where no request was made, that is said', () => {
   const answer = { ok: false, code: 'ADDRESS_REFUSED', durationMs: 0, isSecond: false };
   expect(answerLines(answer)[0]).toContain('the worker may not connect to this address');
-  expect(meaningOf(answer)).toContain('nothing was sent');
+  expect(meaningOf(answer)).toContain('The request was not made');
 });
 
 test('a message that never reached the endpoint was tried, not sent', () => {

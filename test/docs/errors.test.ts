@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import * as clientErrors from '../../src/client/errors.ts';
-import { ATTEMPT_CODES, failureInWords, judge } from '../../src/domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords, judge, VERDICTS } from '../../src/domain/verdict.ts';
 import { ANSWER_CODES } from '../../src/sources/source.ts';
 import {
   errorClasses,
@@ -109,6 +109,18 @@ test('every attempt code is listed with the words that people are shown and its 
     const isAttempt = code !== ATTEMPT_CODES.givenUpEarly && code !== ATTEMPT_CODES.holderSetAside;
     if (isAttempt) expect({ code, verdict }).toEqual({ code, verdict: judge({ code }) });
   }
+});
+
+test('the list of verdicts that metrics have is complete, and says of which of them no request was made', () => {
+  const metrics = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+  const [, asked = '', notAsked = ''] =
+    /^- `verdict`: `delivered`;(.*?)where no request was made,(.*?)(?=^- )/ms.exec(metrics) ?? [];
+  const named = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name).sort();
+  const meant = (wasAsked: boolean): string[] =>
+    Object.entries(VERDICTS)
+      .flatMap(([name, meaning]) => (meaning.wasAsked === wasAsked ? [name] : []))
+      .sort();
+  expect({ asked: named(asked), notAsked: named(notAsked) }).toEqual({ asked: meant(true), notAsked: meant(false) });
 });
 
 test('every status is listed with its verdict', () => {

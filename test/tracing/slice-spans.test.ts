@@ -58,7 +58,7 @@ function fail(): never {
   throw new Error('There is no such trigger.');
 }
 
-const delivered = { ok: true, status: 204 } as const;
+const delivered = { verdict: 'delivered', status: 204 } as const;
 
 test('a delivery is a request under its trigger, and the trigger from its "at" to the end of that', () => {
   const { slice, spans, idOf } = telling([{}]);
@@ -92,9 +92,9 @@ test('a delivery is a request under its trigger, and the trigger from its "at" t
 test('an attempt that failed is an error by its status, or by its code; the trigger is not told yet', () => {
   const { slice, spans } = telling([{}, {}]);
   slice.requestBegins(0);
-  slice.requestEnded(0, { ok: false, status: 503 });
+  slice.requestEnded(0, { verdict: 'transient', status: 503 });
   slice.requestBegins(1);
-  slice.requestEnded(1, { ok: false, code: 'ECONNREFUSED' });
+  slice.requestEnded(1, { verdict: 'transient', code: 'ECONNREFUSED' });
   expect(spans.map(({ name, isError, attributes }) => [name, isError, attributes['error.type']])).toEqual([
     ['POST', true, '503'],
     ['POST', true, 'ECONNREFUSED'],
@@ -106,9 +106,9 @@ test('an attempt that failed is an error by its status, or by its code; the trig
 test('what came to nothing without a request is no request, and the look-up before it stands in the same trace, once', () => {
   const { slice, spans, idOf } = telling([{ profile: undefined }, {}] as Partial<SliceTrigger>[]);
   slice.profilesRead(Date.now() - 250, false);
-  slice.attempted(0, { ok: false, code: 'SOURCE_UNAVAILABLE' });
-  slice.attempted(0, { ok: false, code: 'SOURCE_UNAVAILABLE' });
-  slice.attempted(1, { ok: false, code: 'PAYLOAD_IMPOSSIBLE' });
+  slice.attempted(0, { verdict: 'source', code: 'SOURCE_UNAVAILABLE' });
+  slice.attempted(0, { verdict: 'source', code: 'SOURCE_UNAVAILABLE' });
+  slice.attempted(1, { verdict: 'unsendable', code: 'PAYLOAD_IMPOSSIBLE' });
   expect(spans.map(({ name, traceId, isError, isRequest }) => [name, traceId, isError, isRequest])).toEqual([
     ['look up profiles', idOf(0), true, false],
     ['not sent', idOf(0), true, false],
@@ -126,7 +126,7 @@ test('a trigger that is not sampled is not told; the header goes out all the sam
   expect(slice.requestBegins(1).traceparent).toBe(`00-${idOf(1)}-0000000000000002-01`);
   slice.requestEnded(0, delivered);
   slice.requestEnded(1, delivered);
-  slice.attempted(0, { ok: false, code: 'PROFILE_MISSING' });
+  slice.attempted(0, { verdict: 'profile-missing', code: 'PROFILE_MISSING' });
   expect(spans.map(({ name, spanId }) => [name, spanId])).toEqual([
     ['POST', '0000000000000002'],
     ['trigger', spans[0]?.parentSpanId],
@@ -166,17 +166,17 @@ test.each([
 ])('of %s the host and the port are told', (url, address, port) => {
   const { slice, spans } = telling([{}], { url });
   slice.requestBegins(0);
-  slice.requestEnded(0, { ok: false, status: 500 });
+  slice.requestEnded(0, { verdict: 'transient', status: 500 });
   expect(spans[0]?.attributes).toMatchObject({ 'server.address': address, 'server.port': port });
 });
 
 test('[S23] no span names a person, or holds anything of a URL but its host and port', () => {
   const { slice, spans } = telling([{ profile: { email: 'profile-s3cret' } }]);
   slice.requestBegins(0);
-  slice.requestEnded(0, { ok: false, status: 422 });
+  slice.requestEnded(0, { verdict: 'refused', status: 422 });
   slice.requestBegins(0);
   slice.requestEnded(0, delivered);
-  slice.attempted(0, { ok: false, code: 'PAYLOAD_IMPOSSIBLE' });
+  slice.attempted(0, { verdict: 'unsendable', code: 'PAYLOAD_IMPOSSIBLE' });
   expect(spans).toHaveLength(4);
   expect(JSON.stringify(spans)).not.toMatch(/grace|s3cret/);
 });

@@ -43,7 +43,7 @@ test('every worker tells the same triggers, about as many as it is asked to; eac
     const spans = tracing.sliceBegan(slice, 'job');
     for (const index of slice.triggers.keys()) {
       spans.requestBegins(index);
-      spans.requestEnded(index, { ok: true, status: 200 });
+      spans.requestEnded(index, { verdict: 'delivered', status: 200 });
     }
     await tracing.close();
     const [posts, roots] = ['POST', 'trigger'].map((name) => collector.spans.filter((span) => span.name === name));
@@ -61,7 +61,7 @@ test('at 0 nothing is told, and each request says so to its endpoint', async () 
   const spans = tracing.sliceBegan(sliceOf(1), 'job');
   const { id, traceparent } = spans.requestBegins(0);
   expect(traceparent).toMatch(new RegExp(`^00-${id}-[0-9a-f]{16}-00$`));
-  spans.requestEnded(0, { ok: true, status: 200 });
+  spans.requestEnded(0, { verdict: 'delivered', status: 200 });
   tracing.died(aDeadLetter());
   await tracing.close();
   expect(collector.spans).toEqual([]);

@@ -1,3 +1,4 @@
+import { verdictOf } from '../../domain/verdict.ts';
 import { command } from '../command.ts';
 import { NotTaken } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -9,7 +10,6 @@ import {
   outcomeOf,
   requestLines,
   testedText,
-  verdictOf,
   warningLines,
 } from '../render-sample.ts';
 

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
-import type { JobDefinition } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../../contract/sample.ts';
+import { deliverySettings } from '../../domain/job/state.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
@@ -81,7 +81,7 @@ async function whatItIsOf(
     if (!prepared.ok) throw new InvalidJob(prepared.problems);
     const { definition, audiences } = prepared;
     const warnings = await warningsOf(client, taskQueue, { ...definition, audiences });
-    return { queue: taskQueue, settings: settingsOf(definition, prepared), warnings };
+    return { queue: taskQueue, settings: settingsOf(prepared), warnings };
   }
   const status = await queryStatus(client, of.jobId);
   const { taskQueue: queue } = await describeExecution(client, of.jobId);
@@ -99,12 +99,8 @@ async function warningsOf(client: Client, taskQueue: string, fields: FieldsOf): 
   return warnings.length === 0 ? {} : { warnings };
 }
 
-function settingsOf(
-  { webhookUrl, authorization, exportFields, userLegacyMessageFormat }: JobDefinition,
-  { audiences, requestTimeoutMs }: Extract<PreparedJob, { readonly ok: true }>,
-): JobSettings {
-  const parts = { webhookUrl, authorization, exportFields, userLegacyMessageFormat, requestTimeoutMs };
-  return { settings: { subscriptionId: NO_SUBSCRIPTION, revision: 0, ...parts }, audiences };
+function settingsOf({ audiences, ...prepared }: Extract<PreparedJob, { readonly ok: true }>): JobSettings {
+  return { settings: deliverySettings({ ...prepared, subscriptionId: NO_SUBSCRIPTION, revision: 0 }), audiences };
 }
 
 function sampleOf<T extends Sample>(sampled: Sampled<T>): T {

@@ -1,11 +1,7 @@
 import { spread } from '../retry.ts';
-import type { Verdict } from '../verdict.ts';
+import { ROW_LIMITS, type Verdict, VERDICTS } from '../verdict.ts';
 
-/** Failures for this many different people in a row, with no success between, open the breaker. */
-const PEOPLE_IN_ROW = 3;
-/** Refusals (400, 422 …) for this many different people in a row mean that the payloads are not what is wrong. */
-const REFUSED_IN_ROW = 10;
-/** When half of this many last attempts failed, that opens it too. */
+/** When half of this many last attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
 const WINDOW = 20;
 const FIRST_WAIT_MS = 5_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
@@ -108,20 +104,22 @@ export class Breaker {
 
   /** A slice reported. `chance` spreads the wait if it opens. */
   learn({ delivered, failures }: SliceEvidence, permits: number, now: number, chance: number): void {
-    const unwell = failures.filter(({ verdict }) => verdict === 'transient' || verdict === 'setup');
-    const refused = failures.filter(({ verdict }) => verdict === 'refused');
+    const unwell = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'failed');
+    const refused = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'refused');
     if (delivered > 0) this.#succeeded(permits);
     this.#count(delivered, unwell.length + refused.length);
     // The order within a slice is not known: when there were successes, only the share of failures means anything.
     if (delivered === 0) this.#lengthenRow(unwell, refused);
     const { failed, refused: refusedRow } = this.#now;
-    const isRow = failed.length >= PEOPLE_IN_ROW || refusedRow.length >= REFUSED_IN_ROW;
+    const isRow = failed.length >= ROW_LIMITS.failed || refusedRow.length >= ROW_LIMITS.refused;
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
+    // With one request at a time, trying each person although nothing can be sent for anybody would cost thousands of slices.
+    const isOfEverybody = failures.some(({ verdict }) => VERDICTS[verdict].isOfEverybody);
     // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
     const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= this.#now.openUntil;
     if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, now, chance);
     // A probe that never reached the endpoint (for lack of a profile, say) shows nothing, so the next one waits too.
-    else if (this.isOpen ? now >= this.#now.openUntil : this.isUnproven && failures.some(isOfEverybody))
+    else if (this.isOpen ? now >= this.#now.openUntil : this.isUnproven && isOfEverybody)
       this.#now = { ...this.#now, openUntil: now + FIRST_WAIT_MS };
   }
 
@@ -160,8 +158,8 @@ export class Breaker {
       [...new Set([...row, ...more.map(({ user }) => user)])].slice(0, most);
     this.#now = {
       ...this.#now,
-      failed: add(this.#now.failed, unwell, PEOPLE_IN_ROW),
-      refused: add(this.#now.refused, refused, REFUSED_IN_ROW),
+      failed: add(this.#now.failed, unwell, ROW_LIMITS.failed),
+      refused: add(this.#now.refused, refused, ROW_LIMITS.refused),
     };
   }
 
@@ -173,14 +171,9 @@ export class Breaker {
       openings,
       openUntil: now + spread(waitMs, chance),
       // When everybody is refused, the set-up is wrong too.
-      isSetup: unwell.every(({ verdict }) => verdict === 'setup'),
+      isSetup: unwell.every(({ verdict }) => VERDICTS[verdict].isSetup),
       allowed: 0,
       probes: this.#now.probes + 1,
     };
   }
-}
-
-/** Nothing can be sent for anybody: with one request at a time, trying each person would cost thousands of slices. */
-function isOfEverybody({ verdict }: SliceEvidence['failures'][number]): boolean {
-  return verdict === 'ours' || verdict === 'source';
 }

@@ -4,7 +4,7 @@ import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract
 import { instantOf } from '../instant.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../shown.ts';
-import { failureInWords, judge } from '../verdict.ts';
+import { failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
@@ -67,7 +67,7 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
     if (chains.triggers === 0) return {};
     // While anything is ready, the next request goes at once.
     const next = chains.readyCount > 0 ? breaker.barredUntil : Math.max(chains.nextDue ?? 0, breaker.barredUntil);
-    const isSetup = lastFailure !== undefined && judge(lastFailure) === 'setup';
+    const isSetup = lastFailure !== undefined && VERDICTS[judge(lastFailure)].isSetup;
     return {
       endpoint: {
         state: 'new',

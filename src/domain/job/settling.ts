@@ -11,7 +11,7 @@ import {
   throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport } from '../slice.ts';
-import { ATTEMPT_CODES, judge, type Verdict, wasAsked } from '../verdict.ts';
+import { ATTEMPT_CODES, judge, type Verdict, VERDICTS } from '../verdict.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { maySend } from './cutting.ts';
 import { rememberDelivery } from './memory.ts';
@@ -106,7 +106,8 @@ function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsen
 
 function settlePart(state: DispatcherState, slice: Slice, part: SettledPart, now: number): void {
   const { chain, delivered, attempt, verdict } = part;
-  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict)))) state.counters.retried++;
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && VERDICTS[verdict].wasAsked)))
+    state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
   else state.chains.stopRunning(chain);
@@ -165,8 +166,7 @@ function settleFailure(
   verdict: Verdict,
   now: number,
 ): void {
-  // That a profile is not there yet is not a failure of the endpoint or the trigger.
-  if (verdict !== 'profile-missing') noteFailure(state, attempt, now);
+  if (VERDICTS[verdict].isShown) noteFailure(state, attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':
