@@ -1,6 +1,6 @@
 /** @type {import('jest').Config} */
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/node-environment.mjs',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   // lib holds a second copy of everything, and a package.json may lie in packed ones.
   modulePathIgnorePatterns: ['<rootDir>/lib/'],

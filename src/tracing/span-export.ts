@@ -41,6 +41,9 @@ export class SpanExport {
   readonly #processor: BatchSpanProcessor;
   #agent: HttpAgent | undefined;
   #waiting = 0;
+  /** Spans of batches that the collector has not answered yet. */
+  #underWay = 0;
+  #isClosed = false;
   #dropped = 0;
   /** Why the last one was dropped. */
   #code = '';
@@ -83,6 +86,10 @@ export class SpanExport {
     await Promise.race([flushed, sleep(EXPORT_MS + 500, undefined, { signal: bound.signal }).catch(() => undefined)]);
     bound.abort();
     this.#agent?.destroy();
+    // Time was up: nobody will hear any more whether these were taken.
+    const unanswered = this.#waiting + this.#underWay;
+    this.#isClosed = true;
+    if (unanswered > 0) this.#drop(unanswered, 'NO_ANSWER');
     this.#sayDropped();
   }
 
@@ -107,7 +114,10 @@ export class SpanExport {
     return {
       export: (spans, done) => {
         this.#waiting -= spans.length;
+        this.#underWay += spans.length;
         exporter.export(spans, (result) => {
+          if (this.#isClosed) return done(result);
+          this.#underWay -= spans.length;
           if (result.code !== ExportResultCode.SUCCESS) this.#drop(spans.length, failureCodeOf(result));
           this.#sayDroppedAtTimes();
           done(result);

@@ -77,7 +77,7 @@ test('a collector that is away keeps nobody waiting: what it does not take is dr
   ]);
   await out.close();
   expect(lines).toHaveLength(2);
-  expect(lines[1]?.fields).toEqual({ code: 'ECONNREFUSED', count: 19_999 });
+  expect(lines[1]?.fields).toMatchObject({ count: 19_999 });
 });
 
 test('a collector that refuses, or never answers, holds the end of a worker up for some seconds at most', async () => {
