@@ -32,6 +32,8 @@ export interface Invocation<Option extends string = never> {
   readonly print: (result: unknown, inWords: () => string | readonly string[]) => void;
   /** Prints several: as JSON one a line, or all of them in words. */
   readonly printEach: (results: readonly unknown[], inWords: () => string | readonly string[]) => void;
+  /** The options that stood on the command line, with their values. */
+  readonly said: Readonly<Record<string, unknown>>;
   /** Whether the option stood on the command line. Commander gives a value to one that was only declared to be negated. */
   readonly isSaid: (option: Option) => boolean;
 }
@@ -54,13 +56,14 @@ export function command<Args extends unknown[] = [], Options extends OptionValue
       const given: OptionValues = made.opts();
       const { json: isJson, ...options } = given;
       const isSaid = (option: string): boolean => made.getOptionValueSource(option) === 'cli';
+      const said = Object.fromEntries(Object.entries(options).filter(([option]) => isSaid(option)));
       // Without `json`, its options are those that the command added.
-      await run(made.processedArgs, options as Options, invocation(terminal, isJson === true, isSaid));
+      await run(made.processedArgs, options as Options, { ...invocation(terminal, isJson === true), said, isSaid });
     });
   };
 }
 
-function invocation(terminal: Terminal, json: boolean, isSaid: (option: string) => boolean): Invocation<string> {
+function invocation(terminal: Terminal, json: boolean): Omit<Invocation, 'said' | 'isSaid'> {
   const say = (words: string | readonly string[]): void => {
     if (typeof words === 'string') terminal.out(sentences(words, terminal));
     else for (const line of words) terminal.out(line);
@@ -68,7 +71,6 @@ function invocation(terminal: Terminal, json: boolean, isSaid: (option: string) 
   return {
     terminal,
     json,
-    isSaid,
     print: (result, inWords) => (json ? terminal.out(JSON.stringify(result)) : say(inWords())),
     printEach(results, inWords) {
       if (json) for (const result of results) terminal.out(JSON.stringify(result));

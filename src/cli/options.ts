@@ -1,11 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import type { SampleOf, SampleWish } from '../client/export-jobs.ts';
-import type { JobDefinitionInput } from '../contract/export-job.ts';
+import type { SampleWish } from '../client/export-jobs.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
-import { doubledKey } from '../domain/json-scan.ts';
-import { jsonMistake, parseJson } from '../domain/json.ts';
 import { UsageError } from './exit-code.ts';
 import { readDuration } from './render.ts';
 
@@ -79,110 +75,6 @@ export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOp
     ...(event === undefined ? {} : { event }),
     ...(isLegacy === undefined ? {} : { userLegacyMessageFormat: isLegacy }),
   };
-}
-
-/**
- * What an argument JOB|FILE means: a file when it ends in `.json` or has a slash, else a job's id.
- * @throws UsageError for a file that cannot be read.
- */
-export function sampleOf(argument: string): SampleOf {
-  const isFile = /\.json$|[/\\]/i.test(argument);
-  return isFile ? { definition: definitionFrom(argument, {}) } : { jobId: argument };
-}
-
-/** The form's fields as options give them; absent = not given. */
-export interface JobOptions {
-  readonly label?: string | undefined;
-  readonly description?: string | undefined;
-  readonly audience?: readonly string[] | undefined;
-  readonly url?: string | undefined;
-  /** `false`: the endpoint needs none. */
-  readonly authorization?: string | boolean | undefined;
-  readonly exportField?: readonly string[] | undefined;
-  readonly existingUsers?: boolean | undefined;
-  readonly legacyFormat?: boolean | undefined;
-  readonly parallel?: number | undefined;
-  /** `false`: no limit. */
-  readonly backfillRate?: number | boolean | undefined;
-  readonly backfillParallel?: number | boolean | undefined;
-}
-
-/** The fields that options name. */
-export function fieldsFromOptions(options: JobOptions): Record<string, unknown> {
-  const { authorization } = options;
-  const fields = {
-    label: options.label,
-    description: options.description,
-    audiences: options.audience,
-    webhookUrl: options.url,
-    authorization: authorization === false ? null : authorization === true ? undefined : authorization,
-    exportFields: options.exportField,
-    existingUsers: options.existingUsers,
-    userLegacyMessageFormat: options.legacyFormat,
-    parallelRequestCount: options.parallel,
-    backfillPerSecond: limitOf(options.backfillRate),
-    backfillParallelCount: limitOf(options.backfillParallel),
-  };
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-}
-
-/** A limit that an option sets or, negated, removes; undefined when the option was not given. */
-function limitOf(option: number | boolean | undefined): number | null | undefined {
-  if (option === false) return null;
-  return option === true ? undefined : option;
-}
-
-/**
- * A job definition from a file, from options, or from a file with options that override it. Without a file, a job that names no
- * authorization has none.
- * @throws UsageError
- */
-export function definitionFrom(file: string | undefined, options: JobOptions): JobDefinitionInput {
-  // Not checked here: where the job is started, it is checked for every problem at once.
-  return fieldsFrom(file, options) as JobDefinitionInput;
-}
-
-function fieldsFrom(file: string | undefined, options: JobOptions): object {
-  const fields = fieldsFromOptions(options);
-  if (file !== undefined) return { ...readJsonObject(file), ...fields };
-  if (Object.keys(fields).length === 0) {
-    throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
-  }
-  return { authorization: null, ...fields };
-}
-
-/**
- * Reads a file that holds one JSON object.
- * @throws UsageError
- */
-export function readJsonObject(file: string): Record<string, unknown> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`The file ${file} cannot be read. Check its path.`, { cause: error });
-  }
-  const value = parse(text, file);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`The file ${file} must hold one JSON object with the fields of the job form.`);
-  }
-  return { ...value };
-}
-
-function parse(text: string, file: string): unknown {
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch {
-    const { line, character } = jsonMistake(text);
-    throw new UsageError(
-      `The file ${file} is not JSON: something is wrong in line ${line}, at character ${character}.`,
-    );
-  }
-  const doubled = doubledKey(text);
-  if (doubled !== undefined)
-    throw new UsageError(`The file ${file} has the key "${doubled}" twice. Leave one of them.`);
-  return value;
 }
 
 /** For an option that may be given several times. */

@@ -1,5 +1,5 @@
 import type { Audience } from './audience.ts';
-import type { Problem } from './export-job.ts';
+import type { JobDefinition, JobEdit, Problem } from './export-job.ts';
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
 
@@ -96,28 +96,30 @@ export interface KeptTriggers {
   readonly keptAt: string;
 }
 
+/**
+ * The form of a job as its status has it: every field that can be edited, as it is. The two that are not as in the form are told for
+ * themselves (`domain/job/describing.ts` fills them in), as is any later one that may hold a secret.
+ */
+type ShownForm = {
+  readonly [Field in keyof Pick<JobDefinition, Exclude<keyof JobEdit, 'audiences' | 'webhookUrl'>>]: Readonly<
+    JobDefinition[Field]
+  >;
+};
+
 /** Answer of the query `status`, and of every update. */
-export interface JobStatus {
+export interface JobStatus extends ShownForm {
   readonly v: 1;
   readonly jobId: string;
   readonly subscriptionId: string;
   readonly state: JobState;
   /** Why it is in this state, when that is not obvious. */
   readonly reason?: string;
-  readonly label: string;
-  readonly description?: string;
   readonly audiences: readonly Audience[];
   /**
    * As people may see it, with its path and the values of its query masked: `https://hooks.example.com/…?token=…`. Only the job itself has
    * it in full.
    */
   readonly webhookUrl: string;
-  readonly authorization: string | null;
-  readonly exportFields: readonly string[];
-  readonly userLegacyMessageFormat: boolean;
-  readonly parallelRequestCount: number;
-  readonly backfillPerSecond: number | null;
-  readonly backfillParallelCount: number | null;
   /** How many edits have taken effect. */
   readonly revision: number;
   /** Triggers accepted since the job began. */

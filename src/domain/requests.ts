@@ -4,6 +4,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../workflows/messages.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';
 import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
 import { isRecord } from './json.ts';
 
@@ -20,19 +21,6 @@ const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = ['requestId', 'audienc
 const HOLDER_KEYS: readonly (keyof HolderRequest)[] = ['holder', 'action'];
 const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs'];
 const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
-/** Typed, so that a new field of the form cannot be forgotten. */
-const EDITABLE: Readonly<Record<keyof JobEdit, true>> = {
-  label: true,
-  description: true,
-  audiences: true,
-  webhookUrl: true,
-  authorization: true,
-  exportFields: true,
-  userLegacyMessageFormat: true,
-  parallelRequestCount: true,
-  backfillPerSecond: true,
-  backfillParallelCount: true,
-};
 
 const ACTIONS: readonly unknown[] = ['start', 'pause', 'resume', 'cancel'];
 const HOLDER_ACTIONS: readonly unknown[] = ['set-aside', 'read'];
@@ -83,17 +71,22 @@ export function readEdit(args: readonly unknown[]): RequestReading<JobEdit> {
   const [edit] = args;
   const more = tooMany(args);
   if (!isRecord(edit)) return refused([{ field: '', message: 'An edit is a JSON object with fields of the form.' }]);
-  const { existingUsers: _, ...fields } = edit;
-  const problems = [...more, ...unknownKeys(fields, Object.keys(EDITABLE))];
-  if ('existingUsers' in edit) problems.unshift(NOT_EDITABLE);
+  const notEditable = notEditableIn(edit);
+  const unknown = unknownKeys(edit, EDITABLE_FIELDS).filter(({ field }) =>
+    notEditable.every((one) => one.field !== field),
+  );
+  const problems = [...notEditable, ...more, ...unknown];
   return problems.length > 0 ? refused(problems) : { ok: true, request: edit };
 }
 
-/** What is wrong with an edit of existing users. */
-export const NOT_EDITABLE: Problem = {
-  field: 'existingUsers',
-  message: 'This can only be given when a job is started. To send everybody who is a member now: triggers backfill',
-};
+/** What is wrong with an edit because it names what can only be given when a job is started. */
+export function notEditableIn(edit: object): Problem[] {
+  const editable: readonly string[] = EDITABLE_FIELDS;
+  return FORM_FIELDS.filter((field) => field in edit && !editable.includes(field)).map((field) => ({
+    field,
+    message: 'This can only be given when a job is started. To send everybody who is a member now: triggers backfill',
+  }));
+}
 
 /** Reads the arguments of a dead letter's `redeliver`: one request, or none. */
 export function readRedeliverRequest(args: readonly unknown[]): RequestReading<RedeliverRequest> {

@@ -93,7 +93,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'Last failure',
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
     },
-    { name: 'Backfill', value: backfill && backfillText(backfill) },
+    { name: 'Backfill', value: backfill && [backfillText(backfill), ...backfillLimits(status)].join(', ') },
     { name: '', value: backfill?.notice && printableReason(backfill.notice) },
     { name: '', value: backfill?.trouble && printableReason(backfill.trouble), tone: 'caution' },
     ...status.notices.map((notice) => ({ name: 'Notice', value: printableReason(notice), tone: 'caution' as const })),
@@ -196,6 +196,20 @@ function backfillText(progress: BackfillStatus): string {
     ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
   ];
   return `${bar === '' ? '' : `${bar} `}${parts.join(', ')}`;
+}
+
+/** What a backfill of the job is limited to, while that makes a difference. */
+function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: JobStatus): string[] {
+  if (backfill?.state === 'finished' || backfill?.state === 'cancelled') return [];
+  return [
+    ...(backfillPerSecond === null ? [] : [`at most ${shownLimit(backfillPerSecond)}/s`]),
+    ...(backfillParallelCount === null ? [] : [`at most ${shownCount(backfillParallelCount)} in flight`]),
+  ];
+}
+
+/** As it was set, which may be less than 1. */
+function shownLimit(limit: number): string {
+  return Number.isInteger(limit) ? shownCount(limit) : String(limit);
 }
 
 /** A rate as people read it: whole numbers from 10 on. */

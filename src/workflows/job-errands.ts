@@ -25,6 +25,7 @@ import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/s
 import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
+import { withoutLaterFields } from '../domain/job-form.ts';
 import { summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
@@ -296,7 +297,7 @@ export class JobErrands {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
     // By their ids, not as they were named: another audience may have that name by now.
-    const now = { ...definition, audiences: audiences.map(({ id }) => id) };
+    const now = { ...withoutLaterFields(definition), audiences: audiences.map(({ id }) => id) };
     const refuse = (problem: string, refusal: ApplicationFailure): void => {
       refuseEdit(this.#state, problem);
       settle(refusal);

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
-import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/options.ts';
+import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/job-options.ts';
+import { createProgram } from '../../src/cli/program.ts';
+import { JOB_FIELDS } from '../../src/contract/export-job.ts';
+import { aTerminal } from './a-terminal.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -44,6 +47,57 @@ test('a job file that names no authorization stays so, for the check to say', ()
 
 test('"no authorization" is null', () => {
   expect(fieldsFromOptions({ authorization: false })).toEqual({ authorization: null });
+});
+
+test('each field of the form has an option, and "no" says of one that a job file has set that it is not', () => {
+  const said = {
+    label: 'VIP',
+    description: '',
+    audience: ['vip'],
+    url: 'https://example.com',
+    authorization: false,
+    allFields: true,
+    existingUsers: false,
+    legacyFormat: false,
+    parallel: 5,
+    backfillRate: false,
+    backfillParallel: false,
+  };
+  const fields = {
+    label: 'VIP',
+    description: '',
+    audiences: ['vip'],
+    webhookUrl: 'https://example.com',
+    authorization: null,
+    exportFields: [],
+    existingUsers: false,
+    userLegacyMessageFormat: false,
+    parallelRequestCount: 5,
+    backfillPerSecond: null,
+    backfillParallelCount: null,
+  };
+  expect(fieldsFromOptions(said)).toEqual(fields);
+  expect(Object.keys(fields)).toEqual(JOB_FIELDS);
+  expect(fieldsFromOptions({ exportField: ['email'], legacyFormat: true, backfillRate: 0.5 })).toEqual({
+    exportFields: ['email'],
+    userLegacyMessageFormat: true,
+    backfillPerSecond: 0.5,
+  });
+});
+
+test('start and edit take the same options of the form; only a start takes existing users', () => {
+  const { commands } = createProgram(aTerminal().terminal);
+  const optionsOf = (name: string) =>
+    commands.find((one) => one.name() === name)?.options.map(({ long }) => long) ?? [];
+  const [start, edit] = [optionsOf('start'), optionsOf('edit')];
+  expect(edit.filter((option) => !start.includes(option))).toEqual([]);
+  expect(start.filter((option) => !edit.includes(option))).toEqual([
+    '--id',
+    '--existing-users',
+    '--no-existing-users',
+    '--sample',
+    '--discard-recoverable',
+  ]);
 });
 
 test('what was not said is not there', () => {

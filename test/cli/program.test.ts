@@ -96,6 +96,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['push', 'vip', 'changes.ndjson'], /named with --file/],
     [['push', '-', 'vip'], /After the job comes only "-"/],
     [['edit', 'vip', '--export-field', 'email', '--all-fields'], /either --export-field or --all-fields/],
+    [['start', '--export-field', 'email', '--all-fields'], /either --export-field or --all-fields/],
     [['start', '--sample', '0'], /1 or\s+more/],
     [['stop', 'vip', '--deadline', '5m5m'], /such as 90s, 30m/],
     [['start', '--parallel', '0x10'], /whole\s+number/],

@@ -117,6 +117,21 @@ test('what is amiss has a line each', () => {
   ]);
 });
 
+test('what a backfill is limited to stands with it, until it is over', () => {
+  const of = { n: 1, at: '', audiences: [], taken: 9, delivered: 6, superseded: 0, deadLetters: 0, waiting: 3 };
+  const backfill = { ...of, state: 'paused' as const, ratePerSecond: 0 };
+  const limited = { ...status, backfill, backfillPerSecond: 0.05, backfillParallelCount: 2 };
+  expect(detailsOf(limited)).toMatch(
+    /\| Backfill \| .* paused, 6 sent of 9 read, at most 0\.05\/s, at most 2 in flight \|/,
+  );
+  expect(detailsOf({ ...limited, backfillPerSecond: 1500, backfillParallelCount: null })).toContain(
+    '6 sent of 9 read, at most 1,500/s |',
+  );
+  expect(detailsOf({ ...status, backfill })).toContain('6 sent of 9 read |');
+  for (const state of ['finished', 'cancelled'] as const)
+    expect(detailsOf({ ...limited, backfill: { ...backfill, state } })).toContain('6 sent of 9 read |');
+});
+
 test('numbers and times are as people read them, and an option keeps its two hyphens in the UI, which makes a dash of bare ones', () => {
   const details = detailsOf({
     ...status,

@@ -1,50 +1,24 @@
 import type { EditedJob, FieldChange } from '../../client/export-jobs.ts';
+import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
+import { fieldsFromOptions, readJsonObject, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
-import { collect, fieldsFromOptions, positiveNumber, readJsonObject, wholeNumber } from '../options.ts';
 import { sentences } from '../render.ts';
 
 export const editCommand = command({
   name: 'edit',
   description: 'change a running job; what is not named stays as it is',
   takes: (it) =>
-    it
-      .argument('<job>', 'id of the job')
-      .argument('[file]', 'JSON with the fields to change')
-      .option('--label <text>', 'identifies the job to people')
-      .option('--description <text>', 'further context')
-      .option('--audience <slug>', 'the whole new list; may be repeated', collect)
-      .option('--url <url>', 'webhook URL')
-      .option('--authorization <name>', "an authorization of the worker's configuration")
-      .option('--no-authorization', 'the endpoint does not require authorization')
-      .option('--export-field <field>', 'the whole new list; may be repeated', collect)
-      .option('--all-fields', 'send all fields')
-      .option('--legacy-format', 'use the old payload format')
-      .option('--no-legacy-format', 'use the new payload format')
-      .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
-      .option('--backfill-rate <n>', 'most members per second that a backfill sends', positiveNumber)
-      .option('--no-backfill-rate', 'no limit')
-      .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
-      .option('--no-backfill-parallel', 'no limit of its own')
-      .option('--yes', 'do not ask, also if a backfill leaves people out because of it'),
+    withFields(
+      it.argument('<job>', 'id of the job').argument('[file]', 'JSON with the fields to change'),
+      EDITABLE_FIELDS,
+    ).option('--yes', 'do not ask, also if a backfill leaves people out because of it'),
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
-  async run([job, file], { allFields, yes, ...options }, { terminal, print, isSaid }) {
-    if (allFields === true && options.exportField !== undefined)
-      throw new UsageError('Use either --export-field or --all-fields, not both.');
-    const edit = {
-      ...(file === undefined ? {} : readJsonObject(file)),
-      ...fieldsFromOptions({
-        ...options,
-        authorization: isSaid('authorization') ? options.authorization : undefined,
-        legacyFormat: isSaid('legacyFormat') ? options.legacyFormat : undefined,
-        backfillRate: isSaid('backfillRate') ? options.backfillRate : undefined,
-        backfillParallel: isSaid('backfillParallel') ? options.backfillParallel : undefined,
-      }),
-      ...(allFields === true ? { exportFields: [] } : {}),
-    };
+  async run([job, file], { yes }, { terminal, print, said }) {
+    const edit = { ...(file === undefined ? {} : readJsonObject(file)), ...fieldsFromOptions(said) };
     if (Object.keys(edit).length === 0) {
       throw new UsageError(`Give what to change, for example: triggers edit ${job} --parallel 50`);
     }

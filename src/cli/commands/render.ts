@@ -1,6 +1,7 @@
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { sampleWords, sampleOf, wishFrom } from '../options.ts';
+import { sampleOf } from '../job-options.ts';
+import { sampleWords, wishFrom } from '../options.ts';
 import { noteLines, requestLines, samplePerson, warningLines } from '../render-sample.ts';
 
 export const renderCommand = command({

@@ -1,10 +1,12 @@
 import { InvalidJob } from '../../client/errors.ts';
 import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
+import { FORM_FIELDS } from '../../domain/job-form.ts';
 import { counted, shownUrl } from '../../domain/shown.ts';
 import { confirmed } from '../ask.ts';
 import { command } from '../command.ts';
+import { definitionFrom, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
-import { collect, countingNumber, definitionFrom, positiveNumber, wholeNumber } from '../options.ts';
+import { countingNumber } from '../options.ts';
 import { count, startedLines } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -12,22 +14,12 @@ export const startCommand = command({
   name: 'start',
   description: 'start an export job, from a job file or from options (options win)',
   takes: (it) =>
-    it
-      .argument('[file]', 'job file: JSON with the fields of the job form')
-      .option('--id <id>', 'what the job is called in other commands; default: made from the label')
-      .option('--label <text>', 'identifies the job to people')
-      .option('--description <text>', 'further context')
-      .option('--audience <slug>', 'audience to listen to; may be repeated', collect)
-      .option('--url <url>', 'webhook URL that receives the messages')
-      .option('--authorization <name>', "an authorization of the worker's configuration")
-      .option('--no-authorization', 'the endpoint does not require authorization')
-      .option('--export-field <field>', 'send only these fields; may be repeated', collect)
-      .option('--existing-users', 'first send everybody who is already a member')
-      .option('--no-existing-users', 'do not send them, whatever the job file says')
-      .option('--legacy-format', 'use the old payload format')
-      .option('--parallel <count>', 'most requests in flight, 1 to 500', wholeNumber)
-      .option('--backfill-rate <n>', 'most members per second that a backfill sends', positiveNumber)
-      .option('--backfill-parallel <n>', 'most requests in flight for a backfill', wholeNumber)
+    withFields(
+      it
+        .argument('[file]', 'job file: JSON with the fields of the job form')
+        .option('--id <id>', 'what the job is called in other commands; default: made from the label'),
+      FORM_FIELDS,
+    )
       .option(
         '--sample <n>',
         'send only so many existing users at first, then wait for: backfill --resume',
@@ -42,9 +34,8 @@ export const startCommand = command({
     'triggers start job.json',
     'triggers start --label "VIP to CRM" --audience vip --url https://example.com/',
   ],
-  async run([file], { id, yes, sample, discardRecoverable, ...options }, { terminal, json, print, isSaid }) {
-    const authorization = isSaid('authorization') ? options.authorization : undefined;
-    const definition = definitionFrom(file, { ...options, authorization });
+  async run([file], { id, yes, sample, discardRecoverable }, { terminal, json, print, said }) {
+    const definition = definitionFrom(file, said);
     const started = await withJobs((jobs) =>
       startAsAsked(jobs, definition, {
         terminal,

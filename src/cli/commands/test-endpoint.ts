@@ -2,7 +2,8 @@ import { verdictOf } from '../../domain/verdict.ts';
 import { command } from '../command.ts';
 import { NotTaken } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { sampleWords, sampleOf, wishFrom } from '../options.ts';
+import { sampleOf } from '../job-options.ts';
+import { sampleWords, wishFrom } from '../options.ts';
 import {
   answerLines,
   meaningOf,

@@ -1,9 +1,10 @@
 import type { Client } from '@temporalio/client';
 import type { Audience, AudienceListing } from '../../contract/audience.ts';
-import { JOB_FIELDS, type JobDefinitionInput, type JobEdit } from '../../contract/export-job.ts';
+import type { JobEdit } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
+import { EDITABLE_FIELDS, editableOf } from '../../domain/job-form.ts';
 import { findAudience } from '../../domain/names.ts';
-import { NOT_EDITABLE } from '../../domain/requests.ts';
+import { notEditableIn } from '../../domain/requests.ts';
 import { editUpdate } from '../../workflows/messages.ts';
 import { AudienceMoved, InvalidJob } from '../errors.ts';
 import { prepare } from './ask-worker.ts';
@@ -24,7 +25,7 @@ export interface FieldChange {
   readonly to: Shown;
 }
 
-type Shown = string | number | boolean | null | readonly string[];
+type Shown = Exclude<{ [Field in keyof JobEdit]: Readonly<JobEdit[Field]> }[keyof JobEdit], undefined>;
 
 export interface EditOptions {
   /**
@@ -51,7 +52,7 @@ export async function editJob(
   // The job's own queue, whatever the client's is: only its workers have the source and the authorizations that it uses.
   const { taskQueue } = await describeExecution(client, jobId);
   const prepared = await prepare(client, taskQueue, { ...definitionOf(before), ...edit });
-  const problems = 'existingUsers' in edit ? [NOT_EDITABLE] : [];
+  const problems = notEditableIn(edit);
   if (!prepared.ok || problems.length > 0)
     throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
   if (edit.audiences !== undefined) refuseMoved(jobId, before, edit.audiences, prepared.audiences);
@@ -69,20 +70,17 @@ export async function editJob(
 /** What is different after an edit, in the order of the form; exported for its test. */
 export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): FieldChange[] {
   const [from, to] = [shownFields(before), shownFields(after)];
-  return EDITABLE.flatMap((field) => {
+  return EDITABLE_FIELDS.flatMap((field) => {
     const isSame = JSON.stringify(from[field]) === JSON.stringify(to[field]);
     // Two URLs may look alike.
     const isDifferent = !isSame || (field === 'webhookUrl' && edit.webhookUrl !== undefined);
-    return isDifferent ? [{ field, from: from[field], to: to[field] }] : [];
+    return isDifferent ? [{ field, from: from[field] ?? null, to: to[field] ?? null }] : [];
   });
 }
 
-function shownFields(status: JobStatus): Record<keyof JobEdit, Shown> {
-  const { description = '', ...rest } = definitionOf(status);
-  return { ...rest, description, audiences: status.audiences.map(({ slug }) => slug) };
+function shownFields(status: JobStatus): { readonly [Field in keyof JobEdit]: Shown | undefined } {
+  return { description: '', ...definitionOf(status), audiences: status.audiences.map(({ slug }) => slug) };
 }
-
-const EDITABLE = JOB_FIELDS.filter((field): field is keyof JobEdit => field !== 'existingUsers');
 
 /** Whom the backfill under way would leave out because the job no longer listens to their audience, in words; undefined: nobody. */
 export function lossOf(
@@ -122,16 +120,5 @@ function refuseMoved(
  * was accepted before.
  */
 function definitionOf(status: JobStatus) {
-  return {
-    label: status.label,
-    ...(status.description === undefined ? {} : { description: status.description }),
-    audiences: status.audiences.map(({ id }) => id),
-    webhookUrl: status.webhookUrl,
-    authorization: status.authorization,
-    exportFields: [...status.exportFields],
-    userLegacyMessageFormat: status.userLegacyMessageFormat,
-    parallelRequestCount: status.parallelRequestCount,
-    backfillPerSecond: status.backfillPerSecond,
-    backfillParallelCount: status.backfillParallelCount,
-  } satisfies JobDefinitionInput;
+  return { ...editableOf(status), audiences: status.audiences.map(({ id }) => id) };
 }

@@ -1,7 +1,9 @@
 import type { Audience } from '../../contract/audience.ts';
+import type { JobDefinition } from '../../contract/export-job.ts';
 import type { HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
 import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
+import { editableOf, FORM_DEFAULTS } from '../job-form.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../shown.ts';
 import { failureInWords, judge, VERDICTS } from '../verdict.ts';
@@ -23,16 +25,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     subscriptionId,
     state: phase,
     ...(reason === undefined ? {} : { reason }),
-    label: definition.label,
-    ...(definition.description === undefined ? {} : { description: definition.description }),
-    audiences,
-    webhookUrl: shownUrl(definition.webhookUrl),
-    authorization: definition.authorization,
-    exportFields: definition.exportFields,
-    userLegacyMessageFormat: definition.userLegacyMessageFormat,
-    parallelRequestCount: definition.parallelRequestCount,
-    backfillPerSecond: definition.backfillPerSecond,
-    backfillParallelCount: definition.backfillParallelCount,
+    ...shownForm(definition, audiences),
     revision,
     ...state.counters,
     ratePerSecond: state.meter.rates(now),
@@ -57,6 +50,14 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     stateBytes: stayingBytes(state),
     stateBudgetBytes: state.budgets.stateBytes,
   };
+}
+
+/**
+ * The form as people may see it, in its order: what can be edited. A new field is shown as it is; one that may hold a secret is masked here,
+ * as the URL is.
+ */
+function shownForm(definition: JobDefinition, audiences: readonly Audience[]) {
+  return editableOf({ ...definition, audiences, webhookUrl: shownUrl(definition.webhookUrl) });
 }
 
 function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
@@ -92,15 +93,14 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
     subscriptionId: '',
     state: isStopped ? 'stopping' : 'starting',
     reason: isStopped ? 'Stopped before it began.' : 'Its audiences are being looked up in the source.',
-    label: typeof said['label'] === 'string' ? said['label'] : jobId,
-    audiences: [],
-    webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
-    authorization: null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
-    parallelRequestCount: 0,
-    backfillPerSecond: null,
-    backfillParallelCount: null,
+    ...editableOf({
+      ...FORM_DEFAULTS,
+      label: typeof said['label'] === 'string' ? said['label'] : jobId,
+      audiences: [],
+      webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
+      authorization: null,
+      parallelRequestCount: 0,
+    }),
     revision: 0,
     received: 0,
     delivered: 0,

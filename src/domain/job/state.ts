@@ -6,6 +6,7 @@ import type { PreparedJob, ServerLimits } from '../../contract/ports.ts';
 import type { DeliverySettings, SliceTrigger } from '../../contract/slice.ts';
 import { NewerState, refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
+import { completed, laterFieldsOf } from '../job-form.ts';
 import { isRecord, stringifyJson, utf8Bytes } from '../json.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
 import { type CarriedMeter, Meter } from '../meter.ts';
@@ -310,7 +311,9 @@ export function recordJob(
   return {
     subscriptionId,
     revision: (before?.revision ?? 0) + 1,
-    definition: prepared.definition,
+    // An edit keeps what it does not know of a later release's form, for when the job goes on there.
+    definition:
+      before === undefined ? prepared.definition : { ...laterFieldsOf(before.definition), ...prepared.definition },
     audiences,
     formerAudiences: former
       .filter(
@@ -365,7 +368,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     changes: 0,
     keptAtChange: undefined,
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
-    ...plainOf(carried),
+    ...plainOf({ ...carried, job: completedJob(carried.job) }),
   };
 }
 
@@ -415,8 +418,17 @@ export function carryToNextRun(state: DispatcherState): CarriedJob {
 
 /** Puts a checked definition into effect. */
 export function setJob(state: DispatcherState, job: JobRecord): void {
-  state.job = job;
+  state.job = completedJob(job);
   state.jobBytes = jsonBytes(job);
+}
+
+/**
+ * A record in which no field of the form is missing: what an older release carried, or an older worker checked, has not those that came
+ * later. Its bytes are counted as it came, since a replay has to count as the older release did.
+ */
+function completedJob(job: JobRecord): JobRecord {
+  const definition = completed(job.definition);
+  return definition === job.definition ? job : { ...job, definition };
 }
 
 function jsonBytes(value: object): number {

@@ -17,10 +17,13 @@ import {
   carryToNextRun,
   isCarriedJob,
   NEXT_RULES,
+  recordJob,
   restoreJob,
   RULES,
+  setJob,
 } from '../../../src/domain/job/state.ts';
-import { parseJson } from '../../../src/domain/json.ts';
+import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
+import { parseJson, stringifyJson, utf8Bytes } from '../../../src/domain/json.ts';
 import { describeKeptJob, type KeptJob, keptTriggers, resumedJob } from '../../../src/domain/kept-job.ts';
 import { describeWatch } from '../../../src/domain/watch.ts';
 import { recordings } from '../../support/recordings.ts';
@@ -206,6 +209,35 @@ test.each(optional)('a release that did not know "%s.%s" carried no less: a job 
     const { waiting } = job.status;
     expect(waiting).toBeGreaterThan(0);
     expect(deliverAll(job)).toBe(waiting);
+  }
+});
+
+test.each(Object.entries(FORM_DEFAULTS))(
+  'a job that was carried before the form had "%s" goes on with its default, also after an edit that an older worker checked',
+  (field, byDefault) => {
+    for (const { state } of jobs) {
+      const { job } = state.carried;
+      const older = { ...job, definition: omit(job.definition, field) };
+      const going = goOn({ ...state, carried: { ...state.carried, job: older } });
+      expect(going.state.job.definition).toMatchObject({ ...older.definition, [field]: byDefault });
+      // A replay counts the bytes that the older release counted.
+      expect(going.state.jobBytes).toBe(utf8Bytes(stringifyJson(older)));
+      expect(carryJob(going.state).job.definition).toHaveProperty(field, byDefault);
+      setJob(going.state, { ...older, revision: 2 });
+      expect(going.state.job.definition).toMatchObject({ ...older.definition, [field]: byDefault });
+      expect(deliverAll(going)).toBe(keptTriggers(state.carried));
+    }
+  },
+);
+
+test('an edit keeps what a later release has more in the form', () => {
+  for (const { state } of jobs) {
+    const { job } = state.carried;
+    const before = { ...job, definition: { ...job.definition, later: 'kept', label: 'Before' } };
+    const prepared = { ...job, ok: true as const, definition: { ...job.definition, label: 'After' } };
+    const sized = prepared.audiences.map((audience) => ({ ...audience, windowMinutes: 60 }));
+    const { definition } = recordJob('5'.repeat(32), { ...prepared, audiences: sized }, before);
+    expect(definition).toEqual({ ...job.definition, later: 'kept', label: 'After' });
   }
 });
 

@@ -1,0 +1,71 @@
+import type { JobDefinition, JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
+
+/** Fields that a job file may leave out and a checked job always has. */
+type FieldWithDefault = {
+  [Field in keyof JobDefinition]-?: undefined extends JobDefinitionInput[Field]
+    ? undefined extends JobDefinition[Field]
+      ? never
+      : Field
+    : never;
+}[keyof JobDefinition];
+
+type Defaults = { readonly [Field in FieldWithDefault]: Readonly<JobDefinition[Field]> };
+
+/**
+ * The fields of the form in its order, each with its default; undefined: it has none. Workflows need them and do not load the schema, so
+ * they stand here once more; a test holds them to it.
+ */
+const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDefault>, undefined>> = {
+  label: undefined,
+  description: undefined,
+  audiences: undefined,
+  webhookUrl: undefined,
+  authorization: undefined,
+  exportFields: [],
+  existingUsers: false,
+  userLegacyMessageFormat: false,
+  parallelRequestCount: 5,
+  backfillPerSecond: null,
+  backfillParallelCount: null,
+};
+
+/** The names of the form's fields, in its order. */
+export const FORM_FIELDS = Object.keys(FORM) as readonly (keyof JobDefinition)[]; // They are all its keys.
+
+/** The form's defaults, of the fields that have one. */
+export const FORM_DEFAULTS: Defaults = definedOf(FORM);
+
+const AT_START_ONLY: Readonly<Record<Exclude<keyof JobDefinition, keyof JobEdit>, true>> = { existingUsers: true };
+
+/** What an edit may name, in the form's order: all of the form but what can only be said when a job is started. */
+export const EDITABLE_FIELDS = FORM_FIELDS.filter((field): field is keyof JobEdit => !(field in AT_START_ONLY));
+
+/** The editable fields, in the form's order, of anything that has fields of the form under their names; what is undefined is left out. */
+export function editableOf<T extends object>(from: T): Pick<T, keyof JobEdit & keyof T> {
+  const fields = EDITABLE_FIELDS.map((field): [string, unknown] => [field, Reflect.get(from, field)]);
+  // These are the fields of that type.
+  return definedOf(Object.fromEntries(fields)) as Pick<T, keyof JobEdit & keyof T>;
+}
+
+/** A definition with all that the form has: one that was accepted before there was a field has the field's default. */
+export function completed(definition: JobDefinition): JobDefinition {
+  const isComplete = FORM_FIELDS.every((field) => FORM[field] === undefined || definition[field] !== undefined);
+  // Those that it has stay where they are, since it is carried on like that.
+  return isComplete ? definition : { ...definition, ...FORM_DEFAULTS, ...definedOf(definition) };
+}
+
+/** A definition as far as this release has the form: what a later one carried may have more, which the check of an edit would refuse. */
+export function withoutLaterFields(definition: JobDefinition): object {
+  return Object.fromEntries(Object.entries(definition).filter(([name]) => Object.hasOwn(FORM, name)));
+}
+
+/** What a later release's form has more, so that an edit does not lose it. */
+export function laterFieldsOf(definition: JobDefinition): object {
+  return Object.fromEntries(Object.entries(definition).filter(([name]) => !Object.hasOwn(FORM, name)));
+}
+
+/** An object without what is undefined in it. */
+function definedOf<T extends object>(of: T): T {
+  // What is optional may be absent, too.
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as T;
+}
