@@ -1,12 +1,11 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { JobAlert } from '../contract/alert.ts';
-import type { Activities } from '../contract/ports.ts';
+import type { Activities, SideWorkflow, SideWorkflows } from '../contract/ports.ts';
 import { ALERT, alertWorkflowId } from '../domain/names.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { postAuthorized, type Poster } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import { requestWith, type WebhookRequest } from '../webhook/request.ts';
-import type { SideWorkflow, SideWorkflows } from './holders.ts';
 
 /** Where alerts go, as the worker is configured. */
 export interface AlertSettings {

@@ -1,14 +1,12 @@
 import { Context } from '@temporalio/activity';
-import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { PackedTriggers } from '../contract/holder.ts';
-import type { Activities } from '../contract/ports.ts';
+import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import type { CarriedJob } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
 import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
-import type { SearchAttribute } from '../domain/shown.ts';
 import { concurrently } from './concurrently.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
 
@@ -96,48 +94,9 @@ export function createAnswerLetters(workflows: SideWorkflows): Activities['answe
     concurrently(answers, ANSWERS_AT_ONCE, ({ workflowId, answer }) => workflows.answer(workflowId, answer));
 }
 
-/** A workflow that stands beside a job and keeps something for it. */
-export interface SideWorkflow {
-  readonly type: string;
-  readonly workflowId: string;
-  /** Its only argument. */
-  readonly input: object;
-  /** What the Temporal UI shows of it without a query. */
-  readonly summary: string;
-  readonly memo?: Readonly<Record<string, unknown>>;
-  readonly attributes?: readonly SearchAttribute[];
-  /** True: it only keeps its input, so that no worker has anything to do before it is released. */
-  readonly sleeps?: boolean;
-  /** True: a running one with the same id is terminated first. Otherwise one that exists, running or closed, is as good as this one, except with `renews`. */
-  readonly replaces?: boolean;
-  /**
-   * `ended`: one with the same id that has ended, and was given something else, does not prevent it. `all`: nor does one that runs and was
-   * given something else, which is terminated, nor any that has ended.
-   */
-  readonly renews?: 'ended' | 'all';
-  /** The run that wants it. Once that has ended, nothing is begun or replaced: what a later run keeps under the same id counts. */
-  readonly by?: WorkflowRun | undefined;
-}
-
-export interface WorkflowRun {
-  readonly workflowId: string;
-  readonly runId: string;
-}
-
 /** The run of the job that the present activity belongs to. */
 export function presentRun(): WorkflowRun {
   const { workflowExecution } = Context.current().info;
   if (workflowExecution === undefined) throw new Error('This activity belongs to no workflow.');
   return workflowExecution;
-}
-
-/** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
-export interface SideWorkflows {
-  start(workflow: SideWorkflow): Promise<void>;
-  /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
-  inputOf(workflowId: string): Promise<unknown>;
-  /** Tells a dead letter whether its job took it; one that is not running is left alone. */
-  answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
-  /** Lets a holder end; one that is not running is left alone. */
-  release(workflowId: string): Promise<void>;
 }

@@ -1,14 +1,8 @@
-import type { Activities, WorkflowStanding } from '../contract/ports.ts';
+import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
-import {
-  createAnswerLetters,
-  createHolders,
-  createKeepDeadLetters,
-  createKeepJob,
-  type SideWorkflows,
-} from './holders.ts';
+import { createAnswerLetters, createHolders, createKeepDeadLetters, createKeepJob } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';

@@ -5,20 +5,13 @@ import type { AudienceList, AuthorizationListing } from '../contract/audience.ts
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
+import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { Trigger } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
-import {
-  type BackfillRequest,
-  backfillUpdate,
-  type HolderRequest,
-  holderUpdate,
-  pauseUpdate,
-  retryUpdate,
-  type StopRequest,
-} from '../workflows/messages.ts';
+import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed } from './errors.ts';
@@ -49,7 +42,7 @@ export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
-export type { BackfillRequest, HolderRequest, StopRequest } from '../workflows/messages.ts';
+export type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 export type { AttemptsOptions } from './history/attempts.ts';
 export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';

@@ -1,7 +1,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
-import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../activities/holders.ts';
 import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
+import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { answerSignal, releaseSignal } from '../workflows/messages.ts';
 import { GRPC, grpcCode } from './server-errors.ts';

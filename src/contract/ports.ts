@@ -1,7 +1,8 @@
+import type { SearchAttribute } from '../domain/shown.ts';
 import type { JobAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
 import type { MemberIds } from './backfill.ts';
-import type { AddressedAnswer, DeadLetter } from './dead-letter.ts';
+import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
@@ -99,6 +100,45 @@ export interface Activities {
   emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
+}
+
+/** A workflow that stands beside a job and keeps something for it. */
+export interface SideWorkflow {
+  readonly type: string;
+  readonly workflowId: string;
+  /** Its only argument. */
+  readonly input: object;
+  /** What the Temporal UI shows of it without a query. */
+  readonly summary: string;
+  readonly memo?: Readonly<Record<string, unknown>>;
+  readonly attributes?: readonly SearchAttribute[];
+  /** True: it only keeps its input, so that no worker has anything to do before it is released. */
+  readonly sleeps?: boolean;
+  /** True: a running one with the same id is terminated first. Otherwise one that exists, running or closed, is as good as this one, except with `renews`. */
+  readonly replaces?: boolean;
+  /**
+   * `ended`: one with the same id that has ended, and was given something else, does not prevent it. `all`: nor does one that runs and was
+   * given something else, which is terminated, nor any that has ended.
+   */
+  readonly renews?: 'ended' | 'all';
+  /** The run that wants it. Once that has ended, nothing is begun or replaced: what a later run keeps under the same id counts. */
+  readonly by?: WorkflowRun | undefined;
+}
+
+export interface WorkflowRun {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
+export interface SideWorkflows {
+  start(workflow: SideWorkflow): Promise<void>;
+  /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
+  inputOf(workflowId: string): Promise<unknown>;
+  /** Tells a dead letter whether its job took it; one that is not running is left alone. */
+  answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
+  /** Lets a holder end; one that is not running is left alone. */
+  release(workflowId: string): Promise<void>;
 }
 
 /** The activities that a client may have a workflow run for it: each answers a question about a worker. */

@@ -1,7 +1,7 @@
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import type { BackfillRequest, HolderRequest, StopRequest } from '../workflows/messages.ts';
+import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';

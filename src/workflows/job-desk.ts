@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import { askedFor } from '../domain/job/backfill-requests.ts';
 import { readHolderNow, setHolderAside } from '../domain/job/holders.ts';
 import {
@@ -27,16 +28,13 @@ import {
 } from '../domain/requests.ts';
 import { answerQuery, answerUpdate } from './answering.ts';
 import {
-  type BackfillRequest,
   backfillUpdate,
   editUpdate,
-  type HolderRequest,
   holderUpdate,
   pauseUpdate,
   resumeUpdate,
   retryUpdate,
   statusQuery,
-  type StopRequest,
   stopUpdate,
 } from './messages.ts';
 

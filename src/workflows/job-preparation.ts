@@ -8,6 +8,7 @@ import {
 } from '@temporalio/workflow';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities, PreparedJob } from '../contract/ports.ts';
+import type { StopRequest } from '../contract/requests.ts';
 import { describeStarting } from '../domain/job/describing.ts';
 import { beginPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
@@ -35,7 +36,6 @@ import {
   retryUpdate,
   settingsQuery,
   statusQuery,
-  type StopRequest,
   stopUpdate,
 } from './messages.ts';
 

@@ -4,6 +4,7 @@ import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer }
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
+import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
@@ -17,43 +18,6 @@ export const enterSignal = defineSignal<[Trigger | readonly Trigger[]]>('enter')
 export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
 /** Triggers that each say whether they enter or exit. */
 export const triggersSignal = defineSignal<[readonly EventTrigger[]]>('triggers');
-
-export interface BackfillRequest {
-  /**
-   * 1 to 255 characters. Asking twice with the same id runs one backfill, so that it is safe to ask again after a lost answer; for other
-   * audiences or another sample it is refused. The last 64 are remembered.
-   */
-  readonly requestId?: string;
-  /** Slugs or ids of some of the job's audiences; absent: all of them. */
-  readonly audiences?: readonly string[];
-  /** Send only this many people, then pause; `resume` sends the others. */
-  readonly sample?: number;
-  /** Changes the running backfill instead of starting one: `pause` sends nobody further, `resume` continues, `cancel` ends it. */
-  readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
-  /** With `start`: the `at` of its enters (RFC 3339); default: when the job is asked. Given, it stays the same if the workflow is reset. */
-  readonly at?: string;
-}
-
-export interface StopRequest {
-  /**
-   * What becomes of the waiting triggers: `deliver` (the default) sends them first, and keeps what is left at the deadline; `keep` keeps
-   * all of them for a later resume; `discard` drops them. Running slices are always waited for.
-   */
-  readonly waiting?: 'deliver' | 'keep' | 'discard';
-  /** With `deliver`: how long to go on sending, in ms. Default an hour. */
-  readonly deadlineMs?: number;
-}
-
-/** What is to be done about a holder that cannot be read; see `unreadableHolders` of the status. */
-export interface HolderRequest {
-  /** Its name there. */
-  readonly holder: string;
-  /**
-   * `set-aside`: what stands behind it no longer waits; the holder keeps its triggers. `read`: read it now; if it was set aside, its triggers
-   * become dead letters.
-   */
-  readonly action: 'set-aside' | 'read';
-}
 
 /** Every update records what was asked and answers at once with the job's new status. */
 export const pauseUpdate = defineUpdate<JobStatus>('pause');

@@ -1,4 +1,4 @@
-import type { SideWorkflow, SideWorkflows } from '../../src/activities/holders.ts';
+import type { SideWorkflow, SideWorkflows } from '../../src/contract/ports.ts';
 import type { RedeliveryAnswer } from '../../src/contract/dead-letter.ts';
 
 /** What activities ask of the workflows beside jobs, written down; what they have to say is what a test makes them say. */
