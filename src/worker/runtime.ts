@@ -1,56 +1,7 @@
-import type { Client } from '@temporalio/client';
 import { type LogLevel, type LogMetadata, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { destination, type Logger } from 'pino';
-import type { FoundListeners, Listeners, TellOptions } from '../activities/watch/emit-changes.ts';
-import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
-import { ExportJobs } from '../client/export-jobs.ts';
-import { reachableJobs } from '../client/jobs/job-list.ts';
 import type { Config } from '../config/config.ts';
-import type { EventTrigger } from '../contract/trigger.ts';
-import { findAudience } from '../domain/names.ts';
 import { createLog } from './log.ts';
-
-/** A job that does not accept a signal for this long, in ms, is left for a later attempt. */
-const PATIENCE_MS = 60_000;
-
-/** The running jobs of a task queue, signalled as any publisher would signal them. Those of another have another source, and other keys. */
-export class TemporalListeners implements Listeners {
-  readonly #client: Client;
-  readonly #taskQueue: string;
-  readonly #jobs: ExportJobs;
-
-  constructor(client: Client, taskQueue: string) {
-    this.#client = client;
-    this.#taskQueue = taskQueue;
-    this.#jobs = new ExportJobs(client);
-  }
-
-  async of(audience: string): Promise<FoundListeners> {
-    const jobs = (await reachableJobs(this.#client)).filter(({ taskQueue }) => taskQueue === this.#taskQueue);
-    const readable = jobs.filter(({ unreadable }) => unreadable === undefined);
-    return {
-      jobIds: readable
-        .filter(({ audiences = [] }) => findAudience(audiences, audience) !== undefined)
-        .map(({ jobId }) => jobId),
-      unreadable: jobs.filter(({ unreadable }) => unreadable !== undefined).map(({ jobId }) => jobId),
-    };
-  }
-
-  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<void> {
-    const { signal, onAccepted } = options;
-    try {
-      await this.#jobs.push(jobId, triggers, {
-        signal,
-        patienceMs: PATIENCE_MS,
-        onProgress: ({ accepted }) => onAccepted(accepted),
-      });
-    } catch (error) {
-      // It has ended, so it gets nothing more.
-      const cause = error instanceof PushInterrupted ? error.cause : undefined;
-      if (!(cause instanceof JobNotRunning || cause instanceof JobNotFound)) throw error;
-    }
-  }
-}
 
 /**
  * Sets up the Temporal runtime of this process, once, before any worker is started: with one log, JSON lines by pino on standard error, for

@@ -1,18 +1,16 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Client, isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { AlertSettings } from '../activities/alerts.ts';
-import { createActivities } from '../activities/index.ts';
+import { type ActivityDependencies, createActivities } from '../activities/index.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
-import { TemporalSideWorkflows } from '../client/side-workflows.ts';
+import { GRPC, grpcCode } from '../client/server-errors.ts';
 import { checkDestinations } from '../config/authorization-config.ts';
 import { type Config, configuredSource } from '../config/config.ts';
-import type { WorkflowStanding } from '../contract/ports.ts';
-import type { JobSettings } from '../contract/sample.ts';
 import { SLICES } from '../domain/limits.ts';
 import { openSource } from '../sources/open-source.ts';
 import { type AudienceSource, measuredSource } from '../sources/source.ts';
@@ -23,12 +21,12 @@ import { Authorizations } from '../webhook/authorizations.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
-import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 import { reloadAuthorizations } from './authorizations-reload.ts';
 import { workerDeployment } from './deployment.ts';
 import { serveMetrics } from './metrics/metrics-server.ts';
+import type { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { release } from './release.ts';
-import { TemporalListeners } from './runtime.ts';
+import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
 import { workflowCode } from './workflow-code.ts';
 
 export interface StartWorkerOptions {
@@ -60,9 +58,6 @@ export interface RunningWorker {
 
 /** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
-/** Long, since a job answers at once unless its whole history has to be read first. */
-const QUERY_MS = 15_000;
-const GRPC_NOT_FOUND = 5;
 
 /**
  * Wires up a worker (configuration to source, authorizations and connections, and these to activities) and runs it.
@@ -106,109 +101,49 @@ export class Opened {
 }
 
 async function startOpening(opened: Opened, options: StartWorkerOptions): Promise<RunningWorker> {
-  const { sdkMetricsAddress, config } = options;
+  const { sdkMetricsAddress, config, readConfig } = options;
+  const { metrics: metricsConfig, taskQueue } = config;
   const served =
-    config.metrics &&
+    metricsConfig &&
     opened.with(
-      await serveMetrics({ config: config.metrics, sdkMetricsAddress, log: Runtime.instance().logger }),
+      await serveMetrics({ config: metricsConfig, sdkMetricsAddress, log: Runtime.instance().logger }),
       (metrics) => metrics.close(),
     );
   const dataConverter = dataConverterWith(config.payloadKeys);
   const code = bundledCode(options.workflowBundle, dataConverter);
   const deployment = workerDeployment(config, code.workflowBundle);
-  const connection = opened.with(await NativeConnection.connect(options.connection.connectionOptions), (one) =>
-    one.close(),
-  );
   const { namespace } = options.connection;
-  await findNamespace(connection, namespace);
+  const connection = await connectTo(opened, options.connection);
   const client = new Client({ connection, namespace, dataConverter });
-  const onProblem = (text: string): void => Runtime.instance().logger.warn(text);
-  const source =
-    options.source ??
-    opened.with(await openSource(configuredSource(config), { network: config.network, onProblem }), (one) =>
-      one.close(),
-    );
-  const policy = new NetworkPolicy(config.network);
-  const agentOptions = { timeoutMs: config.requestTimeoutMs, policy };
-  const poster = opened.with(createPoster(agentOptions), (one) => one.close());
-  const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
-  const metrics = served?.metrics;
-  const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
-    metrics?.tokenFetched(isFetched),
-  );
-  const tracing = opened.with(await openTracing(config), (one) => one?.close());
-  const stalls = opened.with(new StallDetector(), (one) => one.close());
+  const dependencies: ActivityDependencies = {
+    ...(await openWorld(opened, options, served?.metrics)),
+    ...temporalPorts(client, taskQueue),
+    missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
+  };
   const worker = await Worker.create({
+    ...runningLimits(config),
     connection,
     namespace,
-    taskQueue: config.taskQueue,
+    taskQueue,
     ...code,
     ...(deployment === undefined ? {} : { workerDeploymentOptions: deployment.options }),
     dataConverter: workerDataConverterWith(config.payloadKeys),
-    activities: createActivities({
-      source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
-      poster,
-      metrics,
-      tracing,
-      logsAttempts: config.logLevel === 'debug',
-      authorizations,
-      hasStalled: () => stalls.hasStalled(),
-      userAgent: `audience-triggers/${release()}`,
-      requestTimeoutMs: config.requestTimeoutMs,
-      alertBacklogMs: config.alerts.backlogMinutes * 60_000,
-      alerts: alertsOf(config),
-      destinationRefusal: (url) => refusalBeforehand(policy, url),
-      serverLimits: config.serverLimits,
-      missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
-      lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
-      watchFolder: config.watch.folder,
-      listeners: new TemporalListeners(client, config.taskQueue),
-      jobSettings: (workflowId) => jobSettings(client, workflowId),
-      sideWorkflows: new TemporalSideWorkflows(client, config.taskQueue),
-      returnPermits: (workflowId, sliceId, left) =>
-        client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
-    }),
-    // As many as a job has slices; the workflow decides which of them may start eagerly.
-    maxEagerActivityReservationsPerWorkflowTask: SLICES,
-    maxConcurrentActivityTaskExecutions: config.maxConcurrentSlices,
-    // By default, heartbeats are 0.8 × the timeout apart: too far to resume close to where a killed worker was.
-    maxHeartbeatThrottleInterval: '1 second',
-    // How long a job's next task waits for a dead worker; the default is twice as long.
-    stickyQueueScheduleToStartTimeout: '5 seconds',
-    shutdownGraceTime: config.requestTimeoutMs + SHUTDOWN_MARGIN_MS,
+    activities: createActivities(dependencies),
   });
-
-  opened.with(served?.askJobs(client, config.taskQueue), (end) => end?.());
-  const { readConfig } = options;
-  if (readConfig !== undefined) {
-    const endReload = reloadAuthorizations({
-      read: () => {
-        const { authorizations: changed } = readConfig();
-        // Nothing else is taken over, so they must fit what the worker began with.
-        checkDestinations({ ...config, authorizations: changed });
-        return changed;
-      },
-      initial: config.authorizations,
-      replace: (changed) => authorizations.replace(changed),
-      log: Runtime.instance().logger,
-    });
-    opened.with(endReload, (end) => end());
-  }
-  const running = worker.run();
-  const failed = new Promise<never>((_, reject) => {
-    running.catch(reject);
-  });
-  failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
+  opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
+  if (readConfig !== undefined)
+    opened.with(reloadWith(readConfig, config, dependencies.authorizations), (endReload) => endReload());
   return {
-    failed,
+    ...run(worker, opened),
     ...(deployment === undefined ? {} : { deploymentVersion: deployment.version }),
     ...(served === undefined ? {} : { metricsUrl: served.url }),
-    shutdown: async () => {
-      if (worker.getState() === 'RUNNING') worker.shutdown();
-      await running.catch(() => undefined);
-      await opened.close();
-    },
   };
+}
+
+async function connectTo(opened: Opened, { connectionOptions, namespace }: ConnectConfig): Promise<NativeConnection> {
+  const connection = opened.with(await NativeConnection.connect(connectionOptions), (one) => one.close());
+  await findNamespace(connection, namespace);
+  return connection;
 }
 
 /**
@@ -219,26 +154,9 @@ async function findNamespace(connection: NativeConnection, namespace: string): P
   try {
     await connection.workflowService.describeNamespace({ namespace });
   } catch (error) {
-    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
     // A client that may not ask this may still be able to work.
-    if (code === GRPC_NOT_FOUND) throw new NamespaceNotFoundError(namespace);
+    if (grpcCode(error) === GRPC.NOT_FOUND) throw new NamespaceNotFoundError(namespace);
   }
-}
-
-async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
-  if (tracing === undefined) return undefined;
-  // Loaded here, so that OpenTelemetry's packages cost nothing without tracing.
-  const { WorkerTracing } = await import('../tracing/worker-tracing.ts');
-  return new WorkerTracing({
-    ...tracing,
-    version: release(),
-    authorities: trustedAuthorities(network.certificateAuthorities),
-    log: Runtime.instance().logger,
-  });
-}
-
-function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {
-  return url === undefined ? undefined : { url, authorization };
 }
 
 function bundledCode(
@@ -257,23 +175,102 @@ function bundledCode(
   };
 }
 
-async function lookUpWorkflow(client: Client, workflowId: string): Promise<WorkflowStanding> {
-  try {
-    const { status } = await client.workflow.getHandle(workflowId).describe();
-    return status.name === 'RUNNING' ? 'running' : 'closed';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return 'absent';
-    throw error;
-  }
+/** What activities use outside of Temporal, as it is configured: the source, the wire, traces. */
+async function openWorld(
+  opened: Opened,
+  options: StartWorkerOptions,
+  metrics: WorkerMetrics | undefined,
+): Promise<Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes'>> {
+  const { config } = options;
+  const { network, requestTimeoutMs } = config;
+  const onProblem = (text: string): void => Runtime.instance().logger.warn(text);
+  const source =
+    options.source ??
+    opened.with(await openSource(configuredSource(config), { network, onProblem }), (one) => one.close());
+  const policy = new NetworkPolicy(network);
+  const agentOptions = { timeoutMs: requestTimeoutMs, policy };
+  const poster = opened.with(createPoster(agentOptions), (one) => one.close());
+  const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
+  const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
+    metrics?.tokenFetched(isFetched),
+  );
+  const tracing = opened.with(await openTracing(config), (one) => one?.close());
+  const stalls = opened.with(new StallDetector(), (one) => one.close());
+  return {
+    source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
+    poster,
+    metrics,
+    tracing,
+    logsAttempts: config.logLevel === 'debug',
+    authorizations,
+    hasStalled: () => stalls.hasStalled(),
+    userAgent: `audience-triggers/${release()}`,
+    requestTimeoutMs,
+    alertBacklogMs: config.alerts.backlogMinutes * 60_000,
+    alerts: alertsOf(config),
+    destinationRefusal: (url) => refusalBeforehand(policy, url),
+    serverLimits: config.serverLimits,
+    watchFolder: config.watch.folder,
+  };
 }
 
-async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {
-  try {
-    return await client.withDeadline(Date.now() + QUERY_MS, () =>
-      client.workflow.getHandle(workflowId).query(settingsQuery),
-    );
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
+async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
+  if (tracing === undefined) return undefined;
+  // Loaded here, so that OpenTelemetry's packages cost nothing without tracing.
+  const { WorkerTracing } = await import('../tracing/worker-tracing.ts');
+  return new WorkerTracing({
+    ...tracing,
+    version: release(),
+    authorities: trustedAuthorities(network.certificateAuthorities),
+    log: Runtime.instance().logger,
+  });
+}
+
+function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {
+  return url === undefined ? undefined : { url, authorization };
+}
+
+/** How much the worker does at once, and how long it waits. */
+function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
+  return {
+    // As many as a job has slices; the workflow decides which of them may start eagerly.
+    maxEagerActivityReservationsPerWorkflowTask: SLICES,
+    maxConcurrentActivityTaskExecutions: maxConcurrentSlices,
+    // By default, heartbeats are 0.8 × the timeout apart: too far to resume close to where a killed worker was.
+    maxHeartbeatThrottleInterval: '1 second',
+    // How long a job's next task waits for a dead worker; the default is twice as long.
+    stickyQueueScheduleToStartTimeout: '5 seconds',
+    shutdownGraceTime: requestTimeoutMs + SHUTDOWN_MARGIN_MS,
+  } as const;
+}
+
+/** Takes over authorizations that change while the worker runs; returns what ends it. */
+function reloadWith(readConfig: () => Config, config: Config, authorizations: Authorizations): () => void {
+  return reloadAuthorizations({
+    read: () => {
+      const { authorizations: changed } = readConfig();
+      // Nothing else is taken over, so they must fit what the worker began with.
+      checkDestinations({ ...config, authorizations: changed });
+      return changed;
+    },
+    initial: config.authorizations,
+    replace: (changed) => authorizations.replace(changed),
+    log: Runtime.instance().logger,
+  });
+}
+
+function run(worker: Worker, opened: Opened): Pick<RunningWorker, 'failed' | 'shutdown'> {
+  const running = worker.run();
+  const failed = new Promise<never>((_, reject) => {
+    running.catch(reject);
+  });
+  failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
+  return {
+    failed,
+    shutdown: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running.catch(() => undefined);
+      await opened.close();
+    },
+  };
 }

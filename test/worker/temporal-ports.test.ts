@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { TemporalListeners } from '../../src/worker/runtime.ts';
+import { TemporalListeners } from '../../src/worker/temporal-ports.ts';
 import { temporal } from '../support/temporal.ts';
 
 let connection: Connection;

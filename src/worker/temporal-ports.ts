@@ -1,0 +1,96 @@
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { ActivityDependencies } from '../activities/index.ts';
+import type { FoundListeners, Listeners, TellOptions } from '../activities/watch/emit-changes.ts';
+import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import { ExportJobs } from '../client/export-jobs.ts';
+import { reachableJobs } from '../client/jobs/job-list.ts';
+import { TemporalSideWorkflows } from '../client/side-workflows.ts';
+import type { WorkflowStanding } from '../contract/ports.ts';
+import type { JobSettings } from '../contract/sample.ts';
+import type { EventTrigger } from '../contract/trigger.ts';
+import { findAudience } from '../domain/names.ts';
+import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
+
+/** The part of what activities need that is other workflows. */
+export type TemporalPorts = Pick<
+  ActivityDependencies,
+  'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'listeners'
+>;
+
+/** What activities want of other workflows, through a Temporal client. */
+export function temporalPorts(client: Client, taskQueue: string): TemporalPorts {
+  return {
+    lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+    jobSettings: (workflowId) => jobSettings(client, workflowId),
+    returnPermits: (workflowId, sliceId, left) =>
+      client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
+    sideWorkflows: new TemporalSideWorkflows(client, taskQueue),
+    listeners: new TemporalListeners(client, taskQueue),
+  };
+}
+
+async function lookUpWorkflow(client: Client, workflowId: string): Promise<WorkflowStanding> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId).describe();
+    return status.name === 'RUNNING' ? 'running' : 'closed';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return 'absent';
+    throw error;
+  }
+}
+
+/** Long, since a job answers at once unless its whole history has to be read first. */
+const QUERY_MS = 15_000;
+
+async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {
+  try {
+    return await client.withDeadline(Date.now() + QUERY_MS, () =>
+      client.workflow.getHandle(workflowId).query(settingsQuery),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** A job that does not accept a signal for this long, in ms, is left for a later attempt. */
+const PATIENCE_MS = 60_000;
+
+/** The running jobs of a task queue, signalled as any publisher would signal them. Those of another have another source, and other keys. */
+export class TemporalListeners implements Listeners {
+  readonly #client: Client;
+  readonly #taskQueue: string;
+  readonly #jobs: ExportJobs;
+
+  constructor(client: Client, taskQueue: string) {
+    this.#client = client;
+    this.#taskQueue = taskQueue;
+    this.#jobs = new ExportJobs(client);
+  }
+
+  async of(audience: string): Promise<FoundListeners> {
+    const jobs = (await reachableJobs(this.#client)).filter(({ taskQueue }) => taskQueue === this.#taskQueue);
+    const readable = jobs.filter(({ unreadable }) => unreadable === undefined);
+    return {
+      jobIds: readable
+        .filter(({ audiences = [] }) => findAudience(audiences, audience) !== undefined)
+        .map(({ jobId }) => jobId),
+      unreadable: jobs.filter(({ unreadable }) => unreadable !== undefined).map(({ jobId }) => jobId),
+    };
+  }
+
+  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<void> {
+    const { signal, onAccepted } = options;
+    try {
+      await this.#jobs.push(jobId, triggers, {
+        signal,
+        patienceMs: PATIENCE_MS,
+        onProgress: ({ accepted }) => onAccepted(accepted),
+      });
+    } catch (error) {
+      // It has ended, so it gets nothing more.
+      const cause = error instanceof PushInterrupted ? error.cause : undefined;
+      if (!(cause instanceof JobNotRunning || cause instanceof JobNotFound)) throw error;
+    }
+  }
+}
