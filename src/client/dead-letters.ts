@@ -6,6 +6,8 @@ import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID } from '../domain/names.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
+import { ask, type Commanded, settled } from './asking.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
 import {
   AudienceMoved,
@@ -16,7 +18,7 @@ import {
   RedeliveryRefused,
   SlugNotChecked,
 } from './errors.ts';
-import { ask, clientForLists, type Commanded, describeLast, isOpen, settled } from './jobs/job-service.ts';
+import { describeLast, isOpen } from './executions.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
 import { checkOptions } from './options.ts';

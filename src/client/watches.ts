@@ -12,18 +12,11 @@ import {
   stopWatchUpdate,
   watchStatusQuery,
 } from '../workflows/messages.ts';
+import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
+import { describeLast, isOpen } from './executions.ts';
 import { prepareWatch } from './jobs/ask-worker.ts';
-import {
-  ANSWER_MS,
-  ask,
-  clientForLists,
-  type Commanded,
-  describeLast,
-  executeUpdate,
-  isOpen,
-  settled,
-} from './jobs/job-service.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A watch as the list shows it. */

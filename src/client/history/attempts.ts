@@ -3,8 +3,9 @@ import type { Attempt } from '../../contract/attempt.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
 import { attemptsOf } from '../../domain/slice.ts';
+import { clientForLists } from '../client-for-lists.ts';
 import { JobNotFound } from '../errors.ts';
-import { clientForLists, describeExecution } from '../jobs/job-service.ts';
+import { describeExecution } from '../jobs/job-service.ts';
 import { runFacts } from './events.ts';
 
 /** A run of a job's workflow. */

@@ -28,20 +28,11 @@ import {
 } from '../../domain/names.ts';
 import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
+import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover } from '../errors.ts';
+import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { listAuthorizations, prepare } from '../jobs/ask-worker.ts';
-import {
-  ask,
-  describeLast,
-  describeOpen,
-  endedAs,
-  endedFromOutside,
-  isOpen,
-  ofJob,
-  queryStatus,
-  settled,
-  startJobWorkflow,
-} from '../jobs/job-service.ts';
+import { ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from './events.ts';

@@ -21,10 +21,12 @@ import { holderWorkflowId, jobWorkflowId, keptWorkflowId } from '../../domain/na
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
+import { ask } from '../asking.ts';
 import { DeadLetters } from '../dead-letters.ts';
 import { JobNotFound, NoWorker } from '../errors.ts';
+import { describeOpen, endedAs, isOpen } from '../executions.ts';
 import { listJobs } from '../jobs/job-list.ts';
-import { ask, describeExecution, describeOpen, endedAs, isOpen } from '../jobs/job-service.ts';
+import { describeExecution } from '../jobs/job-service.ts';
 import { endedKeptOf } from '../jobs/kept-jobs.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';

@@ -8,10 +8,10 @@ import type { Answer, PreparedJob, Question, QuestionArgument } from '../../cont
 import type { PreparedWatch } from '../../contract/watch.ts';
 import { isRecord } from '../../domain/json.ts';
 import { ASK_WORKER } from '../../domain/names.ts';
+import { ANSWER_MS, noWorker } from '../asking.ts';
 import { WorkerFailed } from '../errors.ts';
 import { historyEvents } from '../history/events.ts';
 import { isTimeUp } from '../server-errors.ts';
-import { ANSWER_MS, noWorker } from './job-service.ts';
 
 /**
  * Runs the check workflow on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.

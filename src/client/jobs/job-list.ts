@@ -5,18 +5,12 @@ import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
 import { DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { clientForLists } from '../client-for-lists.ts';
 import { JobsUnreadable } from '../errors.ts';
+import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
 import type { ListeningJob } from '../push/publish.ts';
-import {
-  clientForLists,
-  describeExecution,
-  describeLast,
-  endedAs,
-  endedFromOutside,
-  isOpen,
-  quickStatus,
-} from './job-service.ts';
+import { describeExecution, quickStatus } from './job-service.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
 import type { KnowingJob } from './slugs.ts';
 

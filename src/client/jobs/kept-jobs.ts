@@ -8,25 +8,14 @@ import { isRecord } from '../../domain/json.ts';
 import type { KeptJob } from '../../domain/kept-job.ts';
 import { jobWorkflowId, KEPT_JOB, keptWorkflowId, subscriptionIdOf } from '../../domain/names.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal, resumeUpdate } from '../../workflows/messages.ts';
+import { ask, noWorker, settled } from '../asking.ts';
+import { clientForLists } from '../client-for-lists.ts';
 import { RequestRefused } from '../errors.ts';
+import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { inputOf } from '../history/events.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import {
-  ask,
-  clientForLists,
-  describeLast,
-  describeOpen,
-  endedAs,
-  endedFromOutside,
-  endOf,
-  isOpen,
-  noWorker,
-  ofJob,
-  queryStatus,
-  settled,
-  updateJob,
-} from './job-service.ts';
+import { endOf, ofJob, queryStatus, updateJob } from './job-service.ts';
 
 /** What a stopped job kept, when a person or the server has ended the workflow that kept it, and the job has not run since. */
 export interface EndedKept {

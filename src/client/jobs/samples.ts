@@ -4,10 +4,11 @@ import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../..
 import { deliverySettings } from '../../domain/job/state.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
+import { settled } from '../asking.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { askWorker, prepare } from './ask-worker.ts';
-import { describeExecution, queryStatus, settled } from './job-service.ts';
+import { describeExecution, queryStatus } from './job-service.ts';
 import { meantBy } from './slugs.ts';
 import { type FieldsOf, fieldWarnings } from './start-job.ts';
 

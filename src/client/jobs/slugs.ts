@@ -2,11 +2,12 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { AUDIENCE_ID, findAudience } from '../../domain/names.ts';
+import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
 import { listAudiences } from './ask-worker.ts';
 import { type AudienceName, knowingJob, listJobs, reachableJobs } from './job-list.ts';
-import { describeExecution, isPolled, noWorker } from './job-service.ts';
+import { describeExecution } from './job-service.ts';
 
 /**
  * Refuses a filter that selected nothing because it names what does not exist: that is a slip, and not an empty list.

@@ -5,11 +5,12 @@ import { nearestKey } from '../../contract/nearest-key.ts';
 import { andAside } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
+import { settled } from '../asking.ts';
 import { InvalidJob, JobKept, JobRecoverable, TriggersError } from '../errors.ts';
 import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { listProfileFields, prepare } from './ask-worker.ts';
-import { ofJob, settled, startJobWorkflow, statusWhen } from './job-service.ts';
+import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
 import { keptOf } from './kept-jobs.ts';
 
 /** What is to be sent of whom. */

@@ -9,22 +9,13 @@ import { instantOf } from '../../domain/instant.ts';
 import { andAside } from '../../domain/kept-job.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../domain/names.ts';
 import { resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
+import { settled } from '../asking.ts';
 import { JobKept, JobNotFound, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
+import { describeLast, describeOpen, endedAs, isOpen } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
 import { type Recoverable, recoverableKept, recoverableOfLast, recoverableUntil } from '../history/recovery.ts';
 import { deadLettersWaiting } from './job-list.ts';
-import {
-  describeExecution,
-  describeLast,
-  describeOpen,
-  endedAs,
-  endOf,
-  isOpen,
-  ofJob,
-  queryStatus,
-  settled,
-  updateJob,
-} from './job-service.ts';
+import { describeExecution, endOf, ofJob, queryStatus, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
 
 /** The same status, with what keeps a running backfill from reading: only the server knows how often its child workflow has failed. */

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import type { Client, QueryDefinition } from '@temporalio/client';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+import { NoWorker, OutcomeUnknown } from './errors.ts';
+import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
+
+// What the client commands is done or not done, and the client says which. So a command is sent in two steps: first a query to the same workflow
+// (`ask`), which changes nothing and shows that a worker answers and that this client can read it; if that fails, nothing was sent. Then the command
+// itself, with its answer awaited through `settled`.
+
+/** What was commanded, for the error that says that nobody knows what became of it. */
+export interface Commanded {
+  /** What was asked, of whom: `stop of the job "vip"`. */
+  readonly what: string;
+  /** How to find out what became of it: a command of ours, where there is one. */
+  readonly findOut: string;
+}
+
+/**
+ * The answer to a command that has been sent. Once the server has it, it is carried out even when its answer is lost: as soon as a worker comes, say.
+ * @throws OutcomeUnknown when there is no answer, or none that this client can read
+ */
+export async function settled<T>(answer: Promise<T>, { what, findOut }: Commanded): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!isUnsettled(error)) throw error;
+    throw new OutcomeUnknown(what, findOut, error);
+  }
+}
+
+function isUnsettled(error: unknown): error is Error {
+  return error instanceof NoWorker || error instanceof UnknownPayloadKey || isTransient(error);
+}
+
+/** How long, in ms, a worker may take to answer. */
+export const ANSWER_MS = 10_000;
+const ASK_AGAIN_MS = 250;
+const WORKFLOW_TASK_QUEUE = 1;
+
+/**
+ * Queries a workflow, also one that has ended.
+ * @throws NoWorker; the SDK's WorkflowNotFoundError
+ */
+export async function ask<T, Args extends unknown[] = []>(
+  client: Client,
+  workflowId: string,
+  query: QueryDefinition<T, Args>,
+  { args, answerMs = ANSWER_MS }: { readonly args?: Args; readonly answerMs?: number } = {},
+): Promise<T> {
+  const handle = client.workflow.getHandle(workflowId);
+  const deadline = Date.now() + answerMs;
+  for (;;) {
+    try {
+      return await client.withDeadline(deadline, () => handle.query<T, Args>(query, ...((args ?? []) as Args)));
+    } catch (error) {
+      // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
+      if (grpcCode(error) === GRPC.FAILED_PRECONDITION || isTimeUp(error)) {
+        const { taskQueue } = await handle.describe();
+        const trouble = await noWorker(client, taskQueue, error);
+        if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
+      } else if (!isTransient(error) || Date.now() > deadline) throw error;
+      await setTimeout(ASK_AGAIN_MS);
+    }
+  }
+}
+
+/**
+ * Has a workflow carry out an update.
+ * @throws NoWorker when there is no answer in time; the SDK's WorkflowUpdateFailedError, WorkflowNotFoundError
+ */
+export async function executeUpdate<T>(
+  client: Client,
+  { workflowId, taskQueue }: { readonly workflowId: string; readonly taskQueue: string },
+  update: { readonly name: string },
+  args: readonly unknown[],
+  answerMs = ANSWER_MS,
+): Promise<T> {
+  const handle = client.workflow.getHandle(workflowId);
+  const options = { args: [...args] as [unknown, ...unknown[]], updateId: randomUUID() };
+  try {
+    return await client.withDeadline(Date.now() + answerMs, () =>
+      handle.executeUpdate<T, [unknown, ...unknown[]]>(update.name, options),
+    );
+  } catch (error) {
+    throw isTimeUp(error) ? await noWorker(client, taskQueue, error, answerMs) : error;
+  }
+}
+
+/** Says that no worker answered, and when one last asked for work. */
+export async function noWorker(
+  client: Client,
+  taskQueue: string,
+  cause?: unknown,
+  waitedMs = ANSWER_MS,
+): Promise<NoWorker> {
+  return new NoWorker(taskQueue, await lastPollMsAgo(client, taskQueue), waitedMs, { cause });
+}
+
+/** Whether any worker has asked this task queue for work in the last minutes. */
+export async function isPolled(client: Client, taskQueue: string): Promise<boolean> {
+  return (await lastPollMsAgo(client, taskQueue)) !== undefined;
+}
+
+/** When a worker last asked this task queue for work, in ms before now; undefined when none did for some minutes. */
+async function lastPollMsAgo(client: Client, taskQueue: string): Promise<number | undefined> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: taskQueue },
+    taskQueueType: WORKFLOW_TASK_QUEUE,
+  });
+  const times = (pollers ?? []).flatMap(({ lastAccessTime }) =>
+    lastAccessTime == null ? [] : [tsToMs(lastAccessTime)],
+  );
+  return times.length === 0 ? undefined : Math.max(0, Date.now() - Math.max(...times));
+}

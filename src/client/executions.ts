@@ -1,0 +1,43 @@
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { GRPC, grpcCode } from './server-errors.ts';
+
+// What the server itself knows of a workflow: no worker is asked.
+
+/** Whether a workflow has not ended. */
+export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>): boolean {
+  return status.name === 'RUNNING' || status.name === 'PAUSED';
+}
+
+/** The open workflow with this id; undefined when there is none. */
+export async function describeOpen(
+  client: Client,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | undefined> {
+  const found = await describeLast(client, workflowId);
+  return found !== undefined && isOpen(found) ? found : undefined;
+}
+
+/** The last run of a workflow, also one that has ended; undefined when the server knows none. */
+export async function describeLast(
+  client: Client,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await client.workflow.getHandle(workflowId).describe();
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+/** The words for how a closed workflow ended. */
+export function endedAs(status: string): string {
+  return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
+}
+const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
+
+/** Whether a job whose workflow closed like this did not end normally, so that what it had not delivered can be recovered. */
+export function endedFromOutside(status: string): boolean {
+  return FROM_OUTSIDE.has(status);
+}
+const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
