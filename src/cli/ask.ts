@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { UsageError } from './exit-code.ts';
-import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
+import { sentences } from './text.ts';
 
 export interface Choice<T> {
   readonly name: string;

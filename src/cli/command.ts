@@ -1,6 +1,6 @@
 import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-js/extra-typings';
-import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
+import { sentences } from './text.ts';
 
 /** Makes a command that belongs to a terminal. */
 export type CommandMaker = (terminal: Terminal) => CommandUnknownOpts;

@@ -13,8 +13,9 @@ import {
 import { ConfigError } from '../config/config.ts';
 import { printable } from '../domain/shown.ts';
 import { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
-import { problemLines, wrap } from './render.ts';
+import { problemLines } from './render-jobs.ts';
 import type { Terminal } from './terminal.ts';
+import { wrap } from './text.ts';
 
 /** The command was used wrongly: exit code 2, and the message says how to use it. */
 export class UsageError extends Error {

@@ -11,8 +11,9 @@ import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { counted, printable, shownUrl } from '../domain/shown.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
+import { problemLines } from './render-jobs.ts';
 import { answerLines, indentedJson, testedText } from './render-sample.ts';
-import { count, field, problemLines } from './render.ts';
+import { count, field } from './text.ts';
 
 /** What the form asks a worker. */
 export type FormJobs = Pick<ExportJobs, 'authorizations' | 'audiences' | 'profileFields' | 'check' | 'sample'>;

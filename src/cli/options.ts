@@ -3,7 +3,7 @@ import type { SampleWish } from '../client/export-jobs.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { UsageError } from './exit-code.ts';
-import { readDuration } from './render.ts';
+import { readDuration } from './read-duration.ts';
 
 /** Options whose value may be empty: that removes what was there. */
 const MAY_BE_EMPTY: readonly string[] = ['description'];

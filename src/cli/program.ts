@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { release } from '../worker/release.ts';
+import type { CommandMaker } from './command.ts';
 import { attemptsCommand } from './commands/attempts.ts';
 import { audiencesCommand } from './commands/audiences.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
@@ -25,11 +26,10 @@ import { traceCommand } from './commands/trace.ts';
 import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
 import { workerCommand } from './commands/worker.ts';
-import type { CommandMaker } from './command.ts';
 import { type ExitCode, reportFailure } from './exit-code.ts';
 import { refuseDoubtfulOptions } from './options.ts';
-import { sentences } from './render.ts';
 import type { Terminal } from './terminal.ts';
+import { sentences } from './text.ts';
 
 /** In the order in which a newcomer needs them. */
 const COMMANDS: readonly CommandMaker[] = [

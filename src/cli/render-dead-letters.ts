@@ -1,8 +1,8 @@
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../client/export-jobs.ts';
 import { counted, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
-import { count, field, fromNow, wrap } from './render.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
+import { count, field, fromNow, wrap } from './text.ts';
 
 /** One dead letter of the list: its id and the last result, then what it is. */
 export function summaryLines(

@@ -2,8 +2,8 @@ import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts'
 import { RETRY_DELAYS_MS } from '../domain/retry.ts';
 import { duration, printable } from '../domain/shown.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
-import { count, field, wrap } from './render.ts';
 import { plain, type Terminal } from './terminal.ts';
+import { count, field, wrap } from './text.ts';
 
 const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
 const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;

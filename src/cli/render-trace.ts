@@ -3,8 +3,8 @@ import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedRequest } from '../local/ledger.ts';
-import { count, fromNow, wrap } from './render.ts';
 import { type Paint, plain } from './terminal.ts';
+import { count, fromNow, wrap } from './text.ts';
 
 export type { ReceivedRequest } from '../local/ledger.ts';
 

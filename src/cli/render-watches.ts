@@ -2,8 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchStatus, WatchSummary } from '../client/export-jobs.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
-import { count, field, fromNow, sentences, statusLine, statusLines } from './render.ts';
+import { statusLine, statusLines } from './render-jobs.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
+import { count, field, fromNow, sentences } from './text.ts';
 
 const REFRESH_MS = 1_000;
 

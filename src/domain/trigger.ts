@@ -1,8 +1,6 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import type { Sha256 } from './delivery-id.ts';
 import { parseInstant } from './instant.ts';
 import { stringifyJson, utf8Bytes } from './json.ts';
-import { deadLetterId } from './names.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
@@ -95,23 +93,4 @@ function nameOf(value: unknown): string {
   if (typeof value === 'object') return 'an object';
   // Integers of any size are numbers in JSON.
   return typeof value === 'bigint' ? 'a number' : `a ${typeof value}`;
-}
-
-// A trigger's trace needs no state: its trace id (W3C Trace Context, 3.2.2.3) is its delivery id, which has the same length, is as evenly
-// distributed, and is the same on every attempt, from every worker, after every crash. All zeros, which no trace may have, would be one id
-// in 2^128.
-
-/**
- * The id of the root span of a trigger, 16 hex digits: every worker knows it before that span is exported, which is when the trigger is
- * settled. A dead letter that is redelivered begins another one, in the same trace.
- *
- * @param redelivery how often the trigger was redelivered, from 0.
- */
-export function rootSpanId(deliveryId: string, redelivery: number, hash: Sha256): string {
-  return hash(deadLetterId(deliveryId, redelivery)).slice(0, 16);
-}
-
-/** The header `traceparent` of a request: W3C Trace Context, version 00. Its last part says whether the request's span is recorded. */
-export function traceparentOf(traceId: string, spanId: string, isSampled: boolean): string {
-  return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }

@@ -1,8 +1,7 @@
 import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.ts';
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
-import { deliveryId } from '../domain/delivery-id.ts';
+import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { rootSpanId, traceparentOf } from '../domain/trigger.ts';
 import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/signature.ts';
 

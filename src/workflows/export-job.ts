@@ -26,9 +26,10 @@ import { stringifyJson } from '../domain/json.ts';
 import { partOf, type RecoveryState } from '../domain/kept-job.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
+import { JobBoard } from './job-board.ts';
 import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
-import { JobBoard, JobInbox } from './job-inbox.ts';
+import { JobInbox } from './job-inbox.ts';
 import { beginNewJob } from './job-preparation.ts';
 import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
 

@@ -9,7 +9,7 @@ import {
   TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Alert, JobAlert } from '../contract/alert.ts';
+import type { Alert } from '../contract/alert.ts';
 import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Activities } from '../contract/ports.ts';
@@ -31,18 +31,6 @@ import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
 import type { AskedEdit } from './job-desk.ts';
 import { pageTakenSignal } from './messages.ts';
-
-// After a day it is no longer news; the job's status says how things are.
-const { sendAlert } = proxyActivities<Activities>({
-  startToCloseTimeout: '2 minutes',
-  scheduleToCloseTimeout: '1 day',
-  retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes' },
-});
-
-/** Sends one alert to the operators' webhook, again and again for a day until it is accepted. */
-export async function alert(input: JobAlert): Promise<void> {
-  await sendAlert(input);
-}
 
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',

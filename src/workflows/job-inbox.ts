@@ -1,18 +1,8 @@
-import { defineSearchAttributeKey, type SignalDefinition } from '@temporalio/common';
-import {
-  setCurrentDetails,
-  setDefaultSignalHandler,
-  setHandler,
-  upsertMemo,
-  upsertSearchAttributes,
-} from '@temporalio/workflow';
-import type { JobState, JobStatus } from '../contract/job-status.ts';
+import type { SignalDefinition } from '@temporalio/common';
+import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { type Arrival, triggersIn } from '../domain/job/arriving.ts';
-import { audienceAttribute } from '../domain/names.ts';
 import { hasMore } from '../domain/requests.ts';
-import { jobMemo } from '../domain/shown.ts';
-import { detailsOf } from '../domain/status-rows.ts';
 import { INTERNAL } from './answering.ts';
 import {
   enterSignal,
@@ -100,46 +90,5 @@ export class JobInbox {
   #count(): void {
     this.signals++;
     this.onSignal();
-  }
-}
-
-const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
-const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
-const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
-
-/** How often, at most, the details are renewed while slices run: they are read far less often than the job changes. */
-const DETAILS_EVERY_MS = 500;
-
-/** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
-export class JobBoard {
-  #shownAt = 0;
-  #phase: JobState | undefined;
-  #revision: number | undefined;
-
-  /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
-  show(status: JobStatus, hasAttributes: boolean, now: number): void {
-    this.#showRecord(status, hasAttributes);
-    this.#showPhase(status.state, hasAttributes);
-    if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
-    this.#shownAt = now;
-    setCurrentDetails(detailsOf(status));
-  }
-
-  #showRecord(status: JobStatus, hasAttributes: boolean): void {
-    const { jobId, revision, audiences } = status;
-    if (revision === this.#revision) return;
-    this.#revision = revision;
-    upsertMemo(jobMemo(status));
-    if (!hasAttributes) return;
-    upsertSearchAttributes([
-      { key: JOB_ID, value: jobId },
-      { key: AUDIENCES, value: audiences.map(({ id }) => audienceAttribute(id)) },
-    ]);
-  }
-
-  #showPhase(phase: JobState, hasAttributes: boolean): void {
-    if (phase === this.#phase) return;
-    this.#phase = phase;
-    if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
   }
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { rootSpanId } from '../../src/domain/trigger.ts';
+import { rootSpanId } from '../../src/domain/delivery-id.ts';
 import { WorkerTracing } from '../../src/tracing/worker-tracing.ts';
 import { trigger, VIP } from '../activities/a-slice.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';

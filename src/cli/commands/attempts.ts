@@ -2,8 +2,8 @@ import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
 import { wholeNumber } from '../options.ts';
 import { attemptLines } from '../render-trace.ts';
-import { sentences } from '../render.ts';
 import { interruption } from '../terminal.ts';
+import { sentences } from '../text.ts';
 
 export const attemptsCommand = command({
   name: 'attempts',

@@ -5,8 +5,8 @@ import { duration, printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { count, headed, sentences, tableColumns } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
+import { count, headed, sentences, tableColumns } from '../text.ts';
 
 export const audiencesCommand = command({
   name: 'audiences',

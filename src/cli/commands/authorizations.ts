@@ -2,8 +2,8 @@ import type { AuthorizationListing } from '../../contract/audience.ts';
 import { printable } from '../../domain/shown.ts';
 import { command, commandGroup } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { field } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
+import { field } from '../text.ts';
 
 export const authorizationsCommand = commandGroup({
   name: 'authorizations',

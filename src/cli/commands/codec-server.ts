@@ -1,7 +1,7 @@
 import { ConfigError, configuredPayloadKeys } from '../../config/config.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { listening } from '../jobs.ts';
+import { listening } from '../listening.ts';
 import { portNumber } from '../options.ts';
 import { aborted, interruption } from '../terminal.ts';
 

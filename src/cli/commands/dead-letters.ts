@@ -17,8 +17,8 @@ import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { pastTime } from '../options.ts';
 import { extentLines, reportLines, summaryLines } from '../render-dead-letters.ts';
-import { count, sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
+import { count, sentences } from '../text.ts';
 
 /** The options of a command about all dead letters that match everything given. */
 const filterWords = (it: Command) =>

@@ -6,7 +6,7 @@ import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJsonObject, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
-import { sentences } from '../render.ts';
+import { sentences } from '../text.ts';
 
 export const editCommand = command({
   name: 'edit',

@@ -1,8 +1,9 @@
 import type { JobSummary } from '../../client/export-jobs.ts';
+import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { counted } from '../../domain/shown.ts';
-import { jobTable, sentences, tableColumns } from '../render.ts';
+import { jobTable } from '../render-jobs.ts';
+import { sentences, tableColumns } from '../text.ts';
 
 export const listCommand = command({
   name: 'list',

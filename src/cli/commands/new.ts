@@ -3,7 +3,8 @@ import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { newJob } from '../form.ts';
 import { withJobs } from '../jobs.ts';
-import { sentences, startedLines } from '../render.ts';
+import { startedLines } from '../render-jobs.ts';
+import { sentences } from '../text.ts';
 import { writeNewFile } from '../write-new-file.ts';
 
 export const newCommand = command({

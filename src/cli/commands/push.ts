@@ -9,14 +9,14 @@ import type {
   PushProgress,
   PushResult,
 } from '../../client/export-jobs.ts';
+import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { withMeantAudiences } from '../meant-audiences.ts';
 import { timeSpan } from '../options.ts';
-import { counted } from '../../domain/shown.ts';
-import { count, sentences } from '../render.ts';
 import { interruption, type Terminal } from '../terminal.ts';
+import { count, sentences } from '../text.ts';
 import { readTriggers, triggerFrom, type TriggerOptions } from '../triggers-in.ts';
 
 export const pushCommand = command({

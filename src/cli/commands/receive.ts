@@ -1,5 +1,5 @@
 import { command } from '../command.ts';
-import { listening } from '../jobs.ts';
+import { listening } from '../listening.ts';
 import { answerStatus, portNumber, wholeNumber } from '../options.ts';
 import { arrivalText, type ReceivedRequest } from '../render-trace.ts';
 import { aborted, interruption } from '../terminal.ts';

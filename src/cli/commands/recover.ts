@@ -1,8 +1,8 @@
 import type { JobStatus } from '../../client/export-jobs.ts';
+import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { counted } from '../../domain/shown.ts';
-import { sentences } from '../render.ts';
+import { sentences } from '../text.ts';
 
 export const recoverCommand = command({
   name: 'recover',

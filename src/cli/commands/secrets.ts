@@ -1,7 +1,7 @@
 import { newPayloadKey, newSigningSecret } from '../../config/references.ts';
 import { command, commandGroup } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { sentences } from '../render.ts';
+import { sentences } from '../text.ts';
 
 export const secretsCommand = commandGroup({
   name: 'secrets',

@@ -7,8 +7,9 @@ import { command } from '../command.ts';
 import { definitionFrom, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { countingNumber } from '../options.ts';
-import { count, startedLines } from '../render.ts';
+import { startedLines } from '../render-jobs.ts';
 import type { Terminal } from '../terminal.ts';
+import { count } from '../text.ts';
 
 export const startCommand = command({
   name: 'start',

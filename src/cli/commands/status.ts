@@ -1,7 +1,7 @@
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
+import { statusLines } from '../render-jobs.ts';
 import { watchStatus } from '../render-watches.ts';
-import { statusLines } from '../render.ts';
 import { interruption } from '../terminal.ts';
 
 export const statusCommand = command({

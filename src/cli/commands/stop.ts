@@ -2,14 +2,14 @@ import { Option } from '@commander-js/extra-typings';
 import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
+import { counted, duration } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { timeSpan } from '../options.ts';
-import { counted, duration } from '../../domain/shown.ts';
-import { sentences } from '../render.ts';
 import type { Terminal } from '../terminal.ts';
+import { sentences } from '../text.ts';
 
 const AN_HOUR_MS = 3_600_000;
 

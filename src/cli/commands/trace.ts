@@ -7,7 +7,7 @@ import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
 import { pastTime } from '../options.ts';
 import { TraceStory } from '../render-trace.ts';
-import { count, sentences } from '../render.ts';
+import { count, sentences } from '../text.ts';
 
 export const traceCommand = command({
   name: 'trace',

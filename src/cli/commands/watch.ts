@@ -7,7 +7,7 @@ import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { timeSpan, wholeNumber } from '../options.ts';
 import { watchLines } from '../render-watches.ts';
-import { sentences } from '../render.ts';
+import { sentences } from '../text.ts';
 
 const ACTIONS = ['stop', 'now', 'accept'] as const;
 type Action = (typeof ACTIONS)[number];

@@ -1,9 +1,9 @@
 import { configReader, configuredSource, replacedSource } from '../../config/config.ts';
 import { release } from '../../worker/release.ts';
 import { command } from '../command.ts';
-import { sentences } from '../render.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption } from '../terminal.ts';
+import { sentences } from '../text.ts';
 
 export const workerCommand = command({
   name: 'worker',

@@ -8,7 +8,6 @@ import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
 import { acceptedNow, type QueuedTrigger } from './chain.ts';
-import type { Step } from './deciding.ts';
 import { isRepeat, isSameDelivery } from './memory.ts';
 import { chainRoom, hasRoom } from './overflow.ts';
 import { returnPermits } from './settling.ts';
@@ -23,9 +22,6 @@ const REASON_LENGTH = 200;
  * hosts has several clocks. Allowing more is harmless, since the live trigger about a member that is left out is sent anyway.
  */
 const CLOCK_MARGIN_MS = 10_000;
-
-/** Most answers that go out in one activity. */
-const MOST_AT_ONCE = 200;
 
 /** One thing that was signalled, as it came; nothing in it has been checked yet. */
 export type Arrival =
@@ -139,13 +135,6 @@ function oweAnswer(
 ): void {
   const answer = { runId, question, ...(refusal === undefined ? {} : { refusal }) };
   state.owedAnswers.push({ workflowId, answer });
-}
-
-/** One step at a time, with all that came meanwhile. */
-export function answersErrand(state: DispatcherState): Step | undefined {
-  if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
-  state.isAnswering = true;
-  return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, MOST_AT_ONCE) };
 }
 
 /** They went out, or could not: a dead letter that hears nothing asks again. */

@@ -3,7 +3,7 @@ import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
 import type { AddressedAnswer } from '../../contract/dead-letter.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
-import { answersErrand, drainOverflow } from './arriving.ts';
+import { drainOverflow } from './arriving.ts';
 import type { Chain } from './chain.ts';
 import { canCut, cutSlice } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
@@ -82,6 +82,9 @@ const BACKFILL_SILENCE_MS = 3 * 60_000;
 /** How long a backfill waits for calmer traffic before it reads a page once more. */
 const CALM_MS = 60_000;
 
+/** Most answers to dead letters that go out in one activity. */
+const ANSWERS_AT_ONCE = 200;
+
 /**
  * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always makes progress; `wait` names
  * the only time at which asking again can give another answer without anything having happened.
@@ -124,6 +127,13 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
 function deadLettersErrand({ deadLetters, budgets }: DispatcherState): Step | undefined {
   const next = deadLetters.next(budgets.sliceBytes);
   return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
+}
+
+/** One at a time: the next one takes all that came meanwhile. */
+function answersErrand(state: DispatcherState): Step | undefined {
+  if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
+  state.isAnswering = true;
+  return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, ANSWERS_AT_ONCE) };
 }
 
 /** One at a time: what fails is sent again with what came meanwhile. */

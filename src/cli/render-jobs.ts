@@ -1,39 +1,11 @@
-import stringWidth from 'string-width';
-import wrapAnsi from 'wrap-ansi';
 import type { JobOverview, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
-import { counted, duration, printable, shownCount } from '../domain/shown.ts';
+import { counted, duration, printable } from '../domain/shown.ts';
 import { statusRows, type Tone } from '../domain/status-rows.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
+import { count, field, fromNow, headed, wrap } from './text.ts';
 
-/** 12,345 */
-export function count(n: number): string {
-  return shownCount(Math.round(n));
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** A year: longer than anything here is kept or waits. */
-const LONGEST_MS = 365 * 86_400_000;
-
-/** Each unit at most once, the largest first. */
-const DURATION = /^(?=.)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?$/;
-
-/** A duration as people type it, in ms: `90s`, `30m`, `2h`, `7d`, `1h30m`; undefined for anything else, and for more than a year. */
-export function readDuration(text: string): number | undefined {
-  if (!DURATION.test(text)) return undefined;
-  const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)];
-  const ms = parts.reduce((sum, [, digits, unit = '']) => sum + Number(digits) * (UNITS_MS[unit] ?? 0), 0);
-  return ms <= LONGEST_MS ? ms : undefined;
-}
-
-/** An RFC 3339 time seen from `nowMs`: `8 s ago`, `in 3 min`. */
-export function fromNow(time: string, nowMs: number): string {
-  const ms = Date.parse(time) - nowMs;
-  return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
-}
-
-const LABEL_WIDTH = 14;
 /** In place of what cannot be read here. */
 const ENCRYPTED = '(encrypted)';
 
@@ -155,59 +127,4 @@ function backfillPart(progress: BackfillStatus | undefined): string[] {
   const left = secondsLeft === undefined ? '' : `, ${duration(secondsLeft * 1000)} left`;
   const failing = trouble === undefined ? '' : ', its source is failing';
   return [`backfill ${state === 'paused' ? 'paused at ' : ''}${count(sent)}${of}${left}${failing}`];
-}
-
-/** A name, then its value, whose continuation lines are indented. */
-export function field(name: string, value: string, columns: number): string[] {
-  const width = Math.max(20, columns - LABEL_WIDTH - 2);
-  return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
-}
-
-/** Breaks lines at spaces, and inside words that are longer than a line; each begins as far in as the text does. */
-export function wrap(text: string, columns: number): string[] {
-  const [indent = ''] = /^\s*/.exec(text) ?? [];
-  const broken = wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length), { hard: true });
-  return broken.split('\n').map((line) => indent + line);
-}
-
-/** Sentences for people: each line broken where it is longer than the terminal is wide. */
-export function sentences(text: string, { columns }: { readonly columns: number }): string {
-  return text
-    .split('\n')
-    .flatMap((line) => (stringWidth(line) <= columns ? [line] : wrap(line, columns)))
-    .join('\n');
-}
-
-/** Columns as wide as they need to be; the last ones are cut where the line ends. */
-export function table(rows: readonly (readonly string[])[], columns: number): string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => stringWidth(row[i] ?? ''))));
-  return rows.map((row) => {
-    const line = row
-      .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - stringWidth(cell)))
-      .join('  ')
-      .trimEnd();
-    if (stringWidth(line) <= columns) return line;
-    const [begin = ''] = wrapAnsi(line, columns - 1, { hard: true, wordWrap: false, trim: false }).split('\n');
-    return `${begin}…`;
-  });
-}
-
-/** The same, with the first row as its head. */
-export function headed(
-  rows: readonly (readonly string[])[],
-  { columns, paint }: { readonly columns: number; readonly paint: Paint },
-): string[] {
-  const [head = '', ...lines] = table(rows, columns);
-  return [paint('dim', head), ...lines];
-}
-
-/** How wide a table may be: in a pipe nothing is cut. */
-export function tableColumns({
-  interactive,
-  columns,
-}: {
-  readonly interactive: boolean;
-  readonly columns: number;
-}): number {
-  return interactive ? columns : Infinity;
 }

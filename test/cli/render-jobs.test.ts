@@ -1,18 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { duration } from '../../src/domain/shown.ts';
-import {
-  fromNow,
-  jobTable,
-  problemLines,
-  readDuration,
-  sentences,
-  startedLines,
-  statusLine,
-  statusLines,
-  table,
-  wrap,
-} from '../../src/cli/render.ts';
+import { readDuration } from '../../src/cli/read-duration.ts';
+import { jobTable, problemLines, startedLines, statusLine, statusLines } from '../../src/cli/render-jobs.ts';
+import { fromNow, sentences, table, wrap } from '../../src/cli/text.ts';
 import type { JobOverview } from '../../src/client/export-jobs.ts';
+import { duration } from '../../src/domain/shown.ts';
 import { aStatus } from './a-status.ts';
 
 const nowMs = Date.parse('2026-11-25T12:00:00Z');

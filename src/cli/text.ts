@@ -1,0 +1,74 @@
+import stringWidth from 'string-width';
+import wrapAnsi from 'wrap-ansi';
+import { duration, shownCount } from '../domain/shown.ts';
+import type { Paint } from './terminal.ts';
+
+// What every command's output is made of: counts and times, fields, sentences and tables, as wide as a terminal is.
+
+/** 12,345 */
+export function count(n: number): string {
+  return shownCount(Math.round(n));
+}
+
+/** An RFC 3339 time seen from `nowMs`: `8 s ago`, `in 3 min`. */
+export function fromNow(time: string, nowMs: number): string {
+  const ms = Date.parse(time) - nowMs;
+  return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
+}
+
+const LABEL_WIDTH = 14;
+
+/** A name, then its value, whose continuation lines are indented. */
+export function field(name: string, value: string, columns: number): string[] {
+  const width = Math.max(20, columns - LABEL_WIDTH - 2);
+  return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
+}
+
+/** Breaks lines at spaces, and inside words that are longer than a line; each begins as far in as the text does. */
+export function wrap(text: string, columns: number): string[] {
+  const [indent = ''] = /^\s*/.exec(text) ?? [];
+  const broken = wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length), { hard: true });
+  return broken.split('\n').map((line) => indent + line);
+}
+
+/** Sentences for people: each line broken where it is longer than the terminal is wide. */
+export function sentences(text: string, { columns }: { readonly columns: number }): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (stringWidth(line) <= columns ? [line] : wrap(line, columns)))
+    .join('\n');
+}
+
+/** Columns as wide as they need to be; the last ones are cut where the line ends. */
+export function table(rows: readonly (readonly string[])[], columns: number): string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => stringWidth(row[i] ?? ''))));
+  return rows.map((row) => {
+    const line = row
+      .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - stringWidth(cell)))
+      .join('  ')
+      .trimEnd();
+    if (stringWidth(line) <= columns) return line;
+    const [begin = ''] = wrapAnsi(line, columns - 1, { hard: true, wordWrap: false, trim: false }).split('\n');
+    return `${begin}…`;
+  });
+}
+
+/** The same, with the first row as its head. */
+export function headed(
+  rows: readonly (readonly string[])[],
+  { columns, paint }: { readonly columns: number; readonly paint: Paint },
+): string[] {
+  const [head = '', ...lines] = table(rows, columns);
+  return [paint('dim', head), ...lines];
+}
+
+/** How wide a table may be: in a pipe nothing is cut. */
+export function tableColumns({
+  interactive,
+  columns,
+}: {
+  readonly interactive: boolean;
+  readonly columns: number;
+}): number {
+  return interactive ? columns : Infinity;
+}

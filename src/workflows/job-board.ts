@@ -1,0 +1,47 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { JobState, JobStatus } from '../contract/job-status.ts';
+import { audienceAttribute } from '../domain/names.ts';
+import { jobMemo } from '../domain/shown.ts';
+import { detailsOf } from '../domain/status-rows.ts';
+
+const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
+const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
+const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
+
+/** How often, at most, the details are renewed while slices run: they are read far less often than the job changes. */
+const DETAILS_EVERY_MS = 500;
+
+/** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
+export class JobBoard {
+  #shownAt = 0;
+  #phase: JobState | undefined;
+  #revision: number | undefined;
+
+  /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
+  show(status: JobStatus, hasAttributes: boolean, now: number): void {
+    this.#showRecord(status, hasAttributes);
+    this.#showPhase(status.state, hasAttributes);
+    if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
+    this.#shownAt = now;
+    setCurrentDetails(detailsOf(status));
+  }
+
+  #showRecord(status: JobStatus, hasAttributes: boolean): void {
+    const { jobId, revision, audiences } = status;
+    if (revision === this.#revision) return;
+    this.#revision = revision;
+    upsertMemo(jobMemo(status));
+    if (!hasAttributes) return;
+    upsertSearchAttributes([
+      { key: JOB_ID, value: jobId },
+      { key: AUDIENCES, value: audiences.map(({ id }) => audienceAttribute(id)) },
+    ]);
+  }
+
+  #showPhase(phase: JobState, hasAttributes: boolean): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
+  }
+}
