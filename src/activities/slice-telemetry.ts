@@ -73,7 +73,7 @@ export interface SliceTelemetryOptions {
 export class SliceTelemetry {
   readonly #options: SliceTelemetryOptions;
   readonly #kind: SliceKind;
-  readonly #tallies = new Map<string | number, Tally>();
+  readonly #tallies = new Map<string, Tally>();
 
   constructor(options: SliceTelemetryOptions) {
     this.#options = options;
@@ -126,7 +126,8 @@ export class SliceTelemetry {
 
   #count(index: number, attempt: Ended): void {
     const { verdict, status, code, reason, durationMs } = attempt;
-    const key = status ?? code ?? '';
+    // A 503 has two verdicts: it may ask to wait, or not.
+    const key = `${verdict} ${status ?? code ?? ''}`;
     const known = this.#tallies.get(key);
     if (known === undefined) {
       this.#tallies.set(key, { verdict, status, code, reason, count: 1, durationMs });

@@ -81,6 +81,20 @@ test('each kind of failure has a line of its own: by status, or by code where th
   ]);
 });
 
+test('a status that asked to wait only some of the time has a line, and a count, for each of its verdicts', async () => {
+  const { telemetry, lines, scrape } = telemetryOf();
+  telemetry.requestEnded(0, { verdict: 'transient', status: 503, durationMs: 1 });
+  telemetry.requestEnded(1, { verdict: 'throttled', status: 503, durationMs: 1 });
+  telemetry.close();
+  expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status']])).toEqual([
+    ['transient', 503],
+    ['throttled', 503],
+  ]);
+  const metrics = await scrape();
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'transient', kind: 'live' })).toBe(1);
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'throttled', kind: 'live' })).toBe(1);
+});
+
 test('at debug each attempt has a line, under the id that its endpoint was sent', () => {
   const { telemetry, lines } = telemetryOf({ logsAttempts: true });
   telemetry.requestEnded(0, delivered);

@@ -211,6 +211,13 @@ test.each([
   },
 );
 
+test('that a profile is not there yet is not shown as a failure of the job', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.fail({ code: 'PROFILE_MISSING' });
+  expect(job.status.lastFailure).toBeUndefined();
+});
+
 test('a source that fails holds its people, and touches neither breaker nor schedule', () => {
   const job = new AJob(8);
   for (const user of numbered('person', 8)) job.signal(user);
