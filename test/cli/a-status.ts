@@ -1,4 +1,5 @@
 import type { JobStatus } from '../../src/contract/job-status.ts';
+import { editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
 
 /** The status of a job that does well, with some of it changed. */
 export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {
@@ -7,15 +8,12 @@ export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {
     jobId: 'vip-to-crm',
     subscriptionId: '36e243f8fd8f4530bbd330fa7fb1a685',
     state: 'running',
+    ...editableOf(FORM_DEFAULTS),
     label: 'VIP to CRM',
     audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip', name: 'VIP' }],
     webhookUrl: 'https://example.com/hook',
     authorization: null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
     parallelRequestCount: 20,
-    backfillPerSecond: null,
-    backfillParallelCount: null,
     revision: 0,
     received: 12_345,
     delivered: 12_300,

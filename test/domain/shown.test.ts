@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../src/contract/ports.ts';
 import { describeDeadLetter } from '../../src/domain/dead-letter.ts';
+import { FORM_DEFAULTS } from '../../src/domain/job-form.ts';
 import { deadLetterDetails, printable, printableReason, shownToPeople, shownUrl } from '../../src/domain/shown.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 
@@ -43,16 +44,12 @@ test('what an endpoint answered cannot become markup', () => {
 const prepared: PreparedJob & { ok: true } = {
   ok: true,
   definition: {
+    ...FORM_DEFAULTS,
     label: 'VIP to CRM',
     audiences: ['vip'],
     webhookUrl: 'https://example.com/hook',
     authorization: null,
     exportFields: [],
-    existingUsers: false,
-    userLegacyMessageFormat: false,
-    parallelRequestCount: 5,
-    backfillPerSecond: null,
-    backfillParallelCount: null,
   },
   audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip', name: 'VIP' }],
   warnings: [],

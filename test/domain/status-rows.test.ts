@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JobStatus } from '../../src/contract/job-status.ts';
+import { editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
 import { detailsOf } from '../../src/domain/status-rows.ts';
 
 const status: JobStatus = {
@@ -8,6 +9,7 @@ const status: JobStatus = {
   jobId: 'vip',
   subscriptionId: '5'.repeat(32),
   state: 'running',
+  ...editableOf(FORM_DEFAULTS),
   label: 'VIP to CRM',
   audiences: [
     { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' },
@@ -15,11 +17,6 @@ const status: JobStatus = {
   ],
   webhookUrl: 'https://example.com/…',
   authorization: null,
-  exportFields: [],
-  userLegacyMessageFormat: false,
-  parallelRequestCount: 5,
-  backfillPerSecond: null,
-  backfillParallelCount: null,
   revision: 1,
   received: 9,
   delivered: 7,

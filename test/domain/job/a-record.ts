@@ -1,4 +1,5 @@
 import type { JobRecord } from '../../../src/domain/job/state.ts';
+import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 
 export const AUDIENCES = ['a', 'b'].map((letter) => ({
@@ -12,16 +13,13 @@ export function jobRecord(parallelRequestCount: number): JobRecord {
     subscriptionId: '5'.repeat(32),
     revision: 1,
     definition: {
+      ...FORM_DEFAULTS,
       label: 'model',
       audiences: AUDIENCES.map(({ slug }) => slug),
       webhookUrl: 'https://example.com/hook',
       authorization: null,
       exportFields: [],
-      existingUsers: false,
-      userLegacyMessageFormat: false,
       parallelRequestCount,
-      backfillPerSecond: null,
-      backfillParallelCount: null,
     },
     audiences: AUDIENCES,
     formerAudiences: [],
