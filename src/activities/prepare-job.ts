@@ -3,6 +3,7 @@ import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/exp
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
 import { NEXT_RULES } from '../domain/job/state.ts';
+import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -60,15 +61,11 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
 
 /** The audiences that can be looked up, with their places in the list. */
 function namesIn(input: unknown): [index: number, name: string][] {
-  if (!isObject(input) || !Array.isArray(input['audiences'])) return [];
+  if (!isRecord(input) || !Array.isArray(input['audiences'])) return [];
   return input['audiences'].slice(0, MAX_AUDIENCES).flatMap((name: unknown, index) => {
     const plain = typeof name === 'string' ? name.trim() : '';
     return plain === '' ? [] : [[index, plain] as [number, string]];
   });
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }
 
 /** The audience that a name means, or what is wrong with the name. */
@@ -97,7 +94,7 @@ async function destinationProblems(
   definition: unknown,
   { destinationRefusal }: PrepareDependencies,
 ): Promise<Problem[]> {
-  const { webhookUrl } = isObject(definition) ? definition : {};
+  const { webhookUrl } = isRecord(definition) ? definition : {};
   // Text that is not a web address at all is reported by the form's own rules.
   if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
   const message = await destinationRefusal(new URL(webhookUrl));
@@ -105,7 +102,7 @@ async function destinationProblems(
 }
 
 function authorizationProblems(definition: unknown, authorizations: Authorizations): Problem[] {
-  const { authorization, webhookUrl } = isObject(definition) ? definition : {};
+  const { authorization, webhookUrl } = isRecord(definition) ? definition : {};
   const name = typeof authorization === 'string' ? authorization.trim() : '';
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {

@@ -49,7 +49,7 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   const draft: Draft = {};
   for (const step of [askAuthorization, askLabel, askDescription, askAudiences, askUrl])
     await step(draft, options, known);
-  await settle(draft, options, known);
+  await mend(draft, options, known);
   for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate]) await step(draft, options, known);
   return complete(draft);
 }
@@ -190,12 +190,12 @@ export async function changeAnswer(definition: JobDefinitionInput, options: Form
   const known = await whatIsKnown(options.jobs);
   const draft: Draft = { ...definition };
   for (const step of steps) await step(draft, options, known);
-  await settle(draft, options, known);
+  await mend(draft, options, known);
   return complete(draft);
 }
 
 /** Asks again until a worker finds nothing wrong. */
-async function settle(draft: Draft, options: FormOptions, known: Known): Promise<void> {
+async function mend(draft: Draft, options: FormOptions, known: Known): Promise<void> {
   for (;;) {
     const prepared = await options.jobs.check(complete(draft));
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));

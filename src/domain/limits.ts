@@ -43,7 +43,7 @@ export interface Budgets {
   readonly forcedHistoryBytes: number;
 }
 
-/** Scales the limits of design §5 (Budget) to those of a server. */
+/** The limits of a job, as shares of those of its server. */
 export function budgetsOf(limits: ServerLimits): Budgets {
   const { payloadBytes, signalsPerRun, eventsPerRun } = limits;
   return {

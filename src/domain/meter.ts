@@ -22,17 +22,17 @@ interface Rates {
  * Only shown to people: no decision depends on it.
  */
 export class Meter {
-  #now: CarriedMeter;
+  #state: CarriedMeter;
 
   constructor(carried: CarriedMeter = { since: 0, at: 0, one: 0, five: 0 }) {
-    this.#now = carried;
+    this.#state = carried;
   }
 
   count(events: number, now: number): void {
     if (events === 0) return;
     const faded = this.#fadedTo(now);
     const since = faded.since === 0 ? now : faded.since;
-    this.#now = { ...faded, since, one: faded.one + events, five: faded.five + events };
+    this.#state = { ...faded, since, one: faded.one + events, five: faded.five + events };
   }
 
   rates(now: number): Rates {
@@ -44,11 +44,11 @@ export class Meter {
   }
 
   carry(): CarriedMeter {
-    return this.#now;
+    return this.#state;
   }
 
   #fadedTo(now: number): CarriedMeter {
-    const { at, one, five, since } = this.#now;
+    const { at, one, five, since } = this.#state;
     const ms = Math.max(0, now - at);
     return { since, at: at + ms, one: one * Math.exp(-ms / MINUTE_MS), five: five * Math.exp(-ms / (5 * MINUTE_MS)) };
   }

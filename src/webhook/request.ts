@@ -64,7 +64,7 @@ export class MessageImpossible extends Error {
   }
 }
 
-const now = createNanosecondClock();
+const timestamp = createNanosecondClock();
 
 /** What identifies a request in headers, besides its content. */
 export interface RequestMarks {
@@ -97,7 +97,7 @@ export function makeRequest(
     profile,
     subscriptionId,
     exportFields,
-    attemptAt: now(),
+    attemptAt: timestamp(),
   };
   const body = bodyOf(parts, userLegacyMessageFormat);
   if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)

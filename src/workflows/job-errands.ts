@@ -26,7 +26,7 @@ import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
 import { withoutLaterFields } from '../domain/job-form.ts';
-import { summaryOf } from '../domain/shown.ts';
+import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
 import type { AskedEdit } from './job-desk.ts';
@@ -342,8 +342,4 @@ function reasonOf(error: unknown): string {
 function lastHeartbeat(error: unknown): unknown {
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
   return cause instanceof TimeoutFailure ? cause.lastHeartbeatDetails : undefined;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

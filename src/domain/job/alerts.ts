@@ -1,6 +1,7 @@
 import type { Alert, AlertKind } from '../../contract/alert.ts';
 import type { LastFailure } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
+import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
@@ -53,24 +54,24 @@ const MOST_OWED = 20;
 
 /** What a job has reported to its operators, and has yet to report: each change once, however often the job is examined. */
 export class Alerts {
-  #now: CarriedAlerts;
+  #state: CarriedAlerts;
 
   constructor(carried: CarriedAlerts = NO_ALERTS) {
-    this.#now = carried;
+    this.#state = carried;
   }
 
   get owed(): readonly Alert[] {
-    return this.#now.owed;
+    return this.#state.owed;
   }
 
   /** These are on their way. */
   confirm(alerts: readonly Alert[]): void {
     const told = new Set(alerts.map(({ n }) => n));
-    this.#now = { ...this.#now, owed: this.#now.owed.filter(({ n }) => !told.has(n)) };
+    this.#state = { ...this.#state, owed: this.#state.owed.filter(({ n }) => !told.has(n)) };
   }
 
   carry(): CarriedAlerts {
-    return this.#now;
+    return this.#state;
   }
 
   /** Examines the job, and records what has changed. */
@@ -92,44 +93,44 @@ export class Alerts {
   }
 
   #condition(kind: AlertKind, holds: boolean, now: number, text: () => string): void {
-    const since = this.#now.active[kind];
+    const since = this.#state.active[kind];
     if (holds === (since !== undefined)) return;
     if (since === undefined) {
       this.#add(kind, 'began', now, text());
-      this.#now = { ...this.#now, active: { ...this.#now.active, [kind]: now } };
+      this.#state = { ...this.#state, active: { ...this.#state.active, [kind]: now } };
       return;
     }
     this.#add(kind, 'ended', now, ENDED[kind] ?? '', since);
-    const { [kind]: _, ...active } = this.#now.active;
-    this.#now = { ...this.#now, active };
+    const { [kind]: _, ...active } = this.#state.active;
+    this.#state = { ...this.#state, active };
   }
 
   #deadLetters({ counters }: Observed, now: number): void {
-    const { deadLetters, deadLettersAt } = this.#now;
+    const { deadLetters, deadLettersAt } = this.#state;
     const fresh = counters.deadLetters - deadLetters;
     if (fresh <= 0 || now - deadLettersAt < DEAD_LETTERS_EVERY_MS) return;
     this.#add(
       'dead-letters',
       'happened',
       now,
-      `${fresh} new dead letter${fresh === 1 ? '' : 's'} (${counters.deadLetters} so far).`,
+      `${counted(fresh, 'new dead letter')} (${shownCount(counters.deadLetters)} so far).`,
     );
-    this.#now = { ...this.#now, deadLetters: counters.deadLetters, deadLettersAt: now };
+    this.#state = { ...this.#state, deadLetters: counters.deadLetters, deadLettersAt: now };
   }
 
   #backfill({ backfill, job }: Observed, now: number): void {
-    if (backfill === undefined || backfill.n === this.#now.backfill) return;
+    if (backfill === undefined || backfill.n === this.#state.backfill) return;
     if (backfill.state !== 'finished') return;
     const text = `Backfill ${backfill.n} is finished: ${backfill.counts.delivered} people were sent.`;
     const leftOut = leftOutInWords(backfill, job);
     this.#add('backfill-finished', 'happened', now, leftOut === undefined ? text : `${text} ${leftOut}`);
-    this.#now = { ...this.#now, backfill: backfill.n };
+    this.#state = { ...this.#state, backfill: backfill.n };
   }
 
   #add(kind: AlertKind, state: Alert['state'], now: number, text: string, since?: number): void {
     const began = since === undefined ? {} : { since: instantOf(since) };
-    const alert: Alert = { n: this.#now.next, kind, state, at: instantOf(now), ...began, text };
-    this.#now = { ...this.#now, next: alert.n + 1, owed: [...this.#now.owed, alert].slice(-MOST_OWED) };
+    const alert: Alert = { n: this.#state.next, kind, state, at: instantOf(now), ...began, text };
+    this.#state = { ...this.#state, next: alert.n + 1, owed: [...this.#state.owed, alert].slice(-MOST_OWED) };
   }
 }
 

@@ -75,7 +75,7 @@ export function admit(
   if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
 
   state.counters.received++;
-  const at = trigger.at ?? settleAt(state, now);
+  const at = trigger.at ?? uniqueAt(state, now);
   arrive(state, trigger.user, {
     audience: audience.id,
     event: trigger.event,
@@ -217,7 +217,7 @@ export function admitPage(state: DispatcherState, raw: unknown, now: number): st
 }
 
 /** The `at` of what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
-export function settleAt(state: DispatcherState, now: number): string {
+export function uniqueAt(state: DispatcherState, now: number): string {
   const instant = instantOf(now);
   state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
   return withOffset(state.lastAt);

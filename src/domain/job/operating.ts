@@ -1,5 +1,5 @@
 import type { PreparedJob } from '../../contract/ports.ts';
-import { settleAt } from './arriving.ts';
+import { uniqueAt } from './arriving.ts';
 import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
@@ -34,7 +34,7 @@ export function beginPreparedJob(
   refuseNewerRules(rules);
   const state = beginJob(recordJob(subscriptionId, prepared), seed, rules);
   const audiences = state.job.audiences.map(({ id }) => id);
-  if (prepared.definition.existingUsers) beginBackfill(state, audiences, now, { at: settleAt(state, startedAt) });
+  if (prepared.definition.existingUsers) beginBackfill(state, audiences, now, { at: uniqueAt(state, startedAt) });
   return state;
 }
 
@@ -125,7 +125,7 @@ export function beginBackfill(
   if (requestId !== undefined && state.backfillRequests.standing(requestId, state.backfill) !== undefined) return;
   const n = (state.backfill?.n ?? 0) + 1;
   state.backfillRequests.remember(requestId, asked, n, state.backfill);
-  const at = given ?? settleAt(state, now);
+  const at = given ?? uniqueAt(state, now);
   const id = requestId === undefined ? {} : { requestId };
   const few = sample === undefined ? {} : { sample };
   state.backfill = BackfillIntake.begin({ n, ...id, ...few, audiences, at, now });

@@ -80,24 +80,24 @@ const SAVED_QUANTA = 2;
 
 /** How fast a backfill may go: not at all while it is paused, no further than its sample, and no more members a second than its limit. */
 export class BackfillPace {
-  #now: CarriedPace;
+  #state: CarriedPace;
 
   constructor(carried: CarriedPace) {
-    this.#now = carried;
+    this.#state = carried;
   }
 
   get paused(): CarriedPace['paused'] {
-    return this.#now.paused;
+    return this.#state.paused;
   }
 
   pause(): void {
-    this.#now = { ...this.#now, paused: 'operator' };
+    this.#state = { ...this.#state, paused: 'operator' };
   }
 
   /** Continues, beyond the sample if there was one. */
   resume(): void {
-    const { paused: _, sampleLeft: __, ...rest } = this.#now;
-    this.#now = rest;
+    const { paused: _, sampleLeft: __, ...rest } = this.#state;
+    this.#state = rest;
   }
 
   /**
@@ -105,7 +105,7 @@ export class BackfillPace {
    * @param perSecond undefined: as many as there are.
    */
   allowed(waiting: number, perSecond: number | undefined, now: number): number {
-    const { paused, sampleLeft = Infinity } = this.#now;
+    const { paused, sampleLeft = Infinity } = this.#state;
     const most = Math.min(waiting, sampleLeft);
     if (paused !== undefined || most <= 0) return 0;
     return perSecond === undefined ? most : Math.min(most, this.#grantedAt(now, most, perSecond).granted);
@@ -113,30 +113,30 @@ export class BackfillPace {
 
   /** When some may be handed out, epoch ms, if none may now and only time has to pass. */
   nextAt(waiting: number, perSecond: number | undefined, now: number): number | undefined {
-    if (perSecond === undefined || this.#now.paused !== undefined) return undefined;
-    const most = Math.min(waiting, this.#now.sampleLeft ?? Infinity);
+    if (perSecond === undefined || this.#state.paused !== undefined) return undefined;
+    const most = Math.min(waiting, this.#state.sampleLeft ?? Infinity);
     if (most <= 0 || this.allowed(waiting, perSecond, now) > 0) return undefined;
-    return Math.ceil(this.#now.since + (quantum(most, perSecond) * 1000) / perSecond);
+    return Math.ceil(this.#state.since + (quantum(most, perSecond) * 1000) / perSecond);
   }
 
   /** A member of `waiting` is handed out, which is allowed. */
   spend(waiting: number, perSecond: number | undefined, now: number): void {
-    const { sampleLeft } = this.#now;
+    const { sampleLeft } = this.#state;
     const grant =
       perSecond === undefined ? {} : this.#grantedAt(now, Math.min(waiting, sampleLeft ?? Infinity), perSecond);
-    const rest = { ...this.#now, ...grant };
+    const rest = { ...this.#state, ...grant };
     const granted = Math.max(0, rest.granted - 1);
-    if (sampleLeft === undefined) this.#now = { ...rest, granted };
+    if (sampleLeft === undefined) this.#state = { ...rest, granted };
     else
-      this.#now = { ...rest, granted, sampleLeft: sampleLeft - 1, ...(sampleLeft === 1 ? { paused: 'sample' } : {}) };
+      this.#state = { ...rest, granted, sampleLeft: sampleLeft - 1, ...(sampleLeft === 1 ? { paused: 'sample' } : {}) };
   }
 
   carry(): CarriedPace {
-    return this.#now;
+    return this.#state;
   }
 
   #grantedAt(now: number, most: number, perSecond: number): Pick<CarriedPace, 'granted' | 'since'> {
-    const { granted, since } = this.#now;
+    const { granted, since } = this.#state;
     const atOnce = Math.max(1, Math.floor((perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000));
     // Those are handed out first; a limit that was lowered meanwhile applies to them too.
     if (granted > 0) return { granted: Math.min(granted, atOnce), since };

@@ -238,11 +238,11 @@ export interface DispatcherState extends PlainState {
   readonly takenLetters: RecentMemory;
   /** What dead letters have yet to be told. Not carried: no run ends before, and one that hears nothing asks again. */
   readonly owedAnswers: AddressedAnswer[];
-  /** Whether some are being told. */
+  /** Whether some of them are on their way. */
   isAnswering: boolean;
   /** Holders that are no longer needed and have yet to be released. */
   owedReleases: string[];
-  /** Whether some are being told. */
+  /** Whether some of them are being released. */
   releasing: boolean;
   /** The last deliveries, as texts: what is signalled again soon afterwards is a repeat. */
   readonly delivered: RecentMemory;
@@ -266,7 +266,7 @@ export interface DispatcherState extends PlainState {
   /** Deliveries. */
   readonly meter: Meter;
   readonly alerts: Alerts;
-  /** Whether some are being told. */
+  /** Whether some of the alerts that are owed are being raised. */
   isAlerting: boolean;
   /** Counts changes from outside, so that a stopping job knows whether all of them are in what was kept. */
   changes: number;
