@@ -133,6 +133,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   parallelRequestCount: isWhole(1, 500),
   backfillPerSecond: orNull((value) => isNumber(0, 100_000)(value) && value !== 0),
   backfillParallelCount: orNull(isWhole(1, 500)),
+  events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
 };
 
 test('a definition is taken as it is meant, or not at all', async () => {

@@ -46,6 +46,10 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--backfill-parallel <n>', 'most requests in flight for a backfill').argParser(wholeNumber),
     [new Option('--no-backfill-parallel', 'no limit of its own'), null],
   ],
+  events: [
+    new Option('--event <event>', 'event to send, enter or exit; repeat it for both').argParser(collect),
+    [new Option('--all-events', 'send enters and exits'), null],
+  ],
 };
 
 /** Gives a command the options of these fields. */

@@ -15,6 +15,11 @@ const WHOLE_NUMBER = 'The parallel request count must be a whole number (without
 
 const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0 (without quotes).';
 
+const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
+
+const NO_ENTERS =
+  'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.';
+
 const text = (what: string, max: number, error = `${what} must be text.`) =>
   z
     .string({ error })
@@ -105,6 +110,19 @@ export const jobDefinitionSchema = z.strictObject({
     .max(MAX_PARALLEL_REQUESTS, `The parallel count of the backfill must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .nullable()
     .default(null),
+  /** Which membership changes are sent; null: both. The others are counted as filtered. */
+  events: z
+    .array(
+      z.enum(['enter', 'exit'], {
+        error: ({ input }) => (typeof input === 'string' ? 'There are two events, "enter" and "exit".' : EVENTS),
+      }),
+      { error: EVENTS },
+    )
+    .min(1, 'Name at least one event: a job that sends neither enters nor exits sends nothing.')
+    .refine((named) => new Set(named).size === named.length, 'Name each event once.')
+    .readonly()
+    .nullable()
+    .default(null),
 });
 
 /** A job with every default filled in. */
@@ -127,12 +145,25 @@ export type Checked<T> =
 /** Checks a job definition against the form; every problem at once. */
 export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
   const parsed = jobDefinitionSchema.safeParse(input);
-  if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, problems: parsed.error.issues.flatMap((issue) => problemsOf(issue, input)) };
+  const problems = [
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, input))),
+    ...problemsTogether(input),
+  ];
+  return parsed.success && problems.length === 0 ? { ok: true, value: parsed.data } : { ok: false, problems };
 }
 
 /** The names of the form's fields. */
 export const JOB_FIELDS = Object.keys(jobDefinitionSchema.shape);
+
+const { existingUsers, events } = jobDefinitionSchema.shape;
+const backfilled = z.object({ existingUsers, events });
+
+/** What cannot stand together, each of it being right by itself; told whatever else is wrong. */
+function problemsTogether(input: unknown): Problem[] {
+  const { data } = backfilled.safeParse(input);
+  if (data?.existingUsers !== true || data.events?.includes('enter') !== false) return [];
+  return [{ field: 'existingUsers', message: NO_ENTERS }];
+}
 
 function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
   if (issue.code === 'unrecognized_keys')

@@ -133,6 +133,8 @@ export interface JobStatus extends ShownForm {
   readonly rejected: number;
   /** Triggers that were signalled again while the first was waiting or had just been delivered, and so were sent once. They count as received. */
   readonly repeated: number;
+  /** Triggers that the job's form leaves out (`events`), and that were not sent. They count as received. Absent: none. */
+  readonly filtered?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;
   /**

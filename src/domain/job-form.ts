@@ -1,4 +1,5 @@
 import type { JobDefinition, JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
 
 /** Fields that a job file may leave out and a checked job always has. */
 type FieldWithDefault = {
@@ -27,6 +28,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   parallelRequestCount: 5,
   backfillPerSecond: null,
   backfillParallelCount: null,
+  events: null,
 };
 
 /** The names of the form's fields, in its order. */
@@ -45,6 +47,11 @@ export function editableOf<T extends object>(from: T): Pick<T, keyof JobEdit & k
   const fields = EDITABLE_FIELDS.map((field): [string, unknown] => [field, Reflect.get(from, field)]);
   // These are the fields of that type.
   return definedOf(Object.fromEntries(fields)) as Pick<T, keyof JobEdit & keyof T>;
+}
+
+/** Whether a job sends membership changes of this kind. */
+export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: TriggerEvent): boolean {
+  return events === null || events.includes(event);
 }
 
 /** A definition with all that the form has: one that was accepted before there was a field has the field's default. */

@@ -64,6 +64,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Sends to', value: printable(status.webhookUrl) },
     { name: 'Authorization', value: printable(status.authorization ?? 'none') },
     { name: 'Format', value: format(status, mostNames) },
+    { name: 'Events', value: status.events?.join(' and ') },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -120,12 +121,13 @@ function format({ userLegacyMessageFormat, exportFields }: JobStatus, mostNames:
   return `${kind}, ${exportFields.length === 0 ? 'all fields' : names(exportFields, mostNames)}`;
 }
 
-function received({ received: all, repeated, rejected }: JobStatus): string {
+function received({ received: all, repeated, filtered = 0, rejected }: JobStatus): string {
   const parts = [
     shownCount(all),
     ...(repeated > 0
       ? [`of which ${shownCount(repeated)} ${repeated === 1 ? 'was a repeat' : 'were repeats'} and not sent again`]
       : []),
+    ...(filtered > 0 ? [`of which ${shownCount(filtered)} ${filtered === 1 ? 'was' : 'were'} left out`] : []),
     ...(rejected > 0 ? [`beside ${shownCount(rejected)} that ${rejected === 1 ? 'was' : 'were'} rejected`] : []),
   ];
   return parts.join(', ');

@@ -12,20 +12,28 @@ import {
 import type { Alert } from '../contract/alert.ts';
 import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
+import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
 import type { Holder, Step } from '../domain/job/deciding.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
-import { applyEdit, backfillChildGone, jobKept, missBackfill, refuseEdit } from '../domain/job/operating.ts';
+import {
+  applyEdit,
+  backfillChildGone,
+  editObstacle,
+  jobKept,
+  missBackfill,
+  refuseEdit,
+} from '../domain/job/operating.ts';
 import { isSlow } from '../domain/job/pace.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/state.ts';
 import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
-import { withoutLaterFields } from '../domain/job-form.ts';
+import { completed, withoutLaterFields } from '../domain/job-form.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
@@ -285,19 +293,26 @@ export class JobErrands {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
     // By their ids, not as they were named: another audience may have that name by now.
-    const now = { ...withoutLaterFields(definition), audiences: audiences.map(({ id }) => id) };
+    // Existing Users is about the start: an edit that it would stand in the way of may be right by now.
+    const { existingUsers } = definition;
+    const now = { ...withoutLaterFields(definition), audiences: audiences.map(({ id }) => id), existingUsers: false };
     const refuse = (problem: string, refusal: ApplicationFailure): void => {
       refuseEdit(this.#state, problem);
       settle(refusal);
     };
+    const refuseFor = (problems: readonly Problem[]): void => {
+      const problem = problems.map(({ field, message }) => `${field}: ${message}`).join(' ');
+      refuse(problem, ApplicationFailure.nonRetryable(problem, 'InvalidJob', problems));
+    };
     try {
       const prepared = await prepareJob({ ...now, ...changes });
-      if (prepared.ok) {
-        applyEdit(this.#state, recordJob(subscriptionId, prepared, this.#state.job));
+      const obstacle = prepared.ok ? editObstacle(this.#state, completed(prepared.definition)) : undefined;
+      if (!prepared.ok) refuseFor(prepared.problems);
+      else if (obstacle !== undefined) refuseFor([obstacle]);
+      else {
+        const edited = { ...prepared, definition: { ...prepared.definition, existingUsers } };
+        applyEdit(this.#state, recordJob(subscriptionId, edited, this.#state.job));
         settle();
-      } else {
-        const problem = prepared.problems.map(({ field, message }) => `${field}: ${message}`).join(' ');
-        refuse(problem, ApplicationFailure.nonRetryable(problem, 'InvalidJob', prepared.problems));
       }
     } catch (error) {
       log.warn('an edit could not be checked', { error });

@@ -62,6 +62,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     parallel: 5,
     backfillRate: false,
     backfillParallel: false,
+    allEvents: true,
   };
   const fields = {
     label: 'VIP',
@@ -75,6 +76,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     parallelRequestCount: 5,
     backfillPerSecond: null,
     backfillParallelCount: null,
+    events: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

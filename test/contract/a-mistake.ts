@@ -14,6 +14,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   parallelRequestCount: 5,
   backfillPerSecond: 100,
   backfillParallelCount: 2,
+  events: ['enter'],
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -41,6 +42,7 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 501, '5 parallel', '50%'] },
   backfillPerSecond: { type: NO_NUMBER, unit: [0, -1, 100_001, '100/s', '100 per second'] },
   backfillParallelCount: { type: NO_NUMBER, unit: [0, -1, 2.5, 501, '50%'] },
+  events: { type: [7, 'enter', true, {}, [7], [null]], unit: [['enters'], ['enter', 'enter']], empty: [[]] },
 };
 
 /** A definition with one mistake. */

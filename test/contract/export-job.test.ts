@@ -19,6 +19,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       parallelRequestCount: 5,
       backfillPerSecond: null,
       backfillParallelCount: null,
+      events: null,
     },
   });
 });
@@ -36,6 +37,7 @@ test('every field may be said, and stays as it was said', () => {
     parallelRequestCount: 500,
     backfillPerSecond: 0.5,
     backfillParallelCount: 2,
+    events: ['enter'],
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -55,6 +57,9 @@ test.each([
   ['an address with an @ in its query', { webhookUrl: 'https://example.com?to=me@example.com' }],
   ['an address with an encoded #', { webhookUrl: 'https://example.com/?key=a%23b' }],
   ['an address in capitals', { webhookUrl: 'HTTPS://EXAMPLE.COM/Hook' }],
+  ['both events', { events: ['exit', 'enter'] }],
+  ['both events, said aloud', { events: null, existingUsers: true }],
+  ['existing users and nothing but enters', { events: ['enter'], existingUsers: true }],
   ['an address that is a number', { webhookUrl: 'http://[::1]:8080/' }],
   ['a host part of 63 characters', { webhookUrl: `https://${'a'.repeat(63)}.example.com/` }],
   ['a host name of 253 characters and the root dot', { webhookUrl: `https://${'a.'.repeat(126)}b./` }],
@@ -77,6 +82,8 @@ test('blanks around a label, an audience, a web address and an authorization do 
 const SAY_NULL =
   'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 
+const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
+
 const NO_HOST =
   'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
 
@@ -85,6 +92,22 @@ test.each<[what: string, changes: object, field: string, message: string]>([
   ['a host name of 254 characters', { webhookUrl: `https://${'a.'.repeat(126)}bc/` }, 'webhookUrl', NO_HOST],
   ['a host name with nothing between two dots', { webhookUrl: 'https://hooks..example.com/' }, 'webhookUrl', NO_HOST],
   ['no label', { label: undefined }, 'label', 'Give the job a label, so that people can tell it from others.'],
+  [
+    'no event',
+    { events: [] },
+    'events',
+    'Name at least one event: a job that sends neither enters nor exits sends nothing.',
+  ],
+  ['an event twice', { events: ['exit', 'exit'] }, 'events', 'Name each event once.'],
+  ['another event', { events: ['enters'] }, 'events[0]', 'There are two events, "enter" and "exit".'],
+  ['an event of 5', { events: [5] }, 'events[0]', EVENTS],
+  ['one event without a list', { events: 'enter' }, 'events', EVENTS],
+  [
+    'existing users without enters',
+    { existingUsers: true, events: ['exit'] },
+    'existingUsers',
+    'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
+  ],
   ['a label of null', { label: null }, 'label', 'The label must be text.'],
   ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],
   ['a long label', { label: 'x'.repeat(201) }, 'label', 'The label must have at most 200 characters.'],
@@ -188,7 +211,15 @@ test.each<[what: string, changes: object, field: string, message: string]>([
 });
 
 test('every problem is told at once', () => {
-  const wrong = { label: '', audiences: ['vip', 7], webhookUrl: 'x', parallelRequestCount: 0, exportFeilds: [] };
+  const together = { existingUsers: true, events: ['exit'] };
+  const wrong = {
+    label: '',
+    audiences: ['vip', 7],
+    webhookUrl: 'x',
+    parallelRequestCount: 0,
+    exportFeilds: [],
+    ...together,
+  };
   expect(problemsOf(wrong).map(([field]) => field)).toEqual([
     'label',
     'audiences[1]',
@@ -196,6 +227,7 @@ test('every problem is told at once', () => {
     'authorization',
     'parallelRequestCount',
     'exportFeilds',
+    'existingUsers',
   ]);
 });
 
@@ -216,7 +248,7 @@ test.each(['zzz', 'xy', '', 'x'.repeat(100_000)])(
   'an unknown field that is near to none lists all there are',
   (key) => {
     expect(problemsOf({ ...LEAST, [key]: 'x' })[0]?.[1]).toBe(
-      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount, backfillPerSecond, backfillParallelCount.',
+      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount, backfillPerSecond, backfillParallelCount, events.',
     );
   },
 );

@@ -114,6 +114,13 @@ test('what is amiss has a line each', () => {
   ]);
 });
 
+test('which events a job sends stands there where it says so, and how many were left out', () => {
+  expect(detailsOf(status)).not.toContain('Events');
+  const details = detailsOf({ ...status, events: ['enter'], received: 3, filtered: 2 });
+  expect(details).toContain('| Events | enter |');
+  expect(details).toMatch(/Received \| 3, .*of which 2 were left out/);
+});
+
 test('what a backfill is limited to stands with it, until it is over', () => {
   const of = { n: 1, at: '', audiences: [], taken: 9, delivered: 6, superseded: 0, deadLetters: 0, waiting: 3 };
   const backfill = { ...of, state: 'paused' as const, ratePerSecond: 0 };

@@ -66,16 +66,17 @@ async function startAsAsked(
   const isBackfill = definition.existingUsers === true || sample !== undefined;
   if (isBackfill && !yes && !(await confirmed(terminal, await question(jobs, definition, sample)))) return undefined;
   if (sample === undefined) return await jobs.start(definition, start);
-  // The sample is a special backfill, so it is asked for as soon as there is a job. What is not true or false is left for the check to refuse.
+  // What is not true or false is left for the check to refuse.
   const isFlag = typeof definition.existingUsers === 'boolean';
+  // The sample is a special backfill, so it is asked for as soon as there is a job, which has to be one that sends existing users.
+  if (isFlag || definition.existingUsers === undefined) await checked(jobs, { ...definition, existingUsers: true });
   const started = await jobs.start(isFlag ? { ...definition, existingUsers: false } : definition, start);
   await jobs.backfill(started.jobId, { sample });
   return started;
 }
 
 async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample: number | undefined): Promise<string> {
-  const prepared = await jobs.check(definition);
-  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  const prepared = await checked(jobs, definition);
   const sizes = prepared.audiences.map(({ size }) => size);
   const known = sizes.filter((size) => size !== undefined);
   const all =
@@ -87,6 +88,13 @@ async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample
         );
   const first = sample === undefined ? '' : `, ${count(sample)} of them at first`;
   return `${all} will be sent to ${shownUrl(prepared.definition.webhookUrl)}${first}. Start?`;
+}
+
+/** @throws InvalidJob */
+async function checked(jobs: ExportJobs, definition: JobDefinitionInput) {
+  const prepared = await jobs.check(definition);
+  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  return prepared;
 }
 
 function existingUsersText({ existingUsers }: JobDefinitionInput, sample: number | undefined, jobId: string): string {

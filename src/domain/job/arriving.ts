@@ -5,6 +5,7 @@ import { readRedelivery } from '../dead-letter.ts';
 import { membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
+import { wantsEvent } from '../job-form.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
 import { acceptedNow, type QueuedTrigger } from './chain.ts';
@@ -76,15 +77,24 @@ export function admit(
 
   state.counters.received++;
   const at = trigger.at ?? uniqueAt(state, now);
-  arrive(state, trigger.user, {
-    audience: audience.id,
-    event: trigger.event,
-    at,
-    ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
-    ...acceptedNow(at, now),
-  });
+  if (wantsEvent(state.job.definition, trigger.event)) {
+    arrive(state, trigger.user, {
+      audience: audience.id,
+      event: trigger.event,
+      at,
+      ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
+      ...acceptedNow(at, now),
+    });
+  } else filterOut(state, trigger.user, audience.id);
   if (needsMemory(state)) state.arrived.remember(membershipText(trigger.user, audience.id), now);
   return undefined;
+}
+
+/** A trigger leaves without a request, since the job does not want it. It is still news: a backfill does not send what it makes untrue. */
+function filterOut(state: DispatcherState, user: string, audience: string): void {
+  state.changes++;
+  state.counters.filtered = (state.counters.filtered ?? 0) + 1;
+  supersedeBackfill(state, user, audience);
 }
 
 /**

@@ -1,4 +1,6 @@
+import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
+import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
@@ -66,6 +68,15 @@ export function retryNow(state: DispatcherState, now: number): void {
   state.chains.releaseAll();
 }
 
+/** What stands in the way of an edit that was checked, as it would be now; undefined when nothing does. */
+export function editObstacle({ backfill }: DispatcherState, definition: JobDefinition): Problem | undefined {
+  if (wantsEvent(definition, 'enter') || backfill?.isUnfinished !== true) return undefined;
+  return {
+    field: 'events',
+    message: `Backfill ${backfill.n} sends enters and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
+  };
+}
+
 /** Puts a checked edit into effect, from the next slice on. */
 export function applyEdit(state: DispatcherState, job: JobRecord): void {
   const before = state.job.definition;
@@ -98,6 +109,8 @@ export function backfillObstacle(state: DispatcherState): string | undefined {
   if (state.backfill?.isLost === true) return `${lostInWords(state.backfill)} ${WHEN_LOST}`;
   if (state.backfill?.isUnderWay === true)
     return `Backfill ${state.backfill.n} is still running. Wait for its end, or cancel it first.`;
+  if (!wantsEvent(state.job.definition, 'enter'))
+    return 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends them (triggers edit JOB --all-events).';
   return undefined;
 }
 

@@ -97,6 +97,8 @@ interface Counters {
   repeated: number;
   /** Triggers that became dead letters. */
   deadLetters: number;
+  /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
+  filtered?: number;
 }
 
 /** Why a job does not send although triggers wait. */

@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { stopJob } from '../../../src/domain/job/operating.ts';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import { beginBackfill, stopJob } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
 
 const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
 const asking = (question: number, runId = 'a run') => ({ workflowId: 'dead-letter-1', runId, question });
@@ -105,6 +107,43 @@ test('no run ends before every dead letter that asked has its answer', () => {
   // One step at a time; while it is under way the workflow is busy.
   job.facts({ busy: true, continueSuggested: true, signals: 10_000 });
   expect(job.rawStep()).toMatchObject({ kind: 'wait' });
+});
+
+/** A job that sends these events. */
+function sending(events: readonly TriggerEvent[]): AJob {
+  return new AJob(1, { definition: { ...jobRecord(1).definition, events } });
+}
+
+test('what a job does not send is counted as filtered, and what it sends keeps its order', () => {
+  const job = sending(['exit']);
+  const accepted = (['enter', 'exit', 'enter', 'exit'] as const).map((event, n) =>
+    job.signal('1', event, { at: `2026-01-01T00:00:0${n}Z` }),
+  );
+  expect(accepted).toEqual(Array(4).fill(undefined));
+  expect(job.status).toMatchObject({ received: 4, filtered: 2, rejected: 0, waiting: 2 });
+  const sent = job.cut().flatMap(({ triggers }) => triggers.map(({ event, at }) => `${event} ${at}`));
+  expect(sent).toEqual(['exit 2026-01-01T00:00:01Z', 'exit 2026-01-01T00:00:03Z']);
+  expect(new AJob(1).status).not.toHaveProperty('filtered');
+});
+
+test('a member who leaves is not sent by a backfill, also where exits are left out', () => {
+  const job = sending(['enter']);
+  beginBackfill(job.state, ['a'.repeat(32)], job.now);
+  job.signal('early', 'exit');
+  job.page(1, ['early', 'late', 'stays'], { readAt: job.now });
+  job.signal('late', 'exit');
+  const sent = job.cut().flatMap(({ triggers }) => triggers.map(({ user }) => user));
+  expect(sent).toEqual(['stays']);
+  expect(job.status).toMatchObject({ filtered: 2, backfill: { superseded: 2 } });
+});
+
+test('what was accepted before an edit left it out is sent, as is a dead letter that somebody decides about', () => {
+  const job = new AJob(1);
+  job.signal('1', 'exit');
+  const { definition } = job.state.job;
+  setJob(job.state, { ...job.state.job, definition: { ...definition, events: ['enter'] } });
+  job.redeliver({ ...DEAD, event: 'exit' });
+  expect(job.status).toMatchObject({ waiting: 2 });
 });
 
 test('a recovered job takes no dead letter that the ended run had not taken: that keeps its trigger, and asks again', () => {

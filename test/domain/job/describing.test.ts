@@ -190,6 +190,7 @@ const FORM_IN_A_STATUS = [
   'parallelRequestCount',
   'backfillPerSecond',
   'backfillParallelCount',
+  'events',
   'revision',
 ];
 
@@ -197,10 +198,10 @@ test('a status has the fields of the form as they are, in its order, before and 
   const { definition, audiences } = jobRecord(7);
   const job = new AJob(7, { definition: { ...definition, backfillPerSecond: 2, exportFields: ['email'] } });
   expect(job.status).toMatchObject({ label: 'model', audiences, exportFields: ['email'], backfillPerSecond: 2 });
-  expect(Object.keys(job.status).slice(0, 14)).toEqual(['v', 'jobId', 'subscriptionId', 'state', ...FORM_IN_A_STATUS]);
+  expect(Object.keys(job.status).slice(0, 15)).toEqual(['v', 'jobId', 'subscriptionId', 'state', ...FORM_IN_A_STATUS]);
   const starting = describeStarting({ label: 'VIP', parallelRequestCount: 'x' }, 'vip', 0, false);
   const before = ['v', 'jobId', 'subscriptionId', 'state', 'reason'];
-  expect(Object.keys(starting).slice(0, 15)).toEqual([...before, ...FORM_IN_A_STATUS]);
+  expect(Object.keys(starting).slice(0, 16)).toEqual([...before, ...FORM_IN_A_STATUS]);
   expect(starting).toMatchObject({ label: 'VIP', audiences: [], exportFields: [], parallelRequestCount: 0 });
   expect(new AJob(1, { definition: { ...definition, description: 'Why' } }).status).toMatchObject({
     description: 'Why',

@@ -11,6 +11,7 @@ import {
   backfillChildGone,
   backfillObstacle,
   beginBackfill,
+  editObstacle,
   operateBackfill,
   pauseJob,
   resumeJob,
@@ -59,6 +60,9 @@ export class DispatcherWorld {
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
+  /** Of whom the job was told something last that it does not want. */
+  readonly #untold = new Set<string>();
+  #filtered = 0;
   // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
   #sequence = 100_000;
   #letters = 0;
@@ -91,13 +95,21 @@ export class DispatcherWorld {
     // Nothing changes in this world that nobody may speak of.
     if (!isHonest) return;
     this.membership.set(`${user} ${id}`, event === 'enter');
-    this.ledger.accept({ user, audience: id, event, at }, this.now);
+    if (this.#isWanted(event)) {
+      this.#untold.delete(`${user} ${id}`);
+      this.ledger.accept({ user, audience: id, event, at }, this.now);
+    } else {
+      this.#untold.add(`${user} ${id}`);
+      this.#filtered++;
+    }
   }
 
   /** An upstream says again what it said before, since it did not hear that it was accepted. */
   signalAgain(user: string, which: number): void {
     const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
-    if (this.#listensTo(audience)) this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
+    if (!this.#listensTo(audience)) return;
+    this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
+    if (!this.#isWanted(event)) this.#filtered++;
   }
 
   /** Somebody lets a dead letter be sent after all. */
@@ -315,6 +327,12 @@ export class DispatcherWorld {
     this.#edit({ definition: { ...this.state.job.definition, backfillPerSecond, backfillParallelCount } });
   }
 
+  /** An edit says which events the job sends, unless a backfill would be left without. */
+  editEvents(events: readonly TriggerEvent[] | null): void {
+    const definition = { ...this.state.job.definition, events };
+    if (editObstacle(this.state, definition) === undefined) this.#edit({ definition });
+  }
+
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
   readPage(size: number, how: 'now' | 'late' | 'again'): void {
     this.#child?.latePageComes();
@@ -358,6 +376,9 @@ export class DispatcherWorld {
       chains.get(user)?.triggers.some(({ backfill }) => backfill !== undefined) === true;
     const isExact = overflow.holders === 0 && ![...members].some(isFound);
     this.ledger.checkOldest(oldestWaitingAt, waiting, isExact);
+    must((this.state.counters.filtered ?? 0) === this.#filtered, 'what is not wanted is counted, once');
+    const isBackfilling = this.state.backfill?.isUnfinished === true;
+    must(!isBackfilling || this.#isWanted('enter'), 'only a job that sends enters has a backfill');
     checkBookkeeping(this.state);
     checkBackfill(this.state, members);
   }
@@ -365,7 +386,10 @@ export class DispatcherWorld {
   checkEnd(): void {
     this.ledger.checkEnd();
     for (const [who, event] of this.ledger.lastWords())
-      must((event === 'enter') === this.membership.get(who), `${who} was told last as ${event}`);
+      must(
+        this.#untold.has(who) || (event === 'enter') === this.membership.get(who),
+        `${who} was told last as ${event}`,
+      );
     const { chains, overflow } = this.state;
     must(chains.triggers === 0 && chains.bytes === 0, 'nothing is left, and nothing is counted');
     must(overflow.isEmpty && overflow.bytes === 0, 'nothing is left outside');
@@ -391,6 +415,11 @@ export class DispatcherWorld {
 
   #admit(raw: object, event: TriggerEvent): string | undefined {
     return admit(this.state, raw, event, this.now);
+  }
+
+  #isWanted(event: string): boolean {
+    const { events } = this.state.job.definition;
+    return events === null || events.some((one) => one === event);
   }
 
   #listensTo(audience: string): boolean {

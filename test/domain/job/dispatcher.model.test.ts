@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { FIRST_RULES, RULES } from '../../../src/domain/job/state.ts';
 import { DispatcherWorld } from './dispatcher-model.ts';
 import type { Answer } from './model-endpoint.ts';
@@ -123,6 +124,12 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
         (world: DispatcherWorld) =>
           world.editPace(perSecond, parallel),
     ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom<readonly TriggerEvent[] | null>(null, null, ['enter'], ['exit'], ['enter', 'exit'])
+      .map((events) => (world: DispatcherWorld) => world.editEvents(events)),
   },
   {
     weight: 4,
