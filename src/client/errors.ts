@@ -478,7 +478,7 @@ export class PushInterrupted extends TriggersError {
     super(
       accepted + unconfirmed === 0
         ? `Nothing was sent to "${jobId}": ${why}`
-        : [`The push to "${jobId}" ended early: ${why}`, ...howFar(accepted, unconfirmed)].join('\n'),
+        : [`The push to "${jobId}" ended early: ${why}`, ...howFar(accepted, unconfirmed, lineOf(cause))].join('\n'),
       { cause },
     );
     this.jobId = jobId;
@@ -487,11 +487,19 @@ export class PushInterrupted extends TriggersError {
   }
 }
 
-function howFar(accepted: number, unconfirmed: number): string[] {
+/** The line of the input that is no trigger; undefined when that is not what ended a push. */
+function lineOf(cause: unknown): number | undefined {
+  return cause instanceof InvalidTrigger ? cause.line : undefined;
+}
+
+/** @param line that ended it: all before it are with the job. */
+function howFar(accepted: number, unconfirmed: number, line: number | undefined): string[] {
   const maybe = unconfirmed === 0 ? '' : `; it is not known whether the next ${unconfirmed} were, too`;
   return [
     `${accepted} ${accepted === 1 ? 'trigger was' : 'triggers were'} accepted${maybe}. Nothing after that was sent.`,
-    `Push again from trigger ${accepted + 1} on.`,
+    line === undefined
+      ? `Push again from trigger ${accepted + 1} on.`
+      : `Mend it, and push again from line ${line} on.`,
   ];
 }
 
@@ -502,14 +510,20 @@ export class PublishInterrupted extends TriggersError {
   readonly read: number;
   readonly failures: readonly Error[];
   constructor(read: number, failures: readonly Error[]) {
-    const sent =
-      read === 0
-        ? 'It ended at the first trigger of the input.'
-        : `It ended after trigger ${read} of the input. Up to there each job was sent its own triggers, except as said above, where the triggers of that one job are counted. Push the whole input again: a job recognises, by person, audience, event and "at", what waits in it and what it has recently delivered.`;
+    const sent = read === 0 ? 'It ended at the first trigger of the input.' : goOnAfter(read, failures);
     super([...failures.map(({ message }) => message), sent].join('\n'), { cause: failures[0] });
     this.read = read;
     this.failures = failures;
   }
+}
+
+/** Where only the input was wrong, every job has all that came before: pushing that again would repeat what has no `at`. */
+function goOnAfter(read: number, failures: readonly Error[]): string {
+  const line = failures.length === 1 ? lineOf(failures[0]) : undefined;
+  const until = `It ended after trigger ${read} of the input. Up to there each job was sent its own triggers`;
+  return line === undefined
+    ? `${until}, except as said above, where the triggers of that one job are counted. Push the whole input again: a job recognises, by person, audience, event and "at", what waits in it and what it has recently delivered. Triggers without an "at" are not recognised, and would be sent twice.`
+    : `${until}. Mend it, and push again from line ${line} on.`;
 }
 
 function seconds(ms: number): string {

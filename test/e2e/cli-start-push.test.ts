@@ -131,7 +131,7 @@ describe('push', () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
       const text = unwrapped(stderr);
       expect(text).toContain(`Line 3 is not a trigger: ${why}`);
-      expect(text).toContain('1 trigger was accepted. Nothing after that was sent. Push again from trigger 2 on.');
+      expect(text).toContain('1 trigger was accepted. Nothing after that was sent. Mend it, and push again from line 3 on.');
     }
   });
 

@@ -5,6 +5,7 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import { EDITABLE_FIELDS, editableOf } from '../../domain/job-form.ts';
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
+import { counted } from '../../domain/shown.ts';
 import { editUpdate } from '../../workflows/messages.ts';
 import { AudienceMoved, InvalidJob } from '../errors.ts';
 import { prepare } from './ask-worker.ts';
@@ -64,7 +65,8 @@ export async function editJob(
   const isAboutFields = edit.exportFields !== undefined || edit.audiences !== undefined;
   const aboutFields = isAboutFields ? await fieldWarnings(client, taskQueue, status) : [];
   const changes = changesOf(before, status, edit);
-  return { status, changes, warnings: [...(loss === undefined ? [] : [loss]), ...prepared.warnings, ...aboutFields] };
+  const aboutPeople = [loss, stillSentOf(before, prepared.audiences)].filter((one) => one !== undefined);
+  return { status, changes, warnings: [...aboutPeople, ...prepared.warnings, ...aboutFields] };
 }
 
 /** What is different after an edit, in the order of the form; exported for its test. */
@@ -80,6 +82,16 @@ export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): F
 
 function shownFields(status: JobStatus): { readonly [Field in keyof JobEdit]: Shown | undefined } {
   return { description: '', ...definitionOf(status), audiences: status.audiences.map(({ slug }) => slug) };
+}
+
+/** What is still sent about audiences that the job no longer listens to, in words; undefined: nothing. */
+export function stillSentOf(
+  { audiences, waiting }: Pick<JobStatus, 'audiences' | 'waiting'>,
+  next: readonly Audience[],
+): string | undefined {
+  const removed = audiences.filter(({ id }) => !next.some((one) => one.id === id)).map(({ slug }) => slug);
+  if (removed.length === 0 || waiting === 0) return undefined;
+  return `${counted(waiting, 'waiting trigger')} stay with the job: those about ${removed.join(', ')} are still sent, to wherever the job sends by then. To drop what waits: triggers stop --waiting discard`;
 }
 
 /** Whom the backfill under way would leave out because the job no longer listens to their audience, in words; undefined: nobody. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { changesOf } from '../../../src/client/jobs/edit-job.ts';
+import { changesOf, stillSentOf } from '../../../src/client/jobs/edit-job.ts';
 import { aStatus } from '../../cli/a-status.ts';
 
 test('an edit says which fields are different now, in the order of the form', () => {
@@ -18,4 +18,12 @@ test('a webhook URL that was named is said to be changed though it looks the sam
     { field: 'webhookUrl', from: status.webhookUrl, to: status.webhookUrl },
   ]);
   expect(changesOf(status, status, { label: status.label })).toEqual([]);
+});
+
+test('an edit that takes an audience away says that what waits about it is still sent', () => {
+  const before = aStatus({ waiting: 1200 });
+  const [first, ...others] = before.audiences;
+  expect(stillSentOf(before, others)).toContain(`1,200 waiting triggers stay with the job: those about ${first?.slug}`);
+  expect(stillSentOf(before, before.audiences)).toBeUndefined();
+  expect(stillSentOf(aStatus({ waiting: 0 }), others)).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
-import { JobNotRunning, PublishInterrupted } from '../../../src/client/errors.ts';
+import { InvalidTrigger, JobNotRunning, PublishInterrupted } from '../../../src/client/errors.ts';
 import { JobPusher } from '../../../src/client/push/job-pusher.ts';
 import {
   inLanes,
@@ -257,6 +257,23 @@ test('a list that cannot be had at all ends it, and says what was sent', async (
   const error = await publishTo(troubled, open, [trigger('1')], { patienceMs: 50 }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(PublishInterrupted);
   expect(error).toMatchObject({ read: 0 });
+});
+
+test.each([
+  ['where only a line is wrong, from that line on', 7, /Mend it, and push again from line 7 on\.$/],
+  [
+    'otherwise, the whole input, which repeats what has no "at"',
+    undefined,
+    /Push the whole input again.*sent twice\.$/,
+  ],
+])('it says how to go on: %s', async (_, line, how) => {
+  const { running, open } = world({ crm: new RecordedJob() }, { crm: ['vip'] });
+  function* input() {
+    yield trigger('1');
+    throw line === undefined ? new Error('The disk is gone.') : new InvalidTrigger('it is not JSON', { line });
+  }
+  const error = await publishTo(running, open, input()).catch((e: unknown) => e);
+  expect((error as PublishInterrupted).message).toMatch(how);
 });
 
 test('progress is that of all jobs together', async () => {
