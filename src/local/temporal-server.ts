@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,7 +100,8 @@ const DB_FILE_PRAGMAS: Readonly<Record<string, string>> = { journal_mode: 'wal',
  * @throws LocalTemporalFailed when it ends or does not answer in time, e.g. because a given port is taken.
  */
 export async function startLocalTemporal(options: LocalTemporalOptions = {}): Promise<LocalTemporal> {
-  const { onProgress } = options;
+  const { onProgress, dbFile } = options;
+  if (dbFile !== undefined) await refuseInUse(dbFile);
   const cliPath = options.cliPath ?? (await findTemporalCli(onProgress === undefined ? {} : { onProgress })).path;
   for (let tries = 1; ; tries++) {
     try {
@@ -130,9 +132,11 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
   const pid = child.pid ?? 0;
   const watchdog = dieWithParent(pid);
   const gone = once(child, 'exit').then(() => log);
+  const { dbFile } = options;
   const stop = async (): Promise<void> => {
     watchdog.release();
     await end(child, gone);
+    if (dbFile !== undefined) rmSync(userFileOf(dbFile), { force: true });
   };
   const httpUrl = `http://${HOST}:${places.http}`;
   try {
@@ -143,8 +147,40 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
     throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}`, log);
   }
   const uiUrl = places.ui === undefined ? {} : { uiUrl: `http://${HOST}:${places.ui}` };
-  return { address: `${HOST}:${places.grpc}`, namespace, httpUrl, ...uiUrl, pid, gone, stop };
+  const address = `${HOST}:${places.grpc}`;
+  if (dbFile !== undefined)
+    writeFileSync(userFileOf(dbFile), JSON.stringify({ address, httpUrl } satisfies DatabaseUser));
+  return { address, namespace, httpUrl, ...uiUrl, pid, gone, stop };
 }
+
+/** The server that has a database open. */
+interface DatabaseUser {
+  readonly address: string;
+  readonly httpUrl: string;
+}
+
+/** Beside the database; one that a killed server left behind names nobody who answers. */
+function userFileOf(dbFile: string): string {
+  return `${dbFile}.in-use`;
+}
+
+/** Two servers on one database would each believe to have all of it. @throws LocalTemporalFailed */
+async function refuseInUse(dbFile: string): Promise<void> {
+  let user: DatabaseUser;
+  try {
+    user = JSON.parse(readFileSync(userFileOf(dbFile), 'utf8')) as DatabaseUser; // What we wrote.
+    const answer = await fetch(`${user.httpUrl}/api/v1/system-info`, { signal: AbortSignal.timeout(IN_USE_ANSWER_MS) });
+    // Something else may have the port by now.
+    if (!(await answer.text()).includes('serverVersion')) return;
+  } catch {
+    return;
+  }
+  throw new LocalTemporalFailed(
+    `The local Temporal server did not start: ${dbFile} is in use by the one at ${user.address}. Use that one (TEMPORAL_ADDRESS=${user.address}), end it first, or name another file (--db).`,
+  );
+}
+
+const IN_USE_ANSWER_MS = 2_000;
 
 interface Places {
   readonly grpc: number;

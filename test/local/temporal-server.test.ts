@@ -55,6 +55,16 @@ async function untilGone(pid: number): Promise<void> {
 
 const startArgs = { taskQueue: 'nobody', workflowId: 'kept', args: [] };
 
+test('a database that another server has open is refused, with its address; once that has ended it is not', async () => {
+  const dbFile = join(folder, 'temporal.db');
+  const first = await start({ dbFile });
+  await expect(startLocalTemporal({ cliPath, dbFile })).rejects.toThrow(
+    `${dbFile} is in use by the one at ${first.address}`,
+  );
+  await first.stop();
+  await start({ dbFile });
+});
+
 test('what was accepted is still there after a restart on the same database file', async () => {
   const dbFile = join(folder, 'temporal.db');
   const first = await start({ dbFile });
