@@ -19,7 +19,12 @@ export interface Ask {
     readonly initial?: string;
     readonly check?: (text: string) => string | undefined;
   }): Promise<string>;
-  one<T>(question: { readonly message: string; readonly choices: readonly Choice<T>[] }): Promise<T>;
+  /** @param question.first the value of the choice that is highlighted at first; default: that of the first choice. */
+  one<T>(question: {
+    readonly message: string;
+    readonly choices: readonly Choice<T>[];
+    readonly first?: T;
+  }): Promise<T>;
   /** Any number of them, in no order, but at least `least`. A long list can be searched. */
   some(question: {
     readonly message: string;
@@ -29,7 +34,7 @@ export interface Ask {
   yes(question: { readonly message: string; readonly initial: boolean }): Promise<boolean>;
 }
 
-/** The person pressed Ctrl-C at a question. */
+/** The person at the terminal decided against it, or pressed Ctrl-C at a question: exit code 1, and the message says what was not done. */
 export class GivenUp extends Error {
   override readonly name = 'GivenUp';
 }
@@ -66,7 +71,13 @@ export async function terminalAsk(streams: { readonly input: Readable; readonly 
           context,
         ),
       ),
-    one: ({ message, choices }) => answered(select({ message, choices, pageSize: AT_A_GLANCE }, context)),
+    one: ({ message, choices, first }) =>
+      answered(
+        select(
+          { message, choices, pageSize: AT_A_GLANCE, ...(first === undefined ? {} : { default: first }) },
+          context,
+        ),
+      ),
     yes: ({ message, initial }) => answered(confirm({ message, default: initial }, context)),
     async some({ message, choices, least }) {
       if (choices.length <= AT_A_GLANCE)
@@ -98,15 +109,21 @@ function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
 }
 
 /**
- * Asks the person at the terminal; where there is none, the answer is yes, so what destroys anything asks for --yes first. Anything but `y` or `yes` is a no, and so is aborting `signal`, which a
- * caller gives that takes Ctrl-C itself.
+ * Asks the person at the terminal; where there is none, the answer is yes, so what destroys anything asks for --yes first. An empty line is
+ * a no, and so are the end of the input and aborting `signal`, which a caller gives that takes Ctrl-C itself. Anything but yes or no is asked
+ * again.
  */
 export async function confirmed(terminal: Terminal, question: string, signal?: AbortSignal): Promise<boolean> {
   if (terminal.stdin.isTTY !== true) return true;
-  terminal.err(sentences(`${question} [y/N]`, terminal));
+  const asked = sentences(`${question} [y/N]`, terminal);
+  terminal.err(asked);
   const lines = createInterface({ input: terminal.stdin, ...(signal && { signal }) });
   try {
-    for await (const line of lines) return /^y(es)?$/i.test(line.trim());
+    for await (const line of lines) {
+      const [, yes, no] = /^\s*(?:(y|yes)|(n|no|))\s*$/i.exec(line) ?? [];
+      if (yes !== undefined || no !== undefined) return yes !== undefined;
+      terminal.err(asked);
+    }
     return false;
   } finally {
     lines.close();

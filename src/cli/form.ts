@@ -264,16 +264,20 @@ export interface NewJob {
 }
 
 /**
- * Asks the form, then what to do with it, until the job is started or abandoned; undefined when it was abandoned. Nothing is started, sent
- * or saved before the person says so.
+ * Asks the form, then what to do with it, until the job is started or the person leaves: `saved` when they leave with a file of it as it is,
+ * undefined when with nothing. Nothing is started, sent or saved before the person says so.
  */
-export async function newJob(options: NewJobOptions): Promise<NewJob | undefined> {
+export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' | undefined> {
   let definition = await askForm(options);
   const summarize = () => summaryLines(definition, options.columns).forEach((line) => options.say(line));
   summarize();
+  let saved: JobDefinitionInput | undefined;
+  let hasFailed = false;
   for (;;) {
     const next = await options.ask.one<'start' | 'test' | 'change' | 'save' | 'leave'>({
       message: 'What next?',
+      // An Enter too many must not start what just failed.
+      first: hasFailed ? 'change' : 'start',
       choices: [
         { name: 'Start Export', value: 'start' },
         { name: 'Send a test first', value: 'test', description: 'One message about a real person, marked as a test' },
@@ -282,18 +286,22 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | undefined
         { name: 'Leave without starting', value: 'leave' },
       ],
     });
-    if (next === 'leave') return undefined;
+    if (next === 'leave') return saved === definition ? 'saved' : undefined;
+    hasFailed = false;
     try {
       if (next === 'start') return { started: await start(definition, options), definition };
-      if (next === 'test') await test(definition, options);
-      else if (next === 'save') await save(definition, options);
-      else {
+      if (next === 'test') hasFailed = !(await test(definition, options));
+      else if (next === 'save') {
+        await save(definition, options);
+        saved = definition;
+      } else {
         definition = await changeAnswer(definition, options);
         summarize();
       }
     } catch (error) {
       // Everything that was typed is still there, so what failed can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
+      hasFailed = true;
       options.say(printable(error.message));
     }
   }
@@ -336,18 +344,24 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
   }
 }
 
-async function test(definition: JobDefinitionInput, { jobs, say, columns }: NewJobOptions): Promise<void> {
+/** Whether the endpoint accepted it. */
+async function test(definition: JobDefinitionInput, { jobs, say, columns }: NewJobOptions): Promise<boolean> {
   const sent = await jobs.test({ definition });
   say(testedText(sent));
   answerLines(sent.answer, { columns }).forEach((line) => say(line));
+  return sent.answer.ok;
 }
 
 async function save(definition: JobDefinitionInput, { ask, say, save: write }: NewJobOptions): Promise<void> {
   for (;;) {
     const file = await ask.text({ message: 'File', initial: 'job.json' });
-    if (write(file, `${JSON.stringify(definition, null, 2)}\n`)) {
-      return say(`Saved. Start it with: triggers start ${printable(file)}`);
+    try {
+      if (write(file, `${JSON.stringify(definition, null, 2)}\n`))
+        return say(`Saved. Start it with: triggers start ${printable(file)}`);
+      say(`The file ${printable(file)} already exists. Choose another name.`);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      say(printable(error.message));
     }
-    say(`The file ${printable(file)} already exists. Choose another name.`);
   }
 }

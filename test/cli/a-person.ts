@@ -4,6 +4,8 @@ import { type Ask, type Choice, GivenUp } from '../../src/cli/ask.ts';
 export interface Asked {
   readonly message: string;
   readonly choices?: readonly string[];
+  /** The choice that an Enter takes. */
+  readonly first?: string;
   /** What was wrong with the lines that were typed before the one that was taken. */
   readonly refused: readonly string[];
 }
@@ -44,8 +46,10 @@ export function aPerson(answers: readonly Answer[]) {
         refused.push(problem);
       }
     },
-    async one({ message, choices }) {
-      asked.push({ message, choices: namesOf(choices), refused: [] });
+    async one({ message, choices, first }) {
+      const preselected = choices.find(({ value }) => value === first) ?? choices[0];
+      const names = { choices: namesOf(choices), ...(preselected && { first: preselected.name }) };
+      asked.push({ message, ...names, refused: [] });
       return choose(choices, next(message));
     },
     async some({ message, choices }) {

@@ -90,8 +90,14 @@ test.each(['y\n', 'Y\n', ' yes \n'])('%j is a yes', async (line) => {
   expect(err).toEqual(['Discard 3 dead letters? [y/N]']);
 });
 
-test.each([['\n'], ['no\n'], ['yep\n'], ['n\n', 'y\n'], []])('%j is a no', async (...lines) => {
+test.each([['\n'], ['no\n'], [' N \n'], ['n\n', 'y\n'], []])('%j is a no', async (...lines) => {
   await expect(confirmed(aPersonWhoTypes(...lines).terminal, 'Discard?')).resolves.toBe(false);
+});
+
+test('what is neither is asked again', async () => {
+  const { terminal, err } = aPersonWhoTypes('yep\n', 'stop\n', 'y\n');
+  await expect(confirmed(terminal, 'Discard?')).resolves.toBe(true);
+  expect(err).toEqual(Array.from({ length: 3 }, () => 'Discard? [y/N]'));
 });
 
 test('where nobody can answer, nobody is asked', async () => {

@@ -23,6 +23,8 @@ interface World {
   readonly files?: string[];
   readonly fails?: Error[];
   readonly sampleFails?: Error;
+  /** The endpoint's answer to a test; default: 200. */
+  readonly status?: number;
   /** How many audiences there are; default: the two that are listed. */
   readonly total?: number;
 }
@@ -33,12 +35,13 @@ function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
   const said: string[] = [];
   const did: unknown[] = [];
   const fails = [...(world.fails ?? [])];
+  const { status = 200 } = world;
   const sample = (isLegacy = false): SentSample => ({
     user: '1',
     audience: VIP,
     event: 'enter',
     request: { method: 'POST', url: '', headers: [], body: isLegacy ? '{"old":1}' : '{"new":1}', bodyBytes: 9 },
-    answer: { ok: true, status: 200, durationMs: 5, isSecond: false },
+    answer: { ok: status < 300, status, durationMs: 5, isSecond: false },
   });
   const options: NewJobOptions = {
     ask: person.ask,
@@ -262,6 +265,12 @@ test('a test is sent only when it is chosen, then the person is asked again', as
   expect(said).toContain('  Answer        HTTP 200');
 });
 
+test('a test that the endpoint does not accept is a failure, too', async () => {
+  const { run, asked } = dialogue([...SHORT, 'Send a test first', 'Leave without starting'], { status: 500 });
+  await run();
+  expect(asked.at(-1)).toMatchObject({ message: 'What next?', first: 'Change an answer' });
+});
+
 test('the job file that is saved is what would be started, and no file is written over', async () => {
   const { run, did, said } = dialogue([...SHORT, 'Save as a job file', '', 'vip.json', 'Start Export'], {
     files: ['job.json'],
@@ -321,17 +330,28 @@ test('a choice that the form does not accept is reported and asked again', async
 });
 
 test('a file that cannot be written is reported, and another one is asked for', async () => {
-  const answers = [...SHORT, 'Save as a job file', '/none/job.json', 'Save as a job file', 'job.json'];
+  const answers = [...SHORT, 'Save as a job file', '/none/job.json', 'job.json'];
   const { run, did, said } = dialogue([...answers, 'Leave without starting']);
-  await run();
+  await expect(run()).resolves.toBe('saved');
   expect(said).toContain('The file /none/job.json cannot be written.');
   expect(did).toMatchObject([['save', 'job.json', {}]]);
 });
 
-test('what fails at the end costs nothing of what was typed', async () => {
+test('whoever changes what was saved and leaves has nothing of it', async () => {
+  const changed = ['Change an answer', 'Label', 'VIP 2', 'Leave without starting'];
+  const { run } = dialogue([...SHORT, 'Save as a job file', 'job.json', ...changed]);
+  await expect(run()).resolves.toBeUndefined();
+});
+
+test('what fails at the end costs nothing of what was typed, and another Enter does not start it', async () => {
   const fails = [new NoWorker('q', undefined, 10_000)];
-  const { run, did, said } = dialogue([...SHORT, 'Start Export', 'Start Export'], { fails });
+  const { run, did, said, asked } = dialogue([...SHORT, 'Start Export', 'Send a test first', 'Start Export'], {
+    fails,
+  });
   await run();
+  const firsts = asked.flatMap(({ message, first }) => (message === 'What next?' ? [first] : []));
+  expect(firsts).toEqual(['Start Export', 'Change an answer', 'Start Export']);
+  did.shift();
   expect(did).toHaveLength(1);
   expect(said.join('\n')).toContain('No worker polls');
 });

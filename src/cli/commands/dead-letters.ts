@@ -11,7 +11,7 @@ import type {
 } from '../../client/export-jobs.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { confirmed, nobodyToAsk } from '../ask.ts';
+import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command, commandGroup } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -115,6 +115,7 @@ async function decide(
     if (spinner !== undefined) spinner.text = far;
   };
   let found = 0;
+  let isDeclined = false;
   const confirm = async (extent: DecisionExtent): Promise<boolean> => {
     found = extent.letters;
     if (json) terminal.err(JSON.stringify({ extent }));
@@ -122,6 +123,7 @@ async function decide(
     if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk();
     const agreed = yes || (await confirmed(terminal, `${words.asks} ${found === 1 ? 'it' : 'them'}?`, stop.signal));
     if (agreed) spinner?.start();
+    isDeclined = !agreed;
     return agreed;
   };
   try {
@@ -129,6 +131,7 @@ async function decide(
       carryOut(jobs.deadLetters, { confirm, onProgress, signal: stop.signal }),
     );
     spinner?.stop();
+    if (isDeclined) throw new GivenUp('Nothing was done.');
     if (!json) terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
     if (failures.length === 0) return;
     throw new PartlyDone(`${counted(failures.length, 'dead letter')} ${words.failed}.`, done, failures.length);

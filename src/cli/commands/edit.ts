@@ -1,7 +1,7 @@
 import type { EditedJob, FieldChange } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
-import { confirmed, nobodyToAsk } from '../ask.ts';
+import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJsonObject, withFields } from '../job-options.ts';
@@ -29,7 +29,7 @@ export const editCommand = command({
       return await confirmed(terminal, 'Edit it?');
     };
     const edited = await withJobs((jobs) => jobs.edit(job, edit, { isMeant }));
-    if (edited === undefined) return terminal.err('Nothing was done.');
+    if (edited === undefined) throw new GivenUp('Nothing was done.');
     print(edited, () => editedLines(job, edited).join('\n'));
   },
 });

@@ -2,8 +2,9 @@ import { InvalidJob } from '../../client/errors.ts';
 import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
 import { counted, shownUrl } from '../../domain/shown.ts';
-import { confirmed } from '../ask.ts';
+import { confirmed, GivenUp } from '../ask.ts';
 import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
 import { definitionFrom, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { countingNumber } from '../options.ts';
@@ -37,6 +38,8 @@ export const startCommand = command({
   ],
   async run([file], { id, yes, sample, discardRecoverable }, { terminal, json, print, said }) {
     const definition = definitionFrom(file, said);
+    if (sample !== undefined && definition.existingUsers === false)
+      throw noExistingUsers(said['existingUsers'] === false);
     const started = await withJobs((jobs) =>
       startAsAsked(jobs, definition, {
         terminal,
@@ -45,10 +48,19 @@ export const startCommand = command({
         yes: yes === true || json,
       }),
     );
-    if (started === undefined) return terminal.out('Nothing was started.');
+    if (started === undefined) throw new GivenUp('Nothing was started.');
     print(started, () => startedLines(started, existingUsersText(definition, sample, started.jobId), terminal));
   },
 });
+
+/** A sample is existing users, and who asks for it has also said not to send them. */
+function noExistingUsers(isOption: boolean): UsageError {
+  return new UsageError(
+    isOption
+      ? '--sample sends existing users, and --no-existing-users says not to. Leave one of them out.'
+      : 'The job file says "existingUsers": false, and --sample sends some of them. Say --existing-users as well, or leave --sample out.',
+  );
+}
 
 interface Asking {
   readonly terminal: Terminal;

@@ -3,7 +3,7 @@ import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { counted, duration } from '../../domain/shown.ts';
-import { confirmed, nobodyToAsk } from '../ask.ts';
+import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -39,7 +39,7 @@ export const stopCommand = command({
     const status = await withJobs(async (jobs) =>
       (await isMeant(await extentOf(jobs, job, waiting), waiting, asking)) ? await jobs.stop(job, request) : undefined,
     );
-    if (status === undefined) return terminal.err('Nothing was done.');
+    if (status === undefined) throw new GivenUp('Nothing was done.');
     print(status, () => stopText(job, status, request));
   },
 });

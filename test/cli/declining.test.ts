@@ -1,0 +1,71 @@
+import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, afterEach, expect, jest, test } from '@jest/globals';
+import { run } from '../../src/cli/program.ts';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { aStatus } from './a-status.ts';
+import { aTerminal } from './a-terminal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'declining-'));
+afterEach(() => void jest.restoreAllMocks());
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Jobs that can be looked at, and all that was done to them. */
+function someJobs() {
+  const did: string[] = [];
+  const doing = (name: string) => async () => void did.push(name);
+  const asked = async (_: unknown, __: unknown, { isMeant }: { isMeant: (loss: string) => Promise<boolean> }) => {
+    if (!(await isMeant('2 people would be left out.'))) return undefined;
+    throw new Error('It was meant.');
+  };
+  const decide = async (_: unknown, { confirm }: { confirm: (extent: unknown) => Promise<boolean> }) => {
+    const isAgreed = await confirm({ letters: 1, users: 1, jobs: [], audiences: [] });
+    if (isAgreed) did.push('decide');
+    return { done: 0, failures: [] };
+  };
+  const jobs = {
+    check: async (definition: unknown) => ({ ok: true, definition, audiences: [{ size: 3 }], warnings: [] }),
+    status: async () => aStatus({ waiting: 4, unreadableHolders: [{ holder: '12', since: '', reason: 'no key' }] }),
+    start: doing('start'),
+    backfill: doing('backfill'),
+    stop: doing('stop'),
+    edit: asked,
+    decideHolder: doing('holder'),
+    deadLetters: { waiting: async function* () {}, discard: decide, redeliver: decide },
+    close: async () => undefined,
+  };
+  jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What these commands use of one.
+  return did;
+}
+
+const START = ['start', '--label', 'VIP', '--audience', 'vip', '--url', 'https://example.com/'];
+
+test.each([
+  [[...START, '--existing-users'], 'Nothing was started.'],
+  [[...START, '--sample', '1'], 'Nothing was started.'],
+  [['stop', 'vip', '--waiting', 'discard'], 'Nothing was done.'],
+  [['edit', 'vip', '--audience', 'news'], 'Nothing was done.'],
+  [['holders', 'vip', '--set-aside', '12'], 'Nothing was done.'],
+  [['dead-letters', 'discard', '--job', 'vip'], 'Nothing was done.'],
+  [['dead-letters', 'redeliver', '--job', 'vip'], 'Nothing was done.'],
+])('%j: a person who says no ends it with exit code 1, and nothing was done', async (args, said) => {
+  const did = someJobs();
+  const { terminal, out, err } = aTerminal({ interactive: true });
+  const stdin = Object.assign(Readable.from(['n\n']), { isTTY: true });
+  await expect(run(args, { ...terminal, stdin })).resolves.toBe(1);
+  expect({ did, out, last: err.at(-1) }).toEqual({ did: [], out: [], last: said });
+});
+
+test.each([
+  ['an option', [...START, '--sample', '2', '--no-existing-users'], /--no-existing-users says not to/],
+  ['the job file', ['start', join(folder, 'job.json'), '--sample', '2'], /Say\s+--existing-users as well/],
+])('a sample of existing users, where %s says that none are to be sent, is refused', async (_, args, says) => {
+  const file = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/', existingUsers: false };
+  writeFileSync(join(folder, 'job.json'), JSON.stringify(file));
+  const did = someJobs();
+  const { terminal, err } = aTerminal();
+  await expect(run(args, terminal)).resolves.toBe(2);
+  expect({ did, said: err.join('\n') }).toEqual({ did: [], said: expect.stringMatching(says) });
+});
