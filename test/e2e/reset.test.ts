@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId, subscriptionIdOf } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -43,7 +44,11 @@ async function tasksOf(workflowId: string, runId: string): Promise<number[]> {
 /** Resets the present run to one of its workflow tasks; the first, say. */
 async function reset(job: string, task: (tasks: number[]) => number | undefined): Promise<void> {
   const { workflowId, runId } = await lab.handle(job).describe();
-  const workflowTaskFinishEventId = task(await tasksOf(workflowId, runId));
+  // A run that has just begun may have completed none yet.
+  const workflowTaskFinishEventId = await answerWhen(
+    async () => task(await tasksOf(workflowId, runId)),
+    (id) => id !== undefined,
+  );
   await lab.client.workflowService.resetWorkflowExecution({
     namespace: temporal.namespace,
     workflowExecution: { workflowId, runId },
