@@ -52,6 +52,7 @@ describe('a job from pause to stop', () => {
     await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
     const { backfill } = await operator.json<JobStatus>(['backfill', job, '--audience', 'vip', '--request-id', 'r']);
     expect(backfill).toMatchObject({ n: 2, audiences: ['vip'] });
+    await lab.statusWhen(job, (status) => status.backfill?.n === 2 && status.backfill.state === 'finished');
     const refused = await operator.run(['backfill', job, '--audience', 'nobody']);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/its audiences are\s+vip, news/);
