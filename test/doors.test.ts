@@ -117,6 +117,8 @@ const isNumber = (least: number, most: number) => (value: unknown) =>
   typeof value === 'number' && value >= least && value <= most;
 const isWhole = (least: number, most: number) => (value: unknown) =>
   isNumber(least, most)(value) && Number.isInteger(value);
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isFlag = (value: unknown) => typeof value === 'boolean';
 const orNull = (isRight: (value: unknown) => boolean) => (value: unknown) => value === null || isRight(value);
 
@@ -133,6 +135,13 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   parallelRequestCount: isWhole(1, 500),
   backfillPerSecond: orNull((value) => isNumber(0, 100_000)(value) && value !== 0),
   backfillParallelCount: orNull(isWhole(1, 500)),
+  method: orNull((value) => value === 'PUT'),
+  headers: orNull((value) => isObject(value) && Object.values(value).every((one) => typeof one === 'string')),
+  contentType: orNull((value) => value === 'application/json'),
+  body: orNull((value) => typeof value === 'string'),
+  onEnter: orNull((value) => isObject(value) && Object.keys(value).every((key) => key === 'method')),
+  onExit: orNull((value) => isObject(value) && Object.keys(value).every((key) => key !== 'a')),
+  envelope: (value) => value === null,
   events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
 };
 

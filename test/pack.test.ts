@@ -54,6 +54,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/metrics.md',
     'docs/operating.md',
     'docs/receiving.md',
+    'docs/requests.md',
     'docs/setup.md',
     'docs/sources/file.md',
     'docs/sources/http.md',

@@ -8,6 +8,7 @@ import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
+import { destinationsOf } from '../webhook/shaped-request.ts';
 import { SettledTriggers } from './settled-triggers.ts';
 import { SliceSending, type SliceSendingOptions } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
@@ -96,7 +97,7 @@ async function send(
   const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
-  const refusal = authorizations.refusalOf(authorization, url);
+  const [refusal] = destinationsOf(slice.settings).flatMap((one) => authorizations.refusalOf(authorization, one) ?? []);
   if (refusal !== undefined) return reportOf(settled, telemetry, { code: refusal });
   const [found, looked] = await Promise.all([
     authorizations.lookUp(authorization, url),

@@ -6,15 +6,12 @@ import { NEXT_RULES } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import type { Authorizations } from '../webhook/authorizations.ts';
+import { listed, type RequestChecks, requestProblems } from './request-problems.ts';
 
-export interface PrepareDependencies {
+export interface PrepareDependencies extends RequestChecks {
   readonly source: AudienceSource;
-  readonly authorizations: Authorizations;
   /** The names of our search attributes that the namespace does not have. */
   readonly missingSearchAttributes: () => Promise<readonly string[]>;
-  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
-  readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
   readonly requestTimeoutMs: number;
   readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
@@ -22,8 +19,6 @@ export interface PrepareDependencies {
 
 /** A time window shorter than this cannot be followed precisely. */
 const MIN_WINDOW_MINUTES = 30;
-/** How many names an error lists. */
-const LISTED_NAMES = 20;
 
 /** The activity that checks a definition against what this worker knows. Returns every problem at once; rejects only when the source does. */
 export function createPrepareJob(dependencies: PrepareDependencies): (definition: unknown) => Promise<PreparedJob> {
@@ -36,8 +31,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
     const problems: Problem[] = [
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
-      ...(await destinationProblems(checked.ok ? checked.value : input, dependencies)),
-      ...authorizationProblems(checked.ok ? checked.value : input, dependencies.authorizations),
+      ...(await requestProblems(checked.ok ? checked.value : input, dependencies)),
     ];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
     // A slug and an id may name the same audience, which is then sent once.
@@ -83,42 +77,6 @@ export function resolveAudience(
     field: `audiences[${index}]`,
     message: `The source knows no audience "${name}".${hint} It knows: ${listed(slugs)}.`,
   };
-}
-
-function listed(names: readonly string[]): string {
-  if (names.length === 0) return 'none';
-  return names.slice(0, LISTED_NAMES).join(', ') + (names.length > LISTED_NAMES ? ', …' : '');
-}
-
-async function destinationProblems(
-  definition: unknown,
-  { destinationRefusal }: PrepareDependencies,
-): Promise<Problem[]> {
-  const { webhookUrl } = isRecord(definition) ? definition : {};
-  // Text that is not a web address at all is reported by the form's own rules.
-  if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
-  const message = await destinationRefusal(new URL(webhookUrl));
-  return message === undefined ? [] : [{ field: 'webhookUrl', message }];
-}
-
-function authorizationProblems(definition: unknown, authorizations: Authorizations): Problem[] {
-  const { authorization, webhookUrl } = isRecord(definition) ? definition : {};
-  const name = typeof authorization === 'string' ? authorization.trim() : '';
-  if (name === '') return [];
-  if (!authorizations.names.includes(name)) {
-    // The name is not repeated, since some people write the token itself in its place.
-    const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
-    return [{ field: 'authorization', message }];
-  }
-  if (typeof webhookUrl !== 'string' || !URL.canParse(webhookUrl)) return [];
-  const url = new URL(webhookUrl);
-  if (authorizations.refusalOf(name, url) === undefined) return [];
-  return [
-    {
-      field: 'authorization',
-      message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
-    },
-  ];
 }
 
 function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {

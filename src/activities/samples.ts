@@ -20,7 +20,8 @@ import { ATTEMPT_CODES, failureInWords } from '../domain/verdict.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
-import { makeRequest, MessageImpossible, shownRequest, type WebhookRequest } from '../webhook/request.ts';
+import { MessageImpossible, shownRequest, type WebhookRequest } from '../webhook/request.ts';
+import { destinationOf, requestMaker, shownPartsOf } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
 /** Whom a sample is about, and through which audience. */
@@ -162,20 +163,23 @@ async function prepareSample(
   const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
   const settings = { ...ofJob, userLegacyMessageFormat };
   const { user, audience, profile } = await personOf(dependencies.source, audiences, wanted);
-  const url = new URL(settings.webhookUrl);
+  const event = wanted.event ?? 'enter';
+  const url = destinationOf(settings, event);
   const found = await dependencies.authorizations.lookUp(settings.authorization, url);
   if (!found.ok) {
     const reason = found.reason === undefined ? '' : ` (${found.reason})`;
     const message = `Nothing can be sent: ${failureInWords(found)}${reason}. See docs/authorizations.md.`;
     throw new Obstacle('authorization', message);
   }
-  const event = wanted.event ?? 'enter';
   const trigger = { user, audience: audience.id, event, at: withOffset(instantOf(Date.now())) };
+  const makeRequest = requestMaker(settings);
   const make = (authorization: RequestAuthorization): WebhookRequest =>
-    makeRequest(settings, trigger, audience, profile, authorization, dependencies.userAgent, { id });
+    makeRequest(trigger, audience, profile, authorization, dependencies.userAgent, { id });
   const request = made(() => make(found.authorization));
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
-  const show = (request: WebhookRequest): ShownRequest => shownRequest(url, request, mostBytes);
+  const shownParts = shownPartsOf(settings, event);
+  const show = (request: WebhookRequest): ShownRequest =>
+    shownRequest(request.url ?? url, request, mostBytes, shownParts);
   return {
     url,
     timeoutMs: settings.requestTimeoutMs,
@@ -218,11 +222,13 @@ function made(make: () => WebhookRequest): WebhookRequest {
   try {
     return make();
   } catch (error) {
-    if (error instanceof MessageImpossible)
+    if (error instanceof MessageImpossible) {
+      const why = error.told === undefined || error.told === '' ? '' : ` (${error.told})`;
       throw new Obstacle(
         'message',
-        `Nothing can be sent about this person: ${failureInWords(error)}. Try another --user.`,
+        `Nothing can be sent about this person: ${failureInWords(error)}${why}. Try another --user.`,
       );
+    }
     const words = failureInWords({ code: ATTEMPT_CODES.requestNotMade });
     throw new Obstacle('message', `Nothing can be sent: ${words}: ${shownFault(error)}. See docs/errors.md.`);
   }
@@ -230,6 +236,6 @@ function made(make: () => WebhookRequest): WebhookRequest {
 
 async function send({ poster }: SampleDependencies, prepared: Prepared): Promise<SentSample> {
   const { attempt, request, authorization, isSecond } = await postAuthorized(poster, prepared);
-  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(prepared.url)), isSecond };
+  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(request.url ?? prepared.url)), isSecond };
   return { ...prepared.sample, request: prepared.show(request), answer };
 }

@@ -11,7 +11,8 @@ import {
 } from '../domain/verdict.ts';
 import { authorizationAfter, type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
-import { makeRequest, MessageImpossible, type WebhookRequest } from '../webhook/request.ts';
+import { MessageImpossible, type WebhookRequest } from '../webhook/request.ts';
+import { type MakeRequest, requestMaker } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import type { SettledTriggers } from './settled-triggers.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
@@ -56,6 +57,8 @@ interface Lane {
   authorization: RequestAuthorization;
   /** Whether the open request is the second one for its trigger, with another token than the first. */
   isSecond: boolean;
+  /** Where the open request goes, if that is a URL of its own. */
+  url: URL | undefined;
 }
 
 /**
@@ -76,12 +79,14 @@ export class SliceSending {
   #openLanes: number;
   #authorization: RequestAuthorization;
   readonly #inUrl: readonly string[];
+  readonly #make: MakeRequest;
 
   constructor(options: SliceSendingOptions) {
     const { triggers, budgetMs, audiences } = options.slice;
     this.#options = options;
     this.#authorization = options.authorization;
     this.#inUrl = secretsIn(options.url);
+    this.#make = requestMaker(options.slice.settings);
     this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
     for (const [index, { user }] of triggers.entries()) {
       if (user !== triggers[index - 1]?.user) this.#people.push(index);
@@ -107,7 +112,7 @@ export class SliceSending {
         this.#isUnwell = true; // The other lanes start nothing more.
         reject(error);
       };
-      const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false };
+      const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false, url: undefined };
       const goOn = (last?: Ended): void => {
         try {
           if (last !== undefined) {
@@ -117,7 +122,7 @@ export class SliceSending {
               this.#goOnWith(other, lane, last, goOn).catch(fail);
               return;
             }
-            this.#settle(lane.next, withoutEcho(attempt, lane.authorization.secrets, this.#inUrl), verdict);
+            this.#settle(lane.next, this.#withoutEcho(attempt, lane), verdict);
             if (attempt.ok) lane.authorization.taken();
           }
           if (this.#startNext(lane, ended)) return;
@@ -145,6 +150,7 @@ export class SliceSending {
       lane.authorization = this.#authorization;
       const request = this.#makeRequest(trigger, lane.next);
       if ('headers' in request) {
+        lane.url = request.url;
         telemetry.requestBegan();
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
         return true;
@@ -205,9 +211,14 @@ export class SliceSending {
     if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnwell = true;
   }
 
+  #withoutEcho(attempt: HttpAttempt, { authorization, url }: Lane): HttpAttempt {
+    if (attempt.ok) return attempt;
+    return withoutEcho(attempt, authorization.secrets, url === undefined ? this.#inUrl : secretsIn(url));
+  }
+
   /** The request, or why there is none. */
   #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | Unmade {
-    const { profiles, sourceTrouble, slice, userAgent, telemetry } = this.#options;
+    const { profiles, sourceTrouble, userAgent, telemetry } = this.#options;
     let profile = trigger.profile ?? profiles?.get(trigger.user);
     if (profile === undefined) {
       if (profiles === undefined)
@@ -222,9 +233,10 @@ export class SliceSending {
     if (audience === undefined) return { code: ATTEMPT_CODES.payloadImpossible };
     const marks = telemetry.requestBegins(index);
     try {
-      return makeRequest(slice.settings, trigger, audience, profile, this.#authorization, userAgent, marks);
+      return this.#make(trigger, audience, profile, this.#authorization, userAgent, marks);
     } catch (error) {
-      if (error instanceof MessageImpossible) return { code: error.code };
+      if (error instanceof MessageImpossible)
+        return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
       return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
     }
   }

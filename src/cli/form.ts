@@ -9,6 +9,7 @@ import type {
 import { checkJobDefinition, DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { counted, printable, shownUrl } from '../domain/shown.ts';
+import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
 import { problemLines } from './render-jobs.ts';
@@ -317,7 +318,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
     ['Audiences', definition.audiences.join(', ')],
     ['Sends to', shownUrl(definition.webhookUrl)],
     ['Authorization', definition.authorization ?? 'none'],
-    ['Fields', exportFields.length === 0 ? 'all' : exportFields.join(', ')],
+    ['Fields', exportFields.length === 0 ? 'all' : exportFields.map(fieldName).join(', ')],
     ['Existing', existingUsers === true ? `sent first, as entered${rate}` : 'not sent'],
     ['Format', userLegacyMessageFormat === true ? 'old' : 'new'],
     ['In parallel', `at most ${definition.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS}`],

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import type { SampleOf } from '../client/export-jobs.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
+import { METHODS } from '../contract/request-shape.ts';
 import { FORM_FIELDS } from '../domain/job-form.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
@@ -50,6 +51,23 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--event <event>', 'event to send, enter or exit; repeat it for both').argParser(collect),
     [new Option('--all-events', 'send enters and exits'), null],
   ],
+  method: [
+    new Option('--method <method>', 'how requests are sent; default: POST').choices(METHODS),
+    [new Option('--no-method', 'by POST'), null],
+  ],
+  contentType: [
+    new Option('--content-type <type>', 'what the body is; default: application/json'),
+    [new Option('--no-content-type', 'application/json'), null],
+  ],
+  envelope: [
+    new Option('--envelope <name>', 'what is put around the body').choices(['cloudevents'] as const),
+    [new Option('--no-envelope', 'nothing is put around the body'), null],
+  ],
+  // What needs more than a word is said in a job file; here it can be taken back.
+  body: [[new Option('--default-body', 'send the default body'), null]],
+  headers: [[new Option('--no-headers', 'no further headers'), null]],
+  onEnter: [[new Option('--no-on-enter', 'enters are sent like everything else'), null]],
+  onExit: [[new Option('--no-on-exit', 'exits are sent like everything else'), null]],
 };
 
 /** Gives a command the options of these fields. */

@@ -21,6 +21,7 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   refused:
     'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
   ours: "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
+  skipped: 'A template skips this person. A job would send nothing, and count it as filtered.',
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
   'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',

@@ -9,12 +9,14 @@ import { count, fromNow, wrap } from './text.ts';
 export type { ReceivedRequest } from '../local/ledger.ts';
 
 /** One arrival on a line: when, who, what, how many requests were open. */
-export function arrivalText({ arrivedAtMs, message, inFlight, deliveryId }: ReceivedRequest): string {
+export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId }: ReceivedRequest): string {
   const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
   const id = deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, 12))}`;
+  const sent = target === undefined || target === 'POST /' ? '' : `  ${printable(target)}`;
+  if (message === undefined && sent !== '') return `${time}${sent}  (${inFlight} in flight)${id}`;
   if (message === undefined) return `${time}  a request that is not a trigger message${id}`;
   const { event, user, slug } = message;
-  return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}  (${inFlight} in flight)${id}`;
+  return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${sent}  (${inFlight} in flight)${id}`;
 }
 
 const TIME_WIDTH = 12;
@@ -41,6 +43,8 @@ export function cameTo(attempt: Attempt, paint: Paint): string {
       return paint('green', 'delivered');
     case 'unsent':
       return 'returned unsent, since its slice ended first';
+    case 'skipped':
+      return `skipped by a template of the job${answer === undefined || answer === '' ? '' : `: "${printable(answer)}"`}`;
     case 'running':
       return 'is being sent now';
     case 'unknown':

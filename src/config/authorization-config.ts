@@ -1,5 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import { HEADER_NAME, RESERVED_HEADERS } from '../contract/request-shape.ts';
 import { NetworkPolicy } from '../webhook/network-policy.ts';
 import { isSigningSecret } from '../webhook/signature.ts';
 import type { ClientIdentity } from '../webhook/tls.ts';
@@ -8,11 +9,6 @@ import { ConfigError } from './problems.ts';
 
 // No message in this file may repeat a value, since most values are secrets.
 
-/** Headers that the worker sets, or that belong to the connection (RFC 9110, RFC 9112, Standard Webhooks, W3C Trace Context). */
-const RESERVED_HEADERS =
-  /^(content-.*|user-agent|webhook-.*|traceparent|tracestate|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
-/** A token of RFC 9110, 5.6.2. */
-const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 /** Latin-1, as in HTTP/1.1. Blanks around a value would be lost on the way. */
 const HEADER_VALUE = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/;
 const MAX_HEADERS = 50;

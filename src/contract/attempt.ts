@@ -22,11 +22,12 @@ export interface SliceRun {
  *
  * - `delivered`: answered with 2xx. A history does not say which status, nor how long it took.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
+ * - `skipped`: a template of the job says that nothing is to be sent; `answer` is its reason.
  * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
  * - `unknown`: its slice was lost, and it is not known whether a request was made. It is sent again under the same delivery id.
  * - `running`: its slice is running and has not reported it yet.
  */
-export type AttemptOutcome = 'delivered' | 'failed' | 'unsent' | 'unknown' | 'running';
+export type AttemptOutcome = 'delivered' | 'failed' | 'skipped' | 'unsent' | 'unknown' | 'running';
 
 /** One trigger in one slice. */
 export interface Attempt {

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { unknownKeys } from './nearest-key.ts';
+import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
+import { MISSING_URL, webhookUrl } from './webhook-url.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -8,7 +10,6 @@ export const MAX_PARALLEL_REQUESTS = 500;
 /** Requests that a job may have in flight unless it says otherwise. */
 export const DEFAULT_PARALLEL_REQUESTS = 5;
 
-const MISSING_URL = 'Give the webhook URL that receives the messages, such as https://example.com/hook.';
 const MISSING_AUTHORIZATION =
   'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
@@ -30,32 +31,26 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
 
 const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
 
-const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look like https://example.com/hook.';
-// URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
-const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
+const renamedField = z.strictObject({
+  field: text('An export field', 255),
+  as: text('The name under which a field is sent', 255),
+});
 
-const NO_HOST =
-  'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
-// What DNS can hold (RFC 1035, section 2.3.4), with or without the root's dot; or an IPv6 address in brackets.
-const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
+// By hand, since a union would say of an entry that is almost right only that it is wrong.
+const exportField = z.custom<ExportField>().transform((said, context): ExportField => {
+  const schema = typeof said === 'object' && said !== null ? renamedField : text('An export field', 255);
+  const checked = schema.safeParse(said);
+  if (checked.success) return checked.data;
+  for (const { field, message } of checked.error.issues.flatMap(renamedProblems))
+    context.addIssue({ code: 'custom', path: field === '' ? [] : [field], message });
+  return z.NEVER;
+});
 
-// Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
-// message repeats a URL, because whoever knows it may be able to send to it.
-const webhookUrl = z
-  .string({ error: 'The webhook URL must be text.' })
-  .trim()
-  .min(1, MISSING_URL)
-  .max(2048, 'The webhook URL must have at most 2048 characters.')
-  .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
-  .pipe(z.url({ hostname: HOST, error: NO_HOST }))
-  .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
-    error:
-      'The webhook URL must not contain a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
-  })
-  .refine((url) => !url.includes('#'), {
-    error:
-      'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
-  });
+function renamedProblems(issue: z.core.$ZodIssue): Problem[] {
+  if (issue.code !== 'unrecognized_keys') return [{ field: issue.path.join('.'), message: issue.message }];
+  const given = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
+  return unknownKeys(given, Object.keys(renamedField.shape));
+}
 
 /**
  * The job form: what a person says about one export job, under the same names in a job file, in the client and in the edit update. Unknown
@@ -73,16 +68,20 @@ export const jobDefinitionSchema = z.strictObject({
     .array(text('An audience', 255), { error: 'Audiences must be a list of audience slugs or ids, such as ["vip"].' })
     .min(1, 'Choose at least one audience.')
     .max(MAX_AUDIENCES, `Choose at most ${MAX_AUDIENCES} audiences.`),
-  /** Receives POST `application/json`. */
+  /** Receives the requests; its path and query may be templates. */
   webhookUrl,
   /** Name of an authorization in the worker's configuration; null when the endpoint needs none. */
   authorization: text('The authorization', 100, MISSING_AUTHORIZATION).nullable(),
-  /** Which profile fields are sent: names or dotted paths. Empty: all. `segment_events` is always sent. */
+  /** Which profile fields are sent: names or dotted paths, and under which names. Empty: all. `segment_events` is always sent. */
   exportFields: z
-    .array(text('An export field', 255), {
+    .array(exportField, {
       error: 'Export fields must be a list of field names, such as ["email", "first_name"].',
     })
     .max(1000, 'Choose at most 1000 export fields.')
+    .superRefine((fields, context) => {
+      for (const { index, message } of renamingProblems(fields))
+        context.addIssue({ code: 'custom', path: [index, 'as'], message });
+    })
     .default([]),
   /** First send everybody who is already a member, as `enter`. */
   existingUsers: flag('Existing users').default(false),
@@ -123,6 +122,7 @@ export const jobDefinitionSchema = z.strictObject({
     .readonly()
     .nullable()
     .default(null),
+  ...requestShapeFields,
 });
 
 /** A job with every default filled in. */
@@ -148,6 +148,7 @@ export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
   const problems = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, input))),
     ...problemsTogether(input),
+    ...(parsed.success ? shapeProblems(parsed.data) : []),
   ];
   return parsed.success && problems.length === 0 ? { ok: true, value: parsed.data } : { ok: false, problems };
 }
@@ -166,16 +167,38 @@ function problemsTogether(input: unknown): Problem[] {
 }
 
 function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
-  if (issue.code === 'unrecognized_keys')
-    return unknownKeys(Object.fromEntries(issue.keys.map((key) => [key, undefined])), JOB_FIELDS);
   const field = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('.');
   const name = field.replaceAll('.[', '[');
+  if (issue.code === 'unrecognized_keys') {
+    const given = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
+    const place = name === '' ? '' : `${name}.`;
+    return unknownKeys(given, keysAt(issue.path)).map((one) => ({ ...one, field: place + one.field }));
+  }
   if (issue.path.length === 0) {
     return [{ field: '', message: `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.` }];
   }
   if (issue.path.length === 1 && isMissing(input, name))
     return [{ field: name, message: MISSING[name] ?? 'This field is required.' }];
   return [{ field: name, message: issue.message }];
+}
+
+/** The keys that an object of the form may have, at a place that has one. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schema: unknown = jobDefinitionSchema;
+  for (const part of path) {
+    schema = plain(schema);
+    if (schema instanceof z.ZodObject) schema = schema.shape[String(part)];
+    else if (schema instanceof z.ZodArray) schema = schema.element;
+  }
+  schema = plain(schema);
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+/** A schema without what says that its value may be left out. */
+function plain(schema: unknown): unknown {
+  const isOptional =
+    schema instanceof z.ZodDefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional;
+  return isOptional ? plain(schema.unwrap()) : schema;
 }
 
 const MISSING: Readonly<Record<string, string>> = {

@@ -28,6 +28,8 @@ export interface BackfillStatus {
   readonly leftOut?: readonly { readonly audience: string; readonly members: number }[];
   /** Members whose enter became a dead letter. */
   readonly deadLetters: number;
+  /** Members about whom nothing was to be sent, since a template skips them; absent: none. */
+  readonly filtered?: number;
   /** Members waiting in the job. */
   readonly waiting: number;
   /** Members delivered a second, over about the last minute. */
@@ -133,7 +135,7 @@ export interface JobStatus extends ShownForm {
   readonly rejected: number;
   /** Triggers that were signalled again while the first was waiting or had just been delivered, and so were sent once. They count as received. */
   readonly repeated: number;
-  /** Triggers that the job's form leaves out (`events`), and that were not sent. They count as received. Absent: none. */
+  /** Triggers that the job's form leaves out (`events`), or a template skips, and that were not sent. They count as received. Absent: none. */
   readonly filtered?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;

@@ -1,4 +1,5 @@
 import type { Audience } from './audience.ts';
+import type { Method } from './request-shape.ts';
 import type { DeliverySettings } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -24,8 +25,11 @@ export type SampleInput = SampleWish & ({ readonly jobWorkflowId: string } | Job
 
 /** A request as people may see it. */
 export interface ShownRequest {
-  readonly method: 'POST';
-  /** Masked as everywhere: without its path and the values of its query. */
+  readonly method: Method;
+  /**
+   * Masked as everywhere: without its path and the values of its query. Of a URL that is a template, what its values made is shown, and of what
+   * stands in the template itself short segments of the path.
+   */
   readonly url: string;
   /** In order, as [name, value]; a value that may be secret is `…`. What the connection adds (`host`, `content-length`) is not included. */
   readonly headers: readonly (readonly [name: string, value: string])[];

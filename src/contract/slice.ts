@@ -1,4 +1,5 @@
 import type { Audience } from './audience.ts';
+import type { ExportField, RequestShape } from './request-shape.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
 /** One trigger as a slice carries it: with the id of its audience, and its time decided. */
@@ -15,6 +16,8 @@ export interface SliceTrigger {
   readonly profileOptional?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */
   readonly redelivery?: number;
+  /** Failed attempts so far, from 1; absent: none, or the job has no templates. */
+  readonly failures?: number;
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
@@ -24,10 +27,12 @@ export interface DeliverySettings {
   readonly revision: number;
   readonly webhookUrl: string;
   readonly authorization: string | null;
-  readonly exportFields: readonly string[];
+  readonly exportFields: readonly ExportField[];
   readonly userLegacyMessageFormat: boolean;
   /** Longest time of one request, in ms, that the job allows for. */
   readonly requestTimeoutMs: number;
+  /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */
+  readonly request?: RequestShape;
 }
 
 /** What a slice was cut from: signalled triggers, or members that a backfill found. */

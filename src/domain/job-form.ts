@@ -29,6 +29,13 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   backfillPerSecond: null,
   backfillParallelCount: null,
   events: null,
+  method: null,
+  headers: null,
+  contentType: null,
+  body: null,
+  onEnter: null,
+  onExit: null,
+  envelope: null,
 };
 
 /** The names of the form's fields, in its order. */

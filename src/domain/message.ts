@@ -1,4 +1,5 @@
 import type { Audience } from '../contract/audience.ts';
+import type { ExportField } from '../contract/request-shape.ts';
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { type MemberPlaces, scanMembers } from './json-scan.ts';
 import { parseJson, stringifyJson } from './json.ts';
@@ -12,7 +13,7 @@ export interface PayloadParts {
   readonly audience: Audience;
   readonly profile: Profile;
   readonly subscriptionId: string;
-  readonly exportFields: readonly string[];
+  readonly exportFields: readonly ExportField[];
   /** RFC 3339: the time of this attempt. */
   readonly attemptAt: string;
 }
@@ -156,14 +157,15 @@ export class ProfileText {
 
 /**
  * The part of a profile that Export Fields select. Without fields: all of it. A field that is exactly a key selects that key; otherwise its
- * dots lead into nested objects (`user_attributes.value`), and what it selects keeps its place there. A field that the profile does not
- * have selects nothing.
+ * dots lead into nested objects (`user_attributes.value`), and what it selects keeps its place there, unless it is sent under another name,
+ * whose dots make nested objects. A field that the profile does not have selects nothing.
  */
-export function selectFields(profile: JsonObject, fields: readonly string[]): JsonObject {
+export function selectFields(profile: JsonObject, fields: readonly ExportField[]): JsonObject {
   if (fields.length === 0) return profile;
   const selected = new Map<string, Json | Branch>();
   for (const field of fields) {
-    if (Object.hasOwn(profile, field)) selected.set(field, profile[field] ?? null);
+    if (typeof field !== 'string') put(valueAt(profile, field.field), field.as.split('.'), selected);
+    else if (Object.hasOwn(profile, field)) selected.set(field, profile[field] ?? null);
     else take(profile, field.split('.'), selected);
   }
   return toObject(selected);
@@ -187,9 +189,38 @@ function take(from: JsonObject, path: readonly string[], into: Branch): void {
   if (branch.size > 0) into.set(key, branch);
 }
 
+/** The value of a field; undefined: the profile does not have it. */
+function valueAt(profile: JsonObject, field: string): Json | undefined {
+  if (Object.hasOwn(profile, field)) return profile[field];
+  let value: Json | undefined = profile;
+  for (const key of field.split('.')) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, key))
+      return undefined;
+    value = (value as JsonObject)[key];
+  }
+  return value;
+}
+
+function put(value: Json | undefined, [key, ...rest]: readonly string[], into: Branch): void {
+  if (value === undefined || key === undefined) return;
+  if (rest.length === 0) {
+    into.set(key, value);
+    return;
+  }
+  const known = into.get(key);
+  const branch: Branch = known instanceof Map ? known : new Map<string, Json | Branch>();
+  into.set(key, branch);
+  put(value, rest, branch);
+}
+
 function toObject(branch: Branch): JsonObject {
   // fromEntries defines keys rather than assigning them, so that a field called __proto__ is a field like any other.
   return Object.fromEntries([...branch].map(([key, value]) => [key, value instanceof Map ? toObject(value) : value]));
+}
+
+/** Whether what a job says is a template, rather than what it says. */
+export function isTemplate(text: string): boolean {
+  return text.includes('{{') || text.includes('{%');
 }
 
 /** How many levels of nested objects have their fields listed. */

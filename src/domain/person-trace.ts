@@ -171,7 +171,7 @@ export class PersonTrace {
       if (triggers[index]?.user !== this.#user) return false;
       // What comes after one that did not get through was not going to be sent in this slice.
       if (isOver && outcome === 'unsent') return false;
-      isOver ||= outcome === 'failed' || outcome === 'unsent';
+      isOver ||= outcome === 'failed' || outcome === 'skipped' || outcome === 'unsent';
       return true;
     });
     return attempts.map((attempt) => {

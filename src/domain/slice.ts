@@ -11,7 +11,7 @@ import type {
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ATTEMPT_CODES, judge, VERDICTS } from './verdict.ts';
+import { ATTEMPT_CODES, judge, wasAsked } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
@@ -154,8 +154,8 @@ export function attemptsOf(
 }
 
 /** Whether a request was really made, as far as that is known. */
-export function didAsk({ outcome, verdict }: Pick<Attempt, 'outcome' | 'verdict'>): boolean {
-  return outcome === 'delivered' || (verdict !== undefined && VERDICTS[verdict].wasAsked);
+export function didAsk({ outcome, verdict, code }: Pick<Attempt, 'outcome' | 'verdict' | 'code'>): boolean {
+  return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict, code));
 }
 
 function outcomes(end: SliceEnd): (index: number) => Came {
@@ -186,5 +186,6 @@ function isDelivered(progress: SliceProgress | undefined, index: number): boolea
 
 function failedAs(attempt: FailedAttempt): Came {
   const { index: _, ...failure } = attempt;
-  return { outcome: 'failed', verdict: judge(failure), ...failure };
+  const verdict = judge(failure);
+  return { outcome: verdict === 'skipped' ? 'skipped' : 'failed', verdict, ...failure };
 }

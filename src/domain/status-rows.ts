@@ -1,4 +1,5 @@
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
 import { keptBackfillInWords } from './kept-job.ts';
 import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
 import { failureInWords } from './verdict.ts';
@@ -65,6 +66,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Authorization', value: printable(status.authorization ?? 'none') },
     { name: 'Format', value: format(status, mostNames) },
     { name: 'Events', value: status.events?.join(' and ') },
+    { name: 'Request', value: shape(status) },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -118,7 +120,41 @@ function after(mark: string, text: string | undefined): string {
 
 function format({ userLegacyMessageFormat, exportFields }: JobStatus, mostNames: number): string {
   const kind = userLegacyMessageFormat ? 'legacy' : 'new';
-  return `${kind}, ${exportFields.length === 0 ? 'all fields' : names(exportFields, mostNames)}`;
+  return `${kind}, ${exportFields.length === 0 ? 'all fields' : names(exportFields.map(fieldName), mostNames)}`;
+}
+
+/** A field that is sent, for people. */
+export function fieldName(field: ExportField): string {
+  return typeof field === 'string' ? field : `${field.field} as ${field.as}`;
+}
+
+/** How the requests differ from a POST of the default body, in few words; templates are in `status --json`. An older release says nothing of it. */
+function shape(status: SaidShape): string | undefined {
+  const { method, contentType, headers, body, envelope, onEnter, onExit } = status;
+  const parts = [
+    ...shapeWords({ method, contentType, headers, body }),
+    ...(envelope == null ? [] : [`in an envelope of ${envelope}`]),
+    ...eventWords('enter', onEnter),
+    ...eventWords('exit', onExit),
+  ];
+  return parts.length === 0 ? undefined : printable(parts.join('; '));
+}
+
+function eventWords(event: string, own: EventShape | null | undefined): string[] {
+  if (own == null) return [];
+  const url = own.webhookUrl == null ? [] : [`to ${own.webhookUrl}`];
+  const words = [...shapeWords(own), ...url];
+  return words.length === 0 ? [] : [`${event}: ${words.join(', ')}`];
+}
+
+function shapeWords({ method, contentType, headers, body }: EventShape): string[] {
+  const more = Object.keys(headers ?? {}).length;
+  return [
+    ...(method == null ? [] : [method]),
+    ...(contentType == null ? [] : [contentType]),
+    ...(more === 0 ? [] : [counted(more, 'header')]),
+    ...(body == null ? [] : [body === '' ? 'no body' : 'a body of its own']),
+  ];
 }
 
 function received({ received: all, repeated, filtered = 0, rejected }: JobStatus): string {
@@ -183,9 +219,10 @@ function endpointText(
 const BAR_WIDTH = 24;
 
 function backfillText(progress: BackfillStatus): string {
-  const { state, pausedBy, expected, taken, delivered: sent, superseded, leftOut = [], deadLetters: dead } = progress;
+  const { state, pausedBy, expected, taken, delivered: sent, superseded, leftOut = [], filtered = 0 } = progress;
+  const { deadLetters: dead } = progress;
   const all = Math.max(expected ?? taken, taken);
-  const settled = leftOut.reduce((sum, { members }) => sum + members, sent + superseded + dead);
+  const settled = leftOut.reduce((sum, { members }) => sum + members, sent + superseded + dead + filtered);
   const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
   const bar = state === 'running' || state === 'paused' ? '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled) : '';
   const parts = [
@@ -193,6 +230,7 @@ function backfillText(progress: BackfillStatus): string {
     `${shownCount(sent)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
     ...(superseded === 0 ? [] : [`${shownCount(superseded)} left out (newer live trigger)`]),
     ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out (${printable(audience)} was removed)`),
+    ...(filtered === 0 ? [] : [`${shownCount(filtered)} filtered`]),
     ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
     ...(state === 'running' && progress.ratePerSecond > 0 ? [`${perSecond(progress.ratePerSecond)}/s`] : []),
     ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),

@@ -11,11 +11,21 @@ import type { FailedAttempt } from '../contract/slice.ts';
  * - `unsendable`: no message can be made; no request was made, so nothing is known about the endpoint.
  * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
+ * - `skipped`: a template of the job says that nothing is to be sent; no request was made.
  * - `ours`: this worker's configuration, its machine or a fault in it prevents sending, so that no request was made; or it did not say
  *   what came of one.
  */
 export type Verdict =
-  'transient' | 'setup' | 'throttled' | 'gone' | 'refused' | 'unsendable' | 'source' | 'profile-missing' | 'ours';
+  | 'transient'
+  | 'setup'
+  | 'throttled'
+  | 'gone'
+  | 'refused'
+  | 'unsendable'
+  | 'source'
+  | 'profile-missing'
+  | 'skipped'
+  | 'ours';
 
 /** What an attempt came to: it delivered, or what it means that it did not. */
 export type AttemptVerdict = 'delivered' | Verdict;
@@ -59,8 +69,15 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   source: { ...NOT_ASKED, isOfEverybody: true },
   // That a profile is not there yet is a failure of neither the endpoint nor the trigger.
   'profile-missing': { ...NOT_ASKED, isShown: false },
+  // It is what the job is meant to do.
+  skipped: { ...NOT_ASKED, isShown: false },
   ours: { ...NOT_ASKED, isOfEverybody: true },
 };
+
+/** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
+export function wasAsked(verdict: Verdict, code: string | undefined): boolean {
+  return VERDICTS[verdict].wasAsked && code !== ATTEMPT_CODES.templateFailed;
+}
 
 /** What an attempt came to; see `judge`. */
 export function verdictOf(attempt: { readonly ok: boolean } & Parameters<typeof judge>[0]): AttemptVerdict {
@@ -95,6 +112,11 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAft
     case ATTEMPT_CODES.payloadImpossible:
     case ATTEMPT_CODES.payloadTooLarge:
       return 'unsendable';
+    // A new endpoint whose template fails for everybody is wrongly set up, as is one that refuses everybody.
+    case ATTEMPT_CODES.templateFailed:
+      return 'refused';
+    case ATTEMPT_CODES.skipped:
+      return 'skipped';
     default:
       return isSetupCode(attempt.code ?? '') ? 'setup' : 'transient';
   }
@@ -171,6 +193,10 @@ export const ATTEMPT_CODES = {
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
   /** The body has more bytes than are sent; no request was made. */
   payloadTooLarge: 'PAYLOAD_TOO_LARGE',
+  /** A template of the job gave no request for this person; no request was made. */
+  templateFailed: 'TEMPLATE_FAILED',
+  /** A template of the job says that nothing is to be sent about this person; no request was made. */
+  skipped: 'SKIPPED',
   /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
   givenUpEarly: 'GIVEN_UP_EARLY',
   /** It was in a holder that could not be read and that a person set aside; no request was made. */
@@ -196,6 +222,8 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.workerFault]: 'a fault of the worker (not of the endpoint)',
   [ATTEMPT_CODES.payloadImpossible]: 'the trigger could not be made into a message',
   [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
+  [ATTEMPT_CODES.templateFailed]: 'a template of the job gave no request',
+  [ATTEMPT_CODES.skipped]: 'skipped by a template of the job',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   EMFILE: 'the worker has too many files and connections open',
   ENFILE: 'the machine of the worker has too many files and connections open',

@@ -11,6 +11,8 @@ export interface ReceivedRequest {
   readonly deliveryId: string | undefined;
   /** What the body says; undefined when it is neither payload format. */
   readonly message: ReceivedMessage | undefined;
+  /** Its method and its path with the query; absent for a POST of one of these formats. */
+  readonly target?: string;
   /** When its headers had arrived, epoch ms. */
   readonly arrivedAtMs: number;
   /** Requests in flight at that moment, itself included. */

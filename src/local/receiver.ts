@@ -82,7 +82,7 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-/** Stands in for the other company's system: accepts POSTs on the loopback interface, answers as told, and records what came. */
+/** Stands in for the other company's system: accepts requests on the loopback interface, answers as told, and records what came. */
 export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
   const desk = new Desk(options);
   const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) =>
@@ -125,9 +125,11 @@ class Desk {
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {
-    if (request.method !== 'POST') {
+    const { method = '' } = request;
+    // A browser says GET, too, and should be told what this is.
+    if (!TAKEN.includes(method) && request.headers['webhook-id'] === undefined) {
       request.resume();
-      response.writeHead(405, { allow: 'POST' }).end('This is a webhook receiver: it takes POST.\n');
+      response.writeHead(405, { allow: TAKEN.join(', ') }).end('This is a webhook receiver: it takes POST.\n');
       return;
     }
     this.inFlight += 1;
@@ -155,11 +157,13 @@ class Desk {
   }
 
   #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): ReceivedRequest {
-    const { headers } = request;
+    const { headers, method = '', url = '' } = request;
+    const message = readMessage(body);
     const deliveryId = headers['webhook-id'];
     const arrival = this.ledger.record({
       deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
-      message: readMessage(body),
+      message,
+      ...(method === 'POST' && message !== undefined ? {} : { target: `${method} ${url}` }),
       ...here,
       ...(this.#options.keepBodies === true ? { body, headers } : {}),
     });
@@ -182,6 +186,8 @@ class Desk {
 }
 
 const OK: Answer = { status: 200 };
+/** Methods that only a sender uses. */
+const TAKEN: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 function readBody(request: IncomingMessage, done: (body: string) => void): void {
   const chunks: Buffer[] = [];

@@ -12,7 +12,7 @@ import type { WebhookRequest } from './request.ts';
 /** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
 export interface Poster {
   /**
-   * One POST, and only one attempt, whatever happens. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
+   * One request, and only one attempt, whatever happens. It goes to its own URL where it has one. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
    * returning; `done` must not throw. It is a callback because promises would make a delivery a tenth more expensive.
    */
   post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
@@ -26,7 +26,7 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
   const deadlines = new Deadlines();
   const agents = new GuardedAgents(options);
   return {
-    post: (url, { headers, query, identity, body }, mostMs, done) => {
+    post: (usual, { headers, query, identity, body, method = 'POST', url = usual }, mostMs, done) => {
       const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
         deadlines.delete(settled);
         done(attempt);
@@ -34,7 +34,7 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
       deadlines.add(handler);
       const path = url.pathname + joined(url.search, query);
       // Redirects are not followed: undici does that only with an interceptor, and none is installed.
-      agents.of(identity).dispatch({ origin: url.origin, path, method: 'POST', headers, body }, handler);
+      agents.of(identity).dispatch({ origin: url.origin, path, method, headers, body }, handler);
     },
     close: async () => {
       await agents.close();

@@ -77,6 +77,11 @@ export class Authorizations {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** The names of the headers that requests under this name carry, in small letters. */
+  headersOf(name: string): ReadonlySet<string> {
+    return this.#byName.get(name)?.headerNames ?? new Set();
+  }
+
   /** The code of the reason why nothing may be sent to this URL under that name; undefined when there is none. */
   refusalOf(name: string | null, url: URL): string | undefined {
     if (name === null) return undefined;
@@ -107,6 +112,7 @@ export class Authorizations {
 class Authorization {
   readonly origins: ReadonlySet<string>;
   readonly listing: Omit<AuthorizationListing, 'name'>;
+  readonly headerNames: ReadonlySet<string>;
   readonly #json: string;
   readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets'>;
   readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
@@ -118,6 +124,10 @@ class Authorization {
     this.listing = listingOf(config);
     this.origins = new Set(origins.map((origin) => new URL(origin).origin));
     this.#fixed = { ...fixedPartsOf(config), identity };
+    this.headerNames = new Set([
+      ...this.#fixed.headers.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()),
+      ...(oauth2 === undefined ? [] : ['authorization']),
+    ]);
     this.#keys = config.signingSecrets.map((one) =>
       typeof one === 'string'
         ? { key: readSigningSecret(one), untilMs: Infinity }

@@ -1,9 +1,10 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Audience } from '../contract/audience.ts';
+import { JSON_TYPE, type Method } from '../contract/request-shape.ts';
 import type { ShownRequest } from '../contract/sample.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { legacyPayload, newPayload, type Profile } from '../domain/message.ts';
+import { legacyPayload, newPayload, type PayloadParts, type Profile } from '../domain/message.ts';
 import { shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { joined } from './attempt.ts';
@@ -45,7 +46,12 @@ export interface WebhookRequest {
   readonly query?: string;
   /** The client certificate whose connections it uses; absent: connections without one. */
   readonly identity?: ClientIdentity | undefined;
-  readonly body: string | Buffer;
+  /** Null: none is sent. */
+  readonly body: string | Buffer | null;
+  /** Absent: POST. */
+  readonly method?: Method;
+  /** Where it goes, if that is not where all of the job's requests go. */
+  readonly url?: URL;
 }
 
 /** Most bytes of a body: enough for the longest profile that a source reads, and what is written around it. */
@@ -57,10 +63,13 @@ const BYTES_PER_UNIT = 3;
 export class MessageImpossible extends Error {
   override readonly name = 'MessageImpossible';
   readonly code: string;
+  /** What people should know of the reason. */
+  readonly told: string | undefined;
 
-  constructor(code: string, message: string, cause?: unknown) {
+  constructor(code: string, message: string, cause?: unknown, told?: string) {
     super(message, { cause });
     this.code = code;
+    this.told = told;
   }
 }
 
@@ -88,24 +97,23 @@ export function makeRequest(
   userAgent: string,
   { id = deliveryId(settings.subscriptionId, trigger, sha256), traceparent }: RequestMarks = {},
 ): WebhookRequest {
-  const { subscriptionId, exportFields, userLegacyMessageFormat } = settings;
-  const parts = {
-    user: trigger.user,
-    event: trigger.event,
-    at: trigger.at,
-    audience,
-    profile,
-    subscriptionId,
-    exportFields,
-    attemptAt: timestamp(),
-  };
-  const body = bodyOf(parts, userLegacyMessageFormat);
-  if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
-    throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
+  const body = defaultBody(payloadParts(settings, trigger, audience, profile), settings.userLegacyMessageFormat);
+  refuseTooLong(body);
   return requestWith(body, id, authorization, userAgent, traceparent);
 }
 
-function bodyOf(parts: Parameters<typeof newPayload>[0], isLegacy: boolean): string {
+/** What the messages of one attempt are made of, with its time. */
+export function payloadParts(
+  { subscriptionId, exportFields }: DeliverySettings,
+  { user, event, at }: SliceTrigger,
+  audience: Audience,
+  profile: Profile,
+): PayloadParts {
+  return { user, event, at, audience, profile, subscriptionId, exportFields, attemptAt: timestamp() };
+}
+
+/** @throws MessageImpossible */
+export function defaultBody(parts: PayloadParts, isLegacy: boolean): string {
   try {
     return isLegacy ? legacyPayload(parts) : newPayload(parts);
   } catch (error) {
@@ -113,21 +121,29 @@ function bodyOf(parts: Parameters<typeof newPayload>[0], isLegacy: boolean): str
   }
 }
 
+/** @throws MessageImpossible */
+export function refuseTooLong(body: string): void {
+  if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
+    throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
+}
+
 /**
- * Makes a request with this JSON as its body, authorized and signed with the current time.
+ * Makes a request with this body, authorized and signed with the current time; without one, the signature is that of an empty body.
  * @param id value of the header `webhook-id`; must not contain a dot.
+ * @param more further headers: name, value, name, value …
  */
 export function requestWith(
-  body: string,
+  body: string | null,
   id: string,
   { headers, query, identity, signingKeys }: RequestAuthorization,
   userAgent: string,
   traceparent?: string,
+  contentType = JSON_TYPE,
+  more: readonly string[] = [],
 ): WebhookRequest {
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
-    'content-type',
-    'application/json',
+    ...(body === null ? [] : ['content-type', contentType]),
     'user-agent',
     userAgent,
     'webhook-id',
@@ -135,13 +151,16 @@ export function requestWith(
     'webhook-timestamp',
     String(timestampSeconds),
     ...headers,
+    ...more,
   ];
   if (traceparent !== undefined) all.push('traceparent', traceparent);
   if (signingKeys.length === 0) return { headers: all, query, identity, body };
-  const signed = signBody(signingKeys, id, timestampSeconds, body);
+  const signed = signBody(signingKeys, id, timestampSeconds, body ?? '');
   all.push('webhook-signature', signed.signature);
-  return { headers: all, query, identity, body: signed.body };
+  return { headers: all, query, identity, body: body === null ? null : signed.body };
 }
+
+const NOTHING_MORE: ShownParts = { headers: new Set(), url: undefined };
 
 const MASK = '…';
 /** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by whoever sees them. */
@@ -154,22 +173,72 @@ const KIND = /^(?:Basic |Bearer |v1a?,)/;
  *
  * @param mostBodyBytes a longer body is cut there, at the end of a character.
  */
-export function shownRequest(url: URL, { headers, query, body }: WebhookRequest, mostBodyBytes: number): ShownRequest {
-  const bytes = Buffer.from(body);
+export function shownRequest(
+  url: URL,
+  { headers, query, body, method = 'POST' }: WebhookRequest,
+  mostBodyBytes: number,
+  { headers: own, url: template }: ShownParts = NOTHING_MORE,
+): ShownRequest {
+  const bytes = Buffer.from(body ?? '');
   return {
-    method: 'POST',
-    url: shownUrl(url.origin + url.pathname + joined(url.search, query)),
+    method,
+    url:
+      template === undefined
+        ? shownUrl(url.origin + url.pathname + joined(url.search, query))
+        : shownFromTemplate(url, template, query),
     headers: headers.flatMap((name, i) =>
-      i % 2 === 0 ? [[name, shownValue(name, headers[i + 1] ?? '')] as const] : [],
+      i % 2 === 0 ? [[name, shownValue(name, headers[i + 1] ?? '', own)] as const] : [],
     ),
     body: new StringDecoder('utf8').write(bytes.subarray(0, mostBodyBytes)),
     bodyBytes: bytes.length,
   };
 }
 
-function shownValue(name: string, value: string): string {
+/** What people may be shown of a request besides what they are shown of all. */
+export interface ShownParts {
+  /** Names of the job's own headers, in small letters: they are not secret. */
+  readonly headers: ReadonlySet<string>;
+  /** The template of its URL; undefined: it has none. */
+  readonly url: string | undefined;
+}
+
+/** A segment of a path that is at least this long may be a token; a shorter one is taken for a word. */
+const TOKEN = 12;
+
+/**
+ * A URL that a template made: what its values made of it is what people want to see, and is no secret of the endpoint. What stands in the
+ * template itself may be one, so that only short segments of its path are shown.
+ */
+function shownFromTemplate(url: URL, template: string, query: string | undefined): string {
+  const [, ...afterPath] = template.split('?');
+  const literal = afterPath
+    .join('?')
+    .split('&')
+    .flatMap((pair) => (pair.slice(pair.indexOf('=') + 1).replaceAll(TAG, '') === '' ? [] : [nameOf(pair)]));
+  const long = template.split(/[{}%/&=?"'\s]+/).filter((piece) => piece.length >= TOKEN);
+  const hide = (text: string): string => long.reduce((shown, piece) => shown.replaceAll(piece, MASK), text);
+  const pairs = url.search === '' ? [] : url.search.slice(1).split('&');
+  const shownPairs = pairs.map((pair) =>
+    pair.includes('=') && !literal.includes(nameOf(pair)) ? hide(pair) : shownQuery(url, pair),
+  );
+  const all = [...shownPairs, ...(query === undefined || query === '' ? [] : [shownQuery(url, query)])];
+  return `${url.origin}${hide(url.pathname)}${all.length === 0 ? '' : `?${all.join('&')}`}`;
+}
+
+const TAG = /\{\{.*?\}\}|\{%.*?%\}/gs;
+
+/** The name of a query's parameter, without what stands around it in a template. */
+function nameOf(pair: string): string {
+  return pair.replaceAll(TAG, '').split('=', 1)[0] ?? '';
+}
+
+function shownQuery({ origin }: URL, query: string): string {
+  return shownUrl(`${origin}?${query}`).slice(origin.length + 1);
+}
+
+function shownValue(name: string, value: string, own: ReadonlySet<string>): string {
   const lower = name.toLowerCase();
-  if (SHOWN.has(lower)) return value;
+  if (SHOWN.has(lower) || own.has(lower)) return value;
   if (lower === 'webhook-signature') return value.split(' ').map(masked).join(' ');
   return lower === 'authorization' ? masked(value) : MASK;
 }

@@ -134,3 +134,47 @@ test('[S1] a URL that nothing can be sent to is told before the job starts', asy
     'Not there.',
   );
 });
+
+test('what is wrong with the requests of a job is a problem of it: where they go, what they carry, their templates', async () => {
+  const wrong = {
+    ...job,
+    authorization: 'crm',
+    webhookUrl: 'https://hooks.example.com/{{ idd }}',
+    headers: { 'x-a': '{{ id | jsn }}' },
+    body: '{% if id %}',
+    onEnter: { webhookUrl: 'https://10.0.0.1/' },
+    onExit: { webhookUrl: 'https://elsewhere.example/', body: '\n{{ audience.slugg }}' },
+  };
+  expect(await problemsOf(wrong)).toEqual([
+    ['onEnter.webhookUrl', 'Not there.'],
+    [
+      'onEnter.webhookUrl',
+      'The authorization "crm" may not be sent to https://10.0.0.1; the origins that it may be sent to are in the worker\'s configuration.',
+    ],
+    [
+      'onExit.webhookUrl',
+      'The authorization "crm" may not be sent to https://elsewhere.example; the origins that it may be sent to are in the worker\'s configuration.',
+    ],
+    ['webhookUrl', 'Line 1: there is nothing called "idd". Did you mean "id"?'],
+    ['headers.x-a', 'Line 1, column 1: there is no filter "jsn". Did you mean "json"?'],
+    ['body', 'Line 1, column 1: tag {% if id %} not closed'],
+    ['onExit.body', 'Line 2: "audience" has nothing called "slugg". Did you mean "slug"?'],
+  ]);
+});
+
+test('a header that its authorization sets is a problem of the job', async () => {
+  const { prepare } = preparing([VIP], { crm: { origins: ['https://hooks.example.com'], headers: { 'X-Key': 'k' } } });
+  const wrong = {
+    ...job,
+    authorization: 'crm',
+    headers: { 'x-key': 'a', 'x-list': '7' },
+    onExit: { headers: { 'X-KEY': '' } },
+  };
+  expect(await prepare(wrong)).toEqual({
+    ok: false,
+    problems: [
+      { field: 'headers.x-key', message: 'The authorization "crm" sets this header.' },
+      { field: 'onExit.headers.X-KEY', message: 'The authorization "crm" sets this header.' },
+    ],
+  });
+});

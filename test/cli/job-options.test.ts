@@ -63,6 +63,13 @@ test('each field of the form has an option, and "no" says of one that a job file
     backfillRate: false,
     backfillParallel: false,
     allEvents: true,
+    method: false,
+    headers: false,
+    contentType: false,
+    defaultBody: true,
+    onEnter: false,
+    onExit: false,
+    envelope: false,
   };
   const fields = {
     label: 'VIP',
@@ -77,6 +84,13 @@ test('each field of the form has an option, and "no" says of one that a job file
     backfillPerSecond: null,
     backfillParallelCount: null,
     events: null,
+    method: null,
+    headers: null,
+    contentType: null,
+    body: null,
+    onEnter: null,
+    onExit: null,
+    envelope: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

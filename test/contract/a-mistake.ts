@@ -15,6 +15,13 @@ export const RIGHT: Required<JobDefinitionInput> = {
   backfillPerSecond: 100,
   backfillParallelCount: 2,
   events: ['enter'],
+  method: 'PUT',
+  headers: { 'x-list': '{{ audience.slug }}' },
+  contentType: 'application/json',
+  body: '{"email": {{ data.email | json }}}',
+  onEnter: { method: 'POST' },
+  onExit: { webhookUrl: 'https://a.example/members/{{ id }}', method: 'DELETE', body: '' },
+  envelope: null,
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -36,13 +43,34 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   audiences: { type: NO_LIST, unit: [Array<string>(101).fill('vip')], empty: [[], [''], ['vip', ' ']] },
   webhookUrl: { type: NO_TEXT, unit: ['a.example/hook', 'ftp://a.example/', 'https://me:pw@a.example/'], empty: [''] },
   authorization: { type: [7, true, {}, []], unit: ['x'.repeat(101)], empty: ['', ' '] },
-  exportFields: { type: NO_LIST, unit: [['x'.repeat(256)]], empty: [[''], ['email', ' ']] },
+  exportFields: {
+    type: NO_LIST,
+    unit: [['x'.repeat(256)], [{ field: 'email' }], [{ field: 'email', as: 'segment_events.x' }]],
+    empty: [[''], ['email', ' ']],
+  },
   existingUsers: { type: NO_FLAG },
   userLegacyMessageFormat: { type: NO_FLAG },
   parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 501, '5 parallel', '50%'] },
   backfillPerSecond: { type: NO_NUMBER, unit: [0, -1, 100_001, '100/s', '100 per second'] },
   backfillParallelCount: { type: NO_NUMBER, unit: [0, -1, 2.5, 501, '50%'] },
   events: { type: [7, 'enter', true, {}, [7], [null]], unit: [['enters'], ['enter', 'enter']], empty: [[]] },
+  method: { type: [7, true, {}, []], unit: ['HEAD', 'put', 'PUT '], empty: [''] },
+  headers: {
+    type: [7, true, 'x-list: 7', ['x-list'], { 'x-list': 7 }],
+    unit: [
+      { 'x list': '7' },
+      { 'x-list': 'a\nb' },
+      { authorization: 'Bearer x' },
+      { Host: 'a' },
+      { 'webhook-id': 'a' },
+    ],
+    empty: [{ '': '7' }],
+  },
+  contentType: { type: [7, true, {}, []], unit: ['json', 'text/plain; charset', 'a/b\nc: d'], empty: ['', ' '] },
+  body: { type: [7, true, {}, [], { email: 'x' }], unit: ['x'.repeat(16_385)] },
+  onEnter: { type: [7, true, 'DELETE', []], unit: [{ method: 'HEAD' }, { body: {} }, { webhookUrl: 'a.example' }] },
+  onExit: { type: [7, true, 'DELETE', []], unit: [{ method: 'GET' }, { methd: 'PUT' }] },
+  envelope: { type: [7, true, {}, []], unit: ['CloudEvents', 'cloudevent'], empty: [''] },
 };
 
 /** A definition with one mistake. */

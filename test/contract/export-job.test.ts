@@ -20,6 +20,13 @@ test('a job needs four fields, and the rest has defaults', () => {
       backfillPerSecond: null,
       backfillParallelCount: null,
       events: null,
+      method: null,
+      headers: null,
+      contentType: null,
+      body: null,
+      onEnter: null,
+      onExit: null,
+      envelope: null,
     },
   });
 });
@@ -31,13 +38,20 @@ test('every field may be said, and stays as it was said', () => {
     audiences: ['vip', 'ab'.repeat(16)],
     webhookUrl: 'https://example.com:8443/hook?tenant=1',
     authorization: 'crm',
-    exportFields: ['email', 'user_attributes.value'],
+    exportFields: ['email', { field: 'user_attributes.value', as: 'contact.value' }],
     existingUsers: true,
     userLegacyMessageFormat: true,
     parallelRequestCount: 500,
     backfillPerSecond: 0.5,
     backfillParallelCount: 2,
     events: ['enter'],
+    method: 'PUT',
+    headers: { 'x-list': '{{ audience.slug }}' },
+    contentType: 'application/json; charset=utf-8',
+    body: '{"email": {{ data.email | json }}}',
+    onEnter: { headers: {} },
+    onExit: { webhookUrl: 'https://example.com/members/{{ id }}', method: 'DELETE', body: '' },
+    envelope: null,
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -248,13 +262,13 @@ test.each(['zzz', 'xy', '', 'x'.repeat(100_000)])(
   'an unknown field that is near to none lists all there are',
   (key) => {
     expect(problemsOf({ ...LEAST, [key]: 'x' })[0]?.[1]).toBe(
-      'There is no such field. The fields are label, description, audiences, webhookUrl, authorization, exportFields, existingUsers, userLegacyMessageFormat, parallelRequestCount, backfillPerSecond, backfillParallelCount, events.',
+      `There is no such field. The fields are ${JOB_FIELDS.join(', ')}.`,
     );
   },
 );
 
-test.each(['network', 'allowAddresses', 'allowHttp', 'proxy', 'headers'])(
-  '[S10] a job has no field "%s": where requests may go, and with what, is for the operator of the worker to say',
+test.each(['network', 'allowAddresses', 'allowHttp', 'proxy'])(
+  '[S10] a job has no field "%s": where requests may go is for the operator of the worker to say',
   (field) => {
     expect(problemsOf({ ...LEAST, [field]: ['10.0.0.0/8'] }).map(([name]) => name)).toEqual([field]);
   },
@@ -286,4 +300,76 @@ test.each([
   const problems = problemsOf({ ...LEAST, webhookUrl });
   expect(problems.map(([field]) => field)).toEqual(['webhookUrl']);
   expect(JSON.stringify(problems)).not.toMatch(/s3|cret/);
+});
+
+test.each([
+  [{ onExit: { methd: 'PUT' } }, [['onExit.methd', 'There is no such field. Did you mean "method"?']]],
+  [
+    { exportFields: [{ field: 'email', ass: 'x', as: 'y' }] },
+    [['exportFields[0].ass', 'There is no such field. Did you mean "as"?']],
+  ],
+  [
+    { exportFields: [{ field: 'email' }] },
+    [['exportFields[0].as', 'The name under which a field is sent must be text.']],
+  ],
+  [
+    { exportFields: ['a.b', { field: 'x', as: 'a' }] },
+    [['exportFields[1].as', '"a.b" is sent there, too. Give each field a place of its own.']],
+  ],
+  [
+    { exportFields: [{ field: 'x', as: 'a..b' }] },
+    [['exportFields[0].as', 'Between its dots, and around them, a name must not be empty.']],
+  ],
+  [
+    { exportFields: [{ field: 'x', as: '_audience' }] },
+    [['exportFields[0].as', 'The message has something of its own under this name.']],
+  ],
+  [{ method: 'GET', body: 'x' }, [['method', 'A GET has no body. Leave "body" out, or give it as "".']]],
+  [
+    { body: 'x', onExit: { method: 'GET' } },
+    [['onExit.method', 'A GET has no body. Leave "body" out, or give it as "".']],
+  ],
+  [
+    { contentType: 'application/x-www-form-urlencoded' },
+    [['contentType', 'A form is made from a JSON object of its values. Say in "body" which.']],
+  ],
+  [{ contentType: 'text/xml' }, [['contentType', 'The default body is JSON. Say in "body" what is sent instead.']]],
+  [
+    { envelope: 'cloudevents', contentType: 'application/json' },
+    [['contentType', 'The envelope has a content type of its own. Leave "contentType" out.']],
+  ],
+  [{ envelope: 'cloudevents', body: '' }, [['body', 'There must be a body to put an envelope around.']]],
+  [
+    { webhookUrl: 'https://{{ data.host }}/x', onEnter: { webhookUrl: 'https://a.example{% if id %}{% endif %}' } },
+    [
+      ['webhookUrl', 'The host of a webhook URL cannot be a template; only its path and query can be.'],
+      ['onEnter.webhookUrl', 'The host of a webhook URL cannot be a template; only its path and query can be.'],
+    ],
+  ],
+  [
+    { headers: { 'Content-Type': 'a/b', cookie: 'x', TE: 'x', 'X-A': '1', 'x-a': '2' } },
+    [
+      ['headers.Content-Type', 'Say it as "contentType".'],
+      [
+        'headers.cookie',
+        'That is a secret. Put it into an authorization in the worker\'s configuration, and name that in "authorization".',
+      ],
+      ['headers.TE', 'The worker sets this header itself.'],
+      ['headers.x-a', 'This header is given twice.'],
+    ],
+  ],
+])('what cannot be sent is a problem of the job: %j', (said, problems) => {
+  expect(problemsOf({ ...LEAST, ...said })).toEqual(problems);
+});
+
+test.each([
+  { method: 'GET', onEnter: { method: 'POST' } },
+  { body: 'x', onExit: { method: 'GET', body: '' } },
+  { contentType: 'text/xml', method: 'DELETE' },
+  { contentType: 'application/x-www-form-urlencoded', body: '{}' },
+  { envelope: 'cloudevents', method: 'DELETE' },
+  { contentType: 'application/vnd.api+json; charset=utf-8' },
+  { onEnter: null, onExit: {}, headers: null, method: null },
+])('%j goes together', (said) => {
+  expect(problemsOf({ ...LEAST, ...said })).toEqual([]);
 });

@@ -104,7 +104,8 @@ function complaintsOf({ page, text }: Block): string[] | undefined {
   if (OTHERS.some(([where, begins]) => where === page && JSON.stringify(shown).startsWith(begins))) return [];
   if (has('id', 'data')) return complaintsOfMessage(shown);
   if (has('event', 'user')) return complaintsOfTrigger(shown);
-  if (JOB_FIELDS.some((field) => has(field))) return complaintsOfJob(shown);
+  // An authorization has headers, too.
+  if (JOB_FIELDS.some((field) => field !== 'headers' && has(field))) return complaintsOfJob(shown);
   if (CONFIG_SETTINGS.some((setting) => has(setting))) return complaintsOfConfig(shown);
   if (Object.keys(authorizationSchema.shape).some((part) => has(part))) return complaintsOfAuthorization(shown);
   return undefined;

@@ -59,7 +59,7 @@ async function requestWith(
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
   // Each name is followed by its value.
-  return { headers: Object.fromEntries(pairs) as Record<string, string>, body: made.body.toString() };
+  return { headers: Object.fromEntries(pairs) as Record<string, string>, body: String(made.body) };
 }
 
 test('a request has exactly the headers that are promised', async () => {

@@ -35,7 +35,7 @@ export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob
 }
 
 /** Fields that may contain a secret when they are wrong. */
-const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization'];
+const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization', 'headers', 'onEnter', 'onExit'];
 
 /**
  * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and
@@ -47,13 +47,16 @@ export function whatWorkersAreTold(
   problems: readonly Problem[],
 ): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
   if (!isRecord(definition)) return { told: undefined, problems };
-  const isUnknown = (field: string): boolean =>
-    // A field that does not exist may be written like a part of one that does.
-    !JOB_FIELDS.includes(Object.hasOwn(definition, field) ? field : topOf(field));
-  const held = problems.filter(({ field }) => SENSITIVE.includes(field) || isUnknown(field));
-  const isTold = ([field]: [string, unknown]): boolean =>
-    JOB_FIELDS.includes(field) && held.every((problem) => problem.field !== field);
-  return { told: Object.fromEntries(Object.entries(definition).filter(isTold)), problems: held };
+  // A field that does not exist may be written like a part of one that does.
+  const topIn = (field: string): string => (Object.hasOwn(definition, field) ? field : topOf(field));
+  const held = problems
+    .map(({ field }) => topIn(field))
+    .filter((top) => SENSITIVE.includes(top) || !JOB_FIELDS.includes(top));
+  const isTold = ([field]: [string, unknown]): boolean => JOB_FIELDS.includes(field) && !held.includes(field);
+  return {
+    told: Object.fromEntries(Object.entries(definition).filter(isTold)),
+    problems: problems.filter(({ field }) => held.includes(topIn(field))),
+  };
 }
 
 /** The field of the form that `audiences[2]` is a part of. */

@@ -69,13 +69,15 @@ export async function editJob(
   return { status, changes, warnings: [...aboutPeople, ...prepared.warnings, ...aboutFields] };
 }
 
+const HAS_URL: readonly (keyof JobEdit)[] = ['webhookUrl', 'onEnter', 'onExit'];
+
 /** What is different after an edit, in the order of the form; exported for its test. */
 export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): FieldChange[] {
   const [from, to] = [shownFields(before), shownFields(after)];
   return EDITABLE_FIELDS.flatMap((field) => {
     const isSame = JSON.stringify(from[field]) === JSON.stringify(to[field]);
     // Two URLs may look alike.
-    const isDifferent = !isSame || (field === 'webhookUrl' && edit.webhookUrl !== undefined);
+    const isDifferent = !isSame || (HAS_URL.includes(field) && edit[field] != null);
     return isDifferent ? [{ field, from: from[field] ?? null, to: to[field] ?? null }] : [];
   });
 }

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
+import type { ExportField } from '../../contract/request-shape.ts';
 import { andAside } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
@@ -15,7 +16,7 @@ import { keptOf } from './kept-jobs.ts';
 
 /** What is to be sent of whom. */
 export interface FieldsOf {
-  readonly exportFields: readonly string[];
+  readonly exportFields: readonly ExportField[];
   readonly audiences: readonly { readonly id: string }[];
 }
 
@@ -36,7 +37,8 @@ export async function fieldWarnings(
 ): Promise<string[]> {
   if (exportFields.length === 0) return [];
   const asked = audiences.slice(0, AUDIENCES_ASKED).map(({ id }) => fieldsOrNone(client, taskQueue, id));
-  return unknownFields(exportFields, [...new Set((await Promise.all(asked)).flat())]);
+  const named = exportFields.map((one) => (typeof one === 'string' ? one : one.field));
+  return unknownFields(named, [...new Set((await Promise.all(asked)).flat())]);
 }
 
 async function fieldsOrNone(client: Client, taskQueue: string, audience: string): Promise<readonly string[]> {

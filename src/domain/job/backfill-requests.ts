@@ -132,7 +132,7 @@ export function describeBackfill(
   now: number,
   isJobKept = false,
 ): BackfillStatus {
-  const { taken, delivered, superseded, dead } = backfill.counts;
+  const { taken, delivered, superseded, dead, filtered = 0 } = backfill.counts;
   const { paused } = backfill.pace;
   const isKept = isJobKept && backfill.isUnfinished;
   const isRunning = backfill.state === 'running' && !isKept;
@@ -140,7 +140,7 @@ export function describeBackfill(
   const ratePerSecond = backfill.meter.rates(now).oneMinute;
   const expected = backfill.expected;
   const leftOut = [...backfill.leftOut].map(([id, members]) => ({ audience: slugOf(job, id), members }));
-  const settled = leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + dead);
+  const settled = leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + dead + filtered);
   const left = expected === undefined ? undefined : Math.max(0, expected - settled);
   const stuck = backfill.isLost
     ? `${lostInWords(backfill)} ${WHEN_LOST}`
@@ -160,6 +160,7 @@ export function describeBackfill(
     superseded,
     ...(leftOut.length === 0 ? {} : { leftOut }),
     deadLetters: dead,
+    ...(filtered === 0 ? {} : { filtered }),
     waiting: backfill.waiting,
     ratePerSecond,
     ...(isRunning && !isPaused && left !== undefined && ratePerSecond > 0

@@ -15,6 +15,8 @@ interface BackfillCounts {
   delivered: number;
   superseded: number;
   dead: number;
+  /** Absent: none. */
+  filtered?: number;
 }
 
 export interface CarriedBackfill {
@@ -57,7 +59,7 @@ export const READ_AGAIN_AT_ONCE = 3;
 const LEFT_OUT_BYTES = 50;
 
 /** How a trigger of a backfill left the chains. */
-export type Leaving = 'delivered' | 'superseded' | 'discarded' | 'dead';
+export type Leaving = 'delivered' | 'superseded' | 'discarded' | 'dead' | 'filtered';
 
 /** `gap`: a page before it never came, and will not come by itself. */
 type PageReply = 'taken' | 'read-again' | 'ignored' | 'gap';
@@ -313,6 +315,7 @@ export class BackfillIntake {
     if (as === 'delivered') this.#counts.delivered += count;
     if (as === 'superseded') this.#counts.superseded += count;
     if (as === 'dead') this.#counts.dead += count;
+    if (as === 'filtered') this.#counts.filtered = (this.#counts.filtered ?? 0) + count;
     this.#finishIfDone();
   }
 

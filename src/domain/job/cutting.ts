@@ -180,9 +180,12 @@ class Cut {
   bytes = 0;
   readonly #state: DispatcherState;
   readonly #most: number;
+  /** Only templates can name the number of an attempt. */
+  readonly #tellsFailures: boolean;
 
   constructor(state: DispatcherState, most: number) {
     this.#state = state;
+    this.#tellsFailures = deliverySettings(state.job).request !== undefined;
     this.#most = most;
   }
 
@@ -195,7 +198,11 @@ class Cut {
     let count = 0;
     for (const trigger of chain.triggers) {
       const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
-      const more = profileBytes + (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES);
+      const failures = count === 0 && this.#tellsFailures && chain.failures > 0 ? { failures: chain.failures } : {};
+      const more =
+        profileBytes +
+        (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES) +
+        ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       if (this.isFull || !fits) break;
@@ -210,6 +217,7 @@ class Cut {
         ...(profile === undefined ? {} : { profile }),
         ...(optional ? { profileOptional: true } : {}),
         ...(redelivery === undefined ? {} : { redelivery }),
+        ...failures,
       });
       this.bytes += bytes;
       count++;
@@ -226,6 +234,8 @@ const SLICE_TRIGGER_BYTES = 36;
 const PROFILE_KEY_BYTES = 11;
 // "redelivery":, and any number that there is.
 const REDELIVERY_BYTES = 30;
+// "failures":12,
+const FAILURES_BYTES = 14;
 
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
 function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {

@@ -57,7 +57,18 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
  * as the URL is.
  */
 function shownForm(definition: JobDefinition, audiences: readonly Audience[]) {
-  return editableOf({ ...definition, audiences, webhookUrl: shownUrl(definition.webhookUrl) });
+  const { webhookUrl, onEnter, onExit } = definition;
+  return editableOf({
+    ...definition,
+    audiences,
+    webhookUrl: shownUrl(webhookUrl),
+    onEnter: shownEvent(onEnter),
+    onExit: shownEvent(onExit),
+  });
+}
+
+function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
+  return own?.webhookUrl == null ? own : { ...own, webhookUrl: shownUrl(own.webhookUrl) };
 }
 
 function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {

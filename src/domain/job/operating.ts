@@ -83,14 +83,20 @@ export function applyEdit(state: DispatcherState, job: JobRecord): void {
   setJob(state, job);
   state.editProblem = undefined;
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
-  const { webhookUrl, authorization } = job.definition;
-  if (webhookUrl === before.webhookUrl && authorization === before.authorization) return;
-  // Another endpoint: what the old one answered says nothing about it.
+  if (isSameEndpoint(before, job.definition)) return;
+  // Another endpoint, or other requests to it: what was answered to the old ones says nothing about these.
   state.throttle = undefined;
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.releaseAll();
 }
+
+function isSameEndpoint(a: JobDefinition, b: JobDefinition): boolean {
+  if (a.webhookUrl !== b.webhookUrl || a.authorization !== b.authorization) return false;
+  return SHAPE.every((field) => JSON.stringify(a[field] ?? null) === JSON.stringify(b[field] ?? null));
+}
+
+const SHAPE = ['method', 'headers', 'contentType', 'body', 'onEnter', 'onExit', 'envelope'] as const;
 
 /** Records why an edit did not take effect. Bounded, since it is carried and shown. */
 export function refuseEdit(state: DispatcherState, problem: string): void {

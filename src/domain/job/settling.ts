@@ -11,7 +11,7 @@ import {
   throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport } from '../slice.ts';
-import { ATTEMPT_CODES, judge, type Verdict, VERDICTS } from '../verdict.ts';
+import { ATTEMPT_CODES, judge, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { maySend } from './cutting.ts';
 import { rememberDelivery } from './memory.ts';
@@ -106,7 +106,7 @@ function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsen
 
 function settlePart(state: DispatcherState, slice: Slice, part: SettledPart, now: number): void {
   const { chain, delivered, attempt, verdict } = part;
-  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && VERDICTS[verdict].wasAsked)))
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
@@ -183,6 +183,9 @@ function settleFailure(
       if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
       else bury(state, chain, attempt, now);
       return;
+    case 'skipped':
+      skip(state, chain);
+      return;
     case 'unsendable':
       bury(state, chain, attempt, now);
       return;
@@ -229,6 +232,16 @@ function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now:
   const trigger = state.chains.settleHead(chain);
   state.chains.stopRunning(chain);
   if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
+}
+
+/** Nothing is to be sent about the oldest trigger of a running chain; the next one may then be sent. */
+function skip(state: DispatcherState, chain: Chain): void {
+  const trigger = state.chains.settleHead(chain);
+  state.chains.stopRunning(chain);
+  if (trigger === undefined) return;
+  // What a backfill found was never received.
+  if (trigger.backfill === undefined) state.counters.filtered = (state.counters.filtered ?? 0) + 1;
+  countLeft(state, [trigger], 'filtered');
 }
 
 function throttle(state: DispatcherState, retryAfterMs: number | undefined, now: number): void {

@@ -8,6 +8,7 @@ import { NewerState, refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
 import { completed, laterFieldsOf } from '../job-form.ts';
 import { isRecord, stringifyJson, utf8Bytes } from '../json.ts';
+import { isTemplate } from '../message.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
 import { type CarriedMeter, Meter } from '../meter.ts';
 import { nextChance } from '../random.ts';
@@ -85,6 +86,22 @@ export function deliverySettings({
     exportFields: definition.exportFields,
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
     requestTimeoutMs,
+    ...requestOf(definition),
+  };
+}
+
+/** What a definition says about its requests; nothing when each is a POST of the default body to one URL, as most are. */
+function requestOf(definition: JobDefinition): Pick<DeliverySettings, 'request'> {
+  const { label, webhookUrl, method, headers, contentType, body, onEnter, onExit, envelope } = definition;
+  const said = definedOf({ method, headers, contentType, body, onEnter, onExit, envelope });
+  return isTemplate(webhookUrl) || Object.keys(said).length > 0 ? { request: { label, ...said } } : {};
+}
+
+/** An object without what is null in it. */
+function definedOf<T extends object>(of: T): { readonly [Field in keyof T]?: Exclude<T[Field], null> } {
+  // Nothing is left of its fields but those that are not null.
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== null)) as {
+    readonly [Field in keyof T]?: Exclude<T[Field], null>;
   };
 }
 

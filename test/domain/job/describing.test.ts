@@ -4,6 +4,7 @@ import { pauseJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { detailsOf } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
+import { EDITABLE_FIELDS } from '../../../src/domain/job-form.ts';
 import { jobRecord } from './a-record.ts';
 
 const person = (job: AJob, user: string) => describePerson(job.state, user, job.now);
@@ -180,30 +181,34 @@ test.each([
 });
 
 /** As `status --json` has them, in their order. */
-const FORM_IN_A_STATUS = [
-  'label',
-  'audiences',
-  'webhookUrl',
-  'authorization',
-  'exportFields',
-  'userLegacyMessageFormat',
-  'parallelRequestCount',
-  'backfillPerSecond',
-  'backfillParallelCount',
-  'events',
-  'revision',
-];
+const FORM_IN_A_STATUS = [...EDITABLE_FIELDS.filter((field) => field !== 'description'), 'revision'];
 
 test('a status has the fields of the form as they are, in its order, before and after they are checked', () => {
   const { definition, audiences } = jobRecord(7);
   const job = new AJob(7, { definition: { ...definition, backfillPerSecond: 2, exportFields: ['email'] } });
   expect(job.status).toMatchObject({ label: 'model', audiences, exportFields: ['email'], backfillPerSecond: 2 });
-  expect(Object.keys(job.status).slice(0, 15)).toEqual(['v', 'jobId', 'subscriptionId', 'state', ...FORM_IN_A_STATUS]);
+  expect(Object.keys(job.status).slice(0, 4 + FORM_IN_A_STATUS.length)).toEqual([
+    'v',
+    'jobId',
+    'subscriptionId',
+    'state',
+    ...FORM_IN_A_STATUS,
+  ]);
   const starting = describeStarting({ label: 'VIP', parallelRequestCount: 'x' }, 'vip', 0, false);
   const before = ['v', 'jobId', 'subscriptionId', 'state', 'reason'];
-  expect(Object.keys(starting).slice(0, 16)).toEqual([...before, ...FORM_IN_A_STATUS]);
+  expect(Object.keys(starting).slice(0, 5 + FORM_IN_A_STATUS.length)).toEqual([...before, ...FORM_IN_A_STATUS]);
   expect(starting).toMatchObject({ label: 'VIP', audiences: [], exportFields: [], parallelRequestCount: 0 });
   expect(new AJob(1, { definition: { ...definition, description: 'Why' } }).status).toMatchObject({
     description: 'Why',
   });
 });
+
+test('the URL of one event is masked as that of the job; templates and headers are shown', () => {
+  const { definition } = jobRecord(7);
+  const onExit = { webhookUrl: SECRET_URL, headers: { 'x-list': '{{ id }}' } };
+  const { status } = new AJob(7, { definition: { ...definition, onExit, body: '{{ id | json }}' } });
+  expect(status.onExit).toEqual({ ...onExit, webhookUrl: 'https://hooks.example.com/…' });
+  expect([status.body, status.onEnter]).toEqual(['{{ id | json }}', null]);
+});
+
+const SECRET_URL = 'https://hooks.example.com/T0ken/{{ id }}';

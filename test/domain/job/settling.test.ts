@@ -326,3 +326,32 @@ test('an attempt whose place is clear failed, even if how it failed is not', () 
   expect(settleSlice(job.state, sliceId, { failed, unsent: [], sendingMs: null }, job.now)).toBe(true);
   expect(job.status).toMatchObject({ delivered: 4, waiting: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
+
+test('a trigger that a template skips leaves without a request, and its person goes on', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.cut();
+  job.end({ 0: { code: 'SKIPPED', answer: 'no mail' } }, [1]);
+  expect(job.status).toMatchObject({ filtered: 1, delivered: 0, waiting: 1, deadLetters: 0, retried: 0 });
+  expect(job.status).not.toHaveProperty('lastFailure');
+  expect(job.cutMessages()).toEqual(['1 exit a']);
+  job.end();
+  expect(job.status).toMatchObject({ filtered: 1, delivered: 1, waiting: 0 });
+  expect(job.dead).toEqual([]);
+});
+
+test('a status says nothing of what was filtered before anything is', () => {
+  expect(new AJob(1).status).not.toHaveProperty('filtered');
+});
+
+test('a template that fails at an endpoint which has accepted others costs a dead letter, and nothing is counted as asked', () => {
+  const job = new AJob(2);
+  job.signal('1');
+  job.signal('2');
+  job.cut();
+  job.end({ 1: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
+  job.cut();
+  expect(job.dead).toMatchObject([{ user: '2', failure: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } }]);
+  expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
+});

@@ -1,0 +1,118 @@
+import type { Problem } from '../contract/export-job.ts';
+import { isRecord } from '../domain/json.ts';
+import { isTemplate } from '../domain/message.ts';
+import type { Authorizations } from '../webhook/authorizations.ts';
+import { templateProblem, type TemplateUse } from '../webhook/templates.ts';
+
+/** What a worker knows about where requests may go. */
+export interface RequestChecks {
+  readonly authorizations: Authorizations;
+  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
+  readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
+}
+
+/** A part of a definition that says what requests look like: itself, and what is different for one event. */
+interface Part {
+  /** Before the names of its fields. */
+  readonly prefix: string;
+  readonly said: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What is wrong with the requests of a definition, as far as a worker knows that beforehand: where they go, what they carry, their templates.
+ * What the form's own rules say is left out.
+ *
+ * @param definition checked or not.
+ */
+export async function requestProblems(definition: unknown, checks: RequestChecks): Promise<Problem[]> {
+  const parts = partsOf(definition);
+  const places = parts.flatMap(urlOf);
+  return [
+    ...(await Promise.all(places.map((place) => destinationProblem(place, checks)))).flat(),
+    ...authorizationProblems(definition, parts, places, checks.authorizations),
+    ...parts.flatMap(templateProblems),
+  ];
+}
+
+function partsOf(definition: unknown): Part[] {
+  if (!isRecord(definition)) return [];
+  const ofEvent = (field: string): Part[] => {
+    const said = definition[field];
+    return isRecord(said) ? [{ prefix: `${field}.`, said }] : [];
+  };
+  return [{ prefix: '', said: definition }, ...ofEvent('onEnter'), ...ofEvent('onExit')];
+}
+
+interface PlacedUrl {
+  readonly field: string;
+  readonly url: URL;
+}
+
+/** Text that is not a web address at all is reported by the form's own rules. */
+function urlOf({ prefix, said: { webhookUrl } }: Part): PlacedUrl[] {
+  if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
+  return [{ field: `${prefix}webhookUrl`, url: new URL(webhookUrl) }];
+}
+
+async function destinationProblem(
+  { field, url }: PlacedUrl,
+  { destinationRefusal }: RequestChecks,
+): Promise<Problem[]> {
+  const message = await destinationRefusal(url);
+  return message === undefined ? [] : [{ field, message }];
+}
+
+/** How many names an error lists. */
+const LISTED_NAMES = 20;
+
+export function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  return names.slice(0, LISTED_NAMES).join(', ') + (names.length > LISTED_NAMES ? ', …' : '');
+}
+
+function authorizationProblems(
+  definition: unknown,
+  parts: readonly Part[],
+  places: readonly PlacedUrl[],
+  authorizations: Authorizations,
+): Problem[] {
+  const { authorization } = isRecord(definition) ? definition : {};
+  const name = typeof authorization === 'string' ? authorization.trim() : '';
+  if (name === '') return [];
+  if (!authorizations.names.includes(name)) {
+    // The name is not repeated, since some people write the token itself in its place.
+    const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
+    return [{ field: 'authorization', message }];
+  }
+  const elsewhere = places.filter(({ url }) => authorizations.refusalOf(name, url) !== undefined);
+  const carried = authorizations.headersOf(name);
+  return [
+    ...elsewhere.map(({ field, url }) => ({
+      field: field === 'webhookUrl' ? 'authorization' : field,
+      message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
+    })),
+    ...parts.flatMap(({ prefix, said: { headers } }) =>
+      Object.keys(isRecord(headers) ? headers : {})
+        .filter((header) => carried.has(header.toLowerCase()))
+        .map((header) => ({
+          field: `${prefix}headers.${header}`,
+          message: `The authorization "${name}" sets this header.`,
+        })),
+    ),
+  ];
+}
+
+function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part): Problem[] {
+  const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
+    if (typeof source !== 'string' || !isTemplate(source)) return [];
+    const message = templateProblem(source, use);
+    return message === undefined ? [] : [{ field: prefix + field, message }];
+  };
+  return [
+    ...problem('webhookUrl', webhookUrl, 'url'),
+    ...Object.entries(isRecord(headers) ? headers : {}).flatMap(([name, value]) =>
+      problem(`headers.${name}`, value, 'text'),
+    ),
+    ...problem('body', body, 'text'),
+  ];
+}

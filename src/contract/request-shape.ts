@@ -1,0 +1,240 @@
+import { z } from 'zod';
+import type { TriggerEvent } from './trigger.ts';
+import { webhookUrl } from './webhook-url.ts';
+
+/** Methods that a job may send by. */
+export const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'] as const;
+export type Method = (typeof METHODS)[number];
+
+/** Most characters of a template. It goes with every slice, so with each it costs its length in a job's history. */
+export const TEMPLATE_LENGTH = 16_384;
+const HEADER_VALUE_LENGTH = 1000;
+const MOST_HEADERS = 50;
+
+/** Headers that the worker sets, or that belong to the connection (RFC 9110, RFC 9112, Standard Webhooks, W3C Trace Context). */
+export const RESERVED_HEADERS =
+  /^(content-.*|user-agent|webhook-.*|traceparent|tracestate|host|connection|transfer-encoding|expect|upgrade|keep-alive|te|trailer|http2-settings|proxy-.*)$/i;
+/** A token of RFC 9110, 5.6.2. */
+export const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const CREDENTIALS = /^(authorization|cookie)$/i;
+/** RFC 9110, 8.3.1: a type, a subtype, and parameters. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\x20-\x21\x23-\x7e]*"))*$/;
+
+const headers = z
+  .record(
+    z.string(),
+    z
+      .string({ error: 'The value of a header must be text.' })
+      .max(HEADER_VALUE_LENGTH, `The value of a header must have at most ${HEADER_VALUE_LENGTH} characters.`)
+      .regex(/^[^\r\n]*$/, 'The value of a header must be one line.'),
+    { error: 'Headers must be an object of names and values, such as {"x-list": "7"}.' },
+  )
+  .superRefine((said, context) => {
+    const names = Object.keys(said);
+    for (const [index, name] of names.entries()) {
+      const message = wrongName(name, names.slice(0, index));
+      if (message !== undefined) context.addIssue({ code: 'custom', path: [name], message });
+    }
+    if (names.length > MOST_HEADERS)
+      context.addIssue({ code: 'custom', message: `Give at most ${MOST_HEADERS} headers.` });
+  });
+
+function wrongName(name: string, before: readonly string[]): string | undefined {
+  if (!HEADER_NAME.test(name)) return 'That is no name of a header.';
+  if (/^content-type$/i.test(name)) return 'Say it as "contentType".';
+  if (CREDENTIALS.test(name))
+    return 'That is a secret. Put it into an authorization in the worker\'s configuration, and name that in "authorization".';
+  if (RESERVED_HEADERS.test(name)) return 'The worker sets this header itself.';
+  if (before.some((other) => other.toLowerCase() === name.toLowerCase())) return 'This header is given twice.';
+  return undefined;
+}
+
+const shape = {
+  /** How it is sent. */
+  method: z.enum(METHODS, { error: `The method must be one of ${METHODS.join(', ')}.` }),
+  /** Further headers, by name; each value a template. At most 50. Not secret. */
+  headers,
+  /** What the body is. */
+  contentType: z
+    .string({ error: 'The content type must be text, such as application/json.' })
+    .trim()
+    .max(200, 'The content type must have at most 200 characters.')
+    .regex(MEDIA_TYPE, 'The content type must look like application/json, or text/plain; charset=utf-8.'),
+  /** A template of the body; empty: none is sent. */
+  body: z
+    .string({ error: 'The body must be text: a template, such as "{\\"email\\": {{ data.email | json }}}".' })
+    .max(TEMPLATE_LENGTH, `The body must have at most ${TEMPLATE_LENGTH} characters.`),
+};
+
+const ofEvent = z
+  .strictObject(
+    {
+      webhookUrl: webhookUrl.nullish(),
+      method: shape.method.nullish(),
+      headers: shape.headers.nullish(),
+      contentType: shape.contentType.nullish(),
+      body: shape.body.nullish(),
+    },
+    { error: 'What is different for one event is an object, such as {"method": "DELETE"}.' },
+  )
+  .nullable()
+  .default(null);
+
+/** The fields of the form that say what a request looks like. */
+export const requestShapeFields = {
+  /** How requests are sent; null: by POST. */
+  method: shape.method.nullable().default(null),
+  /** Further headers, by name, not secret; each value a template. At most 50. */
+  headers: shape.headers.nullable().default(null),
+  /** What the body is; null: `application/json`. */
+  contentType: shape.contentType.nullable().default(null),
+  /** A template of the body, at most 16384 characters; null: the default body; empty: none. */
+  body: shape.body.nullable().default(null),
+  /** What is different for enters. */
+  onEnter: ofEvent,
+  /** What is different for exits. */
+  onExit: ofEvent,
+  /** What is put around the body; null: nothing. */
+  envelope: z
+    .literal('cloudevents', { error: 'The envelope must be "cloudevents", or null (without quotes) for none.' })
+    .nullable()
+    .default(null),
+};
+
+/** What one event's requests have that is not the job's default. Absent and null: as the job has it. */
+export interface EventShape {
+  readonly webhookUrl?: string | null | undefined;
+  readonly method?: Method | null | undefined;
+  readonly headers?: Readonly<Record<string, string>> | null | undefined;
+  readonly contentType?: string | null | undefined;
+  readonly body?: string | null | undefined;
+}
+
+/** What a job says about its requests. */
+export interface SaidShape extends Omit<EventShape, 'webhookUrl'> {
+  readonly onEnter?: EventShape | null | undefined;
+  readonly onExit?: EventShape | null | undefined;
+  readonly envelope?: 'cloudevents' | null | undefined;
+}
+
+/** What a slice needs to know of it. */
+export interface RequestShape extends SaidShape {
+  /** Label of the job, which templates may name. */
+  readonly label: string;
+}
+
+/** What the requests of one event look like. */
+export interface EffectiveShape {
+  readonly webhookUrl: string;
+  readonly method: Method;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly contentType: string;
+  /** A template; `default`: the default body; null: none. */
+  readonly body: { readonly template: string } | 'default' | null;
+}
+
+export const JSON_TYPE = 'application/json';
+
+/** The requests of an event: as it says itself, or else as its job does, or else by default. */
+export function effectiveShape(job: SaidShape & { readonly webhookUrl: string }, event: TriggerEvent): EffectiveShape {
+  const own = (event === 'enter' ? job.onEnter : job.onExit) ?? {};
+  const method = own.method ?? job.method ?? 'POST';
+  const body = own.body ?? job.body ?? null;
+  const hasDefault = method !== 'GET' && (method !== 'DELETE' || job.envelope != null);
+  return {
+    webhookUrl: own.webhookUrl ?? job.webhookUrl,
+    method,
+    headers: own.headers ?? job.headers ?? {},
+    contentType: own.contentType ?? job.contentType ?? JSON_TYPE,
+    body: body === null ? (hasDefault ? 'default' : null) : body === '' ? null : { template: body },
+  };
+}
+
+/** `application/x-www-form-urlencoded` */
+export function isForm(contentType: string): boolean {
+  return /^application\/x-www-form-urlencoded\b/i.test(contentType);
+}
+
+export function isJson(contentType: string): boolean {
+  return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
+}
+
+/** What a job says about its requests and cannot be done together. */
+export function shapeProblems(
+  job: SaidShape & { readonly webhookUrl: string },
+): { readonly field: string; readonly message: string }[] {
+  const found = new Map<string, { readonly field: string; readonly message: string }>();
+  for (const event of ['enter', 'exit'] as const) {
+    const [own, place] = event === 'enter' ? [job.onEnter, 'onEnter.'] : [job.onExit, 'onExit.'];
+    const said = (field: 'method' | 'contentType' | 'body'): string => (own?.[field] == null ? field : place + field);
+    const { method, contentType, body } = effectiveShape(job, event);
+    const hasType = (own?.contentType ?? job.contentType ?? null) !== null;
+    const problems: [field: 'method' | 'contentType' | 'body', message: string | false][] = [
+      ['method', method === 'GET' && body !== null && 'A GET has no body. Leave "body" out, or give it as "".'],
+      [
+        'method',
+        method === 'GET' && job.envelope != null && 'A GET has no body, so there is nothing to put an envelope around.',
+      ],
+      [
+        'contentType',
+        job.envelope != null && hasType && 'The envelope has a content type of its own. Leave "contentType" out.',
+      ],
+      [
+        'body',
+        method !== 'GET' && job.envelope != null && body === null && 'There must be a body to put an envelope around.',
+      ],
+      [
+        'contentType',
+        body === 'default' &&
+          isForm(contentType) &&
+          'A form is made from a JSON object of its values. Say in "body" which.',
+      ],
+      [
+        'contentType',
+        body === 'default' &&
+          !isForm(contentType) &&
+          !isJson(contentType) &&
+          'The default body is JSON. Say in "body" what is sent instead.',
+      ],
+    ];
+    for (const [field, message] of problems) {
+      if (message !== false) found.set(said(field) + message, { field: said(field), message });
+    }
+  }
+  return [...found.values()];
+}
+
+/** A field that is sent under another name. */
+export interface RenamedField {
+  /** A name or a dotted path, as in Export Fields. */
+  readonly field: string;
+  /** The name, or the dotted path, under which it is sent. */
+  readonly as: string;
+}
+
+/** What Export Fields name: a field, or one that is sent under another name. */
+export type ExportField = string | RenamedField;
+
+/** Names that the message itself has in `data`. */
+const OWN_NAMES = /^(segment_events|_audience|_audience_action|_audience_friendly|_audience_name)$/;
+
+/** What is wrong with the names under which fields are sent, by their places. */
+export function renamingProblems(
+  fields: readonly ExportField[],
+): { readonly index: number; readonly message: string }[] {
+  const targets = fields.map((one) => (typeof one === 'string' ? one : one.as));
+  return fields.flatMap((one, index) => {
+    if (typeof one === 'string') return [];
+    const problem = (message: string) => [{ index, message }];
+    const parts = one.as.split('.');
+    if (parts.includes('')) return problem('Between its dots, and around them, a name must not be empty.');
+    if (OWN_NAMES.test(parts[0] ?? '')) return problem('The message has something of its own under this name.');
+    const other = targets.find((target, place) => place !== index && overlaps(target, one.as));
+    return other === undefined ? [] : problem(`"${other}" is sent there, too. Give each field a place of its own.`);
+  });
+}
+
+/** Whether one of two paths leads to the other, or to a part of it. */
+function overlaps(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`);
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+export const MISSING_URL = 'Give the webhook URL that receives the messages, such as https://example.com/hook.';
+
+const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look like https://example.com/hook.';
+// URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
+const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
+
+const NO_HOST =
+  'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
+// What DNS can hold (RFC 1035, section 2.3.4), with or without the root's dot; or an IPv6 address in brackets.
+const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
+
+const TEMPLATED_HOST = 'The host of a webhook URL cannot be a template; only its path and query can be.';
+const HAS_TEMPLATED_HOST = /^[^/]*\/\/[^/?#]*\{[{%]/;
+
+// Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
+// message repeats a URL, because whoever knows it may be able to send to it.
+export const webhookUrl = z
+  .string({ error: 'The webhook URL must be text.' })
+  .trim()
+  .min(1, MISSING_URL)
+  .max(2048, 'The webhook URL must have at most 2048 characters.')
+  .refine((url) => !HAS_TEMPLATED_HOST.test(url), { error: TEMPLATED_HOST, abort: true })
+  .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
+  .pipe(z.url({ hostname: HOST, error: NO_HOST }))
+  .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
+    error:
+      'The webhook URL must not contain a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+  })
+  .refine((url) => !url.includes('#'), {
+    error:
+      'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
+  });

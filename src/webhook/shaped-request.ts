@@ -1,0 +1,328 @@
+import type { Audience } from '../contract/audience.ts';
+import {
+  type EffectiveShape,
+  effectiveShape,
+  isForm,
+  isJson,
+  JSON_TYPE,
+  type RequestShape,
+} from '../contract/request-shape.ts';
+import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
+import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { isRecord, jsonMistake, parseJson, stringifyJson } from '../domain/json.ts';
+import { fieldsOf, isTemplate, type PayloadParts, type Profile, selectFields } from '../domain/message.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import type { RequestAuthorization } from './authorizations.ts';
+import {
+  defaultBody,
+  makeRequest,
+  MessageImpossible,
+  payloadParts,
+  refuseTooLong,
+  type RequestMarks,
+  requestWith,
+  type ShownParts,
+  type WebhookRequest,
+} from './request.ts';
+import { sha256 } from './signature.ts';
+import {
+  EMPTY_VALUE,
+  readTemplate,
+  speltAs,
+  type Template,
+  TemplateFailed,
+  TemplateSkipped,
+  type TemplateScope,
+} from './templates.ts';
+
+/**
+ * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.
+ *
+ * @throws MessageImpossible
+ */
+export type MakeRequest = (
+  trigger: SliceTrigger,
+  audience: Audience,
+  profile: Profile,
+  authorization: RequestAuthorization,
+  userAgent: string,
+  marks?: RequestMarks,
+) => WebhookRequest;
+
+/** How the requests of a job are made. What it says about them is read once for each revision. */
+export function requestMaker(settings: DeliverySettings): MakeRequest {
+  const { request } = settings;
+  if (request === undefined) return (...args) => makeRequest(settings, ...args);
+  const shapes = shapesOf({ ...request, webhookUrl: settings.webhookUrl });
+  return (trigger, ...rest) => shapedRequest(settings, request, shapes(trigger.event), trigger, ...rest);
+}
+
+/** The URLs that a job sends to. */
+export function destinationsOf(settings: DeliverySettings): readonly URL[] {
+  if (settings.request === undefined) return [new URL(settings.webhookUrl)];
+  return (['enter', 'exit'] as const).map((event) => destinationOf(settings, event));
+}
+
+/** Where the requests of an event go. Of a URL with a template, only its origin matters. */
+export function destinationOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): URL {
+  return new URL(effectiveShape({ ...request, webhookUrl }, event).webhookUrl);
+}
+
+/** What of the requests of an event may be shown. */
+export function shownPartsOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): ShownParts {
+  const shape = effectiveShape({ ...request, webhookUrl }, event);
+  return {
+    headers: new Set(Object.keys(shape.headers).map((name) => name.toLowerCase())),
+    url: isTemplate(shape.webhookUrl) ? shape.webhookUrl : undefined,
+  };
+}
+
+/** A template, and the field of the form that it stands in. */
+interface PlacedTemplate {
+  readonly place: string;
+  readonly template: Template;
+}
+
+/** What the requests of one event look like, ready for use. */
+interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
+  readonly url: (scope: () => TemplateScope) => URL;
+  readonly headers: readonly (PlacedTemplate & { readonly name: string })[];
+  readonly body: PlacedTemplate | 'default' | null;
+  /** Which of the costly parts of a scope its templates may name. */
+  readonly wantsData: boolean;
+  readonly wantsBody: boolean;
+}
+
+type Said = RequestShape & { readonly webhookUrl: string };
+type Shapes = (event: TriggerEvent) => ReadShape;
+
+/** By what they say, so that a job has one for each revision, and a sample has its own. */
+const known = new Map<string, Shapes>();
+const MOST_KNOWN = 200;
+
+function shapesOf(said: Said): Shapes {
+  const key = JSON.stringify(said);
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const read = new Map<TriggerEvent, ReadShape>();
+  const shapes: Shapes = (event) => {
+    const shape = read.get(event) ?? readShape(said, event);
+    read.set(event, shape);
+    return shape;
+  };
+  const [oldest] = known.keys();
+  if (known.size >= MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+  known.set(key, shapes);
+  return shapes;
+}
+
+function readShape(said: Said, event: TriggerEvent): ReadShape {
+  const [own, prefix] = event === 'enter' ? [said.onEnter, 'onEnter.'] : [said.onExit, 'onExit.'];
+  const shape = effectiveShape(said, event);
+  const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => (own?.[field] == null ? field : prefix + field);
+  const { method, contentType, body } = shape;
+  const sources = [shape.webhookUrl, ...Object.values(shape.headers), ...(isRecord(body) ? [body.template] : [])];
+  const names = (name: string): boolean => sources.some((source) => source.includes(name) || source.includes('['));
+  return {
+    method,
+    contentType: said.envelope == null ? contentType : 'application/cloudevents+json',
+    url: readUrl(shape.webhookUrl, placeOf('webhookUrl')),
+    headers: Object.entries(shape.headers).map(([name, value]) => {
+      const place = `${placeOf('headers')}.${name}`;
+      return { name, place, template: at(place, () => readTemplate(value, 'text')) };
+    }),
+    body: isRecord(body)
+      ? { place: placeOf('body'), template: at(placeOf('body'), () => readTemplate(body.template, 'text')) }
+      : body,
+    wantsData: names('data'),
+    wantsBody: names('body'),
+  };
+}
+
+/** The origin, and what is after it. */
+const ORIGIN = /^(https?:\/\/[^/?#\\]*)(.*)$/is;
+const MOST_URL = 8192;
+/** The URL parser leaves some of these out, and takes others for what they are not. */
+const NOT_IN_URL = /[\p{Cc}\\#]/u;
+const DOTS = /^(?:\.|%2e){1,2}$/i;
+
+function readUrl(source: string, place: string): ReadShape['url'] {
+  if (!isTemplate(source)) {
+    const url = new URL(source);
+    return () => url;
+  }
+  const [, origin = '', rest = ''] = ORIGIN.exec(source) ?? [];
+  const { origin: expected } = new URL(origin);
+  const template = at(place, () => readTemplate(rest, 'url'));
+  return (scope) => at(place, () => urlOf(origin, expected, rest, template.render(scope())));
+}
+
+/** The URL that a template gave, which must be what its author can have meant, whatever the values in it are. */
+function urlOf(origin: string, expected: string, source: string, rendered: string): URL {
+  const [path = ''] = rendered.split('?', 1);
+  for (const segment of path.split('/')) {
+    const plain = segment.replaceAll(EMPTY_VALUE, '');
+    if (plain === '' && segment !== '') throw new TemplateFailed('a segment of the path has no value');
+    if (DOTS.test(plain)) throw new TemplateFailed('a segment of the path is "." or ".."');
+  }
+  const text = rendered.replaceAll(EMPTY_VALUE, '');
+  if (NOT_IN_URL.test(text)) throw new TemplateFailed('it has a character that cannot be in a URL');
+  if (path.includes('//') && !source.includes('//')) throw new TemplateFailed('a segment of the path is empty');
+  if (text.length > MOST_URL) throw new TemplateFailed(`it has more than ${MOST_URL} characters`);
+  const url = new URL(origin + text);
+  if (url.origin !== expected) throw new TemplateFailed('it leads elsewhere');
+  return url;
+}
+
+function shapedRequest(
+  settings: DeliverySettings,
+  said: RequestShape,
+  shape: ReadShape,
+  trigger: SliceTrigger,
+  audience: Audience,
+  profile: Profile,
+  authorization: RequestAuthorization,
+  userAgent: string,
+  { id = deliveryId(settings.subscriptionId, trigger, sha256), traceparent }: RequestMarks = {},
+): WebhookRequest {
+  const parts = payloadParts(settings, trigger, audience, profile);
+  let made: string | undefined;
+  const byDefault = (): string => (made ??= defaultBody(parts, settings.userLegacyMessageFormat));
+  let scoped: TemplateScope | undefined;
+  const scope = (): TemplateScope => (scoped ??= scopeOf(settings, said, shape, trigger, parts, id, byDefault));
+  const url = shape.url(scope);
+  const headers = shape.headers.flatMap(({ name, place, template }) => {
+    const value = at(place, () => headerOf(template.render(scope())));
+    return value === '' || carries(authorization, name) ? [] : [name, value];
+  });
+  const body = bodyOf(shape, said, scope, byDefault);
+  const sent = body !== null && said.envelope === 'cloudevents' ? cloudEvent(body, id, settings, trigger) : body;
+  if (sent !== null) refuseTooLong(sent);
+  return {
+    ...requestWith(sent, id, authorization, userAgent, traceparent, shape.contentType, headers),
+    method: shape.method,
+    url,
+  };
+}
+
+function scopeOf(
+  { subscriptionId, exportFields }: DeliverySettings,
+  { label }: RequestShape,
+  { wantsData, wantsBody }: ReadShape,
+  { event, at: when, failures = 0 }: SliceTrigger,
+  parts: PayloadParts,
+  id: string,
+  byDefault: () => string,
+): TemplateScope {
+  const { user, audience, profile, attemptAt } = parts;
+  return {
+    id: user,
+    data: wantsData ? selectFields(fieldsOf(profile), exportFields) : {},
+    event,
+    action: event === 'enter' ? 'entered' : 'exited',
+    audience,
+    at: when,
+    now: attemptAt,
+    delivery_id: id,
+    attempt: failures + 1,
+    job: { label, subscription_id: subscriptionId },
+    body: wantsBody ? readBody(byDefault()) : {},
+  };
+}
+
+function readBody(text: string): JsonObject {
+  return speltAs(parseJson(text) as JsonObject, text); // Both formats are objects.
+}
+
+/** As HTTP/1.1 takes it: one line of plain characters. */
+function headerOf(rendered: string): string {
+  const value = rendered.trim();
+  if (/^[\t\x20-\x7e]*$/.test(value)) return value;
+  throw new TemplateFailed(
+    /[\r\n]/.test(value)
+      ? 'the value of a header must be one line'
+      : 'the value of a header may have no characters but those of ASCII (the filter url_encode makes such)',
+  );
+}
+
+/** Whether an authorization has a header of this name, which then counts. */
+function carries({ headers }: RequestAuthorization, name: string): boolean {
+  return headers.some((other, i) => i % 2 === 0 && other.toLowerCase() === name.toLowerCase());
+}
+
+function bodyOf(
+  { body, contentType }: ReadShape,
+  { envelope }: RequestShape,
+  scope: () => TemplateScope,
+  byDefault: () => string,
+): string | null {
+  if (body === null) return null;
+  if (body === 'default') return byDefault();
+  return at(body.place, () => {
+    const rendered = body.template.render(scope());
+    if (envelope === 'cloudevents' || isJson(contentType)) refuseNoJson(rendered);
+    return isForm(contentType) ? formOf(rendered) : rendered;
+  });
+}
+
+function refuseNoJson(text: string): void {
+  try {
+    JSON.parse(text);
+  } catch {
+    const { line, character } = jsonMistake(text);
+    throw new TemplateFailed(
+      `what it gives is not JSON: something is wrong in its line ${line}, at character ${character} (the filter json writes a value as JSON)`,
+    );
+  }
+}
+
+/** The values of a JSON object as a form: a list gives its name several times, null none. */
+function formOf(text: string): string {
+  refuseNoJson(text);
+  const values = parseJson(text);
+  if (!isRecord(values)) throw new TemplateFailed('a form is made from a JSON object of its values');
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (typeof one === 'object' && one !== null)
+        throw new TemplateFailed(
+          `the value of "${name}" in a form must be text, a number, true or false, or a list of such`,
+        );
+      if (one !== null) form.append(name, String(one));
+    }
+  }
+  return form.toString();
+}
+
+/** CloudEvents 1.0 in structured mode, with the body as its data. */
+function cloudEvent(
+  data: string,
+  id: string,
+  { subscriptionId }: DeliverySettings,
+  { user, event, at: time }: SliceTrigger,
+): string {
+  const attributes = {
+    specversion: '1.0',
+    id,
+    source: `urn:audience-triggers:${subscriptionId}`,
+    type: `audience.${event}`,
+    subject: user,
+    time,
+    datacontenttype: JSON_TYPE,
+  };
+  return `${stringifyJson(attributes).slice(0, -1)},"data":${data}}`;
+}
+
+/** Says where a template stands that failed, and what it means that it gave nothing. */
+function at<T>(place: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof TemplateSkipped)
+      throw new MessageImpossible(ATTEMPT_CODES.skipped, 'The template skips this person.', undefined, error.message);
+    if (!(error instanceof TemplateFailed)) throw error;
+    const told = `${place}: ${error.message}`;
+    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The template gives no request.', error, told);
+  }
+}

@@ -1,0 +1,307 @@
+import { hash } from 'node:crypto';
+import { analyzeSync, Context, Liquid, LiquidError, Tag, type TagToken, toValueSync, Value } from 'liquidjs';
+import { nearestKey } from '../contract/nearest-key.ts';
+import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
+import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { isRecord, stringifyJson } from '../domain/json.ts';
+import { isTemplate } from '../domain/message.ts';
+
+/** What a template may name. */
+export interface TemplateScope {
+  /** The person. */
+  readonly id: string;
+  /** The person's fields, as Export Fields select them. */
+  readonly data: JsonObject;
+  readonly event: TriggerEvent;
+  readonly action: 'entered' | 'exited';
+  readonly audience: { readonly id: string; readonly slug: string; readonly name: string };
+  /** RFC 3339: when it happened. */
+  readonly at: string;
+  /** RFC 3339: the time of this attempt. */
+  readonly now: string;
+  readonly delivery_id: string;
+  /** From 1. */
+  readonly attempt: number;
+  readonly job: { readonly label: string; readonly subscription_id: string };
+  /** The default body; written, it is that body byte for byte. */
+  readonly body: JsonObject;
+}
+
+/** The names of a scope; `data` and `body` have the person's own below them. */
+const KNOWN: Readonly<Record<keyof TemplateScope, readonly string[] | 'any' | 'none'>> = {
+  id: 'none',
+  data: 'any',
+  event: 'none',
+  action: 'none',
+  audience: ['id', 'slug', 'name'],
+  at: 'none',
+  now: 'none',
+  delivery_id: 'none',
+  attempt: 'none',
+  job: ['label', 'subscription_id'],
+  body: 'any',
+};
+
+/**
+ * Where a template's text goes: with `url`, into the path and query of a URL, where each value that it writes is encoded, so that it can be
+ * neither a separator nor a segment of its own, unless it is `raw`.
+ */
+export type TemplateUse = 'text' | 'url';
+
+/** Stands in a URL for a value that was empty, so that a segment which lost its value can be told from one that was written empty. */
+export const EMPTY_VALUE = '\0';
+
+/** What is wrong with a template, or with what came of it, in words; never with a value of the person in them. */
+export class TemplateFailed extends Error {
+  override readonly name = 'TemplateFailed';
+}
+
+/** `{% skip "reason" %}`: nothing is to be sent about this person. The message is the reason. */
+export class TemplateSkipped extends Error {}
+
+/** A template that was read. */
+export interface Template {
+  /**
+   * @throws TemplateFailed with the line
+   * @throws TemplateSkipped
+   */
+  render(scope: TemplateScope): string;
+}
+
+/** Most characters that a rendering makes: of its text, of each capture, and of all that filters make on the way. A body has at most 2 MiB. */
+const MOST_CHARACTERS = 2 * 1024 * 1024;
+/** Most blocks that are entered and texts that are written in one rendering: some 20 ms. It decides before time does, so alike on every machine. */
+const MOST_STEPS = 20_000;
+/** Longest time of one rendering, while which the worker does nothing else. */
+const MOST_MS = 500;
+const REASON_LENGTH = 200;
+
+/** How LiquidJS says that `MOST_MS` have passed. */
+const OUT_OF_TIME = /template render limit exceeded/;
+
+/**
+ * Reads a template.
+ * @throws TemplateFailed with the line when it cannot be read.
+ */
+export function readTemplate(source: string, use: TemplateUse): Template {
+  if (!isTemplate(source)) return { render: () => source };
+  const liquid = use === 'url' ? forUrls : forText;
+  const parsed = trying(() => liquid.parse(source));
+  const once = (scope: TemplateScope): string => {
+    // A copy, since a template can count in a variable of any name.
+    const context = new BoundedContext({ ...scope }, liquid.options, { sync: true }, { liquid });
+    const emitter = new BoundedText(context);
+    toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
+    return emitter.buffer;
+  };
+  return {
+    render: (scope) =>
+      trying(() => {
+        try {
+          return once(scope);
+        } catch (error) {
+          // The machine may have slept, or done something else: that says nothing about the template.
+          if (error instanceof Error && OUT_OF_TIME.test(error.message)) return once(scope);
+          throw error;
+        }
+      }),
+  };
+}
+
+/** What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has. */
+export function templateProblem(source: string, use: TemplateUse): string | undefined {
+  try {
+    const templates = trying(() => (use === 'url' ? forUrls : forText).parse(source));
+    const { globals } = analyzeSync(templates, { partials: false });
+    for (const variable of Object.values(globals).flat()) {
+      const unknown = unknownName(variable.segments);
+      if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof TemplateFailed) return error.message;
+    throw error;
+  }
+}
+
+function unknownName([root, next]: readonly unknown[]): string | undefined {
+  const names = Object.keys(KNOWN);
+  if (typeof root !== 'string') return undefined;
+  const below = Object.entries(KNOWN).find(([name]) => name === root)?.[1];
+  if (below === undefined) return `there is nothing called "${root}". ${advice(root, names)}`;
+  if (typeof below === 'string' || typeof next !== 'string' || below.includes(next)) return undefined;
+  return `"${root}" has nothing called "${next}". ${advice(next, below)}`;
+}
+
+function advice(name: string, known: readonly string[]): string {
+  const near = nearestKey(name, known);
+  return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
+}
+
+// The text of a default body by the object that a template gets of it, so that it is written as it is.
+const spelt = new WeakMap<object, string>();
+
+/** An object that is written as this text. */
+export function speltAs(value: JsonObject, text: string): JsonObject {
+  spelt.set(value, text);
+  return value;
+}
+
+/** A value as a template writes it. An object is written as JSON. */
+function written(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (value === undefined || value === null) return '';
+  return Array.isArray(value) ? value.map(written).join('') : writtenJson(value);
+}
+
+function writtenJson(value: unknown): string {
+  if (isRecord(value)) return spelt.get(value) ?? stringifyJson(value);
+  return stringifyJson(value ?? null);
+}
+
+/** One rendering, with all that it has used up so far. */
+class BoundedContext extends Context {
+  #steps = 0;
+
+  step(): void {
+    if (++this.#steps > MOST_STEPS) throw new RangeError('it repeats too much');
+  }
+}
+
+/** The text that a rendering writes. */
+class BoundedText {
+  buffer = '';
+  readonly #context: BoundedContext;
+
+  constructor(context: BoundedContext) {
+    this.#context = context;
+  }
+
+  write(value: unknown): void {
+    this.#context.step();
+    const text = written(value);
+    if (this.buffer.length + text.length > MOST_CHARACTERS) throw new RangeError('it writes too much');
+    this.buffer += text;
+  }
+}
+
+/** What a filter is called with. */
+interface FilterThis {
+  readonly context: Context;
+}
+
+/** A filter that makes a text of a value. */
+function making(make: (value: unknown) => string): (this: FilterThis, value: unknown) => string {
+  return function (value) {
+    const text = make(value);
+    this.context.memoryLimit.use(text.length);
+    return text;
+  };
+}
+
+function digest(algorithm: string): (this: FilterThis, value: unknown) => string {
+  return function (value) {
+    const text = written(value);
+    this.context.memoryLimit.use(text.length);
+    return hash(algorithm, text, 'hex');
+  };
+}
+
+/** `{% skip %}` */
+class SkipTag extends Tag {
+  readonly #reason: Value | undefined;
+
+  constructor(token: TagToken, remaining: ConstructorParameters<typeof Tag>[1], liquid: Liquid) {
+    super(token, remaining, liquid);
+    this.tokenizer.skipBlank();
+    if (!this.tokenizer.end()) this.#reason = new Value(this.tokenizer.readFilteredValue(), liquid);
+  }
+
+  *render(context: Context): Generator<unknown, void, unknown> {
+    const reason = this.#reason === undefined ? '' : written(yield this.#reason.value(context, false));
+    throw new TemplateSkipped(reason.slice(0, REASON_LENGTH).toWellFormed());
+  }
+
+  *arguments(): Generator<Value> {
+    if (this.#reason !== undefined) yield this.#reason;
+  }
+}
+
+/** Tags that read files. */
+const FILE_TAGS = ['include', 'render', 'layout', 'block'];
+/** Filters that read a text, which may be a person's, as an expression; and two that write JSON in their own way. */
+const OTHER_FILTERS = /_exp$|^inspect$|^sample$/;
+
+function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
+  const liquid = new Liquid({
+    strictFilters: true,
+    ownPropertyOnly: true,
+    templates: {},
+    // Times are the same on every machine.
+    timezoneOffset: 'UTC',
+    locale: 'en-US',
+    parseLimit: TEMPLATE_LENGTH,
+    memoryLimit: MOST_CHARACTERS,
+    renderLimit: MOST_MS,
+    ...(outputEscape === undefined ? {} : { outputEscape }),
+  });
+  for (const name of FILE_TAGS) delete liquid.tags[name];
+  for (const name of Object.keys(liquid.filters)) if (OTHER_FILTERS.test(name)) liquid.unregisterFilter(name);
+  liquid.registerTag('skip', SkipTag);
+  liquid.registerFilter('json', making(writtenJson));
+  liquid.registerFilter('jsonify', making(writtenJson));
+  liquid.registerFilter(
+    'base64',
+    making((value) => Buffer.from(written(value)).toString('base64')),
+  );
+  for (const algorithm of ['sha256', 'sha1', 'md5']) liquid.registerFilter(algorithm, digest(algorithm));
+  // Captures get a text of their own, which would otherwise have no bound.
+  const { renderer } = liquid;
+  const renderTemplates = renderer.renderTemplates.bind(renderer);
+  renderer.renderTemplates = (templates, context, emitter) => {
+    if (!(context instanceof BoundedContext)) throw new TypeError('A rendering without bounds.');
+    context.step();
+    return renderTemplates(templates, context, emitter ?? new BoundedText(context));
+  };
+  return liquid;
+}
+
+const forText = createLiquid();
+
+const encoded = (value: unknown): string => {
+  const text = written(value);
+  return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed());
+};
+const forUrls = createLiquid(encoded);
+forUrls.registerFilter('raw', {
+  raw: true,
+  handler: (value: unknown) => (written(value) === '' ? EMPTY_VALUE : value),
+});
+
+/** Calls LiquidJS, and says in our words what it throws. */
+function trying<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const cause: unknown = Reflect.get(error, 'originalError') ?? error;
+    if (cause instanceof TemplateSkipped) throw cause;
+    throw new TemplateFailed(`${placeOf(error)}${reasonOf(cause)}`);
+  }
+}
+
+function placeOf(error: Error): string {
+  if (!LiquidError.is(error)) return '';
+  const [line, column] = error.token.getPosition();
+  return `Line ${line}, column ${column}: `;
+}
+
+function reasonOf(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : '';
+  const plain = message.replace(/(?:, line:\d+, col:\d+)?$/, '').slice(0, REASON_LENGTH);
+  const [, filter] = /^undefined filter: (.*)$/s.exec(plain) ?? [];
+  if (filter !== undefined) return `there is no filter "${filter}". ${advice(filter, Object.keys(forText.filters))}`;
+  if (OUT_OF_TIME.test(plain)) return 'it takes too long';
+  return plain === 'memory alloc limit exceeded' ? 'it takes too much memory' : plain;
+}

@@ -1,0 +1,284 @@
+import { expect, test } from '@jest/globals';
+import { CloudEvent, HTTP } from 'cloudevents';
+import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
+import { deliveryId } from '../../src/domain/delivery-id.ts';
+import { ProfileText } from '../../src/domain/message.ts';
+import { makeRequest, MessageImpossible, shownRequest, type WebhookRequest } from '../../src/webhook/request.ts';
+import { destinationsOf, requestMaker, shownPartsOf } from '../../src/webhook/shaped-request.ts';
+import { authorizationsOf } from './an-authorization.ts';
+
+const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+const enter: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
+const exit: SliceTrigger = { ...enter, event: 'exit' };
+const plain: DeliverySettings = {
+  subscriptionId: '5'.repeat(32),
+  revision: 1,
+  webhookUrl: 'https://api.example/hook',
+  authorization: null,
+  exportFields: [],
+  userLegacyMessageFormat: false,
+  requestTimeoutMs: 15_000,
+};
+
+type Shape = Omit<NonNullable<DeliverySettings['request']>, 'label'> & Partial<DeliverySettings>;
+
+const noAuthorization = await authorizationsOf({}).lookUp(null, new URL(plain.webhookUrl));
+
+function make(
+  { method, headers, contentType, body, onEnter, onExit, envelope, ...settings }: Shape,
+  trigger = enter,
+  profile: Parameters<typeof makeRequest>[3] = { email: 'ann@example.com' },
+  authorization = noAuthorization,
+): WebhookRequest {
+  if (!authorization.ok) throw new Error(authorization.code);
+  const request = { label: 'CRM', method, headers, contentType, body, onEnter, onExit, envelope };
+  const maker = requestMaker({ ...plain, request, ...settings });
+  return maker(trigger, audience, profile, authorization.authorization, 'audience-triggers/1.2.3');
+}
+
+function headersOf({ headers }: WebhookRequest): Record<string, string> {
+  return Object.fromEntries(headers.flatMap((name, i, all) => (i % 2 === 0 ? [[name, all[i + 1] ?? '']] : [])));
+}
+
+/** What came of a template instead of a request. */
+function failure(...args: Parameters<typeof make>): { readonly code: string; readonly told: string | undefined } {
+  try {
+    make(...args);
+  } catch (error) {
+    if (error instanceof MessageImpossible) return { code: error.code, told: error.told };
+    throw error;
+  }
+  throw new Error('There is a request.');
+}
+
+const failed = (told: string | RegExp): object => ({
+  code: 'TEMPLATE_FAILED',
+  told: typeof told === 'string' ? told : expect.stringMatching(told),
+});
+
+test('a job that says nothing about its requests sends what it always sent', () => {
+  if (!noAuthorization.ok) throw new Error('There is none.');
+  const made = requestMaker(plain)(enter, audience, { email: 'e' }, noAuthorization.authorization, 'x/1');
+  const before = makeRequest(plain, enter, audience, { email: 'e' }, noAuthorization.authorization, 'x/1');
+  const untimed = ({ headers, body }: WebhookRequest): unknown => ({
+    headers: headers.filter((_, i) => headers[i - 1] !== 'webhook-timestamp'),
+    body: String(body).replace(/"timestamp":"[^"]*"/, ''),
+  });
+  expect(untimed(made)).toEqual(untimed(before));
+  expect([made.method, made.url]).toEqual([undefined, undefined]);
+  expect(made.headers.slice(0, 2)).toEqual(['content-type', 'application/json']);
+});
+
+test('a REST list: PUT when somebody enters, DELETE without a body when they leave', () => {
+  const shape: Shape = {
+    webhookUrl: 'https://api.example/lists/7/members/{{ id }}',
+    method: 'PUT',
+    body: '{"email": {{ data.email | json }}, "n": {{ data.n }}, "attempt": {{ attempt }}}',
+    headers: { 'X-List': '{{ audience.slug }}', 'x-nothing': '{{ data.nothing }}' },
+    onExit: { method: 'DELETE', body: '' },
+  };
+  const profile = ProfileText.read('{"email":"a\\"b","n":12345678901234567890123}');
+  if (profile === undefined) throw new Error('That is JSON.');
+  const put = make(shape, { ...enter, failures: 2 }, profile);
+  expect([put.method, put.url?.href]).toEqual(['PUT', 'https://api.example/lists/7/members/7']);
+  expect(put.body).toBe('{"email": "a\\"b", "n": 12345678901234567890123, "attempt": 3}');
+  expect(headersOf(put)).toMatchObject({
+    'content-type': 'application/json',
+    'webhook-id': deliveryId(plain.subscriptionId, enter),
+    'X-List': 'vip',
+  });
+  expect(headersOf(put)).not.toHaveProperty('x-nothing');
+  const deletion = make(shape, exit, profile);
+  expect([deletion.method, deletion.url?.href, deletion.body]).toEqual([
+    'DELETE',
+    'https://api.example/lists/7/members/7',
+    null,
+  ]);
+  expect(headersOf(deletion)).not.toHaveProperty('content-type');
+  expect(headersOf(deletion)['webhook-id']).toBe(deliveryId(plain.subscriptionId, exit));
+});
+
+test('what an event says about itself goes before what its job says', () => {
+  const shape: Shape = {
+    method: 'PATCH',
+    headers: { a: '1' },
+    body: 'x',
+    contentType: 'text/plain',
+    onEnter: { webhookUrl: 'https://enter.example/', headers: { b: '2' } },
+    onExit: { method: null, contentType: 'text/csv' },
+  };
+  const [entered, exited] = [make(shape), make(shape, exit)];
+  expect([entered.method, entered.url?.href, headersOf(entered)['a'], headersOf(entered)['b']]).toEqual([
+    'PATCH',
+    'https://enter.example/',
+    undefined,
+    '2',
+  ]);
+  expect([exited.url?.href, headersOf(exited)['content-type']]).toEqual([plain.webhookUrl, 'text/csv']);
+  const settings = { ...plain, request: { label: '', ...shape } };
+  expect(destinationsOf(settings).map(({ href }) => href)).toEqual(['https://enter.example/', plain.webhookUrl]);
+});
+
+test('without a body of its own, a job sends the default one by POST, PUT and PATCH, and none by GET and DELETE', () => {
+  for (const method of ['POST', 'PUT', 'PATCH'] as const)
+    expect(JSON.parse(String(make({ method }).body))).toMatchObject({ id: '7', data: { email: 'ann@example.com' } });
+  for (const method of ['GET', 'DELETE'] as const) expect(make({ method }).body).toBeNull();
+});
+
+test('a request without a body is signed as one that is empty', async () => {
+  const signing = await authorizationsOf({
+    s: { origins: ['https://api.example'], signingSecrets: [`whsec_${Buffer.alloc(32, 1).toString('base64')}`] },
+  }).lookUp('s', new URL(plain.webhookUrl));
+  const made = make({ method: 'DELETE' }, exit, {}, signing);
+  expect(made.body).toBeNull();
+  expect(headersOf(made)['webhook-signature']).toMatch(/^v1,/);
+});
+
+test('a header that the authorization has by now is not sent twice', async () => {
+  const with7 = await authorizationsOf({ k: { origins: ['https://api.example'], headers: { 'X-Key': '7' } } }).lookUp(
+    'k',
+    new URL(plain.webhookUrl),
+  );
+  const { headers } = make({ headers: { 'x-key': 'ours', 'x-list': '1' } }, enter, {}, with7);
+  expect(headers.filter((name) => /^x-(key|list)$/i.test(name))).toEqual(['X-Key', 'x-list']);
+});
+
+test('a form is encoded from a JSON object of its values', () => {
+  const contentType = 'application/x-www-form-urlencoded';
+  const body =
+    '{"oid": 1, "email": {{ data.email | json }}, "tags": ["a","b"], "none": null, "ok": true, "n": 12345678901234567890}';
+  const made = make({ contentType, body }, enter, { email: 'a&b=ü' });
+  expect(made.body).toBe('oid=1&email=a%26b%3D%C3%BC&tags=a&tags=b&ok=true&n=12345678901234567890');
+  expect(headersOf(made)['content-type']).toBe(contentType);
+  expect(failure({ contentType, body: '[1]' })).toEqual(
+    failed('body: a form is made from a JSON object of its values'),
+  );
+  expect(failure({ contentType, body: '{"a": {"b": 1}}' })).toEqual(
+    failed(/^body: the value of "a" in a form must be/),
+  );
+});
+
+test('XML and text are sent as they are rendered', () => {
+  expect(make({ contentType: 'application/xml', body: '<m id="{{ id }}"/>\n' }).body).toBe('<m id="7"/>\n');
+});
+
+test('a message is put into a CloudEvent, which the SDK of CloudEvents reads', () => {
+  const made = make({ envelope: 'cloudevents' });
+  const event = HTTP.toEvent({ headers: headersOf(made), body: String(made.body) });
+  if (!(event instanceof CloudEvent)) throw new Error('It is one event.');
+  expect(event.validate()).toBe(true);
+  expect(event).toMatchObject({
+    id: deliveryId(plain.subscriptionId, enter),
+    type: 'audience.enter',
+    subject: '7',
+    datacontenttype: 'application/json',
+    data: { id: '7', data: { email: 'ann@example.com' }, meta: { object: 'user' } },
+  });
+  expect(String(made.body)).toContain(`"time":"${enter.at}"`);
+  const own = make({ envelope: 'cloudevents', body: '{"u": {{ id | json }}}' }, exit);
+  expect(JSON.parse(String(own.body))).toMatchObject({ type: 'audience.exit', data: { u: '7' } });
+  expect(failure({ envelope: 'cloudevents', body: 'no JSON' })).toEqual(failed(/^body: what it gives is not JSON/));
+});
+
+test('a body of a JSON content type must be JSON; its text is not repeated', () => {
+  expect(failure({ body: '{\n"email": "{{ data.email }}"}' }, enter, { email: 'a"s3cret' })).toEqual(
+    failed(
+      'body: what it gives is not JSON: something is wrong in its line 2, at character 13 (the filter json writes a value as JSON)',
+    ),
+  );
+  expect(failure({ contentType: 'application/vnd.api+json', body: '{' })).toEqual(failed(/not JSON/));
+});
+
+test('a template that fails says in which field and line', () => {
+  expect(
+    failure({ onExit: { headers: { 'x-n': '{{ data.n | plus: 1 }}' } } }, exit, { n: 12345678901234567890n }),
+  ).toEqual(failed(/^onExit\.headers\.x-n: Line 1, column 1: /));
+});
+
+test('a message of more than 2 MiB is refused whatever makes it', () => {
+  expect(
+    failure({ contentType: 'text/plain', body: '{{ data.a }}{{ data.a }}' }, enter, { a: 'é'.repeat(600_000) }),
+  ).toEqual({
+    code: 'PAYLOAD_TOO_LARGE',
+    told: undefined,
+  });
+});
+
+test('a person is skipped with a reason, whatever template says so', () => {
+  const skip = '{% unless data.email %}{% skip "no mail" %}{% endunless %}';
+  for (const shape of [
+    { contentType: 'text/plain', body: skip },
+    { headers: { a: skip } },
+    { webhookUrl: `https://api.example/${skip}` },
+  ]) {
+    expect(failure(shape, enter, {})).toEqual({ code: 'SKIPPED', told: 'no mail' });
+    expect(make(shape).headers.length).toBeGreaterThan(0);
+  }
+});
+
+test.each(['a/b', '..', 'a\nb', 'a\r\nx: y', '%2e%2e', 'ü?&#', '{{ id }}', '\\..\\', ' '])(
+  'the person %j is one segment of the path, or nothing is sent',
+  (user) => {
+    const shape: Shape = { webhookUrl: 'https://api.example/lists/7/members/{{ id }}/x?of={{ id }}' };
+    if (user === '..')
+      return expect(failure(shape, { ...enter, user })).toEqual(
+        failed('webhookUrl: a segment of the path is "." or ".."'),
+      );
+    const { url } = make(shape, { ...enter, user });
+    const segments = url?.pathname.split('/') ?? [];
+    expect(segments).toHaveLength(6);
+    expect(segments.slice(0, 4)).toEqual(['', 'lists', '7', 'members']);
+    expect(decodeURIComponent(segments[4] ?? '')).toBe(user);
+    expect(url?.searchParams.get('of')).toBe(user);
+  },
+);
+
+test.each([
+  ['//evil.example/', 'a segment of the path is empty'],
+  ['../x', 'a segment of the path is "." or ".."'],
+  ['a/%2E%2e/b', 'a segment of the path is "." or ".."'],
+  ['\\evil', 'it has a character that cannot be in a URL'],
+  ['a\nb', 'it has a character that cannot be in a URL'],
+  ['.\t./x', 'it has a character that cannot be in a URL'],
+  ['x#y', 'it has a character that cannot be in a URL'],
+  ['x'.repeat(9000), 'it has more than 8192 characters'],
+  ['', 'a segment of the path has no value'],
+])('a raw value %.20j does not lead out of its place', (email, why) => {
+  const shape: Shape = { webhookUrl: 'https://api.example/m/{{ data.email | raw }}' };
+  expect(failure(shape, enter, { email })).toEqual(failed(`webhookUrl: ${why}`));
+});
+
+test('a segment that lost its value never becomes the whole list', () => {
+  const shape: Shape = { webhookUrl: 'https://api.example/lists/7/members/{{ data.crm_id }}', method: 'DELETE' };
+  expect(failure(shape, exit, {})).toEqual(failed('webhookUrl: a segment of the path has no value'));
+  const inQuery: Shape = { webhookUrl: 'https://api.example/?a={{ data.crm_id }}&b={{ id }}' };
+  expect(make(inQuery, exit, {}).url?.search).toBe('?a=&b=7');
+});
+
+test.each(['a\r\nx-admin: 1', 'a\nb', 'a\0b', 'Łukasz', 'a\u2028b'])('a header never carries %j', (email) => {
+  expect(failure({ headers: { 'x-mail': '{{ data.email }}' } }, enter, { email })).toEqual(
+    failed(/^headers\.x-mail: the value of a header/),
+  );
+});
+
+test('a renamed field is in the data of templates and of the default body', () => {
+  const exportFields = [{ field: 'email', as: 'contact.value' }, 'name'];
+  const made = make({ exportFields, method: 'PUT', headers: { 'x-c': '{{ data.contact.value }}' } }, enter, {
+    email: 'e',
+    name: 'n',
+    secret: 's',
+  });
+  expect(headersOf(made)['x-c']).toBe('e');
+  expect(JSON.parse(String(made.body))).toMatchObject({ data: { contact: { value: 'e' }, name: 'n' } });
+  expect(String(made.body)).not.toContain('secret');
+});
+
+test('[S22] of a templated URL, people see what its values made, and no token that stands in it', () => {
+  const webhookUrl = 'https://api.example/hooks/T0kenT0kenT0ken/{{ id }}?key=s3cret&of={{ id }}&x=1{{ id }}';
+  const settings = { ...plain, webhookUrl, request: { label: 'CRM', headers: { 'X-List': '7' } } };
+  const made = make({ webhookUrl, headers: { 'X-List': '7' } });
+  if (made.url === undefined) throw new Error('It has a URL.');
+  const shown = shownRequest(made.url, { ...made, query: 'token=t' }, 100, shownPartsOf(settings, 'enter'));
+  expect(shown.url).toBe('https://api.example/hooks/…/7?key=…&of=7&x=…&token=…');
+  expect(shown.headers).toContainEqual(['X-List', '7']);
+});

@@ -1,0 +1,147 @@
+import { expect, test } from '@jest/globals';
+import { parseJson } from '../../src/domain/json.ts';
+import {
+  EMPTY_VALUE,
+  readTemplate,
+  speltAs,
+  templateProblem,
+  type TemplateScope,
+  TemplateSkipped,
+} from '../../src/webhook/templates.ts';
+
+const scope: TemplateScope = {
+  id: '../b/c\n"x"',
+  data: parseJson(
+    '{"email":"a\\"b{{ id }}","account":12345678901234567890123,"score":0.5,"tags":["a","b"],"nested":{"deep":[1]},"none":null}',
+  ) as TemplateScope['data'],
+  event: 'enter',
+  action: 'entered',
+  audience: { id: '0a', slug: 'vip', name: 'VIPs' },
+  at: '2026-11-25T08:30:00Z',
+  now: '2026-11-25T08:30:01Z',
+  delivery_id: 'd1',
+  attempt: 2,
+  job: { label: 'CRM', subscription_id: 's1' },
+  body: speltAs({ id: 'x', 7: 1 }, '{"id":"x","7":1}'),
+};
+
+const rendered = (source: string): string => readTemplate(source, 'text').render(scope);
+const inUrl = (source: string): string => readTemplate(source, 'url').render(scope);
+
+test('a template names the person, what happened, its audience, the job and the attempt', () => {
+  expect(
+    rendered(
+      '{{ event }} {{ action }} {{ audience.slug }} {{ audience.name }} {{ at }} {{ now }} {{ delivery_id }} {{ attempt }} {{ job.label }} {{ job.subscription_id }}',
+    ),
+  ).toBe('enter entered vip VIPs 2026-11-25T08:30:00Z 2026-11-25T08:30:01Z d1 2 CRM s1');
+});
+
+test('a value is never read as a template, whatever is in it', () => {
+  expect(rendered('{{ data.email }}')).toBe('a"b{{ id }}');
+  expect(rendered('{% assign x = data.email %}{% capture y %}{{ x }}{% endcapture %}{{ y }}')).toBe('a"b{{ id }}');
+});
+
+test('integers of any length keep their digits, and what is written as an object is JSON', () => {
+  expect(rendered('{{ data.account }} {{ data.account | json }} {{ data | json }}')).toContain(
+    '12345678901234567890123 12345678901234567890123 {"email":"a\\"b{{ id }}","account":12345678901234567890123,',
+  );
+  expect(rendered('{{ data.nested }} {{ data.nothing | json }} {{ data.tags | json }}')).toBe(
+    '{"deep":[1]} null ["a","b"]',
+  );
+});
+
+test('the default body is written byte for byte, and its fields can be named', () => {
+  expect(rendered('{{ body }} {{ body | json }} {{ body.id }}')).toBe('{"id":"x","7":1} {"id":"x","7":1} x');
+});
+
+test('texts are hashed as hex, and written as base64', () => {
+  expect(rendered('{{ "abc" | sha256 }} {{ "abc" | sha1 }} {{ "abc" | md5 }}')).toBe(
+    'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad a9993e364706816aba3e25717850c26c9cd0d89d 900150983cd24fb0d6963f7d28e17f72',
+  );
+  expect(rendered('{{ "" | md5 }} {{ "é" | base64 }}')).toBe('d41d8cd98f00b204e9800998ecf8427e w6k=');
+});
+
+test('times are the same on every machine', () => {
+  expect(rendered('{{ at | date: "%Y-%m-%d %H:%M %z" }}')).toBe('2026-11-25 08:30 +0000');
+});
+
+test('nothing that is not the person’s own can be reached', () => {
+  expect(
+    rendered(
+      '{{ data.constructor }}{{ data.__proto__ }}{{ data.email.constructor }}{{ data.tags.constructor.name }}{{ body.constructor }}{{ data.toString }}',
+    ),
+  ).toBe('');
+});
+
+test.each([
+  ['{% for i in (1..1000000000) %}x{% endfor %}', /too much memory/],
+  ['{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}', /repeats too much/],
+  [`{% for i in (1..9999) %}${'x'.repeat(9999)}{% endfor %}`, /writes too much/],
+  [`{% capture a %}{% for i in (1..9999) %}${'x'.repeat(9999)}{% endfor %}{% endcapture %}`, /writes too much/],
+  ['{% assign a = "xxxxxxxxxx" %}{% for i in (1..40) %}{% assign a = a | append: a %}{% endfor %}', /too much memory/],
+  [
+    '{% assign a = "x" | split: "" %}{% for i in (1..40) %}{% assign a = a | concat: a %}{% endfor %}',
+    /too much memory/,
+  ],
+  ['{{ data.account | plus: 1 }}', /BigInt/],
+  [
+    '{% assign a = "x" %}{% for i in (1..20) %}{% assign a = a | append: a %}{% endfor %}{{ a | replace: "x", a }}',
+    /memory/,
+  ],
+])('%.70s… stays within its bounds', (source, why) => {
+  const startedAt = performance.now();
+  expect(() => rendered(source)).toThrow(why);
+  expect(() => rendered(source)).toThrow(/^Line 1, column \d+: /);
+  // Far more than it takes, and far less than it would take.
+  expect(performance.now() - startedAt).toBeLessThan(5000);
+});
+
+test('what a template counts in does not outlive its rendering', () => {
+  const counting = readTemplate('{% increment id %}{% increment n %}', 'text');
+  expect([counting.render(scope), counting.render(scope)]).toEqual([expect.anything(), counting.render(scope)]);
+  expect(rendered('{{ id }}')).toBe(scope.id);
+});
+
+test('a person is skipped with a reason, from anywhere in a template', () => {
+  expect(() => rendered('{% skip "no mail" %}')).toThrow(new TemplateSkipped('no mail'));
+  expect(() => rendered('{% if data.tags contains "a" %}{% skip data.tags[1] %}{% endif %}')).toThrow(
+    new TemplateSkipped('b'),
+  );
+  expect(() => rendered('{% skip %}')).toThrow(new TemplateSkipped(''));
+});
+
+test('in a URL, each value is one piece of it, and an empty one can be told', () => {
+  expect(inUrl('/m/{{ id }}?e={{ data.email }}')).toBe('/m/..%2Fb%2Fc%0A%22x%22?e=a%22b%7B%7B%20id%20%7D%7D');
+  expect(inUrl('/{% echo id %}/{% cycle id %}')).toBe('/..%2Fb%2Fc%0A%22x%22/..%2Fb%2Fc%0A%22x%22');
+  expect(inUrl('/{{ data.none }}/{{ data.none | raw }}/{{ audience.slug | append: "/x" | raw }}')).toBe(
+    `/${EMPTY_VALUE}/${EMPTY_VALUE}/vip/x`,
+  );
+});
+
+test.each([
+  ['{{ id | jsn }}', 'Line 1, column 1: there is no filter "jsn". Did you mean "json"?'],
+  ['\n  {{ dta.email }}', 'Line 2: there is nothing called "dta". Did you mean "data"?'],
+  ['{{ audience.slgu }}', 'Line 1: "audience" has nothing called "slgu". Did you mean "slug"?'],
+  ['{{ constructor }}', /^Line 1: there is nothing called "constructor"\. There are: id, data, event/],
+  ['{% if id %}', 'Line 1, column 1: tag {% if id %} not closed'],
+  ['\n{{ id ', 'Line 2, column 1: output "{{ id " not closed'],
+  ['{% include "/etc/passwd" %}', 'Line 1, column 1: tag "include" not found'],
+  ['{% render "x" %}', 'Line 1, column 1: tag "render" not found'],
+  ['{{ data.tags | where_exp: "x", data.email }}', /there is no filter "where_exp"/],
+])('%j is a problem of the job', (source, message) => {
+  expect(templateProblem(source, 'text')).toEqual(
+    typeof message === 'string' ? message : expect.stringMatching(message),
+  );
+});
+
+test.each([
+  '{{ id }}',
+  'no template',
+  '{% assign x = data.tags | first %}{{ x }}',
+  '{% for t in data.tags %}{{ forloop.index }}{{ t }}{% endfor %}',
+  '{% capture c %}{{ id }}{% endcapture %}{{ c }}',
+  '{% skip data.email %}',
+  '{% comment %}{{ nobody }}{% endcomment %}',
+])('%j is none', (source) => {
+  expect(templateProblem(source, 'text')).toBeUndefined();
+});
