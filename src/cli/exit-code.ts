@@ -70,7 +70,8 @@ function exitCodeOf(error: unknown): ExitCode {
 
 function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   if (error instanceof InvalidJob) {
-    return [paint('red', 'The job was not accepted:'), ...problemLines(error.problems, columns)];
+    const [what = ''] = error.message.split('\n');
+    return [...wrap(what, columns).map((line) => paint('red', line)), ...problemLines(error.problems, columns)];
   }
   if (error instanceof InvalidRequest) {
     return [paint('red', 'The request was not accepted:'), ...problemLines(error.problems, columns)];

@@ -237,10 +237,11 @@ function initially(answer: string | undefined): { readonly initial?: string } {
   return answer === undefined ? {} : { initial: answer };
 }
 
-/** What is wrong with a number as it was typed. */
+/** What is wrong with a number as it was typed: the form's own messages are about JSON, and its quotes. */
 function problemOfNumber(field: string, text: string): string | undefined {
   const number = text.trim() === '' ? NaN : Number(text);
-  return Number.isNaN(number) ? 'Enter a number.' : problemOf(field, number);
+  if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';
+  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, number);
 }
 
 /** The answers in the form's order, as a job file has them. */

@@ -7,7 +7,7 @@ import { FORM_FIELDS } from '../domain/job-form.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import { UsageError } from './exit-code.ts';
-import { collect, positiveNumber, wholeNumber } from './options.ts';
+import { backfillRate, collect, parallelCount } from './options.ts';
 
 type Field = keyof JobDefinitionInput;
 /** The options that stood on a command line, with their values. */
@@ -38,13 +38,15 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--legacy-format', 'use the old payload format'),
     new Option('--no-legacy-format', 'use the new payload format'),
   ],
-  parallelRequestCount: [new Option('--parallel <count>', 'most requests in flight, 1 to 500').argParser(wholeNumber)],
+  parallelRequestCount: [
+    new Option('--parallel <count>', 'most requests in flight, 1 to 500').argParser(parallelCount),
+  ],
   backfillPerSecond: [
-    new Option('--backfill-rate <n>', 'most members per second that a backfill sends').argParser(positiveNumber),
+    new Option('--backfill-rate <n>', 'most members per second that a backfill sends').argParser(backfillRate),
     [new Option('--no-backfill-rate', 'no limit'), null],
   ],
   backfillParallelCount: [
-    new Option('--backfill-parallel <n>', 'most requests in flight for a backfill').argParser(wholeNumber),
+    new Option('--backfill-parallel <n>', 'most requests in flight for a backfill').argParser(parallelCount),
     [new Option('--no-backfill-parallel', 'no limit of its own'), null],
   ],
   events: [

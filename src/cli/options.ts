@@ -1,5 +1,6 @@
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { SampleWish } from '../client/export-jobs.ts';
+import { MAX_PARALLEL_REQUESTS } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { UsageError } from './exit-code.ts';
@@ -97,19 +98,32 @@ export function pastTime(value: string): Date {
   const instant = parseInstant(value);
   if (instant === undefined)
     throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d) or an RFC 3339 time.');
-  return new Date(instant);
+  const time = new Date(instant);
+  if (time.getTime() > Date.now()) throw new InvalidArgumentError('It must be in the past.');
+  return time;
 }
 
-/** For an option that is a number above 0. */
-export function positiveNumber(value: string): number {
+/** For an option that is a rate of a backfill. One that is too high is left to the check of the form, which finds everything at once. */
+export function backfillRate(value: string): number {
   const number = Number(value);
-  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0)
+    throw new InvalidArgumentError('It must be a number above 0, at most 100000.');
   return number;
 }
 
 /** For an option that is a whole number of at least 0. */
 export function wholeNumber(value: string): number {
   return within(value, 0, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 0 or more.');
+}
+
+/** For an option that is a number of requests in flight. One out of range is left to the check of the form, which finds everything at once. */
+export function parallelCount(value: string): number {
+  return within(value, 0, Number.MAX_SAFE_INTEGER, `It must be a whole number from 1 to ${MAX_PARALLEL_REQUESTS}.`);
+}
+
+/** For an option that is a share in percent. */
+export function percent(value: string): number {
+  return within(value, 1, 100, 'It must be a whole number of percent, from 1 to 100.');
 }
 
 /** For an option that is a number of people or things, at least one. */

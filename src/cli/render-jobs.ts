@@ -64,8 +64,9 @@ export function jobTable(
 const JOB_COLUMNS = ['JOB', 'STATE', 'WAITING', 'DELIVERED', 'LAST', 'LETTERS', 'LABEL', 'AUDIENCES'];
 
 /** Waiting, delivered, last delivered, dead letters. */
-function numbers({ running, numbers: said }: JobOverview, nowMs: number): string[] {
-  if (!running) return ['', '', '', ''];
+function numbers({ running, state, numbers: said }: JobOverview, nowMs: number): string[] {
+  // What one that did not end normally can be recovered with is read from its history, and that only its status does.
+  if (!running) return [state === 'stopped' ? '' : '?', '', '', ''];
   if (said === undefined) return ['?', '?', '?', '?'];
   const { waiting: left, delivered: done, lastDeliveredAt, deadLettersWaiting = 0 } = said;
   const last = lastDeliveredAt === undefined ? 'never' : fromNow(lastDeliveredAt, nowMs);

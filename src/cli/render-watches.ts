@@ -104,10 +104,24 @@ export function watchLines(
     ['Reported', `${counted(enters, 'enter')} and ${counted(exits, 'exit')} in ${counted(rounds, 'round')}`],
     ['Last round', lastText(status, nowMs)],
     ['Next round', `${nextAt === undefined ? 'now' : fromNow(nextAt, nowMs)}, every ${duration(everyMs)}`],
+    ['Settings', settingsText(status)],
     ['Missed', missedText(status)],
     ['Not told', notToldText(status)],
   ];
   return [title, ...rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)))];
+}
+
+/** The settings of a watch, apart from how often it looks. */
+export function settingsText({
+  emitExisting,
+  largestExitPercent,
+}: Pick<WatchStatus, 'emitExisting' | 'largestExitPercent'>): string {
+  const existing = emitExisting ? 'everybody is reported as entering' : 'nobody is reported';
+  const exits =
+    largestExitPercent === 100
+      ? 'No exits are held.'
+      : `When more than ${largestExitPercent} % of the members leave at once, that is held until it is seen twice.`;
+  return `${exits} Where there is nothing to compare with, ${existing}.`;
 }
 
 function heldText({ held, audience }: WatchStatus, nowMs: number): string | undefined {

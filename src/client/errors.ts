@@ -10,8 +10,12 @@ export abstract class TriggersError extends Error {}
 export class JobNotFound extends TriggersError {
   override readonly name = 'JobNotFound';
   readonly jobId: string;
-  constructor(jobId: string, options?: ErrorOptions) {
-    super(`There is no job "${jobId}". See all jobs with: triggers list`, options);
+  /** The job that was most likely meant, where that was looked for. */
+  readonly near?: string;
+  constructor(jobId: string, { near, ...options }: ErrorOptions & { readonly near?: string | undefined } = {}) {
+    const advice = near === undefined ? '' : ` Did you mean "${near}"?`;
+    super(`There is no job "${jobId}".${advice} See all jobs with: triggers list`, options);
+    if (near !== undefined) this.near = near;
     this.jobId = jobId;
   }
 }
@@ -131,7 +135,7 @@ export class JobRecoverable extends TriggersError {
       ? `What is kept under this id besides waits for that. To give it up for good, recover it first, and then: triggers stop ${jobId} --waiting discard.`
       : 'To give it up for good: triggers start … --discard-recoverable.';
     super(
-      `The last job "${jobId}" ${kept ? keptAndEnded(left) : endedWith(left)}. A new job would not have that. Until ${recoverableUntil} you can run it again with all of it: triggers recover ${jobId}. ${giveUp} Or give the new job another id.`,
+      `The last job "${jobId}" ${kept ? keptAndEnded(left) : endedWith(left)}. Until ${recoverableUntil} you can run it again with all of it: triggers recover ${jobId}. ${giveUp} A new job beside it needs another id.`,
       rest,
     );
     this.besideKept = besideKept;
@@ -169,12 +173,10 @@ function triggersOf(count: number): string {
 export class InvalidJob extends TriggersError {
   override readonly name = 'InvalidJob';
   readonly problems: readonly Problem[];
-  constructor(problems: readonly Problem[]) {
-    super(
-      ['The job was not accepted:', ...problems.map(({ field, message }) => `  ${field || 'job'}: ${message}`)].join(
-        '\n',
-      ),
-    );
+  /** @param options.isEdit a running job was to be changed. Default: false. */
+  constructor(problems: readonly Problem[], { isEdit = false }: { readonly isEdit?: boolean } = {}) {
+    const what = isEdit ? 'The change was not accepted; the job goes on as it was:' : 'The job was not accepted:';
+    super([what, ...problems.map(({ field, message }) => `  ${field || 'job'}: ${message}`)].join('\n'));
     this.problems = problems;
   }
 }

@@ -132,14 +132,14 @@ const LEAST_MS = 100;
 /** A time in ms. */
 export function milliseconds(most: number): z.ZodNumber {
   const error = `It is in milliseconds, from ${LEAST_MS} to ${most}: 10 seconds are 10000.`;
-  return z.number().int({ error }).min(LEAST_MS, { error }).max(most, { error });
+  return z.number({ error }).int({ error }).min(LEAST_MS, { error }).max(most, { error });
 }
 
 /** A time in ms, or 0. */
 export function millisecondsOrNone(most: number): z.ZodNumber {
   const error = `It is in milliseconds, 0 or from ${LEAST_MS} to ${most}: 60 seconds are 60000.`;
   const isTime = (time: number): boolean => time === 0 || time >= LEAST_MS;
-  return z.number().int({ error }).max(most, { error }).refine(isTime, { error });
+  return z.number({ error }).int({ error }).max(most, { error }).refine(isTime, { error });
 }
 
 /** Longest time, in ms, for a request to a service: less than the timeout of the activity that makes it. */

@@ -5,6 +5,8 @@ import { Readable } from 'node:stream';
 import { afterAll, afterEach, expect, jest, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { JobNotFound } from '../../src/client/errors.ts';
+import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';
 
@@ -13,9 +15,14 @@ afterEach(() => void jest.restoreAllMocks());
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Jobs that can be looked at, and all that was done to them. */
-function someJobs() {
+function someJobs(changed: Partial<JobStatus> = {}) {
   const did: string[] = [];
-  const doing = (name: string) => async () => void did.push(name);
+  const doing = (name: string) => async () => {
+    did.push(name);
+    return status;
+  };
+  const unreadableHolders = [{ holder: '12', since: '', reason: 'no key' }];
+  const status = aStatus({ waiting: 4, unreadableHolders, ...changed });
   const asked = async (_: unknown, __: unknown, { isMeant }: { isMeant: (loss: string) => Promise<boolean> }) => {
     if (!(await isMeant('2 people would be left out.'))) return undefined;
     throw new Error('It was meant.');
@@ -27,7 +34,11 @@ function someJobs() {
   };
   const jobs = {
     check: async (definition: unknown) => ({ ok: true, definition, audiences: [{ size: 3 }], warnings: [] }),
-    status: async () => aStatus({ waiting: 4, unreadableHolders: [{ holder: '12', since: '', reason: 'no key' }] }),
+    status: async () => status,
+    list: async () => [{ jobId: 'other' }, { jobId: status.jobId }],
+    retry: async (jobId: string) => {
+      throw new JobNotFound(jobId);
+    },
     start: doing('start'),
     backfill: doing('backfill'),
     stop: doing('stop'),
@@ -39,6 +50,34 @@ function someJobs() {
   jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What these commands use of one.
   return did;
 }
+
+test('a second stop that says nothing new leaves the deadline as it is', async () => {
+  const reason = 'Asked to stop; what is waiting is sent first; what is left at 2026-11-27T03:10:00Z is kept.';
+  const did = someJobs({ state: 'stopping', reason });
+  const { terminal, out } = aTerminal();
+  await expect(run(['stop', 'vip'], terminal)).resolves.toBe(0);
+  expect(did).toEqual([]);
+  expect(out.join(' ').replaceAll(/\s+/g, ' ')).toBe(
+    `vip is already stopping, and goes on as it was asked to. ${reason} To change that: --deadline, or --waiting.`,
+  );
+  await run(['stop', 'vip', '--deadline', '5m'], terminal);
+  await run(['stop', 'vip', '--waiting', 'keep'], terminal);
+  expect(did).toEqual(['stop', 'stop']);
+});
+
+test.each([
+  ['export-job-vip-to-crm', 'vip-to-crm'],
+  ['VIP', 'vip-to-crm'],
+  ['news', undefined],
+])('there is no job %s: the one that was most likely meant is %s', async (typed, near) => {
+  someJobs();
+  const { terminal, err } = aTerminal();
+  await expect(run(['retry', typed], terminal)).resolves.toBe(1);
+  const asks = near === undefined ? '' : ` Did you mean "${near}"?`;
+  expect(err.join(' ').replaceAll(/\s+/g, ' ')).toBe(
+    `There is no job "${typed}".${asks} See all jobs with: triggers list`,
+  );
+});
 
 const START = ['start', '--label', 'VIP', '--audience', 'vip', '--url', 'https://example.com/'];
 

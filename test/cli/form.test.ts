@@ -176,7 +176,7 @@ test('a line that the form does not take is refused as it is typed, in the formâ
     'The label must not be empty.',
     expect.stringContaining('not a web address'),
     expect.stringContaining('must not contain a user name'),
-    'Enter a number.',
+    'Enter a whole number.',
     expect.stringContaining('at most 500'),
     expect.stringContaining('above 0'),
   ]);

@@ -100,7 +100,14 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['start', '--sample', '0'], /1 or\s+more/],
     [['stop', 'vip', '--deadline', '5m5m'], /such as 90s, 30m/],
     [['start', '--parallel', '0x10'], /whole\s+number/],
-    [['start', '--backfill-rate', '1e3'], /above\s+0/],
+    [['start', '--backfill-rate', '1e3'], /above\s+0,\s+at\s+most\s+100000/],
+    [['start', '--parallel', '1e2'], /from\s+1\s+to\s+500/],
+    [['edit', 'vip', '--backfill-parallel', '-1'], /from\s+1\s+to\s+500/],
+    [['watch', 'vip', '--largest-exit', '-1'], /from\s+1\s+to\s+100/],
+    [['watch', 'vip', '--largest-exit', '101'], /from\s+1\s+to\s+100/],
+    [['attempts', 'vip', '--last', '0'], /1 or\s+more/],
+    [['trace', '1', '--since', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
+    [['dead-letters', 'list', '--newer-than', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
     await expect(run(args, terminal)).resolves.toBe(2);

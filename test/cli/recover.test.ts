@@ -5,8 +5,9 @@ import { recoveredText } from '../../src/cli/commands/recover.ts';
 describe('recover says what is true of the job afterwards', () => {
   test('its triggers are sent', () => {
     expect(recoveredText('vip', { state: 'running', waiting: 12 })).toBe(
-      'Recovered vip; 12 triggers waiting. They are sent now.',
+      'Recovered vip; 12 triggers waiting. They are tried now. See what comes of it: triggers status vip --watch',
     );
+    expect(recoveredText('vip', { state: 'running', waiting: 1 })).toContain('1 trigger waiting. It is tried now.');
   });
 
   test('nothing waits', () => {
@@ -40,8 +41,21 @@ describe('recover says what is true of the job afterwards', () => {
 
 test('a stopping job that was paused by its endpoint sends again when it is resumed, and is said to be stopping all the same', () => {
   const reason = 'Asked to stop; what is waiting is sent first.';
-  expect(resumedText('vip', { state: 'stopping', reason, waiting: 2 })).toBe(
-    `Resumed vip; 2 triggers waiting. It is still stopping: ${reason}`,
+  const undo = 'To undo the stop: triggers stop vip --waiting keep, then triggers resume vip';
+  const now = { state: 'stopping', reason, waiting: 2 } as const;
+  const gone = { ...now, reason: 'The endpoint answered 410 Gone.' };
+  expect(resumedText('vip', now, gone)).toBe(
+    `vip sends again, and is still stopping; 2 triggers waiting. ${reason} ${undo}`,
   );
-  expect(resumedText('vip', { state: 'running', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
+  expect(resumedText('vip', now, now)).toBe(
+    `vip was not paused, and is still stopping; 2 triggers waiting. ${reason} ${undo}`,
+  );
+});
+
+test('only what was paused or stopped is said to be resumed', () => {
+  const running = { state: 'running', waiting: 2 } as const;
+  expect(resumedText('vip', running, { state: 'paused', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
+  expect(resumedText('vip', running, { state: 'stopped', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
+  expect(resumedText('vip', running, undefined)).toBe('Resumed vip; 2 triggers waiting.');
+  expect(resumedText('vip', running, running)).toBe('vip was not paused; 2 triggers waiting.');
 });

@@ -261,6 +261,11 @@ test.each([
   },
 );
 
+test('of one that did not end normally, the list does not say that nothing waits', () => {
+  const [, line] = listed([{ ...STOPPED, state: 'terminated' }]);
+  expect(line).toMatch(/^old +terminated +\?$/);
+});
+
 test('problems stand under each other by field', () => {
   expect(
     problemLines([

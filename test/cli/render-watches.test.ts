@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { startedText } from '../../src/cli/commands/watch.ts';
 import { RateMeter, watchLines, watchStatus } from '../../src/cli/render-watches.ts';
 import { NoWorker } from '../../src/client/errors.ts';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
@@ -41,7 +42,17 @@ test('a watch shows what it found, and when and how often it looks again', () =>
     '  Reported      1,234 enters and 1 exit in 12 rounds',
     '  Last round    60 s ago, 3 in, 1 out, told to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
+    '  Settings      When more than 20 % of the members leave at once, that is held',
+    '                until it is seen twice. Where there is nothing to compare with,',
+    '                nobody is reported.',
   ]);
+});
+
+test('a running watch that is given other settings says all of them as they are now', () => {
+  const settings = { ...STATUS, audience: AUDIENCE, emitExisting: true, largestExitPercent: 100 };
+  expect(startedText(false, settings)).toBe(
+    'Already watching vip; now every 5 min. No exits are held. Where there is nothing to compare with, everybody is reported as entering.',
+  );
 });
 
 test('what is held says what to do, what fails says why, what was missed and who was not told is named', () => {

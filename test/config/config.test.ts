@@ -424,3 +424,9 @@ test('how late a folder may be is a setting of its source', () => {
 function configOf(content: object): unknown {
   return loadConfig({ path: file(content), env: {} }).source;
 }
+
+test('a time that was written with its unit is told that it is in milliseconds, and all mistakes are told at once', () => {
+  const said = errorOf({ requestTimeoutMs: '15s', maxConcurrentSlices: 0, logLevel: 'loud', alerts: { backlog: 3 } });
+  expect(said).toMatch(/It is in milliseconds, from 100 to 60000: 10 seconds are 10000\.\s+→ at requestTimeoutMs/);
+  for (const setting of ['maxConcurrentSlices', 'logLevel', '"backlog"']) expect(said).toContain(setting);
+});

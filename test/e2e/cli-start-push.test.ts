@@ -131,7 +131,9 @@ describe('push', () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
       const text = unwrapped(stderr);
       expect(text).toContain(`Line 3 is not a trigger: ${why}`);
-      expect(text).toContain('1 trigger was accepted. Nothing after that was sent. Mend it, and push again from line 3 on.');
+      expect(text).toContain(
+        '1 trigger was accepted. Nothing after that was sent. Mend it, and push again from line 3 on.',
+      );
     }
   });
 
@@ -144,7 +146,9 @@ describe('push', () => {
     const lines = ['a', 'b'].map((user) => JSON.stringify({ event: 'exit', audience: ONLY_HERE.slug, user }));
     const nobody = JSON.stringify({ event: 'exit', audience: 'nobody-listens', user: 'a' });
     const path = file('changes.ndjson', [...lines, nobody].join('\n'));
-    const pushed = await operator.json<{ read: number; unheard: number; jobs: unknown[] }>(['push', '--file', path]);
+    const { code, stdout: json } = await operator.run(['push', '--file', path, '--json']);
+    const pushed = JSON.parse(json) as { read: number; unheard: number; jobs: unknown[] };
+    expect(code).toBe(1);
     expect(pushed).toMatchObject({ read: 3, unheard: 1 });
     expect(pushed.jobs).toEqual(
       expect.arrayContaining([one, other].map((jobId) => expect.objectContaining({ jobId, accepted: 2 }))),
@@ -167,13 +171,17 @@ describe('push', () => {
       JSON.stringify({ event: 'exit', audience, user: `unheard ${i}` }),
     );
     const many = await operator.run(['push', job, '--file', file('unheard.ndjson', lines.join('\n'))]);
-    expect({ code: many.code, stdout: many.stdout }).toEqual({ code: 0, stdout: `4 triggers accepted by ${job}.\n` });
+    expect({ code: many.code, stdout: unwrapped(many.stdout) }).toEqual({
+      code: 1,
+      stdout: `4 triggers sent to ${job}: 1 accepted, 3 will be rejected.`,
+    });
     expect(unwrapped(many.stderr)).toBe(
-      `3 triggers of these will be rejected, since ${job} does not listen to "vpi" (did you mean "vip"?), "news".`,
+      `3 triggers of these will be rejected, since ${job} does not listen to "vpi" (did you mean "vip"?), "news". 3 triggers will be rejected. See the reasons with: triggers status ${job}`,
     );
     await lab.statusWhen(job, ({ received, rejected }) => received === 1 && rejected === 3);
-    const again = await operator.json(['push', job, '--file', file('unheard.ndjson', lines.join('\n'))]);
-    expect(again).toMatchObject({ accepted: 4, unheard: 3 });
+    const again = await operator.run(['push', job, '--file', file('unheard.ndjson', lines.join('\n')), '--json']);
+    expect(again.code).toBe(1);
+    expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 4, unheard: 3 });
   });
 
   test('where nothing at all was sent, since nobody listens, that is no success', async () => {

@@ -1,6 +1,6 @@
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { wholeNumber } from '../options.ts';
+import { countingNumber } from '../options.ts';
 import { attemptLines } from '../render-trace.ts';
 import { interruption } from '../terminal.ts';
 import { sentences } from '../text.ts';
@@ -12,7 +12,7 @@ export const attemptsCommand = command({
     it
       .argument('<job>', 'id of the job')
       .option('--failed', 'only those that failed')
-      .option('--last <count>', 'how many (default: 20)', wholeNumber)
+      .option('--last <count>', 'how many, 1 or more (default: 20)', countingNumber)
       .option('--follow', 'keep showing new ones, until Ctrl-C or until the job has ended'),
   json: ': one attempt a line',
   notes: `Times are UTC, and say when the job learned the outcome, of a whole slice at

@@ -34,11 +34,14 @@ export const editCommand = command({
   },
 });
 
-function editedLines(job: string, { changes, warnings }: EditedJob): string[] {
+/** Exported for its test. */
+export function editedLines(job: string, { changes, warnings }: Pick<EditedJob, 'changes' | 'warnings'>): string[] {
   const width = Math.max(...changes.map(({ field }) => field.length));
   return [
     changes.length === 0 ? `${job} was like that already.` : `Changed ${job}:`,
-    ...changes.map(({ field, from, to }) => `  ${field.padEnd(width)}  ${shown(from)} → ${shown(to)}`),
+    ...changes.map(
+      ({ field, from, to }) => `  ${field.padEnd(width)}  ${shown(from)} → ${shown(to)}${from === to ? ALIKE : ''}`,
+    ),
     ...warnings.map((warning) => `Warning: ${printable(warning)}`),
   ];
 }
@@ -50,3 +53,6 @@ function shown(value: FieldChange['from']): string {
 }
 
 const LONGEST = 200;
+
+/** Two URLs that differ only in what is masked, or the same one again. */
+const ALIKE = ' (what is not shown may have changed)';

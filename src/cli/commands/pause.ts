@@ -1,3 +1,4 @@
+import { JobKept } from '../../client/errors.ts';
 import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, type CommandMaker } from '../command.ts';
@@ -15,6 +16,15 @@ export const resumeCommand = jobCommand({
   name: 'resume',
   description: 'let a paused job send again, or start a stopped one from what it kept',
   examples: ['triggers resume vip-to-crm'],
+  before: async (jobs, job) => {
+    try {
+      return await jobs.status(job);
+    } catch (error) {
+      // What a stopped job kept can be resumed although the server has forgotten the job.
+      if (error instanceof JobKept) return undefined;
+      throw error;
+    }
+  },
   ask: (jobs, job) => jobs.resume(job),
   inWords: resumedText,
 });
@@ -34,29 +44,44 @@ follow. The job need not wait out what it was asked to wait (Retry-After).`,
 
 /** A command that asks a job for one thing, and says how the job is then. */
 function jobCommand({
+  before: look = async () => undefined,
   ask,
   inWords,
   ...terms
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
+  /** How the job was, where that matters for what is said. */
+  readonly before?: (jobs: ExportJobs, job: string) => Promise<JobStatus | undefined>;
   readonly ask: (jobs: ExportJobs, job: string) => Promise<JobStatus>;
-  readonly inWords: (job: string, status: JobStatus) => string;
+  readonly inWords: (job: string, status: JobStatus, before: JobStatus | undefined) => string;
 }): CommandMaker {
   return command({
     ...terms,
     takes: (it) => it.argument('<job>', 'id of the job'),
     json: ': the status',
     async run([job], _options, { print }) {
-      const status = await withJobs((jobs) => ask(jobs, job));
-      print(status, () => inWords(job, status));
+      const { before, status } = await withJobs(async (jobs) => ({
+        before: await look(jobs, job),
+        status: await ask(jobs, job),
+      }));
+      print(status, () => inWords(job, status, before));
     },
   });
 }
 
-/** A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same. */
-export function resumedText(
-  job: string,
-  { state, reason, waiting }: Pick<JobStatus, 'state' | 'reason' | 'waiting'>,
-): string {
-  const rest = state === 'stopping' ? ` It is still stopping${reason === undefined ? '.' : `: ${reason}`}` : '';
-  return `Resumed ${job}; ${counted(waiting, 'trigger')} waiting.${rest}`;
+type Told = Pick<JobStatus, 'state' | 'reason' | 'waiting'>;
+
+/**
+ * A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same.
+ *
+ * @param before undefined: it had stopped, and the server has forgotten it.
+ */
+export function resumedText(job: string, { state, reason, waiting }: Told, before: Told | undefined): string {
+  const much = `${counted(waiting, 'trigger')} waiting.`;
+  if (state === 'stopping') {
+    // The pause by its endpoint is all that a resumed job that stops has another reason without.
+    const did = before?.reason === reason ? `${job} was not paused` : `${job} sends again`;
+    return `${did}, and is still stopping; ${much} ${reason ?? ''} To undo the stop: triggers stop ${job} --waiting keep, then triggers resume ${job}`;
+  }
+  if (before?.state === 'running') return `${job} was not paused; ${much}`;
+  return `Resumed ${job}; ${much}`;
 }

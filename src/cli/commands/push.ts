@@ -8,6 +8,7 @@ import type {
   PushOptions,
   PushProgress,
   PushResult,
+  Slugs,
 } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
@@ -38,6 +39,9 @@ export const pushCommand = command({
         'longest wait for the server or the job to take more, such as 30s (default: 5m)',
         timeSpan,
       ),
+  json: ': what was accepted',
+  notes: `What no job listens to is dropped: the rest is pushed all the same, and the exit
+code is 1. Of an empty input everything has been pushed: the exit code is 0.`,
   examples: [
     'triggers push vip-to-crm --audience vip --enter --user 7076027172059065053',
     `triggers push - < changes.ndjson
@@ -56,8 +60,10 @@ A line looks like this; "at" may be left out:
     // An open standard input would keep the process alive after an interruption.
     const result = await withJobs((jobs) => send(jobs, job, triggers, stage)).finally(() => terminal.stdin.destroy());
     print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () => pushedText(job, result));
-    if ('jobs' in result && result.read > 0 && result.jobs.length === 0)
-      throw new PartlyDone('Nothing was sent.', 0, result.read);
+    const { unheard = 0 } = result;
+    const read = 'jobs' in result ? result.read : result.accepted;
+    if ('jobs' in result && read > 0 && result.jobs.length === 0) throw new PartlyDone('Nothing was sent.', 0, read);
+    if (unheard > 0) throw new PartlyDone(unheardText(job, unheard), read - unheard, unheard);
   },
 });
 
@@ -113,6 +119,10 @@ interface Remarks {
   readonly unchecked?: string;
   /** Triggers about audiences that the job does not listen to: it rejects them. */
   readonly unheard?: number;
+  /** What was sent as it was given, and was hardly meant so, in words. */
+  readonly doubts?: readonly string[];
+  /** Those of the jobs that were being stopped when the push began, as far as the server shows it. */
+  readonly stopping?: readonly string[];
 }
 
 /** Sends and shows progress; Ctrl-C ends the input, so that it is still reported what was accepted. */
@@ -146,8 +156,22 @@ async function send(
     spinner?.clear();
     if (!json) terminal.err(sentences(uncheckedText(slug, message), terminal));
   };
-  const triggers = withMeantAudiences(typed, {
-    slugs: () => jobs.slugs(job),
+  let slugs: Slugs | undefined;
+  const remarks = (told: readonly string[]): Remarks => {
+    const stopping = slugs?.stopping.filter((jobId) => told.includes(jobId)) ?? [];
+    for (const doubt of doubts.texts) {
+      spinner?.clear();
+      if (!json) terminal.err(sentences(`Warning: ${doubt}`, terminal));
+    }
+    return {
+      ...unchecked,
+      ...(doubts.texts.length === 0 ? {} : { doubts: doubts.texts }),
+      ...(stopping.length === 0 ? {} : { stopping }),
+    };
+  };
+  const doubts = new Doubts();
+  const triggers = withMeantAudiences(doubts.of(typed), {
+    slugs: async () => (slugs = await jobs.slugs(job)),
     again,
     onUnchecked,
     onUnheard: job === undefined ? undefined : onUnheard,
@@ -155,21 +179,53 @@ async function send(
   try {
     if (job !== undefined) {
       const result = await jobs.push(job, triggers, { ...options, onProgress });
-      if (unheard.count === 0) return { ...result, ...unchecked };
+      if (unheard.count === 0) return { ...result, ...remarks([job]) };
       spinner?.clear();
       if (!json) terminal.err(sentences(unheard.text(job), terminal));
-      return { ...result, ...unchecked, unheard: unheard.count };
+      return { ...result, ...remarks([job]), unheard: unheard.count };
     }
     const onLeftOut = ({ message }: Error) => {
       spinner?.clear();
       terminal.err(sentences(`${message}\nThe push to the other jobs goes on.`, terminal));
     };
-    return { ...(await jobs.publish(triggers, { ...options, onProgress, onLeftOut })), ...unchecked };
+    const result = await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
+    return { ...result, ...remarks(result.jobs.map(({ jobId }) => jobId)) };
   } finally {
     spinner?.stop();
     stop.dispose();
   }
 }
+
+/** Counts triggers that are valid, and hardly meant as they are. */
+class Doubts {
+  #later = 0;
+  #spaced = 0;
+
+  async *of(triggers: Source): AsyncGenerator<EventTrigger> {
+    for await (const trigger of triggers) {
+      const { at, user } = trigger;
+      if (at !== undefined && Date.parse(at) > Date.now() + A_DAY_MS) this.#later++;
+      if (user !== user.trim()) this.#spaced++;
+      yield trigger;
+    }
+  }
+
+  get texts(): string[] {
+    return [
+      ...(this.#later === 0
+        ? []
+        : [
+            `The "at" of ${counted(this.#later, 'trigger')} is more than a day ahead. What is sent does not wait for it.`,
+          ]),
+      ...(this.#spaced === 0
+        ? []
+        : [`The "user" of ${counted(this.#spaced, 'trigger')} begins or ends with a space, which is part of the id.`]),
+    ];
+  }
+}
+
+/** Clocks differ, and so do time zones that somebody forgot. */
+const A_DAY_MS = 86_400_000;
 
 /** Triggers about audiences that the job does not listen to. */
 class Unheard {
@@ -190,6 +246,13 @@ class Unheard {
   }
 }
 
+/** Why a push did not do all that it was asked for. */
+function unheardText(job: string | undefined, unheard: number): string {
+  return job === undefined
+    ? `${counted(unheard, 'trigger')} ${unheard === 1 ? 'was' : 'were'} sent to no job.`
+    : `${counted(unheard, 'trigger')} will be rejected. See the reasons with: triggers status ${job}`;
+}
+
 function uncheckedText(slug: string, why: string): string {
   return `It was not checked whether "${slug}" is still the slug of the audience that a job knows by it: it means what the job takes it for. An id always means the same audience. Why: ${why}`;
 }
@@ -207,8 +270,21 @@ export function progressText(progress: PushProgress | PublishProgress, elapsedMs
   return waitingFor === 'server' ? `${done}; waiting for the Temporal server` : done;
 }
 
-function pushedText(job: string | undefined, result: PushResult | PublishResult): string {
-  if ('accepted' in result) return `${counted(result.accepted, 'trigger')} accepted by ${job ?? ''}.`;
+function acceptedText(job: string, { accepted, unheard = 0 }: PushResult & Remarks): string {
+  if (unheard === 0) return `${counted(accepted, 'trigger')} accepted by ${job}.`;
+  return `${counted(accepted, 'trigger')} sent to ${job}: ${count(accepted - unheard)} accepted, ${count(unheard)} will be rejected.`;
+}
+
+function stoppingText({ stopping = [] }: Remarks): string[] {
+  if (stopping.length === 0) return [];
+  return [
+    `${stopping.join(', ')} ${stopping.length === 1 ? 'is' : 'are'} stopping: what is not sent by then is kept or dropped.`,
+  ];
+}
+
+function pushedText(job: string | undefined, result: (PushResult | PublishResult) & Remarks): string {
+  if (('jobs' in result ? result.read : result.accepted) === 0) return 'No trigger read; nothing was pushed.';
+  if ('accepted' in result) return [acceptedText(job ?? '', result), ...stoppingText(result)].join(' ');
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
   const readable = result.unreadable.length === 0 ? '' : ' that can be read here';
@@ -223,5 +299,6 @@ function pushedText(job: string | undefined, result: PushResult | PublishResult)
       : [
           `Not told, since they are encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
         ];
-  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...unheard, ...unreadable].join('\n');
+  const notes = [...unheard, ...unreadable, ...stoppingText(result)];
+  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...notes].join('\n');
 }

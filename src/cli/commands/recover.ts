@@ -40,7 +40,8 @@ export function recoveredText(
     return `${recovered} It is ${state}${reason === undefined ? '.' : `: ${reason}`}${advice}`;
   }
   if (waiting === 0) return `${recovered} It is running.`;
+  const they = waiting === 1 ? 'It is' : 'They are';
   if (endpoint?.state === 'unwell' || throttledUntil !== undefined)
-    return `${recovered} They are sent once the endpoint takes requests again. See: triggers status ${job}`;
-  return `${recovered} They are sent now.`;
+    return `${recovered} ${they} sent once the endpoint takes requests again. See: triggers status ${job}`;
+  return `${recovered} ${they} tried now. See what comes of it: triggers status ${job} --watch`;
 }

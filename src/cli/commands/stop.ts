@@ -27,19 +27,29 @@ export const stopCommand = command({
           .choices(['deliver', 'keep', 'discard'] as const)
           .default('deliver' as const),
       )
-      .option('--deadline <time>', 'how long to go on sending, such as 30m; the rest is kept (default: 1h)', timeSpan)
+      .option(
+        '--deadline <time>',
+        'how long to go on sending, such as 30m; the rest is kept (default: 1h, or as the job was asked before)',
+        timeSpan,
+      )
       .option('--yes', 'do not ask; --waiting discard needs it where nobody can be asked'),
   json: ': the status',
   examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
-  async run([job], { waiting, deadline, yes }, { terminal, json, print }) {
+  async run([job], { waiting, deadline, yes }, { terminal, json, print, isSaid }) {
     if (deadline !== undefined && waiting !== 'deliver')
       throw new UsageError('--deadline says how long to go on sending: it can only be used with --waiting deliver.');
     const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
     const asking = { terminal, yes: yes === true, json };
-    const status = await withJobs(async (jobs) =>
-      (await isMeant(await extentOf(jobs, job, waiting), waiting, asking)) ? await jobs.stop(job, request) : undefined,
-    );
+    const isBare = deadline === undefined && !isSaid('waiting');
+    const { status, isAsBefore } = await withJobs(async (jobs) => {
+      const before = await statusOrKept(jobs, job);
+      if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };
+      const extent = await extentOf(jobs, job, before, waiting);
+      const isAgreed = await isMeant(extent, waiting, asking);
+      return { status: isAgreed ? await jobs.stop(job, request) : undefined, isAsBefore: false };
+    });
     if (status === undefined) throw new GivenUp('Nothing was done.');
+    if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
     print(status, () => stopText(job, status, request));
   },
 });
@@ -48,10 +58,8 @@ type Waiting = NonNullable<StopRequest['waiting']>;
 
 /**
  * What a stop would do that cannot be undone, exactly, in sentences; '' when that is nothing.
- * @throws JobNotFound, JobRecoverable, NoWorker, UnknownPayloadKey
  */
-async function extentOf(jobs: ExportJobs, job: string, waiting: Waiting): Promise<string> {
-  const status = await statusOrKept(jobs, job);
+async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waiting: Waiting): Promise<string> {
   // It has ended and kept nothing: whoever stops it is told so.
   if (status.state === 'stopped' && status.kept === undefined) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
@@ -61,7 +69,10 @@ async function extentOf(jobs: ExportJobs, job: string, waiting: Waiting): Promis
   ].join(' ');
 }
 
-/** Of a job that the server has forgotten, only what it kept is left. */
+/**
+ * Of a job that the server has forgotten, only what it kept is left.
+ * @throws JobNotFound, JobRecoverable, NoWorker, UnknownPayloadKey
+ */
 async function statusOrKept(jobs: ExportJobs, job: string): Promise<Stoppable> {
   try {
     return await jobs.status(job);
@@ -119,7 +130,7 @@ async function isMeant(
 }
 
 /** What decides what a stop is about. */
-type Stoppable = Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> & {
+type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> & {
   /** True: what else it had cannot be known. */
   readonly isForgotten?: true;
 };
@@ -148,6 +159,11 @@ function whatWaits({
     ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join(', and ');
+}
+
+/** Of a stop that says nothing new: how the job had been asked to stop, and until when, stays. */
+function alreadyStoppingText(job: string, reason: string | undefined): string {
+  return `${job} is already stopping, and goes on as it was asked to. ${reason ?? ''} To change that: --deadline, or --waiting.`;
 }
 
 /** What will become of what waits, and of members that a backfill has yet to read. */

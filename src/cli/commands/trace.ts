@@ -46,7 +46,7 @@ and how long it took, nor when in its slice a trigger was sent.`,
     } finally {
       spinner?.stop();
     }
-    if (!isKnown && !json) terminal.err(sentences(unknownText(person, job, isPartial), terminal));
+    if (!isKnown && !json) terminal.err(sentences(unknownText(person, job, { since, isPartial }), terminal));
   },
 });
 
@@ -54,10 +54,18 @@ function progressText({ jobId, runs, ofRuns, facts }: TraceProgress): string {
   return `Reading ${printable(jobId)}: run ${count(runs + 1)} of ${count(ofRuns)}, ${count(facts)} events so far`;
 }
 
-/** @param isPartial some jobs were left out. */
-function unknownText(person: string, job: string | undefined, isPartial: boolean): string {
+/** @param looked.isPartial some jobs were left out. */
+function unknownText(
+  person: string,
+  job: string | undefined,
+  { since, isPartial }: { readonly since: Date | undefined; readonly isPartial: boolean },
+): string {
   const others = isPartial ? ' that could be read' : '';
   const where =
     job === undefined ? `in any job of the task queue ${configuredTaskQueue()}${others}` : `in the job ${job}`;
-  return printable(`No trigger of ${person} is known ${where}, as far back as the server keeps histories.`);
+  const far =
+    since === undefined
+      ? 'as far back as the server keeps histories'
+      : `since ${since.toISOString().slice(0, 19)}Z, as far as the server keeps histories from then`;
+  return printable(`No trigger of ${person} is known ${where}, ${far}.`);
 }

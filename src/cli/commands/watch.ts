@@ -5,8 +5,8 @@ import { counted, duration, printable } from '../../domain/shown.ts';
 import { command, type Invocation } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { timeSpan, wholeNumber } from '../options.ts';
-import { watchLines } from '../render-watches.ts';
+import { percent, timeSpan } from '../options.ts';
+import { settingsText, watchLines } from '../render-watches.ts';
 import { sentences } from '../text.ts';
 
 const ACTIONS = ['stop', 'now', 'accept'] as const;
@@ -63,13 +63,6 @@ function interval(value: string): number {
   return ms;
 }
 
-/** @throws InvalidArgumentError */
-function percent(value: string): number {
-  const share = wholeNumber(value);
-  if (share < 1 || share > 100) throw new InvalidArgumentError('It must be a whole number of percent, from 1 to 100.');
-  return share;
-}
-
 function optionsFrom(flags: {
   readonly every?: number | undefined;
   readonly emitExisting?: boolean | undefined;
@@ -95,9 +88,14 @@ async function start(
   }
 }
 
-function startedText(isNew: boolean, { audience, everyMs, emitExisting }: WatchStatus): string {
+/** What was started, or how what was running is watched now; exported for its test. */
+export function startedText(
+  isNew: boolean,
+  status: Pick<WatchStatus, 'audience' | 'everyMs' | 'emitExisting' | 'largestExitPercent'>,
+): string {
+  const { audience, everyMs, emitExisting } = status;
   const every = `every ${duration(everyMs)}`;
-  if (!isNew) return `Already watching ${audience.slug}; now ${every}.`;
+  if (!isNew) return `Already watching ${audience.slug}; now ${every}. ${settingsText(status)}`;
   const first = emitExisting ? 'Current members are reported as entering.' : 'Current members are not reported.';
   return `Watching ${audience.slug} ${every}. ${first} See how it goes with: triggers watch --list`;
 }

@@ -55,7 +55,7 @@ export async function editJob(
   const prepared = await prepare(client, taskQueue, { ...definitionOf(before), ...edit });
   const problems = notEditableIn(edit);
   if (!prepared.ok || problems.length > 0)
-    throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)]);
+    throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)], { isEdit: true });
   if (edit.audiences !== undefined) refuseMoved(jobId, before, edit.audiences, prepared.audiences);
   const loss = lossOf(before, prepared.audiences);
   if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;

@@ -140,11 +140,11 @@ export async function reachableJobs(client: Client): Promise<JobSummary[]> {
 /** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey */
 export async function knowingJob(client: Client, jobId: string): Promise<KnowingJob | undefined> {
   const found = await describeExecution(client, jobId);
-  const { audiences = [] } = presentation(found.memo);
-  return isOpen(found) ? { jobId, taskQueue: found.taskQueue, audiences } : undefined;
+  const { audiences = [], taskQueue, state, running } = summaryOf(found);
+  return running ? { jobId, taskQueue, audiences, state } : undefined;
 }
 
-function summaryOf(run: WorkflowExecutionInfo): JobSummary {
+function summaryOf(run: Omit<WorkflowExecutionInfo, 'raw'>): JobSummary {
   const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
   return {
     jobId: jobIdOf(run.workflowId),

@@ -203,7 +203,7 @@ async function leftOf(
 function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
   const { cause } = error;
   if (cause instanceof ApplicationFailure && cause.type === 'InvalidJob') {
-    return new InvalidJob((cause.details?.[0] ?? []) as readonly Problem[]); // The workflow's own failure type carries them.
+    return new InvalidJob((cause.details?.[0] ?? []) as readonly Problem[], { isEdit: true }); // The workflow's own failure type carries them.
   }
   return new RequestRefused(jobId, cause?.message ?? error.message, { cause: error });
 }

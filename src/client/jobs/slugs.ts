@@ -6,7 +6,7 @@ import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
 import { listAudiences } from './ask-worker.ts';
-import { type AudienceName, knowingJob, listJobs, reachableJobs } from './job-list.ts';
+import { type AudienceName, type JobSummary, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
 
 /**
@@ -76,6 +76,7 @@ export interface KnowingJob {
   readonly jobId: string;
   readonly taskQueue: string;
   readonly audiences: readonly AudienceName[];
+  readonly state: JobSummary['state'];
 }
 
 /** How long, in ms, a source may take to say which audiences it has. */
@@ -107,6 +108,11 @@ export class Slugs {
       this.#jobs.length === 0 ||
       this.#jobs.some(({ audiences }) => audiences.length === 0 || findAudience(audiences, audience) !== undefined)
     );
+  }
+
+  /** Ids of those of the jobs that are being stopped, as far as the server shows it. */
+  get stopping(): string[] {
+    return this.#jobs.flatMap(({ jobId, state }) => (state === 'stopping' ? [jobId] : []));
   }
 
   /** The slugs by which the jobs know their audiences. */

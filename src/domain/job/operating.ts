@@ -107,7 +107,7 @@ const PROBLEM_LENGTH = 1000;
 
 /** Why a stopping job accepts no further requests from operators. */
 export const STOPPING =
-  'The job is stopping. When it has stopped, resume it (if it was stopped with "keep") or start it again.';
+  'The job is stopping. To undo that, unless it drops what waits, stop it with "keep" (triggers stop JOB --waiting keep), and then resume it (triggers resume JOB). Otherwise start it again then.';
 
 /** Why a backfill cannot begin now, in words; undefined when it can. */
 export function backfillObstacle(state: DispatcherState): string | undefined {

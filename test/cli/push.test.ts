@@ -1,0 +1,86 @@
+import { expect, jest, test } from '@jest/globals';
+import { run } from '../../src/cli/program.ts';
+import { type EventTrigger, ExportJobs, type Triggers } from '../../src/client/export-jobs.ts';
+import { Slugs } from '../../src/client/jobs/slugs.ts';
+import { NOBODY } from '../client/an-easy-worker.ts';
+import { aTerminal } from './a-terminal.ts';
+
+const HEARD = { id: 'a'.repeat(32), slug: 'vip' };
+const OTHER = 'b'.repeat(32);
+
+/** Pushes lines about these audiences to a job that listens to the first, as a command line does. */
+async function pushed(audiences: readonly string[], args: readonly string[], { state = 'running' } = {}) {
+  const accepted: EventTrigger[] = [];
+  const take = async (triggers: Triggers) => {
+    for await (const trigger of triggers) accepted.push(trigger);
+    return accepted.length;
+  };
+  const jobs = {
+    slugs: async () => new Slugs(NOBODY, 'q', [{ jobId: 'x', taskQueue: 'q', audiences: [HEARD], state }]),
+    push: async (_: string, triggers: Triggers) => ({ accepted: await take(triggers), signals: 1 }),
+    publish: async (triggers: Triggers) => {
+      const read = await take(triggers);
+      const heard = accepted.filter(({ audience }) => audience === HEARD.id).length;
+      const told = heard === 0 ? [] : [{ jobId: 'x', accepted: heard, signals: 1 }];
+      return { read, unheard: read - heard, jobs: told, unreadable: [] };
+    },
+    close: async () => undefined,
+  };
+  jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What push uses of one.
+  const input = audiences.map((audience, i) => JSON.stringify({ event: 'exit', audience, user: `${i}` })).join('\n');
+  const { terminal, out, err } = aTerminal(input === '' ? {} : { input });
+  const code = await run(['push', ...args], terminal);
+  const text = (lines: readonly string[]) => lines.join(' ').replaceAll(/\s+/g, ' ');
+  return { code, said: text(out), failed: text(err), accepted: accepted.length, result: out[0] ?? '' };
+}
+
+test.each([
+  [[OTHER], '1 trigger sent to x: 0 accepted, 1 will be rejected.', '1 trigger will be rejected.'],
+  [[HEARD.id, OTHER, OTHER], '3 triggers sent to x: 1 accepted, 2 will be rejected.', '2 triggers will be rejected.'],
+])('what a job will reject makes a push exit with 1, after the rest was pushed: %j', async (audiences, says, fails) => {
+  const { code, said, failed, accepted } = await pushed(audiences, ['x', '-']);
+  expect({ code, said, accepted }).toEqual({ code: 1, said: says, accepted: audiences.length });
+  expect(failed).toContain(`${fails} See the reasons with: triggers status x`);
+  const forMachines = await pushed(audiences, ['x', '-', '--json']);
+  expect(forMachines.code).toBe(1);
+  expect(JSON.parse(forMachines.result)).toMatchObject({ unheard: audiences.filter((one) => one === OTHER).length });
+});
+
+test('so does what no job listens to, where others of the same input were taken', async () => {
+  const { code, said, failed } = await pushed([HEARD.id, OTHER, OTHER], ['-']);
+  expect(code).toBe(1);
+  expect(said).toContain('x 1 accepted No running job listens to the audiences of 2 of them.');
+  expect(failed).toBe('2 triggers were sent to no job.');
+});
+
+test('what is all taken is a success', async () => {
+  await expect(pushed([HEARD.id], ['x', '-'])).resolves.toMatchObject({ code: 0, said: '1 trigger accepted by x.' });
+  await expect(pushed([HEARD.id], ['-'])).resolves.toMatchObject({ code: 0, failed: '' });
+});
+
+test.each([[['x', '-']], [['-']], [['x']]])(
+  'of an empty input nothing is pushed, and that is said: %j',
+  async (args) => {
+    await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said: 'No trigger read; nothing was pushed.' });
+  },
+);
+
+test('what was hardly meant as it is is pushed, with a warning', async () => {
+  const one = ['x', '--audience', HEARD.id, '--exit', '--user', ' 1', '--at', '2099-01-01T00:00:00Z'];
+  const { code, failed, accepted } = await pushed([], one);
+  expect({ code, accepted, failed }).toEqual({
+    code: 0,
+    accepted: 1,
+    failed:
+      'Warning: The "at" of 1 trigger is more than a day ahead. What is sent does not wait for it. Warning: The "user" of 1 trigger begins or ends with a space, which is part of the id.',
+  });
+  const { result } = await pushed([], [...one, '--json']);
+  expect(JSON.parse(result)).toMatchObject({ doubts: [expect.stringContaining('"at"'), expect.any(String)] });
+});
+
+test.each([[['x', '-']], [['-']]])('a job that is being stopped is said to be: %j', async (args) => {
+  const { code, said } = await pushed([HEARD.id, HEARD.id], args, { state: 'stopping' });
+  // Without a job, nobody looks at jobs before a slug is to be understood.
+  if (args.length === 2) expect(said).toContain('x is stopping: what is not sent by then is kept or dropped.');
+  expect(code).toBe(0);
+});
