@@ -143,6 +143,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   onExit: orNull((value) => isObject(value) && Object.keys(value).every((key) => key !== 'a')),
   envelope: (value) => value === null,
   events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
+  requestsPerSecond: orNull(isNumber(0.01, 1000)),
 };
 
 test('a definition is taken as it is meant, or not at all', async () => {

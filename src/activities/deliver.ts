@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import type { FailedAttempt, SliceInput, SliceReport } from '../contract/slice.ts';
+import type { FailedAttempt, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { readProgress } from '../domain/slice.ts';
@@ -9,6 +9,7 @@ import { type AudienceSource, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
+import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers } from './settled-triggers.ts';
 import { SliceSending, type SliceSendingOptions } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
@@ -20,8 +21,8 @@ export interface DeliverDependencies {
   readonly userAgent: string;
   /** Whether this worker was frozen until a moment ago, so that a slice it receives may be stale. */
   readonly hasStalled: () => boolean;
-  /** Tells the job that a running slice keeps only this many of its permits. */
-  readonly returnPermits: (workflowId: string, sliceId: number, left: number) => Promise<void>;
+  /** Tells the job that a running slice keeps only so many of its permits. */
+  readonly returnPermits: (workflowId: string, returned: PermitsReturned) => Promise<void>;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
   /** Absent: nothing is told. */
@@ -50,18 +51,20 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     // Details of our own heartbeat, from an attempt that did not finish.
     const before = readProgress(context.info.heartbeatDetails, slice.triggers.length);
     const settled = new SettledTriggers(slice.triggers.length, before);
+    const { attempt, workflowExecution: { workflowId = '' } = {} } = context.info;
+    const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace, attempt === 1);
     // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once.
     if (dependencies.hasStalled()) {
       await sleep(STALLED_WAIT_MS);
-      return report(settled, 0);
+      return report(settled, 0, starts);
     }
-    const { attempt, workflowExecution: { workflowId = '' } = {} } = context.info;
     const { metrics, logsAttempts = false } = dependencies;
     const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
     const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      return await send(dependencies, slice, settled, telemetry, attempt, workflowId);
+      const sendingMs = await send(dependencies, { slice, settled, telemetry, starts, attempt, workflowId });
+      return report(settled, sendingMs, starts);
     } finally {
       telemetry.close();
       clearInterval(heartbeat);
@@ -86,30 +89,30 @@ function heartbeats(context: Context, settled: SettledTriggers): () => void {
   };
 }
 
-async function send(
-  dependencies: DeliverDependencies,
-  slice: SliceInput,
-  settled: SettledTriggers,
-  telemetry: SliceTelemetry,
-  attempt: number,
-  workflowId: string,
-): Promise<SliceReport> {
+interface Sending extends Pick<SliceSendingOptions, 'slice' | 'settled' | 'telemetry' | 'starts'> {
+  /** Which of the activity's attempts this is, from 1. */
+  readonly attempt: number;
+  readonly workflowId: string;
+}
+
+/** Sends, and returns the time from the first request's start to the last one's end, in ms. */
+async function send(dependencies: DeliverDependencies, sending: Sending): Promise<number> {
   const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
+  const { attempt, workflowId, ...what } = sending;
+  const { slice, settled, telemetry } = what;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
   const [refusal] = destinationsOf(slice.settings).flatMap((one) => authorizations.refusalOf(authorization, one) ?? []);
-  if (refusal !== undefined) return reportOf(settled, telemetry, { code: refusal });
+  if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
   const [found, looked] = await Promise.all([
     authorizations.lookUp(authorization, url),
     lookUpProfiles(source, slice, settled, telemetry),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
-  if (dependencies.hasStalled()) return report(settled, 0);
-  if (!found.ok) return reportOf(settled, telemetry, found);
-  const sending = new SliceSending({
-    slice,
-    settled,
-    telemetry,
+  if (dependencies.hasStalled()) return 0;
+  if (!found.ok) return failAll(settled, telemetry, found);
+  const requests = new SliceSending({
+    ...what,
     url,
     poster,
     userAgent,
@@ -118,27 +121,30 @@ async function send(
     cancelled: Context.current().cancellationSignal,
     // An earlier attempt may have given back all permits but one, and it is not known which.
     ...(attempt === 1
-      ? { permits: slice.permits, returnPermits: (left) => returnPermits(workflowId, slice.sliceId, left) }
+      ? {
+          permits: slice.permits,
+          returnPermits: (returned) => returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
+        }
       : { permits: 1 }),
   });
   const startedAt = performance.now();
-  await sending.run();
-  return report(settled, performance.now() - startedAt);
+  await requests.run();
+  return performance.now() - startedAt;
 }
 
 /** Nothing can be sent, for the same reason. */
-function reportOf(
+function failAll(
   settled: SettledTriggers,
   telemetry: SliceTelemetry,
   { code, reason }: { readonly code: string; readonly reason?: string },
-): SliceReport {
+): 0 {
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
     telemetry.attempted(index, { verdict, code, reason, durationMs: 0 });
   }
-  return report(settled, 0);
+  return 0;
 }
 
 /** The profiles of those whose triggers came without one, in one look-up; undefined, and why, when the source cannot answer. */
@@ -186,7 +192,12 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-function report(settled: SettledTriggers, sendingMs: number): SliceReport {
+function report(settled: SettledTriggers, sendingMs: number, starts: PacedStarts | undefined): SliceReport {
   const failed: FailedAttempt[] = [...settled.failed.values()].sort((a, b) => a.index - b.index);
-  return { failed, unsent: settled.unsent(), sendingMs: Math.round(sendingMs * 1000) / 1000 };
+  return {
+    failed,
+    unsent: settled.unsent(),
+    sendingMs: Math.round(sendingMs * 1000) / 1000,
+    ...(starts === undefined ? {} : { spacing: starts.handOver() }),
+  };
 }

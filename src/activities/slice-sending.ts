@@ -1,5 +1,5 @@
 import type { Audience } from '../contract/audience.ts';
-import type { FailedAttempt, SliceInput, SliceTrigger } from '../contract/slice.ts';
+import type { FailedAttempt, PermitsReturned, SliceInput, SliceTrigger } from '../contract/slice.ts';
 import type { Profile } from '../domain/message.ts';
 import {
   ATTEMPT_CODES,
@@ -14,11 +14,14 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { MessageImpossible, type WebhookRequest } from '../webhook/request.ts';
 import { type MakeRequest, requestMaker } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
+import type { PacedStarts } from './paced-starts.ts';
 import type { SettledTriggers } from './settled-triggers.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 
 /** How long requests may stay open after the budget is over before the permits of the idle lanes go back. */
 const TAIL_MS = 250;
+/** The same for a slice that spaces its requests, from its last start on: no other starts any before, so an endpoint that is slow is noticed sooner. */
+const PACED_TAIL_MS = 50;
 
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
@@ -34,10 +37,12 @@ export interface SliceSendingOptions {
   readonly sourceTrouble?: string;
   /** At most this many requests in flight. */
   readonly permits: number;
+  /** How their starts are spaced; undefined: not at all. */
+  readonly starts: PacedStarts | undefined;
   /** Aborted when the slice is no longer wanted, because its job was terminated, say. */
   readonly cancelled: AbortSignal;
   /** Absent: no permits are given back. */
-  readonly returnPermits?: (left: number) => Promise<void>;
+  readonly returnPermits?: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
 }
 
 /** Why there is no request. */
@@ -78,6 +83,9 @@ export class SliceSending {
   readonly #endsAtWall: number;
   #openLanes: number;
   #authorization: RequestAuthorization;
+  /** Triggers that nobody has tried to send yet. */
+  #unstarted: number;
+  #lastStarted: NodeJS.Timeout | undefined;
   readonly #inUrl: readonly string[];
   readonly #make: MakeRequest;
 
@@ -94,13 +102,17 @@ export class SliceSending {
     this.#endsAtMs = performance.now() + budgetMs;
     this.#endsAtWall = Date.now() + budgetMs;
     this.#openLanes = Math.min(options.permits, this.#people.length);
+    this.#unstarted = triggers.length - options.settled.count;
   }
 
   async run(): Promise<void> {
+    const { slice, starts } = this.#options;
+    const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
+    const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
     const lanes = Array.from({ length: this.#openLanes }, () => this.#runLane());
-    const tail = setTimeout(() => this.#returnIdlePermits(), this.#options.slice.budgetMs + TAIL_MS);
     const ends = await Promise.allSettled(lanes);
     clearTimeout(tail);
+    clearTimeout(this.#lastStarted);
     // Checked only now: the slice of a failed activity soon goes to another worker.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
@@ -125,7 +137,7 @@ export class SliceSending {
             this.#settle(lane.next, this.#withoutEcho(attempt, lane), verdict);
             if (attempt.ok) lane.authorization.taken();
           }
-          if (this.#startNext(lane, ended)) return;
+          if (this.#startNext(lane, ended, goOn)) return;
           this.#openLanes--;
           resolve();
         } catch (error) {
@@ -141,23 +153,31 @@ export class SliceSending {
     });
   }
 
-  /** Starts the lane's next request; false when there is none to start. */
-  #startNext(lane: Lane, done: (attempt: HttpAttempt) => void): boolean {
-    const { slice, poster, url, telemetry } = this.#options;
+  /** Starts the lane's next request, or has it called again when that may be; false when there is none to start. */
+  #startNext(lane: Lane, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
+    const { slice, poster, url, telemetry, starts } = this.#options;
     for (;;) {
       const trigger = this.#moveOn(lane);
       if (trigger === undefined || !this.#mayStart()) return false;
+      if (starts !== undefined && starts.from > performance.now()) {
+        if (starts.from >= this.#endsAtMs) return false;
+        starts.wait(later);
+        return true;
+      }
       lane.authorization = this.#authorization;
       const request = this.#makeRequest(trigger, lane.next);
       if ('headers' in request) {
         lane.url = request.url;
         telemetry.requestBegan();
+        starts?.start();
+        this.#countStarted(lane);
         poster.post(url, request, slice.settings.requestTimeoutMs, done);
         return true;
       }
       const attempt = { ok: false, ...request, durationMs: 0 } as const;
       const verdict = verdictOf(attempt);
       telemetry.attempted(lane.next, { ...attempt, verdict });
+      this.#countStarted(lane);
       this.#settle(lane.next, attempt, verdict);
     }
   }
@@ -243,13 +263,24 @@ export class SliceSending {
 
   /** Within the budget by both clocks: one stops while the machine sleeps, the other may be set back. */
   #mayStart(): boolean {
-    if (this.#isUnwell || this.#options.cancelled.aborted) return false;
+    const { cancelled, starts } = this.#options;
+    if (this.#isUnwell || cancelled.aborted || starts?.isOver === true) return false;
     return performance.now() < this.#endsAtMs && Date.now() < this.#endsAtWall;
   }
 
+  /** With a pace: once all are started, the next slice need not wait for the answers. */
+  #countStarted({ isSecond }: Lane): void {
+    if (isSecond || this.#options.starts === undefined || --this.#unstarted > 0) return;
+    this.#lastStarted = setTimeout(() => this.#returnIdlePermits(), PACED_TAIL_MS);
+  }
+
   #returnIdlePermits(): void {
-    if (this.#openLanes === 0 || this.#openLanes >= this.#options.permits) return;
+    const { permits, starts, returnPermits } = this.#options;
+    const left = this.#openLanes;
+    if (returnPermits === undefined || left === 0) return;
+    if (starts === undefined ? left >= permits : starts.isOver) return;
     // Best effort: the permits come back with the report anyway.
-    void this.#options.returnPermits?.(this.#openLanes).catch(() => undefined);
+    const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
+    void returnPermits(returned).catch(() => undefined);
   }
 }

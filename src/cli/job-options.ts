@@ -70,6 +70,10 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
   headers: [[new Option('--no-headers', 'no further headers'), null]],
   onEnter: [[new Option('--no-on-enter', 'enters are sent like everything else'), null]],
   onExit: [[new Option('--no-on-exit', 'exits are sent like everything else'), null]],
+  requestsPerSecond: [
+    new Option('--requests-per-second <n>', 'most requests per second of the whole job').argParser(positiveNumber),
+    [new Option('--no-requests-per-second', 'no limit'), null],
+  ],
 };
 
 /** Gives a command the options of these fields. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
+import { requestsPerSecond } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -123,6 +124,7 @@ export const jobDefinitionSchema = z.strictObject({
     .nullable()
     .default(null),
   ...requestShapeFields,
+  requestsPerSecond,
 });
 
 /** A job with every default filled in. */

@@ -166,6 +166,8 @@ export interface JobStatus extends ShownForm {
   readonly lastFailure?: LastFailure;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
+  /** With `requestsPerSecond`: something could be sent, but for the rate not before then (RFC 3339). Absent when that is within a second. */
+  readonly rateLimitedUntil?: string;
   /** Present while the endpoint is unwell or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;

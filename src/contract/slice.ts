@@ -38,6 +38,21 @@ export interface DeliverySettings {
 /** What a slice was cut from: signalled triggers, or members that a backfill found. */
 export type SliceKind = 'live' | 'backfill';
 
+/** How a slice spaces the starts of its requests (`domain/spacing.ts`). */
+export interface SlicePace {
+  readonly perSecond: number;
+  /** When the first request may start, epoch ms by the clocks of workers; absent: at once. */
+  readonly nextAtMs?: number;
+}
+
+/** Where the spacing of a slice ended, for the slice after it. */
+export interface SpacingEnd {
+  /** When the next request may start, epoch ms by the clock of the worker. */
+  readonly nextAtMs: number;
+  /** How long that is from when the slice said so, in ms; below 0 when the next one is late. */
+  readonly inMs: number;
+}
+
 /** What the `deliver` activity is to send. The triggers of one person are in order. */
 export interface SliceInput {
   readonly sliceId: number;
@@ -47,6 +62,8 @@ export interface SliceInput {
   readonly permits: number;
   /** No request is started later than this after the profiles have been read. */
   readonly budgetMs: number;
+  /** How requests are spaced; absent: not at all. */
+  readonly pace?: SlicePace;
   readonly settings: DeliverySettings;
   /** The audiences that the triggers name. */
   readonly audiences: readonly Audience[];
@@ -81,6 +98,15 @@ export interface FailedAttempt {
   readonly answer?: string;
 }
 
+/** What a running slice signals to its job. */
+export interface PermitsReturned {
+  readonly sliceId: number;
+  /** How many permits it keeps. */
+  readonly left: number;
+  /** With a pace: it starts no more requests, and its spacing ended here. */
+  readonly spacing?: SpacingEnd;
+}
+
 /** Result of the `deliver` activity. Every trigger that is in neither list was delivered. */
 export interface SliceReport {
   readonly failed: readonly FailedAttempt[];
@@ -88,6 +114,8 @@ export interface SliceReport {
   readonly unsent: readonly number[];
   /** Time from the first request's start to the last one's end. */
   readonly sendingMs: number;
+  /** With a pace, where it ended; absent from a worker that does not know of paces. */
+  readonly spacing?: SpacingEnd;
 }
 
 /** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity continues from there. */

@@ -36,6 +36,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   onEnter: null,
   onExit: null,
   envelope: null,
+  requestsPerSecond: null,
 };
 
 /** The names of the form's fields, in its order. */

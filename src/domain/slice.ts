@@ -7,6 +7,7 @@ import type {
   SliceProgress,
   SliceReport,
   SliceTrigger,
+  SpacingEnd,
 } from '../contract/slice.ts';
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
@@ -56,7 +57,16 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
   const unsent: unknown = raw['unsent'];
   if (failed === undefined || !Array.isArray(unsent)) return undefined;
   if (!unsent.every((place): place is number => isPlace(place, size))) return undefined;
-  return { failed, unsent, sendingMs: readMs(raw['sendingMs']) ?? 0 };
+  const spacing = readSpacing(raw['spacing']);
+  return { failed, unsent, sendingMs: readMs(raw['sendingMs']) ?? 0, ...(spacing === undefined ? {} : { spacing }) };
+}
+
+/** Where the spacing of a slice ended, as its worker says; undefined when that cannot be read. */
+export function readSpacing(raw: unknown): SpacingEnd | undefined {
+  if (!isRecord(raw)) return undefined;
+  const { inMs } = raw;
+  const nextAtMs = readMs(raw['nextAtMs']);
+  return nextAtMs === undefined || typeof inMs !== 'number' || !Number.isFinite(inMs) ? undefined : { nextAtMs, inMs };
 }
 
 /** What a heartbeat of `deliver` says of a slice of `size` triggers; undefined when it cannot be read for certain. */

@@ -92,6 +92,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'Throttled',
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
     },
+    { name: 'Rate limit', value: rateLimit(status, time) },
     {
       name: 'Last failure',
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
@@ -245,6 +246,14 @@ function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: 
     ...(backfillPerSecond === null ? [] : [`at most ${shownLimit(backfillPerSecond)}/s`]),
     ...(backfillParallelCount === null ? [] : [`at most ${shownCount(backfillParallelCount)} in flight`]),
   ];
+}
+
+/** What all requests of the job are limited to, and what that makes wait. */
+function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, time: Telling['time']) {
+  // The status of a job on an older worker does not have it.
+  if (requestsPerSecond == null) return undefined;
+  const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;
+  return until === undefined ? limit : `${limit}; the next one goes ${time(until)}`;
 }
 
 /** As it was set, which may be less than 1. */

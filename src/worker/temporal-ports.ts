@@ -22,8 +22,8 @@ export function temporalPorts(client: Client, taskQueue: string): TemporalPorts 
   return {
     lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
     jobSettings: (workflowId) => jobSettings(client, workflowId),
-    returnPermits: (workflowId, sliceId, left) =>
-      client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, { sliceId, left }),
+    returnPermits: (workflowId, returned) =>
+      client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, returned),
     sideWorkflows: new TemporalSideWorkflows(client, taskQueue),
     listeners: new TemporalListeners(client, taskQueue),
   };

@@ -6,6 +6,7 @@ import type { JobStatus } from '../contract/job-status.ts';
 import type { KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { JobSettings } from '../contract/sample.ts';
+import type { PermitsReturned } from '../contract/slice.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
@@ -76,6 +77,5 @@ export const releaseSignal = defineSignal('release');
 export const pageSignal = defineSignal<[MemberPage]>('page');
 /** The job's answer to a page. */
 export const pageTakenSignal = defineSignal<[PageTaken]>('pageTaken');
-/** A slice gives back permits that it no longer needs: `left` is how many it keeps. */
-export const permitsReturnedSignal =
-  defineSignal<[{ readonly sliceId: number; readonly left: number }]>('permitsReturned');
+/** A slice gives back permits that it no longer needs. */
+export const permitsReturnedSignal = defineSignal<[PermitsReturned]>('permitsReturned');

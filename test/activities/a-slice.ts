@@ -3,7 +3,13 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
-import type { SliceInput, SliceProgress, SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
+import type {
+  PermitsReturned,
+  SliceInput,
+  SliceProgress,
+  SliceReport,
+  SliceTrigger,
+} from '../../src/contract/slice.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
@@ -36,7 +42,7 @@ interface SliceLabOptions {
 /** The deliver activity between a source in memory and a real endpoint. */
 export class SliceLab {
   readonly source = new MemorySource();
-  readonly returned: { workflowId: string; sliceId: number; left: number }[] = [];
+  readonly returned: ({ workflowId: string } & PermitsReturned)[] = [];
   authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'], bearer: 't' } });
   readonly metrics = new WorkerMetrics();
   /** Set: where what slices do is told. */
@@ -93,7 +99,7 @@ export class SliceLab {
       hasStalled: () => this.hasStalled,
       metrics: this.metrics,
       tracing: this.tracing,
-      returnPermits: async (workflowId, sliceId, left) => void this.returned.push({ workflowId, sliceId, left }),
+      returnPermits: async (workflowId, returned) => void this.returned.push({ workflowId, ...returned }),
     });
     const info = {
       heartbeatDetails: before,

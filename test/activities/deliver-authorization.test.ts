@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import { expect, test } from '@jest/globals';
+import type { SliceInput } from '../../src/contract/slice.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
 import { configured } from '../webhook/an-authorization.ts';
@@ -20,7 +21,7 @@ async function serve(listener: RequestListener): Promise<string> {
 
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
 async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
-  const seen = { fetched: 0, requests: [] as string[], ids: [] as string[], isDown: false };
+  const seen = { fetched: 0, requests: [] as string[], ids: [] as string[], atMs: [] as number[], isDown: false };
   const issuer = await serve((_, response) => {
     if (seen.isDown) {
       response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_client"}');
@@ -32,6 +33,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
   const origin = await serve((request, response) => {
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
+    seen.atMs.push(performance.now());
     seen.ids.push(String(request.headers['webhook-id']));
     request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`no ${token} of s3cret`));
   });
@@ -40,10 +42,15 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
   };
   lab.authorize(authorizations);
-  const deliver = (count: number, permits = 1, userOf: (index: number) => string = String) =>
+  const deliver = (
+    count: number,
+    permits = 1,
+    userOf: (index: number) => string = String,
+    more: Pick<Partial<SliceInput>, 'pace'> = {},
+  ) =>
     lab.deliver(
       Array.from({ length: count }, (_, index) => trigger(userOf(index))),
-      { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` } },
+      { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` }, ...more },
     );
   return { seen, deliver, lab, authorizations };
 }
@@ -82,6 +89,14 @@ test('a token that is refused with 401 is fetched anew once, and the trigger is 
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
   expect(seen.ids[0]).toBe(seen.ids[1]);
+});
+
+test('the second request for a trigger waits for its turn at the rate of the job, too', async () => {
+  const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
+  expect(await deliver(1, 1, String, { pace: { perSecond: 3 } })).toMatchObject({ failed: [], unsent: [] });
+  const [first = 0, second = 0] = seen.atMs;
+  // What was started 333 ms apart may arrive a little closer together.
+  expect(second - first).toBeGreaterThan(200);
 });
 
 test('a configuration in which an authorization is the same keeps its token, and one in which it is another fetches one', async () => {

@@ -70,6 +70,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     onEnter: false,
     onExit: false,
     envelope: false,
+    requestsPerSecond: false,
   };
   const fields = {
     label: 'VIP',
@@ -91,6 +92,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     onEnter: null,
     onExit: null,
     envelope: null,
+    requestsPerSecond: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

@@ -22,6 +22,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   onEnter: { method: 'POST' },
   onExit: { webhookUrl: 'https://a.example/members/{{ id }}', method: 'DELETE', body: '' },
   envelope: null,
+  requestsPerSecond: 20,
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -71,6 +72,7 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   onEnter: { type: [7, true, 'DELETE', []], unit: [{ method: 'HEAD' }, { body: {} }, { webhookUrl: 'a.example' }] },
   onExit: { type: [7, true, 'DELETE', []], unit: [{ method: 'GET' }, { methd: 'PUT' }] },
   envelope: { type: [7, true, {}, []], unit: ['CloudEvents', 'cloudevent'], empty: [''] },
+  requestsPerSecond: { type: NO_NUMBER, unit: [0, -1, 0.009, 1001, '10/s', '10 per second'] },
 };
 
 /** A definition with one mistake. */

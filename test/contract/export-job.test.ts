@@ -27,6 +27,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       onEnter: null,
       onExit: null,
       envelope: null,
+      requestsPerSecond: null,
     },
   });
 });
@@ -52,6 +53,7 @@ test('every field may be said, and stays as it was said', () => {
     onEnter: { headers: {} },
     onExit: { webhookUrl: 'https://example.com/members/{{ id }}', method: 'DELETE', body: '' },
     envelope: null,
+    requestsPerSecond: 0.1,
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -63,6 +65,8 @@ test.each([
   ['parallelRequestCount at its least', { parallelRequestCount: 1 }],
   ['parallelRequestCount at its most', { parallelRequestCount: 500 }],
   ['a backfill of a person every ten seconds', { backfillPerSecond: 0.1 }],
+  ['a request every hundred seconds', { requestsPerSecond: 0.01 }],
+  ['a thousand requests a second', { requestsPerSecond: 1000 }],
   ['a backfill without limits, said aloud', { backfillPerSecond: null, backfillParallelCount: null }],
   ['an undefined field that has a default', { exportFields: undefined, existingUsers: undefined }],
   ['an undefined description', { description: undefined }],

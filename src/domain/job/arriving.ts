@@ -54,7 +54,7 @@ export function admitArrival(state: DispatcherState, arrival: Arrival, now: numb
     case 'page':
       return admitPage(state, arrival.raw, now);
     case 'permits':
-      return returnPermits(state, arrival.raw);
+      return returnPermits(state, arrival.raw, now);
     case 'unknown':
       return reject(state, `no such signal: "${arrival.name}"`, now);
     case 'surplus':

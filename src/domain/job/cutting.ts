@@ -1,11 +1,12 @@
 import type { Audience } from '../../contract/audience.ts';
-import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
+import type { SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
-import { SLICE_MS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
+import { SLICE_MS, SLICE_TRIGGERS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { acceptedNow, type Chain } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
+import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
 import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
 
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
@@ -34,7 +35,7 @@ export function isSending(state: DispatcherState, now: number): boolean {
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: DispatcherState, now: number): boolean {
-  if (!maySend(state, now) || state.breaker.barredUntil > now) return false;
+  if (!maySend(state, now) || state.breaker.barredUntil > now || !rateAllows(state, now)) return false;
   if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
   return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
@@ -65,16 +66,21 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
   if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state, now);
   const isBackfill = takesFromBackfill(state, now);
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
-  const wanted = Math.min(slicePermits(free, slicesLeft(state)), free);
-  const size = sliceSize({
-    permits: wanted,
-    freePermits: free,
-    allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
-    ready: isBackfill ? members(state, now) : state.chains.liveCount,
-    requestMs: state.requestMs,
-    running: state.slices.size,
-    most: mostSlices(state),
-  });
+  const perSecond = state.job.definition.requestsPerSecond;
+  // The only one that starts requests can use all permits.
+  const wanted = perSecond === null ? Math.min(slicePermits(free, slicesLeft(state)), free) : free;
+  const size =
+    perSecond === null
+      ? sliceSize({
+          permits: wanted,
+          freePermits: free,
+          allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
+          ready: isBackfill ? members(state, now) : state.chains.liveCount,
+          requestMs: state.requestMs,
+          running: state.slices.size,
+          most: mostSlices(state),
+        })
+      : Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now));
   const cut = new Cut(state, size);
   if (isBackfill) {
     state.liveStreak = 0;
@@ -112,6 +118,7 @@ function finish(
 ): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
   const permits = Math.min(wanted, cut.parts.length);
+  const pace = paceOf(state);
   const slice: Slice = {
     id: state.nextSliceId++,
     revision: state.job.revision,
@@ -120,13 +127,19 @@ function finish(
     cutPermits: permits,
     permits,
     ...kind,
+    ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   };
   state.slices.set(slice.id, slice);
   return {
-    input: sliceInput(state, slice),
+    input: sliceInput(state, slice, pace),
     // The settings go with every slice, and Export Fields can make them long.
     bytes: cut.bytes + state.jobBytes,
   };
+}
+
+/** Whether anybody is ready to be sent to, whatever else may stand in the way. */
+export function hasReady(state: DispatcherState, now: number): boolean {
+  return ready(state, now) > 0;
 }
 
 function ready(state: DispatcherState, now: number): number {
@@ -272,7 +285,7 @@ function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
 
 const MEMBER_BYTES = 1000;
 
-function sliceInput(state: DispatcherState, slice: Slice): SliceInput {
+function sliceInput(state: DispatcherState, slice: Slice, pace: SlicePace | undefined): SliceInput {
   const named = new Set(slice.triggers.map(({ audience }) => audience));
   const audiences = [...named]
     .map((id) => audienceById(state.job, id))
@@ -282,6 +295,7 @@ function sliceInput(state: DispatcherState, slice: Slice): SliceInput {
     ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
     permits: slice.permits,
     budgetMs: SLICE_BUDGET_MS,
+    ...(pace === undefined ? {} : { pace }),
     settings: deliverySettings(state.job),
     audiences,
     triggers: slice.triggers,

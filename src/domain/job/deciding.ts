@@ -9,6 +9,7 @@ import { canCut, cutSlice } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
 import { cancelBackfill, endDelivering } from './operating.ts';
+import { pacedUntil } from './request-rate.ts';
 import { makeRoom } from './settling.ts';
 import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
 
@@ -224,12 +225,18 @@ function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState)
   return unreadable.get(String(overflow.firstHolder))?.retryAt;
 }
 
+/** A job with nothing to send need not wake for that. */
+function pacedUntilWork(state: DispatcherState): number {
+  const isIdle = state.chains.triggers === 0 && (state.backfill?.waitingInPages ?? 0) === 0;
+  return isIdle ? 0 : pacedUntil(state);
+}
+
 function wait(state: DispatcherState, now: number): Step {
   const times: number[] = [];
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   if (state.pause === undefined) {
     // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
-    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil);
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, pacedUntilWork(state));
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);

@@ -10,7 +10,9 @@ import { failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
+import { hasReady } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
+import { nextRequestFrom } from './request-rate.ts';
 import { type DispatcherState, permitsInUse, stayingBytes, type Stopping } from './state.ts';
 import { asSentence, type UnreadableHolder } from './unreadable.ts';
 
@@ -40,6 +42,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(state.throttle !== undefined && state.throttle.until > now
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
+    ...rateLimitOf(state, now),
     ...endpointOf(state, now),
     ...(state.backfill === undefined
       ? {}
@@ -70,6 +73,15 @@ function shownForm(definition: JobDefinition, audiences: readonly Audience[]) {
 function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
   return own?.webhookUrl == null ? own : { ...own, webhookUrl: shownUrl(own.webhookUrl) };
 }
+
+function rateLimitOf(state: DispatcherState, now: number): Pick<JobStatus, 'rateLimitedUntil'> {
+  const until = nextRequestFrom(state);
+  const isWaiting = until > now + SHOWN_WAIT_MS && state.slices.size === 0 && hasReady(state, now);
+  return isWaiting ? { rateLimitedUntil: instantOf(until) } : {};
+}
+
+/** A shorter wait is over before somebody has read of it. */
+const SHOWN_WAIT_MS = 1000;
 
 function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;

@@ -1,5 +1,6 @@
 import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival, type Arrival } from './arriving.ts';
+import { spacingUnknown } from './request-rate.ts';
 import { settleSlice } from './settling.ts';
 import { type CarriedJob, type DispatcherState, restoreJob, type Slice } from './state.ts';
 
@@ -33,6 +34,8 @@ export function recoverJob(
   for (const { slice, report } of reports) {
     if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
   }
+  // Of other slices nobody knows what they started.
+  spacingUnknown(state, state.job.definition.requestsPerSecond ?? undefined, now);
   for (const { arrival, at } of arrivals) {
     // A page is read again, or sent again by the child; permits belonged to slices that are over. A dead letter that was not taken has its
     // trigger still, and may have been discarded since.
@@ -43,7 +46,7 @@ export function recoverJob(
 }
 
 /** Makes a slice that was carried as waiting run again; false when what is waiting is not what it contained. */
-function takeUpSlice(state: DispatcherState, { sliceId, permits, settings, triggers }: SliceInput): boolean {
+function takeUpSlice(state: DispatcherState, { sliceId, permits, pace, settings, triggers }: SliceInput): boolean {
   const groups = byPerson(triggers);
   const parts: { chain: Slice['parts'][number]['chain']; count: number }[] = [];
   for (const group of groups) {
@@ -63,6 +66,7 @@ function takeUpSlice(state: DispatcherState, { sliceId, permits, settings, trigg
     triggers,
     cutPermits: permits,
     permits,
+    ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   });
   return true;
 }

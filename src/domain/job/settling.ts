@@ -10,13 +10,14 @@ import {
   spread,
   throttleMs,
 } from '../retry.ts';
-import { readProgress, readReport } from '../slice.ts';
+import { readProgress, readReport, readSpacing } from '../slice.ts';
 import { ATTEMPT_CODES, judge, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { maySend } from './cutting.ts';
 import { rememberDelivery } from './memory.ts';
 import { chainRoom, isCrowdedOut } from './overflow.ts';
 import { updateRequestMs } from './pace.ts';
+import { spacingEnded } from './request-rate.ts';
 import { countLeft, drawChance, type DispatcherState, type Slice } from './state.ts';
 
 /**
@@ -50,6 +51,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const failed = new Map(report.failed.map((attempt) => [attempt.index, byRules(state, attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
+  spacingEnded(state, slice, report.spacing, now);
   // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
@@ -69,6 +71,8 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   for (const part of parts) settlePart(state, slice, part, now);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
+  // The time of one that spaced its requests says nothing of how long they take.
+  if (slice.perSecond !== undefined) return;
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.cutPermits,
@@ -131,12 +135,18 @@ export function loseSlice(state: DispatcherState, sliceId: number, details: unkn
   settle(state, slice, { failed, unsent, sendingMs: 0 }, now);
 }
 
-/** A running slice gave back permits that it no longer needs. A repeat has no effect, since `left` is how many it keeps. */
-export function returnPermits(state: DispatcherState, raw: unknown): undefined {
+/**
+ * A running slice gave back permits that it no longer needs; one that spaces its requests also says that it starts no more. A repeat has no
+ * effect, since `left` is how many it keeps.
+ */
+export function returnPermits(state: DispatcherState, raw: unknown, now: number): undefined {
   if (typeof raw !== 'object' || raw === null) return;
-  const { sliceId, left } = raw as { sliceId?: unknown; left?: unknown };
+  const { sliceId, left, spacing } = raw as { sliceId?: unknown; left?: unknown; spacing?: unknown };
   const slice = typeof sliceId === 'number' ? state.slices.get(sliceId) : undefined;
-  if (slice !== undefined && typeof left === 'number' && left >= 0) slice.permits = Math.min(slice.permits, left);
+  if (slice === undefined || typeof left !== 'number' || !(left >= 0)) return;
+  slice.permits = Math.min(slice.permits, left);
+  const end = readSpacing(spacing);
+  if (end !== undefined) spacingEnded(state, slice, end, now);
 }
 
 function firstNotDelivered(

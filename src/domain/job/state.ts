@@ -23,6 +23,7 @@ import { type KnownInstants, RecentMemory } from './memory.ts';
 import { type CarriedOverflow, Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
 import { parkedHolder, Parking } from './parked-chains.ts';
+import type { CarriedSpacing } from './request-rate.ts';
 import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
 
 /** What is recorded of an accepted definition. */
@@ -168,6 +169,8 @@ interface PlainState {
   pause?: Pause | undefined;
   stopping?: Stopping | undefined;
   throttle?: { readonly until: number; readonly streak: number } | undefined;
+  /** With a request rate: where the last slice's spacing ended. */
+  spacing?: CarriedSpacing | undefined;
   lastDeliveredAt?: number | undefined;
   lastFailure?: LastFailure | undefined;
   editProblem?: string | undefined;
@@ -187,6 +190,7 @@ const PLAIN = {
   pause: true,
   stopping: true,
   throttle: true,
+  spacing: true,
   lastDeliveredAt: true,
   lastFailure: true,
   editProblem: true,
@@ -235,6 +239,10 @@ export interface Slice {
   readonly notDueBefore?: number;
   /** Whether it contains members that a backfill found. */
   readonly isBackfill?: boolean;
+  /** The rate at which it spaces its requests, if it does. */
+  readonly perSecond?: number;
+  /** Whether one that does has started its last request. */
+  startsNoMore?: boolean;
   /** Permits it still owns. */
   permits: number;
 }

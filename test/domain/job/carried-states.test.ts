@@ -149,6 +149,7 @@ const OPTIONAL: {
     pause: true,
     stopping: true,
     throttle: true,
+    spacing: true,
     breaker: true,
     lastDeliveredAt: true,
     lastFailure: true,

@@ -40,6 +40,7 @@ import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
 import { ModelKeeping } from './model-keeping.ts';
 import { ModelLedger, must } from './model-ledger.ts';
+import { ModelStarts } from './model-starts.ts';
 import { whereTriggersWait } from './model-waiting.ts';
 
 const A = 'a'.repeat(32);
@@ -57,6 +58,7 @@ export class DispatcherWorld {
   readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
   readonly holders = new ModelHolders(this.ledger);
   readonly #keeping = new ModelKeeping();
+  readonly #starts = new ModelStarts();
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
@@ -210,7 +212,7 @@ export class DispatcherWorld {
     const carried = JSON.parse(JSON.stringify(carryToNextRun(this.state))) as CarriedJob;
     const reports: { slice: SliceInput; report: SliceReport }[] = [];
     for (const [index, slice] of [...this.running.values()].entries()) {
-      const { report, delivered } = answerSlice(slice, answers);
+      const { report, delivered } = this.#answer(slice, answers);
       for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
         this.ledger.deliver(trigger);
       if (index % 2 === 0) reports.push({ slice, report });
@@ -229,7 +231,7 @@ export class DispatcherWorld {
     const slice = id === undefined ? undefined : this.running.get(id);
     if (id === undefined || slice === undefined) return;
     this.running.delete(id);
-    const { report, delivered } = answerSlice(slice, answers);
+    const { report, delivered } = this.#answer(slice, answers);
     for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.ledger.deliver(trigger);
     if (lost) {
       // The last heartbeat knew of half of them.
@@ -241,10 +243,20 @@ export class DispatcherWorld {
     }
   }
 
+  #answer(slice: SliceInput, answers: readonly Answer[]): ReturnType<typeof answerSlice> {
+    const answered = answerSlice(slice, answers, this.#starts.mostOf(slice, this.now));
+    const spacing = this.#starts.end(slice, answered.asked, this.now);
+    return spacing === undefined ? answered : { ...answered, report: { ...answered.report, spacing } };
+  }
+
+  /** A slice with a pace then starts no more requests, either. */
   returnPermits(which: number): void {
-    const [id] = [...this.running.keys()].slice(which % Math.max(1, this.running.size));
-    const slice = id === undefined ? undefined : this.state.slices.get(id);
-    if (slice !== undefined) returnPermits(this.state, { sliceId: slice.id, left: Math.max(0, slice.permits - 1) });
+    const [slice] = [...this.running.values()].slice(which % Math.max(1, this.running.size));
+    const permits = slice === undefined ? undefined : this.state.slices.get(slice.sliceId)?.permits;
+    if (slice === undefined || permits === undefined) return;
+    const spacing = this.#starts.end(slice, this.#starts.mostOf(slice, this.now), this.now);
+    const returned = { sliceId: slice.sliceId, left: Math.max(0, permits - 1), spacing };
+    returnPermits(this.state, JSON.parse(JSON.stringify(returned)), this.now);
   }
 
   pass(ms: number): void {
@@ -331,6 +343,11 @@ export class DispatcherWorld {
   editEvents(events: readonly TriggerEvent[] | null): void {
     const definition = { ...this.state.job.definition, events };
     if (editObstacle(this.state, definition) === undefined) this.#edit({ definition });
+  }
+
+  /** An edit limits the requests of the whole job, or lets them go. */
+  editRate(requestsPerSecond: number | null): void {
+    this.#edit({ definition: { ...this.state.job.definition, requestsPerSecond } });
   }
 
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
@@ -428,6 +445,7 @@ export class DispatcherWorld {
 
   #takeSlice(slice: SliceInput): void {
     this.running.set(slice.sliceId, slice);
+    this.#starts.cut(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     must(
       JSON.stringify(packSlice(slice).triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,

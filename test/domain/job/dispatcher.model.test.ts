@@ -132,6 +132,12 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
       .map((events) => (world: DispatcherWorld) => world.editEvents(events)),
   },
   {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(null, 0.1, 1, 5, 100)
+      .map((perSecond) => (world: DispatcherWorld) => world.editRate(perSecond)),
+  },
+  {
     weight: 4,
     arbitrary: fc
       .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('now' as const, 'late' as const, 'again' as const))

@@ -3,17 +3,26 @@ import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contra
 /** How an endpoint answers one trigger in the model. */
 export type Answer = 'ok' | 500 | 404 | 400 | 410 | 429 | '429 now' | '503 now' | 'source' | 'profile' | 'unsent';
 
-/** What becomes of a slice whose triggers are answered in turn so. `delivered`: places in the slice. */
+/**
+ * What becomes of a slice whose triggers are answered in turn so. `delivered`: places in the slice; `asked`: how many requests were made.
+ *
+ * @param most how many there can have been; the others were not sent.
+ */
 export function answerSlice(
   slice: SliceInput,
   answers: readonly Answer[],
-): { report: SliceReport; delivered: number[] } {
+  most: number,
+): { report: SliceReport; delivered: number[]; asked: number } {
   const failed: FailedAttempt[] = [];
   const unsent: number[] = [];
   const delivered: number[] = [];
   let blocked: string | undefined;
+  let asked = 0;
   for (const [index, trigger] of slice.triggers.entries()) {
-    const answer = answers[index % Math.max(1, answers.length)] ?? 'ok';
+    const drawn = answers[index % Math.max(1, answers.length)] ?? 'ok';
+    const isAsked = drawn !== 'source' && drawn !== 'profile' && drawn !== 'unsent';
+    const answer = isAsked && asked >= most ? 'unsent' : drawn;
+    if (trigger.user !== blocked && answer !== 'unsent' && isAsked) asked++;
     if (trigger.user === blocked || answer === 'unsent') {
       unsent.push(index);
       blocked = trigger.user;
@@ -24,7 +33,7 @@ export function answerSlice(
       failed.push({ index, durationMs: 1, ...attemptOf(answer) });
     }
   }
-  return { report: { failed, unsent, sendingMs: 10 }, delivered };
+  return { report: { failed, unsent, sendingMs: 10 }, delivered, asked };
 }
 
 function attemptOf(answer: Exclude<Answer, 'ok' | 'unsent'>): Partial<FailedAttempt> {

@@ -25,8 +25,8 @@ test('permits that a slice gives back serve others at once, and are given back o
   job.cut();
   job.signal('4');
   expect(job.cut()).toEqual([]);
-  returnPermits(job.state, { sliceId, left: 0 });
-  returnPermits(job.state, { sliceId, left: 0 });
+  returnPermits(job.state, { sliceId, left: 0 }, job.now);
+  returnPermits(job.state, { sliceId, left: 0 }, job.now);
   expect(permitsInUse(job.state)).toBe(1);
 });
 
@@ -42,7 +42,7 @@ test.each([
   const job = new AJob(1);
   job.signal('1');
   job.cut();
-  returnPermits(job.state, raw);
+  returnPermits(job.state, raw, job.now);
   expect(permitsInUse(job.state)).toBe(1);
 });
 

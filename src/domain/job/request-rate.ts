@@ -1,0 +1,75 @@
+import type { SlicePace, SpacingEnd } from '../../contract/slice.ts';
+import { SLICE_MS } from '../limits.ts';
+import { intervalMs, RequestSpacing } from '../spacing.ts';
+import type { DispatcherState, Slice } from './state.ts';
+
+/** What a job with a request rate remembers between two slices; plain JSON. */
+export interface CarriedSpacing extends SpacingEnd {
+  /** Epoch ms, by the job's clock, at which a slice said so. */
+  readonly at: number;
+}
+
+/**
+ * A slice may be cut this long before its first request may start, in ms, and waits for that itself: timers of the server fire up to a
+ * second late.
+ */
+const MOST_AHEAD_MS = 1000;
+
+/** Requests a second that the job is limited to; undefined: to none. */
+function rateOf({ job }: DispatcherState): number | undefined {
+  return job.definition.requestsPerSecond ?? undefined;
+}
+
+/** When the next request may start, epoch ms by the job's clock; in the past when it may start now. */
+export function nextRequestFrom(state: DispatcherState): number {
+  const { spacing } = state;
+  const rate = rateOf(state);
+  if (rate === undefined || spacing === undefined) return 0;
+  // The rate may have been raised meanwhile, and a longer wait than its interval is none of its own.
+  return spacing.at + Math.min(Math.max(spacing.inMs, 0), intervalMs(rate));
+}
+
+/** No slice is cut before this time because of the request rate; epoch ms, in the past when one may be cut now. */
+export function pacedUntil(state: DispatcherState): number {
+  const rate = rateOf(state);
+  return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
+}
+
+/** Whether the request rate allows another slice now: only when none is left that may start requests beside it. */
+export function rateAllows(state: DispatcherState, now: number): boolean {
+  if (rateOf(state) === undefined) return true;
+  return pacedUntil(state) <= now && [...state.slices.values()].every(({ startsNoMore }) => startsNoMore === true);
+}
+
+/** How a slice that is cut now has to space its requests; undefined: not at all. */
+export function paceOf(state: DispatcherState): SlicePace | undefined {
+  const perSecond = rateOf(state);
+  if (perSecond === undefined) return undefined;
+  const { spacing } = state;
+  return { perSecond, ...(spacing === undefined ? {} : { nextAtMs: spacing.nextAtMs }) };
+}
+
+/** The most triggers that a slice may take at this rate: as many as it can start while a slice lasts. */
+export function pacedSize(state: DispatcherState, perSecond: number, now: number): number {
+  const from = state.spacing === undefined ? -Infinity : nextRequestFrom(state) + Math.min(0, state.spacing.inMs);
+  return new RequestSpacing(perSecond, from).mostUntil(now + SLICE_MS, now);
+}
+
+/**
+ * A slice starts no more requests, so that the next one may be cut.
+ *
+ * @param end where its spacing ended; undefined: nothing is known of it, and its last request may have started just now.
+ */
+export function spacingEnded(state: DispatcherState, slice: Slice, end: SpacingEnd | undefined, now: number): void {
+  if (slice.perSecond === undefined || slice.startsNoMore === true) return;
+  slice.startsNoMore = true;
+  if (end === undefined) spacingUnknown(state, slice.perSecond, now);
+  else state.spacing = { ...end, at: now };
+}
+
+/** A request may have started just now: the next one waits for a whole interval. */
+export function spacingUnknown(state: DispatcherState, perSecond: number | undefined, now: number): void {
+  if (perSecond === undefined) return;
+  const inMs = intervalMs(perSecond);
+  state.spacing = { nextAtMs: now + inMs, inMs, at: now };
+}

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+
+const MEMBERS = Array.from({ length: 4000 }, (_, index) => `member-${String(index).padStart(4, '0')}`);
+const WINDOW_MS = 10_000;
+
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await Lab.open({
+    workers: 2,
+    content: {
+      audiences: [
+        { ...VIP, members: MEMBERS },
+        { ...NEWS, members: [] },
+      ],
+      profiles: Object.fromEntries(MEMBERS.map((user) => [user, { user }])),
+    },
+  });
+});
+afterAll(async () => lab.close());
+
+/** When requests arrived, by the endpoint's own clock, from this one on. */
+function arrivals(from: number): number[] {
+  return lab.receiver.ledger.entries.slice(from).map(({ arrivedAtMs }) => arrivedAtMs);
+}
+
+/** The most that arrived within ten seconds. */
+function mostInWindow(times: readonly number[]): number {
+  let [most, first] = [0, 0];
+  for (const [index, at] of times.entries()) {
+    while ((times[first] ?? at) < at - WINDOW_MS) first++;
+    most = Math.max(most, index - first + 1);
+  }
+  return most;
+}
+
+test.each([20, 200])(
+  '%i requests a second are never exceeded, by live triggers and a backfill together on two workers',
+  async (requestsPerSecond) => {
+    const before = lab.receiver.ledger.requests;
+    const job = await lab.start({ parallelRequestCount: 20, requestsPerSecond, existingUsers: true });
+    const wanted = requestsPerSecond * 14;
+    let live = 0;
+    const pushing = setInterval(() => {
+      for (let i = 0; i < requestsPerSecond / 10; i++)
+        void lab.jobs.enter(job, { audience: 'news', user: `live-${requestsPerSecond}-${live++}`, profile: {} });
+    }, 250);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.requests >= before + wanted);
+    clearInterval(pushing);
+    await lab.jobs.stop(job, { waiting: 'discard' });
+    const times = arrivals(before);
+    const seconds = ((times[wanted - 1] ?? 0) - (times[0] ?? 0)) / 1000;
+    // The network and the endpoint may hold some back and bring them together, so a second's worth is allowed; the rest is `spacing.test.ts`.
+    expect(mostInWindow(times)).toBeLessThanOrEqual(11 * requestsPerSecond);
+    // However busy the machine is, the rate is what holds it back.
+    expect(wanted / seconds).toBeGreaterThan(requestsPerSecond / 2);
+    const users = lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user ?? '');
+    expect(users.some((user) => user.startsWith('live'))).toBe(true);
+    expect(users.some((user) => user.startsWith('member'))).toBe(true);
+  },
+);
