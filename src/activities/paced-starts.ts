@@ -30,6 +30,11 @@ export class PacedStarts {
     return this.#isOver;
   }
 
+  /** Whether somebody waits to start a request. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** A request starts, which it may. */
   start(): void {
     this.#spacing.start(performance.now());

@@ -278,7 +278,7 @@ export class SliceSending {
     const { permits, starts, returnPermits } = this.#options;
     const left = this.#openLanes;
     if (returnPermits === undefined || left === 0) return;
-    if (starts === undefined ? left >= permits : starts.isOver) return;
+    if (starts === undefined ? left >= permits : starts.isOver || starts.isAwaited) return;
     // Best effort: the permits come back with the report anyway.
     const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
     void returnPermits(returned).catch(() => undefined);
