@@ -7,7 +7,7 @@ import { FORM_FIELDS } from '../domain/job-form.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import { UsageError } from './exit-code.ts';
-import { backfillRate, collect, parallelCount } from './options.ts';
+import { backfillRate, collect, parallelCount, requestRate } from './options.ts';
 
 type Field = keyof JobDefinitionInput;
 /** The options that stood on a command line, with their values. */
@@ -71,7 +71,7 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
   onEnter: [[new Option('--no-on-enter', 'enters are sent like everything else'), null]],
   onExit: [[new Option('--no-on-exit', 'exits are sent like everything else'), null]],
   requestsPerSecond: [
-    new Option('--requests-per-second <n>', 'most requests per second of the whole job').argParser(positiveNumber),
+    new Option('--requests-per-second <n>', 'most requests per second of the whole job').argParser(requestRate),
     [new Option('--no-requests-per-second', 'no limit'), null],
   ],
 };

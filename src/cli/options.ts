@@ -105,10 +105,12 @@ export function pastTime(value: string): Date {
 
 /** For an option that is a rate of a backfill. One that is too high is left to the check of the form, which finds everything at once. */
 export function backfillRate(value: string): number {
-  const number = Number(value);
-  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0)
-    throw new InvalidArgumentError('It must be a number above 0, at most 100000.');
-  return number;
+  return positive(value, 'It must be a number above 0, at most 100000.');
+}
+
+/** For an option that is a rate of requests; one out of range is left to the check of the form, too. */
+export function requestRate(value: string): number {
+  return positive(value, 'It must be a number from 0.01 to 1000.');
 }
 
 /** For an option that is a whole number of at least 0. */
@@ -139,6 +141,12 @@ export function portNumber(value: string): number {
 /** For an option that is the HTTP status of an answer. */
 export function answerStatus(value: string): number {
   return within(value, 200, 599, 'It must be an HTTP status from 200 to 599.');
+}
+
+function positive(value: string, advice: string): number {
+  const number = Number(value);
+  if (!/^\d+(?:\.\d+)?$/.test(value) || number <= 0) throw new InvalidArgumentError(advice);
+  return number;
 }
 
 function within(value: string, least: number, most: number, advice: string): number {

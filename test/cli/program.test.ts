@@ -101,6 +101,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['stop', 'vip', '--deadline', '5m5m'], /such as 90s, 30m/],
     [['start', '--parallel', '0x10'], /whole\s+number/],
     [['start', '--backfill-rate', '1e3'], /above\s+0,\s+at\s+most\s+100000/],
+    [['start', '--requests-per-second', '0'], /from\s+0\.01\s+to\s+1000/],
     [['start', '--parallel', '1e2'], /from\s+1\s+to\s+500/],
     [['edit', 'vip', '--backfill-parallel', '-1'], /from\s+1\s+to\s+500/],
     [['watch', 'vip', '--largest-exit', '-1'], /from\s+1\s+to\s+100/],
