@@ -7,6 +7,7 @@ import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
 
 test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {
   const job = new AJob(1);
@@ -354,4 +355,20 @@ test('a template that fails at an endpoint which has accepted others costs a dea
   job.cut();
   expect(job.dead).toMatchObject([{ user: '2', failure: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } }]);
   expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
+});
+
+test('a slice tells templates how often the oldest trigger of a person failed, and says nothing of it without templates', () => {
+  const failuresIn = (body: string | null): (number | undefined)[] => {
+    const { definition } = jobRecord(1);
+    const job = new AJob(1, { definition: { ...definition, body } });
+    job.signal('1');
+    job.signal('1', 'exit');
+    job.cut();
+    job.end({ 0: { status: 503 } }, [1]);
+    job.now += 60_000;
+    return job.cut()[0]?.triggers.map(({ failures }) => failures) ?? [];
+  };
+  expect(failuresIn('{{ attempt }}')[0]).toBe(1);
+  expect(failuresIn('{{ attempt }}').slice(1)).not.toContain(1);
+  expect(failuresIn(null)).not.toContain(1);
 });
