@@ -142,6 +142,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   onEnter: orNull((value) => isObject(value) && Object.keys(value).every((key) => key === 'method')),
   onExit: orNull((value) => isObject(value) && Object.keys(value).every((key) => key !== 'a')),
   envelope: (value) => value === null,
+  answers: orNull((value) => JSON.stringify(value) === '{"404":"delivered"}'),
   events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
   requestsPerSecond: orNull(isNumber(0.01, 1000)),
 };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
+import type { Answers } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Activities, ServerLimits } from '../contract/ports.ts';
@@ -16,7 +17,7 @@ import type {
 import { instantOf, withOffset } from '../domain/instant.ts';
 import type { Profile } from '../domain/message.ts';
 import { findAudience } from '../domain/names.ts';
-import { ATTEMPT_CODES, failureInWords } from '../domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords, verdictOf } from '../domain/verdict.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
@@ -121,6 +122,7 @@ const BODY_SHARE = 1 / 8;
 interface Prepared extends AuthorizedPost {
   readonly sample: Sample;
   readonly show: (request: WebhookRequest) => ShownRequest;
+  readonly answers: Answers | undefined;
 }
 
 /** No request can be made; says to people why, and what to do. */
@@ -165,6 +167,7 @@ async function prepareSample(
   const { user, audience, profile } = await personOf(dependencies.source, audiences, wanted);
   const event = wanted.event ?? 'enter';
   const url = destinationOf(settings, event);
+  const { answers } = settings;
   const found = await dependencies.authorizations.lookUp(settings.authorization, url);
   if (!found.ok) {
     const reason = found.reason === undefined ? '' : ` (${found.reason})`;
@@ -183,7 +186,8 @@ async function prepareSample(
   return {
     url,
     timeoutMs: settings.requestTimeoutMs,
-    sample: { user, audience, event, request: show(request) },
+    sample: { user, audience, event, request: show(request), ...(answers === undefined ? {} : { answers }) },
+    answers,
     authorization: found.authorization,
     make,
     show,
@@ -236,6 +240,8 @@ function made(make: () => WebhookRequest): WebhookRequest {
 
 async function send({ poster }: SampleDependencies, prepared: Prepared): Promise<SentSample> {
   const { attempt, request, authorization, isSecond } = await postAuthorized(poster, prepared);
-  const answer = { ...withoutEcho(attempt, authorization.secrets, secretsIn(request.url ?? prepared.url)), isSecond };
+  const verdict = verdictOf(attempt, prepared.answers);
+  const shown = withoutEcho(attempt, authorization.secrets, secretsIn(request.url ?? prepared.url));
+  const answer = { ...shown, verdict, isSecond };
   return { ...prepared.sample, request: prepared.show(request), answer };
 }

@@ -5,6 +5,8 @@ import {
   ATTEMPT_CODES,
   type AttemptVerdict,
   type FailureRow,
+  isDecidedVerdict,
+  judge,
   ROW_LIMITS,
   VERDICTS,
   verdictOf,
@@ -145,7 +147,7 @@ export class SliceSending {
         }
       };
       const ended = (attempt: HttpAttempt): void => {
-        const verdict = verdictOf(attempt);
+        const verdict = verdictOf(attempt, this.#options.slice.settings.answers);
         this.#options.telemetry.requestEnded(lane.next, { ...attempt, verdict });
         goOn({ attempt, verdict });
       };
@@ -226,7 +228,9 @@ export class SliceSending {
       return;
     }
     const { ok: _, ...failure } = attempt;
-    settled.failed.set(index, { index, ...failure });
+    // Recorded, so that an edit of the table meanwhile does not change what was decided by it.
+    const as = isDecidedVerdict(verdict) && verdict !== judge(failure) ? { as: verdict } : {};
+    settled.failed.set(index, { index, ...failure, ...as });
     const { row, asksTo } = VERDICTS[verdict];
     if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnwell = true;
   }

@@ -13,7 +13,7 @@ type Field = keyof JobDefinitionInput;
 /** The options that stood on a command line, with their values. */
 type Said = Readonly<Record<string, unknown>>;
 
-/** Options that say a field of the form, each with what the field then is where that is not the option's own value. */
+/** Options that say a field of the form, each with what the field then is, or makes of its value, where that is not the option's own value. */
 type FieldOptions = readonly (Option | readonly [option: Option, means: unknown])[];
 
 /** How each field is said on a command line. Whatever a job file says of one can be overridden. */
@@ -74,6 +74,16 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--requests-per-second <n>', 'most requests per second of the whole job').argParser(requestRate),
     [new Option('--no-requests-per-second', 'no limit'), null],
   ],
+  answers: [
+    [
+      new Option(
+        '--answer <status=meaning>',
+        'what an answer means: 404=delivered, 5xx=retry, 400=dead-letter, 423=pause; repeat it for more',
+      ).argParser(collect),
+      tableOf,
+    ],
+    [new Option('--usual-answers', 'answers mean what they mean by default'), null],
+  ],
 };
 
 /** Gives a command the options of these fields. */
@@ -101,8 +111,21 @@ function optionsOf(field: Field): readonly { readonly option: Option; readonly m
   return FIELD_OPTIONS[field].map((one) => {
     if (one instanceof Option) return { option: one, means: (value) => value };
     const [option, means] = one;
-    return { option, means: () => means };
+    return { option, means: typeof means === 'function' ? (value) => means(value) : () => means };
   });
+}
+
+/** The table of `404=delivered` and others. @throws UsageError */
+function tableOf(said: readonly string[]): Record<string, string> {
+  const entries = said.map((one): [string, string] => {
+    const [status = '', meaning, ...more] = one.split('=');
+    if (meaning === undefined || more.length > 0)
+      throw new UsageError(`--answer takes a status and what it means, such as 404=delivered, and not "${one}".`);
+    return [status, meaning];
+  });
+  const twice = entries.find(([status], index) => entries.findIndex(([other]) => other === status) < index);
+  if (twice !== undefined) throw new UsageError(`--answer says twice what ${twice[0]} means. Say it once.`);
+  return Object.fromEntries(entries);
 }
 
 /** An option and its negation have one name: of a negated one, the value is false. */

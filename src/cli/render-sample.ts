@@ -1,4 +1,5 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
+import type { Answers } from '../contract/answers.ts';
 import { RETRY_DELAYS_MS } from '../domain/retry.ts';
 import { duration, printable } from '../domain/shown.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
@@ -18,6 +19,8 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   setup: `Only a person can fix this: check the webhook URL and the authorization. ${AGAIN}`,
   throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
   gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
+  pausing: 'A job would pause itself and keep everything, as its "answers" say.',
+  'given-up': 'A job would make it a dead letter at once, as its "answers" say, and go on with the next one.',
   refused:
     'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
   ours: "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
@@ -29,7 +32,12 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
 
 /** What an answer would mean for a job, in words. */
 export function meaningOf(answer: SampleAnswer): string {
-  return MEANING[verdictOf(answer)];
+  return MEANING[verdictFor(answer)];
+}
+
+/** What an answer would mean for the job: as its worker said or, if that is of an older release, as it means to any job. */
+export function verdictFor(answer: SampleAnswer): AttemptVerdict {
+  return answer.verdict ?? verdictOf(answer);
 }
 
 /** What came back, in words: `HTTP 204`, `connection refused`. */
@@ -97,10 +105,10 @@ export function indentedJson(json: string): string[] {
 
 /** The answer to a sample, how long it took, and what it would mean. */
 export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain }: Partial<Terminal> = {}): string[] {
-  const { ok, durationMs, retryAfterMs, isSecond } = answer;
+  const { durationMs, retryAfterMs, isSecond } = answer;
   const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
   const rows: (readonly [string, string | undefined])[] = [
-    ['Answer', paint(ok ? 'green' : 'red', outcomeOf(answer))],
+    ['Answer', paint(verdictFor(answer) === 'delivered' ? 'green' : 'red', outcomeOf(answer))],
     [
       '',
       isSecond ? 'to a second request, which was sent with a new token after the first was answered 401' : undefined,
@@ -116,6 +124,47 @@ export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain 
     ['Verdict', meaningOf(answer)],
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)));
+}
+
+/** What answers to such a request mean for the job. */
+export function tableLines({ answers }: Sample, { columns = 80, paint = plain }: Partial<Terminal> = {}): string[] {
+  const statuses = statusesByVerdict(answers);
+  const rows = IN_SHORT.flatMap(([name, verdicts, more = '']) => {
+    const named = verdicts.flatMap((verdict) => statuses.get(verdict) ?? []);
+    return named.length === 0 ? [] : field(name, named.join(', ') + more, columns);
+  });
+  return [paint('bold', 'What its answers mean'), ...rows];
+}
+
+const IN_SHORT: readonly (readonly [name: string, verdicts: readonly AttemptVerdict[], more?: string])[] = [
+  ['Delivered', ['delivered']],
+  ['Tried again', ['transient']],
+  ['Set up wrong', ['setup'], '; tried again'],
+  ['Waits', ['throttled']],
+  ['Pauses', ['gone', 'pausing']],
+  ['Refused', ['refused'], '; a dead letter, unless the endpoint has accepted nothing or refuses everybody'],
+  ['Dead letter', ['given-up']],
+];
+
+/** The statuses that come to each verdict; a class stands for most of its statuses, after those that come to another. */
+function statusesByVerdict(answers: Answers | undefined): ReadonlyMap<AttemptVerdict, readonly string[]> {
+  const named = new Map<AttemptVerdict, string[]>();
+  const name = (verdict: AttemptVerdict, status: string) => named.set(verdict, [...(named.get(verdict) ?? []), status]);
+  for (const first of [200, 300, 400, 500]) {
+    const verdicts = Array.from({ length: 100 }, (_, n) =>
+      verdictOf({ ok: first === 200, status: first + n }, answers),
+    );
+    const [most = 'refused'] = verdicts.toSorted((a, b) => timesIn(verdicts, b) - timesIn(verdicts, a));
+    for (const [n, verdict] of verdicts.entries()) if (verdict !== most) name(verdict, String(first + n));
+    name(most, `${timesIn(verdicts, most) < verdicts.length ? 'other ' : ''}${first / 100}xx`);
+  }
+  const waiting = verdictOf({ ok: false, status: 503, retryAfterMs: 1 }, answers);
+  if (waiting === 'throttled') name(waiting, '503 with Retry-After');
+  return named;
+}
+
+function timesIn<T>(all: readonly T[], wanted: T): number {
+  return all.filter((one) => one === wanted).length;
 }
 
 /** A line of explanation, broken where it is too long. */

@@ -67,6 +67,8 @@ function meaning(verdict: Attempt['verdict'], { retryAfterMs }: Attempt): string
       return `, which asks the whole job to wait${retryAfterMs === undefined || retryAfterMs === 0 ? '' : ` ${duration(retryAfterMs)}`}`;
     case 'end':
       return ', which asks never to be called again';
+    case 'pause':
+      return ', at which the job pauses';
     case null:
       return '';
   }

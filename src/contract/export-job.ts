@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { answersSchema } from './answers.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
@@ -125,6 +126,8 @@ export const jobDefinitionSchema = z.strictObject({
     .default(null),
   ...requestShapeFields,
   requestsPerSecond,
+  /** What answers mean, where it is not the usual; null: the usual everywhere. */
+  answers: answersSchema.nullable().default(null),
 });
 
 /** A job with every default filled in. */

@@ -1,3 +1,4 @@
+import type { DecidedVerdict } from '../domain/verdict.ts';
 import type { Audience } from './audience.ts';
 import type { JobDefinition, JobEdit, Problem } from './export-job.ts';
 
@@ -50,6 +51,8 @@ export interface LastFailure {
   readonly at: string;
   readonly status?: number;
   readonly code?: string;
+  /** What it means, where the job's `answers` say so. */
+  readonly as?: DecidedVerdict;
   readonly answer?: string;
 }
 

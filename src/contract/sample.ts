@@ -1,3 +1,5 @@
+import type { AttemptVerdict } from '../domain/verdict.ts';
+import type { Answers } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { Method } from './request-shape.ts';
 import type { DeliverySettings } from './slice.ts';
@@ -46,6 +48,8 @@ export interface SampleAnswer {
   readonly status?: number;
   /** What went wrong where there is no status; see `domain/verdict.ts`. */
   readonly code?: string;
+  /** What it would mean for the job, by the job's `answers`; absent from a worker of an older release. */
+  readonly verdict?: AttemptVerdict;
   readonly retryAfterMs?: number;
   /** From the request's start to the end of its answer, connecting included. */
   readonly durationMs: number;
@@ -61,6 +65,8 @@ export interface Sample {
   readonly audience: Audience;
   readonly event: TriggerEvent;
   readonly request: ShownRequest;
+  /** What answers mean for the job, where it is not the usual. */
+  readonly answers?: Answers;
   /** What a person should know about the job that it is a sample of, added by the client. */
   readonly warnings?: readonly string[];
 }

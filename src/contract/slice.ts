@@ -1,3 +1,5 @@
+import type { DecidedVerdict } from '../domain/verdict.ts';
+import type { Answers } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
@@ -33,6 +35,8 @@ export interface DeliverySettings {
   readonly requestTimeoutMs: number;
   /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */
   readonly request?: RequestShape;
+  /** What answers mean, where it is not the usual; absent: the usual everywhere. */
+  readonly answers?: Answers;
 }
 
 /** What a slice was cut from: signalled triggers, or members that a backfill found. */
@@ -91,6 +95,8 @@ export interface FailedAttempt {
   readonly status?: number;
   /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
   readonly code?: string;
+  /** What it means, where the job's `answers` say so; absent: what it means to any job. */
+  readonly as?: DecidedVerdict;
   /** The `Retry-After` of the answer, in ms from then; absent when it was not usable. */
   readonly retryAfterMs?: number;
   readonly durationMs: number;

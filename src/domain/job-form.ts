@@ -37,6 +37,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   onExit: null,
   envelope: null,
   requestsPerSecond: null,
+  answers: null,
 };
 
 /** The names of the form's fields, in its order. */

@@ -12,7 +12,7 @@ import type {
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ATTEMPT_CODES, judge, wasAsked } from './verdict.ts';
+import { ATTEMPT_CODES, isDecidedVerdict, judge, wasAsked } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
@@ -86,7 +86,7 @@ function readFailed(raw: unknown, size: number): FailedAttempt[] | undefined {
 
 function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
   if (!isRecord(raw)) return undefined;
-  const { index, status, code, retryAfterMs, durationMs, answer } = raw;
+  const { index, status, code, as, retryAfterMs, durationMs, answer } = raw;
   if (!isPlace(index, size)) return undefined;
   const wait = readMs(retryAfterMs);
   const how = {
@@ -96,6 +96,8 @@ function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
   return {
     index,
     ...(how.status === undefined && how.code === undefined ? { code: ATTEMPT_CODES.reportUnreadable } : how),
+    // Where it says something else, an answer still means something by itself.
+    ...(isDecidedVerdict(as) ? { as } : {}),
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
     durationMs: readMs(durationMs) ?? 0,
     ...(typeof answer === 'string' ? { answer } : {}),
@@ -195,7 +197,7 @@ function isDelivered(progress: SliceProgress | undefined, index: number): boolea
 }
 
 function failedAs(attempt: FailedAttempt): Came {
-  const { index: _, ...failure } = attempt;
-  const verdict = judge(failure);
+  const { index: _, as: __, ...failure } = attempt;
+  const verdict = judge(attempt);
   return { outcome: verdict === 'skipped' ? 'skipped' : 'failed', verdict, ...failure };
 }

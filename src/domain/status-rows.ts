@@ -1,3 +1,4 @@
+import type { Answers } from '../contract/answers.ts';
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
 import { keptBackfillInWords } from './kept-job.ts';
@@ -67,6 +68,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Format', value: format(status, mostNames) },
     { name: 'Events', value: status.events?.join(' and ') },
     { name: 'Request', value: shape(status) },
+    { name: 'Answers', value: status.answers ? answersText(status.answers) : undefined },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -156,6 +158,17 @@ function shapeWords({ method, contentType, headers, body }: EventShape): string[
     ...(more === 0 ? [] : [counted(more, 'header')]),
     ...(body == null ? [] : [body === '' ? 'no body' : 'a body of its own']),
   ];
+}
+
+/** `404 and 409 mean delivered; 5xx means retry` */
+function answersText(answers: Answers): string {
+  const meanings = [...new Set(Object.values(answers))];
+  return meanings
+    .map((meaning) => {
+      const statuses = Object.keys(answers).filter((status) => answers[status] === meaning);
+      return `${statuses.join(', ')} ${statuses.length === 1 ? 'means' : 'mean'} ${meaning}`;
+    })
+    .join('; ');
 }
 
 function received({ received: all, repeated, filtered = 0, rejected }: JobStatus): string {

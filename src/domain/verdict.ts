@@ -1,3 +1,4 @@
+import type { AnswerMeaning, Answers } from '../contract/answers.ts';
 import type { FailedAttempt } from '../contract/slice.ts';
 
 /**
@@ -7,7 +8,9 @@ import type { FailedAttempt } from '../contract/slice.ts';
  * - `setup`: like transient, but a failure that only a person can put right (a wrong URL, an expired token).
  * - `throttled`: the endpoint asks for a pause; costs the trigger no attempt.
  * - `gone`: the endpoint asks never to be called again (410); the job pauses.
+ * - `pausing`: the job is to pause at this answer, as its `answers` say.
  * - `refused`: this payload will never be accepted.
+ * - `given-up`: what is answered so is to become a dead letter, as the job's `answers` say.
  * - `unsendable`: no message can be made; no request was made, so nothing is known about the endpoint.
  * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
@@ -20,12 +23,29 @@ export type Verdict =
   | 'setup'
   | 'throttled'
   | 'gone'
+  | 'pausing'
   | 'refused'
+  | 'given-up'
   | 'unsendable'
   | 'source'
   | 'profile-missing'
   | 'skipped'
   | 'ours';
+
+/** What the `answers` of a job can make of an answer that does not count as delivered. */
+export type DecidedVerdict = Extract<Verdict, 'transient' | 'pausing' | 'given-up'>;
+
+const DECIDED: Readonly<Record<AnswerMeaning, DecidedVerdict | 'delivered'>> = {
+  delivered: 'delivered',
+  retry: 'transient',
+  'dead-letter': 'given-up',
+  pause: 'pausing',
+};
+
+/** Whether a report says this of an answer. */
+export function isDecidedVerdict(value: unknown): value is DecidedVerdict {
+  return value !== 'delivered' && Object.values(DECIDED).some((one) => one === value);
+}
 
 /** What an attempt came to: it delivered, or what it means that it did not. */
 export type AttemptVerdict = 'delivered' | Verdict;
@@ -45,8 +65,8 @@ interface VerdictMeaning {
   readonly wasAsked: boolean;
   /** The row that it lengthens; null: it does not show whether the endpoint is well. */
   readonly row: FailureRow | null;
-  /** What the endpoint asks for with it, whoever it is about: to wait, or never to be called again. Its slice ends at once. */
-  readonly asksTo: 'wait' | 'end' | null;
+  /** What is asked for with it, whoever it is about: to wait, never to call again, or to pause. Its slice ends at once. */
+  readonly asksTo: 'wait' | 'end' | 'pause' | null;
   /** Whether it is what an endpoint answers that is wrongly set up: people are advised to check its URL and authorization. */
   readonly isSetup: boolean;
   /** Whether no request can be made for anybody, so that a job that may try only one person at a time does not try the next. */
@@ -64,7 +84,10 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   setup: { ...ASKED, row: 'failed', isSetup: true },
   throttled: { ...ASKED, asksTo: 'wait' },
   gone: { ...ASKED, asksTo: 'end' },
+  pausing: { ...ASKED, asksTo: 'pause' },
   refused: { ...ASKED, row: 'refused' },
+  // Whoever gives a trigger up at an answer says that it is about that trigger, and not about the endpoint.
+  'given-up': ASKED,
   unsendable: NOT_ASKED,
   source: { ...NOT_ASKED, isOfEverybody: true },
   // That a profile is not there yet is a failure of neither the endpoint nor the trigger.
@@ -79,16 +102,27 @@ export function wasAsked(verdict: Verdict, code: string | undefined): boolean {
   return VERDICTS[verdict].wasAsked && code !== ATTEMPT_CODES.templateFailed;
 }
 
-/** What an attempt came to; see `judge`. */
-export function verdictOf(attempt: { readonly ok: boolean } & Parameters<typeof judge>[0]): AttemptVerdict {
-  return attempt.ok ? 'delivered' : judge(attempt);
+/** What an attempt came to for a job with these `answers`: what they say, else whether it is a 2xx; see `judge`. */
+export function verdictOf(
+  attempt: { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>,
+  answers?: Answers,
+): AttemptVerdict {
+  return decided(attempt.status, answers) ?? (attempt.ok ? 'delivered' : judge(attempt));
+}
+
+/** What a job's `answers` make of a status: a single one counts before its class; undefined: they do not say. */
+function decided(status: number | undefined, answers: Answers | undefined): AttemptVerdict | undefined {
+  if (status === undefined || answers === undefined) return undefined;
+  const meaning = answers[String(status)] ?? answers[`${Math.floor(status / 100)}xx`];
+  return meaning === undefined ? undefined : DECIDED[meaning];
 }
 
 /**
- * Judges an attempt. Only the status, or the code where there is none, decides; never a message text. A Retry-After of no time, or with a date
- * that has passed, asks for no wait.
+ * Judges an attempt: as the job's `answers` had it where the answer came, else by the status, or the code where there is none; never by a
+ * message text. A Retry-After of no time, or with a date that has passed, asks for no wait.
  */
-export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>): Verdict {
+export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'retryAfterMs'>): Verdict {
+  if (attempt.as !== undefined) return attempt.as;
   if (attempt.status !== undefined) return judgeStatus(attempt.status, (attempt.retryAfterMs ?? 0) > 0);
   switch (attempt.code) {
     case ATTEMPT_CODES.sourceUnavailable:

@@ -65,6 +65,27 @@ test('whatever endpoints do, the activity ends with a report', async () => {
   ]);
 });
 
+const ANSWERS = { '404': 'delivered', '400': 'retry', '409': 'dead-letter', '423': 'pause', '202': 'retry' } as const;
+
+test('what a job says of answers is decided where they come, and reported with those that it makes something else of', async () => {
+  const lab = await SliceLab.open({ answer: ({ message }) => ({ status: Number(message?.user) }) });
+  const triggers = ['404', '400', '409', '422', '202', '200'].map((user) => trigger(user));
+  const report = await lab.deliver(triggers, { permits: 1, settings: { answers: ANSWERS } });
+  expect(report.unsent).toEqual([]);
+  expect(report.failed.map(({ index, status, as }) => [index, status, as])).toEqual([
+    [1, 400, 'transient'],
+    [2, 409, 'given-up'],
+    [3, 422, undefined],
+    [4, 202, undefined], // It means the same where no table says so: only a job that does has it reported.
+  ]);
+});
+
+test('at an answer at which the job is to pause, the slice ends', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 423 }) });
+  const report = await lab.deliver([trigger('1'), trigger('2')], { permits: 1, settings: { answers: ANSWERS } });
+  expect(report).toMatchObject({ failed: [{ index: 0, status: 423, as: 'pausing' }], unsent: [1] });
+});
+
 test('when its budget is over it starts nothing more, and returns the rest unsent', async () => {
   const lab = await SliceLab.open({ delayMs: 40 });
   const triggers = [...people(50).map((user) => trigger(user)), trigger('last'), trigger('last')];

@@ -71,6 +71,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     onExit: false,
     envelope: false,
     requestsPerSecond: false,
+    answer: ['404=delivered', '5xx=retry'],
   };
   const fields = {
     label: 'VIP',
@@ -93,6 +94,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     onExit: null,
     envelope: null,
     requestsPerSecond: null,
+    answers: { '404': 'delivered', '5xx': 'retry' },
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

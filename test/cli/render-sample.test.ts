@@ -1,5 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { answerLines, indentedJson, meaningOf, requestLines, testedText } from '../../src/cli/render-sample.ts';
+import {
+  answerLines,
+  indentedJson,
+  meaningOf,
+  requestLines,
+  tableLines,
+  testedText,
+} from '../../src/cli/render-sample.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
 
@@ -78,4 +85,27 @@ test('a message that never reached the endpoint was tried, not sent', () => {
 test('what a refusal means depends on whether the endpoint ever took anything, and that is said', () => {
   const meaning = meaningOf({ ok: false, status: 422, durationMs: 1, isSecond: false });
   expect(meaning).toMatch(/a dead letter at once.*has accepted nothing at all/);
+});
+
+test('what answers mean is shown by statuses, and a class for the rest of its own', () => {
+  expect(tableLines(sample)).toEqual([
+    'What its answers mean',
+    '  Delivered     2xx',
+    '  Tried again   408, 425, 5xx',
+    '  Set up wrong  3xx, 401, 403, 404, 405, 407; tried again',
+    '  Waits         429, 503 with Retry-After',
+    '  Pauses        410',
+    '  Refused       other 4xx; a dead letter, unless the endpoint has accepted',
+    '                nothing or refuses everybody',
+  ]);
+});
+
+test('a meaning is the one that the worker says, where the job has answers of its own, and the table shows them', () => {
+  const answer = { ok: false, status: 404, durationMs: 1, isSecond: false };
+  expect(meaningOf({ ...answer, verdict: 'delivered' })).toBe('A job would count it as delivered.');
+  expect(meaningOf(answer)).toMatch(/Only a person can fix this/);
+  const lines = tableLines({ ...sample, answers: { '404': 'delivered', '5xx': 'dead-letter', '423': 'pause' } });
+  expect(lines).toEqual(
+    expect.arrayContaining(['  Delivered     2xx, 404', '  Pauses        410, 423', '  Dead letter   5xx']),
+  );
 });

@@ -23,6 +23,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   onExit: { webhookUrl: 'https://a.example/members/{{ id }}', method: 'DELETE', body: '' },
   envelope: null,
   requestsPerSecond: 20,
+  answers: { '404': 'delivered' },
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -54,6 +55,11 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 501, '5 parallel', '50%'] },
   backfillPerSecond: { type: NO_NUMBER, unit: [0, -1, 100_001, '100/s', '100 per second'] },
   backfillParallelCount: { type: NO_NUMBER, unit: [0, -1, 2.5, 501, '50%'] },
+  answers: {
+    type: [7, 'delivered', true, [], { '404': 7 }, { '404': null }, ['404']],
+    unit: [{ '2xx': 'retry' }, { '404': 'ok' }, { 404.5: 'retry' }, { '199': 'retry' }, { '4XX': 'retry' }],
+    empty: [{}],
+  },
   events: { type: [7, 'enter', true, {}, [7], [null]], unit: [['enters'], ['enter', 'enter']], empty: [[]] },
   method: { type: [7, true, {}, []], unit: ['HEAD', 'put', 'PUT '], empty: [''] },
   headers: {

@@ -28,6 +28,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       onExit: null,
       envelope: null,
       requestsPerSecond: null,
+      answers: null,
     },
   });
 });
@@ -54,6 +55,7 @@ test('every field may be said, and stays as it was said', () => {
     onExit: { webhookUrl: 'https://example.com/members/{{ id }}', method: 'DELETE', body: '' },
     envelope: null,
     requestsPerSecond: 0.1,
+    answers: { '404': 'delivered', '5xx': 'dead-letter' },
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -76,6 +78,7 @@ test.each([
   ['an address with an encoded #', { webhookUrl: 'https://example.com/?key=a%23b' }],
   ['an address in capitals', { webhookUrl: 'HTTPS://EXAMPLE.COM/Hook' }],
   ['both events', { events: ['exit', 'enter'] }],
+  ['each kind of answer', { answers: { '200': 'delivered', '202': 'pause', '3xx': 'retry', '599': 'dead-letter' } }],
   ['both events, said aloud', { events: null, existingUsers: true }],
   ['existing users and nothing but enters', { events: ['enter'], existingUsers: true }],
   ['an address that is a number', { webhookUrl: 'http://[::1]:8080/' }],
@@ -102,6 +105,11 @@ const SAY_NULL =
 
 const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
 
+const TABLE =
+  'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';
+const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
+const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
+
 const NO_HOST =
   'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
 
@@ -125,6 +133,18 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     { existingUsers: true, events: ['exit'] },
     'existingUsers',
     'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
+  ],
+  ['no answer', { answers: {} }, 'answers', TABLE],
+  ['a list of answers', { answers: ['404'] }, 'answers', TABLE],
+  ['an answer without a meaning', { answers: { '404': null } }, 'answers.404', MEANINGS],
+  ['a misspelt meaning', { answers: { '404': 'deliverd' } }, 'answers.404', `${MEANINGS} Did you mean "delivered"?`],
+  ['a misspelt class', { answers: { '4XX': 'retry' } }, 'answers.4XX', `${STATUSES} Did you mean "4xx"?`],
+  ['a status that is none', { answers: { '600': 'retry' } }, 'answers.600', STATUSES],
+  [
+    'all successes as failures',
+    { answers: { '2xx': 'retry' } },
+    'answers.2xx',
+    'Only a single status can be another than delivered: name those that are meant, such as "202".',
   ],
   ['a label of null', { label: null }, 'label', 'The label must be text.'],
   ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],

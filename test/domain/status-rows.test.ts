@@ -121,6 +121,12 @@ test('which events a job sends stands there where it says so, and how many were 
   expect(details).toMatch(/Received \| 3, .*of which 2 were left out/);
 });
 
+test('what answers mean stands there where it is not the usual', () => {
+  expect(detailsOf(status)).not.toContain('Answers');
+  const answers = { '404': 'delivered', '5xx': 'dead-letter', '409': 'delivered' } as const;
+  expect(detailsOf({ ...status, answers })).toContain('| Answers | 404, 409 mean delivered; 5xx means dead-letter |');
+});
+
 test('what a backfill is limited to stands with it, until it is over', () => {
   const of = { n: 1, at: '', audiences: [], taken: 9, delivered: 6, superseded: 0, deadLetters: 0, waiting: 3 };
   const backfill = { ...of, state: 'paused' as const, ratePerSecond: 0 };

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ATTEMPT_CODES, failureInWords, judge, type Verdict } from '../../src/domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords, judge, type Verdict, verdictOf } from '../../src/domain/verdict.ts';
 
 test('every code of ours has words', () => {
   for (const code of Object.values(ATTEMPT_CODES)) expect(failureInWords({ code })).toMatch(/^[a-z ()]+$/);
@@ -38,6 +38,25 @@ test('503 is throttled only when it asks to wait, and no time is no wait', () =>
 
 test.each([500, 404, 400, 410])('a Retry-After of %i changes nothing', (status) => {
   expect(judge({ status, retryAfterMs: 1000 })).toBe(judge({ status }));
+});
+
+test.each<[status: number, verdict: string]>([
+  [404, 'delivered'],
+  [405, 'given-up'],
+  [410, 'given-up'],
+  [423, 'pausing'],
+  [503, 'transient'],
+  [202, 'transient'],
+  [200, 'delivered'],
+  [301, 'setup'],
+])('where a job says what answers mean, a status counts before its class, and %i is %s', (status, verdict) => {
+  const answers = { '4xx': 'dead-letter', '404': 'delivered', '423': 'pause', '5xx': 'retry', '202': 'retry' } as const;
+  expect(verdictOf({ ok: status < 300, status, retryAfterMs: 1 }, answers)).toBe(verdict);
+});
+
+test('what was decided where an attempt was made holds, and no table says anything of what was no answer', () => {
+  expect(judge({ status: 404, as: 'given-up' })).toBe('given-up');
+  expect(verdictOf({ ok: false, code: 'ECONNREFUSED' }, { '5xx': 'pause' })).toBe('transient');
 });
 
 test('the status decides, whatever code stands beside it', () => {

@@ -2,7 +2,7 @@ import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
 import { sampleOf } from '../job-options.ts';
 import { sampleWords, wishFrom } from '../options.ts';
-import { noteLines, requestLines, samplePerson, warningLines } from '../render-sample.ts';
+import { noteLines, requestLines, samplePerson, tableLines, warningLines } from '../render-sample.ts';
 
 export const renderCommand = command({
   name: 'render',
@@ -20,5 +20,6 @@ The body is shown as it is sent.`,
       for (const line of warningLines(sample, terminal)) terminal.err(line);
     }
     print(sample, () => requestLines(sample, terminal));
+    if (!json) for (const line of ['', ...tableLines(sample, terminal)]) terminal.err(line);
   },
 });

@@ -1,4 +1,3 @@
-import { verdictOf } from '../../domain/verdict.ts';
 import { command } from '../command.ts';
 import { NotTaken } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -11,6 +10,7 @@ import {
   outcomeOf,
   requestLines,
   testedText,
+  verdictFor,
   warningLines,
 } from '../render-sample.ts';
 
@@ -19,7 +19,7 @@ export const testCommand = command({
   description: 'send one message about a real person to the endpoint, and show what it answers',
   takes: sampleWords,
   notes: `The header webhook-id begins with "test-", so that a receiver can tell.
-Exit code 0 for a 2xx only.`,
+Exit code 0 only when a job would count it as delivered: a 2xx, unless its answers say otherwise.`,
   examples: ['triggers test job.json', 'triggers test vip-to-crm --user 7076027172059065053'],
   async run([argument], options, { terminal, json, print }) {
     const wish = wishFrom(options);
@@ -30,11 +30,11 @@ Exit code 0 for a 2xx only.`,
       for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
       for (const line of warningLines(sent, terminal)) terminal.err(line);
     }
-    print({ ...sent, verdict: verdictOf(answer), meaning: meaningOf(answer) }, () => [
+    print({ ...sent, verdict: verdictFor(answer), meaning: meaningOf(answer) }, () => [
       ...requestLines(sent, terminal),
       '',
       ...answerLines(answer, terminal),
     ]);
-    if (!answer.ok) throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
+    if (verdictFor(answer) !== 'delivered') throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
   },
 });

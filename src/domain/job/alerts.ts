@@ -5,7 +5,7 @@ import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
-import type { JobRecord } from './state.ts';
+import type { JobRecord, Pause } from './state.ts';
 import { asSentence, type UnreadableHolders } from './unreadable.ts';
 
 /** What a job carries of its alerts; plain JSON. */
@@ -27,7 +27,7 @@ export interface CarriedAlerts {
 interface Observed {
   readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences'>;
   readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
-  readonly pause?: { readonly by: 'operator' | 'endpoint' } | undefined;
+  readonly pause?: Pause | undefined;
   readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
   readonly overflow: { readonly triggers: number; readonly waitingSince: number | undefined };
   readonly counters: { readonly deadLetters: number };
@@ -77,7 +77,7 @@ export class Alerts {
   /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
     this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
-    this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => GONE_TEXT);
+    this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
     const due = this.backlogDueAt(state);
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
     this.#deadLetters(state, now);
@@ -134,7 +134,10 @@ export class Alerts {
   }
 }
 
-const GONE_TEXT = 'The endpoint answered HTTP 410: never call again. The job is paused, and everything is kept.';
+function pausedText({ pause }: Observed): string {
+  const said = pause?.status === undefined ? '410: never call again' : `${pause.status}`;
+  return `The endpoint answered HTTP ${said}. The job is paused, and everything is kept.`;
+}
 
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
   'endpoint-unwell': 'The endpoint takes requests again.',

@@ -13,7 +13,7 @@ import type { Chain, QueuedTrigger } from './chain.ts';
 import { hasReady } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
 import { nextRequestFrom } from './request-rate.ts';
-import { type DispatcherState, permitsInUse, stayingBytes, type Stopping } from './state.ts';
+import { type DispatcherState, type Pause, permitsInUse, stayingBytes, type Stopping } from './state.ts';
 import { asSentence, type UnreadableHolder } from './unreadable.ts';
 
 /** The job's status, as the query `status` and every update return it. */
@@ -144,9 +144,13 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
 }
 
 function phaseOf(state: DispatcherState): [JobState, string?] {
-  const gone = state.pause?.by === 'endpoint';
-  if (state.stopping !== undefined) return ['stopping', stoppingInWords(state.stopping, gone)];
-  if (gone) return ['paused', `${GONE} Everything is kept. Correct the URL (edit) or resume.`];
+  const why = whyPaused(state.pause);
+  if (state.stopping !== undefined) return ['stopping', stoppingInWords(state.stopping, why)];
+  if (why !== undefined)
+    return [
+      'paused',
+      `${why} Everything is kept. ${state.pause?.status === undefined ? 'Correct the URL (edit) or resume' : 'Resume it once that is put right'}.`,
+    ];
   if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
   if (state.backfill?.isLost === true) return ['running', `${lostInWords(state.backfill)} A person has to decide.`];
   if (state.unreadable.awaited.length > 0)
@@ -166,15 +170,20 @@ function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHold
 /** Most holders about which a status has a notice, of each kind. */
 const HOLDERS_SHOWN = 5;
 
-function stoppingInWords({ waiting, deadlineAt }: Stopping, gone: boolean): string {
+function stoppingInWords({ waiting, deadlineAt }: Stopping, whyPaused: string | undefined): string {
   if (waiting === 'discard') return 'Asked to stop; what is waiting will not be sent.';
   if (waiting === 'keep') return 'Asked to stop; what is waiting is kept for a later resume.';
-  if (gone) return `${GONE} Resume, or stop with "keep" or "discard".`;
+  if (whyPaused !== undefined) return `${whyPaused} Resume, or stop with "keep" or "discard".`;
   const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
   return `Asked to stop; what is waiting is sent first${until}.`;
 }
 
-const GONE = 'The endpoint answered 410 Gone: it asks never to be called again.';
+/** Why the endpoint's answer made the job pause, in words; undefined when none did. */
+function whyPaused(pause: Pause | undefined): string | undefined {
+  if (pause?.by !== 'endpoint') return undefined;
+  if (pause.status === undefined) return 'The endpoint answered 410 Gone: it asks never to be called again.';
+  return `The endpoint answered HTTP ${pause.status}, at which this job pauses ("answers").`;
+}
 
 function noticesOf(state: DispatcherState): string[] {
   const { job, editProblem } = state;

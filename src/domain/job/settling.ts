@@ -196,6 +196,7 @@ function settleFailure(
     case 'skipped':
       skip(state, chain);
       return;
+    case 'given-up':
     case 'unsendable':
       bury(state, chain, attempt, now);
       return;
@@ -205,6 +206,11 @@ function settleFailure(
       return;
     case 'gone':
       if (current) state.pause ??= { by: 'endpoint' };
+      state.chains.stopRunning(chain);
+      return;
+    case 'pausing':
+      if (current)
+        state.pause ??= { by: 'endpoint', ...(attempt.status === undefined ? {} : { status: attempt.status }) };
       state.chains.stopRunning(chain);
       return;
     case 'source':
@@ -265,11 +271,12 @@ function noteFailure(state: DispatcherState, attempt: FailedAttempt, now: number
   state.lastFailure = failureOf(attempt, now);
 }
 
-function failureOf({ status, code, answer }: FailedAttempt, now: number): LastFailure {
+function failureOf({ status, code, as, answer }: FailedAttempt, now: number): LastFailure {
   return {
     at: instantOf(now),
     ...(status === undefined ? {} : { status }),
     ...(code === undefined ? {} : { code }),
+    ...(as === undefined ? {} : { as }),
     ...(answer === undefined ? {} : { answer }),
   };
 }

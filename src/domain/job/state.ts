@@ -88,6 +88,7 @@ export function deliverySettings({
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
     requestTimeoutMs,
     ...requestOf(definition),
+    ...(definition.answers === null ? {} : { answers: definition.answers }),
   };
 }
 
@@ -122,6 +123,8 @@ interface Counters {
 /** Why a job does not send although triggers wait. */
 export interface Pause {
   readonly by: 'operator' | 'endpoint';
+  /** With `endpoint`: the status at which the job's `answers` have it pause; absent: it was a 410, whatever they say. */
+  readonly status?: number;
 }
 
 /** How a job ends. */

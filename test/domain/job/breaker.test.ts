@@ -86,7 +86,7 @@ test('refusals open it only when ten different people are refused in a row', () 
   expect([endpoint.breaker.isOpen, endpoint.breaker.isSetup]).toEqual([true, true]);
 });
 
-test.each<Verdict>(['source', 'profile-missing', 'ours', 'unsendable', 'throttled', 'gone'])(
+test.each<Verdict>(['source', 'profile-missing', 'ours', 'unsendable', 'throttled', 'gone', 'pausing', 'given-up'])(
   'what says nothing of the endpoint (%s) opens nothing',
   (verdict) => {
     const endpoint = new Endpoint();

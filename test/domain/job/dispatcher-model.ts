@@ -240,6 +240,7 @@ export class DispatcherWorld {
       loseSlice(this.state, id, { delivered: known, failed: report.failed }, this.now);
     } else {
       settleSlice(this.state, id, report, this.now);
+      this.#checkAnswers(slice, report);
     }
   }
 
@@ -432,6 +433,18 @@ export class DispatcherWorld {
 
   #admit(raw: object, event: TriggerEvent): string | undefined {
     return admit(this.state, raw, event, this.now);
+  }
+
+  /** What the job's answers decided is so: given up is dead, to be tried again is not. */
+  #checkAnswers({ triggers }: SliceInput, { failed }: SliceReport): void {
+    for (const { index, as } of failed) {
+      const { user = '', at } = triggers[index] ?? {};
+      const isDead = this.state.deadLetters.count((dead) => dead.user === user && dead.trigger.at === at) > 0;
+      // An enter of a backfill goes back first, behind what was signalled meanwhile.
+      const isBackfill = at?.endsWith('000000000Z') === true || this.state.backfill?.at === at;
+      if (as === 'given-up') must(isDead || isBackfill, 'what its answers give up is a dead letter at once');
+      if (as === 'pausing') must(!isDead, 'where its answers have it pause, nothing is given up');
+    }
   }
 
   #isWanted(event: string): boolean {

@@ -1,7 +1,21 @@
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 
 /** How an endpoint answers one trigger in the model. */
-export type Answer = 'ok' | 500 | 404 | 400 | 410 | 429 | '429 now' | '503 now' | 'source' | 'profile' | 'unsent';
+export type Answer =
+  | 'ok'
+  | 'given up'
+  | 'pausing'
+  | 'tried again'
+  | 500
+  | 404
+  | 400
+  | 410
+  | 429
+  | '429 now'
+  | '503 now'
+  | 'source'
+  | 'profile'
+  | 'unsent';
 
 /**
  * What becomes of a slice whose triggers are answered in turn so. `delivered`: places in the slice; `asked`: how many requests were made.
@@ -37,6 +51,9 @@ export function answerSlice(
 }
 
 function attemptOf(answer: Exclude<Answer, 'ok' | 'unsent'>): Partial<FailedAttempt> {
+  if (answer === 'given up') return { status: 409, as: 'given-up' };
+  if (answer === 'pausing') return { status: 423, as: 'pausing' };
+  if (answer === 'tried again') return { status: 400, as: 'transient' };
   if (answer === 'source') return { code: 'SOURCE_UNAVAILABLE' };
   if (answer === 'profile') return { code: 'PROFILE_MISSING' };
   if (answer === '429 now' || answer === '503 now') return { status: Number(answer.slice(0, 3)), retryAfterMs: 0 };

@@ -3,8 +3,9 @@ import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts'
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/job/dying.ts';
-import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
+import { pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
@@ -21,6 +22,62 @@ test("a refused trigger becomes a dead letter at once, and that person's next on
   ]);
   expect(job.status).toMatchObject({ deadLetters: 1, waiting: 1 });
 });
+
+test('what its answers give up becomes a dead letter at once, also while the endpoint has accepted nothing', () => {
+  const job = new AJob(1);
+  job.state.breaker = new Breaker(UNPROVEN);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 400, as: 'given-up' } });
+  job.cut();
+  expect(job.dead).toMatchObject([{ user: '1', failure: { status: 400, as: 'given-up' }, attempts: 1 }]);
+  expect(job.status).toMatchObject({ lastFailure: { as: 'given-up' } });
+});
+
+test('at an answer at which it is to pause, a job pauses with everything kept, and says why', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 423, as: 'pausing' } });
+  expect(job.cut()).toEqual([]);
+  expect(job.status).toMatchObject({ state: 'paused', waiting: 1 });
+  expect(job.status.reason).toBe(
+    'The endpoint answered HTTP 423, at which this job pauses ("answers"). Everything is kept. Resume it once that is put right.',
+  );
+  expect(job.alerts).toMatchObject([
+    { text: 'The endpoint answered HTTP 423. The job is paused, and everything is kept.' },
+  ]);
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  expect(job.status.reason).toContain('HTTP 423');
+  stopJob(job.state, 'keep');
+  resumeJob(job.state);
+  expect(job.state.pause).toBeUndefined();
+});
+
+test('what its answers have tried again is: no dead letter, and no advice to check a set-up that is right', () => {
+  const job = new AJob(1);
+  job.state.breaker = new Breaker(UNPROVEN);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { status: 404, as: 'transient' } });
+  expect(job.cut()).toEqual([]);
+  expect(job.dead).toEqual([]);
+  expect(job.status).toMatchObject({ held: 1, endpoint: { state: 'new' } });
+  expect(job.status.endpoint).not.toHaveProperty('advice');
+});
+
+test.each(['pausing', 'setup', 'delivered', 'nonsense', 7])(
+  'a report that says %s of an answer is read as far as it can be',
+  (as) => {
+    const job = new AJob(1);
+    job.signal('1');
+    job.cut();
+    job.end({ 0: { status: 422, as: as as never } });
+    expect(job.status.state).toBe(as === 'pausing' ? 'paused' : 'running');
+    job.cut();
+    expect(job.dead).toHaveLength(as === 'pausing' ? 0 : 1);
+  },
+);
 
 test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
   const job = new AJob(1);

@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { nearestKey } from './nearest-key.ts';
+
+/**
+ * What a job may make of an answer.
+ *
+ * - `delivered`: the trigger is delivered.
+ * - `retry`: the endpoint is unwell; the trigger's next attempt follows the retry schedule.
+ * - `dead-letter`: the trigger becomes a dead letter at once, whatever the endpoint has accepted before.
+ * - `pause`: the job pauses, with everything kept, until a person resumes it.
+ */
+export const ANSWER_MEANINGS = ['delivered', 'retry', 'dead-letter', 'pause'] as const;
+export type AnswerMeaning = (typeof ANSWER_MEANINGS)[number];
+
+/** What answers mean, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Any other means what it means by default. */
+export type Answers = Readonly<Record<string, AnswerMeaning>>;
+
+const TABLE =
+  'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';
+const KEYS = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
+const SUCCESS = 'Only a single status can be another than delivered: name those that are meant, such as "202".';
+const CHOICE = `Write ${ANSWER_MEANINGS.slice(0, -1)
+  .map((one) => `"${one}"`)
+  .join(', ')} or "${ANSWER_MEANINGS.at(-1)}".`;
+
+const STATUS_OR_CLASS = /^(?:[2-5]\d\d|[345]xx)$/;
+
+/** What the form takes as `answers`, and its messages. */
+export const answersSchema = z
+  .record(z.string().regex(STATUS_OR_CLASS), z.enum(ANSWER_MEANINGS, { error: ({ input }) => choiceFor(input) }), {
+    error: (issue) => (issue.code === 'invalid_key' ? keyFor(issue.input) : TABLE),
+  })
+  .refine((table) => Object.keys(table).length > 0, TABLE)
+  .readonly();
+
+function choiceFor(input: unknown): string {
+  const near = typeof input === 'string' ? nearestKey(input, ANSWER_MEANINGS) : undefined;
+  return near === undefined ? CHOICE : `${CHOICE} Did you mean "${near}"?`;
+}
+
+function keyFor(key: unknown): string {
+  const plain = typeof key === 'string' ? key.trim().toLowerCase() : '';
+  if (plain === '2xx') return SUCCESS;
+  return STATUS_OR_CLASS.test(plain) ? `${KEYS} Did you mean "${plain}"?` : KEYS;
+}
