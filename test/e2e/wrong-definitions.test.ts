@@ -62,9 +62,11 @@ async function refusalsOf({ text, definition }: Pick<Mistake, 'text' | 'definiti
   const file = join(folder, 'job.json');
   writeFileSync(file, text);
   const wrong = definition as unknown as JobDefinitionInput; // That it is not one is the point.
+  // A sample contradicts a file that says to send nobody.
+  const asWell = wrong?.existingUsers === false ? ['--existing-users'] : [];
   return await Promise.all([
     door('triggers start', refusedBy(['start', file, '--id', 'wrong'])),
-    door('triggers start, with a sample', refusedBy(['start', file, '--id', 'wrong', '--sample', '1'])),
+    door('triggers start, with a sample', refusedBy(['start', file, '--id', 'wrong', '--sample', '1', ...asWell])),
     door('triggers render', refusedBy(['render', file])),
     door('triggers test', refusedBy(['test', file])),
     ...(definition === undefined
@@ -110,7 +112,7 @@ function mistakesIn(right: (field: keyof JobDefinitionInput) => object, fields: 
 
 function expectNamed(doors: readonly Door[], { field, near }: Mistake): void {
   for (const [door, problems] of doors) {
-    const fields = problems.map((problem) => problem.field.replace(/\[.*$/, ''));
+    const fields = problems.map((problem) => problem.field.replace(/[.[].*$/, ''));
     expect({ door, fields }).toEqual({ door, fields: expect.arrayContaining([field]) });
     const hint = near === undefined || problems.some(({ message }) => message.includes(`Did you mean "${near}"?`));
     expect({ door, hint }).toEqual({ door, hint: true });
