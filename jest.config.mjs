@@ -14,8 +14,8 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/closing-line.mjs'],
-  // More than most machines of CI have cores, because most tests wait most of their time.
-  maxWorkers: 4,
+  // With four on two cores, what a test gives a few seconds to is late now and then.
+  maxWorkers: 2,
   // What a file leaves in a worker's heap slows the files after it: two to three GB at the end of a run otherwise.
   workerIdleMemoryLimit: '1GB',
   // Above the patience of what tests wait for (test/support/patience.ts), so that those say what is not as wanted.

@@ -183,7 +183,7 @@ test('of what was before the time that is asked for nothing is told, but of what
     { kind: 'stands', standing: { waitingCount: 1 } },
   ]);
   // Nothing is said to be unknown where something waits.
-  const since = ['--since', later.toISOString()];
+  const since = ['--since', new Date().toISOString()];
   const waits = await new Operator(lab.taskQueue).run(['trace', 'other', '--job', job, ...since]);
   expect(waits).toMatchObject({ code: 0, stdout: expect.stringContaining('1 trigger waits'), stderr: '' });
   const unknown = await new Operator(lab.taskQueue).run(['trace', 'stranger', '--job', job, ...since]);
