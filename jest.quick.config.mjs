@@ -13,7 +13,7 @@ const SLOW = [
   'ops/docker-compose',
   'pack',
   'sources/postgres',
-  'worker/(runtime|worker)\\.test',
+  'worker/(runtime|temporal-ports|worker)\\.test',
 ];
 
 // Histories that properties are tried with: a twentieth of what `npm test` tries.
