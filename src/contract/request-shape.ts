@@ -150,6 +150,16 @@ export function effectiveShape(job: SaidShape & { readonly webhookUrl: string },
   };
 }
 
+/** The field of the form that says this about the requests of an event: the event's own, or the job's. */
+export function fieldSaying(
+  { onEnter, onExit }: Pick<SaidShape, 'onEnter' | 'onExit'>,
+  event: TriggerEvent,
+  field: keyof EventShape,
+): string {
+  const [own, name] = event === 'enter' ? [onEnter, 'onEnter'] : [onExit, 'onExit'];
+  return own?.[field] == null ? field : `${name}.${field}`;
+}
+
 /** `application/x-www-form-urlencoded` */
 export function isForm(contentType: string): boolean {
   return /^application\/x-www-form-urlencoded\b/i.test(contentType);
@@ -165,8 +175,7 @@ export function shapeProblems(
 ): { readonly field: string; readonly message: string }[] {
   const found = new Map<string, { readonly field: string; readonly message: string }>();
   for (const event of ['enter', 'exit'] as const) {
-    const [own, place] = event === 'enter' ? [job.onEnter, 'onEnter.'] : [job.onExit, 'onExit.'];
-    const said = (field: 'method' | 'contentType' | 'body'): string => (own?.[field] == null ? field : place + field);
+    const own = event === 'enter' ? job.onEnter : job.onExit;
     const { method, contentType, body } = effectiveShape(job, event);
     const hasType = (own?.contentType ?? job.contentType ?? null) !== null;
     const problems: [field: 'method' | 'contentType' | 'body', message: string | false][] = [
@@ -198,7 +207,8 @@ export function shapeProblems(
       ],
     ];
     for (const [field, message] of problems) {
-      if (message !== false) found.set(said(field) + message, { field: said(field), message });
+      const said = fieldSaying(job, event, field);
+      if (message !== false) found.set(said + message, { field: said, message });
     }
   }
   return [...found.values()];

@@ -2,6 +2,7 @@ import type { Audience } from '../contract/audience.ts';
 import {
   type EffectiveShape,
   effectiveShape,
+  fieldSaying,
   isForm,
   isJson,
   JSON_TYPE,
@@ -118,9 +119,8 @@ function shapesOf(said: Said): Shapes {
 }
 
 function readShape(said: Said, event: TriggerEvent): ReadShape {
-  const [own, prefix] = event === 'enter' ? [said.onEnter, 'onEnter.'] : [said.onExit, 'onExit.'];
   const shape = effectiveShape(said, event);
-  const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => (own?.[field] == null ? field : prefix + field);
+  const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => fieldSaying(said, event, field);
   const { method, contentType, body } = shape;
   const sources = [shape.webhookUrl, ...Object.values(shape.headers), ...(isRecord(body) ? [body.template] : [])];
   const names = (name: string): boolean => sources.some((source) => source.includes(name) || source.includes('['));

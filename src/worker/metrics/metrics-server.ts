@@ -3,7 +3,6 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { Client } from '@temporalio/client';
 import { type Config, ConfigError } from '../../config/config.ts';
 import { JobPoller } from '../job-poller.ts';
-import { readSdkMetrics } from './sdk-metrics.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
 export interface MetricsServerOptions {
@@ -127,4 +126,13 @@ async function listening(options: Parameters<typeof startMetricsServer>[0]): Pro
       { cause: error },
     );
   }
+}
+
+/** How long, in ms, a scrape waits for the exporter, which is in this process. */
+const ANSWER_MS = 2_000;
+
+/** What the SDK's exporter at this address exposes, to be appended to our own metrics, so that there is only one thing to scrape. */
+async function readSdkMetrics(address: string): Promise<string> {
+  const answer = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(ANSWER_MS) });
+  return await answer.text();
 }
