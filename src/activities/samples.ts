@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import type { Answers } from '../contract/answers.ts';
+import { type Answers, answersTo } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Activities, ServerLimits } from '../contract/ports.ts';
@@ -167,7 +167,7 @@ async function prepareSample(
   const { user, audience, profile } = await personOf(dependencies.source, audiences, wanted);
   const event = wanted.event ?? 'enter';
   const url = destinationOf(settings, event);
-  const { answers } = settings;
+  const answers = answersTo(settings, event);
   const found = await dependencies.authorizations.lookUp(settings.authorization, url);
   if (!found.ok) {
     const reason = found.reason === undefined ? '' : ` (${found.reason})`;

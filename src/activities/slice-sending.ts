@@ -1,3 +1,4 @@
+import { type Answers, answersTo } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
 import type { FailedAttempt, PermitsReturned, SliceInput, SliceTrigger } from '../contract/slice.ts';
 import type { Profile } from '../domain/message.ts';
@@ -147,7 +148,7 @@ export class SliceSending {
         }
       };
       const ended = (attempt: HttpAttempt): void => {
-        const verdict = verdictOf(attempt, this.#options.slice.settings.answers);
+        const verdict = verdictOf(attempt, this.#answersTo(lane.next));
         this.#options.telemetry.requestEnded(lane.next, { ...attempt, verdict });
         goOn({ attempt, verdict });
       };
@@ -197,6 +198,11 @@ export class SliceSending {
     // Either settled, or left unsent because there is another token to send: then the lane takes up the same trigger again, if it still
     // may.
     goOn(other === undefined ? refused : undefined);
+  }
+
+  #answersTo(index: number): Answers | undefined {
+    const { settings, triggers } = this.#options.slice;
+    return answersTo(settings, triggers[index]?.event ?? 'enter');
   }
 
   /** Moves a lane to its next trigger: of its person until one did not get through, then of another. Undefined when nobody is left. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nearestKey } from './nearest-key.ts';
+import type { TriggerEvent } from './trigger.ts';
 
 /**
  * What a job may make of an answer.
@@ -14,6 +15,19 @@ export type AnswerMeaning = (typeof ANSWER_MEANINGS)[number];
 
 /** What answers mean, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Any other means what it means by default. */
 export type Answers = Readonly<Record<string, AnswerMeaning>>;
+
+/** What a slice needs to know of it. */
+export interface KnownAnswers {
+  /** Where it is not the usual; absent: the usual everywhere. */
+  readonly answers?: Answers;
+  /** For an event that has statuses of its own: they and, where they say nothing, the job's. */
+  readonly eventAnswers?: Readonly<Partial<Record<TriggerEvent, Answers>>>;
+}
+
+/** What answers to the requests of an event mean, where it is not the usual. */
+export function answersTo({ answers, eventAnswers }: KnownAnswers, event: TriggerEvent): Answers | undefined {
+  return eventAnswers?.[event] ?? answers;
+}
 
 const TABLE =
   'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';

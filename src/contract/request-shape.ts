@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Answers, answersSchema } from './answers.ts';
 import type { TriggerEvent } from './trigger.ts';
 import { webhookUrl } from './webhook-url.ts';
 
@@ -74,6 +75,7 @@ const ofEvent = z
       headers: shape.headers.nullish(),
       contentType: shape.contentType.nullish(),
       body: shape.body.nullish(),
+      answers: answersSchema.nullish(),
     },
     { error: 'What is different for one event is an object, such as {"method": "DELETE"}.' },
   )
@@ -110,10 +112,16 @@ export interface EventShape {
   readonly body?: string | null | undefined;
 }
 
+/** All that may be different for one event. */
+interface EventFields extends EventShape {
+  /** What answers mean, status by status; what it does not name means what it does to the job. */
+  readonly answers?: Answers | null | undefined;
+}
+
 /** What a job says about its requests. */
 export interface SaidShape extends Omit<EventShape, 'webhookUrl'> {
-  readonly onEnter?: EventShape | null | undefined;
-  readonly onExit?: EventShape | null | undefined;
+  readonly onEnter?: EventFields | null | undefined;
+  readonly onExit?: EventFields | null | undefined;
   readonly envelope?: 'cloudevents' | null | undefined;
 }
 

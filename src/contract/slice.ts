@@ -1,5 +1,5 @@
 import type { DecidedVerdict } from '../domain/verdict.ts';
-import type { Answers } from './answers.ts';
+import type { KnownAnswers } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
@@ -23,7 +23,7 @@ export interface SliceTrigger {
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
-export interface DeliverySettings {
+export interface DeliverySettings extends KnownAnswers {
   readonly subscriptionId: string;
   /** The number of edits of the job; outcomes from an older revision say nothing about the present endpoint. */
   readonly revision: number;
@@ -35,8 +35,6 @@ export interface DeliverySettings {
   readonly requestTimeoutMs: number;
   /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */
   readonly request?: RequestShape;
-  /** What answers mean, where it is not the usual; absent: the usual everywhere. */
-  readonly answers?: Answers;
 }
 
 /** What a slice was cut from: signalled triggers, or members that a backfill found. */

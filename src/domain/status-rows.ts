@@ -68,7 +68,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Format', value: format(status, mostNames) },
     { name: 'Events', value: status.events?.join(' and ') },
     { name: 'Request', value: shape(status) },
-    { name: 'Answers', value: status.answers ? answersText(status.answers) : undefined },
+    { name: 'Answers', value: answers(status) },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -160,7 +160,16 @@ function shapeWords({ method, contentType, headers, body }: EventShape): string[
   ];
 }
 
-/** `404 and 409 mean delivered; 5xx means retry` */
+/** `404, 409 mean delivered; exit: 5xx means retry` */
+function answers({ answers: usual, onEnter, onExit }: SaidShape & { readonly answers?: Answers | null }): string {
+  const told = [
+    ['', usual],
+    ['enter: ', onEnter?.answers],
+    ['exit: ', onExit?.answers],
+  ] as const;
+  return told.flatMap(([of, table]) => (table == null ? [] : [of + answersText(table)])).join('; ');
+}
+
 function answersText(answers: Answers): string {
   const meanings = [...new Set(Object.values(answers))];
   return meanings

@@ -80,6 +80,23 @@ test('what a job says of answers is decided where they come, and reported with t
   ]);
 });
 
+test('what a job says of answers to one event counts before what it says of all, and to that event alone', async () => {
+  const lab = await SliceLab.open({ answer: ({ message }) => ({ status: Number(message?.user) }) });
+  const triggers = ['404', '409', '423'].flatMap((user) => [trigger(user), trigger(`${user}.0`, { event: 'exit' })]);
+  const settings = {
+    answers: { '404': 'retry' },
+    eventAnswers: { exit: { '404': 'delivered', '4xx': 'retry' } },
+  } as const;
+  const report = await lab.deliver(triggers, { permits: 1, settings });
+  expect(report.failed.map(({ index, status, as }) => [index, status, as])).toEqual([
+    [0, 404, 'transient'],
+    [2, 409, undefined],
+    [3, 409, 'transient'],
+    [4, 423, undefined],
+    [5, 423, 'transient'],
+  ]);
+});
+
 test('at an answer at which the job is to pause, the slice ends', async () => {
   const lab = await SliceLab.open({ answer: () => ({ status: 423 }) });
   const report = await lab.deliver([trigger('1'), trigger('2')], { permits: 1, settings: { answers: ANSWERS } });

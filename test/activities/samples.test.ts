@@ -104,6 +104,15 @@ test('a sample that is sent carries the body that is shown, once, under an id th
   expect(arrived?.headers?.['webhook-id']).toMatch(/^test-[0-9a-f]{32}$/);
 });
 
+test('what is shown of its answers, and what a test makes of one, is what they mean for its event', async () => {
+  const { show, send } = await samples({ answer: () => ({ status: 404 }) });
+  const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };
+  expect(await show({ event: 'enter' }, settings)).toMatchObject({ sample: { answers: settings.answers } });
+  expect(await show({ event: 'exit' }, settings)).toMatchObject({ sample: { answers: settings.eventAnswers.exit } });
+  expect(await send({ event: 'enter' }, settings)).toMatchObject({ sample: { answer: { verdict: 'setup' } } });
+  expect(await send({ event: 'exit' }, settings)).toMatchObject({ sample: { answer: { verdict: 'delivered' } } });
+});
+
 test('two samples have two ids, so that a receiver drops neither as a repeat', async () => {
   const { send, receiver } = await samples();
   await send();

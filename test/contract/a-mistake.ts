@@ -20,7 +20,12 @@ export const RIGHT: Required<JobDefinitionInput> = {
   contentType: 'application/json',
   body: '{"email": {{ data.email | json }}}',
   onEnter: { method: 'POST' },
-  onExit: { webhookUrl: 'https://a.example/members/{{ id }}', method: 'DELETE', body: '' },
+  onExit: {
+    webhookUrl: 'https://a.example/members/{{ id }}',
+    method: 'DELETE',
+    body: '',
+    answers: { '404': 'delivered' },
+  },
   envelope: null,
   requestsPerSecond: 20,
   answers: { '404': 'delivered' },
@@ -76,7 +81,11 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   contentType: { type: [7, true, {}, []], unit: ['json', 'text/plain; charset', 'a/b\nc: d'], empty: ['', ' '] },
   body: { type: [7, true, {}, [], { email: 'x' }], unit: ['x'.repeat(16_385)] },
   onEnter: { type: [7, true, 'DELETE', []], unit: [{ method: 'HEAD' }, { body: {} }, { webhookUrl: 'a.example' }] },
-  onExit: { type: [7, true, 'DELETE', []], unit: [{ method: 'GET' }, { methd: 'PUT' }] },
+  onExit: {
+    type: [7, true, 'DELETE', [], { answers: 'delivered' }],
+    unit: [{ method: 'GET' }, { methd: 'PUT' }, { answers: { '2xx': 'retry' } }],
+    empty: [{ answers: {} }],
+  },
   envelope: { type: [7, true, {}, []], unit: ['CloudEvents', 'cloudevent'], empty: [''] },
   requestsPerSecond: { type: NO_NUMBER, unit: [0, -1, 0.009, 1001, '10/s', '10 per second'] },
 };

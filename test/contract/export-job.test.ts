@@ -328,6 +328,17 @@ test.each([
 
 test.each([
   [{ onExit: { methd: 'PUT' } }, [['onExit.methd', 'There is no such field. Did you mean "method"?']]],
+  [{ onExit: { answer: {} } }, [['onExit.answer', 'There is no such field. Did you mean "answers"?']]],
+  [
+    { onEnter: { answers: { '4XX': 'retry', '404': 'deliverd' } } },
+    [
+      ['onEnter.answers.404', 'Write "delivered", "retry", "dead-letter" or "pause". Did you mean "delivered"?'],
+      [
+        'onEnter.answers.4XX',
+        'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx". Did you mean "4xx"?',
+      ],
+    ],
+  ],
   [
     { exportFields: [{ field: 'email', ass: 'x', as: 'y' }] },
     [['exportFields[0].ass', 'There is no such field. Did you mean "as"?']],

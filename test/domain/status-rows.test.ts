@@ -127,6 +127,19 @@ test('what answers mean stands there where it is not the usual', () => {
   expect(detailsOf({ ...status, answers })).toContain('| Answers | 404, 409 mean delivered; 5xx means dead-letter |');
 });
 
+test('what answers mean for one event stands there, too', () => {
+  const onExit = { answers: { '404': 'delivered' } } as const;
+  expect(detailsOf({ ...status, onExit })).toContain('| Answers | exit: 404 means delivered |');
+  const details = detailsOf({
+    ...status,
+    answers: { '5xx': 'pause' },
+    onEnter: { answers: { '409': 'retry' } },
+    onExit,
+  });
+  expect(details).toContain('| Answers | 5xx means pause; enter: 409 means retry; exit: 404 means delivered |');
+  expect(details).not.toContain('| Request |');
+});
+
 test('what a backfill is limited to stands with it, until it is over', () => {
   const of = { n: 1, at: '', audiences: [], taken: 9, delivered: 6, superseded: 0, deadLetters: 0, waiting: 3 };
   const backfill = { ...of, state: 'paused' as const, ratePerSecond: 0 };

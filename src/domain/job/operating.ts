@@ -14,6 +14,7 @@ import {
   refuseNewerRules,
   setJob,
   type Stopping,
+  withoutAnswers,
 } from './state.ts';
 
 /**
@@ -93,10 +94,13 @@ export function applyEdit(state: DispatcherState, job: JobRecord): void {
 
 function isSameEndpoint(a: JobDefinition, b: JobDefinition): boolean {
   if (a.webhookUrl !== b.webhookUrl || a.authorization !== b.authorization) return false;
-  return SHAPE.every((field) => JSON.stringify(a[field] ?? null) === JSON.stringify(b[field] ?? null));
+  return JSON.stringify(requestsOf(a)) === JSON.stringify(requestsOf(b));
 }
 
-const SHAPE = ['method', 'headers', 'contentType', 'body', 'onEnter', 'onExit', 'envelope'] as const;
+/** What requests are like; what their answers mean is no part of it. */
+function requestsOf({ method, headers, contentType, body, onEnter, onExit, envelope }: JobDefinition): unknown[] {
+  return [method, headers, contentType, body, withoutAnswers(onEnter), withoutAnswers(onExit), envelope];
+}
 
 /** Records why an edit did not take effect. Bounded, since it is carried and shown. */
 export function refuseEdit(state: DispatcherState, problem: string): void {

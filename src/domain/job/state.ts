@@ -1,3 +1,4 @@
+import type { KnownAnswers } from '../../contract/answers.ts';
 import type { Audience } from '../../contract/audience.ts';
 import type { AddressedAnswer } from '../../contract/dead-letter.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
@@ -88,15 +89,29 @@ export function deliverySettings({
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
     requestTimeoutMs,
     ...requestOf(definition),
-    ...(definition.answers === null ? {} : { answers: definition.answers }),
+    ...answersOf(definition),
   };
 }
 
 /** What a definition says about its requests; nothing when each is a POST of the default body to one URL, as most are. */
 function requestOf(definition: JobDefinition): Pick<DeliverySettings, 'request'> {
   const { label, webhookUrl, method, headers, contentType, body, onEnter, onExit, envelope } = definition;
-  const said = definedOf({ method, headers, contentType, body, onEnter, onExit, envelope });
+  const ofEvents = { onEnter: withoutAnswers(onEnter), onExit: withoutAnswers(onExit) };
+  const said = definedOf({ method, headers, contentType, body, ...ofEvents, envelope });
   return isTemplate(webhookUrl) || Object.keys(said).length > 0 ? { request: { label, ...said } } : {};
+}
+
+/** What of an event is about its requests; null: nothing. */
+export function withoutAnswers(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
+  if (own?.answers === undefined) return own;
+  const { answers: _, ...requests } = own;
+  return Object.keys(requests).length === 0 ? null : requests;
+}
+
+function answersOf({ answers, onEnter, onExit }: JobDefinition): KnownAnswers {
+  const own = (event: JobDefinition['onEnter']) => (event?.answers == null ? null : { ...answers, ...event.answers });
+  const eventAnswers = definedOf({ enter: own(onEnter), exit: own(onExit) });
+  return { ...definedOf({ answers }), ...(Object.keys(eventAnswers).length === 0 ? {} : { eventAnswers }) };
 }
 
 /** An object without what is null in it. */
