@@ -28,6 +28,20 @@ const INLINE = 2_000;
 const IDLE_PER_SECOND = 20;
 const IDLE_SAMPLES = values.quick ? 100 : 300;
 const BODY_BYTES = 1_400;
+/** As people write it for an endpoint that has names of its own. */
+const TEMPLATE = `{
+  "email": {{ data.email | json }},
+  "external_id": {{ id | json }},
+  "properties": {
+    "first_name": {{ data.first_name | json }},
+    "last_name": {{ data.last_name | json }},
+    "score": {{ data.score_quantity | json }},
+    "attributes": {{ data.user_attributes | json }}
+  },
+  "list": {{ audience.slug | json }},
+  "action": "{{ action }}",
+  "at": {{ at | json }}
+}`;
 
 const wanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name);
 
@@ -43,8 +57,8 @@ function* triggersOf(stage: BenchStage, count: number, inline: boolean): Generat
 }
 
 /** From the first signal to the last arrival, in deliveries a second. */
-async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false }: LiveCase) {
-  const jobId = await stage.start({ parallelRequestCount: inFlight });
+async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false, body }: LiveCase) {
+  const jobId = await stage.start({ parallelRequestCount: inFlight, ...(body === undefined ? {} : { body }) });
   const done = stage.endpoint.expect(count, { delayMs });
   const startedAtNs = process.hrtime.bigint();
   await stage.jobs.push(jobId, triggersOf(stage, count, inline));
@@ -58,6 +72,8 @@ interface LiveCase {
   readonly inFlight: number;
   readonly delayMs?: number;
   readonly inline?: boolean;
+  /** A template of the body; absent: the default body. */
+  readonly body?: string;
 }
 
 async function backfillRate(stage: BenchStage) {
@@ -129,6 +145,7 @@ async function main(): Promise<void> {
     ['raw-5-50ms', 5, undefined, raw(5, 500, 50)],
     ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
     ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
+    ['template-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20, body: TEMPLATE })],
     ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
     ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
     ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],

@@ -1,5 +1,17 @@
 import { hash } from 'node:crypto';
-import { analyzeSync, Context, Liquid, LiquidError, Tag, type TagToken, toValueSync, Value } from 'liquidjs';
+import {
+  analyzeSync,
+  Context,
+  Liquid,
+  LiquidError,
+  Output,
+  Tag,
+  type TagToken,
+  type Template as LiquidTemplate,
+  toValueSync,
+  TypeGuards,
+  Value,
+} from 'liquidjs';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
@@ -94,8 +106,10 @@ export function readTemplate(source: string, use: TemplateUse): Template {
     toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
     return emitter.buffer;
   };
+  const pieces = piecesOf(parsed, use);
   return {
     render: (scope) =>
+      (pieces === undefined ? undefined : joined(pieces, scope)) ??
       trying(() => {
         try {
           return once(scope);
@@ -106,6 +120,71 @@ export function readTemplate(source: string, use: TemplateUse): Template {
         }
       }),
   };
+}
+
+/** A piece of a template that is text, or writes what a path leads to: most templates have no others. */
+type Piece = string | { readonly path: readonly string[]; readonly write: (value: unknown) => string };
+
+/** Names that LiquidJS gives a meaning of their own. */
+const OWN_MEANING = /^(size|first|last)$/;
+
+/**
+ * The pieces of a template that has no others, so that they can be joined in a tenth of the time that LiquidJS takes, which must have read the
+ * template; undefined: it has others.
+ */
+function piecesOf(parsed: readonly LiquidTemplate[], use: TemplateUse): Piece[] | undefined {
+  const pieces = parsed.map((one): Piece | undefined => {
+    if (TypeGuards.isHTMLToken(one.token)) return one.token.getContent();
+    if (!(one instanceof Output)) return undefined;
+    const path = pathOf(one.value);
+    const write = writingOf(one.value, use);
+    return path === undefined || write === undefined ? undefined : { path, write };
+  });
+  return pieces.some((piece) => piece === undefined) ? undefined : pieces.filter((piece) => piece !== undefined);
+}
+
+/** The names of `data.account.email`; undefined for any other expression. */
+function pathOf({ initial: { postfix } }: Value): string[] | undefined {
+  const [token, more] = postfix;
+  if (more !== undefined || !TypeGuards.isPropertyAccessToken(token) || token.variable !== undefined) return undefined;
+  const names = token.props.map((prop) => ('content' in prop && typeof prop.content === 'string' ? prop.content : ''));
+  return names.some((name) => name === '' || OWN_MEANING.test(name)) ? undefined : names;
+}
+
+/** How a value is written, by no filter or by `json`; undefined for any other. */
+function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => string) | undefined {
+  const isUrl = use === 'url';
+  if (filters.at(-1)?.raw === true) return undefined;
+  // In a URL, the last one is what encodes.
+  const [filter, more] = isUrl ? filters.slice(0, -1) : filters;
+  if (filter === undefined) return isUrl ? encoded : written;
+  if (more !== undefined || filter.name !== 'json' || filter.args.length > 0) return undefined;
+  return isUrl ? (value) => encoded(writtenJson(value)) : writtenJson;
+}
+
+/** Pieces joined to what LiquidJS would write; undefined where it would object, which it is to say itself, with the line. */
+function joined(pieces: readonly Piece[], scope: TemplateScope): string | undefined {
+  let text = '';
+  try {
+    for (const piece of pieces) {
+      text += typeof piece === 'string' ? piece : piece.write(valueAt(piece.path, scope));
+      if (text.length > MOST_CHARACTERS) return undefined;
+    }
+    return text;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a path leads to through properties that are a value's own. */
+function valueAt(path: readonly string[], scope: object): unknown {
+  let value: unknown = scope;
+  for (const name of path) {
+    if (value === undefined || value === null) return value;
+    const owner: object = Object(value);
+    value = Object.hasOwn(owner, name) ? Reflect.get(owner, name) : undefined;
+  }
+  return value;
 }
 
 /** What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has. */

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { parseJson } from '../../src/domain/json.ts';
 import {
   EMPTY_VALUE,
@@ -8,6 +9,7 @@ import {
   type TemplateScope,
   TemplateSkipped,
 } from '../../src/webhook/templates.ts';
+import { jsonKey, jsonText, objectText } from '../domain/a-json-text.ts';
 
 const scope: TemplateScope = {
   id: '../b/c\n"x"',
@@ -144,4 +146,78 @@ test.each([
   '{% comment %}{{ nobody }}{% endcomment %}',
 ])('%j is none', (source) => {
   expect(templateProblem(source, 'text')).toBeUndefined();
+});
+
+/** Values as a person's fields may have them, under names that templates stumble over. */
+const name = fc.oneof(
+  fc.constantFrom('email', 'a', 'b', 'size', 'first', 'last', 'length', '0', 'nil', 'empty', 'toString', 'a-b'),
+  jsonKey,
+);
+const fieldValue = fc.oneof(
+  jsonText,
+  fc.array(jsonText).map((items) => `[${items.join(',')}]`),
+  fc.array(fc.tuple(name, jsonText)).map((fields) => objectText(fields)),
+);
+const person = fc
+  .tuple(fieldValue, fc.array(fc.tuple(name, fieldValue)))
+  .map(([a, fields]) => parseJson(objectText([...fields, ['a', a]])) as TemplateScope['data']);
+
+/** What stands in a template: texts, and outputs of what a path leads to, as people write them. */
+const path = fc.oneof(
+  fc.constantFrom('id', 'attempt', 'body', 'data', 'audience.slug', 'job', 'nobody', 'data.email', 'body.id'),
+  fc.constantFrom('data.a', 'data.a.size', 'data.a.first', 'data.a.last', 'data.a.a', 'data.a.length', 'data.a["0"]'),
+  fc
+    .array(
+      fc.oneof(
+        name.filter((one) => /^[a-z]\w*$/i.test(one)).map((one) => `.${one}`),
+        name.filter((one) => !/["'\\]/.test(one)).map((one) => `["${one}"]`),
+        fc.constantFrom('[0]', '[-1]', '[data.a]'),
+      ),
+      { maxLength: 3 },
+    )
+    .map((names) => `data${names.join('')}`),
+);
+const piece = fc.oneof(
+  fc.constantFrom('"', ' ', '/', '{', '}', ',', '\n', '\\', 'é\ud800', '{"a": ', '?x='),
+  fc
+    .tuple(path, fc.constantFrom('', ' | json', ' | json | json', ' | json: 2', ' | jsonify', ' | raw', ' | upcase'))
+    .chain(([said, filters]) =>
+      fc.constantFrom(`{{ ${said}${filters} }}`, `{{-${said}${filters}-}}`, `{{${said}${filters}}}`),
+    ),
+);
+const pieces = fc.array(piece, { maxLength: 8 }).map((all) => `${all.join('')}.`);
+
+/** What comes of a template, or of its failing. */
+function outcome(source: string, use: 'text' | 'url', given: TemplateScope): string {
+  try {
+    return `gives ${readTemplate(source, use).render(given)}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+test.each(['text', 'url'] as const)('a %s is written the same without LiquidJS, where it is not needed', (use) => {
+  // With a tag, it is.
+  const byLiquid = (source: string, given: TemplateScope): string =>
+    outcome(`${source}{% comment %}{% endcomment %}`, use, given);
+  const property = fc.property(pieces, person, (source, data) => {
+    const given = { ...scope, data };
+    fc.pre(templateProblem(source, use)?.includes('not closed') !== true);
+    expect(outcome(source, use, given)).toBe(byLiquid(source, given));
+  });
+  fc.assert(property, { numRuns: 1000 });
+});
+
+test.each([
+  ['written', '{{ data.text }}'.repeat(3)],
+  ['written as JSON', '{{ data.text | json }}'.repeat(3)],
+  ['counted as JSON, which is longer', '{{ data.quotes | json }}{{ data.quotes }}'],
+])('what is %s has the same bounds without LiquidJS', (_, source) => {
+  for (const length of [699_049, 699_050, 699_051, 699_052]) {
+    const given = { ...scope, data: { text: 'x'.repeat(length), quotes: '"'.repeat(length) } };
+    for (const use of ['text', 'url'] as const)
+      expect(outcome(source, use, given).slice(0, 99)).toBe(
+        outcome(`${source}{% comment %}{% endcomment %}`, use, given).slice(0, 99),
+      );
+  }
 });
