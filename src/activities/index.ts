@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
@@ -20,12 +21,13 @@ export interface ActivityDependencies
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const { source, sideWorkflows } = dependencies;
   const deliver = createDeliver(dependencies);
+  const prepareJob = createPrepareJob(dependencies);
   return {
     deliver: async (packed) => await deliver(unpackSlice(packed)),
     listMembers: createListMembers(source),
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
-    prepareJob: createPrepareJob(dependencies),
+    prepareJob: async (definition) => await prepareJob(definition, Context.current().info.scheduledTimestampMs),
     ...createAudienceLists(source),
     ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),

@@ -2,9 +2,11 @@ import type { AudienceListing } from '../contract/audience.ts';
 import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/export-job.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
+import { instantOf, parseInstant } from '../domain/instant.ts';
 import { NEXT_RULES } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
+import { shownTime } from '../domain/shown.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { listed, type RequestChecks, requestProblems } from './request-problems.ts';
 
@@ -20,9 +22,14 @@ export interface PrepareDependencies extends RequestChecks {
 /** A time window shorter than this cannot be followed precisely. */
 const MIN_WINDOW_MINUTES = 30;
 
-/** The activity that checks a definition against what this worker knows. Returns every problem at once; rejects only when the source does. */
-export function createPrepareJob(dependencies: PrepareDependencies): (definition: unknown) => Promise<PreparedJob> {
-  return async (input) => {
+/**
+ * The activity that checks a definition against what this worker knows. Returns every problem at once; rejects only when the source does.
+ * It is given when it was asked to, epoch ms: what was right then is right, however long the source took.
+ */
+export function createPrepareJob(
+  dependencies: PrepareDependencies,
+): (definition: unknown, askedAt: number) => Promise<PreparedJob> {
+  return async (input, askedAt) => {
     const checked = checkJobDefinition(input);
     const known = await dependencies.source.audiences();
     // Where a definition has other problems too, what can be looked up is still looked up.
@@ -32,6 +39,7 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
       ...(await requestProblems(checked.ok ? checked.value : input, dependencies)),
+      ...endProblems(input, askedAt),
     ];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
     // A slug and an id may name the same audience, which is then sent once.
@@ -51,6 +59,15 @@ export function createPrepareJob(dependencies: PrepareDependencies): (definition
       serverLimits: dependencies.serverLimits,
     };
   };
+}
+
+/** An end that has passed. What is no time at all is reported by the form's own rules. */
+function endProblems(input: unknown, askedAt: number): Problem[] {
+  const end = isRecord(input) && typeof input['endsAt'] === 'string' ? parseInstant(input['endsAt']) : undefined;
+  if (end === undefined || Date.parse(end) > askedAt) return [];
+  return [
+    { field: 'endsAt', message: `The end has passed: by the worker's clock it is ${shownTime(instantOf(askedAt))}.` },
+  ];
 }
 
 /** The audiences that can be looked up, with their places in the list. */

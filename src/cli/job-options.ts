@@ -84,6 +84,10 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     ],
     [new Option('--usual-answers', 'answers mean what they mean by default'), null],
   ],
+  endsAt: [
+    new Option('--ends-at <time>', 'when the job stops by itself, in RFC 3339: 2030-01-01T00:00:00+01:00'),
+    [new Option('--no-ends-at', 'it runs until somebody stops it'), null],
+  ],
 };
 
 /** Gives a command the options of these fields. */

@@ -3,7 +3,7 @@ import { answersSchema } from './answers.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
-import { requestsPerSecond } from './timing.ts';
+import { endsAt, requestsPerSecond } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -128,6 +128,7 @@ export const jobDefinitionSchema = z.strictObject({
   requestsPerSecond,
   /** What answers mean, where it is not the usual; null: the usual everywhere. */
   answers: answersSchema.nullable().default(null),
+  endsAt,
 });
 
 /** A job with every default filled in. */

@@ -38,6 +38,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   envelope: null,
   requestsPerSecond: null,
   answers: null,
+  endsAt: null,
 };
 
 /** The names of the form's fields, in its order. */

@@ -1,6 +1,7 @@
 import type { Answers } from '../contract/answers.ts';
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
+import { parseInstant } from './instant.ts';
 import { keptBackfillInWords } from './kept-job.ts';
 import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
 import { failureInWords } from './verdict.ts';
@@ -69,6 +70,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Events', value: status.events?.join(' and ') },
     { name: 'Request', value: shape(status) },
     { name: 'Answers', value: answers(status) },
+    { name: 'Ends', value: end(status) },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -178,6 +180,11 @@ function answersText(answers: Answers): string {
       return `${statuses.join(', ')} ${statuses.length === 1 ? 'means' : 'mean'} ${meaning}`;
     })
     .join('; ');
+}
+
+/** When it stops by itself. The status of a job on an older worker does not have it. */
+function end({ endsAt }: JobStatus): string | undefined {
+  return endsAt == null ? undefined : `by itself, at ${shownTime(parseInstant(endsAt) ?? endsAt)}`;
 }
 
 function received({ received: all, repeated, filtered = 0, rejected }: JobStatus): string {

@@ -11,10 +11,12 @@ const job = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://hooks.examp
 
 const CRM: Inputs = { crm: { origins: ['https://hooks.example.com'], bearer: 't' } };
 
+const ASKED_AT = Date.UTC(2026, 10, 27, 8, 30);
+
 function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
   const source = new MemorySource({ audiences: audiences.map((one) => ({ ...one, members: [] })) });
   source.lagMs = 1234;
-  const prepare = createPrepareJob({
+  const prepareJob = createPrepareJob({
     source,
     authorizations: authorizationsOf(authorizations),
     missingSearchAttributes: async () => ['ExportJobId'],
@@ -23,7 +25,7 @@ function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
     alertBacklogMs: 900_000,
     serverLimits: DEFAULT_SERVER_LIMITS,
   });
-  return { source, prepare };
+  return { source, prepare: (input: unknown, askedAt = ASKED_AT) => prepareJob(input, askedAt) };
 }
 
 async function problemsOf(input: unknown, audiences?: AudienceListing[]): Promise<[string, string][]> {
@@ -177,4 +179,18 @@ test('a header that its authorization sets is a problem of the job', async () =>
       { field: 'onExit.headers.X-KEY', message: 'The authorization "crm" sets this header.' },
     ],
   });
+});
+
+test('an end that has passed is a problem, beside all others; what has not passed when it was asked may pass meanwhile', async () => {
+  const { prepare } = preparing();
+  const ended = { ...job, label: '', endsAt: '2026-11-27T09:30:00+01:00' };
+  expect(await prepare(ended)).toEqual({
+    ok: false,
+    problems: [
+      { field: 'label', message: 'The label must not be empty.' },
+      { field: 'endsAt', message: "The end has passed: by the worker's clock it is 2026-11-27 08:30:00 UTC." },
+    ],
+  });
+  expect(await prepare({ ...job, endsAt: '2026-11-27T09:30:00.001+01:00' })).toMatchObject({ ok: true });
+  expect(await prepare({ ...job, endsAt: 'tomorrow' })).toMatchObject({ problems: [{ field: 'endsAt' }] });
 });

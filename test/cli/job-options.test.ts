@@ -72,6 +72,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     envelope: false,
     requestsPerSecond: false,
     answer: ['404=delivered', '5xx=retry'],
+    endsAt: false,
   };
   const fields = {
     label: 'VIP',
@@ -95,6 +96,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     envelope: null,
     requestsPerSecond: null,
     answers: { '404': 'delivered', '5xx': 'retry' },
+    endsAt: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

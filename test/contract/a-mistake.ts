@@ -29,6 +29,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   envelope: null,
   requestsPerSecond: 20,
   answers: { '404': 'delivered' },
+  endsAt: '2099-12-31T23:59:59+01:00',
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -64,6 +65,20 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
     type: [7, 'delivered', true, [], { '404': 7 }, { '404': null }, ['404']],
     unit: [{ '2xx': 'retry' }, { '404': 'ok' }, { 404.5: 'retry' }, { '199': 'retry' }, { '4XX': 'retry' }],
     empty: [{}],
+  },
+  endsAt: {
+    type: [7, true, {}, []],
+    unit: [
+      '2099-12-31',
+      '2099-12-31T23:59',
+      '2099-12-31T23:59:59',
+      '2099-02-30T00:00:00Z',
+      '31.12.2099',
+      '24h',
+      '2099-12-31 23:59:59Z',
+      '2001-01-01T00:00:00Z',
+    ],
+    empty: ['', ' '],
   },
   events: { type: [7, 'enter', true, {}, [7], [null]], unit: [['enters'], ['enter', 'enter']], empty: [[]] },
   method: { type: [7, true, {}, []], unit: ['HEAD', 'put', 'PUT '], empty: [''] },

@@ -29,6 +29,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       envelope: null,
       requestsPerSecond: null,
       answers: null,
+      endsAt: null,
     },
   });
 });
@@ -56,6 +57,7 @@ test('every field may be said, and stays as it was said', () => {
     envelope: null,
     requestsPerSecond: 0.1,
     answers: { '404': 'delivered', '5xx': 'dead-letter' },
+    endsAt: '2030-01-01T00:00:00.000000001+01:00',
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -110,6 +112,9 @@ const TABLE =
 const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
 const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 
+const END =
+  'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z"; null (without quotes) means none.';
+
 const NO_HOST =
   'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
 
@@ -134,6 +139,10 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'existingUsers',
     'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
   ],
+  ['an end without a zone', { endsAt: '2030-01-01T00:00:00' }, 'endsAt', END],
+  ['an end without seconds', { endsAt: '2030-01-01T00:00Z' }, 'endsAt', END],
+  ['an end on a day that there is not', { endsAt: '2030-02-29T00:00:00Z' }, 'endsAt', END],
+  ['an end in ms', { endsAt: 1893452400000 }, 'endsAt', END],
   ['no answer', { answers: {} }, 'answers', TABLE],
   ['a list of answers', { answers: ['404'] }, 'answers', TABLE],
   ['an answer without a meaning', { answers: { '404': null } }, 'answers.404', MEANINGS],

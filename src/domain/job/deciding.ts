@@ -8,7 +8,7 @@ import type { Chain } from './chain.ts';
 import { canCut, cutSlice } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
-import { cancelBackfill, endDelivering } from './operating.ts';
+import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { pacedUntil } from './request-rate.ts';
 import { makeRoom } from './settling.ts';
 import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
@@ -92,6 +92,7 @@ const ANSWERS_AT_ONCE = 200;
  */
 export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
   state.chains.release(now);
+  endByItself(state, now);
   endDelivering(state, now);
   // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
   if (state.stopping?.waiting === 'discard') {
@@ -234,6 +235,8 @@ function pacedUntilWork(state: DispatcherState): number {
 function wait(state: DispatcherState, now: number): Step {
   const times: number[] = [];
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
+  const end = plannedEnd(state);
+  if (end !== undefined) times.push(end);
   if (state.pause === undefined) {
     // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
     const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, pacedUntilWork(state));

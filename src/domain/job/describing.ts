@@ -170,12 +170,13 @@ function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHold
 /** Most holders about which a status has a notice, of each kind. */
 const HOLDERS_SHOWN = 5;
 
-function stoppingInWords({ waiting, deadlineAt }: Stopping, whyPaused: string | undefined): string {
-  if (waiting === 'discard') return 'Asked to stop; what is waiting will not be sent.';
-  if (waiting === 'keep') return 'Asked to stop; what is waiting is kept for a later resume.';
+function stoppingInWords({ waiting, deadlineAt, isPlanned }: Stopping, whyPaused: string | undefined): string {
+  const why = isPlanned === true ? 'Its end ("endsAt") has come' : 'Asked to stop';
+  if (waiting === 'discard') return `${why}; what is waiting will not be sent.`;
+  if (waiting === 'keep') return `${why}; what is waiting is kept for a later resume.`;
   if (whyPaused !== undefined) return `${whyPaused} Resume, or stop with "keep" or "discard".`;
   const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
-  return `Asked to stop; what is waiting is sent first${until}.`;
+  return `${why}; what is waiting is sent first${until}.`;
 }
 
 /** Why the endpoint's answer made the job pause, in words; undefined when none did. */

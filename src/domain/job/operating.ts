@@ -1,5 +1,6 @@
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
+import { parseInstant } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
@@ -186,6 +187,30 @@ export function stopJob(state: DispatcherState, waiting: Stopping['waiting'], de
   // A job that is to deliver what is waiting cannot stay paused; one that keeps or discards it need not send.
   if (waiting === 'deliver') resumeJob(state);
   if (waiting === 'keep') suspendBackfill(state);
+}
+
+/** When a running job is to stop by itself, epoch ms; undefined: not before somebody stops it. */
+export function plannedEnd({ job, stopping }: Pick<DispatcherState, 'job' | 'stopping'>): number | undefined {
+  const { endsAt } = job.definition;
+  const instant = endsAt === null || stopping !== undefined ? undefined : parseInstant(endsAt);
+  return instant === undefined ? undefined : Date.parse(instant);
+}
+
+/**
+ * Stops a job whose end has come: it sends what waits first or, while it is paused, keeps it, since whoever paused it wants nothing sent.
+ * The end then goes from the form: a job that is resumed goes on without one.
+ */
+export function endByItself(state: DispatcherState, now: number): void {
+  const end = plannedEnd(state);
+  if (end === undefined || end > now) return;
+  const { job, pause } = state;
+  setJob(state, { ...job, definition: { ...job.definition, endsAt: null } });
+  state.changes++;
+  state.stopping =
+    pause === undefined
+      ? { waiting: 'deliver', deadlineAt: now + STOP_DEADLINE_MS, isPlanned: true }
+      : { waiting: 'keep', isPlanned: true };
+  if (pause !== undefined) suspendBackfill(state);
 }
 
 /**

@@ -148,6 +148,8 @@ export interface Stopping {
   readonly waiting: 'deliver' | 'keep' | 'discard';
   /** Epoch ms at which what is still waiting is kept. Set with `deliver`. */
   readonly deadlineAt?: number;
+  /** True: nobody asked for it, its end (`endsAt`) had come. */
+  readonly isPlanned?: true;
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   restoreJob,
   RULES,
   setJob,
+  type Stopping,
 } from '../../../src/domain/job/state.ts';
 import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
 import { parseJson, stringifyJson, utf8Bytes } from '../../../src/domain/json.ts';
@@ -140,6 +141,7 @@ const OPTIONAL: {
   readonly pace: Record<Optional<CarriedPace>, true>;
   readonly head: Record<Exclude<Optional<CarriedHead>, 'parked'>, true>;
   readonly parked: Record<Optional<ParkedTriggers>, true>;
+  readonly stopping: Record<Exclude<Optional<Stopping>, 'deadlineAt'>, true>;
   readonly overflow: Record<Optional<CarriedOverflow>, true>;
   readonly backfillRequest: Record<Optional<CarriedBackfillRequest>, true>;
 } = {
@@ -165,6 +167,8 @@ const OPTIONAL: {
   // Not `parked`: it says where triggers are.
   head: { failures: true, profileTries: true, notBefore: true },
   parked: { since: true },
+  // Not `deadlineAt`: with it, it is known when to end.
+  stopping: { isPlanned: true },
   overflow: { heldSince: true },
   backfillRequest: { asked: true, ended: true },
 };
@@ -195,6 +199,8 @@ const WITHOUT: { readonly [Part in keyof typeof OPTIONAL]: (carried: CarriedJob,
       return [user, triggers, { ...more, ...parked }] as const;
     }),
   }),
+  stopping: (carried, field) =>
+    carried.stopping === undefined ? carried : { ...carried, stopping: omit(carried.stopping, field) },
   overflow: (carried, field) => ({ ...carried, overflow: omit(carried.overflow, field) }),
   backfillRequest: (carried, field) =>
     carried.backfillRequests === undefined

@@ -351,6 +351,12 @@ export class DispatcherWorld {
     this.#edit({ definition: { ...this.state.job.definition, requestsPerSecond } });
   }
 
+  /** An edit says when the job stops by itself. */
+  editEnd(inMs: number | null): void {
+    const endsAt = inMs === null ? null : new Date(this.now + inMs).toISOString();
+    this.#edit({ definition: { ...this.state.job.definition, endsAt } });
+  }
+
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
   readPage(size: number, how: 'now' | 'late' | 'again'): void {
     this.#child?.latePageComes();
@@ -359,6 +365,7 @@ export class DispatcherWorld {
 
   /** Everything heals; whatever waits must come out in the end. */
   finishAll(): void {
+    this.editEnd(null);
     this.#child?.latePageComes();
     this.holders.heal();
     this.resume();
@@ -394,6 +401,11 @@ export class DispatcherWorld {
       chains.get(user)?.triggers.some(({ backfill }) => backfill !== undefined) === true;
     const isExact = overflow.holders === 0 && ![...members].some(isFound);
     this.ledger.checkOldest(oldestWaitingAt, waiting, isExact);
+    const { endsAt } = this.state.job.definition;
+    must(
+      endsAt === null || this.state.stopping !== undefined || Date.parse(endsAt) > this.now,
+      'a job whose end has come is stopping',
+    );
     must((this.state.counters.filtered ?? 0) === this.#filtered, 'what is not wanted is counted, once');
     const isBackfilling = this.state.backfill?.isUnfinished === true;
     must(!isBackfilling || this.#isWanted('enter'), 'only a job that sends enters has a backfill');

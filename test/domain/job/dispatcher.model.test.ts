@@ -152,6 +152,10 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
       .map((perSecond) => (world: DispatcherWorld) => world.editRate(perSecond)),
   },
   {
+    weight: 1,
+    arbitrary: fc.constantFrom(null, 1, 5000, 600_000).map((ms) => (world: DispatcherWorld) => world.editEnd(ms)),
+  },
+  {
     weight: 4,
     arbitrary: fc
       .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('now' as const, 'late' as const, 'again' as const))

@@ -1,0 +1,121 @@
+import { expect, test } from '@jest/globals';
+import { applyEdit, jobKept, pauseJob, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { resumedJob } from '../../../src/domain/kept-job.ts';
+import { statusRows } from '../../../src/domain/status-rows.ts';
+import { AJob } from './a-job.ts';
+
+const HOUR_MS = 3_600_000;
+
+function edit(job: AJob, endsAt: string | null): void {
+  const { job: record } = job.state;
+  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt } });
+}
+
+/** A job that ends in an hour, as somebody in Berlin says it. */
+function endingJob(): AJob {
+  const job = new AJob(1);
+  edit(job, '2026-01-01T02:00:00+01:00');
+  return job;
+}
+
+const rowOf = (job: AJob) => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Ends')?.value;
+
+test('a job waits for its end, sends what waits then, and is over', () => {
+  const job = endingJob();
+  expect(job.waitsMs).toBe(HOUR_MS);
+  expect(rowOf(job)).toBe('by itself, at 2026-01-01 01:00:00 UTC');
+  job.now += HOUR_MS - 1;
+  job.signal('1');
+  job.cut();
+  job.signal('2');
+  expect(job.status).toMatchObject({ state: 'running', endsAt: '2026-01-01T02:00:00+01:00' });
+  job.now += 1;
+  expect(job.step()).toMatchObject({ kind: 'wait', until: job.now + STOP_DEADLINE_MS });
+  expect(job.status).toMatchObject({
+    state: 'stopping',
+    reason: 'Its end ("endsAt") has come; what is waiting is sent first; what is left at 2026-01-01T02:00:00Z is kept.',
+  });
+  job.end();
+  expect(job.cutUsers()).toEqual([['2']]);
+  job.end();
+  expect(job.step()).toEqual({ kind: 'finish' });
+});
+
+test('what an endpoint does not take within an hour is kept, and whoever resumes the job has it go on without an end', () => {
+  const job = endingJob();
+  job.now += HOUR_MS;
+  job.signal('1');
+  job.fail({ status: 500 });
+  job.now += STOP_DEADLINE_MS;
+  const step = job.step();
+  if (step.kind !== 'keep-job') throw new Error(`It does ${step.kind}.`);
+  const { stopping: _, ...kept } = carryJob(job.state);
+  jobKept(job.state, step.changes);
+  const resumed = new AJob(1);
+  resumed.now = job.now;
+  resumed.state = restoreJob(resumedJob(kept));
+  expect(resumed.cutUsers()).toEqual([['1']]);
+  expect(resumed.status).toMatchObject({ state: 'running', endsAt: null });
+});
+
+test.each(['operator', 'endpoint'] as const)(
+  'a job that its %s has paused sends nothing at its end: all is kept',
+  (by) => {
+    const job = endingJob();
+    job.signal('1');
+    if (by === 'operator') pauseJob(job.state);
+    else job.fail({ status: 410 });
+    job.backfill(['member'], { last: false });
+    expect(job.step()).toMatchObject({ kind: 'start-backfill' });
+    job.now += HOUR_MS;
+    expect(job.step()).toMatchObject({ kind: 'cancel-backfill' });
+    expect(job.step()).toMatchObject({ kind: 'keep-job' });
+    expect(job.status.reason).toBe('Its end ("endsAt") has come; what is waiting is kept for a later resume.');
+  },
+);
+
+test('the wait that an endpoint asked for is kept at the end, too', () => {
+  const job = endingJob();
+  job.signal('1');
+  job.now += HOUR_MS - 1;
+  job.fail({ status: 429, retryAfterMs: 60_000 });
+  job.now += 1;
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(59_999);
+});
+
+test('an end can be moved, and taken away, before it comes', () => {
+  const job = endingJob();
+  edit(job, '2026-01-01T03:00:00Z');
+  expect(job.waitsMs).toBe(3 * HOUR_MS);
+  edit(job, null);
+  expect(job.waitsMs).toBeUndefined();
+  expect(rowOf(job)).toBeUndefined();
+  job.now += 5 * HOUR_MS;
+  expect(job.cut()).toEqual([]);
+});
+
+test('somebody who stops it before says how: its end says nothing more', () => {
+  const job = endingJob();
+  job.signal('1');
+  job.cut();
+  stopJob(job.state, 'deliver', job.now + 10 * HOUR_MS);
+  expect(job.waitsMs).toBe(10 * HOUR_MS);
+  job.now += 2 * HOUR_MS;
+  expect(job.cut()).toEqual([]);
+  expect(job.status.reason).toMatch(/^Asked to stop; .* what is left at 2026-01-01T10:00:00Z is kept/);
+});
+
+test('a job that is resumed after its end sends what it kept, and ends', () => {
+  const job = endingJob();
+  job.signal('1');
+  stopJob(job.state, 'keep');
+  const { stopping: _, ...kept } = carryJob(job.state);
+  const resumed = new AJob(1);
+  resumed.now = job.now + 24 * HOUR_MS;
+  resumed.state = restoreJob(resumedJob(kept));
+  expect(resumed.cutUsers()).toEqual([['1']]);
+  resumed.end();
+  expect(resumed.step()).toEqual({ kind: 'finish' });
+});
