@@ -350,7 +350,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
 async function test(definition: JobDefinitionInput, { jobs, say, columns }: NewJobOptions): Promise<boolean> {
   const sent = await jobs.test({ definition });
   say(testedText(sent));
-  answerLines(sent.answer, { columns }).forEach((line) => say(line));
+  answerLines(sent, { columns }).forEach((line) => say(line));
   return sent.answer.ok;
 }
 

@@ -88,6 +88,10 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--ends-at <time>', 'when the job stops by itself, in RFC 3339: 2030-01-01T00:00:00+01:00'),
     [new Option('--no-ends-at', 'it runs until somebody stops it'), null],
   ],
+  retryFor: [
+    new Option('--retry-for <time>', 'how long a trigger is tried, 1m to 7d, such as 30m or 2d; default: 28 h'),
+    [new Option('--no-retry-for', 'for the usual 28 h'), null],
+  ],
 };
 
 /** Gives a command the options of these fields. */

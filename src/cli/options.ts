@@ -1,5 +1,6 @@
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { SampleWish } from '../client/export-jobs.ts';
+import { readDuration } from '../contract/duration.ts';
 import { MAX_PARALLEL_REQUESTS } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
@@ -80,21 +81,6 @@ export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOp
 /** For an option that may be given several times. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** A year: longer than anything here is kept or waits. */
-const LONGEST_MS = 365 * 86_400_000;
-
-/** Each unit at most once, the largest first. */
-const DURATION = /^(?=.)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?$/;
-
-/** A duration as people type it, in ms: `90s`, `30m`, `2h`, `7d`, `1h30m`; undefined for anything else, and for more than a year. */
-export function readDuration(text: string): number | undefined {
-  if (!DURATION.test(text)) return undefined;
-  const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)];
-  const ms = parts.reduce((sum, [, digits, unit = '']) => sum + Number(digits) * (UNITS_MS[unit] ?? 0), 0);
-  return ms <= LONGEST_MS ? ms : undefined;
 }
 
 /** For an option that is a time span, in ms. */

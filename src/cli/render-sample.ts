@@ -1,13 +1,17 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import type { Answers } from '../contract/answers.ts';
-import { RETRY_DELAYS_MS } from '../domain/retry.ts';
+import { retryDelaysMs } from '../domain/retry.ts';
 import { duration, printable } from '../domain/shown.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { plain, type Terminal } from './terminal.ts';
 import { count, field, wrap } from './text.ts';
 
-const TIMES = `${RETRY_DELAYS_MS.length} times over ${duration(RETRY_DELAYS_MS.reduce((sum, ms) => sum + ms, 0))}`;
-const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
+/** What becomes of what is to be tried again, by a job that tries for so long. */
+function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
+  const delays = retryDelaysMs(retryFor ?? null);
+  const over = duration(delays.reduce((sum, ms) => sum + ms, 0));
+  return ` A job would send it again ${delays.length} times over ${over}, then make it a dead letter.`;
+}
 
 /**
  * What an answer would mean for a job. The last three are here for completeness: where there is no message to send, a test has no answer but a
@@ -15,8 +19,8 @@ const AGAIN = `A job would send it again ${TIMES}, then make it a dead letter.`;
  */
 const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   delivered: 'A job would count it as delivered.',
-  transient: `The endpoint is unwell. ${AGAIN}`,
-  setup: `Only a person can fix this: check the webhook URL and the authorization. ${AGAIN}`,
+  transient: 'The endpoint is unwell.',
+  setup: 'Only a person can fix this: check the webhook URL and the authorization.',
   throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
   gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
   pausing: 'A job would pause itself and keep everything, as its "answers" say.',
@@ -30,9 +34,10 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
 };
 
-/** What an answer would mean for a job, in words. */
-export function meaningOf(answer: SampleAnswer): string {
-  return MEANING[verdictFor(answer)];
+/** What an answer would mean for the job that it is a sample of, in words. */
+export function meaningOf(answer: SampleAnswer, sample: Pick<Sample, 'retryFor'> = {}): string {
+  const verdict = verdictFor(answer);
+  return MEANING[verdict] + (verdict === 'transient' || verdict === 'setup' ? again(sample) : '');
 }
 
 /** What an answer would mean for the job: as its worker said or, if that is of an older release, as it means to any job. */
@@ -104,7 +109,10 @@ export function indentedJson(json: string): string[] {
 }
 
 /** The answer to a sample, how long it took, and what it would mean. */
-export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain }: Partial<Terminal> = {}): string[] {
+export function answerLines(
+  { answer, ...sample }: Pick<SentSample, 'answer' | 'retryFor'>,
+  { columns = 80, paint = plain }: Partial<Terminal> = {},
+): string[] {
   const { durationMs, retryAfterMs, isSecond } = answer;
   const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
   const rows: (readonly [string, string | undefined])[] = [
@@ -121,24 +129,30 @@ export function answerLines(answer: SampleAnswer, { columns = 80, paint = plain 
         : `${duration(retryAfterMs)}, according to Retry-After`,
     ],
     ['Took', `${count(durationMs)} ms, including connecting`],
-    ['Verdict', meaningOf(answer)],
+    ['Verdict', meaningOf(answer, sample)],
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)));
 }
 
 /** What answers to such a request mean for the job. */
-export function tableLines({ answers }: Sample, { columns = 80, paint = plain }: Partial<Terminal> = {}): string[] {
+export function tableLines(
+  { answers, retryFor }: Sample,
+  { columns = 80, paint = plain }: Partial<Terminal> = {},
+): string[] {
   const statuses = statusesByVerdict(answers);
+  const howLong = retryFor === undefined ? '' : `; for ${retryFor}`;
   const rows = IN_SHORT.flatMap(([name, verdicts, more = '']) => {
     const named = verdicts.flatMap((verdict) => statuses.get(verdict) ?? []);
-    return named.length === 0 ? [] : field(name, named.join(', ') + more, columns);
+    return named.length === 0 ? [] : field(name, named.join(', ') + more + (name === AGAIN ? howLong : ''), columns);
   });
   return [paint('bold', 'What its answers mean'), ...rows];
 }
 
+const AGAIN = 'Tried again';
+
 const IN_SHORT: readonly (readonly [name: string, verdicts: readonly AttemptVerdict[], more?: string])[] = [
   ['Delivered', ['delivered']],
-  ['Tried again', ['transient']],
+  [AGAIN, ['transient']],
   ['Set up wrong', ['setup'], '; tried again'],
   ['Waits', ['throttled']],
   ['Pauses', ['gone', 'pausing']],

@@ -3,7 +3,7 @@ import { answersSchema } from './answers.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
-import { endsAt, requestsPerSecond } from './timing.ts';
+import { endsAt, requestsPerSecond, retryFor } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -129,6 +129,7 @@ export const jobDefinitionSchema = z.strictObject({
   /** What answers mean, where it is not the usual; null: the usual everywhere. */
   answers: answersSchema.nullable().default(null),
   endsAt,
+  retryFor,
 });
 
 /** A job with every default filled in. */

@@ -67,6 +67,8 @@ export interface Sample {
   readonly request: ShownRequest;
   /** What answers mean for the job, where it is not the usual. */
   readonly answers?: Answers;
+  /** How long the job tries a trigger, where it is not as long as usual; added by the client. */
+  readonly retryFor?: string;
   /** What a person should know about the job that it is a sample of, added by the client. */
   readonly warnings?: readonly string[];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readDuration } from './duration.ts';
 
 /** Fewest and most requests a second that a job can be limited to. */
 const LEAST_PER_SECOND = 0.01;
@@ -10,6 +11,13 @@ const END =
 // Dates that there are not look alike; times without seconds, or without a zone, are none of RFC 3339.
 const A_TIME = z.iso.datetime({ offset: true });
 const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** Shortest and longest time, in ms, for which a job may have its triggers tried. */
+const LEAST_RETRY_MS = 60_000;
+const MOST_RETRY_MS = 7 * 86_400_000;
+
+const RETRY =
+  'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d"; null (without quotes) means the usual 28 hours.';
 
 const RATE = 'The request rate must be a number of requests a second (without quotes).';
 
@@ -25,5 +33,18 @@ export const requestsPerSecond = z
 export const endsAt = z
   .string({ error: END })
   .refine((said) => RFC3339.test(said) && A_TIME.safeParse(said).success, END)
+  .nullable()
+  .default(null);
+
+/** How long a trigger is tried that the endpoint does not take, from its first attempt to its last; null: some 28 hours. */
+export const retryFor = z
+  .string({ error: RETRY })
+  .refine((said) => readDuration(said) !== undefined, { error: RETRY, abort: true })
+  .refine((said) => (readDuration(said) ?? 0) >= LEAST_RETRY_MS, {
+    error: 'A trigger must be tried for at least a minute ("1m").',
+  })
+  .refine((said) => (readDuration(said) ?? 0) <= MOST_RETRY_MS, {
+    error: 'A trigger must be tried for at most seven days ("7d").',
+  })
   .nullable()
   .default(null);

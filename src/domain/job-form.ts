@@ -39,6 +39,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   requestsPerSecond: null,
   answers: null,
   endsAt: null,
+  retryFor: null,
 };
 
 /** The names of the form's fields, in its order. */

@@ -1,8 +1,10 @@
+import { readDuration } from '../contract/duration.ts';
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** The waits after the first, second … failed attempt of a trigger, in ms. */
+/** The waits after the first, second … failed attempt of a trigger, in ms, for a job that does not say how long to try. */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND,
   30 * SECOND,
@@ -18,14 +20,41 @@ export const RETRY_DELAYS_MS: readonly number[] = [
 /** Spread of each wait, so that what failed together does not come back together. */
 const RETRY_JITTER = 0.2;
 
+/** Once those are over, a job that tries for longer waits as long as this again and again, in ms. */
+const LONGEST_DELAY_MS = 10 * HOUR;
+
+/**
+ * The waits of a job that tries its triggers for so long: the usual ones, as far as they go, then what is left. That is a wait of its own
+ * unless it is less than half of the one before, which it then makes longer: all of them come to `retryFor`, and none is much shorter or
+ * longer than usual.
+ *
+ * @param retryFor a duration of the form; null: the usual.
+ */
+export function retryDelaysMs(retryFor: string | null): readonly number[] {
+  const allMs = retryFor === null ? undefined : readDuration(retryFor);
+  if (allMs === undefined) return RETRY_DELAYS_MS;
+  const delays: number[] = [];
+  let leftMs = allMs;
+  for (;;) {
+    const next = RETRY_DELAYS_MS[delays.length] ?? LONGEST_DELAY_MS;
+    if (next > leftMs) break;
+    delays.push(next);
+    leftMs -= next;
+  }
+  const last = delays.at(-1) ?? 0;
+  if (leftMs === 0) return delays;
+  return leftMs < last / 2 ? [...delays.slice(0, -1), last + leftMs] : [...delays, leftMs];
+}
+
 /**
  * How long to wait after the `failures`-th failed attempt, or undefined at the end of the schedule.
  *
  * @param failures failed attempts so far, from 1.
  * @param chance 0 <= chance < 1.
+ * @param retryFor how long the job tries; default: as usual.
  */
-export function retryDelayMs(failures: number, chance: number): number | undefined {
-  const delay = RETRY_DELAYS_MS[failures - 1];
+export function retryDelayMs(failures: number, chance: number, retryFor: string | null = null): number | undefined {
+  const delay = retryDelaysMs(retryFor)[failures - 1];
   return delay === undefined ? undefined : spread(delay, chance);
 }
 

@@ -3,6 +3,7 @@ import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers 
 import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
 import { parseInstant } from './instant.ts';
 import { keptBackfillInWords } from './kept-job.ts';
+import { retryDelaysMs } from './retry.ts';
 import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
 import { failureInWords } from './verdict.ts';
 
@@ -70,6 +71,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Events', value: status.events?.join(' and ') },
     { name: 'Request', value: shape(status) },
     { name: 'Answers', value: answers(status) },
+    { name: 'Tries', value: tries(status) },
     { name: 'Ends', value: end(status) },
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
@@ -181,6 +183,16 @@ function answersText(answers: Answers): string {
     })
     .join('; ');
 }
+
+/** How long a trigger is tried, where it is not as long as usual, and after which waits. */
+function tries({ retryFor }: JobStatus): string | undefined {
+  if (retryFor == null) return undefined;
+  const delays = retryDelaysMs(retryFor).map(duration);
+  const more = delays.length > SHOWN_DELAYS ? ' …' : '';
+  return `for ${retryFor}: again after ${delays.slice(0, SHOWN_DELAYS).join(', ')}${more}`;
+}
+
+const SHOWN_DELAYS = 9;
 
 /** When it stops by itself. The status of a job on an older worker does not have it. */
 function end({ endsAt }: JobStatus): string | undefined {

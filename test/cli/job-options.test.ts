@@ -73,6 +73,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     requestsPerSecond: false,
     answer: ['404=delivered', '5xx=retry'],
     endsAt: false,
+    retryFor: false,
   };
   const fields = {
     label: 'VIP',
@@ -97,6 +98,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     requestsPerSecond: null,
     answers: { '404': 'delivered', '5xx': 'retry' },
     endsAt: null,
+    retryFor: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

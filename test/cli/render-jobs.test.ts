@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { readDuration } from '../../src/cli/options.ts';
+import { readDuration } from '../../src/contract/duration.ts';
 import { jobTable, problemLines, startedLines, statusLine, statusLines } from '../../src/cli/render-jobs.ts';
 import { fromNow, sentences, table, wrap } from '../../src/cli/text.ts';
 import type { JobOverview } from '../../src/client/export-jobs.ts';

@@ -57,7 +57,7 @@ test('an answer says what came, how long it took, what was asked, and what it wo
     answer: 'slow\u001Bdown',
     isSecond: false,
   };
-  expect(answerLines(answer).join('\n')).toBe(
+  expect(answerLines({ answer }).join('\n')).toBe(
     [
       '  Answer        HTTP 429',
       String.raw`  It said       slow\u001bdown`,
@@ -71,7 +71,7 @@ test('an answer says what came, how long it took, what was asked, and what it wo
 
 test('where no request was made, that is said', () => {
   const answer = { ok: false, code: 'ADDRESS_REFUSED', durationMs: 0, isSecond: false };
-  expect(answerLines(answer)[0]).toContain('the worker may not connect to this address');
+  expect(answerLines({ answer })[0]).toContain('the worker may not connect to this address');
   expect(meaningOf(answer)).toContain('The request was not made');
 });
 
@@ -85,6 +85,16 @@ test('a message that never reached the endpoint was tried, not sent', () => {
 test('what a refusal means depends on whether the endpoint ever took anything, and that is said', () => {
   const meaning = meaningOf({ ok: false, status: 422, durationMs: 1, isSecond: false });
   expect(meaning).toMatch(/a dead letter at once.*has accepted nothing at all/);
+});
+
+test('how often a job would send it again, and for how long, is said by how long it tries', () => {
+  const answer = { ok: false, status: 500, durationMs: 1, isSecond: false };
+  const again = (times: string) =>
+    `The endpoint is unwell. A job would send it again ${times}, then make it a dead letter.`;
+  expect(meaningOf(answer)).toBe(again('9 times over 28 h'));
+  expect(meaningOf(answer, { retryFor: '1h' })).toBe(again('6 times over 60 min'));
+  expect(answerLines({ answer, retryFor: '7d' }).join(' ').replaceAll(/ +/g, ' ')).toContain('23 times over 7 days');
+  expect(tableLines({ ...sample, retryFor: '2d' })).toContain('  Tried again   408, 425, 5xx; for 2d');
 });
 
 test('what answers mean is shown by statuses, and a class for the rest of its own', () => {

@@ -30,6 +30,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   requestsPerSecond: 20,
   answers: { '404': 'delivered' },
   endsAt: '2099-12-31T23:59:59+01:00',
+  retryFor: '6h',
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -66,6 +67,11 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
     unit: [{ '2xx': 'retry' }, { '404': 'ok' }, { 404.5: 'retry' }, { '199': 'retry' }, { '4XX': 'retry' }],
     empty: [{}],
   },
+  retryFor: {
+    type: [...NO_NUMBER.slice(1), 28, 3_600_000],
+    unit: ['28', '6 h', '6H', '59s', '7d1s', '0.5h', '-6h', '6 hours', '1w', 'PT6H', '30m6h'],
+    empty: ['', ' '],
+  },
   endsAt: {
     type: [7, true, {}, []],
     unit: [
@@ -76,7 +82,6 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
       '31.12.2099',
       '24h',
       '2099-12-31 23:59:59Z',
-      '2001-01-01T00:00:00Z',
     ],
     empty: ['', ' '],
   },

@@ -30,6 +30,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       requestsPerSecond: null,
       answers: null,
       endsAt: null,
+      retryFor: null,
     },
   });
 });
@@ -58,6 +59,7 @@ test('every field may be said, and stays as it was said', () => {
     requestsPerSecond: 0.1,
     answers: { '404': 'delivered', '5xx': 'dead-letter' },
     endsAt: '2030-01-01T00:00:00.000000001+01:00',
+    retryFor: '1h30m',
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -70,6 +72,8 @@ test.each([
   ['parallelRequestCount at its most', { parallelRequestCount: 500 }],
   ['a backfill of a person every ten seconds', { backfillPerSecond: 0.1 }],
   ['a request every hundred seconds', { requestsPerSecond: 0.01 }],
+  ['a minute of attempts', { retryFor: '60s' }],
+  ['a week of attempts', { retryFor: '7d' }],
   ['a thousand requests a second', { requestsPerSecond: 1000 }],
   ['a backfill without limits, said aloud', { backfillPerSecond: null, backfillParallelCount: null }],
   ['an undefined field that has a default', { exportFields: undefined, existingUsers: undefined }],
@@ -112,6 +116,9 @@ const TABLE =
 const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
 const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 
+const DURATION =
+  'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d"; null (without quotes) means the usual 28 hours.';
+
 const END =
   'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z"; null (without quotes) means none.';
 
@@ -139,6 +146,10 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'existingUsers',
     'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
   ],
+  ['28 of what', { retryFor: 28 }, 'retryFor', DURATION],
+  ['28 of what, as text', { retryFor: '28' }, 'retryFor', DURATION],
+  ['a week and more', { retryFor: '7d1s' }, 'retryFor', 'A trigger must be tried for at most seven days ("7d").'],
+  ['less than a minute', { retryFor: '59s' }, 'retryFor', 'A trigger must be tried for at least a minute ("1m").'],
   ['an end without a zone', { endsAt: '2030-01-01T00:00:00' }, 'endsAt', END],
   ['an end without seconds', { endsAt: '2030-01-01T00:00Z' }, 'endsAt', END],
   ['an end on a day that there is not', { endsAt: '2030-02-29T00:00:00Z' }, 'endsAt', END],

@@ -1,7 +1,14 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { nextChance } from '../../src/domain/random.ts';
-import { pageAgainMs, parseRetryAfter, retryDelayMs, spread, throttleMs } from '../../src/domain/retry.ts';
+import {
+  pageAgainMs,
+  parseRetryAfter,
+  retryDelayMs,
+  retryDelaysMs,
+  spread,
+  throttleMs,
+} from '../../src/domain/retry.ts';
 
 const NOW = Date.UTC(2026, 10, 25, 8, 0, 0);
 
@@ -67,6 +74,35 @@ test.each([
   [0, undefined],
 ])('after failure %i the wait is %s ms, give or take', (failures, ms) => {
   expect(retryDelayMs(failures, 0.5)).toBe(ms);
+});
+
+test.each([
+  ['1m', [5 * S, 30 * S, 25 * S]],
+  ['2m', [5 * S, 30 * S, 85 * S]],
+  ['10m', [5 * S, 30 * S, 2 * M, 10 * M - 155 * S]],
+  ['1h', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 1045 * S]],
+  ['2h', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 4645 * S]],
+  ['1d', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 2 * H, 5 * H, 10 * H, 22_645 * S]],
+  ['28h', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 2 * H, 5 * H, 10 * H, 10 * H + 1045 * S]],
+])('a job that tries for %s waits as usual, as far as that goes, and then for what is left', (retryFor, delays) => {
+  expect(retryDelaysMs(retryFor)).toEqual(delays);
+});
+
+test('however long a job tries, its waits come to that, and none is much shorter or longer than usual', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 60, max: 7 * 86_400 }), (seconds) => {
+      const delays = retryDelaysMs(`${seconds}s`);
+      expect(delays.reduce((sum, ms) => sum + ms, 0)).toBe(seconds * S);
+      expect(delays[0]).toBe(5 * S);
+      for (const [index, ms] of delays.entries()) {
+        const usual = retryDelaysMs(null)[index] ?? 10 * H;
+        expect(ms).toBeLessThan(usual * 1.5);
+        expect(ms).toBeGreaterThanOrEqual(index === 0 ? usual : (delays[index - 1] ?? 0) / 2);
+      }
+      expect(retryDelayMs(delays.length, 0.5, `${seconds}s`)).toBe(delays.at(-1));
+      expect(retryDelayMs(delays.length + 1, 0.5, `${seconds}s`)).toBeUndefined();
+    }),
+  );
 });
 
 test('[S30] every wait is within a fifth of the schedule, either way', () => {

@@ -1,10 +1,18 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Lab } from '../support/lab.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 let lab: Lab;
 
 beforeAll(async () => {
-  lab = await Lab.open();
+  lab = await Lab.open({
+    content: {
+      audiences: [
+        { ...VIP, members: ['member'] },
+        { ...NEWS, members: [] },
+      ],
+      profiles: { member: {} },
+    },
+  });
 });
 afterAll(async () => lab.close());
 
@@ -24,5 +32,21 @@ test('an end that has passed is refused where the job is started, and where it i
   const job = await lab.start();
   await expect(lab.jobs.edit(job, { endsAt })).rejects.toMatchObject({ problems: [{ field: 'endsAt' }] });
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', endsAt: null });
+  await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+test('a sample says how long its job tries, whether that runs or is a definition', async () => {
+  const definition = {
+    label: 'Lab',
+    audiences: ['vip'],
+    webhookUrl: lab.receiver.url,
+    authorization: null,
+    retryFor: '10m',
+  };
+  expect(await lab.jobs.sample({ definition })).toMatchObject({ user: 'member', retryFor: '10m' });
+  const job = await lab.start(definition);
+  expect(await lab.jobs.sample({ jobId: job })).toMatchObject({ user: 'member', retryFor: '10m' });
+  await lab.jobs.edit(job, { retryFor: null });
+  expect(await lab.jobs.sample({ jobId: job })).not.toHaveProperty('retryFor');
   await lab.jobs.stop(job, { waiting: 'discard' });
 });

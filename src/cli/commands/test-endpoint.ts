@@ -31,10 +31,10 @@ answers say otherwise.`,
       for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
       for (const line of warningLines(sent, terminal)) terminal.err(line);
     }
-    print({ ...sent, verdict: verdictFor(answer), meaning: meaningOf(answer) }, () => [
+    print({ ...sent, verdict: verdictFor(answer), meaning: meaningOf(answer, sent) }, () => [
       ...requestLines(sent, terminal),
       '',
-      ...answerLines(answer, terminal),
+      ...answerLines(sent, terminal),
     ]);
     if (verdictFor(answer) !== 'delivered') throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
   },

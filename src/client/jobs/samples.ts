@@ -41,9 +41,9 @@ export async function sampleRequest(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<Sample> {
-  const { queue, settings, warnings, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const { queue, settings, ofJob, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
   const sampled = await askWorker(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
-  return { ...sampleOf(sampled), ...warnings };
+  return { ...sampleOf(sampled), ...ofJob };
 }
 
 /**
@@ -56,14 +56,17 @@ export async function sendSample(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<SentSample> {
-  const { queue, settings, warnings, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const { queue, settings, ofJob, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
   const sent = settled(askWorker(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
     what: 'message that was to be sent once',
     findOut: 'see whether the endpoint got a request whose `webhook-id` begins with `test-`',
   });
-  return { ...sampleOf(await sent), ...warnings };
+  return { ...sampleOf(await sent), ...ofJob };
 }
+
+/** What the client adds to a sample. */
+type OfJob = Pick<Sample, 'retryFor' | 'warnings'>;
 
 /** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
 async function whatItIsOf(
@@ -75,14 +78,14 @@ async function whatItIsOf(
   readonly queue: string;
   readonly settings: { readonly jobWorkflowId: string } | JobSettings;
   readonly audience?: string;
-  readonly warnings: Pick<Sample, 'warnings'>;
+  readonly ofJob: OfJob;
 }> {
   if ('definition' in of) {
     const prepared = await prepare(client, taskQueue, of.definition);
     if (!prepared.ok) throw new InvalidJob(prepared.problems);
     const { definition, audiences } = prepared;
-    const warnings = await warningsOf(client, taskQueue, { ...definition, audiences });
-    return { queue: taskQueue, settings: settingsOf(prepared), warnings };
+    const ofJob = await toldOf(client, taskQueue, { ...definition, audiences });
+    return { queue: taskQueue, settings: settingsOf(prepared), ofJob };
   }
   const status = await queryStatus(client, of.jobId);
   const { taskQueue: queue } = await describeExecution(client, of.jobId);
@@ -90,14 +93,22 @@ async function whatItIsOf(
   return {
     queue,
     settings: { jobWorkflowId: jobWorkflowId(of.jobId) },
-    warnings: await warningsOf(client, queue, status),
+    ofJob: await toldOf(client, queue, status),
     ...(meant === undefined ? {} : { audience: meant }),
   };
 }
 
-async function warningsOf(client: Client, taskQueue: string, fields: FieldsOf): Promise<Pick<Sample, 'warnings'>> {
-  const warnings = await fieldWarnings(client, taskQueue, fields);
-  return warnings.length === 0 ? {} : { warnings };
+async function toldOf(
+  client: Client,
+  taskQueue: string,
+  job: FieldsOf & { readonly retryFor: string | null },
+): Promise<OfJob> {
+  const warnings = await fieldWarnings(client, taskQueue, job);
+  return {
+    // The status of a job on an older worker does not have it.
+    ...(job.retryFor == null ? {} : { retryFor: job.retryFor }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+  };
 }
 
 function settingsOf({ audiences, ...prepared }: Extract<PreparedJob, { readonly ok: true }>): JobSettings {

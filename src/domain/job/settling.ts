@@ -228,7 +228,7 @@ function settleFailure(
 
 /** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
 function retryOrBury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
-  const delayMs = retryDelayMs(chain.failures + 1, drawChance(state));
+  const delayMs = retryDelayMs(chain.failures + 1, drawChance(state), state.job.definition.retryFor);
   if (delayMs === undefined) {
     bury(state, chain, attempt, now);
     return;

@@ -32,6 +32,7 @@ import {
 } from '../../../src/domain/job/state.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
+import { retryDelaysMs } from '../../../src/domain/retry.ts';
 import { packSlice } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
@@ -239,7 +240,11 @@ export class DispatcherWorld {
       for (const index of delivered.slice(delivered.length >> 1)) this.#explain(slice, index);
       loseSlice(this.state, id, { delivered: known, failed: report.failed }, this.now);
     } else {
+      const failures = new Map(
+        slice.triggers.map(({ user }) => [user, this.state.chains.get(user)?.failures ?? 0] as const),
+      );
       settleSlice(this.state, id, report, this.now);
+      this.#checkRetries(failures);
       this.#checkAnswers(slice, report);
     }
   }
@@ -351,6 +356,11 @@ export class DispatcherWorld {
     this.#edit({ definition: { ...this.state.job.definition, requestsPerSecond } });
   }
 
+  /** An edit says how long a trigger is tried. */
+  editRetry(retryFor: string | null): void {
+    this.#edit({ definition: { ...this.state.job.definition, retryFor } });
+  }
+
   /** An edit says when the job stops by itself. */
   editEnd(inMs: number | null): void {
     const endsAt = inMs === null ? null : new Date(this.now + inMs).toISOString();
@@ -456,6 +466,17 @@ export class DispatcherWorld {
       const isBackfill = at?.endsWith('000000000Z') === true || this.state.backfill?.at === at;
       if (as === 'given-up') must(isDead || isBackfill, 'what its answers give up is a dead letter at once');
       if (as === 'pausing') must(!isDead, 'where its answers have it pause, nothing is given up');
+    }
+  }
+
+  /** Whoever failed once more than before is tried again when the job says, and no more often than it says. */
+  #checkRetries(failures: ReadonlyMap<string, number>): void {
+    const delays = retryDelaysMs(this.state.job.definition.retryFor);
+    for (const [user, before] of failures) {
+      const chain = this.state.chains.get(user);
+      if (chain?.failures !== before + 1 || chain.place !== 'held') continue;
+      const share = (chain.notBefore - this.now) / (delays[before] ?? 0);
+      must(share > 0.79 && share < 1.21, 'a trigger is tried again as the job says');
     }
   }
 

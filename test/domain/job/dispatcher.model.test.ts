@@ -153,6 +153,12 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   {
     weight: 1,
+    arbitrary: fc
+      .constantFrom(null, '1m', '2h', '7d')
+      .map((retryFor) => (world: DispatcherWorld) => world.editRetry(retryFor)),
+  },
+  {
+    weight: 1,
     arbitrary: fc.constantFrom(null, 1, 5000, 600_000).map((ms) => (world: DispatcherWorld) => world.editEnd(ms)),
   },
   {

@@ -5,8 +5,9 @@ import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/job/dying.ts';
 import { pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
+import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 
@@ -103,6 +104,48 @@ test('at the end of its schedule a trigger becomes a dead letter', () => {
   job.cut();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: RETRY_DELAYS_MS.length + 1 }]);
   expect(job.status.waiting).toBe(0);
+});
+
+test('a job that says how long it tries gives up then, and an edit counts from the next failure on', () => {
+  const job = new AJob(2);
+  const tryFor = (retryFor: string | null) => {
+    const { job: record } = job.state;
+    setJob(job.state, { ...record, definition: { ...record.definition, retryFor } });
+  };
+  const attempt = () => {
+    job.signal('fine');
+    job.cut();
+    while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
+  };
+  tryFor('1m');
+  expect(statusRows(job.status, { time: (at) => at })).toContainEqual({
+    name: 'Tries',
+    value: 'for 1m: again after 5 s, 30 s, 25 s',
+  });
+  job.signal('1');
+  attempt();
+  expect(job.waitsMs).toBeLessThanOrEqual(6000);
+  for (let failures = 1; failures <= 3; failures++) {
+    expect(job.dead).toEqual([]);
+    job.now += 36_000;
+    attempt();
+  }
+  job.cut();
+  expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: 4 }]);
+  tryFor(null);
+  job.signal('1', 'exit');
+  for (let failures = 0; failures < 4; failures++) {
+    attempt();
+    job.now += 3_600_000;
+  }
+  tryFor('7d');
+  attempt();
+  tryFor('1m');
+  job.now += 3_600_000;
+  expect(job.dead).toHaveLength(1);
+  attempt();
+  job.cut();
+  expect(job.dead).toMatchObject([{}, { user: '1', attempts: 6 }]);
 });
 
 test('an endpoint that refuses everybody is wrongly set up: its triggers are kept', () => {
