@@ -9,9 +9,11 @@ import { type AudienceSource, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
+import { BatchSending } from './batch-sending.ts';
 import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers } from './settled-triggers.ts';
-import { SliceSending, type SliceSendingOptions } from './slice-sending.ts';
+import type { SliceSendingOptions } from './slice-course.ts';
+import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 
 export interface DeliverDependencies {
@@ -56,15 +58,15 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once.
     if (dependencies.hasStalled()) {
       await sleep(STALLED_WAIT_MS);
-      return report(settled, 0, starts);
+      return report(settled, NOTHING_SENT, starts);
     }
     const { metrics, logsAttempts = false } = dependencies;
     const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
     const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      const sendingMs = await send(dependencies, { slice, settled, telemetry, starts, attempt, workflowId });
-      return report(settled, sendingMs, starts);
+      const sent = await send(dependencies, { slice, settled, telemetry, starts, attempt, workflowId });
+      return report(settled, sent, starts);
     } finally {
       telemetry.close();
       clearInterval(heartbeat);
@@ -95,8 +97,12 @@ interface Sending extends Pick<SliceSendingOptions, 'slice' | 'settled' | 'telem
   readonly workflowId: string;
 }
 
-/** Sends, and returns the time from the first request's start to the last one's end, in ms. */
-async function send(dependencies: DeliverDependencies, sending: Sending): Promise<number> {
+/** The time from the first request's start to the last one's end, in ms, and with batches the number of requests. */
+type Sent = Pick<SliceReport, 'sendingMs' | 'requests'>;
+
+const NOTHING_SENT: Sent = { sendingMs: 0 };
+
+async function send(dependencies: DeliverDependencies, sending: Sending): Promise<Sent> {
   const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
   const { attempt, workflowId, ...what } = sending;
   const { slice, settled, telemetry } = what;
@@ -109,9 +115,9 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     lookUpProfiles(source, slice, settled, telemetry),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
-  if (dependencies.hasStalled()) return 0;
+  if (dependencies.hasStalled()) return NOTHING_SENT;
   if (!found.ok) return failAll(settled, telemetry, found);
-  const requests = new SliceSending({
+  const options = {
     ...what,
     url,
     poster,
@@ -123,13 +129,17 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     ...(attempt === 1
       ? {
           permits: slice.permits,
-          returnPermits: (returned) => returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
+          returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) =>
+            returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
         }
       : { permits: 1 }),
-  });
+  };
+  const { batch } = slice.settings;
+  const batches = batch === undefined ? undefined : new BatchSending(options, batch.size);
   const startedAt = performance.now();
-  await requests.run();
-  return performance.now() - startedAt;
+  await (batches ?? new SliceSending(options)).run();
+  const sendingMs = performance.now() - startedAt;
+  return batches === undefined ? { sendingMs } : { sendingMs, requests: batches.requests };
 }
 
 /** Nothing can be sent, for the same reason. */
@@ -137,14 +147,14 @@ function failAll(
   settled: SettledTriggers,
   telemetry: SliceTelemetry,
   { code, reason }: { readonly code: string; readonly reason?: string },
-): 0 {
+): Sent {
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
     telemetry.attempted(index, { verdict, code, reason, durationMs: 0 });
   }
-  return 0;
+  return NOTHING_SENT;
 }
 
 /** The profiles of those whose triggers came without one, in one look-up; undefined, and why, when the source cannot answer. */
@@ -192,12 +202,14 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-function report(settled: SettledTriggers, sendingMs: number, starts: PacedStarts | undefined): SliceReport {
+function report(settled: SettledTriggers, { sendingMs, ...sent }: Sent, starts: PacedStarts | undefined): SliceReport {
   const failed: FailedAttempt[] = [...settled.failed.values()].sort((a, b) => a.index - b.index);
   return {
     failed,
     unsent: settled.unsent(),
     sendingMs: Math.round(sendingMs * 1000) / 1000,
     ...(starts === undefined ? {} : { spacing: starts.handOver() }),
+    ...sent,
+    ...settled.openHalved(),
   };
 }

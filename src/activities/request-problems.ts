@@ -30,7 +30,7 @@ export async function requestProblems(definition: unknown, checks: RequestChecks
   return [
     ...(await Promise.all(places.map((place) => destinationProblem(place, checks)))).flat(),
     ...authorizationProblems(definition, parts, places, checks.authorizations),
-    ...parts.flatMap(templateProblems),
+    ...parts.flatMap((part) => templateProblems(part, isRecord(definition) && isRecord(definition['batch']))),
   ];
 }
 
@@ -102,10 +102,10 @@ function authorizationProblems(
   ];
 }
 
-function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part): Problem[] {
+function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, isInBatches: boolean): Problem[] {
   const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
     if (typeof source !== 'string' || !isTemplate(source)) return [];
-    const message = templateProblem(source, use);
+    const message = templateProblem(source, use, isInBatches ? (field === 'body' ? 'body' : 'around') : undefined);
     return message === undefined ? [] : [{ field: prefix + field, message }];
   };
   return [

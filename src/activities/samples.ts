@@ -14,6 +14,7 @@ import type {
   SentSample,
   ShownRequest,
 } from '../contract/sample.ts';
+import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import { instantOf, withOffset } from '../domain/instant.ts';
 import type { Profile } from '../domain/message.ts';
 import { findAudience } from '../domain/names.ts';
@@ -21,6 +22,7 @@ import { ATTEMPT_CODES, failureInWords, verdictOf } from '../domain/verdict.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
+import { BatchMaker } from '../webhook/batched-request.ts';
 import { MessageImpossible, shownRequest, type WebhookRequest } from '../webhook/request.ts';
 import { destinationOf, requestMaker, shownPartsOf } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
@@ -118,6 +120,9 @@ const TEST_PREFIX = 'test-';
 /** The share of a payload that a shown body may take up: written as a JSON string, it gets at most twice as long. */
 const BODY_SHARE = 1 / 8;
 
+/** Most people in the sample of a batch. */
+const BATCH_OF_SAMPLE = 3;
+
 /** A request that can be sent. */
 interface Prepared extends AuthorizedPost {
   readonly sample: Sample;
@@ -164,7 +169,7 @@ async function prepareSample(
   const { settings: ofJob, audiences } = await settingsOf(dependencies, wanted);
   const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
   const settings = { ...ofJob, userLegacyMessageFormat };
-  const { user, audience, profile } = await personOf(dependencies.source, audiences, wanted);
+  const { user, audience, profile, others } = await personOf(dependencies.source, audiences, wanted, settings);
   const event = wanted.event ?? 'enter';
   const url = destinationOf(settings, event);
   const answers = answersTo(settings, event);
@@ -174,10 +179,16 @@ async function prepareSample(
     const message = `Nothing can be sent: ${failureInWords(found)}${reason}. See docs/authorizations.md.`;
     throw new Obstacle('authorization', message);
   }
-  const trigger = { user, audience: audience.id, event, at: withOffset(instantOf(Date.now())) };
+  const at = withOffset(instantOf(Date.now()));
+  const { userAgent } = dependencies;
+  const triggerOf = (who: string): SliceTrigger => ({ user: who, audience: audience.id, event, at });
   const makeRequest = requestMaker(settings);
-  const make = (authorization: RequestAuthorization): WebhookRequest =>
-    makeRequest(trigger, audience, profile, authorization, dependencies.userAgent, { id });
+  const batch = settings.batch === undefined ? undefined : new BatchMaker(settings);
+  const make = (authorization: RequestAuthorization): WebhookRequest => {
+    if (batch === undefined) return makeRequest(triggerOf(user), audience, profile, authorization, userAgent, { id });
+    const items = [{ user, profile }, ...others].map((one) => batch.item(triggerOf(one.user), audience, one.profile));
+    return batch.request(items, authorization, userAgent, { id });
+  };
   const request = made(() => make(found.authorization));
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
   const shownParts = shownPartsOf(settings, event);
@@ -186,7 +197,14 @@ async function prepareSample(
   return {
     url,
     timeoutMs: settings.requestTimeoutMs,
-    sample: { user, audience, event, request: show(request), ...(answers === undefined ? {} : { answers }) },
+    sample: {
+      user,
+      ...(others.length === 0 ? {} : { others: others.map((one) => one.user) }),
+      audience,
+      event,
+      request: show(request),
+      ...(answers === undefined ? {} : { answers }),
+    },
     answers,
     authorization: found.authorization,
     make,
@@ -210,10 +228,16 @@ async function personOf(
   source: AudienceSource,
   audiences: JobSettings['audiences'],
   wanted: SampleInput,
-): Promise<SamplePerson> {
+  { batch }: Pick<DeliverySettings, 'batch'>,
+): Promise<SamplePerson & { readonly others: readonly KnownMember[] }> {
   try {
     const found = await choosePerson(source, audiences, wanted);
-    if (!('field' in found)) return found;
+    if (!('field' in found)) {
+      // How several are put together shows only with several; but whoever names somebody means nobody else.
+      const most = wanted.user === undefined ? Math.min(batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
+      const members = most === 0 ? [] : await firstProfiles(source, found.audience.id);
+      return { ...found, others: members.filter(({ user }) => user !== found.user).slice(0, most) };
+    }
     throw new Obstacle(found.field, found.message);
   } catch (error) {
     if (error instanceof Obstacle) throw error;

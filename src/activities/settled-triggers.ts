@@ -1,10 +1,12 @@
-import type { FailedAttempt, SliceProgress } from '../contract/slice.ts';
+import type { FailedAttempt, HalvedBatches, SliceProgress } from '../contract/slice.ts';
 
 /** Which triggers of a slice are settled: what heartbeats report, and what a later attempt of the activity starts from. */
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
   #deliveredCount = 0;
   readonly failed = new Map<number, FailedAttempt>();
+  /** Which of them go in smaller batches, since a larger one was refused. */
+  halved: HalvedBatches;
 
   constructor(size: number, before: SliceProgress | undefined) {
     this.#delivered = new Uint8Array(size);
@@ -12,6 +14,7 @@ export class SettledTriggers {
       for (let index = first; index <= last; index++) this.deliver(index);
     }
     for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
+    this.halved = before?.halved ?? [];
   }
 
   /** How many are settled, delivered or failed. */
@@ -37,6 +40,12 @@ export class SettledTriggers {
     return unsent;
   }
 
+  /** What is halved and not delivered; nothing where nothing is. */
+  openHalved(): { readonly halved?: HalvedBatches } {
+    const halved = this.halved.filter(([place]) => !this.isDelivered(place));
+    return halved.length === 0 ? {} : { halved };
+  }
+
   progress(): SliceProgress {
     const ranges: [number, number][] = [];
     for (let index = 0; index < this.#delivered.length; index++) {
@@ -45,6 +54,6 @@ export class SettledTriggers {
       if (last !== undefined && last[1] === index - 1) last[1] = index;
       else ranges.push([index, index]);
     }
-    return { delivered: ranges, failed: [...this.failed.values()] };
+    return { delivered: ranges, failed: [...this.failed.values()], ...this.openHalved() };
   }
 }

@@ -92,9 +92,33 @@ export class SliceTelemetry {
 
   /** The request for the trigger at this place has ended. */
   requestEnded(index: number, attempt: Ended): void {
-    const { metrics, slice, tracing } = this.#options;
+    const { metrics, tracing } = this.#options;
     tracing?.requestEnded(index, attempt);
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
+    this.#settled(index, attempt);
+  }
+
+  /** One request for the triggers at these places is about to be made. Returns the trace context that it carries, where there are traces. */
+  batchBegins(places: readonly number[]): string | undefined {
+    const carried = places.flatMap((place) => this.requestBegins(place)?.traceparent ?? []);
+    return carried.find(isSampled) ?? carried[0];
+  }
+
+  /**
+   * The request for the triggers at these places has ended.
+   * @param isAttempt whether it was an attempt for each of them; one that is refused is not, when they are then sent in smaller batches.
+   */
+  batchEnded(places: readonly number[], attempt: Ended, isAttempt: boolean): void {
+    const { metrics, tracing } = this.#options;
+    metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
+    for (const place of places) {
+      tracing?.requestEnded(place, attempt);
+      if (isAttempt) this.#settled(place, attempt);
+    }
+  }
+
+  #settled(index: number, attempt: Ended): void {
+    const { metrics, slice } = this.#options;
     const at = slice.triggers[index]?.at;
     // If this clock is behind the one that gave `at`, the age would be negative.
     if (attempt.verdict === 'delivered' && metrics !== undefined && at !== undefined)
@@ -152,6 +176,11 @@ export class SliceTelemetry {
       durationMs,
     });
   }
+}
+
+/** Whether a trace context says that its span is recorded. */
+function isSampled(traceparent: string): boolean {
+  return traceparent.endsWith('-01');
 }
 
 /** HTTP's statuses have three digits. */

@@ -92,6 +92,7 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--retry-for <time>', 'how long a trigger is tried, 1m to 7d, such as 30m or 2d; default: 28 h'),
     [new Option('--no-retry-for', 'for the usual 28 h'), null],
   ],
+  batch: [[new Option('--no-batch', 'a request for each trigger'), null]],
 };
 
 /** Gives a command the options of these fields. */

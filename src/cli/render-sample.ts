@@ -51,8 +51,11 @@ export function outcomeOf(answer: SampleAnswer): string {
 }
 
 /** Whom it is about. */
-export function samplePerson({ user, event, audience }: Sample): string {
-  return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${printable(audience.slug)}`;
+export function samplePerson({ user, others = [], event, audience }: Sample): string {
+  const slug = printable(audience.slug);
+  if (others.length === 0) return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${slug}`;
+  const people = `${[user, ...others.slice(0, -1)].map(printable).join(', ')} and ${printable(others.at(-1) ?? '')}`;
+  return `${people} ${event} ${slug}, in one request`;
 }
 
 /** Whom a test was about, and whether the endpoint got it. */

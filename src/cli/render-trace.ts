@@ -3,15 +3,20 @@ import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedRequest } from '../local/ledger.ts';
+import type { ReceivedElement } from '../local/receiver.ts';
 import { type Paint, plain } from './terminal.ts';
 import { count, fromNow, wrap } from './text.ts';
 
 export type { ReceivedRequest } from '../local/ledger.ts';
 
 /** One arrival on a line: when, who, what, how many requests were open. */
-export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId }: ReceivedRequest): string {
+export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId, elements }: ReceivedRequest): string {
   const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
-  const id = deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, 12))}`;
+  const id = shortId(deliveryId);
+  if (elements !== undefined)
+    return [`${time}  a batch of ${elements.length}  (${inFlight} in flight)${id}`, ...elements.map(elementText)].join(
+      '\n',
+    );
   const sent = target === undefined || target === 'POST /' ? '' : `  ${printable(target)}`;
   if (message === undefined && sent !== '') return `${time}${sent}  (${inFlight} in flight)${id}`;
   if (message === undefined) return `${time}  a request that is not a trigger message${id}`;
@@ -19,6 +24,19 @@ export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId
   return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${sent}  (${inFlight} in flight)${id}`;
 }
 
+function elementText({ message, deliveryId }: ReceivedElement): string {
+  const indent = ' '.repeat(ARRIVAL_WIDTH);
+  if (message === undefined) return `${indent}something that is not a trigger message${shortId(deliveryId)}`;
+  const { event, user, slug } = message;
+  return `${indent}${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${shortId(deliveryId)}`;
+}
+
+function shortId(deliveryId: string | undefined): string {
+  return deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, ID_DIGITS))}`;
+}
+
+/** 08:30:03.384, and two spaces. */
+const ARRIVAL_WIDTH = 14;
 const TIME_WIDTH = 12;
 /** As many characters as the receiver shows: enough to find one in a log. */
 const ID_DIGITS = 12;

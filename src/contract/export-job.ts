@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { answersSchema } from './answers.ts';
+import { batch } from './batch.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
@@ -130,6 +131,7 @@ export const jobDefinitionSchema = z.strictObject({
   answers: answersSchema.nullable().default(null),
   endsAt,
   retryFor,
+  batch,
 });
 
 /** A job with every default filled in. */

@@ -171,6 +171,8 @@ export interface JobStatus extends ShownForm {
   readonly throttledUntil?: string;
   /** With `requestsPerSecond`: something could be sent, but for the rate not before then (RFC 3339). Absent when that is within a second. */
   readonly rateLimitedUntil?: string;
+  /** With `batch`: what is ready goes then although it fills no batch, or as soon as it does (RFC 3339). Absent when nothing waits for that. */
+  readonly gatheringUntil?: string;
   /** Present while the endpoint is unwell or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;

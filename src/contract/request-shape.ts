@@ -177,9 +177,13 @@ export function isJson(contentType: string): boolean {
   return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
 }
 
+function isOwn(body: EffectiveShape['body']): boolean {
+  return body !== 'default' && body !== null;
+}
+
 /** What a job says about its requests and cannot be done together. */
 export function shapeProblems(
-  job: SaidShape & { readonly webhookUrl: string },
+  job: SaidShape & { readonly webhookUrl: string; readonly batch: object | null },
 ): { readonly field: string; readonly message: string }[] {
   const found = new Map<string, { readonly field: string; readonly message: string }>();
   for (const event of ['enter', 'exit'] as const) {
@@ -199,6 +203,21 @@ export function shapeProblems(
       [
         'body',
         method !== 'GET' && job.envelope != null && body === null && 'There must be a body to put an envelope around.',
+      ],
+      ['method', job.batch !== null && method === 'GET' && 'A GET has no body that could carry a batch.'],
+      [
+        'body',
+        job.batch !== null &&
+          method !== 'GET' &&
+          body === null &&
+          'A batch is a body. Say in "body" what it looks like, or leave "batch" out.',
+      ],
+      [
+        'body',
+        job.batch !== null &&
+          job.envelope != null &&
+          isOwn(body) &&
+          'In a batch, the envelope is put around the default body of each. Leave "body" out, or the envelope.',
       ],
       [
         'contentType',

@@ -62,6 +62,8 @@ export interface SampleAnswer {
 /** A message about a real person, made as a job would make it. */
 export interface Sample {
   readonly user: string;
+  /** Who else is in the same request, of a job that sends batches; absent: nobody. */
+  readonly others?: readonly string[];
   readonly audience: Audience;
   readonly event: TriggerEvent;
   readonly request: ShownRequest;

@@ -20,6 +20,8 @@ export interface SliceTrigger {
   readonly redelivery?: number;
   /** Failed attempts so far, from 1; absent: none, or the job has no templates. */
   readonly failures?: number;
+  /** With batches: it goes in one of at most so many, since a larger one was refused; absent: none was. */
+  readonly batchMost?: number;
 }
 
 /** What a slice needs to know of its job to make and send the requests. */
@@ -35,6 +37,8 @@ export interface DeliverySettings extends KnownAnswers {
   readonly requestTimeoutMs: number;
   /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */
   readonly request?: RequestShape;
+  /** A request carries a list of at most `size` triggers; absent: one trigger, and no list. */
+  readonly batch?: { readonly size: number };
 }
 
 /** What a slice was cut from: signalled triggers, or members that a backfill found. */
@@ -100,6 +104,11 @@ export interface FailedAttempt {
   readonly durationMs: number;
   /** At most 200 characters of what the endpoint answered, with … at the end when it was cut. */
   readonly answer?: string;
+  /**
+   * Place of the first trigger of the same request, if that carried several. As it is reported, such an attempt says nothing else but how
+   * long it took: all else is as it was for that trigger.
+   */
+  readonly like?: number;
 }
 
 /** What a running slice signals to its job. */
@@ -120,11 +129,18 @@ export interface SliceReport {
   readonly sendingMs: number;
   /** With a pace, where it ended; absent from a worker that does not know of paces. */
   readonly spacing?: SpacingEnd;
+  /** With batches, how many requests were made; absent: one for each trigger that is not unsent. */
+  readonly requests?: number;
+  readonly halved?: HalvedBatches;
 }
+
+/** Places of triggers whose batch was refused, with how many the next one that they go in may have. Absent: none. */
+export type HalvedBatches = readonly (readonly [place: number, most: number])[];
 
 /** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity continues from there. */
 export interface SliceProgress {
   /** Delivered places, as closed ranges. */
   readonly delivered: readonly (readonly [first: number, last: number])[];
   readonly failed: readonly FailedAttempt[];
+  readonly halved?: HalvedBatches;
 }

@@ -40,6 +40,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   answers: null,
   endsAt: null,
   retryFor: null,
+  batch: null,
 };
 
 /** The names of the form's fields, in its order. */

@@ -16,18 +16,22 @@ export interface PayloadParts {
   readonly exportFields: readonly ExportField[];
   /** RFC 3339: the time of this attempt. */
   readonly attemptAt: string;
+  /** Said in the body of a trigger that shares its request with others; absent: the header says it. */
+  readonly deliveryId?: string;
 }
 
 /** The body of the default format: `{id, data, meta}`. */
 export function newPayload(parts: PayloadParts): string {
   const data = dataOf(parts, { segment_events: segmentEvents(parts) });
-  const meta = stringifyJson({ object: 'user', subscription_id: parts.subscriptionId, timestamp: parts.attemptAt });
+  const { subscriptionId, attemptAt, deliveryId } = parts;
+  const own = deliveryId === undefined ? {} : { delivery_id: deliveryId };
+  const meta = stringifyJson({ object: 'user', subscription_id: subscriptionId, timestamp: attemptAt, ...own });
   return `{"id":${stringifyJson(parts.user)},"data":${data},"meta":${meta}}`;
 }
 
 /** The body of User Legacy Message Format: `{id, data, collected, table, segment_events, subscriptionid}`. */
 export function legacyPayload(parts: PayloadParts): string {
-  const { audience } = parts;
+  const { audience, deliveryId } = parts;
   const data = dataOf(parts, {
     _audience: audience.id,
     _audience_action: parts.event === 'enter' ? 'entered' : 'exited',
@@ -39,6 +43,7 @@ export function legacyPayload(parts: PayloadParts): string {
     table: 'user',
     segment_events: segmentEvents(parts),
     subscriptionid: parts.subscriptionId,
+    ...(deliveryId === undefined ? {} : { delivery_id: deliveryId }),
   });
   return `{"id":${stringifyJson(parts.user)},"data":${data},${rest.slice(1)}`;
 }

@@ -1,6 +1,7 @@
 import type { Attempt, SliceEnd, SliceRun } from '../contract/attempt.ts';
 import type {
   FailedAttempt,
+  HalvedBatches,
   PackedSlice,
   PackedSliceTrigger,
   SliceInput,
@@ -58,7 +59,27 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
   if (failed === undefined || !Array.isArray(unsent)) return undefined;
   if (!unsent.every((place): place is number => isPlace(place, size))) return undefined;
   const spacing = readSpacing(raw['spacing']);
-  return { failed, unsent, sendingMs: readMs(raw['sendingMs']) ?? 0, ...(spacing === undefined ? {} : { spacing }) };
+  const requests = readMs(raw['requests']);
+  return {
+    failed,
+    unsent,
+    sendingMs: readMs(raw['sendingMs']) ?? 0,
+    ...(spacing === undefined ? {} : { spacing }),
+    ...(requests === undefined ? {} : { requests }),
+    ...readHalved(raw['halved'], size),
+  };
+}
+
+/** Nothing depends on it but how the triggers are put together next, so what cannot be read of it is left out. */
+function readHalved(raw: unknown, size: number): { readonly halved?: HalvedBatches } {
+  if (!Array.isArray(raw)) return {};
+  const halved = raw.flatMap((one: unknown) => {
+    const [place, most] = Array.isArray(one) ? (one as unknown[]) : [];
+    return isPlace(place, size) && typeof most === 'number' && Number.isSafeInteger(most) && most > 0
+      ? [[place, most] as const]
+      : [];
+  });
+  return { halved };
 }
 
 /** Where the spacing of a slice ended, as its worker says; undefined when that cannot be read. */
@@ -75,18 +96,24 @@ export function readProgress(raw: unknown, size: number): SliceProgress | undefi
   const failed = readFailed(raw['failed'], size);
   const delivered: unknown = raw['delivered'];
   if (failed === undefined || !Array.isArray(delivered)) return undefined;
-  return delivered.every((range) => isRange(range, size)) ? { delivered, failed } : undefined;
+  if (!delivered.every((range) => isRange(range, size))) return undefined;
+  return { delivered, failed, ...readHalved(raw['halved'], size) };
 }
 
 function readFailed(raw: unknown, size: number): FailedAttempt[] | undefined {
   if (!Array.isArray(raw)) return undefined;
   const attempts = raw.flatMap((one: unknown) => readAttempt(one, size) ?? []);
-  return attempts.length === raw.length ? attempts : undefined;
+  if (attempts.length !== raw.length) return undefined;
+  const firsts = new Map(attempts.flatMap((one) => (one.like === undefined ? [[one.index, one]] : [])));
+  return attempts.map((attempt) => {
+    const first = attempt.like === undefined ? undefined : firsts.get(attempt.like);
+    return first === undefined ? attempt : { ...first, index: attempt.index, like: first.index };
+  });
 }
 
 function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
   if (!isRecord(raw)) return undefined;
-  const { index, status, code, as, retryAfterMs, durationMs, answer } = raw;
+  const { index, status, code, as, retryAfterMs, durationMs, answer, like } = raw;
   if (!isPlace(index, size)) return undefined;
   const wait = readMs(retryAfterMs);
   const how = {
@@ -101,6 +128,7 @@ function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
     durationMs: readMs(durationMs) ?? 0,
     ...(typeof answer === 'string' ? { answer } : {}),
+    ...(isPlace(like, size) ? { like } : {}),
   };
 }
 
@@ -197,7 +225,7 @@ function isDelivered(progress: SliceProgress | undefined, index: number): boolea
 }
 
 function failedAs(attempt: FailedAttempt): Came {
-  const { index: _, as: __, ...failure } = attempt;
+  const { index: _, as: __, like: ___, ...failure } = attempt;
   const verdict = judge(attempt);
   return { outcome: verdict === 'skipped' ? 'skipped' : 'failed', verdict, ...failure };
 }

@@ -99,6 +99,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
     },
     { name: 'Rate limit', value: rateLimit(status, time) },
+    { name: 'Batches', value: batches(status, time) },
     {
       name: 'Last failure',
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
@@ -295,6 +296,14 @@ function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, ti
   if (requestsPerSecond == null) return undefined;
   const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;
   return until === undefined ? limit : `${limit}; the next one goes ${time(until)}`;
+}
+
+/** How many triggers a request carries, and what the next one waits for. */
+function batches({ batch, gatheringUntil: until }: JobStatus, time: Telling['time']): string | undefined {
+  if (batch == null) return undefined;
+  const after = batch.afterMs === 0 ? '' : `, or what is there after ${duration(batch.afterMs)}`;
+  const next = until === undefined ? '' : `; the next one goes when it is full, or ${time(until)}`;
+  return `at most ${shownCount(batch.size)} in a request${after}${next}`;
 }
 
 /** As it was set, which may be less than 1. */

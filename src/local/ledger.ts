@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
-import type { ReceivedMessage } from './receiver.ts';
+import type { ReceivedElement, ReceivedMessage } from './receiver.ts';
 
 /** One request that arrived, from its last byte on. */
 export interface ReceivedRequest {
@@ -11,6 +11,8 @@ export interface ReceivedRequest {
   readonly deliveryId: string | undefined;
   /** What the body says; undefined when it is neither payload format. */
   readonly message: ReceivedMessage | undefined;
+  /** With a list as its body: what each of its elements says. */
+  readonly elements?: readonly ReceivedElement[];
   /** Its method and its path with the query; absent for a POST of one of these formats. */
   readonly target?: string;
   /** When its headers had arrived, epoch ms. */
@@ -42,7 +44,7 @@ export interface LedgerSummary {
   /** The same by slug. */
   readonly byAudience: Readonly<Record<string, { readonly enter: number; readonly exit: number }>>;
   readonly mostInFlight: number;
-  /** Requests answered 2xx whose delivery id had been answered 2xx before. */
+  /** Messages answered 2xx whose delivery id had been answered 2xx before. */
   readonly duplicates: number;
   /** Messages whose time is before that of the person's previous message. A backfill's enter after a newer live trigger counts too. */
   readonly outOfOrder: number;
@@ -50,7 +52,7 @@ export interface LedgerSummary {
   readonly overlaps: number;
   /** Requests that were not answered 2xx. */
   readonly refused: number;
-  /** Requests without a delivery id or with a body of neither format. */
+  /** Messages without a delivery id or of neither format. */
   readonly unreadable: number;
 }
 
@@ -121,12 +123,12 @@ export class Ledger {
     const entry: OpenRequest = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
     if (this.#keepsEntries) this.#entries.push(entry);
     if (arrival.inFlight > this.#mostInFlight) this.#mostInFlight = arrival.inFlight;
-    const { message } = arrival;
-    if (message === undefined || arrival.deliveryId === undefined) this.#unreadable += 1;
-    if (message !== undefined) {
-      const open = this.#open.get(message.user) ?? 0;
+    for (const { deliveryId, message } of elementsOf(arrival))
+      if (message === undefined || deliveryId === undefined) this.#unreadable += 1;
+    for (const user of usersIn(arrival)) {
+      const open = this.#open.get(user) ?? 0;
       if (open > 0) this.#overlaps += 1;
-      this.#open.set(message.user, open + 1);
+      this.#open.set(user, open + 1);
     }
     this.#look();
     return entry;
@@ -137,13 +139,12 @@ export class Ledger {
     const entry = arrival as OpenRequest;
     entry.answered = answered;
     entry.endedAtMs = Date.now();
-    const { message } = arrival;
-    if (message !== undefined) {
-      const open = this.#open.get(message.user) ?? 0;
-      if (open > 1) this.#open.set(message.user, open - 1);
-      else this.#open.delete(message.user);
+    for (const user of usersIn(arrival)) {
+      const open = this.#open.get(user) ?? 0;
+      if (open > 1) this.#open.set(user, open - 1);
+      else this.#open.delete(user);
     }
-    if (isSuccess(answered)) this.#countSuccess(arrival);
+    if (isSuccess(answered)) for (const element of elementsOf(arrival)) this.#countSuccess(element);
     else this.#refused += 1;
     this.#look();
   }
@@ -211,7 +212,7 @@ export class Ledger {
     for (const look of this.#waiting) look();
   }
 
-  #countSuccess({ deliveryId, message }: ReceivedRequest): void {
+  #countSuccess({ deliveryId, message }: ReceivedElement): void {
     if (deliveryId !== undefined) {
       if (this.#deliveredIds.has(deliveryId)) {
         this.#duplicates += 1;
@@ -231,13 +232,27 @@ export class Ledger {
   /** The messages answered 2xx, each delivery id once, in the order in which their requests arrived. */
   #firstSuccesses(): ReceivedMessage[] {
     const seen = new Set<string>();
-    return this.entries.flatMap(({ deliveryId, message, answered }) => {
-      if (message === undefined || !isSuccess(answered) || (deliveryId !== undefined && seen.has(deliveryId)))
-        return [];
+    const successes = this.entries.filter(({ answered }) => isSuccess(answered)).flatMap(elementsOf);
+    return successes.flatMap(({ deliveryId, message }) => {
+      if (message === undefined || (deliveryId !== undefined && seen.has(deliveryId))) return [];
       if (deliveryId !== undefined) seen.add(deliveryId);
       return message;
     });
   }
+}
+
+/** The triggers that a request is about: those of a batch, or its only one. */
+export function elementsOf({
+  deliveryId,
+  message,
+  elements,
+}: Pick<ReceivedRequest, 'deliveryId' | 'message' | 'elements'>): readonly ReceivedElement[] {
+  return elements ?? [{ deliveryId, message }];
+}
+
+function usersIn({ message, elements }: Pick<ReceivedRequest, 'message' | 'elements'>): Iterable<string> {
+  if (elements !== undefined) return new Set(elements.flatMap((element) => element.message?.user ?? []));
+  return message === undefined ? [] : [message.user];
 }
 
 function isSuccess(answered: ReceivedRequest['answered']): boolean {

@@ -13,14 +13,37 @@ export interface ReceivedMessage {
   readonly at: string;
 }
 
-/** Reads a body of the new or the legacy format; undefined for anything else. Never throws. */
-export function readMessage(body: string): ReceivedMessage | undefined {
-  let message: unknown;
+/** One trigger of a batch. */
+export interface ReceivedElement {
+  /** As it says itself; undefined when it says none. */
+  readonly deliveryId: string | undefined;
+  /** Undefined when it is neither payload format. */
+  readonly message: ReceivedMessage | undefined;
+}
+
+/** What a body says: one message or, if it is a list, each of its elements. Never throws. */
+export function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {
+  let value: unknown;
   try {
-    message = JSON.parse(body);
+    value = JSON.parse(body);
   } catch {
-    return undefined;
+    return { message: undefined };
   }
+  return Array.isArray(value) ? value.map(elementOf) : { message: messageIn(value) };
+}
+
+/** A body of either format, or a CloudEvent with one as its data. */
+function elementOf(value: unknown): ReceivedElement {
+  const isEvent = memberOf(value, 'specversion') !== undefined;
+  const body = isEvent ? memberOf(value, 'data') : value;
+  const own = isEvent
+    ? memberOf(value, 'id')
+    : (memberOf(memberOf(body, 'meta'), 'delivery_id') ?? memberOf(body, 'delivery_id'));
+  return { deliveryId: typeof own === 'string' ? own : undefined, message: messageIn(body) };
+}
+
+/** A body of the new or the legacy format; undefined for anything else. */
+function messageIn(message: unknown): ReceivedMessage | undefined {
   const user = memberOf(message, 'id');
   const events = memberOf(message, 'segment_events') ?? memberOf(memberOf(message, 'data'), 'segment_events');
   const change: unknown = Array.isArray(events) ? events[0] : undefined;
@@ -144,7 +167,7 @@ class Desk {
       if (arrival !== undefined) this.ledger.settle(arrival, answered);
     };
     response.once('close', () => settle('aborted'));
-    readBody(request, (body) => {
+    readWhole(request, (body) => {
       arrival = this.#record(request, body, here);
       const answer = this.#options.answer?.(arrival, request) ?? OK;
       const delayMs = typeof answer === 'string' ? undefined : answer.delayMs;
@@ -158,12 +181,15 @@ class Desk {
 
   #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): ReceivedRequest {
     const { headers, method = '', url = '' } = request;
-    const message = readMessage(body);
+    const said = readBody(body);
+    const { message, elements } =
+      'message' in said ? { ...said, elements: undefined } : { message: undefined, elements: said };
     const deliveryId = headers['webhook-id'];
     const arrival = this.ledger.record({
       deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
       message,
-      ...(method === 'POST' && message !== undefined ? {} : { target: `${method} ${url}` }),
+      ...(elements === undefined ? {} : { elements }),
+      ...(method === 'POST' && (message ?? elements) !== undefined ? {} : { target: `${method} ${url}` }),
       ...here,
       ...(this.#options.keepBodies === true ? { body, headers } : {}),
     });
@@ -189,7 +215,7 @@ const OK: Answer = { status: 200 };
 /** Methods that only a sender uses. */
 const TAKEN: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
-function readBody(request: IncomingMessage, done: (body: string) => void): void {
+function readWhole(request: IncomingMessage, done: (body: string) => void): void {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => done((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''));

@@ -55,7 +55,7 @@ export interface WebhookRequest {
 }
 
 /** Most bytes of a body: enough for the longest profile that a source reads, and what is written around it. */
-const MAX_BODY_BYTES = 2 * 1024 * 1024;
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** Most bytes that one UTF-16 code unit of a string takes in UTF-8. */
 const BYTES_PER_UNIT = 3;
 
@@ -73,7 +73,8 @@ export class MessageImpossible extends Error {
   }
 }
 
-const timestamp = createNanosecondClock();
+/** The time now, by the one clock of this worker. */
+export const nowInNanoseconds = createNanosecondClock();
 
 /** What identifies a request in headers, besides its content. */
 export interface RequestMarks {
@@ -109,7 +110,7 @@ export function payloadParts(
   audience: Audience,
   profile: Profile,
 ): PayloadParts {
-  return { user, event, at, audience, profile, subscriptionId, exportFields, attemptAt: timestamp() };
+  return { user, event, at, audience, profile, subscriptionId, exportFields, attemptAt: nowInNanoseconds() };
 }
 
 /** @throws MessageImpossible */

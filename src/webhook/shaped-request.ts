@@ -28,6 +28,7 @@ import {
 } from './request.ts';
 import { sha256 } from './signature.ts';
 import {
+  type BatchScope,
   EMPTY_VALUE,
   readTemplate,
   speltAs,
@@ -85,9 +86,11 @@ interface PlacedTemplate {
   readonly template: Template;
 }
 
+type AnyScope = TemplateScope | BatchScope;
+
 /** What the requests of one event look like, ready for use. */
-interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
-  readonly url: (scope: () => TemplateScope) => URL;
+export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
+  readonly url: (scope: () => AnyScope) => URL;
   readonly headers: readonly (PlacedTemplate & { readonly name: string })[];
   readonly body: PlacedTemplate | 'default' | null;
   /** Which of the costly parts of a scope its templates may name. */
@@ -95,14 +98,16 @@ interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
   readonly wantsBody: boolean;
 }
 
-type Said = RequestShape & { readonly webhookUrl: string };
+/** What a job says about its requests and where they go. */
+export type Said = RequestShape & { readonly webhookUrl: string };
 type Shapes = (event: TriggerEvent) => ReadShape;
 
 /** By what they say, so that a job has one for each revision, and a sample has its own. */
 const known = new Map<string, Shapes>();
 const MOST_KNOWN = 200;
 
-function shapesOf(said: Said): Shapes {
+/** What the requests of each event look like. It is read once for each revision. */
+export function shapesOf(said: Said): Shapes {
   const key = JSON.stringify(said);
   const found = known.get(key);
   if (found !== undefined) return found;
@@ -192,10 +197,7 @@ function shapedRequest(
   let scoped: TemplateScope | undefined;
   const scope = (): TemplateScope => (scoped ??= scopeOf(settings, said, shape, trigger, parts, id, byDefault));
   const url = shape.url(scope);
-  const headers = shape.headers.flatMap(({ name, place, template }) => {
-    const value = at(place, () => headerOf(template.render(scope())));
-    return value === '' || carries(authorization, name) ? [] : [name, value];
-  });
+  const headers = headersOf(shape, scope, authorization);
   const body = bodyOf(shape, said, scope, byDefault);
   const sent = body !== null && said.envelope === 'cloudevents' ? cloudEvent(body, id, settings, trigger) : body;
   if (sent !== null) refuseTooLong(sent);
@@ -204,6 +206,14 @@ function shapedRequest(
     method: shape.method,
     url,
   };
+}
+
+/** The headers that a job says itself: name, value, name, value … */
+export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization: RequestAuthorization): string[] {
+  return shape.headers.flatMap(({ name, place, template }) => {
+    const value = at(place, () => headerOf(template.render(scope())));
+    return value === '' || carries(authorization, name) ? [] : [name, value];
+  });
 }
 
 function scopeOf(
@@ -231,7 +241,8 @@ function scopeOf(
   };
 }
 
-function readBody(text: string): JsonObject {
+/** A default body as templates have it. */
+export function readBody(text: string): JsonObject {
   return speltAs(parseJson(text) as JsonObject, text); // Both formats are objects.
 }
 
@@ -251,10 +262,11 @@ function carries({ headers }: RequestAuthorization, name: string): boolean {
   return headers.some((other, i) => i % 2 === 0 && other.toLowerCase() === name.toLowerCase());
 }
 
-function bodyOf(
-  { body, contentType }: ReadShape,
-  { envelope }: RequestShape,
-  scope: () => TemplateScope,
+/** The body, without its envelope. */
+export function bodyOf(
+  { body, contentType }: Pick<ReadShape, 'body' | 'contentType'>,
+  { envelope }: Pick<RequestShape, 'envelope'>,
+  scope: () => AnyScope,
   byDefault: () => string,
 ): string | null {
   if (body === null) return null;
@@ -296,7 +308,7 @@ function formOf(text: string): string {
 }
 
 /** CloudEvents 1.0 in structured mode, with the body as its data. */
-function cloudEvent(
+export function cloudEvent(
   data: string,
   id: string,
   { subscriptionId }: DeliverySettings,

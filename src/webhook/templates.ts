@@ -39,8 +39,19 @@ export interface TemplateScope {
   readonly body: JsonObject;
 }
 
+/** What a template may name of each trigger of a batch. */
+export type ItemScope = Omit<TemplateScope, 'now' | 'job'>;
+
+/** What the template of a batch may name. */
+export interface BatchScope extends Pick<TemplateScope, 'now' | 'job'> {
+  /** The triggers that the request carries, in their order; empty outside of its body. */
+  readonly items: readonly ItemScope[];
+}
+
 /** The names of a scope; `data` and `body` have the person's own below them. */
-const KNOWN: Readonly<Record<keyof TemplateScope, readonly string[] | 'any' | 'none'>> = {
+type Known = Readonly<Record<string, readonly string[] | 'any' | 'none'>>;
+
+const KNOWN = {
   id: 'none',
   data: 'any',
   event: 'none',
@@ -52,7 +63,11 @@ const KNOWN: Readonly<Record<keyof TemplateScope, readonly string[] | 'any' | 'n
   attempt: 'none',
   job: ['label', 'subscription_id'],
   body: 'any',
-};
+} as const satisfies Record<keyof TemplateScope, Known[string]>;
+
+/** Of the URL and the headers of a batch, and of its body. */
+const KNOWN_OF_BATCH = { now: KNOWN.now, job: KNOWN.job } as const;
+const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<keyof BatchScope, Known[string]>;
 
 /**
  * Where a template's text goes: with `url`, into the path and query of a URL, where each value that it writes is encoded, so that it can be
@@ -77,13 +92,15 @@ export interface Template {
    * @throws TemplateFailed with the line
    * @throws TemplateSkipped
    */
-  render(scope: TemplateScope): string;
+  render(scope: TemplateScope | BatchScope): string;
 }
 
 /** Most characters that a rendering makes: of its text, of each capture, and of all that filters make on the way. A body has at most 2 MiB. */
 const MOST_CHARACTERS = 2 * 1024 * 1024;
 /** Most blocks that are entered and texts that are written in one rendering: some 20 ms. It decides before time does, so alike on every machine. */
 const MOST_STEPS = 20_000;
+/** The same for each trigger of a batch, beside that. */
+const MOST_STEPS_OF_ITEM = 100;
 /** Longest time of one rendering, while which the worker does nothing else. */
 const MOST_MS = 500;
 const REASON_LENGTH = 200;
@@ -99,9 +116,10 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   if (!isTemplate(source)) return { render: () => source };
   const liquid = use === 'url' ? forUrls : forText;
   const parsed = trying(() => liquid.parse(source));
-  const once = (scope: TemplateScope): string => {
+  const once = (scope: TemplateScope | BatchScope): string => {
     // A copy, since a template can count in a variable of any name.
     const context = new BoundedContext({ ...scope }, liquid.options, { sync: true }, { liquid });
+    if ('items' in scope) context.mostSteps += scope.items.length * MOST_STEPS_OF_ITEM;
     const emitter = new BoundedText(context);
     toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
     return emitter.buffer;
@@ -163,7 +181,7 @@ function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => s
 }
 
 /** Pieces joined to what LiquidJS would write; undefined where it would object, which it is to say itself, with the line. */
-function joined(pieces: readonly Piece[], scope: TemplateScope): string | undefined {
+function joined(pieces: readonly Piece[], scope: object): string | undefined {
   let text = '';
   try {
     for (const piece of pieces) {
@@ -187,13 +205,18 @@ function valueAt(path: readonly string[], scope: object): unknown {
   return value;
 }
 
-/** What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has. */
-export function templateProblem(source: string, use: TemplateUse): string | undefined {
+/**
+ * What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has.
+ * @param batch where in a batch it stands; absent: its request is about one person.
+ */
+export function templateProblem(source: string, use: TemplateUse, batch?: 'body' | 'around'): string | undefined {
   try {
     const templates = trying(() => (use === 'url' ? forUrls : forText).parse(source));
+    if (batch !== undefined) trying(() => forBatches.parse(source));
     const { globals } = analyzeSync(templates, { partials: false });
+    const known = batch === undefined ? KNOWN : batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
     for (const variable of Object.values(globals).flat()) {
-      const unknown = unknownName(variable.segments);
+      const unknown = unknownName(variable.segments, known);
       if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
     }
     return undefined;
@@ -203,10 +226,16 @@ export function templateProblem(source: string, use: TemplateUse): string | unde
   }
 }
 
-function unknownName([root, next]: readonly unknown[]): string | undefined {
-  const names = Object.keys(KNOWN);
+function unknownName([root, next]: readonly unknown[], known: Known): string | undefined {
+  const names = Object.keys(known);
   if (typeof root !== 'string') return undefined;
-  const below = Object.entries(KNOWN).find(([name]) => name === root)?.[1];
+  const below = Object.hasOwn(known, root) ? known[root] : undefined;
+  if (below === undefined && Object.hasOwn(KNOWN, root)) {
+    const where = Object.hasOwn(known, 'items')
+      ? `Name it of each: {% for item in items %}{{ item.${root} }}{% endfor %}.`
+      : 'Only the body can name it, of each of its "items".';
+    return `with "batch", a request is about several people, and so has no "${root}" of its own. ${where}`;
+  }
   if (below === undefined) return `there is nothing called "${root}". ${advice(root, names)}`;
   if (typeof below === 'string' || typeof next !== 'string' || below.includes(next)) return undefined;
   return `"${root}" has nothing called "${next}". ${advice(next, below)}`;
@@ -241,10 +270,11 @@ function writtenJson(value: unknown): string {
 
 /** One rendering, with all that it has used up so far. */
 class BoundedContext extends Context {
+  mostSteps = MOST_STEPS;
   #steps = 0;
 
   step(): void {
-    if (++this.#steps > MOST_STEPS) throw new RangeError('it repeats too much');
+    if (++this.#steps > this.mostSteps) throw new RangeError('it repeats too much');
   }
 }
 
@@ -358,6 +388,10 @@ forUrls.registerFilter('raw', {
   handler: (value: unknown) => (written(value) === '' ? EMPTY_VALUE : value),
 });
 
+/** Reads what stands in a batch, of which nothing can be skipped. */
+const forBatches = createLiquid();
+delete forBatches.tags['skip'];
+
 /** Calls LiquidJS, and says in our words what it throws. */
 function trying<T>(call: () => T): T {
   try {
@@ -381,6 +415,8 @@ function reasonOf(cause: unknown): string {
   const plain = message.replace(/(?:, line:\d+, col:\d+)?$/, '').slice(0, REASON_LENGTH);
   const [, filter] = /^undefined filter: (.*)$/s.exec(plain) ?? [];
   if (filter !== undefined) return `there is no filter "${filter}". ${advice(filter, Object.keys(forText.filters))}`;
+  if (plain === 'tag "skip" not found')
+    return 'with "batch", a request is about several people, and skip about one. Leave people out by the audience or by "events".';
   if (OUT_OF_TIME.test(plain)) return 'it takes too long';
   return plain === 'memory alloc limit exceeded' ? 'it takes too much memory' : plain;
 }

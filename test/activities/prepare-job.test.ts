@@ -164,6 +164,33 @@ test('what is wrong with the requests of a job is a problem of it: where they go
   ]);
 });
 
+test('with batches, nothing but the items of a body is about one person, and nothing is skipped', async () => {
+  const wrong = {
+    ...job,
+    batch: { size: 100 },
+    webhookUrl: 'https://hooks.example.com/{{ id }}',
+    headers: { 'x-a': '{{ event }}', 'x-b': '{{ job.label }}', 'x-c': '{{ items.size }}' },
+    body: '{% for item in items %}{{ item.id }}{% endfor %}\n{{ data.email }}',
+    onExit: { body: '{% skip "no" %}' },
+  };
+  const ofOne = (name: string, where: string) =>
+    `Line ${name === 'data' ? 2 : 1}: with "batch", a request is about several people, and so has no "${name}" of its own. ${where}`;
+  const around = 'Only the body can name it, of each of its "items".';
+  expect(await problemsOf(wrong)).toEqual([
+    ['webhookUrl', ofOne('id', around)],
+    ['headers.x-a', ofOne('event', around)],
+    ['headers.x-c', 'Line 1: there is nothing called "items". There are: now, job.'],
+    ['body', ofOne('data', 'Name it of each: {% for item in items %}{{ item.data }}{% endfor %}.')],
+    [
+      'onExit.body',
+      'Line 1, column 1: with "batch", a request is about several people, and skip about one. Leave people out by the audience or by "events".',
+    ],
+  ]);
+  expect(
+    await problemsOf({ ...job, batch: { size: 2 }, body: '{{ items | json }}', webhookUrl: job.webhookUrl }),
+  ).toEqual([]);
+});
+
 test('a header that its authorization sets is a problem of the job', async () => {
   const { prepare } = preparing([VIP], { crm: { origins: ['https://hooks.example.com'], headers: { 'X-Key': 'k' } } });
   const wrong = {

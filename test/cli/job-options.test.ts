@@ -74,6 +74,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     answer: ['404=delivered', '5xx=retry'],
     endsAt: false,
     retryFor: false,
+    batch: false,
   };
   const fields = {
     label: 'VIP',
@@ -99,6 +100,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     answers: { '404': 'delivered', '5xx': 'retry' },
     endsAt: null,
     retryFor: null,
+    batch: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

@@ -31,6 +31,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   answers: { '404': 'delivered' },
   endsAt: '2099-12-31T23:59:59+01:00',
   retryFor: '6h',
+  batch: null,
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -108,6 +109,11 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   },
   envelope: { type: [7, true, {}, []], unit: ['CloudEvents', 'cloudevent'], empty: [''] },
   requestsPerSecond: { type: NO_NUMBER, unit: [0, -1, 0.009, 1001, '10/s', '10 per second'] },
+  batch: {
+    type: [7, true, '100', [100], { size: '100' }, { size: 100, afterMs: '5s' }],
+    unit: [{ size: 0 }, { size: 1001 }, { size: 2.5 }, { size: 100, afterMs: 300_001 }, { sze: 100 }, { afterMs: 5 }],
+    empty: [{}],
+  },
 };
 
 /** A definition with one mistake. */

@@ -31,6 +31,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       answers: null,
       endsAt: null,
       retryFor: null,
+      batch: null,
     },
   });
 });
@@ -60,6 +61,7 @@ test('every field may be said, and stays as it was said', () => {
     answers: { '404': 'delivered', '5xx': 'dead-letter' },
     endsAt: '2030-01-01T00:00:00.000000001+01:00',
     retryFor: '1h30m',
+    batch: null,
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -74,6 +76,9 @@ test.each([
   ['a request every hundred seconds', { requestsPerSecond: 0.01 }],
   ['a minute of attempts', { retryFor: '60s' }],
   ['a week of attempts', { retryFor: '7d' }],
+  ['a batch of one', { batch: { size: 1 } }],
+  ['the largest batch', { batch: { size: 1000, afterMs: 300_000 } }],
+  ['a form for each batch', { batch: { size: 9 }, contentType: 'application/x-www-form-urlencoded', body: '{}' }],
   ['a thousand requests a second', { requestsPerSecond: 1000 }],
   ['a backfill without limits, said aloud', { backfillPerSecond: null, backfillParallelCount: null }],
   ['an undefined field that has a default', { exportFields: undefined, existingUsers: undefined }],
@@ -110,6 +115,12 @@ const SAY_NULL =
   'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 
 const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
+
+const BATCH =
+  'A batch is an object, such as {"size": 100, "afterMs": 5000}; null (without quotes) means a request for each trigger.';
+const BATCH_SIZE = 'The size of a batch must be a whole number of triggers, from 1 to 1000 (without quotes).';
+const BATCH_AFTER =
+  'The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to 300000 (without quotes).';
 
 const TABLE =
   'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';
@@ -154,6 +165,38 @@ test.each<[what: string, changes: object, field: string, message: string]>([
   ['an end without seconds', { endsAt: '2030-01-01T00:00Z' }, 'endsAt', END],
   ['an end on a day that there is not', { endsAt: '2030-02-29T00:00:00Z' }, 'endsAt', END],
   ['an end in ms', { endsAt: 1893452400000 }, 'endsAt', END],
+  ['a batch of 5', { batch: 5 }, 'batch', BATCH],
+  ['a batch without a size', { batch: {} }, 'batch.size', BATCH_SIZE],
+  ['a batch of nobody', { batch: { size: 0 } }, 'batch.size', BATCH_SIZE],
+  ['a batch of 1001', { batch: { size: 1001 } }, 'batch.size', BATCH_SIZE],
+  ['a batch in quotes', { batch: { size: '100' } }, 'batch.size', BATCH_SIZE],
+  ['a batch that waits too long', { batch: { size: 100, afterMs: 300_001 } }, 'batch.afterMs', BATCH_AFTER],
+  ['a batch that waits for a text', { batch: { size: 100, afterMs: '5s' } }, 'batch.afterMs', BATCH_AFTER],
+  [
+    'a misspelt part of a batch',
+    { batch: { size: 100, after: 5000 } },
+    'batch.after',
+    'There is no such field. Did you mean "afterMs"?',
+  ],
+  ['a batch by GET', { batch: { size: 100 }, method: 'GET' }, 'method', 'A GET has no body that could carry a batch.'],
+  [
+    'a batch without a body for exits',
+    { batch: { size: 100 }, onExit: { method: 'DELETE' } },
+    'body',
+    'A batch is a body. Say in "body" what it looks like, or leave "batch" out.',
+  ],
+  [
+    'a batch whose body is empty',
+    { batch: { size: 100 }, onExit: { body: '' } },
+    'onExit.body',
+    'A batch is a body. Say in "body" what it looks like, or leave "batch" out.',
+  ],
+  [
+    'a batch of events with a body of its own',
+    { batch: { size: 100 }, envelope: 'cloudevents', body: '[]' },
+    'body',
+    'In a batch, the envelope is put around the default body of each. Leave "body" out, or the envelope.',
+  ],
   ['no answer', { answers: {} }, 'answers', TABLE],
   ['a list of answers', { answers: ['404'] }, 'answers', TABLE],
   ['an answer without a meaning', { answers: { '404': null } }, 'answers.404', MEANINGS],

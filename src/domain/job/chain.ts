@@ -139,6 +139,8 @@ export interface CarriedHead {
   readonly notBefore?: number;
   /** The oldest triggers, while a holder keeps them. */
   readonly parked?: ParkedTriggers;
+  /** It goes in a batch of at most so many triggers, since a larger one was refused. */
+  readonly batchMost?: number;
 }
 
 /** A person's waiting triggers, oldest first. */
@@ -157,6 +159,7 @@ export interface Chain {
   profileTries: number;
   notBefore: number;
   parked: ParkedTriggers | undefined;
+  batchMost: number | undefined;
 }
 
 export function newChain(user: string): Chain {
@@ -171,6 +174,7 @@ export function newChain(user: string): Chain {
     profileTries: 0,
     notBefore: 0,
     parked: undefined,
+    batchMost: undefined,
   };
 }
 
@@ -179,6 +183,7 @@ export function forgetFailures(chain: Chain): void {
   chain.failures = 0;
   chain.profileTries = 0;
   chain.notBefore = 0;
+  chain.batchMost = undefined;
 }
 
 /** Whether it contains only members that a backfill found. */
@@ -187,13 +192,14 @@ export function isOfMembers(chain: Chain): boolean {
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
-  const { user, triggers, failures, profileTries, place, notBefore, parked } = chain;
+  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost } = chain;
   const packed = triggers.map((trigger) => packTrigger(trigger, table));
   const more = {
     ...(failures === 0 ? {} : { failures }),
     ...(profileTries === 0 ? {} : { profileTries }),
     ...(place === 'held' ? { notBefore } : {}),
     ...(parked === undefined ? {} : { parked }),
+    ...(batchMost === undefined ? {} : { batchMost }),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
 }
@@ -213,6 +219,9 @@ const PROFILE_FRAME_BYTES = 40;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
 /** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
 export const CHAIN_BYTES = 66;
+// ,"batchMost":1000
+/** Bytes that it takes more for the most that a batch may have. */
+export const BATCH_MOST_BYTES = 18;
 // [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567,"since":1795625131000}}],
 const PARKED_FRAME_BYTES = 90;
 

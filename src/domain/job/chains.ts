@@ -1,6 +1,7 @@
 import TinyQueue from 'tinyqueue';
 import {
   type AudienceTable,
+  BATCH_MOST_BYTES,
   type CarriedChain,
   carryChain,
   type Chain,
@@ -97,6 +98,16 @@ export class Chains {
 
   get(user: string): Chain | undefined {
     return this.#byUser.get(user);
+  }
+
+  /** Triggers in ready chains with a live trigger, counted until there are so many. */
+  liveTriggers(most: number): number {
+    let triggers = 0;
+    for (const chain of this.#ready.live()) {
+      triggers += chain.triggers.length;
+      if (triggers >= most) break;
+    }
+    return triggers;
   }
 
   /** How many ready chains are ahead of this one. */
@@ -289,7 +300,7 @@ export class Chains {
     this.#setParked(chain, undefined);
     chain.triggers.unshift(...triggers);
     for (const trigger of triggers) this.#recount(chain, trigger, 1);
-    if (triggers.length === 0) forgetFailures(chain); // They were of what is lost.
+    if (triggers.length === 0) this.#forget(chain); // What happened was about what is lost.
     if (chain.triggers.length === 0) this.#remove(chain);
     else this.#makeReady(chain, 'returned');
     return dropped;
@@ -301,8 +312,14 @@ export class Chains {
     if (trigger === undefined) return undefined;
     this.#recount(chain, trigger, -1);
     chain.running--;
-    forgetFailures(chain);
+    this.#forget(chain);
     return trigger;
+  }
+
+  /** The oldest trigger of a chain goes in a batch of at most so many from now on. */
+  limitBatch(chain: Chain, most: number): void {
+    if (chain.batchMost === undefined) this.#addBytes(chain, BATCH_MOST_BYTES);
+    chain.batchMost = most;
   }
 
   /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
@@ -328,7 +345,7 @@ export class Chains {
 
   restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
     for (const one of carried) {
-      const [user, , { failures = 0, profileTries = 0, notBefore, parked } = {}] = one;
+      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost } = {}] = one;
       const chain = this.#create(user);
       for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
@@ -337,6 +354,7 @@ export class Chains {
       chain.failures = failures;
       chain.profileTries = profileTries;
       this.#setParked(chain, parked);
+      if (batchMost !== undefined) this.limitBatch(chain, batchMost);
       // Parked triggers are read back before anything of their chain is sent.
       if (notBefore === undefined && parked === undefined) this.#makeReady(chain, 'last');
       else this.hold(chain, notBefore ?? 0);
@@ -359,8 +377,13 @@ export class Chains {
   /** What happened to a chain's previous oldest trigger does not concern the one that is now the oldest. */
   #newHead(chain: Chain): void {
     if (chain.parked !== undefined) return; // The oldest is another: it is away.
-    forgetFailures(chain);
+    this.#forget(chain);
     this.#makeReady(chain, 'last');
+  }
+
+  #forget(chain: Chain): void {
+    if (chain.batchMost !== undefined) this.#addBytes(chain, -BATCH_MOST_BYTES);
+    forgetFailures(chain);
   }
 
   #create(user: string): Chain {
@@ -381,6 +404,7 @@ export class Chains {
     if (this.#byUser.get(chain.user) !== chain) return; // It is gone already.
     this.#unhold(chain);
     chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    this.#forget(chain);
     this.#addBytes(chain, -CHAIN_BYTES);
     this.#byUser.delete(chain.user);
     this.#ready.delete(chain);
@@ -558,10 +582,15 @@ class ReadyChains {
     return undefined;
   }
 
-  *[Symbol.iterator](): Iterator<Chain> {
+  /** The chains with a live trigger. */
+  *live(): Iterable<Chain> {
     yield* this.#returned;
     yield* this.#retries;
     yield* this.#live;
+  }
+
+  *[Symbol.iterator](): Iterator<Chain> {
+    yield* this.live();
     yield* this.#members;
   }
 }

@@ -4,6 +4,15 @@ import { jsonStringBytes } from '../json.ts';
 import { SLICE_MS, SLICE_TRIGGERS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
+import {
+  batchSize,
+  gather as gatherFrom,
+  goesUnfilled,
+  liveFrom,
+  membersFrom,
+  requestsOf,
+  triggersOf,
+} from './batching.ts';
 import { acceptedNow, type Chain } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
@@ -38,7 +47,37 @@ export function canCut(state: DispatcherState, now: number): boolean {
   if (!maySend(state, now) || state.breaker.barredUntil > now || !rateAllows(state, now)) return false;
   if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
-  return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
+  // A new endpoint gets one trigger, so there is nothing to wait for.
+  if (state.breaker.isUnproven)
+    return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
+  return mayTakeLive(state, now) || mayTakeMembers(state, now);
+}
+
+function mayTakeLive(state: DispatcherState, now: number): boolean {
+  return state.chains.liveCount > 0 && liveFrom(state) <= now;
+}
+
+function mayTakeMembers(state: DispatcherState, now: number): boolean {
+  const count = members(state, now);
+  return count > 0 && backfillPermits(state) > 0 && membersFrom(state, count) <= now;
+}
+
+/** Notes since when what is ready waits to fill a batch. */
+export function gather(state: DispatcherState, now: number): void {
+  if (isInBatches(state)) gatherFrom(state, members(state, now), now);
+  else state.gathering = undefined;
+}
+
+/** When what is ready goes although it fills no batch, epoch ms; undefined when nothing waits for that. */
+export function gatheringUntil(state: DispatcherState, now: number): number | undefined {
+  const { isOpen, isUnproven } = state.breaker;
+  if (!isInBatches(state) || isOpen || isUnproven || slicesLeft(state) <= 0) return undefined;
+  const count = members(state, now);
+  const times = [
+    ...(state.chains.liveCount > 0 && freePermits(state) > 0 ? [liveFrom(state)] : []),
+    ...(count > 0 && backfillPermits(state) > 0 ? [membersFrom(state, count)] : []),
+  ].filter((from) => from > now);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 function hasProbe(state: DispatcherState, now: number): boolean {
@@ -69,19 +108,21 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
   const perSecond = state.job.definition.requestsPerSecond;
   // The only one that starts requests can use all permits.
   const wanted = perSecond === null ? Math.min(slicePermits(free, slicesLeft(state)), free) : free;
-  const size =
+  const ready = isBackfill ? members(state, now) : readyLive(state);
+  const requests =
     perSecond === null
       ? sliceSize({
           permits: wanted,
           freePermits: free,
           allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
-          ready: isBackfill ? members(state, now) : state.chains.liveCount,
+          ready: Math.ceil(ready / batchSize(state)),
           requestMs: state.requestMs,
           running: state.slices.size,
           most: mostSlices(state),
         })
       : Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now));
-  const cut = new Cut(state, size);
+  const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
+  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled));
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, cut, now);
@@ -117,7 +158,7 @@ function finish(
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
 ): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
-  const permits = Math.min(wanted, cut.parts.length);
+  const permits = Math.min(wanted, isInBatches(state) ? requestsOf(state, cut.triggers) : cut.parts.length);
   const pace = paceOf(state);
   const slice: Slice = {
     id: state.nextSliceId++,
@@ -182,8 +223,18 @@ function mostSlices(state: DispatcherState): number {
 }
 
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
-  if (members(state, now) === 0 || backfillPermits(state) <= 0) return false;
-  return state.chains.liveCount === 0 || state.liveStreak >= BACKFILL_EVERY - 1;
+  if (!mayTakeMembers(state, now)) return false;
+  return !mayTakeLive(state, now) || state.liveStreak >= BACKFILL_EVERY - 1;
+}
+
+function isInBatches({ job }: DispatcherState): boolean {
+  return job.definition.batch !== null;
+}
+
+/** Live triggers that are ready: with batches all of them, else people, since of each only the first one matters. */
+function readyLive(state: DispatcherState): number {
+  const { chains } = state;
+  return isInBatches(state) ? Math.max(chains.liveCount, chains.liveTriggers(SLICE_TRIGGERS)) : chains.liveCount;
 }
 
 /** What a slice holds while it is being cut. */
@@ -195,11 +246,13 @@ class Cut {
   readonly #most: number;
   /** Only templates can name the number of an attempt. */
   readonly #tellsFailures: boolean;
+  readonly #isInBatches: boolean;
 
   constructor(state: DispatcherState, most: number) {
     this.#state = state;
     this.#tellsFailures = deliverySettings(state.job).request !== undefined;
     this.#most = most;
+    this.#isInBatches = isInBatches(state);
   }
 
   get isFull(): boolean {
@@ -212,8 +265,11 @@ class Cut {
     for (const trigger of chain.triggers) {
       const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
       const failures = count === 0 && this.#tellsFailures && chain.failures > 0 ? { failures: chain.failures } : {};
+      const most =
+        count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
       const more =
         profileBytes +
+        ('batchMost' in most ? BATCH_MOST_BYTES : 0) +
         (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES) +
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
@@ -231,6 +287,7 @@ class Cut {
         ...(optional ? { profileOptional: true } : {}),
         ...(redelivery === undefined ? {} : { redelivery }),
         ...failures,
+        ...most,
       });
       this.bytes += bytes;
       count++;
@@ -247,6 +304,8 @@ const SLICE_TRIGGER_BYTES = 36;
 const PROFILE_KEY_BYTES = 11;
 // "redelivery":, and any number that there is.
 const REDELIVERY_BYTES = 30;
+// "batchMost":1000,
+const BATCH_MOST_BYTES = 17;
 // "failures":12,
 const FAILURES_BYTES = 14;
 

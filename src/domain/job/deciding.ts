@@ -5,7 +5,7 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import { drainOverflow } from './arriving.ts';
 import type { Chain } from './chain.ts';
-import { canCut, cutSlice } from './cutting.ts';
+import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
 import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
@@ -114,8 +114,10 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   if (isEnding) {
     return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
   }
+  gather(state, now);
   while (canCut(state, now)) {
     const cut = cutSlice(state, now);
+    gather(state, now);
     if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }
   const calm = state.slices.size === 0 && !run.busy;
@@ -243,6 +245,8 @@ function wait(state: DispatcherState, now: number): Step {
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+      const unfilledAt = gatheringUntil(state, now);
+      if (unfilledAt !== undefined) times.push(unfilledAt);
       const { backfill, job } = state;
       const perSecond = job.definition.backfillPerSecond ?? undefined;
       const next = backfill?.pace.nextAt(backfill.waitingInPages, perSecond, now);

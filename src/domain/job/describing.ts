@@ -10,7 +10,7 @@ import { failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
-import { hasReady } from './cutting.ts';
+import { gatheringUntil, hasReady, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
 import { nextRequestFrom } from './request-rate.ts';
 import { type DispatcherState, type Pause, permitsInUse, stayingBytes, type Stopping } from './state.ts';
@@ -43,6 +43,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
     ...rateLimitOf(state, now),
+    ...gatheringOf(state, now),
     ...endpointOf(state, now),
     ...(state.backfill === undefined
       ? {}
@@ -78,6 +79,11 @@ function rateLimitOf(state: DispatcherState, now: number): Pick<JobStatus, 'rate
   const until = nextRequestFrom(state);
   const isWaiting = until > now + SHOWN_WAIT_MS && state.slices.size === 0 && hasReady(state, now);
   return isWaiting ? { rateLimitedUntil: instantOf(until) } : {};
+}
+
+function gatheringOf(state: DispatcherState, now: number): Pick<JobStatus, 'gatheringUntil'> {
+  const until = maySend(state, now) ? gatheringUntil(state, now) : undefined;
+  return until === undefined ? {} : { gatheringUntil: instantOf(until) };
 }
 
 /** A shorter wait is over before somebody has read of it. */

@@ -5,6 +5,7 @@ import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
+import { gatherNoLonger } from './batching.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
 import {
   beginJob,
@@ -68,6 +69,7 @@ export function retryNow(state: DispatcherState, now: number): void {
   state.throttle = undefined;
   state.breaker = state.breaker.probingFrom(now);
   state.chains.releaseAll();
+  gatherNoLonger(state);
 }
 
 /** What stands in the way of an edit that was checked, as it would be now; undefined when nothing does. */
@@ -99,8 +101,19 @@ function isSameEndpoint(a: JobDefinition, b: JobDefinition): boolean {
 }
 
 /** What requests are like; what their answers mean is no part of it. */
-function requestsOf({ method, headers, contentType, body, onEnter, onExit, envelope }: JobDefinition): unknown[] {
-  return [method, headers, contentType, body, withoutAnswers(onEnter), withoutAnswers(onExit), envelope];
+function requestsOf({
+  method,
+  headers,
+  contentType,
+  body,
+  onEnter,
+  onExit,
+  envelope,
+  batch,
+}: JobDefinition): unknown[] {
+  // What a worker of an older release checked has no batch at all.
+  const isList = (batch ?? null) !== null;
+  return [method, headers, contentType, body, withoutAnswers(onEnter), withoutAnswers(onExit), envelope, isList];
 }
 
 /** Records why an edit did not take effect. Bounded, since it is carried and shown. */

@@ -12,6 +12,7 @@ import {
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
 import { ATTEMPT_CODES, judge, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
+import { batchSize, gatherNoLonger } from './batching.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { maySend } from './cutting.ts';
 import { rememberDelivery } from './memory.ts';
@@ -56,19 +57,29 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
   if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
-  const parts = partsOf(slice, failed, unsent);
+  const parts = partsOf(slice, failed, unsent, new Map(report.halved));
+  // What comes back has waited for its batch before.
+  if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
   if (delivered > 0) state.lastDeliveredAt = now;
-  const failures = parts.flatMap(({ chain, verdict }) =>
-    verdict === undefined ? [] : [{ user: chain.user, verdict }],
+  // An answer to a batch is one, however many people it is about.
+  const failures = parts.flatMap(({ chain, attempt, verdict }) =>
+    verdict === undefined || attempt?.like !== undefined ? [] : [{ user: chain.user, verdict }],
   );
+  const size = batchSize(state);
   // Before the failures are settled, because only this tells whether a refusal is about one payload or about everybody.
   if (isCurrent && delivered + failures.length > 0) {
-    state.breaker.learn({ delivered, failures }, state.job.definition.parallelRequestCount, now, drawChance(state));
+    state.breaker.learn(
+      { delivered: Math.ceil(delivered / size), failures },
+      state.job.definition.parallelRequestCount,
+      now,
+      drawChance(state),
+    );
   }
   const { backfill } = state;
   const before = backfill?.counts.delivered ?? 0;
-  for (const part of parts) settlePart(state, slice, part, now);
+  const settling = { slice, now, chances: new Map<number, number>() };
+  for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
   // The time of one that spaced its requests says nothing of how long they take.
@@ -76,7 +87,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.cutPermits,
-    delivered + report.failed.length,
+    report.requests ?? delivered + report.failed.length,
     report.sendingMs,
   );
 }
@@ -95,25 +106,42 @@ interface SettledPart {
   /** The attempt at the next one, if it was made and failed. */
   readonly attempt: FailedAttempt | undefined;
   readonly verdict: Verdict | undefined;
+  /** How many the batch of that one has at most from now on, if its last was refused. */
+  readonly batchMost: number | undefined;
 }
 
-function partsOf(slice: Slice, failed: ReadonlyMap<number, FailedAttempt>, unsent: ReadonlySet<number>): SettledPart[] {
+/** The slice that is being settled. */
+interface Settling {
+  readonly slice: Slice;
+  readonly now: number;
+  /** How the next attempts of those whose requests failed are spread, by the first of each request: what failed in a batch comes back as one. */
+  readonly chances: Map<number, number>;
+}
+
+function partsOf(
+  slice: Slice,
+  failed: ReadonlyMap<number, FailedAttempt>,
+  unsent: ReadonlySet<number>,
+  halved: ReadonlyMap<number, number>,
+): SettledPart[] {
   let index = 0;
   return slice.parts.map(({ chain, count }) => {
     const stop = firstNotDelivered(index, count, failed, unsent);
     const attempt = stop < index + count ? failed.get(stop) : undefined;
     const delivered = stop - index;
     index += count;
-    return { chain, delivered, attempt, verdict: attempt === undefined ? undefined : judge(attempt) };
+    const verdict = attempt === undefined ? undefined : judge(attempt);
+    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop) };
   });
 }
 
-function settlePart(state: DispatcherState, slice: Slice, part: SettledPart, now: number): void {
-  const { chain, delivered, attempt, verdict } = part;
+function settlePart(state: DispatcherState, settling: Settling, part: SettledPart): void {
+  const { chain, delivered, attempt, verdict, batchMost } = part;
   if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
-  if (attempt !== undefined && verdict !== undefined) settleFailure(state, slice, chain, attempt, verdict, now);
+  if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
+  if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
@@ -128,11 +156,11 @@ function settlePart(state: DispatcherState, slice: Slice, part: SettledPart, now
 export function loseSlice(state: DispatcherState, sliceId: number, details: unknown, now: number): void {
   const slice = state.slices.get(sliceId);
   if (slice === undefined) return;
-  const { delivered, failed } = readProgress(details, slice.triggers.length) ?? { delivered: [], failed: [] };
+  const { delivered, failed, halved } = readProgress(details, slice.triggers.length) ?? { delivered: [], failed: [] };
   const settled = new Set(failed.map(({ index }) => index));
   for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
   const unsent = [...slice.triggers.keys()].filter((index) => !settled.has(index));
-  settle(state, slice, { failed, unsent, sendingMs: 0 }, now);
+  settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now);
 }
 
 /**
@@ -170,12 +198,12 @@ function deliveredHead(state: DispatcherState, chain: Chain): void {
 
 function settleFailure(
   state: DispatcherState,
-  slice: Slice,
+  settling: Settling,
   chain: Chain,
   attempt: FailedAttempt,
   verdict: Verdict,
-  now: number,
 ): void {
+  const { slice, now } = settling;
   if (VERDICTS[verdict].isShown) noteFailure(state, attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
@@ -185,12 +213,12 @@ function settleFailure(
         state.chains.hold(chain, slice.notDueBefore);
         return;
       }
-      retryOrBury(state, chain, attempt, now);
+      retryOrBury(state, settling, chain, attempt);
       return;
     case 'refused':
       // An endpoint that refuses everybody is wrongly set up, so its triggers are kept rather than given up. That may also be true of one
       // that has never accepted any.
-      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, chain, attempt, now);
+      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, settling, chain, attempt);
       else bury(state, chain, attempt, now);
       return;
     case 'skipped':
@@ -227,8 +255,11 @@ function settleFailure(
 }
 
 /** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
-function retryOrBury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
-  const delayMs = retryDelayMs(chain.failures + 1, drawChance(state), state.job.definition.retryFor);
+function retryOrBury(state: DispatcherState, { now, chances }: Settling, chain: Chain, attempt: FailedAttempt): void {
+  const { index, like = index } = attempt;
+  const chance = chances.get(like) ?? drawChance(state);
+  chances.set(like, chance);
+  const delayMs = retryDelayMs(chain.failures + 1, chance, state.job.definition.retryFor);
   if (delayMs === undefined) {
     bury(state, chain, attempt, now);
     return;

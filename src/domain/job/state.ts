@@ -16,6 +16,7 @@ import { nextChance } from '../random.ts';
 import { Alerts, type CarriedAlerts } from './alerts.ts';
 import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
 import { BackfillIntake, type CarriedBackfill, type Leaving } from './backfill.ts';
+import type { CarriedGathering } from './batching.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './breaker.ts';
 import { AudienceTable, type CarriedChain, type Chain, type QueuedTrigger } from './chain.ts';
 import { Chains } from './chains.ts';
@@ -90,6 +91,7 @@ export function deliverySettings({
     requestTimeoutMs,
     ...requestOf(definition),
     ...answersOf(definition),
+    ...(definition.batch === null ? {} : { batch: { size: definition.batch.size } }),
   };
 }
 
@@ -191,6 +193,8 @@ interface PlainState {
   throttle?: { readonly until: number; readonly streak: number } | undefined;
   /** With a request rate: where the last slice's spacing ended. */
   spacing?: CarriedSpacing | undefined;
+  /** With batches: since when what is ready waits for more. */
+  gathering?: CarriedGathering | undefined;
   lastDeliveredAt?: number | undefined;
   lastFailure?: LastFailure | undefined;
   editProblem?: string | undefined;
@@ -211,6 +215,7 @@ const PLAIN = {
   stopping: true,
   throttle: true,
   spacing: true,
+  gathering: true,
   lastDeliveredAt: true,
   lastFailure: true,
   editProblem: true,

@@ -152,6 +152,7 @@ const OPTIONAL: {
     stopping: true,
     throttle: true,
     spacing: true,
+    gathering: true,
     breaker: true,
     lastDeliveredAt: true,
     lastFailure: true,
@@ -165,7 +166,7 @@ const OPTIONAL: {
   breaker: { isUnproven: true },
   pace: { paused: true, sampleLeft: true },
   // Not `parked`: it says where triggers are.
-  head: { failures: true, profileTries: true, notBefore: true },
+  head: { failures: true, profileTries: true, notBefore: true, batchMost: true },
   parked: { since: true },
   // Not `deadlineAt`: with it, it is known when to end.
   stopping: { isPlanned: true },

@@ -1,0 +1,169 @@
+import type { FailedAttempt, PermitsReturned, SliceInput, SliceTrigger } from '../contract/slice.ts';
+import type { Profile } from '../domain/message.ts';
+import {
+  ATTEMPT_CODES,
+  type AttemptVerdict,
+  type FailureRow,
+  isDecidedVerdict,
+  judge,
+  ROW_LIMITS,
+  VERDICTS,
+} from '../domain/verdict.ts';
+import { type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts';
+import type { RequestAuthorization } from '../webhook/authorizations.ts';
+import { MessageImpossible } from '../webhook/request.ts';
+import type { PacedStarts } from './paced-starts.ts';
+import type { SettledTriggers } from './settled-triggers.ts';
+import type { SliceTelemetry } from './slice-telemetry.ts';
+
+/** How long requests may stay open after the budget is over before the permits of the idle lanes go back. */
+const TAIL_MS = 250;
+/** The same for a slice that spaces its requests, from its last start on: no other starts any before, so an endpoint that is slow is noticed sooner. */
+const PACED_TAIL_MS = 50;
+
+/** What a slice is sent with. */
+export interface SliceSendingOptions {
+  readonly slice: SliceInput;
+  readonly settled: SettledTriggers;
+  readonly telemetry: SliceTelemetry;
+  readonly url: URL;
+  readonly poster: Poster;
+  readonly userAgent: string;
+  readonly authorization: RequestAuthorization;
+  /** Undefined: the source did not answer. */
+  readonly profiles: ReadonlyMap<string, Profile> | undefined;
+  /** Why it did not, as far as people may read that. */
+  readonly sourceTrouble?: string;
+  /** At most this many requests in flight. */
+  readonly permits: number;
+  /** How their starts are spaced; undefined: not at all. */
+  readonly starts: PacedStarts | undefined;
+  /** Aborted when the slice is no longer wanted, because its job was terminated, say. */
+  readonly cancelled: AbortSignal;
+  /** Absent: no permits are given back. */
+  readonly returnPermits?: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
+}
+
+/**
+ * How far a slice has come, however its requests are made: runs its lanes, one for each permit in use, and says whether another request may
+ * be started.
+ */
+export class SliceCourse {
+  readonly #options: SliceSendingOptions;
+  readonly #inRow: Record<FailureRow, number> = { failed: 0, refused: 0 };
+  #isUnwell = false;
+  /** When its budget is over, as `performance.now()`. */
+  readonly endsAtMs: number;
+  readonly #endsAtWall: number;
+  #openLanes = 0;
+  #lastStarted: NodeJS.Timeout | undefined;
+
+  constructor(options: SliceSendingOptions) {
+    const { budgetMs } = options.slice;
+    this.#options = options;
+    this.endsAtMs = performance.now() + budgetMs;
+    this.#endsAtWall = Date.now() + budgetMs;
+  }
+
+  /** Runs so many lanes at once to their ends, and gives back the permits of those that end long before the others. */
+  async run(count: number, lane: () => Promise<void>): Promise<void> {
+    const { slice, starts } = this.#options;
+    this.#openLanes = count;
+    const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
+    const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
+    const ends = await Promise.allSettled(Array.from({ length: count }, lane));
+    clearTimeout(tail);
+    clearTimeout(this.#lastStarted);
+    // Checked only now: the slice of a failed activity soon goes to another worker.
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** One of the lanes has nothing more to start. */
+  laneEnded(): void {
+    this.#openLanes--;
+  }
+
+  /** Within the budget by both clocks: one stops while the machine sleeps, the other may be set back. */
+  get mayStart(): boolean {
+    const { cancelled, starts } = this.#options;
+    if (this.#isUnwell || cancelled.aborted || starts?.isOver === true) return false;
+    return performance.now() < this.endsAtMs && Date.now() < this.#endsAtWall;
+  }
+
+  /** Nothing more is started. */
+  end(): void {
+    this.#isUnwell = true;
+  }
+
+  /** With a pace: once all are started, the next slice need not wait for the answers. */
+  allStarted(): void {
+    clearTimeout(this.#lastStarted);
+    this.#lastStarted = setTimeout(() => this.#returnIdlePermits(), PACED_TAIL_MS);
+  }
+
+  /** Writes the attempt for one trigger down. */
+  settle(index: number, attempt: HttpAttempt, verdict: AttemptVerdict): void {
+    this.learn(verdict);
+    this.record(index, attempt, verdict);
+  }
+
+  /** What a request has come to decides whether there is another one. */
+  learn(verdict: AttemptVerdict): void {
+    if (verdict === 'delivered') {
+      this.#inRow.failed = 0;
+      this.#inRow.refused = 0;
+      return;
+    }
+    const { row, asksTo } = VERDICTS[verdict];
+    if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnwell = true;
+  }
+
+  /** Writes down what has become of a trigger. @param like its request's first, if that was another. */
+  record(index: number, attempt: HttpAttempt, verdict: AttemptVerdict, like?: number): void {
+    const { settled } = this.#options;
+    if (verdict === 'delivered') {
+      settled.deliver(index);
+      return;
+    }
+    if (like !== undefined) {
+      settled.failed.set(index, { index, like, durationMs: attempt.durationMs });
+      return;
+    }
+    const { ok: _, ...failure } = attempt;
+    // Recorded, so that an edit of the table meanwhile does not change what was decided by it.
+    const as = isDecidedVerdict(verdict) && verdict !== judge(failure) ? { as: verdict } : {};
+    settled.failed.set(index, { index, ...failure, ...as });
+  }
+
+  #returnIdlePermits(): void {
+    const { permits, starts, returnPermits } = this.#options;
+    const left = this.#openLanes;
+    if (returnPermits === undefined || left === 0) return;
+    if (starts === undefined ? left >= permits : starts.isOver || starts.isAwaited) return;
+    // Best effort: the permits come back with the report anyway.
+    const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
+    void returnPermits(returned).catch(() => undefined);
+  }
+}
+
+/** Why there is no request. */
+export type Unmade = Pick<FailedAttempt, 'code' | 'answer'>;
+
+/** The profile that a trigger is sent with, or why there is none. */
+export function profileOf(
+  { profile, user, profileOptional }: SliceTrigger,
+  { profiles, sourceTrouble }: Pick<SliceSendingOptions, 'profiles' | 'sourceTrouble'>,
+): { readonly profile: Profile } | (Unmade & { readonly profile?: undefined }) {
+  const found = profile ?? profiles?.get(user);
+  if (found !== undefined) return { profile: found };
+  if (profiles === undefined)
+    return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
+  return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
+}
+
+/** What an error of making a request means. */
+export function unmadeFor(error: unknown): Unmade {
+  if (error instanceof MessageImpossible)
+    return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
+  return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
+}

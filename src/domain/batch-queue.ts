@@ -1,0 +1,132 @@
+import type { HalvedBatches, SliceTrigger } from '../contract/slice.ts';
+
+export interface BatchQueueOptions {
+  /** The triggers of one person are adjacent, and in order. */
+  readonly triggers: readonly Pick<SliceTrigger, 'user' | 'event' | 'batchMost'>[];
+  /** At most so many in a batch. */
+  readonly size: number;
+  /** Whether enters and exits go in batches of their own. */
+  readonly isByEvent: boolean;
+  /** Whether a trigger is delivered already. */
+  readonly isDelivered: (place: number) => boolean;
+  /** Whether it is known already that it did not get through. */
+  readonly isFailed: (place: number) => boolean;
+  /** What was halved before. */
+  readonly halved?: HalvedBatches | undefined;
+}
+
+/** What becomes of a trigger that is offered to a batch: it is in; it is not to be sent; or the batch is full without it. */
+type Taken = 'in' | 'out' | 'full';
+
+/** Somebody's triggers in the slice that are not settled. */
+interface Person {
+  /** Place of the oldest. */
+  next: number;
+  /** After the youngest. */
+  end: number;
+}
+
+/**
+ * Puts the triggers of a slice together in batches, named by their places. A person is in one batch at a time, in order, and in the next one
+ * only after the first was delivered. Of a batch that was refused each trigger goes once more, in one of half as many at most: so whatever the
+ * endpoint cannot accept is alone after a few of them.
+ */
+export class BatchQueue {
+  readonly #options: BatchQueueOptions;
+  readonly #most = new Map<number, number>();
+  readonly #people: Person[];
+  /** By the places of their triggers. */
+  readonly #personAt: Person[] = [];
+
+  constructor(options: BatchQueueOptions) {
+    const { triggers, isDelivered, isFailed, halved = [] } = options;
+    this.#options = options;
+    const people: Person[] = [];
+    for (const [place, { user, batchMost }] of triggers.entries()) {
+      if (batchMost !== undefined) this.#most.set(place, batchMost);
+      const before = this.#personAt[place - 1];
+      const isSame = before !== undefined && user === triggers[place - 1]?.user;
+      const person = isSame ? before : { next: place, end: place };
+      this.#personAt.push(person);
+      person.end = place + 1;
+      if (person.next === place && isDelivered(place)) person.next++;
+      if (!isSame) people.push(person);
+    }
+    for (const [place, most] of halved) this.#most.set(place, most);
+    this.#people = people.filter(({ next, end }) => next < end && !isFailed(next));
+  }
+
+  /** Whether nobody is waiting to be put into a batch; somebody may be again when one ends. */
+  get isEmpty(): boolean {
+    return this.#people.length === 0;
+  }
+
+  /**
+   * Takes the next batch: the places of its triggers, in order; empty when nobody is left.
+   * @param offer is asked for each trigger that could be in it; after one that is out, no other of that person goes.
+   */
+  next(offer: (place: number) => Taken): number[] {
+    const places: number[] = [];
+    const left: Person[] = [];
+    let most = this.#options.size;
+    let event: string | undefined;
+    let isFull = false;
+    for (const person of this.#people) {
+      const from = places.length;
+      let isOut = false;
+      while (!isFull && !isOut && person.next < person.end) {
+        const place = person.next;
+        const own = Math.min(most, this.#mostAt(place));
+        if (places.length + 1 > own || !this.#fitsEvent(place, event)) break;
+        const taken = offer(place);
+        isFull = taken === 'full';
+        isOut = taken === 'out';
+        if (isOut) person.end = place;
+        if (taken !== 'in') break;
+        places.push(place);
+        person.next++;
+        most = own;
+        event ??= this.#options.triggers[place]?.event;
+        isFull = places.length >= most;
+      }
+      if (places.length === from && !isOut) left.push(person);
+    }
+    this.#people.splice(0, this.#people.length, ...left);
+    return places;
+  }
+
+  /** A batch was delivered: what comes after it of its people may go. */
+  delivered(places: readonly number[]): void {
+    this.#putFirst(places);
+  }
+
+  /** A batch of more than one was refused. */
+  halve(places: readonly number[]): void {
+    const most = Math.ceil(places.length / 2);
+    for (const place of places) {
+      this.#most.set(place, most);
+      const person = this.#personAt[place];
+      if (person !== undefined) person.next = Math.min(person.next, place);
+    }
+    this.#putFirst(places);
+  }
+
+  /** The places that go in smaller batches than the slice was cut for, with how many those have at most. */
+  get halved(): HalvedBatches {
+    const { triggers } = this.#options;
+    return [...this.#most].filter(([place, most]) => most !== triggers[place]?.batchMost);
+  }
+
+  #putFirst(places: readonly number[]): void {
+    const people = new Set(places.flatMap((place) => this.#personAt[place] ?? []));
+    this.#people.unshift(...[...people].filter(({ next, end }) => next < end));
+  }
+
+  #mostAt(place: number): number {
+    return this.#most.get(place) ?? this.#options.size;
+  }
+
+  #fitsEvent(place: number, event: string | undefined): boolean {
+    return !this.#options.isByEvent || event === undefined || event === this.#options.triggers[place]?.event;
+  }
+}

@@ -1,0 +1,263 @@
+import { expect, test } from '@jest/globals';
+import type { SliceTrigger } from '../../src/contract/slice.ts';
+import { deliveryId } from '../../src/domain/delivery-id.ts';
+import { batchId } from '../../src/webhook/batched-request.ts';
+import { readExposition, sumOf } from '../support/exposition.ts';
+import { bare, SliceLab, trigger } from './a-slice.ts';
+
+const people = (count: number) => Array.from({ length: count }, (_, index) => trigger(`person ${index}`));
+
+const batchesOf = (size: number, settings: object = {}) => ({ settings: { batch: { size }, ...settings } });
+
+/** Whom each request was about, in the order of requests. */
+function batches(lab: SliceLab): (string | undefined)[][] {
+  return lab.receiver.ledger.entries.map(({ elements = [] }) => elements.map(({ message }) => message?.user));
+}
+
+/** An endpoint that refuses every batch with one of these people. */
+function refusing(users: readonly string[], status = 422) {
+  return {
+    answer: ({
+      elements = [],
+    }: {
+      readonly elements?: readonly { readonly message: { user: string } | undefined }[];
+    }) => (elements.some(({ message }) => users.includes(message?.user ?? '')) ? { status, body: 'no' } : undefined),
+  };
+}
+
+const idOf = (one: SliceTrigger): string => deliveryId('5'.repeat(32), one);
+
+test('one request carries a list of bodies, each with its own id; the request has one made from these', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  const triggers = people(5);
+  const report = await lab.deliver(triggers, { permits: 1, ...batchesOf(2) });
+  expect(report).toMatchObject({ failed: [], unsent: [], requests: 3 });
+  expect(batches(lab).map(({ length }) => length)).toEqual([2, 2, 1]);
+  const [first] = lab.receiver.ledger.entries;
+  const ids = triggers.slice(0, 2).map(idOf);
+  expect(first?.elements?.map((element) => element.deliveryId)).toEqual(ids);
+  expect(first?.deliveryId).toBe(batchId(ids.map((id) => ({ id }))));
+  expect(first?.deliveryId).toMatch(/^[0-9a-f]{32}$/);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 5, unreadable: 0, outOfOrder: 0, overlaps: 0 });
+  // The same triggers make the same id.
+  await lab.deliver(triggers.slice(0, 2), batchesOf(2));
+  expect(lab.receiver.ledger.entries.at(-1)?.deliveryId).toBe(first?.deliveryId);
+});
+
+test('in the old format, too, each says its own id', async () => {
+  const lab = await SliceLab.open();
+  const triggers = people(2);
+  await lab.deliver(triggers, batchesOf(2, { userLegacyMessageFormat: true }));
+  const [first] = lab.receiver.ledger.entries;
+  expect(first?.elements?.map((element) => element.deliveryId)).toEqual(triggers.map(idOf));
+});
+
+test('[S28] the cap counts requests: never more batches in flight than permits', async () => {
+  const lab = await SliceLab.open({ delayMs: 20 });
+  await lab.deliver(people(40), { permits: 3, ...batchesOf(4) });
+  expect(lab.receiver.ledger.mostInFlight).toBe(3);
+  expect(lab.receiver.ledger.requests).toBe(10);
+});
+
+test("a person's triggers are in one batch in order, or in the next one after that was delivered", async () => {
+  const lab = await SliceLab.open({ delayMs: 5 });
+  const triggers = [...Array.from({ length: 5 }, () => trigger('a')), ...people(3)];
+  await lab.deliver(triggers, { permits: 4, ...batchesOf(2) });
+  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 8, outOfOrder: 0, overlaps: 0 });
+});
+
+test('what the endpoint cannot accept is found by halving, and is alone; the others are delivered', async () => {
+  const lab = await SliceLab.open(refusing(['person 11']));
+  const report = await lab.deliver(people(32), { permits: 1, ...batchesOf(32) });
+  expect(report).toMatchObject({ failed: [{ index: 11, status: 422, answer: 'no' }], unsent: [] });
+  expect(report.failed).toHaveLength(1);
+  expect(report).not.toHaveProperty('halved', expect.arrayContaining([[0, expect.anything()]]));
+  expect(lab.receiver.ledger.delivered).toBe(31);
+  // 32, 16, 16, 8, 8, 4, 4 … 1, 1: twice the logarithm, and the first.
+  expect(lab.receiver.ledger.requests).toBeLessThanOrEqual(11);
+});
+
+test.each([413, 422])('a batch that is answered %i is halved, also where only its size is wrong', async (status) => {
+  const lab = await SliceLab.open({
+    answer: ({ elements = [] }) => (elements.length > 5 ? { status } : undefined),
+  });
+  const report = await lab.deliver(people(20), { permits: 1, ...batchesOf(20) });
+  expect(report).toMatchObject({ failed: [], unsent: [] });
+  expect(lab.receiver.ledger.delivered).toBe(20);
+});
+
+test('what "answers" make a dead letter is found in the same way', async () => {
+  const lab = await SliceLab.open(refusing(['person 2'], 409));
+  const report = await lab.deliver(people(4), {
+    permits: 1,
+    ...batchesOf(4, { answers: { '409': 'dead-letter' } }),
+  });
+  expect(report.failed).toMatchObject([{ index: 2, status: 409, as: 'given-up' }]);
+  expect(lab.receiver.ledger.delivered).toBe(3);
+});
+
+test('an answer that says to try again is one for all of them, and told once', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 503, body: 'busy' }) });
+  const report = await lab.deliver([trigger('a'), trigger('a'), trigger('b')], batchesOf(10));
+  expect(report.failed).toEqual([
+    { index: 0, status: 503, answer: 'busy', durationMs: expect.any(Number) },
+    { index: 1, like: 0, durationMs: expect.any(Number) },
+    { index: 2, like: 0, durationMs: expect.any(Number) },
+  ]);
+  expect(lab.receiver.ledger.requests).toBe(1);
+});
+
+test('three requests in a row that fail end the slice, however many people each was about', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 500 }) });
+  const report = await lab.deliver(people(20), { permits: 1, ...batchesOf(4) });
+  expect([report.failed.length, report.unsent.length, lab.receiver.ledger.requests]).toEqual([12, 8, 3]);
+});
+
+test('an endpoint that refuses everything costs some thirty requests, and not two for each person', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 400 }) });
+  const report = await lab.deliver(people(500), { permits: 1, ...batchesOf(100) });
+  expect(report.failed).toHaveLength(10);
+  expect(lab.receiver.ledger.requests).toBeLessThan(35);
+});
+
+test('when the budget ends amid halving, the rest goes back and remembers how far that had come', async () => {
+  const lab = await SliceLab.open({ ...refusing(['person 0']), delayMs: 60 });
+  const lot = people(16);
+  const report = await lab.deliver(lot, { permits: 1, budgetMs: 100, ...batchesOf(16) });
+  const most = new Map(report.halved);
+  expect(report.failed).toEqual([]);
+  expect(report.unsent).toHaveLength(16);
+  expect(most.get(0)).toBeLessThanOrEqual(8);
+  expect(most.get(15)).toBe(8);
+  // The next slice goes on there.
+  const again = lot.map((one, place) => ({ ...one, batchMost: most.get(place) ?? 16 }));
+  const before = lab.receiver.ledger.requests;
+  const next = await lab.deliver(again, { permits: 1, ...batchesOf(16) });
+  expect(next).toMatchObject({ failed: [{ index: 0, status: 422 }], unsent: [] });
+  expect(batches(lab)[before]?.length).toBe(most.get(0));
+});
+
+test('a later attempt of the activity goes on with the halving, too', async () => {
+  const lab = await SliceLab.open();
+  await lab.deliver(
+    people(4),
+    { ...batchesOf(4) },
+    {
+      delivered: [[1, 1]],
+      failed: [],
+      halved: [
+        [0, 1],
+        [2, 2],
+        [3, 2],
+      ],
+    },
+  );
+  expect(batches(lab)).toEqual([['person 0'], ['person 2', 'person 3']]);
+});
+
+test('[S20] a batch has at most 2 MiB: with large bodies it carries fewer, and who is too large alone is no request', async () => {
+  const lab = await SliceLab.open();
+  const users = ['a', 'b', 'c', 'd', 'e'];
+  for (const user of users) lab.source.setProfile(user, { note: 'x'.repeat(700 * 1024) });
+  lab.source.setProfile('d', { note: 'x'.repeat(2 * 1024 * 1024) });
+  const report = await lab.deliver(
+    users.map((user) => bare(user)),
+    { permits: 1, ...batchesOf(100) },
+  );
+  expect(report).toMatchObject({ failed: [{ index: 3, code: 'PAYLOAD_TOO_LARGE' }], unsent: [] });
+  expect(batches(lab)).toEqual([
+    ['a', 'b'],
+    ['c', 'e'],
+  ]);
+});
+
+test('who cannot be sent does not hold up the others of their batch', async () => {
+  const lab = await SliceLab.open();
+  lab.source.setProfile('b', {});
+  const report = await lab.deliver([bare('a'), bare('b'), trigger('c', { audience: 'f'.repeat(32) }), trigger('d')], {
+    permits: 1,
+    ...batchesOf(10),
+  });
+  expect(report.failed).toMatchObject([
+    { index: 0, code: 'PROFILE_MISSING' },
+    { index: 2, code: 'PAYLOAD_IMPOSSIBLE' },
+  ]);
+  expect(batches(lab)).toEqual([['b', 'd']]);
+});
+
+test('a template makes the list, and one that fails for a person fails for that person alone, without a request', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  const body =
+    '{"attributes": [{% for item in items %}{"external_id": {{ item.id | json }}, "n": {{ item.data.n }}}{% unless forloop.last %},{% endunless %}{% endfor %}]}';
+  const triggers = people(8).map((one, n) => ({ ...one, profile: n === 5 ? {} : { n } }));
+  const report = await lab.deliver(triggers, {
+    permits: 1,
+    ...batchesOf(8, { request: { label: 'CRM', body } }),
+  });
+  expect(report.failed).toMatchObject([
+    { index: 5, code: 'TEMPLATE_FAILED', answer: expect.stringMatching(/^body: .*not JSON/) },
+  ]);
+  expect(report.unsent).toEqual([]);
+  const sent = lab.receiver.ledger.entries.map((entry) =>
+    (JSON.parse(entry.body ?? '') as { attributes: { n: number }[] }).attributes.map(({ n }) => n),
+  );
+  expect(new Set(sent.flat())).toEqual(new Set([0, 1, 2, 3, 4, 6, 7]));
+});
+
+test('where enters and exits have requests of their own, a batch has one of them', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  const triggers = [trigger('a'), trigger('a', { event: 'exit' }), trigger('b', { event: 'exit' }), trigger('c')];
+  await lab.deliver(triggers, {
+    permits: 1,
+    ...batchesOf(10, { request: { label: 'CRM', onExit: { method: 'PUT' } } }),
+  });
+  const sent = lab.receiver.ledger.entries.map(({ target = 'POST /', elements = [] }) => [
+    target,
+    ...elements.map(({ message }) => `${message?.user} ${message?.event}`),
+  ]);
+  expect(sent).toEqual([
+    ['POST /', 'a enter', 'c enter'],
+    ['PUT /', 'a exit', 'b exit'],
+  ]);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ outOfOrder: 0, unreadable: 0 });
+});
+
+test('a pace spaces the requests, whatever they carry', async () => {
+  const lab = await SliceLab.open();
+  const report = await lab.deliver(people(40), { permits: 4, pace: { perSecond: 10 }, ...batchesOf(5) });
+  expect(report).toMatchObject({ failed: [], unsent: [], requests: 8 });
+  expect(report.sendingMs).toBeGreaterThanOrEqual(270);
+});
+
+test('at an answer that asks to wait the slice ends, and all of its batch wait', async () => {
+  const lab = await SliceLab.open({ answer: () => ({ status: 429, headers: { 'retry-after': '3' } }) });
+  const report = await lab.deliver(people(6), { permits: 1, ...batchesOf(3) });
+  expect(report.failed.map(({ index, status, like }) => [index, status, like])).toEqual([
+    [0, 429, undefined],
+    [1, undefined, 0],
+    [2, undefined, 0],
+  ]);
+  expect(report.unsent).toEqual([3, 4, 5]);
+});
+
+test('an expired token is replaced, and the batch sent once more', async () => {
+  const lab = await SliceLab.open({
+    answer: (_, { headers }) => (headers.authorization === 'Bearer two' ? undefined : { status: 401 }),
+  });
+  const found = await lab.authorizations.lookUp(null, new URL(lab.receiver.url));
+  if (!found.ok) throw new Error('Nothing may be sent.');
+  const two = { ...found.authorization, headers: ['authorization', 'Bearer two'] };
+  const one = { ...found.authorization, headers: ['authorization', 'Bearer one'], instead: () => Promise.resolve(two) };
+  lab.authorizations.lookUp = () => Promise.resolve({ ok: true, authorization: one });
+  const report = await lab.deliver(people(4), { permits: 1, ...batchesOf(2) });
+  expect(report).toMatchObject({ failed: [], unsent: [], requests: 3 });
+});
+
+test('metrics count requests as such, and attempts for each person', async () => {
+  const lab = await SliceLab.open(refusing(['person 3']));
+  await lab.deliver(people(4), { permits: 1, ...batchesOf(4) });
+  const metrics = readExposition(await lab.metrics.text());
+  const attempts = (verdict: string) => sumOf(metrics, 'triggers_attempts_total', { verdict });
+  expect([attempts('delivered'), attempts('refused')]).toEqual([3, 1]);
+  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', {})).toBe(lab.receiver.ledger.requests);
+});

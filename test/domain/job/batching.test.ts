@@ -1,0 +1,239 @@
+import { expect, test } from '@jest/globals';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { applyEdit, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
+import { settleSlice } from '../../../src/domain/job/settling.ts';
+import { type CarriedJob, carryToNextRun, estimateBytes, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { statusRows } from '../../../src/domain/status-rows.ts';
+import { AJob } from './a-job.ts';
+
+function edit(job: AJob, batch: { size: number; afterMs?: number } | null, more: object = {}): void {
+  const { job: record } = job.state;
+  const said = batch === null ? null : { afterMs: 0, ...batch };
+  setJob(job.state, { ...record, definition: { ...record.definition, batch: said, ...more } });
+}
+
+function jobOf(batch: { size: number; afterMs?: number }, permits = 20, more: object = {}): AJob {
+  const job = new AJob(permits);
+  edit(job, batch, more);
+  return job;
+}
+
+function signal(job: AJob, count: number, from = 0): void {
+  for (let i = from; i < from + count; i++) job.signal(`person ${i}`);
+}
+
+/** How many triggers each slice has that is cut now, and how many requests it may make at once. */
+const cutSizes = (job: AJob) => job.cut().map(({ triggers, permits }) => [triggers.length, permits]);
+
+test('permits are for requests: a slice has as many triggers as its requests can carry', () => {
+  const job = jobOf({ size: 100 }, 2);
+  signal(job, 1000);
+  const [first, ...more] = job.cut();
+  expect(first).toMatchObject({ settings: { batch: { size: 100 } } });
+  expect([first, ...more].reduce((sum, slice) => sum + (slice?.permits ?? 0), 0)).toBeLessThanOrEqual(2);
+  expect((first?.triggers.length ?? 0) % 100).toBe(0);
+  expect(first?.triggers.length).toBeGreaterThanOrEqual(100);
+});
+
+test('a slice asks for no more permits than it has batches', () => {
+  const job = jobOf({ size: 100 }, 500);
+  signal(job, 250);
+  expect(cutSizes(job)).toEqual([[250, 3]]);
+});
+
+test('with no time to wait, what is ready goes at once', () => {
+  const job = jobOf({ size: 100 });
+  signal(job, 3);
+  expect(cutSizes(job)).toEqual([[3, 1]]);
+  expect(job.waitsMs).toBeUndefined();
+});
+
+test('a batch that is not full waits from its oldest trigger on, and no longer; full ones go at once', () => {
+  const job = jobOf({ size: 10, afterMs: 5000 });
+  signal(job, 4);
+  expect([job.cut(), job.waitsMs]).toEqual([[], 5000]);
+  job.now += 2000;
+  signal(job, 4, 4);
+  expect([job.cut(), job.waitsMs]).toEqual([[], 3000]);
+  job.now += 1000;
+  signal(job, 17, 8);
+  expect(cutSizes(job)).toEqual([[20, 2]]);
+  expect(job.waitsMs).toBe(2000);
+  job.now += 2000;
+  expect(cutSizes(job)).toEqual([[5, 1]]);
+  expect(job.waitsMs).toBeUndefined();
+  job.now += 60_000;
+  signal(job, 1, 100);
+  expect([job.cut(), job.waitsMs]).toEqual([[], 5000]);
+});
+
+test('all triggers count, also those of one person', () => {
+  const job = jobOf({ size: 3, afterMs: 5000 });
+  for (let i = 0; i < 3; i++) job.signal('one', i % 2 === 0 ? 'enter' : 'exit', { at: `2026-01-01T00:00:0${i}Z` });
+  expect(cutSizes(job)).toEqual([[3, 1]]);
+});
+
+test('what waits is carried to the next run, with since when', () => {
+  const job = jobOf({ size: 10, afterMs: 5000 });
+  signal(job, 1);
+  job.cut();
+  job.state = restoreJob(JSON.parse(JSON.stringify(carryToNextRun(job.state))) as CarriedJob);
+  job.now += 1000;
+  expect([job.cut(), job.waitsMs]).toEqual([[], 4000]);
+});
+
+test('a status says what a batch waits for, and until when', () => {
+  const job = jobOf({ size: 10, afterMs: 5000 });
+  const row = () => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Batches')?.value;
+  expect(row()).toBe('at most 10 in a request, or what is there after 5 s');
+  signal(job, 1);
+  job.cut();
+  expect(job.status).toMatchObject({
+    batch: { size: 10, afterMs: 5000 },
+    gatheringUntil: '2026-01-01T00:00:05.000000000Z',
+  });
+  expect(row()).toBe(
+    'at most 10 in a request, or what is there after 5 s; the next one goes when it is full, or 2026-01-01T00:00:05.000000000Z',
+  );
+  edit(job, { size: 10 });
+  expect(row()).toBe('at most 10 in a request');
+  edit(job, null);
+  expect(row()).toBeUndefined();
+});
+
+test('a new or unwell endpoint is probed with one trigger, at once', () => {
+  const job = jobOf({ size: 10, afterMs: 60_000 });
+  job.state.breaker = new Breaker(UNPROVEN);
+  signal(job, 30);
+  expect(cutSizes(job)).toEqual([[1, 1]]);
+  job.end({ 0: { status: 500 } });
+  expect(cutSizes(job)).toEqual([[1, 1]]);
+});
+
+test('turning batches on or off is another endpoint; another size is none', () => {
+  const job = jobOf({ size: 10 });
+  const record = job.state.job;
+  const change = (batch: object | null) => {
+    const definition = { ...job.state.job.definition, batch } as typeof record.definition;
+    applyEdit(job.state, { ...record, definition });
+    return job.state.breaker.isUnproven;
+  };
+  expect(change({ size: 50, afterMs: 1000 })).toBe(false);
+  expect(change(null)).toBe(true);
+});
+
+test('a job that stops, and one that is to try now, wait for no batch to fill', () => {
+  for (const end of [
+    (job: AJob) => stopJob(job.state, 'deliver', job.now + 60_000),
+    (job: AJob) => retryNow(job.state, job.now),
+  ]) {
+    const job = jobOf({ size: 10, afterMs: 60_000 });
+    signal(job, 2);
+    expect(job.cut()).toEqual([]);
+    end(job);
+    expect(cutSizes(job)).toEqual([[2, 1]]);
+  }
+});
+
+test('what a slice gives back has waited before, and goes at once', () => {
+  const job = jobOf({ size: 10, afterMs: 60_000 });
+  signal(job, 10);
+  job.cut();
+  job.end({}, [3, 4]);
+  expect(cutSizes(job)).toEqual([[2, 1]]);
+});
+
+test('an answer to a batch is one for the breaker, however many people it is about; they come back together', () => {
+  const job = jobOf({ size: 10 }, 1);
+  signal(job, 10);
+  job.cut();
+  job.end(
+    Object.fromEntries(Array.from({ length: 10 }, (_, n) => [n, { status: 503, ...(n === 0 ? {} : { like: 0 }) }])),
+  );
+  expect(job.status).toMatchObject({ held: 10, waiting: 10 });
+  expect(job.status).not.toHaveProperty('endpoint');
+  job.now += 10_000;
+  expect(cutSizes(job)).toEqual([[10, 1]]);
+});
+
+test('a failure that is like another needs to say nothing else', () => {
+  const job = jobOf({ size: 2, answers: { '409': 'dead-letter' } } as never, 1);
+  signal(job, 2);
+  job.cut();
+  job.end({ 0: { status: 409, as: 'given-up', answer: 'no' }, 1: { like: 0 } });
+  expect(job.dead.length).toBe(0);
+  job.cut();
+  expect(job.dead).toMatchObject([
+    { failure: { status: 409, answer: 'no' } },
+    { failure: { status: 409, answer: 'no' } },
+  ]);
+});
+
+test('one that is like nothing that is reported says nothing of itself, and nobody is to blame', () => {
+  const job = jobOf({ size: 2 }, 1);
+  signal(job, 2);
+  job.cut();
+  job.end({ 1: { like: 7 } });
+  expect(job.status).toMatchObject({ delivered: 1, held: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
+});
+
+test('how far a batch was halved goes with its people: into the next slice, and the next run', () => {
+  const job = jobOf({ size: 4 }, 1);
+  signal(job, 4);
+  const [slice] = job.cut();
+  job.running.length = 0;
+  const report = { failed: [], unsent: [0, 1, 2, 3], sendingMs: 1, halved: [[0, 1], [1, 1], [2, 2], [9, 1], 'x'] };
+  settleSlice(job.state, slice?.sliceId ?? 0, report, job.now);
+  const before = job.state.chains.bytes;
+  const carried = carryToNextRun(job.state);
+  expect(JSON.stringify(carried).length).toBeLessThanOrEqual(estimateBytes(job.state));
+  job.state = restoreJob(JSON.parse(JSON.stringify(carried)) as CarriedJob);
+  expect(job.state.chains.bytes).toBe(before);
+  const [next] = job.cut();
+  expect(next?.triggers.map(({ batchMost }) => batchMost)).toEqual([1, 1, 2, undefined]);
+  // 1 + 1 + one for both others.
+  expect(next?.permits).toBe(1);
+  job.end({ 3: { status: 500 } });
+  expect([job.state.chains.count, job.status.held]).toEqual([1, 1]);
+});
+
+test('with a request rate, a slice has as many batches as may start', () => {
+  const job = jobOf({ size: 10 }, 50, { requestsPerSecond: 20 });
+  signal(job, 1000);
+  // Half a second's worth at once, and then one every 50 ms.
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([300]);
+});
+
+test('batches of a backfill are full, but for the last', () => {
+  const job = jobOf({ size: 10 }, 1);
+  const ids = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `member-${from + n}`);
+  job.backfill(ids(25), { last: false });
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([20]);
+  job.end();
+  expect(job.cut()).toEqual([]);
+  // It does not wait for a source that is down.
+  expect(job.waitsMs).toBe(5000);
+  job.page(2, ids(7, 25));
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([12]);
+});
+
+test('members that a limit lets go are not waited for', () => {
+  const job = jobOf({ size: 100 }, 1, { backfillPerSecond: 30 });
+  job.backfill(
+    Array.from({ length: 1000 }, (_, n) => `member-${n}`),
+    { last: false },
+  );
+  job.now += 1000;
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([30]);
+});
+
+test('live triggers that wait for their batch leave the permits to a backfill', () => {
+  const job = jobOf({ size: 10, afterMs: 5000 }, 1);
+  signal(job, 2);
+  job.backfill(Array.from({ length: 30 }, (_, n) => `member-${n}`));
+  const [slice] = job.cut();
+  expect(slice?.kind).toBe('backfill');
+  job.now += 5000;
+  job.end();
+  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([2]);
+});
