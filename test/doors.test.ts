@@ -132,6 +132,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   exportFields: isTexts(0),
   existingUsers: isFlag,
   userLegacyMessageFormat: isFlag,
+  memberships: isFlag,
   parallelRequestCount: isWhole(1, 500),
   backfillPerSecond: orNull((value) => isNumber(0, 100_000)(value) && value !== 0),
   backfillParallelCount: orNull(isWhole(1, 500)),

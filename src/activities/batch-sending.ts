@@ -7,7 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { type BatchItem, BatchMaker, fitsInto } from '../webhook/batched-request.ts';
 import type { WebhookRequest } from '../webhook/request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
-import { profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
+import { asSent, profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
 
 /** A batch that is on its way: the places of its triggers, and what it has of each. */
 interface Batch {
@@ -114,7 +114,7 @@ export class BatchSending {
     const found = profileOf(trigger, this.#options);
     if (found.profile === undefined) return found;
     try {
-      return this.#maker.item(trigger, audience, found.profile);
+      return this.#maker.item(asSent(trigger, this.#options), audience, found.profile);
     } catch (error) {
       return unmadeFor(error);
     }

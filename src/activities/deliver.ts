@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FailedAttempt, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
+import type { Profile } from '../domain/message.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { readProgress } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
-import { type AudienceSource, SourceError } from '../sources/source.ts';
+import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
@@ -112,7 +113,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
   if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
   const [found, looked] = await Promise.all([
     authorizations.lookUp(authorization, url),
-    lookUpProfiles(source, slice, settled, telemetry),
+    lookUpPeople(source, slice, settled, telemetry),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;
@@ -157,23 +158,35 @@ function failAll(
   return NOTHING_SENT;
 }
 
-/** The profiles of those whose triggers came without one, in one look-up; undefined, and why, when the source cannot answer. */
-async function lookUpProfiles(
+/**
+ * The profiles of those whose triggers came without one and, if they are sent, everybody's memberships, each in one look-up; `profiles` is
+ * undefined, and says why, when the source cannot answer.
+ */
+async function lookUpPeople(
   source: AudienceSource,
-  slice: SliceInput,
+  { settings, triggers }: SliceInput,
   settled: SettledTriggers,
   telemetry: SliceTelemetry,
-): Promise<Pick<SliceSendingOptions, 'profiles' | 'sourceTrouble'>> {
-  const users = new Set<string>();
-  for (const [index, { user, profile }] of slice.triggers.entries()) {
-    if (profile === undefined && !settled.isDelivered(index)) users.add(user);
+): Promise<Pick<SliceSendingOptions, 'profiles' | 'memberships' | 'sourceTrouble'>> {
+  const unknown = new Set<string>();
+  const all = new Set<string>();
+  for (const [index, { user, profile }] of triggers.entries()) {
+    if (settled.isDelivered(index)) continue;
+    if (profile === undefined) unknown.add(user);
+    if (settings.memberships === true) all.add(user);
   }
-  if (users.size === 0) return { profiles: new Map() };
+  if (unknown.size === 0 && all.size === 0) return { profiles: new Map() };
   const startedAtMs = Date.now();
   try {
-    const profiles = await inTime(source.profiles([...users]), LOOK_UP_MS);
+    const [profiles, memberships] = await inTime(
+      Promise.all([
+        unknown.size === 0 ? new Map<string, Profile>() : source.profiles([...unknown]),
+        all.size === 0 ? undefined : membershipsOf(source, [...all]),
+      ]),
+      LOOK_UP_MS,
+    );
     telemetry.profilesRead(startedAtMs, true);
-    return { profiles };
+    return { profiles, ...(memberships === undefined ? {} : { memberships }) };
   } catch (error) {
     telemetry.profilesRead(startedAtMs, false);
     Context.current().log.warn('the source gave no profiles', { error });

@@ -7,7 +7,7 @@ import { NEXT_RULES } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { listed, type RequestChecks, requestProblems } from './request-problems.ts';
 
 export interface PrepareDependencies extends RequestChecks {
@@ -38,6 +38,7 @@ export function createPrepareJob(
     const problems: Problem[] = [
       ...(checked.ok ? [] : checked.problems),
       ...resolved.flatMap((one) => ('message' in one ? [one] : [])),
+      ...membershipProblems(input, dependencies.source),
       ...(await requestProblems(checked.ok ? checked.value : input, dependencies)),
       ...endProblems(input, askedAt),
     ];
@@ -94,6 +95,12 @@ export function resolveAudience(
     field: `audiences[${index}]`,
     message: `The source knows no audience "${name}".${hint} It knows: ${listed(slugs)}.`,
   };
+}
+
+/** @param definition checked or not. */
+function membershipProblems(definition: unknown, { memberships }: AudienceSource): Problem[] {
+  const isWanted = isRecord(definition) && definition['memberships'] === true;
+  return isWanted && memberships === undefined ? [{ field: 'memberships', message: NO_MEMBERSHIPS }] : [];
 }
 
 function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {

@@ -14,16 +14,16 @@ import type {
   SentSample,
   ShownRequest,
 } from '../contract/sample.ts';
-import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
+import type { DeliverySettings } from '../contract/slice.ts';
 import { instantOf, withOffset } from '../domain/instant.ts';
 import type { Profile } from '../domain/message.ts';
 import { findAudience } from '../domain/names.ts';
 import { ATTEMPT_CODES, failureInWords, verdictOf } from '../domain/verdict.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import { type AudienceSource, membershipsOf } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import { BatchMaker } from '../webhook/batched-request.ts';
-import { MessageImpossible, shownRequest, type WebhookRequest } from '../webhook/request.ts';
+import { MessageImpossible, type SentTrigger, shownRequest, type WebhookRequest } from '../webhook/request.ts';
 import { destinationOf, requestMaker, shownPartsOf } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
@@ -33,6 +33,9 @@ export interface SamplePerson {
   readonly audience: Audience;
   readonly profile: Profile;
 }
+
+/** Somebody whom a sample is about, with what is sent about them. */
+interface SampledPerson extends KnownMember, Pick<SentTrigger, 'memberships'> {}
 
 /** How many of the first members of an audience are searched for one with a profile. */
 const MEMBERS_TRIED = 20;
@@ -169,7 +172,8 @@ async function prepareSample(
   const { settings: ofJob, audiences } = await settingsOf(dependencies, wanted);
   const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
   const settings = { ...ofJob, userLegacyMessageFormat };
-  const { user, audience, profile, others } = await personOf(dependencies.source, audiences, wanted, settings);
+  const { audience, people } = await peopleOf(dependencies.source, audiences, wanted, settings);
+  const [first, ...others] = people;
   const event = wanted.event ?? 'enter';
   const url = destinationOf(settings, event);
   const answers = answersTo(settings, event);
@@ -181,12 +185,19 @@ async function prepareSample(
   }
   const at = withOffset(instantOf(Date.now()));
   const { userAgent } = dependencies;
-  const triggerOf = (who: string): SliceTrigger => ({ user: who, audience: audience.id, event, at });
+  const triggerOf = ({ user: who, memberships }: SampledPerson): SentTrigger => ({
+    user: who,
+    audience: audience.id,
+    event,
+    at,
+    memberships,
+  });
   const makeRequest = requestMaker(settings);
   const batch = settings.batch === undefined ? undefined : new BatchMaker(settings);
   const make = (authorization: RequestAuthorization): WebhookRequest => {
-    if (batch === undefined) return makeRequest(triggerOf(user), audience, profile, authorization, userAgent, { id });
-    const items = [{ user, profile }, ...others].map((one) => batch.item(triggerOf(one.user), audience, one.profile));
+    if (batch === undefined)
+      return makeRequest(triggerOf(first), audience, first.profile, authorization, userAgent, { id });
+    const items = people.map((one) => batch.item(triggerOf(one), audience, one.profile));
     return batch.request(items, authorization, userAgent, { id });
   };
   const request = made(() => make(found.authorization));
@@ -198,7 +209,7 @@ async function prepareSample(
     url,
     timeoutMs: settings.requestTimeoutMs,
     sample: {
-      user,
+      user: first.user,
       ...(others.length === 0 ? {} : { others: others.map((one) => one.user) }),
       audience,
       event,
@@ -224,21 +235,23 @@ async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInp
   );
 }
 
-async function personOf(
+async function peopleOf(
   source: AudienceSource,
   audiences: JobSettings['audiences'],
   wanted: SampleInput,
-  { batch }: Pick<DeliverySettings, 'batch'>,
-): Promise<SamplePerson & { readonly others: readonly KnownMember[] }> {
+  settings: DeliverySettings,
+): Promise<{ readonly audience: Audience; readonly people: readonly [SampledPerson, ...SampledPerson[]] }> {
   try {
     const found = await choosePerson(source, audiences, wanted);
-    if (!('field' in found)) {
-      // How several are put together shows only with several; but whoever names somebody means nobody else.
-      const most = wanted.user === undefined ? Math.min(batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
-      const members = most === 0 ? [] : await firstProfiles(source, found.audience.id);
-      return { ...found, others: members.filter(({ user }) => user !== found.user).slice(0, most) };
-    }
-    throw new Obstacle(found.field, found.message);
+    if ('field' in found) throw new Obstacle(found.field, found.message);
+    // How several are put together shows only with several; but whoever names somebody means nobody else.
+    const most = wanted.user === undefined ? Math.min(settings.batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
+    const members = most === 0 ? [] : await firstProfiles(source, found.audience.id);
+    const others = members.filter(({ user }) => user !== found.user).slice(0, most);
+    if (settings.memberships !== true) return { audience: found.audience, people: [found, ...others] };
+    const memberships = await membershipsOf(source, [found.user, ...others.map(({ user }) => user)]);
+    const withTheirs = (one: KnownMember): SampledPerson => ({ ...one, memberships: memberships.get(one.user) ?? [] });
+    return { audience: found.audience, people: [withTheirs(found), ...others.map(withTheirs)] };
   } catch (error) {
     if (error instanceof Obstacle) throw error;
     Context.current().log.warn('the source gave nobody for a sample', { error });

@@ -11,7 +11,7 @@ import {
 } from '../domain/verdict.ts';
 import { type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
-import { MessageImpossible } from '../webhook/request.ts';
+import { MessageImpossible, type SentTrigger } from '../webhook/request.ts';
 import type { PacedStarts } from './paced-starts.ts';
 import type { SettledTriggers } from './settled-triggers.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
@@ -32,6 +32,8 @@ export interface SliceSendingOptions {
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
+  /** The audiences that people are in, by their slugs; absent: the job does not send them. */
+  readonly memberships?: ReadonlyMap<string, readonly string[]>;
   /** Why it did not, as far as people may read that. */
   readonly sourceTrouble?: string;
   /** At most this many requests in flight. */
@@ -152,13 +154,18 @@ export type Unmade = Pick<FailedAttempt, 'code' | 'answer'>;
 /** The profile that a trigger is sent with, or why there is none. */
 export function profileOf(
   { profile, user, profileOptional }: SliceTrigger,
-  { profiles, sourceTrouble }: Pick<SliceSendingOptions, 'profiles' | 'sourceTrouble'>,
+  { slice, profiles, sourceTrouble }: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'sourceTrouble'>,
 ): { readonly profile: Profile } | (Unmade & { readonly profile?: undefined }) {
+  if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
+    return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
   const found = profile ?? profiles?.get(user);
   if (found !== undefined) return { profile: found };
-  if (profiles === undefined)
-    return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
   return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
+}
+
+/** A trigger with what was looked up to be sent with it, besides the profile. */
+export function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {
+  return memberships === undefined ? trigger : { ...trigger, memberships: memberships.get(trigger.user) ?? [] };
 }
 
 /** What an error of making a request means. */

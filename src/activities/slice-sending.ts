@@ -7,7 +7,7 @@ import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { WebhookRequest } from '../webhook/request.ts';
 import { type MakeRequest, requestMaker } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
-import { profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
+import { asSent, profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
 
 /** A request that has ended, and what came of it: judged once, where it ends. */
 interface Ended {
@@ -183,7 +183,7 @@ export class SliceSending {
     if (audience === undefined) return { code: ATTEMPT_CODES.payloadImpossible };
     const marks = telemetry.requestBegins(index);
     try {
-      return this.#make(trigger, audience, profile, this.#authorization, userAgent, marks);
+      return this.#make(asSent(trigger, this.#options), audience, profile, this.#authorization, userAgent, marks);
     } catch (error) {
       return unmadeFor(error);
     }

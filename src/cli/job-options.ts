@@ -38,6 +38,10 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     new Option('--legacy-format', 'use the old payload format'),
     new Option('--no-legacy-format', 'use the new payload format'),
   ],
+  memberships: [
+    new Option('--memberships', 'say which audiences the person is in (segments_all)'),
+    new Option('--no-memberships', 'do not say that'),
+  ],
   parallelRequestCount: [
     new Option('--parallel <count>', 'most requests in flight, 1 to 500').argParser(parallelCount),
   ],

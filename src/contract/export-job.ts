@@ -90,6 +90,8 @@ export const jobDefinitionSchema = z.strictObject({
   existingUsers: flag('Existing users').default(false),
   /** The old payload. */
   userLegacyMessageFormat: flag('User legacy message format').default(false),
+  /** Say in each message which audiences the person is in, by their slugs: `segments_all`. */
+  memberships: flag('Memberships').default(false),
   /** Most requests in flight for this job, over all workers; 1..500. */
   parallelRequestCount: z
     .number({ error: WHOLE_NUMBER })

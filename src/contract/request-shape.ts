@@ -253,7 +253,7 @@ export interface RenamedField {
 export type ExportField = string | RenamedField;
 
 /** Names that the message itself has in `data`. */
-const OWN_NAMES = /^(segment_events|_audience|_audience_action|_audience_friendly|_audience_name)$/;
+const OWN_NAMES = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;
 
 /** What is wrong with the names under which fields are sent, by their places. */
 export function renamingProblems(

@@ -33,6 +33,8 @@ export interface DeliverySettings extends KnownAnswers {
   readonly authorization: string | null;
   readonly exportFields: readonly ExportField[];
   readonly userLegacyMessageFormat: boolean;
+  /** True: each message says which audiences the person is in. */
+  readonly memberships?: true;
   /** Longest time of one request, in ms, that the job allows for. */
   readonly requestTimeoutMs: number;
   /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */

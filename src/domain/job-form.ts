@@ -25,6 +25,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   exportFields: [],
   existingUsers: false,
   userLegacyMessageFormat: false,
+  memberships: false,
   parallelRequestCount: 5,
   backfillPerSecond: null,
   backfillParallelCount: null,

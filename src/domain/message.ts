@@ -14,6 +14,8 @@ export interface PayloadParts {
   readonly profile: Profile;
   readonly subscriptionId: string;
   readonly exportFields: readonly ExportField[];
+  /** Slugs of all audiences that the person is in; undefined: they are not sent. */
+  readonly memberships?: readonly string[] | undefined;
   /** RFC 3339: the time of this attempt. */
   readonly attemptAt: string;
   /** Said in the body of a trigger that shares its request with others; absent: the header says it. */
@@ -22,14 +24,14 @@ export interface PayloadParts {
 
 /** The body of the default format: `{id, data, meta}`. */
 export function newPayload(parts: PayloadParts): string {
-  const data = dataOf(parts, { segment_events: segmentEvents(parts) });
+  const data = dataOf(parts, { segment_events: segmentEvents(parts), ...segmentsAll(parts) });
   const { subscriptionId, attemptAt, deliveryId } = parts;
   const own = deliveryId === undefined ? {} : { delivery_id: deliveryId };
   const meta = stringifyJson({ object: 'user', subscription_id: subscriptionId, timestamp: attemptAt, ...own });
   return `{"id":${stringifyJson(parts.user)},"data":${data},"meta":${meta}}`;
 }
 
-/** The body of User Legacy Message Format: `{id, data, collected, table, segment_events, subscriptionid}`. */
+/** The body of User Legacy Message Format: `{id, data, collected, table, segment_events, segments_all, subscriptionid}`. */
 export function legacyPayload(parts: PayloadParts): string {
   const { audience, deliveryId } = parts;
   const data = dataOf(parts, {
@@ -42,6 +44,7 @@ export function legacyPayload(parts: PayloadParts): string {
     collected: parts.attemptAt,
     table: 'user',
     segment_events: segmentEvents(parts),
+    ...segmentsAll(parts),
     subscriptionid: parts.subscriptionId,
     ...(deliveryId === undefined ? {} : { delivery_id: deliveryId }),
   });
@@ -50,6 +53,16 @@ export function legacyPayload(parts: PayloadParts): string {
 
 function segmentEvents({ audience, event, at }: PayloadParts): Json {
   return [{ id: audience.id, event, slug: audience.slug, [event]: at }];
+}
+
+/** The audiences of the person as they are sent, where they are. */
+function segmentsAll({ memberships }: Pick<PayloadParts, 'memberships'>): { readonly segments_all?: Json } {
+  return memberships === undefined ? {} : { segments_all: memberships };
+}
+
+/** What a template may name as `data`. */
+export function templateData(parts: PayloadParts): JsonObject {
+  return { ...selectFields(fieldsOf(parts.profile), parts.exportFields), ...segmentsAll(parts) };
 }
 
 /** The JSON of what is sent of the profile, with sorted keys, including `ours`. */

@@ -126,9 +126,10 @@ function after(mark: string, text: string | undefined): string {
   return text === undefined || text === '' ? '' : `${mark}${printable(text)}`;
 }
 
-function format({ userLegacyMessageFormat, exportFields }: JobStatus, mostNames: number): string {
+function format({ userLegacyMessageFormat, exportFields, memberships }: JobStatus, mostNames: number): string {
   const kind = userLegacyMessageFormat ? 'legacy' : 'new';
-  return `${kind}, ${exportFields.length === 0 ? 'all fields' : names(exportFields.map(fieldName), mostNames)}`;
+  const fields = exportFields.length === 0 ? 'all fields' : names(exportFields.map(fieldName), mostNames);
+  return `${kind}, ${fields}${memberships ? ', and all memberships' : ''}`;
 }
 
 /** A field that is sent, for people. */

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudienceFiles, hasMember, readMembersPage } from './file/audiences.ts';
 import { QUIET_MS, WholeFiles } from './file/lines.ts';
+import { MembershipFiles } from './file/memberships.ts';
 import { ProfileFile } from './file/profiles.ts';
 import { type AudienceSource, checkLimit, ProblemReport, SourceError } from './source.ts';
 
@@ -47,6 +48,7 @@ export async function openFileSource(folder: string, options: FileSourceOptions 
   const problems = new ProblemReport(options.onProblem ?? (() => undefined));
   const audiences = new AudienceFiles(audiencesPath);
   const files = new WholeFiles(options.quietMs ?? QUIET_MS);
+  const memberships = new MembershipFiles(audiences, files, problems);
   const profiles = new ProfileFile(profilesPath, 'profiles.ndjson', problems, files);
   return {
     lagMs: options.lagMs ?? 0,
@@ -67,6 +69,7 @@ export async function openFileSource(folder: string, options: FileSourceOptions 
       return answer;
     },
     profiles: (users) => profiles.profiles(users),
+    memberships: (users) => memberships.of(users),
     close: () => profiles.close(),
   };
 }

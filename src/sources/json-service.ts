@@ -278,15 +278,23 @@ export class KnownAudiences<T extends { readonly id: string }> {
     return await this.#reading;
   }
 
+  /** All of them, as they were within the last minute. */
+  async recent(): Promise<readonly T[]> {
+    return this.#trusted() ?? (await this.list());
+  }
+
   /** @throws SourceError when there is no audience with this id. */
   async find(id: string): Promise<T> {
-    const { audiences, atMs } = this.#listed ?? { audiences: [], atMs: -Infinity };
-    const known = this.#nowMs() - atMs < TRUSTED_MS ? audiences.find((one) => one.id === id) : undefined;
-    const found = known ?? (await this.list()).find((one) => one.id === id);
+    const found = this.#trusted()?.find((one) => one.id === id) ?? (await this.list()).find((one) => one.id === id);
     if (found !== undefined) return found;
     throw new SourceError(
       `${this.#service} has no audience with the id ${id}. It may have been deleted; "triggers edit" can remove it from a job.`,
     );
+  }
+
+  #trusted(): readonly T[] | undefined {
+    const { audiences, atMs } = this.#listed ?? { audiences: undefined, atMs: -Infinity };
+    return this.#nowMs() - atMs < TRUSTED_MS ? audiences : undefined;
   }
 
   async #readOnce(): Promise<readonly T[]> {

@@ -56,6 +56,8 @@ function numberOf(value: Json): Json {
 
 /** For profiles that scans have read and that will soon be needed: some 8,000 of 4 KiB. */
 const CACHE_BYTES = 64 * 1024 * 1024;
+/** How long what was read of a person's audiences may be used: until the next attempts of a slice whose look-ups took too long. */
+const LISTS_MS = 15_000;
 const PROFILE = 'a profile';
 const NOT_FOUND = 404;
 
@@ -74,6 +76,9 @@ class LyticsSource implements AudienceSource {
   readonly #segments: KnownAudiences<LyticsSegment>;
   readonly #scan: LyticsScan;
   readonly #cache: ProfileCache;
+  /** What lists the audiences of those who were looked up a moment ago, for their profile or before the time was over. */
+  readonly #lists = new Map<string, { readonly row: JsonObject; readonly atMs: number }>();
+  readonly #asked = new Map<string, Promise<JsonObject | undefined>>();
 
   constructor(config: LyticsSourceConfig, options: ServiceSourceOptions) {
     const { onProblem = () => undefined } = options;
@@ -116,20 +121,59 @@ class LyticsSource implements AudienceSource {
 
   async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
     const { found, others } = this.#cache.split(users);
-    await lookUpEach({
-      items: others.filter(isAskable),
-      atOnce: this.#config.parallelLookUps,
-      budgetMs: this.#lookUpBudgetMs,
-      lookUp: async (user) => {
-        const row = await entity(this.#api, this.#config.userField, user);
-        if (row === undefined) return;
-        const profile = profileOf(row, this.#numberFields);
-        this.#cache.set(user, profile);
-        found.set(user, profile);
-      },
-      tooSlow: (reason) => this.#service.unavailable('all the profiles', { reason }),
+    await this.#lookUpEach(others, 'all the profiles', async (user) => {
+      const row = await this.#row(user);
+      if (row === undefined) return;
+      const profile = profileOf(row, this.#numberFields);
+      this.#cache.set(user, profile);
+      found.set(user, profile);
     });
     return found;
+  }
+
+  async memberships(users: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const audiences = await this.#segments.recent();
+    const found = new Map<string, readonly string[]>();
+    await this.#lookUpEach([...new Set(users)], 'the audiences of everybody', async (user) => {
+      const row = this.#recentLists(user) ?? (await this.#row(user)) ?? NOWHERE;
+      const slugs = audiences.filter((audience) => isIn(audience, row, this.#api)).map(({ slug }) => slug);
+      found.set(user, slugs);
+    });
+    return found;
+  }
+
+  async #lookUpEach(users: readonly string[], what: string, lookUp: (user: string) => Promise<void>): Promise<void> {
+    await lookUpEach({
+      items: users.filter(isAskable),
+      atOnce: this.#config.parallelLookUps,
+      budgetMs: this.#lookUpBudgetMs,
+      lookUp,
+      tooSlow: (reason) => this.#service.unavailable(what, { reason }),
+    });
+  }
+
+  /** Asked for once by whoever wants it at the same time: a slice wants the profile and the audiences of each person. */
+  async #row(user: string): Promise<JsonObject | undefined> {
+    const asked = this.#asked.get(user) ?? this.#ask(user).finally(() => void this.#asked.delete(user));
+    this.#asked.set(user, asked);
+    return await asked;
+  }
+
+  #recentLists(user: string): JsonObject | undefined {
+    const known = this.#lists.get(user);
+    return known !== undefined && performance.now() - known.atMs < LISTS_MS ? known.row : undefined;
+  }
+
+  async #ask(user: string): Promise<JsonObject | undefined> {
+    const row = await entity(this.#api, this.#config.userField, user);
+    const nowMs = performance.now();
+    for (const [oldest, { atMs }] of this.#lists) {
+      if (nowMs - atMs < LISTS_MS) break;
+      this.#lists.delete(oldest);
+    }
+    this.#lists.delete(user);
+    this.#lists.set(user, { row: row === undefined ? NOWHERE : listsIn(row), atMs: nowMs });
+    return row;
   }
 
   async close(): Promise<void> {
@@ -156,6 +200,14 @@ function isIn({ key, slug }: LyticsSegment, row: JsonObject, api: LyticsApi): bo
     return true;
   if (all !== undefined) return false;
   throw api.unexpected('the audiences of a person', 'it does not list all of them under "segments_all"');
+}
+
+/** Of whoever Lytics does not know. */
+const NOWHERE: JsonObject = { segments_all: [] };
+
+/** What of a row says which audiences somebody is in. */
+function listsIn(row: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => name === 'segments' || name === 'segments_all'));
 }
 
 /** Lytics writes an empty list as null. */

@@ -134,6 +134,23 @@ class PostgresSource implements AudienceSource {
     return found;
   }
 
+  /** Of one moment, and by one connection, audience by audience: each is found through the index that pages of its members need as well. */
+  async memberships(users: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const { memberType } = await this.check();
+    const audiences = await this.#audiences.keys();
+    const slugs = new Map(users.filter((user) => memberType.holds(user)).map((user): [string, string[]] => [user, []]));
+    if (slugs.size === 0) return slugs;
+    const { text, what } = this.#queries.membersAmong;
+    const asked = [...slugs.keys()];
+    await this.#pool.transaction(async (session) => {
+      for (const { key, slug } of audiences) {
+        const { rows } = await session.query(text, [key, asked], what);
+        for (const user of new Set(rows.map((row) => row['user'] ?? ''))) slugs.get(user)?.push(slug);
+      }
+    }, what);
+    return slugs;
+  }
+
   async close(): Promise<void> {
     await this.#pool.close();
   }

@@ -84,6 +84,11 @@ export interface AudienceSource {
   isMember(audienceId: string, user: string): Promise<boolean>;
   /** The profiles of these people; those whom the source does not know are absent from the map. Called with up to 1,000 people at once. */
   profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
+  /**
+   * The slugs of all audiences that each of these people is in now, in a stable order; of whoever is in none, an empty list or nothing. Called with up
+   * to 1,000 people at once. Absent: the source cannot say that.
+   */
+  memberships?: ((users: readonly string[]) => Promise<ReadonlyMap<string, readonly string[]>>) | undefined;
   close(): Promise<void>;
 }
 
@@ -92,8 +97,21 @@ export function checkLimit(limit: number): void {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
 }
 
+/** What is said of a source that cannot say which audiences somebody is in. */
+export const NO_MEMBERSHIPS =
+  "The worker's source does not say which audiences somebody is in. The sources file, postgres and lytics do.";
+
+/** @throws SourceError for a source that cannot say it, too. */
+export async function membershipsOf(
+  source: AudienceSource,
+  users: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  if (source.memberships === undefined) throw new SourceError(NO_MEMBERSHIPS);
+  return await source.memberships(users);
+}
+
 /** The calls of a source that are measured. */
-export type SourceCall = 'audiences' | 'members' | 'isMember' | 'profiles';
+export type SourceCall = 'audiences' | 'members' | 'isMember' | 'profiles' | 'memberships';
 
 /** Called for each call when it ends. */
 export type SourceCalled = (call: SourceCall, isAnswered: boolean, durationMs: number) => void;
@@ -119,6 +137,9 @@ export function measuredSource(source: AudienceSource, called: SourceCalled): Au
     members: (audienceId, after, limit) => measured('members', source.members(audienceId, after, limit)),
     isMember: (audienceId, user) => measured('isMember', source.isMember(audienceId, user)),
     profiles: (users) => measured('profiles', source.profiles(users)),
+    ...(source.memberships === undefined
+      ? {}
+      : { memberships: (users) => measured('memberships', membershipsOf(source, users)) }),
     close: () => source.close(),
   };
 }

@@ -1,8 +1,8 @@
 import type { Audience } from '../contract/audience.ts';
-import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
+import type { DeliverySettings } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { fieldsOf, type Profile, selectFields } from '../domain/message.ts';
+import { type Profile, templateData } from '../domain/message.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import {
   defaultBody,
@@ -11,6 +11,7 @@ import {
   payloadParts,
   refuseTooLong,
   requestWith,
+  type SentTrigger,
   type WebhookRequest,
 } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
@@ -53,7 +54,7 @@ export class BatchMaker {
   }
 
   /** @throws MessageImpossible */
-  item(trigger: SliceTrigger, audience: Audience, profile: Profile): BatchItem {
+  item(trigger: SentTrigger, audience: Audience, profile: Profile): BatchItem {
     const settings = this.#settings;
     const id = deliveryId(settings.subscriptionId, trigger, sha256);
     const { event } = trigger;
@@ -72,7 +73,7 @@ export class BatchMaker {
       id: trigger.user,
       // Only what the template comes to: it may write a whole item.
       get data() {
-        return (data ??= selectFields(fieldsOf(profile), settings.exportFields));
+        return (data ??= templateData(parts));
       },
       event,
       action: event === 'enter' ? 'entered' : 'exited',

@@ -76,6 +76,12 @@ export class MessageImpossible extends Error {
 /** The time now, by the one clock of this worker. */
 export const nowInNanoseconds = createNanosecondClock();
 
+/** A trigger that is about to be sent. */
+export interface SentTrigger extends SliceTrigger {
+  /** Slugs of all audiences that the person is in; absent: the job does not send them. */
+  readonly memberships?: readonly string[] | undefined;
+}
+
 /** What identifies a request in headers, besides its content. */
 export interface RequestMarks {
   /** Value of the header `webhook-id`; must not contain a dot. Default: the trigger's delivery id. */
@@ -91,7 +97,7 @@ export interface RequestMarks {
  */
 export function makeRequest(
   settings: DeliverySettings,
-  trigger: SliceTrigger,
+  trigger: SentTrigger,
   audience: Audience,
   profile: Profile,
   authorization: RequestAuthorization,
@@ -106,11 +112,12 @@ export function makeRequest(
 /** What the messages of one attempt are made of, with its time. */
 export function payloadParts(
   { subscriptionId, exportFields }: DeliverySettings,
-  { user, event, at }: SliceTrigger,
+  { user, event, at, memberships }: SentTrigger,
   audience: Audience,
   profile: Profile,
 ): PayloadParts {
-  return { user, event, at, audience, profile, subscriptionId, exportFields, attemptAt: nowInNanoseconds() };
+  const attemptAt = nowInNanoseconds();
+  return { user, event, at, audience, profile, subscriptionId, exportFields, memberships, attemptAt };
 }
 
 /** @throws MessageImpossible */

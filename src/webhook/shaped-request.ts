@@ -12,7 +12,7 @@ import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { isRecord, jsonMistake, parseJson, stringifyJson } from '../domain/json.ts';
-import { fieldsOf, isTemplate, type PayloadParts, type Profile, selectFields } from '../domain/message.ts';
+import { isTemplate, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import {
@@ -23,6 +23,7 @@ import {
   refuseTooLong,
   type RequestMarks,
   requestWith,
+  type SentTrigger,
   type ShownParts,
   type WebhookRequest,
 } from './request.ts';
@@ -44,7 +45,7 @@ import {
  * @throws MessageImpossible
  */
 export type MakeRequest = (
-  trigger: SliceTrigger,
+  trigger: SentTrigger,
   audience: Audience,
   profile: Profile,
   authorization: RequestAuthorization,
@@ -184,7 +185,7 @@ function shapedRequest(
   settings: DeliverySettings,
   said: RequestShape,
   shape: ReadShape,
-  trigger: SliceTrigger,
+  trigger: SentTrigger,
   audience: Audience,
   profile: Profile,
   authorization: RequestAuthorization,
@@ -217,7 +218,7 @@ export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization
 }
 
 function scopeOf(
-  { subscriptionId, exportFields }: DeliverySettings,
+  { subscriptionId }: DeliverySettings,
   { label }: RequestShape,
   { wantsData, wantsBody }: ReadShape,
   { event, at: when, failures = 0 }: SliceTrigger,
@@ -225,10 +226,10 @@ function scopeOf(
   id: string,
   byDefault: () => string,
 ): TemplateScope {
-  const { user, audience, profile, attemptAt } = parts;
+  const { user, audience, attemptAt } = parts;
   return {
     id: user,
-    data: wantsData ? selectFields(fieldsOf(profile), exportFields) : {},
+    data: wantsData ? templateData(parts) : {},
     event,
     action: event === 'enter' ? 'entered' : 'exited',
     audience,

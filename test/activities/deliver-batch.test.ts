@@ -44,6 +44,17 @@ test('one request carries a list of bodies, each with its own id; the request ha
   expect(lab.receiver.ledger.entries.at(-1)?.deliveryId).toBe(first?.deliveryId);
 });
 
+test('each element says which audiences its person is in, also by a template', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  lab.source.memberships = async (users) => new Map(users.map((user) => [user, [`of ${user}`]]));
+  await lab.deliver(people(2), batchesOf(2, { memberships: true }));
+  const request = { label: 'x', body: '[{% for item in items %}{{ item.data.segments_all | json }},{% endfor %}0]' };
+  await lab.deliver(people(2), batchesOf(2, { memberships: true, request }));
+  const [plain, shaped] = lab.receiver.ledger.entries;
+  expect(plain?.body?.match(/"segments_all":\["of person \d"\]/g)).toHaveLength(2);
+  expect(shaped?.body).toBe('[["of person 0"],["of person 1"],0]');
+});
+
 test('in the old format, too, each says its own id', async () => {
   const lab = await SliceLab.open();
   const triggers = people(2);

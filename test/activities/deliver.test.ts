@@ -285,6 +285,36 @@ test('why the source could not be read is said, where that is for people: the me
   expect(JSON.stringify(await lab.deliver([bare('1')]))).not.toContain('secret');
 });
 
+test('a job that sends memberships asks for those of everybody in a slice at once, and sends none that are not known', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  lab.source.memberships = async (users) => {
+    lab.source.calls.memberships++;
+    return new Map(users.filter((user) => user !== '2').map((user) => [user, ['news', `of-${user}`]]));
+  };
+  const sent = { settings: { memberships: true } } as const;
+  await lab.deliver([trigger('1'), trigger('2'), trigger('1', { event: 'exit' })], sent);
+  const lists = lab.receiver.ledger.entries.map(({ body }) => /"segments_all":(\[.*?\])/.exec(body ?? '')?.[1]);
+  expect(lists.filter((list) => list === '["news","of-1"]')).toHaveLength(2);
+  expect(lists).toContain('[]');
+  expect(lab.source.calls).toMatchObject({ memberships: 1, profiles: 0 });
+  await lab.deliver([trigger('3')]);
+  expect(lab.receiver.ledger.entries.at(-1)?.body).not.toContain('segments_all');
+});
+
+test.each([
+  ['fails', async () => await Promise.reject(new SourceError('down')), /down/],
+  ['cannot say', undefined, /does not say which audiences somebody is in/],
+])('when a source %s which audiences people are in, nothing goes out without', async (_, memberships, why) => {
+  const lab = await SliceLab.open();
+  lab.source.memberships = memberships;
+  const report = await lab.deliver([trigger('1'), bare('2')], { settings: { memberships: true } });
+  expect(report.failed).toMatchObject([
+    { index: 0, code: 'SOURCE_UNAVAILABLE', answer: expect.stringMatching(why) },
+    { index: 1, code: 'SOURCE_UNAVAILABLE' },
+  ]);
+  expect(lab.arrived).toEqual([]);
+});
+
 test('a source that hangs counts as one that fails, after some seconds', async () => {
   const lab = await SliceLab.open();
   lab.source.delayMs = 4200;

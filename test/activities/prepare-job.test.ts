@@ -33,6 +33,18 @@ async function problemsOf(input: unknown, audiences?: AudienceListing[]): Promis
   return prepared.ok ? [] : prepared.problems.map(({ field, message }) => [field, message]);
 }
 
+test('a job that sends memberships needs a source that can say them, whatever else is wrong', async () => {
+  const { source, prepare } = preparing();
+  expect(await prepare({ ...job, memberships: true })).toMatchObject({ ok: true });
+  source.memberships = undefined;
+  expect(await prepare(job)).toMatchObject({ ok: true });
+  const problem = { field: 'memberships', message: expect.stringMatching(/The sources file, postgres and lytics do/) };
+  expect(await prepare({ ...job, memberships: true })).toEqual({ ok: false, problems: [problem] });
+  expect(await prepare({ ...job, memberships: true, label: '' })).toMatchObject({
+    problems: [{ field: 'label' }, { field: 'memberships' }],
+  });
+});
+
 test('a job that can run is told all that the workflow has to know', async () => {
   const prepared = await preparing().prepare({ ...job, audiences: ['newsletter', VIP.id], authorization: 'crm' });
   expect(prepared).toMatchObject({

@@ -113,6 +113,14 @@ test('what is shown of its answers, and what a test makes of one, is what they m
   expect(await send({ event: 'exit' }, settings)).toMatchObject({ sample: { answer: { verdict: 'delivered' } } });
 });
 
+test('a sample of a job that sends memberships has them', async () => {
+  const { show } = await samples();
+  expect(await show({}, { memberships: true })).toMatchObject({
+    sample: { request: { body: expect.stringContaining('"segments_all":["vip"]') } },
+  });
+  expect(JSON.stringify(await show())).not.toContain('segments_all');
+});
+
 test('two samples have two ids, so that a receiver drops neither as a repeat', async () => {
   const { send, receiver } = await samples();
   await send();

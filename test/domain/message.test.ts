@@ -111,6 +111,18 @@ test('an exit in the new format says exit, and when, under that name', () => {
   expect(newPayload({ ...parts, event: 'exit' })).toBe(body);
 });
 
+test('the audiences of the person stand beside segment_events, and win over a field of that name', () => {
+  const profile = { segments_all: 'of the person', zip: 1 };
+  const given = { ...parts, profile, memberships: ['news', 'vip'] };
+  for (const one of [profile, ProfileText.read(stringifyJson(profile)) ?? {}]) {
+    expect(newPayload({ ...given, profile: one })).toContain('}],"segments_all":["news","vip"],"zip":1}');
+    const legacy = legacyPayload({ ...given, profile: one });
+    expect(legacy).toContain('"segments_all":"of the person"');
+    expect(legacy).toContain('}],"segments_all":["news","vip"],"subscriptionid":');
+  }
+  expect(newPayload({ ...given, exportFields: ['zip'], memberships: [] })).toContain('}],"segments_all":[],"zip":1}');
+});
+
 test('an exit in the legacy format says exited too', () => {
   const body = compact(fixture('payload.legacy'))
     .replace('"event":"enter"', '"event":"exit"')

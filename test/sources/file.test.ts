@@ -422,3 +422,23 @@ function profileLine(user: string, v: string): string {
 function ids(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, i) => JSON.stringify(String(from + i)));
 }
+
+test('who is in which audience is looked up anew when a file has changed, and not while it is not whole', async () => {
+  const folder = await newFolder();
+  const write = async (slug: string, ...lines: string[]) =>
+    await writeFile(audiencePath(folder, slug), ['{"audience":{"name":"A"}}', ...lines].join('\n'));
+  await writeFile(profilesPath(folder), '');
+  await write('b', '"1"', '{"user":"2"}', '"a\\u0062c"', 'no member', '"é"');
+  await write('a', '"2"');
+  const problems: string[] = [];
+  const source = await openFileSource(folder, { quietMs: 0, onProblem: (text) => problems.push(text) });
+  const asked = ['1', '2', '3', 'abc', 'é'];
+  const slugs = async () => Object.fromEntries((await source.memberships?.(asked)) ?? []);
+  expect(await slugs()).toEqual({ '1': ['b'], '2': ['a', 'b'], '3': [], abc: ['b'], é: ['b'] });
+  expect(problems).toEqual([expect.stringMatching(/^audiences\/b\.ndjson, line 5: a member must be/)]);
+  await write('a', '"3"', '"1"');
+  await rm(audiencePath(folder, 'b'));
+  expect(await slugs()).toEqual({ '1': ['a'], '2': [], '3': ['a'], abc: [], é: [] });
+  await writeFile(audiencePath(folder, 'b'), 'no audience');
+  await expect(slugs()).rejects.toThrow(/b\.ndjson, line 1/);
+});

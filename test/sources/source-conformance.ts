@@ -201,6 +201,21 @@ export function conformsToAudienceSource(
       for (const page of pages) expect(page.flat()).toEqual(PEOPLE);
     });
 
+    test('says which audiences people are in, if it can, whoever they are', async () => {
+      const opened = await open();
+      if (opened.memberships === undefined) return;
+      const [both = '', one = ''] = [PEOPLE[6], PEOPLE[7]];
+      const odd = ['', 'nobody', 'x'.repeat(255), 'half \ud800', 'nothing \0', both.slice(1), `${both}0`];
+      const found = await opened.memberships([one, both, one, ...odd]);
+      expect(found.get(both)).toEqual(['newsletter', 'vip']);
+      expect(found.get(one)).toEqual(['newsletter']);
+      for (const user of odd) expect([user, found.get(user) ?? []]).toEqual([user, []]);
+      const many = await opened.memberships(PEOPLE.slice(0, 1000));
+      const vips = [...many].filter(([, slugs]) => slugs.includes('vip')).map(([user]) => user);
+      expect(vips.toSorted()).toEqual(PEOPLE.slice(0, 7));
+      expect([...many.values()].every((slugs) => slugs.includes('newsletter'))).toBe(true);
+    });
+
     test('has a lag that is a number of ms', async () => {
       expect((await open()).lagMs).toBeGreaterThanOrEqual(0);
     });

@@ -15,6 +15,7 @@ test('every call is told when it ends, with what it was, how it went and how lon
   expect(await measured.members(VIP.id, undefined, 10)).toEqual({ ids: ['ada'] });
   expect(await measured.isMember(VIP.id, 'ada')).toBe(true);
   expect(await measured.profiles(['ada'])).toEqual(new Map([['ada', { name: 'Ada' }]]));
+  expect(await measured.memberships?.(['ada'])).toEqual(new Map([['ada', ['vip']]]));
   source.failure = new Error('down');
   await expect(measured.profiles(['ada'])).rejects.toThrow('down');
   expect(calls).toEqual([
@@ -22,8 +23,11 @@ test('every call is told when it ends, with what it was, how it went and how lon
     ['members', true, true],
     ['isMember', true, true],
     ['profiles', true, true],
+    ['memberships', true, true],
     ['profiles', false, true],
   ]);
+  source.memberships = undefined;
+  expect(measuredSource(source, () => undefined).memberships).toBeUndefined();
   source.lagMs = 5;
   expect(measured.lagMs).toBe(5);
 });

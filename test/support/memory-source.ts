@@ -18,7 +18,7 @@ export class MemorySource implements AudienceSource {
   /** When set, it replaces each page of members by what a misbehaving source would answer. */
   bend: ((page: MembersPage, after: string | undefined) => MembersPage) | undefined;
   /** Calls so far, by method. */
-  readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0 };
+  readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0, memberships: 0 };
   readonly #held = new Map<Method, Promise<void>>();
   readonly #audiences = new Map<string, Members>();
   readonly #profiles = new Map<string, JsonObject>();
@@ -106,6 +106,14 @@ export class MemorySource implements AudienceSource {
     return found;
   }
 
+  /** Undefined: it cannot say that. */
+  memberships: AudienceSource['memberships'] = async (users) => {
+    await this.#called('memberships');
+    const slugsOf = (user: string): string[] =>
+      [...this.#audiences.values()].filter(({ present }) => present.has(user)).map(({ listing }) => listing.slug);
+    return new Map(users.map((user) => [user, slugsOf(user)]));
+  };
+
   async close(): Promise<void> {}
 
   #membersOf(audience: string): Members {
@@ -123,7 +131,7 @@ export class MemorySource implements AudienceSource {
   }
 }
 
-type Method = 'audiences' | 'members' | 'isMember' | 'profiles';
+type Method = 'audiences' | 'members' | 'isMember' | 'profiles' | 'memberships';
 
 interface Members {
   listing: AudienceListing;

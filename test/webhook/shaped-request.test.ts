@@ -69,6 +69,14 @@ test('a job that says nothing about its requests sends what it always sent', () 
   expect(made.headers.slice(0, 2)).toEqual(['content-type', 'application/json']);
 });
 
+test('a template names the audiences of the person, where they are sent, as the message has them', () => {
+  const body = '{{ data.segments_all | json }}{{ data.email }}{{ body.data.segments_all | join: "," }}';
+  const to = { contentType: 'text/plain', body, exportFields: ['email'] };
+  const given = { ...enter, memberships: ['news', 'vip'] };
+  expect(make(to, given).body).toBe('["news","vip"]ann@example.comnews,vip');
+  expect(make(to).body).toBe('nullann@example.com');
+});
+
 test('a REST list: PUT when somebody enters, DELETE without a body when they leave', () => {
   const shape: Shape = {
     webhookUrl: 'https://api.example/lists/7/members/{{ id }}',

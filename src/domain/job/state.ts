@@ -88,6 +88,7 @@ export function deliverySettings({
     authorization: definition.authorization,
     exportFields: definition.exportFields,
     userLegacyMessageFormat: definition.userLegacyMessageFormat,
+    ...(definition.memberships ? { memberships: true } : {}),
     requestTimeoutMs,
     ...requestOf(definition),
     ...answersOf(definition),

@@ -44,14 +44,24 @@ export class AudienceFiles {
    * @throws SourceError naming every file that cannot be used.
    */
   async list(): Promise<AudienceListing[]> {
-    const { files, problems } = await this.#read();
-    if (problems.length > 0) throw new SourceError(problems.join('\n'));
+    const files = await this.all();
     const listings: AudienceListing[] = [];
     for (const file of files) {
       const size = await this.#sizeOf(file);
       listings.push(size === undefined ? file.listing : { ...file.listing, size });
     }
     return listings;
+  }
+
+  /**
+   * The files of all of them, by slug.
+   *
+   * @throws SourceError naming every file that cannot be used.
+   */
+  async all(): Promise<readonly AudienceFile[]> {
+    const { files, problems } = await this.#read();
+    if (problems.length > 0) throw new SourceError(problems.join('\n'));
+    return files;
   }
 
   /**
@@ -301,7 +311,7 @@ async function placesBehind(users: readonly string[], handle: FileHandle, file: 
 }
 
 /** Reads `"<id>"` or `{"user":"<id>"}`. */
-function readMember(text: string): UserReading {
+export function readMember(text: string): UserReading {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -41,11 +41,22 @@ export class PostgresAudiences {
    */
   async list(): Promise<AudienceListing[]> {
     const [known, sizes] = await Promise.all([this.#read(), this.#sizesNow()]);
-    if (known.problems.length > 0) throw new SourceError(known.problems.join('\n'));
+    refuseProblems(known);
     return [...known.audiences.values()].map(({ key, listing }) =>
       // An audience without members is not among those that were counted.
       sizes === undefined || listing.size !== undefined ? listing : { ...listing, size: sizes.get(key) ?? 0 },
     );
+  }
+
+  /**
+   * What the database calls each of them, and its slug, by slug; read within the last minute.
+   *
+   * @throws SourceError naming every row that is none.
+   */
+  async keys(): Promise<readonly { readonly key: string; readonly slug: string }[]> {
+    const known = this.#freshlyKnown() ?? (await this.#read());
+    refuseProblems(known);
+    return [...known.audiences.values()].map(({ key, listing: { slug } }) => ({ key, slug }));
   }
 
   /**
@@ -54,9 +65,7 @@ export class PostgresAudiences {
    * @throws SourceError when there is none of this id.
    */
   async keyOf(audienceId: string): Promise<string> {
-    const known = this.#known;
-    const isFresh = known !== undefined && performance.now() - known.readAt < KNOWN_MS;
-    const key = isFresh ? known.audiences.get(audienceId)?.key : undefined;
+    const key = this.#freshlyKnown()?.audiences.get(audienceId)?.key;
     if (key !== undefined) return key;
     const { audiences, problems } = await this.#read();
     const found = audiences.get(audienceId);
@@ -71,6 +80,11 @@ export class PostgresAudiences {
         ...problems,
       ].join('\n'),
     );
+  }
+
+  #freshlyKnown(): Known | undefined {
+    const known = this.#known;
+    return known !== undefined && performance.now() - known.readAt < KNOWN_MS ? known : undefined;
   }
 
   /** Callers at the same time share one reading. */
@@ -100,6 +114,10 @@ export class PostgresAudiences {
     }
     return await this.#sizes.counted;
   }
+}
+
+function refuseProblems({ problems }: Known): void {
+  if (problems.length > 0) throw new SourceError(problems.join('\n'));
 }
 
 function knownOf(rows: readonly PostgresRow[], what: string): Omit<Known, 'readAt'> {

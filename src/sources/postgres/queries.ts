@@ -55,6 +55,8 @@ export interface PostgresQueries {
   readonly nextMembers: PostgresQuery;
   /** $1 audience, $2 user. Gives `user` of those that are equal to it by their type's rules. */
   readonly isMember: PostgresQuery;
+  /** $1 audience, $2 users, an array. Gives `user` of those that are equal to one of them. */
+  readonly membersAmong: PostgresQuery;
   /** $1 users, an array. Gives `user` and `profile`. */
   readonly profiles: PostgresQuery;
 }
@@ -80,6 +82,7 @@ export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
     firstMembers: query(members, page('m."user" IS NOT NULL')),
     nextMembers: query(members, page('m."user" > $3')),
     isMember: query(members, `SELECT m."user" ${from(members, 'm')} WHERE m."user" = $2`),
+    membersAmong: query(members, `SELECT m."user" ${from(members, 'm')} WHERE m."user" = ANY($2)`),
     profiles: query(profiles, `SELECT p."user", p.profile ${from(profiles, 'p')} WHERE p."user" = ANY($1)`),
   };
 }
@@ -199,6 +202,7 @@ export async function checkQueries(pool: PostgresPool, queries: PostgresQueries)
     const [, , member = ''] = await parameterTypes(session, queries.nextMembers);
     const [users = ''] = await parameterTypes(session, queries.profiles);
     await runForNothing(session, queries.nextMembers, 3);
+    await runForNothing(session, queries.membersAmong, 2);
     await runForNothing(session, queries.profiles, 1);
     return {
       memberType: typeOf(member, queries.nextMembers),

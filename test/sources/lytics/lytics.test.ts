@@ -286,3 +286,12 @@ test.each<[what: string, settings: object, message: RegExp]>([
   expect(words).toMatch(message);
   expect(words).not.toContain('s3cret');
 });
+
+test('a slice asks for each person once, for the profile and the audiences together', async () => {
+  const lytics = await accountOf(PEOPLE.slice(0, 40), {});
+  const source = opened(lytics);
+  const asked = () => lytics.asked.filter(({ url }) => url.pathname.includes('/entity/')).length;
+  const [profiles, memberships] = await Promise.all([source.profiles(PEOPLE), source.memberships?.(PEOPLE)]);
+  expect([profiles.size, memberships?.get('p1'), memberships?.get('p41')]).toEqual([40, ['vip'], []]);
+  expect(asked()).toBe(PEOPLE.length);
+});
