@@ -36,6 +36,7 @@ import { retryDelaysMs } from '../../../src/domain/retry.ts';
 import { packSlice } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
+import { ModelBatches } from './model-batches.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
@@ -69,6 +70,7 @@ export class DispatcherWorld {
   // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
   #sequence = 100_000;
   #letters = 0;
+  readonly #batches = new ModelBatches();
   #cap: number;
 
   readonly #tailBytes: number;
@@ -117,6 +119,7 @@ export class DispatcherWorld {
 
   /** Somebody lets a dead letter be sent after all. */
   redeliver(which: number): void {
+    this.#batches.forget();
     const dead = this.ledger.revive(which, this.now);
     if (dead === undefined) return;
     const { subscriptionId } = this.state.job;
@@ -137,6 +140,7 @@ export class DispatcherWorld {
 
   /** A person lets what stands behind a holder go on that cannot be read. */
   setHolderAside(which: number): void {
+    this.#batches.forget();
     const unreadable = this.state.unreadable.carry().filter(({ isAside }) => isAside !== true);
     const { name } = unreadable[which % Math.max(1, unreadable.length)] ?? {};
     if (name === undefined || setHolderAside(this.state, name) !== undefined) return;
@@ -165,6 +169,7 @@ export class DispatcherWorld {
       if (step.kind === 'wait') {
         const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
         checkHonestWait(this.state, step.until, this.now, isIdle);
+        this.#batches.waits(this.state, this.now);
         return;
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
@@ -210,6 +215,7 @@ export class DispatcherWorld {
    * @param happens whether what was under way happens all the same.
    */
   terminate(answers: readonly Answer[], happens: boolean): void {
+    this.#batches.forget();
     const carried = JSON.parse(JSON.stringify(carryToNextRun(this.state))) as CarriedJob;
     const reports: { slice: SliceInput; report: SliceReport }[] = [];
     for (const [index, slice] of [...this.running.values()].entries()) {
@@ -238,7 +244,7 @@ export class DispatcherWorld {
       // The last heartbeat knew of half of them.
       const known = delivered.slice(0, delivered.length >> 1).map((place) => [place, place]);
       for (const index of delivered.slice(delivered.length >> 1)) this.#explain(slice, index);
-      loseSlice(this.state, id, { delivered: known, failed: report.failed }, this.now);
+      loseSlice(this.state, id, { delivered: known, failed: report.failed, halved: report.halved }, this.now);
     } else {
       const failures = new Map(
         slice.triggers.map(({ user }) => [user, this.state.chains.get(user)?.failures ?? 0] as const),
@@ -246,6 +252,7 @@ export class DispatcherWorld {
       settleSlice(this.state, id, report, this.now);
       this.#checkRetries(failures);
       this.#checkAnswers(slice, report);
+      this.#batches.settled(this.state, slice, report);
     }
   }
 
@@ -365,6 +372,12 @@ export class DispatcherWorld {
   editEnd(inMs: number | null): void {
     const endsAt = inMs === null ? null : new Date(this.now + inMs).toISOString();
     this.#edit({ definition: { ...this.state.job.definition, endsAt } });
+  }
+
+  /** An edit has the job send in batches, or each trigger by itself. */
+  editBatch(batch: { readonly size: number; readonly afterMs: number } | null): void {
+    this.#batches.forget();
+    this.#edit({ definition: { ...this.state.job.definition, batch } });
   }
 
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
@@ -490,6 +503,7 @@ export class DispatcherWorld {
   }
 
   #takeSlice(slice: SliceInput): void {
+    this.#batches.cut(this.state, slice);
     this.running.set(slice.sliceId, slice);
     this.#starts.cut(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');

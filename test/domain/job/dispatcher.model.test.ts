@@ -162,6 +162,15 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
     arbitrary: fc.constantFrom(null, 1, 5000, 600_000).map((ms) => (world: DispatcherWorld) => world.editEnd(ms)),
   },
   {
+    weight: 2,
+    arbitrary: fc
+      .oneof(
+        fc.constant(null),
+        fc.record({ size: fc.constantFrom(1, 2, 3, 8), afterMs: fc.constantFrom(0, 0, 400, 6000) }),
+      )
+      .map((batch) => (world: DispatcherWorld) => world.editBatch(batch)),
+  },
+  {
     weight: 4,
     arbitrary: fc
       .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('now' as const, 'late' as const, 'again' as const))

@@ -1,4 +1,5 @@
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import { BatchQueue } from '../../../src/domain/batch-queue.ts';
 
 /** How an endpoint answers one trigger in the model. */
 export type Answer =
@@ -17,16 +18,19 @@ export type Answer =
   | 'profile'
   | 'unsent';
 
+interface Answered {
+  readonly report: SliceReport;
+  readonly delivered: number[];
+  readonly asked: number;
+}
+
 /**
  * What becomes of a slice whose triggers are answered in turn so. `delivered`: places in the slice; `asked`: how many requests were made.
  *
  * @param most how many there can have been; the others were not sent.
  */
-export function answerSlice(
-  slice: SliceInput,
-  answers: readonly Answer[],
-  most: number,
-): { report: SliceReport; delivered: number[]; asked: number } {
+export function answerSlice(slice: SliceInput, answers: readonly Answer[], most: number): Answered {
+  if (slice.settings.batch !== undefined) return answerBatches(slice, slice.settings.batch.size, answers, most);
   const failed: FailedAttempt[] = [];
   const unsent: number[] = [];
   const delivered: number[] = [];
@@ -49,6 +53,52 @@ export function answerSlice(
   }
   return { report: { failed, unsent, sendingMs: 10 }, delivered, asked };
 }
+
+/** The same in batches: one that has what is refused is refused as a whole, one that has what fails fails so, and at the first that is unsent the slice ends. */
+function answerBatches(slice: SliceInput, size: number, answers: readonly Answer[], most: number): Answered {
+  const failed: FailedAttempt[] = [];
+  const delivered: number[] = [];
+  const answerAt = (place: number): Answer => answers[place % Math.max(1, answers.length)] ?? 'ok';
+  const queue = new BatchQueue({
+    triggers: slice.triggers,
+    size,
+    isByEvent: false,
+    isDelivered: () => false,
+    isFailed: () => false,
+  });
+  let asked = 0;
+  while (!queue.isEmpty && asked < most) {
+    const places = queue.next((place) => {
+      const answer = answerAt(place);
+      if (answer !== 'source' && answer !== 'profile') return 'in';
+      failed.push({ index: place, durationMs: 0, ...attemptOf(answer) });
+      return 'out';
+    });
+    const drawn = places.map(answerAt);
+    if (drawn.includes('unsent')) break;
+    if (places.length > 0) asked++;
+    const [first = 0] = places;
+    const failure = drawn.find((answer) => answer !== 'ok' && !REFUSALS.has(answer));
+    const refusal = drawn.find((answer) => REFUSALS.has(answer));
+    if (failure === undefined && refusal === undefined) {
+      delivered.push(...places);
+      queue.delivered(places);
+    } else if (failure === undefined && places.length > 1) queue.halve(places);
+    else
+      for (const index of places)
+        failed.push(
+          index === first
+            ? { index, durationMs: 1, ...attemptOf((failure ?? refusal) as Exclude<Answer, 'ok' | 'unsent'>) } // One of them is there.
+            : { index, durationMs: 1, like: first },
+        );
+  }
+  const settled = new Set([...delivered, ...failed.map(({ index }) => index)]);
+  const unsent = [...slice.triggers.keys()].filter((place) => !settled.has(place));
+  const halved = queue.halved.filter(([place]) => !settled.has(place));
+  return { report: { failed, unsent, sendingMs: 10, requests: asked, halved }, delivered, asked };
+}
+
+const REFUSALS: ReadonlySet<Answer> = new Set<Answer>([400, 'given up']);
 
 function attemptOf(answer: Exclude<Answer, 'ok' | 'unsent'>): Partial<FailedAttempt> {
   if (answer === 'given up') return { status: 409, as: 'given-up' };
