@@ -21,14 +21,18 @@ export class Endpoint {
     this.url = `http://127.0.0.1:${port}/hook`;
   }
 
-  /** Resolves once so many requests were answered since now. */
-  async expect(requests: number, options: { readonly delayMs?: number; readonly times?: boolean } = {}): Promise<Done> {
+  /** Resolves once so many triggers were answered since now. */
+  async expect(
+    requests: number,
+    options: { readonly delayMs?: number; readonly times?: boolean; readonly lists?: boolean } = {},
+  ): Promise<Done> {
     const done = once(this.#child, 'message');
     const message: ToReceiver = {
       kind: 'await',
       requests,
       delayMs: options.delayMs ?? 0,
       times: options.times ?? false,
+      lists: options.lists ?? false,
     };
     this.#child.send(message);
     const [answer] = (await done) as [FromReceiver];

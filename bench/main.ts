@@ -57,9 +57,13 @@ function* triggersOf(stage: BenchStage, count: number, inline: boolean): Generat
 }
 
 /** From the first signal to the last arrival, in deliveries a second. */
-async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false, body }: LiveCase) {
-  const jobId = await stage.start({ parallelRequestCount: inFlight, ...(body === undefined ? {} : { body }) });
-  const done = stage.endpoint.expect(count, { delayMs });
+async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inline = false, body, batch }: LiveCase) {
+  const jobId = await stage.start({
+    parallelRequestCount: inFlight,
+    ...(body === undefined ? {} : { body }),
+    ...(batch === undefined ? {} : { batch: { size: batch } }),
+  });
+  const done = stage.endpoint.expect(count, { delayMs, lists: batch !== undefined });
   const startedAtNs = process.hrtime.bigint();
   await stage.jobs.push(jobId, triggersOf(stage, count, inline));
   const { lastAtNs, mostInFlight } = await done;
@@ -74,6 +78,8 @@ interface LiveCase {
   readonly inline?: boolean;
   /** A template of the body; absent: the default body. */
   readonly body?: string;
+  /** Triggers in a request; absent: one, and no list. */
+  readonly batch?: number;
 }
 
 async function backfillRate(stage: BenchStage) {
@@ -146,6 +152,7 @@ async function main(): Promise<void> {
     ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
     ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
     ['template-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20, body: TEMPLATE })],
+    ['batch-100', 20, 'raw-20', live({ count: LIVE, inFlight: 20, batch: 100 })],
     ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
     ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
     ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],

@@ -3,9 +3,12 @@ import { createServer } from 'node:http';
 
 export type ToReceiver = {
   readonly kind: 'await';
+  /** Triggers. */
   readonly requests: number;
   readonly delayMs: number;
   readonly times: boolean;
+  /** Whether bodies are lists, whose elements are counted. */
+  readonly lists: boolean;
 };
 export type FromReceiver =
   | { readonly kind: 'ready'; readonly port: number }
@@ -22,6 +25,7 @@ export type FromReceiver =
 let awaited = 0;
 let delayMs = 0;
 let keepsTimes = false;
+let takesLists = false;
 let seen = 0;
 let inFlight = 0;
 let mostInFlight = 0;
@@ -40,11 +44,12 @@ const server = createServer((request, response) => {
 
   function answer(): void {
     inFlight--;
-    seen++;
+    const before = seen;
+    seen += takesLists ? elementsIn(Buffer.concat(chunks).toString()) : 1;
     for (const chunk of chunks) bodyBytes += chunk.length;
     if (keepsTimes) arrivals[userOf(Buffer.concat(chunks).toString())] = process.hrtime.bigint().toString();
     response.end();
-    if (seen !== awaited) return;
+    if (seen < awaited || before >= awaited) return;
     const message: FromReceiver = {
       kind: 'done',
       lastAtNs: process.hrtime.bigint().toString(),
@@ -56,12 +61,16 @@ const server = createServer((request, response) => {
   }
 });
 
+function elementsIn(body: string): number {
+  return body.split('"segment_events":').length - 1;
+}
+
 function userOf(body: string): string {
   return /^\{"id":"([^"]*)"/.exec(body)?.[1] ?? '';
 }
 
 process.on('message', (message: ToReceiver) => {
-  ({ requests: awaited, delayMs, times: keepsTimes } = message);
+  ({ requests: awaited, delayMs, times: keepsTimes, lists: takesLists } = message);
   [seen, mostInFlight, bodyBytes, arrivals] = [0, 0, 0, {}];
 });
 process.on('disconnect', () => process.exit());

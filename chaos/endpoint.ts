@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ReceivedRequest } from '../src/local/ledger.ts';
-import { type Receiver, startReceiver } from '../src/local/receiver.ts';
+import { elementsOf } from '../src/local/ledger.ts';
+import { type Answer, type ReceivedElement, type Receiver, startReceiver } from '../src/local/receiver.ts';
 import { changeKey, type SeenRequest } from './judge.ts';
 import type { Trouble } from './trouble.ts';
 import { EVERYONE, memberChange } from './workload.ts';
@@ -21,8 +21,11 @@ export class JobEndpoint {
     const receiver = await startReceiver({
       answer: (arrival, { headers }) => {
         workers.set(arrival.number, workerOf(headers));
-        const answer = trouble.answer(`${job} ${changeKey(changeIn(arrival))}`);
-        if (answer === 'half') half.add(arrival.deliveryId ?? '');
+        const elements = elementsOf(arrival);
+        const deliveries = elements.map((element) => `${job} ${changeKey(changeIn(element))}`);
+        if (deliveries.length > 1 && deliveries.some((delivery) => trouble.isShy(delivery))) return REFUSAL;
+        const answer = worst(deliveries.map((delivery) => trouble.answer(delivery)));
+        if (answer === 'half') for (const { deliveryId } of elements) half.add(deliveryId ?? '');
         return answer;
       },
     });
@@ -46,12 +49,15 @@ export class JobEndpoint {
     return this.#receiver.ledger.requests;
   }
 
-  /** All requests so far. */
+  /** What all requests so far were about, one by one. */
   requests(): SeenRequest[] {
-    return this.#receiver.ledger.entries.map((arrival) => {
-      const { arrivedAtMs, endedAtMs, inFlight, answered, deliveryId = '', number } = arrival;
+    return this.#receiver.ledger.entries.flatMap((arrival) => {
+      const { arrivedAtMs, endedAtMs, inFlight, answered, number } = arrival;
       const worker = this.#workers.get(number) ?? '';
-      return { ...changeIn(arrival), deliveryId, worker, arrivedAtMs, endedAtMs, inFlight, answered };
+      return elementsOf(arrival).map((element) => {
+        const { deliveryId = '' } = element;
+        return { ...changeIn(element), deliveryId, worker, number, arrivedAtMs, endedAtMs, inFlight, answered };
+      });
     });
   }
 
@@ -60,13 +66,22 @@ export class JobEndpoint {
   }
 }
 
+/** What is refused in company and accepted alone. */
+const REFUSAL: Answer = { status: 422 };
+
+/** The answer to a batch, where there would be one to each of its elements: the first that is no success, if there is one. */
+function worst(answers: readonly Answer[]): Answer {
+  const isTrouble = (answer: Answer) => typeof answer === 'string' || answer.status >= 300;
+  return answers.find(isTrouble) ?? answers[0] ?? { status: 200 };
+}
+
 function workerOf(headers: IncomingHttpHeaders): string {
   const worker = headers[WORKER_HEADER];
   return typeof worker === 'string' ? worker : '';
 }
 
 /** What a message says changed. Nothing that was signalled looks like an unreadable one. */
-function changeIn({ message }: ReceivedRequest): { person: string; what: string } {
+function changeIn({ message }: Pick<ReceivedElement, 'message'>): { person: string; what: string } {
   if (message === undefined) return { person: '', what: 'unreadable' };
   const { user, slug, event, at } = message;
   return slug === EVERYONE ? memberChange(user) : { person: user, what: `${slug} ${event} ${at}` };

@@ -7,12 +7,14 @@ export interface Change {
   readonly what: string;
 }
 
-/** One request, as the endpoint of a job saw it. */
+/** One change in one request, as the endpoint of a job saw it. */
 export interface SeenRequest
   extends Change, Pick<ReceivedRequest, 'arrivedAtMs' | 'inFlight' | 'answered' | 'endedAtMs'> {
   readonly deliveryId: string;
   /** The worker process that sent it; a worker that was started again has another name. */
   readonly worker: string;
+  /** The same for all that came in one request; absent: it came alone. */
+  readonly number?: number;
 }
 
 /** What one job was given, and what its endpoint saw. */
@@ -133,8 +135,11 @@ function judgeCap({ requests, cap }: JobEvidence, incidents: Incidents, say: Say
   let unexplainedOverCap = 0;
   let mostInFlight = 0;
   let open: SeenRequest[] = [];
+  let before: number | undefined;
   for (const request of requests) {
-    const { arrivedAtMs, inFlight } = request;
+    const { arrivedAtMs, inFlight, number } = request;
+    if (number !== undefined && number === before) continue;
+    before = number;
     open = open.filter(({ endedAtMs }) => endedAtMs === undefined || endedAtMs >= arrivedAtMs);
     open.push(request);
     mostInFlight = Math.max(mostInFlight, inFlight);

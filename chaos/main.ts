@@ -12,7 +12,7 @@ import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts'
 const DEFAULTS = {
   triggers: 100_000,
   people: 5_000,
-  jobs: 3,
+  jobs: 4,
   workers: 3,
   /** The same seed gives the same triggers, answers and choice of victims; what they meet depends on time. */
   seed: Math.floor(Math.random() * 1e6),

@@ -58,6 +58,9 @@ export interface ChaosReport {
 
 /** Requests in flight that the jobs may have: few, some, many. */
 const CAPS = [4, 12, 40];
+/** The fourth job sends in batches. */
+const BATCHING = 3;
+const BATCH = { size: 10, afterMs: 200 };
 const PROGRESS_MS = 5_000;
 const LOOK_MS = 100;
 /** When so much is done, the second job's endpoint goes down: long enough for its breaker. */
@@ -161,6 +164,7 @@ async function startJob(
       webhookUrl: endpoint.url,
       authorization: 'chaos',
       parallelRequestCount: cap,
+      batch: i === BATCHING ? BATCH : null,
     },
     { jobId },
   );

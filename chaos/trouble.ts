@@ -15,6 +15,8 @@ export interface TroubleOptions {
 const TROUBLED = 0.02;
 /** Share of deliveries at which the endpoint asks for a pause. Rare: it stops the whole job for a second. */
 const THROTTLED = 0.0004;
+/** Share of deliveries that are refused in a batch, and accepted alone. */
+const SHY = 0.01;
 /** How often which trouble, of so many. A hang keeps a permit until the request's deadline. */
 const TROUBLES: readonly (readonly [share: number, answer: Answer])[] = [
   [5, { status: 500, body: 'chaos' }],
@@ -60,8 +62,17 @@ export class Trouble {
     return trouble;
   }
 
+  /** Whether a batch with this delivery is refused, so that it has to be found. */
+  isShy(delivery: string): boolean {
+    return this.#diceOf(`shy ${delivery}`).chance() < SHY;
+  }
+
+  #diceOf(text: string): Dice {
+    return new Dice(createHash('sha256').update(`${this.#seed} ${text}`).digest().readInt32LE());
+  }
+
   #planOf(delivery: string) {
-    const dice = new Dice(createHash('sha256').update(`${this.#seed} ${delivery}`).digest().readInt32LE());
+    const dice = this.#diceOf(delivery);
     const isThrottled = dice.chance() < THROTTLED;
     const count = dice.chance() < TROUBLED ? dice.between(1, this.#mostFailures) : 0;
     const troubles = Array.from({ length: count }, () => oneTrouble(dice));

@@ -133,6 +133,17 @@ test('the cap may be exceeded by as many requests as the endpoint has open while
   expect(overBy(1, { arrivedAtMs: 3000, endedAtMs: 4999, answered: 'aborted' })).toBe(1);
 });
 
+test('what came in one request counts as one towards the cap, and is judged by itself', () => {
+  const at = { arrivedAtMs: 5000, inFlight: 2 };
+  const requests = [
+    request('a', 1, { ...at, number: 1 }),
+    request('b', 2, { ...at, number: 1 }),
+    request('a', 3, { number: 2 }),
+  ];
+  expect(judge({ ...job, cap: 1, requests }, CALM)).toMatchObject({ delivered: 3, overCap: 1, unexplainedOverCap: 1 });
+  expect(judge({ ...job, requests: requests.toReversed() }, CALM)).toMatchObject({ outOfOrder: 1 });
+});
+
 test('says how long a request stayed open after the kill of its sender', () => {
   const requests = [
     request('a', 1, { arrivedAtMs: 4000, endedAtMs: 5040, answered: 'aborted' }),
