@@ -56,8 +56,9 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const settled = new SettledTriggers(slice.triggers.length, before);
     const { attempt, workflowExecution: { workflowId = '' } = {} } = context.info;
     const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace, attempt === 1);
-    // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once.
-    if (dependencies.hasStalled()) {
+    // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once, as is one that comes after its
+    // time by this worker's clock, and not yet by the server's.
+    if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
       await sleep(STALLED_WAIT_MS);
       return report(settled, NOTHING_SENT, starts);
     }

@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
+import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createAnswerLetters, createHolders, createKeepDeadLetters, createKeepJob } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
@@ -28,6 +29,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: async (definition) => await prepareJob(definition, Context.current().info.scheduledTimestampMs),
+    readCalendar: async (settings, from) => calendarOf(settings, from),
     ...createAudienceLists(source),
     ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),

@@ -8,6 +8,7 @@ import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
+import { calendarOf } from './calendar.ts';
 import { listed, type RequestChecks, requestProblems } from './request-problems.ts';
 
 export interface PrepareDependencies extends RequestChecks {
@@ -47,12 +48,14 @@ export function createPrepareJob(
     const audiences = [
       ...new Map(resolved.flatMap((one) => ('message' in one ? [] : [[one.id, one] as const]))).values(),
     ];
+    const calendar = calendarOf(checked.value, askedAt);
     return {
       ok: true,
       rules: NEXT_RULES,
       definition: checked.value,
       audiences,
       warnings: audiences.flatMap(windowWarning),
+      ...(calendar === undefined ? {} : { calendar }),
       sourceLagMs: dependencies.source.lagMs,
       missingSearchAttributes: await dependencies.missingSearchAttributes(),
       requestTimeoutMs: dependencies.requestTimeoutMs,

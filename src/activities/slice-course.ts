@@ -61,10 +61,10 @@ export class SliceCourse {
   #lastStarted: NodeJS.Timeout | undefined;
 
   constructor(options: SliceSendingOptions) {
-    const { budgetMs } = options.slice;
+    const { budgetMs, notAfterMs = Infinity } = options.slice;
     this.#options = options;
     this.endsAtMs = performance.now() + budgetMs;
-    this.#endsAtWall = Date.now() + budgetMs;
+    this.#endsAtWall = Math.min(Date.now() + budgetMs, notAfterMs);
   }
 
   /** Runs so many lanes at once to their ends, and gives back the permits of those that end long before the others. */

@@ -97,6 +97,7 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
     [new Option('--no-retry-for', 'for the usual 28 h'), null],
   ],
   batch: [[new Option('--no-batch', 'a request for each trigger'), null]],
+  quietHours: [[new Option('--no-quiet-hours', 'send at any hour'), null]],
 };
 
 /** Gives a command the options of these fields. */

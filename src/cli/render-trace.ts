@@ -250,9 +250,12 @@ function standsText(
 const SHOWN = 6;
 
 /** What keeps the whole job from sending. */
-function blocked({ state, reason, throttledUntil, endpoint, chain, lastFailure }: PersonStanding, nowMs: number) {
+function blocked(standing: PersonStanding, nowMs: number) {
+  const { state, reason, throttledUntil, quietUntil, endpoint, chain, lastFailure } = standing;
   if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
   if (chain?.place === 'running') return undefined;
+  if (quietUntil !== undefined)
+    return `These are quiet hours, until ${timeOfDay(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
   if (throttledUntil !== undefined)
     return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
   if (endpoint?.state !== 'unwell') return undefined;

@@ -4,7 +4,7 @@ import { batch } from './batch.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
-import { endsAt, requestsPerSecond, retryFor } from './timing.ts';
+import { endsAt, quietHours, requestsPerSecond, retryFor } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -134,6 +134,7 @@ export const jobDefinitionSchema = z.strictObject({
   endsAt,
   retryFor,
   batch,
+  quietHours,
 });
 
 /** A job with every default filled in. */

@@ -138,7 +138,7 @@ export interface JobStatus extends ShownForm {
   readonly rejected: number;
   /** Triggers that were signalled again while the first was waiting or had just been delivered, and so were sent once. They count as received. */
   readonly repeated: number;
-  /** Triggers that the job's form leaves out (`events`), or a template skips, and that were not sent. They count as received. Absent: none. */
+  /** Triggers that the job's form leaves out (`events`, `quietHours`), or a template skips, and that were not sent. They count as received. Absent: none. */
   readonly filtered?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;
@@ -169,6 +169,8 @@ export interface JobStatus extends ShownForm {
   readonly lastFailure?: LastFailure;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
+  /** These are quiet hours, until then (RFC 3339); absent outside of them. */
+  readonly quietUntil?: string;
   /** With `requestsPerSecond`: something could be sent, but for the rate not before then (RFC 3339). Absent when that is within a second. */
   readonly rateLimitedUntil?: string;
   /** With `batch`: what is ready goes then although it fills no batch, or as soon as it does (RFC 3339). Absent when nothing waits for that. */

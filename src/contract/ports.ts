@@ -7,6 +7,7 @@ import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
 import type { PackedSlice, SliceReport } from './slice.ts';
+import type { Calendar, CalendarSettings } from './timing.ts';
 import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
 /** The result of checking a job definition against what this worker knows: its source, its authorizations, its namespace. */
@@ -20,6 +21,8 @@ export type PreparedJob =
       readonly audiences: readonly AudienceListing[];
       /** What a person should know before the job runs. */
       readonly warnings: readonly string[];
+      /** When something begins and ends by the job's calendar; absent when nothing depends on one. */
+      readonly calendar?: Calendar;
       /** How late the source may show an exit. */
       readonly sourceLagMs: number;
       /** Search attributes that the namespace does not have; the job then runs without any. */
@@ -54,6 +57,8 @@ export type WorkflowStanding = 'running' | 'closed' | 'absent';
 export interface Activities {
   /** Checks a definition and looks up its audiences. Fails (and is retried) only when the source does. */
   prepareJob(definition: unknown): Promise<PreparedJob>;
+  /** The calendar of a job, from this time on, epoch ms; nothing when nothing of it depends on one. */
+  readCalendar(settings: CalendarSettings, from: number): Promise<Calendar | undefined>;
   /** The authorizations of the worker that answers. */
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */

@@ -70,6 +70,8 @@ export interface SliceInput {
   readonly permits: number;
   /** No request is started later than this after the profiles have been read. */
   readonly budgetMs: number;
+  /** Nor later than this, by the clock of the worker, epoch ms; absent: the budget says all. */
+  readonly notAfterMs?: number;
   /** How requests are spaced; absent: not at all. */
   readonly pace?: SlicePace;
   readonly settings: DeliverySettings;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readDuration } from './duration.ts';
+import { nearestKey } from './nearest-key.ts';
 
 /** Fewest and most requests a second that a job can be limited to. */
 const LEAST_PER_SECOND = 0.01;
@@ -48,3 +49,77 @@ export const retryFor = z
   })
   .nullable()
   .default(null);
+
+/** The days of a week, as `quietHours` names them. */
+export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const QUIET =
+  'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const TIME_OF_DAY = 'Write a time of day as hours and minutes, from "00:00" to "23:59".';
+const DAY_NAMES = `Days must be a list of ${DAYS.map((day) => `"${day}"`).join(', ')}: those on which quiet hours begin. Leave it out for every day.`;
+const MEANWHILE = 'Write "wait" (what comes meanwhile is sent afterwards) or "drop" (it is not sent).';
+const ZONE = 'Name a time zone of the IANA database, such as "Europe/Berlin" or "UTC".';
+
+const timeOfDay = z.string({ error: TIME_OF_DAY }).regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, TIME_OF_DAY);
+
+const timeZone = z.string({ error: ZONE }).refine(isTimeZone, { error: ({ input }) => zoneFor(input) });
+
+/** Hours in which a job starts no request. */
+export const quietHours = z
+  .strictObject(
+    {
+      /** When they begin, by the clocks there. */
+      from: timeOfDay,
+      /** When they end, on the next day where that is not later. */
+      to: timeOfDay,
+      /** A name of the IANA time zone database. */
+      timeZone,
+      /** On which days they begin; absent: on every day. */
+      days: z
+        .array(z.enum(DAYS, DAY_NAMES), { error: DAY_NAMES })
+        .min(1, DAY_NAMES)
+        .refine((named) => new Set(named).size === named.length, 'Name each day once.')
+        .readonly()
+        .optional(),
+      /** What becomes of triggers that come meanwhile: they wait, or are not sent. */
+      meanwhile: z.enum(['wait', 'drop'], MEANWHILE).default('wait'),
+    },
+    { error: (issue) => (issue.code === 'invalid_type' ? QUIET : undefined) },
+  )
+  .refine(({ from, to }) => from !== to, {
+    path: ['to'],
+    error: 'Quiet hours that end when they begin would be none, or all day. Pause the job to send nothing.',
+  })
+  .nullable()
+  .default(null);
+
+export type QuietHours = NonNullable<z.infer<typeof quietHours>>;
+
+// Abbreviations have no summer time, or another than whoever writes them means.
+function isTimeZone(name: string): boolean {
+  if (!name.includes('/') && name !== 'UTC') return false;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
+function zoneFor(input: unknown): string {
+  const near =
+    typeof input === 'string' ? nearestKey(input, ['UTC', ...Intl.supportedValuesOf('timeZone')]) : undefined;
+  return near === undefined ? ZONE : `${ZONE} Did you mean "${near}"?`;
+}
+
+/** The part of a job's form that depends on a calendar. */
+export interface CalendarSettings {
+  readonly quietHours: QuietHours | null;
+}
+
+/** When something begins and ends by the calendar of a job, as instants: what time zones make of its form, computed by a worker and recorded. */
+export interface Calendar {
+  /** Quiet times, oldest first, from one that was over lately; epoch ms, the end not included. */
+  readonly quiet: readonly (readonly [from: number, to: number])[];
+  /** What begins later than this is not known; epoch ms. */
+  readonly untilMs: number;
+}

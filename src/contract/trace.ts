@@ -136,6 +136,8 @@ export interface PersonStanding {
   readonly endpoint?: EndpointStatus;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
+  /** RFC 3339; absent outside of quiet hours. */
+  readonly quietUntil?: string;
   /** Of the whole job. */
   readonly lastFailure?: LastFailure;
   /** The oldest that wait, in their order, at most 20 of the job's own state and of each holder. */

@@ -42,6 +42,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   endsAt: null,
   retryFor: null,
   batch: null,
+  quietHours: null,
 };
 
 /** The names of the form's fields, in its order. */

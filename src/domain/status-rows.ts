@@ -98,6 +98,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'Throttled',
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
     },
+    { name: 'Quiet hours', value: quiet(status) },
     { name: 'Rate limit', value: rateLimit(status, time) },
     { name: 'Batches', value: batches(status, time) },
     {
@@ -289,6 +290,17 @@ function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: 
     ...(backfillPerSecond === null ? [] : [`at most ${shownLimit(backfillPerSecond)}/s`]),
     ...(backfillParallelCount === null ? [] : [`at most ${shownCount(backfillParallelCount)} in flight`]),
   ];
+}
+
+/** When the job sends nothing and, while that is so, until when. */
+function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
+  // The status of a job on an older worker does not have it.
+  if (quietHours == null) return undefined;
+  const { from, to, timeZone, days, meanwhile } = quietHours;
+  const when = `${from} to ${to} in ${timeZone}${days === undefined ? '' : `, from ${days.join(', ')}`}`;
+  const what = `what comes meanwhile ${meanwhile === 'drop' ? 'is not sent' : 'waits'}`;
+  const now = quietUntil === undefined ? '' : `; now, until ${shownTime(quietUntil)} (${to} there)`;
+  return printable(`${when}; ${what}${now}`);
 }
 
 /** What all requests of the job are limited to, and what that makes wait. */

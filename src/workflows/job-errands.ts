@@ -14,6 +14,7 @@ import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
+import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
 import type { Holder, Step } from '../domain/job/deciding.ts';
@@ -22,6 +23,7 @@ import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } fr
 import {
   applyEdit,
   backfillChildGone,
+  calendarRead,
   editObstacle,
   jobKept,
   missBackfill,
@@ -53,7 +55,7 @@ const patiently = (summary: string): Pick<Activities, PatientActivity> =>
   });
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
 const RECALL_ATTEMPTS = 3;
-type PatientActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts';
+type PatientActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts' | 'readCalendar';
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -106,6 +108,8 @@ export class JobErrands {
         return void this.#track(this.#answerLetters(step.answers));
       case 'raise-alerts':
         return void this.#track(this.#raiseAlerts(step.alerts));
+      case 'read-calendar':
+        return void this.#track(this.#readCalendar(step));
       case 'keep-job':
         return void this.#track(this.#keepJob(step.changes));
     }
@@ -228,6 +232,16 @@ export class JobErrands {
       this.#state.alerts.confirm(alerts);
     } finally {
       this.#state.isAlerting = false;
+    }
+  }
+
+  async #readCalendar({ settings, from, revision }: Extract<Errand, { kind: 'read-calendar' }>): Promise<void> {
+    const { readCalendar } = patiently('quiet hours of the next days');
+    let calendar: Calendar | undefined;
+    try {
+      calendar = await readCalendar(settings, from);
+    } finally {
+      calendarRead(this.#state, revision, calendar);
     }
   }
 

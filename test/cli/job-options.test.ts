@@ -76,6 +76,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     endsAt: false,
     retryFor: false,
     batch: false,
+    quietHours: false,
   };
   const fields = {
     label: 'VIP',
@@ -103,6 +104,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     endsAt: null,
     retryFor: null,
     batch: null,
+    quietHours: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

@@ -33,6 +33,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   endsAt: '2099-12-31T23:59:59+01:00',
   retryFor: '6h',
   batch: null,
+  quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', days: ['mon', 'fri'], meanwhile: 'wait' },
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -46,6 +47,8 @@ const NO_TEXT = [7, true, {}, [], null, ['text']];
 const NO_LIST = [7, 'vip', true, {}, null, [7], [null], [{}], [['vip']], ['vip', 7]];
 const NO_FLAG = ['true', 'yes', 1, 0, null, {}, []];
 const NO_NUMBER = ['5', true, {}, [], [5]];
+
+const QUIET = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' };
 
 /** Typed, so that a new field of the form cannot be forgotten here. */
 const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
@@ -74,6 +77,39 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
     type: [...NO_NUMBER.slice(1), 28, 3_600_000],
     unit: ['28', '6 h', '6H', '59s', '7d1s', '0.5h', '-6h', '6 hours', '1w', 'PT6H', '30m6h'],
     empty: ['', ' '],
+  },
+  quietHours: {
+    type: [
+      7,
+      true,
+      '22:00-08:00',
+      [],
+      {},
+      { ...QUIET, from: 22 },
+      { ...QUIET, days: 'mon' },
+      { ...QUIET, timeZone: 1 },
+    ],
+    unit: [
+      { ...QUIET, from: '22' },
+      { ...QUIET, from: '10pm' },
+      { ...QUIET, to: '24:00' },
+      { ...QUIET, to: '8:00' },
+      { ...QUIET, to: '22:00' },
+      { ...QUIET, timeZone: 'Berlin' },
+      { ...QUIET, timeZone: 'CET' },
+      { ...QUIET, timeZone: '+01:00' },
+      { ...QUIET, timeZone: 'Europe/Berlinn' },
+      { ...QUIET, days: ['monday'] },
+      { ...QUIET, days: ['mon', 'mon'] },
+      { ...QUIET, meanwhile: 'hold' },
+      { ...QUIET, until: '08:00' },
+      { from: '22:00', to: '08:00' },
+    ],
+    empty: [
+      { ...QUIET, from: '' },
+      { ...QUIET, days: [] },
+      { ...QUIET, timeZone: '' },
+    ],
   },
   endsAt: {
     type: [7, true, {}, []],

@@ -33,6 +33,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       endsAt: null,
       retryFor: null,
       batch: null,
+      quietHours: null,
     },
   });
 });
@@ -64,6 +65,7 @@ test('every field may be said, and stays as it was said', () => {
     endsAt: '2030-01-01T00:00:00.000000001+01:00',
     retryFor: '1h30m',
     batch: null,
+    quietHours: { from: '00:00', to: '23:59', timeZone: 'UTC', days: ['sun'], meanwhile: 'drop' },
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -129,6 +131,14 @@ const TABLE =
 const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
 const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 
+const quiet = (more: object) => ({ quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', ...more } });
+const QUIET =
+  'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const TIME = 'Write a time of day as hours and minutes, from "00:00" to "23:59".';
+const ZONE = 'Name a time zone of the IANA database, such as "Europe/Berlin" or "UTC".';
+const DAYS =
+  'Days must be a list of "mon", "tue", "wed", "thu", "fri", "sat", "sun": those on which quiet hours begin. Leave it out for every day.';
+
 const DURATION =
   'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d"; null (without quotes) means the usual 28 hours.';
 
@@ -158,6 +168,40 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     { existingUsers: true, events: ['exit'] },
     'existingUsers',
     'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
+  ],
+  ['quiet hours as text', { quietHours: '22:00-08:00' }, 'quietHours', QUIET],
+  ['an hour alone', quiet({ from: '22' }), 'quietHours.from', TIME],
+  ['an end at midnight as 24', quiet({ to: '24:00' }), 'quietHours.to', TIME],
+  ['no end of quiet hours', quiet({ to: undefined }), 'quietHours.to', TIME],
+  [
+    'quiet hours of no time',
+    quiet({ to: '22:00' }),
+    'quietHours.to',
+    'Quiet hours that end when they begin would be none, or all day. Pause the job to send nothing.',
+  ],
+  ['a city', quiet({ timeZone: 'Berlin' }), 'quietHours.timeZone', `${ZONE} Did you mean "Europe/Berlin"?`],
+  ['an abbreviation', quiet({ timeZone: 'CET' }), 'quietHours.timeZone', ZONE],
+  ['an offset', quiet({ timeZone: '+01:00' }), 'quietHours.timeZone', ZONE],
+  [
+    'a misspelt time zone',
+    quiet({ timeZone: 'Europe/Berlinn' }),
+    'quietHours.timeZone',
+    `${ZONE} Did you mean "Europe/Berlin"?`,
+  ],
+  ['a day as in a calendar', quiet({ days: ['monday'] }), 'quietHours.days[0]', DAYS],
+  ['no day', quiet({ days: [] }), 'quietHours.days', DAYS],
+  ['a day twice', quiet({ days: ['mon', 'mon'] }), 'quietHours.days', 'Name each day once.'],
+  [
+    'another thing to do meanwhile',
+    quiet({ meanwhile: 'hold' }),
+    'quietHours.meanwhile',
+    'Write "wait" (what comes meanwhile is sent afterwards) or "drop" (it is not sent).',
+  ],
+  [
+    'a misspelt part of quiet hours',
+    quiet({ timezone: 'UTC' }),
+    'quietHours.timezone',
+    'There is no such field. Did you mean "timeZone"?',
   ],
   ['28 of what', { retryFor: 28 }, 'retryFor', DURATION],
   ['28 of what, as text', { retryFor: '28' }, 'retryFor', DURATION],

@@ -42,7 +42,7 @@ test('what a complete definition says is not touched', () => {
 });
 
 test('the fields of a later release are told apart, whatever they are called', () => {
-  const later = { quietHours: null, constructor: 1 };
+  const later = { ofALaterRelease: null, constructor: 1 };
   expect(withoutLaterFields({ ...definition, ...later })).toEqual(definition);
   expect(laterFieldsOf({ ...definition, ...later })).toEqual(later);
 });

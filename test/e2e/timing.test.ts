@@ -1,4 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { admit } from '../../src/domain/job/arriving.ts';
+import { beginJob, carryJob } from '../../src/domain/job/state.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 let lab: Lab;
@@ -49,4 +54,47 @@ test('a sample says how long its job tries, whether that runs or is a definition
   await lab.jobs.edit(job, { retryFor: null });
   expect(await lab.jobs.sample({ jobId: job })).not.toHaveProperty('retryFor');
   await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+/** Quiet hours from an hour ago on, by the clocks of UTC. */
+function quietNow() {
+  const clock = (inMs: number) => new Date(Date.now() + inMs).toISOString().slice(11, 16);
+  return { from: clock(-3_600_000), to: clock(2 * 3_600_000), timeZone: 'UTC' };
+}
+
+test('in quiet hours nothing is sent until they are over, or edited away', async () => {
+  const before = lab.receiver.ledger.requests;
+  const job = await lab.start({ quietHours: quietNow(), existingUsers: true });
+  await lab.jobs.enter(job, { audience: 'vip', user: 'at night', profile: {} });
+  const status = await lab.statusWhen(job, ({ waiting }) => waiting === 2);
+  const inMs = Date.parse(status.quietUntil ?? '') - Date.now();
+  expect(inMs).toBeGreaterThan(1.9 * 3_600_000);
+  expect(inMs).toBeLessThan(2 * 3_600_000);
+  expect(status).toMatchObject({ state: 'running', delivered: 0, quietHours: { meanwhile: 'wait' } });
+  await lab.jobs.edit(job, { quietHours: { ...quietNow(), meanwhile: 'drop' } });
+  await lab.jobs.exit(job, { audience: 'vip', user: 'at night', profile: {} });
+  await lab.statusWhen(job, ({ filtered }) => filtered === 1);
+  expect(lab.receiver.ledger.requests).toBe(before);
+  await lab.jobs.edit(job, { quietHours: null });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+  expect(lab.receiver.ledger.requests).toBe(before + 2);
+  await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+test('a job whose calendar has run out has a worker read it, and goes on', async () => {
+  // Twelve hours from now.
+  const from = new Date(Date.now() + 12 * 3_600_000).toISOString().slice(11, 16);
+  const quietHours = { from, to: from === '00:00' ? '00:01' : '00:00', timeZone: 'UTC', meanwhile: 'wait' as const };
+  const record = jobRecord(1);
+  const webhookUrl = lab.receiver.url;
+  const state = beginJob({ ...record, definition: { ...record.definition, webhookUrl, quietHours } }, 7);
+  admit(state, { user: 'waiting', audience: 'a', profile: {} }, 'enter', Date.now());
+  const jobId = `lab-${randomUUID()}`;
+  await lab.client.workflow.start('exportJob', {
+    workflowId: jobWorkflowId(jobId),
+    taskQueue: lab.taskQueue,
+    args: [carryJob(state)],
+  });
+  await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
+  await lab.jobs.stop(jobId, { waiting: 'discard' });
 });

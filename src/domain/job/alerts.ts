@@ -5,6 +5,7 @@ import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
+import { lastQuietEnd } from './calendar.ts';
 import type { JobRecord, Pause } from './state.ts';
 import { asSentence, type UnreadableHolders } from './unreadable.ts';
 
@@ -25,7 +26,7 @@ export interface CarriedAlerts {
 
 /** The part of a job that alerts are about. */
 interface Observed {
-  readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences'>;
+  readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences' | 'calendar'>;
   readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
   readonly pause?: Pause | undefined;
   readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
@@ -78,7 +79,7 @@ export class Alerts {
   observe(state: Observed, now: number): void {
     this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
-    const due = this.backlogDueAt(state);
+    const due = this.backlogDueAt(state, now);
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
     this.#deadLetters(state, now);
     this.#condition('backfill-lost', state.backfill?.isLost === true, now, () => lostText(state));
@@ -86,10 +87,14 @@ export class Alerts {
     this.#backfill(state, now);
   }
 
-  /** When what is waiting will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. */
-  backlogDueAt(state: Observed): number | undefined {
+  /**
+   * When what is waiting will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. What quiet
+   * hours make wait is meant to.
+   */
+  backlogDueAt(state: Observed, now: number): number | undefined {
     const since = waitingSince(state);
-    return since === undefined || state.pause?.by === 'operator' ? undefined : since + state.job.alertBacklogMs;
+    if (since === undefined || state.pause?.by === 'operator') return undefined;
+    return Math.max(since, lastQuietEnd(state.job, now)) + state.job.alertBacklogMs;
   }
 
   #condition(kind: AlertKind, holds: boolean, now: number, text: () => string): void {

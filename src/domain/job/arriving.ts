@@ -8,6 +8,7 @@ import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
+import { isDroppedNow } from './calendar.ts';
 import { acceptedNow, type QueuedTrigger } from './chain.ts';
 import { isRepeat, isSameDelivery } from './memory.ts';
 import { chainRoom, hasRoom } from './overflow.ts';
@@ -77,7 +78,7 @@ export function admit(
 
   state.counters.received++;
   const at = trigger.at ?? uniqueAt(state, now);
-  if (wantsEvent(state.job.definition, trigger.event)) {
+  if (wantsEvent(state.job.definition, trigger.event) && !isDroppedNow(state, now)) {
     arrive(state, trigger.user, {
       audience: audience.id,
       event: trigger.event,

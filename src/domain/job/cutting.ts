@@ -13,6 +13,7 @@ import {
   requestsOf,
   triggersOf,
 } from './batching.ts';
+import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
 import { acceptedNow, type Chain } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
@@ -33,8 +34,10 @@ export function sliceEndsWithinMs(requestTimeoutMs: number): number {
 }
 
 /** Whether a job may send at all now, regardless of its endpoint's health. */
-export function maySend({ pause, stopping, throttle }: DispatcherState, now: number): boolean {
-  return pause === undefined && stopping?.waiting !== 'keep' && (throttle === undefined || throttle.until <= now);
+export function maySend(state: DispatcherState, now: number): boolean {
+  const { pause, stopping, throttle } = state;
+  if (pause !== undefined || stopping?.waiting === 'keep') return false;
+  return (throttle === undefined || throttle.until <= now) && calendarBarsUntil(state, now) <= now;
 }
 
 /** Whether a job can send as fast as its permits allow: not while its endpoint is unwell and being probed. */
@@ -130,7 +133,7 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
     state.liveStreak++;
     takeLive(state, cut);
   }
-  return finish(state, cut, wanted, { isBackfill });
+  return finish(state, cut, wanted, now, { isBackfill });
 }
 
 /** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
@@ -141,20 +144,21 @@ function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
   const chain = fresh ?? chains.firstReady();
   if (chain !== undefined) {
     cut.take(chain);
-    return finish(state, cut, 1, { notDueBefore: chain.notBefore });
+    return finish(state, cut, 1, now, { notDueBefore: chain.notBefore });
   }
   takeMembers(state, cut, now);
-  if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1);
+  if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1, now);
   const early = chains.releaseFirst(state.lastProbe);
   state.lastProbe = early?.user;
   if (early !== undefined) cut.take(early);
-  return finish(state, cut, 1, early === undefined ? {} : { notDueBefore: early.notBefore });
+  return finish(state, cut, 1, now, early === undefined ? {} : { notDueBefore: early.notBefore });
 }
 
 function finish(
   state: DispatcherState,
   cut: Cut,
   wanted: number,
+  now: number,
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
 ): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
@@ -172,7 +176,7 @@ function finish(
   };
   state.slices.set(slice.id, slice);
   return {
-    input: sliceInput(state, slice, pace),
+    input: sliceInput(state, slice, pace, mayStartUntil(state, now)),
     // The settings go with every slice, and Export Fields can make them long.
     bytes: cut.bytes + state.jobBytes,
   };
@@ -344,7 +348,12 @@ function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
 
 const MEMBER_BYTES = 1000;
 
-function sliceInput(state: DispatcherState, slice: Slice, pace: SlicePace | undefined): SliceInput {
+function sliceInput(
+  state: DispatcherState,
+  slice: Slice,
+  pace: SlicePace | undefined,
+  notAfterMs: number | undefined,
+): SliceInput {
   const named = new Set(slice.triggers.map(({ audience }) => audience));
   const audiences = [...named]
     .map((id) => audienceById(state.job, id))
@@ -354,6 +363,7 @@ function sliceInput(state: DispatcherState, slice: Slice, pace: SlicePace | unde
     ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
     permits: slice.permits,
     budgetMs: SLICE_BUDGET_MS,
+    ...(notAfterMs === undefined ? {} : { notAfterMs }),
     ...(pace === undefined ? {} : { pace }),
     settings: deliverySettings(state.job),
     audiences,

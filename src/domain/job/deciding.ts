@@ -3,7 +3,9 @@ import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
 import type { AddressedAnswer } from '../../contract/dead-letter.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
+import type { CalendarSettings } from '../../contract/timing.ts';
 import { drainOverflow } from './arriving.ts';
+import { calendarBarsUntil, calendarToRead, lastQuietEnd, nextCalendarAt } from './calendar.ts';
 import type { Chain } from './chain.ts';
 import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
@@ -70,6 +72,13 @@ export type Step =
   | { readonly kind: 'answer-letters'; readonly answers: readonly AddressedAnswer[] }
   /** Tell operators; `alerts.confirm` when they are on their way. */
   | { readonly kind: 'raise-alerts'; readonly alerts: readonly Alert[] }
+  /** Read the job's calendar; `calendarRead` with it. */
+  | {
+      readonly kind: 'read-calendar';
+      readonly settings: CalendarSettings;
+      readonly from: number;
+      readonly revision: number;
+    }
   /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
   | { readonly kind: 'keep-job'; readonly changes: number }
   | { readonly kind: 'continue-as-new' }
@@ -108,6 +117,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     nextHolderStep(state, now, { isOld, isEnding }) ??
     deadLettersErrand(state) ??
     answersErrand(state) ??
+    calendarErrand(state, now) ??
     backfillErrand(state, now) ??
     alertsErrand(state);
   if (errand !== undefined) return errand;
@@ -138,6 +148,14 @@ function answersErrand(state: DispatcherState): Step | undefined {
   if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
   state.isAnswering = true;
   return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, ANSWERS_AT_ONCE) };
+}
+
+function calendarErrand(state: DispatcherState, now: number): Step | undefined {
+  // Who has stopped sending needs none.
+  const settings = state.stopping?.waiting === 'keep' ? undefined : calendarToRead(state, now);
+  if (settings === undefined) return undefined;
+  state.isReadingCalendar = true;
+  return { kind: 'read-calendar', settings, from: now, revision: state.job.revision };
 }
 
 /** One at a time: what fails is sent again with what came meanwhile. */
@@ -179,7 +197,7 @@ function backfillErrand(state: DispatcherState, now: number): Step | undefined {
     backfill.acknowledge(taken);
     return { kind: 'answer-page', answer: { n: backfill.n, number: taken } };
   }
-  const missedAt = childMissedAt(state);
+  const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined && now >= missedAt) {
     backfill.heardAt = now;
     return { kind: 'look-for-backfill', n: backfill.n };
@@ -188,13 +206,13 @@ function backfillErrand(state: DispatcherState, now: number): Step | undefined {
 }
 
 /**
- * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused no page is expected, and each check costs
- * a dozen events.
+ * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused, and in quiet hours, no page is expected,
+ * and each check costs a dozen events.
  */
-function childMissedAt({ backfill, pause, stopping }: DispatcherState): number | undefined {
+function childMissedAt({ backfill, pause, stopping, job }: DispatcherState, now: number): number | undefined {
   if (stopping?.waiting === 'keep') return undefined;
   if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
-  return backfill.heardAt + BACKFILL_SILENCE_MS;
+  return Math.max(backfill.heardAt, lastQuietEnd(job, now)) + BACKFILL_SILENCE_MS;
 }
 
 function isOldRun({ budgets }: DispatcherState, { signals, events, historyBytes }: RunFacts): boolean {
@@ -229,9 +247,9 @@ function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState)
 }
 
 /** A job with nothing to send need not wake for that. */
-function pacedUntilWork(state: DispatcherState): number {
+function barredUntilWork(state: DispatcherState, now: number): number {
   const isIdle = state.chains.triggers === 0 && (state.backfill?.waitingInPages ?? 0) === 0;
-  return isIdle ? 0 : pacedUntil(state);
+  return isIdle ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
 }
 
 function wait(state: DispatcherState, now: number): Step {
@@ -241,7 +259,7 @@ function wait(state: DispatcherState, now: number): Step {
   if (end !== undefined) times.push(end);
   if (state.pause === undefined) {
     // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
-    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, pacedUntilWork(state));
+    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, barredUntilWork(state, now));
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
@@ -256,9 +274,13 @@ function wait(state: DispatcherState, now: number): Step {
   const readAt = nextReading(state);
   if (readAt !== undefined && readAt > now) times.push(readAt);
   // While slices run, something always wakes the job; a timer for each wait would cost more than everything else.
-  const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state) : undefined;
+  const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state, now) : undefined;
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
-  const missedAt = childMissedAt(state);
+  const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
-  return times.length === 0 ? { kind: 'wait' } : { kind: 'wait', until: Math.min(...times) };
+  const calendarAt = state.stopping?.waiting === 'keep' ? undefined : nextCalendarAt(state);
+  if (calendarAt !== undefined) times.push(calendarAt);
+  // As long as the calendar is not known, what reads it wakes the job.
+  const until = Math.min(...times);
+  return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };
 }

@@ -9,6 +9,7 @@ import { shownUrl } from '../shown.ts';
 import { failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
+import { quietTimeAt } from './calendar.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { gatheringUntil, hasReady, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
@@ -19,7 +20,7 @@ import { asSentence, type UnreadableHolder } from './unreadable.ts';
 /** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {
   const { definition, subscriptionId, revision, audiences } = state.job;
-  const [phase, reason] = phaseOf(state);
+  const [phase, reason] = phaseOf(state, now);
   const since = waitingSince(state);
   return {
     v: 1,
@@ -42,6 +43,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(state.throttle !== undefined && state.throttle.until > now
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
+    ...quietOf(state, now),
     ...rateLimitOf(state, now),
     ...gatheringOf(state, now),
     ...endpointOf(state, now),
@@ -73,6 +75,11 @@ function shownForm(definition: JobDefinition, audiences: readonly Audience[]) {
 
 function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
   return own?.webhookUrl == null ? own : { ...own, webhookUrl: shownUrl(own.webhookUrl) };
+}
+
+function quietOf({ job }: DispatcherState, now: number): Pick<JobStatus, 'quietUntil'> {
+  const [, until] = quietTimeAt(job, now) ?? [];
+  return until === undefined ? {} : { quietUntil: instantOf(until) };
 }
 
 function rateLimitOf(state: DispatcherState, now: number): Pick<JobStatus, 'rateLimitedUntil'> {
@@ -149,9 +156,10 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
   };
 }
 
-function phaseOf(state: DispatcherState): [JobState, string?] {
+function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
   const why = whyPaused(state.pause);
-  if (state.stopping !== undefined) return ['stopping', stoppingInWords(state.stopping, why)];
+  if (state.stopping !== undefined)
+    return ['stopping', stoppingInWords(state.stopping, why, quietTimeAt(state.job, now)?.[1])];
   if (why !== undefined)
     return [
       'paused',
@@ -176,13 +184,19 @@ function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHold
 /** Most holders about which a status has a notice, of each kind. */
 const HOLDERS_SHOWN = 5;
 
-function stoppingInWords({ waiting, deadlineAt, isPlanned }: Stopping, whyPaused: string | undefined): string {
+function stoppingInWords(
+  { waiting, deadlineAt, isPlanned }: Stopping,
+  whyPaused: string | undefined,
+  quietUntil: number | undefined,
+): string {
   const why = isPlanned === true ? 'Its end ("endsAt") has come' : 'Asked to stop';
   if (waiting === 'discard') return `${why}; what is waiting will not be sent.`;
   if (waiting === 'keep') return `${why}; what is waiting is kept for a later resume.`;
   if (whyPaused !== undefined) return `${whyPaused} Resume, or stop with "keep" or "discard".`;
   const until = deadlineAt === undefined ? '' : `; what is left at ${instantOf(deadlineAt).slice(0, 19)}Z is kept`;
-  return `${why}; what is waiting is sent first${until}.`;
+  const from =
+    quietUntil === undefined ? '' : `, from ${instantOf(quietUntil).slice(0, 19)}Z on, after the quiet hours`;
+  return `${why}; what is waiting is sent first${from}${until}.`;
 }
 
 /** Why the endpoint's answer made the job pause, in words; undefined when none did. */
@@ -224,7 +238,7 @@ export const LISTED_WAITING = 20;
 /** The state of one person's triggers, as the query `person` returns it. Changes nothing. */
 export function describePerson(state: DispatcherState, user: string, now: number): PersonAnswer {
   const { chains, overflow, deadLetters, backfill, job } = state;
-  const { state: phase, reason, endpoint, throttledUntil, lastFailure } = describeJob(state, '', now);
+  const { state: phase, reason, endpoint, throttledUntil, quietUntil, lastFailure } = describeJob(state, '', now);
   const audiences = [...job.audiences, ...job.formerAudiences];
   const chain = chains.get(user);
   const inChain = chain?.triggers ?? [];
@@ -237,6 +251,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
     ...(reason === undefined ? {} : { reason }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(throttledUntil === undefined ? {} : { throttledUntil }),
+    ...(quietUntil === undefined ? {} : { quietUntil }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
     waitingCount: inChain.length + behind.length + (chain?.parked?.count ?? 0),

@@ -1,11 +1,13 @@
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
+import type { Calendar } from '../../contract/timing.ts';
 import { parseInstant } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
 import { gatherNoLonger } from './batching.ts';
+import { calendarBarsUntil } from './calendar.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
 import {
   beginJob,
@@ -93,6 +95,14 @@ export function applyEdit(state: DispatcherState, job: JobRecord): void {
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.releaseAll();
+}
+
+/** The calendar was read for the job as of this revision: after an edit since then, that has brought its own. */
+export function calendarRead(state: DispatcherState, revision: number, calendar: Calendar | undefined): void {
+  state.isReadingCalendar = false;
+  if (state.job.revision !== revision || calendar === undefined) return;
+  state.changes++;
+  setJob(state, { ...state.job, calendar });
 }
 
 function isSameEndpoint(a: JobDefinition, b: JobDefinition): boolean {
@@ -221,9 +231,15 @@ export function endByItself(state: DispatcherState, now: number): void {
   state.changes++;
   state.stopping =
     pause === undefined
-      ? { waiting: 'deliver', deadlineAt: now + STOP_DEADLINE_MS, isPlanned: true }
+      ? { waiting: 'deliver', deadlineAt: sendsFrom(state, now) + STOP_DEADLINE_MS, isPlanned: true }
       : { waiting: 'keep', isPlanned: true };
   if (pause !== undefined) suspendBackfill(state);
+}
+
+/** From when on it may send, as far as its calendar says; epoch ms. */
+function sendsFrom(state: DispatcherState, now: number): number {
+  const until = calendarBarsUntil(state, now);
+  return until === Infinity ? now : Math.max(now, until);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { JobDefinition } from '../../contract/export-job.ts';
 import type { LastFailure } from '../../contract/job-status.ts';
 import type { PreparedJob, ServerLimits } from '../../contract/ports.ts';
 import type { DeliverySettings, SliceTrigger } from '../../contract/slice.ts';
+import type { Calendar } from '../../contract/timing.ts';
 import { NewerState, refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
 import { completed, laterFieldsOf } from '../job-form.ts';
@@ -41,6 +42,8 @@ export interface JobRecord {
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
   readonly requestTimeoutMs: number;
+  /** When something begins and ends by the job's calendar; absent when nothing depends on one. */
+  readonly calendar?: Calendar;
   /** When triggers have waited longer than this, in ms, an alert is sent. */
   readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
@@ -319,6 +322,8 @@ export interface DispatcherState extends PlainState {
   /** Deliveries. */
   readonly meter: Meter;
   readonly alerts: Alerts;
+  /** Whether the calendar is being read. */
+  isReadingCalendar: boolean;
   /** Whether some of the alerts that are owed are being raised. */
   isAlerting: boolean;
   /** Counts changes from outside, so that a stopping job knows whether all of them are in what was kept. */
@@ -378,6 +383,7 @@ export function recordJob(
     missingSearchAttributes: prepared.missingSearchAttributes,
     warnings: prepared.warnings,
     requestTimeoutMs: prepared.requestTimeoutMs,
+    ...(prepared.calendar === undefined ? {} : { calendar: prepared.calendar }),
     alertBacklogMs: prepared.alertBacklogMs,
     serverLimits: prepared.serverLimits,
   };
@@ -417,6 +423,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     breaker: new Breaker(carried.breaker),
     meter: new Meter(carried.meter),
     alerts: new Alerts(carried.alerts),
+    isReadingCalendar: false,
     isAlerting: false,
     changes: 0,
     keptAtChange: undefined,

@@ -21,6 +21,7 @@ import {
   restoreJob,
   RULES,
   setJob,
+  type JobRecord,
   type Stopping,
 } from '../../../src/domain/job/state.ts';
 import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
@@ -141,6 +142,7 @@ const OPTIONAL: {
   readonly pace: Record<Optional<CarriedPace>, true>;
   readonly head: Record<Exclude<Optional<CarriedHead>, 'parked'>, true>;
   readonly parked: Record<Optional<ParkedTriggers>, true>;
+  readonly record: Record<Optional<JobRecord>, true>;
   readonly stopping: Record<Exclude<Optional<Stopping>, 'deadlineAt'>, true>;
   readonly overflow: Record<Optional<CarriedOverflow>, true>;
   readonly backfillRequest: Record<Optional<CarriedBackfillRequest>, true>;
@@ -168,6 +170,7 @@ const OPTIONAL: {
   // Not `parked`: it says where triggers are.
   head: { failures: true, profileTries: true, notBefore: true, batchMost: true },
   parked: { since: true },
+  record: { calendar: true },
   // Not `deadlineAt`: with it, it is known when to end.
   stopping: { isPlanned: true },
   overflow: { heldSince: true },
@@ -200,6 +203,7 @@ const WITHOUT: { readonly [Part in keyof typeof OPTIONAL]: (carried: CarriedJob,
       return [user, triggers, { ...more, ...parked }] as const;
     }),
   }),
+  record: (carried, field) => ({ ...carried, job: omit(carried.job, field) }),
   stopping: (carried, field) =>
     carried.stopping === undefined ? carried : { ...carried, stopping: omit(carried.stopping, field) },
   overflow: (carried, field) => ({ ...carried, overflow: omit(carried.overflow, field) }),

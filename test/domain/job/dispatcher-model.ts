@@ -1,5 +1,6 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
 import { unpackTriggers } from '../../../src/domain/job/chain.ts';
@@ -11,6 +12,7 @@ import {
   backfillChildGone,
   backfillObstacle,
   beginBackfill,
+  calendarRead,
   editObstacle,
   operateBackfill,
   pauseJob,
@@ -37,6 +39,7 @@ import { packSlice } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { ModelBatches } from './model-batches.ts';
+import { checkQuiet, drops, MODEL_NIGHT, modelCalendar } from './model-calendar.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
@@ -100,7 +103,7 @@ export class DispatcherWorld {
     // Nothing changes in this world that nobody may speak of.
     if (!isHonest) return;
     this.membership.set(`${user} ${id}`, event === 'enter');
-    if (this.#isWanted(event)) {
+    if (this.#isSent(event)) {
       this.#untold.delete(`${user} ${id}`);
       this.ledger.accept({ user, audience: id, event, at }, this.now);
     } else {
@@ -114,7 +117,7 @@ export class DispatcherWorld {
     const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
     if (!this.#listensTo(audience)) return;
     this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
-    if (!this.#isWanted(event)) this.#filtered++;
+    if (!this.#isSent(event)) this.#filtered++;
   }
 
   /** Somebody lets a dead letter be sent after all. */
@@ -187,6 +190,7 @@ export class DispatcherWorld {
         this.continueAsNew();
         return;
       }
+      if (step.kind === 'read-calendar') calendarRead(this.state, step.revision, modelCalendar(step.from));
       if (step.kind === 'keep-job') this.#keeping.begin(this.state, step.changes);
       if (step.kind === 'finish') {
         must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
@@ -368,6 +372,20 @@ export class DispatcherWorld {
     this.#edit({ definition: { ...this.state.job.definition, retryFor } });
   }
 
+  /** An edit says when the job is quiet, and what becomes of what comes then. */
+  editQuiet(meanwhile: QuietHours['meanwhile'] | null): void {
+    const quietHours = meanwhile === null ? null : { ...MODEL_NIGHT, meanwhile };
+    const { calendar: _, ...job } = this.state.job;
+    const calendar = quietHours === null ? {} : { calendar: modelCalendar(this.now) };
+    if (this.state.stopping === undefined)
+      applyEdit(this.state, {
+        ...job,
+        ...calendar,
+        revision: job.revision + 1,
+        definition: { ...job.definition, quietHours },
+      });
+  }
+
   /** An edit says when the job stops by itself. */
   editEnd(inMs: number | null): void {
     const endsAt = inMs === null ? null : new Date(this.now + inMs).toISOString();
@@ -389,6 +407,7 @@ export class DispatcherWorld {
   /** Everything heals; whatever waits must come out in the end. */
   finishAll(): void {
     this.editEnd(null);
+    this.editQuiet(null);
     this.#child?.latePageComes();
     this.holders.heal();
     this.resume();
@@ -476,7 +495,8 @@ export class DispatcherWorld {
       const { user = '', at } = triggers[index] ?? {};
       const isDead = this.state.deadLetters.count((dead) => dead.user === user && dead.trigger.at === at) > 0;
       // An enter of a backfill goes back first, behind what was signalled meanwhile.
-      const isBackfill = at?.endsWith('000000000Z') === true || this.state.backfill?.at === at;
+      // It has the time of its backfill, which may be an earlier one; only the job writes times like that.
+      const isBackfill = at?.endsWith('+00:00') === true;
       if (as === 'given-up') must(isDead || isBackfill, 'what its answers give up is a dead letter at once');
       if (as === 'pausing') must(!isDead, 'where its answers have it pause, nothing is given up');
     }
@@ -493,6 +513,10 @@ export class DispatcherWorld {
     }
   }
 
+  #isSent(event: string): boolean {
+    return this.#isWanted(event) && !drops(this.state, this.now);
+  }
+
   #isWanted(event: string): boolean {
     const { events } = this.state.job.definition;
     return events === null || events.some((one) => one === event);
@@ -505,6 +529,7 @@ export class DispatcherWorld {
   #takeSlice(slice: SliceInput): void {
     this.#batches.cut(this.state, slice);
     this.running.set(slice.sliceId, slice);
+    checkQuiet(this.state, slice, this.now);
     this.#starts.cut(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     must(

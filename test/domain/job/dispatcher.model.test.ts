@@ -154,6 +154,12 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
+      .constantFrom(null, 'wait' as const, 'drop' as const)
+      .map((meanwhile) => (world: DispatcherWorld) => world.editQuiet(meanwhile)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
       .constantFrom(null, '1m', '2h', '7d')
       .map((retryFor) => (world: DispatcherWorld) => world.editRetry(retryFor)),
   },

@@ -1,0 +1,66 @@
+import type { CalendarSettings } from '../../contract/timing.ts';
+import type { DispatcherState, JobRecord } from './state.ts';
+
+/** Nothing is cut so shortly before a time in which nothing may be started, in ms: a slice takes a moment to reach its worker. */
+const LEAST_MS = 1000;
+
+/** So long before it ends, in ms, a calendar is read anew. */
+const AGAIN_BEFORE_MS = 12 * 60 * 60_000;
+
+/** What a calendar is made of; undefined when nothing of the job depends on one. */
+function calendarSettings({ job }: DispatcherState): CalendarSettings | undefined {
+  const { quietHours } = job.definition;
+  return quietHours === null ? undefined : { quietHours };
+}
+
+/** When the calendar is to be read, epoch ms; undefined when the job needs none. */
+function readAt(state: DispatcherState): number | undefined {
+  if (calendarSettings(state) === undefined) return undefined;
+  const { calendar } = state.job;
+  return calendar === undefined ? 0 : calendar.untilMs - AGAIN_BEFORE_MS;
+}
+
+/** What the calendar is to be read for now; undefined: it need not be. One at a time. */
+export function calendarToRead(state: DispatcherState, now: number): CalendarSettings | undefined {
+  const at = readAt(state);
+  return at === undefined || at > now || state.isReadingCalendar ? undefined : calendarSettings(state);
+}
+
+/** When it will have to be read, epoch ms; undefined when it need not be, or is being read. */
+export function nextCalendarAt(state: DispatcherState): number | undefined {
+  return state.isReadingCalendar ? undefined : readAt(state);
+}
+
+/** The quiet time that holds at this moment; undefined: none does. */
+export function quietTimeAt({ calendar }: Pick<JobRecord, 'calendar'>, now: number) {
+  return calendar?.quiet.find(([from, to]) => from <= now && now < to);
+}
+
+/** When the last quiet time ended, or the present one will; epoch ms, 0 when there was none lately. */
+export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number {
+  return calendar?.quiet.findLast(([from]) => from <= now)?.[1] ?? 0;
+}
+
+/**
+ * No slice is cut before this time because of the calendar; epoch ms, in the past when one may be cut now. As long as the calendar is not
+ * known, that is not known, either: `Infinity`.
+ */
+export function calendarBarsUntil(state: DispatcherState, now: number): number {
+  if (calendarSettings(state) === undefined) return 0;
+  const { calendar } = state.job;
+  if (calendar === undefined || calendar.untilMs <= now + LEAST_MS) return Infinity;
+  const [, to = 0] = quietTimeAt(state.job, now) ?? quietTimeAt(state.job, now + LEAST_MS) ?? [];
+  return to;
+}
+
+/** Until when a slice that is cut now may start requests, epoch ms; undefined: the calendar does not say. */
+export function mayStartUntil({ job }: DispatcherState, now: number): number | undefined {
+  if (job.calendar === undefined) return undefined;
+  const { quiet, untilMs } = job.calendar;
+  return quiet.find(([from]) => from > now)?.[0] ?? untilMs;
+}
+
+/** Whether what comes now is not to be sent, since these are quiet hours in which the job drops it. */
+export function isDroppedNow({ job }: DispatcherState, now: number): boolean {
+  return job.definition.quietHours?.meanwhile === 'drop' && quietTimeAt(job, now) !== undefined;
+}

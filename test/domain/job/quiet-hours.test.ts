@@ -1,0 +1,245 @@
+import { expect, test } from '@jest/globals';
+import type { QuietHours } from '../../../src/contract/timing.ts';
+import { applyEdit, calendarRead, stopJob } from '../../../src/domain/job/operating.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { statusRows } from '../../../src/domain/status-rows.ts';
+import { AJob } from './a-job.ts';
+
+const HOUR_MS = 3_600_000;
+const NIGHT: QuietHours = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', meanwhile: 'wait' };
+
+/** An edit of the quiet hours, or what else there is; as its worker sees them, they are so many hours from when the job began. */
+function edit(
+  job: AJob,
+  quietHours: QuietHours | null,
+  hours: readonly (readonly [number, number])[] = [[1, 3]],
+): void {
+  const { calendar: _, ...record } = job.state.job;
+  const started = Date.UTC(2026, 0, 1);
+  const quiet = hours.map(([from, to]) => [started + from * HOUR_MS, started + to * HOUR_MS] as const);
+  const calendar = quietHours === null ? {} : { calendar: { quiet, untilMs: started + 192 * HOUR_MS } };
+  const definition = { ...record.definition, quietHours };
+  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition });
+}
+
+/** A job that is quiet from an hour after its start, for two hours. */
+function quietJob(permits = 1, more: Partial<QuietHours> = {}, hours?: readonly (readonly [number, number])[]): AJob {
+  const job = new AJob(permits);
+  edit(job, { ...NIGHT, ...more }, hours);
+  return job;
+}
+
+const rowOf = (job: AJob) =>
+  statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Quiet hours')?.value;
+
+test('what comes in quiet hours waits for their end; then it is sent, in its order', () => {
+  const job = quietJob();
+  job.now += HOUR_MS;
+  job.signal('1');
+  job.signal('1', 'exit');
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(2 * HOUR_MS);
+  job.now += 2 * HOUR_MS - 1;
+  expect(job.cut()).toEqual([]);
+  job.now += 1;
+  expect(job.cutMessages()).toEqual(['1 enter a', '1 exit a']);
+});
+
+test('a slice knows when quiet hours begin, and none is cut in the last second before', () => {
+  const job = quietJob(2);
+  job.signal('1');
+  job.now += HOUR_MS - 1001;
+  expect(job.cut()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 1, 1) }]);
+  job.signal('2');
+  job.now += 1;
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(2 * HOUR_MS + 1000);
+  job.now += 2 * HOUR_MS + 1000;
+  // No more of them are near, so it has until what is known ends.
+  expect(job.cut()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 9) }]);
+});
+
+test('a job without quiet hours tells its slices nothing of it', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  expect(job.cut()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
+});
+
+test('a next attempt that is due in quiet hours waits for their end, and so does the probe of an unwell endpoint', () => {
+  const job = quietJob(3);
+  job.signal('1');
+  job.now += HOUR_MS - 2000;
+  job.fail({ status: 500 });
+  job.now += 7000;
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(2 * HOUR_MS - 5000);
+  job.now += 2 * HOUR_MS;
+  expect(job.cut()).toMatchObject([{ triggers: [{ user: '1' }] }]);
+
+  const unwell = quietJob(3);
+  for (const user of ['1', '2', '3']) unwell.signal(user);
+  unwell.now += HOUR_MS - 2000;
+  unwell.cut();
+  while (unwell.running.length > 0)
+    unwell.end(Object.fromEntries((unwell.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+  expect(unwell.status.endpoint).toMatchObject({ state: 'unwell' });
+  unwell.now += HOUR_MS;
+  expect(unwell.cut()).toEqual([]);
+  unwell.now += HOUR_MS + 2000;
+  expect(unwell.cut()).toHaveLength(1);
+});
+
+test('a job that drops what comes meanwhile counts it as filtered; what waited before, or is redelivered, is sent afterwards', () => {
+  const job = quietJob(1, { meanwhile: 'drop' });
+  job.now += HOUR_MS - 500;
+  job.signal('before');
+  job.now += 500;
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.redeliver({ audience: 'a'.repeat(32), event: 'enter', at: '2025-12-31T00:00:00.000000000Z', redelivery: 1 });
+  expect(job.status).toMatchObject({ received: 3, filtered: 2, waiting: 2 });
+  job.now += 2 * HOUR_MS - 1;
+  job.signal('2');
+  job.now += 1;
+  job.signal('3');
+  expect(job.cutUsers().flat()).toEqual(['before', '1', '3'].slice(0, 3));
+  expect(job.status).toMatchObject({ received: 5, filtered: 3 });
+});
+
+test('what is dropped is still news: a backfill does not send what it makes untrue', () => {
+  const job = quietJob(1, { meanwhile: 'drop' });
+  job.now += HOUR_MS;
+  job.backfill(['stays', 'leaves']);
+  job.signal('leaves', 'exit');
+  // And members that were read before it are not sent, either.
+  job.now += 2 * HOUR_MS;
+  expect(job.cutUsers()).toEqual([['stays']]);
+  expect(job.status).toMatchObject({ filtered: 1, backfill: { superseded: 1 } });
+});
+
+test('a backfill waits in quiet hours, whatever becomes of triggers, and its child is left alone', () => {
+  const job = quietJob(1, { meanwhile: 'drop' });
+  job.now += HOUR_MS;
+  job.backfill(['member'], { last: false });
+  expect(job.step()).toMatchObject({ kind: 'start-backfill' });
+  expect(job.waitsMs).toBe(2 * HOUR_MS);
+  job.now += 2 * HOUR_MS;
+  expect(job.cutUsers()).toEqual([['member']]);
+});
+
+test('nobody is alerted about what quiet hours make wait, until it has waited for as long after them', () => {
+  const job = new AJob(1, { alertBacklogMs: HOUR_MS / 2 });
+  edit(job, NIGHT);
+  job.now += HOUR_MS;
+  job.signal('1');
+  job.now += 2 * HOUR_MS - 1;
+  expect(job.cut()).toEqual([]);
+  expect(job.alerts).toEqual([]);
+  job.now += 1;
+  job.fail({ status: 500 });
+  job.now += HOUR_MS / 2 - 1;
+  job.fail({ status: 500 });
+  expect(job.alerts).toEqual([]);
+  job.now += 1;
+  job.cut();
+  expect(job.alerts).toMatchObject([{ kind: 'backlog-old' }]);
+});
+
+test('a status says when it is quiet and, then, until when; a job that stops, from when on it sends', () => {
+  const job = quietJob(1, { days: ['mon', 'fri'] });
+  const always = '22:00 to 08:00 in Europe/Berlin, from mon, fri; what comes meanwhile waits';
+  expect(rowOf(job)).toBe(always);
+  expect(job.status).not.toHaveProperty('quietUntil');
+  job.now += HOUR_MS;
+  job.signal('1');
+  expect(job.status).toMatchObject({ state: 'running', quietUntil: '2026-01-01T03:00:00.000000000Z' });
+  expect(rowOf(job)).toBe(`${always}; now, until 2026-01-01 03:00:00 UTC (08:00 there)`);
+  stopJob(job.state, 'deliver', job.now + 24 * HOUR_MS);
+  expect(job.status.reason).toBe(
+    'Asked to stop; what is waiting is sent first, from 2026-01-01T03:00:00Z on, after the quiet hours; what is left at 2026-01-02T01:00:00Z is kept.',
+  );
+  expect(job.cut()).toEqual([]);
+  job.now += 2 * HOUR_MS;
+  expect(job.cutUsers()).toEqual([['1']]);
+  edit(job, null);
+  expect(rowOf(job)).toBeUndefined();
+});
+
+test('an end in quiet hours leaves time to send afterwards', () => {
+  const job = quietJob();
+  const { job: record } = job.state;
+  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt: '2026-01-01T02:00:00Z' } });
+  job.now += HOUR_MS;
+  job.signal('1');
+  job.now += HOUR_MS;
+  expect(job.cut()).toEqual([]);
+  expect(job.status.reason).toMatch(/what is left at 2026-01-01T04:00:00Z is kept/);
+  job.now += HOUR_MS;
+  expect(job.cutUsers()).toEqual([['1']]);
+});
+
+test('an edit counts at once: it ends quiet hours, or begins them', () => {
+  const job = quietJob();
+  job.now += HOUR_MS;
+  job.signal('1');
+  expect(job.cut()).toEqual([]);
+  edit(job, null);
+  expect(job.cutUsers()).toEqual([['1']]);
+  job.end();
+  job.signal('2');
+  edit(job, NIGHT, [[0, 2]]);
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(HOUR_MS);
+});
+
+test('a calendar is read anew half a day before it ends; without one nothing is sent, and nothing is dropped', () => {
+  const job = quietJob(1, { meanwhile: 'drop' }, []);
+  expect(job.waitsMs).toBe(180 * HOUR_MS);
+  job.now += 180 * HOUR_MS;
+  const revision = job.state.job.revision;
+  expect(job.step()).toEqual({
+    kind: 'read-calendar',
+    settings: { quietHours: { ...NIGHT, meanwhile: 'drop' } },
+    from: job.now,
+    revision,
+  });
+  job.signal('1');
+  // Once.
+  expect(job.cutUsers()).toEqual([['1']]);
+  job.end();
+  job.now += 12 * HOUR_MS;
+  job.signal('2');
+  expect(job.cut()).toEqual([]);
+  // For no time that is known: what reads it wakes the job.
+  expect(job.waitsMs).toBe(job.state.job.alertBacklogMs);
+  expect(job.status).toMatchObject({ waiting: 1 });
+  calendarRead(job.state, revision, { quiet: [], untilMs: job.now + 192 * HOUR_MS });
+  expect(job.cutUsers()).toEqual([['2']]);
+});
+
+test('what is read for a job that has been edited since does not count, and what a run did not get the next one asks for', () => {
+  const job = quietJob();
+  const { revision, calendar } = job.state.job;
+  job.now += 190 * HOUR_MS;
+  expect(job.step()).toMatchObject({ kind: 'read-calendar' });
+  edit(job, { ...NIGHT, from: '21:00' });
+  calendarRead(job.state, revision, { quiet: [], untilMs: Infinity });
+  expect(job.state.job.calendar).toEqual(calendar);
+  const { calendar: _, ...record } = job.state.job;
+  const carried = { ...carryJob(job.state), job: record };
+  job.state = restoreJob(structuredClone(carried));
+  job.signal('1');
+  expect(job.step()).toMatchObject({ kind: 'read-calendar', revision: revision + 1 });
+  expect(job.cut()).toEqual([]);
+});
+
+test('in quiet hours a job may continue as new, and goes on being quiet', () => {
+  const job = quietJob();
+  job.now += HOUR_MS;
+  job.signal('1');
+  expect(job.facts({ continueSuggested: true }).step()).toEqual({ kind: 'continue-as-new' });
+  job.facts({});
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(2 * HOUR_MS);
+});
