@@ -1,4 +1,4 @@
-import { SLICE_TRIGGERS } from '../limits.ts';
+import { SLICE_MS, SLICE_TRIGGERS } from '../limits.ts';
 import type { DispatcherState, Slice } from './state.ts';
 
 /** Since when what is ready waits until it fills a batch, epoch ms; absent: nothing waits. Plain JSON. */
@@ -67,6 +67,23 @@ export function membersFrom(state: DispatcherState, members: number): number {
 /** Whether what is ready goes although it fills no batch. */
 export function goesUnfilled(state: DispatcherState, members: number | undefined, now: number): boolean {
   return (members === undefined ? liveDueAt(state) : membersDueAt(state, members)) <= now;
+}
+
+/**
+ * How many batches a slice sends, on how many permits. It is filled before the next one is cut, since a slice costs more than a few requests:
+ * so there are as few as can hold all that is ready, or use all permits for a second.
+ */
+export function batchesOf(
+  state: DispatcherState,
+  { ready, free, slicesLeft }: { readonly ready: number; readonly free: number; readonly slicesLeft: number },
+): { readonly permits: number; readonly requests: number } {
+  const size = batchSize(state);
+  const all = Math.ceil(ready / size);
+  const most = Math.min(Math.floor(SLICE_TRIGGERS / size), all);
+  const rounds = Math.max(1, Math.floor(SLICE_MS / Math.max(state.requestMs, 1)));
+  const share = Math.ceil(free / Math.min(slicesLeft, Math.ceil(all / most)));
+  const permits = Math.min(free, most, Math.max(share, Math.ceil(most / rounds)));
+  return { permits, requests: Math.min(most, permits * rounds) };
 }
 
 /**

@@ -5,7 +5,7 @@ import { SLICE_MS, SLICE_TRIGGERS, SLICES, STALL_MARGIN_MS } from '../limits.ts'
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import {
-  batchSize,
+  batchesOf,
   gather as gatherFrom,
   goesUnfilled,
   liveFrom,
@@ -109,21 +109,14 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
   const isBackfill = takesFromBackfill(state, now);
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
   const perSecond = state.job.definition.requestsPerSecond;
-  // The only one that starts requests can use all permits.
-  const wanted = perSecond === null ? Math.min(slicePermits(free, slicesLeft(state)), free) : free;
   const ready = isBackfill ? members(state, now) : readyLive(state);
-  const requests =
-    perSecond === null
-      ? sliceSize({
-          permits: wanted,
-          freePermits: free,
-          allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
-          ready: Math.ceil(ready / batchSize(state)),
-          requestMs: state.requestMs,
-          running: state.slices.size,
-          most: mostSlices(state),
-        })
-      : Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now));
+  const { permits: wanted, requests } =
+    perSecond !== null
+      ? // The only one that starts requests can use all permits.
+        { permits: free, requests: Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now)) }
+      : isInBatches(state)
+        ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
+        : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
   const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled));
   if (isBackfill) {
@@ -134,6 +127,24 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
     takeLive(state, cut);
   }
   return finish(state, cut, wanted, now, { isBackfill });
+}
+
+/** How many requests of one trigger a slice makes, on how many permits. */
+function singlesOf(
+  state: DispatcherState,
+  { ready, free, isBackfill }: { readonly ready: number; readonly free: number; readonly isBackfill: boolean },
+): { readonly permits: number; readonly requests: number } {
+  const permits = Math.min(slicePermits(free, slicesLeft(state)), free);
+  const requests = sliceSize({
+    permits,
+    freePermits: free,
+    allPermits: isBackfill ? mostBackfillPermits(state) : mostPermits(state),
+    ready,
+    requestMs: state.requestMs,
+    running: state.slices.size,
+    most: mostSlices(state),
+  });
+  return { permits, requests };
 }
 
 /** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */

@@ -41,6 +41,24 @@ test('a slice asks for no more permits than it has batches', () => {
   expect(cutSizes(job)).toEqual([[250, 3]]);
 });
 
+test('a slice is filled before the next one is cut; of a slow endpoint it has what all permits send in a second', () => {
+  const job = jobOf({ size: 100 }, 20);
+  signal(job, 3500);
+  expect(cutSizes(job)).toEqual([
+    [1000, 5],
+    [1000, 5],
+    [1000, 5],
+    [500, 5],
+  ]);
+  const slow = jobOf({ size: 100 }, 15);
+  slow.state.requestMs = 2000;
+  signal(slow, 3500);
+  expect(cutSizes(slow)).toEqual([
+    [1000, 10],
+    [500, 5],
+  ]);
+});
+
 test('with no time to wait, what is ready goes at once', () => {
   const job = jobOf({ size: 100 });
   signal(job, 3);
