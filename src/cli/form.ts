@@ -6,12 +6,14 @@ import type {
   JobDefinitionInput,
   StartedJob,
 } from '../client/export-jobs.ts';
-import { checkJobDefinition, DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
+import { DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { counted, printable, shownUrl } from '../domain/shown.ts';
 import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
+import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
+import { FURTHER_FIELDS, furtherRows } from './further-fields.ts';
 import { problemLines } from './render-jobs.ts';
 import { answerLines, indentedJson, testedText } from './render-sample.ts';
 import { count, field } from './text.ts';
@@ -26,9 +28,6 @@ export interface FormOptions {
   readonly say: (line: string) => void;
   readonly columns: number;
 }
-
-/** The answers so far: a definition in the making. */
-type Draft = { -readonly [K in keyof JobDefinitionInput]?: JobDefinitionInput[K] };
 
 /** What there is to choose from. */
 interface Known {
@@ -51,7 +50,8 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   for (const step of [askAuthorization, askLabel, askDescription, askAudiences, askUrl])
     await step(draft, options, known);
   await mend(draft, options, known);
-  for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate]) await step(draft, options, known);
+  for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate, askMore])
+    await step(draft, options, known);
   return complete(draft);
 }
 
@@ -156,6 +156,15 @@ const askRate: Step = async (draft, { ask }) => {
   if (said.trim() !== '') draft.backfillPerSecond = Number(said);
 };
 
+/** What else there is, for whoever wants it; none of it is needed. */
+const askMore: Step = async (draft, options, known) => {
+  const choices = FURTHER_FIELDS.map(({ field, name, description }) => ({ name, value: field, description }));
+  const chosen = await options.ask.some({ message: 'More (optional; none: as usual)', choices, least: 0 });
+  if (chosen.length === 0) return;
+  for (const { field, ask } of FURTHER_FIELDS) if (chosen.includes(field)) await ask(draft, options.ask);
+  await mend(draft, options, known);
+};
+
 /**
  * What a worker may find wrong, with the questions that correct it. Where an authorization may not be sent to a URL, the authorization may
  * be right and the URL misspelt.
@@ -165,6 +174,13 @@ const MENDING: Readonly<Record<string, readonly Step[]>> = {
   audiences: [askAudiences],
   webhookUrl: [askUrl],
   authorization: [askAuthorization, askUrl],
+  existingUsers: [askExistingUsers, askRate],
+  ...Object.fromEntries(
+    FURTHER_FIELDS.map(({ field, ask }): [string, Step[]] => [
+      field,
+      [async (draft, options) => await ask(draft, options.ask)],
+    ]),
+  ),
 };
 
 /** What can be changed once everything has been asked, with the questions for it. */
@@ -178,6 +194,7 @@ const ANSWERS: Readonly<Record<string, readonly Step[]>> = {
   'Existing Users': [askExistingUsers, askRate],
   'User Legacy Message Format': [askFormat],
   'Parallel Request Count': [askParallel],
+  More: [askMore],
 };
 
 /**
@@ -226,22 +243,9 @@ async function fieldsOfAMember(jobs: FormJobs, audiences: readonly string[]): Pr
   return [];
 }
 
-/** What is wrong with one answer by the form's rules. */
-function problemOf(field: string, value: unknown): string | undefined {
-  const checked = checkJobDefinition({ [field]: value });
-  return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
-}
-
 /** The answer so far, when a question is asked again. */
 function initially(answer: string | undefined): { readonly initial?: string } {
   return answer === undefined ? {} : { initial: answer };
-}
-
-/** What is wrong with a number as it was typed: the form's own messages are about JSON, and its quotes. */
-function problemOfNumber(field: string, text: string): string | undefined {
-  const number = text.trim() === '' ? NaN : Number(text);
-  if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';
-  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, number);
 }
 
 /** The answers in the form's order, as a job file has them. */
@@ -323,6 +327,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
     ['Existing', existingUsers === true ? `sent first, as entered${rate}` : 'not sent'],
     ['Format', userLegacyMessageFormat === true ? 'old' : 'new'],
     ['In parallel', `at most ${definition.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS}`],
+    ...furtherRows(definition),
   ];
   return ['', ...rows.flatMap(([name, value]) => field(name, printable(value), columns)), ''];
 }

@@ -15,7 +15,7 @@ const HOOK = 'https://hooks.example.com/s3cret';
 /** Where the questions stand for whoever reads before they type. */
 const page = readFileSync(new URL('../../docs/setup.md', import.meta.url), 'utf8');
 /** The shortest way through the form. */
-const SHORT = [NONE, 'VIP', '', ['vip (1,200 members)'], HOOK, [], false, false, ''];
+const SHORT = [NONE, 'VIP', '', ['vip (1,200 members)'], HOOK, [], false, false, '', []];
 
 interface World {
   readonly problems?: (definition: JobDefinitionInput) => Problem[];
@@ -110,6 +110,7 @@ test('asks the steps of the form in the order and the words of the page, and sta
     true,
     '20',
     '500',
+    [],
     'Start Export',
   ]);
   await expect(run()).resolves.toMatchObject({ started: { jobId: 'vip' } });
@@ -124,6 +125,7 @@ test('asks the steps of the form in the order and the words of the page, and sta
     'User Legacy Message Format: use the old format?',
     'Parallel Request Count (optional)',
     'Most existing users per second (optional)',
+    'More (optional; none: as usual)',
     'What next?',
   ]);
   for (const { message } of asked) expect(page).toContain(message.replace('1,200', '3'));
@@ -168,6 +170,7 @@ test('a line that the form does not take is refused as it is typed, in the formâ
     '7',
     '-1',
     '',
+    [],
     'Start Export',
   ]);
   await run();
@@ -370,4 +373,60 @@ test('the summary shows no path of the webhook URL', async () => {
   await run();
   expect(said.join('\n')).toContain('https://hooks.example.com/â€¦');
   expect(said.join('\n')).not.toContain('s3cret');
+});
+
+test('what else there is can be said in a line each, is checked as it is typed, and shown in the summary', async () => {
+  const more = ['Memberships', 'Events', 'Method', 'Body', 'CloudEvents', 'Batch', 'Rate', 'Tried for', 'Ends'];
+  const typed = [true, 'Enters only', 'PUT', '{"id": {{ id | json }}}', false, '0', '1.5', '75', 'many', '0.5'];
+  const end = '2030-01-01T00:00:00Z';
+  const answers = [...SHORT.slice(0, -1), more, ...typed, '5', '6h', 'tomorrow', end, 'Start Export'];
+  const { run, did, said, asked, left } = dialogue(answers);
+  await run();
+  expect(left).toEqual([]);
+  const definition = {
+    memberships: true,
+    events: ['enter'],
+    method: 'PUT',
+    body: '{"id": {{ id | json }}}',
+    envelope: null,
+    batch: { size: 75 },
+    requestsPerSecond: 0.5,
+    retryFor: '6h',
+    endsAt: end,
+  };
+  expect(did).toMatchObject([['start', definition, undefined]]);
+  expect(asked.flatMap((one) => one.refused)).toEqual([
+    'Enter a number above 0.',
+    'The size of a batch must be a whole number of triggers, from 1 to 1000.',
+    'Enter a number above 0.',
+    'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".',
+    expect.stringMatching(/^The end must be a time with its zone, such as .*Z"\.$/),
+  ]);
+  expect(said).toEqual(
+    expect.arrayContaining([
+      '  Memberships   yes',
+      '  Events        ["enter"]',
+      '  Tried for     6h',
+      `  Ends          ${end}`,
+    ]),
+  );
+  expect(said.filter((line) => line.startsWith('  CloudEvents'))).toEqual([]);
+});
+
+test('what does not go together is asked again, and what was said can be taken back', async () => {
+  const problems = ({ memberships }: JobDefinitionInput): Problem[] =>
+    memberships === true ? [{ field: 'memberships', message: 'The source does not say.' }] : [];
+  const first = [...SHORT.slice(0, 6), true, false, '', '', ['Events', 'Memberships'], true, 'Exits only'];
+  const again = ['Change an answer', 'More', ['Events', 'Rate'], 'Enters and exits', ''];
+  const { run, did, said, left } = dialogue([...first, false, false, ...again, 'Start Export'], { problems });
+  await run();
+  expect(left).toEqual([]);
+  expect(said).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^ +existingUsers +Existing users are sent as enters/),
+      expect.stringMatching(/^ +memberships +The source does not say\.$/),
+    ]),
+  );
+  const definition = { existingUsers: false, memberships: false, events: null, requestsPerSecond: null };
+  expect(did).toMatchObject([['start', definition, undefined]]);
 });
