@@ -8,7 +8,7 @@ import type { PreparedJob } from '../contract/ports.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
-import type { Trigger } from '../contract/trigger.ts';
+import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
@@ -27,9 +27,20 @@ import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { asked, checkOptions } from './options.ts';
-import { HistoryGauge, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { GroupedSignals } from './push/grouped-signals.ts';
+import { JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { PATIENCE_MS } from './push/patiently.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
-import { createPushClock, pushOne, type PushResult, pushTo, type Triggers, withEvent } from './push/push.ts';
+import {
+  checked,
+  checkedAll,
+  createPushClock,
+  type PushResult,
+  pushTo,
+  reasonOf,
+  type Triggers,
+  withEvent,
+} from './push/push.ts';
 import { Watches } from './watches.ts';
 
 export type { Attempt } from '../contract/attempt.ts';
@@ -77,9 +88,9 @@ export { payloadConverterPath } from '../temporal/data-converter.ts';
 export interface ExportJobsOptions {
   /** The task queue that workers take jobs from; default `audience-triggers`. */
   readonly taskQueue?: string;
+  /** Longest wait, in ms, of `enter`, `exit` and `signal` for the server or the job to take more; default 5 minutes. */
+  readonly patienceMs?: number;
 }
-
-const HISTORY_GAUGES = 1_000;
 
 /**
  * Export jobs, as a program handles them: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts`
@@ -92,8 +103,7 @@ export class ExportJobs {
   readonly watches: Watches;
   readonly #given: Client;
   #isClosed = false;
-  /** By job id, at most `HISTORY_GAUGES`, the one that was used last at the end. */
-  readonly #historyGauges = new Map<string, HistoryGauge>();
+  readonly #grouped: GroupedSignals;
   readonly #taskQueue: string;
   readonly #clock = createPushClock();
   readonly #close: () => Promise<void>;
@@ -108,6 +118,7 @@ export class ExportJobs {
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
+    this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
     this.#close = options.close ?? (() => Promise.resolve());
   }
 
@@ -198,12 +209,21 @@ export class ExportJobs {
 
   /** Signals that one person entered. Without `at`, the present time counts. */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
-    await pushOne(this.#pusher(jobId, {}), withEvent(trigger, 'enter'), this.#clock);
+    await this.#signalOne(jobId, withEvent(trigger, 'enter'));
   }
 
   /** Signals that one person left. */
   async exit(jobId: string, trigger: Trigger): Promise<void> {
-    await pushOne(this.#pusher(jobId, {}), withEvent(trigger, 'exit'), this.#clock);
+    await this.#signalOne(jobId, withEvent(trigger, 'exit'));
+  }
+
+  /**
+   * Signals some triggers, in their order. Calls that run at once go to the job together, so that many small ones cost it little, and one that is
+   * alone is sent at once; each resolves when the job has accepted what it brought. For streams there is `push`.
+   * @throws InvalidTrigger, with its place from 1 as `line`: then nothing was sent; PushInterrupted
+   */
+  async signal(jobId: string, triggers: readonly EventTrigger[]): Promise<void> {
+    await this.#grouped.signal(jobId, checkedAll(triggers, this.#clock));
   }
 
   /**
@@ -381,12 +401,16 @@ export class ExportJobs {
     return await stop(this.#client, jobId, asked(readStopRequest([request])));
   }
 
+  async #signalOne(jobId: string, trigger: EventTrigger): Promise<void> {
+    try {
+      await this.#grouped.signal(jobId, [checked(trigger, this.#clock)]);
+    } catch (error) {
+      throw reasonOf(error);
+    }
+  }
+
   #pusher(jobId: string, options: PushOptions, room?: PushRoom): JobPusher {
-    const gauge = this.#historyGauges.get(jobId) ?? new HistoryGauge();
-    this.#historyGauges.delete(jobId);
-    this.#historyGauges.set(jobId, gauge);
-    const [oldest] = this.#historyGauges.keys();
-    if (this.#historyGauges.size > HISTORY_GAUGES && oldest !== undefined) this.#historyGauges.delete(oldest);
+    const gauge = this.#grouped.gauge(jobId);
     return new JobPusher(jobId, jobSignals(this.#client, jobId), options, {
       gauge,
       ...(room === undefined ? {} : { room }),

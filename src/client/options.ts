@@ -96,8 +96,8 @@ const decision: Kinds<DecisionOptions> = { confirm: call, onProgress: call, sign
 const push: Kinds<PushOptions> = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
 
 const OPTIONS = {
-  client: { taskQueue: text, close: call } satisfies Kinds<ExportJobsOptions & { close: unknown }>,
-  connect: { taskQueue: text, connection: record, payloadKeys: texts } satisfies Kinds<
+  client: { taskQueue: text, patienceMs: ms, close: call } satisfies Kinds<ExportJobsOptions & { close: unknown }>,
+  connect: { taskQueue: text, patienceMs: ms, connection: record, payloadKeys: texts } satisfies Kinds<
     ExportJobsOptions & { connection: unknown; payloadKeys: unknown }
   >,
   connection: { connectionOptions: record, namespace: text } satisfies Kinds<ConnectConfig>,

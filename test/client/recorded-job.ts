@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { ServiceError } from '@temporalio/client';
-import type { JobSignals } from '../../src/client/push/job-pusher.ts';
+import type { JobSignals } from '../../src/client/push/patient-signals.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 
 export function trigger(user: string, audience = 'vip'): EventTrigger {

@@ -1,47 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { EventTrigger } from '../../contract/trigger.ts';
-import { JobFull, PushInterrupted } from '../errors.ts';
-import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
-import { type Patience, PATIENCE_MS, patiently, sleep } from './patiently.ts';
-
-// The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before
-// either; one without a worker must not be pushed to death.
-const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
-const LOOK_EVERY_SIGNALS = 256;
-const FULL_BYTES = 16 * 1024 * 1024;
-const FULL_EVENTS = 9_000;
-
-/** Knows when the size of a job's history has to be checked before it is signalled more: at first, and then every few hundred signals. */
-export class HistoryGauge {
-  #bytesSinceLook = Infinity;
-  #signalsSinceLook = 0;
-
-  get mustLook(): boolean {
-    return this.#bytesSinceLook >= LOOK_EVERY_BYTES || this.#signalsSinceLook >= LOOK_EVERY_SIGNALS;
-  }
-
-  signalled(bytes: number): void {
-    this.#bytesSinceLook += bytes;
-    this.#signalsSinceLook += 1;
-  }
-
-  /** Takes the size of the job's current run; returns true when there is room for more. */
-  sees({ bytes, events }: { readonly bytes: number; readonly events: number }): boolean {
-    if (bytes > FULL_BYTES || events > FULL_EVENTS) return false;
-    this.#bytesSinceLook = 0;
-    this.#signalsSinceLook = 0;
-    return true;
-  }
-}
-
-/** What a pusher needs of Temporal to signal one job. */
-export interface JobSignals {
-  /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
-  signal(triggers: readonly EventTrigger[], requestId: string): Promise<void>;
-  /** The size of the job's current run. Rejects when the job is not running. */
-  history(): Promise<{ readonly bytes: number; readonly events: number }>;
-}
+import { PushInterrupted } from '../errors.ts';
+import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
+import { PATIENCE_MS } from './patiently.ts';
 
 export interface PushProgress {
   /** Triggers that the job has accepted. */
@@ -65,9 +26,6 @@ export interface PushOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Most bytes of JSON in one signal. */
-export const SIGNAL_BYTES = 64 * 1024;
-
 /** How many bytes of JSON several pushers may hold together, beyond a signal each, for jobs that take nothing at the moment. */
 export interface PushRoom {
   leftBytes: number;
@@ -78,7 +36,6 @@ interface Batch {
   bytes: number;
 }
 
-const LOOK_AGAIN_MS = 500;
 const GATHER_MS = 100;
 
 /**
@@ -89,11 +46,9 @@ export class JobPusher {
   readonly jobId: string;
   accepted = 0;
   signals = 0;
-  readonly #signals: JobSignals;
+  readonly #signals: PatientSignals;
   readonly #onProgress: (progress: PushProgress) => void;
-  readonly #patienceMs: number;
   readonly #gatherMs: number;
-  readonly #signal: AbortSignal | undefined;
   /** What has not been sent yet, a signal each; all but the last are full. */
   #batches: Batch[] = [];
   readonly #room: PushRoom;
@@ -110,7 +65,6 @@ export class JobPusher {
   #isFinished = false;
   /** Ends the wait for more. */
   #goOn: (() => void) | undefined;
-  readonly #gauge: HistoryGauge;
 
   /**
    * @param gauge shared by all who signal this job, so that none has to check what another has just seen.
@@ -123,13 +77,15 @@ export class JobPusher {
     { gauge = new HistoryGauge(), room = { leftBytes: 0 } }: { gauge?: HistoryGauge; room?: PushRoom } = {},
   ) {
     this.jobId = jobId;
-    this.#signals = signals;
-    this.#gauge = gauge;
+    this.#signals = new PatientSignals(jobId, signals, {
+      gauge,
+      patienceMs: options.patienceMs ?? PATIENCE_MS,
+      signal: options.signal,
+      onWait: (waitingFor) => this.#report(waitingFor),
+    });
     this.#room = room;
     this.#onProgress = options.onProgress ?? (() => undefined);
-    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
     this.#gatherMs = options.gatherMs ?? GATHER_MS;
-    this.#signal = options.signal;
   }
 
   /**
@@ -216,51 +172,17 @@ export class JobPusher {
 
   /** Never rejects: a failure is kept for `add` and `finish`. */
   async #send(batch: readonly EventTrigger[], bytes: number): Promise<void> {
-    let unconfirmed = 0;
-    try {
-      if (this.#gauge.mustLook) await this.#untilThereIsRoom();
-      await this.#untilAccepted(batch, () => (unconfirmed = batch.length));
-    } catch (error) {
-      this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, error);
+    const failure = await this.#signals.send(batch, bytes);
+    if (failure !== undefined) {
+      const unconfirmed = failure.isUnconfirmed ? batch.length : 0;
+      this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, failure.cause);
       return;
     }
     this.accepted += batch.length;
     this.signals += 1;
     this.#isWaitedFor = false;
     this.#signalledAt = performance.now();
-    this.#gauge.signalled(bytes);
     this.#report();
-  }
-
-  async #untilThereIsRoom(): Promise<void> {
-    const deadlineMs = performance.now() + this.#patienceMs;
-    const look = () => patiently(() => this.#signals.history(), this.#patience(deadlineMs));
-    while (!this.#gauge.sees(await look())) {
-      if (performance.now() > deadlineMs) throw new JobFull(this.jobId);
-      this.#report('history');
-      await sleep(LOOK_AGAIN_MS, this.#signal);
-    }
-  }
-
-  async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
-    const requestId = randomUUID();
-    const sending = patiently(() => this.#signals.signal(batch, requestId), {
-      ...this.#patience(performance.now() + this.#patienceMs),
-      // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.
-      mayHelp: (error) => {
-        if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return true;
-        if (!isTransient(error)) return false;
-        onDoubt();
-        return true;
-      },
-    });
-    await sending.catch((error: unknown) => {
-      throw grpcCode(error) === GRPC.INVALID_ARGUMENT ? new JobFull(this.jobId, { cause: error }) : error;
-    });
-  }
-
-  #patience(deadlineMs: number): Patience {
-    return { deadlineMs, signal: this.#signal, onPause: () => this.#report('server') };
   }
 
   #report(waitingFor?: 'server' | 'history'): void {

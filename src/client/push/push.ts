@@ -62,18 +62,9 @@ export async function pushTo(
   return { accepted: pusher.accepted, signals: pusher.signals };
 }
 
-/**
- * Sends one trigger to one job.
- * @throws why it could not be sent; PushInterrupted when it may have been.
- */
-export async function pushOne(pusher: JobPusher, trigger: EventTrigger, clock?: PushClock): Promise<void> {
-  try {
-    await pushTo(pusher, [trigger], undefined, clock);
-  } catch (error) {
-    // For a single trigger the reason alone says everything, unless the trigger may have been accepted.
-    if (error instanceof PushInterrupted && error.unconfirmed === 0) throw error.cause;
-    throw error;
-  }
+/** What the failure of a single trigger says: the reason alone says everything, unless the trigger may have been accepted. */
+export function reasonOf(failure: unknown): unknown {
+  return failure instanceof PushInterrupted && failure.unconfirmed === 0 ? failure.cause : failure;
 }
 
 /** The items, until `signal` is aborted; then throws the signal's reason, even while waiting for the next item. */
@@ -135,6 +126,17 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
   const names = jsonStringBytes(user) + jsonStringBytes(audience);
   const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
   return { trigger, bytes: FRAME_BYTES + names + at.length + more };
+}
+
+/** @throws InvalidTrigger, with its place in the list, from 1, as its line */
+export function checkedAll(triggers: readonly unknown[], clock: PushClock): CheckedTrigger[] {
+  return triggers.map((raw, i) => {
+    try {
+      return checked(raw, clock);
+    } catch (error) {
+      throw error instanceof InvalidTrigger ? new InvalidTrigger(error.reason, { line: i + 1 }) : error;
+    }
+  });
 }
 
 const FRAME_BYTES = '{"user":,"audience":,"event":"enter","at":""}'.length;

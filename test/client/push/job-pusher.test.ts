@@ -3,8 +3,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
-import { JobPusher, type JobSignals, type PushProgress, SIGNAL_BYTES } from '../../../src/client/push/job-pusher.ts';
-import { checked, createPushClock, pushOne, pushTo, withEvent } from '../../../src/client/push/push.ts';
+import { JobPusher, type PushProgress } from '../../../src/client/push/job-pusher.ts';
+import { type JobSignals, SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
+import { checked, createPushClock, pushTo, withEvent } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { stringifyJson } from '../../../src/domain/json.ts';
@@ -206,16 +207,6 @@ describe('an interrupted push', () => {
     setTimeout(() => stop.abort(new Error('it was interrupted.')), 30);
     const error = await pushTo(new JobPusher('vip', job, { signal }), triggers(3), signal).catch((e: unknown) => e);
     expect(error).toMatchObject({ accepted: 0, unconfirmed: 0, cause: { message: 'it was interrupted.' } });
-  });
-});
-
-test('why one trigger could not be sent is said alone, unless it may have been accepted', async () => {
-  const ended = new RecordedJob({ fail: () => new JobNotRunning('vip', 'stopped') });
-  await expect(pushOne(new JobPusher('vip', ended), trigger('1'))).rejects.toThrow(JobNotRunning);
-  const silent = new RecordedJob({ fail: () => serverError(GRPC.UNAVAILABLE) });
-  await expect(pushOne(new JobPusher('vip', silent, { patienceMs: 50 }), trigger('1'))).rejects.toMatchObject({
-    name: 'PushInterrupted',
-    unconfirmed: 1,
   });
 });
 

@@ -1,0 +1,107 @@
+import { setTimeout } from 'node:timers/promises';
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
+import { GroupedSignals } from '../../../src/client/push/grouped-signals.ts';
+import { SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
+import { type CheckedTrigger, checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
+import { GRPC } from '../../../src/client/server-errors.ts';
+import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
+
+const clock = createPushClock();
+const checkedUsers = (...users: string[]): CheckedTrigger[] =>
+  checkedAll(
+    users.map((user) => trigger(user)),
+    clock,
+  );
+const groupedFor = (job: RecordedJob, patienceMs = 1000) => new GroupedSignals(() => job, patienceMs);
+
+test('a call that is alone is one signal, sent at once', async () => {
+  const job = new RecordedJob();
+  const grouped = groupedFor(job);
+  for (const user of ['ada', 'bob']) await grouped.signal('vip', checkedUsers(user));
+  expect(job.batches.map((batch) => batch.length)).toEqual([1, 1]);
+});
+
+test('what fifty calls bring while a signal is under way goes together in the next one', async () => {
+  const job = new RecordedJob({ delayMs: 20 });
+  const grouped = groupedFor(job);
+  const first = grouped.signal('vip', checkedUsers('first'));
+  await setTimeout(5);
+  const users = Array.from({ length: 50 }, (_, i) => `p${i}`);
+  await Promise.all([first, ...users.map((user) => grouped.signal('vip', checkedUsers(user)))]);
+  expect(job.batches.map((batch) => batch.length)).toEqual([1, 50]);
+  expect(job.mostInFlight).toBe(1);
+  expect(job.users()).toEqual(['first', ...users]);
+});
+
+test('jobs do not wait for each other', async () => {
+  const slow = new RecordedJob({ delayMs: 200 });
+  const fast = new RecordedJob();
+  const grouped = new GroupedSignals((jobId) => (jobId === 'slow' ? slow : fast), 1000);
+  const waiting = grouped.signal('slow', checkedUsers('ada'));
+  await grouped.signal('fast', checkedUsers('ada'));
+  expect(slow.accepted).toBe(0);
+  await waiting;
+});
+
+test('whatever is called at once, each call resolves when all that it brought is with the job, in order, in signals of 64 KiB', async () => {
+  const calls = fc.array(fc.array(fc.nat(9000), { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(calls, async (sizes) => {
+      const job = new RecordedJob();
+      const grouped = groupedFor(job);
+      await Promise.all(
+        sizes.map(async (call, n) => {
+          const triggers = call.map((bytes, i) => ({ ...trigger(`${n}.${i}`), profile: { text: 'x'.repeat(bytes) } }));
+          await grouped.signal('vip', checkedAll(triggers, clock));
+          const own = job.users().filter((user) => user.startsWith(`${n}.`));
+          expect(own).toEqual(triggers.map(({ user }) => user));
+        }),
+      );
+      expect(job.accepted).toBe(sizes.flat().length);
+      for (const batch of job.batches) expect(JSON.stringify(batch).length).toBeLessThanOrEqual(SIGNAL_BYTES);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('when the job takes nothing, each call is told how many of its own it took, and what waits behind is told at once', async () => {
+  const job = new RecordedJob({
+    delayMs: 5,
+    fail: (call) => (call > 1 ? new JobNotRunning('vip', 'stopped') : undefined),
+  });
+  const grouped = groupedFor(job);
+  const large = { profile: { text: 'x'.repeat(40_000) } };
+  const one = grouped.signal(
+    'vip',
+    checkedAll(
+      [
+        { ...trigger('a'), ...large },
+        { ...trigger('b'), ...large },
+      ],
+      clock,
+    ),
+  );
+  const other = grouped.signal('vip', checkedUsers('c'));
+  await expect(one).rejects.toMatchObject({ accepted: 1, unconfirmed: 0, cause: { name: 'JobNotRunning' } });
+  await expect(other).rejects.toMatchObject({ accepted: 0, unconfirmed: 0 });
+  expect(job.batches).toHaveLength(2);
+  // The next call asks anew.
+  await expect(grouped.signal('vip', checkedUsers('d'))).rejects.toThrow(PushInterrupted);
+  expect(job.batches).toHaveLength(3);
+});
+
+test('why one trigger could not be sent is said alone, unless it may have been accepted', async () => {
+  const ended = new RecordedJob({ fail: () => new JobNotRunning('vip', 'stopped') });
+  const refused = await groupedFor(ended).signal('vip', checkedUsers('1')).catch(reasonOf);
+  expect(refused).toBeInstanceOf(JobNotRunning);
+  const silent = new RecordedJob({ fail: () => serverError(GRPC.UNAVAILABLE) });
+  const unknown = await groupedFor(silent, 50).signal('vip', checkedUsers('1')).catch(reasonOf);
+  expect(unknown).toMatchObject({ name: 'PushInterrupted', unconfirmed: 1 });
+});
+
+test('one that is no trigger is named by its place, and none of the call is sent', () => {
+  const mixed = [trigger('1'), { ...trigger('2'), event: 'gone' }];
+  expect(() => checkedAll(mixed, clock)).toThrow(/Line 2 is not a trigger/);
+});
