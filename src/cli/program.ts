@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { release } from '../worker/release.ts';
 import type { CommandMaker } from './command.ts';
+import { apiCommand } from './commands/api.ts';
 import { attemptsCommand } from './commands/attempts.ts';
 import { audiencesCommand } from './commands/audiences.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
@@ -59,6 +60,7 @@ const COMMANDS: readonly CommandMaker[] = [
   authorizationsCommand,
   secretsCommand,
   receiveCommand,
+  apiCommand,
   codecServerCommand,
 ];
 

@@ -9,6 +9,7 @@ import { POSTGRES_URL } from '../sources/postgres/url.ts';
 import { readPayloadKeys, splitPayloadKeys } from '../temporal/payload-keys.ts';
 import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';
+import { apiKeysSchema, type ConfiguredApiKeys } from './api-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
 import { checkVariables } from './environment.ts';
 import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
@@ -56,6 +57,7 @@ export const configSchema = z.strictObject({
   authorizations: z.record(z.string().min(1).max(100), authorizationSchema).default({}),
   /** `<key id>:<base64 of 32 bytes>`: the first one encrypts what Temporal is given, all of them decrypt. None: nothing is encrypted. */
   payloadKeys,
+  apiKeys: apiKeysSchema,
   /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
   /** Longest time for one request, from connecting to the end of the answer, in ms. */
@@ -290,6 +292,20 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
   const parsed = payloadKeys.safeParse(value);
   if (!parsed.success)
     throw new ConfigError(`${path} is wrong: "payloadKeys".\n${problemsOf(parsed.error, payloadKeys)}`);
+  return parsed.data;
+}
+
+/**
+ * Only the keys of the HTTP API, for the program that serves it and sends nothing.
+ *
+ * @throws ConfigError
+ */
+export function configuredApiKeys(env: NodeJS.ProcessEnv = process.env): ConfiguredApiKeys {
+  checkVariables(env);
+  const { path, value } = valueInFile('apiKeys', env);
+  const parsed = apiKeysSchema.safeParse(value);
+  if (!parsed.success)
+    throw new ConfigError(`${path} is wrong: "apiKeys".\n${problemsOf(parsed.error, apiKeysSchema)}`);
   return parsed.data;
 }
 

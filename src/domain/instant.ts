@@ -42,10 +42,18 @@ export function instantOf(epochMs: number): Instant {
 
 /** The instant one nanosecond later. */
 export function nextNanosecond(instant: Instant): Instant {
-  const nanos = Number(instant.slice(20, 29)) + 1;
-  if (nanos < 1_000_000_000) return `${instant.slice(0, 20)}${String(nanos).padStart(9, '0')}Z`;
-  return `${new Date(Date.parse(`${instant.slice(0, 19)}Z`) + 1000).toISOString().slice(0, 19)}.000000000Z`;
+  return instantAfter(instant, 1);
 }
+
+/** The instant so many nanoseconds later. */
+export function instantAfter(instant: Instant, nanoseconds: number): Instant {
+  const nanos = Number(instant.slice(20, 29)) + nanoseconds;
+  if (nanos < SECOND_NS) return `${instant.slice(0, 20)}${String(nanos).padStart(9, '0')}Z`;
+  const later = Date.parse(`${instant.slice(0, 19)}Z`) + 1000 * Math.floor(nanos / SECOND_NS);
+  return `${new Date(later).toISOString().slice(0, 19)}.${String(nanos % SECOND_NS).padStart(9, '0')}Z`;
+}
+
+const SECOND_NS = 1_000_000_000;
 
 /** An instant as it is sent: RFC 3339 with nine digits and a numeric offset, like the examples on Lytics' page. */
 export function withOffset(instant: Instant): string {

@@ -5,6 +5,7 @@ import { jsonStringBytes } from '../../domain/json.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { JobPusher } from './job-pusher.ts';
+import { withLine } from './trigger-lines.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;
 
@@ -130,13 +131,7 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
 
 /** @throws InvalidTrigger, with its place in the list, from 1, as its line */
 export function checkedAll(triggers: readonly unknown[], clock: PushClock): CheckedTrigger[] {
-  return triggers.map((raw, i) => {
-    try {
-      return checked(raw, clock);
-    } catch (error) {
-      throw error instanceof InvalidTrigger ? new InvalidTrigger(error.reason, { line: i + 1 }) : error;
-    }
-  });
+  return triggers.map((raw, i) => withLine(i + 1, () => checked(raw, clock)));
 }
 
 const FRAME_BYTES = '{"user":,"audience":,"event":"enter","at":""}'.length;

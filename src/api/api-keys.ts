@@ -1,0 +1,57 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
+
+/** Who asks, and what they may do. */
+export interface Caller {
+  /** The name of their key; undefined where no keys are configured. */
+  readonly name?: string;
+  may(right: Right): boolean;
+  /** Whether they may have to do with this job. */
+  mayJob(jobId: string): boolean;
+  /** Whether they may send triggers about this audience, as they name it. */
+  mayAudience(audience: string): boolean;
+}
+
+/** Where no keys are configured, which is only served on this machine. */
+const ANYBODY: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
+
+interface KnownKey {
+  readonly hash: Buffer;
+  readonly caller: Caller;
+}
+
+/** The keys of the HTTP API. Only their hashes are known, and they can be replaced while requests come. */
+export class ApiKeys {
+  #keys: readonly KnownKey[] = [];
+
+  constructor(configured: ConfiguredApiKeys) {
+    this.replace(configured);
+  }
+
+  get isOpen(): boolean {
+    return this.#keys.length === 0;
+  }
+
+  replace(configured: ConfiguredApiKeys): void {
+    this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences }]) => ({
+      hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
+      caller: {
+        name,
+        may: (right) => may.includes(right),
+        mayJob: (jobId) => jobs?.includes(jobId) ?? true,
+        mayAudience: (audience) => audiences?.includes(audience) ?? true,
+      },
+    }));
+  }
+
+  /** Whose key an `authorization` header has; undefined when it is nobody's. Takes as long whichever it is. */
+  callerOf(authorization: string | undefined): Caller | undefined {
+    if (this.isOpen) return ANYBODY;
+    const given = createHash('sha256')
+      .update(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '')
+      .digest();
+    let found: Caller | undefined;
+    for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, given)) found = caller;
+    return found;
+  }
+}

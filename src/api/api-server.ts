@@ -1,0 +1,169 @@
+import { type AddressInfo, isIP } from 'node:net';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Client } from '@temporalio/client';
+import type { ExportJobs } from '../client/export-jobs.ts';
+import { listeningJobs } from '../client/jobs/job-list.ts';
+import { jobSignals } from '../client/jobs/job-service.ts';
+import { GroupedSignals } from '../client/push/grouped-signals.ts';
+import { createPushClock } from '../client/push/push.ts';
+import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
+import { stringifyJson } from '../domain/json.ts';
+import { ApiKeys, type Caller } from './api-keys.ts';
+import { readBodies } from './bodies.ts';
+import { deadLetterRoutes } from './dead-letter-routes.ts';
+import { document } from './document.ts';
+import { jobRoutes } from './job-routes.ts';
+import { Listeners } from './listeners.ts';
+import { questionRoutes } from './question-routes.ts';
+import { problem, Refused, refusalOf } from './refusal.ts';
+import { Repeats } from './repeats.ts';
+import { triggerRoutes } from './trigger-routes.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller;
+  }
+  interface FastifyContextConfig {
+    /** What a caller must be allowed to do; absent: nothing, not even to have a key. */
+    right?: Right;
+  }
+}
+
+export interface ApiServerOptions {
+  readonly client: Client;
+  readonly jobs: ExportJobs;
+  readonly taskQueue: string;
+  readonly keys: ConfiguredApiKeys;
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly log: { readonly error: (message: string, fields: Readonly<Record<string, unknown>>) => void };
+}
+
+export interface ApiServer {
+  /** `http://127.0.0.1:7280` */
+  readonly url: string;
+  /** Takes nothing more, and ends once what was begun is answered. */
+  close(): Promise<void>;
+}
+
+/** Longest wait, in ms, for Temporal or a job to take what a caller waits for; the caller can ask again. */
+const PATIENCE_MS = 10_000;
+/** A connection on which nothing happens for this long, in ms, is closed. */
+const SILENT_MS = 60_000;
+const MOST_CONNECTIONS = 10_000;
+
+/** Without keys, nobody but this machine is served. */
+export class ApiKeysNeeded extends Error {
+  override readonly name = 'ApiKeysNeeded';
+  constructor(host: string) {
+    super(
+      `There are no API keys, so the API listens on this machine only, and not on ${host}. Make one with: triggers secrets new --api-key`,
+    );
+  }
+}
+
+/**
+ * The HTTP API: what the client and the command line can do, for programs in any language.
+ * @throws ApiKeysNeeded; the error from listening
+ */
+export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
+  const { client, taskQueue, host, port } = options;
+  const keys = new ApiKeys(options.keys);
+  if (keys.isOpen && !isLoopback(host)) throw new ApiKeysNeeded(host);
+  const app = fastify({
+    forceCloseConnections: 'idle',
+    connectionTimeout: SILENT_MS,
+    requestTimeout: 0,
+    routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
+    http: { headersTimeout: 10_000 },
+  });
+  await document(app);
+  app.server.maxConnections = MOST_CONNECTIONS;
+  app.decorateRequest('caller', undefined as never);
+  guard(app, keys);
+  readBodies(app);
+  // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
+  app.setValidatorCompiler(() => (value: unknown) => ({ value }));
+  app.setSerializerCompiler(() => stringifyJson);
+  app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
+  answerErrors(app, options);
+  const clock = createPushClock();
+  const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
+  let isFirst = true;
+  const listeners = new Listeners(async () => {
+    const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
+    isFirst = false;
+    return listed;
+  });
+  triggerRoutes(app, {
+    listeners,
+    signal: async (jobId, triggers) => await grouped.signal(jobId, triggers),
+    repeats: new Repeats(clock),
+  });
+  jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
+  deadLetterRoutes(app, options.jobs);
+  questionRoutes(app, options.jobs);
+  await app.listen({ host, port });
+  const [address] = app.addresses() as AddressInfo[]; // It listens at a port, and at no socket.
+  const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
+  return { url: `http://${shown}:${address?.port ?? port}`, close: async () => await app.close() };
+}
+
+function guard(app: FastifyInstance, keys: ApiKeys): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    const { right } = request.routeOptions.config;
+    if (keys.isOpen) refuseStrangers(request);
+    const caller = keys.callerOf(request.headers.authorization);
+    if (right === undefined) return;
+    if (caller === undefined) {
+      reply.header('www-authenticate', 'Bearer');
+      throw new Refused(401, 'NotAuthorized', 'The API key is missing or wrong: "authorization: Bearer <key>".');
+    }
+    if (!caller.may(right))
+      throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${right}".`);
+    request.caller = caller;
+  });
+}
+
+/** Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name. */
+function refuseStrangers({ headers }: FastifyRequest): void {
+  const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  if (!isLoopback(name))
+    throw new Refused(403, 'WrongHost', 'The API is not asked by that name. Use 127.0.0.1 or localhost.');
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'same-origin' && site !== 'none')
+    throw new Refused(403, 'WrongOrigin', 'Pages of other sites may not ask.');
+}
+
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 0) return host.toLowerCase() === 'localhost';
+  return host === '::1' || host.startsWith('127.');
+}
+
+function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {
+  app.setNotFoundHandler(async (request, reply) => {
+    const detail = `There is no ${request.method} ${request.url.split('?')[0] ?? ''}. What there is, is at /docs.`;
+    await answer(reply, problem({ status: 404, code: 'NoSuchPath', detail }));
+  });
+  app.setErrorHandler(async (error, request, reply) => {
+    const refusal = ownRefusal(error) ?? refusalOf(error);
+    if (refusal.status >= 500 && refusal.code === 'Unexpected') log.error('a request failed', { err: error });
+    // What is left of a body is not read.
+    if (request.raw.complete === false) reply.header('connection', 'close');
+    await answer(reply, problem(refusal));
+  });
+}
+
+/** What Fastify itself refuses. */
+function ownRefusal(error: unknown): ReturnType<typeof refusalOf> | undefined {
+  if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return undefined;
+  if (error.statusCode === 415)
+    return { status: 415, code: 'WrongContentType', detail: 'Send application/json, or application/x-ndjson.' };
+  return error.statusCode < 500 ? { status: error.statusCode, code: 'BadRequest', detail: error.message } : undefined;
+}
+
+async function answer(reply: FastifyReply, { status, headers, body }: ReturnType<typeof problem>): Promise<void> {
+  await reply.status(status).headers(headers).send(body);
+}

@@ -1,0 +1,149 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/export-jobs.ts';
+import { isRecord } from '../domain/json.ts';
+import type { Json } from '../contract/trigger.ts';
+import type { Caller } from './api-keys.ts';
+import { countParameter, NotThisJob, serve, textParameter, timeParameter } from './operation.ts';
+import { Refused } from './refusal.ts';
+
+const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
+const decided = z.object({
+  done: z.number().int(),
+  failures: z.array(z.object({ id: z.string(), reason: z.string() })),
+  extent: z.looseObject({ letters: z.number().int() }).optional().describe('What the filter selects.'),
+});
+const filter = z.object({
+  jobId: z.string().optional(),
+  user: z.string().optional(),
+  audience: z.string().optional(),
+  failure: z.string().optional(),
+  olderThan: z.string().optional().describe('RFC 3339'),
+  newerThan: z.string().optional().describe('RFC 3339'),
+  all: z.boolean().optional().describe('Must be true when nothing else is said.'),
+  expected: z.number().int().optional().describe('Do it only if the filter selects exactly so many.'),
+  dryRun: z.boolean().optional().describe('Only say what the filter selects.'),
+});
+
+/** Dead letters: see them, and decide about them. */
+export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs): void {
+  const tag = 'Dead letters';
+  serve(app, {
+    method: 'GET',
+    url: '/v1/dead-letters',
+    right: 'read',
+    tag,
+    summary: 'Those that wait for a decision, newest first',
+    query: z.object({
+      jobId: textParameter,
+      user: textParameter,
+      audience: textParameter,
+      failure: textParameter.describe('`HTTP 422`, a code, or its words.'),
+      olderThan: timeParameter,
+      newerThan: timeParameter,
+      limit: countParameter(1000, 100),
+    }),
+    answers: { 200: z.object({ deadLetters: z.array(letter), hasMore: z.boolean() }) },
+    run: async ({ caller, query: { limit, ...which } }) => {
+      const found = [];
+      for await (const one of deadLetters.list(which)) {
+        if (!caller.mayJob(one.jobId)) continue;
+        if (found.length === limit) return { deadLetters: found, hasMore: true };
+        found.push(one);
+      }
+      return { deadLetters: found, hasMore: false };
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/dead-letters/:id',
+    right: 'read',
+    tag,
+    summary: 'All about one',
+    answers: { 200: letter },
+    run: async ({ caller, params: { id = '' } }) => {
+      const shown = await deadLetters.show(id);
+      if (!caller.mayJob(shown.jobId)) throw new NotThisJob(shown.jobId);
+      return shown;
+    },
+  });
+  for (const name of ['redeliver', 'discard'] as const) {
+    const force = name === 'redeliver' ? { force: z.boolean().optional() } : {};
+    serve(app, {
+      method: 'POST',
+      url: `/v1/dead-letters/${name}`,
+      right: 'operate',
+      tag,
+      summary:
+        name === 'redeliver' ? 'Send again all that a filter selects' : 'Drop for good all that a filter selects',
+      body: filter.extend(force),
+      answers: { 200: decided },
+      run: async ({ caller, body, signal }) => {
+        const { expected, dryRun, force: isForced, ...which } = wishOf(body);
+        let extent: DecisionExtent | undefined;
+        const confirm = async (selected: DecisionExtent): Promise<boolean> => {
+          extent = selected;
+          checkExtent(caller, selected, expected);
+          return await Promise.resolve(dryRun !== true);
+        };
+        const options = { confirm, signal, ...(isForced === undefined ? {} : { force: isForced }) };
+        const result = await deadLetters[name](which, options);
+        return { ...result, ...(extent === undefined ? {} : { extent }) };
+      },
+    });
+    serve(app, {
+      method: 'POST',
+      url: `/v1/dead-letters/:id/${name}`,
+      right: 'operate',
+      tag,
+      summary: name === 'redeliver' ? 'Send one again' : 'Drop one for good',
+      body: z.object(force),
+      bodyIsOptional: true,
+      answers: { 200: decided },
+      run: async ({ caller, params: { id = '' }, body }) => {
+        const confirm = async (selected: DecisionExtent): Promise<boolean> => {
+          checkExtent(caller, selected, undefined);
+          return await Promise.resolve(true);
+        };
+        return await deadLetters[name](id, { ...(isRecord(body) ? body : {}), confirm });
+      },
+    });
+  }
+}
+
+type Wish = Exclude<WhichDeadLetters, string> & {
+  readonly expected?: number;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+};
+
+/** What was wished, its times as such. The client checks the rest, and refuses what it does not know. */
+function wishOf(body: Json | undefined): Wish {
+  if (!isRecord(body))
+    throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with a filter: {"jobId":"crm"}.');
+  const { expected, dryRun, ...which } = body;
+  const problems = [
+    ...(expected === undefined || Number.isSafeInteger(expected)
+      ? []
+      : [{ field: 'expected', message: 'This must be a whole number.' }]),
+    ...(dryRun === undefined || typeof dryRun === 'boolean'
+      ? []
+      : [{ field: 'dryRun', message: 'This must be true or false.' }]),
+    ...['olderThan', 'newerThan'].flatMap((field) =>
+      which[field] === undefined || timeParameter.safeParse(which[field]).success
+        ? []
+        : [{ field, message: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' }],
+    ),
+  ];
+  if (problems.length > 0)
+    throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
+  const times = ['olderThan', 'newerThan'].filter((field) => which[field] !== undefined);
+  return { ...body, ...Object.fromEntries(times.map((field) => [field, new Date(String(which[field]))])) } as Wish; // Checked here and by the client.
+}
+
+function checkExtent(caller: Caller, { letters, jobs }: DecisionExtent, expected: number | undefined): void {
+  const other = jobs.find(({ jobId }) => !caller.mayJob(jobId));
+  if (other !== undefined) throw new NotThisJob(other.jobId);
+  if (expected !== undefined && letters !== expected)
+    throw new Refused(409, 'NotAsExpected', `The filter selects ${letters}, not ${expected}. Nothing was done.`);
+}

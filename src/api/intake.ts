@@ -1,0 +1,176 @@
+import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import { checked, type CheckedTrigger } from '../client/push/push.ts';
+import { nearestKey } from '../contract/nearest-key.ts';
+import type { Caller } from './api-keys.ts';
+import type { Listener, Listeners } from './listeners.ts';
+import { type Refusal, Refused, refusalOf } from './refusal.ts';
+
+/** One of the things that a request brings: what it says, or why it is no trigger. */
+export type Item = { readonly raw: unknown } | { readonly reason: string };
+
+/** Why something is not a trigger that can be sent. */
+export interface RefusedItem {
+  /** Its place in the request, from 0; for NDJSON, among the lines that are not blank. */
+  readonly index: number;
+  readonly reason: string;
+}
+
+/** What became of what a request brought. */
+export interface TakenIn {
+  /** Triggers that Temporal has, for each job that listens. */
+  readonly accepted: number;
+  /** Triggers whose audience no running job listens to. Only without a job. */
+  readonly unheard?: number;
+  readonly refusedCount: number;
+  /** The first hundred of them. */
+  readonly refused: readonly RefusedItem[];
+  /** Accepted triggers, by job. Only without a job. */
+  readonly jobs?: Readonly<Record<string, number>>;
+  /** Triggers of which it is not known whether a job has them; those before them it has, those after them not. */
+  readonly unconfirmed?: number;
+}
+
+export interface IntakeWorld {
+  readonly listeners: Listeners;
+  /** Resolves once the job has accepted all of them. @throws PushInterrupted */
+  readonly signal: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<void>;
+}
+
+const MOST_REFUSED = 100;
+
+/** Takes in what one request brings, part by part and in order, for one job or for each that listens. */
+export class Intake {
+  readonly #world: IntakeWorld;
+  readonly #caller: Caller;
+  readonly #jobId: string | undefined;
+  readonly #atOf: (index: number) => string;
+  readonly #refused: RefusedItem[] = [];
+  readonly #jobs = new Map<string, number>();
+  #read = 0;
+  #accepted = 0;
+  #unheard = 0;
+  #refusedCount = 0;
+  #unconfirmed = 0;
+
+  /**
+   * @param jobId undefined: every running job that listens.
+   * @param atOf the `at` of a trigger without one, by its place in the request.
+   */
+  constructor(world: IntakeWorld, caller: Caller, jobId: string | undefined, atOf: (index: number) => string) {
+    this.#world = world;
+    this.#caller = caller;
+    this.#jobId = jobId;
+    this.#atOf = atOf;
+  }
+
+  get takenIn(): TakenIn {
+    return {
+      accepted: this.#accepted,
+      ...(this.#jobId === undefined ? { unheard: this.#unheard, jobs: Object.fromEntries(this.#jobs) } : {}),
+      refusedCount: this.#refusedCount,
+      refused: this.#refused,
+      ...(this.#unconfirmed === 0 ? {} : { unconfirmed: this.#unconfirmed }),
+    };
+  }
+
+  /**
+   * Takes the next part. With `strict`, nothing of a part is sent in which anything is refused.
+   * @throws Refused, and what the client throws: what `takenIn` counts was accepted all the same.
+   */
+  async take(items: readonly Item[], strict = false): Promise<void> {
+    const right: CheckedTrigger[] = [];
+    for (const item of items) {
+      const index = this.#read++;
+      const found = await this.#check(item, index);
+      if (typeof found !== 'string') right.push(found);
+      else {
+        this.#refusedCount += 1;
+        if (this.#refused.length < MOST_REFUSED) this.#refused.push({ index, reason: found });
+      }
+    }
+    if (strict && this.#refusedCount > 0) return;
+    if (this.#jobId === undefined) await this.#publish(right);
+    else await this.#send(this.#jobId, right);
+  }
+
+  /** A trigger that can be sent, or why it cannot be. */
+  async #check(item: Item, index: number): Promise<CheckedTrigger | string> {
+    if ('reason' in item) return item.reason;
+    try {
+      const one = checked(item.raw, () => this.#atOf(index));
+      const { audience } = one.trigger;
+      if (!this.#caller.mayAudience(audience)) return `this API key may not send triggers about "${audience}"`;
+      const jobId = this.#jobId;
+      if (jobId === undefined || (await this.#world.listeners.listens(jobId, audience))) return one;
+      return unheardText(jobId, audience, await this.#world.listeners.job(jobId));
+    } catch (error) {
+      if (error instanceof InvalidTrigger) return error.reason;
+      throw error;
+    }
+  }
+
+  async #send(jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> {
+    try {
+      await this.#world.signal(jobId, triggers);
+      this.#accepted += triggers.length;
+    } catch (error) {
+      if (error instanceof PushInterrupted) {
+        this.#accepted += error.accepted;
+        this.#unconfirmed += error.unconfirmed;
+      }
+      throw error;
+    }
+  }
+
+  async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
+    const ofJob = new Map<string, CheckedTrigger[]>();
+    let heard = 0;
+    for (const one of triggers) {
+      const listening = (await this.#world.listeners.of(one.trigger.audience)).filter(({ jobId }) =>
+        this.#caller.mayJob(jobId),
+      );
+      if (listening.length === 0) this.#unheard += 1;
+      else heard += 1;
+      for (const { jobId } of listening) {
+        const own = ofJob.get(jobId);
+        if (own === undefined) ofJob.set(jobId, [one]);
+        else own.push(one);
+      }
+    }
+    const failures = await Promise.all([...ofJob].map(([jobId, own]) => this.#sendTo(jobId, own)));
+    const [failure] = failures.filter((one) => one !== undefined);
+    if (failure !== undefined) throw new NotEverywhere(failure);
+    this.#accepted += heard;
+  }
+
+  /** Why a job did not take everything; undefined when it did, or has ended since it was listed. */
+  async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<unknown> {
+    const before = this.#jobs.get(jobId) ?? 0;
+    try {
+      await this.#world.signal(jobId, triggers);
+      this.#jobs.set(jobId, before + triggers.length);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof PushInterrupted)) return error;
+      if (error.accepted > 0) this.#jobs.set(jobId, before + error.accepted);
+      if (!(error.cause instanceof JobNotRunning)) return error;
+      this.#world.listeners.forget();
+      return undefined;
+    }
+  }
+}
+
+/** A job did not take what others took. */
+class NotEverywhere extends Refused {
+  constructor(failure: unknown) {
+    const { status, code, detail, ...more }: Refusal = refusalOf(failure);
+    const advice =
+      'Send the whole request again: a job recognises, by person, audience, event and "at", what it was sent before. With an Idempotency-Key that holds for triggers without an "at", too.';
+    super(status, code, `${detail} ${advice}`, more);
+  }
+}
+
+function unheardText(jobId: string, audience: string, job: Listener | undefined): string {
+  const near = nearestKey(audience, [...(job?.audiences ?? [])]);
+  return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
+}

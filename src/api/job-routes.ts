@@ -1,0 +1,209 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary } from '../client/export-jobs.ts';
+import { InvalidJob } from '../client/errors.ts';
+import { nameJob } from '../client/options.ts';
+import { jobDefinitionSchema } from '../contract/export-job.ts';
+import { isRecord } from '../domain/json.ts';
+import type { Caller } from './api-keys.ts';
+import {
+  countParameter,
+  flagParameter,
+  listOf,
+  NotThisJob,
+  type Operation,
+  serve,
+  textParameter,
+} from './operation.ts';
+import { Refused } from './refusal.ts';
+
+export interface JobRoutesOptions {
+  readonly jobs: ExportJobs;
+  /** Called when a job was started, changed or stopped. */
+  readonly onChange: () => void;
+}
+
+const status = z
+  .looseObject({ jobId: z.string(), state: z.string() })
+  .describe('The status, as `triggers status --json`.');
+const edit = jobDefinitionSchema.omit({ existingUsers: true }).partial();
+const started = z.looseObject({ jobId: z.string(), workflowId: z.string(), warnings: z.array(z.string()) });
+
+/** Jobs: all that the client and the command line can do about them. */
+export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOptions): void {
+  const tag = 'Jobs';
+  const changing = async <T>(change: Promise<T>): Promise<T> => await change.finally(onChange);
+
+  serve(app, {
+    method: 'GET',
+    url: '/v1/jobs',
+    right: 'read',
+    tag,
+    summary: 'List jobs, running ones first',
+    query: z.object({
+      state: textParameter.describe('Only those in this state.'),
+      audience: textParameter.describe('Only those of this audience: slug or id.'),
+      label: textParameter.describe('Only those whose label or id contains this.'),
+      limit: countParameter(500, 100),
+      after: textParameter.describe('Where the last page ended: its `next`.'),
+    }),
+    answers: { 200: z.object({ jobs: z.array(z.looseObject({ jobId: z.string() })), next: z.string().optional() }) },
+    run: async ({ caller, query }) => pageOf(await jobs.list(), caller, query),
+  });
+  serve(app, {
+    method: 'POST',
+    url: '/v1/jobs',
+    right: 'operate',
+    tag,
+    summary: 'Start a job',
+    query: z.object({
+      id: textParameter.describe('Its id; by default made from the label.'),
+      validateOnly: flagParameter.describe('Only say what is wrong with it, or that nothing is.'),
+      discardRecoverable: flagParameter.describe('Give up what the last job of this id had not delivered.'),
+    }),
+    body: jobDefinitionSchema.describe('The form: docs/jobs.md.'),
+    answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
+    run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
+      checkAllowed(caller, nameJob(body, id).jobId, body);
+      if (validateOnly) return await validated(jobs, body);
+      const definition = body as unknown as JobDefinitionInput; // The worker checks what it is.
+      return await changing(jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }));
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/jobs/:job',
+    right: 'read',
+    tag,
+    summary: 'How a job is doing, with its whole form',
+    answers: { 200: status },
+    run: async ({ params: { job = '' } }) => await jobs.status(job),
+  });
+  serve(app, {
+    method: 'PATCH',
+    url: '/v1/jobs/:job',
+    right: 'operate',
+    tag,
+    summary: 'Change fields of a running job',
+    body: edit.describe('The fields to change; null takes an optional one away.'),
+    answers: {
+      200: z.looseObject({
+        status,
+        changes: z.array(z.looseObject({ field: z.string() })),
+        warnings: z.array(z.string()),
+      }),
+    },
+    run: async ({ caller, params: { job = '' }, body }) => {
+      checkAllowed(caller, job, body);
+      return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check what it is.
+    },
+  });
+  for (const operation of commands(jobs)) {
+    const { run } = operation;
+    serve(app, { ...operation, run: async (asked) => await changing(run(asked)) });
+  }
+  serve(app, {
+    method: 'GET',
+    url: '/v1/jobs/:job/attempts',
+    right: 'read',
+    tag,
+    summary: 'The last attempts of a job, newest last',
+    query: z.object({ last: countParameter(1000, 50), failed: flagParameter.describe('Only those that failed.') }),
+    answers: { 200: z.object({ attempts: z.array(z.looseObject({})) }) },
+    run: async ({ params: { job = '' }, query }) => ({ attempts: await listOf(jobs.attempts(job, query)) }),
+  });
+}
+
+/** Commands to a job that has begun; each answers with its status. */
+function commands(jobs: ExportJobs): Operation[] {
+  const command = (
+    name: string,
+    summary: string,
+    run: (job: string, body: never) => Promise<unknown>,
+    body?: z.ZodType,
+  ): Operation => ({
+    method: 'POST',
+    url: `/v1/jobs/:job/${name}`,
+    right: 'operate',
+    tag: 'Jobs',
+    summary,
+    ...(body === undefined ? {} : { body, bodyIsOptional: true }),
+    answers: { 200: status },
+    run: async ({ params: { job = '' }, body: given }) => await run(job, (given ?? {}) as never), // The client checks it.
+  });
+  return [
+    command('pause', 'Send nothing further until it is resumed; triggers wait', (job) => jobs.pause(job)),
+    command('resume', 'Send again, also a stopped job with what it kept', (job) => jobs.resume(job)),
+    command('retry', 'Try now what waits for its next attempt', (job) => jobs.retry(job)),
+    command('recover', 'Start a terminated job again, with what it had not delivered', (job) => jobs.recover(job)),
+    command(
+      'backfill',
+      'Send an enter for everybody who is a member now, or pause, resume or cancel that',
+      (job, request) => jobs.backfill(job, request),
+      z.object({
+        requestId: z.string().optional().describe('With it, asking again starts nothing further.'),
+        audiences: z.array(z.string()).optional(),
+        sample: z.number().int().optional().describe('Only so many people, then pause.'),
+        action: z.enum(['start', 'pause', 'resume', 'cancel']).optional(),
+        at: z.string().optional(),
+      }),
+    ),
+    command(
+      'stop',
+      'End a job',
+      (job, request) => jobs.stop(job, request),
+      z.object({
+        waiting: z
+          .enum(['deliver', 'keep', 'discard'])
+          .optional()
+          .describe('What becomes of what waits; default: deliver.'),
+        deadlineMs: z.number().optional(),
+      }),
+    ),
+    command(
+      'holders',
+      'Decide about a holder that cannot be read',
+      (job, request) => jobs.decideHolder(job, request),
+      z.object({ holder: z.string(), action: z.enum(['set-aside', 'read']) }),
+    ),
+  ];
+}
+
+/** @throws InvalidJob */
+async function validated(jobs: ExportJobs, body: unknown): Promise<unknown> {
+  const prepared = await jobs.check(body);
+  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  return prepared;
+}
+
+/** @throws Refused when the key is not for that job, or for one of its audiences */
+function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
+  if (!caller.mayJob(jobId)) throw new NotThisJob(jobId);
+  const named: unknown = isRecord(body) ? body['audiences'] : undefined;
+  const other = Array.isArray(named)
+    ? named.find((one) => typeof one === 'string' && !caller.mayAudience(one))
+    : undefined;
+  if (other !== undefined)
+    throw new Refused(403, 'NotAllowed', `This API key has nothing to do with the audience "${String(other)}".`);
+}
+
+interface JobFilter {
+  readonly state?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly label?: string | undefined;
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+function pageOf(all: readonly JobSummary[], caller: Caller, { state, audience, label, limit, after }: JobFilter) {
+  const isMeant = (job: JobSummary): boolean =>
+    caller.mayJob(job.jobId) &&
+    (state === undefined || job.state === state) &&
+    (audience === undefined || (job.audiences ?? []).some(({ id, slug }) => id === audience || slug === audience)) &&
+    (label === undefined || `${job.jobId}\n${job.label ?? ''}`.toLowerCase().includes(label.toLowerCase()));
+  const meant = all.filter(isMeant);
+  const begin = after === undefined ? 0 : meant.findIndex(({ jobId }) => jobId === after) + 1;
+  const page = meant.slice(begin, begin + limit);
+  const next = begin + limit < meant.length ? page.at(-1)?.jobId : undefined;
+  return { jobs: page, ...(next === undefined ? {} : { next }) };
+}

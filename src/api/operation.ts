@@ -1,0 +1,139 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Right } from '../config/api-config.ts';
+import { unknownKeys } from '../contract/nearest-key.ts';
+import type { Json } from '../contract/trigger.ts';
+import type { Caller } from './api-keys.ts';
+import { type JsonBody, unlessDoubled } from './bodies.ts';
+import { problemBody, Refused } from './refusal.ts';
+
+/** One thing that the API can be asked for. */
+export interface Operation<Query extends z.ZodRawShape = Record<never, never>> {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+  /** With `:job` in it, the caller must be allowed that job. */
+  readonly url: string;
+  readonly right: Right;
+  readonly tag: string;
+  readonly summary: string;
+  /** Its query parameters; any other is refused. */
+  readonly query?: z.ZodObject<Query>;
+  /** What the body is, for the documentation; what reads it checks it. Absent: it takes none. */
+  readonly body?: z.ZodType;
+  /** Whether the body may be left out. */
+  readonly bodyIsOptional?: boolean;
+  /** What it answers when it was done, by status. */
+  readonly answers: Readonly<Record<number, z.ZodType>>;
+  readonly run: (asked: Asked<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
+}
+
+/** A request, read. */
+export interface Asked<Query> {
+  readonly caller: Caller;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Query;
+  /** The JSON body; undefined when there is none. */
+  readonly body: Json | undefined;
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal;
+}
+
+/** Has it answered. The lowest of its answers' statuses is that of an answer. */
+export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operation: Operation<Query>): void {
+  const { method, url, right, tag, summary, query, body, answers, run, bodyIsOptional = false } = operation;
+  const params = [...url.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, z.string()] as const);
+  const [status = '200'] = Object.keys(answers);
+  app.route({
+    method,
+    url,
+    config: { right },
+    schema: {
+      tags: [tag],
+      summary,
+      description: `Needs the right \`${right}\`.`,
+      ...(query === undefined ? {} : { querystring: query }),
+      ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params)) }),
+      ...(body === undefined ? {} : { body }),
+      response: { ...answers, default: problemBody },
+    },
+    handler: async (request, reply) => {
+      const given = request.params as Record<string, string>; // Its names are those of the URL.
+      if (given['job'] !== undefined && !request.caller.mayJob(given['job'])) throw new NotThisJob(given['job']);
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const asked = {
+        caller: request.caller,
+        params: given,
+        query: queryOf(query, request),
+        body: bodyOf(request, body !== undefined, bodyIsOptional),
+        signal: gone.signal,
+      };
+      return await reply.status(Number(status)).send(await run(asked));
+    },
+  });
+}
+
+/** The caller's key is not for this job. Whether there is one is not said. */
+export class NotThisJob extends Refused {
+  constructor(jobId: string) {
+    super(403, 'NotAllowed', `This API key has nothing to do with the job "${jobId}".`);
+  }
+}
+
+function queryOf<Query extends z.ZodRawShape>(
+  schema: z.ZodObject<Query> | undefined,
+  { query }: FastifyRequest,
+): z.infer<z.ZodObject<Query>> {
+  const given = query as Record<string, unknown>; // What Fastify makes of a query.
+  const known = Object.keys(schema?.shape ?? {});
+  const { data, error } = (schema ?? z.object({})).safeParse(given);
+  const problems = [
+    ...unknownKeys(given, known),
+    ...(error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), message })),
+  ];
+  if (problems.length > 0)
+    throw new Refused(422, 'InvalidRequest', 'The query of the URL was not accepted: "problems" says why.', {
+      problems,
+    });
+  return data as z.infer<z.ZodObject<Query>>; // Without a problem there is one, or the schema is an empty one.
+}
+
+function bodyOf({ body }: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {
+  const given = body as JsonBody | { chunks: unknown } | undefined; // What `readBodies` makes.
+  if (given === undefined || given === null) {
+    if (!isTaken || isOptional) return undefined;
+    throw new Refused(400, 'NoBody', 'A JSON body is missing.');
+  }
+  if (!('text' in given)) throw new Refused(415, 'WrongContentType', 'Send application/json.');
+  if (!isTaken) throw new Refused(400, 'BodyNotTaken', 'This takes no body.');
+  return unlessDoubled(given);
+}
+
+/** All that comes, as a list. */
+export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+/** A query parameter that is 1, or 0 like one that is left out. */
+export const flagParameter = z
+  .enum(['0', '1'], { error: 'This is 1 or 0.' })
+  .optional()
+  .transform((said) => said === '1');
+
+/** A query parameter that is a whole number. */
+export const countParameter = (most: number, otherwise: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, 'This is a whole number.')
+    .optional()
+    .transform((text) => (text === undefined ? otherwise : Number(text)))
+    .refine((count) => count >= 1 && count <= most, `This is between 1 and ${most}.`);
+
+/** A query parameter that is an RFC 3339 time. */
+export const timeParameter = z.iso
+  .datetime({ offset: true, error: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
+  .transform((text) => new Date(text))
+  .optional();
+
+export const textParameter = z.string().min(1, 'This must not be empty.').optional();

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import * as errors from '../client/errors.ts';
+import { isTransient } from '../client/server-errors.ts';
+import type { Problem } from '../contract/export-job.ts';
+
+/** What a request is refused with: RFC 9457 problem details. Nothing in it is a secret, or says anything of people that the caller did not send. */
+export interface Refusal {
+  readonly status: number;
+  /** Stable; the name of the client's error, where there is one. */
+  readonly code: string;
+  readonly detail: string;
+  readonly problems?: readonly Problem[];
+  /** Seconds after which the same request may succeed. */
+  readonly retryAfterS?: number;
+}
+
+/** A request that is refused by the API itself. */
+export class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(status: number, code: string, detail: string, more: Pick<Refusal, 'problems' | 'retryAfterS'> = {}) {
+    super(detail);
+    this.refusal = { status, code, detail, ...more };
+  }
+}
+
+/** Seconds that a caller is asked to wait for what is most often over soon. */
+const SOON_S = 2;
+
+type ErrorClass = abstract new (...args: never[]) => errors.TriggersError;
+
+const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
+  [404, [errors.JobNotFound, errors.DeadLetterNotFound, errors.WatchNotFound]],
+  [
+    409,
+    [
+      errors.JobAlreadyRunning,
+      errors.JobKept,
+      errors.JobRecoverable,
+      errors.JobNotRunning,
+      errors.NothingToRecover,
+      errors.RequestRefused,
+      errors.RedeliveryRefused,
+      errors.DiscardRefused,
+    ],
+  ],
+  [429, [errors.JobFull]],
+  [503, [errors.NoWorker, errors.ServerUnreachable, errors.WorkerFailed]],
+  [504, [errors.OutcomeUnknown]],
+];
+
+/** What a failure is answered with. The code and words are those of the client and the command line. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refused) return error.refusal;
+  if (error instanceof errors.PushInterrupted || error instanceof errors.PublishInterrupted)
+    return refusalOf(error.cause);
+  if (error instanceof errors.TriggersError) {
+    const status = STATUS.find(([, classes]) => classes.some((one) => error instanceof one))?.[0] ?? 422;
+    const problems = 'problems' in error ? { problems: error.problems as readonly Problem[] } : {}; // Of all errors that have them.
+    return {
+      status,
+      code: error.name,
+      detail: error.message,
+      ...problems,
+      ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
+    };
+  }
+  if (isTransient(error))
+    return {
+      status: 503,
+      code: 'ServerUnreachable',
+      detail: 'Temporal does not answer at the moment. Try again.',
+      retryAfterS: SOON_S,
+    };
+  return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
+}
+
+/** The answer that a refusal is: `application/problem+json`, with what else is to be said. */
+export function problem(
+  { status, code, detail, problems, retryAfterS }: Refusal,
+  more: Readonly<Record<string, unknown>> = {},
+): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: unknown } {
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
+    },
+    body: { status, code, detail, ...(problems === undefined ? {} : { problems }), ...more },
+  };
+}
+
+/** What every failure is answered with, for the documentation. */
+export const problemBody = z
+  .looseObject({
+    status: z.number().int(),
+    code: z.string().describe('Stable: the name of the error, as in docs/errors.md.'),
+    detail: z.string().describe('What happened, and what to do.'),
+    problems: z
+      .array(z.object({ field: z.string(), message: z.string() }))
+      .optional()
+      .describe('All that is wrong, by field.'),
+  })
+  .describe('It was not done, or not all of it.');

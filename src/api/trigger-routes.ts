@@ -1,0 +1,122 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { InvalidTrigger } from '../client/errors.ts';
+import { parseTrigger, readLines } from '../client/push/trigger-lines.ts';
+import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
+import { problem, Refused, refusalOf } from './refusal.ts';
+import type { Answer, Repeats } from './repeats.ts';
+
+/** Lines of a stream that go to jobs together: more would take memory, fewer more signals. */
+const LINES_AT_ONCE = 1000;
+/** Its own keys, and those of each trigger of a list. */
+const TRIGGER_DEPTH = 2;
+
+export interface TriggerRoutesOptions extends IntakeWorld {
+  readonly repeats: Repeats;
+}
+
+interface TriggersRoute {
+  Params: { job?: string };
+  Querystring: { strict?: string };
+  Body: JsonBody | LinesBody | undefined;
+}
+
+type TriggersRequest = FastifyRequest<TriggersRoute>;
+
+/** The way in for triggers. An answer below 300 means that Temporal has them. */
+export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOptions): void {
+  const take = async (request: TriggersRequest, reply: FastifyReply): Promise<unknown> => {
+    const { job } = request.params;
+    if (job !== undefined && !request.caller.mayJob(job))
+      throw new Refused(403, 'NotAllowed', `This API key has nothing to do with the job "${job}".`);
+    const { body } = request;
+    if (body === undefined)
+      throw new Refused(
+        400,
+        'NoBody',
+        'Send a trigger, a list of them, or NDJSON: {"audience":"vip","user":"707…","event":"enter"}.',
+      );
+    const answer = await options.repeats.once(
+      repeatKey(request),
+      'text' in body ? body.text : undefined,
+      async (atOf) => await taken(new Intake(options, request.caller, job, atOf), body, isStrict(request)),
+    );
+    if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
+    return reply.status(answer.status).headers(answer.headers).send(answer.body);
+  };
+  for (const url of ['/v1/triggers', '/v1/jobs/:job/triggers'])
+    app.post<TriggersRoute>(url, { config: { right: 'trigger' } }, take);
+}
+
+function repeatKey({ headers, caller, url }: TriggersRequest): string | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key))
+    throw new Refused(
+      422,
+      'InvalidIdempotencyKey',
+      'An Idempotency-Key has 1 to 255 characters of ASCII, without spaces.',
+    );
+  return [caller.name ?? '', url, key].join('\n');
+}
+
+function isStrict({ query: { strict } }: TriggersRequest): boolean {
+  if (strict === undefined || strict === '0') return false;
+  if (strict === '1') return true;
+  throw new Refused(422, 'InvalidRequest', 'strict is 1 or 0.');
+}
+
+/** Takes a whole body in. It is answered with what was taken in, also when that ended early. */
+async function taken(intake: Intake, body: JsonBody | LinesBody, strict: boolean): Promise<Answer> {
+  try {
+    if ('text' in body) await intake.take(itemsOf(body), strict);
+    else if (strict)
+      throw new Refused(
+        422,
+        'InvalidRequest',
+        'strict is for a JSON body: of a stream, what is right has gone when something wrong comes.',
+      );
+    else await takeLines(intake, body.chunks);
+  } catch (error) {
+    const { takenIn } = intake;
+    const refusal = refusalOf(error);
+    // What was only refused was not begun.
+    if (refusal.status >= 500 && refusal.code === 'Unexpected') throw error;
+    return problem(refusal, { ...takenIn });
+  }
+  return answerTo(intake.takenIn);
+}
+
+function answerTo(takenIn: TakenIn): Answer {
+  const { accepted, unheard = 0, refusedCount } = takenIn;
+  if (refusedCount === 0) return { status: 202, headers: {}, body: takenIn };
+  if (accepted + unheard > 0) return { status: 207, headers: {}, body: takenIn };
+  const detail = `Nothing was accepted: ${refusedCount === 1 ? 'it is' : 'they are, or one of them is,'} not a trigger that can be sent. "refused" says why.`;
+  return problem({ status: 422, code: 'InvalidTrigger', detail }, { ...takenIn });
+}
+
+function itemsOf(body: JsonBody): Item[] {
+  const value = unlessDoubled(body, TRIGGER_DEPTH);
+  return (Array.isArray(value) ? value : [value]).map((raw: unknown) => ({ raw }));
+}
+
+async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  let items: Item[] = [];
+  for await (const line of readLines(chunks)) {
+    if (line.trim() === '') continue;
+    items.push(itemOf(line));
+    if (items.length < LINES_AT_ONCE) continue;
+    await intake.take(items);
+    items = [];
+  }
+  await intake.take(items);
+}
+
+function itemOf(line: string): Item {
+  try {
+    return { raw: parseTrigger(line) };
+  } catch (error) {
+    if (error instanceof InvalidTrigger) return { reason: error.reason };
+    throw error;
+  }
+}
