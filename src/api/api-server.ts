@@ -2,7 +2,7 @@ import { type AddressInfo, isIP } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { listeningJobs } from '../client/jobs/job-list.ts';
+import { knowingJob, listeningJobs } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
 import { createPushClock } from '../client/push/push.ts';
@@ -37,6 +37,8 @@ export interface ApiServerOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** Whether there is a page to read and try it, at `/docs`. Default: yes. */
+  readonly page?: boolean;
   readonly log: { readonly error: (message: string, fields: Readonly<Record<string, unknown>>) => void };
 }
 
@@ -78,9 +80,15 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
     http: { headersTimeout: 10_000 },
   });
-  await document(app);
+  await document(app, options.page ?? true);
   app.server.maxConnections = MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
+  // What is answered while it closes is the last on its connection, which would be kept open otherwise.
+  let isClosing = false;
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+    await Promise.resolve();
+  });
   guard(app, keys);
   readBodies(app);
   // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
@@ -91,10 +99,16 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
   let isFirst = true;
-  const listeners = new Listeners(async () => {
-    const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
-    isFirst = false;
-    return listed;
+  const listeners = new Listeners({
+    all: async () => {
+      const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
+      isFirst = false;
+      return listed;
+    },
+    one: async (jobId) => {
+      const job = await knowingJob(client, jobId);
+      return job && { jobId, audiences: job.audiences.flatMap(({ id, slug }) => [id, slug]) };
+    },
   });
   triggerRoutes(app, {
     listeners,
@@ -107,7 +121,11 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   await app.listen({ host, port });
   const [address] = app.addresses() as AddressInfo[]; // It listens at a port, and at no socket.
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
-  return { url: `http://${shown}:${address?.port ?? port}`, close: async () => await app.close() };
+  const close = async (): Promise<void> => {
+    isClosing = true;
+    await app.close();
+  };
+  return { url: `http://${shown}:${address?.port ?? port}`, close };
 }
 
 function guard(app: FastifyInstance, keys: ApiKeys): void {

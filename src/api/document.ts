@@ -1,11 +1,13 @@
 import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
 import { release } from '../worker/release.ts';
 
-/** Describes whatever is served after this: OpenAPI 3.1 at `/openapi.json`, and a page to read and try it at `/docs`. */
-export async function document(app: FastifyInstance): Promise<void> {
+/**
+ * Describes whatever is served after this: OpenAPI 3.1 at `/openapi.json`.
+ * @param withPage also a page to read and try it, at `/docs`.
+ */
+export async function document(app: FastifyInstance, withPage: boolean): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -22,6 +24,10 @@ export async function document(app: FastifyInstance): Promise<void> {
       zodToJsonConfig: { unrepresentable: 'any' },
     }),
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  if (withPage) {
+    // Loaded here, since it can be loaded by plain Node alone: it requires a package that is an ES module.
+    const { default: swaggerUi } = await import('@fastify/swagger-ui');
+    await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  }
   app.get('/openapi.json', { schema: { hide: true } }, async () => await Promise.resolve(app.swagger()));
 }

@@ -1,68 +1,98 @@
 import type { ListeningJob } from '../client/push/publish.ts';
 
-/** A running job, and how its audiences may be named; null when that cannot be read here. */
-export type Listener = { readonly jobId: string; readonly audiences: ReadonlySet<string> | null };
+/** A job, and how its audiences may be named; null when that is not known here. */
+export interface Listener {
+  readonly jobId: string;
+  readonly audiences: ReadonlySet<string> | null;
+}
 
-/** How old, in ms, the list may be for a name that is on it; and for one that is not, since a job or an audience may have come since. */
-const LIST_AGE_MS = 10_000;
-const DOUBT_AGE_MS = 1_000;
+export interface ListenersOptions {
+  /** All running jobs. A new one shows up in it within about a second. */
+  readonly all: () => Promise<readonly ListeningJob[]>;
+  /** One job; undefined when it has ended. @throws JobNotFound */
+  readonly one: (jobId: string) => Promise<ListeningJob | undefined>;
+  /** Ms by a clock that is never set. */
+  readonly now?: () => number;
+}
 
-/** The running jobs and what they listen to. One list serves all requests, and is made anew when it is old. */
+/** How old, in ms, what is known may be when it says yes; and when it says no, since a job or an audience may have come since. */
+const KNOWN_MS = 10_000;
+const DOUBTED_MS = 1_000;
+/** Jobs that are remembered one by one. */
+const MOST = 1_000;
+
+/** Which jobs run and what they listen to. What one request has found out serves the others, for some seconds. */
 export class Listeners {
-  readonly #list: () => Promise<readonly ListeningJob[]>;
+  readonly #all: ListenersOptions['all'];
+  readonly #one: ListenersOptions['one'];
   readonly #now: () => number;
-  #jobs: ReadonlyMap<string, Listener> = new Map();
-  #listedAt = -Infinity;
-  #listing: Promise<void> | undefined;
+  #list: Known<readonly Listener[]> | undefined;
+  readonly #jobs = new Map<string, Known<Listener | undefined>>();
 
-  /** @param now ms by a clock that is never set. */
-  constructor(list: () => Promise<readonly ListeningJob[]>, now: () => number = () => performance.now()) {
-    this.#list = list;
+  constructor({ all, one, now = () => performance.now() }: ListenersOptions) {
+    this.#all = all;
+    this.#one = one;
     this.#now = now;
   }
 
-  /** The job with this id, if it runs. */
-  async job(jobId: string): Promise<Listener | undefined> {
-    await this.#noOlderThan(LIST_AGE_MS);
-    if (!this.#jobs.has(jobId)) await this.#noOlderThan(DOUBT_AGE_MS);
-    return this.#jobs.get(jobId);
-  }
-
-  /** The jobs that listen to an audience, and any of which that is not known. */
+  /** The running jobs that listen to an audience. */
   async of(audience: string): Promise<readonly Listener[]> {
-    await this.#noOlderThan(LIST_AGE_MS);
-    const listening = () => [...this.#jobs.values()].filter(({ audiences }) => audiences?.has(audience) === true);
-    const found = listening();
-    if (found.length > 0) return found;
-    await this.#noOlderThan(DOUBT_AGE_MS);
-    return listening();
+    const listening = async (ageMs: number) =>
+      (await this.#listed(ageMs)).filter(({ audiences }) => audiences?.has(audience) === true);
+    const found = await listening(KNOWN_MS);
+    return found.length > 0 ? found : await listening(DOUBTED_MS);
   }
 
-  /** Whether the job listens to the audience, by a list that is new enough to say no. */
+  /** Whether the job listens to the audience, as far as is known. @throws JobNotFound */
   async listens(jobId: string, audience: string): Promise<boolean> {
-    const isListening = async () => (await this.job(jobId))?.audiences?.has(audience) !== false;
-    if (await isListening()) return true;
-    await this.#noOlderThan(DOUBT_AGE_MS);
-    return await isListening();
+    const isHeard = (job: Listener | undefined): boolean => job?.audiences?.has(audience) !== false;
+    return isHeard(await this.job(jobId)) || isHeard(await this.job(jobId, DOUBTED_MS));
+  }
+
+  /** The job with this id; undefined when it has ended. @throws JobNotFound */
+  async job(jobId: string, ageMs = KNOWN_MS): Promise<Listener | undefined> {
+    let known = this.#jobs.get(jobId);
+    if (known === undefined || this.#isOlder(known, ageMs)) {
+      known = { at: this.#now(), value: this.#one(jobId).then((one) => one && listenerOf(one)) };
+      this.#remember(jobId, known);
+    }
+    return await known.value;
   }
 
   /** A job was started, changed or stopped. */
   forget(): void {
-    this.#listedAt = -Infinity;
+    this.#list = undefined;
+    this.#jobs.clear();
   }
 
-  async #noOlderThan(ms: number): Promise<void> {
-    if (this.#now() - this.#listedAt <= ms) return;
-    this.#listing ??= this.#look().finally(() => (this.#listing = undefined));
-    await this.#listing;
+  async #listed(ageMs: number): Promise<readonly Listener[]> {
+    if (this.#list === undefined || this.#isOlder(this.#list, ageMs)) {
+      const list = { at: this.#now(), value: this.#all().then((jobs) => jobs.map(listenerOf)) };
+      this.#list = list;
+      list.value.catch(() => this.#list === list && (this.#list = undefined));
+    }
+    return await this.#list.value;
   }
 
-  async #look(): Promise<void> {
-    const began = this.#now();
-    const jobs = await this.#list();
-    this.#jobs = new Map(
-      jobs.map(({ jobId, audiences }) => [jobId, { jobId, audiences: audiences && new Set(audiences) }]),
-    );
-    this.#listedAt = began;
+  #remember(jobId: string, known: Known<Listener | undefined>): void {
+    this.#jobs.delete(jobId);
+    this.#jobs.set(jobId, known);
+    known.value.catch(() => this.#jobs.get(jobId) === known && this.#jobs.delete(jobId));
+    const [oldest] = this.#jobs.keys();
+    if (this.#jobs.size > MOST && oldest !== undefined) this.#jobs.delete(oldest);
   }
+
+  #isOlder({ at }: Known<unknown>, ageMs: number): boolean {
+    return this.#now() - at > ageMs;
+  }
+}
+
+interface Known<T> {
+  readonly at: number;
+  readonly value: Promise<T>;
+}
+
+/** A job that says nothing of its audiences was started by a foreign client, and has not been checked yet. */
+function listenerOf({ jobId, audiences }: ListeningJob): Listener {
+  return { jobId, audiences: audiences === null || audiences.length === 0 ? null : new Set(audiences) };
 }

@@ -21,6 +21,8 @@ export interface Operation<Query extends z.ZodRawShape = Record<never, never>> {
   readonly body?: z.ZodType;
   /** Whether the body may be left out. */
   readonly bodyIsOptional?: boolean;
+  /** The status of its answer. Default: 200. */
+  readonly status?: number;
   /** What it answers when it was done, by status. */
   readonly answers: Readonly<Record<number, z.ZodType>>;
   readonly run: (asked: Asked<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
@@ -37,11 +39,22 @@ export interface Asked<Query> {
   readonly signal: AbortSignal;
 }
 
-/** Has it answered. The lowest of its answers' statuses is that of an answer. */
+/** Has it answered. */
 export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operation: Operation<Query>): void {
-  const { method, url, right, tag, summary, query, body, answers, run, bodyIsOptional = false } = operation;
+  const {
+    method,
+    url,
+    right,
+    tag,
+    summary,
+    query,
+    body,
+    answers,
+    run,
+    bodyIsOptional = false,
+    status = 200,
+  } = operation;
   const params = [...url.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, z.string()] as const);
-  const [status = '200'] = Object.keys(answers);
   app.route({
     method,
     url,
@@ -67,7 +80,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      return await reply.status(Number(status)).send(await run(asked));
+      return await reply.status(status).send(await run(asked));
     },
   });
 }

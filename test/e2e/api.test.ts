@@ -1,0 +1,307 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { request } from 'undici';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { answerWhen } from '../support/patience.ts';
+import { Lab, VIP } from '../support/lab.ts';
+
+let lab: Lab;
+let api: ApiServer;
+beforeAll(async () => {
+  lab = await Lab.open({ receiver: { keepBodies: true } });
+  api = await openApi();
+});
+afterAll(async () => {
+  await api.close();
+  await lab.close();
+});
+
+async function openApi(keys: ConfiguredApiKeys = {}, host = '127.0.0.1'): Promise<ApiServer> {
+  const log = { error: (message: string, fields: unknown) => console.error(message, fields) };
+  return await startApi({
+    client: lab.client,
+    jobs: lab.jobs,
+    taskQueue: lab.taskQueue,
+    keys,
+    host,
+    port: 0,
+    page: false,
+    log,
+  });
+}
+
+interface Answered {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: any;
+}
+
+async function ask(
+  path: string,
+  {
+    body,
+    headers = {},
+    method,
+    server = api,
+  }: { body?: unknown; headers?: object; method?: string; server?: ApiServer } = {},
+): Promise<Answered> {
+  const isText = typeof body === 'string' || body instanceof Readable;
+  const answer = await request(`${server.url}${path}`, {
+    method: (method ?? (body === undefined ? 'GET' : 'POST')) as 'GET',
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
+  });
+  const text = await answer.body.text();
+  return { status: answer.statusCode, headers: answer.headers, body: text === '' ? undefined : JSON.parse(text) };
+}
+
+const NDJSON = { 'content-type': 'application/x-ndjson' };
+let people = 0;
+const person = (): string => `api-${++people}`;
+const enter = (user: string, more: object = {}) => ({ event: 'enter', audience: 'vip', user, profile: {}, ...more });
+
+const arrivedFor = (user: string) => lab.receiver.ledger.entries.filter(({ message }) => message?.user === user);
+
+describe('triggers', () => {
+  test('one trigger is answered 202 when Temporal has it, and is delivered, with all digits of its numbers', async () => {
+    const job = await lab.start();
+    const user = person();
+    const text = `{"event":"enter","audience":"vip","user":"${user}","profile":{"n":12345678901234567890}}`;
+    expect(await ask(`/v1/jobs/${job}/triggers`, { body: text })).toMatchObject({
+      status: 202,
+      body: { accepted: 1, refusedCount: 0, refused: [] },
+    });
+    await lab.arrives(user);
+    expect(arrivedFor(user).map(({ body }) => body)).toEqual([expect.stringContaining('12345678901234567890')]);
+  });
+
+  test('what is not a trigger is named by its place, and the rest is accepted; with strict nothing is', async () => {
+    const job = await lab.start();
+    const [first, last] = [person(), person()];
+    const body = [enter(first), { ...enter(person()), user: 7 }, enter(person(), { audience: 'vipp' }), enter(last)];
+    const strict = await ask(`/v1/jobs/${job}/triggers?strict=1`, { body });
+    expect(strict).toMatchObject({ status: 422, body: { code: 'InvalidTrigger', accepted: 0, refusedCount: 2 } });
+    const some = await ask(`/v1/jobs/${job}/triggers`, { body });
+    expect(some).toMatchObject({ status: 207, body: { accepted: 2, refusedCount: 2 } });
+    expect(some.body.refused).toEqual([
+      { index: 1, reason: expect.stringContaining('"user" must be a string') },
+      { index: 2, reason: expect.stringMatching(/does not listen to "vipp". Did you mean "vip"/) },
+    ]);
+    await lab.arrives(last);
+    expect([arrivedFor(first).length, arrivedFor(last).length]).toEqual([1, 1]);
+  });
+
+  test('NDJSON of any length is taken in order, and a line that is no trigger is named', async () => {
+    const job = await lab.start({ parallelRequestCount: 20 });
+    const people = Array.from({ length: 300 }, () => person());
+    function* lines() {
+      for (let round = 0; round < 10; round++)
+        for (const user of people)
+          yield `${JSON.stringify({ ...enter(user), event: round % 2 === 0 ? 'enter' : 'exit' })}\n`;
+      yield '\n{"event":\n';
+    }
+    const answer = await ask(`/v1/jobs/${job}/triggers`, { body: Readable.from(lines()), headers: NDJSON });
+    expect(answer).toMatchObject({
+      status: 207,
+      body: { accepted: 3000, refusedCount: 1, refused: [{ index: 3000 }] },
+    });
+    await lab.statusWhen(job, ({ delivered, waiting }) => delivered === 3000 && waiting === 0);
+    for (const user of people) {
+      const events = lab.receiver.ledger.entries.filter(({ message }) => message?.user === user);
+      expect(events.map(({ message }) => message?.event)).toEqual(
+        Array.from({ length: 10 }, (_, round) => (round % 2 === 0 ? 'enter' : 'exit')),
+      );
+    }
+  });
+
+  test('without a job each goes to every job that listens; what nobody listens to is counted', async () => {
+    const jobs = [await lab.start(), await lab.start({ audiences: ['vip'] })];
+    const [user, other] = [person(), person()];
+    const body = [enter(user), enter(other, { audience: 'news' }), enter(person(), { audience: 'nobody' })];
+    const answer = await answerWhen(
+      async () => await ask('/v1/triggers', { body: body.map((one) => ({ ...one, at: '2026-01-01T00:00:00Z' })) }),
+      ({ body: { jobs: told } }) => jobs.every((job) => job in told),
+      1100,
+    );
+    expect(answer).toMatchObject({ status: 202, body: { accepted: 2, unheard: 1 } });
+    expect(answer.body.jobs).toMatchObject({ [jobs[0] ?? '']: 2, [jobs[1] ?? '']: 1 });
+  });
+
+  test('an Idempotency-Key makes a repeat harmless, also of triggers without a time', async () => {
+    const job = await lab.start();
+    const user = person();
+    const headers = { 'idempotency-key': `key-${user}` };
+    const first = await ask(`/v1/jobs/${job}/triggers`, { body: enter(user), headers });
+    const again = await ask(`/v1/jobs/${job}/triggers`, { body: enter(user), headers });
+    expect([first.status, again.status]).toEqual([202, 202]);
+    expect(again.headers['idempotency-replayed']).toBe('true');
+    expect(await ask(`/v1/jobs/${job}/triggers`, { body: enter(person()), headers })).toMatchObject({
+      status: 422,
+      body: { code: 'IdempotencyKeyReused' },
+    });
+    await lab.statusWhen(job, ({ delivered, waiting }) => delivered === 1 && waiting === 0);
+    expect((await lab.jobs.status(job)).received).toBe(1);
+  });
+
+  test('a job that is not there, has ended, or is named wrongly, is said to be', async () => {
+    expect(await ask('/v1/jobs/nix/triggers', { body: enter('a') })).toMatchObject({
+      status: 404,
+      body: { code: 'JobNotFound' },
+    });
+    const job = await lab.start();
+    await lab.jobs.stop(job, { waiting: 'discard' });
+    await answerWhen(
+      () => lab.jobs.isRunning(job),
+      (runs) => !runs,
+    );
+    expect(await ask(`/v1/jobs/${job}/triggers`, { body: enter('a') })).toMatchObject({
+      status: 409,
+      body: { code: 'JobNotRunning' },
+    });
+  });
+
+  test.each([
+    ['{"a":', 400, 'NotJson'],
+    ['{"event":"enter","event":"exit","audience":"vip","user":"a"}', 400, 'KeyTwice'],
+    ['7', 422, 'InvalidTrigger'],
+    ['"text"', 422, 'InvalidTrigger'],
+    ['null', 422, 'InvalidTrigger'],
+  ])('a body %s is refused with %i %s', async (body, status, code) => {
+    const job = await lab.start();
+    expect(await ask(`/v1/jobs/${job}/triggers`, { body })).toMatchObject({ status, body: { code } });
+  });
+});
+
+describe('jobs', () => {
+  test('a job is checked, started, seen, changed, paused, resumed and stopped', async () => {
+    const definition = { label: 'By API', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    const wrong = await ask('/v1/jobs?validateOnly=1', { body: { ...definition, labl: 'x', audiences: ['vipp'] } });
+    expect(wrong).toMatchObject({ status: 422, body: { code: 'InvalidJob' } });
+    expect(wrong.body.problems.map(({ field }: { field: string }) => field)).toEqual(expect.arrayContaining(['labl']));
+    const id = person();
+    const started = await ask(`/v1/jobs?id=${id}`, { body: definition });
+    expect(started).toMatchObject({ status: 201, body: { jobId: id } });
+    expect(await ask(`/v1/jobs?id=${id}`, { body: definition })).toMatchObject({
+      status: 409,
+      body: { code: 'JobAlreadyRunning' },
+    });
+    const changed = await ask(`/v1/jobs/${id}`, { method: 'PATCH', body: { parallelRequestCount: 7 } });
+    expect(changed).toMatchObject({
+      status: 200,
+      body: { changes: [{ field: 'parallelRequestCount', from: 5, to: 7 }] },
+    });
+    expect(await ask(`/v1/jobs/${id}/pause`, { method: 'POST' })).toMatchObject({
+      status: 200,
+      body: { state: 'paused' },
+    });
+    expect(await ask(`/v1/jobs/${id}/resume`, { method: 'POST' })).toMatchObject({ status: 200 });
+    expect(await ask(`/v1/jobs/${id}`)).toMatchObject({ status: 200, body: { parallelRequestCount: 7 } });
+    const listed = await answerWhen(
+      async () => await ask(`/v1/jobs?label=by%20api&limit=1`),
+      ({ body: { jobs } }) => jobs.length === 1,
+    );
+    expect(listed.body.jobs[0]).toMatchObject({ jobId: id });
+    expect(await ask(`/v1/jobs/${id}/stop`, { body: { waiting: 'discard' } })).toMatchObject({ status: 200 });
+    expect(await ask(`/v1/jobs/${id}/stop`, { body: { wating: 'discard' } })).toMatchObject({
+      status: 422,
+      body: { code: 'InvalidRequest', problems: [{ field: 'wating' }] },
+    });
+  });
+
+  test('audiences, fields, authorizations, a rendered request, attempts and a trace are answered', async () => {
+    const user = person();
+    lab.source.enter(VIP.id, user);
+    lab.source.setProfile(user, { email: 'a@example.com' });
+    const job = await lab.start();
+    expect(await ask('/v1/audiences')).toMatchObject({
+      status: 200,
+      body: { audiences: expect.arrayContaining([expect.objectContaining({ slug: 'vip' })]) },
+    });
+    expect(await ask('/v1/audiences/vip/fields')).toMatchObject({
+      status: 200,
+      body: { fields: expect.arrayContaining(['email']) },
+    });
+    expect(await ask('/v1/authorizations')).toMatchObject({ status: 200 });
+    expect(await ask('/v1/render', { body: { jobId: job, user } })).toMatchObject({
+      status: 200,
+      body: { request: { method: 'POST' } },
+    });
+    await ask(`/v1/jobs/${job}/triggers`, { body: enter(user) });
+    await lab.arrives(user);
+    await answerWhen(
+      async () => await ask(`/v1/jobs/${job}/attempts?last=5`),
+      ({ body }) => body.attempts.length === 1,
+    );
+    expect((await ask(`/v1/people/${user}/trace?jobId=${job}`)).body.events.length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ['/v1/jobs?limt=3', 'limt'],
+    ['/v1/jobs?limit=0', 'limit'],
+    ['/v1/jobs/x/attempts?last=many', 'last'],
+    ['/v1/dead-letters?olderThan=yesterday', 'olderThan'],
+  ])('%s is refused, and the parameter is named', async (path, field) => {
+    expect(await ask(path)).toMatchObject({ status: 422, body: { code: 'InvalidRequest', problems: [{ field }] } });
+  });
+});
+
+describe('keys', () => {
+  const secret = randomBytes(32).toString('base64url');
+  const key = (more: Omit<ConfiguredApiKeys[string], 'hash'>) => ({
+    hash: `sha256:${createHash('sha256').update(secret).digest('hex')}`,
+    ...more,
+  });
+  const bearer = { authorization: `Bearer ${secret}` };
+
+  test('without keys it listens on this machine only', async () => {
+    await expect(openApi({}, '0.0.0.0')).rejects.toThrow(/There are no API keys/);
+  });
+
+  test('without keys a page that asks by another name, or from another site, is refused', async () => {
+    expect(await ask('/v1/jobs', { headers: { host: 'evil.example.com' } })).toMatchObject({ status: 403 });
+    expect(await ask('/v1/jobs', { headers: { 'sec-fetch-site': 'cross-site' } })).toMatchObject({ status: 403 });
+  });
+
+  test('a key may what it says, and nothing else', async () => {
+    const job = await lab.start();
+    const other = await lab.start();
+    const server = await openApi({ crm: key({ may: ['trigger', 'read'], jobs: [job], audiences: ['vip'] }) });
+    try {
+      const as = async (path: string, more: object = {}) =>
+        (await ask(path, { headers: bearer, server, ...more })).status;
+      expect((await ask('/v1/jobs', { server })).status).toBe(401);
+      expect((await ask('/v1/jobs', { server, headers: { authorization: `Bearer ${secret}x` } })).status).toBe(401);
+      expect(await as(`/v1/jobs/${job}`)).toBe(200);
+      expect(await as(`/v1/jobs/${other}`)).toBe(403);
+      expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person()) })).toBe(202);
+      expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person(), { audience: 'news' }) })).toBe(422);
+      expect(await as(`/v1/jobs/${other}/triggers`, { body: enter(person()) })).toBe(403);
+      expect(await as(`/v1/jobs/${job}/pause`, { method: 'POST' })).toBe(403);
+      expect(await as('/v1/people/a/trace')).toBe(403);
+      expect((await lab.jobs.status(other)).received).toBe(0);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
+test('it describes itself: OpenAPI 3.1 with every path', async () => {
+  const { body } = await ask('/openapi.json');
+  expect(body.openapi).toBe('3.1.0');
+  expect(Object.keys(body.paths)).toEqual(
+    expect.arrayContaining(['/v1/triggers', '/v1/jobs/{job}', '/v1/dead-letters']),
+  );
+});
+
+test('when it is closed, what was begun is still answered', async () => {
+  const job = await lab.start();
+  const server = await openApi();
+  const user = person();
+  const asked = ask(`/v1/jobs/${job}/triggers`, { body: enter(user), server });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await server.close();
+  expect((await asked).status).toBe(202);
+  await lab.arrives(user);
+});
