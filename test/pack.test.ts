@@ -41,6 +41,7 @@ test('the package holds what it needs and nothing else', () => {
     'SECURITY.md',
     'docs/README.md',
     'docs/alerts.md',
+    'docs/api.md',
     'docs/authorizations.md',
     'docs/concepts.md',
     'docs/concepts.svg',
@@ -120,7 +121,7 @@ test('npx triggers --help works', async () => {
 test('triggers up comes up with workflow code that was bundled before, and ends with Ctrl-C', async () => {
   const source = join(folder, 'audiences');
   await writeSampleSource(source, { people: 10 });
-  const args = ['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--json'];
+  const args = ['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0', '--json'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const up = new Program(process.execPath, [installed('lib', 'cli', 'main.js'), ...args], { env, cwd: project });
   try {

@@ -23,16 +23,19 @@ interface KnownKey {
 /** The keys of the HTTP API. Only their hashes are known, and they can be replaced while requests come. */
 export class ApiKeys {
   #keys: readonly KnownKey[] = [];
+  #hadKeys = false;
 
   constructor(configured: ConfiguredApiKeys) {
     this.replace(configured);
   }
 
+  /** Whether there never were any: then whoever is on this machine may do everything. When all are taken away, nobody may do anything. */
   get isOpen(): boolean {
-    return this.#keys.length === 0;
+    return !this.#hadKeys;
   }
 
   replace(configured: ConfiguredApiKeys): void {
+    this.#hadKeys ||= Object.keys(configured).length > 0;
     this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences }]) => ({
       hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
       caller: {

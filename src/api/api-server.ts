@@ -9,6 +9,7 @@ import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { ApiKeys, type Caller } from './api-keys.ts';
+import { ApiMetrics } from './api-metrics.ts';
 import { readBodies } from './bodies.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
@@ -17,6 +18,8 @@ import { Listeners } from './listeners.ts';
 import { questionRoutes } from './question-routes.ts';
 import { problem, Refused, refusalOf } from './refusal.ts';
 import { Repeats } from './repeats.ts';
+import { serviceRoutes } from './service-routes.ts';
+import { statusStream } from './status-stream.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 
 declare module 'fastify' {
@@ -39,7 +42,7 @@ export interface ApiServerOptions {
   readonly port: number;
   /** Whether there is a page to read and try it, at `/docs`. Default: yes. */
   readonly page?: boolean;
-  readonly log: { readonly error: (message: string, fields: Readonly<Record<string, unknown>>) => void };
+  readonly log: { readonly error: (fields: object, message: string) => void };
 }
 
 export interface ApiServer {
@@ -47,6 +50,8 @@ export interface ApiServer {
   readonly url: string;
   /** Takes nothing more, and ends once what was begun is answered. */
   close(): Promise<void>;
+  /** Uses these keys from now on. Removing all of them refuses everybody. */
+  replaceKeys(keys: ConfiguredApiKeys): void;
 }
 
 /** Longest wait, in ms, for Temporal or a job to take what a caller waits for; the caller can ask again. */
@@ -84,12 +89,17 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.server.maxConnections = MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
-  let isClosing = false;
+  const closing = new AbortController();
   app.addHook('onSend', async (_request, reply) => {
-    if (isClosing) reply.header('connection', 'close');
+    if (closing.signal.aborted) reply.header('connection', 'close');
     await Promise.resolve();
   });
-  guard(app, keys);
+  const metrics = new ApiMetrics();
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.answered(request.routeOptions.url, reply.statusCode, reply.elapsedTime);
+    await Promise.resolve();
+  });
+  guard(app, keys, metrics);
   readBodies(app);
   // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
@@ -114,21 +124,28 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     listeners,
     signal: async (jobId, triggers) => await grouped.signal(jobId, triggers),
     repeats: new Repeats(clock),
+    onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
+  statusStream(app, options.jobs, closing.signal);
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
+  serviceRoutes(app, client, metrics);
   await app.listen({ host, port });
   const [address] = app.addresses() as AddressInfo[]; // It listens at a port, and at no socket.
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
-    isClosing = true;
+    closing.abort();
     await app.close();
   };
-  return { url: `http://${shown}:${address?.port ?? port}`, close };
+  return {
+    url: `http://${shown}:${address?.port ?? port}`,
+    close,
+    replaceKeys: (configured) => keys.replace(configured),
+  };
 }
 
-function guard(app: FastifyInstance, keys: ApiKeys): void {
+function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { right } = request.routeOptions.config;
@@ -141,6 +158,7 @@ function guard(app: FastifyInstance, keys: ApiKeys): void {
     }
     if (!caller.may(right))
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${right}".`);
+    if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
   });
 }
@@ -167,7 +185,7 @@ function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {
   });
   app.setErrorHandler(async (error, request, reply) => {
     const refusal = ownRefusal(error) ?? refusalOf(error);
-    if (refusal.status >= 500 && refusal.code === 'Unexpected') log.error('a request failed', { err: error });
+    if (refusal.status >= 500 && refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
     // What is left of a body is not read.
     if (request.raw.complete === false) reply.header('connection', 'close');
     await answer(reply, problem(refusal));

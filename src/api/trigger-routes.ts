@@ -13,6 +13,7 @@ const TRIGGER_DEPTH = 2;
 
 export interface TriggerRoutesOptions extends IntakeWorld {
   readonly repeats: Repeats;
+  readonly onTakenIn: (counts: { accepted: number; refused: number; unheard: number }) => void;
 }
 
 interface TriggersRoute {
@@ -39,7 +40,13 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
     const answer = await options.repeats.once(
       repeatKey(request),
       'text' in body ? body.text : undefined,
-      async (atOf) => await taken(new Intake(options, request.caller, job, atOf), body, isStrict(request)),
+      async (atOf) => {
+        const intake = new Intake(options, request.caller, job, atOf);
+        const answer = await taken(intake, body, isStrict(request));
+        const { accepted, unheard = 0, refusedCount } = intake.takenIn;
+        options.onTakenIn({ accepted, unheard, refused: refusedCount });
+        return answer;
+      },
     );
     if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
     return reply.status(answer.status).headers(answer.headers).send(answer.body);

@@ -14,7 +14,7 @@ import { readBackfillRequest, readHolderRequest, readStopRequest } from '../doma
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed } from './errors.ts';
+import { ClientClosed, InvalidRequest } from './errors.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
@@ -148,7 +148,7 @@ export class ExportJobs {
   }
 
   get #client(): Client {
-    if (this.#isClosed) throw new ClientClosed();
+    this.#refuseWhenClosed();
     return this.#given;
   }
 
@@ -223,6 +223,11 @@ export class ExportJobs {
    * @throws InvalidTrigger, with its place from 1 as `line`: then nothing was sent; PushInterrupted
    */
   async signal(jobId: string, triggers: readonly EventTrigger[]): Promise<void> {
+    this.#refuseWhenClosed();
+    if (!Array.isArray(triggers))
+      throw new InvalidRequest([
+        { field: 'triggers', message: 'This must be a list of triggers. For a stream there is push.' },
+      ]);
     await this.#grouped.signal(jobId, checkedAll(triggers, this.#clock));
   }
 
@@ -401,7 +406,12 @@ export class ExportJobs {
     return await stop(this.#client, jobId, asked(readStopRequest([request])));
   }
 
+  #refuseWhenClosed(): void {
+    if (this.#isClosed) throw new ClientClosed();
+  }
+
   async #signalOne(jobId: string, trigger: EventTrigger): Promise<void> {
+    this.#refuseWhenClosed();
     try {
       await this.#grouped.signal(jobId, [checked(trigger, this.#clock)]);
     } catch (error) {

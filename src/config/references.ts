@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isRecord } from '../domain/json.ts';
@@ -6,10 +6,17 @@ import { ConfigError, shownKey } from './problems.ts';
 
 const HMAC_BYTES = 32;
 const PAYLOAD_KEY_BYTES = 32;
+const API_KEY_BYTES = 32;
 
 /** A new key to encrypt payloads in Temporal with, under an id that is not secret. */
 export function newPayloadKey(id: string): { readonly secret: string } {
   return { secret: `${id}:${randomBytes(PAYLOAD_KEY_BYTES).toString('base64')}` };
+}
+
+/** A new key for the HTTP API, and what is configured of it. */
+export function newApiKey(): { readonly secret: string; readonly hash: string } {
+  const secret = `trg_${randomBytes(API_KEY_BYTES).toString('base64url')}`;
+  return { secret, hash: `sha256:${createHash('sha256').update(secret).digest('hex')}` };
 }
 
 /** A new signing secret of Standard Webhooks 1.0; for ed25519 also the public key, which is all that receivers need. */

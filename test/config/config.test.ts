@@ -45,6 +45,7 @@ const crm = { origins: ['https://hooks.example.com'], headers: { authorization: 
 test('every setting has a default without a file and variables', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
+    apiKeys: {},
     authorizations: {},
     alerts: { authorization: null, backlogMinutes: 15 },
     payloadKeys: [],

@@ -13,7 +13,7 @@ const SAMPLE_JOB = 'vips-to-the-crm';
 
 /** What runs until Ctrl-C, and what it says once it does. A second one would want the same port: it gets a free one. */
 const UNTIL_INTERRUPTED: readonly { readonly names: RegExp; readonly says: RegExp; readonly options?: string }[] = [
-  { names: /triggers up\b/, says: /^Ready\./m, options: '--port 0 --ui-port 0 --http-port 0' },
+  { names: /triggers up\b/, says: /^Ready\./m, options: '--port 0 --ui-port 0 --http-port 0 --api-port 0' },
   { names: /triggers worker\b/, says: /^Worker ready/m },
   { names: /triggers receive\b/, says: /Stop with Ctrl-C\./, options: '--port 0' },
   { names: /triggers codec-server\b/, says: /^Codec server ready/m, options: '--port 0' },
@@ -34,7 +34,7 @@ export class Stage {
 
   static async open(): Promise<Stage> {
     const stage = new Stage(await startReceiver({ keepBodies: true }));
-    const up = startTriggers(['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--json'], {
+    const up = startTriggers(['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0', '--json'], {
       cwd: stage.#folder,
       env: stage.#env,
     });

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
@@ -19,7 +20,7 @@ afterAll(async () => {
 });
 
 async function openApi(keys: ConfiguredApiKeys = {}, host = '127.0.0.1'): Promise<ApiServer> {
-  const log = { error: (message: string, fields: unknown) => console.error(message, fields) };
+  const log = { error: (fields: object, message: string) => console.error(message, fields) };
   return await startApi({
     client: lab.client,
     jobs: lab.jobs,
@@ -55,6 +56,30 @@ async function ask(
   });
   const text = await answer.body.text();
   return { status: answer.statusCode, headers: answer.headers, body: text === '' ? undefined : JSON.parse(text) };
+}
+
+const page = (name: string): string => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+
+/** `GET /v1/jobs/{job}`, and so on, as the tables of docs/api.md have them: a name alone, and one behind …, stand for the path before. */
+function documentedPaths(): string[] {
+  const cells = [...page('api').matchAll(/^\| (`(?:GET|POST|PATCH) [^|]*)\|/gm)].map(([, cell = '']) => cell);
+  return cells.flatMap((cell) => {
+    let method = '';
+    let base = '';
+    return [...cell.matchAll(/`([^`]+)`/g)].flatMap(([, text = '']) => {
+      if (/=|^\?/.test(text) && !text.includes('/')) return [];
+      const [, verb, path = text] = /^(GET|POST|PATCH) (.*)$/.exec(text) ?? [];
+      method = verb ?? method;
+      const bare = path.replace(/\?.*$/, '');
+      const full = bare.startsWith('…')
+        ? base.replace(/\/(redeliver|discard)$/, '') + bare.slice(1)
+        : bare.startsWith('/')
+          ? bare
+          : base.replace(/[^/]*$/, bare);
+      if (!bare.startsWith('…')) base = full;
+      return full.startsWith('/v1/') ? [`${method} ${full}`] : [];
+    });
+  });
 }
 
 const NDJSON = { 'content-type': 'application/x-ndjson' };
@@ -285,6 +310,19 @@ describe('keys', () => {
       await server.close();
     }
   });
+});
+
+test('docs/api.md has every path that there is, and docs/metrics.md every metric, and neither has others', async () => {
+  const { body } = await ask('/openapi.json');
+  const there = Object.entries(body.paths).flatMap(([path, methods]) =>
+    Object.keys(methods as object).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(there.sort()).toEqual(documentedPaths().sort());
+  const scraped = await request(`${api.url}/metrics`).then(async ({ body: text }) => await text.text());
+  const names = [...scraped.matchAll(/^# TYPE (triggers_api_\w+)/gm)].map(([, name]) => name);
+  const documented = [...page('metrics').matchAll(/^\| `(triggers_api_\w+)/gm)].map(([, name]) => name);
+  expect(names.sort()).toEqual(documented.sort());
+  expect(scraped).toContain('triggers_api_triggers_total{outcome="accepted"}');
 });
 
 test('it describes itself: OpenAPI 3.1 with every path', async () => {

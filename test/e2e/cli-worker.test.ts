@@ -48,7 +48,7 @@ interface Ready {
 
 test('up brings everything up in one go, ends with Ctrl-C and leaves nothing running; the next one goes on with the same jobs', async () => {
   const db = join(folder, 'deep', 'temporal.db');
-  const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0'];
+  const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const receiver = await startReceiver();
   try {
@@ -184,7 +184,7 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
   const port = new URL(`http://${temporal.address}`).port;
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const up = await triggers(
-    ['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0', '--http-port', '0'],
+    ['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0', '--http-port', '0', '--api-port', '0'],
     { env },
   );
   expect(up.code).toBe(1);

@@ -1,10 +1,8 @@
 import { configuredApiKeys, configuredTaskQueue } from '../../config/config.ts';
 import { command } from '../command.ts';
-import { listening } from '../listening.ts';
 import { portNumber } from '../options.ts';
+import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
 import { aborted, interruption } from '../terminal.ts';
-
-export const DEFAULT_API_PORT = 7280;
 
 export const apiCommand = command({
   name: 'api',
@@ -14,29 +12,19 @@ export const apiCommand = command({
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_API_PORT)
       .option('--host <address>', 'address to listen on', '127.0.0.1'),
   json: ': one object when it is ready',
-  notes: `Keys are "apiKeys" of the configuration (docs/api.md). Without them it serves
-this machine only.`,
+  notes: `Who may ask what is said by "apiKeys" of the configuration (docs/api.md). Without
+keys, only this machine is served.`,
   examples: ['triggers api --port 7280'],
   async run(_args, { port, host }, { terminal, print }) {
-    const keys = configuredApiKeys();
-    const taskQueue = configuredTaskQueue();
     const stop = interruption();
-    const [{ connectClient }, { ExportJobs }, { startApi }] = await Promise.all([
-      import('../../client/connect.ts'),
-      import('../../client/export-jobs.ts'),
-      import('../../api/api-server.ts'),
-    ]);
-    const { client, close } = await connectClient();
-    try {
-      const jobs = new ExportJobs(client, { taskQueue });
-      const log = { error: (message: string) => terminal.err(JSON.stringify({ level: 'error', msg: message })) };
-      const api = await listening(startApi({ client, jobs, taskQueue, keys, host, port, log }), { host, port });
-      print({ apiUrl: api.url }, () => `API ready: ${api.url}, docs at ${api.url}/docs. Stop it with Ctrl-C.`);
-      await aborted(stop.signal);
-      await api.close();
-    } finally {
-      await close();
-      stop.dispose();
-    }
+    const taskQueue = configuredTaskQueue();
+    const api = await serveApi({ taskQueue, readKeys: () => configuredApiKeys(), host, port, terminal });
+    print(
+      { apiUrl: api.url, taskQueue },
+      () => `API ready: ${api.url}, to read and try at ${api.url}/docs. Stop it with Ctrl-C.`,
+    );
+    await aborted(stop.signal);
+    await api.close();
+    stop.dispose();
   },
 });

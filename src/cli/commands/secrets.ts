@@ -1,37 +1,57 @@
-import { newPayloadKey, newSigningSecret } from '../../config/references.ts';
+import { newApiKey, newPayloadKey, newSigningSecret } from '../../config/references.ts';
 import { command, commandGroup } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { sentences } from '../text.ts';
 
 export const secretsCommand = commandGroup({
   name: 'secrets',
-  description: 'secrets for webhooks and for Temporal',
+  description: 'secrets for webhooks, for Temporal and for the HTTP API',
   parts: [
     command({
       name: 'new',
-      description: 'make a signing secret (Standard Webhooks), or a payload key; it is stored nowhere',
+      description: 'make a signing secret (Standard Webhooks), a payload key or an API key; it is stored nowhere',
       takes: (it) =>
         it
           .option('--ed25519', 'a pair of keys: the receiver gets only the public one')
           .option(
             '--payload-key',
             'a key that encrypts what is in Temporal (docs/encryption.md), with this month as its id',
-          ),
+          )
+          .option('--api-key', 'a key for programs that use the HTTP API (docs/api.md); only its hash is configured'),
       notes: 'The secret goes to standard output, what to do with it to standard error.',
       examples: ['triggers secrets new > crm-signing-secret'],
-      run(_args, { ed25519, payloadKey }, { terminal, json, print }) {
-        if (ed25519 === true && payloadKey === true)
-          throw new UsageError('Use either --ed25519 or --payload-key, not both.');
-        const { made, advice } =
-          payloadKey === true ? aPayloadKey() : aSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
+      run(_args, { ed25519, payloadKey, apiKey }, { terminal, json, print }) {
+        if ([ed25519, payloadKey, apiKey].filter((said) => said === true).length > 1)
+          throw new UsageError('Use one of --ed25519, --payload-key and --api-key.');
+        const { made, advice } = newSecret({ ed25519, payloadKey, apiKey });
         // A secret is one word: what breaks it would spoil it.
         print(made, () => [made.secret]);
-        if (!json) terminal.err(sentences(advice, terminal));
+        if (json) return;
+        terminal.err(sentences(advice, terminal));
+        if ('hash' in made) terminal.err(`{"hash": "${made.hash}", "may": ["trigger"]}`);
       },
     }),
   ],
   examples: ['triggers secrets new'],
 });
+
+interface Wanted {
+  readonly ed25519?: true | undefined;
+  readonly payloadKey?: true | undefined;
+  readonly apiKey?: true | undefined;
+}
+
+function newSecret({ ed25519, payloadKey, apiKey }: Wanted) {
+  if (payloadKey === true) return aPayloadKey();
+  if (apiKey === true) return anApiKey();
+  return aSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
+}
+
+function anApiKey() {
+  const made = newApiKey();
+  const advice = 'It is shown this once. Put its hash into the configuration, in "apiKeys" under a name of yours:';
+  return { made, advice };
+}
 
 function aSigningSecret(kind: 'hmac' | 'ed25519') {
   const made = newSigningSecret(kind);

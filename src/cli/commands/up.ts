@@ -8,6 +8,7 @@ import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { portNumber } from '../options.ts';
 import { untilStopped } from '../run-worker.ts';
+import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
 import { interruption } from '../terminal.ts';
 
 const DEFAULT_PORT = 7233;
@@ -21,11 +22,12 @@ export const upCommand = command({
       .option('--port <port>', 'of Temporal; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
       .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
+      .option('--api-port <port>', 'of our HTTP API (docs/api.md); 0: a free one', portNumber, DEFAULT_API_PORT)
       .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
   json: ': one object when everything is ready',
   notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
   examples: ['TRIGGERS_SOURCE=./data triggers up'],
-  async run(_args, { db, port, uiPort, httpPort, config: path }, { terminal, json, print, isSaid }) {
+  async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, json, print, isSaid }) {
     refuseOwnServerOptions(isSaid);
     // This command is for trying things out, most often with an endpoint on the same machine.
     const read = configReader(path === undefined ? {} : { path });
@@ -42,9 +44,26 @@ export const upCommand = command({
       // A server of our own is started with them.
       if (server.local === undefined) await registerAttributes(server.connection, note);
       const parts = { config, readConfig, connection: server.connection, gone: server.gone };
-      await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
-        print({ ...readyJson(server, config), metricsUrl }, () => [readyText(server, config, metricsUrl)]),
-      );
+      const { connection } = server;
+      const readKeys = () => readConfig().apiKeys;
+      const api = await serveApi({
+        connection,
+        taskQueue: config.taskQueue,
+        readKeys,
+        host: '127.0.0.1',
+        port: apiPort,
+        portOption: '--api-port',
+        terminal,
+      });
+      try {
+        await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
+          print({ ...readyJson(server, config), apiUrl: api.url, metricsUrl }, () => [
+            readyText(server, config, api.url, metricsUrl),
+          ]),
+        );
+      } finally {
+        await api.close();
+      }
     } finally {
       await server.stop();
       stop.dispose();
@@ -175,18 +194,20 @@ function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, 
 function readyText(
   { address, connection, local }: TemporalAtHand,
   { taskQueue, source }: Config,
+  apiUrl: string,
   metricsUrl: string | undefined,
 ): string {
   const rows = [
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
     ['Web UI', local?.uiUrl === undefined ? undefined : jobsIn(local.uiUrl, connection.namespace)],
-    ['HTTP API', local?.httpUrl],
+    ['API', `${apiUrl}, to read and try at ${apiUrl}/docs`],
+    ['Temporal HTTP', local?.httpUrl],
     ['Metrics', metricsUrl],
     ['Task queue', taskQueue],
     ['Audiences', source && shownSource(source)],
   ] as const;
-  const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(12)}${value}`]));
+  const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(15)}${value}`]));
   // The other commands look for a server at the default port.
   const variable = local === undefined || address.endsWith(`:${DEFAULT_PORT}`) ? '' : `TEMPORAL_ADDRESS=${address} `;
   return [

@@ -1,0 +1,67 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** From an answer out of memory to the longest wait for Temporal, in seconds. */
+const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** What the HTTP API counts, for Prometheus. No label contains anything that a caller wrote. docs/metrics.md says what each means. */
+export class ApiMetrics {
+  readonly #registry = new Registry();
+  readonly #requests;
+  readonly #triggers;
+  readonly #keyUsed;
+
+  constructor() {
+    const registers = [this.#registry];
+    this.#requests = new Histogram({
+      name: 'triggers_api_request_duration_seconds',
+      help: 'From the headers of a request to its answer.',
+      labelNames: ['route', 'status_class'],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    });
+    this.#triggers = new Counter({
+      name: 'triggers_api_triggers_total',
+      help: 'Triggers that requests brought, by what became of them.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#keyUsed = new Gauge({
+      name: 'triggers_api_key_used_timestamp_seconds',
+      help: 'When a key was used last.',
+      labelNames: ['key'],
+      registers,
+    });
+    for (const outcome of ['accepted', 'refused', 'unheard']) this.#triggers.inc({ outcome }, 0);
+  }
+
+  /** Also exposes the process. This cannot be undone, so call it once per process. */
+  tellProcess(): void {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  async text(): Promise<string> {
+    return await this.#registry.metrics();
+  }
+
+  /** @param route the pattern of its path; undefined where there is none. */
+  answered(route: string | undefined, status: number, durationMs: number): void {
+    this.#requests.observe(
+      { route: route ?? 'none', status_class: `${Math.floor(status / 100)}xx` },
+      durationMs / 1000,
+    );
+  }
+
+  takenIn({ accepted, refused, unheard }: { accepted: number; refused: number; unheard: number }): void {
+    this.#triggers.inc({ outcome: 'accepted' }, accepted);
+    this.#triggers.inc({ outcome: 'refused' }, refused);
+    this.#triggers.inc({ outcome: 'unheard' }, unheard);
+  }
+
+  keyUsed(name: string): void {
+    this.#keyUsed.set({ key: name }, Math.floor(Date.now() / 1000));
+  }
+}
