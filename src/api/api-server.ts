@@ -187,7 +187,7 @@ function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {
     const refusal = ownRefusal(error) ?? refusalOf(error);
     if (refusal.status >= 500 && refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
     // What is left of a body is not read.
-    if (request.raw.complete === false) reply.header('connection', 'close');
+    if (!request.raw.complete) reply.header('connection', 'close');
     await answer(reply, problem(refusal));
   });
 }

@@ -137,8 +137,11 @@ function wishOf(body: Json | undefined): Wish {
   ];
   if (problems.length > 0)
     throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
-  const times = ['olderThan', 'newerThan'].filter((field) => which[field] !== undefined);
-  return { ...body, ...Object.fromEntries(times.map((field) => [field, new Date(String(which[field]))])) } as Wish; // Checked here and by the client.
+  const at = (field: 'olderThan' | 'newerThan') => {
+    const text = which[field];
+    return typeof text === 'string' ? { [field]: new Date(text) } : {};
+  };
+  return { ...body, ...at('olderThan'), ...at('newerThan') };
 }
 
 function checkExtent(caller: Caller, { letters, jobs }: DecisionExtent, expected: number | undefined): void {

@@ -7,8 +7,10 @@ import type { Caller } from './api-keys.ts';
 import { type JsonBody, unlessDoubled } from './bodies.ts';
 import { problemBody, Refused } from './refusal.ts';
 
+type NoQuery = Readonly<Record<string, never>>;
+
 /** One thing that the API can be asked for. */
-export interface Operation<Query extends z.ZodRawShape = Record<never, never>> {
+export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   /** With `:job` in it, the caller must be allowed that job. */
   readonly url: string;

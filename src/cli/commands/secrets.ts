@@ -28,7 +28,7 @@ export const secretsCommand = commandGroup({
         print(made, () => [made.secret]);
         if (json) return;
         terminal.err(sentences(advice, terminal));
-        if ('hash' in made) terminal.err(`{"hash": "${made.hash}", "may": ["trigger"]}`);
+        if (made.hash !== undefined) terminal.err(`{"hash": "${made.hash}", "may": ["trigger"]}`);
       },
     }),
   ],
@@ -41,7 +41,12 @@ interface Wanted {
   readonly apiKey?: true | undefined;
 }
 
-function newSecret({ ed25519, payloadKey, apiKey }: Wanted) {
+interface Made {
+  readonly made: { readonly secret: string; readonly publicKey?: string; readonly hash?: string };
+  readonly advice: string;
+}
+
+function newSecret({ ed25519, payloadKey, apiKey }: Wanted): Made {
   if (payloadKey === true) return aPayloadKey();
   if (apiKey === true) return anApiKey();
   return aSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');
