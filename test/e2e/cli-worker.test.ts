@@ -81,7 +81,7 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
     const again = start(['up', '--db', db, ...ports], env);
     await again.says(({ stdout }) => stdout.includes('Stop everything here with Ctrl-C.\n'));
     expect(again.stdout).toMatch(/^Ready\.\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
-    expect(again.stdout).toContain(`Audiences   ${source}\n`);
+    expect(again.stdout).toContain(`Audiences      ${source}\n`);
     const [, address = ''] = /Temporal +(\S+),/.exec(again.stdout) ?? [];
     const { stdout } = await triggers(['push', '--audience', 'vip', '--exit', '--user', '1', '--json'], {
       env: { TEMPORAL_ADDRESS: address },
@@ -195,9 +195,12 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
 
 test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {
   const taskQueue = `cli-up-${randomUUID()}`;
-  const up = start(['up', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });
+  const up = start(['up', '--api-port', '0', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });
   await up.says(({ stdout }) => stdout.endsWith('\n'));
-  expect(JSON.parse(up.stdout)).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
+  const { apiUrl, ...ready } = JSON.parse(up.stdout) as { readonly apiUrl: string };
+  expect(ready).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
+  expect((await fetch(`${apiUrl}/docs`)).headers.get('content-type')).toContain('text/html');
+  expect(await (await fetch(`${apiUrl}/readyz`)).json()).toEqual({ ok: true });
   up.signal('SIGINT');
   expect((await up.end()).code).toBe(0);
   expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
