@@ -28,3 +28,57 @@ test('[S22] what is unknown or misspelt stays in the client', async () => {
     for (const one of told) expect(one).not.toHaveProperty([field]);
   }
 });
+
+/** Values that JSON leaves out, or writes as something else. */
+const LOST = [
+  NaN,
+  Infinity,
+  5n,
+  () => 5,
+  Symbol('5'),
+  new Date(),
+  new Map([['x-list', '7']]),
+  new Headers({ 'x-list': '7' }),
+];
+
+test('what JSON cannot carry is refused by its field, whichever that is, before anybody is told: null would often mean none', async () => {
+  for (const field of Object.keys(RIGHT))
+    for (const value of LOST) {
+      const { client, told } = anEasyWorker();
+      const prepared = await prepare(client, 'queue', { ...RIGHT, [field]: value });
+      const named = prepared.ok ? [] : prepared.problems.map((problem) => problem.field.replace(/[.[].*$/, ''));
+      expect({ field, value, named }).toEqual({ field, value, named: expect.arrayContaining([field]) });
+      for (const one of told) expect(one).not.toHaveProperty([field]);
+    }
+});
+
+test.each([
+  ['quietHours.days[1]', { quietHours: { ...RIGHT.quietHours, days: ['mon', undefined] } }],
+  ['batch.afterMs', { batch: { size: 5, afterMs: NaN } }],
+  ['onEnter.headers', { onEnter: { headers: new Map() } }],
+  ['onEnter.method', { onEnter: { method: () => 'PUT' } }],
+  ['exportFields[1].as', { exportFields: ['a', { field: 'b', as: new Date() }] }],
+])('nor is it taken where it stands deeper: %s', async (field, wrong) => {
+  const { client } = anEasyWorker();
+  const prepared = await prepare(client, 'queue', { ...RIGHT, ...wrong });
+  expect(prepared.ok ? [] : prepared.problems.map((problem) => problem.field)).toEqual([field]);
+});
+
+test('a definition that is no plain object, or contains itself, is refused; one without a prototype, and fields that are undefined, are not', async () => {
+  class Job {
+    readonly label = 'A job';
+    get audiences() {
+      return ['vip'];
+    }
+    readonly webhookUrl = RIGHT.webhookUrl;
+    readonly authorization = null;
+  }
+  const { client, told } = anEasyWorker();
+  expect(await prepare(client, 'queue', new Job())).toMatchObject({ ok: false, problems: [{ field: '' }] });
+  const around: Record<string, unknown> = { ...RIGHT };
+  around['description'] = around;
+  expect(await prepare(client, 'queue', around)).toMatchObject({ ok: false, problems: [{ field: 'description' }] });
+  expect(JSON.stringify(told)).not.toContain('description');
+  const bare: unknown = Object.assign(Object.create(null), RIGHT, { requestsPerSecond: undefined });
+  expect(await prepare(client, 'queue', bare)).toMatchObject({ ok: true });
+});
