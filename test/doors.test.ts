@@ -146,6 +146,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   answers: orNull((value) => JSON.stringify(value) === '{"404":"delivered"}'),
   events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
   requestsPerSecond: orNull(isNumber(0.01, 1000)),
+  quota: orNull((value) => JSON.stringify(value) === JSON.stringify(RIGHT.quota)),
   quietHours: orNull((value) => JSON.stringify(value) === JSON.stringify(RIGHT.quietHours)),
   retryFor: orNull((value) => value === '6h' || value === '5m'),
   batch: (value) => value === null,

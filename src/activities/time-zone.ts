@@ -35,6 +35,11 @@ export class TimeZone {
     return Math.floor(this.#wallAt(ms) / DAY_MS) * DAY_MS;
   }
 
+  /** What the minute hand shows there at an instant. */
+  minuteAt(ms: number): number {
+    return Math.floor(this.#wallAt(ms) / MINUTE_MS) % 60;
+  }
+
   /** When clocks show this time for the first time on that day, or would but for a change; epoch ms. */
   firstAt(day: Day, minute: MinuteOfDay): number {
     return Math.min(...this.#instantsOf(day + minute * MINUTE_MS));

@@ -98,6 +98,7 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
   ],
   batch: [[new Option('--no-batch', 'a request for each trigger'), null]],
   quietHours: [[new Option('--no-quiet-hours', 'send at any hour'), null]],
+  quota: [[new Option('--no-quota', 'send to any number of people'), null]],
 };
 
 /** Gives a command the options of these fields. */

@@ -251,11 +251,13 @@ const SHOWN = 6;
 
 /** What keeps the whole job from sending. */
 function blocked(standing: PersonStanding, nowMs: number) {
-  const { state, reason, throttledUntil, quietUntil, endpoint, chain, lastFailure } = standing;
+  const { state, reason, throttledUntil, quietUntil, quotaUntil, endpoint, chain, lastFailure } = standing;
   if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
   if (chain?.place === 'running') return undefined;
   if (quietUntil !== undefined)
     return `These are quiet hours, until ${timeOfDay(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
+  if (quotaUntil !== undefined && chain?.place === 'ready' && chain.failures === 0)
+    return `The quota of the job is used; the next first attempts are made at ${timeOfDay(quotaUntil)} (${fromNow(quotaUntil, nowMs)}).`;
   if (throttledUntil !== undefined)
     return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
   if (endpoint?.state !== 'unwell') return undefined;

@@ -4,7 +4,7 @@ import { batch } from './batch.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
-import { endsAt, quietHours, requestsPerSecond, retryFor } from './timing.ts';
+import { endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
@@ -135,6 +135,7 @@ export const jobDefinitionSchema = z.strictObject({
   retryFor,
   batch,
   quietHours,
+  quota,
 });
 
 /** A job with every default filled in. */

@@ -171,6 +171,10 @@ export interface JobStatus extends ShownForm {
   readonly throttledUntil?: string;
   /** These are quiet hours, until then (RFC 3339); absent outside of them. */
   readonly quietUntil?: string;
+  /** With `quota`: how many first attempts were made in the present period, or may have been. */
+  readonly quotaUsed?: number;
+  /** With `quota`: it is used, and what waits for its first attempt waits until then (RFC 3339); absent while nothing does. */
+  readonly quotaUntil?: string;
   /** With `requestsPerSecond`: something could be sent, but for the rate not before then (RFC 3339). Absent when that is within a second. */
   readonly rateLimitedUntil?: string;
   /** With `batch`: what is ready goes then although it fills no batch, or as soon as it does (RFC 3339). Absent when nothing waits for that. */

@@ -111,15 +111,40 @@ function zoneFor(input: unknown): string {
   return near === undefined ? ZONE : `${ZONE} Did you mean "${near}"?`;
 }
 
+const QUOTA =
+  'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000 (without quotes).';
+const PER = 'Write "hour", "day" or "week".';
+
+/** How many people a job tells its endpoint about in a period at most: triggers, by their first attempts. */
+export const quota = z
+  .strictObject(
+    {
+      people: z.number({ error: PEOPLE }).int(PEOPLE).min(1, PEOPLE).max(1_000_000_000, PEOPLE),
+      /** A period of the calendar; a week begins on Monday. */
+      per: z.enum(['hour', 'day', 'week'], PER),
+      /** A name of the IANA time zone database: periods begin by the clocks there. */
+      timeZone,
+    },
+    { error: (issue) => (issue.code === 'invalid_type' ? QUOTA : undefined) },
+  )
+  .nullable()
+  .default(null);
+
+export type Quota = NonNullable<z.infer<typeof quota>>;
+
 /** The part of a job's form that depends on a calendar. */
 export interface CalendarSettings {
   readonly quietHours: QuietHours | null;
+  readonly quota: Quota | null;
 }
 
 /** When something begins and ends by the calendar of a job, as instants: what time zones make of its form, computed by a worker and recorded. */
 export interface Calendar {
   /** Quiet times, oldest first, from one that was over lately; epoch ms, the end not included. */
   readonly quiet: readonly (readonly [from: number, to: number])[];
+  /** When the periods of the quota begin, from the present one on; epoch ms. Absent: the job has no quota. */
+  readonly periods?: readonly number[];
   /** What begins later than this is not known; epoch ms. */
   readonly untilMs: number;
 }

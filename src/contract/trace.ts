@@ -138,6 +138,8 @@ export interface PersonStanding {
   readonly throttledUntil?: string;
   /** RFC 3339; absent outside of quiet hours. */
   readonly quietUntil?: string;
+  /** RFC 3339; absent as long as the job's quota is not used. */
+  readonly quotaUntil?: string;
   /** Of the whole job. */
   readonly lastFailure?: LastFailure;
   /** The oldest that wait, in their order, at most 20 of the job's own state and of each holder. */

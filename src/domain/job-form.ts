@@ -43,6 +43,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   retryFor: null,
   batch: null,
   quietHours: null,
+  quota: null,
 };
 
 /** The names of the form's fields, in its order. */

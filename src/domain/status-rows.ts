@@ -99,6 +99,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
     },
     { name: 'Quiet hours', value: quiet(status) },
+    { name: 'Quota', value: quotaText(status) },
     { name: 'Rate limit', value: rateLimit(status, time) },
     { name: 'Batches', value: batches(status, time) },
     {
@@ -301,6 +302,17 @@ function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
   const what = `what comes meanwhile ${meanwhile === 'drop' ? 'is not sent' : 'waits'}`;
   const now = quietUntil === undefined ? '' : `; now, until ${shownTime(quietUntil)} (${to} there)`;
   return printable(`${when}; ${what}${now}`);
+}
+
+/** How many people the endpoint is told about at most, how far that is used and, once it is, when it goes on. */
+function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefined {
+  // The status of a job on an older worker does not have it.
+  if (quota == null) return undefined;
+  const { people, per, timeZone } = quota;
+  const limit = `at most ${shownCount(people)} ${people === 1 ? 'person' : 'people'} ${per === 'hour' ? 'an' : 'a'} ${per} in ${timeZone}`;
+  const used = quotaUsed === undefined ? '' : `, ${shownCount(quotaUsed)} so far in this one`;
+  const until = quotaUntil === undefined ? '' : `; the rest waits for the next, at ${shownTime(quotaUntil)}`;
+  return printable(limit + used + until);
 }
 
 /** What all requests of the job are limited to, and what that makes wait. */

@@ -236,7 +236,7 @@ export class JobErrands {
   }
 
   async #readCalendar({ settings, from, revision }: Extract<Errand, { kind: 'read-calendar' }>): Promise<void> {
-    const { readCalendar } = patiently('quiet hours of the next days');
+    const { readCalendar } = patiently('the calendar of the next days');
     let calendar: Calendar | undefined;
     try {
       calendar = await readCalendar(settings, from);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { calendarOf } from '../../src/activities/calendar.ts';
-import { DAYS, type QuietHours } from '../../src/contract/timing.ts';
+import { DAYS, type QuietHours, type Quota } from '../../src/contract/timing.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -10,17 +10,17 @@ const NIGHT: QuietHours = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin
 
 /** Quiet times from a time on, as texts; those of the day before included. */
 function quietFrom(at: string, more: Partial<QuietHours> = {}): string[] {
-  const { quiet = [] } = calendarOf({ quietHours: { ...NIGHT, ...more } }, Date.parse(at)) ?? {};
+  const { quiet = [] } = calendarOf({ quietHours: { ...NIGHT, ...more }, quota: null }, Date.parse(at)) ?? {};
   return quiet.map((times) => times.map((ms) => new Date(ms).toISOString().slice(5, 16)).join(' '));
 }
 
 test('a job without quiet hours has no calendar', () => {
-  expect(calendarOf({ quietHours: null }, 0)).toBeUndefined();
+  expect(calendarOf({ quietHours: null, quota: null }, 0)).toBeUndefined();
 });
 
 test('eight days ahead are known, from the night before on', () => {
   const now = Date.parse('2026-01-07T12:00:00Z');
-  const calendar = calendarOf({ quietHours: NIGHT }, now);
+  const calendar = calendarOf({ quietHours: NIGHT, quota: null }, now);
   expect(calendar?.untilMs).toBe(now + 8 * DAY_MS);
   expect(calendar?.quiet).toHaveLength(9);
   expect(quietFrom('2026-01-07T12:00:00Z')[0]).toBe('01-06T21:00 01-07T07:00');
@@ -63,6 +63,29 @@ test('quiet hours that go on from one day to the next are one time', () => {
   expect(times).toHaveLength(1);
 });
 
+function periodsFrom(at: string, per: Quota['per'], timeZone: string): string[] {
+  const calendar = calendarOf({ quietHours: null, quota: { people: 1, per, timeZone } }, Date.parse(at));
+  return (calendar?.periods ?? []).map((ms) => new Date(ms).toISOString().slice(5, 16));
+}
+
+test('periods of a quota are those of the calendar there, from the present one to the first that is not known', () => {
+  const days = periodsFrom('2026-03-28T12:00:00Z', 'day', 'Europe/Berlin');
+  expect(days).toHaveLength(10);
+  expect(days.slice(0, 3)).toEqual(['03-27T23:00', '03-28T23:00', '03-29T22:00']);
+  // Weeks begin on Monday.
+  expect(periodsFrom('2026-03-29T21:59:59Z', 'week', 'Europe/Berlin')).toEqual(
+    ['03-22T23:00', '03-29T22:00', '04-05T22:00', '04-12T22:00'].slice(0, 4),
+  );
+  const hours = periodsFrom('2026-01-01T12:10:00Z', 'hour', 'Asia/Kathmandu');
+  expect(hours.slice(0, 2)).toEqual(['01-01T11:15', '01-01T12:15']);
+  expect(hours.at(-1)).toBe('01-03T12:15');
+  expect(periodsFrom('2026-10-25T00:30:00Z', 'hour', 'Europe/Berlin').slice(0, 3)).toEqual([
+    '10-25T00:00',
+    '10-25T01:00',
+    '10-25T02:00',
+  ]);
+});
+
 const ZONES = [
   'UTC',
   'Europe/Berlin',
@@ -95,7 +118,8 @@ test('all year round it is quiet whenever clocks show so, and at no other time b
       (timeZone, begins, ends, days, now) => {
         fc.pre(begins !== ends);
         const [from, to] = [text(begins), text(ends)];
-        const { quiet = [] } = calendarOf({ quietHours: { from, to, timeZone, days, meanwhile: 'wait' } }, now) ?? {};
+        const { quiet = [] } =
+          calendarOf({ quietHours: { from, to, timeZone, days, meanwhile: 'wait' }, quota: null }, now) ?? {};
         for (let ms = now; ms < now + 8 * DAY_MS; ms += 47 * 60_000) {
           const { day, time } = wallAt(timeZone, ms);
           const isOn = (one: number) => days.includes(DAYS[(one + 7) % 7] ?? 'mon');

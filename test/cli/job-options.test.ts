@@ -77,6 +77,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     retryFor: false,
     batch: false,
     quietHours: false,
+    quota: false,
   };
   const fields = {
     label: 'VIP',
@@ -105,6 +106,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     retryFor: null,
     batch: null,
     quietHours: null,
+    quota: null,
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

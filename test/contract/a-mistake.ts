@@ -34,6 +34,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   retryFor: '6h',
   batch: null,
   quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', days: ['mon', 'fri'], meanwhile: 'wait' },
+  quota: { people: 1000, per: 'day', timeZone: 'Europe/Berlin' },
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -49,6 +50,8 @@ const NO_FLAG = ['true', 'yes', 1, 0, null, {}, []];
 const NO_NUMBER = ['5', true, {}, [], [5]];
 
 const QUIET = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' };
+
+const QUOTA = { people: 1000, per: 'day', timeZone: 'Europe/Berlin' };
 
 /** Typed, so that a new field of the form cannot be forgotten here. */
 const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
@@ -77,6 +80,20 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
     type: [...NO_NUMBER.slice(1), 28, 3_600_000],
     unit: ['28', '6 h', '6H', '59s', '7d1s', '0.5h', '-6h', '6 hours', '1w', 'PT6H', '30m6h'],
     empty: ['', ' '],
+  },
+  quota: {
+    type: [7, true, '1000', [], {}, { ...QUOTA, people: '1000' }, { ...QUOTA, per: 1 }, { ...QUOTA, timeZone: null }],
+    unit: [
+      { ...QUOTA, people: 0 },
+      { ...QUOTA, people: 0.5 },
+      { ...QUOTA, people: 1e10 },
+      { ...QUOTA, per: 'month' },
+      { ...QUOTA, per: 'days' },
+      { ...QUOTA, timeZone: 'EST' },
+      { ...QUOTA, perDay: 5 },
+      { people: 1000, per: 'day' },
+    ],
+    empty: [{ ...QUOTA, timeZone: '' }],
   },
   quietHours: {
     type: [

@@ -34,6 +34,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       retryFor: null,
       batch: null,
       quietHours: null,
+      quota: null,
     },
   });
 });
@@ -66,6 +67,7 @@ test('every field may be said, and stays as it was said', () => {
     retryFor: '1h30m',
     batch: null,
     quietHours: { from: '00:00', to: '23:59', timeZone: 'UTC', days: ['sun'], meanwhile: 'drop' },
+    quota: { people: 1, per: 'hour', timeZone: 'UTC' },
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
@@ -131,6 +133,10 @@ const TABLE =
 const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
 const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 
+const quotaOf = (more: object) => ({ quota: { people: 1000, per: 'day', timeZone: 'UTC', ...more } });
+const QUOTA =
+  'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000 (without quotes).';
 const quiet = (more: object) => ({ quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', ...more } });
 const QUIET =
   'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
@@ -201,6 +207,18 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'a misspelt part of quiet hours',
     quiet({ timezone: 'UTC' }),
     'quietHours.timezone',
+    'There is no such field. Did you mean "timeZone"?',
+  ],
+  ['a quota of a number', { quota: 1000 }, 'quota', QUOTA],
+  ['a quota of nobody', quotaOf({ people: 0 }), 'quota.people', PEOPLE],
+  ['a quota of half a person', quotaOf({ people: 0.5 }), 'quota.people', PEOPLE],
+  ['a quota of text', quotaOf({ people: '1000' }), 'quota.people', PEOPLE],
+  ['a quota a month', quotaOf({ per: 'month' }), 'quota.per', 'Write "hour", "day" or "week".'],
+  ['a quota without a zone', quotaOf({ timeZone: undefined }), 'quota.timeZone', ZONE],
+  [
+    'a misspelt part of a quota',
+    quotaOf({ zone: 'UTC' }),
+    'quota.zone',
     'There is no such field. Did you mean "timeZone"?',
   ],
   ['28 of what', { retryFor: 28 }, 'retryFor', DURATION],

@@ -98,3 +98,27 @@ test('a job whose calendar has run out has a worker read it, and goes on', async
   await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
   await lab.jobs.stop(jobId, { waiting: 'discard' });
 });
+
+test('no more people are told of than the quota allows; the rest waits, until it is raised', async () => {
+  const before = lab.receiver.ledger.requests;
+  const job = await lab.start({ quota: { people: 3, per: 'week', timeZone: 'Europe/Berlin' } });
+  const users = Array.from({ length: 8 }, (_, index) => `counted-${index}`);
+  for (const user of users) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  const { quotaUntil = '' } = await lab.statusWhen(job, ({ delivered }) => delivered === 3);
+  // A Monday, at midnight there.
+  const local = new Date(quotaUntil).toLocaleString('en-GB', {
+    timeZone: 'Europe/Berlin',
+    weekday: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
+  expect(local).toBe('Mon 00:00');
+  await lab.jobs.edit(job, { quota: { people: 5, per: 'week', timeZone: 'Europe/Berlin' } });
+  expect(await lab.statusWhen(job, ({ delivered }) => delivered === 5)).toMatchObject({ waiting: 3, quotaUsed: 5 });
+  expect(lab.receiver.ledger.requests).toBe(before + 5);
+  await lab.jobs.edit(job, { quota: null });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 8);
+  const sent = new Set(lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user));
+  expect(sent).toEqual(new Set(users));
+  await lab.jobs.stop(job, { waiting: 'discard' });
+});

@@ -127,7 +127,7 @@ const NOTHING_WAITS: PersonAnswer = {
 
 /** What it was waiting for no longer applies. */
 function ended(answer: PersonAnswer, reason: string): PersonAnswer {
-  const { endpoint: _, throttledUntil: _throttled, quietUntil: _quiet, ...rest } = answer;
+  const { endpoint: _, throttledUntil: _throttled, quietUntil: _quiet, quotaUntil: _quota, ...rest } = answer;
   return { ...rest, state: 'stopped', reason };
 }
 

@@ -56,7 +56,14 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   const status = { ...answered, ...resetOf(found), ...(await deadLettersWaiting(client, answered, found.taskQueue)) };
   if (isOpen(found)) return await withBackfillTrouble(client, status);
   // What it was waiting for no longer applies.
-  const { reason: _, endpoint: _endpoint, throttledUntil: _throttled, quietUntil: _quiet, ...rest } = status;
+  const {
+    reason: _,
+    endpoint: _endpoint,
+    throttledUntil: _throttled,
+    quietUntil: _quiet,
+    quotaUntil: _quota,
+    ...rest
+  } = status;
   const [kept, until, wrong, lost] = await Promise.all([
     keptOf(client, jobId),
     recoverableUntil(client, found),

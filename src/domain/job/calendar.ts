@@ -9,8 +9,8 @@ const AGAIN_BEFORE_MS = 12 * 60 * 60_000;
 
 /** What a calendar is made of; undefined when nothing of the job depends on one. */
 function calendarSettings({ job }: DispatcherState): CalendarSettings | undefined {
-  const { quietHours } = job.definition;
-  return quietHours === null ? undefined : { quietHours };
+  const { quietHours, quota } = job.definition;
+  return quietHours === null && quota === null ? undefined : { quietHours, quota };
 }
 
 /** When the calendar is to be read, epoch ms; undefined when the job needs none. */
@@ -50,14 +50,29 @@ export function calendarBarsUntil(state: DispatcherState, now: number): number {
   const { calendar } = state.job;
   if (calendar === undefined || calendar.untilMs <= now + LEAST_MS) return Infinity;
   const [, to = 0] = quietTimeAt(state.job, now) ?? quietTimeAt(state.job, now + LEAST_MS) ?? [];
-  return to;
+  const [, ends = Infinity] = calendarPeriodAt(state.job, now) ?? [];
+  return ends <= now + LEAST_MS ? Math.max(to, ends) : to;
+}
+
+/** The period of the quota in which this is; undefined without a quota. */
+export function calendarPeriodAt(
+  { calendar }: Pick<JobRecord, 'calendar'>,
+  now: number,
+): readonly [from: number, to: number] | undefined {
+  if (calendar?.periods === undefined) return undefined;
+  const { periods, untilMs } = calendar;
+  const next = periods.findIndex((from) => from > now);
+  const from = periods[next - 1];
+  return from === undefined ? undefined : [from, periods[next] ?? untilMs];
 }
 
 /** Until when a slice that is cut now may start requests, epoch ms; undefined: the calendar does not say. */
 export function mayStartUntil({ job }: DispatcherState, now: number): number | undefined {
   if (job.calendar === undefined) return undefined;
   const { quiet, untilMs } = job.calendar;
-  return quiet.find(([from]) => from > now)?.[0] ?? untilMs;
+  const quietFrom = quiet.find(([from]) => from > now)?.[0] ?? untilMs;
+  // A request that starts in the next period would count for that one.
+  return Math.min(quietFrom, calendarPeriodAt(job, now)?.[1] ?? Infinity);
 }
 
 /** Whether what comes now is not to be sent, since these are quiet hours in which the job drops it. */

@@ -141,6 +141,8 @@ export interface CarriedHead {
   readonly parked?: ParkedTriggers;
   /** It goes in a batch of at most so many triggers, since a larger one was refused. */
   readonly batchMost?: number;
+  /** True: its first attempt was counted for a quota. */
+  readonly counted?: true;
 }
 
 /** A person's waiting triggers, oldest first. */
@@ -160,6 +162,8 @@ export interface Chain {
   notBefore: number;
   parked: ParkedTriggers | undefined;
   batchMost: number | undefined;
+  /** Whether the first attempt of the oldest trigger was counted for a quota. */
+  counted: boolean;
 }
 
 export function newChain(user: string): Chain {
@@ -175,6 +179,7 @@ export function newChain(user: string): Chain {
     notBefore: 0,
     parked: undefined,
     batchMost: undefined,
+    counted: false,
   };
 }
 
@@ -184,6 +189,12 @@ export function forgetFailures(chain: Chain): void {
   chain.profileTries = 0;
   chain.notBefore = 0;
   chain.batchMost = undefined;
+  chain.counted = false;
+}
+
+/** Whether the next attempt at the oldest trigger is not its first, as far as that is known. */
+export function isCounted({ counted, failures }: Chain): boolean {
+  return counted || failures > 0;
 }
 
 /** Whether it contains only members that a backfill found. */
@@ -192,7 +203,7 @@ export function isOfMembers(chain: Chain): boolean {
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
-  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost } = chain;
+  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost, counted } = chain;
   const packed = triggers.map((trigger) => packTrigger(trigger, table));
   const more = {
     ...(failures === 0 ? {} : { failures }),
@@ -200,6 +211,7 @@ export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
     ...(place === 'held' ? { notBefore } : {}),
     ...(parked === undefined ? {} : { parked }),
     ...(batchMost === undefined ? {} : { batchMost }),
+    ...(counted ? { counted } : {}),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
 }
@@ -222,6 +234,9 @@ export const CHAIN_BYTES = 66;
 // ,"batchMost":1000
 /** Bytes that it takes more for the most that a batch may have. */
 export const BATCH_MOST_BYTES = 18;
+// ,"counted":true
+/** The same for the mark of a quota. */
+export const COUNTED_BYTES = 15;
 // [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567,"since":1795625131000}}],
 const PARKED_FRAME_BYTES = 90;
 

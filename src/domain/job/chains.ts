@@ -6,7 +6,9 @@ import {
   carryChain,
   type Chain,
   CHAIN_BYTES,
+  COUNTED_BYTES,
   forgetFailures,
+  isCounted,
   isOfMembers,
   newChain,
   parkedBytes,
@@ -66,6 +68,16 @@ export class Chains {
   /** Ready chains with only members. */
   get memberCount(): number {
     return this.#ready.memberCount;
+  }
+
+  /** Ready chains with a live trigger whose oldest trigger has been tried before. */
+  get retryCount(): number {
+    return this.#ready.retryCount;
+  }
+
+  /** The same with only members, as far as a quota counted them. */
+  get memberRetryCount(): number {
+    return this.#ready.memberRetryCount;
   }
 
   get readyCount(): number {
@@ -158,6 +170,16 @@ export class Chains {
   /** The ready chain of members that has waited longest. */
   firstMember(): Chain | undefined {
     return this.#ready.firstMember();
+  }
+
+  /** A ready chain with a live trigger whose oldest trigger has been tried before. */
+  firstRetry(): Chain | undefined {
+    return this.#ready.firstRetry();
+  }
+
+  /** The same with only members, as far as a quota counted them. */
+  firstMemberRetry(): Chain | undefined {
+    return this.#ready.firstMemberRetry();
   }
 
   /** A ready chain whose oldest trigger never failed, if one is found soon. */
@@ -322,6 +344,12 @@ export class Chains {
     chain.batchMost = most;
   }
 
+  /** The first attempt at the oldest trigger of a running chain was counted for a quota. */
+  markCounted(chain: Chain): void {
+    if (!chain.counted) this.#addBytes(chain, COUNTED_BYTES);
+    chain.counted = true;
+  }
+
   /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
   dropHead(chain: Chain): QueuedTrigger | undefined {
     const [head] = chain.triggers;
@@ -345,7 +373,7 @@ export class Chains {
 
   restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
     for (const one of carried) {
-      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost } = {}] = one;
+      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost, counted } = {}] = one;
       const chain = this.#create(user);
       for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
@@ -355,6 +383,7 @@ export class Chains {
       chain.profileTries = profileTries;
       this.#setParked(chain, parked);
       if (batchMost !== undefined) this.limitBatch(chain, batchMost);
+      if (counted === true) this.markCounted(chain);
       // Parked triggers are read back before anything of their chain is sent.
       if (notBefore === undefined && parked === undefined) this.#makeReady(chain, 'last');
       else this.hold(chain, notBefore ?? 0);
@@ -383,6 +412,7 @@ export class Chains {
 
   #forget(chain: Chain): void {
     if (chain.batchMost !== undefined) this.#addBytes(chain, -BATCH_MOST_BYTES);
+    if (chain.counted) this.#addBytes(chain, -COUNTED_BYTES);
     forgetFailures(chain);
   }
 
@@ -520,6 +550,8 @@ class ReadyChains {
   readonly #live = new Set<Chain>();
   /** Chains with only members that a backfill found: they are never sent before a live trigger. */
   readonly #members = new Set<Chain>();
+  /** Those of them whose oldest was counted for a quota. */
+  readonly #memberRetries = new Set<Chain>();
 
   /** Chains with a live trigger. */
   get liveCount(): number {
@@ -532,13 +564,23 @@ class ReadyChains {
   }
 
   get memberCount(): number {
-    return this.#members.size;
+    return this.#members.size + this.#memberRetries.size;
+  }
+
+  /** Chains with a live trigger whose oldest trigger has been tried before. */
+  get retryCount(): number {
+    return this.#retries.size;
+  }
+
+  /** The same for those with only members, as far as a quota counted them. */
+  get memberRetryCount(): number {
+    return this.#memberRetries.size;
   }
 
   add(chain: Chain, where: 'last' | 'returned'): void {
     this.delete(chain);
-    if (isOfMembers(chain)) this.#members.add(chain);
-    else if (chain.failures > 0) this.#retries.add(chain);
+    if (isOfMembers(chain)) (chain.counted ? this.#memberRetries : this.#members).add(chain);
+    else if (isCounted(chain)) this.#retries.add(chain);
     else if (where === 'returned') this.#returned.add(chain);
     else this.#live.add(chain);
   }
@@ -548,11 +590,12 @@ class ReadyChains {
     this.#retries.delete(chain);
     this.#live.delete(chain);
     this.#members.delete(chain);
+    this.#memberRetries.delete(chain);
   }
 
   /** Whether it is among those with only members. */
   standsWithMembers(chain: Chain): boolean {
-    return this.#members.has(chain);
+    return this.#members.has(chain) || this.#memberRetries.has(chain);
   }
 
   /** The chain with a live trigger that has waited longest. */
@@ -565,9 +608,19 @@ class ReadyChains {
     return firstOf(this.#returned) ?? firstOf(this.#live);
   }
 
+  /** Of those, one whose oldest trigger has been tried before. */
+  firstRetry(): Chain | undefined {
+    return firstOf(this.#retries);
+  }
+
   /** The chain of members that has waited longest. */
   firstMember(): Chain | undefined {
-    return firstOf(this.#members);
+    return firstOf(this.#memberRetries) ?? firstOf(this.#members);
+  }
+
+  /** One of members whose oldest a quota has counted. */
+  firstMemberRetry(): Chain | undefined {
+    return firstOf(this.#memberRetries);
   }
 
   /** A chain whose oldest trigger never failed, if one is found soon. */
@@ -591,6 +644,7 @@ class ReadyChains {
 
   *[Symbol.iterator](): Iterator<Chain> {
     yield* this.live();
+    yield* this.#memberRetries;
     yield* this.#members;
   }
 }

@@ -16,6 +16,7 @@ import {
 import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
 import { acceptedNow, type Chain } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
+import { isCharged, quotaLeft, spendQuota } from './quota.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
 import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
 
@@ -42,7 +43,7 @@ export function maySend(state: DispatcherState, now: number): boolean {
 
 /** Whether a job can send as fast as its permits allow: not while its endpoint is unwell and being probed. */
 export function isSending(state: DispatcherState, now: number): boolean {
-  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now;
+  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now && quotaLeft(state, now) > 0;
 }
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
@@ -52,12 +53,12 @@ export function canCut(state: DispatcherState, now: number): boolean {
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
   // A new endpoint gets one trigger, so there is nothing to wait for.
   if (state.breaker.isUnproven)
-    return state.chains.liveCount > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
+    return liveReady(state, now) > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
   return mayTakeLive(state, now) || mayTakeMembers(state, now);
 }
 
 function mayTakeLive(state: DispatcherState, now: number): boolean {
-  return state.chains.liveCount > 0 && liveFrom(state) <= now;
+  return liveReady(state, now) > 0 && liveFrom(state) <= now;
 }
 
 function mayTakeMembers(state: DispatcherState, now: number): boolean {
@@ -77,7 +78,7 @@ export function gatheringUntil(state: DispatcherState, now: number): number | un
   if (!isInBatches(state) || isOpen || isUnproven || slicesLeft(state) <= 0) return undefined;
   const count = members(state, now);
   const times = [
-    ...(state.chains.liveCount > 0 && freePermits(state) > 0 ? [liveFrom(state)] : []),
+    ...(liveReady(state, now) > 0 && freePermits(state) > 0 ? [liveFrom(state)] : []),
     ...(count > 0 && backfillPermits(state) > 0 ? [membersFrom(state, count)] : []),
   ].filter((from) => from > now);
   return times.length === 0 ? undefined : Math.min(...times);
@@ -85,13 +86,21 @@ export function gatheringUntil(state: DispatcherState, now: number): number | un
 
 function hasProbe(state: DispatcherState, now: number): boolean {
   const { chains } = state;
-  return ready(state, now) > 0 || chains.heldCount > chains.parkedCount;
+  if (ready(state, now) > 0) return true;
+  // One before its time may be one that the quota has not counted.
+  return quotaLeft(state, now) > 0 && chains.heldCount > chains.parkedCount;
 }
 
 /** Whether an unwell endpoint is to be probed now, but all chains that could do so are parked. */
 export function lacksProbe(state: DispatcherState, now: number): boolean {
   const { breaker, slices } = state;
-  return breaker.isOpen && breaker.openUntil <= now && slices.size === 0 && !hasProbe(state, now);
+  return (
+    breaker.isOpen &&
+    breaker.openUntil <= now &&
+    slices.size === 0 &&
+    quotaLeft(state, now) > 0 &&
+    !hasProbe(state, now)
+  );
 }
 
 /** A slice that was cut, and the bytes of its input. */
@@ -118,7 +127,7 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
         ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
-  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled));
+  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled), now);
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, cut, now);
@@ -150,9 +159,9 @@ function singlesOf(
 /** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
 function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
   const { chains, breaker } = state;
-  const cut = new Cut(state, 1);
+  const cut = new Cut(state, 1, now);
   const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
-  const chain = fresh ?? chains.firstReady();
+  const chain = cut.mayBegin ? (fresh ?? chains.firstReady()) : (chains.firstRetry() ?? chains.firstMemberRetry());
   if (chain !== undefined) {
     cut.take(chain);
     return finish(state, cut, 1, now, { notDueBefore: chain.notBefore });
@@ -175,6 +184,7 @@ function finish(
   if (cut.parts.length === 0) return undefined;
   const permits = Math.min(wanted, isInBatches(state) ? requestsOf(state, cut.triggers) : cut.parts.length);
   const pace = paceOf(state);
+  const quotaFrom = spendQuota(state, cut.begun, now);
   const slice: Slice = {
     id: state.nextSliceId++,
     revision: state.job.revision,
@@ -183,6 +193,7 @@ function finish(
     cutPermits: permits,
     permits,
     ...kind,
+    ...(quotaFrom === undefined ? {} : { quotaFrom }),
     ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   };
   state.slices.set(slice.id, slice);
@@ -199,11 +210,18 @@ export function hasReady(state: DispatcherState, now: number): boolean {
 }
 
 function ready(state: DispatcherState, now: number): number {
-  return state.chains.liveCount + members(state, now);
+  return liveReady(state, now) + members(state, now);
+}
+
+/** Chains with a live trigger that a slice may take. */
+function liveReady(state: DispatcherState, now: number): number {
+  return quotaLeft(state, now) > 0 ? state.chains.liveCount : state.chains.retryCount;
 }
 
 /** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
-function members({ chains, backfill, job }: DispatcherState, now: number): number {
+function members(state: DispatcherState, now: number): number {
+  const { chains, backfill, job } = state;
+  if (quotaLeft(state, now) === 0) return chains.memberRetryCount;
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
   return chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
@@ -239,7 +257,9 @@ function mostSlices(state: DispatcherState): number {
 
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
   if (!mayTakeMembers(state, now)) return false;
-  return !mayTakeLive(state, now) || state.liveStreak >= BACKFILL_EVERY - 1;
+  // Of a quota, a backfill gets what live triggers leave.
+  const isTurn = state.job.definition.quota === null && state.liveStreak >= BACKFILL_EVERY - 1;
+  return isTurn || !mayTakeLive(state, now);
 }
 
 function isInBatches({ job }: DispatcherState): boolean {
@@ -262,12 +282,21 @@ class Cut {
   /** Only templates can name the number of an attempt. */
   readonly #tellsFailures: boolean;
   readonly #isInBatches: boolean;
+  readonly #mostBegun: number;
+  /** First attempts, as far as a quota counts them. */
+  begun = 0;
 
-  constructor(state: DispatcherState, most: number) {
+  constructor(state: DispatcherState, most: number, now: number) {
     this.#state = state;
     this.#tellsFailures = deliverySettings(state.job).request !== undefined;
     this.#most = most;
     this.#isInBatches = isInBatches(state);
+    this.#mostBegun = quotaLeft(state, now);
+  }
+
+  /** Whether a quota leaves another first attempt. */
+  get mayBegin(): boolean {
+    return this.begun < this.#mostBegun;
   }
 
   get isFull(): boolean {
@@ -289,7 +318,9 @@ class Cut {
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
-      if (this.isFull || !fits) break;
+      const isBegun = isCharged(chain, count);
+      if (this.isFull || !fits || (isBegun && !this.mayBegin)) break;
+      if (isBegun) this.begun++;
       const { audience, event, at, profile, redelivery } = trigger;
       // A person whom the source never knew is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
@@ -326,7 +357,10 @@ const FAILURES_BYTES = 14;
 
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
 function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
-  const next = () => (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
+  const next = () => {
+    if (!cut.mayBegin) return chains.firstRetry();
+    return (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
+  };
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
   }
@@ -336,12 +370,13 @@ function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
 function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
   const { backfill, chains } = state;
   const perSecond = state.job.definition.backfillPerSecond ?? undefined;
-  for (let chain = chains.firstMember(); chain !== undefined && !cut.isFull; chain = chains.firstMember()) {
+  const next = () => (cut.mayBegin ? chains.firstMember() : chains.firstMemberRetry());
+  for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
   }
   if (backfill === undefined) return;
   let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
-  while (!cut.isFull && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {
+  while (!cut.isFull && cut.mayBegin && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {
     const member = backfill.shift(perSecond, now);
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;

@@ -5,12 +5,13 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { CalendarSettings } from '../../contract/timing.ts';
 import { drainOverflow } from './arriving.ts';
-import { calendarBarsUntil, calendarToRead, lastQuietEnd, nextCalendarAt } from './calendar.ts';
+import { calendarBarsUntil, calendarPeriodAt, calendarToRead, lastQuietEnd, nextCalendarAt } from './calendar.ts';
 import type { Chain } from './chain.ts';
 import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
 import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
+import { quotaBarsUntil } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
 import { makeRoom } from './settling.ts';
 import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
@@ -206,13 +207,15 @@ function backfillErrand(state: DispatcherState, now: number): Step | undefined {
 }
 
 /**
- * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused, and in quiet hours, no page is expected,
+ * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused, in quiet hours, and once the quota is used, no page is expected,
  * and each check costs a dozen events.
  */
-function childMissedAt({ backfill, pause, stopping, job }: DispatcherState, now: number): number | undefined {
+function childMissedAt(state: DispatcherState, now: number): number | undefined {
+  const { backfill, pause, stopping, job } = state;
   if (stopping?.waiting === 'keep') return undefined;
   if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
-  return Math.max(backfill.heardAt, lastQuietEnd(job, now)) + BACKFILL_SILENCE_MS;
+  const quotaFrom = quotaBarsUntil(state, now) ?? calendarPeriodAt(job, now)?.[0] ?? 0;
+  return Math.max(backfill.heardAt, lastQuietEnd(job, now), quotaFrom) + BACKFILL_SILENCE_MS;
 }
 
 function isOldRun({ budgets }: DispatcherState, { signals, events, historyBytes }: RunFacts): boolean {
@@ -246,10 +249,13 @@ function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState)
   return unreadable.get(String(overflow.firstHolder))?.retryAt;
 }
 
+function isIdle({ chains, backfill }: DispatcherState): boolean {
+  return chains.triggers === 0 && (backfill?.waitingInPages ?? 0) === 0;
+}
+
 /** A job with nothing to send need not wake for that. */
 function barredUntilWork(state: DispatcherState, now: number): number {
-  const isIdle = state.chains.triggers === 0 && (state.backfill?.waitingInPages ?? 0) === 0;
-  return isIdle ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
+  return isIdle(state) ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
 }
 
 function wait(state: DispatcherState, now: number): Step {
@@ -263,6 +269,8 @@ function wait(state: DispatcherState, now: number): Step {
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
+      const quotaAt = isIdle(state) ? undefined : quotaBarsUntil(state, now);
+      if (quotaAt !== undefined) times.push(quotaAt);
       const unfilledAt = gatheringUntil(state, now);
       if (unfilledAt !== undefined) times.push(unfilledAt);
       const { backfill, job } = state;

@@ -13,6 +13,7 @@ import { quietTimeAt } from './calendar.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { gatheringUntil, hasReady, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
+import { quotaBarsUntil, quotaUsed } from './quota.ts';
 import { nextRequestFrom } from './request-rate.ts';
 import { type DispatcherState, type Pause, permitsInUse, stayingBytes, type Stopping } from './state.ts';
 import { asSentence, type UnreadableHolder } from './unreadable.ts';
@@ -44,6 +45,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
       ? { throttledUntil: instantOf(state.throttle.until) }
       : {}),
     ...quietOf(state, now),
+    ...quotaOf(state, now),
     ...rateLimitOf(state, now),
     ...gatheringOf(state, now),
     ...endpointOf(state, now),
@@ -80,6 +82,16 @@ function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
 function quietOf({ job }: DispatcherState, now: number): Pick<JobStatus, 'quietUntil'> {
   const [, until] = quietTimeAt(job, now) ?? [];
   return until === undefined ? {} : { quietUntil: instantOf(until) };
+}
+
+function quotaOf(state: DispatcherState, now: number): Pick<JobStatus, 'quotaUsed' | 'quotaUntil'> {
+  if (state.job.definition.quota === null) return {};
+  const until = quotaBarsUntil(state, now);
+  const waits = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
+  return {
+    quotaUsed: quotaUsed(state, now),
+    ...(until === undefined || !waits ? {} : { quotaUntil: instantOf(until) }),
+  };
 }
 
 function rateLimitOf(state: DispatcherState, now: number): Pick<JobStatus, 'rateLimitedUntil'> {
@@ -238,7 +250,15 @@ export const LISTED_WAITING = 20;
 /** The state of one person's triggers, as the query `person` returns it. Changes nothing. */
 export function describePerson(state: DispatcherState, user: string, now: number): PersonAnswer {
   const { chains, overflow, deadLetters, backfill, job } = state;
-  const { state: phase, reason, endpoint, throttledUntil, quietUntil, lastFailure } = describeJob(state, '', now);
+  const {
+    state: phase,
+    reason,
+    endpoint,
+    throttledUntil,
+    quietUntil,
+    quotaUntil,
+    lastFailure,
+  } = describeJob(state, '', now);
   const audiences = [...job.audiences, ...job.formerAudiences];
   const chain = chains.get(user);
   const inChain = chain?.triggers ?? [];
@@ -252,6 +272,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(throttledUntil === undefined ? {} : { throttledUntil }),
     ...(quietUntil === undefined ? {} : { quietUntil }),
+    ...(quotaUntil === undefined ? {} : { quotaUntil }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
     waitingCount: inChain.length + behind.length + (chain?.parked?.count ?? 0),

@@ -88,6 +88,7 @@ export function applyEdit(state: DispatcherState, job: JobRecord): void {
   const before = state.job.definition;
   setJob(state, job);
   state.editProblem = undefined;
+  if (job.definition.quota == null) state.quota = undefined;
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
   if (isSameEndpoint(before, job.definition)) return;
   // Another endpoint, or other requests to it: what was answered to the old ones says nothing about these.

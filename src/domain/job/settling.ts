@@ -18,6 +18,7 @@ import { maySend } from './cutting.ts';
 import { rememberDelivery } from './memory.ts';
 import { chainRoom, isCrowdedOut } from './overflow.ts';
 import { updateRequestMs } from './pace.ts';
+import { refundQuota } from './quota.ts';
 import { spacingEnded } from './request-rate.ts';
 import { countLeft, drawChance, type DispatcherState, type Slice } from './state.ts';
 
@@ -32,7 +33,7 @@ export function settleSlice(state: DispatcherState, sliceId: number, raw: unknow
   const slice = state.slices.get(sliceId);
   if (slice === undefined) return true;
   const report = readReport(raw, slice.triggers.length);
-  settle(state, slice, report ?? nothingKnown(slice), now);
+  settle(state, slice, report ?? nothingKnown(slice), now, report !== undefined);
   return report !== undefined;
 }
 
@@ -48,7 +49,8 @@ function nothingKnown({ parts, triggers }: Slice): SliceReport {
   return { failed, unsent: [...triggers.keys()].filter((place) => !heads.has(place)), sendingMs: 0 };
 }
 
-function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number): void {
+/** @param isKnown whether it is known that no request was made for what the report has as unsent. */
+function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isKnown: boolean): void {
   const failed = new Map(report.failed.map((attempt) => [attempt.index, byRules(state, attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
@@ -57,7 +59,14 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
   if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
-  const parts = partsOf(slice, failed, unsent, new Map(report.halved));
+  const halved = new Map(report.halved);
+  const isAsked = (index: number): boolean => {
+    const attempt = failed.get(index);
+    if (attempt !== undefined) return mayHaveAsked(attempt);
+    return !unsent.has(index) || halved.has(index);
+  };
+  if (isKnown) refundQuota(state, slice, isAsked);
+  const parts = partsOf(slice, failed, unsent, halved);
   // What comes back has waited for its batch before.
   if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
@@ -90,6 +99,11 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
     report.requests ?? delivered + report.failed.length,
     report.sendingMs,
   );
+}
+
+/** Whether a request may have been made. */
+function mayHaveAsked(attempt: FailedAttempt): boolean {
+  return attempt.code === ATTEMPT_CODES.reportUnreadable || wasAsked(judge(attempt), attempt.code);
 }
 
 /** The attempt with the wait that its endpoint asked for, as this run's rules understand it. */
@@ -141,6 +155,8 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
+  const isAsked = batchMost !== undefined || (attempt !== undefined && mayHaveAsked(attempt));
+  if (isAsked && settling.slice.quotaFrom !== undefined) state.chains.markCounted(chain);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.
@@ -160,7 +176,7 @@ export function loseSlice(state: DispatcherState, sliceId: number, details: unkn
   const settled = new Set(failed.map(({ index }) => index));
   for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
   const unsent = [...slice.triggers.keys()].filter((index) => !settled.has(index));
-  settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now);
+  settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now, false);
 }
 
 /**

@@ -26,6 +26,7 @@ import { type KnownInstants, RecentMemory } from './memory.ts';
 import { type CarriedOverflow, Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
 import { parkedHolder, Parking } from './parked-chains.ts';
+import type { CarriedQuota } from './quota.ts';
 import type { CarriedSpacing } from './request-rate.ts';
 import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
 
@@ -197,6 +198,8 @@ interface PlainState {
   throttle?: { readonly until: number; readonly streak: number } | undefined;
   /** With a request rate: where the last slice's spacing ended. */
   spacing?: CarriedSpacing | undefined;
+  /** With a quota: how much of it is used. */
+  quota?: CarriedQuota | undefined;
   /** With batches: since when what is ready waits for more. */
   gathering?: CarriedGathering | undefined;
   lastDeliveredAt?: number | undefined;
@@ -219,6 +222,7 @@ const PLAIN = {
   stopping: true,
   throttle: true,
   spacing: true,
+  quota: true,
   gathering: true,
   lastDeliveredAt: true,
   lastFailure: true,
@@ -270,6 +274,8 @@ export interface Slice {
   readonly isBackfill?: boolean;
   /** The rate at which it spaces its requests, if it does. */
   readonly perSecond?: number;
+  /** With a quota: when the period began for which its first attempts count, epoch ms. */
+  readonly quotaFrom?: number;
   /** Whether one that does has started its last request. */
   startsNoMore?: boolean;
   /** Permits it still owns. */

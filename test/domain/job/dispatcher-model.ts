@@ -1,6 +1,6 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
-import type { QuietHours } from '../../../src/contract/timing.ts';
+import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
 import { unpackTriggers } from '../../../src/domain/job/chain.ts';
@@ -39,7 +39,7 @@ import { packSlice } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { ModelBatches } from './model-batches.ts';
-import { checkQuiet, drops, MODEL_NIGHT, modelCalendar } from './model-calendar.ts';
+import { checkQuiet, drops, MODEL_NIGHT, modelCalendar, ModelQuota } from './model-calendar.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
@@ -64,6 +64,7 @@ export class DispatcherWorld {
   readonly holders = new ModelHolders(this.ledger);
   readonly #keeping = new ModelKeeping();
   readonly #starts = new ModelStarts();
+  readonly #quota = new ModelQuota();
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
@@ -262,6 +263,7 @@ export class DispatcherWorld {
 
   #answer(slice: SliceInput, answers: readonly Answer[]): ReturnType<typeof answerSlice> {
     const answered = answerSlice(slice, answers, this.#starts.mostOf(slice, this.now));
+    this.#quota.answered(slice, answered.report);
     const spacing = this.#starts.end(slice, answered.asked, this.now);
     return spacing === undefined ? answered : { ...answered, report: { ...answered.report, spacing } };
   }
@@ -374,16 +376,22 @@ export class DispatcherWorld {
 
   /** An edit says when the job is quiet, and what becomes of what comes then. */
   editQuiet(meanwhile: QuietHours['meanwhile'] | null): void {
-    const quietHours = meanwhile === null ? null : { ...MODEL_NIGHT, meanwhile };
+    this.#editCalendar({ quietHours: meanwhile === null ? null : { ...MODEL_NIGHT, meanwhile } });
+  }
+
+  /** An edit says of how many people the job may tell in a period. */
+  editQuota(people: number | null): void {
+    if (this.state.stopping === undefined) this.#quota.edited();
+    this.#editCalendar({ quota: people === null ? null : { people, per: 'hour', timeZone: 'UTC' } });
+  }
+
+  #editCalendar(change: Partial<CalendarSettings>): void {
     const { calendar: _, ...job } = this.state.job;
-    const calendar = quietHours === null ? {} : { calendar: modelCalendar(this.now) };
+    const definition = { ...job.definition, ...change };
+    const isFree = definition.quietHours === null && definition.quota === null;
+    const calendar = isFree ? {} : { calendar: modelCalendar(this.now) };
     if (this.state.stopping === undefined)
-      applyEdit(this.state, {
-        ...job,
-        ...calendar,
-        revision: job.revision + 1,
-        definition: { ...job.definition, quietHours },
-      });
+      applyEdit(this.state, { ...job, ...calendar, revision: job.revision + 1, definition });
   }
 
   /** An edit says when the job stops by itself. */
@@ -408,6 +416,7 @@ export class DispatcherWorld {
   finishAll(): void {
     this.editEnd(null);
     this.editQuiet(null);
+    this.editQuota(null);
     this.#child?.latePageComes();
     this.holders.heal();
     this.resume();
@@ -530,6 +539,7 @@ export class DispatcherWorld {
     this.#batches.cut(this.state, slice);
     this.running.set(slice.sliceId, slice);
     checkQuiet(this.state, slice, this.now);
+    this.#quota.cut(this.state, slice, this.now);
     this.#starts.cut(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     must(

@@ -159,6 +159,10 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   {
     weight: 1,
+    arbitrary: fc.constantFrom(null, 1, 3, 10).map((people) => (world: DispatcherWorld) => world.editQuota(people)),
+  },
+  {
+    weight: 1,
     arbitrary: fc
       .constantFrom(null, '1m', '2h', '7d')
       .map((retryFor) => (world: DispatcherWorld) => world.editRetry(retryFor)),

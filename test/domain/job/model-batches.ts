@@ -1,5 +1,6 @@
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import { canCut, maySend } from '../../../src/domain/job/cutting.ts';
+import { quotaLeft } from '../../../src/domain/job/quota.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { keyOf, must } from './model-ledger.ts';
 
@@ -23,7 +24,7 @@ export class ModelBatches {
     const isFree = permitsInUse(state) < parallelRequestCount && state.slices.size < Math.min(parallelRequestCount, 16);
     const { isOpen, isUnproven, isRecovering } = state.breaker;
     if (batch === null || this.#readySince === undefined || !isFree || !maySend(state, now)) return;
-    if (isOpen || isUnproven || isRecovering || requestsPerSecond !== null) return;
+    if (isOpen || isUnproven || isRecovering || requestsPerSecond !== null || quotaLeft(state, now) === 0) return;
     must(state.stopping === undefined, 'a job that stops waits for no batch to fill');
     must(now - this.#readySince < batch.afterMs, 'nothing waits longer than it may for its batch to fill');
     must(state.chains.liveTriggers(batch.size) < batch.size, 'a full batch waits for nothing');

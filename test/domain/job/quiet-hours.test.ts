@@ -199,7 +199,7 @@ test('a calendar is read anew half a day before it ends; without one nothing is 
   const revision = job.state.job.revision;
   expect(job.step()).toEqual({
     kind: 'read-calendar',
-    settings: { quietHours: { ...NIGHT, meanwhile: 'drop' } },
+    settings: { quietHours: { ...NIGHT, meanwhile: 'drop' }, quota: null },
     from: job.now,
     revision,
   });

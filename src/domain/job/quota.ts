@@ -1,0 +1,59 @@
+import { calendarPeriodAt } from './calendar.ts';
+import { type Chain, isCounted } from './chain.ts';
+import type { DispatcherState, Slice } from './state.ts';
+
+/** How much of a job's quota is used; plain JSON. */
+export interface CarriedQuota {
+  /** When the period began that it is of; epoch ms. */
+  readonly from: number;
+  /** Triggers whose first attempt was in it, or may have been. */
+  readonly used: number;
+}
+
+/** How many triggers may have their first attempt in the period of now; `Infinity` without a quota. */
+export function quotaLeft(state: DispatcherState, now: number): number {
+  const { quota } = state.job.definition;
+  if (quota === null) return Infinity;
+  return Math.max(0, quota.people - quotaUsed(state, now));
+}
+
+/** How many have had it in the period of now, or may have. */
+export function quotaUsed(state: DispatcherState, now: number): number {
+  const [from] = calendarPeriodAt(state.job, now) ?? [];
+  return state.quota?.from === from ? (state.quota?.used ?? 0) : 0;
+}
+
+/** When first attempts may be made again, epoch ms; undefined while they may be now. */
+export function quotaBarsUntil(state: DispatcherState, now: number): number | undefined {
+  return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
+}
+
+/** So many first attempts are about to be made. Returns the period that they count for; undefined without a quota. */
+export function spendQuota(state: DispatcherState, firsts: number, now: number): number | undefined {
+  const [from] = calendarPeriodAt(state.job, now) ?? [];
+  if (state.job.definition.quota === null || from === undefined) return undefined;
+  state.quota = { from, used: quotaUsed(state, now) + firsts };
+  return from;
+}
+
+/**
+ * A slice is over: gives back what it took for triggers of which it is known that no request was made. A period that is over gets nothing
+ * back.
+ *
+ * @param wasAsked whether a request may have been made for the trigger at a place in the slice.
+ */
+export function refundQuota(state: DispatcherState, slice: Slice, wasAsked: (index: number) => boolean): void {
+  const { quota } = state;
+  if (slice.quotaFrom === undefined || quota?.from !== slice.quotaFrom) return;
+  let unasked = 0;
+  let index = 0;
+  for (const { chain, count } of slice.parts) {
+    for (let place = 0; place < count; place++, index++) if (isCharged(chain, place) && !wasAsked(index)) unasked++;
+  }
+  state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
+}
+
+/** Whether a trigger of a chain, by its place there, counts when it is sent: all but an oldest one that was sent before. */
+export function isCharged(chain: Chain, place: number): boolean {
+  return place > 0 || !isCounted(chain);
+}
