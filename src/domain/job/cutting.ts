@@ -182,7 +182,9 @@ function finish(
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
 ): CutSlice | undefined {
   if (cut.parts.length === 0) return undefined;
-  const permits = Math.min(wanted, isInBatches(state) ? requestsOf(state, cut.triggers) : cut.parts.length);
+  // A person is in one request at a time.
+  const most = isInBatches(state) ? Math.min(cut.parts.length, requestsOf(state, cut.triggers)) : cut.parts.length;
+  const permits = Math.min(wanted, most);
   const pace = paceOf(state);
   const quotaFrom = spendQuota(state, cut.begun, now);
   const slice: Slice = {

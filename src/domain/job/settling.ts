@@ -87,7 +87,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   }
   const { backfill } = state;
   const before = backfill?.counts.delivered ?? 0;
-  const settling = { slice, now, chances: new Map<number, number>() };
+  const settling = { slice, now, chances: new Map<number, number>(), shared: requestSizes(report.failed) };
   for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
@@ -130,6 +130,14 @@ interface Settling {
   readonly now: number;
   /** How the next attempts of those whose requests failed are spread, by the first of each request: what failed in a batch comes back as one. */
   readonly chances: Map<number, number>;
+  /** How many triggers each request that failed was about, by its first. */
+  readonly shared: ReadonlyMap<number, number>;
+}
+
+function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, number> {
+  const sizes = new Map<number, number>();
+  for (const { index, like = index } of failed) sizes.set(like, (sizes.get(like) ?? 0) + 1);
+  return sizes;
 }
 
 function partsOf(
@@ -271,7 +279,12 @@ function settleFailure(
 }
 
 /** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
-function retryOrBury(state: DispatcherState, { now, chances }: Settling, chain: Chain, attempt: FailedAttempt): void {
+function retryOrBury(
+  state: DispatcherState,
+  { now, chances, shared }: Settling,
+  chain: Chain,
+  attempt: FailedAttempt,
+): void {
   const { index, like = index } = attempt;
   const chance = chances.get(like) ?? drawChance(state);
   chances.set(like, chance);
@@ -281,8 +294,22 @@ function retryOrBury(state: DispatcherState, { now, chances }: Settling, chain: 
     return;
   }
   chain.failures++;
+  const others = shared.get(like) ?? 1;
+  if (others > 1) state.chains.limitBatch(chain, nextBatchMost(state, chain, others));
   state.chains.hold(chain, now + delayMs);
 }
+
+/**
+ * How many triggers may be in the next request about somebody whose last one failed together with others: it may be one of those that makes it
+ * fail, so there are fewer each time, and nobody else at the last attempt.
+ */
+function nextBatchMost({ job }: DispatcherState, { failures }: Chain, shared: number): number {
+  const isLast = retryDelayMs(failures + 1, 0, job.definition.retryFor) === undefined;
+  return isLast ? 1 : Math.ceil(shared / FEWER_AFTER_FAILURE);
+}
+
+/** So that of the largest batch everybody is alone after five failed attempts. */
+const FEWER_AFTER_FAILURE = 4;
 
 /** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
 function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {

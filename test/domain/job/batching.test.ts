@@ -5,6 +5,7 @@ import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { type CarriedJob, carryToNextRun, estimateBytes, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
+import { answerSlice } from './model-endpoint.ts';
 
 function edit(job: AJob, batch: { size: number; afterMs?: number } | null, more: object = {}): void {
   const { job: record } = job.state;
@@ -172,6 +173,29 @@ test('an answer to a batch is one for the breaker, however many people it is abo
   expect(job.status).not.toHaveProperty('endpoint');
   job.now += 10_000;
   expect(cutSizes(job)).toEqual([[10, 1]]);
+});
+
+test('who fails with others is with fewer each time, and alone at the last attempt: nobody dies for what is wrong with another', () => {
+  for (const retryFor of [null, '1m']) {
+    const job = jobOf({ size: 1000 }, 500, { retryFor });
+    signal(job, 1000);
+    const seen: number[] = [];
+    while (job.dead.length < 1000) {
+      for (const slice of job.cut()) {
+        const { report } = answerSlice(slice, [500], Infinity);
+        const own = report.failed.find(({ index }) => slice.triggers[index]?.user === 'person 0');
+        const first = own?.like ?? own?.index;
+        if (own !== undefined) seen.push(report.failed.filter(({ index, like = index }) => like === first).length);
+        settleSlice(job.state, slice.sliceId, report, job.now);
+      }
+      job.running.length = 0;
+      // Whatever it is that fails, the endpoint is well.
+      job.state.breaker = new Breaker();
+      job.now += job.waitsMs ?? 0;
+    }
+    expect([seen[0], seen.at(-1)]).toEqual([1000, 1]);
+    for (const [n, size] of seen.slice(1).entries()) expect(size).toBeLessThanOrEqual(Math.ceil((seen[n] ?? 0) / 4));
+  }
 });
 
 test('a failure that is like another needs to say nothing else', () => {

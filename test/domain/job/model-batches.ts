@@ -1,4 +1,4 @@
-import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { SliceInput, SliceReport, SliceTrigger } from '../../../src/contract/slice.ts';
 import { canCut, maySend } from '../../../src/domain/job/cutting.ts';
 import { quotaLeft } from '../../../src/domain/job/quota.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
@@ -43,16 +43,26 @@ export class ModelBatches {
     }
   }
 
-  settled(state: DispatcherState, { triggers, settings }: SliceInput, { unsent, halved = [] }: SliceReport): void {
+  settled(
+    state: DispatcherState,
+    { triggers, settings }: SliceInput,
+    { failed, unsent, halved = [] }: SliceReport,
+  ): void {
     if (settings.batch === undefined) return;
+    const isDead = ({ user, at }: Pick<SliceTrigger, 'user' | 'at'>) =>
+      state.deadLetters.count((dead) => dead.user === user && dead.trigger.at === at) > 0;
+    const first = new Set(failed.map(({ like }) => like));
+    for (const { index, like } of failed) {
+      const trigger = triggers[index];
+      const isAlone = like === undefined && !first.has(index);
+      must(trigger === undefined || isAlone || !isDead(trigger), 'nobody dies in company');
+    }
     for (const trigger of triggers) this.#most.delete(keyOf(trigger));
     const heads = new Set(unsent.filter((place) => triggers[place]?.user !== triggers[place - 1]?.user));
     for (const [place, most] of halved) {
       const trigger = triggers[place];
       if (trigger === undefined) continue;
-      const isDead =
-        state.deadLetters.count(({ user, trigger: { at } }) => user === trigger.user && at === trigger.at) > 0;
-      must(!isDead, 'nobody is given up for what is wrong with others of their batch');
+      must(!isDead(trigger), 'nobody is given up for what is wrong with others of their batch');
       const isOfBackfill = trigger.at.endsWith('000000000Z');
       if (heads.has(place) && !isOfBackfill) this.#most.set(keyOf(trigger), most);
     }
