@@ -14,14 +14,24 @@ export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId
   const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
   const id = shortId(deliveryId);
   if (elements !== undefined)
-    return [`${time}  a batch of ${elements.length}  (${inFlight} in flight)${id}`, ...elements.map(elementText)].join(
-      '\n',
-    );
+    return [
+      `${time}  a batch of ${elements.length}  (${inFlight} in flight)${id}`,
+      ...elements.slice(0, SHOWN_ELEMENTS).map(elementText),
+      ...moreText(elements.length),
+    ].join('\n');
   const sent = target === undefined || target === 'POST /' ? '' : `  ${printable(target)}`;
   if (message === undefined && sent !== '') return `${time}${sent}  (${inFlight} in flight)${id}`;
   if (message === undefined) return `${time}  a request that is not a trigger message${id}`;
   const { event, user, slug } = message;
   return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${sent}  (${inFlight} in flight)${id}`;
+}
+
+/** Most elements of a batch that are printed. */
+const SHOWN_ELEMENTS = 20;
+
+function moreText(all: number): string[] {
+  const more = all - SHOWN_ELEMENTS;
+  return more > 0 ? [`${' '.repeat(ARRIVAL_WIDTH)}… and ${count(more)} more`] : [];
 }
 
 function elementText({ message, deliveryId }: ReceivedElement): string {

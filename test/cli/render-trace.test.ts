@@ -14,6 +14,32 @@ test('whoever posts to the receiver, its terminal shows what arrived and does no
   expect(line).not.toMatch(/[\p{Cc}\u202e]/u);
 });
 
+test('of a batch each element is shown, up to twenty, and nothing of it can control a terminal', () => {
+  const message = { user: '7\u001b[2J', slug: 'vip', audience: '', event: 'exit', at: '' } as const;
+  const elements = [
+    { deliveryId: 'f1c51a9fc5c236e2', message },
+    { deliveryId: undefined, message: undefined },
+  ];
+  const text = (more: typeof elements) =>
+    arrivalText({
+      arrivedAtMs: Date.UTC(2026, 10, 25, 8, 30),
+      deliveryId: '0123456789abcdef',
+      inFlight: 2,
+      message: undefined,
+      elements: [...elements, ...more],
+      number: 1,
+      answered: undefined,
+      endedAtMs: undefined,
+    });
+  expect(text([]).split('\n')).toEqual([
+    '08:30:00.000  a batch of 2  (2 in flight)  0123456789ab',
+    String.raw`              exit   7\u001b[2J  vip  f1c51a9fc5c2`,
+    '              something that is not a trigger message',
+  ]);
+  const many = text(Array.from({ length: 500 }, () => elements).flat()).split('\n');
+  expect([many.length, many.at(-1)]).toEqual([22, '              … and 982 more']);
+});
+
 const nowMs = Date.parse('2026-11-25T14:03:22Z');
 const line = { jobId: 'vip-to-crm', runId: 'r' };
 const at = '2026-11-25T14:03:21.000000000Z';

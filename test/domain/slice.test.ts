@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { SliceEnd } from '../../src/contract/attempt.ts';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { attemptsOf, didAsk, packSlice, unpackSlice } from '../../src/domain/slice.ts';
+import { attemptsOf, didAsk, packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
 
 const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
 const SLICE: Omit<SliceInput, 'triggers'> = {
@@ -129,4 +129,46 @@ test.each([
   [{ outcome: 'unknown' }, false],
 ] as const)('whether the endpoint was asked, of %j: %s', (attempt, asked) => {
   expect(didAsk(attempt)).toBe(asked);
+});
+
+test('of a request that failed for several, all else is said at the first of them', () => {
+  const first = { index: 1, status: 409, as: 'given-up', answer: 'no', durationMs: 9, retryAfterMs: 5 };
+  const raw = { failed: [{ index: 3, like: 1, durationMs: 9 }, first], unsent: [0], sendingMs: 1, requests: 2 };
+  const report = readReport(raw, 4);
+  expect(report?.failed).toEqual([{ ...first, index: 3, like: 1 }, first]);
+  expect(report?.requests).toBe(2);
+  // What was read may be read again, as a recovery does.
+  expect(readReport(report, 4)).toEqual(report);
+  const came = attemptsOf(
+    { jobId: 'j', runId: 'r', atMs: 0 },
+    {
+      slice: { ...SLICE, triggers: [1, 2, 3, 4].map((n) => ({ user: `${n}`, audience: 'a', event: 'enter', at: AT })) },
+      end: { kind: 'reported', report: report ?? { failed: [], unsent: [], sendingMs: 0 } },
+    },
+    () => true,
+  );
+  expect(came.map(({ outcome, status, answer }) => [outcome, status, answer])).toEqual([
+    ['unsent', undefined, undefined],
+    ['failed', 409, 'no'],
+    ['delivered', undefined, undefined],
+    ['failed', 409, 'no'],
+  ]);
+});
+
+test('a failure that is like none that is reported is not clear, and never a delivery', () => {
+  for (const like of [2, 9, -1, 'x', null])
+    expect(
+      readReport({ failed: [{ index: 0, like, durationMs: 1 }], unsent: [], sendingMs: 1 }, 3)?.failed,
+    ).toMatchObject([{ index: 0, code: 'REPORT_UNREADABLE' }]);
+});
+
+test('how far batches were halved is read as far as it can be', () => {
+  const halved = [[0, 4], [1, 0], [7, 2], [2], 'x', [2, 1.5], [2, 1]];
+  const known = [
+    [0, 4],
+    [2, 1],
+  ];
+  expect(readReport({ failed: [], unsent: [], sendingMs: 1, halved }, 3)?.halved).toEqual(known);
+  expect(readProgress({ failed: [], delivered: [], halved }, 3)?.halved).toEqual(known);
+  expect(readReport({ failed: [], unsent: [], sendingMs: 1, halved: 7 }, 3)).not.toHaveProperty('halved');
 });

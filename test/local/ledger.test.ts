@@ -179,3 +179,35 @@ test('waiting ends with the error of its own predicate', async () => {
   arrive(ledger, trigger('1', 1));
   await expect(waiting).rejects.toThrow('one too many');
 });
+
+test('a batch is judged element by element, and is one request', () => {
+  const ledger = new Ledger();
+  const elementOf = ({ user, audience, event, at: when }: ExpectedTrigger, deliveryId?: string) => ({
+    deliveryId,
+    message: { user, audience: VIP, slug: audience, event, at: when },
+  });
+  const batch = (...elements: ReturnType<typeof elementOf>[]) =>
+    ledger.record({ deliveryId: 'batch', message: undefined, elements, arrivedAtMs: 0, inFlight: 1 });
+  const expected = [trigger('1', 1), trigger('1', 2, { event: 'exit' }), trigger('2', 1), trigger('2', 3)];
+  const [first = trigger('', 1), second = first, other = first, last = first] = expected;
+  ledger.settle(batch(elementOf(first, 'a'), elementOf(second, 'b'), elementOf(other, 'c')), 200);
+  expect(ledger.summary()).toMatchObject({ requests: 1, delivered: 3, overlaps: 0, outOfOrder: 0, unreadable: 0 });
+  expect(ledger.missing(expected)).toEqual([last]);
+  // Two requests with one person at once; a repeat; and one that says no id.
+  const open = batch(elementOf(last, 'd'));
+  const again = batch(elementOf(other, 'c'), elementOf(trigger('3', 1)));
+  ledger.settle(again, 200);
+  ledger.settle(open, 422);
+  expect(ledger.summary()).toMatchObject({
+    requests: 3,
+    delivered: 3,
+    overlaps: 1,
+    duplicates: 1,
+    outOfOrder: 0,
+    refused: 1,
+    unreadable: 1,
+  });
+  ledger.settle(batch(elementOf(last, 'd')), 200);
+  expect(ledger.violations(expected)).toEqual([]);
+  expect(ledger.violations([last, other])).toHaveLength(1);
+});
