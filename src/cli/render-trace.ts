@@ -1,6 +1,6 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { counted, duration, printable, printableReason, shownTime } from '../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedRequest } from '../local/ledger.ts';
 import type { ReceivedElement } from '../local/receiver.ts';
@@ -265,9 +265,10 @@ function blocked(standing: PersonStanding, nowMs: number) {
   if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
   if (chain?.place === 'running') return undefined;
   if (quietUntil !== undefined)
-    return `These are quiet hours, until ${timeOfDay(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
-  if (quotaUntil !== undefined && chain?.place === 'ready' && chain.failures === 0)
-    return `The quota of the job is used; the next first attempts are made at ${timeOfDay(quotaUntil)} (${fromNow(quotaUntil, nowMs)}).`;
+    return `These are quiet hours, until ${shownTime(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
+  const isFirst = chain === undefined || (chain.place === 'ready' && chain.failures === 0);
+  if (quotaUntil !== undefined && isFirst)
+    return `The job's quota is used; first attempts are made again from ${shownTime(quotaUntil)} on (${fromNow(quotaUntil, nowMs)}).`;
   if (throttledUntil !== undefined)
     return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
   if (endpoint?.state !== 'unwell') return undefined;

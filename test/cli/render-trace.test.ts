@@ -157,6 +157,27 @@ describe('how it stands now', () => {
     ['paused', { state: 'paused', reason: 'Paused by an operator.' }, 'Paused by an operator.'],
     ['throttled', { throttledUntil: '2026-11-25T14:04:21.000000000Z' }, 'wait until 14:04:21 (in 59 s).'],
     [
+      'quiet',
+      { quietUntil: '2026-11-26T07:00:00.000000000Z', throttledUntil: '2026-11-25T14:04:21.000000000Z' },
+      'These are quiet hours, until 2026-11-26 07:00:00 UTC (in 17 h).',
+    ],
+    [
+      'over the quota',
+      {
+        quotaUntil: '2026-11-30T00:00:00.000000000Z',
+        chain: { place: 'ready', ahead: 3, failures: 0, profileTries: 0 },
+      },
+      "The job's quota is used; first attempts are made again from 2026-11-30 00:00:00 UTC on (in 4 days).",
+    ],
+    [
+      'over the quota, but tried before',
+      {
+        quotaUntil: '2026-11-30T00:00:00.000000000Z',
+        chain: { place: 'ready', ahead: 0, failures: 1, profileTries: 0 },
+      },
+      'They are next.',
+    ],
+    [
       'unwell',
       {
         endpoint: { state: 'unwell', nextProbeAt: '2026-11-25T14:03:32.000000000Z' },

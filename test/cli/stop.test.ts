@@ -11,6 +11,12 @@ describe('stop says what will become of what waits', () => {
     expect(stopText('vip', stopping, { deadlineMs: 90_000 })).toContain('for at most 90 s.');
   });
 
+  test('in quiet hours, that nothing is sent before their end', () => {
+    expect(stopText('vip', { ...stopping, quietUntil: '2026-11-26T07:00:00.000000000Z' }, {})).toContain(
+      'The rest is kept. These are quiet hours, so nothing is sent before 2026-11-26 07:00:00 UTC. Watch it',
+    );
+  });
+
   test('kept, and how to go on', () => {
     expect(stopText('vip', stopping, { waiting: 'keep' })).toBe(
       'Stopping vip; 12 waiting triggers will be kept. Resume it later with: triggers resume vip',

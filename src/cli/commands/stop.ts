@@ -2,7 +2,7 @@ import { Option } from '@commander-js/extra-typings';
 import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
-import { counted, duration } from '../../domain/shown.ts';
+import { counted, duration, shownTime } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -169,7 +169,7 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 /** What will become of what waits, and of members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  { state, waiting, backfill }: Pick<JobStatus, 'state' | 'waiting' | 'backfill'>,
+  { state, waiting, backfill, quietUntil }: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil'>,
   request: StopRequest,
 ): string {
   const rest = unread(backfill);
@@ -185,8 +185,13 @@ export function stopText(
     case 'keep':
       return `Stopping ${job}; ${left} will be kept. Resume it later with: triggers resume ${job}`;
     default:
-      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}. Watch it with: triggers status ${job} --watch`;
+      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(quietUntil)} Watch it with: triggers status ${job} --watch`;
   }
+}
+
+/** What the deadline has to be long enough for. */
+function quietNow(until: string | undefined): string {
+  return until === undefined ? '' : ` These are quiet hours, so nothing is sent before ${shownTime(until)}.`;
 }
 
 /** What a job sends before it stops: nothing of a backfill that goes no further by itself. */
