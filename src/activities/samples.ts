@@ -224,7 +224,9 @@ async function prepareSample(
 }
 
 async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInput): Promise<JobSettings> {
-  if (!('jobWorkflowId' in wanted)) return wanted;
+  // A source may say more of them than a job has, which templates would show.
+  const asJobsHave = ({ id, slug, name }: Audience): Audience => ({ id, slug, name });
+  if (!('jobWorkflowId' in wanted)) return { ...wanted, audiences: wanted.audiences.map(asJobsHave) };
   const found = await jobSettings(wanted.jobWorkflowId);
   if (found) return found;
   throw new Obstacle(

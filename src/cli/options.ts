@@ -58,7 +58,7 @@ export const sampleWords = (it: Command) =>
     .option('--user <user>', 'whom it is about; default: the first member with a profile')
     .option('--audience <slug>', "one of the job's audiences; default: the first")
     .addOption(
-      new Option('--event <event>', 'what happened to the membership; default: enter').choices([
+      new Option('--event <event>', 'what happened to the membership; default: enter, if the job sends those').choices([
         'enter',
         'exit',
       ] as const),

@@ -12,7 +12,10 @@ export interface JobSettings {
   readonly audiences: readonly Audience[];
 }
 
-/** Whom a sample is about. What is absent is chosen by default: the job's first audience, its first member with a profile, `enter`. */
+/**
+ * Whom a sample is about. What is absent is chosen by default: the job's first audience, its first member with a profile, and `enter`, or `exit` if
+ * that is all that the job sends.
+ */
 export interface SampleWish {
   readonly user?: string;
   /** Slug or id of one of the job's audiences. */
@@ -82,7 +85,7 @@ export interface SentSample extends Sample {
 
 /** Why no sample could be made: the option to correct, or `job`, and what to do. */
 export interface SampleProblem {
-  readonly field: 'user' | 'audience' | 'authorization' | 'job' | 'message';
+  readonly field: 'user' | 'audience' | 'event' | 'authorization' | 'job' | 'message';
   readonly message: string;
 }
 

@@ -104,6 +104,14 @@ test('a sample that is sent carries the body that is shown, once, under an id th
   expect(arrived?.headers?.['webhook-id']).toMatch(/^test-[0-9a-f]{32}$/);
 });
 
+test('an audience is to a template what it is to a job, whatever else its source says of it', async () => {
+  const { show } = await samples();
+  const request = { label: 'x', body: '{{ audience | json }}' };
+  const listed = [{ ...VIP, size: 3, windowMinutes: 5 }];
+  const body = JSON.stringify(VIP);
+  expect(await show({ audiences: listed }, { request })).toMatchObject({ sample: { request: { body } } });
+});
+
 test('what is shown of its answers, and what a test makes of one, is what they mean for its event', async () => {
   const { show, send } = await samples({ answer: () => ({ status: 404 }) });
   const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };

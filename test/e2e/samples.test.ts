@@ -96,7 +96,35 @@ test('render shows the request of a real member, and sends nothing', async () =>
   expect(receiver.ledger.requests).toBe(0);
 });
 
+test('a job of exits is shown and tried by an exit; an enter, which it never sends, is only shown, with a warning', async () => {
+  const file = jobFile('exits', { events: ['exit'], label: `${taskQueue} exits` });
+  const { jobId } = await operator.json<{ jobId: string }>(['start', file]);
+  const never = 'The job never sends an enter: its "events" leave those out.';
+  for (const one of [file, jobId]) {
+    expect(await operator.json<Sample>(['render', one])).not.toHaveProperty('warnings');
+    expect(await operator.json<SentSample>(['test', one])).toMatchObject({ event: 'exit', verdict: 'delivered' });
+    const { event, warnings } = await operator.json<Sample>(['render', one, '--event', 'enter']);
+    expect([event, warnings]).toEqual(['enter', [never]]);
+    const before = receiver.ledger.requests;
+    const { code, stderr } = await operator.run(['test', one, '--event', 'enter', '--json']);
+    expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: { name: 'NoSample', problem: { field: 'event' } } }]);
+    expect(receiver.ledger.requests).toBe(before);
+  }
+});
+
+test('a job file is rendered byte for byte as the job that it makes', async () => {
+  const parts =
+    '{{ audience | json }} {{ data | json }} {{ job.label }} {{ event }} {{ action }} {{ attempt }} {{ id }}';
+  const file = jobFile('bytes', { contentType: 'text/plain', body: parts, label: `${taskQueue} bytes` });
+  const { jobId } = await operator.json<{ jobId: string }>(['start', file]);
+  const [ofFile, ofJob] = await Promise.all(
+    [file, jobId].map(async (of) => (await operator.json<Sample>(['render', of])).request.body),
+  );
+  expect(ofFile).toBe(ofJob);
+});
+
 test('a running job is rendered by its own settings, in either format, with its secrets masked and its names kept', async () => {
+  const before = receiver.ledger.requests;
   const file = jobFile('crm', { authorization: 'crm' });
   const { jobId } = await operator.json<{ jobId: string }>(['start', file]);
   const person = ['--user', '3318840061257794210', '--event', 'exit'];
@@ -112,7 +140,7 @@ test('a running job is rendered by its own settings, in either format, with its 
   });
   const other = await operator.json<Sample>(['render', jobId, ...person, '--new']);
   expect(JSON.parse(other.request.body)).toHaveProperty('meta');
-  expect(receiver.ledger.requests).toBe(0);
+  expect(receiver.ledger.requests).toBe(before);
 });
 
 test('one signed message is sent, again with a new token after a 401, and marks it', async () => {

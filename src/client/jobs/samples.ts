@@ -1,6 +1,9 @@
 import type { Client } from '@temporalio/client';
+import type { JobDefinition } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../../contract/sample.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
+import { wantsEvent } from '../../domain/job-form.ts';
 import { deliverySettings } from '../../domain/job/state.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
@@ -32,7 +35,8 @@ const SEND_MS = 160_000;
 const NO_SUBSCRIPTION = '0'.repeat(32);
 
 /**
- * The request that a job would send about a real person, as a worker makes it; nothing is sent.
+ * The request that a job would send about a real person, as a worker makes it; nothing is sent. Of an event that the job leaves out it is shown
+ * all the same, with a warning.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker
  */
 export async function sampleRequest(
@@ -41,13 +45,14 @@ export async function sampleRequest(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<Sample> {
-  const { queue, settings, ofJob, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
   const sampled = await askWorker(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
-  return { ...sampleOf(sampled), ...ofJob };
+  return withTold(sampleOf(sampled), [...(unsent === undefined ? [] : [unsent]), ...warnings], retryFor);
 }
 
 /**
- * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it.
+ * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it. None of an event that the
+ * job leaves out: its endpoint never gets one.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker; OutcomeUnknown
  */
 export async function sendSample(
@@ -56,36 +61,42 @@ export async function sendSample(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<SentSample> {
-  const { queue, settings, ofJob, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  if (unsent !== undefined)
+    throw new NoSample({ field: 'event', message: `${unsent} Leave --event out, or see it with: triggers render` });
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
   const sent = settled(askWorker(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
     what: 'message that was to be sent once',
     findOut: 'see whether the endpoint got a request whose `webhook-id` begins with `test-`',
   });
-  return { ...sampleOf(await sent), ...ofJob };
+  return withTold(sampleOf(await sent), warnings, retryFor);
 }
 
-/** What the client adds to a sample. */
-type OfJob = Pick<Sample, 'retryFor' | 'warnings'>;
+/** What a sample is of. */
+interface Meant {
+  readonly queue: string;
+  readonly settings: { readonly jobWorkflowId: string } | JobSettings;
+  readonly audience?: string;
+  readonly event: TriggerEvent;
+  /** That the job leaves this event out, in words; undefined: it sends it. */
+  readonly unsent: string | undefined;
+  readonly warnings: readonly string[];
+  readonly retryFor: string | null;
+}
 
 /** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
 async function whatItIsOf(
   client: Client,
   taskQueue: string,
   of: SampleOf,
-  { audience }: SampleWish,
-): Promise<{
-  readonly queue: string;
-  readonly settings: { readonly jobWorkflowId: string } | JobSettings;
-  readonly audience?: string;
-  readonly ofJob: OfJob;
-}> {
+  { audience, event }: SampleWish,
+): Promise<Meant> {
   if ('definition' in of) {
     const prepared = await prepare(client, taskQueue, of.definition);
     if (!prepared.ok) throw new InvalidJob(prepared.problems);
     const { definition, audiences } = prepared;
-    const ofJob = await toldOf(client, taskQueue, { ...definition, audiences });
-    return { queue: taskQueue, settings: settingsOf(prepared), ofJob };
+    const told = await toldOf(client, taskQueue, { ...definition, audiences }, event);
+    return { queue: taskQueue, settings: settingsOf(prepared), ...told };
   }
   const status = await queryStatus(client, of.jobId);
   const { taskQueue: queue } = await describeExecution(client, of.jobId);
@@ -93,7 +104,7 @@ async function whatItIsOf(
   return {
     queue,
     settings: { jobWorkflowId: jobWorkflowId(of.jobId) },
-    ofJob: await toldOf(client, queue, status),
+    ...(await toldOf(client, queue, status, event)),
     ...(meant === undefined ? {} : { audience: meant }),
   };
 }
@@ -101,12 +112,27 @@ async function whatItIsOf(
 async function toldOf(
   client: Client,
   taskQueue: string,
-  job: FieldsOf & { readonly retryFor: string | null },
-): Promise<OfJob> {
-  const warnings = await fieldWarnings(client, taskQueue, job);
+  job: FieldsOf & Pick<JobDefinition, 'retryFor' | 'events'>,
+  wanted: TriggerEvent | undefined,
+): Promise<Pick<Meant, 'event' | 'unsent' | 'warnings' | 'retryFor'>> {
+  // The status of a job on an older worker has neither.
+  const { retryFor, events } = { retryFor: job.retryFor ?? null, events: job.events ?? null };
+  const event = wanted ?? (wantsEvent({ events }, 'enter') ? 'enter' : 'exit');
   return {
-    // The status of a job on an older worker does not have it.
-    ...(job.retryFor == null ? {} : { retryFor: job.retryFor }),
+    event,
+    unsent: wantsEvent({ events }, event)
+      ? undefined
+      : `The job never sends an ${event}: its "events" leave those out.`,
+    warnings: await fieldWarnings(client, taskQueue, job),
+    retryFor,
+  };
+}
+
+/** A sample with what a worker does not know of its job. */
+function withTold<T extends Sample>(sample: T, warnings: readonly string[], retryFor: string | null): T {
+  return {
+    ...sample,
+    ...(retryFor === null ? {} : { retryFor }),
     ...(warnings.length === 0 ? {} : { warnings }),
   };
 }
