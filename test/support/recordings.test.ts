@@ -10,6 +10,7 @@ import { brokenSeals } from './recordings.ts';
  * never changed again.
  */
 const SEALS: Readonly<Record<string, string>> = {
+  '0.0.0-first-form': 'c7409560b5561166e4d76b7a9f5852d1428ff695814b39c29ac768bd93d7711f',
   '0.0.0-rules-1': '99c9ba319104855010e3419cc157ef56b5c6d469cc8e1dcd5222e7212f60c9e8',
 };
 
