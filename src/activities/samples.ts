@@ -267,10 +267,12 @@ function made(make: () => WebhookRequest): WebhookRequest {
   } catch (error) {
     if (error instanceof MessageImpossible) {
       const why = error.told === undefined || error.told === '' ? '' : ` (${error.told})`;
-      throw new Obstacle(
-        'message',
-        `Nothing can be sent about this person: ${failureInWords(error)}${why}. Try another --user.`,
-      );
+      // What a template lacks, it may lack for everybody.
+      const advice =
+        error.code === ATTEMPT_CODES.templateFailed
+          ? 'Correct the template. If it is right for others, try another --user.'
+          : 'Try another --user.';
+      throw new Obstacle('message', `Nothing can be sent about this person: ${failureInWords(error)}${why}. ${advice}`);
     }
     const words = failureInWords({ code: ATTEMPT_CODES.requestNotMade });
     throw new Obstacle('message', `Nothing can be sent: ${words}: ${shownFault(error)}. See docs/errors.md.`);

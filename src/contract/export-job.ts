@@ -161,6 +161,7 @@ export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
   const problems = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, input))),
     ...problemsTogether(input),
+    ...unsayable(input),
     ...(parsed.success ? shapeProblems(parsed.data) : []),
   ];
   return parsed.success && problems.length === 0 ? { ok: true, value: parsed.data } : { ok: false, problems };
@@ -177,6 +178,19 @@ function problemsTogether(input: unknown): Problem[] {
   const { data } = backfilled.safeParse(input);
   if (data?.existingUsers !== true || data.events?.includes('enter') !== false) return [];
   return [{ field: 'existingUsers', message: NO_ENTERS }];
+}
+
+/** How deep the objects of a form stand in each other below it: `onEnter`, its `headers`. */
+const LEVELS = 2;
+
+/** Names that are missing in what comes out of a check, where nobody is told. */
+function unsayable(input: unknown, levels = LEVELS, place = ''): Problem[] {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return [];
+  return Object.entries(input).flatMap(([key, value]) => {
+    const field = place === '' ? key : `${place}.${key}`;
+    if (key === '__proto__' && place !== '') return [{ field, message: 'Nothing can have this name.' }];
+    return levels === 0 ? [] : unsayable(value, levels - 1, field);
+  });
 }
 
 function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {

@@ -18,8 +18,18 @@ export const RESERVED_HEADERS =
 /** A token of RFC 9110, 5.6.2. */
 export const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const CREDENTIALS = /^(authorization|cookie)$/i;
+/** What a value of a header may consist of. */
+const ASCII = /^[\t\x20-\x7e]*$/;
+const NO_ASCII =
+  'The value of a header may have no characters but those of ASCII. Encode it, or have a template do it: {{ audience.name | url_encode }}.';
 /** RFC 9110, 8.3.1: a type, a subtype, and parameters. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\x20-\x21\x23-\x7e]*"))*$/;
+const OTHER_CHARSET = /;\s*charset=(?!"?utf-?8"?\s*(?:;|$))/i;
+
+/** Anything else is sent as it is. */
+function isTemplate(text: string): boolean {
+  return /\{[{%]/.test(text);
+}
 
 const headers = z
   .record(
@@ -27,7 +37,8 @@ const headers = z
     z
       .string({ error: 'The value of a header must be text.' })
       .max(HEADER_VALUE_LENGTH, `The value of a header must have at most ${HEADER_VALUE_LENGTH} characters.`)
-      .regex(/^[^\r\n]*$/, 'The value of a header must be one line.'),
+      .regex(/^[^\r\n]*$/, { error: 'The value of a header must be one line.', abort: true })
+      .refine((value) => isTemplate(value) || ASCII.test(value), NO_ASCII),
     { error: 'Headers must be an object of names and values, such as {"x-list": "7"}.' },
   )
   .superRefine((said, context) => {
@@ -60,7 +71,11 @@ const shape = {
     .string({ error: 'The content type must be text, such as application/json.' })
     .trim()
     .max(200, 'The content type must have at most 200 characters.')
-    .regex(MEDIA_TYPE, 'The content type must look like application/json, or text/plain; charset=utf-8.'),
+    .regex(MEDIA_TYPE, 'The content type must look like application/json, or text/plain; charset=utf-8.')
+    .refine(
+      (said) => !OTHER_CHARSET.test(said),
+      'The body is sent in UTF-8. Say charset=utf-8, or leave the charset out.',
+    ),
   /** A template of the body; empty: none is sent. */
   body: z
     .string({ error: 'The body must be text: a template, such as "{\\"email\\": {{ data.email | json }}}".' })
@@ -232,6 +247,7 @@ export function shapeProblems(
           !isJson(contentType) &&
           'The default body is JSON. Say in "body" what is sent instead.',
       ],
+      ['body', method !== 'GET' && noJson(body, job.envelope != null ? JSON_TYPE : contentType)],
     ];
     for (const [field, message] of problems) {
       const said = fieldSaying(job, event, field);
@@ -239,6 +255,19 @@ export function shapeProblems(
     }
   }
   return [...found.values()];
+}
+
+/** Why a body that is the same for everybody can never be sent; false: it can. */
+function noJson(body: EffectiveShape['body'], contentType: string): string | false {
+  if (body === 'default' || body === null || isTemplate(body.template)) return false;
+  if (!isJson(contentType) && !isForm(contentType)) return false;
+  try {
+    const value: unknown = JSON.parse(body.template);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isForm(contentType) && !isObject && 'A form is made from a JSON object of its values.';
+  } catch {
+    return `The body is not JSON, which ${isForm(contentType) ? 'a form is made from' : 'its content type says that it is'}.`;
+  }
 }
 
 /** A field that is sent under another name. */
@@ -252,6 +281,7 @@ export interface RenamedField {
 /** What Export Fields name: a field, or one that is sent under another name. */
 export type ExportField = string | RenamedField;
 
+const ALWAYS_SENT = 'segment_events';
 /** Names that the message itself has in `data`. */
 const OWN_NAMES = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;
 
@@ -263,6 +293,7 @@ export function renamingProblems(
   return fields.flatMap((one, index) => {
     if (typeof one === 'string') return [];
     const problem = (message: string) => [{ index, message }];
+    if (one.field === ALWAYS_SENT) return problem('It is always sent, and always under this name.');
     const parts = one.as.split('.');
     if (parts.includes('')) return problem('Between its dots, and around them, a name must not be empty.');
     if (OWN_NAMES.test(parts[0] ?? '')) return problem('The message has something of its own under this name.');

@@ -14,6 +14,17 @@ const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
 const TEMPLATED_HOST = 'The host of a webhook URL cannot be a template; only its path and query can be.';
 const HAS_TEMPLATED_HOST = /^[^/]*\/\/[^/?#]*\{[{%]/;
 
+const MANGLED =
+  'The webhook URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
+const DOTS =
+  'The webhook URL has a segment "." or ".." in its path, which would not be sent as it is. Write the path that is meant.';
+const HAS_DOTS = /^[^/]*\/\/[^?#]*?\/(?:\.|%2e){1,2}(?:[/?#]|$)/i;
+
+/** What is rendered is checked when it is. */
+function isTemplate(url: string): boolean {
+  return /\{[{%]/.test(url);
+}
+
 // Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
 // message repeats a URL, because whoever knows it may be able to send to it.
 export const webhookUrl = z
@@ -22,13 +33,20 @@ export const webhookUrl = z
   .min(1, MISSING_URL)
   .max(2048, 'The webhook URL must have at most 2048 characters.')
   .refine((url) => !HAS_TEMPLATED_HOST.test(url), { error: TEMPLATED_HOST, abort: true })
+  // Before it is parsed, since that takes some of these away.
+  .refine((url) => !WEB_ADDRESS.test(url) || isTemplate(url) || !/[\s\p{Cc}\\]/u.test(url), {
+    error: MANGLED,
+    abort: true,
+  })
   .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))
   .pipe(z.url({ hostname: HOST, error: NO_HOST }))
   .refine((url) => !/^[^/]*\/\/[^/?#]*@/.test(url), {
     error:
       'The webhook URL must not contain a user name or password. Put them into an authorization in the worker\'s configuration, and name that in "authorization".',
+    abort: true,
   })
   .refine((url) => !url.includes('#'), {
     error:
       'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
-  });
+  })
+  .refine((url) => !HAS_DOTS.test(url), DOTS);

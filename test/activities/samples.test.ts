@@ -112,6 +112,15 @@ test('an audience is to a template what it is to a job, whatever else its source
   expect(await show({ audiences: listed }, { request })).toMatchObject({ sample: { request: { body } } });
 });
 
+test('where a template fails it is said that others may not help', async () => {
+  const { show } = await samples();
+  const failing = await show({}, { request: { label: 'x', body: '{"a": {{ id }}, oops}' } });
+  const message = failing.ok ? '' : failing.problem.message;
+  expect(message).toMatch(
+    /^Nothing can be sent about this person: .* Correct the template\. If it is right for others/,
+  );
+});
+
 test('what is shown of its answers, and what a test makes of one, is what they mean for its event', async () => {
   const { show, send } = await samples({ answer: () => ({ status: 404 }) });
   const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };

@@ -453,7 +453,11 @@ test.each([
   expect(JSON.stringify(problems)).not.toMatch(/s3|cret/);
 });
 
-test.each([
+const NO_ASCII =
+  'The value of a header may have no characters but those of ASCII. Encode it, or have a template do it: {{ audience.name | url_encode }}.';
+const NO_JSON = 'The body is not JSON, which its content type says that it is.';
+
+test.each<[said: object, problems: string[][]]>([
   [{ onExit: { methd: 'PUT' } }, [['onExit.methd', 'There is no such field. Did you mean "method"?']]],
   [{ onExit: { answer: {} } }, [['onExit.answer', 'There is no such field. Did you mean "answers"?']]],
   [
@@ -488,7 +492,7 @@ test.each([
   ],
   [{ method: 'GET', body: 'x' }, [['method', 'A GET has no body. Leave "body" out, or give it as "".']]],
   [
-    { body: 'x', onExit: { method: 'GET' } },
+    { body: '"x"', onExit: { method: 'GET' } },
     [['onExit.method', 'A GET has no body. Leave "body" out, or give it as "".']],
   ],
   [
@@ -520,13 +524,53 @@ test.each([
       ['headers.x-a', 'This header is given twice.'],
     ],
   ],
+  [
+    { headers: { 'x-city': 'Zürich' }, onExit: { headers: { 'x-bell': '\u0007' } } },
+    [
+      ['headers.x-city', NO_ASCII],
+      ['onExit.headers.x-bell', NO_ASCII],
+    ],
+  ],
+  [JSON.parse('{"headers":{"__proto__":"v"}}') as object, [['headers.__proto__', 'Nothing can have this name.']]],
+  [
+    JSON.parse('{"onEnter":{"headers":{"__proto__":"v"}}}') as object,
+    [['onEnter.headers.__proto__', 'Nothing can have this name.']],
+  ],
+  [{ body: '  ' }, [['body', NO_JSON]]],
+  [{ body: '{"a": oops}', contentType: 'application/vnd.api+json' }, [['body', NO_JSON]]],
+  [{ onExit: { body: 'gone' } }, [['onExit.body', NO_JSON]]],
+  [{ envelope: 'cloudevents', body: 'x' }, [['body', NO_JSON]]],
+  [
+    { contentType: 'application/x-www-form-urlencoded', body: 'a=b' },
+    [['body', 'The body is not JSON, which a form is made from.']],
+  ],
+  [
+    { contentType: 'application/x-www-form-urlencoded', body: '["a"]' },
+    [['body', 'A form is made from a JSON object of its values.']],
+  ],
+  ...['text/plain; charset=iso-8859-1', 'text/xml;charset=UTF-16', 'a/b; charset="utf-8-x"; c=d'].map(
+    (contentType): [said: object, problems: string[][]] => [
+      { contentType, body: 'x' },
+      [['contentType', 'The body is sent in UTF-8. Say charset=utf-8, or leave the charset out.']],
+    ],
+  ),
+  [
+    { exportFields: [{ field: 'segment_events', as: 'x' }] },
+    [['exportFields[0].as', 'It is always sent, and always under this name.']],
+  ],
 ])('what cannot be sent is a problem of the job: %j', (said, problems) => {
   expect(problemsOf({ ...LEAST, ...said })).toEqual(problems);
 });
 
 test.each([
   { method: 'GET', onEnter: { method: 'POST' } },
-  { body: 'x', onExit: { method: 'GET', body: '' } },
+  { body: '"x"', onExit: { method: 'GET', body: '' } },
+  { body: 'x', contentType: 'text/plain; charset=UTF-8' },
+  { body: 'x', contentType: 'text/plain; charset="utf-8"; format=flowed' },
+  {
+    body: '{"a": {{ id }}, oops}',
+    headers: { 'x-city': '{{ "Zürich" | url_encode }}', 'x-tab': 'a\tb', 'x-none': '' },
+  },
   { contentType: 'text/xml', method: 'DELETE' },
   { contentType: 'application/x-www-form-urlencoded', body: '{}' },
   { envelope: 'cloudevents', method: 'DELETE' },
@@ -534,4 +578,33 @@ test.each([
   { onEnter: null, onExit: {}, headers: null, method: null },
 ])('%j goes together', (said) => {
   expect(problemsOf({ ...LEAST, ...said })).toEqual([]);
+});
+
+const BLANK =
+  'The webhook URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
+const DOTS =
+  'The webhook URL has a segment "." or ".." in its path, which would not be sent as it is. Write the path that is meant.';
+
+test.each([
+  ['https://a.example/a\nb\tc', BLANK],
+  ['https://a.example/a b', BLANK],
+  ['https://a.example/?q=a\u00a0b', BLANK],
+  ['https://a.example/a\\b', BLANK],
+  ['https://a.example/a/../../b', DOTS],
+  ['https://a.example/.', DOTS],
+  ['https://a.example/a/%2E./b', DOTS],
+  ['https://a.example/a/..?b', DOTS],
+  ['https://a.example/../{{ id }}', DOTS],
+])('a web address that would not be sent as it is written is refused: %j', (webhookUrl, message) => {
+  expect(problemsOf({ ...LEAST, webhookUrl })).toEqual([['webhookUrl', message]]);
+  expect(problemsOf({ ...LEAST, onExit: { webhookUrl } })).toEqual([['onExit.webhookUrl', message]]);
+});
+
+test.each([
+  'https://a.example/a%20b/..c/d.../...',
+  'https://a.example/?path=/a/../b',
+  'https://a.example/é?name=ü',
+  'https://a.example/{{ id }}/{% if data.a %}x y{% endif %}',
+])('%s is sent as it is written, or made of a template', (webhookUrl) => {
+  expect(problemsOf({ ...LEAST, webhookUrl })).toEqual([]);
 });
