@@ -29,3 +29,24 @@ test('whatever is settled, the next attempt knows it from what was told', () => 
     }),
   );
 });
+
+test('what was halved is told until it is delivered', () => {
+  const settled = new SettledTriggers(3, { delivered: [[0, 0]], failed: [], halved: [[1, 2]] });
+  expect(settled.progress()).toMatchObject({ halved: [[1, 2]] });
+  settled.halved = [
+    [0, 4],
+    [1, 1],
+    [2, 4],
+  ];
+  expect(settled.progress()).toEqual({
+    delivered: [[0, 0]],
+    failed: [],
+    halved: [
+      [1, 1],
+      [2, 4],
+    ],
+  });
+  settled.deliver(1);
+  settled.deliver(2);
+  expect(settled.progress()).not.toHaveProperty('halved');
+});

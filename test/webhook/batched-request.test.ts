@@ -124,3 +124,12 @@ test('values of people are never read as templates', () => {
   const body = '{{ items | map: "id" | json }}';
   expect(bodyOf(make({ body }, [{ ...ann, user: '{{ job.label }}' }]))).toEqual(['{{ job.label }}']);
 });
+
+test('a batch has one event where requests, or what their answers mean, differ by it', () => {
+  const isByEvent = (settings: Partial<DeliverySettings>) => new BatchMaker({ ...plain, ...settings }).isByEvent;
+  expect(isByEvent({})).toBe(false);
+  expect(isByEvent({ request: { label: 'CRM', method: 'PUT' } })).toBe(false);
+  expect(isByEvent({ request: { label: 'CRM', onEnter: { method: 'PUT' } } })).toBe(true);
+  expect(isByEvent({ request: { label: 'CRM', onExit: { method: 'PUT' } } })).toBe(true);
+  expect(isByEvent({ eventAnswers: { exit: { '404': 'delivered' } } })).toBe(true);
+});
