@@ -67,6 +67,19 @@ test('a broken profile line costs nobody else their profile, and is told with it
   ]);
 });
 
+test('a profile line of more than 1 MiB is said to be too long, and one of 1 MiB is read', async () => {
+  const problems: string[] = [];
+  const line = (user: string, bytes: number): string => {
+    const [before, after] = [`{"user":"${user}","profile":{"n":"`, '"}}'];
+    return before + 'x'.repeat(bytes - before.length - after.length) + after;
+  };
+  const profiles = [line('1', 100), line('2', 1024 * 1024), line('3', 1024 * 1024 + 1), line('4', 100)];
+  const source = await sourceWith({ profiles }, { onProblem: (text) => problems.push(text) });
+  const found = await profileFields(source, ['1', '2', '3', '4']);
+  expect([...found.keys()]).toEqual(['1', '2', '4']);
+  expect(problems).toEqual(['profiles.ndjson, line 3: the line is longer than 1 MiB']);
+});
+
 test('a file that is wrong all over is told of at most 20 times, and again once it has changed', async () => {
   const problems: string[] = [];
   const folder = await newFolder();
@@ -221,7 +234,10 @@ test('the rest of an over-long line is not taken for a line of its own', async (
     { onProblem: (text) => problems.push(text) },
   );
   expect([...(await source.profiles(['1', '2'])).keys()]).toEqual(['2']);
-  expect(problems).toEqual([expect.stringMatching(/line 1: this is not JSON/), expect.stringMatching(/line 3: /)]);
+  expect(problems).toEqual([
+    expect.stringMatching(/line 1: the line is longer than 1 MiB/),
+    expect.stringMatching(/line 3: /),
+  ]);
 });
 
 test('a missing profile file rejects, and serves again when it is back', async () => {

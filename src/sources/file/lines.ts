@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { SourceError } from '../source.ts';
 
 /** Most bytes of one line that are read. A longer line is cut there, so that it does not parse and is reported. */
-const MAX_LINE_BYTES = 1024 * 1024;
+export const MAX_LINE_BYTES = 1024 * 1024;
 
 const NEWLINE = 10;
 

@@ -6,7 +6,7 @@ import { type Profile, ProfileText } from '../../domain/message.ts';
 import { readUser } from '../ids.ts';
 import { type ProblemReport, SourceError } from '../source.ts';
 import { hashOf, LineIndex, LineTable, quotedHash, textAt } from './line-index.ts';
-import { contentMark, isBlank, lineNumberAt, scanLines, type WholeFiles } from './lines.ts';
+import { contentMark, isBlank, lineNumberAt, MAX_LINE_BYTES, scanLines, type WholeFiles } from './lines.ts';
 
 /** A line of a profile file: the person and the profile, or what is wrong with it. */
 export type ProfileLine =
@@ -31,6 +31,8 @@ export function readProfileLine(text: string, likely?: string): ProfileLine {
   try {
     value = parseJson(plain);
   } catch {
+    // A longer line is cut there.
+    if (Buffer.byteLength(text) >= MAX_LINE_BYTES) return { ok: false, problem: 'the line is longer than 1 MiB' };
     const { character } = jsonMistake(plain);
     return { ok: false, problem: `this is not JSON (something is wrong at character ${character})` };
   }
