@@ -11,6 +11,7 @@ import {
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
+import { doubledKey } from '../domain/json-scan.ts';
 import { isRecord, jsonMistake, parseJson, stringifyJson } from '../domain/json.ts';
 import { isTemplate, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
@@ -31,6 +32,7 @@ import { sha256 } from './signature.ts';
 import {
   type BatchScope,
   EMPTY_VALUE,
+  NO_NUMBER,
   readTemplate,
   speltAs,
   type Template,
@@ -293,6 +295,9 @@ function refuseNoJson(text: string): void {
 /** The values of a JSON object as a form: a list gives its name several times, null none. */
 function formOf(text: string): string {
   refuseNoJson(text);
+  const doubled = doubledKey(text, 1);
+  if (doubled !== undefined)
+    throw new TemplateFailed(`a form has "${doubled}" twice; a list gives a name several times`);
   const values = parseJson(text);
   if (!isRecord(values)) throw new TemplateFailed('a form is made from a JSON object of its values');
   const form = new URLSearchParams();
@@ -302,6 +307,7 @@ function formOf(text: string): string {
         throw new TemplateFailed(
           `the value of "${name}" in a form must be text, a number, true or false, or a list of such`,
         );
+      if (typeof one === 'number' && !Number.isFinite(one)) throw new TemplateFailed(NO_NUMBER);
       if (one !== null) form.append(name, String(one));
     }
   }

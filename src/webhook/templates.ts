@@ -258,15 +258,29 @@ export function speltAs(value: JsonObject, text: string): JsonObject {
 /** A value as a template writes it. An object is written as JSON. */
 function written(value: unknown): string {
   if (typeof value === 'string') return value;
+  if (typeof value === 'number') refuseNoNumber(value);
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
   if (value === undefined || value === null) return '';
   return Array.isArray(value) ? value.map(written).join('') : writtenJson(value);
 }
 
 function writtenJson(value: unknown): string {
-  if (isRecord(value)) return spelt.get(value) ?? stringifyJson(value);
-  return stringifyJson(value ?? null);
+  const known = isRecord(value) ? spelt.get(value) : undefined;
+  if (known !== undefined) return known;
+  const text = stringifyJson(value ?? null);
+  // A number that JSON cannot write becomes null there.
+  if (text.includes('null')) refuseNoNumber(value);
+  return text;
 }
+
+/** Of a number that is too large to be one, such as 1e400, nothing is left that could be written. */
+function refuseNoNumber(value: unknown): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(NO_NUMBER);
+  if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) refuseNoNumber(one);
+}
+
+/** Why nothing is written of such a number. */
+export const NO_NUMBER = 'a number is too large to be written';
 
 /** One rendering, with all that it has used up so far. */
 class BoundedContext extends Context {

@@ -164,6 +164,10 @@ test('a form is encoded from a JSON object of its values', () => {
   expect(failure({ contentType, body: '{"a": {"b": 1}}' })).toEqual(
     failed(/^body: the value of "a" in a form must be/),
   );
+  expect(failure({ contentType, body: '{"a": 1, "b": 2, "a": 3}' })).toEqual(failed(/^body: a form has "a" twice/));
+  expect(failure({ contentType, body: '{"a": [1, 1e400]}' })).toEqual(
+    failed('body: a number is too large to be written'),
+  );
 });
 
 test('XML and text are sent as they are rendered', () => {

@@ -52,6 +52,19 @@ test('integers of any length keep their digits, and what is written as an object
   );
 });
 
+test('of a number that is too large for a double nothing is written in its place', () => {
+  const data = parseJson('{"huge":1e400,"none":null,"in":{"list":[1,-1e400]}}') as TemplateScope['data'];
+  for (const use of ['text', 'url'] as const)
+    for (const source of [
+      '{{ data.huge }}',
+      '{{ data.huge | json }}',
+      '{{ data.in | json }}',
+      '{{ data | json }} {{ id }}',
+    ])
+      expect(() => readTemplate(source, use).render({ ...scope, data })).toThrow('a number is too large to be written');
+  expect(readTemplate('{{ data.none | json }}', 'text').render({ ...scope, data })).toBe('null');
+});
+
 test('the default body is written byte for byte, and its fields can be named', () => {
   expect(rendered('{{ body }} {{ body | json }} {{ body.id }}')).toBe('{"id":"x","7":1} {"id":"x","7":1} x');
 });
