@@ -30,7 +30,7 @@ export async function requestProblems(definition: unknown, checks: RequestChecks
   return [
     ...(await Promise.all(places.map((place) => destinationProblem(place, checks)))).flat(),
     ...authorizationProblems(definition, parts, places, checks.authorizations),
-    ...parts.flatMap((part) => templateProblems(part, isRecord(definition) && isRecord(definition['batch']))),
+    ...parts.flatMap((part) => templateProblems(part, definition)),
   ];
 }
 
@@ -102,10 +102,13 @@ function authorizationProblems(
   ];
 }
 
-function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, isInBatches: boolean): Problem[] {
+function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {
+  const isInBatches = isRecord(definition) && isRecord(definition['batch']);
+  const data = isRecord(definition) ? namesOfData(definition) : undefined;
   const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
     if (typeof source !== 'string' || !isTemplate(source)) return [];
-    const message = templateProblem(source, use, isInBatches ? (field === 'body' ? 'body' : 'around') : undefined);
+    const batch = isInBatches ? (field === 'body' ? 'body' : 'around') : undefined;
+    const message = templateProblem(source, use, { batch, data });
     return message === undefined ? [] : [{ field: prefix + field, message }];
   };
   return [
@@ -114,5 +117,16 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
       problem(`headers.${name}`, value, 'text'),
     ),
     ...problem('body', body, 'text'),
+  ];
+}
+
+/** The names that a template finds in `data`; undefined: all that a person has, or it is not known. */
+function namesOfData({ exportFields, memberships }: Readonly<Record<string, unknown>>): string[] | undefined {
+  if (!Array.isArray(exportFields) || exportFields.length === 0) return undefined;
+  const names = exportFields.map((one: unknown) => (isRecord(one) ? one['as'] : one));
+  if (!names.every((name) => typeof name === 'string')) return undefined;
+  return [
+    ...new Set(names.flatMap((name) => [name.trim(), name.trim().split('.', 1)[0] ?? ''])),
+    ...(memberships === true ? ['segments_all'] : []),
   ];
 }

@@ -24,7 +24,7 @@ import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '..
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import { BatchMaker } from '../webhook/batched-request.ts';
 import { MessageImpossible, type SentTrigger, shownRequest, type WebhookRequest } from '../webhook/request.ts';
-import { destinationOf, requestMaker, shownPartsOf } from '../webhook/shaped-request.ts';
+import { destinationOf, requestMaker, urlTemplateOf } from '../webhook/shaped-request.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
 /** Whom a sample is about, and through which audience. */
@@ -202,9 +202,9 @@ async function prepareSample(
   };
   const request = made(() => make(found.authorization));
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
-  const shownParts = shownPartsOf(settings, event);
+  const template = urlTemplateOf(settings, event);
   const show = (request: WebhookRequest): ShownRequest =>
-    shownRequest(request.url ?? url, request, mostBytes, shownParts);
+    shownRequest(request.url ?? url, request, mostBytes, template);
   return {
     url,
     timeoutMs: settings.requestTimeoutMs,

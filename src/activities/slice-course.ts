@@ -105,7 +105,8 @@ export class SliceCourse {
 
   /** Writes the attempt for one trigger down. */
   settle(index: number, attempt: HttpAttempt, verdict: AttemptVerdict): void {
-    this.learn(verdict);
+    // A template that gives no request for somebody says nothing of the endpoint.
+    if (attempt.ok || attempt.code !== ATTEMPT_CODES.templateFailed) this.learn(verdict);
     this.record(index, attempt, verdict);
   }
 

@@ -33,7 +33,7 @@ export interface ShownRequest {
   readonly method: Method;
   /**
    * Masked as everywhere: without its path and the values of its query. Of a URL that is a template, what its values made is shown, and of what
-   * stands in the template itself short segments of the path.
+   * stands in the template itself, nothing.
    */
   readonly url: string;
   /** In order, as [name, value]; a value that may be secret is `…`. What the connection adds (`host`, `content-length`) is not included. */

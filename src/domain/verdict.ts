@@ -118,6 +118,16 @@ function decided(status: number | undefined, answers: Answers | undefined): Atte
 }
 
 /**
+ * Judges an attempt for a job. That a template of it gives no request for somebody is about that person alone, once the endpoint has accepted
+ * others.
+ * @param isUnproven whether the endpoint has accepted nothing yet.
+ */
+export function judgeFor(attempt: Parameters<typeof judge>[0], isUnproven: boolean): Verdict {
+  const isTemplate = attempt.status === undefined && attempt.code === ATTEMPT_CODES.templateFailed;
+  return isTemplate && !isUnproven ? 'unsendable' : judge(attempt);
+}
+
+/**
  * Judges an attempt: as the job's `answers` had it where the answer came, else by the status, or the code where there is none; never by a
  * message text. A Retry-After of no time, or with a date that has passed, asks for no wait.
  */

@@ -52,6 +52,8 @@ export interface WebhookRequest {
   readonly method?: Method;
   /** Where it goes, if that is not where all of the job's requests go. */
   readonly url?: URL;
+  /** Names of the headers that the job itself says, in small letters: they are not secret. Absent: none. */
+  readonly own?: ReadonlySet<string>;
 }
 
 /** Most bytes of a body: enough for the longest profile that a source reads, and what is written around it. */
@@ -162,14 +164,14 @@ export function requestWith(
     ...more,
   ];
   if (traceparent !== undefined) all.push('traceparent', traceparent);
-  if (signingKeys.length === 0) return { headers: all, query, identity, body };
+  const own = new Set(more.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
+  if (signingKeys.length === 0) return { headers: all, query, identity, body, own };
   const signed = signBody(signingKeys, id, timestampSeconds, body ?? '');
   all.push('webhook-signature', signed.signature);
-  return { headers: all, query, identity, body: body === null ? null : signed.body };
+  return { headers: all, query, identity, body: body === null ? null : signed.body, own };
 }
 
-const NOTHING_MORE: ShownParts = { headers: new Set(), url: undefined };
-
+const NONE: ReadonlySet<string> = new Set();
 const MASK = '…';
 /** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by whoever sees them. */
 const SHOWN: ReadonlySet<string> = new Set(['content-type', 'user-agent', 'webhook-id', 'webhook-timestamp']);
@@ -180,12 +182,13 @@ const KIND = /^(?:Basic |Bearer |v1a?,)/;
  * A request as people may see it: its URL as it is shown everywhere, the name of each header, and only those values that are not secret.
  *
  * @param mostBodyBytes a longer body is cut there, at the end of a character.
+ * @param template that of its URL; undefined: it has none.
  */
 export function shownRequest(
   url: URL,
-  { headers, query, body, method = 'POST' }: WebhookRequest,
+  { headers, query, body, method = 'POST', own = NONE }: WebhookRequest,
   mostBodyBytes: number,
-  { headers: own, url: template }: ShownParts = NOTHING_MORE,
+  template?: string,
 ): ShownRequest {
   const bytes = Buffer.from(body ?? '');
   return {
@@ -202,37 +205,44 @@ export function shownRequest(
   };
 }
 
-/** What people may be shown of a request besides what they are shown of all. */
-export interface ShownParts {
-  /** Names of the job's own headers, in small letters: they are not secret. */
-  readonly headers: ReadonlySet<string>;
-  /** The template of its URL; undefined: it has none. */
-  readonly url: string | undefined;
-}
-
-/** A segment of a path that is at least this long may be a token; a shorter one is taken for a word. */
-const TOKEN = 12;
+/** In a part of a segment, a text of the template that is at least this long may be a secret. */
+const SECRET = 4;
 
 /**
  * A URL that a template made: what its values made of it is what people want to see, and is no secret of the endpoint. What stands in the
- * template itself may be one, so that only short segments of its path are shown.
+ * template itself may be one, as in any URL.
  */
 function shownFromTemplate(url: URL, template: string, query: string | undefined): string {
-  const [, ...afterPath] = template.split('?');
+  const [path = '', ...afterPath] = template.split('?');
   const literal = afterPath
     .join('?')
     .split('&')
     .flatMap((pair) => (pair.slice(pair.indexOf('=') + 1).replaceAll(TAG, '') === '' ? [] : [nameOf(pair)]));
-  const long = template.split(/[{}%/&=?"'\s]+/).filter((piece) => piece.length >= TOKEN);
+  const fixed = new Set(path.split(TAG_OR_SLASH).filter((piece) => piece !== ''));
+  const long = [
+    ...fixed,
+    ...afterPath
+      .join('?')
+      .split(TAG)
+      .flatMap((piece) => piece.split(/[&=]/)),
+  ].filter((piece) => piece.length >= SECRET);
   const hide = (text: string): string => long.reduce((shown, piece) => shown.replaceAll(piece, MASK), text);
+  const shownPath = url.pathname
+    .split('/')
+    .map((segment) => (fixed.has(segment) ? MASK : hide(segment)))
+    .join('/')
+    .replaceAll(/…(?:\/…)+/g, MASK);
   const pairs = url.search === '' ? [] : url.search.slice(1).split('&');
   const shownPairs = pairs.map((pair) =>
-    pair.includes('=') && !literal.includes(nameOf(pair)) ? hide(pair) : shownQuery(url, pair),
+    pair.includes('=') && !literal.includes(nameOf(pair))
+      ? `${nameOf(pair)}=${hide(pair.slice(pair.indexOf('=') + 1))}`
+      : shownQuery(url, pair),
   );
   const all = [...shownPairs, ...(query === undefined || query === '' ? [] : [shownQuery(url, query)])];
-  return `${url.origin}${hide(url.pathname)}${all.length === 0 ? '' : `?${all.join('&')}`}`;
+  return `${url.origin}${shownPath}${all.length === 0 ? '' : `?${all.join('&')}`}`;
 }
 
+const TAG_OR_SLASH = /\{\{.*?\}\}|\{%.*?%\}|\//s;
 const TAG = /\{\{.*?\}\}|\{%.*?%\}/gs;
 
 /** The name of a query's parameter, without what stands around it in a template. */

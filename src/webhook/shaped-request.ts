@@ -25,7 +25,6 @@ import {
   type RequestMarks,
   requestWith,
   type SentTrigger,
-  type ShownParts,
   type WebhookRequest,
 } from './request.ts';
 import { sha256 } from './signature.ts';
@@ -74,13 +73,10 @@ export function destinationOf({ webhookUrl, request }: DeliverySettings, event: 
   return new URL(effectiveShape({ ...request, webhookUrl }, event).webhookUrl);
 }
 
-/** What of the requests of an event may be shown. */
-export function shownPartsOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): ShownParts {
-  const shape = effectiveShape({ ...request, webhookUrl }, event);
-  return {
-    headers: new Set(Object.keys(shape.headers).map((name) => name.toLowerCase())),
-    url: isTemplate(shape.webhookUrl) ? shape.webhookUrl : undefined,
-  };
+/** The template of the URL that the requests of an event go to; undefined: it has none. */
+export function urlTemplateOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): string | undefined {
+  const { webhookUrl: url } = effectiveShape({ ...request, webhookUrl }, event);
+  return isTemplate(url) ? url : undefined;
 }
 
 /** A template, and the field of the form that it stands in. */
@@ -169,14 +165,17 @@ function readUrl(source: string, place: string): ReadShape['url'] {
 /** The URL that a template gave, which must be what its author can have meant, whatever the values in it are. */
 function urlOf(origin: string, expected: string, source: string, rendered: string): URL {
   const [path = ''] = rendered.split('?', 1);
-  for (const segment of path.split('/')) {
-    const plain = segment.replaceAll(EMPTY_VALUE, '');
-    if (plain === '' && segment !== '') throw new TemplateFailed('a segment of the path has no value');
-    if (DOTS.test(plain)) throw new TemplateFailed('a segment of the path is "." or ".."');
-  }
+  // Where a value is missing, the path leads to something else: to all members instead of one.
+  if (path.includes(EMPTY_VALUE)) throw new TemplateFailed('a value in the path is empty');
+  if (path.split('/').some((segment) => DOTS.test(segment)))
+    throw new TemplateFailed('a segment of the path is "." or ".."');
   const text = rendered.replaceAll(EMPTY_VALUE, '');
   if (NOT_IN_URL.test(text)) throw new TemplateFailed('it has a character that cannot be in a URL');
-  if (path.includes('//') && !source.includes('//')) throw new TemplateFailed('a segment of the path is empty');
+  // With a letter in place of each value; tags themselves write nothing.
+  const [written = ''] = source.replaceAll(/\{%.*?%\}/gs, '').replaceAll(/\{\{.*?\}\}/gs, 'x').split('?', 1);
+  const isEmptied = path.includes('//') && !written.includes('//');
+  if (isEmptied || (/(?:^|\/)$/.test(path) && !/(?:^|\/)$/.test(written)))
+    throw new TemplateFailed('a segment of the path is empty');
   if (text.length > MOST_URL) throw new TemplateFailed(`it has more than ${MOST_URL} characters`);
   const url = new URL(origin + text);
   if (url.origin !== expected) throw new TemplateFailed('it leads elsewhere');

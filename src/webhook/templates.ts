@@ -2,6 +2,8 @@ import { hash } from 'node:crypto';
 import {
   analyzeSync,
   Context,
+  defaultOperators,
+  type FilterImplOptions,
   Liquid,
   LiquidError,
   Output,
@@ -97,8 +99,13 @@ export interface Template {
 
 /** Most characters that a rendering makes: of its text, of each capture, and of all that filters make on the way. A body has at most 2 MiB. */
 const MOST_CHARACTERS = 2 * 1024 * 1024;
-/** Most blocks that are entered and texts that are written in one rendering: some 20 ms. It decides before time does, so alike on every machine. */
+/**
+ * Most steps that all the templates of one request may take together: blocks that are entered, texts that are written, entries that filters go
+ * through. Some 100 ms at most, since a step takes 1 to 5 µs. It decides before time does, so alike on every machine.
+ */
 const MOST_STEPS = 20_000;
+/** Characters that `contains` searches in the time of a step, at worst. */
+const SEARCHED_IN_STEP = 500;
 /** The same for each trigger of a batch, beside that. */
 const MOST_STEPS_OF_ITEM = 100;
 /** Longest time of one rendering, while which the worker does nothing else. */
@@ -119,9 +126,11 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   const once = (scope: TemplateScope | BatchScope): string => {
     // A copy, since a template can count in a variable of any name.
     const context = new BoundedContext({ ...scope }, liquid.options, { sync: true }, { liquid });
+    context.steps = stepsTaken.get(scope) ?? 0;
     if ('items' in scope) context.mostSteps += scope.items.length * MOST_STEPS_OF_ITEM;
     const emitter = new BoundedText(context);
     toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
+    stepsTaken.set(scope, context.steps);
     return emitter.buffer;
   };
   const pieces = piecesOf(parsed, use);
@@ -139,6 +148,9 @@ export function readTemplate(source: string, use: TemplateUse): Template {
       }),
   };
 }
+
+// By its scope, which all the templates of a request have in common.
+const stepsTaken = new WeakMap<object, number>();
 
 /** A piece of a template that is text, or writes what a path leads to: most templates have no others. */
 type Piece = string | { readonly path: readonly string[]; readonly write: (value: unknown) => string };
@@ -207,14 +219,21 @@ function valueAt(path: readonly string[], scope: object): unknown {
 
 /**
  * What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has.
- * @param batch where in a batch it stands; absent: its request is about one person.
+ * @param of where it stands.
  */
-export function templateProblem(source: string, use: TemplateUse, batch?: 'body' | 'around'): string | undefined {
+export function templateProblem(
+  source: string,
+  use: TemplateUse,
+  {
+    batch,
+    data,
+  }: { readonly batch?: 'body' | 'around' | undefined; readonly data?: readonly string[] | undefined } = {},
+): string | undefined {
   try {
     const templates = trying(() => (use === 'url' ? forUrls : forText).parse(source));
     if (batch !== undefined) trying(() => forBatches.parse(source));
     const { globals } = analyzeSync(templates, { partials: false });
-    const known = batch === undefined ? KNOWN : batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
+    const known = knownIn(batch, data);
     for (const variable of Object.values(globals).flat()) {
       const unknown = unknownName(variable.segments, known);
       if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
@@ -224,6 +243,15 @@ export function templateProblem(source: string, use: TemplateUse, batch?: 'body'
     if (error instanceof TemplateFailed) return error.message;
     throw error;
   }
+}
+
+/**
+ * @param batch where in a batch; undefined: a request is about one person.
+ * @param data the names that `data` has; undefined: any.
+ */
+function knownIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): Known {
+  if (batch !== undefined) return batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
+  return data === undefined ? KNOWN : { ...KNOWN, data };
 }
 
 function unknownName([root, next]: readonly unknown[], known: Known): string | undefined {
@@ -237,7 +265,9 @@ function unknownName([root, next]: readonly unknown[], known: Known): string | u
     return `with "batch", a request is about several people, and so has no "${root}" of its own. ${where}`;
   }
   if (below === undefined) return `there is nothing called "${root}". ${advice(root, names)}`;
-  if (typeof below === 'string' || typeof next !== 'string' || below.includes(next)) return undefined;
+  if (below === 'any' || typeof next !== 'string' || below.includes(next) || OWN_MEANING.test(next)) return undefined;
+  if (below === 'none') return `"${root}" has nothing below it, such as "${next}".`;
+  if (root === 'data') return `"exportFields" leaves "${next}" out, so it is not in "data". ${advice(next, below)}`;
   return `"${root}" has nothing called "${next}". ${advice(next, below)}`;
 }
 
@@ -285,10 +315,11 @@ export const NO_NUMBER = 'a number is too large to be written';
 /** One rendering, with all that it has used up so far. */
 class BoundedContext extends Context {
   mostSteps = MOST_STEPS;
-  #steps = 0;
+  steps = 0;
 
-  step(): void {
-    if (++this.#steps > this.mostSteps) throw new RangeError('it repeats too much');
+  step(count = 1): void {
+    this.steps += count;
+    if (this.steps > this.mostSteps) throw new RangeError('it repeats too much');
   }
 }
 
@@ -327,7 +358,8 @@ function digest(algorithm: string): (this: FilterThis, value: unknown) => string
   return function (value) {
     const text = written(value);
     this.context.memoryLimit.use(text.length);
-    return hash(algorithm, text, 'hex');
+    // The hash of nothing would be the same for everybody who has no value.
+    return text === '' ? '' : hash(algorithm, text, 'hex');
   };
 }
 
@@ -356,6 +388,25 @@ const FILE_TAGS = ['include', 'render', 'layout', 'block'];
 /** Filters that read a text, which may be a person's, as an expression; and two that write JSON in their own way. */
 const OTHER_FILTERS = /_exp$|^inspect$|^sample$/;
 
+/** As LiquidJS does it, counting what it searches. */
+function* contains(text: unknown, part: unknown, context: Context): Generator<unknown, boolean, unknown> {
+  const searched = Array.isArray(text) ? text.length : typeof text === 'string' ? text.length / SEARCHED_IN_STEP : 0;
+  if (context instanceof BoundedContext) context.step(Math.ceil(searched));
+  return (yield defaultOperators['contains']?.(text, part, context)) === true;
+}
+
+/** A filter that counts the entries of the list that it goes through. */
+function counted(filter: FilterImplOptions): FilterImplOptions {
+  const { handler, raw = false } = typeof filter === 'function' ? { handler: filter } : filter;
+  return {
+    raw,
+    handler(value, ...args) {
+      if (Array.isArray(value) && this.context instanceof BoundedContext) this.context.step(value.length);
+      return handler.call(this, value, ...args) as unknown;
+    },
+  };
+}
+
 function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   const liquid = new Liquid({
     strictFilters: true,
@@ -367,6 +418,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
     parseLimit: TEMPLATE_LENGTH,
     memoryLimit: MOST_CHARACTERS,
     renderLimit: MOST_MS,
+    operators: { ...defaultOperators, contains },
     ...(outputEscape === undefined ? {} : { outputEscape }),
   });
   for (const name of FILE_TAGS) delete liquid.tags[name];
@@ -379,6 +431,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
     making((value) => Buffer.from(written(value)).toString('base64')),
   );
   for (const algorithm of ['sha256', 'sha1', 'md5']) liquid.registerFilter(algorithm, digest(algorithm));
+  for (const [name, filter] of Object.entries(liquid.filters)) liquid.registerFilter(name, counted(filter));
   // Captures get a text of their own, which would otherwise have no bound.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);
@@ -392,11 +445,16 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
 
 const forText = createLiquid();
 
+/** What `encodeURIComponent` leaves, and RFC 3986 reserves. */
+const percentEncoded = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+
 const encoded = (value: unknown): string => {
   const text = written(value);
-  return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed());
+  return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed()).replaceAll(/[!'()*]/g, percentEncoded);
 };
 const forUrls = createLiquid(encoded);
+// What it captures is encoded already, and would be once more where it is written.
+delete forUrls.tags['capture'];
 forUrls.registerFilter('raw', {
   raw: true,
   handler: (value: unknown) => (written(value) === '' ? EMPTY_VALUE : value),
@@ -431,6 +489,8 @@ function reasonOf(cause: unknown): string {
   if (filter !== undefined) return `there is no filter "${filter}". ${advice(filter, Object.keys(forText.filters))}`;
   if (plain === 'tag "skip" not found')
     return 'with "batch", a request is about several people, and skip about one. Leave people out by the audience or by "events".';
+  if (plain === 'tag "capture" not found')
+    return 'capture would encode a value twice in a URL. Use assign, and write the name of what it assigns.';
   if (OUT_OF_TIME.test(plain)) return 'it takes too long';
   return plain === 'memory alloc limit exceeded' ? 'it takes too much memory' : plain;
 }

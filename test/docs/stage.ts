@@ -16,6 +16,7 @@ const UNTIL_INTERRUPTED: readonly { readonly names: RegExp; readonly says: RegEx
   { names: /triggers up\b/, says: /^Ready\./m, options: '--port 0 --ui-port 0 --http-port 0 --api-port 0' },
   { names: /triggers worker\b/, says: /^Worker ready/m },
   { names: /triggers receive\b/, says: /Stop with Ctrl-C\./, options: '--port 0' },
+  { names: /triggers api\b/, says: /^API ready/m, options: '--port 0' },
   { names: /triggers codec-server\b/, says: /^Codec server ready/m, options: '--port 0' },
   { names: /triggers status .*--watch\b/, says: /./ },
   { names: /triggers attempts .*--follow\b/, says: /./ },
@@ -31,6 +32,7 @@ export class Stage {
   readonly #origin: string;
   readonly #programs: Program[] = [];
   #env: Record<string, string | undefined>;
+  #apiUrl = '';
 
   static async open(): Promise<Stage> {
     const stage = new Stage(await startReceiver({ keepBodies: true }));
@@ -40,7 +42,8 @@ export class Stage {
     });
     stage.#programs.push(up);
     await up.says(({ stdout }) => stdout.includes('\n'));
-    const { address } = JSON.parse(up.stdout) as { address: string }; // As `up --json` says it.
+    const { address, apiUrl } = JSON.parse(up.stdout) as { address: string; apiUrl: string }; // As `up --json` says it.
+    stage.#apiUrl = apiUrl;
     stage.#env = { ...stage.#env, TEMPORAL_ADDRESS: address };
     return stage;
   }
@@ -75,7 +78,8 @@ export class Stage {
     const whole = long?.options === undefined ? line : `${line} ${long.options}`;
     const said = this.#toOurEndpoint(whole)
       .replaceAll(/\bJOB\b/g, SAMPLE_JOB)
-      .replace(/TRIGGERS_METRICS_PORT=\d+/, 'TRIGGERS_METRICS_PORT=0');
+      .replace(/TRIGGERS_METRICS_PORT=\d+/, 'TRIGGERS_METRICS_PORT=0')
+      .replace('http://127.0.0.1:7280', this.#apiUrl);
     const program = new Program('sh', ['-c', `exec env ${said}`], { env: this.#env, cwd: this.#folder });
     this.#programs.push(program);
     if (long !== undefined) {

@@ -4,7 +4,7 @@ import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { ProfileText } from '../../src/domain/message.ts';
 import { makeRequest, MessageImpossible, shownRequest, type WebhookRequest } from '../../src/webhook/request.ts';
-import { destinationsOf, requestMaker, shownPartsOf } from '../../src/webhook/shaped-request.ts';
+import { destinationsOf, requestMaker, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -254,7 +254,7 @@ test.each([
   ['.\t./x', 'it has a character that cannot be in a URL'],
   ['x#y', 'it has a character that cannot be in a URL'],
   ['x'.repeat(9000), 'it has more than 8192 characters'],
-  ['', 'a segment of the path has no value'],
+  ['', 'a value in the path is empty'],
 ])('a raw value %.20j does not lead out of its place', (email, why) => {
   const shape: Shape = { webhookUrl: 'https://api.example/m/{{ data.email | raw }}' };
   expect(failure(shape, enter, { email })).toEqual(failed(`webhookUrl: ${why}`));
@@ -262,9 +262,33 @@ test.each([
 
 test('a segment that lost its value never becomes the whole list', () => {
   const shape: Shape = { webhookUrl: 'https://api.example/lists/7/members/{{ data.crm_id }}', method: 'DELETE' };
-  expect(failure(shape, exit, {})).toEqual(failed('webhookUrl: a segment of the path has no value'));
+  expect(failure(shape, exit, {})).toEqual(failed('webhookUrl: a value in the path is empty'));
   const inQuery: Shape = { webhookUrl: 'https://api.example/?a={{ data.crm_id }}&b={{ id }}' };
   expect(make(inQuery, exit, {}).url?.search).toBe('?a=&b=7');
+});
+
+test.each([
+  ['/members/{% if data.crm %}{{ data.crm }}{% endif %}', 'a segment of the path is empty'],
+  ['/members/{% for one in data.ids %}{{ one }}{% endfor %}?x=1', 'a segment of the path is empty'],
+  ['/{% if data.crm %}{{ data.crm }}{% endif %}', 'a segment of the path is empty'],
+  ['/members/crm-{{ data.crm }}', 'a value in the path is empty'],
+  ['/Contacts({{ data.crm }})', 'a value in the path is empty'],
+  ['/by-hash/{{ data.crm | sha256 }}', 'a value in the path is empty'],
+  ['/{% if data.crm %}{{ data.crm }}{% endif %}/tags', 'a segment of the path is empty'],
+])('where %s lacks its value, nothing is sent', (path, why) => {
+  const webhookUrl = `https://api.example${path}`;
+  expect(failure({ webhookUrl, method: 'DELETE' }, exit, {})).toEqual(failed(`webhookUrl: ${why}`));
+  expect(make({ webhookUrl, method: 'DELETE' }, exit, { crm: '7', ids: ['8'] }).url).toBeInstanceOf(URL);
+});
+
+test('what stands in the URL itself may end with a slash', () => {
+  expect(make({ webhookUrl: 'https://api.example/members/{{ id }}/' }).url?.pathname).toBe('/members/7/');
+});
+
+test.each(["x') or ('1' eq '1", '(*)!'])('in a URL the value %s cannot end what its author put around it', (crm) => {
+  const { url } = make({ webhookUrl: "https://api.example/Contacts(email='{{ data.crm }}')" }, enter, { crm });
+  expect(url?.pathname.split("'")).toHaveLength(3);
+  expect(decodeURIComponent(url?.pathname ?? '')).toBe(`/Contacts(email='${crm}')`);
 });
 
 test.each(['a\r\nx-admin: 1', 'a\nb', 'a\0b', 'Łukasz', 'a\u2028b'])('a header never carries %j', (email) => {
@@ -290,7 +314,32 @@ test('[S22] of a templated URL, people see what its values made, and no token th
   const settings = { ...plain, webhookUrl, request: { label: 'CRM', headers: { 'X-List': '7' } } };
   const made = make({ webhookUrl, headers: { 'X-List': '7' } });
   if (made.url === undefined) throw new Error('It has a URL.');
-  const shown = shownRequest(made.url, { ...made, query: 'token=t' }, 100, shownPartsOf(settings, 'enter'));
-  expect(shown.url).toBe('https://api.example/hooks/…/7?key=…&of=7&x=…&token=…');
+  const shown = shownRequest(made.url, { ...made, query: 'token=t' }, 100, urlTemplateOf(settings, 'enter'));
+  expect(shown.url).toBe('https://api.example/…/7?key=…&of=7&x=…&token=…');
   expect(shown.headers).toContainEqual(['X-List', '7']);
+});
+
+test.each([
+  ['/s3cret/{{ id }}', '/…/7'],
+  ['/hooks/catch/1234567/abc/{{ id }}', '/…/7'],
+  ['/a/{{ id }}/b/{{ audience.slug }}', '/…/7/…/vip'],
+  ['/key-s3cret{{ id }}', '/…7'],
+  ['/x?t{{ id }}=s3cret', '/…?t7=…'],
+])('[S22] of the templated URL %s, what stands in it is masked as in any other', (path, shown) => {
+  const webhookUrl = `https://api.example${path}`;
+  const made = make({ webhookUrl });
+  if (made.url === undefined) throw new Error('It has a URL.');
+  const settings = { ...plain, webhookUrl, request: { label: 'CRM' } };
+  expect(shownRequest(made.url, made, 100, urlTemplateOf(settings, 'enter')).url).toBe(`https://api.example${shown}`);
+});
+
+test('[S22] the value of a header that an authorization has, too, is the authorization’s, and is not shown', () => {
+  const settings = { ...plain, request: { label: 'CRM', headers: { 'X-Team': 'job', 'X-List': '7' } } };
+  if (!noAuthorization.ok) throw new Error(noAuthorization.code);
+  const authorization = { ...noAuthorization.authorization, headers: ['x-team', 's3cret'] };
+  const made = requestMaker(settings)(enter, audience, {}, authorization, 'audience-triggers/1.2.3');
+  const shown = shownRequest(new URL(plain.webhookUrl), made, 100);
+  expect(shown.headers).toContainEqual(['x-team', '…']);
+  expect(shown.headers).toContainEqual(['X-List', '7']);
+  expect(JSON.stringify(shown)).not.toContain('s3cret');
 });

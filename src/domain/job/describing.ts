@@ -6,7 +6,7 @@ import { instantOf } from '../instant.ts';
 import { editableOf, FORM_DEFAULTS } from '../job-form.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../shown.ts';
-import { failureInWords, judge, VERDICTS } from '../verdict.ts';
+import { ATTEMPT_CODES, failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { quietTimeAt } from './calendar.ts';
@@ -111,12 +111,15 @@ const SHOWN_WAIT_MS = 1000;
 function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
   const all = job.definition.parallelRequestCount;
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
-  const advice = `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
+  const isTemplate = lastFailure?.code === ATTEMPT_CODES.templateFailed;
+  const advice = isTemplate
+    ? `A template of the job gives no request${lastFailure.answer === undefined ? '' : ` (${lastFailure.answer})`}, and the endpoint has accepted nothing yet. Correct the template, or leave such people out with {% skip %}; every trigger is kept.`
+    : `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};
     // While anything is ready, the next request goes at once.
     const next = chains.readyCount > 0 ? breaker.barredUntil : Math.max(chains.nextDue ?? 0, breaker.barredUntil);
-    const isSetup = lastFailure !== undefined && VERDICTS[judge(lastFailure)].isSetup;
+    const isSetup = isTemplate || (lastFailure !== undefined && VERDICTS[judge(lastFailure)].isSetup);
     return {
       endpoint: {
         state: 'new',

@@ -11,7 +11,7 @@ import {
   throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
-import { ATTEMPT_CODES, judge, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
+import { ATTEMPT_CODES, judge, judgeFor, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
 import { batchSize, gatherNoLonger } from './batching.ts';
 import type { Chain, QueuedTrigger } from './chain.ts';
 import { maySend } from './cutting.ts';
@@ -66,7 +66,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
     return !unsent.has(index) || halved.has(index);
   };
   if (isKnown) refundQuota(state, slice, isAsked);
-  const parts = partsOf(slice, failed, unsent, halved);
+  const parts = partsOf(state, slice, failed, unsent, halved);
   // What comes back has waited for its batch before.
   if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
@@ -141,6 +141,7 @@ function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, num
 }
 
 function partsOf(
+  { breaker }: DispatcherState,
   slice: Slice,
   failed: ReadonlyMap<number, FailedAttempt>,
   unsent: ReadonlySet<number>,
@@ -152,7 +153,7 @@ function partsOf(
     const attempt = stop < index + count ? failed.get(stop) : undefined;
     const delivered = stop - index;
     index += count;
-    const verdict = attempt === undefined ? undefined : judge(attempt);
+    const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
     return { chain, delivered, attempt, verdict, batchMost: halved.get(stop) };
   });
 }

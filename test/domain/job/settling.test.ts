@@ -457,6 +457,36 @@ test('a template that fails at an endpoint which has accepted others costs a dea
   expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
 });
 
+test('a template that fails for many people in a row holds up nobody else: it says nothing of an endpoint that has accepted others', () => {
+  const job = new AJob(20);
+  job.signal('first');
+  job.cut();
+  job.end();
+  for (let i = 0; i < 15; i++) job.signal(`p${i}`);
+  job.cut();
+  job.end(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [i, { code: 'TEMPLATE_FAILED' }])));
+  job.signal('healthy');
+  job.cut();
+  expect(job.status).not.toHaveProperty('endpoint');
+  expect(job.running.flatMap(({ triggers }) => triggers.map(({ user }) => user))).toEqual(['healthy']);
+  job.end();
+  job.cut();
+  expect(job.dead).toHaveLength(15);
+});
+
+test('a template that fails before the endpoint has accepted anything is tried again, and the advice is about the template', () => {
+  const job = new AJob(2);
+  job.state.breaker = new Breaker(UNPROVEN);
+  job.signal('1');
+  job.cut();
+  job.end({ 0: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
+  expect(job.dead).toEqual([]);
+  expect(job.status).toMatchObject({
+    waiting: 1,
+    endpoint: { state: 'new', advice: expect.stringMatching(/template.*body: Line 1.*skip/) },
+  });
+});
+
 test('a slice tells templates how often the oldest trigger of a person failed, and says nothing of it without templates', () => {
   const failuresIn = (body: string | null): (number | undefined)[] => {
     const { definition } = jobRecord(1);
