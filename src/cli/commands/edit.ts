@@ -16,6 +16,8 @@ export const editCommand = command({
       it.argument('<job>', 'id of the job').argument('[file]', 'JSON with the fields to change'),
       EDITABLE_FIELDS,
     ).option('--yes', 'do not ask, also if a backfill leaves people out because of it'),
+  notes: `A field that is a list or an object, such as headers, onExit or answers, is
+replaced as a whole: give all of it.`,
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
   async run([job, file], { yes }, { terminal, print, said }) {
     const edit = { ...(file === undefined ? {} : readJsonObject(file)), ...fieldsFromOptions(said) };
