@@ -172,7 +172,10 @@ function urlOf(origin: string, expected: string, source: string, rendered: strin
   const text = rendered.replaceAll(EMPTY_VALUE, '');
   if (NOT_IN_URL.test(text)) throw new TemplateFailed('it has a character that cannot be in a URL');
   // With a letter in place of each value; tags themselves write nothing.
-  const [written = ''] = source.replaceAll(/\{%.*?%\}/gs, '').replaceAll(/\{\{.*?\}\}/gs, 'x').split('?', 1);
+  const [written = ''] = source
+    .replaceAll(/\{%.*?%\}/gs, '')
+    .replaceAll(/\{\{.*?\}\}/gs, 'x')
+    .split('?', 1);
   const isEmptied = path.includes('//') && !written.includes('//');
   if (isEmptied || (/(?:^|\/)$/.test(path) && !/(?:^|\/)$/.test(written)))
     throw new TemplateFailed('a segment of the path is empty');
