@@ -9,6 +9,10 @@ const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(
 /** Ours; the leap second 60 is not. */
 const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}(?:Z|\+00:00)$/;
 
+/** UTC with nine digits, as ours and most that come are; without the days of which only the calendar knows whether there are such. */
+const PLAIN =
+  /^\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{9}(?:Z|\+00:00)$/;
+
 /** Like `parseInstant`, for a text that was accepted before: one in a spelling of ours is not parsed again. */
 export function knownInstant(text: string): Instant | undefined {
   return CANONICAL.test(text) ? `${text.slice(0, 29)}Z` : parseInstant(text);
@@ -16,6 +20,8 @@ export function knownInstant(text: string): Instant | undefined {
 
 /** The instant that an RFC 3339 text with up to nanoseconds names; undefined for anything else. */
 export function parseInstant(text: string): Instant | undefined {
+  // Each trigger that arrives is read, and this takes a thirtieth of the time that the rest does.
+  if (PLAIN.test(text) && text >= '0100') return `${text.slice(0, 29)}Z`;
   const match = RFC3339.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHour = '0', offsetMinute = '0'] = match;

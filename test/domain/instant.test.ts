@@ -108,3 +108,20 @@ test('a text that was accepted before is read as when it was checked', () => {
     }),
   );
 });
+
+test('what is read fast is read as any other spelling is: the same instant with an offset of nothing', () => {
+  const digits = (most: number) => fc.integer({ min: 0, max: most }).map((one) => pad(one));
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 9999 }).map((year) => pad(year, 4)),
+      fc.tuple(digits(13), digits(32), digits(25), digits(61), digits(61)),
+      nanos,
+      (year, [month, day, hour, minute, second], ns) => {
+        const local = `${year}-${month}-${day}T${hour}:${minute}:${second}.${pad(ns, 9)}`;
+        const slowly = parseInstant(`${local}-00:00`);
+        expect([parseInstant(`${local}Z`), parseInstant(`${local}+00:00`)]).toEqual([slowly, slowly]);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
