@@ -6,14 +6,17 @@ import { request } from 'undici';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 import { answerWhen } from '../support/patience.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
 
 let lab: Lab;
 let api: ApiServer;
+/** Nobody else's job on this server listens to it. */
+const OWN = { id: randomBytes(16).toString('hex'), slug: `own-${randomBytes(4).toString('hex')}`, name: 'Own' };
 /** What the API called a fault of its own. */
 const unexpected: object[] = [];
 beforeAll(async () => {
-  lab = await Lab.open({ receiver: { keepBodies: true } });
+  const audiences = [VIP, NEWS, OWN].map((one) => ({ ...one, members: [] }));
+  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences } });
   api = await openApi();
 });
 afterAll(async () => {
@@ -156,16 +159,19 @@ describe('triggers', () => {
   });
 
   test('without a job each goes to every job that listens; what nobody listens to is counted', async () => {
-    const jobs = [await lab.start(), await lab.start({ audiences: ['vip'] })];
-    const [user, other] = [person(), person()];
-    const body = [enter(user), enter(other, { audience: 'news' }), enter(person(), { audience: 'nobody' })];
+    const jobs = [await lab.start({ audiences: [OWN.slug] }), await lab.start({ audiences: [OWN.slug, 'vip'] })];
+    const body = [
+      enter(person(), { audience: OWN.slug }),
+      enter(person(), { audience: OWN.id }),
+      enter(person(), { audience: `nobody-${OWN.slug}` }),
+    ];
     const answer = await answerWhen(
       async () => await ask('/v1/triggers', { body: body.map((one) => ({ ...one, at: '2026-01-01T00:00:00Z' })) }),
       ({ body: { jobs: told } }) => jobs.every((job) => job in told),
       1100,
     );
     expect(answer).toMatchObject({ status: 202, body: { accepted: 2, unheard: 1 } });
-    expect(answer.body.jobs).toMatchObject({ [jobs[0] ?? '']: 2, [jobs[1] ?? '']: 1 });
+    expect(answer.body.jobs).toEqual(Object.fromEntries(jobs.map((job) => [job, 2])));
   });
 
   test('an Idempotency-Key makes a repeat harmless, also of triggers without a time', async () => {
