@@ -13,6 +13,7 @@ import { ApiMetrics } from './api-metrics.ts';
 import { readBodies } from './bodies.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
+import { inTime } from './in-time.ts';
 import { jobRoutes } from './job-routes.ts';
 import { Listeners } from './listeners.ts';
 import { questionRoutes } from './question-routes.ts';
@@ -56,8 +57,10 @@ export interface ApiServer {
 
 /** Longest wait, in ms, for Temporal or a job to take what a caller waits for; the caller can ask again. */
 const PATIENCE_MS = 10_000;
+/** The same, for what hangs without an error. */
+const SIGNAL_MS = 15_000;
 /** A connection on which nothing happens for this long, in ms, is closed. */
-const SILENT_MS = 60_000;
+const SILENT_MS = 180_000;
 const MOST_CONNECTIONS = 10_000;
 
 /** Without keys, nobody but this machine is served. */
@@ -85,6 +88,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
     http: { headersTimeout: 10_000 },
   });
+  answerErrors(app, options);
   await document(app, options.page ?? true);
   app.server.maxConnections = MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
@@ -105,7 +109,6 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
   app.setSerializerCompiler(() => stringifyJson);
   app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
-  answerErrors(app, options);
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
   let isFirst = true;
@@ -122,12 +125,17 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   triggerRoutes(app, {
     listeners,
-    signal: async (jobId, triggers) => await grouped.signal(jobId, triggers),
+    signal: async (jobId, triggers) => await inTime(SIGNAL_MS, grouped.signal(jobId, triggers)),
     repeats: new Repeats(clock),
+    closing: closing.signal,
     onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
-  statusStream(app, options.jobs, closing.signal);
+  const mayStill = ({ headers }: FastifyRequest, jobId: string): boolean => {
+    const caller = keys.callerOf(headers.authorization);
+    return caller?.may('read') === true && caller.mayJob(jobId);
+  };
+  statusStream(app, options.jobs, closing.signal, mayStill);
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
   serviceRoutes(app, client, metrics);
@@ -169,7 +177,8 @@ function refuseStrangers({ headers }: FastifyRequest): void {
   if (!isLoopback(name))
     throw new Refused(403, 'WrongHost', 'The API is not asked by that name. Use 127.0.0.1 or localhost.');
   const site = headers['sec-fetch-site'];
-  if (site !== undefined && site !== 'same-origin' && site !== 'none')
+  const isElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none';
+  if (isElsewhere || (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`))
     throw new Refused(403, 'WrongOrigin', 'Pages of other sites may not ask.');
 }
 

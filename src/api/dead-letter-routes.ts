@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { DeadLetterNotFound } from '../client/errors.ts';
 import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/export-jobs.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
@@ -63,7 +64,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
     answers: { 200: letter },
     run: async ({ caller, params: { id = '' } }) => {
       const shown = await deadLetters.show(id);
-      if (!caller.mayJob(shown.jobId)) throw new NotThisJob(shown.jobId);
+      // As if there were none, since whose it is would tell.
+      if (!caller.mayJob(shown.jobId)) throw new DeadLetterNotFound(id);
       return shown;
     },
   });
@@ -101,8 +103,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       bodyIsOptional: true,
       answers: { 200: decided },
       run: async ({ caller, params: { id = '' }, body }) => {
-        const confirm = async (selected: DecisionExtent): Promise<boolean> => {
-          checkExtent(caller, selected, undefined);
+        const confirm = async ({ jobs }: DecisionExtent): Promise<boolean> => {
+          if (!jobs.every(({ jobId }) => caller.mayJob(jobId))) throw new DeadLetterNotFound(id);
           return await Promise.resolve(true);
         };
         return await deadLetters[name](id, { ...(isRecord(body) ? body : {}), confirm });

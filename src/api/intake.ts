@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { checked, type CheckedTrigger } from '../client/push/push.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
@@ -37,6 +38,8 @@ export interface IntakeWorld {
 }
 
 const MOST_REFUSED = 100;
+/** After so many, others that are served have their turn. */
+const ITEMS_AT_ONCE = 200;
 
 /** Takes in what one request brings, part by part and in order, for one job or for each that listens. */
 export class Intake {
@@ -81,6 +84,7 @@ export class Intake {
     const right: CheckedTrigger[] = [];
     for (const item of items) {
       const index = this.#read++;
+      if (index % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) await setImmediate();
       const found = await this.#check(item, index);
       if (typeof found !== 'string') right.push(found);
       else {

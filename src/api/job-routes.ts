@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary } from '../client/export-jobs.ts';
+import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary, Problem } from '../client/export-jobs.ts';
 import { InvalidJob } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
@@ -66,7 +66,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
     run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);
-      if (validateOnly) return await validated(jobs, body);
+      if (validateOnly) return await validated(jobs, body, nameJob(body, id).problems);
       const definition = body as unknown as JobDefinitionInput; // The worker checks what it is.
       return await changing(jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }));
     },
@@ -171,21 +171,17 @@ function commands(jobs: ExportJobs): Operation[] {
 }
 
 /** @throws InvalidJob */
-async function validated(jobs: ExportJobs, body: unknown): Promise<unknown> {
+async function validated(jobs: ExportJobs, body: unknown, ofId: readonly Problem[]): Promise<unknown> {
   const prepared = await jobs.check(body);
-  if (!prepared.ok) throw new InvalidJob(prepared.problems);
+  const problems = [...ofId, ...(prepared.ok ? [] : prepared.problems)];
+  if (problems.length > 0) throw new InvalidJob(problems);
   return prepared;
 }
 
-/** @throws Refused when the key is not for that job, or for one of its audiences */
+/** @throws Refused when it is no object, or the key is not for that job */
 function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
   if (!caller.mayJob(jobId)) throw new NotThisJob(jobId);
-  const named: unknown = isRecord(body) ? body['audiences'] : undefined;
-  const other = Array.isArray(named)
-    ? named.find((one) => typeof one === 'string' && !caller.mayAudience(one))
-    : undefined;
-  if (other !== undefined)
-    throw new Refused(403, 'NotAllowed', `This API key has nothing to do with the audience "${String(other)}".`);
+  if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with fields of the form.');
 }
 
 interface JobFilter {
@@ -203,7 +199,10 @@ function pageOf(all: readonly JobSummary[], caller: Caller, { state, audience, l
     (audience === undefined || (job.audiences ?? []).some(({ id, slug }) => id === audience || slug === audience)) &&
     (label === undefined || `${job.jobId}\n${job.label ?? ''}`.toLowerCase().includes(label.toLowerCase()));
   const meant = all.filter(isMeant);
-  const begin = after === undefined ? 0 : meant.findIndex(({ jobId }) => jobId === after) + 1;
+  const last = after === undefined ? -1 : meant.findIndex(({ jobId }) => jobId === after);
+  if (after !== undefined && last === -1)
+    throw new Refused(422, 'InvalidRequest', `No job of this list is called "${after}": begin again, without "after".`);
+  const begin = last + 1;
   const page = meant.slice(begin, begin + limit);
   const next = begin + limit < meant.length ? page.at(-1)?.jobId : undefined;
   return { jobs: page, ...(next === undefined ? {} : { next }) };

@@ -4,6 +4,7 @@ import type { Right } from '../config/api-config.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
+import { inTime } from './in-time.ts';
 import { type JsonBody, unlessDoubled } from './bodies.ts';
 import { problemBody, Refused } from './refusal.ts';
 
@@ -27,6 +28,8 @@ export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly status?: number;
   /** What it answers when it was done, by status. */
   readonly answers: Readonly<Record<number, z.ZodType>>;
+  /** Longest wait for it, in ms. Default: 90 s, since an edit may take 75. */
+  readonly longestMs?: number;
   readonly run: (asked: Asked<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
 }
 
@@ -40,6 +43,8 @@ export interface Asked<Query> {
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
 }
+
+const LONGEST_MS = 90_000;
 
 /** Has it answered. */
 export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operation: Operation<Query>): void {
@@ -55,6 +60,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
     run,
     bodyIsOptional = false,
     status = 200,
+    longestMs = LONGEST_MS,
   } = operation;
   const params = [...url.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, z.string()] as const);
   app.route({
@@ -82,7 +88,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      return await reply.status(status).send(await run(asked));
+      return await reply.status(status).send(await inTime(longestMs, run(asked)));
     },
   });
 }

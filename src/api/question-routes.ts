@@ -88,6 +88,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     right: 'operate',
     tag,
     summary: 'Send one message about a real person now, and say what the endpoint answered',
+    longestMs: 170_000,
     body: sampleBody,
     answers: { 200: sample.extend({ answer: z.looseObject({ ok: z.boolean() }) }) },
     run: async ({ caller, body }) => {
@@ -107,6 +108,8 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
     throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
+  if (definition !== undefined && !mayAll(caller))
+    throw new Refused(403, 'NotAllowed', 'This API key is for some jobs only: name one of them, as "jobId".');
   const of = { ...(jobId === undefined ? {} : { jobId }), ...(definition === undefined ? {} : { definition }) };
   return { of: of as SampleOf, wish }; // The client checks both, and refuses what it does not know.
 }

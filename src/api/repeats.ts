@@ -4,7 +4,7 @@ import { instantAfter, parseInstant, withOffset } from '../domain/instant.ts';
 import { Refused } from './refusal.ts';
 
 /** Most requests with a key that are remembered, and for how long, in ms. */
-const MOST = 100_000;
+const MOST = 10_000;
 const REMEMBERED_MS = 24 * 3_600_000;
 
 /** What a request with an `Idempotency-Key` was answered. */
@@ -24,8 +24,9 @@ interface Remembered {
 }
 
 /**
- * What requests with an `Idempotency-Key` were answered, in this process. A repeat gets the same answer; one whose first try failed is done
- * again, and its triggers have the same `at` as then, so that a job recognises those that it has.
+ * What requests with an `Idempotency-Key` were answered, in this process. A repeat gets the same answer; one that was not accepted, and a stream,
+ * of which nobody knows beforehand whether it is the same, is done again, and its triggers have the same `at` as before, so that a job recognises
+ * those that it has.
  */
 export class Repeats {
   readonly #clock: PushClock;
@@ -40,7 +41,7 @@ export class Repeats {
   /**
    * @param key what is repeated: the caller, the path and the `Idempotency-Key`; undefined when it is none that may be repeated.
    * @param body its text; undefined for a stream.
-   * @param act does it. Only what it resolves with below 500, other than 429, counts as an answer.
+   * @param act does it. Only what it resolves with below 300 counts as an answer.
    * @throws Refused when the key was used for another body
    */
   async once(
@@ -73,7 +74,7 @@ export class Repeats {
     };
     const acting = act(request.atOf);
     request.answer = acting.then(
-      (answer) => (answer.status >= 500 || answer.status === 429 ? undefined : answer),
+      (answer) => (answer.status < 300 && fingerprint !== undefined ? answer : undefined),
       () => undefined,
     );
     this.#requests.delete(key);

@@ -10,9 +10,14 @@ const ALIVE_MS = 15_000;
 
 /**
  * A job's status as server-sent events: an event `status` whenever it has changed, at most once a second, until the job has ended; `error`, with
- * what other answers say, when it can no longer be asked.
+ * what other answers say, when it can no longer be asked. It ends when the key by which it was asked may no longer.
  */
-export function statusStream(app: FastifyInstance, jobs: ExportJobs, closing: AbortSignal): void {
+export function statusStream(
+  app: FastifyInstance,
+  jobs: ExportJobs,
+  closing: AbortSignal,
+  mayStill: (request: FastifyRequest, jobId: string) => boolean,
+): void {
   const stream = async (
     request: FastifyRequest<{ Params: { job: string } }>,
     reply: FastifyReply,
@@ -40,6 +45,7 @@ export function statusStream(app: FastifyInstance, jobs: ExportJobs, closing: Ab
         if (status.state === 'stopped') break;
         await setTimeout(EVERY_MS, undefined, { signal });
         status = await jobs.status(job);
+        if (!mayStill(request, job)) break;
       }
     } catch (error) {
       if (!signal.aborted) say('error', refusalOf(error));

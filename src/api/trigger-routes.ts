@@ -1,18 +1,24 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { parseTrigger, readLines } from '../client/push/trigger-lines.ts';
 import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
-import { problem, Refused, refusalOf } from './refusal.ts';
+import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
 
 /** Lines of a stream that go to jobs together: more would take memory, fewer more signals. */
-const LINES_AT_ONCE = 1000;
+const LINES_AT_ONCE = 500;
+/** Most triggers of a JSON body: all of them are checked before anything else is done. */
+const MOST_IN_LIST = 10_000;
 /** Its own keys, and those of each trigger of a list. */
 const TRIGGER_DEPTH = 2;
 
 export interface TriggerRoutesOptions extends IntakeWorld {
   readonly repeats: Repeats;
+  /** Aborted when nothing more is taken. */
+  readonly closing: AbortSignal;
   readonly onTakenIn: (counts: { accepted: number; refused: number; unheard: number }) => void;
 }
 
@@ -42,7 +48,7 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
       'text' in body ? body.text : undefined,
       async (atOf) => {
         const intake = new Intake(options, request.caller, job, atOf);
-        const answer = await taken(intake, body, isStrict(request));
+        const answer = await taken(intake, body, isStrict(request), options.closing);
         const { accepted, unheard = 0, refusedCount } = intake.takenIn;
         options.onTakenIn({ accepted, unheard, refused: refusedCount });
         return answer;
@@ -52,7 +58,43 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
     return reply.status(answer.status).headers(answer.headers).send(answer.body);
   };
   for (const url of ['/v1/triggers', '/v1/jobs/:job/triggers'])
-    app.post<TriggersRoute>(url, { config: { right: 'trigger' } }, take);
+    app.post<TriggersRoute>(url, { config: { right: 'trigger' }, schema: described(url.includes(':job')) }, take);
+}
+
+const trigger = z.object({
+  event: z.enum(['enter', 'exit']),
+  audience: z.string().describe('Slug or id.'),
+  user: z.string().describe('The person, 1 to 255 characters.'),
+  at: z.string().optional().describe('RFC 3339, with up to nine digits; default: now.'),
+  profile: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('The fields of the person; default: from the audience source.'),
+});
+const counts = z.looseObject({
+  accepted: z.number().int(),
+  refusedCount: z.number().int(),
+  refused: z.array(z.object({ index: z.number().int(), reason: z.string() })).describe('The first hundred.'),
+});
+
+/** For the documentation. */
+function described(isOfJob: boolean): object {
+  return {
+    tags: ['Triggers'],
+    summary: isOfJob ? 'Send triggers to a job' : 'Send triggers to every running job that listens to their audience',
+    description: 'Needs the right `trigger`. JSON, or NDJSON (`application/x-ndjson`) with one trigger a line.',
+    ...(isOfJob ? { params: z.object({ job: z.string() }) } : {}),
+    querystring: z.object({
+      strict: z.enum(['0', '1']).optional().describe('1: nothing is sent when any of it is wrong.'),
+    }),
+    headers: z.object({ 'idempotency-key': z.string().optional().describe('Makes a repeat harmless.') }),
+    body: z.union([trigger, z.array(trigger)]),
+    response: {
+      202: counts.describe('Temporal has all of them.'),
+      207: counts.describe('Temporal has those that are triggers; the others are named.'),
+      default: problemBody,
+    },
+  };
 }
 
 function repeatKey({ headers, caller, url }: TriggersRequest): string | undefined {
@@ -74,7 +116,12 @@ function isStrict({ query: { strict } }: TriggersRequest): boolean {
 }
 
 /** Takes a whole body in. It is answered with what was taken in, also when that ended early. */
-async function taken(intake: Intake, body: JsonBody | LinesBody, strict: boolean): Promise<Answer> {
+async function taken(
+  intake: Intake,
+  body: JsonBody | LinesBody,
+  strict: boolean,
+  closing: AbortSignal,
+): Promise<Answer> {
   try {
     if ('text' in body) await intake.take(itemsOf(body), strict);
     else if (strict)
@@ -83,7 +130,7 @@ async function taken(intake: Intake, body: JsonBody | LinesBody, strict: boolean
         'InvalidRequest',
         'strict is for a JSON body: of a stream, what is right has gone when something wrong comes.',
       );
-    else await takeLines(intake, body.chunks);
+    else await takeLines(intake, body.chunks, closing);
   } catch (error) {
     const { takenIn } = intake;
     const refusal = refusalOf(error);
@@ -104,17 +151,34 @@ function answerTo(takenIn: TakenIn): Answer {
 
 function itemsOf(body: JsonBody): Item[] {
   const value = unlessDoubled(body, TRIGGER_DEPTH);
-  return (Array.isArray(value) ? value : [value]).map((raw: unknown) => ({ raw }));
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length > MOST_IN_LIST)
+    throw new Refused(
+      413,
+      'BodyTooLarge',
+      `A list has at most ${MOST_IN_LIST} triggers. Send NDJSON (application/x-ndjson), of any length.`,
+    );
+  return list.map((raw) => ({ raw }));
 }
 
-async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+/** What had come by then was accepted. */
+class Closing extends Refused {
+  constructor() {
+    super(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: 2 });
+  }
+}
+
+async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, closing: AbortSignal): Promise<void> {
   let items: Item[] = [];
   for await (const line of readLines(chunks)) {
+    if (closing.aborted) throw new Closing();
     if (line.trim() === '') continue;
     items.push(itemOf(line));
     if (items.length < LINES_AT_ONCE) continue;
     await intake.take(items);
     items = [];
+    // A chunk may have very many lines, which would keep everybody else waiting.
+    await setImmediate();
   }
   await intake.take(items);
 }

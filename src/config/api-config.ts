@@ -13,21 +13,27 @@ const names = (what: string) =>
 export const apiKeysSchema = z
   .record(
     z.string().min(1).max(100),
-    z.strictObject({
-      /** SHA-256 of the key, in hex: a key has 256 random bits, so nobody finds it by trying. */
-      hash: z.string().regex(/^sha256:[0-9a-f]{64}$/, {
+    z
+      .strictObject({
+        /** SHA-256 of the key, in hex: a key has 256 random bits, so nobody finds it by trying. */
+        hash: z.string().regex(/^sha256:[0-9a-f]{64}$/, {
+          error:
+            'A hash looks like sha256: and 64 hex digits. Make a key and its hash with: triggers secrets new --api-key',
+        }),
+        /** `read`: see everything; `trigger`: send triggers; `operate`: change jobs, and decide about dead letters. */
+        may: z
+          .array(z.enum(RIGHTS, { error: `A right is one of ${RIGHTS.join(', ')}.` }))
+          .min(1, 'A key that may do nothing is none: give it "read", "trigger" or "operate".'),
+        /** Only these jobs, by id. Default: all. */
+        jobs: names('jobs').optional(),
+        /** Only triggers about these audiences, by slug or id as the caller names them; for keys that may only `trigger`. Default: all. */
+        audiences: names('audiences').optional(),
+      })
+      .refine(({ may, audiences }) => audiences === undefined || may.every((right) => right === 'trigger'), {
+        path: ['audiences'],
         error:
-          'A hash looks like sha256: and 64 hex digits. Make a key and its hash with: triggers secrets new --api-key',
+          'Only a key that may nothing but "trigger" can be limited to audiences. To limit another one, use "jobs".',
       }),
-      /** `read`: see everything; `trigger`: send triggers; `operate`: change jobs, and decide about dead letters. */
-      may: z
-        .array(z.enum(RIGHTS, { error: `A right is one of ${RIGHTS.join(', ')}.` }))
-        .min(1, 'A key that may do nothing is none: give it "read", "trigger" or "operate".'),
-      /** Only these jobs, by id. Default: all. */
-      jobs: names('jobs').optional(),
-      /** Only triggers about these audiences, by slug or id as the caller names them, and only jobs of these. Default: all. */
-      audiences: names('audiences').optional(),
-    }),
   )
   .default({});
 

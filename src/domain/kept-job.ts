@@ -1,3 +1,4 @@
+import { parseInstant } from './instant.ts';
 import type { KeptBackfill } from '../contract/job-status.ts';
 import type { KeptJobState, KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
 import { instantOf } from './instant.ts';
@@ -67,10 +68,17 @@ function shownBackfill(carried: CarriedJob): { readonly backfill?: KeptBackfill 
   return backfill === undefined ? {} : { backfill };
 }
 
-/** The state from which the job continues: what it carried, except that it is no longer stopping. A pause remains. */
-export function resumedJob(carried: CarriedJob): CarriedJob {
+/**
+ * The state from which the job continues: what it carried, except that it is no longer stopping, and has no end that has passed meanwhile, by
+ * which it would stop again at once. A pause remains.
+ */
+export function resumedJob(carried: CarriedJob, now: number): CarriedJob {
   const { stopping: _, ...resumed } = carried;
-  return resumed;
+  const { job } = carried;
+  const { endsAt } = job.definition;
+  const end = typeof endsAt === 'string' ? parseInstant(endsAt) : undefined;
+  if (end === undefined || Date.parse(end) > now) return resumed;
+  return { ...resumed, job: { ...job, definition: { ...job.definition, endsAt: null } } };
 }
 
 /** The state with which the job drops what is waiting: it starts again, releases its holders, and ends. */

@@ -63,7 +63,7 @@ async function untilDecided(kept: KeptJob): Promise<KeptJobEnd> {
     wish = undefined;
     notice = undefined;
     become('starting');
-    notice = await start(kept, end === 'resumed' ? resumedJob(kept.carried) : discardedJob(kept.carried));
+    notice = await start(kept, end === 'resumed' ? resumedJob(kept.carried, Date.now()) : discardedJob(kept.carried));
     if (notice === undefined) {
       become(end);
       return end;

@@ -49,7 +49,7 @@ test('holders that were set aside are counted by themselves, since nothing waits
 
 test('resumed it stops no more, and stays paused if it was', () => {
   const stopped: CarriedJob = { ...empty, stopping: { waiting: 'keep' }, pause: { by: 'operator' } };
-  expect(resumedJob(stopped)).toEqual({ ...empty, pause: { by: 'operator' } });
+  expect(resumedJob(stopped, 0)).toEqual({ ...empty, pause: { by: 'operator' } });
 });
 
 test('when discarded it begins as a job that was asked to stop and drop what is waiting', () => {

@@ -190,6 +190,45 @@ describe('triggers', () => {
     expect((await lab.jobs.status(job)).received).toBe(1);
   });
 
+  test('a stream is done again under its key, and another one under the same key is done, too', async () => {
+    const job = await lab.start();
+    const [first, second] = [person(), person()];
+    const headers = { ...NDJSON, 'idempotency-key': `stream-${first}` };
+    for (const user of [first, first, second])
+      expect(await ask(`/v1/jobs/${job}/triggers`, { body: JSON.stringify(enter(user)), headers })).toMatchObject({
+        status: 202,
+        body: { accepted: 1 },
+      });
+    await lab.arrives(second);
+    await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+    expect([arrivedFor(first).length, arrivedFor(second).length]).toEqual([1, 1]);
+  });
+
+  test('NDJSON that is not UTF-8 is refused: another person would be told of', async () => {
+    const job = await lab.start();
+    const body = Readable.from([
+      Buffer.concat([
+        Buffer.from('{"event":"enter","audience":"vip","user":"u'),
+        Buffer.from([0xe9]),
+        Buffer.from('"}\n'),
+      ]),
+    ]);
+    expect((await ask(`/v1/jobs/${job}/triggers`, { body, headers: NDJSON })).status).toBe(422);
+    expect((await lab.jobs.status(job)).received).toBe(0);
+  });
+
+  test('a list that is too long, and a body that is no form, are refused', async () => {
+    const job = await lab.start();
+    expect(await ask(`/v1/jobs/${job}/triggers`, { body: Array.from({ length: 10_001 }, () => 0) })).toMatchObject({
+      status: 413,
+    });
+    for (const body of ['null', '5', '[]', '"x"'])
+      expect(await ask(`/v1/jobs/${job}`, { method: 'PATCH', body })).toMatchObject({
+        status: 422,
+        body: { code: 'InvalidRequest' },
+      });
+  });
+
   test('a job that is not there, has ended, or is named wrongly, is said to be', async () => {
     expect(await ask('/v1/jobs/nix/triggers', { body: enter('a') })).toMatchObject({
       status: 404,
@@ -307,18 +346,39 @@ describe('keys', () => {
   test('without keys a page that asks by another name, or from another site, is refused', async () => {
     expect(await ask('/v1/jobs', { headers: { host: 'evil.example.com' } })).toMatchObject({ status: 403 });
     expect(await ask('/v1/jobs', { headers: { 'sec-fetch-site': 'cross-site' } })).toMatchObject({ status: 403 });
+    for (const origin of ['http://evil.example.com', 'null', 'http://127.0.0.1:1'])
+      expect(await ask('/v1/jobs', { headers: { origin } })).toMatchObject({ status: 403 });
+    expect(await ask('/v1/jobs', { headers: { origin: api.url } })).toMatchObject({ status: 200 });
+  });
+
+  test('a key for one job shows and sends nothing of others, not even by a definition of its own', async () => {
+    const [job, other] = [await lab.start(), await lab.start()];
+    const server = await openApi({ crm: key({ may: ['read', 'operate'], jobs: [job] }) });
+    try {
+      const as = async (path: string, body: object, more: object = {}) =>
+        (await ask(path, { headers: bearer, server, body, ...more })).status;
+      const definition = { label: 'Mine', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+      expect(await as('/v1/render', { definition })).toBe(403);
+      expect(await as('/v1/test', { definition })).toBe(403);
+      expect(await as('/v1/render', { jobId: other })).toBe(403);
+      expect(await as(`/v1/jobs?id=${person()}`, definition)).toBe(403);
+      expect(await as(`/v1/jobs/${other}`, { label: 'x' }, { method: 'PATCH' })).toBe(403);
+      expect(await as('/v1/dead-letters/discard', { jobId: other })).toBe(200);
+    } finally {
+      await server.close();
+    }
   });
 
   test('a key may what it says, and nothing else', async () => {
     const job = await lab.start();
     const other = await lab.start();
-    const server = await openApi({ crm: key({ may: ['trigger', 'read'], jobs: [job], audiences: ['vip'] }) });
+    const server = await openApi({ crm: key({ may: ['trigger'], jobs: [job], audiences: ['vip'] }) });
     try {
       const as = async (path: string, more: object = {}) =>
         (await ask(path, { headers: bearer, server, ...more })).status;
       expect((await ask('/v1/jobs', { server })).status).toBe(401);
       expect((await ask('/v1/jobs', { server, headers: { authorization: `Bearer ${secret}x` } })).status).toBe(401);
-      expect(await as(`/v1/jobs/${job}`)).toBe(200);
+      expect(await as(`/v1/jobs/${job}`)).toBe(403);
       expect(await as(`/v1/jobs/${other}`)).toBe(403);
       expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person()) })).toBe(202);
       expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person(), { audience: 'news' }) })).toBe(422);
@@ -348,6 +408,14 @@ test('docs/api.md has every path that there is, and docs/metrics.md every metric
 test('it describes itself: OpenAPI 3.1 with every path', async () => {
   const { body } = await ask('/openapi.json');
   expect(body.openapi).toBe('3.1.0');
+  for (const [path, methods] of Object.entries(body.paths))
+    for (const [method, said] of Object.entries(methods as Record<string, object>))
+      expect([path, method, Object.keys(said)]).toEqual([
+        path,
+        method,
+        expect.arrayContaining(['summary', 'responses']),
+      ]);
+  expect(body.paths['/v1/triggers']).toMatchObject({ post: { requestBody: { content: { 'application/json': {} } } } });
   expect(Object.keys(body.paths)).toEqual(
     expect.arrayContaining(['/v1/triggers', '/v1/jobs/{job}', '/v1/dead-letters']),
   );

@@ -89,7 +89,7 @@ async function recoverKept(
   const { carried } = kept.content;
   // Any answer will do: it shows that somebody is there who takes up the job.
   await listAuthorizations(client, kept.taskQueue);
-  const started = startJobWorkflow(client, jobId, kept.taskQueue, resumedJob(carried), carried.job);
+  const started = startJobWorkflow(client, jobId, kept.taskQueue, resumedJob(carried, Date.now()), carried.job);
   await settled(started, ofJob('recover', jobId));
 }
 

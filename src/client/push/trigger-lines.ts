@@ -34,16 +34,24 @@ export function withLine<T>(line: number, read: () => T): T {
 
 /**
  * The lines of a text that comes in chunks, as UTF-8. Memory: one chunk and one line.
- * @throws InvalidTrigger when one is longer than 1 MiB
+ * @throws InvalidTrigger when one is longer than 1 MiB, or the text is not UTF-8: a person of another name would be told of
  */
 export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8');
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const text = (chunk: Uint8Array | undefined): string => {
+    try {
+      return decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch (error) {
+      throw new InvalidTrigger('the input is not UTF-8', { cause: error });
+    }
+  };
   let rest = '';
   for await (const chunk of chunks) {
-    const lines = (rest + (typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }))).split('\n');
+    const lines = (rest + (typeof chunk === 'string' ? chunk : text(chunk))).split('\n');
     rest = lines.pop() ?? '';
     yield* lines;
     if (rest.length > MAX_LINE) throw new InvalidTrigger(`a line is longer than ${MAX_LINE} characters`);
   }
+  rest += text(undefined);
   if (rest !== '') yield rest;
 }

@@ -56,7 +56,7 @@ const AFTER = Date.UTC(2100, 0, 1);
 /** A job that goes on much later with what one carried; nothing keeps it from sending. */
 function goOn({ carried, holders }: RecordedJob): AJob {
   const job = new AJob();
-  job.state = restoreJob(resumedJob(carried));
+  job.state = restoreJob(resumedJob(carried, 0));
   job.now = AFTER;
   for (const [name, content] of Object.entries(holders)) job.holders.set(name, content);
   resumeJob(job.state);

@@ -487,7 +487,7 @@ export class DispatcherWorld {
     const { chains, overflow, backfill } = this.state;
     must(chains.triggers === 0 && overflow.isEmpty, 'a job that delivers does not end before all is delivered');
     must(backfill?.isUnfinished !== true, 'nor before its backfill is through');
-    return restoreJob(resumedJob(carryToNextRun(this.state)));
+    return restoreJob(resumedJob(carryToNextRun(this.state), 0));
   }
 
   get #isBusy(): boolean {

@@ -37,6 +37,6 @@ export class ModelKeeping {
     const kept = this.#kept;
     must(kept !== undefined && !this.isBusy, 'a job that keeps what waits does not end before it is kept');
     this.#kept = undefined;
-    return restoreJob(resumedJob(JSON.parse(kept) as CarriedJob));
+    return restoreJob(resumedJob(JSON.parse(kept) as CarriedJob, 0));
   }
 }

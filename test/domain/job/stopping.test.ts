@@ -111,7 +111,7 @@ function resumed(job: AJob, ms = 0): AJob {
   for (let step = job.step(); step.kind !== 'finish'; step = job.step())
     if (step.kind === 'keep-job') jobKept(job.state, step.changes);
   const next = new AJob(1);
-  next.state = restoreJob(resumedJob(structuredClone(carryJob(job.state))));
+  next.state = restoreJob(resumedJob(structuredClone(carryJob(job.state)), 0));
   next.now = job.now + ms;
   return next;
 }
