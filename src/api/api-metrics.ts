@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** From an answer out of memory to the longest wait for Temporal, in seconds. */
 const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -32,11 +32,6 @@ export class ApiMetrics {
       registers,
     });
     for (const outcome of ['accepted', 'refused', 'unheard']) this.#triggers.inc({ outcome }, 0);
-  }
-
-  /** Also exposes the process. This cannot be undone, so call it once per process. */
-  tellProcess(): void {
-    collectDefaultMetrics({ register: this.#registry });
   }
 
   get contentType(): string {

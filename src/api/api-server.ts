@@ -17,7 +17,7 @@ import { inTime } from './in-time.ts';
 import { jobRoutes } from './job-routes.ts';
 import { Listeners } from './listeners.ts';
 import { questionRoutes } from './question-routes.ts';
-import { problem, Refused, refusalOf } from './refusal.ts';
+import { NotThisJob, problem, Refused, refusalOf } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { statusStream } from './status-stream.ts';
@@ -166,6 +166,9 @@ function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
     }
     if (!caller.may(right))
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${right}".`);
+    // Of every path with a job in it, whoever serves it.
+    const { job } = request.params as { readonly job?: string };
+    if (job !== undefined && !caller.mayJob(job)) throw new NotThisJob(job);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
   });
@@ -194,7 +197,7 @@ function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {
   });
   app.setErrorHandler(async (error, request, reply) => {
     const refusal = ownRefusal(error) ?? refusalOf(error);
-    if (refusal.status >= 500 && refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
+    if (refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
     // What is left of a body is not read.
     if (!request.raw.complete) reply.header('connection', 'close');
     await answer(reply, problem(refusal));

@@ -5,7 +5,7 @@ import { jsonMistake, parseJson } from '../domain/json.ts';
 import { Refused } from './refusal.ts';
 
 /** Most bytes of a JSON body. */
-export const BODY_BYTES = 4 * 1024 * 1024;
+const BODY_BYTES = 4 * 1024 * 1024;
 /** A JSON body that has not come to its end after this many ms is not waited for. */
 const BODY_MS = 30_000;
 
@@ -57,7 +57,7 @@ async function textOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 /** @throws Refused */
-export function jsonBody(text: string): JsonBody {
+function jsonBody(text: string): JsonBody {
   let value: Json;
   try {
     value = parseJson(text);

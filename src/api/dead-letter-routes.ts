@@ -5,8 +5,8 @@ import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/exp
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { countParameter, NotThisJob, serve, textParameter, timeParameter } from './operation.ts';
-import { Refused } from './refusal.ts';
+import { countParameter, serve, textParameter, timeParameter } from './operation.ts';
+import { NotThisJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
 const decided = z.object({

@@ -6,16 +6,8 @@ import { nameJob } from '../client/options.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
-import {
-  countParameter,
-  flagParameter,
-  listOf,
-  NotThisJob,
-  type Operation,
-  serve,
-  textParameter,
-} from './operation.ts';
-import { Refused } from './refusal.ts';
+import { countParameter, flagParameter, listOf, type Operation, serve, textParameter } from './operation.ts';
+import { NotThisJob, Refused } from './refusal.ts';
 
 export interface JobRoutesOptions {
   readonly jobs: ExportJobs;

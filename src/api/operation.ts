@@ -4,8 +4,8 @@ import type { Right } from '../config/api-config.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { inTime } from './in-time.ts';
 import { type JsonBody, unlessDoubled } from './bodies.ts';
+import { inTime } from './in-time.ts';
 import { problemBody, Refused } from './refusal.ts';
 
 type NoQuery = Readonly<Record<string, never>>;
@@ -13,7 +13,6 @@ type NoQuery = Readonly<Record<string, never>>;
 /** One thing that the API can be asked for. */
 export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
-  /** With `:job` in it, the caller must be allowed that job. */
   readonly url: string;
   readonly right: Right;
   readonly tag: string;
@@ -78,7 +77,6 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
     },
     handler: async (request, reply) => {
       const given = request.params as Record<string, string>; // Its names are those of the URL.
-      if (given['job'] !== undefined && !request.caller.mayJob(given['job'])) throw new NotThisJob(given['job']);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const asked = {
@@ -91,13 +89,6 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       return await reply.status(status).send(await inTime(longestMs, run(asked)));
     },
   });
-}
-
-/** The caller's key is not for this job. Whether there is one is not said. */
-export class NotThisJob extends Refused {
-  constructor(jobId: string) {
-    super(403, 'NotAllowed', `This API key has nothing to do with the job "${jobId}".`);
-  }
 }
 
 function queryOf<Query extends z.ZodRawShape>(

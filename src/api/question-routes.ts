@@ -5,8 +5,8 @@ import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { listOf, NotThisJob, serve, textParameter, timeParameter } from './operation.ts';
-import { Refused } from './refusal.ts';
+import { listOf, serve, textParameter, timeParameter } from './operation.ts';
+import { NotThisJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
   jobId: z.string().optional().describe('Of a job; or `definition`.'),

@@ -23,6 +23,13 @@ export class Refused extends Error {
   }
 }
 
+/** The caller's key is not for this job. Whether there is one is not said. */
+export class NotThisJob extends Refused {
+  constructor(jobId: string) {
+    super(403, 'NotAllowed', `This API key has nothing to do with the job "${jobId}".`);
+  }
+}
+
 /** Seconds that a caller is asked to wait for what is most often over soon. */
 const SOON_S = 2;
 

@@ -34,8 +34,6 @@ type TriggersRequest = FastifyRequest<TriggersRoute>;
 export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOptions): void {
   const take = async (request: TriggersRequest, reply: FastifyReply): Promise<unknown> => {
     const { job } = request.params;
-    if (job !== undefined && !request.caller.mayJob(job))
-      throw new Refused(403, 'NotAllowed', `This API key has nothing to do with the job "${job}".`);
     const { body } = request;
     if (body === undefined)
       throw new Refused(
@@ -134,8 +132,7 @@ async function taken(
   } catch (error) {
     const { takenIn } = intake;
     const refusal = refusalOf(error);
-    // What was only refused was not begun.
-    if (refusal.status >= 500 && refusal.code === 'Unexpected') throw error;
+    if (refusal.code === 'Unexpected') throw error;
     return problem(refusal, { ...takenIn });
   }
   return answerTo(intake.takenIn);
