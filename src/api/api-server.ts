@@ -2,7 +2,7 @@ import { type AddressInfo, isIP } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { knowingJob, listeningJobs } from '../client/jobs/job-list.ts';
+import { jobListeners } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
 import { createPushClock } from '../client/push/push.ts';
@@ -15,7 +15,6 @@ import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
 import { inTime } from './in-time.ts';
 import { jobRoutes } from './job-routes.ts';
-import { Listeners } from './listeners.ts';
 import { questionRoutes } from './question-routes.ts';
 import { NotThisJob, problem, Refused, refusalOf } from './refusal.ts';
 import { Repeats } from './repeats.ts';
@@ -111,18 +110,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
-  let isFirst = true;
-  const listeners = new Listeners({
-    all: async () => {
-      const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
-      isFirst = false;
-      return listed;
-    },
-    one: async (jobId) => {
-      const job = await knowingJob(client, jobId);
-      return job && { jobId, audiences: job.audiences.flatMap(({ id, slug }) => [id, slug]) };
-    },
-  });
+  const listeners = jobListeners(client, taskQueue);
   triggerRoutes(app, {
     listeners,
     signal: async (jobId, triggers) => await inTime(SIGNAL_MS, grouped.signal(jobId, triggers)),

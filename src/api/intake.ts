@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import type { Listener, Listeners } from '../client/push/listeners.ts';
 import { checked, type CheckedTrigger } from '../client/push/push.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Caller } from './api-keys.ts';
-import type { Listener, Listeners } from './listeners.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
 /** One of the things that a request brings: what it says, or why it is no trigger. */

@@ -9,6 +9,7 @@ import { clientForLists } from '../client-for-lists.ts';
 import { JobsUnreadable } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
+import { Listeners } from '../push/listeners.ts';
 import type { ListeningJob } from '../push/publish.ts';
 import { describeExecution, quickStatus } from './job-service.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
@@ -129,6 +130,25 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
     jobId,
     audiences: unreadable !== undefined ? null : audiences.flatMap(({ id, slug }) => [id, slug]),
   }));
+}
+
+/**
+ * Which jobs run and what they listen to, for a program that serves for long.
+ * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
+ */
+export function jobListeners(client: Client, taskQueue: string): Listeners {
+  let isFirst = true;
+  return new Listeners({
+    all: async () => {
+      const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
+      isFirst = false;
+      return listed;
+    },
+    one: async (jobId) => {
+      const job = await knowingJob(client, jobId);
+      return job && { jobId, audiences: job.audiences.flatMap(({ id, slug }) => [id, slug]) };
+    },
+  });
 }
 
 /** The running jobs that can be reached by a job id: not one that was started under a foreign workflow id. */

@@ -1,4 +1,4 @@
-import type { ListeningJob } from '../client/push/publish.ts';
+import type { ListeningJob } from './publish.ts';
 
 /** A job, and how its audiences may be named; null when that is not known here. */
 export interface Listener {

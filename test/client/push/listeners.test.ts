@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { Listeners } from '../../src/api/listeners.ts';
-import type { ListeningJob } from '../../src/client/push/publish.ts';
+import { Listeners } from '../../../src/client/push/listeners.ts';
+import type { ListeningJob } from '../../../src/client/push/publish.ts';
 
 class World {
   jobs: ListeningJob[] = [];
