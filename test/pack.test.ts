@@ -42,6 +42,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/README.md',
     'docs/alerts.md',
     'docs/api.md',
+    'docs/ingests.md',
     'docs/authorizations.md',
     'docs/concepts.md',
     'docs/concepts.svg',

@@ -9,6 +9,8 @@ export class ApiMetrics {
   readonly #requests;
   readonly #triggers;
   readonly #keyUsed;
+  readonly #ingestRequests;
+  readonly #ingestTriggers;
 
   constructor() {
     const registers = [this.#registry];
@@ -29,6 +31,18 @@ export class ApiMetrics {
       name: 'triggers_api_key_used_timestamp_seconds',
       help: 'When a key was used last.',
       labelNames: ['key'],
+      registers,
+    });
+    this.#ingestRequests = new Counter({
+      name: 'triggers_api_ingest_requests_total',
+      help: 'Requests of senders that ingests are configured for, by what became of them.',
+      labelNames: ['ingest', 'outcome'],
+      registers,
+    });
+    this.#ingestTriggers = new Counter({
+      name: 'triggers_api_ingest_triggers_total',
+      help: 'What these requests brought, by what became of it.',
+      labelNames: ['ingest', 'outcome'],
       registers,
     });
     for (const outcome of ['accepted', 'refused', 'unheard']) this.#triggers.inc({ outcome }, 0);
@@ -59,4 +73,16 @@ export class ApiMetrics {
   keyUsed(name: string): void {
     this.#keyUsed.set({ key: name }, Math.floor(Date.now() / 1000));
   }
+
+  /** @param ingest its name, as it is configured. */
+  ingested(ingest: string, outcome: IngestOutcome): void {
+    this.#ingestRequests.inc({ ingest, outcome });
+  }
+
+  takenInBy(ingest: string, counts: Readonly<Record<'accepted' | 'refused' | 'unheard' | 'ignored', number>>): void {
+    for (const [outcome, count] of Object.entries(counts)) this.#ingestTriggers.inc({ ingest, outcome }, count);
+  }
 }
+
+/** What a sender's request came to: taken, at least some of it; a repeat; all of it bad; not proved to be the sender's; or not possible at the moment. */
+export type IngestOutcome = 'taken' | 'repeated' | 'refused' | 'unproved' | 'unavailable';

@@ -1,4 +1,4 @@
-import { type AddressInfo, isIP } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
@@ -7,6 +7,7 @@ import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
+import type { ConfiguredIngests } from '../config/ingest-config.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { ApiKeys, type Caller } from './api-keys.ts';
 import { ApiMetrics } from './api-metrics.ts';
@@ -14,12 +15,16 @@ import { readBodies } from './bodies.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
 import { inTime } from './in-time.ts';
+import { ingestRoutes } from './ingest-routes.ts';
+import { Ingests } from './ingests.ts';
+import type { IntakeWorld } from './intake.ts';
 import { jobRoutes } from './job-routes.ts';
 import { questionRoutes } from './question-routes.ts';
 import { NotThisJob, problem, Refused, refusalOf } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { statusStream } from './status-stream.ts';
+import { isLoopback, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 
 declare module 'fastify' {
@@ -29,6 +34,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a caller must be allowed to do; absent: nothing, not even to have a key. */
     right?: Right;
+    /** Whether who asks is checked by what serves it, and by nothing else. */
+    guardsItself?: boolean;
   }
 }
 
@@ -37,12 +44,14 @@ export interface ApiServerOptions {
   readonly jobs: ExportJobs;
   readonly taskQueue: string;
   readonly keys: ConfiguredApiKeys;
+  /** Senders whose own requests are taken (docs/ingests.md). Default: none. */
+  readonly ingests?: ConfiguredIngests;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
   /** Whether there is a page to read and try it, at `/docs`. Default: yes. */
   readonly page?: boolean;
-  readonly log: { readonly error: (fields: object, message: string) => void };
+  readonly log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>;
 }
 
 export interface ApiServer {
@@ -52,6 +61,8 @@ export interface ApiServer {
   close(): Promise<void>;
   /** Uses these keys from now on. Removing all of them refuses everybody. */
   replaceKeys(keys: ConfiguredApiKeys): void;
+  /** Listens to these senders from now on, and to no others. */
+  replaceIngests(ingests: ConfiguredIngests): void;
 }
 
 /** Longest wait, in ms, for Temporal or a job to take what a caller waits for; the caller can ask again. */
@@ -111,13 +122,18 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
   const listeners = jobListeners(client, taskQueue);
-  triggerRoutes(app, {
+  const intake: IntakeWorld = {
     listeners,
     signal: async (jobId, triggers) => await inTime(SIGNAL_MS, grouped.signal(jobId, triggers)),
+  };
+  triggerRoutes(app, {
+    ...intake,
     repeats: new Repeats(clock),
     closing: closing.signal,
     onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
+  const ingests = new Ingests(options.ingests ?? {}, options.log);
+  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock), metrics });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
   const mayStill = ({ headers }: FastifyRequest, jobId: string): boolean => {
     const caller = keys.callerOf(headers.authorization);
@@ -133,18 +149,21 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const close = async (): Promise<void> => {
     closing.abort();
     await app.close();
+    await ingests.close();
   };
   return {
     url: `http://${shown}:${address?.port ?? port}`,
     close,
     replaceKeys: (configured) => keys.replace(configured),
+    replaceIngests: (configured) => ingests.replace(configured),
   };
 }
 
 function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-    const { right } = request.routeOptions.config;
+    const { right, guardsItself = false } = request.routeOptions.config;
+    if (guardsItself) return;
     if (keys.isOpen) refuseStrangers(request);
     const caller = keys.callerOf(request.headers.authorization);
     if (right === undefined) return;
@@ -160,22 +179,6 @@ function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
   });
-}
-
-/** Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name. */
-function refuseStrangers({ headers }: FastifyRequest): void {
-  const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  if (!isLoopback(name))
-    throw new Refused(403, 'WrongHost', 'The API is not asked by that name. Use 127.0.0.1 or localhost.');
-  const site = headers['sec-fetch-site'];
-  const isElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none';
-  if (isElsewhere || (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`))
-    throw new Refused(403, 'WrongOrigin', 'Pages of other sites may not ask.');
-}
-
-function isLoopback(host: string): boolean {
-  if (isIP(host) === 0) return host.toLowerCase() === 'localhost';
-  return host === '::1' || host.startsWith('127.');
 }
 
 function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {

@@ -26,14 +26,18 @@ const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', async (_request: unknown, payload: AsyncIterable<Uint8Array>) =>
-    jsonBody(await textOf(payload)),
+    jsonBody(textOf(await bytesOf(payload))),
   );
   app.addContentTypeParser(LINES, async (_request: unknown, payload: AsyncIterable<Uint8Array>): Promise<LinesBody> => {
     return await Promise.resolve({ chunks: payload });
   });
 }
 
-async function textOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+/**
+ * All bytes of a body.
+ * @throws Refused
+ */
+export async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const endsAt = performance.now() + BODY_MS;
   const parts: Uint8Array[] = [];
   let bytes = 0;
@@ -48,16 +52,20 @@ async function textOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
     if (performance.now() > endsAt) throw new Refused(408, 'BodyTooSlow', 'The body did not come within 30 s.');
     parts.push(chunk);
   }
-  const text = Buffer.concat(parts);
+  return Buffer.concat(parts);
+}
+
+/** @throws Refused */
+export function textOf(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(text);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new Refused(400, 'BodyNotText', 'The body is not UTF-8.');
   }
 }
 
 /** @throws Refused */
-function jsonBody(text: string): JsonBody {
+export function jsonBody(text: string): JsonBody {
   let value: Json;
   try {
     value = parseJson(text);

@@ -12,6 +12,8 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: unknown;
+  /** Whether a repeat has to be done again, although it is below 300. */
+  readonly isProvisional?: boolean;
 }
 
 interface Remembered {
@@ -74,7 +76,8 @@ export class Repeats {
     };
     const acting = act(request.atOf);
     request.answer = acting.then(
-      (answer) => (answer.status < 300 && fingerprint !== undefined ? answer : undefined),
+      (answer) =>
+        answer.status < 300 && fingerprint !== undefined && answer.isProvisional !== true ? answer : undefined,
       () => undefined,
     );
     this.#requests.delete(key);

@@ -10,6 +10,7 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { holdersCommand } from './commands/holders.ts';
+import { ingestCommand } from './commands/ingest.ts';
 import { listCommand } from './commands/list.ts';
 import { newCommand } from './commands/new.ts';
 import { pauseCommand, resumeCommand, retryCommand } from './commands/pause.ts';
@@ -61,6 +62,7 @@ const COMMANDS: readonly CommandMaker[] = [
   secretsCommand,
   receiveCommand,
   apiCommand,
+  ingestCommand,
   codecServerCommand,
 ];
 

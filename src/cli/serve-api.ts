@@ -1,6 +1,6 @@
 import type { ApiServer } from '../api/api-server.ts';
 import type { ConnectConfig } from '../client/connect.ts';
-import type { ConfiguredApiKeys } from '../config/api-config.ts';
+import type { ApiConfig } from '../config/config.ts';
 import { listening } from './listening.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -9,21 +9,21 @@ export const DEFAULT_API_PORT = 7280;
 const RELOAD_MS = 5_000;
 
 /**
- * Serves the HTTP API until it is closed, and takes over keys that change meanwhile.
- * @param readKeys reads the configuration anew; throws when it cannot be used, and then the keys stay.
+ * Serves the HTTP API until it is closed, and takes over keys and ingests that change meanwhile.
+ * @param read reads the configuration anew; throws when it cannot be used, and then all of it stays.
  * @throws PortTaken, ApiKeysNeeded, ServerUnreachable
  */
 export async function serveApi(options: {
   readonly connection?: ConnectConfig;
   readonly taskQueue: string;
-  readonly readKeys: () => ConfiguredApiKeys;
+  readonly read: () => ApiConfig;
   readonly host: string;
   readonly port: number;
   /** The option that says the port. */
   readonly portOption?: string;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'close'>> {
-  const { connection, taskQueue, readKeys, host, port, portOption = '--port', terminal } = options;
+  const { connection, taskQueue, read, host, port, portOption = '--port', terminal } = options;
   const [{ connectClient }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
     import('../client/export-jobs.ts'),
@@ -34,7 +34,8 @@ export async function serveApi(options: {
   const { client, close } = await connectClient(connection);
   try {
     const jobs = new ExportJobs(client, { taskQueue });
-    const server = await listening(startApi({ client, jobs, taskQueue, keys: readKeys(), host, port, log }), {
+    const { apiKeys: keys, ingests } = read();
+    const server = await listening(startApi({ client, jobs, taskQueue, keys, ingests, host, port, log }), {
       host,
       port,
       option: portOption,
@@ -42,11 +43,13 @@ export async function serveApi(options: {
     let lastProblem = '';
     const timer = setInterval(() => {
       try {
-        server.replaceKeys(readKeys());
+        const { apiKeys, ingests } = read();
+        server.replaceKeys(apiKeys);
+        server.replaceIngests(ingests);
         lastProblem = '';
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        if (problem !== lastProblem) log.warn({ problem }, KEYS_STAY);
+        if (problem !== lastProblem) log.warn({ problem }, CONFIG_STAYS);
         lastProblem = problem;
       }
     }, RELOAD_MS);
@@ -64,4 +67,4 @@ export async function serveApi(options: {
   }
 }
 
-const KEYS_STAY = 'the changed configuration cannot be used; the API keys before stay';
+const CONFIG_STAYS = 'the changed configuration cannot be used; the API keys and ingests before stay';

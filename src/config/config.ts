@@ -12,6 +12,7 @@ import { areCertificates } from '../webhook/tls.ts';
 import { apiKeysSchema, type ConfiguredApiKeys } from './api-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
 import { checkVariables } from './environment.ts';
+import { type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
 import { withReferences } from './references.ts';
 import {
@@ -58,6 +59,7 @@ export const configSchema = z.strictObject({
   /** `<key id>:<base64 of 32 bytes>`: the first one encrypts what Temporal is given, all of them decrypt. None: nothing is encrypted. */
   payloadKeys,
   apiKeys: apiKeysSchema,
+  ingests: ingestsSchema,
   /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
   /** Longest time for one request, from connecting to the end of the answer, in ms. */
@@ -295,18 +297,26 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
   return parsed.data;
 }
 
+/** Who may use the HTTP API, and whose own requests it takes. */
+export interface ApiConfig {
+  readonly apiKeys: ConfiguredApiKeys;
+  readonly ingests: ConfiguredIngests;
+}
+
 /**
- * Only the keys of the HTTP API, for the program that serves it and sends nothing.
+ * Only what the HTTP API is configured with, for the program that serves it and sends nothing. No other secret of the file is read.
  *
  * @throws ConfigError
  */
-export function configuredApiKeys(env: NodeJS.ProcessEnv = process.env): ConfiguredApiKeys {
+export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   checkVariables(env);
-  const { path, value } = valueInFile('apiKeys', env);
-  const parsed = apiKeysSchema.safeParse(value);
-  if (!parsed.success)
-    throw new ConfigError(`${path} is wrong: "apiKeys".\n${problemsOf(parsed.error, apiKeysSchema)}`);
-  return parsed.data;
+  const part = <T>(key: 'apiKeys' | 'ingests', schema: z.ZodType<T>): T => {
+    const { path, value } = valueInFile(key, env);
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    throw new ConfigError(`${path} is wrong: "${key}".\n${problemsOf(parsed.error, schema)}`);
+  };
+  return { apiKeys: part('apiKeys', apiKeysSchema), ingests: part('ingests', ingestsSchema) };
 }
 
 /** One value of the file, with its references replaced; undefined when the file does not exist or does not have that key. */

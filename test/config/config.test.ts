@@ -46,6 +46,7 @@ test('every setting has a default without a file and variables', () => {
   expect(loadConfig({ path: file({}), env: {} })).toEqual({
     taskQueue: 'audience-triggers',
     apiKeys: {},
+    ingests: {},
     authorizations: {},
     alerts: { authorization: null, backlogMinutes: 15 },
     payloadKeys: [],

@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 async function openApi(keys: ConfiguredApiKeys = {}, host = '127.0.0.1'): Promise<ApiServer> {
-  const log = { error: (fields: object) => unexpected.push(fields) };
+  const log = { error: (fields: object) => unexpected.push(fields), warn: () => undefined };
   return await startApi({
     client: lab.client,
     jobs: lab.jobs,

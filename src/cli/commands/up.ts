@@ -45,11 +45,10 @@ export const upCommand = command({
       if (server.local === undefined) await registerAttributes(server.connection, note);
       const parts = { config, readConfig, connection: server.connection, gone: server.gone };
       const { connection } = server;
-      const readKeys = () => readConfig().apiKeys;
       const api = await serveApi({
         connection,
         taskQueue: config.taskQueue,
-        readKeys,
+        read: readConfig,
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',

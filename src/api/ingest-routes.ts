@@ -1,0 +1,184 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Arrival, Change, Reading } from '../ingests/arrival.ts';
+import { ExpressionsBusy } from '../ingests/expressions.ts';
+import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
+import { isProofNeeded, proofProblem } from '../ingests/signature.ts';
+import type { ApiMetrics } from './api-metrics.ts';
+import type { Caller } from './api-keys.ts';
+import { bytesOf, jsonBody, textOf, unlessDoubled } from './bodies.ts';
+import { inTime } from './in-time.ts';
+import type { Ingests } from './ingests.ts';
+import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
+import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
+import type { Answer, Repeats } from './repeats.ts';
+import { isLoopback, refuseStrangers } from './strangers.ts';
+
+/** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
+const LONGEST_MS = 2_000;
+
+/** Whoever has proved to be the sender: what they tell goes to every job that listens. */
+const SENDER: Caller = { may: () => false, mayJob: () => true, mayAudience: () => true };
+
+export interface IngestRoutesOptions {
+  readonly intake: IntakeWorld;
+  readonly ingests: Ingests;
+  /** Its own, since a sender's message ids are not the keys of a caller of the API. */
+  readonly repeats: Repeats;
+  readonly metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>;
+}
+
+interface IngestRoute {
+  Params: { ingest: string };
+  Querystring: Record<string, string | string[] | undefined>;
+  Body: Buffer | undefined;
+}
+
+/** The way in for what senders such as customer data platforms send anyway. An answer below 300 means that Temporal has what can be had of it. */
+export function ingestRoutes(app: FastifyInstance, options: IngestRoutesOptions): void {
+  // Bodies as they came, since their bytes are signed, whatever they say that they are.
+  void app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', async (_request: unknown, payload: AsyncIterable<Uint8Array>) => bytesOf(payload));
+    scope.post<IngestRoute>(
+      '/v1/ingest/:ingest',
+      { config: { guardsItself: true }, schema: DESCRIBED },
+      async (request, reply) => await served(request, reply, options),
+    );
+    await Promise.resolve();
+  });
+}
+
+const DESCRIBED = {
+  tags: ['Triggers'],
+  summary: 'Send what another system sends: an ingest of the configuration reads it',
+  description: 'Needs no key, but what the configuration of the ingest asks for (docs/ingests.md).',
+  params: z.object({ ingest: z.string() }),
+  response: {
+    202: z.looseObject({ accepted: z.number().int() }).describe('Temporal has all that tells of a change.'),
+    default: problemBody,
+  },
+};
+
+async function served(
+  request: FastifyRequest<IngestRoute>,
+  reply: FastifyReply,
+  options: IngestRoutesOptions,
+): Promise<unknown> {
+  const ingest = options.ingests.named(request.params.ingest);
+  if (ingest === undefined)
+    throw new Refused(
+      404,
+      'NoSuchIngest',
+      'The configuration has no ingest of that name: "ingests" (docs/ingests.md).',
+    );
+  const { metrics } = options;
+  const shown = {
+    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
+    query: Object.fromEntries(Object.entries(request.query).map(([name, value]) => [name, [value].flat()[0]])),
+    body: request.body ?? Buffer.alloc(0),
+  };
+  try {
+    checkSender(ingest, request, shown);
+  } catch (error) {
+    metrics.ingested(ingest.name, 'unproved');
+    throw error;
+  }
+  try {
+    const answer = await inTime(LONGEST_MS, taken(ingest, shown, options));
+    return await reply.status(answer.status).headers(answer.headers).send(answer.body);
+  } catch (error) {
+    metrics.ingested(ingest.name, 'unavailable');
+    if (error instanceof ExpressionsBusy)
+      throw new Refused(503, 'ExpressionsBusy', error.message, { retryAfterS: RETRY_S });
+    throw error;
+  }
+}
+
+const RETRY_S = 5;
+
+type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
+
+/** @throws Refused */
+function checkSender(ingest: Ingest, request: FastifyRequest<IngestRoute>, shown: Shown): void {
+  if (!isProofNeeded(ingest.proof)) {
+    const isForwarded = ['forwarded', 'x-forwarded-for', 'via'].some((name) => name in request.headers);
+    if (isForwarded || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+      throw new Refused(
+        403,
+        'IngestIsOpen',
+        'This ingest is configured without a secret, so only this machine may use it.',
+      );
+    refuseStrangers(request);
+    return;
+  }
+  const wrong = proofProblem(ingest.proof, shown, Date.now());
+  if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
+}
+
+async function taken(ingest: Ingest, shown: Shown, options: IngestRoutesOptions): Promise<Answer> {
+  const { repeats, metrics } = options;
+  const reading = await readingOf(ingest, shown, options);
+  const { messageId } = reading;
+  const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
+  // A repeat need not have the same body: times of sending are in some.
+  const answer = await repeats.once(key, '', async (atOf) => {
+    const intake = new Intake(options.intake, SENDER, undefined, atOf);
+    const isBad = await takenBy(ingest, reading, intake, options);
+    metrics.ingested(ingest.name, isBad ? 'refused' : 'taken');
+    return answerTo(ingest, reading, intake.takenIn, isBad);
+  });
+  if (answer.isReplayed) metrics.ingested(ingest.name, 'repeated');
+  return answer;
+}
+
+/** What a request says; one that cannot be read is something bad that it brings. */
+async function readingOf(ingest: Ingest, shown: Shown, { ingests }: IngestRoutesOptions): Promise<Reading> {
+  let arrival: Arrival;
+  try {
+    arrival = { ...shown, body: unlessDoubled(jsonBody(textOf(shown.body))) };
+  } catch (error) {
+    return { changes: [{ reason: refusalOf(error).detail }], ignored: 0 };
+  }
+  return await readArrival(ingest, arrival, ingests.thread);
+}
+
+/** Whether there was something, and all of it was bad. */
+async function takenBy(
+  ingest: Ingest,
+  { changes, ignored }: Reading,
+  intake: Intake,
+  { intake: { listeners }, metrics }: IngestRoutesOptions,
+): Promise<boolean> {
+  const itemOf = async (change: Change): Promise<Item> => {
+    const { audiences, ...rest } = mapped(ingest, change);
+    const [only, ...others] = audiences;
+    if (others.length > 0)
+      for (const audience of audiences)
+        if ((await listeners.of(audience)).length > 0) return { raw: { ...rest, audience } };
+    return { raw: { ...rest, audience: only } };
+  };
+  const items: Item[] = [];
+  for (const change of changes) items.push('reason' in change ? change : await itemOf(change));
+  try {
+    await intake.take(items);
+  } finally {
+    const { accepted, unheard = 0, refusedCount } = intake.takenIn;
+    metrics.takenInBy(ingest.name, { accepted, unheard, refused: refusedCount, ignored });
+  }
+  const { refusedCount } = intake.takenIn;
+  return refusedCount > 0 && refusedCount === changes.length;
+}
+
+function answerTo(ingest: Ingest, reading: Reading, takenIn: TakenIn, isBad: boolean): Answer {
+  const { ignored, answer = {} } = reading;
+  const body = { ...answer, ...takenIn, ignored };
+  // Somebody may listen by the time that it is repeated.
+  const isProvisional = (takenIn.unheard ?? 0) > 0;
+  if (!isBad) return { status: takenIn.refusedCount > 0 ? 207 : 202, headers: {}, body, isProvisional };
+  if (ingest.badDataStatus === 200) return { status: 200, headers: {}, body };
+  const [first] = takenIn.refused;
+  const detail = `Nothing was accepted: ${first?.reason ?? 'there is no change in it'}. Do not send it again as it is.`;
+  const { status, headers, body: said } = problem({ status: 422, code: 'BadData', detail }, { ...takenIn, ignored });
+  return { status, headers, body: said };
+}

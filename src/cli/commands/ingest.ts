@@ -1,0 +1,149 @@
+import { buffer } from 'node:stream/consumers';
+import { nearestKey } from '../../contract/nearest-key.ts';
+import type { Json } from '../../contract/trigger.ts';
+import { ConfigError, configuredApi } from '../../config/config.ts';
+import { jsonMistake, parseJson } from '../../domain/json.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { readTrigger } from '../../domain/trigger.ts';
+import type { Change, Unreadable } from '../../ingests/arrival.ts';
+import { ExpressionThread } from '../../ingests/expressions.ts';
+import { type Ingest, ingestOf, mapped, readArrival } from '../../ingests/ingest.ts';
+import { isProofNeeded, proofProblem } from '../../ingests/signature.ts';
+import { command, commandGroup } from '../command.ts';
+import { NotTaken, UsageError } from '../exit-code.ts';
+import { collect } from '../options.ts';
+
+/** What would come out of a request. */
+interface Tried {
+  readonly ingest: string;
+  readonly triggers: readonly object[];
+  readonly refused: readonly { readonly index: number; readonly reason: string }[];
+  readonly ignored: number;
+  readonly messageId?: string | undefined;
+  /** What of the sender's proof is missing or wrong; null: it is there; absent: no header or parameter was given, so it was not looked for. */
+  readonly proof?: string | null;
+}
+
+export const ingestCommand = commandGroup({
+  name: 'ingest',
+  description: 'what other systems send to the HTTP API',
+  parts: [
+    command({
+      name: 'try',
+      description: 'show the triggers that an ingest would make of a body on standard input; nothing is sent',
+      takes: (it) =>
+        it
+          .argument('<name>', 'one of "ingests" in the configuration')
+          .option('--header <header>', 'a header of the request, such as "webhook-id: 5"; may be repeated', collect)
+          .option('--query <query>', 'the query of its URL, such as "event=enter"'),
+      json: ': triggers, and what is refused and why',
+      notes: `The exit code is 1 when anything is refused. With a header or a query, it is also
+looked whether they show what the ingest asks of its sender.`,
+      examples: ['triggers ingest try segment < body.json'],
+      async run([name], { header = [], query }, { terminal, print }) {
+        const ingest = namedIngest(name);
+        const shown = { headers: headersIn(header), query: Object.fromEntries(new URLSearchParams(query ?? '')) };
+        const body = await buffer(terminal.stdin);
+        const isShown = header.length > 0 || query !== undefined;
+        const proof =
+          isShown && isProofNeeded(ingest.proof)
+            ? { proof: proofProblem(ingest.proof, { ...shown, body }, Date.now()) ?? null }
+            : {};
+        const tried = { ...(await triedBody(ingest, shown, body.toString())), ...proof };
+        print(tried, () => linesOf(tried));
+        if (tried.refused.length > 0)
+          throw new NotTaken(`${counted(tried.refused.length, 'change')} of this body would be refused.`);
+        if (typeof proof.proof === 'string') throw new NotTaken(`It would be answered 401. ${proof.proof}`);
+      },
+    }),
+  ],
+  examples: ['triggers ingest try segment < body.json'],
+});
+
+function namedIngest(name: string): Ingest {
+  const { ingests } = configuredApi();
+  const config = Object.hasOwn(ingests, name) ? ingests[name] : undefined;
+  if (config !== undefined) return ingestOf(name, config);
+  const names = Object.keys(ingests);
+  const near = nearestKey(name, names);
+  const there = names.length === 0 ? 'It has none.' : `It has ${names.join(', ')}.`;
+  throw new ConfigError(
+    `The configuration has no ingest "${printable(name)}". ${near === undefined ? there : `Did you mean "${near}"?`}`,
+  );
+}
+
+function headersIn(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(line) ?? [];
+      if (name === undefined || value === undefined)
+        throw new UsageError('A header is written as its name, a colon and its value: --header "webhook-id: 5".');
+      return [name.toLowerCase(), value];
+    }),
+  );
+}
+
+async function triedBody(
+  ingest: Ingest,
+  shown: { readonly headers: Record<string, string>; readonly query: Record<string, string> },
+  text: string,
+): Promise<Tried> {
+  const body = bodyIn(text);
+  const thread = new ExpressionThread();
+  try {
+    const { changes, ignored, messageId } = await readArrival(ingest, { ...shown, body }, thread);
+    const read = changes.map((change) => outcomeOf(ingest, change));
+    return {
+      ingest: ingest.name,
+      triggers: read.filter((one) => typeof one !== 'string'),
+      refused: read.flatMap((reason, index) => (typeof reason === 'string' ? [{ index, reason }] : [])),
+      ignored,
+      messageId,
+    };
+  } finally {
+    await thread.close();
+  }
+}
+
+function bodyIn(text: string): Json {
+  try {
+    return parseJson(text);
+  } catch {
+    const { line, character } = jsonMistake(text);
+    throw new UsageError(`Standard input is not JSON: something is wrong in line ${line}, at character ${character}.`);
+  }
+}
+
+/** A trigger, or why there is none. */
+function outcomeOf(ingest: Ingest, change: Change | Unreadable): object | string {
+  if ('reason' in change) return change.reason;
+  const { audiences, ...rest } = mapped(ingest, change);
+  const [audience, ...others] = audiences;
+  const reading = readTrigger({ ...rest, audience });
+  if (!reading.ok) return reading.reason;
+  return { ...rest, audience, ...(others.length === 0 ? {} : { orAudience: others }) };
+}
+
+function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
+  const lines = triggers.map((trigger) => {
+    const { event, user, audience, orAudience = [], at = 'now', profile } = trigger as ShownTrigger;
+    const names = [audience, ...orAudience].map(printable).join(' or ');
+    const fields = profile === undefined ? '' : `  ${Object.keys(profile).map(printable).join(', ')}`;
+    return `${event.padEnd(5)}  ${printable(user)}  ${names}  ${at}${fields}`;
+  });
+  const reasons = refused.map(({ index, reason }) => `refused, number ${index + 1}: ${printable(reason)}`);
+  const rest = ignored === 0 ? [] : [`${ignored} of it tells of no change, and is ignored.`];
+  const shownProof = proof === null ? ['What the ingest asks of its sender is there, and right.'] : [];
+  const all = [...lines, ...reasons, ...rest, ...shownProof];
+  return all.length === 0 ? ['Nothing comes out of it.'] : all;
+}
+
+/** What `outcomeOf` makes. */
+interface ShownTrigger {
+  readonly event: string;
+  readonly user: string;
+  readonly audience: string;
+  readonly orAudience?: readonly string[];
+  readonly at?: string;
+  readonly profile?: object;
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { HEADER_NAME } from '../contract/request-shape.ts';
+import { expressionMistake } from '../ingests/expressions.ts';
+import { schemeOf } from '../ingests/ingest.ts';
+import { PRESET_NAMES, presetNamed } from '../ingests/presets.ts';
+import { canVerify } from '../ingests/signature.ts';
+
+// No message in this file may repeat a value, since some are secrets.
+
+const secret = z.string().min(1, 'A secret must not be empty.').max(8192);
+/** One, or a new one beside one that is on its way out. */
+const secrets = z.union([secret, z.array(secret).min(1).max(5)], {
+  error: 'This is a secret, or a list of up to five of which any is right.',
+});
+
+const headerName = z.string().regex(HEADER_NAME, 'This is not the name of a header.');
+
+const person = z.strictObject({ username: z.string(), password: secret });
+
+const expression = z
+  .string()
+  .max(10_000)
+  .superRefine((text, context) => {
+    const at = expressionMistake(text);
+    if (at !== undefined)
+      context.addIssue({ code: 'custom', message: `This is not JSONata: something is wrong at character ${at}.` });
+  });
+
+const name = z.string().min(1).max(255);
+
+/** One sender of changes, by name. */
+export const ingestSchema = z
+  .strictObject({
+    /** How its requests are read: what is known of a sender … */
+    preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
+    /** … or JSONata. */
+    expressions: z
+      .strictObject({
+        each: expression.optional(),
+        user: expression,
+        audience: expression.optional(),
+        event: expression,
+        at: expression.optional(),
+        profile: expression.optional(),
+        ignore: expression.optional(),
+        id: expression.optional(),
+      })
+      .optional(),
+    /** The field of a person that is their id, with a preset. Default: the sender's own id. */
+    userField: name.optional(),
+    /** The audience that all requests are about. Default: what they say. */
+    audience: name.optional(),
+    /** Slugs or ids of ours, by the sender's ids, slugs or names. Those that are not there are taken as they are. */
+    audiences: z.record(name, name).default({}),
+    /** Whether profiles are those that come, or those of the audience source. */
+    profiles: z
+      .enum(['from-body', 'from-source'], { error: 'This is "from-body" or "from-source".' })
+      .default('from-body'),
+    /** What bad data is answered with. Default: by preset. */
+    badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
+    signature: z
+      .strictObject({
+        secret: secrets,
+        kind: z.enum(['hmac', 'customerio', 'standard-webhooks']).optional(),
+        header: headerName.optional(),
+        algorithm: z.enum(['sha1', 'sha256']).optional(),
+        encoding: z.enum(['hex', 'base64']).optional(),
+      })
+      .optional(),
+    /** RFC 7617. */
+    basic: z.union([person, z.array(person).min(1).max(5)]).optional(),
+    header: z.strictObject({ name: headerName, value: secrets }).optional(),
+    /** Of the URL. It may stand in the logs of whatever is on the way. */
+    parameter: z.strictObject({ name, value: secrets }).optional(),
+  })
+  .superRefine(({ preset, expressions, userField, audience, signature }, context) => {
+    const problem = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if ((preset === undefined) === (expressions === undefined))
+      problem([], 'It needs either a "preset" or "expressions".');
+    if (expressions !== undefined && userField !== undefined)
+      problem(['userField'], 'This is for a preset; with expressions, "user" says it.');
+    if (expressions !== undefined && expressions.audience === undefined && audience === undefined)
+      problem(['expressions', 'audience'], 'Without this, "audience" beside "expressions" must say it.');
+    if (signature === undefined) return;
+    const scheme = schemeOf(signature, preset === undefined ? undefined : presetNamed(preset).signature);
+    if (scheme === undefined)
+      return problem(['signature', 'header'], 'Say which header has the signature: this sender is not known to sign.');
+    if (scheme.kind !== 'hmac')
+      for (const part of ['header', 'algorithm', 'encoding'] as const)
+        if (signature[part] !== undefined) problem(['signature', part], 'This is only for a signature of kind "hmac".');
+    const all = typeof signature.secret === 'string' ? [signature.secret] : signature.secret;
+    if (scheme.kind === 'standard-webhooks' && !all.every(canVerify))
+      problem(
+        ['signature', 'secret'],
+        'A secret of Standard Webhooks is "whsec_" and base64; of a sender with an ed25519 key, "whpk_" and its public key.',
+      );
+  });
+
+export type IngestConfig = Readonly<z.infer<typeof ingestSchema>>;
+
+/** Senders of changes, by the name in the path of their requests. */
+export const ingestsSchema = z
+  .record(z.string(), ingestSchema)
+  .superRefine((ingests, context) => {
+    // The name is not shown, as no key is that may be a whole line with a secret in it.
+    for (const [index, name] of Object.keys(ingests).entries())
+      if (!/^[\w-]{1,64}$/.test(name))
+        context.addIssue({
+          code: 'custom',
+          message: `The name of ingest number ${index + 1} has more than letters, digits, "_" and "-", or more than 64 of them: it stands in a path.`,
+        });
+  })
+  .default({});
+
+export type ConfiguredIngests = Readonly<z.infer<typeof ingestsSchema>>;

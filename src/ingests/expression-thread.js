@@ -1,0 +1,128 @@
+// @ts-check
+import { parentPort } from 'node:worker_threads';
+import jsonata from 'jsonata';
+
+// What runs in the thread of `ExpressionThread`, which ends it when it takes longer or more than is said there. JavaScript, and without an import of
+// ours, since a thread is started by Node alone: from source, too, where nothing compiles it.
+
+/** @typedef {import('./expressions.ts').Expressions} Expressions */
+/** @typedef {import('./expressions.ts').ToEvaluate} ToEvaluate */
+/** @typedef {import('./expressions.ts').Evaluation} Evaluation */
+/** @typedef {(name: keyof Expressions, of: unknown) => Promise<unknown>} ValueOf */
+
+/** Longest time for one expression, in ms, most levels that it calls itself in, and most values of a list that it makes. */
+const OPTIONS = { timeout: 250, stack: 300, sequence: 100_000 };
+/** Most changes that one request tells. */
+const MOST_CHANGES = 10_000;
+/** Most characters of what comes of a request. */
+const MOST_CHARACTERS = 8 * 1024 * 1024;
+/** Ingests whose expressions are kept ready. */
+const MOST_READY = 100;
+
+/** Its words say what is wrong without what a person's data is. */
+class Failed extends Error {}
+
+/** @type {Map<string, Record<string, jsonata.Expression>>} */
+const ready = new Map();
+
+/** @param {Expressions} expressions */
+function readyFor(expressions) {
+  const key = JSON.stringify(expressions);
+  const known = ready.get(key);
+  if (known !== undefined) return known;
+  const made = Object.fromEntries(Object.entries(expressions).map(([name, text]) => [name, compiled(text)]));
+  const [oldest] = ready.keys();
+  if (ready.size >= MOST_READY && oldest !== undefined) ready.delete(oldest);
+  ready.set(key, made);
+  return made;
+}
+
+/** @param {string} text */
+function compiled(text) {
+  const expression = jsonata(text, OPTIONS);
+  // It would run what a sender wrote.
+  expression.registerFunction('eval', () => {
+    throw new Failed('there is no $eval here');
+  });
+  return expression;
+}
+
+/**
+ * @param {ToEvaluate} asked
+ * @returns {Promise<Evaluation>}
+ */
+async function evaluated({ expressions, body, headers, query }) {
+  const all = readyFor(expressions);
+  const bindings = { body, headers, query };
+  /** @type {ValueOf} */
+  const value = async (name, of) => {
+    try {
+      return await all[name]?.evaluate(of, bindings);
+    } catch (error) {
+      throw new Failed(`the expression "${name}" fails: ${failureOf(error)}`);
+    }
+  };
+  const items = expressions.each === undefined ? [body] : listOf(await value('each', body));
+  if (items.length > MOST_CHANGES) throw new Failed(`"each" makes more than ${MOST_CHANGES} of one request`);
+  const changes = [];
+  /** @type {string[]} */
+  const failures = [];
+  let ignored = items.length === 0 ? 1 : 0;
+  for (const item of items) {
+    try {
+      if ((await value('ignore', item)) === true) ignored += 1;
+      else changes.push(await toldOf(item, value));
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      changes.push({ failure: failures.push(error.message) - 1 });
+    }
+  }
+  const json = JSON.stringify({ changes, failures, ignored, id: await value('id', body) });
+  if (json.length > MOST_CHARACTERS) throw new Failed('the expressions make too much of one request');
+  return { json };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {readonly unknown[]}
+ */
+function listOf(value) {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value : [value];
+}
+
+/**
+ * @param {unknown} item
+ * @param {ValueOf} value
+ */
+async function toldOf(item, value) {
+  return {
+    user: await value('user', item),
+    audience: await value('audience', item),
+    event: await value('event', item),
+    at: await value('at', item),
+    profile: await value('profile', item),
+  };
+}
+
+/**
+ * JSONata's own words quote values.
+ * @param {unknown} error
+ */
+function failureOf(error) {
+  if (error instanceof Failed) return error.message;
+  const { code, position } = /** @type {Partial<jsonata.JsonataError>} */ (Object(error));
+  if (code === 'D1012') return 'it takes too long';
+  if (code === 'D1011') return 'it calls itself too often';
+  if (code === 'D2015' || code === 'D2014') return 'it makes a list that is too long';
+  const where = typeof position === 'number' ? `, at character ${position}` : '';
+  return `JSONata's error ${typeof code === 'string' ? code : 'without a code'}${where}`;
+}
+
+parentPort?.on('message', (/** @type {ToEvaluate} */ asked) => {
+  void evaluated(asked)
+    .catch((/** @type {unknown} */ error) => ({ failure: failureOf(error) }))
+    .then((evaluation) => parentPort?.postMessage(evaluation, []));
+});
+// The time of a request begins once all of this is loaded.
+parentPort?.postMessage('ready', []);

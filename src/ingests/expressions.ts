@@ -1,0 +1,165 @@
+import { Worker } from 'node:worker_threads';
+import jsonata from 'jsonata';
+import { isRecord } from '../domain/json.ts';
+import type { Json, JsonObject } from '../contract/trigger.ts';
+import type { Arrival, Change, PresetSettings, Reading, Unreadable } from './arrival.ts';
+import { changeOf, eventOf, idOf, isObject } from './values.ts';
+
+/** JSONata, by what it finds in a body. `$body`, `$headers` and `$query` are there in each. */
+export interface Expressions {
+  /** The list of what tells of a change each; the other expressions begin at one of them. Absent: the body is one. */
+  readonly each?: string | undefined;
+  readonly user: string;
+  readonly audience?: string | undefined;
+  /** `enter`, `exit`, another word for either, or whether the person is in. */
+  readonly event: string;
+  readonly at?: string | undefined;
+  readonly profile?: string | undefined;
+  /** True: it tells of no change. */
+  readonly ignore?: string | undefined;
+  /** What is the same of a repeat; begins at the body. */
+  readonly id?: string | undefined;
+}
+
+/** What the thread is asked. */
+export interface ToEvaluate {
+  readonly expressions: Expressions;
+  readonly body: Json;
+  readonly headers: Arrival['headers'];
+  readonly query: Arrival['query'];
+}
+
+/** What the thread answers: JSON of what was found, or why nothing was. */
+export type Evaluation = { readonly json: string } | { readonly failure: string };
+
+/** Longest time for all expressions of one request, in ms. */
+const LONGEST_MS = 500;
+/** Most requests that wait for the thread. */
+const MOST_WAITING = 1_000;
+/** What the thread may take, in MB. */
+const MEMORY = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 };
+
+/** So many requests wait for expressions that another one would wait too long. */
+export class ExpressionsBusy extends Error {
+  constructor() {
+    super('Too many requests wait for expressions to be evaluated.');
+  }
+}
+
+/** Where an expression is no JSONata, from 1; undefined when it is. */
+export function expressionMistake(text: string): number | undefined {
+  try {
+    jsonata(text);
+    return undefined;
+  } catch (error) {
+    return isRecord(error) && typeof error['position'] === 'number' ? Math.max(1, error['position']) : 1;
+  }
+}
+
+/**
+ * Evaluates expressions in a thread of its own, one request after the other: a regular expression that searches for minutes, or a list that fills
+ * the memory, holds up nobody else for longer than its time, and then the thread is replaced. It begins with the first request.
+ */
+export class ExpressionThread {
+  #worker: Promise<Worker> | undefined;
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @throws ExpressionsBusy */
+  async evaluate(asked: ToEvaluate): Promise<Evaluation> {
+    if (this.#waiting >= MOST_WAITING) throw new ExpressionsBusy();
+    this.#waiting += 1;
+    const mine = this.#last.then(() => this.#ask(asked));
+    this.#last = mine.catch(() => undefined);
+    return await mine.finally(() => (this.#waiting -= 1));
+  }
+
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await (await worker)?.terminate();
+  }
+
+  async #ask(asked: ToEvaluate): Promise<Evaluation> {
+    this.#worker ??= startedWorker();
+    const worker = await this.#worker;
+    const evaluation = await answerOf(worker, asked);
+    if (evaluation !== undefined) return evaluation;
+    this.#worker = undefined;
+    await worker.terminate();
+    return { failure: 'the expressions take too long, or too much memory' };
+  }
+}
+
+/** Undefined when none came in time. */
+async function answerOf(worker: Worker, asked: ToEvaluate): Promise<Evaluation | undefined> {
+  return await new Promise((resolve) => {
+    const end = (evaluation: Evaluation | undefined): void => {
+      clearTimeout(timer);
+      worker.off('message', end).off('error', fail).off('exit', fail);
+      resolve(evaluation);
+    };
+    const fail = (): void => end(undefined);
+    const timer = setTimeout(fail, LONGEST_MS);
+    worker.on('message', end).on('error', fail).on('exit', fail);
+    worker.postMessage({ ...asked, body: spelt(asked.body) }, []);
+  });
+}
+
+/** An integer beyond 2^53 is text in an expression: JSONata would lose its digits. */
+function spelt(value: Json): Json {
+  if (typeof value === 'bigint') return String(value);
+  if (Array.isArray(value)) return (value as readonly Json[]).map(spelt);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, spelt(one)]));
+}
+
+async function startedWorker(): Promise<Worker> {
+  const worker = new Worker(new URL('./expression-thread.js', import.meta.url), {
+    execArgv: [],
+    resourceLimits: MEMORY,
+    env: {},
+  });
+  // Of one that has ended, more may be said than that its answer is missing.
+  worker.on('error', () => undefined);
+  // A program that has nothing else to do ends.
+  worker.unref();
+  // It says so when it is ready.
+  await new Promise<void>((resolve, reject) => worker.once('message', () => resolve()).once('error', reject));
+  return worker;
+}
+
+/** What a request says by expressions. */
+export function readingOf(evaluation: Evaluation, settings: PresetSettings): Reading {
+  if ('failure' in evaluation) return { changes: [{ reason: evaluation.failure }], ignored: 0 };
+  // Written by the thread.
+  const { changes, failures, ignored, id } = JSON.parse(evaluation.json) as {
+    changes: readonly JsonObject[];
+    failures: readonly string[];
+    ignored: number;
+    id?: Json;
+  };
+  return {
+    changes: changes.map((told) => changeIn(told, failures, settings)),
+    ignored,
+    messageId: idOf(id),
+  };
+}
+
+function changeIn(told: JsonObject, failures: readonly string[], settings: PresetSettings): Change | Unreadable {
+  const { failure, user, audience, event, at, profile } = told;
+  if (typeof failure === 'number') return { reason: failures[failure] ?? 'an expression fails' };
+  if (profile !== undefined && profile !== null && !isObject(profile))
+    return { reason: 'the expression "profile" makes no JSON object' };
+  return changeOf(
+    {
+      user: idOf(user),
+      userIn: 'what the expression "user" makes',
+      event: eventOf(event),
+      audiences: [audience],
+      at,
+      profile: isObject(profile) ? profile : undefined,
+    },
+    settings,
+  );
+}

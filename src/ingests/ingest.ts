@@ -1,0 +1,106 @@
+import type { IngestConfig } from '../config/ingest-config.ts';
+import type { Arrival, Change, PresetSettings, ReadArrival, Reading } from './arrival.ts';
+import { type ExpressionThread, type Expressions, readingOf } from './expressions.ts';
+import { presetNamed } from './presets.ts';
+import type { Proof, SignatureScheme } from './signature.ts';
+
+/** A sender that is listened to, ready for its requests. */
+export interface Ingest {
+  readonly name: string;
+  /** The name of its preset; undefined: it has expressions. */
+  readonly preset: string | undefined;
+  readonly reads: { readonly by: ReadArrival } | { readonly expressions: Expressions };
+  readonly settings: PresetSettings;
+  readonly proof: Proof;
+  readonly badDataStatus: 422 | 200;
+  /** Whether what it says of a person is sent; otherwise their profile comes from the audience source. */
+  readonly takesProfiles: boolean;
+}
+
+export function ingestOf(name: string, config: IngestConfig): Ingest {
+  const preset = config.preset === undefined ? undefined : presetNamed(config.preset);
+  const { userField, audience, audiences, expressions } = config;
+  // The configuration has one of both.
+  const reads = preset === undefined ? { expressions: expressions ?? { user: '', event: '' } } : { by: preset.read };
+  return {
+    name,
+    preset: config.preset,
+    reads,
+    settings: { userField, audience, audiences },
+    proof: proofOf(config, preset?.signature),
+    badDataStatus: config.badDataStatus ?? preset?.badDataStatus ?? 422,
+    takesProfiles: config.profiles === 'from-body',
+  };
+}
+
+/** How a sender signs: what its preset says, and what the configuration says otherwise. Undefined: that is not said. */
+export function schemeOf(
+  { kind, header, algorithm, encoding }: NonNullable<IngestConfig['signature']>,
+  known: SignatureScheme | undefined,
+): SignatureScheme | undefined {
+  const chosen = kind ?? known?.kind ?? 'hmac';
+  if (chosen !== 'hmac') return { kind: chosen };
+  const before = known?.kind === 'hmac' ? known : undefined;
+  const name = header ?? before?.header;
+  if (name === undefined) return undefined;
+  return {
+    kind: 'hmac',
+    header: name.toLowerCase(),
+    algorithm: algorithm ?? before?.algorithm ?? 'sha256',
+    encoding: encoding ?? before?.encoding ?? 'hex',
+  };
+}
+
+function proofOf({ signature, basic, header, parameter }: IngestConfig, known: SignatureScheme | undefined): Proof {
+  const scheme = signature === undefined ? undefined : schemeOf(signature, known);
+  return {
+    signature: scheme && signature && { scheme, secrets: several(signature.secret) },
+    basic: basic && several(basic),
+    header: header && { name: header.name.toLowerCase(), values: several(header.value) },
+    parameter: parameter && { name: parameter.name, values: several(parameter.value) },
+  };
+}
+
+function several<T>(one: T | readonly T[]): readonly T[] {
+  return Array.isArray(one) ? (one as readonly T[]) : [one as T]; // TypeScript does not narrow readonly lists by isArray.
+}
+
+/**
+ * What a request says.
+ * @throws ExpressionsBusy
+ */
+export async function readArrival(
+  { reads, settings }: Ingest,
+  arrival: Arrival,
+  thread: ExpressionThread,
+): Promise<Reading> {
+  if ('by' in reads) return reads.by(arrival, settings);
+  const { authorization: _, ...headers } = arrival.headers;
+  const { expressions } = reads;
+  const { body, query } = arrival;
+  return readingOf(await thread.evaluate({ expressions, body, headers, query }), settings);
+}
+
+/** A change as a trigger, and how its audience may be named, in the order in which that is tried. */
+export interface MappedChange {
+  readonly user: string;
+  readonly event: Change['event'];
+  readonly audiences: readonly [string, ...string[]];
+  readonly at?: string;
+  readonly profile?: Change['profile'];
+}
+
+/** Puts our names of audiences in the place of the sender's. */
+export function mapped(ingest: Pick<Ingest, 'settings' | 'takesProfiles'>, change: Change): MappedChange {
+  const { user, event, at, profile } = change;
+  const { audiences } = ingest.settings;
+  const name = change.audiences.find((one) => Object.hasOwn(audiences, one));
+  const ours = name === undefined ? undefined : audiences[name];
+  return {
+    user,
+    event,
+    audiences: ours === undefined ? change.audiences : [ours],
+    ...(at === undefined ? {} : { at }),
+    ...(profile === undefined || !ingest.takesProfiles ? {} : { profile }),
+  };
+}

@@ -1,0 +1,131 @@
+import { createHash, createHmac, createPublicKey, timingSafeEqual, verify } from 'node:crypto';
+
+/** How a sender signs what it sends. */
+export type SignatureScheme =
+  | {
+      readonly kind: 'hmac';
+      /** In lower case. Its value may begin with the algorithm: `sha256=…`. */
+      readonly header: string;
+      readonly algorithm: 'sha1' | 'sha256';
+      readonly encoding: 'hex' | 'base64';
+    }
+  /** HMAC-SHA256 of `v0:<x-cio-timestamp>:<body>`, in hex. */
+  | { readonly kind: 'customerio' }
+  /** Standard Webhooks 1.0, with `whsec_` or the public `whpk_`. */
+  | { readonly kind: 'standard-webhooks' };
+
+/** What a request has to show, all of it. Nothing: anybody's is taken. */
+export interface Proof {
+  readonly signature?: { readonly scheme: SignatureScheme; readonly secrets: readonly string[] } | undefined;
+  /** Any of these, since one may be on its way out. */
+  readonly basic?: readonly { readonly username: string; readonly password: string }[] | undefined;
+  readonly header?: { readonly name: string; readonly values: readonly string[] } | undefined;
+  readonly parameter?: { readonly name: string; readonly values: readonly string[] } | undefined;
+}
+
+/** What is looked at of a request. */
+interface Shown {
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly query: Readonly<Record<string, string | undefined>>;
+  /** Its bytes, as they came. */
+  readonly body: Uint8Array;
+}
+
+/** Oldest and newest `webhook-timestamp` that is taken, in seconds from now (Standard Webhooks, "Verifying signatures"). */
+const TOLERANCE_S = 300;
+const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** Whether anything is asked for. */
+export function isProofNeeded({ signature, basic, header, parameter }: Proof): boolean {
+  return [signature, basic, header, parameter].some((part) => part !== undefined);
+}
+
+/**
+ * What of a proof is missing or wrong; undefined when it is there. What is compared takes as long whether it is nearly right or not at all. The
+ * words repeat nothing that came.
+ * @param nowMs epoch time.
+ */
+export function proofProblem(proof: Proof, shown: Shown, nowMs: number): string | undefined {
+  const { signature, basic, header, parameter } = proof;
+  const { headers, query } = shown;
+  if (basic !== undefined) {
+    const expected = basic.map(({ username, password }) => Buffer.from(`${username}:${password}`).toString('base64'));
+    const [, given] = /^basic +(\S+)$/i.exec(headers['authorization'] ?? '') ?? [];
+    if (!isOneOf(given, expected)) return 'The user name and password are missing or wrong: "authorization: Basic …".';
+  }
+  if (header !== undefined && !isOneOf(headers[header.name], header.values))
+    return `The header "${header.name}" is missing or wrong.`;
+  if (parameter !== undefined && !isOneOf(query[parameter.name], parameter.values))
+    return `The parameter "${parameter.name}" of the URL is missing or wrong.`;
+  return signature === undefined ? undefined : signatureProblem(signature, shown, nowMs);
+}
+
+function signatureProblem(
+  { scheme, secrets }: NonNullable<Proof['signature']>,
+  { headers, body }: Shown,
+  nowMs: number,
+): string | undefined {
+  if (scheme.kind === 'standard-webhooks') return standardProblem(secrets, headers, body, nowMs);
+  if (scheme.kind === 'customerio') {
+    const head = `v0:${headers['x-cio-timestamp'] ?? ''}:`;
+    const expected = secrets.map((secret) => createHmac('sha256', secret).update(head).update(body).digest('hex'));
+    return isOneOf(headers['x-cio-signature'], expected) ? undefined : wrong('x-cio-signature');
+  }
+  const { header, algorithm, encoding } = scheme;
+  const given = headers[header]?.trim().replace(/^sha(1|256)=/i, '');
+  const expected = secrets.map((secret) => createHmac(algorithm, secret).update(body).digest(encoding));
+  return isOneOf(encoding === 'hex' ? given?.toLowerCase() : given, expected) ? undefined : wrong(header);
+}
+
+function wrong(header: string): string {
+  return `The signature in "${header}" is missing, or it is not that of this body with the secret that is configured here.`;
+}
+
+function standardProblem(
+  secrets: readonly string[],
+  headers: Shown['headers'],
+  body: Uint8Array,
+  nowMs: number,
+): string | undefined {
+  const { 'webhook-id': id, 'webhook-timestamp': timestamp = '', 'webhook-signature': signatures = '' } = headers;
+  if (id === undefined || !/^\d{1,12}$/.test(timestamp))
+    return 'The headers "webhook-id" and "webhook-timestamp" of Standard Webhooks are missing.';
+  if (Math.abs(Number(timestamp) - nowMs / 1000) > TOLERANCE_S)
+    return 'Its "webhook-timestamp" is more than five minutes off.';
+  const content = Buffer.concat([Buffer.from(`${id}.${timestamp}.`), body]);
+  const given = signatures.split(' ').filter((one) => one !== '');
+  let isRight = false;
+  for (const secret of secrets) for (const one of given) if (isStandard(secret, one, content)) isRight = true;
+  return isRight ? undefined : wrong('webhook-signature');
+}
+
+function isStandard(secret: string, signature: string, content: Buffer): boolean {
+  const bytes = Buffer.from(secret.slice(secret.indexOf('_') + 1), 'base64');
+  if (secret.startsWith('whsec_'))
+    return isOneOf(signature, [`v1,${createHmac('sha256', bytes).update(content).digest('base64')}`]);
+  if (!signature.startsWith('v1a,')) return false;
+  const key = createPublicKey({ key: Buffer.concat([SPKI_HEAD, bytes]), format: 'der', type: 'spki' });
+  return verify(null, content, key, Buffer.from(signature.slice('v1a,'.length), 'base64'));
+}
+
+const ED25519_BYTES = 32;
+
+/** Whether a secret can verify Standard Webhooks: a shared one, or a public key. */
+export function canVerify(secret: string): boolean {
+  const [, kind, encoded = ''] = /^(whsec|whpk)_(.+)$/s.exec(secret) ?? [];
+  const bytes = Buffer.from(encoded, 'base64');
+  if (kind === undefined || bytes.toString('base64') !== encoded) return false;
+  return kind === 'whsec' || bytes.length === ED25519_BYTES;
+}
+
+/** Compares in constant time, also when the lengths differ. */
+function isOneOf(given: string | undefined, expected: readonly string[]): boolean {
+  const shown = digest(given ?? '');
+  let isFound = false;
+  for (const one of expected) if (timingSafeEqual(digest(one), shown)) isFound = true;
+  return isFound && given !== undefined;
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

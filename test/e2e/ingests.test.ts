@@ -1,0 +1,400 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { Webhook } from 'standardwebhooks';
+import { request } from 'undici';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { type ConfiguredIngests, ingestsSchema } from '../../src/config/ingest-config.ts';
+import type { PresetName } from '../../src/ingests/presets.ts';
+import { answerWhen } from '../support/patience.ts';
+import { Lab } from '../support/lab.ts';
+
+/** Nobody else's job on this server listens to these; each test has one of its own. */
+const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
+  const mark = randomBytes(4).toString('hex');
+  return { id: randomBytes(16).toString('hex'), slug: `own-${n}-${mark}`, name: `Own ${n}`, members: [] };
+});
+const SECRET = 'sh4red';
+const STANDARD = `whsec_${randomBytes(32).toString('base64')}`;
+
+let lab: Lab;
+let api: ApiServer;
+const faults: object[] = [];
+const warnings: object[] = [];
+beforeAll(async () => {
+  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES } });
+  api = await open({});
+});
+afterAll(async () => {
+  expect(faults).toEqual([]);
+  await api.close();
+  await lab.close();
+});
+
+async function open(ingests: object, client = lab.client): Promise<ApiServer> {
+  return await startApi({
+    client,
+    jobs: client === lab.client ? lab.jobs : new ExportJobs(client, { taskQueue: lab.taskQueue }),
+    taskQueue: lab.taskQueue,
+    keys: {},
+    ingests: configured(ingests),
+    host: '127.0.0.1',
+    port: 0,
+    page: false,
+    log: { error: (fields) => faults.push(fields), warn: (fields) => warnings.push(fields) },
+  });
+}
+
+const configured = (ingests: object): ConfiguredIngests => ingestsSchema.parse(ingests);
+
+const example = (name: string): string =>
+  readFileSync(new URL(`../../examples/ingests/${name}.json`, import.meta.url), 'utf8');
+
+interface Answered {
+  readonly status: number;
+  readonly retryAfter: unknown;
+  readonly body: { readonly [key: string]: unknown };
+}
+
+async function post(path: string, body: string, headers: object = {}, server = api): Promise<Answered> {
+  const answer = await request(`${server.url}/v1/ingest/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+  });
+  const text = await answer.body.text();
+  return {
+    status: answer.statusCode,
+    retryAfter: answer.headers['retry-after'],
+    body: JSON.parse(text) as Answered['body'],
+  };
+}
+
+/** An ingest that is served, and the job that listens to what its senders call `vip`. */
+async function served(number: number, config: object, names: readonly string[] = ['vip']) {
+  const audience = AUDIENCES[number]!;
+  const job = await lab.start({ audiences: [audience.slug], parallelRequestCount: 5 });
+  const name = `ingest-${number}`;
+  const audiences = Object.fromEntries(names.map((one) => [one, audience.slug]));
+  api.replaceIngests(configured({ [name]: { audiences, ...config } }));
+  // Which jobs listen is known a second or so after their start.
+  await answerWhen(
+    async () => await lab.jobs.list(),
+    (jobs) => jobs.some(({ jobId }) => jobId === job),
+  );
+  return { name, job, slug: audience.slug };
+}
+
+/** What arrived about an audience: `enter 7076027172059065053`, in order of the text. */
+const told = (slug: string): string[] =>
+  lab.receiver.ledger.entries
+    .flatMap(({ message }) => (message?.slug === slug ? [`${message.event} ${message.user}`] : []))
+    .toSorted();
+
+async function arrived(slug: string, count: number): Promise<string[]> {
+  await answerWhen(
+    () => told(slug).length,
+    (length) => length >= count,
+  );
+  return told(slug);
+}
+
+const hmac = (algorithm: string, text: string): string => createHmac(algorithm, SECRET).update(text).digest('hex');
+const basic = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
+const ROBIN = '7076027172059065053';
+const KIM = '3318840061257794210';
+const SAM = '12645278470990184693';
+
+interface Case {
+  readonly preset: PresetName;
+  readonly file: string;
+  readonly proof: object;
+  readonly shown: (text: string) => object;
+  readonly query?: string;
+  readonly names?: readonly string[];
+  readonly answer?: object;
+  readonly told: readonly string[];
+}
+
+const PROVED: readonly Case[] = [
+  {
+    preset: 'segment',
+    file: 'segment',
+    proof: { signature: { secret: SECRET } },
+    shown: (text) => ({ 'x-signature': hmac('sha1', text) }),
+    told: [`enter ${ROBIN}`],
+  },
+  {
+    preset: 'segment',
+    file: 'segment-batch',
+    proof: { basic: { username: 'segment', password: SECRET } },
+    shown: () => basic(`segment:${SECRET}`),
+    answer: { ignored: 1 },
+    told: [`exit ${KIM}`],
+  },
+  {
+    preset: 'rudderstack',
+    file: 'rudderstack',
+    proof: { signature: { secret: ['older', SECRET] } },
+    shown: (text) => ({ 'x-signature': hmac('sha1', text) }),
+    told: [`exit ${ROBIN}`],
+  },
+  {
+    preset: 'lytics',
+    file: 'lytics',
+    proof: { header: { name: 'X-Token', value: SECRET } },
+    shown: () => ({ 'x-token': SECRET }),
+    told: [`enter ${SAM}`],
+  },
+  {
+    preset: 'lytics',
+    file: 'lytics-legacy',
+    proof: { parameter: { name: 'key', value: SECRET } },
+    shown: () => ({}),
+    query: `?key=${SECRET}`,
+    names: ['VIP customers'],
+    told: [`exit ${SAM}`],
+  },
+  {
+    preset: 'mixpanel',
+    file: 'mixpanel',
+    proof: { basic: { username: 'mixpanel', password: SECRET } },
+    shown: () => basic(`mixpanel:${SECRET}`),
+    names: ['VIPs'],
+    answer: { action: 'add_members', status: 'success' },
+    told: [`enter ${KIM}`, `enter ${ROBIN}`],
+  },
+  {
+    preset: 'hightouch',
+    file: 'hightouch',
+    proof: { header: { name: 'authorization', value: `Bearer ${SECRET}` } },
+    shown: () => ({ authorization: `Bearer ${SECRET}` }),
+    query: '?event=enter&audience=vip',
+    told: [`enter ${KIM}`, `enter ${ROBIN}`],
+  },
+  {
+    preset: 'census',
+    file: 'census',
+    proof: { header: { name: 'x-key', value: [SECRET, 'next'] } },
+    shown: () => ({ 'x-key': 'next' }),
+    told: [`exit ${ROBIN}`],
+  },
+  {
+    preset: 'posthog',
+    file: 'posthog',
+    proof: { signature: { secret: SECRET, header: 'x-hmac' } },
+    shown: (text) => ({ 'x-hmac': hmac('sha256', text) }),
+    told: [`enter ${ROBIN}`],
+  },
+  {
+    preset: 'customerio',
+    file: 'customerio',
+    proof: { signature: { secret: SECRET } },
+    shown: (text) => ({ 'x-cio-timestamp': '1795768200', 'x-cio-signature': hmac('sha256', `v0:1795768200:${text}`) }),
+    told: [`enter ${ROBIN}`],
+  },
+  {
+    preset: 'standard',
+    file: 'standard',
+    proof: { signature: { secret: STANDARD } },
+    shown: (text) => standardHeaders(text),
+    told: [`enter ${ROBIN}`],
+  },
+];
+
+function standardHeaders(text: string, id = `msg-${randomBytes(4).toString('hex')}`) {
+  const at = new Date(Math.floor(Date.now() / 1000) * 1000);
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(at.getTime() / 1000),
+    'webhook-signature': new Webhook(STANDARD).sign(id, at, text),
+  };
+}
+
+describe('from a body to the receiver', () => {
+  test.each(PROVED.map((one, number) => [one.file, number, one] as const))(
+    '%s: who proves to be the sender is taken and sent on, and nobody else',
+    async (_, number, { preset, file, proof, shown, query = '', names, answer = {}, told }) => {
+      const { name, slug } = await served(number, { preset, ...proof }, names);
+      const text = example(file);
+      const path = `${name}${query}`;
+      const wrong = query.includes(SECRET) ? `${name}?key=wrong` : path;
+      expect(await post(wrong, text, { authorization: 'Bearer wrong' })).toMatchObject({
+        status: 401,
+        body: { code: 'NotTheSender' },
+      });
+      const answered = await answerWhen(
+        async () => await post(path, text, shown(text)),
+        ({ status, body }) => status !== 202 || body['unheard'] === 0,
+        1100,
+      );
+      expect(answered).toMatchObject({ status: 202, body: { accepted: told.length, refusedCount: 0, ...answer } });
+      expect(await arrived(slug, told.length)).toEqual(told);
+    },
+  );
+
+  test('by expressions, with a profile that comes along', async () => {
+    const expressions = {
+      each: 'people',
+      user: 'who',
+      event: 'in',
+      audience: '$body.list',
+      at: '$body.sent',
+      profile: 'fields',
+      id: 'id',
+    };
+    const { name, slug } = await served(11, { expressions });
+    const answered = await answerWhen(
+      async () => await post(name, example('any').replace('m-81', randomBytes(4).toString('hex'))),
+      ({ body }) => body['unheard'] === 0,
+      1100,
+    );
+    expect(answered).toMatchObject({ status: 202, body: { accepted: 2 } });
+    expect(await arrived(slug, 2)).toEqual([`enter ${ROBIN}`, `exit ${KIM}`]);
+    const bodies = lab.receiver.ledger.entries.filter(({ message }) => message?.slug === slug).map(({ body }) => body);
+    expect(bodies.join()).toMatch(/"plan":"pro"/);
+  });
+
+  test('what a job of ours sends is a trigger of another, with the same time', async () => {
+    const { name, slug } = await served(12, { preset: 'standard' });
+    const first = AUDIENCES[13]!;
+    api.replaceIngests(configured({ [name]: { preset: 'standard', audiences: { [first.id]: slug } } }));
+    const sending = await lab.start({ audiences: [first.slug], webhookUrl: `${api.url}/v1/ingest/${name}` });
+    // Until it is known that a job listens, what comes is answered and counted, and goes nowhere.
+    await answerWhen(
+      async () => await post(name, JSON.stringify({ event: 'enter', user: 'before', audience: first.id, profile: {} })),
+      ({ body }) => body['unheard'] === 0,
+      1100,
+    );
+    const at = '2026-11-27T08:30:00.000000007Z';
+    await lab.jobs.enter(sending, { audience: first.slug, user: 'chained', at, profile: { plan: 'pro' } });
+    expect(await arrived(slug, 2)).toEqual(['enter before', 'enter chained']);
+    expect(lab.receiver.ledger.entries.find(({ message }) => message?.user === 'chained')?.body).toContain(at);
+  });
+});
+
+describe('repeats and refusals', () => {
+  test('a repeat by its message id is one trigger, also when its body is not the same any more', async () => {
+    const { name, job } = await served(14, { preset: 'mixpanel', audience: AUDIENCES[14]!.slug });
+    const page = (about: string) =>
+      example('mixpanel').replace('9d0a6f', `session-${job}`).replace('"mixpanel_cohort_description": ""', about);
+    const first = await answerWhen(
+      async () => await post(name, page('"x": 1').replace(`session-${job}`, randomBytes(4).toString('hex'))),
+      ({ body }) => body['unheard'] === 0,
+      1100,
+    );
+    expect(first).toMatchObject({ status: 202, body: { accepted: 2 } });
+    const before = (await lab.jobs.status(job)).received;
+    const both = await Promise.all([post(name, page('"x": 1')), post(name, page('"x": 2'))]);
+    expect(both.map(({ status, body }) => [status, body['accepted']])).toEqual([
+      [202, 2],
+      [202, 2],
+    ]);
+    expect(await post(name, page('"x": 3'))).toEqual(both[0]);
+    expect((await lab.jobs.status(job)).received).toBe(before + 2);
+  });
+
+  test.each([
+    ['nothing', '', 'not JSON'],
+    ['no JSON', '{"type":', 'not JSON'],
+    ['a key twice', '{"type":"track","type":"page"}', 'twice'],
+    ['no call', '7', 'no call'],
+    ['nobody', '{"type":"track","event":"Audience Entered","properties":{"audience_key":"vip"}}', 'who'],
+    [
+      'no time',
+      '{"type":"track","event":"Audience Entered","userId":"u","timestamp":"then","properties":{"audience_key":"vip"}}',
+      'time',
+    ],
+    [
+      'too much',
+      `{"type":"track","event":"Audience Entered","userId":"u","properties":{"audience_key":"vip"},"context":{"traits":{"a":"${'x'.repeat(70_000)}"}}}`,
+      'bytes',
+    ],
+  ])('%s is 422 with the reason, and 200 for a sender that would send it for ever', async (_, body, reason) => {
+    api.replaceIngests(
+      configured({ strict: { preset: 'segment' }, lenient: { preset: 'segment', badDataStatus: 200 } }),
+    );
+    expect(await post('strict', body)).toMatchObject({
+      status: 422,
+      body: { code: 'BadData', accepted: 0, refusedCount: 1, refused: [{ reason: expect.stringContaining(reason) }] },
+    });
+    expect(await post('lenient', body)).toMatchObject({ status: 200, body: { accepted: 0, refusedCount: 1 } });
+  });
+
+  test('bytes that are no UTF-8 are bad data', async () => {
+    api.replaceIngests(configured({ strict: { preset: 'segment' } }));
+    const answer = await request(`${api.url}/v1/ingest/strict`, {
+      method: 'POST',
+      body: Buffer.from([0x22, 0xe9, 0x22]),
+    });
+    expect(answer.statusCode).toBe(422);
+    await answer.body.dump();
+  });
+
+  test('of a batch, what is good is taken; an audience that nobody listens to is counted, and no error', async () => {
+    api.replaceIngests(configured({ batch: { preset: 'segment' } }));
+    const call = JSON.parse(example('segment')) as { userId: unknown };
+    const good = {
+      ...call,
+      messageId: randomBytes(4).toString('hex'),
+      properties: { audience_key: 'nobody-listens' },
+      context: {},
+    };
+    expect(await post('batch', JSON.stringify({ batch: [good, 7] }))).toMatchObject({
+      status: 207,
+      body: { accepted: 0, unheard: 1, refusedCount: 1, refused: [{ index: 1 }], ignored: 0 },
+    });
+    expect(await post('batch', JSON.stringify(good))).toMatchObject({ status: 202, body: { unheard: 1 } });
+    const metrics = await (await request(`${api.url}/metrics`)).body.text();
+    expect(metrics).toMatch(/triggers_api_ingest_triggers_total\{ingest="batch",outcome="unheard"\} 2/);
+    expect(metrics).toMatch(/triggers_api_ingest_triggers_total\{ingest="batch",outcome="refused"\} 1/);
+    expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="strict",outcome="refused"\} \d/);
+    expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
+  });
+
+  test('while Temporal is away, the answer is 503 within two seconds or so', async () => {
+    const connection = Connection.lazy({ address: '127.0.0.1:1' });
+    const server = await open({ segment: { preset: 'segment' } }, new Client({ connection }));
+    try {
+      const began = performance.now();
+      expect(await post('segment', example('segment'), {}, server)).toMatchObject({
+        status: 503,
+        retryAfter: expect.stringMatching(/^\d+$/),
+        body: { code: 'ServerUnreachable' },
+      });
+      expect(performance.now() - began).toBeLessThan(3_000);
+    } finally {
+      await server.close();
+      await connection.close();
+    }
+  });
+});
+
+describe('who may use it', () => {
+  test('one that is not configured is not there', async () => {
+    expect(await post('other', '{}')).toMatchObject({ status: 404, body: { code: 'NoSuchIngest' } });
+  });
+
+  test('without a secret: this machine only, no page of another site, nothing that was passed on; and a warning', async () => {
+    api.replaceIngests(configured({ open: { preset: 'segment' } }));
+    expect(warnings).toContainEqual({ ingest: 'open' });
+    expect((await post('open', example('segment'))).status).toBe(202);
+    for (const headers of [
+      { host: 'hooks.example.com' },
+      { origin: 'https://evil.example.com' },
+      { 'x-forwarded-for': '203.0.113.9' },
+      { forwarded: 'for=203.0.113.9' },
+    ])
+      expect((await post('open', example('segment'), headers)).status).toBe(403);
+  });
+
+  test('with a secret, it may be asked by any name, as behind a proxy', async () => {
+    api.replaceIngests(configured({ proved: { preset: 'segment', signature: { secret: SECRET } } }));
+    const text = example('segment');
+    const headers = { host: 'hooks.example.com', 'x-forwarded-for': '203.0.113.9', 'x-signature': hmac('sha1', text) };
+    expect((await post('proved', text, headers)).status).toBe(202);
+    expect(warnings).not.toContainEqual({ ingest: 'proved' });
+  });
+});

@@ -1,0 +1,135 @@
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { parseJson } from '../../src/domain/json.ts';
+import { expressionMistake, type Expressions, ExpressionThread, readingOf } from '../../src/ingests/expressions.ts';
+import type { Reading } from '../../src/ingests/arrival.ts';
+
+const thread = new ExpressionThread();
+afterAll(async () => await thread.close());
+
+const PLAIN: Expressions = { user: 'who', event: 'what', audience: 'which' };
+const change = { who: 'u', what: 'entered', which: 'vip' };
+
+async function read(body: unknown, expressions: Partial<Expressions> = {}, more: object = {}): Promise<Reading> {
+  const json = parseJson(typeof body === 'string' ? body : JSON.stringify(body));
+  const asked = { expressions: { ...PLAIN, ...expressions }, body: json, headers: {}, query: {}, ...more };
+  return readingOf(await thread.evaluate(asked), { audiences: {} });
+}
+
+async function reasonFor(body: unknown, expressions: Partial<Expressions> = {}): Promise<unknown> {
+  const [first] = (await read(body, expressions)).changes;
+  return first !== undefined && 'reason' in first ? first.reason : first;
+}
+
+describe('expressions', () => {
+  test('each of a list tells of a change; what is to be ignored is', async () => {
+    const body = {
+      list: 'vip',
+      sent: 'm-1',
+      people: [
+        { n: 1, in: true, when: 1_795_768_200, fields: { plan: 'pro' } },
+        { n: 2, in: false },
+        { n: 3, in: true, test: true },
+      ],
+    };
+    expect(
+      await read(body, {
+        each: 'people',
+        user: '"p-" & n',
+        audience: '$body.list',
+        event: 'in',
+        at: 'when',
+        profile: 'fields',
+        ignore: 'test = true',
+        id: 'sent',
+      }),
+    ).toEqual({
+      changes: [
+        {
+          user: 'p-1',
+          event: 'enter',
+          audiences: ['vip'],
+          at: '2026-11-27T08:30:00.000000000Z',
+          profile: { plan: 'pro' },
+        },
+        { user: 'p-2', event: 'exit', audiences: ['vip'] },
+      ],
+      ignored: 1,
+      messageId: 'm-1',
+    });
+  });
+
+  test('headers and the query are there, and long numbers are text with all their digits', async () => {
+    const text = '{"id":12645278470990184693}';
+    expect(
+      await read(
+        text,
+        { user: '$string(id)', event: '$headers.`x-event`', audience: '$query.list' },
+        { headers: { 'x-event': 'left' }, query: { list: 'vip' } },
+      ),
+    ).toMatchObject({ changes: [{ user: '12645278470990184693', event: 'exit', audiences: ['vip'] }] });
+  });
+
+  test('what fails is refused by the name of its expression, without what the body says', async () => {
+    const reason = await reasonFor({ ...change, who: { secret: 's3cret' } }, { user: 'who + 1' });
+    expect(reason).toMatch(/"user" fails: JSONata's error T\d+, at character/);
+    expect(reason).not.toMatch(/s3cret/);
+    expect(await reasonFor(change, { profile: '5' })).toMatch(/"profile" makes no JSON object/);
+    expect(await reasonFor({ ...change, who: null })).toMatch(/who/);
+  });
+
+  test('one that fails does not spoil the others', async () => {
+    const body = [change, { ...change, who: {} }, change];
+    const { changes } = await read(body, { each: '$', user: '$uppercase(who)' });
+    expect(changes.map((one) => ('reason' in one ? 'bad' : one.user))).toEqual(['U', 'bad', 'U']);
+  });
+});
+
+describe('bounds', () => {
+  test.each([
+    ['a loop', '($f := function($n) { $f($n + 1) }; $f(0))'],
+    ['a deep recursion', '($f := function($n) { 1 + $f($n + 1) }; $f(0))'],
+    ['a long list', '$join([1..9000000].$string())'],
+    ['a regular expression that searches for ever', '$contains(who, /^(a+)+$/)'],
+    ['what fills the memory', '$count($map([1..90000], function($v) { $pad($string($v), 20000) }))'],
+    ['a text that is run', '$eval("1")'],
+  ])('%s is refused soon, and the next request is read', async (_, user) => {
+    const began = performance.now();
+    const reason = await reasonFor({ ...change, who: `${'a'.repeat(40)}!` }, { user });
+    expect(typeof reason).toBe('string');
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(await read(change)).toMatchObject({ changes: [{ user: 'u' }] });
+  });
+
+  test('while one takes long, nothing else is held up', async () => {
+    await read(change);
+    const slow = reasonFor({ ...change, who: `${'a'.repeat(40)}!` }, { user: '$contains(who, /^(a+)+$/)' });
+    const began = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(performance.now() - began).toBeLessThan(200);
+    expect(await slow).toMatch(/too long/);
+  });
+
+  test.each(['constructor', '__proto__', 'toString', 'who.constructor', '$lookup($, "__proto__")', '$constructor'])(
+    '%s reaches nothing',
+    async (user) => {
+      expect(await reasonFor(change, { user })).toMatch(/does not say who/);
+    },
+  );
+
+  test('nothing that a body is called changes what objects are', async () => {
+    await read('{"__proto__":{"polluted":true},"who":"u","what":"entered","which":"vip"}', { profile: '$' });
+    expect(await reasonFor(change, { user: 'polluted' })).toMatch(/does not say who/);
+    expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+});
+
+test.each([
+  ['a.b', undefined],
+  ['$sum(a)', undefined],
+  ['a.(', 4],
+  ['"', 1],
+])('the mistake in %s is at %p', (text, at) => {
+  const found = expressionMistake(text);
+  if (at === undefined) expect(found).toBeUndefined();
+  else expect(found).toBeGreaterThan(0);
+});
