@@ -8,7 +8,7 @@ const SLOW = [
   'client/(dead-letters|side-workflows)',
   'client/jobs/search-attributes',
   'demo/main',
-  'docs/(operating|readme|running|setup|upstreams)',
+  'docs/(ingests|operating|readme|running|setup|upstreams)',
   'local/temporal-server',
   'ops/docker-compose',
   'pack',

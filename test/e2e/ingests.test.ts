@@ -1,5 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { Webhook } from 'standardwebhooks';
@@ -355,7 +357,13 @@ describe('repeats and refusals', () => {
   });
 
   test('while Temporal is away, the answer is 503 within two seconds or so', async () => {
-    const connection = Connection.lazy({ address: '127.0.0.1:1' });
+    // Something takes the connection, and says nothing.
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo; // It listens at a port.
+    const sockets = new Set<Socket>();
+    silent.on('connection', (socket) => sockets.add(socket));
+    const connection = Connection.lazy({ address: `127.0.0.1:${port}`, interceptors: [] });
     const server = await open({ segment: { preset: 'segment' } }, new Client({ connection }));
     try {
       const began = performance.now();
@@ -364,10 +372,13 @@ describe('repeats and refusals', () => {
         retryAfter: expect.stringMatching(/^\d+$/),
         body: { code: 'ServerUnreachable' },
       });
+      expect(performance.now() - began).toBeGreaterThan(1_900);
       expect(performance.now() - began).toBeLessThan(3_000);
     } finally {
       await server.close();
       await connection.close();
+      for (const socket of sockets) socket.destroy();
+      silent.close();
     }
   });
 });
