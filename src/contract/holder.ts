@@ -14,6 +14,8 @@ export interface PackedMore {
   readonly redelivery?: number;
   /** When the job accepted it, epoch ms; absent where that was at about `at`. */
   readonly since?: number;
+  /** True: a request was made for it that a quota counted. */
+  readonly counted?: true;
 }
 
 /** What a holder workflow keeps: waiting triggers in the order of their arrival. */

@@ -206,11 +206,7 @@ export function shapeProblems(
     const { method, contentType, body } = effectiveShape(job, event);
     const hasType = (own?.contentType ?? job.contentType ?? null) !== null;
     const problems: [field: 'method' | 'contentType' | 'body', message: string | false][] = [
-      ['method', method === 'GET' && body !== null && 'A GET has no body. Leave "body" out, or give it as "".'],
-      [
-        'method',
-        method === 'GET' && job.envelope != null && 'A GET has no body, so there is nothing to put an envelope around.',
-      ],
+      ['method', method === 'GET' && bodilessProblem(job, body)],
       [
         'contentType',
         job.envelope != null && hasType && 'The envelope has a content type of its own. Leave "contentType" out.',
@@ -219,7 +215,6 @@ export function shapeProblems(
         'body',
         method !== 'GET' && job.envelope != null && body === null && 'There must be a body to put an envelope around.',
       ],
-      ['method', job.batch !== null && method === 'GET' && 'A GET has no body that could carry a batch.'],
       [
         'body',
         job.batch !== null &&
@@ -255,6 +250,19 @@ export function shapeProblems(
     }
   }
   return [...found.values()];
+}
+
+/** Why a job cannot send by GET, all of it at once; false: it can. */
+function bodilessProblem(
+  { envelope, batch }: Pick<SaidShape, 'envelope'> & { readonly batch: object | null },
+  body: EffectiveShape['body'],
+): string | false {
+  const inTheWay = [
+    ...(body === null ? [] : ['"body" (or give it as "")']),
+    ...(envelope == null ? [] : ['"envelope"']),
+    ...(batch === null ? [] : ['"batch"']),
+  ];
+  return inTheWay.length > 0 && `A GET has no body. Leave out ${inTheWay.join(' and ')}.`;
 }
 
 /** Why a body that is the same for everybody can never be sent; false: it can. */

@@ -325,7 +325,7 @@ export class JobErrands {
       else if (obstacle !== undefined) refuseFor([obstacle]);
       else {
         const edited = { ...prepared, definition: { ...prepared.definition, existingUsers } };
-        applyEdit(this.#state, recordJob(subscriptionId, edited, this.#state.job));
+        applyEdit(this.#state, recordJob(subscriptionId, edited, this.#state.job), Date.now());
         settle();
       }
     } catch (error) {

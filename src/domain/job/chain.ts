@@ -17,6 +17,8 @@ export interface QueuedTrigger {
   readonly redelivery?: number;
   /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
   readonly since?: number;
+  /** True: a request was made for it that a quota counted. */
+  readonly counted?: true;
 }
 
 /** As long as `at` is no further from the time of acceptance than this, in ms, it stands for it: that saves a quarter of a trigger's bytes. */
@@ -141,8 +143,6 @@ export interface CarriedHead {
   readonly parked?: ParkedTriggers;
   /** It goes in a batch of at most so many triggers, since a larger one was refused. */
   readonly batchMost?: number;
-  /** True: its first attempt was counted for a quota. */
-  readonly counted?: true;
 }
 
 /** A person's waiting triggers, oldest first. */
@@ -162,8 +162,6 @@ export interface Chain {
   notBefore: number;
   parked: ParkedTriggers | undefined;
   batchMost: number | undefined;
-  /** Whether the first attempt of the oldest trigger was counted for a quota. */
-  counted: boolean;
 }
 
 export function newChain(user: string): Chain {
@@ -179,7 +177,6 @@ export function newChain(user: string): Chain {
     notBefore: 0,
     parked: undefined,
     batchMost: undefined,
-    counted: false,
   };
 }
 
@@ -189,12 +186,11 @@ export function forgetFailures(chain: Chain): void {
   chain.profileTries = 0;
   chain.notBefore = 0;
   chain.batchMost = undefined;
-  chain.counted = false;
 }
 
-/** Whether the next attempt at the oldest trigger is not its first, as far as that is known. */
-export function isCounted({ counted, failures }: Chain): boolean {
-  return counted || failures > 0;
+/** Whether the next attempt at a trigger, by its place in a chain, is not its first, as far as that is known. */
+export function isCounted({ triggers, failures }: Chain, place: number): boolean {
+  return triggers[place]?.counted === true || (place === 0 && failures > 0);
 }
 
 /** Whether it contains only members that a backfill found. */
@@ -203,7 +199,7 @@ export function isOfMembers(chain: Chain): boolean {
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
-  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost, counted } = chain;
+  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost } = chain;
   const packed = triggers.map((trigger) => packTrigger(trigger, table));
   const more = {
     ...(failures === 0 ? {} : { failures }),
@@ -211,7 +207,6 @@ export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
     ...(place === 'held' ? { notBefore } : {}),
     ...(parked === undefined ? {} : { parked }),
     ...(batchMost === undefined ? {} : { batchMost }),
-    ...(counted ? { counted } : {}),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
 }
@@ -226,6 +221,8 @@ const FRAME_BYTES = 18;
 const KIND_BYTES = 34;
 // ,{"since":1795625131000}
 const SINCE_BYTES = 26;
+// ,{"counted":true}
+const COUNTED_BYTES = 17;
 // "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
@@ -234,19 +231,17 @@ export const CHAIN_BYTES = 66;
 // ,"batchMost":1000
 /** Bytes that it takes more for the most that a batch may have. */
 export const BATCH_MOST_BYTES = 18;
-// ,"counted":true
-/** The same for the mark of a quota. */
-export const COUNTED_BYTES = 15;
 // [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567,"since":1795625131000}}],
 const PARKED_FRAME_BYTES = 90;
 
 /** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  const { at, backfill, redelivery, profileBytes, since } = trigger;
+  const { at, backfill, redelivery, profileBytes, since, counted } = trigger;
   const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
   const profile = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
   const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
-  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes;
+  const countedBytes = counted === undefined ? 0 : COUNTED_BYTES;
+  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes + countedBytes;
 }
 
 /** Bytes that a chain takes for its parked triggers, however many they are. */

@@ -6,7 +6,6 @@ import {
   carryChain,
   type Chain,
   CHAIN_BYTES,
-  COUNTED_BYTES,
   forgetFailures,
   isCounted,
   isOfMembers,
@@ -118,6 +117,15 @@ export class Chains {
     for (const chain of this.#ready.live()) {
       triggers += chain.triggers.length;
       if (triggers >= most) break;
+    }
+    return triggers;
+  }
+
+  /** How many of them are yet to be counted for a quota, up to so many. */
+  uncountedLive(most: number): number {
+    let triggers = 0;
+    for (const chain of this.#ready.live()) {
+      for (const place of chain.triggers.keys()) if (!isCounted(chain, place) && ++triggers >= most) return most;
     }
     return triggers;
   }
@@ -344,10 +352,14 @@ export class Chains {
     chain.batchMost = most;
   }
 
-  /** The first attempt at the oldest trigger of a running chain was counted for a quota. */
-  markCounted(chain: Chain): void {
-    if (!chain.counted) this.#addBytes(chain, COUNTED_BYTES);
-    chain.counted = true;
+  /** Requests were made for so many of the oldest triggers of a running chain, which a quota has counted. */
+  markCounted(chain: Chain, count: number): void {
+    for (const [place, trigger] of chain.triggers.slice(0, count).entries()) {
+      if (trigger.counted === true) continue;
+      const marked: QueuedTrigger = { ...trigger, counted: true };
+      this.#addBytes(chain, queuedBytes(chain.user, marked) - queuedBytes(chain.user, trigger));
+      chain.triggers[place] = marked;
+    }
   }
 
   /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
@@ -373,7 +385,7 @@ export class Chains {
 
   restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
     for (const one of carried) {
-      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost, counted } = {}] = one;
+      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost } = {}] = one;
       const chain = this.#create(user);
       for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
@@ -383,7 +395,6 @@ export class Chains {
       chain.profileTries = profileTries;
       this.#setParked(chain, parked);
       if (batchMost !== undefined) this.limitBatch(chain, batchMost);
-      if (counted === true) this.markCounted(chain);
       // Parked triggers are read back before anything of their chain is sent.
       if (notBefore === undefined && parked === undefined) this.#makeReady(chain, 'last');
       else this.hold(chain, notBefore ?? 0);
@@ -412,7 +423,6 @@ export class Chains {
 
   #forget(chain: Chain): void {
     if (chain.batchMost !== undefined) this.#addBytes(chain, -BATCH_MOST_BYTES);
-    if (chain.counted) this.#addBytes(chain, -COUNTED_BYTES);
     forgetFailures(chain);
   }
 
@@ -579,8 +589,8 @@ class ReadyChains {
 
   add(chain: Chain, where: 'last' | 'returned'): void {
     this.delete(chain);
-    if (isOfMembers(chain)) (chain.counted ? this.#memberRetries : this.#members).add(chain);
-    else if (isCounted(chain)) this.#retries.add(chain);
+    if (isOfMembers(chain)) (chain.triggers[0]?.counted === true ? this.#memberRetries : this.#members).add(chain);
+    else if (isCounted(chain, 0)) this.#retries.add(chain);
     else if (where === 'returned') this.#returned.add(chain);
     else this.#live.add(chain);
   }

@@ -16,7 +16,7 @@ import {
 import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
 import { acceptedNow, type Chain } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
-import { isCharged, quotaLeft, spendQuota } from './quota.ts';
+import { isCharged, quotaLeft, quotaLeftForMembers, spendQuota } from './quota.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
 import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
 
@@ -127,7 +127,8 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
         ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
-  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled), now);
+  const begun = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
+  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled), begun);
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, cut, now);
@@ -159,7 +160,7 @@ function singlesOf(
 /** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
 function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
   const { chains, breaker } = state;
-  const cut = new Cut(state, 1, now);
+  const cut = new Cut(state, 1, quotaLeft(state, now));
   const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
   const chain = cut.mayBegin ? (fresh ?? chains.firstReady()) : (chains.firstRetry() ?? chains.firstMemberRetry());
   if (chain !== undefined) {
@@ -223,10 +224,10 @@ function liveReady(state: DispatcherState, now: number): number {
 /** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
 function members(state: DispatcherState, now: number): number {
   const { chains, backfill, job } = state;
-  if (quotaLeft(state, now) === 0) return chains.memberRetryCount;
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
-  return chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+  const all = chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.memberRetryCount;
 }
 
 /** Free permits that a backfill may have; the others are left for live triggers. */
@@ -288,12 +289,13 @@ class Cut {
   /** First attempts, as far as a quota counts them. */
   begun = 0;
 
-  constructor(state: DispatcherState, most: number, now: number) {
+  /** @param mostBegun of how many it may have the first attempt. */
+  constructor(state: DispatcherState, most: number, mostBegun: number) {
     this.#state = state;
     this.#tellsFailures = deliverySettings(state.job).request !== undefined;
     this.#most = most;
     this.#isInBatches = isInBatches(state);
-    this.#mostBegun = quotaLeft(state, now);
+    this.#mostBegun = mostBegun;
   }
 
   /** Whether a quota leaves another first attempt. */

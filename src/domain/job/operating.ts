@@ -9,6 +9,7 @@ import { BackfillIntake } from './backfill.ts';
 import { gatherNoLonger } from './batching.ts';
 import { calendarBarsUntil } from './calendar.ts';
 import { Breaker, UNPROVEN } from './breaker.ts';
+import { takeOverQuota } from './quota.ts';
 import {
   beginJob,
   FIRST_RULES,
@@ -84,11 +85,11 @@ export function editObstacle({ backfill }: DispatcherState, definition: JobDefin
 }
 
 /** Puts a checked edit into effect, from the next slice on. */
-export function applyEdit(state: DispatcherState, job: JobRecord): void {
+export function applyEdit(state: DispatcherState, job: JobRecord, now: number): void {
   const before = state.job.definition;
   setJob(state, job);
   state.editProblem = undefined;
-  if (job.definition.quota == null) state.quota = undefined;
+  takeOverQuota(state, now);
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
   if (isSameEndpoint(before, job.definition)) return;
   // Another endpoint, or other requests to it: what was answered to the old ones says nothing about these.

@@ -6,6 +6,8 @@ import type { DispatcherState, Slice } from './state.ts';
 export interface CarriedQuota {
   /** When the period began that it is of; epoch ms. */
   readonly from: number;
+  /** When it ends; epoch ms. */
+  readonly until?: number;
   /** Triggers whose first attempt was in it, or may have been. */
   readonly used: number;
 }
@@ -23,6 +25,12 @@ export function quotaUsed(state: DispatcherState, now: number): number {
   return state.quota?.from === from ? (state.quota?.used ?? 0) : 0;
 }
 
+/** How many new members of a backfill may have their first attempt now: a backfill gets what the live triggers leave that could be sent. */
+export function quotaLeftForMembers(state: DispatcherState, now: number): number {
+  const left = quotaLeft(state, now);
+  return left === Infinity ? left : left - state.chains.uncountedLive(left);
+}
+
 /** When first attempts may be made again, epoch ms; undefined while they may be now. */
 export function quotaBarsUntil(state: DispatcherState, now: number): number | undefined {
   return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
@@ -30,10 +38,22 @@ export function quotaBarsUntil(state: DispatcherState, now: number): number | un
 
 /** So many first attempts are about to be made. Returns the period that they count for; undefined without a quota. */
 export function spendQuota(state: DispatcherState, firsts: number, now: number): number | undefined {
-  const [from] = calendarPeriodAt(state.job, now) ?? [];
-  if (state.job.definition.quota === null || from === undefined) return undefined;
-  state.quota = { from, used: quotaUsed(state, now) + firsts };
+  const [from, until] = calendarPeriodAt(state.job, now) ?? [];
+  if (state.job.definition.quota === null || from === undefined || until === undefined) return undefined;
+  state.quota = { from, until, used: quotaUsed(state, now) + firsts };
   return from;
+}
+
+/**
+ * The job was edited, and its quota may be of other periods: what was used of one that overlaps the present one counts for that, since
+ * nothing is known of when in it that was. While there is no quota, nothing changes: it may be set again.
+ */
+export function takeOverQuota(state: DispatcherState, now: number): void {
+  const { quota } = state;
+  const [from, until] = calendarPeriodAt(state.job, now) ?? [];
+  if (quota === undefined || from === undefined || until === undefined) return;
+  const overlaps = quota.from < until && (quota.until ?? quota.from + 1) > from;
+  state.quota = overlaps ? { from, until, used: quota.used } : undefined;
 }
 
 /**
@@ -53,7 +73,7 @@ export function refundQuota(state: DispatcherState, slice: Slice, wasAsked: (ind
   state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
 }
 
-/** Whether a trigger of a chain, by its place there, counts when it is sent: all but an oldest one that was sent before. */
+/** Whether a trigger of a chain, by its place there, counts when it is sent: each but those that were sent before. */
 export function isCharged(chain: Chain, place: number): boolean {
-  return place > 0 || !isCounted(chain);
+  return !isCounted(chain, place);
 }

@@ -62,11 +62,11 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const halved = new Map(report.halved);
   const isAsked = (index: number): boolean => {
     const attempt = failed.get(index);
-    if (attempt !== undefined) return mayHaveAsked(attempt);
+    if (attempt !== undefined) return wasAsked(judge(attempt), attempt.code);
     return !unsent.has(index) || halved.has(index);
   };
-  if (isKnown) refundQuota(state, slice, isAsked);
-  const parts = partsOf(state, slice, failed, unsent, halved);
+  if (isKnown) refundQuota(state, slice, (index) => isAsked(index) || isUnclear(failed.get(index)));
+  const parts = partsOf(state, slice, { failed, unsent, halved, isAsked });
   // What comes back has waited for its batch before.
   if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
@@ -101,9 +101,9 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   );
 }
 
-/** Whether a request may have been made. */
-function mayHaveAsked(attempt: FailedAttempt): boolean {
-  return attempt.code === ATTEMPT_CODES.reportUnreadable || wasAsked(judge(attempt), attempt.code);
+/** Whether a request may have been made, though it is not known. */
+function isUnclear(attempt: FailedAttempt | undefined): boolean {
+  return attempt?.code === ATTEMPT_CODES.reportUnreadable;
 }
 
 /** The attempt with the wait that its endpoint asked for, as this run's rules understand it. */
@@ -122,6 +122,17 @@ interface SettledPart {
   readonly verdict: Verdict | undefined;
   /** How many the batch of that one has at most from now on, if its last was refused. */
   readonly batchMost: number | undefined;
+  /** For how many of the oldest that are left a request was made: with batches, one may have been about several. */
+  readonly asked: number;
+}
+
+/** What is known of the triggers of a slice, by their places there. */
+interface Known {
+  readonly failed: ReadonlyMap<number, FailedAttempt>;
+  readonly unsent: ReadonlySet<number>;
+  readonly halved: ReadonlyMap<number, number>;
+  /** Whether it is known that a request was made. */
+  readonly isAsked: (place: number) => boolean;
 }
 
 /** The slice that is being settled. */
@@ -143,29 +154,29 @@ function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, num
 function partsOf(
   { breaker }: DispatcherState,
   slice: Slice,
-  failed: ReadonlyMap<number, FailedAttempt>,
-  unsent: ReadonlySet<number>,
-  halved: ReadonlyMap<number, number>,
+  { failed, unsent, halved, isAsked }: Known,
 ): SettledPart[] {
   let index = 0;
   return slice.parts.map(({ chain, count }) => {
     const stop = firstNotDelivered(index, count, failed, unsent);
-    const attempt = stop < index + count ? failed.get(stop) : undefined;
+    const end = index + count;
+    const attempt = stop < end ? failed.get(stop) : undefined;
     const delivered = stop - index;
-    index += count;
+    index = end;
+    let unasked = stop;
+    while (unasked < end && isAsked(unasked)) unasked++;
     const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
-    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop) };
+    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop), asked: unasked - stop };
   });
 }
 
 function settlePart(state: DispatcherState, settling: Settling, part: SettledPart): void {
-  const { chain, delivered, attempt, verdict, batchMost } = part;
+  const { chain, delivered, attempt, verdict, batchMost, asked } = part;
   if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
-  const isAsked = batchMost !== undefined || (attempt !== undefined && mayHaveAsked(attempt));
-  if (isAsked && settling.slice.quotaFrom !== undefined) state.chains.markCounted(chain);
+  if (settling.slice.quotaFrom !== undefined) state.chains.markCounted(chain, asked);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.
@@ -369,8 +380,8 @@ export function giveUp(
   why: { readonly failure: LastFailure; readonly attempts: number },
 ): void {
   countLeft(state, [trigger], 'dead');
-  // If it comes back, it comes as a live trigger.
-  const { backfill: _, ...live } = trigger;
+  // If it comes back, it comes as a live trigger, and counts anew.
+  const { backfill: _, counted: __, ...live } = trigger;
   state.deadLetters.add({ user, trigger: live, ...why });
 }
 

@@ -140,7 +140,7 @@ const leftOut = (members: number) => [{ audience: 'a', members }];
 
 /** An edit that leaves only audience b. */
 function takeOutA(job: AJob): void {
-  applyEdit(job.state, { ...jobRecord(1), revision: 2, audiences: [B], formerAudiences: [A] });
+  applyEdit(job.state, { ...jobRecord(1), revision: 2, audiences: [B], formerAudiences: [A] }, job.now);
 }
 
 test('an edit that takes an audience out drops its members that wait, and those of later pages', () => {
@@ -167,7 +167,7 @@ test('an audience that comes back in the middle of a backfill is not said to be 
   job.page(1, ['1'], { last: false });
   const { job: before } = job.state;
   takeOutA(job);
-  applyEdit(job.state, before);
+  applyEdit(job.state, before, job.now);
   job.state = restoreJob(carryJob(job.state));
   job.page(2, ['2']);
   expect(job.cutMessages()).toEqual(['2 enter a']);

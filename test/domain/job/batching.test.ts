@@ -134,7 +134,7 @@ test('turning batches on or off is another endpoint; another size is none', () =
   const record = job.state.job;
   const change = (batch: object | null) => {
     const definition = { ...job.state.job.definition, batch } as typeof record.definition;
-    applyEdit(job.state, { ...record, definition });
+    applyEdit(job.state, { ...record, definition }, job.now);
     return job.state.breaker.isUnproven;
   };
   expect(change({ size: 50, afterMs: 1000 })).toBe(false);

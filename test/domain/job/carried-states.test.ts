@@ -169,7 +169,7 @@ const OPTIONAL: {
   breaker: { isUnproven: true },
   pace: { paused: true, sampleLeft: true },
   // Not `parked`: it says where triggers are.
-  head: { failures: true, profileTries: true, notBefore: true, batchMost: true, counted: true },
+  head: { failures: true, profileTries: true, notBefore: true, batchMost: true },
   parked: { since: true },
   record: { calendar: true },
   // Not `deadlineAt`: with it, it is known when to end.

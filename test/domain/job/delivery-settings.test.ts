@@ -36,7 +36,7 @@ test('an edit of what answers to an event mean makes no new endpoint of the old 
   job.end();
   const edit = (onExit: JobDefinition['onExit']): boolean => {
     const { job: record } = job.state;
-    applyEdit(job.state, { ...record, definition: { ...record.definition, onExit } });
+    applyEdit(job.state, { ...record, definition: { ...record.definition, onExit } }, job.now);
     return job.state.breaker.isUnproven;
   };
   expect(edit({ answers: { '404': 'delivered' } })).toBe(false);

@@ -64,7 +64,7 @@ export class DispatcherWorld {
   readonly holders = new ModelHolders(this.ledger);
   readonly #keeping = new ModelKeeping();
   readonly #starts = new ModelStarts();
-  readonly #quota = new ModelQuota();
+  readonly #quota = new ModelQuota(this.ledger);
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
@@ -174,6 +174,7 @@ export class DispatcherWorld {
         const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
         checkHonestWait(this.state, step.until, this.now, isIdle);
         this.#batches.waits(this.state, this.now);
+        this.#quota.waits(this.state, this.now);
         return;
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
@@ -250,6 +251,9 @@ export class DispatcherWorld {
       const known = delivered.slice(0, delivered.length >> 1).map((place) => [place, place]);
       for (const index of delivered.slice(delivered.length >> 1)) this.#explain(slice, index);
       loseSlice(this.state, id, { delivered: known, failed: report.failed, halved: report.halved }, this.now);
+      const failed = new Set(report.failed.map(({ index }) => index));
+      const unsent = [...slice.triggers.keys()].filter((place) => !failed.has(place));
+      this.#quota.settled(slice, { ...report, unsent });
     } else {
       const failures = new Map(
         slice.triggers.map(({ user }) => [user, this.state.chains.get(user)?.failures ?? 0] as const),
@@ -258,6 +262,24 @@ export class DispatcherWorld {
       this.#checkRetries(failures);
       this.#checkAnswers(slice, report);
       this.#batches.settled(this.state, slice, report);
+      this.#quota.settled(slice, report);
+    }
+  }
+
+  /** The endpoint takes nothing about somebody, again and again, and whatever is about others: until it has been tried so often. */
+  failAgain(user: string, times: number): void {
+    for (let time = 0; time < times; time++) {
+      this.signal('well', 'b', time % 2 === 0 ? 'enter' : 'exit');
+      this.pass(Math.max(0, (this.state.chains.get(user)?.notBefore ?? 0) - this.now));
+      this.pump();
+      for (let round = 0; round < 5 && this.running.size > 0; round++) {
+        const all = [...this.running.values()];
+        for (const { triggers } of all) {
+          const answers = triggers.map((trigger): Answer => (trigger.user === user ? 500 : 'ok'));
+          this.endSlice(0, answers, false);
+        }
+        this.pump();
+      }
     }
   }
 
@@ -328,7 +350,7 @@ export class DispatcherWorld {
 
   #edit(change: Partial<JobRecord>): void {
     const { job, stopping } = this.state;
-    if (stopping === undefined) applyEdit(this.state, { ...job, revision: job.revision + 1, ...change });
+    if (stopping === undefined) applyEdit(this.state, { ...job, revision: job.revision + 1, ...change }, this.now);
   }
 
   /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
@@ -381,7 +403,6 @@ export class DispatcherWorld {
 
   /** An edit says of how many people the job may tell in a period. */
   editQuota(people: number | null): void {
-    if (this.state.stopping === undefined) this.#quota.edited();
     this.#editCalendar({ quota: people === null ? null : { people, per: 'hour', timeZone: 'UTC' } });
   }
 
@@ -391,7 +412,7 @@ export class DispatcherWorld {
     const isFree = definition.quietHours === null && definition.quota === null;
     const calendar = isFree ? {} : { calendar: modelCalendar(this.now) };
     if (this.state.stopping === undefined)
-      applyEdit(this.state, { ...job, ...calendar, revision: job.revision + 1, definition });
+      applyEdit(this.state, { ...job, ...calendar, revision: job.revision + 1, definition }, this.now);
   }
 
   /** An edit says when the job stops by itself. */

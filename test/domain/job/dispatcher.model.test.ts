@@ -164,8 +164,16 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .constantFrom(null, '1m', '2h', '7d')
+      .constantFrom(null, '1m', '10m', '7d')
       .map((retryFor) => (world: DispatcherWorld) => world.editRetry(retryFor)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(user, fc.integer({ min: 1, max: 6 })).map(
+      ([who, times]) =>
+        (world: DispatcherWorld) =>
+          world.failAgain(who, times),
+    ),
   },
   {
     weight: 1,
@@ -198,9 +206,11 @@ test('[S28] whatever happens, by whichever rules, nothing is lost, doubled, out 
       fc.integer({ min: 1, max: 20 }),
       fc.constantFrom(0, 0, 2 * 1024, 16 * 1024),
       fc.integer({ min: FIRST_RULES, max: RULES }),
+      fc.constantFrom(null, null, '1m', '10m'),
       fc.array(happening, { minLength: 1, maxLength: 120, size: 'max' }),
-      (parallel, tailBytes, rules, happenings) => {
+      (parallel, tailBytes, rules, retryFor, happenings) => {
         const world = new DispatcherWorld(parallel, tailBytes, rules);
+        world.editRetry(retryFor);
         for (const happen of happenings) {
           happen(world);
           world.pump();

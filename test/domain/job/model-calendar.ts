@@ -1,7 +1,9 @@
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { Calendar, QuietHours } from '../../../src/contract/timing.ts';
-import type { DispatcherState } from '../../../src/domain/job/state.ts';
-import { must } from './model-ledger.ts';
+import { maySend } from '../../../src/domain/job/cutting.ts';
+import { quotaLeft } from '../../../src/domain/job/quota.ts';
+import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
+import { type Delivery, keyOf, type ModelLedger, must } from './model-ledger.ts';
 
 const HOUR_MS = 3_600_000;
 /** Half a day is when a calendar is read anew, so this one soon is. */
@@ -49,34 +51,99 @@ export function checkQuiet(state: DispatcherState, { notAfterMs = Infinity }: Sl
 export class ModelQuota {
   /** Triggers of which a request was made, ever. */
   readonly #asked = new Set<string>();
+  /** Those of which the job has been told so, and which count no more. */
+  readonly #counted = new Set<string>();
   readonly #cut = new Map<number, { readonly period: number; readonly most: number }>();
-  /** Since the quota was edited last. */
-  #firsts = new Map<number, number>();
+  readonly #firsts = new Map<number, number>();
+  readonly #ledger: ModelLedger;
 
-  edited(): void {
-    this.#firsts = new Map();
-    this.#cut.clear();
+  constructor(ledger: ModelLedger) {
+    this.#ledger = ledger;
   }
 
-  cut(state: DispatcherState, { sliceId, notAfterMs = Infinity }: SliceInput, now: number): void {
+  cut(state: DispatcherState, slice: SliceInput, now: number): void {
     const { quota } = state.job.definition;
     if (quota === null) return;
-    must(notAfterMs <= periodOf(now) + ROUND_MS, 'what a slice starts is of one period of the quota');
-    this.#cut.set(sliceId, { period: periodOf(now), most: quota.people });
+    must(
+      slice.notAfterMs !== undefined && slice.notAfterMs <= periodOf(now) + ROUND_MS,
+      'what a slice starts is of one period of the quota',
+    );
+    this.#cut.set(slice.sliceId, { period: periodOf(now), most: quota.people });
+    const isOfBegun = slice.triggers.every((trigger) => this.#isCounted(trigger));
+    if (slice.kind === 'backfill' && !isOfBegun)
+      must(quotaLeft(state, now) >= this.#liveToBegin(state), 'a backfill gets of a quota what live triggers leave');
+  }
+
+  /** The job waits: for no quota with what has had its first attempt. */
+  waits(state: DispatcherState, now: number): void {
+    const { quota, batch, requestsPerSecond, parallelRequestCount } = state.job.definition;
+    const { isOpen, isUnproven, isRecovering, barredUntil } = state.breaker;
+    if (quota === null || requestsPerSecond !== null || (batch !== null && batch.afterMs > 0)) return;
+    if (isOpen || isUnproven || isRecovering || barredUntil > now || !maySend(state, now)) return;
+    if (permitsInUse(state) >= parallelRequestCount || state.slices.size >= Math.min(parallelRequestCount, 16)) return;
+    for (const user of this.#ledger.people) {
+      const chain = state.chains.get(user);
+      const [head] = chain?.place === 'ready' ? chain.triggers : [];
+      must(
+        head === undefined || head.backfill !== undefined || !this.#isCounted({ user, ...head }),
+        `${user} has had a first attempt`,
+      );
+    }
+  }
+
+  /** How many live triggers could be sent, but for the quota. */
+  #liveToBegin({ chains }: DispatcherState): number {
+    let count = 0;
+    for (const user of this.#ledger.people) {
+      const chain = chains.get(user);
+      if (chain?.place !== 'ready' || chain.triggers.every(({ backfill }) => backfill !== undefined)) continue;
+      const begun = chain.triggers.filter(
+        (trigger, place) =>
+          this.#counted.has(keyWithTurn({ user, ...trigger })) ||
+          this.#ledger.isRepeated({ user, ...trigger }) ||
+          (place === 0 && chain.failures > 0),
+      );
+      count += chain.triggers.length - begun.length;
+    }
+    return count;
+  }
+
+  /** What was signalled again may be another. */
+  #isCounted(trigger: Delivery & { readonly redelivery?: number }): boolean {
+    return this.#counted.has(keyWithTurn(trigger)) && !this.#ledger.isRepeated(trigger);
+  }
+
+  /** The job was told how a slice ended. */
+  settled(slice: SliceInput, report: SliceReport): void {
+    if (!this.#cut.has(slice.sliceId)) return;
+    const unasked = unaskedOf(report);
+    for (const [index, trigger] of slice.triggers.entries())
+      if (!unasked.has(index)) this.#counted.add(keyWithTurn(trigger));
   }
 
   /** A slice is over; of those in neither list it is known that a request was made. */
-  answered({ sliceId, triggers }: SliceInput, { failed, unsent, halved = [] }: SliceReport): void {
-    const unasked = new Set(unsent);
-    for (const { index, status, like } of failed) if (status === undefined && like === undefined) unasked.add(index);
-    for (const [place] of halved) unasked.delete(place);
+  answered({ sliceId, triggers }: SliceInput, report: SliceReport): void {
+    const unasked = unaskedOf(report);
     const { period = 0, most = Infinity } = this.#cut.get(sliceId) ?? {};
-    for (const [index, { user, audience, event, at, redelivery = 0 }] of triggers.entries()) {
-      const key = `${user} ${audience} ${event} ${at} ${redelivery}`;
+    for (const [index, trigger] of triggers.entries()) {
+      const key = keyWithTurn(trigger);
       if (unasked.has(index) || this.#asked.has(key)) continue;
       this.#asked.add(key);
       this.#firsts.set(period, (this.#firsts.get(period) ?? 0) + (most === Infinity ? 0 : 1));
       must((this.#firsts.get(period) ?? 0) <= most, 'no more people are told of in a period than the quota allows');
     }
   }
+}
+
+/** Of a slice, the places for which no request was made. */
+function unaskedOf({ failed, unsent, halved = [] }: SliceReport): Set<number> {
+  const unasked = new Set(unsent);
+  for (const { index, status, like } of failed) if (status === undefined && like === undefined) unasked.add(index);
+  for (const [place] of halved) unasked.delete(place);
+  return unasked;
+}
+
+/** A trigger that comes back from the dead is another. */
+function keyWithTurn(trigger: Delivery & { readonly redelivery?: number }): string {
+  return `${keyOf(trigger)} ${trigger.redelivery ?? 0}`;
 }

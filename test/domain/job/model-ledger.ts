@@ -85,6 +85,11 @@ export class ModelLedger {
     this.#explained.add(keyOf(delivery));
   }
 
+  /** Whether it was signalled again: what is true of one may not be true of the other. */
+  isRepeated(delivery: Delivery): boolean {
+    return this.#repeated.has(keyOf(delivery));
+  }
+
   isDelivered(key: string): boolean {
     return this.#times.has(key);
   }
@@ -127,7 +132,9 @@ export class ModelLedger {
   check(user: string, where: Waiting): void {
     const { dying } = where;
     // Of one that died, another copy may have been signalled before that, and come to its turn later: then it is tried once more.
-    const isOne = (key: string) => !this.#repeated.has(key) || (!this.#hadDead.has(key) && !dying.includes(key));
+    // One that was delivered so long ago that the job has forgotten it, too.
+    const isOne = (key: string) =>
+      !this.#repeated.has(key) || (!this.#hadDead.has(key) && !dying.includes(key) && !this.#times.has(key));
     const inChain = where.inChain.filter(isOne);
     const inOverflow = where.inOverflow.filter(isOne);
     const accepted = (this.#accepted.get(user) ?? []).filter(isOne);

@@ -117,7 +117,11 @@ test('[S27] another URL has to prove itself anew; what the old one still takes s
   expect(cut(job).length).toBeGreaterThan(0);
   const { definition, revision } = job.state.job;
   const webhookUrl = 'https://other.example.com/hook';
-  applyEdit(job.state, { ...job.state.job, revision: revision + 1, definition: { ...definition, webhookUrl } });
+  applyEdit(
+    job.state,
+    { ...job.state.job, revision: revision + 1, definition: { ...definition, webhookUrl } },
+    job.now,
+  );
   while (job.running.length > 0) job.end();
   job.signal('somebody');
   job.signal('else');

@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000;
 
 function edit(job: AJob, endsAt: string | null): void {
   const { job: record } = job.state;
-  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt } });
+  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt } }, job.now);
 }
 
 /** A job that ends in an hour, as somebody in Berlin says it. */

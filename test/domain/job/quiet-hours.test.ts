@@ -19,7 +19,7 @@ function edit(
   const quiet = hours.map(([from, to]) => [started + from * HOUR_MS, started + to * HOUR_MS] as const);
   const calendar = quietHours === null ? {} : { calendar: { quiet, untilMs: started + 192 * HOUR_MS } };
   const definition = { ...record.definition, quietHours };
-  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition });
+  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition }, job.now);
 }
 
 /** A job that is quiet from an hour after its start, for two hours. */
@@ -168,7 +168,7 @@ test('a status says when it is quiet and, then, until when; a job that stops, fr
 test('an end in quiet hours leaves time to send afterwards', () => {
   const job = quietJob();
   const { job: record } = job.state;
-  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt: '2026-01-01T02:00:00Z' } });
+  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt: '2026-01-01T02:00:00Z' } }, job.now);
   job.now += HOUR_MS;
   job.signal('1');
   job.now += HOUR_MS;

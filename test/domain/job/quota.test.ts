@@ -1,27 +1,38 @@
 import { expect, test } from '@jest/globals';
+import type { FailedAttempt } from '../../../src/contract/slice.ts';
 import type { Quota } from '../../../src/contract/timing.ts';
+import { Breaker } from '../../../src/domain/job/breaker.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 const HOUR_MS = 3_600_000;
 const STARTED = Date.UTC(2026, 0, 1);
 
-/** An edit of the quota; whatever it says, its periods are hours. */
+/** An edit of the quota; its periods are hours or days. */
 function edit(job: AJob, quota: Quota | null, more: object = {}): void {
   const { calendar: _, ...record } = job.state.job;
-  const periods = Array.from({ length: 50 }, (_, hour) => STARTED + hour * HOUR_MS);
+  const lengthMs = quota?.per === 'day' ? 24 * HOUR_MS : HOUR_MS;
+  const periods = Array.from({ length: 50 }, (_, place) => STARTED + place * lengthMs);
   const calendar = quota === null ? {} : { calendar: { quiet: [], periods, untilMs: STARTED + 48 * HOUR_MS } };
   const definition = { ...record.definition, quota, ...more };
-  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition });
+  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition }, job.now);
 }
 
 /** A job that may tell of so many people an hour. */
 function jobWith(people: number, permits = 20): AJob {
   const job = new AJob(permits);
   edit(job, { people, per: 'hour', timeZone: 'UTC' });
+  return job;
+}
+
+/** The same in batches, to an endpoint that has accepted something. */
+function batchJobWith(people: number, batch: { size: number; afterMs: number }): AJob {
+  const job = new AJob(20);
+  edit(job, { people, per: 'hour', timeZone: 'UTC' }, { batch });
+  job.state.breaker = new Breaker();
   return job;
 }
 
@@ -199,24 +210,140 @@ test('an unwell endpoint is probed with what was tried before, once the quota is
   expect(job.status).toMatchObject({ quotaUsed: 3 });
 });
 
-test('an edit counts at once, on top of what was used in the same period; without a quota nothing is remembered', () => {
+test('an edit counts at once, on top of what was used in the same period', () => {
   const job = jobWith(2);
-  signalAll(job, ['1', '2', '3', '4', '5', '6']);
+  signalAll(job, ['1', '2', '3', '4']);
   expect(sendAll(job)).toEqual(['1', '2']);
   edit(job, { people: 3, per: 'hour', timeZone: 'UTC' });
   expect(sendAll(job)).toEqual(['3']);
   edit(job, { people: 1, per: 'hour', timeZone: 'UTC' });
   expect(job.cut()).toEqual([]);
+});
+
+test('a quota that is taken away and set again in the same period goes on where it was', () => {
+  const job = jobWith(2);
+  signalAll(job, ['1', '2', '3', '4']);
+  expect(sendAll(job)).toEqual(['1', '2']);
   edit(job, null);
-  expect(sendAll(job)).toEqual(['4', '5', '6']);
-  expect(carryJob(job.state)).not.toHaveProperty('quota');
+  expect(sendAll(job)).toEqual(['3', '4']);
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  edit(job, { people: 3, per: 'hour', timeZone: 'UTC' });
+  signalAll(job, ['5', '6']);
+  expect(sendAll(job)).toEqual(['5']);
+  edit(job, null);
+  job.now += HOUR_MS;
+  edit(job, { people: 1, per: 'hour', timeZone: 'UTC' });
+  expect(sendAll(job)).toEqual(['6']);
+});
+
+test('what was used of a period counts for the one of another kind in which an edit falls, but not for a later one', () => {
+  const job = jobWith(2);
+  signalAll(job, ['1', '2', '3', '4', '5', '6', '7', '8']);
+  expect(sendAll(job)).toEqual(['1', '2']);
+  edit(job, { people: 3, per: 'day', timeZone: 'UTC' });
+  expect(sendAll(job)).toEqual(['3']);
+  job.now += 2 * HOUR_MS;
+  expect(job.cut()).toEqual([]);
+  edit(job, { people: 4, per: 'hour', timeZone: 'UTC' });
+  expect(sendAll(job)).toEqual(['4']);
+  job.now += HOUR_MS;
+  expect(sendAll(job)).toEqual(['5', '6', '7', '8']);
+});
+
+test('a period that is over counts for no other', () => {
+  const job = jobWith(1);
+  signalAll(job, ['1', '2']);
+  expect(sendAll(job)).toEqual(['1']);
+  job.now += 30 * HOUR_MS;
+  edit(job, { people: 1, per: 'day', timeZone: 'UTC' });
+  expect(sendAll(job)).toEqual(['2']);
 });
 
 test('a batch takes no more than the quota leaves', () => {
-  const job = jobWith(5);
-  edit(job, { people: 5, per: 'hour', timeZone: 'UTC' }, { batch: { size: 3, afterMs: 0 } });
+  const job = batchJobWith(5, { size: 3, afterMs: 0 });
   signalAll(job, ['1', '2', '3', '4', '5', '6', '7']);
   expect(sendAll(job)).toHaveLength(5);
   job.now += HOUR_MS;
   expect(sendAll(job)).toHaveLength(2);
+});
+
+/** The one slice that is cut now is about one batch, and that fails so. */
+function failBatch(job: AJob, attempt: Partial<FailedAttempt>): void {
+  const [slice, ...more] = job.cut();
+  expect(more).toEqual([]);
+  const all = [...(slice?.triggers.keys() ?? [])];
+  job.end(Object.fromEntries(all.map((place) => [place, place === 0 ? attempt : { ...attempt, like: 0 }])));
+}
+
+test('of a batch that failed, none counts again: not the later ones of a person, nor in the next run, nor after a failed source', () => {
+  const job = batchJobWith(4, { size: 4, afterMs: 0 });
+  for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
+  signalAll(job, ['3']);
+  failBatch(job, { status: 503 });
+  const { bytes } = job.state.chains;
+  const carried = carryJob(job.state);
+  expect(JSON.stringify(carried).length).toBeLessThanOrEqual(estimateBytes(job.state));
+  job.state = restoreJob(structuredClone(carried));
+  expect(job.state.chains.bytes).toBe(bytes);
+  job.now += 7000;
+  const users = job.cut().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`));
+  expect(users).toEqual(['1 enter', '1 exit', '2 enter', '2 exit']);
+  // One by one, the rest of each comes back: it has had its first attempt all the same.
+  job.end({ 0: { code: 'SOURCE_UNAVAILABLE' } }, [1, 3]);
+  expect(job.status).toMatchObject({ delivered: 1, quotaUsed: 4 });
+  job.now += 60_000;
+  expect(sendAll(job)).toEqual(['2', '1', '1']);
+  expect(job.status).toMatchObject({ delivered: 4, quotaUsed: 4 });
+  job.now += HOUR_MS;
+  expect(sendAll(job)).toEqual(['3']);
+});
+
+test('what was refused in a batch and comes back unsent does not count again', () => {
+  const job = batchJobWith(2, { size: 2, afterMs: 0 });
+  for (const event of ['enter', 'exit'] as const) job.signal('1', event);
+  const [slice] = job.cut();
+  job.running.length = 0;
+  const report = {
+    failed: [],
+    unsent: [0, 1],
+    sendingMs: 1,
+    halved: [
+      [0, 1],
+      [1, 1],
+    ],
+  };
+  settleSlice(job.state, slice?.sliceId ?? 0, report, job.now);
+  expect(sendAll(job)).toEqual(['1', '1']);
+  expect(job.status).toMatchObject({ delivered: 2, quotaUsed: 2 });
+});
+
+test('a dead letter that comes back counts anew', () => {
+  const job = jobWith(2);
+  edit(job, { people: 2, per: 'hour', timeZone: 'UTC' }, { answers: { '400': 'dead-letter' } });
+  signalAll(job, ['1', '2']);
+  job.cut();
+  job.end({ 0: { status: 400, as: 'given-up' } });
+  job.cut();
+  const [dead] = job.dead;
+  expect(dead?.trigger).not.toHaveProperty('counted');
+  expect(job.redeliver({ ...dead?.trigger, redelivery: 1 }, { force: true })).toBeUndefined();
+  expect(job.cut()).toEqual([]);
+  job.now += HOUR_MS;
+  expect(sendAll(job)).toEqual(['1']);
+});
+
+test('a backfill leaves of a quota what live triggers need that wait for their batch to fill', () => {
+  const job = batchJobWith(10, { size: 20, afterMs: 60_000 });
+  const members = Array.from({ length: 30 }, (_, n) => `member-${n}`);
+  signalAll(job, ['1', '2']);
+  job.signal('2', 'exit');
+  job.backfill(members);
+  expect(sendAll(job)).toEqual(members.slice(0, 7));
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(60_000);
+  job.now += 60_000;
+  expect(sendAll(job)).toEqual(['1', '2', '2']);
+  expect(job.status).toMatchObject({ quotaUsed: 10 });
+  job.now += HOUR_MS;
+  expect(sendAll(job)).toHaveLength(10);
 });

@@ -53,7 +53,11 @@ test('after the count was lowered, the old slices end before new ones are cut', 
     job.cut();
   }
   const { job: record } = job.state;
-  applyEdit(job.state, { ...record, revision: 2, definition: { ...record.definition, parallelRequestCount: 1 } });
+  applyEdit(
+    job.state,
+    { ...record, revision: 2, definition: { ...record.definition, parallelRequestCount: 1 } },
+    job.now,
+  );
   job.signal('5');
   for (let i = 0; i < 3; i++) {
     job.end();
@@ -72,11 +76,15 @@ test('a new URL forgets what the old one did, and late answers of the old one to
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   job.end({ 0: { status: 410 } });
   const { job: record } = job.state;
-  applyEdit(job.state, {
-    ...record,
-    revision: 2,
-    definition: { ...record.definition, webhookUrl: 'https://new.example' },
-  });
+  applyEdit(
+    job.state,
+    {
+      ...record,
+      revision: 2,
+      definition: { ...record.definition, webhookUrl: 'https://new.example' },
+    },
+    job.now,
+  );
   job.end({ 0: { status: 410 } });
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   expect(job.status).toMatchObject({ state: 'running', waiting: 4 });
@@ -89,7 +97,7 @@ test('a new URL is tried at once by those who waited for the old one', () => {
   job.fail({ status: 500 });
   const { job: record } = job.state;
   const definition = { ...record.definition, webhookUrl: 'https://new.example' };
-  applyEdit(job.state, { ...record, revision: 2, definition });
+  applyEdit(job.state, { ...record, revision: 2, definition }, job.now);
   expect(job.cutUsers()).toEqual([['1']]);
 });
 
@@ -99,7 +107,7 @@ test('triggers of an audience that was edited away are still sent, by its name',
   const record = jobRecord(1);
   const [a, b] = record.audiences;
   if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
-  applyEdit(job.state, { ...record, revision: 2, audiences: [b], formerAudiences: [a] });
+  applyEdit(job.state, { ...record, revision: 2, audiences: [b], formerAudiences: [a] }, job.now);
   expect(job.cut()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
   expect(job.signal('2')).toBe('the job does not listen to audience "a"');
 });
