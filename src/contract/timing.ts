@@ -11,7 +11,7 @@ const END =
 
 // Dates that there are not look alike; times without seconds, or without a zone, are none of RFC 3339.
 const A_TIME = z.iso.datetime({ offset: true });
-const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i;
 
 /** Shortest and longest time, in ms, for which a job may have its triggers tried. */
 const LEAST_RETRY_MS = 60_000;
@@ -33,7 +33,7 @@ export const requestsPerSecond = z
 /** When the job stops by itself, RFC 3339: it then sends what waits, as a plain `stop` does; null: when somebody stops it. */
 export const endsAt = z
   .string({ error: END })
-  .refine((said) => RFC3339.test(said) && A_TIME.safeParse(said).success, END)
+  .refine((said) => RFC3339.test(said) && A_TIME.safeParse(said.toUpperCase()).success, END)
   .nullable()
   .default(null);
 

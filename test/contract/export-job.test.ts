@@ -242,7 +242,7 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'batch.after',
     'There is no such field. Did you mean "afterMs"?',
   ],
-  ['a batch by GET', { batch: { size: 100 }, method: 'GET' }, 'method', 'A GET has no body that could carry a batch.'],
+  ['a batch by GET', { batch: { size: 100 }, method: 'GET' }, 'method', 'A GET has no body. Leave out "batch".'],
   [
     'a batch without a body for exits',
     { batch: { size: 100 }, onExit: { method: 'DELETE' } },
@@ -490,10 +490,10 @@ test.each<[said: object, problems: string[][]]>([
     { exportFields: [{ field: 'x', as: '_audience' }] },
     [['exportFields[0].as', 'The message has something of its own under this name.']],
   ],
-  [{ method: 'GET', body: 'x' }, [['method', 'A GET has no body. Leave "body" out, or give it as "".']]],
+  [{ method: 'GET', body: 'x' }, [['method', 'A GET has no body. Leave out "body" (or give it as "").']]],
   [
     { body: '"x"', onExit: { method: 'GET' } },
-    [['onExit.method', 'A GET has no body. Leave "body" out, or give it as "".']],
+    [['onExit.method', 'A GET has no body. Leave out "body" (or give it as "").']],
   ],
   [
     { contentType: 'application/x-www-form-urlencoded' },
