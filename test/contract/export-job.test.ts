@@ -608,3 +608,10 @@ test.each([
 ])('%s is sent as it is written, or made of a template', (webhookUrl) => {
   expect(problemsOf({ ...LEAST, webhookUrl })).toEqual([]);
 });
+
+test('an end may be written with a small t and z, as RFC 3339 allows', () => {
+  const job = { label: 'x', audiences: ['vip'], webhookUrl: 'https://example.com/', authorization: null };
+  for (const endsAt of ['2030-01-01t00:00:00z', '2030-01-01t00:00:00.5+01:00'])
+    expect(checkJobDefinition({ ...job, endsAt })).toMatchObject({ ok: true, value: { endsAt } });
+  expect(checkJobDefinition({ ...job, endsAt: '2030-02-30t00:00:00z' })).toMatchObject({ ok: false });
+});
