@@ -461,6 +461,18 @@ const SOURCES: readonly Json[] = [
 const configOf = (source: Json): Json => ({
   taskQueue: 'mine',
   source,
+  outbox: {
+    url: 'postgres://localhost/people',
+    password: 'p',
+    certificateAuthorities: [],
+    table: 'audience_changes',
+    jobs: ['a'],
+    accepted: 'mark',
+    poisoned: 'stop',
+    pollMs: 1_000,
+    connectTimeoutMs: 1_000,
+    statementTimeoutMs: 1_000,
+  },
   authorizations: {
     crm: {
       origins: ['https://a.example'],

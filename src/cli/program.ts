@@ -7,6 +7,7 @@ import { audiencesCommand } from './commands/audiences.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { codecServerCommand } from './commands/codec-server.ts';
+import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
 import { holdersCommand } from './commands/holders.ts';
@@ -63,6 +64,7 @@ const COMMANDS: readonly CommandMaker[] = [
   receiveCommand,
   apiCommand,
   ingestCommand,
+  consumeCommand,
   codecServerCommand,
 ];
 

@@ -11,6 +11,7 @@ import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';
 import { apiKeysSchema, type ConfiguredApiKeys } from './api-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
+import { type OutboxConfig, outboxSchema } from './consumer-config.ts';
 import { checkVariables } from './environment.ts';
 import { type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
@@ -60,6 +61,8 @@ export const configSchema = z.strictObject({
   payloadKeys,
   apiKeys: apiKeysSchema,
   ingests: ingestsSchema,
+  /** What `triggers consume outbox` reads. */
+  outbox: outboxSchema.optional(),
   /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
   /** Longest time for one request, from connecting to the end of the answer, in ms. */
@@ -317,6 +320,23 @@ export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
     throw new ConfigError(`${path} is wrong: "${key}".\n${problemsOf(parsed.error, schema)}`);
   };
   return { apiKeys: part('apiKeys', apiKeysSchema), ingests: part('ingests', ingestsSchema) };
+}
+
+/**
+ * Only the outbox, for the program that consumes it and sends nothing.
+ *
+ * @throws ConfigError, also when there is none
+ */
+export function configuredOutbox(env: NodeJS.ProcessEnv = process.env): OutboxConfig {
+  checkVariables(env);
+  const { path, value } = valueInFile('outbox', env);
+  if (value === undefined)
+    throw new ConfigError(
+      `No outbox is configured in ${path}. Give "outbox" the "url" of its database (docs/consumers.md).`,
+    );
+  const parsed = outboxSchema.safeParse(value);
+  if (!parsed.success) throw new ConfigError(`${path} is wrong: "outbox".\n${problemsOf(parsed.error, outboxSchema)}`);
+  return parsed.data;
 }
 
 /** One value of the file, with its references replaced; undefined when the file does not exist or does not have that key. */

@@ -43,7 +43,7 @@ export type LyticsSourceConfig = Readonly<z.infer<typeof lyticsSource>>;
 /** A table's name, optionally with its schema; a part that contains a dot is in quotes, as in PostgreSQL. */
 const TABLE = /^(?:"(?:[^"\0]|"")+"|[^."\0]+)(?:\.(?:"(?:[^"\0]|"")+"|[^."\0]+))?$/;
 
-const table = z.string().regex(TABLE, 'A table must be named as in the database: people, or crm.people.');
+export const table = z.string().regex(TABLE, 'A table must be named as in the database: people, or crm.people.');
 const column = z.string().regex(/^[^\0]+$/, 'The name of a column must not be empty.');
 const query = z
   .string()
@@ -89,24 +89,28 @@ const queries = z.strictObject({
   profiles: query,
 });
 
+export const postgresUrl = z.string().superRefine((text, context) => {
+  const reading = readPostgresUrl(text);
+  if (!reading.ok) context.addIssue({ code: 'custom', message: reading.problem });
+});
+
+/** Authorities that are trusted for a server's certificate, in addition to Node's: PEM. With them, TLS is used whatever a URL says. */
+export const certificateAuthorities = z
+  .array(
+    z.string().refine(areCertificates, {
+      error: 'A certificate authority must be one or more certificates as PEM: -----BEGIN CERTIFICATE----- …',
+    }),
+  )
+  .default([]);
+
 /** A PostgreSQL database. */
 export const postgresSource = z
   .strictObject({
     kind: z.literal('postgres'),
-    url: z.string().superRefine((text, context) => {
-      const reading = readPostgresUrl(text);
-      if (!reading.ok) context.addIssue({ code: 'custom', message: reading.problem });
-    }),
+    url: postgresUrl,
     /** Replaces the one in the URL, and needs no escaping. */
     password: z.string().min(1).optional(),
-    /** Authorities that are trusted for the server's certificate, in addition to Node's: PEM. With them, TLS is used whatever the URL says. */
-    certificateAuthorities: z
-      .array(
-        z.string().refine(areCertificates, {
-          error: 'A certificate authority must be one or more certificates as PEM: -----BEGIN CERTIFICATE----- …',
-        }),
-      )
-      .default([]),
+    certificateAuthorities,
     profiles: postgresProfiles.optional(),
     memberships: memberships.optional(),
     /** Null: there is no such table, and the audiences are those that have members. */

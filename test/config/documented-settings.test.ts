@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, configSchema } from '../../src/config/config.ts';
+import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { keysAt } from '../../src/config/problems.ts';
 import { tracingSchema } from '../../src/config/service-config.ts';
@@ -32,6 +33,7 @@ test.each<[string, Parameters<typeof keysAt>[0], string, string]>([
   ['the source lytics', lyticsSource, 'docs/sources/lytics.md', 'kind'],
   ['the source http', httpSource, 'docs/sources/http.md', 'kind'],
   ['the source file', fileSource, 'docs/sources/file.md', 'kind'],
+  ['the outbox', outboxSchema, 'docs/consumers.md', 'url'],
   ['traces', tracingSchema, 'docs/tracing.md', ''],
 ])('every setting of %s is on its page, and every setting that the page lists is accepted', (_, schema, name) => {
   const text = page(name);
@@ -44,7 +46,17 @@ test.each<[string, Parameters<typeof keysAt>[0], string, string]>([
 });
 
 test('every setting below these is named there or on a page', () => {
-  const pages = ['alerts', 'metrics', 'operating', 'watch', 'encryption', 'tracing', 'authorizations', 'setup'];
+  const pages = [
+    'alerts',
+    'metrics',
+    'operating',
+    'watch',
+    'encryption',
+    'tracing',
+    'authorizations',
+    'setup',
+    'consumers',
+  ];
   const all = [CONFIGURATION, ...pages.map((name) => page(`docs/${name}.md`))].join('\n');
   const own = CONFIG_SETTINGS.filter((setting) => setting !== 'source').flatMap((setting) => [
     setting,

@@ -17,6 +17,11 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
     line: 'triggers test examples/job.json',
     reason: 'setup.test.ts runs it, and compares what it prints',
   },
+  {
+    page: 'docs/consumers.md',
+    line: 'triggers consume outbox --port 9465',
+    reason: 'needs a PostgreSQL with the table: e2e/cli-consume.test.ts runs it',
+  },
 ];
 
 export function isRun(page: string, line: string): boolean {

@@ -1,4 +1,4 @@
-import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { type ClientConfig, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { codeOf } from '../../domain/errors.ts';
 import { trustedAuthorities } from '../../webhook/tls.ts';
 import { SourceError } from '../source.ts';
@@ -17,7 +17,7 @@ export class PostgresError extends SourceError {
    */
   static of(error: unknown, what: string, where: string): PostgresError {
     const code = codeOf(error) ?? '';
-    const words = wordsOf(error, code);
+    const words = postgresWords(error);
     const advice = adviceOf(code);
     return new PostgresError(
       `PostgreSQL (${where}) gave no answer about ${what}: ${words}.${advice === undefined ? '' : ` ${advice}`}`,
@@ -33,7 +33,9 @@ export class PostgresError extends SourceError {
   }
 }
 
-function wordsOf(error: unknown, code: string): string {
+/** What PostgreSQL, or the way to it, said, without anything of a row. */
+export function postgresWords(error: unknown): string {
+  const code = codeOf(error) ?? '';
   // Data exceptions and constraint violations quote the content of rows.
   if (/^2[23]/.test(code)) return `a value does not fit its type (SQLSTATE ${code})`;
   // Several addresses were tried: each has its own error, and the one around them has no message.
@@ -151,9 +153,25 @@ export class PostgresPool {
 }
 
 function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): PoolConfig {
+  const { statementTimeoutMs } = options;
+  return {
+    ...connectionOf(address, options),
+    max: options.poolSize,
+    idleTimeoutMillis: IDLE_MS,
+    maxLifetimeSeconds: LIFETIME_S,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
+    options: '-c default_transaction_read_only=on',
+  };
+}
+
+/** Whom a connection is to, as whom, and how it is secured. */
+export function connectionOf(
+  address: PostgresAddress,
+  options: Pick<PostgresPoolOptions, 'password' | 'certificateAuthorities' | 'connectTimeoutMs'>,
+): ClientConfig {
   const { host, port, database, user } = address;
   const password = options.password ?? address.password;
-  const { statementTimeoutMs, connectTimeoutMs } = options;
   return {
     // What is left out is taken from where libpq takes it: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
     ...(host === '' ? {} : { host }),
@@ -162,20 +180,14 @@ function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): Poo
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
     ssl: tlsOf(address, options.certificateAuthorities),
-    max: options.poolSize,
-    connectionTimeoutMillis: connectTimeoutMs,
-    idleTimeoutMillis: IDLE_MS,
-    maxLifetimeSeconds: LIFETIME_S,
-    statement_timeout: statementTimeoutMs,
-    query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
-    options: '-c default_transaction_read_only=on',
+    connectionTimeoutMillis: options.connectTimeoutMs,
     application_name: APPLICATION_NAME,
     keepAlive: true,
   };
 }
 
 /** This wins over PGSSLMODE. */
-function tlsOf({ tls }: PostgresAddress, authorities: readonly string[]): PoolConfig['ssl'] {
+function tlsOf({ tls }: PostgresAddress, authorities: readonly string[]): NonNullable<ClientConfig['ssl']> {
   const isVerified = tls === 'verified' || authorities.length > 0;
   if (!isVerified) return tls === 'none' ? false : { rejectUnauthorized: false };
   const ca = trustedAuthorities(authorities);

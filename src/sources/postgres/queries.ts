@@ -163,7 +163,7 @@ function fieldsOf({ user, profile, columns }: Pick<PostgresProfiles, 'user' | 'p
 type PostgresProfiles = NonNullable<PostgresSourceConfig['profiles']>;
 
 /** `crm.people` as `"crm"."people"`. */
-function quotedTable(name: string): string {
+export function quotedTable(name: string): string {
   const parts = name.match(/"(?:[^"]|"")+"|[^."]+/g) ?? [name];
   return parts.map((part) => (part.startsWith('"') ? part : quoted(part))).join('.');
 }

@@ -12,6 +12,8 @@ export interface MetricsServerOptions {
   readonly contentType: string;
   /** Makes the answer of one scrape. */
   readonly text: () => Promise<string>;
+  /** Why the program cannot do its work at the moment; undefined when it can. When given, `/healthz` and `/readyz` are answered, too. */
+  readonly problem?: () => string | undefined;
 }
 
 /** A running metrics server. */
@@ -22,13 +24,15 @@ export interface MetricsServer {
 }
 
 /**
- * Serves metrics to whoever asks: `GET /metrics`, and nothing else.
+ * Serves metrics to whoever asks: `GET /metrics`, and whether the program lives and can do its work.
  * @throws the error from listening: the port is taken, say.
  */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer((request, response) => {
     const [path] = (request.url ?? '').split('?');
     if (path === '/metrics' && request.method === 'GET') void respond(options, response);
+    else if (path === '/healthz' && options.problem !== undefined) answerJson(response, 200, { ok: true });
+    else if (path === '/readyz' && options.problem !== undefined) answerReady(response, options.problem());
     else response.writeHead(404, { 'content-type': 'text/plain' }).end('Metrics are at /metrics.\n');
   });
   server.listen(options.port, options.host);
@@ -45,6 +49,15 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       await closed;
     },
   };
+}
+
+function answerReady(response: ServerResponse, problem: string | undefined): void {
+  if (problem === undefined) answerJson(response, 200, { ok: true });
+  else answerJson(response, 503, { ok: false, problem });
+}
+
+function answerJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
 }
 
 async function respond({ contentType, text }: MetricsServerOptions, response: ServerResponse): Promise<void> {

@@ -1,0 +1,134 @@
+import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import type { Listeners } from '../client/push/listeners.ts';
+import { sleep } from '../client/push/patiently.ts';
+import type { CheckedTrigger } from '../client/push/push.ts';
+import type { ConsumerMetrics } from './consumer-metrics.ts';
+
+/** As the Temporal SDK's loggers. No field holds anything of a person. */
+export interface ConsumerLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface HandoverOptions {
+  readonly listeners: Listeners;
+  /** Resolves once the job has accepted all of them, in their order. @throws PushInterrupted */
+  readonly signal: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<void>;
+  /** The only jobs that are told, each also while it does not run: then what it is to be told waits. Undefined: every running job that listens. */
+  readonly jobs?: readonly string[] | undefined;
+  readonly log: ConsumerLog;
+  readonly metrics: ConsumerMetrics;
+}
+
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** Hands triggers over to jobs, and does not give up: what is taken from a stream may be forgotten there once this is done. */
+export class Handover {
+  readonly #options: HandoverOptions;
+  /** Jobs that take nothing at the moment. */
+  readonly #waitedFor = new Set<string>();
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once each job that listens has accepted all of them, in their order. A job that is full, and a Temporal that does not answer, are
+   * waited for.
+   * @throws the reason of `stop`, once that is aborted: some may have been accepted, and are to be given again
+   */
+  async give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<void> {
+    const beganAt = performance.now();
+    const heard = new Map<string, readonly string[]>();
+    const ofJob = new Map<string, CheckedTrigger[]>();
+    let unheard = 0;
+    for (const one of triggers) {
+      const { audience } = one.trigger;
+      const jobIds = heard.get(audience) ?? (await this.#listeningTo(audience, stop));
+      heard.set(audience, jobIds);
+      if (jobIds.length === 0) unheard += 1;
+      for (const jobId of jobIds) {
+        const own = ofJob.get(jobId);
+        if (own === undefined) ofJob.set(jobId, [one]);
+        else own.push(one);
+      }
+    }
+    const ends = await Promise.allSettled([...ofJob].map(([jobId, own]) => this.#untilAccepted(jobId, own, stop)));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    this.#options.metrics.handedOver(
+      { accepted: triggers.length - unheard, unheard },
+      (performance.now() - beganAt) / 1000,
+    );
+  }
+
+  async #listeningTo(audience: string, stop: AbortSignal): Promise<readonly string[]> {
+    const { listeners, jobs, log } = this.#options;
+    const ask = async (): Promise<readonly string[]> => {
+      if (jobs === undefined) return (await listeners.of(audience)).map(({ jobId }) => jobId);
+      const isHeard = await Promise.all(jobs.map(async (jobId) => await this.#mayListen(jobId, audience)));
+      return jobs.filter((_, i) => isHeard[i]);
+    };
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (pauseMs === FIRST_PAUSE_MS)
+          log.warn('which jobs listen cannot be read; what they are to be told waits', { problem: wordsOf(error) });
+      }
+      await sleep(pauseMs, stop);
+    }
+  }
+
+  /** One that is not there yet may listen once it is. */
+  async #mayListen(jobId: string, audience: string): Promise<boolean> {
+    try {
+      return await this.#options.listeners.listens(jobId, audience);
+    } catch (error) {
+      if (error instanceof JobNotFound) return true;
+      throw error;
+    }
+  }
+
+  async #untilAccepted(jobId: string, triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<void> {
+    const { listeners, signal, jobs } = this.#options;
+    let left = triggers;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
+      try {
+        await signal(jobId, left);
+        return this.#accepts(jobId);
+      } catch (error) {
+        if (!(error instanceof PushInterrupted)) throw error;
+        left = left.slice(error.accepted);
+        const hasEnded = error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound;
+        if (hasEnded) listeners.forget();
+        // It listens no more, as when the next ones come.
+        if (hasEnded && jobs === undefined) return this.#accepts(jobId);
+        this.#waitsFor(jobId, error.cause);
+      }
+      await sleep(pauseMs, stop);
+    }
+  }
+
+  #waitsFor(jobId: string, cause: unknown): void {
+    if (this.#waitedFor.has(jobId)) return;
+    this.#waitedFor.add(jobId);
+    this.#options.metrics.waitsForJobs(this.#waitedFor.size);
+    this.#options.log.warn('a job takes nothing; what it is to be told waits', { jobId, problem: wordsOf(cause) });
+  }
+
+  #accepts(jobId: string): void {
+    if (!this.#waitedFor.delete(jobId)) return;
+    this.#options.metrics.waitsForJobs(this.#waitedFor.size);
+    this.#options.log.info('the job takes triggers again', { jobId });
+  }
+}
+
+function longer(pauseMs: number): number {
+  return Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,205 @@
+import { Client } from 'pg';
+import type { OutboxConfig } from '../../config/consumer-config.ts';
+import { codeOf } from '../../domain/errors.ts';
+import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
+import { connectionOf, postgresWords } from '../../sources/postgres/pool.ts';
+import { quotedTable } from '../../sources/postgres/queries.ts';
+import type { PostgresAddress } from '../../sources/postgres/url.ts';
+
+/** The database did not do what an outbox needs. The message holds nothing of a row, and no password. */
+export class OutboxError extends Error {
+  override readonly name = 'OutboxError';
+  /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
+  readonly code: string;
+  /** Only another configuration, schema or grant helps. */
+  readonly isLasting: boolean;
+  constructor(where: string, error: unknown) {
+    const code = codeOf(error) ?? '';
+    const advice = ADVICE.find(([pattern]) => pattern.test(code))?.[1];
+    super(
+      `The outbox (PostgreSQL, ${where}) cannot be read: ${postgresWords(error)}.${advice === undefined ? '' : ` ${advice}`}`,
+    );
+    this.code = code;
+    this.isLasting = /^(?:28|3D|3F|42)/.test(code);
+  }
+}
+
+const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
+  [/^42501$/, 'Its role needs SELECT and DELETE, or SELECT and UPDATE, on the table, and USAGE on its schema.'],
+  [/^42/, 'Correct "outbox.table", or make the table: examples/postgres/outbox.sql (docs/consumers.md).'],
+  [/^28|^3D/, 'Correct the user name, the password and the database of "outbox.url".'],
+];
+
+/** What stands in a row, as far as it can be a trigger. */
+export interface OutboxRow {
+  readonly id: string;
+  readonly audience: string | null;
+  readonly user: string | null;
+  readonly event: string | null;
+  /** RFC 3339, the same whenever it is read: the row's time, with the last digits of its id. */
+  readonly at: string | null;
+  /** JSON; null: none. */
+  readonly profile: string | null;
+  readonly isTooLarge: boolean;
+  /** Epoch seconds. */
+  readonly changedAtS: number;
+}
+
+/** What is to become of the rows of a transaction. */
+export interface RowsDone {
+  /** Temporal has them. */
+  readonly accepted: readonly string[];
+  /** They are no triggers, each with why. */
+  readonly setAside: readonly { readonly id: string; readonly problem: string }[];
+}
+
+/** The channel that `examples/postgres/outbox.sql` notifies. */
+const CHANNEL = 'audience_changes';
+/** JSON of PostgreSQL has blanks that ours has not, at most half as much again: what is longer than this is too large for sure. */
+const MOST_PROFILE_BYTES = 2 * MAX_TRIGGER_BYTES;
+/** The database ends a transaction that has been silent for so long, in ms, so that another consumer goes on when a machine is gone. */
+const SILENCE_MS = 60_000;
+const KEEP_ALIVE_MS = 15_000;
+const SILENCE_MARGIN_MS = 1_000;
+
+type Settings = Pick<
+  OutboxConfig,
+  'password' | 'certificateAuthorities' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'table' | 'accepted'
+>;
+
+/** One connection to the table of an outbox. After an error it is of no use any more. */
+export class OutboxTable {
+  readonly #client: Client;
+  readonly #settings: Settings;
+  readonly #where: string;
+  #turn = new AbortController();
+
+  /**
+   * Connects, and asks to be told when something is written.
+   * @param onWritten called when a row may have been committed, and when the connection is lost.
+   * @throws OutboxError
+   */
+  static async connect(address: PostgresAddress, settings: Settings, onWritten: () => void): Promise<OutboxTable> {
+    const table = new OutboxTable(address, settings, onWritten);
+    try {
+      await table.#client.connect();
+      await table.#client.query(`LISTEN ${CHANNEL}`);
+      return table;
+    } catch (error) {
+      await table.close();
+      throw new OutboxError(address.shown, error);
+    }
+  }
+
+  private constructor(address: PostgresAddress, settings: Settings, onWritten: () => void) {
+    // Time limits are set in each transaction: PgBouncer refuses what it does not know at the start of a connection.
+    const query_timeout = settings.statementTimeoutMs + SILENCE_MARGIN_MS;
+    this.#client = new Client({ ...connectionOf(address, settings), query_timeout });
+    this.#client.on('notification', onWritten);
+    this.#client.on('error', (error) => {
+      this.abandon(new OutboxError(this.#where, error));
+      onWritten();
+    });
+    this.#settings = settings;
+    this.#where = address.shown;
+  }
+
+  /**
+   * Reads the first rows that are not done yet, has `take` decide about them, and carries that out, all in one transaction. Meanwhile no other
+   * consumer reads the table: that is what keeps a person's rows in order.
+   *
+   * @param take gets a signal that is aborted once the turn is abandoned, or the connection, and with it the turn, is lost.
+   * @returns how many rows were read; undefined when it is another consumer's turn
+   * @throws OutboxError; what `take` throws. Nothing was changed then.
+   */
+  async inTurn(
+    limit: number,
+    take: (rows: readonly OutboxRow[], isOver: AbortSignal) => Promise<RowsDone>,
+  ): Promise<number | undefined> {
+    const { table, accepted: way, statementTimeoutMs } = this.#settings;
+    const turn = new AbortController();
+    this.#turn = turn;
+    await this.#query(BEGIN(statementTimeoutMs));
+    const [answer] = await this.#query(TRY_TURN, [quotedTable(table)]);
+    if (answer?.['mine'] !== true) {
+      await this.#query('ROLLBACK');
+      return undefined;
+    }
+    const rows = await this.#query(SELECT(table), [limit, MOST_PROFILE_BYTES]);
+    const keepAlive = setInterval(
+      () => void this.#query('SELECT 1').catch((error) => turn.abort(error)),
+      KEEP_ALIVE_MS,
+    );
+    try {
+      const { accepted, setAside } = await take(rows.map(rowOf), turn.signal);
+      if (accepted.length > 0) await this.#query(DONE[way](table), [accepted]);
+      for (const { id, problem } of setAside) await this.#query(SET_ASIDE(table), [id, problem]);
+      await this.#query('COMMIT');
+      return rows.length;
+    } catch (error) {
+      if (!(error instanceof OutboxError)) await this.#query('ROLLBACK');
+      throw error;
+    } finally {
+      clearInterval(keepAlive);
+    }
+  }
+
+  /** Ends the turn that is under way, if any, without waiting for it to be done. */
+  abandon(reason: Error): void {
+    this.#turn.abort(reason);
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    await this.#client.end().catch(() => undefined);
+  }
+
+  async #query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    try {
+      // With values: the extended protocol, and no name, so that PgBouncer may stand between.
+      const { rows } = await this.#client.query<Record<string, unknown>>(text, values && [...values]);
+      return rows;
+    } catch (error) {
+      throw new OutboxError(this.#where, error);
+    }
+  }
+}
+
+const BEGIN = (statementTimeoutMs: number): string =>
+  `BEGIN; SET LOCAL statement_timeout = ${statementTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${SILENCE_MS}`;
+
+/** Held until the end of the transaction, and by one only; so it also works behind PgBouncer. */
+const TRY_TURN = `SELECT pg_try_advisory_xact_lock(hashtextextended('audience-triggers', $1::text::regclass::oid::bigint)) AS mine`;
+
+const SELECT = (table: string): string => `SELECT id::text AS id, left(audience::text, 300) AS audience,
+  left(user_id::text, 300) AS "user", event::text AS event,
+  to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || lpad((id % 1000)::text, 3, '0') || 'Z' AS at,
+  extract(epoch FROM changed_at)::text AS changed_at_s,
+  octet_length(profile::text) > $2 AS too_large,
+  CASE WHEN octet_length(profile::text) <= $2 THEN profile::text END AS profile
+FROM ${quotedTable(table)} AS outbox WHERE accepted_at IS NULL AND problem IS NULL ORDER BY outbox.id LIMIT $1`;
+
+const DONE = {
+  delete: (table: string): string => `DELETE FROM ${quotedTable(table)} WHERE id = ANY($1::bigint[])`,
+  mark: (table: string): string =>
+    `UPDATE ${quotedTable(table)} SET accepted_at = clock_timestamp() WHERE id = ANY($1::bigint[])`,
+};
+
+const SET_ASIDE = (table: string): string => `UPDATE ${quotedTable(table)} SET problem = $2 WHERE id = $1::bigint`;
+
+function rowOf(row: Record<string, unknown>): OutboxRow {
+  const text = (name: string): string | null => {
+    const value = row[name];
+    return typeof value === 'string' ? value : null;
+  };
+  return {
+    id: text('id') ?? '',
+    audience: text('audience'),
+    user: text('user'),
+    event: text('event'),
+    at: text('at'),
+    profile: text('profile'),
+    isTooLarge: row['too_large'] === true,
+    changedAtS: Number(text('changed_at_s')),
+  };
+}

@@ -1,0 +1,29 @@
+import { jobListeners } from '../../src/client/jobs/job-list.ts';
+import { jobSignals } from '../../src/client/jobs/job-service.ts';
+import { GroupedSignals } from '../../src/client/push/grouped-signals.ts';
+import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
+import { type ConsumerLog, Handover } from '../../src/consumers/handover.ts';
+import type { Lab } from '../support/lab.ts';
+
+/** What a consumer said, a line each: `warn a row is no trigger; it was set aside`. */
+export class Said implements ConsumerLog {
+  readonly lines: string[] = [];
+  info = (message: string): void => void this.lines.push(`info ${message}`);
+  warn = (message: string): void => void this.lines.push(`warn ${message}`);
+  error = (message: string): void => void this.lines.push(`error ${message}`);
+}
+
+/** What a consumer works with, as `triggers consume` makes it. */
+export function worldOf(lab: Lab, jobs?: readonly string[]) {
+  const log = new Said();
+  const metrics = new ConsumerMetrics();
+  const signals = new GroupedSignals((jobId) => jobSignals(lab.client, jobId), 5_000);
+  const handover = new Handover({
+    listeners: jobListeners(lab.client, lab.taskQueue),
+    signal: signals.signal.bind(signals),
+    jobs,
+    log,
+    metrics,
+  });
+  return { handover, log, metrics };
+}

@@ -1,0 +1,289 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import { outboxSchema } from '../../src/config/consumer-config.ts';
+import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
+import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
+import { Lab, VIP } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { type Said, worldOf } from './a-consumer.ts';
+
+const sql = (name: string): string =>
+  readFileSync(new URL(`../../examples/postgres/${name}.sql`, import.meta.url), 'utf8');
+
+let lab: Lab;
+let postgres: TestPostgres;
+let database: TestDatabase;
+let job: string;
+const running: RunningConsumer[] = [];
+
+beforeAll(async () => {
+  [lab, postgres] = await Promise.all([Lab.open({ receiver: { keepBodies: true } }), TestPostgres.start()]);
+});
+afterAll(async () => {
+  await Promise.all([lab.close(), postgres.stop()]);
+});
+beforeEach(async () => {
+  database = await postgres.database();
+  // A role is the whole server's.
+  await database.query('DROP ROLE IF EXISTS audience_triggers_outbox');
+  await database.query(sql('outbox'));
+  job = await lab.start({ parallelRequestCount: 20 });
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((consumer) => consumer.stop()));
+  await database.query('DROP OWNED BY audience_triggers_outbox');
+  await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+/** Told about this job alone: other tests' jobs listen to the same audiences. */
+async function consume(
+  options: object = {},
+  jobs: readonly string[] = [job],
+): Promise<{ consumer: RunningConsumer; log: Said; metrics: () => Promise<string> }> {
+  const url = database.url.replace(/\/\/[^@]*@/, '//audience_triggers_outbox@');
+  const config = outboxSchema.parse({ url, pollMs: 200, jobs, ...options });
+  const { handover, log, metrics } = worldOf(lab, jobs);
+  const consumer = await startOutbox({ config, handover, log, metrics });
+  running.push(consumer);
+  return { consumer, log, metrics: () => metrics.text() };
+}
+
+let people = 0;
+const person = (): string => `outbox-${++people}`;
+
+const INSERT = 'INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ($1, $2, $3, $4)';
+async function write(user: string, event: string, profile: object | null = {}, client?: Client): Promise<void> {
+  const values = ['vip', user, event, profile === null ? null : JSON.stringify(profile)];
+  await (client ?? database).query(INSERT, values);
+}
+
+const told = (user: string): (string | undefined)[] =>
+  lab.receiver.ledger.entries.filter(({ message }) => message?.user === user).map(({ message }) => message?.event);
+const rows = async (): Promise<Record<string, unknown>[]> =>
+  await database.query(
+    'SELECT user_id, problem, accepted_at IS NOT NULL AS accepted FROM audience_changes ORDER BY id',
+  );
+
+async function session(use: (client: Client) => Promise<void>): Promise<void> {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+describe('what an application commits', () => {
+  test('is told and then deleted; what it rolls back is never told', async () => {
+    await consume();
+    const [kept, undone] = [person(), person()];
+    await session(async (client) => {
+      await client.query('BEGIN');
+      await write(undone, 'enter', {}, client);
+      await client.query('ROLLBACK');
+      await client.query('BEGIN');
+      await write(kept, 'enter', { n: 1 }, client);
+      await client.query('COMMIT');
+    });
+    await lab.arrives(kept);
+    await until(async () => (await rows()).length === 0);
+    expect([told(kept), told(undone)]).toEqual([['enter'], []]);
+  });
+
+  test('keeps the digits of its numbers, and the time and order of its rows', async () => {
+    const user = person();
+    await database.query(INSERT, ['vip', user, 'enter', '{"n": 12345678901234567890}']);
+    await database.query("UPDATE audience_changes SET changed_at = '2026-11-27T08:00:00.123456Z'");
+    const [{ id } = {}] = await database.query('SELECT id FROM audience_changes');
+    await consume();
+    await lab.arrives(user);
+    const { body = '' } = lab.receiver.ledger.entries.find(({ message }) => message?.user === user) ?? {};
+    expect(body).toContain('"n":12345678901234567890');
+    expect(body).toContain(`2026-11-27T08:00:00.123456${String(Number(id) % 1000).padStart(3, '0')}Z`);
+  });
+
+  test('with "mark" stays, and is told once', async () => {
+    const { consumer } = await consume({ accepted: 'mark' });
+    const user = person();
+    await write(user, 'enter');
+    await until(async () => (await rows())[0]?.['accepted'] === true);
+    await consumer.stop();
+    await consume({ accepted: 'mark' });
+    const other = person();
+    await write(other, 'enter');
+    await lab.arrives(other);
+    expect([told(user), (await rows()).length]).toEqual([['enter'], 2]);
+  });
+
+  test('is found without a notification, too', async () => {
+    await database.query('DROP TRIGGER audience_changes_written ON audience_changes');
+    await consume();
+    const user = person();
+    await write(user, 'enter');
+    await lab.arrives(user);
+  });
+
+  test('waits as long as the job does not run, and is then told in order', async () => {
+    const later = `later-${Date.now()}`;
+    const { log } = await consume({}, [later]);
+    const user = person();
+    for (const event of ['enter', 'exit', 'enter']) await write(user, event);
+    await until(() => log.lines.includes('warn a job takes nothing; what it is to be told waits'));
+    expect((await rows()).length).toBe(3);
+    await lab.jobs.start(
+      { label: 'Later', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
+      { jobId: later },
+    );
+    await until(() => told(user).length === 3);
+    expect(told(user)).toEqual(['enter', 'exit', 'enter']);
+    await lab.jobs.stop(later, { waiting: 'discard' });
+  });
+});
+
+describe('order', () => {
+  test('changes of one person whose transactions wait for each other are told in the order of their commits, whatever others hold up', async () => {
+    await consume();
+    const [user, other] = [person(), person()];
+    await session(async (slow) => {
+      // A row with a lower id, which is committed much later.
+      await slow.query('BEGIN');
+      await write(other, 'enter', {}, slow);
+      for (const event of ['enter', 'exit', 'enter', 'exit']) await write(user, event);
+      await until(() => told(user).length === 4);
+      expect([told(user), told(other)]).toEqual([['enter', 'exit', 'enter', 'exit'], []]);
+      await slow.query('COMMIT');
+    });
+    await lab.arrives(other);
+  });
+
+  test('the trigger on memberships writes what anybody changes there, and what is committed first is told first', async () => {
+    await database.query(sql('schema').replace(/-- A role that can only read[^]*/, ''));
+    await database.query(sql('outbox-of-memberships'));
+    await consume();
+    const user = person();
+    lab.source.setProfile(user, {});
+    const enter = 'INSERT INTO audience_members VALUES ($1, $2)';
+    const exit = 'DELETE FROM audience_members WHERE audience_id = $1 AND user_id = $2';
+    await database.query(`INSERT INTO audiences VALUES ($1, 'very-important', 'Very important')`, [VIP.id]);
+    await session(async (first) => {
+      await first.query('BEGIN');
+      await first.query(enter, [VIP.id, user]);
+      // It waits for the first one's end.
+      const second = database.query(exit, [VIP.id, user]);
+      await first.query('COMMIT');
+      await second;
+    });
+    // Whether the second one saw the row is the database's to say; afterwards nobody is a member.
+    await database.query(exit, [VIP.id, user]);
+    await until(() => told(user).length === 2);
+    expect(told(user)).toEqual(['enter', 'exit']);
+  });
+
+  test('several consumers share a table: one at a time sends, and another goes on when it is gone', async () => {
+    const first = await consume();
+    await consume();
+    const user = person();
+    const n = 60;
+    for (let i = 0; i < n; i++) {
+      await write(user, i % 2 === 0 ? 'enter' : 'exit', { i });
+      if (i === 20) await first.consumer.stop();
+    }
+    await until(() => told(user).length >= n);
+    const order = lab.receiver.ledger.entries
+      .filter(({ message }) => message?.user === user)
+      .map(({ body = '' }) => Number(/"i":(\d+)/.exec(body)?.[1]));
+    expect(order).toEqual(Array.from({ length: n }, (_, i) => i));
+  });
+});
+
+describe('what is no trigger', () => {
+  const poison = async (user: string) => {
+    await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_event_check');
+    await write(user, 'joined');
+  };
+
+  test('is set aside with the reason, and told once it is corrected', async () => {
+    const { log, metrics } = await consume();
+    const [wrong, right] = [person(), person()];
+    await poison(wrong);
+    await write(right, 'enter');
+    await lab.arrives(right);
+    await until(async () => (await rows()).length === 1);
+    expect(await rows()).toEqual([{ user_id: wrong, problem: '"event" must be "enter" or "exit"', accepted: false }]);
+    expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1');
+    await database.query("UPDATE audience_changes SET event = 'enter', problem = NULL");
+    await lab.arrives(wrong);
+  });
+
+  test('a profile that is too large is set aside, and is never read whole', async () => {
+    await consume();
+    const user = person();
+    await write(user, 'enter', { text: 'x'.repeat(3_000_000) });
+    await until(async () => (await rows())[0]?.['problem'] !== null);
+    expect((await rows())[0]?.['problem']).toBe('its profile has more than 65536 bytes');
+  });
+
+  test('with "stop" nothing after it is told until it is corrected, and what is before it is', async () => {
+    const { consumer, log } = await consume({ poisoned: 'stop' });
+    const [before, wrong, after] = [person(), person(), person()];
+    await write(before, 'enter');
+    await poison(wrong);
+    await write(after, 'enter');
+    await lab.arrives(before);
+    await until(() => consumer.problem !== undefined);
+    expect(consumer.problem).toMatch(/^The row \d+ is no trigger: "event" must be/);
+    // Some turns later.
+    await until(async () => (await rows()).length === 2);
+    expect(told(after)).toEqual([]);
+    await database.query("UPDATE audience_changes SET event = 'exit' WHERE event = 'joined'");
+    await until(() => told(after).length === 1);
+    expect([told(wrong), consumer.problem]).toEqual([['exit'], undefined]);
+    expect(log.lines[0]).toBe('error a row is no trigger; nothing more is sent until it is corrected');
+  });
+});
+
+describe('when something breaks', () => {
+  test('a database that restarts in the middle is read again, and nothing is lost', async () => {
+    const { consumer, log } = await consume();
+    const user = person();
+    await write(user, 'enter');
+    await lab.arrives(user);
+    await postgres.server.restart();
+    await until(() => consumer.problem !== undefined);
+    await until(() => consumer.problem === undefined);
+    await write(user, 'exit');
+    await until(() => told(user).length === 2);
+    expect(told(user)).toEqual(['enter', 'exit']);
+    expect(log.lines[0]).toBe('warn the outbox cannot be read; it is tried again');
+  });
+
+  test.each([
+    ['a table that is not there', { table: 'no_such_table' }, /no_such_table" does not exist.*outbox.sql/],
+    ['a column that is not there', { table: 'pg_class' }, /does not exist/],
+  ])('%s is said at the start', async (_, options, words) => {
+    await expect(consume(options)).rejects.toThrow(words);
+  });
+
+  test('more than fits into one turn is told in full, and the oldest row that waits is a metric', async () => {
+    const { metrics } = await consume({}, ['nobody-yet']);
+    await database.query(
+      `INSERT INTO audience_changes (audience, user_id, event, profile, changed_at)
+       SELECT 'vip', 'many-' || i % 50, CASE WHEN (i / 50) % 2 = 0 THEN 'enter' ELSE 'exit' END, '{}', to_timestamp(1000000 + i)
+       FROM generate_series(0, 1299) AS i`,
+    );
+    await until(async () =>
+      /oldest_waiting_timestamp_seconds\{table="audience_changes"\} 1000000\n/.test(await metrics()),
+    );
+    await running.splice(0)[0]?.stop();
+    const second = await consume();
+    await until(() => told('many-49').length === 26);
+    await until(async () => (await rows()).length === 0);
+    await until(async () => !/oldest_waiting_timestamp_seconds\{/.test(await second.metrics()));
+    for (const user of ['many-0', 'many-49'])
+      expect(told(user)).toEqual(Array.from({ length: 26 }, (_, i) => (i % 2 === 0 ? 'enter' : 'exit')));
+  });
+});
