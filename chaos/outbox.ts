@@ -1,6 +1,6 @@
 // npx tsx chaos/outbox.ts [--rows 100000] : an application commits changes to an outbox by several connections while its consumers are killed.
 // All must arrive, each person's in the order of their commits. Then the time from a commit to its POST. One JSON line on standard output.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,7 +31,13 @@ await database.connect();
 await database.query(readFileSync(new URL('../examples/postgres/outbox.sql', import.meta.url), 'utf8'));
 const configFile = join(folder, 'triggers.config.json');
 const network = { allowHttp: true, allowAddresses: ['127.0.0.0/8'] };
-const source = { kind: 'file', folder };
+const source = { kind: 'file', folder: join(folder, 'source') };
+mkdirSync(join(source.folder, 'audiences'), { recursive: true });
+writeFileSync(join(source.folder, 'profiles.ndjson'), '');
+writeFileSync(
+  join(source.folder, 'audiences', 'vip.ndjson'),
+  `${JSON.stringify({ audience: { id: 'ab'.repeat(16), name: 'VIP' } })}\n`,
+);
 writeFileSync(configFile, JSON.stringify({ source, network, outbox: { url, jobs: ['chaos'] } }));
 const env = { ...process.env, TRIGGERS_CONFIG: configFile, TEMPORAL_ADDRESS: temporal.address };
 const worker = await Program.start(['worker', '--json'], env);
@@ -39,10 +45,6 @@ const jobs = await ExportJobs.connect({
   connection: { connectionOptions: { address: temporal.address }, namespace: temporal.namespace },
 });
 try {
-  const members = join(folder, 'audiences');
-  writeFileSync(join(folder, 'profiles.ndjson'), '');
-  await import('node:fs/promises').then(async ({ mkdir }) => await mkdir(members, { recursive: true }));
-  writeFileSync(join(members, 'vip.ndjson'), `${JSON.stringify({ audience: { id: 'ab'.repeat(16), name: 'VIP' } })}\n`);
   await jobs.start(
     { label: 'Chaos', audiences: ['vip'], webhookUrl: receiver.url, authorization: null, parallelRequestCount: 50 },
     { jobId: 'chaos' },

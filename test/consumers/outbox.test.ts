@@ -199,6 +199,23 @@ describe('order', () => {
   });
 });
 
+test('while one consumer sends, however long, no other reads; and both can be ended', async () => {
+  await write(person(), 'enter');
+  // It waits for a job that does not run, with what was there before it began.
+  const consumers = [await consume({}, ['nobody-yet']), await consume({}, ['nobody-yet'])];
+  const sessions = async (condition: string): Promise<number> => {
+    const [{ n } = {}] = await database.query(
+      `SELECT count(*)::int AS n FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'audience-triggers' AND ${condition}`,
+    );
+    return Number(n);
+  };
+  await until(async () => (await sessions(`state = 'idle in transaction'`)) === 1);
+  await until(async () => (await sessions(`state = 'idle' AND query = 'ROLLBACK'`)) === 1);
+  await Promise.all(consumers.map(({ consumer }) => consumer.stop()));
+  expect((await rows()).length).toBe(1);
+});
+
 describe('what is no trigger', () => {
   const poison = async (user: string) => {
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_event_check');

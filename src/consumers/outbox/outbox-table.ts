@@ -104,6 +104,11 @@ export class OutboxTable {
     this.#where = address.shown;
   }
 
+  /** Whether the table can be read, without reading it: names, types and grants. @throws OutboxError */
+  async check(): Promise<void> {
+    await this.#query(SELECT(this.#settings.table), [0, MOST_PROFILE_BYTES]);
+  }
+
   /**
    * Reads the first rows that are not done yet, has `take` decide about them, and carries that out, all in one transaction. Meanwhile no other
    * consumer reads the table: that is what keeps a person's rows in order.

@@ -65,7 +65,7 @@ class Outbox implements RunningConsumer {
   async start(): Promise<void> {
     try {
       this.#table = await this.#connect();
-      await this.#turn(this.#table);
+      await this.#table.check();
     } catch (error) {
       if (!(error instanceof OutboxError) || error.isLasting) {
         await this.#table?.close();
