@@ -12,7 +12,11 @@ beforeAll(() => {
   const path = join(folder, 'triggers.config.json');
   const ingests = {
     segment: { preset: 'segment', audiences: { vip: 'our-vip' }, signature: { secret: 's3cret' } },
-    any: { audience: 'a', expressions: { each: 'people', user: 'who', event: 'in' }, profiles: 'from-source' },
+    any: {
+      audience: 'a',
+      expressions: { each: 'people', user: 'who', event: 'in', profile: 'fields' },
+      profiles: 'from-source',
+    },
   };
   writeFileSync(path, JSON.stringify({ ingests }));
   process.env['TRIGGERS_CONFIG'] = path;

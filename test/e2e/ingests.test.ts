@@ -356,6 +356,28 @@ describe('repeats and refusals', () => {
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
   });
 
+  test('of several names of an audience, the one counts that a job listens to; what nobody heard is told when it is repeated', async () => {
+    const { slug } = AUDIENCES[15]!;
+    api.replaceIngests(configured({ names: { preset: 'segment' } }));
+    const call = JSON.parse(example('segment')) as object;
+    const personas = { computation_class: 'audience', computation_key: slug, computation_id: 'aud_15' };
+    const text = JSON.stringify({
+      ...call,
+      messageId: `m-${slug}`,
+      context: { personas },
+      properties: { audience_key: 'theirs' },
+    });
+    expect(await post('names', text)).toMatchObject({ status: 202, body: { accepted: 0, unheard: 1 } });
+    const job = await lab.start({ audiences: [slug] });
+    const answered = await answerWhen(
+      async () => await post('names', text),
+      ({ body }) => body['unheard'] === 0,
+      1100,
+    );
+    expect(answered).toMatchObject({ status: 202, body: { accepted: 1, jobs: { [job]: 1 } } });
+    expect(await arrived(slug, 1)).toEqual([`enter ${ROBIN}`]);
+  });
+
   test('while Temporal is away, the answer is 503 within two seconds or so', async () => {
     // Something takes the connection, and says nothing.
     const silent = createServer().listen(0, '127.0.0.1');
