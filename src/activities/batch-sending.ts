@@ -137,7 +137,7 @@ export class BatchSending {
         if (attempt.ok) authorization.taken();
         return;
       }
-      this.#options.telemetry.batchEnded(batch.places, { ...attempt, verdict }, true);
+      this.#options.telemetry.batchEnded(batch.places, attempt, verdict, true);
       this.#authorization = other;
       // Left unsent because there is another token to send, if it may not be sent any more.
       for (let wait = this.#wait(); wait !== undefined; wait = this.#wait()) {
@@ -173,7 +173,7 @@ export class BatchSending {
   #settle({ places }: Batch, attempt: HttpAttempt, verdict: AttemptVerdict): void {
     const { telemetry } = this.#options;
     const isHalved = places.length > 1 && (verdict === 'refused' || verdict === 'given-up');
-    telemetry.batchEnded(places, { ...attempt, verdict }, !isHalved);
+    telemetry.batchEnded(places, attempt, verdict, !isHalved);
     if (isHalved) {
       this.#halve(places);
       return;
@@ -199,7 +199,7 @@ export class BatchSending {
   #settleUnmade(place: number, unmade: Unmade): void {
     const attempt = { ok: false, ...unmade, durationMs: 0 } as const;
     const verdict = verdictOf(attempt);
-    this.#options.telemetry.attempted(place, { ...attempt, verdict });
+    this.#options.telemetry.attempted(place, attempt, verdict);
     this.#course.settle(place, attempt, verdict);
   }
 }

@@ -154,7 +154,7 @@ function failAll(
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    telemetry.attempted(index, { verdict, code, reason, durationMs: 0 });
+    telemetry.attempted(index, { code, reason, durationMs: 0 }, verdict);
   }
   return NOTHING_SENT;
 }

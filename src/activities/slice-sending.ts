@@ -93,7 +93,7 @@ export class SliceSending {
       };
       const ended = (attempt: HttpAttempt): void => {
         const verdict = verdictOf(attempt, this.#answersTo(lane.next));
-        this.#options.telemetry.requestEnded(lane.next, { ...attempt, verdict });
+        this.#options.telemetry.requestEnded(lane.next, attempt, verdict);
         goOn({ attempt, verdict });
       };
       goOn();
@@ -123,7 +123,7 @@ export class SliceSending {
       }
       const attempt = { ok: false, ...request, durationMs: 0 } as const;
       const verdict = verdictOf(attempt);
-      telemetry.attempted(lane.next, { ...attempt, verdict });
+      telemetry.attempted(lane.next, attempt, verdict);
       this.#countStarted(lane);
       this.#course.settle(lane.next, attempt, verdict);
     }

@@ -39,7 +39,7 @@ export interface DeliveryMetrics {
 }
 
 /** An attempt, with or without a request, as far as it is counted, logged and traced. */
-interface Ended extends TracedAttempt, Pick<FailedAttempt, 'durationMs'> {
+interface Ended extends Pick<FailedAttempt, 'status' | 'code' | 'durationMs'> {
   /** Why we made no request: a code of ours, and nothing that an endpoint wrote. */
   readonly reason?: string | undefined;
 }
@@ -73,7 +73,7 @@ export interface SliceTelemetryOptions {
 export class SliceTelemetry {
   readonly #options: SliceTelemetryOptions;
   readonly #kind: SliceKind;
-  readonly #tallies = new Map<string, Tally>();
+  readonly #tallies: Tally[] = [];
 
   constructor(options: SliceTelemetryOptions) {
     this.#options = options;
@@ -91,11 +91,11 @@ export class SliceTelemetry {
   }
 
   /** The request for the trigger at this place has ended. */
-  requestEnded(index: number, attempt: Ended): void {
+  requestEnded(index: number, attempt: Ended, verdict: AttemptVerdict): void {
     const { metrics, tracing } = this.#options;
-    tracing?.requestEnded(index, attempt);
+    tracing?.requestEnded(index, { ...attempt, verdict });
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
-    this.#settled(index, attempt);
+    this.#settled(index, attempt, verdict);
   }
 
   /** One request for the triggers at these places is about to be made. Returns the trace context that it carries, where there are traces. */
@@ -108,28 +108,28 @@ export class SliceTelemetry {
    * The request for the triggers at these places has ended.
    * @param isAttempt whether it was an attempt for each of them; one that is refused is not, when they are then sent in smaller batches.
    */
-  batchEnded(places: readonly number[], attempt: Ended, isAttempt: boolean): void {
+  batchEnded(places: readonly number[], attempt: Ended, verdict: AttemptVerdict, isAttempt: boolean): void {
     const { metrics, tracing } = this.#options;
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     for (const place of places) {
-      tracing?.requestEnded(place, attempt);
-      if (isAttempt) this.#settled(place, attempt);
+      tracing?.requestEnded(place, { ...attempt, verdict });
+      if (isAttempt) this.#settled(place, attempt, verdict);
     }
   }
 
-  #settled(index: number, attempt: Ended): void {
+  #settled(index: number, attempt: Ended, verdict: AttemptVerdict): void {
     const { metrics, slice } = this.#options;
     const at = slice.triggers[index]?.at;
     // If this clock is behind the one that gave `at`, the age would be negative.
-    if (attempt.verdict === 'delivered' && metrics !== undefined && at !== undefined)
+    if (verdict === 'delivered' && metrics !== undefined && at !== undefined)
       metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
-    this.#count(index, attempt);
+    this.#count(index, attempt, verdict);
   }
 
   /** The attempt for the trigger at this place ended without a request. */
-  attempted(index: number, attempt: Ended): void {
-    this.#options.tracing?.attempted(index, attempt);
-    this.#count(index, attempt);
+  attempted(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+    this.#options.tracing?.attempted(index, { ...attempt, verdict });
+    this.#count(index, attempt, verdict);
   }
 
   /** The source was asked for profiles. @param startedAtMs epoch ms. */
@@ -141,32 +141,33 @@ export class SliceTelemetry {
   close(): void {
     const { slice, log, metrics } = this.#options;
     metrics?.sliceEnded(slice.permits);
-    for (const { verdict, status, code, reason, count, durationMs } of this.#tallies.values()) {
+    for (const { verdict, status, code, reason, count, durationMs } of this.#tallies) {
       metrics?.attempted(this.#kind, verdict, statusClassOf(status), count);
       if (verdict === 'delivered') continue;
       log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, reason, count, durationMs });
     }
   }
 
-  #count(index: number, attempt: Ended): void {
-    const { verdict, status, code, reason, durationMs } = attempt;
-    // A 503 has two verdicts: it may ask to wait, or not.
-    const key = `${verdict} ${status ?? code ?? ''}`;
-    const known = this.#tallies.get(key);
+  #count(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+    const { status, code, reason, durationMs } = attempt;
+    // A 503 has two verdicts: it may ask to wait, or not. There are few, and a key for a map would have to be made for each attempt.
+    const known = this.#tallies.find(
+      (one) => one.verdict === verdict && one.status === status && (status !== undefined || one.code === code),
+    );
     if (known === undefined) {
-      this.#tallies.set(key, { verdict, status, code, reason, count: 1, durationMs });
+      this.#tallies.push({ verdict, status, code, reason, count: 1, durationMs });
     } else {
       known.count++;
       known.durationMs = Math.max(known.durationMs, durationMs);
     }
-    if (this.#options.logsAttempts) this.#logAttempt(index, attempt);
+    if (this.#options.logsAttempts) this.#logAttempt(index, attempt, verdict);
   }
 
-  #logAttempt(index: number, attempt: Ended): void {
+  #logAttempt(index: number, attempt: Ended, verdict: AttemptVerdict): void {
     const { slice, log } = this.#options;
     const trigger = slice.triggers[index];
     if (trigger === undefined) return;
-    const { verdict, status, code, durationMs } = attempt;
+    const { status, code, durationMs } = attempt;
     log.debug('attempted', {
       slice: slice.sliceId,
       deliveryId: deliveryId(slice.settings.subscriptionId, trigger, sha256),

@@ -164,7 +164,7 @@ export function requestWith(
     ...more,
   ];
   if (traceparent !== undefined) all.push('traceparent', traceparent);
-  const own = new Set(more.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
+  const own = more.length === 0 ? NONE : new Set(more.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
   if (signingKeys.length === 0) return { headers: all, query, identity, body, own };
   const signed = signBody(signingKeys, id, timestampSeconds, body ?? '');
   all.push('webhook-signature', signed.signature);

@@ -1,22 +1,18 @@
-import {
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  createSecretKey,
-  hash,
-  type KeyObject,
-  sign,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from 'node:crypto';
 import type { Sha256 } from '../domain/delivery-id.ts';
 
 /** Node's own implementation, for code outside the workflow sandbox. */
 export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 
 /**
- * A signing secret, ready for use: the signature of `content` as one entry of the header `webhook-signature`. Printing it does not reveal the
- * secret.
+ * A signing secret, ready for use: the signature of what follows the first 64 bytes of `content`, as one entry of the header `webhook-signature`.
+ * It may overwrite those 64 bytes. Printing it does not reveal the secret.
  */
 export type SigningKey = (content: Buffer) => string;
+
+/** Block size of SHA-256. An HMAC key that is no longer than this is used as it is. */
+const BLOCK_BYTES = 64;
+const HASH_BYTES = 32;
 
 /**
  * The secrets of Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 random bytes, shared with the receiver; or `whsk_` and the base64 of an
@@ -57,10 +53,25 @@ function keyOf(text: string): SigningKey | undefined {
   return isHmac ? hmacOf(bytes) : undefined;
 }
 
-/** HMAC-SHA256 (RFC 2104): `v1`. */
+/**
+ * HMAC-SHA256 (RFC 2104): `v1`. Made of two one-shot hashes, the inner one as a string, since each delivery is signed: objects of `createHmac` hold
+ * native memory, and to make and free them takes three times as long as the hashing.
+ */
 function hmacOf(bytes: Buffer): SigningKey {
-  const key = createSecretKey(bytes);
-  return (content) => `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
+  const inner = block(bytes, 0x36);
+  const outer = Buffer.concat([block(bytes, 0x5c), Buffer.alloc(HASH_BYTES)]);
+  return (content) => {
+    inner.copy(content);
+    outer.write(hash('sha256', content, 'binary'), BLOCK_BYTES, 'latin1');
+    return `v1,${hash('sha256', outer, 'base64')}`;
+  };
+}
+
+/** What a hash of HMAC begins with. */
+function block(key: Buffer, pad: number): Buffer {
+  const padded = Buffer.alloc(BLOCK_BYTES, pad);
+  for (const [index, byte] of key.entries()) padded[index] = byte ^ pad;
+  return padded;
 }
 
 /** ed25519 (RFC 8032): `v1a`. */
@@ -71,7 +82,7 @@ function ed25519Of(bytes: Buffer): SigningKey | undefined {
   const publicBytes = bytes.subarray(ED25519_BYTES);
   // If the halves do not belong together, no receiver could verify the signatures.
   if (publicBytes.length > 0 && !publicBytesOf(key).equals(publicBytes)) return undefined;
-  return (content) => `v1a,${sign(null, content, key).toString('base64')}`;
+  return (content) => `v1a,${sign(null, content.subarray(BLOCK_BYTES), key).toString('base64')}`;
 }
 
 function publicBytesOf(privateKey: KeyObject): Buffer {
@@ -90,9 +101,9 @@ export interface SignedBody {
  */
 export function signBody(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): SignedBody {
   const head = `${id}.${timestampSeconds}.`;
-  const bodyStart = Buffer.byteLength(head);
+  const bodyStart = BLOCK_BYTES + Buffer.byteLength(head);
   const content = Buffer.allocUnsafe(bodyStart + Buffer.byteLength(body));
-  content.write(head);
+  content.write(head, BLOCK_BYTES);
   content.write(body, bodyStart);
   const signature = keys.map((sign) => sign(content)).join(' ');
   return { body: content.subarray(bodyStart), signature };

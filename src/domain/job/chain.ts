@@ -1,6 +1,6 @@
 import type { PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
-import { knownInstant } from '../instant.ts';
+import { epochMsOf } from '../instant.ts';
 import { jsonStringBytes } from '../json.ts';
 
 /** A trigger in its person's chain. */
@@ -26,17 +26,12 @@ const NEAR_MS = 60_000;
 
 /** What a trigger that is accepted now has to carry, so that it is known since when it waits. */
 export function acceptedNow(at: string, now: number): Pick<QueuedTrigger, 'since'> {
-  return Math.abs(now - msOf(at)) <= NEAR_MS ? {} : { since: now };
+  return Math.abs(now - epochMsOf(at)) <= NEAR_MS ? {} : { since: now };
 }
 
 /** Since when it waits, epoch ms. Its `at` may be any time, as whoever signalled it said. */
 export function waitsSince({ at, since }: QueuedTrigger): number {
-  return since ?? msOf(at);
-}
-
-/** 0 for what is no time, which is never accepted. */
-function msOf(at: string): number {
-  return Date.parse(knownInstant(at) ?? '') || 0;
+  return since ?? epochMsOf(at);
 }
 
 /** The times since when triggers wait, however many of them, and in whatever order they go. */
