@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { jobListeners } from '../client/jobs/job-list.ts';
@@ -14,13 +14,14 @@ import { ApiMetrics } from './api-metrics.ts';
 import { readBodies } from './bodies.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
+import { answerConnection, answerFailures, answerUnreadable, methodsOf, refuseOtherMethods } from './failures.ts';
 import { inTime } from './in-time.ts';
 import { ingestRoutes } from './ingest-routes.ts';
 import { Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
 import { jobRoutes } from './job-routes.ts';
 import { questionRoutes } from './question-routes.ts';
-import { NotThisJob, problem, Refused, refusalOf } from './refusal.ts';
+import { Closing, NotThisJob, Refused } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { statusStream } from './status-stream.ts';
@@ -71,6 +72,8 @@ const PATIENCE_MS = 10_000;
 const SIGNAL_MS = 15_000;
 /** A connection on which nothing happens for this long, in ms, is closed. */
 const SILENT_MS = 180_000;
+/** Headers that have not come to their end after this many ms are not waited for. */
+const HEADERS_MS = 10_000;
 const MOST_CONNECTIONS = 10_000;
 
 /** Without keys, nobody but this machine is served. */
@@ -96,16 +99,20 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     connectionTimeout: SILENT_MS,
     requestTimeout: 0,
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
-    http: { headersTimeout: 10_000 },
+    http: { headersTimeout: HEADERS_MS },
+    clientErrorHandler: answerConnection,
+    frameworkErrors: answerUnreadable,
+    return503OnClosing: false, // It is answered as everything else is.
   });
-  answerErrors(app, options);
+  answerFailures(app, options.log);
+  const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
   const closing = new AbortController();
-  app.addHook('onSend', async (_request, reply) => {
-    if (closing.signal.aborted) reply.header('connection', 'close');
+  app.addHook('onRequest', async () => {
+    closing.signal.throwIfAborted();
     await Promise.resolve();
   });
   const metrics = new ApiMetrics();
@@ -115,6 +122,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   guard(app, keys, metrics);
   readBodies(app);
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing.signal.aborted) reply.header('connection', 'close');
+    await Promise.resolve();
+  });
   // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
   app.setSerializerCompiler(() => stringifyJson);
@@ -143,11 +154,13 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
   serviceRoutes(app, client, metrics);
+  await app.after(); // What is registered as a plugin is known then.
+  refuseOtherMethods(app, served);
   await app.listen({ host, port });
   const [address] = app.addresses() as AddressInfo[]; // It listens at a port, and at no socket.
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
-    closing.abort();
+    closing.abort(new Closing());
     await app.close();
     await ingests.close();
   };
@@ -167,10 +180,10 @@ function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
     if (keys.isOpen) refuseStrangers(request);
     const caller = keys.callerOf(request.headers.authorization);
     if (right === undefined) return;
-    if (caller === undefined) {
-      reply.header('www-authenticate', 'Bearer');
-      throw new Refused(401, 'NotAuthorized', 'The API key is missing or wrong: "authorization: Bearer <key>".');
-    }
+    if (caller === undefined)
+      throw new Refused(401, 'NotAuthorized', 'The API key is missing or wrong: "authorization: Bearer <key>".', {
+        headers: { 'www-authenticate': 'Bearer' },
+      });
     if (!caller.may(right))
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${right}".`);
     // Of every path with a job in it, whoever serves it.
@@ -179,30 +192,4 @@ function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
   });
-}
-
-function answerErrors(app: FastifyInstance, { log }: ApiServerOptions): void {
-  app.setNotFoundHandler(async (request, reply) => {
-    const detail = `There is no ${request.method} ${request.url.split('?')[0] ?? ''}. What there is, is at /docs.`;
-    await answer(reply, problem({ status: 404, code: 'NoSuchPath', detail }));
-  });
-  app.setErrorHandler(async (error, request, reply) => {
-    const refusal = ownRefusal(error) ?? refusalOf(error);
-    if (refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
-    // What is left of a body is not read.
-    if (!request.raw.complete) reply.header('connection', 'close');
-    await answer(reply, problem(refusal));
-  });
-}
-
-/** What Fastify itself refuses. */
-function ownRefusal(error: unknown): ReturnType<typeof refusalOf> | undefined {
-  if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return undefined;
-  if (error.statusCode === 415)
-    return { status: 415, code: 'WrongContentType', detail: 'Send application/json, or application/x-ndjson.' };
-  return error.statusCode < 500 ? { status: error.statusCode, code: 'BadRequest', detail: error.message } : undefined;
-}
-
-async function answer(reply: FastifyReply, { status, headers, body }: ReturnType<typeof problem>): Promise<void> {
-  await reply.status(status).headers(headers).send(body);
 }

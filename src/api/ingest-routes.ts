@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Arrival, Change, Reading } from '../ingests/arrival.ts';
@@ -39,7 +40,7 @@ export function ingestRoutes(app: FastifyInstance, options: IngestRoutesOptions)
   // Bodies as they came, since their bytes are signed, whatever they say that they are.
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', async (_request: unknown, payload: AsyncIterable<Uint8Array>) => bytesOf(payload));
+    scope.addContentTypeParser('*', async (request: FastifyRequest, payload: Readable) => bytesOf(request, payload));
     scope.post<IngestRoute>(
       '/v1/ingest/:ingest',
       { config: { guardsItself: true }, schema: DESCRIBED },

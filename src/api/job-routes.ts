@@ -54,7 +54,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
       discardRecoverable: flagParameter.describe('Give up what the last job of this id had not delivered.'),
     }),
     body: jobDefinitionSchema.describe('The form: docs/jobs.md.'),
-    status: 201,
+    status: ({ validateOnly }) => (validateOnly ? 200 : 201),
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
     run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);

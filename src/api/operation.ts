@@ -24,7 +24,7 @@ export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   /** Whether the body may be left out. */
   readonly bodyIsOptional?: boolean;
   /** The status of its answer. Default: 200. */
-  readonly status?: number;
+  readonly status?: number | ((query: z.infer<z.ZodObject<Query>>) => number);
   /** What it answers when it was done, by status. */
   readonly answers: Readonly<Record<number, z.ZodType>>;
   /** Longest wait for it, in ms. Default: 90 s, since an edit may take 75. */
@@ -86,14 +86,16 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      return await reply.status(status).send(await inTime(longestMs, run(asked)));
+      const answer = await inTime(longestMs, run(asked));
+      return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
     },
   });
 }
 
-function queryOf<Query extends z.ZodRawShape>(
+/** The query of a request. @throws Refused which names every parameter that is not known, or not what it should be */
+export function queryOf<Query extends z.ZodRawShape>(
   schema: z.ZodObject<Query> | undefined,
-  { query }: FastifyRequest,
+  { query }: Pick<FastifyRequest, 'query'>,
 ): z.infer<z.ZodObject<Query>> {
   const given = query as Record<string, unknown>; // What Fastify makes of a query.
   const known = Object.keys(schema?.shape ?? {});

@@ -12,12 +12,19 @@ export interface Refusal {
   readonly problems?: readonly Problem[];
   /** Seconds after which the same request may succeed. */
   readonly retryAfterS?: number;
+  /** What else its answer says of itself. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A request that is refused by the API itself. */
 export class Refused extends Error {
   readonly refusal: Refusal;
-  constructor(status: number, code: string, detail: string, more: Pick<Refusal, 'problems' | 'retryAfterS'> = {}) {
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    more: Pick<Refusal, 'problems' | 'retryAfterS' | 'headers'> = {},
+  ) {
     super(detail);
     this.refusal = { status, code, detail, ...more };
   }
@@ -27,6 +34,13 @@ export class Refused extends Error {
 export class NotThisJob extends Refused {
   constructor(jobId: string) {
     super(403, 'NotAllowed', `This API key has nothing to do with the job "${jobId}".`);
+  }
+}
+
+/** The API is being ended; what was accepted before is accepted all the same. */
+export class Closing extends Refused {
+  constructor() {
+    super(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: SOON_S });
   }
 }
 
@@ -83,12 +97,13 @@ export function refusalOf(error: unknown): Refusal {
 
 /** The answer that a refusal is: `application/problem+json`, with what else is to be said. */
 export function problem(
-  { status, code, detail, problems, retryAfterS }: Refusal,
+  { status, code, detail, problems, retryAfterS, headers = {} }: Refusal,
   more: Readonly<Record<string, unknown>> = {},
 ): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: unknown } {
   return {
     status,
     headers: {
+      ...headers,
       'content-type': 'application/problem+json',
       ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
     },

@@ -2,14 +2,17 @@ import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
-import { parseTrigger, readLines } from '../client/push/trigger-lines.ts';
+import { until } from '../client/push/push.ts';
+import { parseTrigger, readLines, UnreadableLine } from '../client/push/trigger-lines.ts';
 import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
+import { flagParameter, queryOf } from './operation.ts';
 import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
 
-/** Lines of a stream that go to jobs together: more would take memory, fewer more signals. */
+/** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
 const LINES_AT_ONCE = 500;
+const CHARACTERS_AT_ONCE = 1024 * 1024;
 /** Most triggers of a JSON body: all of them are checked before anything else is done. */
 const MOST_IN_LIST = 10_000;
 /** Its own keys, and those of each trigger of a list. */
@@ -17,14 +20,13 @@ const TRIGGER_DEPTH = 2;
 
 export interface TriggerRoutesOptions extends IntakeWorld {
   readonly repeats: Repeats;
-  /** Aborted when nothing more is taken. */
+  /** Aborted when nothing more is taken, with what is then answered. */
   readonly closing: AbortSignal;
   readonly onTakenIn: (counts: { accepted: number; refused: number; unheard: number }) => void;
 }
 
 interface TriggersRoute {
   Params: { job?: string };
-  Querystring: { strict?: string };
   Body: JsonBody | LinesBody | undefined;
 }
 
@@ -35,6 +37,7 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
   const take = async (request: TriggersRequest, reply: FastifyReply): Promise<unknown> => {
     const { job } = request.params;
     const { body } = request;
+    const { strict } = queryOf(triggersQuery, request);
     if (body === undefined)
       throw new Refused(
         400,
@@ -46,7 +49,7 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
       'text' in body ? body.text : undefined,
       async (atOf) => {
         const intake = new Intake(options, request.caller, job, atOf);
-        const answer = await taken(intake, body, isStrict(request), options.closing);
+        const answer = await taken(intake, body, strict, options.closing);
         const { accepted, unheard = 0, refusedCount } = intake.takenIn;
         options.onTakenIn({ accepted, unheard, refused: refusedCount });
         return answer;
@@ -59,6 +62,9 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
     app.post<TriggersRoute>(url, { config: { right: 'trigger' }, schema: described(url.includes(':job')) }, take);
 }
 
+const triggersQuery = z.object({
+  strict: flagParameter.describe('1: nothing is sent when any of it is wrong.'),
+});
 const trigger = z.object({
   event: z.enum(['enter', 'exit']),
   audience: z.string().describe('Slug or id.'),
@@ -82,9 +88,7 @@ function described(isOfJob: boolean): object {
     summary: isOfJob ? 'Send triggers to a job' : 'Send triggers to every running job that listens to their audience',
     description: 'Needs the right `trigger`. JSON, or NDJSON (`application/x-ndjson`) with one trigger a line.',
     ...(isOfJob ? { params: z.object({ job: z.string() }) } : {}),
-    querystring: z.object({
-      strict: z.enum(['0', '1']).optional().describe('1: nothing is sent when any of it is wrong.'),
-    }),
+    querystring: triggersQuery,
     headers: z.object({ 'idempotency-key': z.string().optional().describe('Makes a repeat harmless.') }),
     body: z.union([trigger, z.array(trigger)]),
     response: {
@@ -105,12 +109,6 @@ function repeatKey({ headers, caller, url }: TriggersRequest): string | undefine
       'An Idempotency-Key has 1 to 255 characters of ASCII, without spaces.',
     );
   return [caller.name ?? '', url, key].join('\n');
-}
-
-function isStrict({ query: { strict } }: TriggersRequest): boolean {
-  if (strict === undefined || strict === '0') return false;
-  if (strict === '1') return true;
-  throw new Refused(422, 'InvalidRequest', 'strict is 1 or 0.');
 }
 
 /** Takes a whole body in. It is answered with what was taken in, also when that ended early. */
@@ -158,26 +156,45 @@ function itemsOf(body: JsonBody): Item[] {
   return list.map((raw) => ({ raw }));
 }
 
-/** What had come by then was accepted. */
-class Closing extends Refused {
-  constructor() {
-    super(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: 2 });
-  }
-}
-
+/**
+ * Takes a stream in: what comes while jobs are told of what came before goes to them together. So a slow stream is taken line by line, and a fast one
+ * in parts.
+ * @throws whatever ends it early; nothing is being taken in any more then.
+ */
 async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, closing: AbortSignal): Promise<void> {
+  const failed = new AbortController();
+  const ended = AbortSignal.any([closing, failed.signal]);
   let items: Item[] = [];
-  for await (const line of readLines(chunks)) {
-    if (closing.aborted) throw new Closing();
-    if (line.trim() === '') continue;
-    items.push(itemOf(line));
-    if (items.length < LINES_AT_ONCE) continue;
-    await intake.take(items);
-    items = [];
-    // A chunk may have very many lines, which would keep everybody else waiting.
-    await setImmediate();
+  let characters = 0;
+  let taking: Promise<void> | undefined;
+  const take = async (): Promise<void> => {
+    try {
+      // What else its chunk has, and then what comes meanwhile; a chunk may have very many lines, which would keep everybody else waiting.
+      await setImmediate();
+      while (items.length > 0 && !ended.aborted) {
+        const part = items;
+        items = [];
+        characters = 0;
+        await intake.take(part);
+      }
+    } catch (error) {
+      failed.abort(error);
+    }
+    taking = undefined;
+  };
+  try {
+    for await (const line of readLines(until(ended, chunks))) {
+      if (typeof line === 'string' && line.trim() === '') continue;
+      items.push(line instanceof UnreadableLine ? { reason: line.reason } : itemOf(line));
+      characters += line instanceof UnreadableLine ? 0 : line.length;
+      taking ??= take();
+      if (items.length >= LINES_AT_ONCE || characters >= CHARACTERS_AT_ONCE) await taking;
+    }
+  } finally {
+    await taking;
   }
-  await intake.take(items);
+  failed.signal.throwIfAborted();
+  if (items.length > 0) ended.throwIfAborted();
 }
 
 function itemOf(line: string): Item {

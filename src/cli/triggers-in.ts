@@ -1,5 +1,5 @@
 import { InvalidTrigger } from '../client/errors.ts';
-import { parseTrigger, readLines, withLine } from '../client/push/trigger-lines.ts';
+import { parseTrigger, readLines, UnreadableLine, withLine } from '../client/push/trigger-lines.ts';
 import { type EventTrigger, type Json, misspeltInTrigger } from '../contract/trigger.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
@@ -15,6 +15,7 @@ export async function* readTriggers(chunks: AsyncIterable<string | Uint8Array>):
   let number = 0;
   for await (const line of readLines(chunks)) {
     number += 1;
+    if (line instanceof UnreadableLine) throw new InvalidTrigger(line.reason, { line: number });
     if (line.trim() === '') continue;
     yield withLine(number, () => triggerOf(line));
   }

@@ -3,6 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { dataConverterWith } from '../temporal/data-converter.ts';
 import { splitPayloadKeys } from '../temporal/payload-keys.ts';
 import { InvalidConnection, ServerUnreachable } from './errors.ts';
+import { retriesWhileOpen } from './retries.ts';
 
 /** How to reach Temporal, for a client's connection and for a worker's native one. */
 export interface ConnectConfig {
@@ -99,6 +100,7 @@ async function openConnection(address: string, config: ConnectConfig): Promise<C
       ...clientOptions(config),
       address,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      interceptors: [retriesWhileOpen],
       // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
       channelArgs: { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES },
     });

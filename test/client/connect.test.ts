@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createServer2 } from 'node:http2';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { connectClient, loadConnectConfig } from '../../src/client/connect.ts';
 import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts';
+import { GRPC } from '../../src/client/server-errors.ts';
 import { thrownBy } from '../support/thrown-by.ts';
 
 const environment = process.env;
@@ -18,6 +21,27 @@ afterEach(() => {
   process.env = environment;
   rmSync(folder, { recursive: true });
 });
+
+/** Answers the first call as an old server does, and is unavailable from then on. */
+async function unavailableServer(): Promise<{ address: string; close: () => void }> {
+  let calls = 0;
+  const server = createServer2();
+  server.on('stream', (stream) => {
+    const status = ++calls === 1 ? GRPC_UNIMPLEMENTED : GRPC.UNAVAILABLE;
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(status) },
+      { endStream: true },
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    address: `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`,
+    close: () => server.close(),
+  };
+}
+
+const GRPC_UNIMPLEMENTED = 12;
 
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -35,6 +59,20 @@ test('where no server answers, the error says the address and what to do, within
   expect(String(error)).toContain(address);
   expect(String(error)).toContain('triggers up');
   expect(performance.now() - begun).toBeLessThan(10_000);
+});
+
+test('a connection that is closed while calls wait to be tried again ends them: nothing is thrown at nobody', async () => {
+  const server = await unavailableServer();
+  const { client, close } = await connectClient({
+    connectionOptions: { address: server.address },
+    namespace: 'default',
+  });
+  const calls = Array.from({ length: 20 }, async () => await client.workflowService.getClusterInfo({}));
+  await sleep(20); // Each is tried again after 170 ms or more.
+  await close();
+  for (const outcome of await Promise.allSettled(calls))
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: GRPC.CANCELLED } });
+  server.close();
 });
 
 test('[S22] a file of the temporal command line that is no TOML is said by its place; the API key in it is not repeated', () => {

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { type Answered, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
@@ -39,41 +41,10 @@ async function openApi(keys: ConfiguredApiKeys = {}, host = '127.0.0.1'): Promis
   });
 }
 
-/** What the tests look at of all the answers. */
-interface Body {
-  readonly refused: readonly object[];
-  readonly problems: readonly { readonly field: string }[];
-  readonly jobs: object & { readonly length?: number };
-  readonly attempts: readonly object[];
-  readonly events: readonly object[];
-  readonly openapi: string;
-  readonly paths: Readonly<Record<string, object>>;
-}
-
-interface Answered {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly body: Body;
-}
-
-async function ask(
+const ask = async (
   path: string,
-  {
-    body,
-    headers = {},
-    method,
-    server = api,
-  }: { body?: unknown; headers?: object; method?: string; server?: ApiServer } = {},
-): Promise<Answered> {
-  const isText = typeof body === 'string' || body instanceof Readable;
-  const answer = await request(`${server.url}${path}`, {
-    method: (method ?? (body === undefined ? 'GET' : 'POST')) as 'GET',
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
-  });
-  const text = await answer.body.text();
-  return { status: answer.statusCode, headers: answer.headers, body: JSON.parse(text) as Body };
-}
+  { server = api, ...question }: Question & { server?: ApiServer } = {},
+): Promise<Answered> => await askOf(server, path, question);
 
 const page = (name: string): string => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
 
@@ -204,17 +175,75 @@ describe('triggers', () => {
     expect([arrivedFor(first).length, arrivedFor(second).length]).toEqual([1, 1]);
   });
 
-  test('NDJSON that is not UTF-8 is refused: another person would be told of', async () => {
+  test('a line that is not UTF-8, and one that is too long, are named by their places; the others are accepted', async () => {
     const job = await lab.start();
-    const body = Readable.from([
-      Buffer.concat([
-        Buffer.from('{"event":"enter","audience":"vip","user":"u'),
-        Buffer.from([0xe9]),
-        Buffer.from('"}\n'),
-      ]),
+    const [first, last] = [person(), person()];
+    const line = (user: string) => Buffer.from(`${JSON.stringify(enter(user))}\n`);
+    const broken = Buffer.concat([
+      Buffer.from('{"event":"enter","audience":"vip","user":"u'),
+      Buffer.from([0xe9]),
+      Buffer.from('"}\n'),
     ]);
-    expect((await ask(`/v1/jobs/${job}/triggers`, { body, headers: NDJSON })).status).toBe(422);
-    expect((await lab.jobs.status(job)).received).toBe(0);
+    function* parts() {
+      yield line(first);
+      yield broken; // Another person would be told of.
+      for (let i = 0; i < 64; i++) yield Buffer.alloc(1024 * 1024, 'x');
+      yield Buffer.from('\n');
+      yield line(last);
+    }
+    const before = process.memoryUsage().rss;
+    const answer = await ask(`/v1/jobs/${job}/triggers`, { body: Readable.from(parts()), headers: NDJSON });
+    expect(answer).toMatchObject({ status: 207, body: { accepted: 2, refusedCount: 2 } });
+    expect(answer.body.refused).toEqual([
+      { index: 1, reason: 'it is not UTF-8' },
+      { index: 2, reason: 'it is longer than 1048576 bytes' },
+    ]);
+    expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
+    await lab.arrives(last);
+    expect([arrivedFor(first).length, arrivedFor(last).length]).toEqual([1, 1]);
+  });
+
+  test('bodies packed with gzip are taken, JSON as well as NDJSON', async () => {
+    const job = await lab.start();
+    const [one, other] = [person(), person()];
+    const packed = { 'content-encoding': 'gzip' };
+    const json = Readable.from([gzipSync(JSON.stringify(enter(one)))]);
+    expect((await ask(`/v1/jobs/${job}/triggers`, { body: json, headers: packed })).status).toBe(202);
+    const lines = Readable.from([gzipSync(`${JSON.stringify(enter(other))}\n`.repeat(1))]);
+    expect((await ask(`/v1/jobs/${job}/triggers`, { body: lines, headers: { ...NDJSON, ...packed } })).status).toBe(
+      202,
+    );
+    await lab.arrives(one);
+    await lab.arrives(other);
+  });
+
+  test('a slow stream is taken line by line, before its end', async () => {
+    const job = await lab.start();
+    const user = person();
+    const body = new PassThrough();
+    const answer = ask(`/v1/jobs/${job}/triggers`, { body, headers: NDJSON });
+    body.write(`${JSON.stringify(enter(user))}\n`);
+    await lab.arrives(user);
+    body.end();
+    expect(await answer).toMatchObject({ status: 202, body: { accepted: 1 } });
+  });
+
+  test('when it is closed, a stream that stands still is told how far it got', async () => {
+    const job = await lab.start();
+    const server = await openApi();
+    const user = person();
+    const body = new PassThrough();
+    const answer = ask(`/v1/jobs/${job}/triggers`, { body, headers: NDJSON, server });
+    body.write(`${JSON.stringify(enter(user))}\n`);
+    await lab.arrives(user);
+    const closed = server.close();
+    expect(await answer).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '2' },
+      body: { code: 'Closing', accepted: 1 },
+    });
+    body.end();
+    await closed;
   });
 
   test('a list that is too long, and a body that is no form, are refused', async () => {
@@ -264,6 +293,8 @@ describe('jobs', () => {
     const wrong = await ask('/v1/jobs?validateOnly=1', { body: { ...definition, labl: 'x', audiences: ['vipp'] } });
     expect(wrong).toMatchObject({ status: 422, body: { code: 'InvalidJob' } });
     expect(wrong.body.problems.map(({ field }: { field: string }) => field)).toEqual(expect.arrayContaining(['labl']));
+    const right = await ask('/v1/jobs?validateOnly=1', { body: definition });
+    expect(right).toMatchObject({ status: 200, body: { ok: true } });
     const id = person();
     const started = await ask(`/v1/jobs?id=${id}`, { body: definition });
     expect(started).toMatchObject({ status: 201, body: { jobId: id } });

@@ -4,6 +4,7 @@ import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { ConnectConfig } from '../../src/client/connect.ts';
 import { NoWorker } from '../../src/client/errors.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { retriesWhileOpen } from '../../src/client/retries.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/config/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
@@ -50,7 +51,7 @@ export class Lab {
     const address = options.address ?? temporal.address;
     const taskQueue = `test-${randomUUID()}`;
     const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } })), ...options.config };
-    const connection = await Connection.connect({ address });
+    const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen] });
     const receiver = await startReceiver(options.receiver ?? {});
     const lab = new Lab(options, config, address, connection, receiver);
     for (let i = 0; i < (options.workers ?? 1); i++) await lab.addWorker();

@@ -69,7 +69,10 @@ export function reasonOf(failure: unknown): unknown {
 }
 
 /** The items, until `signal` is aborted; then throws the signal's reason, even while waiting for the next item. */
-export async function* until(signal: AbortSignal | undefined, items: Triggers): AsyncGenerator<EventTrigger> {
+export async function* until<T>(
+  signal: AbortSignal | undefined,
+  items: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
   if (signal === undefined) return yield* items;
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
   let interrupt: (reason: unknown) => void = () => undefined;
@@ -79,7 +82,7 @@ export async function* until(signal: AbortSignal | undefined, items: Triggers): 
     for (;;) {
       signal.throwIfAborted();
       // A promise per item: racing against one that outlives them all would retain something of every item for that long.
-      const next = await new Promise<IteratorResult<EventTrigger>>((resolve, reject) => {
+      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
         interrupt = reject;
         Promise.resolve(iterator.next()).then(resolve, reject);
       });

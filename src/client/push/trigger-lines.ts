@@ -1,10 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
 import { InvalidTrigger } from '../errors.ts';
 
-/** Longest line read, in characters; a trigger has at most 64 KiB. */
-const MAX_LINE = 1024 * 1024;
+/** Longest line read; a trigger has at most 64 KiB. */
+const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
  * What the text of a trigger says; whether it is one is not checked. Digits of long integers are kept.
@@ -32,26 +33,101 @@ export function withLine<T>(line: number, read: () => T): T {
   }
 }
 
-/**
- * The lines of a text that comes in chunks, as UTF-8. Memory: one chunk and one line.
- * @throws InvalidTrigger when one is longer than 1 MiB, or the text is not UTF-8: a person of another name would be told of
- */
-export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  const text = (chunk: Uint8Array | undefined): string => {
-    try {
-      return decoder.decode(chunk, { stream: chunk !== undefined });
-    } catch (error) {
-      throw new InvalidTrigger('the input is not UTF-8', { cause: error });
-    }
-  };
-  let rest = '';
-  for await (const chunk of chunks) {
-    const lines = (rest + (typeof chunk === 'string' ? chunk : text(chunk))).split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-    if (rest.length > MAX_LINE) throw new InvalidTrigger(`a line is longer than ${MAX_LINE} characters`);
+/** What is in the place of a line that cannot be read. */
+export class UnreadableLine {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
   }
-  rest += text(undefined);
-  if (rest !== '') yield rest;
+}
+
+const LINE_END = 0x0a;
+const BYTE_ORDER_MARK = '\uFEFF';
+/** Parts of a line that are kept apart; more are joined, so that a line that comes byte by byte takes no more than its bytes. */
+const MOST_PARTS = 256;
+
+/**
+ * The lines of a text that comes in chunks, as UTF-8. What is longer than 1 MiB or no UTF-8 (a person of another name would be told of) is one
+ * `UnreadableLine`. Memory: one chunk and one line.
+ */
+export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | UnreadableLine> {
+  let rest = new LineBeginning();
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : bufferOf(chunk);
+    const firstEnd = bytes.indexOf(LINE_END);
+    rest.add(bytes.subarray(0, firstEnd === -1 ? undefined : firstEnd));
+    if (firstEnd === -1) {
+      // Said as soon as it is known: its end may never come.
+      if (rest.isNewlyTooLong) yield TOO_LONG;
+      continue;
+    }
+    const first = rest.line();
+    if (first !== undefined) yield isFirst ? withoutMark(first) : first;
+    isFirst = false;
+    const lastEnd = bytes.lastIndexOf(LINE_END);
+    if (lastEnd > firstEnd) yield* linesOf(bytes.subarray(firstEnd + 1, lastEnd));
+    rest = new LineBeginning();
+    rest.add(bytes.subarray(lastEnd + 1));
+  }
+  const last = rest.isEmpty ? undefined : rest.line();
+  if (last !== undefined) yield isFirst ? withoutMark(last) : last;
+}
+
+/** What has come of a line. */
+class LineBeginning {
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #isSaid = false;
+
+  get isEmpty(): boolean {
+    return this.#bytes === 0;
+  }
+
+  /** True once, when more has come than a line may have. */
+  get isNewlyTooLong(): boolean {
+    if (this.#isSaid || this.#bytes <= MAX_LINE_BYTES) return false;
+    this.#isSaid = true;
+    return true;
+  }
+
+  add(part: Buffer): void {
+    this.#bytes += part.length;
+    if (this.#bytes > MAX_LINE_BYTES) this.#parts = [];
+    else if (part.length > 0) this.#parts.push(part);
+    if (this.#parts.length > MOST_PARTS) this.#parts = [Buffer.concat(this.#parts)];
+  }
+
+  /** The whole line; undefined when it was said already that it is too long. */
+  line(): string | UnreadableLine | undefined {
+    if (this.#bytes <= MAX_LINE_BYTES) return lineOf(Buffer.concat(this.#parts));
+    return this.#isSaid ? undefined : TOO_LONG;
+  }
+}
+
+function withoutMark(line: string | UnreadableLine): string | UnreadableLine {
+  return typeof line === 'string' && line.startsWith(BYTE_ORDER_MARK) ? line.slice(1) : line;
+}
+
+const TOO_LONG = new UnreadableLine(`it is longer than ${MAX_LINE_BYTES} bytes`);
+const NOT_TEXT = new UnreadableLine('it is not UTF-8');
+
+function lineOf(bytes: Buffer): string | UnreadableLine {
+  if (bytes.length > MAX_LINE_BYTES) return TOO_LONG;
+  return isUtf8(bytes) ? bytes.toString() : NOT_TEXT;
+}
+
+/** Whole lines. A line end is no part of any other character, so what is broken breaks its own line alone. */
+function linesOf(bytes: Buffer): (string | UnreadableLine)[] {
+  if (bytes.length <= MAX_LINE_BYTES && isUtf8(bytes)) return bytes.toString().split('\n');
+  const lines: (string | UnreadableLine)[] = [];
+  for (let begin = 0, end = 0; end !== -1; begin = end + 1) {
+    end = bytes.indexOf(LINE_END, begin);
+    lines.push(lineOf(bytes.subarray(begin, end === -1 ? undefined : end)));
+  }
+  return lines;
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

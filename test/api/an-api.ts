@@ -1,0 +1,87 @@
+import { connect } from 'node:net';
+import { Client, Connection } from '@temporalio/client';
+import { request } from 'undici';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+
+/** What the tests look at of all the answers. */
+export interface Body {
+  readonly refused: readonly object[];
+  readonly problems: readonly { readonly field: string }[];
+  readonly jobs: object & { readonly length?: number };
+  readonly attempts: readonly object[];
+  readonly events: readonly object[];
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, object>>;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Body;
+}
+
+export interface Question {
+  /** A text and a stream as they are; whatever else as JSON. */
+  readonly body?: unknown;
+  readonly headers?: object;
+  readonly method?: string;
+}
+
+/** Asks an API, and reads its answer as JSON. */
+export async function askOf(
+  { url }: Pick<ApiServer, 'url'>,
+  path: string,
+  { body, headers = {}, method }: Question = {},
+): Promise<Answered> {
+  const isSent =
+    typeof body === 'string' || (typeof body === 'object' && body !== null && Symbol.asyncIterator in body);
+  const answer = await request(`${url}${path}`, {
+    method: (method ?? (body === undefined ? 'GET' : 'POST')) as 'GET',
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: (isSent ? body : JSON.stringify(body)) as string }),
+  });
+  const text = await answer.body.text();
+  return { status: answer.statusCode, headers: answer.headers, body: (text === '' ? {} : JSON.parse(text)) as Body };
+}
+
+/** An API in front of a Temporal that is not there: for what it says of requests that never get that far. */
+export async function apiWithoutTemporal(
+  keys: ConfiguredApiKeys = {},
+): Promise<ApiServer & { readonly logged: readonly object[] }> {
+  const client = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) });
+  const logged: object[] = [];
+  const server = await startApi({
+    client,
+    jobs: new ExportJobs(client),
+    taskQueue: 'nobody',
+    keys,
+    host: '127.0.0.1',
+    port: 0,
+    page: false,
+    log: { error: (fields) => logged.push(fields), warn: (fields) => logged.push(fields) },
+  });
+  return {
+    ...server,
+    logged,
+    close: async () => {
+      await server.close();
+      await client.connection.close();
+    },
+  };
+}
+
+/** What an API answers to bytes that need not be HTTP, until it closes the connection. */
+export async function answerToBytes(
+  { url }: Pick<ApiServer, 'url'>,
+  ...parts: readonly (string | Buffer)[]
+): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  for (const part of parts) socket.write(part);
+  await new Promise((resolve) => socket.once('close', resolve).once('error', resolve));
+  return Buffer.concat(chunks).toString();
+}
