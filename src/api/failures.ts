@@ -74,6 +74,8 @@ export function methodsOf(app: FastifyInstance): ReadonlyMap<string, ReadonlySet
 export function refuseOtherMethods(app: FastifyInstance, served: ReturnType<typeof methodsOf>): void {
   const paths = Array.from(served); // What is added here is heard of, too.
   for (const [url, methods] of paths) {
+    // The page is served at its path with and without a slash at its end, which are one path to the router.
+    if (url.endsWith('/') && served.has(url.slice(0, -1))) continue;
     const allow = [...methods].sort().join(', ');
     const others = app.supportedMethods.filter((method) => !methods.has(method));
     const refuse = async (): Promise<never> => {
