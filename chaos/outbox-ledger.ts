@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
+import { withClient } from '../demo/postgres.ts';
 import type { ReceivedRequest } from '../src/local/ledger.ts';
 
 /** Who has changes, and how many: each person's are numbered from 1 in the order of their commits. */
@@ -52,16 +53,6 @@ export async function rowsLeft(url: string): Promise<number> {
     const { rows } = await client.query<{ count: string }>('SELECT count(*) FROM audience_changes');
     return Number(rows[0]?.count);
   });
-}
-
-async function withClient<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
 }
 
 export interface OutboxVerdict {

@@ -14,9 +14,9 @@ import {
   triggersOf,
 } from './batching.ts';
 import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
-import { acceptedNow, type Chain } from './chain.ts';
+import { acceptedNow, type Chain, isCounted } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
-import { isCharged, quotaLeft, quotaLeftForMembers, spendQuota } from './quota.ts';
+import { quotaLeft, quotaLeftForMembers, spendQuota } from './quota.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
 import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
 
@@ -322,7 +322,7 @@ class Cut {
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
-      const isBegun = isCharged(chain, count);
+      const isBegun = !isCounted(chain, count);
       if (this.isFull || !fits || (isBegun && !this.mayBegin)) break;
       if (isBegun) this.begun++;
       const { audience, event, at, profile, redelivery } = trigger;

@@ -1,5 +1,5 @@
 import { calendarPeriodAt } from './calendar.ts';
-import { type Chain, isCounted } from './chain.ts';
+import { isCounted } from './chain.ts';
 import type { DispatcherState, Slice } from './state.ts';
 
 /** How much of a job's quota is used; plain JSON. */
@@ -68,12 +68,7 @@ export function refundQuota(state: DispatcherState, slice: Slice, wasAsked: (ind
   let unasked = 0;
   let index = 0;
   for (const { chain, count } of slice.parts) {
-    for (let place = 0; place < count; place++, index++) if (isCharged(chain, place) && !wasAsked(index)) unasked++;
+    for (let place = 0; place < count; place++, index++) if (!isCounted(chain, place) && !wasAsked(index)) unasked++;
   }
   state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
-}
-
-/** Whether a trigger of a chain, by its place there, counts when it is sent: each but those that were sent before. */
-export function isCharged(chain: Chain, place: number): boolean {
-  return !isCounted(chain, place);
 }
