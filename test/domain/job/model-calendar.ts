@@ -53,8 +53,8 @@ export class ModelQuota {
   readonly #asked = new Set<string>();
   /** Those of which the job has been told so, and which count no more. */
   readonly #counted = new Set<string>();
-  readonly #cut = new Map<number, { readonly period: number; readonly most: number }>();
-  readonly #firsts = new Map<number, number>();
+  /** What was cut under a quota, by slice and in the order of cutting. */
+  readonly #cut = new Map<number, { readonly period: number; readonly most: number; firsts: number }>();
   readonly #ledger: ModelLedger;
 
   constructor(ledger: ModelLedger) {
@@ -68,7 +68,7 @@ export class ModelQuota {
       slice.notAfterMs !== undefined && slice.notAfterMs <= periodOf(now) + ROUND_MS,
       'what a slice starts is of one period of the quota',
     );
-    this.#cut.set(slice.sliceId, { period: periodOf(now), most: quota.people });
+    this.#cut.set(slice.sliceId, { period: periodOf(now), most: quota.people, firsts: 0 });
     const isOfBegun = slice.triggers.every((trigger) => this.#isCounted(trigger));
     if (slice.kind === 'backfill' && !isOfBegun)
       must(quotaLeft(state, now) >= this.#liveToBegin(state), 'a backfill gets of a quota what live triggers leave');
@@ -124,13 +124,23 @@ export class ModelQuota {
   /** A slice is over; of those in neither list it is known that a request was made. */
   answered({ sliceId, triggers }: SliceInput, report: SliceReport): void {
     const unasked = unaskedOf(report);
-    const { period = 0, most = Infinity } = this.#cut.get(sliceId) ?? {};
+    const cut = this.#cut.get(sliceId);
     for (const [index, trigger] of triggers.entries()) {
       const key = keyWithTurn(trigger);
       if (unasked.has(index) || this.#asked.has(key)) continue;
       this.#asked.add(key);
-      this.#firsts.set(period, (this.#firsts.get(period) ?? 0) + (most === Infinity ? 0 : 1));
-      must((this.#firsts.get(period) ?? 0) <= most, 'no more people are told of in a period than the quota allows');
+      if (cut !== undefined) cut.firsts++;
+    }
+    if (cut !== undefined) this.#checkPeriod(cut.period);
+  }
+
+  /** Of what was cut in a period up to any slice with first attempts, there are no more of them than its quota allowed, in whatever order they are answered. */
+  #checkPeriod(period: number): void {
+    let firsts = 0;
+    for (const cut of this.#cut.values()) {
+      if (cut.period !== period) continue;
+      firsts += cut.firsts;
+      must(cut.firsts === 0 || firsts <= cut.most, 'no more people are told of in a period than the quota allows');
     }
   }
 }
