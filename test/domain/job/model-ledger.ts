@@ -46,6 +46,8 @@ export class ModelLedger {
   readonly #aside = new Set<string>();
   /** Deliveries that a lost slice may have made without our knowing. */
   readonly #explained = new Set<string>();
+  /** Those of them that have not been made once more. */
+  readonly #unknown = new Set<string>();
   /** When each was accepted last, epoch ms. */
   readonly #acceptedAt = new Map<string, number>();
   readonly #remembered: number;
@@ -72,8 +74,9 @@ export class ModelLedger {
   deliver(delivery: Delivery): void {
     const key = keyOf(delivery);
     const before = this.delivered.findLastIndex((one) => keyOf(one) === key);
-    // So long ago that the job may have forgotten it.
-    const isForgotten = before >= 0 && this.delivered.length - before >= this.#remembered;
+    // So long ago that the job may have forgotten it, unless it never knew.
+    const isKnown = !this.#unknown.delete(key);
+    const isForgotten = isKnown && before >= 0 && this.delivered.length - before >= this.#remembered;
     if (isForgotten) this.#explained.add(key);
     // Old news then, and no word on how things stand.
     else this.#lastWords.set(`${delivery.user} ${delivery.audience}`, delivery.event);
@@ -83,6 +86,7 @@ export class ModelLedger {
 
   explain(delivery: Delivery): void {
     this.#explained.add(keyOf(delivery));
+    this.#unknown.add(keyOf(delivery));
   }
 
   /** Whether it was signalled again: what is true of one may not be true of the other. */
