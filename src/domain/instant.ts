@@ -18,17 +18,9 @@ export function knownInstant(text: string): Instant | undefined {
   return CANONICAL.test(text) ? `${text.slice(0, 29)}Z` : parseInstant(text);
 }
 
-/** The second that was read last: of each trigger the time is read thrice, and those that come together mostly happened together. */
-let second = { text: 'none', ms: 0 };
-
 /** The epoch time in ms of a text that was accepted before; 0 for what is no time, which is never accepted. */
 export function epochMsOf(text: string): number {
-  if (!CANONICAL.test(text)) return Date.parse(parseInstant(text) ?? '') || 0;
-  if (!text.startsWith(second.text)) {
-    const start = text.slice(0, 19);
-    second = { text: start, ms: Date.parse(`${start}Z`) };
-  }
-  return second.ms + Number(text.slice(20, 23));
+  return Date.parse(knownInstant(text) ?? '') || 0;
 }
 
 /** The instant that an RFC 3339 text with up to nanoseconds names; undefined for anything else. */

@@ -406,12 +406,15 @@ describe('repeats and refusals', () => {
 });
 
 describe('who may use it', () => {
+  /** Other tests listen to `vip`, on the same server. */
+  const elsewhere = { audiences: { vip: 'nobody-listens' } };
+
   test('one that is not configured is not there', async () => {
     expect(await post('other', '{}')).toMatchObject({ status: 404, body: { code: 'NoSuchIngest' } });
   });
 
   test('without a secret: this machine only, no page of another site, nothing that was passed on; and a warning', async () => {
-    api.replaceIngests(configured({ open: { preset: 'segment' } }));
+    api.replaceIngests(configured({ open: { preset: 'segment', ...elsewhere } }));
     expect(warnings).toContainEqual({ ingest: 'open' });
     expect((await post('open', example('segment'))).status).toBe(202);
     for (const headers of [
@@ -424,7 +427,7 @@ describe('who may use it', () => {
   });
 
   test('with a secret, it may be asked by any name, as behind a proxy', async () => {
-    api.replaceIngests(configured({ proved: { preset: 'segment', signature: { secret: SECRET } } }));
+    api.replaceIngests(configured({ proved: { preset: 'segment', signature: { secret: SECRET }, ...elsewhere } }));
     const text = example('segment');
     const headers = { host: 'hooks.example.com', 'x-forwarded-for': '203.0.113.9', 'x-signature': hmac('sha1', text) };
     expect((await post('proved', text, headers)).status).toBe(202);
