@@ -10,6 +10,7 @@ import type { PermitsReturned } from '../contract/slice.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
+import type { TriggerRun } from '../domain/trigger-run.ts';
 
 // The public messages of a job. Names and JSON are stable: other people's code depends on them.
 
@@ -17,8 +18,8 @@ import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 export const enterSignal = defineSignal<[Trigger | readonly Trigger[]]>('enter');
 /** One trigger, or an array of them, that exit. */
 export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
-/** Triggers that each say whether they enter or exit. */
-export const triggersSignal = defineSignal<[readonly EventTrigger[]]>('triggers');
+/** Triggers that each say whether they enter or exit; the client signals them as a run. */
+export const triggersSignal = defineSignal<[readonly EventTrigger[] | TriggerRun]>('triggers');
 
 /** Every update records what was asked and answers at once with the job's new status. */
 export const pauseUpdate = defineUpdate<JobStatus>('pause');

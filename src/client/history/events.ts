@@ -12,10 +12,11 @@ import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
 import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { type Arrival, triggersIn } from '../../domain/job/arriving.ts';
+import type { Arrival } from '../../domain/job/arriving.ts';
 import { isRecord } from '../../domain/json.ts';
 import { hasMore } from '../../domain/requests.ts';
 import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
+import { triggersIn } from '../../domain/trigger-run.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../temporal/payload-converter.ts';
 import {

@@ -11,6 +11,7 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import type { EventTrigger } from '../../contract/trigger.ts';
 import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { shownToPeople } from '../../domain/shown.ts';
+import { triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
@@ -97,7 +98,7 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
   const { namespace, identity, loadedDataConverter: converter } = client.options;
   return {
     async signal(triggers: readonly EventTrigger[], requestId: string) {
-      let payloads = [converter.payloadConverter.toPayload(triggers)];
+      let payloads = [converter.payloadConverter.toPayload(triggerRun(triggers))];
       for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
       const request = {
         namespace,

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { EventTrigger } from '../../contract/trigger.ts';
+import { bytesAfter } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import type { CheckedTrigger } from './push.ts';
@@ -109,8 +110,13 @@ class JobGroup {
   /** As many as go into a signal, and at least one. */
   #take(): Waiting[] {
     let bytes = 0;
-    const end = this.#waiting.findIndex((one, i) => (bytes += one.bytes + 1) > SIGNAL_BYTES && i > 0);
+    const end = this.#waiting.findIndex((_, i) => (bytes += this.#sizeOf(i)) > SIGNAL_BYTES && i > 0);
     return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+  }
+
+  #sizeOf(i: number): number {
+    const one = this.#waiting[i];
+    return one === undefined ? 0 : bytesAfter(this.#waiting[i - 1]?.trigger, one.trigger, one.bytes) + 1;
   }
 
   #fail(unconfirmed: readonly Waiting[], batch: readonly Waiting[], cause: unknown): void {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { EventTrigger } from '../../contract/trigger.ts';
+import { bytesAfter } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import { PATIENCE_MS } from './patiently.ts';
@@ -37,6 +38,11 @@ interface Batch {
 }
 
 const GATHER_MS = 100;
+
+/** The bytes by which a trigger makes a batch longer. */
+function sizeIn(batch: Batch | undefined, trigger: EventTrigger, bytes: number): number {
+  return bytesAfter(batch?.triggers.at(-1), trigger, bytes) + 1;
+}
 
 /**
  * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB. So
@@ -93,29 +99,31 @@ export class JobPusher {
    * @throws PushInterrupted when an earlier one could not be sent.
    */
   async add(trigger: EventTrigger, bytes: number): Promise<void> {
-    const size = bytes + 1;
-    while (!this.#fits(size) && this.#failure === undefined) {
+    while (!this.#fits(trigger, bytes) && this.#failure === undefined) {
       this.#complete();
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
     if (this.#failure !== undefined) throw this.#failure;
     const last = this.#batches.at(-1);
+    const size = sizeIn(last, trigger, bytes);
     if (last !== undefined && last.bytes + size <= SIGNAL_BYTES) {
       last.triggers.push(trigger);
       last.bytes += size;
+      this.#room.leftBytes -= size;
     } else {
-      this.#batches.push({ triggers: [trigger], bytes: size });
+      this.#batches.push({ triggers: [trigger], bytes: bytes + 1 });
+      this.#room.leftBytes -= bytes + 1;
       if (last !== undefined) this.#complete();
     }
-    this.#room.leftBytes -= size;
     this.#sending ??= this.#drain();
   }
 
   /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
-  #fits(size: number): boolean {
+  #fits(trigger: EventTrigger, bytes: number): boolean {
     const [first, second] = this.#batches;
-    if (first === undefined || (second === undefined && first.bytes + size <= SIGNAL_BYTES)) return true;
-    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes >= size;
+    if (first === undefined) return true;
+    if (second === undefined && first.bytes + sizeIn(first, trigger, bytes) <= SIGNAL_BYTES) return true;
+    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes > bytes;
   }
 
   /**

@@ -14,20 +14,31 @@ export type PushClock = () => string;
 
 /**
  * The `at` of what is pushed without one is set before it is signalled: now, and later than any given before. So the delivery id is fixed before
- * the server has it, and a reset of the job's workflow, which signals everything again at another time, cannot change it. The digits below the millisecond are drawn, so that two
- * programs that push about the same person in the same millisecond say two different things.
+ * the server has it, and a reset of the job's workflow, which signals everything again at another time, cannot change it. The digits below the millisecond are drawn
+ * once in each, so that two programs that push about the same person in the same millisecond say two different things, and each trigger of one
+ * program mostly happens a nanosecond after the one before it, which a `TriggerRun` need not say.
  *
  * @param now epoch ms.
  * @param draw a whole number from 0 up to, not including, the one given.
  */
 export function createPushClock(now: () => number = Date.now, draw: (end: number) => number = randomInt): PushClock {
   let last: Instant = '';
+  let lastMs = 0;
   return () => {
-    const digits = String(draw(NANOSECONDS_PER_MS)).padStart(6, '0');
-    const instant = instantOf(now()).replace('000000Z', `${digits}Z`);
-    last = instant > last ? instant : nextNanosecond(last);
+    const ms = now();
+    const next = last === '' ? '' : nextNanosecond(last);
+    last = ms === lastMs ? next : later(drawn(ms, draw), next);
+    lastMs = ms;
     return withOffset(last);
   };
+}
+
+function drawn(ms: number, draw: (end: number) => number): Instant {
+  return instantOf(ms).replace('000000Z', `${String(draw(NANOSECONDS_PER_MS)).padStart(6, '0')}Z`);
+}
+
+function later(one: Instant, other: Instant): Instant {
+  return one > other ? one : other;
 }
 
 /** Triggers to send: a list, or a stream of any length. */

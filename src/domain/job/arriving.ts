@@ -35,14 +35,6 @@ export type Arrival =
   /** A signal that takes one argument, with more than that. */
   | { readonly kind: 'surplus'; readonly name: string };
 
-/**
- * The triggers, or whatever was taken for some, in a signal of triggers: each of its arguments is one, or an array of them. Without an argument, what
- * is missing counts as one.
- */
-export function triggersIn(args: readonly unknown[]): readonly unknown[] {
-  return args.length === 0 ? [undefined] : args.flat(1);
-}
-
 /** Takes in something that was signalled. Returns why it was rejected, if it was. */
 export function admitArrival(state: DispatcherState, arrival: Arrival, now: number): string | undefined {
   const unreadable = 'raw' in arrival ? undecodableReason(arrival.raw) : undefined;

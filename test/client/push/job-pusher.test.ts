@@ -9,6 +9,7 @@ import { checked, createPushClock, pushTo, withEvent } from '../../../src/client
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { stringifyJson } from '../../../src/domain/json.ts';
+import { triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {
@@ -53,6 +54,18 @@ describe('pushing to one job', () => {
     await pushTo(new JobPusher('vip', job), large);
     const sizes = job.batches.map((batch) => Buffer.byteLength(JSON.stringify(batch)));
     expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
+  });
+
+  test('fills a signal with half as many again when it dates them itself', async () => {
+    const [dating, dated] = [new RecordedJob(), new RecordedJob()];
+    await pushTo(
+      new JobPusher('vip', dating),
+      triggers(3_000).map(({ at: _, ...rest }) => rest),
+    );
+    await pushTo(new JobPusher('vip', dated), triggers(3_000));
+    expect(dating.batches.length).toBeLessThan(dated.batches.length / 1.4);
+    const sizes = dating.batches.map((batch) => Buffer.byteLength(JSON.stringify(triggerRun(batch))));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES + 14);
   });
 
   test('does not keep a lone trigger of a slow stream waiting for more', async () => {

@@ -1,0 +1,66 @@
+import type { EventTrigger } from '../contract/trigger.ts';
+import { nextNanosecond, parseInstant, withOffset } from './instant.ts';
+import { isRecord } from './json.ts';
+
+/**
+ * Triggers as the client signals them: one without an `at` happened a nanosecond after the one before it. The client dates what is pushed, and its
+ * times would be a third of what a job's history holds.
+ */
+export interface TriggerRun {
+  readonly triggers: readonly EventTrigger[];
+}
+
+/** An `at` as the client writes it, and where its second ends. */
+const DATED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}\+00:00$/;
+const SECOND_END = '2026-11-25T08:30:00.'.length;
+const DATED_BYTES = ',"at":""'.length + '2026-11-25T08:30:00.000000001+00:00'.length;
+
+/** The bytes of JSON that a trigger of so many takes in a run after that one. */
+export function bytesAfter(before: EventTrigger | undefined, trigger: EventTrigger, bytes: number): number {
+  return follows(before, trigger) ? bytes - DATED_BYTES : bytes;
+}
+
+/** Whether a trigger happened a nanosecond after that one, in the same second. */
+function follows(before: EventTrigger | undefined, { at = '' }: EventTrigger): boolean {
+  const last = before?.at ?? '';
+  if (!last.startsWith(at.slice(0, SECOND_END)) || !DATED.test(at) || !DATED.test(last)) return false;
+  return Number(at.slice(SECOND_END, -6)) === Number(last.slice(SECOND_END, -6)) + 1;
+}
+
+/** The same triggers, with as few times as tell when each happened. */
+export function triggerRun(triggers: readonly EventTrigger[]): TriggerRun {
+  return {
+    triggers: triggers.map((trigger, i) => {
+      if (!follows(triggers[i - 1], trigger)) return trigger;
+      const { at: _, ...rest } = trigger;
+      return rest;
+    }),
+  };
+}
+
+/**
+ * The triggers, or whatever was taken for some, in a signal of triggers: each of its arguments is one, an array of them, or a run. Without an
+ * argument, what is missing counts as one.
+ */
+export function triggersIn(args: readonly unknown[]): readonly unknown[] {
+  if (args.length === 0) return [undefined];
+  return args.flatMap((arg) => (isRun(arg) ? dated(arg.triggers) : arg));
+}
+
+function isRun(arg: unknown): arg is { readonly triggers: readonly unknown[] } {
+  return isRecord(arg) && Array.isArray(arg['triggers']);
+}
+
+function dated(triggers: readonly unknown[]): unknown[] {
+  let last: string | undefined;
+  return triggers.map((trigger) => {
+    if (!isRecord(trigger)) return trigger;
+    const at = trigger['at'] ?? undefined;
+    if (at !== undefined || last === undefined) {
+      last = typeof at === 'string' ? parseInstant(at) : undefined;
+      return trigger;
+    }
+    last = nextNanosecond(last);
+    return { ...trigger, at: withOffset(last) };
+  });
+}

@@ -1,0 +1,79 @@
+import { expect, test } from '@jest/globals';
+import { createPushClock } from '../../src/client/push/push.ts';
+import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { stringifyJson } from '../../src/domain/json.ts';
+import { bytesAfter, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
+
+const enter = (user: string, at?: string): EventTrigger => ({
+  event: 'enter',
+  audience: 'vip',
+  user,
+  ...(at === undefined ? {} : { at }),
+});
+
+/** As it comes out of the signal. */
+const signalled = (triggers: readonly EventTrigger[]): readonly unknown[] =>
+  triggersIn([JSON.parse(JSON.stringify(triggerRun(triggers)))]);
+
+test.each([
+  ['none', []],
+  ['one', [enter('1', '2026-11-25T08:30:00Z')]],
+  ['one without a time', [enter('1'), enter('2')]],
+  ['times of their own', [enter('1', '2026-11-25T08:30:00Z'), enter('2', '2026-11-25T08:30:00.000000001Z')]],
+  [
+    'the same time',
+    [enter('1', '2026-11-25T08:30:00.000000001+00:00'), enter('2', '2026-11-25T08:30:00.000000001+00:00')],
+  ],
+  [
+    'a second later',
+    [enter('1', '2026-11-25T08:30:00.000000001+00:00'), enter('2', '2026-11-25T08:30:01.000000002+00:00')],
+  ],
+  [
+    'a second that ends',
+    [enter('1', '2026-11-25T08:30:00.999999999+00:00'), enter('2', '2026-11-25T08:30:01.000000000+00:00')],
+  ],
+  [
+    'another zone',
+    [enter('1', '2026-11-25T08:30:00.000000001+01:00'), enter('2', '2026-11-25T08:30:00.000000002+01:00')],
+  ],
+  ['a run', [1, 2, 3, 5, 6].map((n) => enter(String(n), `2026-11-25T08:30:00.00000000${n}+00:00`))],
+])('a run says the same as the list: %s', (_, triggers) => {
+  expect(signalled(triggers)).toEqual(triggers);
+});
+
+test('what is pushed without times is signalled with one', () => {
+  const clock = createPushClock(() => Date.UTC(2026, 10, 26, 8, 30));
+  const triggers = Array.from({ length: 100 }, (_, i) => enter(String(i), clock()));
+  const run = triggerRun(triggers);
+  expect(run.triggers.filter(({ at }) => at !== undefined)).toHaveLength(1);
+  expect(signalled(triggers)).toEqual(triggers);
+});
+
+test('it is known how many bytes a trigger takes in a run', () => {
+  const triggers = [1, 2, 4, 5].map((n) => enter('ü'.repeat(n), `2026-11-25T08:30:00.00000000${n}+00:00`));
+  const bytes = triggers.map((one, i) => bytesAfter(triggers[i - 1], one, Buffer.byteLength(stringifyJson(one))));
+  expect(bytes).toEqual(triggerRun(triggers).triggers.map((one) => Buffer.byteLength(stringifyJson(one))));
+});
+
+test('what is no trigger is in its place, and dates none after it', () => {
+  const first = enter('1', '2026-11-25T08:30:00.000000001+00:00');
+  expect(triggersIn([{ triggers: [enter('0'), first, 7, enter('2'), { ...enter('3'), at: 9 }, enter('4')] }])).toEqual([
+    enter('0'),
+    first,
+    7,
+    enter('2', '2026-11-25T08:30:00.000000002+00:00'),
+    { ...enter('3'), at: 9 },
+    enter('4'),
+  ]);
+});
+
+test('each argument of a signal is a trigger, an array of them or a run; without one, what is missing counts', () => {
+  expect(triggersIn([])).toEqual([undefined]);
+  expect(triggersIn([enter('1'), [enter('2'), [7]], { triggers: [enter('3')] }, { triggers: 7 }])).toEqual([
+    enter('1'),
+    enter('2'),
+    [7],
+    enter('3'),
+    { triggers: 7 },
+  ]);
+});
