@@ -62,7 +62,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   });
   await fleet.open();
   const { address, namespace } = server;
-  const connected = await connectClient({ connectionOptions: { address }, namespace });
+  const connected = await connectClient({ connectionOptions: { address }, namespace }, []);
   return {
     server,
     fleet,

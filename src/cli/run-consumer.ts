@@ -51,7 +51,7 @@ export async function runConsumer(
     import('../worker/metrics/metrics-server.ts'),
   ]);
   const stop = interruption();
-  const { client, close } = await connecting.connectClient(undefined, configuredPayloadKeys());
+  const { client, close } = await connecting.connectClient(connecting.loadConnectConfig(), configuredPayloadKeys());
   const ends: (() => Promise<void>)[] = [close];
   try {
     const log = inSdkOrder(logs.createLog('info', { write: (line) => terminal.err(line.trimEnd()) }));

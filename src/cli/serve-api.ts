@@ -14,7 +14,10 @@ const RELOAD_MS = 5_000;
  * @throws PortTaken, ApiKeysNeeded, ServerUnreachable
  */
 export async function serveApi(options: {
+  /** Default: as the environment says. */
   readonly connection?: ConnectConfig;
+  /** The workers', as configured. */
+  readonly payloadKeys: readonly string[];
   readonly taskQueue: string;
   readonly read: () => ApiConfig;
   readonly host: string;
@@ -23,15 +26,15 @@ export async function serveApi(options: {
   readonly portOption?: string;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'close'>> {
-  const { connection, taskQueue, read, host, port, portOption = '--port', terminal } = options;
-  const [{ connectClient }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
+  const { connection, payloadKeys, taskQueue, read, host, port, portOption = '--port', terminal } = options;
+  const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
     import('../client/export-jobs.ts'),
     import('../api/api-server.ts'),
     import('../worker/log.ts'),
   ]);
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
-  const { client, close } = await connectClient(connection);
+  const { client, close } = await connectClient(connection ?? loadConnectConfig(), payloadKeys);
   try {
     const jobs = new ExportJobs(client, { taskQueue });
     const { apiKeys: keys, ingests } = read();

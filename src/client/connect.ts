@@ -74,27 +74,30 @@ export interface ConnectedClient {
 /**
  * Connects a Temporal client with our payload converter and, if there are keys, with encryption.
  *
- * @param payloadKeys as configured, the same as the workers'; default: those of `TRIGGERS_PAYLOAD_KEYS`.
+ * @param payloadKeys as configured, the same as the workers'. There is no default: a client that nobody gave them would say in the clear what the
+ *   workers encrypt.
  * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
  */
-export async function connectClient(
-  config: ConnectConfig = loadConnectConfig(),
-  payloadKeys: readonly string[] = payloadKeysOfEnvironment(),
-): Promise<ConnectedClient> {
+export async function connectClient(config: ConnectConfig, payloadKeys: readonly string[]): Promise<ConnectedClient> {
   const dataConverter = dataConverterWith(payloadKeys);
-  checkHeaders(config.connectionOptions);
-  const address = addressOf(config);
-  const connection = await openConnection(address, config);
+  const connection = await openConnection(config);
   const client = new Client({ connection, namespace: config.namespace, dataConverter });
   return { client, connection, close: () => connection.close() };
 }
 
-function payloadKeysOfEnvironment(): string[] {
+/** The keys of a program that has nothing but the environment: `TRIGGERS_PAYLOAD_KEYS`. */
+export function payloadKeysOfEnvironment(): string[] {
   const { TRIGGERS_PAYLOAD_KEYS: keys } = process.env;
   return keys ? splitPayloadKeys(keys) : [];
 }
 
-async function openConnection(address: string, config: ConnectConfig): Promise<Connection> {
+/**
+ * A connection for what has to do with no payload. Whoever opened it must close it.
+ * @throws InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
+ */
+export async function openConnection(config: ConnectConfig): Promise<Connection> {
+  checkHeaders(config.connectionOptions);
+  const address = addressOf(config);
   try {
     return await Connection.connect({
       ...clientOptions(config),

@@ -12,7 +12,7 @@ import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
-import { connectClient, type ConnectConfig } from './connect.ts';
+import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed, InvalidRequest } from './errors.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
@@ -135,9 +135,9 @@ export class ExportJobs {
     } = {},
   ): Promise<ExportJobs> {
     checkOptions('connect', options);
-    const { connection, payloadKeys, ...own } = options;
+    const { connection, payloadKeys = payloadKeysOfEnvironment(), ...own } = options;
     if (connection !== undefined) checkOptions('connection', connection);
-    const { client, close } = await connectClient(connection, payloadKeys);
+    const { client, close } = await connectClient(connection ?? loadConnectConfig(), payloadKeys);
     return new ExportJobs(client, { ...own, close });
   }
 

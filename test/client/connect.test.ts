@@ -54,7 +54,9 @@ async function closedPort(): Promise<number> {
 test('where no server answers, the error says the address and what to do, within some seconds', async () => {
   const address = `127.0.0.1:${await closedPort()}`;
   const begun = performance.now();
-  const error = await connectClient({ connectionOptions: { address }, namespace: 'default' }).catch((e: unknown) => e);
+  const error = await connectClient({ connectionOptions: { address }, namespace: 'default' }, []).catch(
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(ServerUnreachable);
   expect(String(error)).toContain(address);
   expect(String(error)).toContain('triggers up');
@@ -63,10 +65,10 @@ test('where no server answers, the error says the address and what to do, within
 
 test('a connection that is closed while calls wait to be tried again ends them: nothing is thrown at nobody', async () => {
   const server = await unavailableServer();
-  const { client, close } = await connectClient({
-    connectionOptions: { address: server.address },
-    namespace: 'default',
-  });
+  const { client, close } = await connectClient(
+    { connectionOptions: { address: server.address }, namespace: 'default' },
+    [],
+  );
   const calls = Array.from({ length: 20 }, async () => await client.workflowService.getClusterInfo({}));
   await sleep(20); // Each is tried again after 170 ms or more.
   await close();
@@ -97,7 +99,7 @@ test.each([
 
 test('[S22] nor is an API key repeated that a program gives', async () => {
   const connectionOptions = { address: '127.0.0.1:1', apiKey: 's3cret\n' };
-  const error: unknown = await connectClient({ connectionOptions, namespace: 'default' }).catch(
+  const error: unknown = await connectClient({ connectionOptions, namespace: 'default' }, []).catch(
     (thrown: unknown) => thrown,
   );
   expect(error).toBeInstanceOf(InvalidConnection);

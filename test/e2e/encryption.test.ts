@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -175,6 +175,42 @@ test('the command line has the keys of its own setting, and says what is missing
   expect(unreadable).toContain(job);
   const wrong = await operator.run(['status', job, '--json'], withKeys('nonsense'));
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('TRIGGERS_PAYLOAD_KEYS is wrong') });
+});
+
+test.each([
+  ['api', (TRIGGERS_CONFIG: string) => ({ args: ['api', '--port', '0'], env: { TRIGGERS_CONFIG } })],
+  // The file of its own option, which no other command reads.
+  [
+    'up',
+    (file: string) => ({ args: ['up', '--api-port', '0', '--config', file], env: { TRIGGERS_CONFIG: undefined } }),
+  ],
+])('the HTTP API of "triggers %s" encrypts with the keys of its configuration file', async (_name, started) => {
+  const job = await lab.start(SECRET_JOB);
+  const folder = mkdtempSync(join(tmpdir(), 'encryption-'));
+  const config = join(folder, 'of-the-api.json');
+  mkdirSync(join(folder, 'audiences'));
+  writeFileSync(join(folder, 'profiles.ndjson'), '');
+  writeFileSync(config, JSON.stringify({ payloadKeys: [KEY], source: { kind: 'file', folder } }));
+  const { args, env } = started(config);
+  const api = startTriggers([...args, '--json'], { env: { TRIGGERS_TASK_QUEUE: randomUUID(), ...env } });
+  const user = secretUser('by-the-api');
+  try {
+    await api.says(({ stdout }) => stdout.endsWith('\n'));
+    const { apiUrl } = JSON.parse(api.stdout) as { readonly apiUrl: string };
+    const { status } = await fetch(`${apiUrl}/v1/jobs/${job}/triggers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ event: 'enter', audience: 'vip', user, profile: {} }),
+    });
+    expect(status).toBe(202);
+  } finally {
+    await api.kill();
+    rmSync(folder, { recursive: true });
+  }
+  await lab.arrives(user);
+  const held = await rawText(foreign, `WorkflowId = '${jobWorkflowId(job)}'`);
+  expect(held).toContain('binary/encrypted');
+  expect(held).not.toContain(SECRET);
 });
 
 async function listed(job: string): Promise<JobSummary> {

@@ -1,4 +1,4 @@
-import { configuredApi, configuredTaskQueue } from '../../config/config.ts';
+import { configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import { command } from '../command.ts';
 import { portNumber } from '../options.ts';
 import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
@@ -18,7 +18,14 @@ keys, only this machine is served.`,
   async run(_args, { port, host }, { terminal, print }) {
     const stop = interruption();
     const taskQueue = configuredTaskQueue();
-    const api = await serveApi({ taskQueue, read: () => configuredApi(), host, port, terminal });
+    const api = await serveApi({
+      payloadKeys: configuredPayloadKeys(),
+      taskQueue,
+      read: () => configuredApi(),
+      host,
+      port,
+      terminal,
+    });
     print(
       { apiUrl: api.url, taskQueue },
       () => `API ready: ${api.url}, to read and try at ${api.url}/docs. Stop it with Ctrl-C.`,

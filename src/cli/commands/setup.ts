@@ -5,16 +5,16 @@ export const setupCommand = command({
   description: 'register the search attributes of jobs in the namespace of TEMPORAL_NAMESPACE',
   examples: ['TEMPORAL_NAMESPACE=marketing triggers setup'],
   async run(_args, _options, { print }) {
-    const { connectClient, loadConnectConfig } = await import('../../client/connect.ts');
+    const { loadConnectConfig, openConnection } = await import('../../client/connect.ts');
     const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
     const config = loadConnectConfig();
-    const { connection, close } = await connectClient(config);
+    const connection = await openConnection(config);
     try {
       const { namespace } = config;
       const registered = await registerSearchAttributes(connection, namespace);
       print({ namespace, registered }, () => setupText(namespace, registered));
     } finally {
-      await close();
+      await connection.close();
     }
   },
 });

@@ -47,6 +47,7 @@ export const upCommand = command({
       const { connection } = server;
       const api = await serveApi({
         connection,
+        payloadKeys: config.payloadKeys,
         taskQueue: config.taskQueue,
         read: readConfig,
         host: '127.0.0.1',
@@ -166,15 +167,15 @@ const PORT_TAKEN =
 
 /** Jobs run without them too, so a server that does not let us register them is no reason not to start. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
-  const { connectClient } = await import('../../client/connect.ts');
+  const { openConnection } = await import('../../client/connect.ts');
   const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
-  const { connection, close } = await connectClient(config);
+  const connection = await openConnection(config);
   try {
     await registerSearchAttributes(connection, config.namespace);
   } catch (error) {
     note(error instanceof Error ? error.message : String(error));
   } finally {
-    await close();
+    await connection.close();
   }
 }
 
