@@ -259,6 +259,7 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
       (jobs, options) => firstOf(jobs.trace('1', options)),
     ],
     attempts: [{ failed: true, last: 5, follow: signal }, (jobs, options) => firstOf(jobs.attempts('a', options))],
+    plan: [{ prune: true }, (jobs, options) => jobs.plan({ a: RIGHT }, options)],
     edit: [{ isMeant: anything }, (jobs, options) => jobs.edit('a', { label: 'x' }, options)],
     recover: [{ onWait: anything }, (jobs, options) => jobs.recover('a', options)],
     backfill: [

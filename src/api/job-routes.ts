@@ -73,6 +73,16 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     run: async ({ params: { job = '' } }) => await jobs.status(job),
   });
   serve(app, {
+    method: 'GET',
+    url: '/v1/jobs/:job/definition',
+    // Whoever has the whole URL may be able to send to it.
+    right: 'operate',
+    tag,
+    summary: 'The definition of a job, as it can be started again, with the whole webhook URL',
+    answers: { 200: z.looseObject({ label: z.string(), webhookUrl: z.string() }).describe('The form: docs/jobs.md.') },
+    run: async ({ params: { job = '' } }) => await jobs.definition(job),
+  });
+  serve(app, {
     method: 'PATCH',
     url: '/v1/jobs/:job',
     right: 'operate',

@@ -11,6 +11,7 @@ import {
   PushInterrupted,
 } from '../client/errors.ts';
 import { ConfigError } from '../config/config.ts';
+import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
 import { problemLines } from './render-jobs.ts';
@@ -26,6 +27,28 @@ export class UsageError extends Error {
 export class NotTaken extends Error {
   override readonly name = 'NotTaken';
 }
+
+/** What is wrong with a job file, or with a job of which there is none. */
+export interface FileProblems {
+  readonly file: string;
+  readonly problems: readonly Problem[];
+}
+
+/** Job files are wrong, or their jobs cannot be as they say; nothing was started, changed or stopped. */
+export class InvalidJobFiles extends Error {
+  override readonly name = 'InvalidJobFiles';
+  readonly files: readonly FileProblems[];
+  constructor(files: readonly FileProblems[]) {
+    const lines = files.flatMap(({ file, problems }) => [
+      `${file}:`,
+      ...problems.map(({ field, message }) => `  ${field || 'job'}: ${message}`),
+    ]);
+    super([NOTHING_DONE, ...lines].join('\n'));
+    this.files = files;
+  }
+}
+
+const NOTHING_DONE = 'Nothing was started, changed or stopped, since not all of it can be:';
 
 /** Some of what was asked for was done, and some was not: exit code 1. */
 export class PartlyDone extends Error {
@@ -60,6 +83,7 @@ function exitCodeOf(error: unknown): ExitCode {
     InvalidFilter,
     InvalidWatch,
     AudienceMoved,
+    InvalidJobFiles,
     UsageError,
     ConfigError,
     InvalidConnection,
@@ -79,6 +103,11 @@ function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   if (error instanceof InvalidWatch) {
     return [paint('red', 'The watch was not accepted:'), ...problemLines(error.problems, columns)];
   }
+  if (error instanceof InvalidJobFiles)
+    return [
+      ...wrap(NOTHING_DONE, columns).map((line) => paint('red', line)),
+      ...error.files.flatMap(({ file, problems }) => [`${file}:`, ...problemLines(problems, columns)]),
+    ];
   return messageOf(error)
     .split('\n')
     .flatMap((line) => wrap(printable(line), columns))

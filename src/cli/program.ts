@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { release } from '../worker/release.ts';
 import type { CommandMaker } from './command.ts';
 import { apiCommand } from './commands/api.ts';
+import { applyCommand } from './commands/apply.ts';
 import { attemptsCommand } from './commands/attempts.ts';
 import { audiencesCommand } from './commands/audiences.ts';
 import { authorizationsCommand } from './commands/authorizations.ts';
@@ -10,6 +11,7 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand } from './commands/edit.ts';
+import { exportCommand } from './commands/export.ts';
 import { holdersCommand } from './commands/holders.ts';
 import { ingestCommand } from './commands/ingest.ts';
 import { listCommand } from './commands/list.ts';
@@ -53,6 +55,8 @@ const COMMANDS: readonly CommandMaker[] = [
   retryCommand,
   recoverCommand,
   editCommand,
+  applyCommand,
+  exportCommand,
   backfillCommand,
   stopCommand,
   holdersCommand,

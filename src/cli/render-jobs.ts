@@ -1,4 +1,4 @@
-import type { JobOverview, StartedJob } from '../client/export-jobs.ts';
+import type { FieldChange, JobOverview, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
@@ -104,6 +104,26 @@ export function startedLines(
   ];
   return lines.flatMap((line) => wrap(line, columns));
 }
+
+/** Fields of a form before and after an edit, one a line. */
+export function changeLines(changes: readonly FieldChange[]): string[] {
+  const width = Math.max(...changes.map(({ field: name }) => name.length));
+  return changes.map(({ field: name, from, to }) => {
+    const [before, after] = [shownValue(from), shownValue(to)];
+    return `  ${name.padEnd(width)}  ${before} → ${after}${before === after ? ALIKE : ''}`;
+  });
+}
+
+/** As in a job file; of a long list or description, its beginning. */
+function shownValue(value: FieldChange['from']): string {
+  const text = printable(JSON.stringify(value));
+  return text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}…`;
+}
+
+const LONGEST_VALUE = 200;
+
+/** Two URLs that differ only in what is masked, or the same one again. */
+const ALIKE = ' (what is not shown may have changed)';
 
 /** Problems by field. */
 export function problemLines(problems: readonly Problem[], columns = 80): string[] {

@@ -9,6 +9,7 @@ import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/re
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
+import { isRecord } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
@@ -20,8 +21,10 @@ import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
 import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/ask-worker.ts';
 import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
+import { definitionOf } from './jobs/job-definition.ts';
 import { type JobOverview, type JobSummary, listeningJobs, listJobs, overview } from './jobs/job-list.ts';
 import { endOf, jobSignals, updateJob } from './jobs/job-service.ts';
+import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
@@ -69,6 +72,7 @@ export type {
 export type { DecisionExtent } from './dead-letters.ts';
 export type { EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
+export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
 export type { JobSummary } from './jobs/job-list.ts';
 export type { JobNumbers, JobOverview } from './jobs/job-list.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
@@ -286,6 +290,29 @@ export class ExportJobs {
    */
   async status(jobId: string): Promise<JobStatus> {
     return await statusOf(this.#client, jobId);
+  }
+
+  /**
+   * A job's whole definition, as `start` takes it: with the whole webhook URL, which a status masks. What has its default is left out, and so is
+   * `existingUsers`, which was about the start.
+   * @throws JobNotFound, UnknownPayloadKey; RequestRefused when it has not begun
+   */
+  async definition(jobId: string): Promise<JobDefinitionInput> {
+    return await definitionOf(this.#client, jobId);
+  }
+
+  /**
+   * What there is to do so that each job is as it is wanted: which to start, to change, and with `prune` to stop; or everything that stands in the
+   * way of that, of all jobs at once. Nothing is done.
+   * @param wanted definitions as `start` takes them, by job id. A field that is not in one is to have its default.
+   */
+  async plan(wanted: Readonly<Record<string, unknown>>, options: PlanOptions = {}): Promise<JobsPlan> {
+    checkOptions('plan', options);
+    if (!isRecord(wanted))
+      throw new InvalidRequest([
+        { field: 'wanted', message: 'This must be an object with a definition for each job id.' },
+      ]);
+    return await planJobs(this.#client, this.#taskQueue, wanted, options);
   }
 
   /**

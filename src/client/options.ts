@@ -13,6 +13,7 @@ import type { AttemptsOptions } from './history/attempts.ts';
 import type { RecoverOptions } from './history/recovery.ts';
 import type { TraceOptions } from './history/trace.ts';
 import type { EditOptions } from './jobs/edit-job.ts';
+import type { PlanOptions } from './jobs/plan-jobs.ts';
 import type { StartOptions } from './jobs/start-job.ts';
 import type { PushOptions } from './push/job-pusher.ts';
 import type { PublishOptions } from './push/publish.ts';
@@ -109,6 +110,7 @@ const OPTIONS = {
   trace: { jobId: text, since: time, onProgress: call } satisfies Kinds<TraceOptions>,
   attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
   edit: { isMeant: call } satisfies Kinds<EditOptions>,
+  plan: { prune: flag } satisfies Kinds<PlanOptions>,
   recover: { onWait: call } satisfies Kinds<RecoverOptions>,
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },

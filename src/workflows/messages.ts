@@ -38,7 +38,7 @@ export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** For a terminated job: the state that it had reached, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
 
-/** The settings that a job sends by, for a sample; null before it has begun. Only workers ask for it: it contains the whole webhook URL. */
+/** The settings that a job sends by, for a sample and an export; null before it has begun. It contains the whole webhook URL. */
 export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
 // The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.

@@ -38,6 +38,11 @@ const CAME_OF: Readonly<Record<string, () => Promise<void>>> = {
     const told = stage.receiver.ledger.entries.map(({ message }) => `${message?.event} ${message?.user}`);
     expect(told).toEqual(expect.arrayContaining(['exit 3318840061257794210', 'enter 7076027172059065053']));
   },
+  // All that runs has a file, which says what it is.
+  'docs/jobs-as-files.md': async () => {
+    const { stdout } = await stage.run('triggers apply examples/jobs --prune --dry-run');
+    expect(stdout).toBe('unchanged  3 jobs\nAll jobs are like that already.\n');
+  },
   // Its job is pointed at the endpoint, with an authorization, and then sends everybody who is a member.
   'docs/from-lytics.md': async () => {
     const { ledger } = stage.receiver;

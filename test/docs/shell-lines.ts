@@ -44,8 +44,9 @@ export class ParsingShell {
    * @throws when one of them is not known, or the shell complains.
    */
   callsOf(line: string): Call[] {
-    // What is read from a file is not looked at here, and need not be there.
-    const { stderr, said } = this.#run(['-c', line.replaceAll(/<\s*[\w./-]+/g, '< /dev/null')]);
+    // What is read from a file, or written to one, is not looked at here, and need not be there.
+    const nowhere = line.replaceAll(/([<>])\s*[\w./][\w./-]*/g, '$1 /dev/null');
+    const { stderr, said } = this.#run(['-c', nowhere]);
     if (stderr !== '') throw new Error(`${line}\n${stderr}`);
     return callsIn(said.split('\0'));
   }

@@ -313,6 +313,10 @@ describe('jobs', () => {
     });
     expect(await ask(`/v1/jobs/${id}/resume`, { method: 'POST' })).toMatchObject({ status: 200 });
     expect(await ask(`/v1/jobs/${id}`)).toMatchObject({ status: 200, body: { parallelRequestCount: 7 } });
+    // What it would be started with again, with the whole URL.
+    const { body: whole } = await ask(`/v1/jobs/${id}/definition`);
+    expect(whole).toEqual({ ...definition, parallelRequestCount: 7 });
+    expect(await ask('/v1/jobs?validateOnly=1', { body: whole })).toMatchObject({ status: 200 });
     const listed = await answerWhen(
       async () => await ask(`/v1/jobs?label=by%20api&limit=1`),
       ({ body: { jobs } }) => jobs.length === 1,
@@ -417,6 +421,10 @@ describe('keys', () => {
       expect(await as(`/v1/jobs/${job}/pause`, { method: 'POST' })).toBe(403);
       expect(await as('/v1/people/a/trace')).toBe(403);
       expect((await lab.jobs.status(other)).received).toBe(0);
+      // Whoever may only see a job is not told to where it sends.
+      server.replaceKeys({ crm: key({ may: ['read'] }) });
+      expect(await as(`/v1/jobs/${job}`)).toBe(200);
+      expect(await as(`/v1/jobs/${job}/definition`)).toBe(403);
     } finally {
       await server.close();
     }

@@ -1,4 +1,4 @@
-import type { EditedJob, FieldChange } from '../../client/export-jobs.ts';
+import type { EditedJob } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
@@ -6,6 +6,7 @@ import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJsonObject, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
+import { changeLines } from '../render-jobs.ts';
 import { sentences } from '../text.ts';
 
 export const editCommand = command({
@@ -38,23 +39,9 @@ replaced as a whole: give all of it.`,
 
 /** Exported for its test. */
 export function editedLines(job: string, { changes, warnings }: Pick<EditedJob, 'changes' | 'warnings'>): string[] {
-  const width = Math.max(...changes.map(({ field }) => field.length));
   return [
     changes.length === 0 ? `${job} was like that already.` : `Changed ${job}:`,
-    ...changes.map(
-      ({ field, from, to }) => `  ${field.padEnd(width)}  ${shown(from)} → ${shown(to)}${from === to ? ALIKE : ''}`,
-    ),
+    ...changeLines(changes),
     ...warnings.map((warning) => `Warning: ${printable(warning)}`),
   ];
 }
-
-/** As in a job file; of a long list or description, its beginning. */
-function shown(value: FieldChange['from']): string {
-  const text = printable(JSON.stringify(value));
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`;
-}
-
-const LONGEST = 200;
-
-/** Two URLs that differ only in what is masked, or the same one again. */
-const ALIKE = ' (what is not shown may have changed)';

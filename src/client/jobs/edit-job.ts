@@ -114,9 +114,9 @@ export function lossOf(
  * Whoever names again an audience that the status shows would, after its slug has moved, replace it by another one.
  * @throws AudienceMoved
  */
-function refuseMoved(
+export function refuseMoved(
   jobId: string,
-  before: JobStatus,
+  before: Pick<JobStatus, 'audiences'>,
   names: readonly string[],
   meant: readonly AudienceListing[],
 ): void {

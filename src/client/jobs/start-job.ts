@@ -106,13 +106,7 @@ export async function startJob(
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   const { jobId } = naming;
   const { audiences, missingSearchAttributes } = prepared;
-  const kept = await keptOf(client, jobId);
-  const left = await recoverableOfLast(client, jobId);
-  const besideKept = kept !== undefined;
-  // What is kept can then be neither resumed nor discarded: whoever is sent there would be sent back here.
-  if (left !== undefined && (besideKept || !discardRecoverable))
-    throw new JobRecoverable(jobId, left, { cause: left.cause, besideKept });
-  if (besideKept) throw new JobKept(jobId, kept);
+  const left = await leftBehind(client, jobId, discardRecoverable);
   const warnings = [
     ...prepared.warnings,
     ...(await fieldWarnings(client, taskQueue, { ...prepared.definition, audiences })),
@@ -127,6 +121,25 @@ export async function startJob(
     ofJob('start', jobId),
   );
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
+}
+
+/**
+ * What the last job with this id had not delivered, if that may be given up; undefined when there is nothing.
+ * @throws JobAlreadyRunning, JobKept, JobRecoverable: no other job can be started under this id
+ */
+export async function leftBehind(
+  client: Client,
+  jobId: string,
+  mayBeGivenUp: boolean,
+): Promise<Recoverable | undefined> {
+  const kept = await keptOf(client, jobId);
+  const left = await recoverableOfLast(client, jobId);
+  const besideKept = kept !== undefined;
+  // What is kept can then be neither resumed nor discarded: whoever is sent there would be sent back here.
+  if (left !== undefined && (besideKept || !mayBeGivenUp))
+    throw new JobRecoverable(jobId, left, { cause: left.cause, besideKept });
+  if (besideKept) throw new JobKept(jobId, kept);
+  return left;
 }
 
 function discardedText(jobId: string, { ended, kept, waiting, backfill, aside }: Recoverable): string {

@@ -64,7 +64,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
  * The form as people may see it, in its order: what can be edited. A new field is shown as it is; one that may hold a secret is masked here,
  * as the URL is.
  */
-function shownForm(definition: JobDefinition, audiences: readonly Audience[]) {
+export function shownForm<Audiences>(definition: JobDefinition, audiences: Audiences) {
   const { webhookUrl, onEnter, onExit } = definition;
   return editableOf({
     ...definition,

@@ -77,10 +77,15 @@ export function retryNow(state: DispatcherState, now: number): void {
 
 /** What stands in the way of an edit that was checked, as it would be now; undefined when nothing does. */
 export function editObstacle({ backfill }: DispatcherState, definition: JobDefinition): Problem | undefined {
-  if (wantsEvent(definition, 'enter') || backfill?.isUnfinished !== true) return undefined;
+  return backfill?.isUnfinished === true ? entersObstacle(backfill.n, definition) : undefined;
+}
+
+/** The same, where this backfill is not over. */
+export function entersObstacle(n: number, definition: Pick<JobDefinition, 'events'>): Problem | undefined {
+  if (wantsEvent(definition, 'enter')) return undefined;
   return {
     field: 'events',
-    message: `Backfill ${backfill.n} sends enters and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
+    message: `Backfill ${n} sends enters and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
   };
 }
 

@@ -1,0 +1,137 @@
+import { type ExportJobs, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
+import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { command } from '../command.ts';
+import { type FileProblems, InvalidJobFiles } from '../exit-code.ts';
+import { type JobFiles, readJobFiles } from '../job-files.ts';
+import { withJobs } from '../jobs.ts';
+import { countsText, extentText, planLines, type ShownJob, shownJob } from '../render-plan.ts';
+import type { Terminal } from '../terminal.ts';
+import { sentences } from '../text.ts';
+
+export const applyCommand = command({
+  name: 'apply',
+  description: 'make jobs be as the job files of a folder say: start those that do not run, change the others',
+  takes: (it) =>
+    it
+      .argument('<folder>', 'folder with a file JOB.json for each job, also in folders of its own')
+      .option('--dry-run', 'only say what would be done')
+      .option('--prune', 'stop the jobs of this task queue that have no file; what waits is sent first')
+      .option('--yes', 'do not ask; what stops jobs or leaves people out needs it where nobody can be asked'),
+  json: ': all jobs, with what was done about each',
+  notes: `A field that a file leaves out has its default. Nothing is done unless all of it
+can be, and applying twice changes nothing.`,
+  examples: ['triggers apply jobs --dry-run', 'triggers apply jobs --prune'],
+  async run([folder], { dryRun, prune, yes }, { terminal, json, print }) {
+    const files = readJobFiles(folder);
+    await withJobs(async (jobs) => {
+      const planned = await plan(jobs, files, prune === true);
+      const shown = planned.map((job) => shownJob(job, files.paths.get(job.jobId)));
+      if (dryRun === true) {
+        print({ dryRun: true, jobs: shown }, () => [...planLines(shown), countsText(shown, 'would be')]);
+        return;
+      }
+      if (!json) for (const line of planLines(shown)) terminal.err(line);
+      if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new GivenUp('Nothing was done.');
+      await carryOut(jobs, planned, shown);
+      print({ dryRun: false, jobs: shown }, () => countsText(shown, 'was'));
+    });
+  },
+});
+
+/** @throws InvalidJobFiles with the problems of all files, and of all jobs that would be stopped */
+async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<readonly PlannedJob[]> {
+  // Whoever has no readable file would count as not wanted; nothing is done then, and so nothing is looked at.
+  const isPruned = prune && files.problems.length === 0;
+  const made = await jobs.plan(files.definitions, { prune: isPruned });
+  const ofJobs: FileProblems[] = made.ok
+    ? []
+    : made.problems.map(({ jobId, problems }) => ({ file: files.paths.get(jobId) ?? `The job ${jobId}`, problems }));
+  const problems = [...files.problems, ...ofJobs];
+  if (problems.length > 0 || !made.ok) throw new InvalidJobFiles(problems);
+  return made.jobs;
+}
+
+/** @throws UsageError when it is about what cannot be had back, nobody can be asked and nobody said --yes: nothing was done. */
+async function isMeant(
+  shown: readonly ShownJob[],
+  { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
+): Promise<boolean> {
+  const extent = extentText(shown);
+  if (extent !== '' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
+  // Whoever has said yes beforehand need not read it; a script that did so reads one answer.
+  if (extent !== '' && !(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
+  const isAsked = extent !== '' || shown.some(({ existingUsers }) => existingUsers === true);
+  return yes || json || !isAsked || (await confirmed(terminal, 'Apply it?'));
+}
+
+/** Some of a plan was carried out, and the rest was not: exit code 1. */
+class PartlyApplied extends Error {
+  override readonly name = 'PartlyApplied';
+  /** What was done. */
+  readonly done: readonly ShownJob[];
+  /** The job at which it ended, of which the message says more. */
+  readonly failed: ShownJob;
+  /** What was not begun. */
+  readonly left: readonly ShownJob[];
+  constructor(done: readonly ShownJob[], failed: ShownJob, left: readonly ShownJob[], cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const named = (jobs: readonly ShownJob[]): string =>
+      jobs.map(({ jobId, action }) => `${action} ${jobId}`).join(', ') || 'nothing';
+    super(
+      [
+        `It ended at: ${failed.action} ${failed.jobId}. ${why}`,
+        `Done: ${named(done)}. Not begun: ${named(left)}.`,
+        'When that is mended, apply again: what was done is found as it is.',
+      ].join('\n'),
+      { cause },
+    );
+    this.done = done;
+    this.failed = failed;
+    this.left = left;
+  }
+}
+
+/** Starts, changes and stops, one after the other; exported for its test. @throws PartlyApplied */
+export async function carryOut(
+  jobs: ExportJobs,
+  planned: readonly PlannedJob[],
+  shown: readonly ShownJob[],
+): Promise<void> {
+  for (const [place, job] of planned.entries()) {
+    try {
+      await carryOutOne(jobs, job);
+    } catch (error) {
+      const isWork = ({ action }: ShownJob): boolean => action !== 'unchanged';
+      const failed = shown[place];
+      if (failed === undefined) throw error;
+      throw new PartlyApplied(
+        shown.slice(0, place).filter(isWork),
+        failed,
+        shown.slice(place + 1).filter(isWork),
+        error,
+      );
+    }
+  }
+}
+
+async function carryOutOne(jobs: ExportJobs, job: PlannedJob): Promise<void> {
+  const { jobId } = job;
+  switch (job.action) {
+    case 'create':
+      await jobs.start(job.definition, { jobId });
+      return;
+    case 'change': {
+      // What leaves people out was shown, and agreed to; what only now does was not.
+      const isMeant = async (): Promise<boolean> => await Promise.resolve(job.loss !== undefined);
+      const edited = await jobs.edit(jobId, job.edit, { isMeant });
+      if (edited === undefined)
+        throw new RequestRefused(jobId, 'A backfill has begun meanwhile, and the change would leave people out of it.');
+      return;
+    }
+    case 'stop':
+      await jobs.stop(jobId);
+      return;
+    case 'unchanged':
+      return;
+  }
+}

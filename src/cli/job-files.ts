@@ -1,0 +1,69 @@
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type FileProblems, UsageError } from './exit-code.ts';
+import { readJsonObject } from './job-options.ts';
+
+/** The job files of a folder: the name of each, without `.json`, is the id of its job. */
+export interface JobFiles {
+  /** Where each job's file is, by job id. */
+  readonly paths: ReadonlyMap<string, string>;
+  /** What they say, by job id. */
+  readonly definitions: Readonly<Record<string, unknown>>;
+  /** What is wrong with them before anybody looks at what they say. */
+  readonly problems: readonly FileProblems[];
+}
+
+/**
+ * Reads the job files of a folder and its folders. What begins with a dot is left alone, as is any other file.
+ * @throws UsageError when there is no such folder, or no job file in it
+ */
+export function readJobFiles(folder: string): JobFiles {
+  const files = jsonFilesIn(folder);
+  // A wrong path, most likely; and with --prune, it would mean to stop everything.
+  if (files.length === 0) throw new UsageError(`There is no job file (…/JOB.json) in the folder ${folder}.`);
+  const paths = new Map<string, string>();
+  const definitions: [string, unknown][] = [];
+  const problems: FileProblems[] = [];
+  for (const file of files) {
+    const jobId = basename(file).slice(0, -ENDING.length);
+    const other = paths.get(jobId);
+    if (other !== undefined) {
+      const message = `${other} has the same name, which is the id of its job. Each job has one file.`;
+      problems.push({ file, problems: [{ field: 'id', message }] });
+      continue;
+    }
+    paths.set(jobId, file);
+    try {
+      definitions.push([jobId, readJsonObject(file)]);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      problems.push({ file, problems: [{ field: '', message: error.message }] });
+    }
+  }
+  return { paths, definitions: Object.fromEntries(definitions), problems };
+}
+
+const ENDING = '.json';
+
+/** In the order of their paths. Links are followed, since mounted volumes consist of them. */
+function jsonFilesIn(folder: string, around: readonly string[] = []): string[] {
+  const real = realFolder(folder);
+  if (around.includes(real)) throw new UsageError(`The folder ${folder} leads back to one that it is in.`);
+  const names = readdirSync(folder).filter((name) => !name.startsWith('.'));
+  return names.sort().flatMap((name) => {
+    const path = join(folder, name);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return jsonFilesIn(path, [...around, real]);
+    return name.toLowerCase().endsWith(ENDING) ? [path] : [];
+  });
+}
+
+/** @throws UsageError */
+function realFolder(folder: string): string {
+  try {
+    const real = realpathSync(folder);
+    if (statSync(real).isDirectory()) return real;
+  } catch (error) {
+    throw new UsageError(`The folder ${folder} cannot be read. Check its path.`, { cause: error });
+  }
+  throw new UsageError(`${folder} is no folder. A single job file is started with: triggers start ${folder}`);
+}

@@ -1,0 +1,249 @@
+import type { Client } from '@temporalio/client';
+import type { AudienceListing } from '../../contract/audience.ts';
+import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
+import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
+import { shownForm } from '../../domain/job/describing.ts';
+import { entersObstacle } from '../../domain/job/operating.ts';
+import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
+import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
+import { describeLast, isOpen } from '../executions.ts';
+import { prepare } from './ask-worker.ts';
+import { type FieldChange, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
+import { type WholeJob, wholeJob } from './job-definition.ts';
+import { reachableJobs } from './job-list.ts';
+import { fieldWarnings, leftBehind } from './start-job.ts';
+import { statusOf } from './stopped-jobs.ts';
+
+/** What is to be done so that jobs are as they are wanted. */
+export type PlannedJob = CreatedJob | ChangedJob | UnchangedJob | StoppedJob;
+
+interface CreatedJob {
+  readonly jobId: string;
+  readonly action: 'create';
+  readonly definition: JobDefinitionInput;
+  readonly audiences: readonly AudienceListing[];
+  /** Whether everybody is sent who is a member when it starts. */
+  readonly existingUsers: boolean;
+  readonly warnings: readonly string[];
+}
+
+interface ChangedJob {
+  readonly jobId: string;
+  readonly action: 'change';
+  readonly edit: JobEdit;
+  /** What is different, as people may see it: two webhook URLs may look alike. */
+  readonly changes: readonly FieldChange[];
+  /** Whom a backfill under way would leave out because of it, in words; absent: nobody. */
+  readonly loss?: string;
+  readonly warnings: readonly string[];
+}
+
+interface UnchangedJob {
+  readonly jobId: string;
+  readonly action: 'unchanged';
+}
+
+/** Nobody wants it any more. */
+interface StoppedJob {
+  readonly jobId: string;
+  readonly action: 'stop';
+  /** Triggers that it sends first. */
+  readonly waiting: number;
+  /** Dead letters that can then never be sent; absent: none, or nobody knows. */
+  readonly deadLettersWaiting?: number;
+}
+
+export interface PlanOptions {
+  /** Stop the jobs of this task queue that are not wanted. Default: they stay. */
+  readonly prune?: boolean;
+}
+
+/** Why a job cannot be as it is wanted. */
+export interface UnplannedJob {
+  readonly jobId: string;
+  readonly problems: readonly Problem[];
+}
+
+export type JobsPlan =
+  | { readonly ok: true; readonly jobs: readonly PlannedJob[] }
+  | { readonly ok: false; readonly problems: readonly UnplannedJob[] };
+
+/** How many jobs are looked at at a time. */
+const AT_ONCE = 8;
+
+/**
+ * What there is to do so that each job is as it is wanted, or everything that stands in the way of that, of all jobs at once. Nothing is done.
+ * @param wanted definitions as `start` takes them, by job id. A field that is not in one is to have its default.
+ * @throws NoWorker, WorkerFailed, ServerUnreachable
+ */
+export async function planJobs(
+  client: Client,
+  taskQueue: string,
+  wanted: Readonly<Record<string, unknown>>,
+  { prune = false }: PlanOptions,
+): Promise<JobsPlan> {
+  const planned = await concurrently(Object.entries(wanted), async ([jobId, definition]) =>
+    orProblems(jobId, async () => await planOf(client, taskQueue, jobId, definition)),
+  );
+  const unwanted = prune ? await unwantedJobs(client, taskQueue, wanted) : [];
+  const stopped = await concurrently(unwanted, async (jobId) =>
+    orProblems(jobId, async () => await stopOf(client, jobId)),
+  );
+  const all = [...planned, ...stopped.filter((one) => one !== undefined)];
+  const problems = all.filter((one) => 'problems' in one);
+  if (problems.length > 0) return { ok: false, problems };
+  return { ok: true, jobs: all.filter((one) => 'action' in one) };
+}
+
+async function concurrently<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  const lane = async (): Promise<void> => {
+    for (const [place, item] of rest) results[place] = await act(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  return results;
+}
+
+const OF_ONE_JOB = [AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused, UnknownPayloadKey];
+
+/** What keeps one job from being planned does not keep the problems of the others from being told; that nobody answers is no problem of a job. */
+async function orProblems<T>(jobId: string, plan: () => Promise<T | UnplannedJob>): Promise<T | UnplannedJob> {
+  try {
+    return await plan();
+  } catch (error) {
+    if (!(error instanceof Error) || !OF_ONE_JOB.some((kind) => error instanceof kind)) throw error;
+    return { jobId, problems: [{ field: error instanceof AudienceMoved ? 'audiences' : '', message: error.message }] };
+  }
+}
+
+async function planOf(
+  client: Client,
+  taskQueue: string,
+  jobId: string,
+  definition: unknown,
+): Promise<PlannedJob | UnplannedJob> {
+  const ofName = nameProblems(jobId);
+  const prepared = await prepare(client, taskQueue, definition);
+  if (!prepared.ok || ofName.length > 0)
+    return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
+  const said = definition as JobDefinitionInput; // It was accepted.
+  const found = await describeLast(client, jobWorkflowId(jobId));
+  if (found === undefined || !isOpen(found)) {
+    await leftBehind(client, jobId, false);
+    const { existingUsers } = prepared.definition;
+    const warnings = [...prepared.warnings, ...(await warningsOfFields(client, taskQueue, prepared))];
+    return { jobId, action: 'create', definition: said, audiences: prepared.audiences, existingUsers, warnings };
+  }
+  if (found.taskQueue !== taskQueue)
+    return ofJob(jobId, `It runs on another task queue ("${found.taskQueue}"), with other workers.`);
+  const job = await wholeJob(client, jobId);
+  if (job.status.state === 'stopping') return ofJob(jobId, STOPPING);
+  refuseMoved(jobId, job.status, said.audiences, prepared.audiences);
+  const problems = unchangeable(job.status, prepared.definition);
+  if (problems.length > 0) return { jobId, problems };
+  const changed = changesTo(job, said, prepared);
+  if (changed.changes.length === 0) return { jobId, action: 'unchanged' };
+  const { edit } = changed;
+  const loss = lossOf(job.status, prepared.audiences);
+  const stillSent = stillSentOf(job.status, prepared.audiences);
+  const isAboutFields = edit.exportFields !== undefined || edit.audiences !== undefined;
+  const warnings = [
+    ...(stillSent === undefined ? [] : [stillSent]),
+    ...prepared.warnings,
+    ...(isAboutFields ? await warningsOfFields(client, taskQueue, prepared) : []),
+  ];
+  return { jobId, action: 'change', ...changed, ...(loss === undefined ? {} : { loss }), warnings };
+}
+
+const STOPPING =
+  'It is stopping, so it takes no change. When it has stopped it can be created again; to undo the stop: triggers stop JOB --waiting keep, then triggers resume JOB.';
+
+function ofJob(jobId: string, message: string): UnplannedJob {
+  return { jobId, problems: [{ field: '', message }] };
+}
+
+function nameProblems(jobId: string): Problem[] {
+  if (!JOB_ID_PATTERN.test(jobId))
+    return [
+      {
+        field: 'id',
+        message: `"${jobId}" is no job id: it has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.`,
+      },
+    ];
+  return isReservedJobId(jobId) ? [{ field: 'id', message: reservedIdText(jobId) }] : [];
+}
+
+type Accepted = Extract<PreparedJob, { readonly ok: true }>;
+
+async function warningsOfFields(
+  client: Client,
+  taskQueue: string,
+  { definition, audiences }: Accepted,
+): Promise<string[]> {
+  return await fieldWarnings(client, taskQueue, { exportFields: definition.exportFields, audiences });
+}
+
+/** What a running job cannot be made to be, or not now. Exported for its test. */
+export function unchangeable(
+  { backfill }: Pick<WholeJob['status'], 'backfill'>,
+  wanted: Pick<JobDefinition, 'existingUsers' | 'events'>,
+): Problem[] {
+  const isOver = backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled';
+  const obstacle = isOver ? undefined : entersObstacle(backfill.n, wanted);
+  // Where there was a backfill, they were sent, or somebody decided about that.
+  const isLate = wanted.existingUsers && backfill === undefined;
+  return [...(isLate ? [TOO_LATE] : []), ...(obstacle === undefined ? [] : [obstacle])];
+}
+
+const TOO_LATE: Problem = {
+  field: 'existingUsers',
+  message:
+    'This can only be given when a job is started, and this one runs without. To send everybody who is a member now: triggers backfill',
+};
+
+/** The fields in which a running job is not as it is wanted; exported for its test. */
+export function changesTo(
+  { status, form }: WholeJob,
+  said: Pick<JobDefinitionInput, 'audiences'>,
+  { definition, audiences }: Pick<Accepted, 'definition' | 'audiences'>,
+): Pick<ChangedJob, 'edit' | 'changes'> {
+  const had = byIds(form, status.audiences);
+  const wanted = byIds(definition, audiences);
+  const slugs = (of: readonly { readonly slug: string }[]): string[] => of.map(({ slug }) => slug);
+  const shownHad: JobEdit = shownForm(form, slugs(status.audiences));
+  const shownWanted: JobEdit = shownForm(definition, slugs(audiences));
+  const fields = EDITABLE_FIELDS.filter((field) => JSON.stringify(had[field]) !== JSON.stringify(wanted[field]));
+  // Audiences as they were named: the job looks them up by itself.
+  const edit = fields.map((field) => [field, field === 'audiences' ? said.audiences : wanted[field]]);
+  return {
+    edit: Object.fromEntries(edit) as JobEdit, // They are fields of it.
+    changes: fields.map((field) => ({ field, from: shownHad[field] ?? '', to: shownWanted[field] ?? '' })),
+  };
+}
+
+/** What an edit can name, with what a field is that is not there. */
+function byIds(form: JobDefinition, audiences: readonly { readonly id: string }[]): JobEdit {
+  return { ...form, description: form.description ?? '', audiences: audiences.map(({ id }) => id) };
+}
+
+/** The running jobs of a task queue that nobody wants, by id. */
+async function unwantedJobs(
+  client: Client,
+  taskQueue: string,
+  wanted: Readonly<Record<string, unknown>>,
+): Promise<readonly string[]> {
+  const jobs = await reachableJobs(client);
+  return jobs
+    .filter((job) => job.taskQueue === taskQueue && !Object.hasOwn(wanted, job.jobId))
+    .map(({ jobId }) => jobId);
+}
+
+/** Undefined: it is stopping already. */
+async function stopOf(client: Client, jobId: string): Promise<StoppedJob | undefined> {
+  const { state, waiting, deadLettersWaiting } = await statusOf(client, jobId);
+  if (state === 'stopping' || state === 'stopped') return undefined;
+  return { jobId, action: 'stop', waiting, ...(deadLettersWaiting === undefined ? {} : { deadLettersWaiting }) };
+}

@@ -1,0 +1,62 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { UsageError } from '../../src/cli/exit-code.ts';
+import { readJobFiles } from '../../src/cli/job-files.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'job-files-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const write = (path: string, text = '{}'): void => writeFileSync(join(folder, path), text);
+
+test('a mounted volume is read once, as its links show it; hidden files and others are left alone', () => {
+  // As Kubernetes mounts a ConfigMap.
+  mkdirSync(join(folder, '..2026_11_25'));
+  write('..2026_11_25/crm.json', '{"label":"CRM"}');
+  symlinkSync('..2026_11_25', join(folder, '..data'));
+  symlinkSync('..data/crm.json', join(folder, 'crm.json'));
+  mkdirSync(join(folder, 'more'));
+  write('more/mail.json');
+  write('README.md', 'no job');
+  const { paths, definitions, problems } = readJobFiles(folder);
+  expect(paths).toEqual(
+    new Map([
+      ['crm', join(folder, 'crm.json')],
+      ['mail', join(folder, 'more', 'mail.json')],
+    ]),
+  );
+  expect(definitions).toEqual({ crm: { label: 'CRM' }, mail: {} });
+  expect(problems).toEqual([]);
+});
+
+test('what cannot be read, and a second file for a job, are problems of their files, and the others are read', () => {
+  write('a.json');
+  write('b.json', '[');
+  write('c.json', '[]');
+  write('d.json', '{"label":"x","label":"y"}');
+  symlinkSync('nowhere', join(folder, 'e.json'));
+  mkdirSync(join(folder, 'z'));
+  write('z/a.json');
+  const { definitions, problems } = readJobFiles(folder);
+  expect(Object.keys(definitions)).toEqual(['a']);
+  expect(problems.map(({ file }) => file.slice(folder.length + 1))).toEqual([
+    'b.json',
+    'c.json',
+    'd.json',
+    'e.json',
+    'z/a.json',
+  ]);
+});
+
+test('a folder that is not there, has no job file or leads back to itself is refused: nobody would know what is wanted', () => {
+  expect(() => readJobFiles(join(folder, 'nowhere'))).toThrow(UsageError);
+  expect(() => readJobFiles(folder)).toThrow(/no job file/);
+  write('a.json');
+  expect(() => readJobFiles(join(folder, 'a.json'))).toThrow(/is no folder/);
+  symlinkSync('.', join(folder, 'round'));
+  expect(() => readJobFiles(folder)).toThrow(/leads back/);
+});
