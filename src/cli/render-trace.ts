@@ -247,17 +247,41 @@ function standsText(
       ? ''
       : ` ${dying === 1 ? '1 trigger is becoming a dead letter' : `${count(dying)} triggers are becoming dead letters`}.`;
   if (waitingCount === 0) {
-    if (inPages) return `Found by a backfill; the enter waits for its turn. ${blocked(standing, nowMs) ?? ''}${doubt}`;
+    if (inPages) {
+      const why = blocked(standing, nowMs) ?? spacedText(standing, nowMs) ?? '';
+      return `Found by a backfill; the enter waits for its turn. ${why}${endText(standing, nowMs)}${doubt}`;
+    }
     return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${dyingText}${doubt}`;
   }
   const listed = waiting.map(({ event, audience }) => `${event} ${audience}`);
   const more = waitingCount > listed.length ? ' …' : '';
   const what = `${counted(waitingCount, 'trigger')} ${waitingCount === 1 ? 'waits' : 'wait'}: ${listed.slice(0, SHOWN).join(', ')}${listed.length > SHOWN ? ' …' : more}.`;
   const why = blocked(standing, nowMs) ?? chainText(standing, nowMs, lastFailure);
-  return `${printable(what)} ${printable(why)}${dyingText}${doubt}`;
+  return `${printable(what)} ${printable(why)}${endText(standing, nowMs)}${dyingText}${doubt}`;
 }
 
 const SHOWN = 6;
+
+/** What of the job's rate and batches they wait for. */
+function spacedText({ rateLimitedUntil, gatheringUntil }: PersonStanding, nowMs: number): string | undefined {
+  const rate =
+    rateLimitedUntil === undefined
+      ? []
+      : [
+          `The job's rate lets the next request go at ${timeOfDay(rateLimitedUntil)} (${fromNow(rateLimitedUntil, nowMs)}).`,
+        ];
+  const batch =
+    gatheringUntil === undefined
+      ? []
+      : [`Their batch goes when it is full, or at ${timeOfDay(gatheringUntil)} (${fromNow(gatheringUntil, nowMs)}).`];
+  const both = [...rate, ...batch];
+  return both.length === 0 ? undefined : both.join(' ');
+}
+
+function endText({ endsAt }: PersonStanding, nowMs: number): string {
+  if (endsAt === undefined) return '';
+  return ` The job ends by itself at ${shownTime(knownInstant(endsAt) ?? endsAt)} (${fromNow(endsAt, nowMs)}), and keeps what it cannot send then.`;
+}
 
 /** What keeps the whole job from sending. */
 function blocked(standing: PersonStanding, nowMs: number) {
@@ -266,8 +290,7 @@ function blocked(standing: PersonStanding, nowMs: number) {
   if (chain?.place === 'running') return undefined;
   if (quietUntil !== undefined)
     return `These are quiet hours, until ${shownTime(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
-  const isFirst = chain === undefined || (chain.place === 'ready' && chain.failures === 0);
-  if (quotaUntil !== undefined && isFirst)
+  if (quotaUntil !== undefined)
     return `The job's quota is used; first attempts are made again from ${shownTime(quotaUntil)} on (${fromNow(quotaUntil, nowMs)}).`;
   if (throttledUntil !== undefined)
     return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
@@ -280,14 +303,19 @@ function blocked(standing: PersonStanding, nowMs: number) {
   return `The endpoint is unwell${last}; only single probes are sent${next}. ${endpoint.advice ?? ''}`.trimEnd();
 }
 
-function chainText({ chain, waiting }: PersonStanding, nowMs: number, lastFailure: string | undefined): string {
+function chainText(standing: PersonStanding, nowMs: number, lastFailure: string | undefined): string {
+  const { chain, waiting } = standing;
   if (chain === undefined) {
     const holder = waiting[0]?.holder;
     return `They wait outside the job's own state${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
   }
   const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
   if (place === 'running') return 'The first is being sent now.';
-  if (place === 'ready') return ahead === 0 ? 'They are next.' : `${count(ahead)} people are ahead of them.`;
+  if (place === 'ready') {
+    const turn =
+      ahead === 0 ? 'They are next.' : `${ahead === 1 ? '1 person is' : `${count(ahead)} people are`} ahead of them.`;
+    return [turn, spacedText(standing, nowMs)].filter((part) => part !== undefined).join(' ');
+  }
   const next =
     nextAttemptAt === undefined ? 'soon' : `at ${timeOfDay(nextAttemptAt)} (${fromNow(nextAttemptAt, nowMs)})`;
   const since =

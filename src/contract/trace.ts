@@ -138,8 +138,14 @@ export interface PersonStanding {
   readonly throttledUntil?: string;
   /** RFC 3339; absent outside of quiet hours. */
   readonly quietUntil?: string;
-  /** RFC 3339; absent as long as the job's quota is not used. */
+  /** RFC 3339: when the oldest of them may have its first attempt, for which the job's quota leaves no room before; absent: that is not what it waits for. */
   readonly quotaUntil?: string;
+  /** RFC 3339: when the job's rate lets its next request go; absent: that is not what they wait for, or no wait to speak of. */
+  readonly rateLimitedUntil?: string;
+  /** RFC 3339: when they go although they fill no batch; absent: that is not what they wait for. */
+  readonly gatheringUntil?: string;
+  /** RFC 3339: when the job stops by itself; absent: when somebody stops it. */
+  readonly endsAt?: string;
   /** Of the whole job. */
   readonly lastFailure?: LastFailure;
   /** The oldest that wait, in their order, at most 20 of the job's own state and of each holder. */

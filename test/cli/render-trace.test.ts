@@ -170,12 +170,26 @@ describe('how it stands now', () => {
       "The job's quota is used; first attempts are made again from 2026-11-30 00:00:00 UTC on (in 4 days).",
     ],
     [
-      'over the quota, but tried before',
+      'limited by a rate, in a batch',
       {
-        quotaUntil: '2026-11-30T00:00:00.000000000Z',
-        chain: { place: 'ready', ahead: 0, failures: 1, profileTries: 0 },
+        rateLimitedUntil: '2026-11-25T14:04:02.000000000Z',
+        gatheringUntil: '2026-11-25T14:03:32.000000000Z',
+        chain: { place: 'ready', ahead: 1, failures: 1, profileTries: 0 },
       },
-      'They are next.',
+      "1 person is ahead of them. The job's rate lets the next request go at 14:04:02 (in 40 s). Their batch goes when it is full, or at 14:03:32 (in 10 s).",
+    ],
+    [
+      'before an end',
+      {
+        endsAt: '2026-11-30T01:00:00+01:00',
+        chain: { place: 'ready', ahead: 0, failures: 0, profileTries: 0 },
+      },
+      'They are next. The job ends by itself at 2026-11-30 00:00:00 UTC (in 4 days), and keeps what it cannot send then.',
+    ],
+    [
+      'a member, in a batch',
+      { waiting: [], waitingCount: 0, inPages: true, gatheringUntil: '2026-11-25T14:03:32.000000000Z' },
+      'the enter waits for its turn. Their batch goes when it is full, or at 14:03:32 (in 10 s).',
     ],
     [
       'unwell',

@@ -82,9 +82,11 @@ test('in quiet hours nothing is sent until they are over, or edited away', async
 });
 
 test('a job whose calendar has run out has a worker read it, and goes on', async () => {
-  // Twelve hours from now.
-  const from = new Date(Date.now() + 12 * 3_600_000).toISOString().slice(11, 16);
-  const quietHours = { from, to: from === '00:00' ? '00:01' : '00:00', timeZone: 'UTC', meanwhile: 'wait' as const };
+  // A minute, twelve hours from now.
+  const clock = (inMs: number) => new Date(Date.now() + inMs).toISOString().slice(11, 16);
+  const from = clock(12 * 3_600_000);
+  const to = clock(12 * 3_600_000 + 60_000);
+  const quietHours = { from, to, timeZone: 'UTC', meanwhile: 'wait' as const };
   const record = jobRecord(1);
   const webhookUrl = lab.receiver.url;
   const state = beginJob({ ...record, definition: { ...record.definition, webhookUrl, quietHours } }, 7);
@@ -96,6 +98,27 @@ test('a job whose calendar has run out has a worker read it, and goes on', async
     args: [carryJob(state)],
   });
   await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
+  await lab.jobs.stop(jobId, { waiting: 'discard' });
+});
+
+test('the status of an idle job says when it is quiet, and when that is over, although nothing happens', async () => {
+  const record = jobRecord(1);
+  const quietHours = { from: '22:00', to: '08:00', timeZone: 'UTC', meanwhile: 'wait' as const };
+  const now = Date.now();
+  const calendar = { quiet: [[now + 2000, now + 5000]] as const, untilMs: now + 7 * 86_400_000 };
+  const webhookUrl = lab.receiver.url;
+  const definition = { ...record.definition, webhookUrl, quietHours };
+  const jobId = `lab-${randomUUID()}`;
+  await lab.client.workflow.start('exportJob', {
+    workflowId: jobWorkflowId(jobId),
+    taskQueue: lab.taskQueue,
+    args: [carryJob(beginJob({ ...record, definition, calendar }, 7))],
+  });
+  expect(await lab.jobs.status(jobId)).not.toHaveProperty('quietUntil');
+  const quietUntil = new Date(now + 5000).toISOString().replace('Z', '000000Z');
+  expect(await lab.statusWhen(jobId, (status) => status.quietUntil !== undefined)).toMatchObject({ quietUntil });
+  await lab.statusWhen(jobId, (status) => status.quietUntil === undefined);
+  expect(Date.now()).toBeGreaterThanOrEqual(now + 5000);
   await lab.jobs.stop(jobId, { waiting: 'discard' });
 });
 

@@ -127,7 +127,16 @@ const NOTHING_WAITS: PersonAnswer = {
 
 /** What it was waiting for no longer applies. */
 function ended(answer: PersonAnswer, reason: string): PersonAnswer {
-  const { endpoint: _, throttledUntil: _throttled, quietUntil: _quiet, quotaUntil: _quota, ...rest } = answer;
+  const {
+    endpoint: _,
+    throttledUntil: _throttled,
+    quietUntil: _quiet,
+    quotaUntil: _quota,
+    rateLimitedUntil: _rate,
+    gatheringUntil: _gathering,
+    endsAt: _end,
+    ...rest
+  } = answer;
   return { ...rest, state: 'stopped', reason };
 }
 

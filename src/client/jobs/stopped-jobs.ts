@@ -62,6 +62,8 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
     throttledUntil: _throttled,
     quietUntil: _quiet,
     quotaUntil: _quota,
+    rateLimitedUntil: _rate,
+    gatheringUntil: _gathering,
     ...rest
   } = status;
   const [kept, until, wrong, lost] = await Promise.all([

@@ -36,6 +36,16 @@ export function quietTimeAt({ calendar }: Pick<JobRecord, 'calendar'>, now: numb
   return calendar?.quiet.find(([from, to]) => from <= now && now < to);
 }
 
+/** When what starts at this time may be sent: at the end of the quiet time that it falls in, or then; epoch ms. */
+export function afterQuiet(job: Pick<JobRecord, 'calendar'>, at: number): number {
+  return quietTimeAt(job, at)?.[1] ?? at;
+}
+
+/** When a quiet time begins or ends next, epoch ms; undefined: not as far as the calendar reaches. */
+export function nextQuietEdge({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number | undefined {
+  return calendar?.quiet.flat().find((at) => at > now);
+}
+
 /** When the last quiet time ended, or the present one will; epoch ms, 0 when there was none lately. */
 export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number {
   return calendar?.quiet.findLast(([from]) => from <= now)?.[1] ?? 0;

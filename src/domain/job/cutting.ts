@@ -74,14 +74,24 @@ export function gather(state: DispatcherState, now: number): void {
 
 /** When what is ready goes although it fills no batch, epoch ms; undefined when nothing waits for that. */
 export function gatheringUntil(state: DispatcherState, now: number): number | undefined {
+  const { live = Infinity, members: ofMembers = Infinity } = gatheringTimes(state, now);
+  const until = Math.min(live, ofMembers);
+  return until === Infinity ? undefined : until;
+}
+
+/** The same of live triggers, and of members. */
+export function gatheringTimes(
+  state: DispatcherState,
+  now: number,
+): { readonly live?: number | undefined; readonly members?: number | undefined } {
   const { isOpen, isUnproven } = state.breaker;
-  if (!isInBatches(state) || isOpen || isUnproven || slicesLeft(state) <= 0) return undefined;
+  if (!isInBatches(state) || isOpen || isUnproven || slicesLeft(state) <= 0) return {};
   const count = members(state, now);
-  const times = [
-    ...(liveReady(state, now) > 0 && freePermits(state) > 0 ? [liveFrom(state)] : []),
-    ...(count > 0 && backfillPermits(state) > 0 ? [membersFrom(state, count)] : []),
-  ].filter((from) => from > now);
-  return times.length === 0 ? undefined : Math.min(...times);
+  const toCome = (isReady: boolean, from: number) => (isReady && from > now ? from : undefined);
+  return {
+    live: toCome(liveReady(state, now) > 0 && freePermits(state) > 0, liveFrom(state)),
+    members: toCome(count > 0 && backfillPermits(state) > 0, membersFrom(state, count)),
+  };
 }
 
 function hasProbe(state: DispatcherState, now: number): boolean {

@@ -5,13 +5,20 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { CalendarSettings } from '../../contract/timing.ts';
 import { drainOverflow } from './arriving.ts';
-import { calendarBarsUntil, calendarPeriodAt, calendarToRead, lastQuietEnd, nextCalendarAt } from './calendar.ts';
+import {
+  calendarBarsUntil,
+  calendarPeriodAt,
+  calendarToRead,
+  lastQuietEnd,
+  nextCalendarAt,
+  nextQuietEdge,
+} from './calendar.ts';
 import type { Chain } from './chain.ts';
 import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
 import type { DeadTrigger } from './dying.ts';
 import { discardWaiting, nextHolderStep } from './holders.ts';
 import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
-import { quotaBarsUntil } from './quota.ts';
+import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
 import { makeRoom } from './settling.ts';
 import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
@@ -258,6 +265,12 @@ function barredUntilWork(state: DispatcherState, now: number): number {
   return isIdle(state) ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
 }
 
+/** What a status says of the calendar is as of the last time that the job woke, so it wakes whenever that changes. */
+function calendarTimes(state: DispatcherState, now: number): (number | undefined)[] {
+  if (state.stopping?.waiting === 'keep') return [];
+  return [nextCalendarAt(state), nextQuietEdge(state.job, now), quotaFreshAt(state, now)];
+}
+
 function wait(state: DispatcherState, now: number): Step {
   const times: number[] = [];
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
@@ -286,8 +299,7 @@ function wait(state: DispatcherState, now: number): Step {
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
-  const calendarAt = state.stopping?.waiting === 'keep' ? undefined : nextCalendarAt(state);
-  if (calendarAt !== undefined) times.push(calendarAt);
+  times.push(...calendarTimes(state, now).filter((at) => at !== undefined));
   // As long as the calendar is not known, what reads it wakes the job.
   const until = Math.min(...times);
   return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };

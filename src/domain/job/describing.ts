@@ -9,9 +9,9 @@ import { shownUrl } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
-import { quietTimeAt } from './calendar.ts';
-import type { Chain, QueuedTrigger } from './chain.ts';
-import { gatheringUntil, hasReady, maySend } from './cutting.ts';
+import { afterQuiet, quietTimeAt } from './calendar.ts';
+import { type Chain, isCounted, isOfMembers, type QueuedTrigger } from './chain.ts';
+import { gatheringTimes, gatheringUntil, hasReady, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
 import { quotaBarsUntil, quotaUsed } from './quota.ts';
 import { nextRequestFrom } from './request-rate.ts';
@@ -123,7 +123,7 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
     return {
       endpoint: {
         state: 'new',
-        ...(next > now ? { nextProbeAt: instantOf(next) } : {}),
+        ...(next > now ? { nextProbeAt: instantOf(afterQuiet(job, next)) } : {}),
         ...(isSetup ? { advice } : {}),
       },
     };
@@ -131,7 +131,11 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
   if (!breaker.isOpen)
     return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
   return {
-    endpoint: { state: 'unwell', nextProbeAt: instantOf(breaker.openUntil), ...(breaker.isSetup ? { advice } : {}) },
+    endpoint: {
+      state: 'unwell',
+      nextProbeAt: instantOf(afterQuiet(job, breaker.openUntil)),
+      ...(breaker.isSetup ? { advice } : {}),
+    },
   };
 }
 
@@ -259,12 +263,14 @@ export function describePerson(state: DispatcherState, user: string, now: number
     endpoint,
     throttledUntil,
     quietUntil,
-    quotaUntil,
     lastFailure,
+    endsAt,
+    ...rest
   } = describeJob(state, '', now);
   const audiences = [...job.audiences, ...job.formerAudiences];
   const chain = chains.get(user);
   const inChain = chain?.triggers ?? [];
+  const inPages = backfill?.waitsInPages(user) ?? false;
   const behind = [...overflow.here()].filter((waiting) => waiting.user === user);
   return {
     v: 1,
@@ -275,7 +281,8 @@ export function describePerson(state: DispatcherState, user: string, now: number
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(throttledUntil === undefined ? {} : { throttledUntil }),
     ...(quietUntil === undefined ? {} : { quietUntil }),
-    ...(quotaUntil === undefined ? {} : { quotaUntil }),
+    ...personWaits(state, chain, { ...rest, inPages }, now),
+    ...(endsAt === null || state.stopping !== undefined ? {} : { endsAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
     waitingCount: inChain.length + behind.length + (chain?.parked?.count ?? 0),
@@ -291,7 +298,27 @@ export function describePerson(state: DispatcherState, user: string, now: number
           },
         }),
     dying: deadLetters.count((dead) => dead.user === user),
-    inPages: backfill?.waitsInPages(user) ?? false,
+    inPages,
+  };
+}
+
+/** What of all that a job waits for one person's triggers wait for. */
+function personWaits(
+  state: DispatcherState,
+  chain: Chain | undefined,
+  { quotaUntil, rateLimitedUntil, inPages }: Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'inPages'>,
+  now: number,
+): Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'gatheringUntil'> {
+  const isToBegin = chain === undefined || (chain.place !== 'running' && !isCounted(chain, 0));
+  const isHeldLonger = quotaUntil !== undefined && chain?.place === 'held' && instantOf(chain.notBefore) >= quotaUntil;
+  if (quotaUntil !== undefined && isToBegin && !isHeldLonger) return { quotaUntil };
+  // Who stands outside, or waits for a time of their own, does not wait for these.
+  if (chain === undefined ? !inPages : chain.place !== 'ready') return {};
+  const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
+  const until = chain === undefined || isOfMembers(chain) ? members : live;
+  return {
+    ...(rateLimitedUntil === undefined ? {} : { rateLimitedUntil }),
+    ...(until === undefined ? {} : { gatheringUntil: instantOf(until) }),
   };
 }
 
@@ -311,14 +338,14 @@ export function waitingTrigger(
   };
 }
 
-function chainStanding({ chains }: DispatcherState, chain: Chain): ChainStanding {
+function chainStanding({ chains, job }: DispatcherState, chain: Chain): ChainStanding {
   const { place, failures, profileTries, notBefore, parked } = chain;
   return {
     place,
     ...(place === 'ready' ? { ahead: chains.aheadOf(chain) } : {}),
     failures,
     profileTries,
-    ...(place === 'held' && notBefore > 0 ? { nextAttemptAt: instantOf(notBefore) } : {}),
+    ...(place === 'held' && notBefore > 0 ? { nextAttemptAt: instantOf(afterQuiet(job, notBefore)) } : {}),
     ...(parked === undefined ? {} : { parked: { holder: parkedHolder(parked.number), count: parked.count } }),
   };
 }

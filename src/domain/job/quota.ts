@@ -36,6 +36,11 @@ export function quotaBarsUntil(state: DispatcherState, now: number): number | un
   return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
 }
 
+/** When nothing of the quota is used any more, epoch ms; undefined: nothing is. */
+export function quotaFreshAt(state: DispatcherState, now: number): number | undefined {
+  return quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined;
+}
+
 /** So many first attempts are about to be made. Returns the period that they count for; undefined without a quota. */
 export function spendQuota(state: DispatcherState, firsts: number, now: number): number | undefined {
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];

@@ -300,13 +300,16 @@ function retryOrBury(
   const { index, like = index } = attempt;
   const chance = chances.get(like) ?? drawChance(state);
   chances.set(like, chance);
-  const delayMs = retryDelayMs(chain.failures + 1, chance, state.job.definition.retryFor);
+  const others = shared.get(like) ?? 1;
+  const { retryFor } = state.job.definition;
+  // What an edit of the schedule made the last attempt may have been made together with others: then there is one more, alone.
+  const soonMs = others > 1 ? retryDelayMs(1, chance, retryFor) : undefined;
+  const delayMs = retryDelayMs(chain.failures + 1, chance, retryFor) ?? soonMs;
   if (delayMs === undefined) {
     bury(state, chain, attempt, now);
     return;
   }
   chain.failures++;
-  const others = shared.get(like) ?? 1;
   if (others > 1) state.chains.limitBatch(chain, nextBatchMost(state, chain, others));
   state.chains.hold(chain, now + delayMs);
 }

@@ -198,6 +198,28 @@ test('who fails with others is with fewer each time, and alone at the last attem
   }
 });
 
+test('whom an edit of the schedule leaves no further attempt has one more, alone', () => {
+  const job = jobOf({ size: 256 }, 500);
+  signal(job, 256);
+  const fail = () => {
+    job.state.breaker = new Breaker();
+    const slices = job.cut();
+    for (const slice of slices)
+      settleSlice(job.state, slice.sliceId, answerSlice(slice, [500], Infinity).report, job.now);
+    job.running.length = 0;
+    job.now += 20 * 60_000;
+    return Math.max(...slices.flatMap(({ triggers }) => triggers.map(({ batchMost = 256 }) => batchMost)));
+  };
+  for (let attempt = 1; attempt <= 3; attempt++) fail();
+  edit(job, { size: 256 }, { retryFor: '1m' });
+  expect(fail()).toBe(4);
+  expect(job.dead).toEqual([]);
+  expect(fail()).toBe(1);
+  job.cut();
+  expect(job.dead).toHaveLength(256);
+  expect(job.dead[0]).toMatchObject({ attempts: 5, failure: { status: 500 } });
+});
+
 test('a failure that is like another needs to say nothing else', () => {
   const job = jobOf({ size: 2, answers: { '409': 'dead-letter' } } as never, 1);
   signal(job, 2);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { describePerson, describeStarting } from '../../../src/domain/job/describing.ts';
 import { pauseJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { detailsOf } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 import { EDITABLE_FIELDS } from '../../../src/domain/job-form.ts';
@@ -62,6 +62,31 @@ test('what the endpoint asked everybody to wait, and that it is unwell, is in th
     unwell.end(Object.fromEntries((unwell.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
   expect(person(unwell, '1').endpoint).toMatchObject({ state: 'unwell' });
   expect(person(unwell, '1').lastFailure).toMatchObject({ status: 500 });
+});
+
+test('what the rate makes wait, or a batch, or that the job ends by itself, is in the answer where it is true', () => {
+  const job = new AJob(3);
+  const edit = (more: object) => {
+    const { job: record } = job.state;
+    setJob(job.state, { ...record, definition: { ...record.definition, ...more } });
+  };
+  edit({ batch: { size: 10, afterMs: 60_000 }, endsAt: '2026-01-01T02:00:00+01:00' });
+  job.signal('live');
+  job.backfill(['member'], { last: false });
+  job.cut();
+  const gathering = (ms: number) => ({ gatheringUntil: new Date(job.now + ms).toISOString().replace('Z', '000000Z') });
+  expect(person(job, 'live')).toMatchObject({ ...gathering(60_000), endsAt: '2026-01-01T02:00:00+01:00' });
+  expect(person(job, 'nobody')).not.toHaveProperty('gatheringUntil');
+  edit({ batch: null, requestsPerSecond: 0.1, endsAt: null });
+  expect(person(job, 'live')).not.toHaveProperty('endsAt');
+  job.signal('next');
+  job.cut();
+  job.end();
+  job.cut();
+  const { rateLimitedUntil = '' } = person(job, 'next');
+  expect(Date.parse(rateLimitedUntil) - job.now).toBeGreaterThan(1000);
+  expect(job.status).toMatchObject({ rateLimitedUntil });
+  expect(person(job, 'live')).not.toHaveProperty('rateLimitedUntil');
 });
 
 test('in the overflow: what is in no holder yet is listed, and for what is, the holders are named', () => {

@@ -39,7 +39,7 @@ import { packSlice } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { ModelBatches } from './model-batches.ts';
-import { checkQuiet, drops, MODEL_NIGHT, modelCalendar, ModelQuota } from './model-calendar.ts';
+import { checkQuiet, checkTold, drops, MODEL_NIGHT, modelCalendar, ModelQuota } from './model-calendar.ts';
 import { ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
@@ -173,6 +173,7 @@ export class DispatcherWorld {
       if (step.kind === 'wait') {
         const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
         checkHonestWait(this.state, step.until, this.now, isIdle);
+        checkTold(this.state, step.until, this.now);
         this.#batches.waits(this.state, this.now);
         this.#quota.waits(this.state, this.now);
         return;
@@ -538,7 +539,7 @@ export class DispatcherWorld {
     for (const [user, before] of failures) {
       const chain = this.state.chains.get(user);
       if (chain?.failures !== before + 1 || chain.place !== 'held') continue;
-      const share = (chain.notBefore - this.now) / (delays[before] ?? 0);
+      const share = (chain.notBefore - this.now) / (delays[before] ?? delays[0] ?? 0);
       must(share > 0.79 && share < 1.21, 'a trigger is tried again as the job says');
     }
   }

@@ -47,6 +47,17 @@ export function checkQuiet(state: DispatcherState, { notAfterMs = Infinity }: Sl
   must(notAfterMs <= (Math.floor(now / ROUND_MS) + 1) * ROUND_MS, 'no slice starts a request in quiet hours');
 }
 
+/** The job wakes when what a status says of the calendar changes, whether or not there is anything to send. */
+export function checkTold(state: DispatcherState, until = Infinity, now: number): void {
+  if (state.stopping?.waiting === 'keep') return;
+  const { quietHours, quota } = state.job.definition;
+  const round = Math.floor(now / ROUND_MS) * ROUND_MS;
+  const edge = now < round + QUIET_MS ? round + QUIET_MS : round + ROUND_MS;
+  must(quietHours === null || until <= edge, 'a job wakes when it begins or ceases to be quiet');
+  const isUsed = quota !== null && quotaLeft(state, now) < quota.people;
+  must(!isUsed || until <= periodOf(now) + ROUND_MS, 'a job wakes when its quota is fresh');
+}
+
 /** Counts first attempts in the model, by the periods in which their slices were cut. */
 export class ModelQuota {
   /** Triggers of which a request was made, ever. */

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { QuietHours } from '../../../src/contract/timing.ts';
-import { applyEdit, calendarRead, stopJob } from '../../../src/domain/job/operating.ts';
+import { describePerson } from '../../../src/domain/job/describing.ts';
+import { applyEdit, calendarRead, pauseJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
@@ -53,8 +54,10 @@ test('a slice knows when quiet hours begin, and none is cut in the last second b
   job.signal('2');
   job.now += 1;
   expect(job.cut()).toEqual([]);
-  expect(job.waitsMs).toBe(2 * HOUR_MS + 1000);
-  job.now += 2 * HOUR_MS + 1000;
+  job.now += 1000;
+  expect(job.cut()).toEqual([]);
+  expect(job.waitsMs).toBe(2 * HOUR_MS);
+  job.now += 2 * HOUR_MS;
   // No more of them are near, so it has until what is known ends.
   expect(job.cut()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 9) }]);
 });
@@ -163,6 +166,58 @@ test('a status says when it is quiet and, then, until when; a job that stops, fr
   expect(job.cutUsers()).toEqual([['1']]);
   edit(job, null);
   expect(rowOf(job)).toBeUndefined();
+});
+
+/** When the job wakes by itself from now on, in hours from its start, up to so many of them. */
+function wakesUntil(job: AJob, hours: number): number[] {
+  const started = Date.UTC(2026, 0, 1);
+  const woken: number[] = [];
+  for (let waits = job.waitsMs; waits !== undefined; waits = job.waitsMs) {
+    job.now += waits;
+    if (job.now > started + hours * HOUR_MS) break;
+    woken.push((job.now - started) / HOUR_MS);
+  }
+  return woken;
+}
+
+test('a status is true although nothing happens: a job wakes when it begins and ceases to be quiet, and not once more', () => {
+  const nights = [
+    [1, 3],
+    [25, 27],
+  ] as const;
+  const idle = quietJob(1, {}, nights);
+  expect(wakesUntil(idle, 100)).toEqual([1, 3, 25, 27]);
+  // With work, it is the same timer that ends the wait.
+  const waiting = quietJob(1, {}, nights);
+  waiting.now += HOUR_MS;
+  waiting.signal('1');
+  expect(waiting.waitsMs).toBe(2 * HOUR_MS);
+  waiting.now += 2 * HOUR_MS;
+  expect(waiting.cutUsers()).toEqual([['1']]);
+  const paused = quietJob(1, {}, nights);
+  pauseJob(paused.state);
+  expect(wakesUntil(paused, 100)).toEqual([1, 3, 25, 27]);
+});
+
+test('an idle job without a calendar sets no timer', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.cut();
+  job.end();
+  expect(job.waitsMs).toBeUndefined();
+});
+
+test('what is due in quiet hours is said to be due at their end: the next attempt, and the next probe', () => {
+  const job = quietJob(3, {}, [[1, 3]]);
+  job.now += HOUR_MS - 2000;
+  for (const user of ['1', '2', '3']) job.signal(user);
+  job.cut();
+  while (job.running.length > 0)
+    job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+  expect(describePerson(job.state, '1', job.now)).toMatchObject({
+    chain: { place: 'held', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
+    endpoint: { state: 'unwell', nextProbeAt: '2026-01-01T03:00:00.000000000Z' },
+  });
 });
 
 test('an end in quiet hours leaves time to send afterwards', () => {

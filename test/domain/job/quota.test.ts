@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { FailedAttempt } from '../../../src/contract/slice.ts';
 import type { Quota } from '../../../src/contract/timing.ts';
 import { Breaker } from '../../../src/domain/job/breaker.ts';
+import { describePerson } from '../../../src/domain/job/describing.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
@@ -69,6 +70,41 @@ test('so many people are told of in a period, the rest waits for the next, in or
   expect(job.status).not.toHaveProperty('quotaUntil');
   edit(job, null);
   expect(rowOf(job)).toBeUndefined();
+});
+
+test('an idle job wakes when a new period begins, if anything was used of the last one, so that its status is true', () => {
+  const job = jobWith(3);
+  expect(job.waitsMs).toBe(36 * HOUR_MS);
+  job.signal('1');
+  expect(sendAll(job)).toEqual(['1']);
+  expect(job.status).toMatchObject({ quotaUsed: 1 });
+  expect(job.waitsMs).toBe(HOUR_MS);
+  job.now += HOUR_MS;
+  expect(job.cut()).toEqual([]);
+  expect(job.status).toMatchObject({ quotaUsed: 0 });
+  expect(job.waitsMs).toBe(35 * HOUR_MS);
+});
+
+test('only who is yet to have a first attempt is said to wait for the quota', () => {
+  const job = jobWith(2, 3);
+  signalAll(job, ['1', '2', '3']);
+  job.backfill(['member']);
+  job.cut();
+  job.end({ 0: { status: 500 }, 1: { code: 'SOURCE_UNAVAILABLE' } });
+  job.signal('4');
+  job.cut();
+  const ofPerson = (user: string) => describePerson(job.state, user, job.now);
+  const quotaUntil = '2026-01-01T01:00:00.000000000Z';
+  expect(ofPerson('1')).not.toHaveProperty('quotaUntil');
+  // It comes back from a source that is down before the quota is there again.
+  for (const user of ['2', '4', 'member']) expect(ofPerson(user)).toMatchObject({ quotaUntil });
+  job.now += 7000;
+  job.cut();
+  job.end({ 0: { status: 500 } });
+  const { state, now } = job;
+  const chain = state.chains.get('2');
+  if (chain !== undefined) state.chains.hold(chain, now + HOUR_MS);
+  expect(ofPerson('2')).not.toHaveProperty('quotaUntil');
 });
 
 test('a person of whom two things are to be told counts twice, and keeps their order', () => {
