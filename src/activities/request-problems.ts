@@ -1,4 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
+import { isForm, isJson, JSON_TYPE } from '../contract/request-shape.ts';
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -108,7 +109,8 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
   const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
     if (typeof source !== 'string' || !isTemplate(source)) return [];
     const batch = isInBatches ? (field === 'body' ? 'body' : 'around') : undefined;
-    const message = templateProblem(source, use, { batch, data });
+    const isJson = field === 'body' && isSentAsJson(definition, prefix);
+    const message = templateProblem(source, use, { batch, data, isJson });
     return message === undefined ? [] : [{ field: prefix + field, message }];
   };
   return [
@@ -118,6 +120,20 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
     ),
     ...problem('body', body, 'text'),
   ];
+}
+
+/** Whether the body that stands there is to be JSON, for one event at least. */
+function isSentAsJson(definition: unknown, prefix: string): boolean {
+  if (!isRecord(definition)) return false;
+  const { envelope, events, contentType } = definition;
+  return (['enter', 'exit'] as const).some((event) => {
+    const name = event === 'enter' ? 'onEnter' : 'onExit';
+    const own = isRecord(definition[name]) ? definition[name] : {};
+    const isThere = prefix === (own['body'] == null ? '' : `${name}.`);
+    if (!isThere || (Array.isArray(events) && !events.includes(event))) return false;
+    const type = own['contentType'] ?? contentType ?? JSON_TYPE;
+    return envelope === 'cloudevents' || (typeof type === 'string' && (isJson(type) || isForm(type)));
+  });
 }
 
 /** The names that a template finds in `data`; undefined: all that a person has, or it is not known. */

@@ -19,6 +19,7 @@ import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
+import { jsonImpossible } from './json-template.ts';
 
 /** What a template may name. */
 export interface TemplateScope {
@@ -227,22 +228,39 @@ export function templateProblem(
   {
     batch,
     data,
-  }: { readonly batch?: 'body' | 'around' | undefined; readonly data?: readonly string[] | undefined } = {},
+    isJson = false,
+  }: {
+    readonly batch?: 'body' | 'around' | undefined;
+    readonly data?: readonly string[] | undefined;
+    /** Whether what it gives has to be JSON. */
+    readonly isJson?: boolean;
+  } = {},
 ): string | undefined {
   try {
     const templates = trying(() => (use === 'url' ? forUrls : forText).parse(source));
     if (batch !== undefined) trying(() => forBatches.parse(source));
-    const { globals } = analyzeSync(templates, { partials: false });
+    const { globals, locals } = analyzeSync(templates, { partials: false });
     const known = knownIn(batch, data);
     for (const variable of Object.values(globals).flat()) {
       const unknown = unknownName(variable.segments, known);
       if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
     }
-    return undefined;
+    return isJson ? neverJson(source, templates, Object.keys(locals).length > 0) : undefined;
   } catch (error) {
     if (error instanceof TemplateFailed) return error.message;
     throw error;
   }
+}
+
+/** Why what a template gives is JSON for nobody, in words; undefined: it may be for somebody. */
+function neverJson(source: string, templates: readonly LiquidTemplate[], hasLocals: boolean): string | undefined {
+  const found = jsonImpossible(templates, { isSkip: (one) => one instanceof SkipTag, hasLocals });
+  if (found === undefined) return undefined;
+  const lines = source.slice(0, found.offset).split('\n');
+  const never = 'what it gives can be JSON for nobody';
+  if (found.offset === undefined) return `Line ${lines.length}: ${never}: at its end, something in it is still open.`;
+  const column = (lines.at(-1)?.length ?? 0) + 1;
+  return `Line ${lines.length}, column ${column}: ${never}: something is wrong there, or just before it (a comma, a quote or a bracket).`;
 }
 
 /**

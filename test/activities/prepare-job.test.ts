@@ -176,6 +176,24 @@ test('what is wrong with the requests of a job is a problem of it: where they go
   ]);
 });
 
+test('a template that gives JSON for nobody is a problem where it has to, and of the events that are sent', async () => {
+  const never = '{"id": {{ id | json }},}';
+  const message = expect.stringContaining('Line 1, column 24: what it gives can be JSON for nobody');
+  const fieldsOf = async (more: object) => problemsOf({ ...job, ...more });
+  expect(await fieldsOf({ body: never })).toEqual([['body', message]]);
+  expect(await fieldsOf({ onExit: { body: never } })).toEqual([['onExit.body', message]]);
+  expect(await fieldsOf({ body: never, contentType: 'application/x-www-form-urlencoded' })).toEqual([
+    ['body', message],
+  ]);
+  expect(await fieldsOf({ body: never, contentType: 'text/plain', onExit: { contentType: 'text/json' } })).toEqual([
+    ['body', message],
+  ]);
+  expect(await fieldsOf({ body: never, contentType: 'text/plain' })).toEqual([]);
+  expect(await fieldsOf({ onExit: { body: never }, events: ['enter'] })).toEqual([]);
+  expect(await fieldsOf({ body: never, onEnter: { body: '{}' }, onExit: { body: '{}' } })).toEqual([]);
+  expect(await fieldsOf({ envelope: 'cloudevents', body: never })).toEqual([['body', message]]);
+});
+
 test('with batches, nothing but the items of a body is about one person, and nothing is skipped', async () => {
   const wrong = {
     ...job,
