@@ -19,6 +19,9 @@ const status = z
   .looseObject({ jobId: z.string(), state: z.string() })
   .describe('The status, as `triggers status --json`.');
 const edit = jobDefinitionSchema.omit({ existingUsers: true }).partial();
+const trendPoint = z
+  .object({ at: z.string(), delivered: z.number(), failed: z.number(), waiting: z.number() })
+  .describe('When it began; triggers delivered, attempts that failed, triggers that waited at its end.');
 const started = z.looseObject({ jobId: z.string(), workflowId: z.string(), warnings: z.array(z.string()) });
 
 /** Jobs: all that the client and the command line can do about them. */
@@ -100,6 +103,15 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
       checkAllowed(caller, job, body);
       return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check what it is.
     },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/jobs/:job/trend',
+    right: 'read',
+    tag,
+    summary: 'What a job delivered and what failed: the last hour by minute, the last day by quarter of an hour',
+    answers: { 200: z.object({ v: z.literal(1), hour: z.array(trendPoint), day: z.array(trendPoint) }) },
+    run: async ({ params: { job = '' } }) => await jobs.trend(job),
   });
   for (const operation of commands(jobs)) {
     const { run } = operation;

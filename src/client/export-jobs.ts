@@ -4,6 +4,7 @@ import type { Attempt } from '../contract/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import type { JobTrend } from '../contract/trend.ts';
 import type { PreparedJob } from '../contract/ports.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
@@ -23,7 +24,7 @@ import { listAudiences, listAuthorizations, listProfileFields, prepare } from '.
 import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import { type JobOverview, type JobSummary, listeningJobs, listJobs, overview } from './jobs/job-list.ts';
-import { endOf, jobSignals, updateJob } from './jobs/job-service.ts';
+import { endOf, jobSignals, queryTrend, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
@@ -50,6 +51,7 @@ export type { Attempt } from '../contract/attempt.ts';
 export type { AudienceList, AudienceListing } from '../contract/audience.ts';
 export type { AuthorizationListing } from '../contract/audience.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
+export type { JobTrend, TrendPoint } from '../contract/trend.ts';
 export type { BackfillStatus, HolderTrouble, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
 export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
@@ -313,6 +315,15 @@ export class ExportJobs {
         { field: 'wanted', message: 'This must be an object with a definition for each job id.' },
       ]);
     return await planJobs(this.#client, this.#taskQueue, wanted, options);
+  }
+
+  /**
+   * What the job delivered and what failed in the last hour, by minute, and in the last day, by quarter of an hour, and how many waited. Also of
+   * a job that has ended, as long as the server keeps it.
+   * @throws JobNotFound, NoWorker
+   */
+  async trend(jobId: string): Promise<JobTrend> {
+    return await queryTrend(this.#client, jobId);
   }
 
   /**

@@ -31,7 +31,7 @@ import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
 import { JobInbox } from './job-inbox.ts';
 import { beginNewJob } from './job-preparation.ts';
-import { personQuery, recoveryQuery, settingsQuery } from './messages.ts';
+import { personQuery, recoveryQuery, settingsQuery, trendQuery } from './messages.ts';
 
 /**
  * Continues as new on the build that is current at that time: a run stays on the build that began it, and where it ends the workflow moves
@@ -54,6 +54,8 @@ const TURNS_PER_ACTIVATION = 20_000;
 /** No run gets older than this, so old code never has to replay more. */
 const RUN_MS = 24 * 60 * 60 * 1000;
 const LOGGED_REJECTS = 100;
+const TREND =
+  'What it delivered and what failed, by minute of the last hour and by quarter of an hour of the last day.';
 
 /**
  * One run of a job: turns what comes from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it
@@ -89,6 +91,7 @@ class JobRun {
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
     answerQuery(personQuery, 1, INTERNAL, (user) => describePerson(state, user, Date.now()));
+    answerQuery(trendQuery, 0, TREND, () => state.trend.describe(Date.now()));
     answerQuery(settingsQuery, 0, INTERNAL, () => ({
       settings: deliverySettings(state.job),
       audiences: state.job.audiences,

@@ -37,6 +37,7 @@ import {
   settingsQuery,
   statusQuery,
   stopUpdate,
+  trendQuery,
 } from './messages.ts';
 
 // A source that is down is asked again until it answers: the job waits in `starting`.
@@ -72,6 +73,7 @@ export async function beginNewJob(
   answerQuery(statusQuery, 0, DESK.status, status);
   answerQuery(recoveryQuery, 1, INTERNAL, () => null);
   answerQuery(personQuery, 1, INTERNAL, () => null);
+  answerQuery(trendQuery, 0, INTERNAL, () => null);
   answerQuery(settingsQuery, 0, INTERNAL, () => null);
   // Only now, so that whoever asks about a job that never begins has an answer.
   if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);

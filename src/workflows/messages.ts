@@ -8,6 +8,7 @@ import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/re
 import type { JobSettings } from '../contract/sample.ts';
 import type { PermitsReturned } from '../contract/slice.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
+import type { JobTrend } from '../contract/trend.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 import type { TriggerRun } from '../domain/trigger-run.ts';
@@ -33,6 +34,8 @@ export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 export const holderUpdate = defineUpdate<JobStatus, [HolderRequest]>('holder');
 
 export const statusQuery = defineQuery<JobStatus>('status');
+/** What it delivered and what failed in the last hour and the last day; null before it has begun. */
+export const trendQuery = defineQuery<JobTrend | null>('trend');
 /** How one person's triggers stand in the job; null before it has a state. For `trace`. */
 export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** For a terminated job: the state that it had reached, a part at a time, from 0; null before it had one. For `recover`. */

@@ -11,6 +11,7 @@ export interface Body {
   readonly problems: readonly { readonly field: string }[];
   readonly jobs: object & { readonly length?: number };
   readonly attempts: readonly object[];
+  readonly hour: readonly { readonly delivered: number }[];
   readonly events: readonly object[];
   readonly openapi: string;
   readonly paths: Readonly<Record<string, object>>;

@@ -350,6 +350,10 @@ describe('jobs', () => {
     await ask(`/v1/jobs/${job}/triggers`, { body: enter(user) });
     await lab.arrives(user);
     await answerWhen(
+      async () => await ask(`/v1/jobs/${job}/trend`),
+      ({ body }) => body.hour.some(({ delivered }) => delivered === 1),
+    );
+    await answerWhen(
       async () => await ask(`/v1/jobs/${job}/attempts?last=5`),
       ({ body }) => body.attempts.length === 1,
     );

@@ -2,17 +2,19 @@ import { setTimeout } from 'node:timers/promises';
 import {
   ApplicationFailure,
   type Client,
+  type QueryDefinition,
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionDescription,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
+import type { JobTrend } from '../../contract/trend.ts';
 import type { EventTrigger } from '../../contract/trigger.ts';
 import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { triggerRun } from '../../domain/trigger-run.ts';
-import { statusQuery, triggersSignal } from '../../workflows/messages.ts';
+import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
@@ -30,12 +32,24 @@ export function ofJob(command: string, jobId: string): Commanded {
  * @throws JobNotFound, NoWorker
  */
 export async function queryStatus(client: Client, jobId: string): Promise<JobStatus> {
+  return await askJob(client, jobId, statusQuery);
+}
+
+async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T>): Promise<T> {
   try {
-    return await ask(client, jobWorkflowId(jobId), statusQuery);
+    return await ask(client, jobWorkflowId(jobId), query);
   } catch (error) {
     if (grpcCode(error) === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
     throw error;
   }
+}
+
+/**
+ * What a job did in the last hour and the last day, also one that has ended (as long as the server keeps it). Of one that has not begun, nothing.
+ * @throws JobNotFound, NoWorker
+ */
+export async function queryTrend(client: Client, jobId: string): Promise<JobTrend> {
+  return (await askJob(client, jobId, trendQuery)) ?? { v: 1, hour: [], day: [] };
 }
 
 /** The job's status as soon as `isAsWanted` holds, or as it is after `timeoutMs`. */

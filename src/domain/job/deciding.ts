@@ -21,7 +21,7 @@ import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operat
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
 import { makeRoom } from './settling.ts';
-import { carriedBytes, carryJob, estimateBytes, type DispatcherState, stayingBytes } from './state.ts';
+import { carriedBytes, carryJob, estimateBytes, type DispatcherState, noteTrend, stayingBytes } from './state.ts';
 
 /** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
 export type Holder =
@@ -119,6 +119,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   makeRoom(state, now);
   drainOverflow(state);
   state.alerts.observe(state, now);
+  noteTrend(state, 0, 0, now);
   const isOld = isOldRun(state, run);
   const isEnding = isOld && canEnd(state, run);
   const errand =

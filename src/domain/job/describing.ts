@@ -15,7 +15,14 @@ import { gatheringTimes, gatheringUntil, hasReady, maySend } from './cutting.ts'
 import { parkedHolder } from './parked-chains.ts';
 import { quotaBarsUntil, quotaUsed } from './quota.ts';
 import { nextRequestFrom } from './request-rate.ts';
-import { type DispatcherState, type Pause, permitsInUse, stayingBytes, type Stopping } from './state.ts';
+import {
+  type DispatcherState,
+  type Pause,
+  permitsInUse,
+  stayingBytes,
+  type Stopping,
+  waitingTriggers,
+} from './state.ts';
 import { asSentence, type UnreadableHolder } from './unreadable.ts';
 
 /** The job's status, as the query `status` and every update return it. */
@@ -33,8 +40,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     revision,
     ...state.counters,
     ratePerSecond: state.meter.rates(now),
-    waiting:
-      state.chains.triggers + state.overflow.triggers + state.deadLetters.size + (state.backfill?.waitingInPages ?? 0),
+    waiting: waitingTriggers(state),
     overflow: state.overflow.triggers + state.chains.parkedTriggers,
     held: state.chains.heldCount,
     inFlight: permitsInUse(state),

@@ -20,7 +20,7 @@ import { chainRoom, isCrowdedOut } from './overflow.ts';
 import { updateRequestMs } from './pace.ts';
 import { refundQuota } from './quota.ts';
 import { spacingEnded } from './request-rate.ts';
-import { countLeft, drawChance, type DispatcherState, type Slice } from './state.ts';
+import { countLeft, drawChance, type DispatcherState, noteTrend, type Slice } from './state.ts';
 
 /**
  * A slice ended: removes its delivered triggers; the rest waits as the verdicts say. A report that does not say for certain what became of
@@ -91,6 +91,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
+  noteTrend(state, delivered, failures.length, now);
   // The time of one that spaced its requests says nothing of how long they take.
   if (slice.perSecond !== undefined) return;
   state.requestMs = updateRequestMs(

@@ -14,6 +14,7 @@ import { isTemplate } from '../message.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
 import { type CarriedMeter, Meter } from '../meter.ts';
 import { nextChance } from '../random.ts';
+import { type CarriedTrend, Trend } from '../trend.ts';
 import { Alerts, type CarriedAlerts } from './alerts.ts';
 import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
 import { BackfillIntake, type CarriedBackfill, type Leaving } from './backfill.ts';
@@ -56,14 +57,15 @@ export interface JobRecord {
  *
  * 1. The first.
  * 2. A `Retry-After` of no time, or with a date that has passed, asks for no wait (before: for the shortest one).
+ * 3. A job keeps its trend.
  */
-export const RULES = 2;
+export const RULES = 3;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
  * workers that can decide by them.
  */
-export const NEXT_RULES = 2;
+export const NEXT_RULES = 3;
 
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;
@@ -258,6 +260,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly arrivalsForgottenUntil: number;
   readonly breaker?: CarriedBreaker;
   readonly meter: CarriedMeter;
+  /** Absent: nothing has happened yet. */
+  readonly trend?: CarriedTrend;
   readonly alerts?: CarriedAlerts;
 }
 
@@ -327,6 +331,7 @@ export interface DispatcherState extends PlainState {
   breaker: Breaker;
   /** Deliveries. */
   readonly meter: Meter;
+  readonly trend: Trend;
   readonly alerts: Alerts;
   /** Whether the calendar is being read. */
   isReadingCalendar: boolean;
@@ -428,6 +433,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     liveStreak: 0,
     breaker: new Breaker(carried.breaker),
     meter: new Meter(carried.meter),
+    trend: new Trend(carried.trend),
     alerts: new Alerts(carried.alerts),
     isReadingCalendar: false,
     isAlerting: false,
@@ -445,6 +451,7 @@ function untimed(keys: readonly string[]): [key: string, at: number][] {
 /** The state as plain JSON. Only one without running slices can be carried. */
 export function carryJob(state: DispatcherState): CarriedJob {
   const breaker = state.breaker.carry();
+  const trend = state.trend.carry();
   const table = new AudienceTable();
   const chains = state.chains.carry(table);
   return {
@@ -466,6 +473,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     arrivalsForgottenUntil: state.arrived.forgottenUntil,
     ...(breaker === undefined ? {} : { breaker }),
     meter: state.meter.carry(),
+    ...(trend === undefined ? {} : { trend }),
     alerts: state.alerts.carry(),
   };
 }
@@ -520,6 +528,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.unreadable.bytes +
     state.owedReleases.length * OWED_BYTES +
     (state.backfill?.waitingBytes ?? 0) +
+    state.trend.bytes +
     state.backfillRequests.bytes +
     state.arrived.size * 40 +
     (state.delivered.size + state.takenLetters.size) * 21
@@ -543,6 +552,19 @@ export function countLeft(state: DispatcherState, left: readonly QueuedTrigger[]
   const { backfill } = state;
   const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;
   if (own > 0) backfill?.settled(own, as);
+}
+
+/** Triggers that wait, including those in running slices, and members that a backfill has read. */
+export function waitingTriggers({ chains, overflow, deadLetters, backfill }: DispatcherState): number {
+  return chains.triggers + overflow.triggers + deadLetters.size + (backfill?.waitingInPages ?? 0);
+}
+
+const TREND_RULES = 3;
+
+/** Adds what has just happened to the job's trend. */
+export function noteTrend(state: DispatcherState, delivered: number, failed: number, now: number): void {
+  // It is carried, and what is carried counts for what a job decides.
+  if (state.rules >= TREND_RULES) state.trend.count(delivered, failed, waitingTriggers(state), now);
 }
 
 /** Permits that running slices own. */

@@ -164,6 +164,7 @@ const OPTIONAL: {
     alerts: true,
     takenLetters: true,
     unreadable: true,
+    trend: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true },
   breaker: { isUnproven: true },

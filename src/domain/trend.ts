@@ -1,0 +1,103 @@
+import type { JobTrend, TrendPoint } from '../contract/trend.ts';
+import { instantOf } from './instant.ts';
+
+/** What happened in one span: its number since 1970, triggers delivered, attempts that failed, and triggers that waited at its end. */
+type CarriedSpan = readonly [number: number, delivered: number, failed: number, waiting: number];
+
+/** What a trend carries: spans in which something happened, oldest first; plain JSON, at most some 5 KB. */
+export interface CarriedTrend {
+  readonly minutes: readonly CarriedSpan[];
+  readonly quarters: readonly CarriedSpan[];
+}
+
+const MINUTE_MS = 60_000;
+const QUARTER_MS = 15 * MINUTE_MS;
+
+/**
+ * What a job did in the last hour, by minute, and in the last day, by quarter of an hour. Only shown to people: no decision depends on it but
+ * by the bytes that it is carried with.
+ */
+export class Trend {
+  readonly #minutes: Spans;
+  readonly #quarters: Spans;
+
+  constructor(carried: CarriedTrend = { minutes: [], quarters: [] }) {
+    this.#minutes = new Spans(MINUTE_MS, 60, carried.minutes);
+    this.#quarters = new Spans(QUARTER_MS, 96, carried.quarters);
+  }
+
+  /** Counts what has happened since it was last told, and how many wait now. */
+  count(delivered: number, failed: number, waiting: number, now: number): void {
+    this.#minutes.count(delivered, failed, waiting, now);
+    this.#quarters.count(delivered, failed, waiting, now);
+  }
+
+  describe(now: number): JobTrend {
+    return { v: 1, hour: this.#minutes.describe(now), day: this.#quarters.describe(now) };
+  }
+
+  /** Undefined while nothing has happened. */
+  carry(): CarriedTrend | undefined {
+    return this.bytes === 0 ? undefined : { minutes: this.#minutes.carry(), quarters: this.#quarters.carry() };
+  }
+
+  /** About as many as it is carried with. */
+  get bytes(): number {
+    return SPAN_BYTES * (this.#minutes.length + this.#quarters.length);
+  }
+}
+
+// "[29406789,123456,123,123456],", and what the lists are in.
+const SPAN_BYTES = 32;
+
+/** Spans of one length, the last so many of them. */
+class Spans {
+  readonly #spanMs: number;
+  readonly #most: number;
+  #spans: CarriedSpan[];
+
+  constructor(spanMs: number, most: number, carried: readonly CarriedSpan[]) {
+    this.#spanMs = spanMs;
+    this.#most = most;
+    this.#spans = [...carried];
+  }
+
+  count(delivered: number, failed: number, waiting: number, now: number): void {
+    const last = this.#spans.at(-1);
+    // A server's clock may go back; what is counted then belongs to the last span all the same.
+    const number = Math.max(this.#numberOf(now), last?.[0] ?? 0);
+    if (last?.[0] === number) {
+      this.#spans[this.#spans.length - 1] = [number, last[1] + delivered, last[2] + failed, waiting];
+      return;
+    }
+    // Where nothing happens, as many wait as before.
+    if (delivered === 0 && failed === 0 && waiting === (last?.[3] ?? 0)) return;
+    this.#spans.push([number, delivered, failed, waiting]);
+    // Of what is older, one is kept: it says how many waited when the first began.
+    while ((this.#spans[1]?.[0] ?? Infinity) <= number - this.#most) this.#spans.shift();
+  }
+
+  describe(now: number): TrendPoint[] {
+    const last = Math.max(this.#numberOf(now), this.#spans.at(-1)?.[0] ?? 0);
+    const first = Math.max(last - this.#most + 1, this.#spans[0]?.[0] ?? last);
+    let waiting = this.#spans.findLast(([number]) => number < first)?.[3] ?? 0;
+    const known = new Map(this.#spans.map((span) => [span[0], span]));
+    return Array.from({ length: last - first + 1 }, (_, i) => {
+      const [, delivered, failed, atEnd] = known.get(first + i) ?? [0, 0, 0, waiting];
+      waiting = atEnd;
+      return { at: instantOf((first + i) * this.#spanMs), delivered, failed, waiting };
+    });
+  }
+
+  carry(): readonly CarriedSpan[] {
+    return [...this.#spans];
+  }
+
+  get length(): number {
+    return this.#spans.length;
+  }
+
+  #numberOf(now: number): number {
+    return Math.floor(now / this.#spanMs);
+  }
+}

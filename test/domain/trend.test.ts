@@ -1,0 +1,82 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { stringifyJson } from '../../src/domain/json.ts';
+import { Trend } from '../../src/domain/trend.ts';
+
+const MINUTE_MS = 60_000;
+const T = Date.UTC(2026, 10, 27, 8, 30);
+
+test('a minute has what was delivered and failed in it, and how many waited at its end', () => {
+  const trend = new Trend();
+  trend.count(3, 1, 9, T);
+  trend.count(2, 0, 7, T + 59_999);
+  trend.count(4, 2, 5, T + 3 * MINUTE_MS);
+  expect(trend.describe(T + 4 * MINUTE_MS).hour).toEqual([
+    { at: '2026-11-27T08:30:00.000000000Z', delivered: 5, failed: 1, waiting: 7 },
+    { at: '2026-11-27T08:31:00.000000000Z', delivered: 0, failed: 0, waiting: 7 },
+    { at: '2026-11-27T08:32:00.000000000Z', delivered: 0, failed: 0, waiting: 7 },
+    { at: '2026-11-27T08:33:00.000000000Z', delivered: 4, failed: 2, waiting: 5 },
+    { at: '2026-11-27T08:34:00.000000000Z', delivered: 0, failed: 0, waiting: 5 },
+  ]);
+  expect(trend.describe(T + 4 * MINUTE_MS).day).toEqual([
+    { at: '2026-11-27T08:30:00.000000000Z', delivered: 9, failed: 3, waiting: 5 },
+  ]);
+});
+
+test('an hour of minutes and a day of quarters are kept, and what waited before them', () => {
+  const trend = new Trend();
+  for (let minute = 0; minute <= 3 * 24 * 60; minute++) trend.count(1, 0, minute, T + minute * MINUTE_MS);
+  const now = T + 3 * 24 * 60 * MINUTE_MS;
+  const { hour, day } = trend.describe(now);
+  expect([hour.length, day.length]).toEqual([60, 96]);
+  expect(hour.every(({ delivered }) => delivered === 1)).toBe(true);
+  expect(day.slice(0, -1).every(({ delivered }) => delivered === 15)).toBe(true);
+  expect(trend.describe(now + 59 * MINUTE_MS).hour.slice(0, 2)).toMatchObject([
+    { delivered: 1, waiting: 3 * 24 * 60 },
+    { delivered: 0, waiting: 3 * 24 * 60 },
+  ]);
+  const later = trend.describe(now + 7 * 24 * 60 * MINUTE_MS);
+  expect([later.hour.length, later.day.length]).toEqual([60, 96]);
+  expect(later.hour.every(({ delivered, waiting }) => delivered === 0 && waiting === 3 * 24 * 60)).toBe(true);
+});
+
+test('a job that only waits keeps what it needs for that, and a new one nothing', () => {
+  const trend = new Trend();
+  expect([trend.carry(), trend.bytes]).toEqual([undefined, 0]);
+  for (let minute = 0; minute < 600; minute++) trend.count(0, 0, 0, T + minute * MINUTE_MS);
+  expect(trend.carry()).toBeUndefined();
+  for (let minute = 600; minute < 1200; minute++) trend.count(0, 0, 7, T + minute * MINUTE_MS);
+  expect(trend.carry()?.minutes).toHaveLength(1);
+});
+
+test('a clock that goes back takes nothing away', () => {
+  const trend = new Trend();
+  trend.count(1, 0, 0, T + MINUTE_MS);
+  trend.count(1, 0, 0, T);
+  expect(trend.describe(T).hour).toMatchObject([{ delivered: 2 }]);
+});
+
+test('carried on, it goes on; and it is never much larger than it says', () => {
+  const count = fc.record({
+    delivered: fc.nat(1_000_000),
+    failed: fc.nat(10_000),
+    waiting: fc.nat(1_000_000),
+    afterMs: fc.nat(20 * MINUTE_MS),
+  });
+  fc.assert(
+    fc.property(fc.array(count, { maxLength: 300 }), (counts) => {
+      const [whole, carried] = [new Trend(), { trend: new Trend() }];
+      let now = T;
+      for (const { delivered, failed, waiting, afterMs } of counts) {
+        now += afterMs;
+        whole.count(delivered, failed, waiting, now);
+        carried.trend = new Trend(carried.trend.carry());
+        carried.trend.count(delivered, failed, waiting, now);
+      }
+      expect(carried.trend.describe(now)).toEqual(whole.describe(now));
+      expect(whole.bytes).toBeLessThanOrEqual(158 * 32);
+      expect(stringifyJson(whole.carry() ?? {}).length).toBeLessThanOrEqual(whole.bytes + 30);
+    }),
+    { numRuns: 100 },
+  );
+});
