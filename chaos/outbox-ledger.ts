@@ -91,16 +91,17 @@ export interface Victim {
   kill(): Promise<void>;
 }
 
-/** Kills one of several at random, by SIGKILL, every second or so, and starts another in its place, until `isOver`. */
+/** Kills one of several at random, by SIGKILL, now and then, and starts another in its place, until `isOver`. */
 export async function killAtRandom(
   start: () => Promise<Victim>,
   count: number,
   isOver: () => Promise<boolean>,
+  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number } = { fromMs: 300, toMs: 1_800 },
 ): Promise<{ readonly kills: number; readonly alive: readonly Victim[] }> {
   const alive = await Promise.all(Array.from({ length: count }, start));
   let kills = 0;
   while (!(await isOver())) {
-    await sleep(300 + Math.random() * 1500);
+    await sleep(fromMs + Math.random() * (toMs - fromMs));
     const place = Math.floor(Math.random() * count);
     await alive[place]?.kill();
     kills += 1;

@@ -474,6 +474,24 @@ const configOf = (source: Json): Json => ({
     connectTimeoutMs: 1_000,
     statementTimeoutMs: 1_000,
   },
+  kafka: {
+    brokers: ['b:9092'],
+    topics: ['changes'],
+    group: 'g',
+    jobs: ['a'],
+    ingest: {
+      expressions: { each: 'e', user: 'u', audience: 'a', event: 'e', at: 't', profile: 'p', ignore: 'i', id: 'i' },
+      audience: 'vip',
+      audiences: { theirs: 'ours' },
+      profiles: 'from-source',
+    },
+    from: 'earliest',
+    poisoned: { deadLetterTopic: 'dead' },
+    tls: { certificateAuthorities: [] },
+    sasl: { mechanism: 'plain', username: 'u', password: 'p' },
+    connectTimeoutMs: 1_000,
+    sessionTimeoutMs: 6_000,
+  },
   authorizations: {
     crm: {
       origins: ['https://a.example'],

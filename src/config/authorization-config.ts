@@ -57,7 +57,8 @@ const oauth2 = z.strictObject({
   clientAuthentication: z.enum(['basic', 'body']).default('basic'),
 });
 
-const clientCertificate = z
+/** What a client shows when a TLS connection is opened. */
+export const clientCertificate = z
   .strictObject({
     /** PEM, optionally followed by its chain. */
     certificate: z.string().min(1),

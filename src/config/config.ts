@@ -11,7 +11,7 @@ import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';
 import { apiKeysSchema, type ConfiguredApiKeys } from './api-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
-import { type OutboxConfig, outboxSchema } from './consumer-config.ts';
+import { type KafkaConfig, kafkaSchema, type OutboxConfig, outboxSchema } from './consumer-config.ts';
 import { checkVariables } from './environment.ts';
 import { type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
@@ -63,6 +63,8 @@ export const configSchema = z.strictObject({
   ingests: ingestsSchema,
   /** What `triggers consume outbox` reads. */
   outbox: outboxSchema.optional(),
+  /** What `triggers consume kafka` reads. */
+  kafka: kafkaSchema.optional(),
   /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
   /** Longest time for one request, from connecting to the end of the answer, in ms. */
@@ -328,15 +330,31 @@ export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
  * @throws ConfigError, also when there is none
  */
 export function configuredOutbox(env: NodeJS.ProcessEnv = process.env): OutboxConfig {
+  return configuredStream('outbox', outboxSchema, 'No outbox is configured', 'the "url" of its database', env);
+}
+
+/**
+ * Only the topics, for the program that consumes them and sends nothing.
+ *
+ * @throws ConfigError, also when there are none
+ */
+export function configuredKafka(env: NodeJS.ProcessEnv = process.env): KafkaConfig {
+  return configuredStream('kafka', kafkaSchema, 'No Kafka is configured', '"brokers", "topics" and a "group"', env);
+}
+
+function configuredStream<T>(
+  key: 'outbox' | 'kafka',
+  schema: z.ZodType<T>,
+  none: string,
+  needed: string,
+  env: NodeJS.ProcessEnv,
+): T {
   checkVariables(env);
-  const { path, value } = valueInFile('outbox', env);
-  if (value === undefined)
-    throw new ConfigError(
-      `No outbox is configured in ${path}. Give "outbox" the "url" of its database (docs/consumers.md).`,
-    );
-  const parsed = outboxSchema.safeParse(value);
-  if (!parsed.success) throw new ConfigError(`${path} is wrong: "outbox".\n${problemsOf(parsed.error, outboxSchema)}`);
-  return parsed.data;
+  const { path, value } = valueInFile(key, env);
+  if (value === undefined) throw new ConfigError(`${none} in ${path}. Give "${key}" ${needed} (docs/consumers.md).`);
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(`${path} is wrong: "${key}".\n${problemsOf(parsed.error, schema)}`);
 }
 
 /** One value of the file, with its references replaced; undefined when the file does not exist or does not have that key. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
+import { clientCertificate } from './authorization-config.ts';
+import { streamIngestSchema } from './ingest-config.ts';
 import { milliseconds } from './service-config.ts';
 import { certificateAuthorities, postgresUrl, table } from './source-config.ts';
 
@@ -30,3 +32,65 @@ export const outboxSchema = z.strictObject({
 });
 
 export type OutboxConfig = Readonly<z.infer<typeof outboxSchema>>;
+
+const broker = z
+  .string()
+  .regex(/^(?:\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, 'A broker is a host and a port: kafka.example.com:9092.');
+
+const topic = z
+  .string()
+  .regex(/^[\w.-]{1,249}$/, 'A topic has letters, digits, ".", "_" and "-", and at most 249 of them.');
+
+/** Topics of Apache Kafka whose messages tell of changes (docs/consumers.md). */
+export const kafkaSchema = z
+  .strictObject({
+    /** Some of the cluster, `host:port`. They say which others there are. */
+    brokers: z.array(broker).min(1, 'Name at least one broker.'),
+    topics: z.array(topic).min(1, 'Name at least one topic.'),
+    /** Consumers of one group share the partitions, and the group remembers how far each of them is read. */
+    group: z.string().regex(/^\S{1,249}$/, 'A group is a name without blanks.'),
+    jobs,
+    /** What messages say, by a preset or expressions. Default: JSON triggers, one or a list in each message. */
+    ingest: streamIngestSchema.optional(),
+    /** Where a group begins that has read nothing yet. */
+    from: z.enum(['latest', 'earliest'], { error: 'It is "latest" or "earliest".' }).default('latest'),
+    /** What becomes of a message that is no trigger: its partition is read no further, or it goes to another topic. */
+    poisoned: z
+      .union([z.literal('stop'), z.strictObject({ deadLetterTopic: topic })], {
+        error: 'It is "stop", or {"deadLetterTopic": "…"}.',
+      })
+      .default('stop'),
+    tls: z
+      .union(
+        [z.boolean(), z.strictObject({ certificateAuthorities, clientCertificate: clientCertificate.optional() })],
+        {
+          error: 'It is true, or has "certificateAuthorities", "clientCertificate" or both.',
+        },
+      )
+      .default(false),
+    sasl: z
+      .strictObject({
+        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512'], {
+          error: 'A mechanism is "plain", "scram-sha-256" or "scram-sha-512".',
+        }),
+        username: z.string().min(1, 'A user name must not be empty.'),
+        password: z.string().min(1, 'A password must not be empty.'),
+      })
+      .optional(),
+    /** Longest wait for a connection, in ms. */
+    connectTimeoutMs: milliseconds(60_000).default(5_000),
+    /** After how many ms without a sign of life the group gives a consumer's partitions to others. */
+    sessionTimeoutMs: milliseconds(300_000).min(1_000, 'At least 1,000 ms.').default(30_000),
+  })
+  .superRefine(({ topics, poisoned }, context) => {
+    if (new Set(topics).size < topics.length)
+      context.addIssue({ code: 'custom', path: ['topics'], message: 'A topic is named twice.' });
+    if (poisoned !== 'stop' && topics.includes(poisoned.deadLetterTopic))
+      context.addIssue({
+        code: 'custom',
+        path: ['poisoned', 'deadLetterTopic'],
+        message: 'It must not be one of "topics": what is put there would be read again.',
+      });
+  });
+
+export type KafkaConfig = Readonly<z.infer<typeof kafkaSchema>>;

@@ -28,34 +28,62 @@ const expression = z
 
 const name = z.string().min(1).max(255);
 
+/** What is read of what a sender sends, and how. */
+const readingShape = {
+  /** How what it sends is read: what is known of a sender … */
+  preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
+  /** … or JSONata. */
+  expressions: z
+    .strictObject({
+      each: expression.optional(),
+      user: expression,
+      audience: expression.optional(),
+      event: expression,
+      at: expression.optional(),
+      profile: expression.optional(),
+      ignore: expression.optional(),
+      id: expression.optional(),
+    })
+    .optional(),
+  /** The field of a person that is their id, with a preset. Default: the sender's own id. */
+  userField: name.optional(),
+  /** The audience that all requests are about. Default: what they say. */
+  audience: name.optional(),
+  /** Slugs or ids of ours, by the sender's ids, slugs or names. Those that are not there are taken as they are. */
+  audiences: z.record(name, name).default({}),
+  /** Whether profiles are those that come, or those of the audience source. */
+  profiles: z
+    .enum(['from-body', 'from-source'], { error: 'This is "from-body" or "from-source".' })
+    .default('from-body'),
+};
+
+type ReadingSettings = z.infer<z.ZodObject<typeof readingShape>>;
+
+/** What must fit together in it. */
+function checkReading({ preset, expressions, userField, audience }: ReadingSettings, problem: Problem): void {
+  if ((preset === undefined) === (expressions === undefined))
+    problem([], 'It needs either a "preset" or "expressions".');
+  if (expressions !== undefined && userField !== undefined)
+    problem(['userField'], 'This is for a preset; with expressions, "user" says it.');
+  if (expressions !== undefined && expressions.audience === undefined && audience === undefined)
+    problem(['expressions', 'audience'], 'Without this, "audience" beside "expressions" must say it.');
+}
+
+type Problem = (path: string[], message: string) => void;
+
+/** How a stream of somebody's own is read. Who has written it is for the stream to say. */
+export const streamIngestSchema = z
+  .strictObject(readingShape)
+  .superRefine((settings, context) =>
+    checkReading(settings, (path, message) => context.addIssue({ code: 'custom', path, message })),
+  );
+
+export type StreamIngestConfig = Readonly<z.infer<typeof streamIngestSchema>>;
+
 /** One sender of changes, by name. */
 export const ingestSchema = z
   .strictObject({
-    /** How its requests are read: what is known of a sender … */
-    preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
-    /** … or JSONata. */
-    expressions: z
-      .strictObject({
-        each: expression.optional(),
-        user: expression,
-        audience: expression.optional(),
-        event: expression,
-        at: expression.optional(),
-        profile: expression.optional(),
-        ignore: expression.optional(),
-        id: expression.optional(),
-      })
-      .optional(),
-    /** The field of a person that is their id, with a preset. Default: the sender's own id. */
-    userField: name.optional(),
-    /** The audience that all requests are about. Default: what they say. */
-    audience: name.optional(),
-    /** Slugs or ids of ours, by the sender's ids, slugs or names. Those that are not there are taken as they are. */
-    audiences: z.record(name, name).default({}),
-    /** Whether profiles are those that come, or those of the audience source. */
-    profiles: z
-      .enum(['from-body', 'from-source'], { error: 'This is "from-body" or "from-source".' })
-      .default('from-body'),
+    ...readingShape,
     /** What bad data is answered with. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
     signature: z
@@ -73,14 +101,10 @@ export const ingestSchema = z
     /** Of the URL. It may stand in the logs of whatever is on the way. */
     parameter: z.strictObject({ name, value: secrets }).optional(),
   })
-  .superRefine(({ preset, expressions, userField, audience, signature }, context) => {
-    const problem = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
-    if ((preset === undefined) === (expressions === undefined))
-      problem([], 'It needs either a "preset" or "expressions".');
-    if (expressions !== undefined && userField !== undefined)
-      problem(['userField'], 'This is for a preset; with expressions, "user" says it.');
-    if (expressions !== undefined && expressions.audience === undefined && audience === undefined)
-      problem(['expressions', 'audience'], 'Without this, "audience" beside "expressions" must say it.');
+  .superRefine((settings, context) => {
+    const problem: Problem = (path, message) => context.addIssue({ code: 'custom', path, message });
+    const { preset, signature } = settings;
+    checkReading(settings, problem);
     if (signature === undefined) return;
     const scheme = schemeOf(signature, preset === undefined ? undefined : presetNamed(preset).signature);
     if (scheme === undefined)

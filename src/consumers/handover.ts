@@ -63,6 +63,15 @@ export class Handover {
     );
   }
 
+  /**
+   * Which of several names of an audience counts: the first that a job listens to, or else the first.
+   * @throws the reason of `stop`, once that is aborted
+   */
+  async nameOf(names: readonly [string, ...string[]], stop: AbortSignal): Promise<string> {
+    if (names.length > 1) for (const name of names) if ((await this.#listeningTo(name, stop)).length > 0) return name;
+    return names[0];
+  }
+
   async #listeningTo(audience: string, stop: AbortSignal): Promise<readonly string[]> {
     const { listeners, jobs, log } = this.#options;
     const ask = async (): Promise<readonly string[]> => {

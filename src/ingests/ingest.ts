@@ -1,4 +1,4 @@
-import type { IngestConfig } from '../config/ingest-config.ts';
+import type { IngestConfig, StreamIngestConfig } from '../config/ingest-config.ts';
 import type { Arrival, Change, PresetSettings, ReadArrival, Reading } from './arrival.ts';
 import { type ExpressionThread, type Expressions, readingOf } from './expressions.ts';
 import { presetNamed } from './presets.ts';
@@ -17,7 +17,7 @@ export interface Ingest {
   readonly takesProfiles: boolean;
 }
 
-export function ingestOf(name: string, config: IngestConfig): Ingest {
+export function ingestOf(name: string, config: IngestConfig | StreamIngestConfig): Ingest {
   const preset = config.preset === undefined ? undefined : presetNamed(config.preset);
   const { userField, audience, audiences, expressions } = config;
   // The configuration has one of both.
@@ -28,7 +28,7 @@ export function ingestOf(name: string, config: IngestConfig): Ingest {
     reads,
     settings: { userField, audience, audiences },
     proof: proofOf(config, preset?.signature),
-    badDataStatus: config.badDataStatus ?? preset?.badDataStatus ?? 422,
+    badDataStatus: ('badDataStatus' in config ? config.badDataStatus : undefined) ?? preset?.badDataStatus ?? 422,
     takesProfiles: config.profiles === 'from-body',
   };
 }

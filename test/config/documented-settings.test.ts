@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, configSchema } from '../../src/config/config.ts';
-import { outboxSchema } from '../../src/config/consumer-config.ts';
+import { kafkaSchema, outboxSchema } from '../../src/config/consumer-config.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { keysAt } from '../../src/config/problems.ts';
 import { tracingSchema } from '../../src/config/service-config.ts';
@@ -34,9 +34,11 @@ test.each<[string, Parameters<typeof keysAt>[0], string, string]>([
   ['the source http', httpSource, 'docs/sources/http.md', 'kind'],
   ['the source file', fileSource, 'docs/sources/file.md', 'kind'],
   ['the outbox', outboxSchema, 'docs/consumers.md', 'url'],
+  ['Kafka', kafkaSchema, 'docs/consumers.md#Topics of Apache Kafka', 'brokers'],
   ['traces', tracingSchema, 'docs/tracing.md', ''],
 ])('every setting of %s is on its page, and every setting that the page lists is accepted', (_, schema, name) => {
-  const text = page(name);
+  const [file = '', heading] = name.split('#');
+  const text = heading === undefined ? page(file) : page(file).slice(page(file).indexOf(`\n## ${heading}\n`));
   const settings = settingsIn(schema);
   expect(settings.length).toBeGreaterThan(2);
   const missing = settings.filter((setting) => !new RegExp(`\\b${setting.split('.').at(-1)}\\b`).test(text));

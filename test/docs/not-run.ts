@@ -22,6 +22,11 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
     line: 'triggers consume outbox --port 9465',
     reason: 'needs a PostgreSQL with the table: e2e/cli-consume.test.ts runs it',
   },
+  {
+    page: 'docs/consumers.md',
+    line: 'triggers consume kafka --port 9465',
+    reason: 'needs a Kafka with the topic: e2e/cli-consume-kafka.test.ts runs it',
+  },
 ];
 
 export function isRun(page: string, line: string): boolean {

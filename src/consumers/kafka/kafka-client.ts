@@ -1,0 +1,124 @@
+import type { BaseOptions, Consumer, SASLOptions } from '@platformatic/kafka';
+import type { KafkaConfig } from '../../config/consumer-config.ts';
+import { codeOf } from '../../domain/errors.ts';
+import { TLS_TERMS, trustedAuthorities } from '../../webhook/tls.ts';
+
+/** Kafka did not do what a consumer needs. The message holds nothing of a message of a topic, and no password. */
+export class KafkaError extends Error {
+  override readonly name = 'KafkaError';
+  /** Kafka's own name of the error, or the code of the network or of TLS; empty when there is none. */
+  readonly code: string;
+  /** Only another configuration, topic or grant helps. */
+  readonly isLasting: boolean;
+
+  constructor(brokers: readonly string[], error: unknown) {
+    const { code, words } = rootOf(error);
+    const [, advice, isLasting = false] = ADVICE.find(([pattern]) => pattern.test(code)) ?? [];
+    super(
+      `Kafka (${brokers.join(', ')}) cannot be read: ${words.replace(/\.$/, '')}.${advice === undefined ? '' : ` ${advice}`}`,
+    );
+    this.code = code;
+    this.isLasting = isLasting;
+  }
+}
+
+/** The client's own code when a topic that it asks about is not there. */
+const NO_TOPIC = 'PLT_KFK_USER';
+
+const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: boolean])[] = [
+  [
+    /^(?:PLT_KFK_AUTHENTICATION|.*SASL.*)$/,
+    'Correct "kafka.sasl": its mechanism, user name and password, and whether "tls" is wanted.',
+    true,
+  ],
+  [
+    /_AUTHORIZATION_FAILED$/,
+    'Its user needs READ on the topics and the group, and WRITE on a dead-letter topic.',
+    true,
+  ],
+  [new RegExp(`^(?:${NO_TOPIC}|INVALID_TOPIC_EXCEPTION)$`), 'Make the topic, or correct "kafka.topics".', true],
+  [
+    /^PLT_KFK_UNSUPPORTED_COMPRESSION$|^PLT_KFK_UNSUPPORTED$/,
+    'It needs Node 22.15 or newer; or have the topic packed by another algorithm.',
+  ],
+  [/^INVALID_SESSION_TIMEOUT$/, 'Correct "kafka.sessionTimeoutMs": the brokers allow less, or more.', true],
+  [
+    /CERT|SIGNATURE|ALTNAME|^ERR_TLS|^ERR_SSL|^EPROTO/,
+    'The certificate is verified: name its authority in "kafka.tls", and write the brokers as in the certificate.',
+    true,
+  ],
+];
+
+/** How a client of these brokers connects. It tries nothing a second time by itself: whoever uses it knows what may be tried again. */
+export function clientOptions(config: KafkaConfig, requestTimeoutMs: number): BaseOptions {
+  const { brokers, connectTimeoutMs, sasl, tls } = config;
+  return {
+    clientId: 'audience-triggers',
+    bootstrapBrokers: brokers.map(addressOf),
+    connectTimeout: connectTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    retries: 0,
+    ...(sasl === undefined ? {} : { sasl: saslOf(sasl) }),
+    ...(tls === false ? {} : { tls: tlsOf(tls), tlsServerName: true }),
+  };
+}
+
+function addressOf(broker: string): { host: string; port: number } {
+  const colon = broker.lastIndexOf(':');
+  return { host: broker.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(broker.slice(colon + 1)) };
+}
+
+const MECHANISMS = {
+  plain: 'PLAIN',
+  'scram-sha-256': 'SCRAM-SHA-256',
+  'scram-sha-512': 'SCRAM-SHA-512',
+} as const;
+
+function saslOf({ mechanism, username, password }: NonNullable<KafkaConfig['sasl']>): SASLOptions {
+  return { mechanism: MECHANISMS[mechanism], username, password };
+}
+
+function tlsOf(tls: Exclude<KafkaConfig['tls'], false>): NonNullable<BaseOptions['tls']> {
+  if (tls === true) return TLS_TERMS;
+  const ca = trustedAuthorities(tls.certificateAuthorities);
+  const { certificate, key, passphrase } = tls.clientCertificate ?? {};
+  return {
+    ...TLS_TERMS,
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { cert: certificate }),
+    ...(key === undefined ? {} : { key }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+  };
+}
+
+/** Ends a client, and leaves the group if it is a member. */
+export async function closeClient(client: Consumer): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    client.close(true, (error) => (error instanceof Error ? reject(error) : resolve()));
+  });
+}
+
+/** Whether the client says that its membership of the group is over, so that it has to join again. */
+export function needsRejoin(error: unknown): boolean {
+  return errorsIn(error).some((one) => 'needsRejoin' in one && one.needsRejoin === true);
+}
+
+/** What went wrong first of all: clients wrap what brokers and sockets say. */
+function rootOf(error: unknown): { readonly code: string; readonly words: string } {
+  const all = errorsIn(error);
+  const ofKafka = all.find((one) => 'apiId' in one && typeof one.apiId === 'string');
+  if (ofKafka !== undefined) {
+    const code = String(Object.getOwnPropertyDescriptor(ofKafka, 'apiId')?.value);
+    return { code, words: `${code}: ${ofKafka.message}` };
+  }
+  const coded = all.findLast((one) => codeOf(one) !== undefined && codeOf(one) !== 'PLT_KFK_MULTIPLE');
+  const found = coded ?? all.at(-1);
+  return { code: (coded && codeOf(coded)) ?? '', words: found?.message || String(error) };
+}
+
+/** An error, those it was made of, and their causes, from the outside in. */
+function errorsIn(error: unknown): Error[] {
+  if (!(error instanceof Error)) return [];
+  const inner: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
+  return [error, ...inner.flatMap(errorsIn)];
+}

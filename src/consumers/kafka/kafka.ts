@@ -1,0 +1,184 @@
+import { Consumer } from '@platformatic/kafka';
+import { Gauge } from 'prom-client';
+import { sleep } from '../../client/push/patiently.ts';
+import type { KafkaConfig } from '../../config/consumer-config.ts';
+import { ingestOf } from '../../ingests/ingest.ts';
+import type { ConsumerMetrics } from '../consumer-metrics.ts';
+import type { ConsumerLog, Handover } from '../handover.ts';
+import type { RunningConsumer } from '../running-consumer.ts';
+import type { Place } from './assignment.ts';
+import { clientOptions, closeClient, KafkaError } from './kafka-client.ts';
+import { Membership } from './membership.ts';
+import { MessageReader } from './message-reader.ts';
+import type { OwnedPartition, PoisonMessage } from './owned-partition.ts';
+
+export interface KafkaOptions {
+  readonly config: KafkaConfig;
+  readonly handover: Pick<Handover, 'give' | 'nameOf'>;
+  readonly log: ConsumerLog;
+  readonly metrics: ConsumerMetrics;
+}
+
+const REQUEST_MS = 10_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Consumes topics until it is stopped, as a member of its group. Brokers that do not answer are waited for.
+ * @throws KafkaError when only another configuration, topic or grant would help
+ */
+export async function startKafka(options: KafkaOptions): Promise<RunningConsumer> {
+  const kafka = new Kafka(options);
+  await kafka.start();
+  return kafka;
+}
+
+class Kafka implements RunningConsumer {
+  readonly #options: KafkaOptions;
+  readonly #reader: MessageReader;
+  readonly #stopping = new AbortController();
+  /** How many partitions each topic had when it was first seen. */
+  readonly #firstCounts = new Map<string, number>();
+  /** Messages that have stopped their partitions, as far as that was said. */
+  readonly #saidStops = new Set<string>();
+  #membership: Membership | undefined;
+  #problem: string | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: KafkaOptions) {
+    this.#options = options;
+    const { ingest } = options.config;
+    this.#reader = new MessageReader(ingest && ingestOf('kafka', ingest));
+    this.#measure(
+      'triggers_kafka_lag',
+      'Messages of a partition that are not done, as far as is known.',
+      ({ lag }) => lag,
+    );
+    this.#measure(
+      'triggers_kafka_partition_stopped',
+      '1 for a partition that is read no further, since a message is no trigger.',
+      ({ stoppedBy }) => (stoppedBy === undefined ? 0 : 1),
+    );
+  }
+
+  get problem(): string | undefined {
+    return this.#problem ?? this.#partitions.find(({ stoppedBy }) => stoppedBy !== undefined)?.stoppedBy;
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#lookAtTopics();
+    } catch (error) {
+      const failure = this.#errorOf(error);
+      if (failure.isLasting) throw failure;
+      this.#fails(failure);
+    }
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('The consumer is being ended.'));
+    await this.#running;
+    await this.#reader.close();
+  }
+
+  get #partitions(): readonly OwnedPartition[] {
+    return this.#membership?.partitions ?? [];
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      try {
+        if (this.#firstCounts.size === 0) await this.#lookAtTopics();
+        await this.#beMember(() => (pauseMs = FIRST_PAUSE_MS));
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#fails(this.#errorOf(error));
+        await sleep(pauseMs, signal).catch(() => undefined);
+        pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  async #beMember(onAssigned: () => void): Promise<void> {
+    const { config, handover, log, metrics } = this.#options;
+    this.#membership = new Membership({
+      config,
+      log,
+      isNew: ({ topic, partition }: Place) => partition >= (this.#firstCounts.get(topic) ?? Infinity),
+      onAssigned: () => {
+        onAssigned();
+        if (this.#problem !== undefined) log.info('Kafka is read again');
+        this.#problem = undefined;
+      },
+      world: {
+        handover,
+        reader: this.#reader,
+        onNothing: (messages) => metrics.ignored(messages),
+        onPoison: (poison, isStopped) => this.#says(poison, isStopped),
+      },
+    });
+    try {
+      await this.#membership.run(this.#stopping.signal);
+    } finally {
+      this.#membership = undefined;
+    }
+  }
+
+  /** Whether the topics are there, and may be read. */
+  async #lookAtTopics(): Promise<void> {
+    const { config } = this.#options;
+    const client = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
+    try {
+      const { poisoned } = config;
+      const topics = [...config.topics, ...(poisoned === 'stop' ? [] : [poisoned.deadLetterTopic])];
+      for (const topic of topics) {
+        const { topics: found } = await client.metadata({ topics: [topic] });
+        const count = found.get(topic)?.partitionsCount;
+        if (count !== undefined) this.#firstCounts.set(topic, count);
+      }
+    } finally {
+      await closeClient(client).catch(() => undefined);
+    }
+  }
+
+  #says({ message, reason }: PoisonMessage, isStopped: boolean): void {
+    const { log, metrics } = this.#options;
+    const { topic, partition } = message;
+    const fields = { topic, partition, offset: String(message.offset), reason };
+    const place = `${topic}/${partition}/${message.offset}`;
+    if (isStopped && this.#saidStops.has(place)) return;
+    metrics.poisoned();
+    if (!isStopped) return log.warn('a message is no trigger; the dead-letter topic has it', fields);
+    this.#saidStops.add(place);
+    log.error('a message is no trigger; its partition is read no further', fields);
+  }
+
+  #errorOf(error: unknown): KafkaError {
+    return error instanceof KafkaError ? error : new KafkaError(this.#options.config.brokers, error);
+  }
+
+  #fails({ message }: KafkaError): void {
+    if (this.#problem !== message)
+      this.#options.log.warn('Kafka cannot be read; it is tried again', { problem: message });
+    this.#problem = message;
+  }
+
+  #measure(name: string, help: string, of: (partition: OwnedPartition) => number): void {
+    const partitions = (): readonly OwnedPartition[] => this.#partitions;
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames: ['topic', 'partition'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const one of partitions()) this.set({ topic: one.topic, partition: one.partition }, of(one));
+      },
+    });
+    this.#options.metrics.registry.registerMetric(gauge);
+  }
+}

@@ -1,0 +1,195 @@
+import { Consumer } from '@platformatic/kafka';
+import { sleep } from '../../client/push/patiently.ts';
+import type { KafkaConfig } from '../../config/consumer-config.ts';
+import type { ConsumerLog } from '../handover.ts';
+import { Assignment, type Place } from './assignment.ts';
+import { KafkaDeadLetters } from './dead-letter-topic.ts';
+import { clientOptions, closeClient, needsRejoin } from './kafka-client.ts';
+import type { OwnedPartition, PartitionWorld } from './owned-partition.ts';
+
+export interface MembershipOptions {
+  readonly config: KafkaConfig;
+  readonly world: Omit<PartitionWorld, 'onChange' | 'untilOwned' | 'deadLetters'>;
+  readonly isNew: (place: Place) => boolean;
+  readonly onAssigned: () => void;
+  readonly log: ConsumerLog;
+}
+
+/** Longest wait for an answer of a broker, in ms, but for those about the group. */
+const REQUEST_MS = 10_000;
+/** How long the others have, in ms, to join again when somebody comes or goes; as much longer may an answer about the group take. */
+const LEAST_REBALANCE_MS = 60_000;
+const ANSWER_MARGIN_MS = 10_000;
+const LONGEST_HEARTBEAT_MS = 3_000;
+/** How often it is looked, in ms, where partitions end, and whether there are more of them. */
+const LOOK_MS = 10_000;
+/** How long, in ms, what is in hand may take when the group gives partitions anew, and when the consumer is to end. */
+const REBALANCE_GRACE_MS = 1_000;
+const STOP_GRACE_MS = 10_000;
+/** How long, in ms, leaving the group may take. */
+const LEAVE_MS = 3_000;
+
+/**
+ * One life as a member of the group. It ends with whatever goes wrong, and then a new one is begun: of what the client does after an error, not all can
+ * be relied on. (After a heartbeat that failed it sends none any more, for example, and it never asks for another coordinator.)
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #member: Consumer;
+  readonly #reader: Consumer;
+  readonly #deadLetters: KafkaDeadLetters | undefined;
+  readonly #sessionTimeoutMs: number;
+  #beatAt = -Infinity;
+  #assignment: Assignment | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  #fail: (error: unknown) => void = () => undefined;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    const { config } = options;
+    const sessionTimeout = config.sessionTimeoutMs;
+    const rebalanceTimeout = Math.max(LEAST_REBALANCE_MS, sessionTimeout);
+    this.#sessionTimeoutMs = sessionTimeout;
+    this.#member = new Consumer({
+      ...clientOptions(config, rebalanceTimeout + ANSWER_MARGIN_MS),
+      groupId: config.group,
+      sessionTimeout,
+      rebalanceTimeout,
+      heartbeatInterval: Math.min(LONGEST_HEARTBEAT_MS, sessionTimeout / 4),
+    });
+    this.#reader = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
+    for (const client of [this.#member, this.#reader]) client.topics.trackAll(...config.topics);
+    this.#deadLetters =
+      config.poisoned === 'stop' ? undefined : new KafkaDeadLetters(config.poisoned.deadLetterTopic, config);
+  }
+
+  /** What is this consumer's at the moment. */
+  get partitions(): readonly OwnedPartition[] {
+    return this.#assignment?.partitions ?? [];
+  }
+
+  /**
+   * Works as a member until it is to stop; then it finishes what is in hand, and leaves.
+   * @throws what went wrong
+   */
+  async run(stop: AbortSignal): Promise<void> {
+    const failed = new Promise<never>((_, reject) => (this.#fail = reject));
+    failed.catch(() => undefined);
+    const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
+    this.#listen();
+    let isStopped = false;
+    try {
+      if (stop.aborted) return;
+      await Promise.race([this.#member.joinGroup({}), failed, stopped]);
+      await Promise.race([this.#looking(stop), failed, stopped]);
+      isStopped = stop.aborted;
+    } finally {
+      await this.#end(isStopped);
+    }
+  }
+
+  #listen(): void {
+    const member = this.#member;
+    member.on('error', (error: Error) => this.#fail(error));
+    this.#reader.on('error', (error: Error) => this.#fail(error));
+    member.on('consumer:heartbeat:error', ({ error }) => this.#fail(error));
+    member.on('consumer:heartbeat:end', () => (this.#beatAt = performance.now()));
+    member.on('consumer:group:rebalance', () =>
+      this.#next(async () => await this.#assignment?.end(REBALANCE_GRACE_MS)),
+    );
+    member.on('consumer:group:join', ({ assignments = [] }) => {
+      this.#beatAt = performance.now();
+      const places = assignments.flatMap(({ topic, partitions }) =>
+        partitions.map((partition) => ({ topic, partition })),
+      );
+      this.#next(async () => await this.#takeOn(places));
+    });
+  }
+
+  /** What happens to the membership, one after the other. */
+  #next(step: () => Promise<void>): void {
+    this.#turn = this.#turn.then(step).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** All partitions begin anew, those included that it had before: another consumer may have had them in between. */
+  async #takeOn(places: readonly Place[]): Promise<void> {
+    const before = this.#assignment;
+    await before?.end(0);
+    const isOurs = ({ topic, partition }: Place): boolean =>
+      places.some((place) => place.topic === topic && place.partition === partition);
+    try {
+      await before?.commit(isOurs);
+      const { config, world, isNew, log } = this.#options;
+      const assignment = await Assignment.begin(places, {
+        member: this.#member,
+        reader: this.#reader,
+        from: config.from,
+        isNew,
+        world: { ...world, deadLetters: this.#deadLetters, untilOwned: async (over) => await this.#untilOwned(over) },
+        log,
+      });
+      this.#assignment = assignment;
+      assignment.untilEnd().catch((error: unknown) => this.#fail(error));
+      this.#options.onAssigned();
+    } catch (error) {
+      // Another generation has begun meanwhile, and gives anew.
+      if (!needsRejoin(error)) throw error;
+      this.#assignment = undefined;
+    }
+  }
+
+  /** Once the session has timed out without a heartbeat, the group may have given the partitions to another. */
+  async #untilOwned(over: AbortSignal): Promise<void> {
+    while (performance.now() - this.#beatAt >= this.#sessionTimeoutMs) await sleep(100, over);
+  }
+
+  /** Follows where the partitions end. Resolves when it is to stop, and when there are other partitions than before: the group has to give them. */
+  async #looking(stop: AbortSignal): Promise<void> {
+    const { topics } = this.#options.config;
+    const counts = new Map<string, number>();
+    while (!stop.aborted) {
+      const ends = await this.#reader.listOffsets({ topics: [...topics] });
+      for (const [topic, { length }] of ends) {
+        if (length !== (counts.get(topic) ?? length)) return;
+        counts.set(topic, length);
+      }
+      for (const one of this.partitions) {
+        const end = ends.get(one.topic)?.[one.partition] ?? 0n;
+        if (end > one.end) one.end = end;
+      }
+      await sleep(LOOK_MS, stop).catch(() => undefined);
+    }
+  }
+
+  async #end(isStopped: boolean): Promise<void> {
+    await this.#assignment?.end(isStopped ? STOP_GRACE_MS : 0);
+    if (isStopped) await within(LEAVE_MS, this.#assignment?.commit());
+    this.#assignment = undefined;
+    await within(LEAVE_MS, leaveGroup(this.#member));
+    // Whatever came of it, the client is no member any more, and will not join again by itself.
+    this.#member.memberId = null;
+    await within(LEAVE_MS, leaveGroup(this.#member));
+    const closing = [closeClient(this.#member), closeClient(this.#reader)];
+    if (this.#deadLetters !== undefined) closing.push(this.#deadLetters.close());
+    await within(LEAVE_MS, Promise.all(closing));
+  }
+}
+
+async function leaveGroup(member: Consumer): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    member.leaveGroup(true, (error) => (error instanceof Error ? reject(error) : resolve()));
+  });
+}
+
+/** Waits for something, but not for long, and whatever comes of it. */
+async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void Promise.resolve(work)
+      .catch(() => undefined)
+      .finally(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+  });
+}

@@ -1,0 +1,150 @@
+import { InvalidTrigger } from '../../client/errors.ts';
+import { checked, type CheckedTrigger } from '../../client/push/push.ts';
+import type { Json } from '../../contract/trigger.ts';
+import { instantAfter, instantOf, withOffset } from '../../domain/instant.ts';
+import { doubledKey } from '../../domain/json-scan.ts';
+import { jsonMistake, parseJson } from '../../domain/json.ts';
+import type { Arrival, Reading } from '../../ingests/arrival.ts';
+import { ExpressionThread } from '../../ingests/expressions.ts';
+import { type Ingest, mapped, type MappedChange, readArrival } from '../../ingests/ingest.ts';
+import type { KafkaMessage } from './record-batches.ts';
+
+/** What a message says: triggers, in their order; nothing; or why it is neither. */
+export type MessageReading =
+  | { readonly kind: 'triggers'; readonly triggers: readonly CheckedTrigger[] }
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'poison'; readonly reason: string };
+
+/** Which of several names of an audience counts. */
+export type NameOf = (audiences: MappedChange['audiences']) => Promise<string>;
+
+const NOTHING: MessageReading = { kind: 'nothing' };
+/** How often expressions are tried: a machine under load may give them too little time for once. */
+const TRIES = 3;
+
+/** Reads messages: JSON triggers, one or a list, or what an ingest makes of them. */
+export class MessageReader {
+  readonly #ingest: Ingest | undefined;
+  readonly #thread = new ExpressionThread();
+
+  /** @param ingest undefined: messages are triggers. */
+  constructor(ingest: Ingest | undefined) {
+    this.#ingest = ingest;
+  }
+
+  /**
+   * A message is taken whole or not at all: one of its changes that cannot be read spoils it.
+   * @throws what `nameOf` throws
+   */
+  async read(message: KafkaMessage, nameOf: NameOf): Promise<MessageReading> {
+    const { value } = message;
+    // A tombstone: compaction has its key forgotten.
+    if (value === null) return NOTHING;
+    const body = jsonIn(value);
+    if ('reason' in body) return { kind: 'poison', reason: body.reason };
+    const raws =
+      this.#ingest === undefined ? listOf(body.json) : await this.#changesIn(this.#ingest, body.json, message, nameOf);
+    if (typeof raws === 'string') return { kind: 'poison', reason: raws };
+    const triggers: CheckedTrigger[] = [];
+    for (const [index, raw] of raws.entries()) {
+      const found = triggerIn(raw, message, index, raws.length);
+      if (typeof found === 'string')
+        return {
+          kind: 'poison',
+          reason: raws.length === 1 ? found : `number ${index + 1} of ${raws.length}: ${found}`,
+        };
+      triggers.push(found);
+    }
+    return triggers.length === 0 ? NOTHING : { kind: 'triggers', triggers };
+  }
+
+  async close(): Promise<void> {
+    await this.#thread.close();
+  }
+
+  /** What an ingest makes of a message, or why it cannot. */
+  async #changesIn(
+    ingest: Ingest,
+    body: Json,
+    message: KafkaMessage,
+    nameOf: NameOf,
+  ): Promise<readonly unknown[] | string> {
+    const arrival = arrivalOf(message, body);
+    let reading: Reading | undefined;
+    let reason: string | undefined;
+    for (let tries = 0; tries < TRIES; tries++) {
+      reading = await readArrival(ingest, arrival, this.#thread);
+      reason = reasonIn(reading);
+      if (reason === undefined) break;
+    }
+    if (reason !== undefined || reading === undefined) return reason ?? '';
+    const raws: unknown[] = [];
+    for (const change of reading.changes) {
+      if ('reason' in change) continue;
+      const { audiences, ...rest } = mapped(ingest, change);
+      raws.push({ ...rest, audience: await nameOf(audiences) });
+    }
+    return raws;
+  }
+}
+
+function reasonIn({ changes }: Reading): string | undefined {
+  for (const change of changes) if ('reason' in change) return change.reason;
+  return undefined;
+}
+
+function jsonIn(value: Buffer): { readonly json: Json } | { readonly reason: string } {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(value);
+  } catch {
+    return { reason: 'it is not UTF-8' };
+  }
+  try {
+    const json = parseJson(text);
+    const doubled = doubledKey(text);
+    return doubled === undefined ? { json } : { reason: 'an object in it has a key twice' };
+  } catch {
+    // Never the parser's words, which quote the message.
+    const { line, character } = jsonMistake(text);
+    return { reason: `it is not JSON: something is wrong in line ${line}, at character ${character}` };
+  }
+}
+
+function arrivalOf({ topic, key, headers }: KafkaMessage, body: Json): Arrival {
+  const named = headers.map(([name, value]) => [String(name ?? '').toLowerCase(), value?.toString()] as const);
+  return { headers: Object.fromEntries(named), query: { topic, key: key?.toString() }, body };
+}
+
+function triggerIn(raw: unknown, message: KafkaMessage, index: number, count: number): CheckedTrigger | string {
+  try {
+    return checked(raw, () => atOf(message, index, count));
+  } catch (error) {
+    if (error instanceof InvalidTrigger) return error.reason;
+    throw error;
+  }
+}
+
+/**
+ * The `at` of a trigger without one: the same whenever its message is read, so that a job knows a repeat, and another one for each message of a
+ * millisecond, since two changes of a person may be in one. The digits below the millisecond are those of the offset, and of the place in a list.
+ * @throws InvalidTrigger when the message has no time
+ */
+export function atOf(
+  { timestampMs, offset }: Pick<KafkaMessage, 'timestampMs' | 'offset'>,
+  index: number,
+  count: number,
+): string {
+  const last = (digits: bigint): number => Number(offset % digits);
+  const nanoseconds = count === 1 ? last(1_000_000n) : last(1_000n) * 1_000 + index;
+  if (!(timestampMs >= 0 && timestampMs <= LAST_MS))
+    throw new InvalidTrigger('it says no "at", and its message has no time');
+  return withOffset(instantAfter(instantOf(timestampMs), nanoseconds));
+}
+
+/** The end of the year 9999. */
+const LAST_MS = 253_402_300_799_000;
+
+function listOf(json: Json): readonly unknown[] {
+  return Array.isArray(json) ? (json as readonly unknown[]) : [json];
+}

@@ -1,0 +1,331 @@
+import { randomUUID } from 'node:crypto';
+import zlib from 'node:zlib';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { CompressionAlgorithmValue } from '@platformatic/kafka';
+import { kafkaSchema } from '../../src/config/consumer-config.ts';
+import { startKafka } from '../../src/consumers/kafka/kafka.ts';
+import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
+import { describeWithKafka, TestKafka } from '../support/kafka.ts';
+import { Lab } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+import { type Said, worldOf } from './a-consumer.ts';
+
+describeWithKafka('a consumer of Kafka', () => {
+  let lab: Lab;
+  let kafka: TestKafka;
+  let job: string;
+  let group: string;
+  let people = 0;
+  const running: RunningConsumer[] = [];
+
+  beforeAll(async () => {
+    [lab, kafka] = await Promise.all([Lab.open({ receiver: { keepBodies: true } }), TestKafka.start()]);
+  });
+  afterAll(async () => {
+    await Promise.all([lab?.close(), kafka?.stop()]);
+  });
+  beforeEach(async () => {
+    job = await lab.start({ parallelRequestCount: 20 });
+    group = `group-${randomUUID()}`;
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((consumer) => consumer.stop()));
+    await lab.jobs.stop(job, { waiting: 'discard' });
+  });
+
+  async function consume(
+    topic: string,
+    options: object = {},
+    jobs: readonly string[] = [job],
+  ): Promise<{ consumer: RunningConsumer; log: Said; metrics: () => Promise<string> }> {
+    const brokers = [kafka.broker.address];
+    const config = kafkaSchema.parse({
+      brokers,
+      topics: [topic],
+      group,
+      jobs,
+      from: 'earliest',
+      sessionTimeoutMs: 3_000,
+      ...options,
+    });
+    const { handover, log, metrics } = worldOf(lab, jobs);
+    const consumer = await startKafka({ config, handover, log, metrics });
+    running.push(consumer);
+    return { consumer, log, metrics: () => metrics.text() };
+  }
+
+  const person = (): string => `streamed-${++people}`;
+  const change = (user: string, event = 'enter', more: object = {}) => ({
+    value: { audience: 'vip', user, event, profile: {}, ...more },
+    key: user,
+  });
+  const told = (user: string): (string | undefined)[] =>
+    lab.receiver.ledger.entries.filter(({ message }) => message?.user === user).map(({ message }) => message?.event);
+  const bodyOf = (user: string): string =>
+    lab.receiver.ledger.entries.find(({ message }) => message?.user === user)?.body ?? '';
+
+  test('tells what messages say, one or a list in each, with all digits, and commits', async () => {
+    const topic = await kafka.topic();
+    const { log } = await consume(topic);
+    const [one, first, second] = [person(), person(), person()];
+    await kafka.write(topic, [
+      { value: `{"audience":"vip","user":"${one}","event":"enter","profile":{"n":12345678901234567890}}` },
+      { value: [change(first).value, change(second).value, change(first, 'exit').value] },
+    ]);
+    await until(() => told(first).length === 2 && told(second).length === 1);
+    await until(async () => (await kafka.committed(group, topic))[0] === 2);
+    expect(bodyOf(one)).toContain('"n":12345678901234567890');
+    expect([told(one), told(first), log.lines]).toEqual([['enter'], ['enter', 'exit'], []]);
+  });
+
+  test('gives a trigger without a time that of its message, with the digits of its offset', async () => {
+    const topic = await kafka.topic();
+    await consume(topic);
+    const [zeroth, first] = [person(), person()];
+    const timestamp = Date.parse('2026-11-27T08:00:00.123Z');
+    await kafka.write(topic, [
+      { ...change(zeroth, 'enter', { at: '2026-11-27T07:00:00.000000001Z' }), timestamp },
+      { ...change(first), timestamp },
+    ]);
+    await lab.arrives(first);
+    expect(bodyOf(zeroth)).toContain('2026-11-27T07:00:00.000000001');
+    expect(bodyOf(first)).toContain('2026-11-27T08:00:00.123000001');
+  });
+
+  test.each<CompressionAlgorithmValue>(['gzip', 'snappy', 'lz4'])(
+    'reads messages that are packed by %s',
+    async (packing) => {
+      const topic = await kafka.topic();
+      await consume(topic);
+      const user = person();
+      await kafka.write(topic, [change(user), change(user, 'exit')], packing);
+      await until(() => told(user).length === 2);
+      expect(told(user)).toEqual(['enter', 'exit']);
+    },
+  );
+
+  test('reads messages that are packed by zstd where Node can, and says so where it cannot', async () => {
+    const topic = await kafka.topic(1, { 'compression.type': 'zstd' });
+    const { consumer } = await consume(topic);
+    const user = person();
+    await kafka.write(topic, [change(user)]);
+    if ('zstdDecompressSync' in zlib) return await lab.arrives(user);
+    await until(() => consumer.problem !== undefined);
+    expect(consumer.problem).toContain('zstd is not supported in the current Node.js version. It needs Node 22.15');
+  });
+
+  test('ignores and counts a tombstone', async () => {
+    const topic = await kafka.topic();
+    const { metrics, log } = await consume(topic);
+    const user = person();
+    await kafka.write(topic, [{ key: user, value: null }, change(user)]);
+    await lab.arrives(user);
+    await until(async () => (await metrics()).includes('triggers_consumer_triggers_total{outcome="ignored"} 1\n'));
+    await until(async () => (await kafka.committed(group, topic))[0] === 2);
+    expect(log.lines).toEqual([]);
+  });
+
+  test('goes on at the committed offset, and tells nothing twice', async () => {
+    const topic = await kafka.topic();
+    const { consumer } = await consume(topic);
+    const [before, after] = [person(), person()];
+    await kafka.write(topic, [change(before)]);
+    await lab.arrives(before);
+    await consumer.stop();
+    expect(await kafka.committed(group, topic)).toEqual([1]);
+    await kafka.write(topic, [change(after)]);
+    await consume(topic);
+    await lab.arrives(after);
+    expect([told(before), told(after)]).toEqual([['enter'], ['enter']]);
+  });
+
+  test('of a new group leaves out what was there before, and nothing that comes afterwards, although nobody runs then', async () => {
+    const topic = await kafka.topic();
+    const [before, meanwhile] = [person(), person()];
+    await kafka.write(topic, [change(before)]);
+    const { consumer } = await consume(topic, { from: 'latest' });
+    await until(async () => (await kafka.committed(group, topic))[0] === 1);
+    await consumer.stop();
+    await kafka.write(topic, [change(meanwhile)]);
+    await consume(topic, { from: 'latest' });
+    await lab.arrives(meanwhile);
+    expect(told(before)).toEqual([]);
+  });
+
+  test('commits nothing while a job does not take it, and tells it in order then', async () => {
+    const topic = await kafka.topic();
+    const later = `later-${Date.now()}`;
+    const { log, metrics } = await consume(topic, {}, [later]);
+    const user = person();
+    await kafka.write(topic, [change(user), change(user, 'exit')]);
+    await until(() => log.lines.includes('warn a job takes nothing; what it is to be told waits'));
+    expect(await kafka.committed(group, topic)).toEqual([0]);
+    expect(await metrics()).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 2\n`);
+    await lab.jobs.start(
+      { label: 'Later', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
+      { jobId: later },
+    );
+    await until(async () => (await kafka.committed(group, topic))[0] === 2);
+    await until(() => told(user).length === 2);
+    expect(told(user)).toEqual(['enter', 'exit']);
+    expect(await metrics()).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 0\n`);
+    await lab.jobs.stop(later, { waiting: 'discard' });
+  });
+
+  test('reads any message by expressions, with its key and its headers', async () => {
+    const topic = await kafka.topic();
+    const ingest = {
+      expressions: {
+        each: 'changes[]',
+        user: '$query.key',
+        audience: '$headers.audience',
+        event: 'kind',
+        profile: '{ "plan": plan }',
+        ignore: 'kind = "seen"',
+      },
+      audiences: { 'their-vip': 'vip' },
+    };
+    const { metrics } = await consume(topic, { ingest });
+    const user = person();
+    const changes = [{ kind: 'joined', plan: 'gold' }, { kind: 'seen' }];
+    await kafka.write(topic, [
+      { key: user, headers: { Audience: 'their-vip' }, value: { changes } },
+      { key: user, headers: { Audience: 'their-vip' }, value: { changes: [{ kind: 'seen' }] } },
+    ]);
+    await lab.arrives(user);
+    await until(async () => (await metrics()).includes('triggers_consumer_triggers_total{outcome="ignored"} 1\n'));
+    expect([told(user), bodyOf(user)]).toEqual([['enter'], expect.stringContaining('"plan":"gold"')]);
+  });
+
+  test('reads messages of a sender that a preset knows, and of several names of an audience the one that a job listens to', async () => {
+    const topic = await kafka.topic();
+    await consume(topic, { ingest: { preset: 'posthog' } }, [job]);
+    const user = person();
+    await kafka.write(topic, [
+      { value: { event: 'cohort entered', distinct_id: user, cohort_id: 7, cohort_name: 'vip' } },
+    ]);
+    await lab.arrives(user);
+  });
+
+  test('with "stop" reads a partition no further than its poison, and the others on', async () => {
+    const topic = await kafka.topic(2);
+    const { consumer, log, metrics } = await consume(topic);
+    const [before, after, elsewhere] = [person(), person(), person()];
+    await kafka.write(topic, [
+      { ...change(before), partition: 0 },
+      { value: '{"audience":"vip"', partition: 0 },
+      { ...change(after), partition: 0 },
+    ]);
+    await until(() => consumer.problem !== undefined);
+    await kafka.write(topic, [{ ...change(elsewhere), partition: 1 }]);
+    await lab.arrives(before);
+    await lab.arrives(elsewhere);
+    await until(async () => (await kafka.committed(group, topic, [0, 1])).join() === '1,1');
+    expect(consumer.problem).toBe(
+      `The message 1 of partition 0 of the topic ${topic} is no trigger: it is not JSON: something is wrong in line 1, at character 18.`,
+    );
+    expect(log.lines).toEqual(['error a message is no trigger; its partition is read no further']);
+    const text = await metrics();
+    expect(text).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
+    expect(text).toContain(`triggers_kafka_partition_stopped{topic="${topic}",partition="0"} 1\n`);
+    expect(text).toContain(`triggers_kafka_partition_stopped{topic="${topic}",partition="1"} 0\n`);
+    expect(text).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 2\n`);
+    // The next one stops there, too.
+    await consumer.stop();
+    const next = await consume(topic);
+    await until(() => next.consumer.problem !== undefined);
+    expect([told(before), told(after)]).toEqual([['enter'], []]);
+  });
+
+  test('with a dead-letter topic puts there what is no trigger, as it came, with the reason and its place, and reads on', async () => {
+    const [topic, deadLetterTopic] = [await kafka.topic(), await kafka.topic()];
+    const { consumer, log, metrics } = await consume(topic, { poisoned: { deadLetterTopic } });
+    const [before, after] = [person(), person()];
+    await kafka.write(topic, [
+      change(before),
+      { key: 'k', headers: { h: 'v' }, value: [change(after).value, { user: 'x' }] },
+      change(after),
+    ]);
+    await lab.arrives(after);
+    await until(async () => (await kafka.committed(group, topic))[0] === 3);
+    const letters = await kafka.read(deadLetterTopic);
+    expect(letters.map(({ key, value }) => [String(key), String(value)])).toEqual([
+      ['k', JSON.stringify([change(after).value, { user: 'x' }])],
+    ]);
+    expect([...(letters[0]?.headers ?? [])].map(([name, value]) => `${String(name)}: ${String(value)}`)).toEqual([
+      'h: v',
+      'triggers-reason: number 2 of 2: "event" must be "enter" or "exit"',
+      `triggers-topic: ${topic}`,
+      'triggers-partition: 0',
+      'triggers-offset: 1',
+    ]);
+    expect([consumer.problem, told(after), log.lines]).toEqual([
+      undefined,
+      ['enter'],
+      ['warn a message is no trigger; the dead-letter topic has it'],
+    ]);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
+  });
+
+  test('shares the partitions with others of its group, and takes them over when one goes; each person is told in order', async () => {
+    const topic = await kafka.topic(4);
+    const first = await consume(topic);
+    const second = await consume(topic);
+    const own = async ({ metrics }: { metrics: () => Promise<string> }): Promise<number> =>
+      (await metrics()).match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
+    await until(async () => (await own(first)) === 2 && (await own(second)) === 2);
+    const users = Array.from({ length: 8 }, person);
+    const n = 30;
+    for (let i = 0; i < n; i++) {
+      if (i === 15) await first.consumer.stop();
+      await kafka.write(
+        topic,
+        users.map((user) => change(user, i % 2 === 0 ? 'enter' : 'exit', { profile: { i } })),
+      );
+    }
+    await until(() => users.every((user) => told(user).length >= n));
+    for (const user of users) {
+      const order = lab.receiver.ledger.entries
+        .filter(({ message }) => message?.user === user)
+        .map(({ body = '' }) => Number(/"i":(\d+)/.exec(body)?.[1]));
+      expect(order).toEqual(Array.from({ length: n }, (_, i) => i));
+    }
+    expect(await own(second)).toBe(4);
+  });
+
+  test('takes on partitions that are added to a topic, from their beginning', async () => {
+    const topic = await kafka.topic(1);
+    await consume(topic, { from: 'latest' });
+    const [first, second] = [person(), person()];
+    await until(async () => (await kafka.committed(group, topic))[0] === 0);
+    await kafka.write(topic, [change(first)]);
+    await lab.arrives(first);
+    await kafka.broker.admin.createPartitions({ topics: [{ name: topic, count: 2, assignments: null }] });
+    await kafka.write(topic, [{ ...change(second), partition: 1 }]);
+    await lab.arrives(second);
+  });
+
+  test('a broker that is killed and started again is read on, and nothing is lost; meanwhile it is said', async () => {
+    const topic = await kafka.topic();
+    const { consumer, log } = await consume(topic);
+    const user = person();
+    await kafka.write(topic, [change(user)]);
+    await lab.arrives(user);
+    await kafka.broker.kill();
+    await until(() => consumer.problem !== undefined);
+    expect(consumer.problem).toContain('cannot be read: ');
+    await kafka.broker.startAgain();
+    await until(() => consumer.problem === undefined);
+    await kafka.write(topic, [change(user, 'exit')]);
+    await until(() => told(user).length === 2);
+    expect(told(user)).toEqual(['enter', 'exit']);
+    expect(log.lines[0]).toBe('warn Kafka cannot be read; it is tried again');
+    expect(log.lines.at(-1)).toBe('info Kafka is read again');
+  });
+
+  test('a topic that is not there is said at the start', async () => {
+    await expect(consume('no-such-topic')).rejects.toThrow(
+      'Unknown topic no-such-topic. Make the topic, or correct "kafka.topics".',
+    );
+  });
+});

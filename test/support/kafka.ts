@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe } from '@jest/globals';
+import {
+  type CompressionAlgorithmValue,
+  Consumer,
+  type Message,
+  type MessageToProduce,
+  Producer,
+} from '@platformatic/kafka';
+import { KafkaBroker, whyNoKafka } from '../../chaos/kafka-broker.ts';
+import { until } from './patience.ts';
+
+const missing = whyNoKafka();
+if (missing !== undefined)
+  process.stderr.write(`SKIPPED: what needs a real Apache Kafka is not tried. Missing is: ${missing}.\n`);
+
+/** As `describe`, and left out where there can be no Kafka. */
+export const describeWithKafka = missing === undefined ? describe : describe.skip;
+
+/** A message as tests write it. */
+export interface Written {
+  readonly value: unknown;
+  readonly key?: string;
+  readonly partition?: number;
+  readonly timestamp?: number;
+  readonly headers?: Record<string, string>;
+}
+
+/** A real Apache Kafka for one test file. */
+export class TestKafka {
+  readonly broker: KafkaBroker;
+  readonly #folder: string;
+  readonly #producer: Producer;
+
+  static async start(properties?: (port: number) => readonly string[]): Promise<TestKafka> {
+    const folder = mkdtempSync(join(tmpdir(), 'kafka-test-'));
+    const kafka = new TestKafka(folder, await KafkaBroker.start(folder, properties));
+    // The first group has the brokers make their own topic for groups; until then there is no coordinator.
+    const topic = await kafka.topic();
+    await until(
+      async () =>
+        await kafka.committed('first', topic).then(
+          () => true,
+          () => false,
+        ),
+    );
+    return kafka;
+  }
+
+  private constructor(folder: string, broker: KafkaBroker) {
+    this.#folder = folder;
+    this.broker = broker;
+    this.#producer = new Producer({ clientId: 'tests', bootstrapBrokers: [broker.address] });
+  }
+
+  /** Makes a topic, and says its name. */
+  async topic(partitions = 1, configs: Record<string, string> = {}): Promise<string> {
+    const topic = `changes-${randomUUID()}`;
+    await this.broker.admin.createTopics({
+      topics: [topic],
+      partitions,
+      replicas: 1,
+      configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
+    });
+    return topic;
+  }
+
+  /** Writes messages, one after the other; JSON, unless the value is a text, or null. */
+  async write(
+    topic: string,
+    messages: readonly Written[],
+    compression: CompressionAlgorithmValue = 'none',
+  ): Promise<void> {
+    await this.#producer.send({
+      acks: -1,
+      compression,
+      messages: messages.map((written) => messageOf(topic, written)),
+    });
+  }
+
+  /** How far the group has committed each partition; -1: not at all. */
+  async committed(group: string, topic: string, partitions: readonly number[] = [0]): Promise<number[]> {
+    return await this.#asking(group, async (consumer) => {
+      const offsets = await consumer.listCommittedOffsets({ topics: [{ topic, partitions: [...partitions] }] });
+      return partitions.map((partition) => Number(offsets.get(topic)?.[partition] ?? -1n));
+    });
+  }
+
+  /** All messages of a topic. */
+  async read(topic: string): Promise<Message[]> {
+    return await this.#asking(`reads-${randomUUID()}`, async (consumer) => {
+      const [end = 0n] = (await consumer.listOffsets({ topics: [topic] })).get(topic) ?? [];
+      const found: Message[] = [];
+      if (end === 0n) return found;
+      const stream = await consumer.consume({ topics: [topic], mode: 'earliest', autocommit: false });
+      for await (const message of stream) {
+        found.push(message);
+        if (message.offset + 1n >= end) break;
+      }
+      return found;
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#producer.close();
+    await this.broker.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #asking<T>(groupId: string, ask: (consumer: Consumer) => Promise<T>): Promise<T> {
+    const consumer = new Consumer({ clientId: 'tests', groupId, bootstrapBrokers: [this.broker.address] });
+    try {
+      return await ask(consumer);
+    } finally {
+      await new Promise<void>((resolve) => consumer.close(true, () => resolve()));
+    }
+  }
+}
+
+function messageOf(topic: string, { value, key, partition, timestamp, headers = {} }: Written): MessageToProduce {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return {
+    topic,
+    ...(value === null ? {} : { value: Buffer.from(text) }),
+    ...(key === undefined ? {} : { key: Buffer.from(key) }),
+    ...(partition === undefined ? {} : { partition }),
+    ...(timestamp === undefined ? {} : { timestamp: BigInt(timestamp) }),
+    headers: new Map(Object.entries(headers).map(([name, one]) => [Buffer.from(name), Buffer.from(one)])),
+  };
+}
