@@ -5,19 +5,21 @@ import { Consumer, type MessageToProduce, Producer } from '@platformatic/kafka';
 export interface Writing {
   readonly people: readonly string[];
   readonly messages: number;
-}
-
-export interface Written {
-  /** How many changes each person has. */
-  readonly counts: ReadonlyMap<string, number>;
-  /** Messages that were written again, since it was not known whether the broker had them. */
-  readonly writtenAgain: number;
+  /** At most. */
+  readonly perSecond: number;
 }
 
 const MESSAGES_AT_ONCE = 200;
 
-/** Writes changes of people at random, keyed by the person; what a broker does not acknowledge is written again. */
-export async function writeToTopic(address: string, topic: string, { people, messages }: Writing): Promise<Written> {
+/**
+ * Writes changes of people at random, keyed by the person. What a broker does not acknowledge is written again, so it may be there twice.
+ * @returns how many changes each person has
+ */
+export async function writeToTopic(
+  address: string,
+  topic: string,
+  { people, messages, perSecond }: Writing,
+): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
   const changeOf = (): MessageToProduce => {
     const user = people[Math.floor(Math.random() * people.length)] ?? '';
@@ -26,15 +28,13 @@ export async function writeToTopic(address: string, topic: string, { people, mes
     const change = { audience: 'vip', user, event: n % 2 === 1 ? 'enter' : 'exit', profile: { n } };
     return { topic, key: Buffer.from(user), value: Buffer.from(JSON.stringify(change)) };
   };
-  let writtenAgain = 0;
-  for (let left = messages; left > 0; left -= MESSAGES_AT_ONCE) {
-    const batch = Array.from({ length: Math.min(left, MESSAGES_AT_ONCE) }, changeOf);
-    while (!(await acknowledged(address, batch))) {
-      writtenAgain += batch.length;
-      await sleep(500);
-    }
+  const beganAt = performance.now();
+  for (let done = 0; done < messages; done += MESSAGES_AT_ONCE) {
+    const batch = Array.from({ length: Math.min(messages - done, MESSAGES_AT_ONCE) }, changeOf);
+    while (!(await acknowledged(address, batch))) await sleep(500);
+    await sleep(Math.max(0, beganAt + ((done + batch.length) / perSecond) * 1000 - performance.now()));
   }
-  return { counts, writtenAgain };
+  return counts;
 }
 
 async function acknowledged(address: string, messages: MessageToProduce[]): Promise<boolean> {
@@ -51,13 +51,28 @@ async function acknowledged(address: string, messages: MessageToProduce[]): Prom
 
 /** How many messages the group has not committed; infinite while that cannot be said. */
 export async function messagesLeft(address: string, group: string, topic: string): Promise<number> {
-  const asker = new Consumer({ clientId: 'ledger', groupId: group, bootstrapBrokers: [address], retries: 0 });
   try {
-    const ends = (await asker.listOffsets({ topics: [topic] })).get(topic) ?? [];
-    const committed = await asker.listCommittedOffsets({ topics: [{ topic, partitions: [...ends.keys()] }] });
-    return ends.reduce((sum, end, i) => sum + Number(end) - Math.max(0, Number(committed.get(topic)?.[i] ?? 0)), 0);
+    return await asking(address, group, async (asker) => {
+      const ends = (await asker.listOffsets({ topics: [topic] })).get(topic) ?? [];
+      const committed = await asker.listCommittedOffsets({ topics: [{ topic, partitions: [...ends.keys()] }] });
+      return ends.reduce((sum, end, i) => sum + Number(end) - Math.max(0, Number(committed.get(topic)?.[i] ?? 0)), 0);
+    });
   } catch {
     return Infinity;
+  }
+}
+
+export async function messagesIn(address: string, topic: string): Promise<number> {
+  return await asking(address, 'ledger', async (asker) => {
+    const ends = (await asker.listOffsets({ topics: [topic] })).get(topic) ?? [];
+    return ends.reduce((sum, end) => sum + Number(end), 0);
+  });
+}
+
+async function asking<T>(address: string, groupId: string, ask: (asker: Consumer) => Promise<T>): Promise<T> {
+  const asker = new Consumer({ clientId: 'ledger', groupId, bootstrapBrokers: [address], retries: 0 });
+  try {
+    return await ask(asker);
   } finally {
     await new Promise<void>((resolve) => asker.close(true, () => resolve()));
   }

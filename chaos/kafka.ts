@@ -11,7 +11,7 @@ import { ExportJobs } from '../src/client/export-jobs.ts';
 import { startReceiver } from '../src/local/receiver.ts';
 import { startLocalTemporal } from '../src/local/temporal-server.ts';
 import { KafkaBroker, whyNoKafka } from './kafka-broker.ts';
-import { messagesLeft, type Written, writeToTopic } from './kafka-ledger.ts';
+import { messagesIn, messagesLeft, writeToTopic } from './kafka-ledger.ts';
 import { judgeChanges, killAtRandom, type Victim } from './outbox-ledger.ts';
 import { Program } from './program.ts';
 
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     people: { type: 'string', default: '2000' },
     consumers: { type: 'string', default: '3' },
     partitions: { type: 'string', default: '8' },
+    perSecond: { type: 'string', default: '500' },
   },
 });
 const missing = whyNoKafka();
@@ -66,27 +67,32 @@ try {
   );
   const people = Array.from({ length: Number(values.people) }, (_, i) => `p${i}`);
   const beganAt = performance.now();
-  let written: Written | undefined;
+  let isWritten = false;
   let isOver = false;
-  const writing = writeToTopic(broker.address, TOPIC, { people, messages }).then((all) => (written = all));
+  const writing = writeToTopic(broker.address, TOPIC, {
+    people,
+    messages,
+    perSecond: Number(values.perSecond),
+  }).finally(() => (isWritten = true));
   const breaking = killTheBroker();
   const { kills, alive } = await killAtRandom(
     async () => await Program.start(['consume', 'kafka', '--json'], env),
     Number(values.consumers),
-    async () => written !== undefined && (await messagesLeft(broker.address, GROUP, TOPIC)) === 0,
+    async () => isWritten && (await messagesLeft(broker.address, GROUP, TOPIC)) === 0,
     { fromMs: 2_000, toMs: 10_000 },
   );
   consumers = alive;
   isOver = true;
   const brokerKills = await breaking;
-  const { counts, writtenAgain } = await writing;
+  const counts = await writing;
+  const writtenTwice = (await messagesIn(broker.address, TOPIC)) - messages;
   // Judged now and then only: this process is the endpoint, too.
   const giveUpAt = performance.now() + LONGEST_MS;
   while (judgeChanges(receiver.ledger.entries, counts).lost > 0 && performance.now() < giveUpAt) await sleep(2_000);
   const seconds = Math.round((performance.now() - beganAt) / 1000);
   const verdict = judgeChanges(receiver.ledger.entries, counts);
   const idleWriteToPostMs = await idleLatencies();
-  console.log(JSON.stringify({ messages, seconds, kills, brokerKills, writtenAgain, ...verdict, idleWriteToPostMs }));
+  console.log(JSON.stringify({ messages, seconds, kills, brokerKills, writtenTwice, ...verdict, idleWriteToPostMs }));
 
   async function killTheBroker(): Promise<number> {
     let times = 0;

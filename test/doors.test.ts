@@ -480,9 +480,8 @@ const configOf = (source: Json): Json => ({
     group: 'g',
     jobs: ['a'],
     ingest: {
-      expressions: { each: 'e', user: 'u', audience: 'a', event: 'e', at: 't', profile: 'p', ignore: 'i', id: 'i' },
+      expressions: { each: 'e', user: 'u', audience: 'a', event: 'e', at: 't', profile: 'p', ignore: 'i' },
       audience: 'vip',
-      audiences: { theirs: 'ours' },
       profiles: 'from-source',
     },
     from: 'earliest',

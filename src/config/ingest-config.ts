@@ -28,23 +28,23 @@ const expression = z
 
 const name = z.string().min(1).max(255);
 
+/** JSONata for what one message tells. */
+const expressionsShape = {
+  each: expression.optional(),
+  user: expression,
+  audience: expression.optional(),
+  event: expression,
+  at: expression.optional(),
+  profile: expression.optional(),
+  ignore: expression.optional(),
+};
+
 /** What is read of what a sender sends, and how. */
 const readingShape = {
   /** How what it sends is read: what is known of a sender … */
   preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
   /** … or JSONata. */
-  expressions: z
-    .strictObject({
-      each: expression.optional(),
-      user: expression,
-      audience: expression.optional(),
-      event: expression,
-      at: expression.optional(),
-      profile: expression.optional(),
-      ignore: expression.optional(),
-      id: expression.optional(),
-    })
-    .optional(),
+  expressions: z.strictObject(expressionsShape).optional(),
   /** The field of a person that is their id, with a preset. Default: the sender's own id. */
   userField: name.optional(),
   /** The audience that all requests are about. Default: what they say. */
@@ -84,6 +84,7 @@ export type StreamIngestConfig = Readonly<z.infer<typeof streamIngestSchema>>;
 export const ingestSchema = z
   .strictObject({
     ...readingShape,
+    expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
     /** What bad data is answered with. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
     signature: z

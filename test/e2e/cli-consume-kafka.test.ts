@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { messagesLeft, type Written, writeToTopic } from '../../chaos/kafka-ledger.ts';
+import { messagesLeft, writeToTopic } from '../../chaos/kafka-ledger.ts';
 import { judgeChanges, killAtRandom } from '../../chaos/outbox-ledger.ts';
 import { readExposition } from '../support/exposition.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
@@ -32,7 +32,7 @@ describeWithKafka('triggers consume kafka', () => {
   async function consumer(config: string, options: readonly string[] = []): Promise<Program> {
     const file = join(folder, 'triggers.config.json');
     writeFileSync(file, config);
-    const env = { TRIGGERS_CONFIG: file, TRIGGERS_TASK_QUEUE: lab.taskQueue, KAFKA_BROKER: kafka.broker.address };
+    const env = { TRIGGERS_CONFIG: file, TRIGGERS_TASK_QUEUE: lab.taskQueue };
     const program = startTriggers(['consume', 'kafka', '--json', ...options], { env });
     await program.says(({ stdout }) => stdout.endsWith('\n'));
     return program;
@@ -45,9 +45,9 @@ describeWithKafka('triggers consume kafka', () => {
     const brokers = [kafka.broker.address];
     const config = { brokers, topics: [topic], group, jobs: [job], from: 'earliest', sessionTimeoutMs: 1_000 };
     const people = Array.from({ length: 200 }, (_, i) => `streamed-${i}`);
-    let written: Written | undefined;
-    const writing = writeToTopic(kafka.broker.address, topic, { people, messages: 6_000 }).then(
-      (all) => (written = all),
+    let isWritten = false;
+    const writing = writeToTopic(kafka.broker.address, topic, { people, messages: 6_000, perSecond: 500 }).finally(
+      () => (isWritten = true),
     );
     let isBrokerBack = false;
     const breaking = (async () => {
@@ -59,12 +59,11 @@ describeWithKafka('triggers consume kafka', () => {
     const { kills, alive } = await killAtRandom(
       async () => await consumer(JSON.stringify({ kafka: config })),
       2,
-      async () =>
-        isBrokerBack && written !== undefined && (await messagesLeft(kafka.broker.address, group, topic)) === 0,
+      async () => isBrokerBack && isWritten && (await messagesLeft(kafka.broker.address, group, topic)) === 0,
       { fromMs: 1_000, toMs: 4_000 },
     );
     await breaking;
-    const { counts } = await writing;
+    const counts = await writing;
     await until(() => judgeChanges(lab.receiver.ledger.entries, counts).lost === 0);
     await Promise.all(alive.map((program) => program.kill()));
     expect(kills).toBeGreaterThan(0);
@@ -78,7 +77,10 @@ describeWithKafka('triggers consume kafka', () => {
       partitions: 1,
       replicas: 1,
     });
-    const program = await consumer(exampleConfig.replace('vips-to-the-crm', job), ['--port', '0']);
+    const program = await consumer(
+      exampleConfig.replace('vips-to-the-crm', job).replace('kafka.example.com:9092', kafka.broker.address),
+      ['--port', '0'],
+    );
     await until(async () => (await kafka.committed('audience-triggers', 'audience-changes'))[0] === 0);
     const { user } = JSON.parse(exampleMessage) as { user: string }; // As the page has it.
     await kafka.write('audience-changes', [{ key: user, value: exampleMessage }]);

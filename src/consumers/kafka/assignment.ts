@@ -198,12 +198,14 @@ async function startsOf(places: readonly Place[], options: AssignmentOptions): P
       return { place, from: start, end };
     }
     if (known >= first && known <= end) return { place, from: known, end };
-    log.error(
-      known < first
-        ? 'messages were deleted before they were read; those that are left are read'
-        : 'a partition ends before what was read of it; it is read from its beginning',
-      { topic, partition, offset: String(known), count: Number(known < first ? first - known : known - end) },
-    );
+    const fields = {
+      topic,
+      partition,
+      offset: String(known),
+      count: Number(known < first ? first - known : known - end),
+    };
+    if (known < first) log.error('messages were deleted before they were read; those that are left are read', fields);
+    else log.error('a partition ends before what was read of it; it is read from its beginning', fields);
     return { place, from: first, end };
   });
   await commitDone(member, begun);
