@@ -236,6 +236,14 @@ const filter = {
 const decision = { confirm: anything, onProgress: anything, signal };
 const push = { onProgress: anything, patienceMs: 5, gatherMs: 5, signal };
 
+const COUNTS = { theirs: 2, members: 2, both: 1, enters: 1, exits: 1 };
+const A_DIFFERENCE = {
+  id: '0c1f6a6e-8a31-4c56-9d0a-3f1f9f3f2a10',
+  audience: { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' },
+  ...COUNTS,
+  first: { enters: ['1'], exits: ['2'] },
+};
+
 /** Each method with all its options, as the call that is to be refused when one of them is wrong. */
 const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: ExportJobs, options: never) => unknown]>> =
   {
@@ -262,6 +270,9 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
     plan: [{ prune: true }, (jobs, options) => jobs.plan({ a: RIGHT }, options)],
     edit: [{ isMeant: anything }, (jobs, options) => jobs.edit('a', { label: 'x' }, options)],
     recover: [{ onWait: anything }, (jobs, options) => jobs.recover('a', options)],
+    compare: [{ audience: 'vip', signal, onProgress: anything }, (jobs, options) => jobs.compare('a', ['1'], options)],
+    reconcile: [{ force: true }, (jobs, options) => jobs.reconcile('a', A_DIFFERENCE, options)],
+    'reconcile difference': [COUNTS, (jobs, counts: object) => jobs.reconcile('a', { ...A_DIFFERENCE, ...counts })],
     backfill: [
       { requestId: 'r', audiences: ['vip'], sample: 5, action: 'start' },
       (jobs, request) => jobs.backfill('a', request),

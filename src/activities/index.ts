@@ -4,6 +4,7 @@ import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
+import { createDifferences } from './differences.ts';
 import { createAnswerLetters, createHolders, createKeepDeadLetters, createKeepJob } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
@@ -41,5 +42,6 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),
     ...createWatchActivities(dependencies),
+    ...createDifferences(dependencies),
   };
 }

@@ -21,6 +21,7 @@ import { Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
 import { jobRoutes } from './job-routes.ts';
 import { questionRoutes } from './question-routes.ts';
+import { reconcileRoutes } from './reconcile-routes.ts';
 import { Closing, NotThisJob, Refused } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
@@ -146,6 +147,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const ingests = new Ingests(options.ingests ?? {}, options.log);
   ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock), metrics });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
+  reconcileRoutes(app, options.jobs, closing.signal);
   const mayStill = ({ headers }: FastifyRequest, jobId: string): boolean => {
     const caller = keys.callerOf(headers.authorization);
     return caller?.may('read') === true && caller.mayJob(jobId);

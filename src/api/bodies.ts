@@ -23,7 +23,7 @@ export interface JsonBody {
   readonly value: Json;
 }
 
-/** NDJSON of any length, as it comes. */
+/** NDJSON, or a CSV, of any length, as it comes. */
 export interface LinesBody {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
@@ -49,6 +49,13 @@ export function readBodies(app: FastifyInstance): void {
       reply.raw.once('finish', () => drain(raw));
     }
     await Promise.resolve();
+  });
+}
+
+/** Has a CSV read there, too, as it comes. */
+export function readRows(app: FastifyInstance): void {
+  app.addContentTypeParser('text/csv', async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
+    return await Promise.resolve({ chunks: chunksOf(request, payload) });
   });
 }
 

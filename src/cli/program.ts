@@ -19,6 +19,7 @@ import { newCommand } from './commands/new.ts';
 import { pauseCommand, resumeCommand, retryCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
+import { reconcileCommand } from './commands/reconcile.ts';
 import { recoverCommand } from './commands/recover.ts';
 import { renderCommand } from './commands/render.ts';
 import { secretsCommand } from './commands/secrets.ts';
@@ -58,6 +59,7 @@ const COMMANDS: readonly CommandMaker[] = [
   applyCommand,
   exportCommand,
   backfillCommand,
+  reconcileCommand,
   stopCommand,
   holdersCommand,
   watchCommand,

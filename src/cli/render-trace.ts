@@ -175,7 +175,9 @@ export class TraceStory {
       case 'found':
         return timedLines(
           event.at,
-          `found among the members of ${printable(event.audience)}, by backfill ${event.backfill}`,
+          event.event === 'exit'
+            ? `no member of ${printable(event.audience)}, and the endpoint has them: found by backfill ${event.backfill}`
+            : `found among the members of ${printable(event.audience)}, by backfill ${event.backfill}`,
           this.#columns,
         );
       case 'attempted':
@@ -249,7 +251,7 @@ function standsText(
   if (waitingCount === 0) {
     if (inPages) {
       const why = blocked(standing, nowMs) ?? spacedText(standing, nowMs) ?? '';
-      return `Found by a backfill; the enter waits for its turn. ${why}${endText(standing, nowMs)}${doubt}`;
+      return `Found by a backfill; what it sends waits for its turn. ${why}${endText(standing, nowMs)}${doubt}`;
     }
     return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${dyingText}${doubt}`;
   }

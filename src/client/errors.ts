@@ -1,6 +1,8 @@
+import type { DifferenceCounts } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
+import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
 import { andAside, keptBackfillInWords } from '../domain/kept-job.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
@@ -448,6 +450,33 @@ export class InvalidTrigger extends TriggersError {
     super(`${line === undefined ? 'This' : `Line ${line}`} is not a trigger: ${reason}.`, rest);
     this.reason = reason;
     this.line = line;
+  }
+}
+
+/** A list of people's ids has lines without one. Nothing was compared, and nothing was sent. */
+export class InvalidList extends TriggersError {
+  override readonly name = 'InvalidList';
+  /** The first of them: `line 3`, and what is wrong there. */
+  readonly problems: readonly Problem[];
+  /** How many there are. */
+  readonly wrong: number;
+  constructor(problems: readonly Problem[], wrong: number) {
+    const more = wrong > problems.length ? [`And ${wrong - problems.length} more.`] : [];
+    const each = problems.map(({ field, message }) => `${field === '' ? '' : `${field}: `}${message}.`);
+    super(['The list cannot be used; nothing was sent.', ...each, ...more].join('\n'));
+    this.problems = problems;
+    this.wrong = wrong;
+  }
+}
+
+/** A difference looks like that of a wrong list, or of a source that is half empty. Nothing was sent; with `force` it is. */
+export class DifferenceDoubtful extends TriggersError {
+  override readonly name = 'DifferenceDoubtful';
+  readonly doubts: readonly DifferenceDoubt[];
+  constructor(difference: DifferenceCounts, doubts: readonly DifferenceDoubt[]) {
+    const said = doubts.map((doubt) => doubtInWords(doubt, difference));
+    super([...said, 'Nothing was sent. If it is right all the same, say so: --force'].join(' '));
+    this.doubts = doubts;
   }
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Attempt } from '../contract/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
+import type { Difference } from '../contract/difference.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { JobTrend } from '../contract/trend.ts';
@@ -10,13 +11,14 @@ import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/re
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
+import { doubtsAbout } from '../domain/difference.ts';
 import { isRecord } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed, InvalidRequest } from './errors.ts';
+import { ClientClosed, DifferenceDoubtful, InvalidRequest } from './errors.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
@@ -24,13 +26,13 @@ import { listAudiences, listAuthorizations, listProfileFields, prepare } from '.
 import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import { type JobOverview, type JobSummary, listeningJobs, listJobs, overview } from './jobs/job-list.ts';
-import { endOf, jobSignals, queryTrend, updateJob } from './jobs/job-service.ts';
+import { describeExecution, endOf, jobSignals, queryTrend, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { asked, checkOptions } from './options.ts';
+import { asked, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals } from './push/grouped-signals.ts';
 import { JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { PATIENCE_MS } from './push/patiently.ts';
@@ -45,11 +47,13 @@ import {
   type Triggers,
   withEvent,
 } from './push/push.ts';
+import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
 import { Watches } from './watches.ts';
 
 export type { Attempt } from '../contract/attempt.ts';
 export type { AudienceList, AudienceListing } from '../contract/audience.ts';
 export type { AuthorizationListing } from '../contract/audience.ts';
+export type { Difference, DifferenceCounts } from '../contract/difference.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type { JobTrend, TrendPoint } from '../contract/trend.ts';
 export type { BackfillStatus, HolderTrouble, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
@@ -81,6 +85,7 @@ export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
 export type { PushResult, Triggers } from './push/push.ts';
 export type { RecoverOptions } from './history/recovery.ts';
+export type { CompareOptions, CompareProgress } from './reconcile/compare.ts';
 export type { SampleOf } from './jobs/samples.ts';
 export type { Slugs } from './jobs/slugs.ts';
 export type { StartedJob, StartOptions } from './jobs/start-job.ts';
@@ -96,6 +101,11 @@ export interface ExportJobsOptions {
   readonly taskQueue?: string;
   /** Longest wait, in ms, of `enter`, `exit` and `signal` for the server or the job to take more; default 5 minutes. */
   readonly patienceMs?: number;
+}
+
+export interface ReconcileOptions {
+  /** Send a difference also where it looks like that of a wrong list. */
+  readonly force?: boolean;
 }
 
 /**
@@ -424,6 +434,47 @@ export class ExportJobs {
     return await updateJob(this.#client, jobId, backfillUpdate, [
       { requestId: randomUUID(), ...(isStart ? { at: this.#clock() } : {}), ...wish, ...audiences },
     ]);
+  }
+
+  /**
+   * Compares what an endpoint says its members are (ids, a list or a stream of any length, in constant memory) with the members of one of the job's
+   * audiences now. Sends nothing: `reconcile` sends the difference, `forget` removes it.
+   * @throws InvalidRequest when the job has several audiences and none is named; AudienceMoved; JobNotRunning; WorkerFailed when its workers have no folder, or
+   *   its source cannot be read to the end
+   */
+  async compare(
+    jobId: string,
+    theirs: Iterable<string> | AsyncIterable<string>,
+    options: CompareOptions = {},
+  ): Promise<Difference> {
+    checkOptions('compare', options);
+    return await compare(this.#client, jobId, theirs, options);
+  }
+
+  /**
+   * Has the job send a difference, as its next backfill: enters for members who are missing there, exits for who is there and no member. Each is asked
+   * about once more before it is sent. Asking again for the same difference starts nothing further. A difference of nothing starts nothing.
+   * @throws DifferenceDoubtful unless `force`; RequestRefused while another backfill is under way
+   */
+  async reconcile(jobId: string, difference: Difference, options: ReconcileOptions = {}): Promise<JobStatus> {
+    checkOptions('reconcile', options);
+    checkDifference(difference);
+    const { id, audience, enters, exits } = difference;
+    const doubts = doubtsAbout(difference);
+    if (doubts.length > 0 && options.force !== true) throw new DifferenceDoubtful(difference, doubts);
+    if (enters + exits === 0) {
+      await this.forget(jobId, difference);
+      return await this.status(jobId);
+    }
+    return await updateJob(this.#client, jobId, backfillUpdate, [
+      { requestId: id, at: this.#clock(), audiences: [audience.id], difference: { id, enters, exits } },
+    ]);
+  }
+
+  /** Removes a difference that is not to be sent. One that nobody sends or removes is removed after 90 days, when lists are compared again. */
+  async forget(jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
+    const { taskQueue } = await describeExecution(this.#client, jobId);
+    await forget(this.#client, taskQueue, id);
   }
 
   /**

@@ -1,6 +1,8 @@
+import type { Difference } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { SampleWish } from '../contract/sample.ts';
+import { DIFFERENCE_ID } from '../domain/difference.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, JOB_ID_PATTERN, reservedIdText } from '../domain/names.ts';
 import type { RequestReading } from '../domain/requests.ts';
@@ -8,7 +10,7 @@ import type { ConnectConfig } from './connect.ts';
 import type { DeadLetterFilter } from './dead-letter-filter.ts';
 import type { DecisionOptions, RedeliverOptions } from './dead-letters.ts';
 import { InvalidRequest } from './errors.ts';
-import type { ExportJobsOptions } from './export-jobs.ts';
+import type { ExportJobsOptions, ReconcileOptions } from './export-jobs.ts';
 import type { AttemptsOptions } from './history/attempts.ts';
 import type { RecoverOptions } from './history/recovery.ts';
 import type { TraceOptions } from './history/trace.ts';
@@ -17,6 +19,7 @@ import type { PlanOptions } from './jobs/plan-jobs.ts';
 import type { StartOptions } from './jobs/start-job.ts';
 import type { PushOptions } from './push/job-pusher.ts';
 import type { PublishOptions } from './push/publish.ts';
+import type { CompareOptions } from './reconcile/compare.ts';
 
 /**
  * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
@@ -85,6 +88,11 @@ const record: Kind = { what: 'an object', isRight: isRecord };
 const texts: Kind = { what: 'a list of texts', isRight: (value) => Array.isArray(value) && value.every(text.isRight) };
 const event: Kind = { what: '"enter" or "exit"', isRight: (value) => value === 'enter' || value === 'exit' };
 
+const differenceId: Kind = {
+  what: 'the id of a difference',
+  isRight: (value) => typeof value === 'string' && DIFFERENCE_ID.test(value),
+};
+
 const deadLetterFilter: Kinds<DeadLetterFilter> = {
   jobId: anyText,
   user: anyText,
@@ -111,6 +119,18 @@ const OPTIONS = {
   attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
   edit: { isMeant: call } satisfies Kinds<EditOptions>,
   plan: { prune: flag } satisfies Kinds<PlanOptions>,
+  compare: { audience: text, signal, onProgress: call } satisfies Kinds<CompareOptions>,
+  difference: {
+    id: differenceId,
+    audience: record,
+    first: record,
+    theirs: count,
+    members: count,
+    both: count,
+    enters: count,
+    exits: count,
+  } satisfies Kinds<Difference>,
+  reconcile: { force: flag } satisfies Kinds<ReconcileOptions>,
   recover: { onWait: call } satisfies Kinds<RecoverOptions>,
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
@@ -130,6 +150,16 @@ export function checkOptions(method: keyof typeof OPTIONS, given: unknown): void
     if (given[field] !== undefined && !isRight(given[field]))
       problems.push({ field, message: `This must be ${what}.` });
   if (problems.length > 0) throw new InvalidRequest(problems);
+}
+
+/** Checks a difference that a program hands over: by its counts it is decided whether it may be sent. @throws InvalidRequest */
+export function checkDifference(given: Difference): void {
+  checkOptions('difference', given);
+  const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(given, field));
+  if (missing.length > 0)
+    throw new InvalidRequest(
+      missing.map((field) => ({ field, message: 'This is missing: a difference is what `compare` gave.' })),
+    );
 }
 
 /** What was asked for. @throws InvalidRequest with everything that is wrong with it */

@@ -1,3 +1,5 @@
+import type { DifferenceToSend } from './difference.ts';
+
 /** Input of a backfill child. */
 export interface BackfillInput {
   /** Workflow id of the job (never a run id, since the job continues as new meanwhile). */
@@ -13,6 +15,8 @@ export interface BackfillInput {
   readonly carried: BackfillProgress;
   /** How often this backfill was begun again by another child, from where the one before had come; absent: never. */
   readonly restarts?: number;
+  /** What it sends in place of all members (`contract/difference.ts`). */
+  readonly difference?: DifferenceToSend;
 }
 
 /** What a backfill carries through continue-as-new. */
@@ -53,6 +57,13 @@ export interface MemberPage {
   /** When the source was asked, or earlier; epoch ms by the server's clock, which also dates live triggers. */
   readonly readAt: number;
   readonly ids: readonly string[];
+  /**
+   * People who are no members, to be sent as exits; absent: none. By itself, and not beside each id: a release that knows no exits in pages then leaves
+   * these people out, and does not say that they entered.
+   */
+  readonly exits?: readonly string[];
+  /** How many more of a difference were read, and are as it says no longer; absent: none. */
+  readonly outdated?: number;
   /** How many members all its audiences together had when it began, according to the source; absent when the source does not say. */
   readonly expected?: number;
   /** True on the page that ends the backfill. */
@@ -73,6 +84,14 @@ export interface PageTaken {
   readonly gone?: true;
   /** With `readAgain`: wait this long first, since there is more live traffic than can be remembered. */
   readonly afterMs?: number;
+}
+
+/** What `listDifference` returns. */
+export interface DifferencePage extends MemberIds {
+  /** People who are no members. */
+  readonly exits: readonly string[];
+  /** How many of whom the difference says what is no longer so. */
+  readonly outdated: number;
 }
 
 /** What `listMembers` returns. */

@@ -1,5 +1,6 @@
 import type { DecidedVerdict } from '../domain/verdict.ts';
 import type { Audience } from './audience.ts';
+import type { DifferenceToSend } from './difference.ts';
 import type { JobDefinition, JobEdit, Problem } from './export-job.ts';
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
@@ -10,10 +11,15 @@ export interface BackfillStatus {
   readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost' | 'kept';
   /** With `paused`: by a person, or because the sample that was asked for has been sent. */
   readonly pausedBy?: 'operator' | 'sample';
-  /** RFC 3339: when it was asked for; the `at` of all its enters. */
+  /** RFC 3339: when it was asked for; the `at` of all its triggers. */
   readonly at: string;
   /** Slugs. */
   readonly audiences: readonly string[];
+  /**
+   * Present when it is a reconcile: it sends this difference, so many enters and exits, in place of all members. What is said of members below is then
+   * said of these people.
+   */
+  readonly difference?: DifferenceToSend;
   /**
    * How many members there are to send, by the source's own count at the start; exact once all have been read. Absent when the source does
    * not say.
@@ -23,7 +29,10 @@ export interface BackfillStatus {
   readonly taken: number;
   /** Members whose enter was delivered. */
   readonly delivered: number;
-  /** Members left out: a live trigger of the same audience is newer, or the source listed them twice. */
+  /**
+   * Members left out: a live trigger of the same audience is newer, or the source listed them twice, or a difference is no longer so by the word of the
+   * source.
+   */
   readonly superseded: number;
   /** Members left out because an edit removed their audience while it ran, by its slug, also where it is back; absent: none. */
   readonly leftOut?: readonly { readonly audience: string; readonly members: number }[];

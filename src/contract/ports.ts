@@ -1,8 +1,9 @@
 import type { SearchAttribute } from '../domain/shown.ts';
 import type { JobAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
-import type { MemberIds } from './backfill.ts';
+import type { DifferencePage, MemberIds } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
+import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
@@ -73,6 +74,19 @@ export interface Activities {
   deliver(slice: PackedSlice): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
+  /** Keeps a part of the list of those whom an endpoint has. Calling it again changes nothing. */
+  keepTheirMembers(part: TheirMembers): Promise<void>;
+  /** Reads all members, and writes down how the list that was kept differs from them. */
+  compareMembers(comparison: Comparison): Promise<ComparedMembers>;
+  /** The next part of a difference, as far as it is still so by the word of the source now; at most about `maxBytes` of JSON. */
+  listDifference(
+    differenceId: string,
+    audience: string,
+    after: string | null,
+    maxBytes: number,
+  ): Promise<DifferencePage>;
+  /** Removes a difference; nothing when there is none. */
+  forgetDifference(differenceId: string): Promise<void>;
   /** How many members these audiences have together, by the source's own count; null when it does not say for all of them. */
   countMembers(audiences: readonly string[]): Promise<number | null>;
   /** Whether a workflow runs. */
@@ -150,6 +164,9 @@ export interface SideWorkflows {
 export type Question =
   | 'prepareJob'
   | 'prepareWatch'
+  | 'keepTheirMembers'
+  | 'compareMembers'
+  | 'forgetDifference'
   | 'listAuthorizations'
   | 'listAudiences'
   | 'listProfileFields'

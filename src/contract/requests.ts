@@ -1,3 +1,5 @@
+import type { DifferenceToSend } from './difference.ts';
+
 // What operators ask of a job by its updates. `domain/requests.ts` reads them.
 
 /** Argument of the update `backfill`. */
@@ -11,9 +13,11 @@ export interface BackfillRequest {
   readonly audiences?: readonly string[];
   /** Send only this many people, then pause; `resume` sends the others. */
   readonly sample?: number;
+  /** With `start`: send this difference of the one audience named, in place of all members. For `reconcile`, which makes it. */
+  readonly difference?: DifferenceToSend;
   /** Changes the running backfill instead of starting one: `pause` sends nobody further, `resume` continues, `cancel` ends it. */
   readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
-  /** With `start`: the `at` of its enters (RFC 3339); default: when the job is asked. Given, it stays the same if the workflow is reset. */
+  /** With `start`: the `at` of its triggers (RFC 3339); default: when the job is asked. Given, it stays the same if the workflow is reset. */
   readonly at?: string;
 }
 

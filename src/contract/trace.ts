@@ -48,13 +48,15 @@ export interface TriggerReceived extends TraceLine {
   readonly refused?: string;
 }
 
-/** A backfill found the person among the members. The job leaves out those about whom a live trigger is newer. */
+/** A backfill found the person among the members, or among those whom the endpoint has although they are none. The job leaves out those about whom a live trigger is newer. */
 export interface MemberFound extends TraceLine {
   readonly kind: 'found';
   readonly runId: string;
   readonly audience: string;
   /** The number of the backfill, from 1. */
   readonly backfill: number;
+  /** What it sends; absent: an enter. */
+  readonly event?: 'exit';
 }
 
 /** A slice that the trigger was in has ended, or is running. `at` is its end, or its start while it is running. */

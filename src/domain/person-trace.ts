@@ -156,12 +156,13 @@ export class PersonTrace {
 
   #page({ runId, atMs }: Came, raw: unknown): Traced[] {
     if (!isRecord(raw)) return [];
-    const { ids, audience, n, number } = raw;
+    const { ids, exits = [], audience, n, number } = raw;
     if (!Array.isArray(ids) || typeof n !== 'number' || typeof audience !== 'string') return [];
-    if (!ids.includes(this.#user) || this.#pages.has(`${n}/${String(number)}`)) return [];
+    const isExit = Array.isArray(exits) && exits.includes(this.#user);
+    if ((!isExit && !ids.includes(this.#user)) || this.#pages.has(`${n}/${String(number)}`)) return [];
     this.#pages.add(`${n}/${String(number)}`);
     const line = { kind: 'found' as const, jobId: this.#jobId, runId, at: instantOf(atMs) };
-    return [{ ...line, audience: this.#slugOf(audience), backfill: n }];
+    return [{ ...line, audience: this.#slugOf(audience), backfill: n, ...(isExit ? { event: 'exit' } : {}) }];
   }
 
   #slice(fact: FactOf<'slice'>): Traced[] {

@@ -1,8 +1,10 @@
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
+import type { DifferenceToSend } from '../contract/difference.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import { undecodableReason } from './errors.ts';
+import { DIFFERENCE_ID } from './difference.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';
 import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
@@ -17,7 +19,15 @@ export type RequestReading<T> =
 
 const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
 
-const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = ['requestId', 'audiences', 'sample', 'action', 'at'];
+const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = [
+  'requestId',
+  'audiences',
+  'sample',
+  'action',
+  'at',
+  'difference',
+];
+const DIFFERENCE_KEYS: readonly (keyof DifferenceToSend)[] = ['id', 'enters', 'exits'];
 const HOLDER_KEYS: readonly (keyof HolderRequest)[] = ['holder', 'action'];
 const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs'];
 const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
@@ -28,18 +38,24 @@ const WAITING: readonly unknown[] = ['deliver', 'keep', 'discard'];
 
 /** Reads the arguments of `backfill`: one request, or none. */
 export function readBackfillRequest(args: readonly unknown[]): RequestReading<BackfillRequest> {
-  return read<BackfillRequest>(args, BACKFILL_KEYS, ({ requestId, audiences, sample, action, at }) => [
+  return read<BackfillRequest>(args, BACKFILL_KEYS, ({ requestId, audiences, sample, action, at, difference }) => [
     problem('action', action === undefined || ACTIONS.includes(action), '"start", "pause", "resume" or "cancel"'),
     problem('requestId', requestId === undefined || isId(requestId), `text of 1 to ${REQUEST_ID_LENGTH} characters`),
     problem('audiences', audiences === undefined || isNames(audiences), 'a list of slugs or ids, not empty'),
     problem('sample', sample === undefined || isCount(sample), 'a whole number of people, at least 1'),
     problem('at', at === undefined || isInstant(at), 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"'),
+    problem(
+      'difference',
+      difference === undefined || (isDifference(difference) && Array.isArray(audiences) && audiences.length === 1),
+      'what `reconcile` gives it ({"id": "<UUID>", "enters": 0, "exits": 0}), of one audience',
+    ),
     // Whoever pauses the backfill of one audience would pause that of all.
     ...(action === 'pause' || action === 'resume' || action === 'cancel'
       ? [
           alone('audiences', audiences, 'a new backfill'),
           alone('sample', sample, 'a new backfill'),
           alone('at', at, 'a new backfill'),
+          alone('difference', difference, 'a new backfill'),
         ]
       : []),
   ]);
@@ -165,6 +181,16 @@ function isNames(value: unknown): boolean {
 
 function isCount(value: unknown): boolean {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+}
+
+function isDifference(value: unknown): boolean {
+  if (!isRecord(value) || unknownKeys(value, DIFFERENCE_KEYS).length > 0) return false;
+  const { id, enters, exits } = value;
+  return typeof id === 'string' && DIFFERENCE_ID.test(id) && isCountOrNone(enters) && isCountOrNone(exits);
+}
+
+function isCountOrNone(value: unknown): boolean {
+  return value === 0 || isCount(value);
 }
 
 function isInstant(value: unknown): boolean {

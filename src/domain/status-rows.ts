@@ -106,7 +106,10 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'Last failure',
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
     },
-    { name: 'Backfill', value: backfill && [backfillText(backfill), ...backfillLimits(status)].join(', ') },
+    {
+      name: backfill?.difference === undefined ? 'Backfill' : 'Reconcile',
+      value: backfill && [backfillText(backfill), ...backfillLimits(status)].join(', '),
+    },
     { name: '', value: backfill?.notice && printableReason(backfill.notice) },
     { name: '', value: backfill?.trouble && printableReason(backfill.trouble), tone: 'caution' },
     ...status.notices.map((notice) => ({ name: 'Notice', value: printableReason(notice), tone: 'caution' as const })),
@@ -266,7 +269,7 @@ const BAR_WIDTH = 24;
 
 function backfillText(progress: BackfillStatus): string {
   const { state, pausedBy, expected, taken, delivered: sent, superseded, leftOut = [], filtered = 0 } = progress;
-  const { deadLetters: dead } = progress;
+  const { deadLetters: dead, difference } = progress;
   const all = Math.max(expected ?? taken, taken);
   const settled = leftOut.reduce((sum, { members }) => sum + members, sent + superseded + dead + filtered);
   const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
@@ -274,7 +277,14 @@ function backfillText(progress: BackfillStatus): string {
   const parts = [
     pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
     `${shownCount(sent)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
-    ...(superseded === 0 ? [] : [`${shownCount(superseded)} left out (newer live trigger)`]),
+    ...(difference === undefined
+      ? []
+      : [`${counted(difference.enters, 'enter')} and ${counted(difference.exits, 'exit')} asked for`]),
+    ...(superseded === 0
+      ? []
+      : [
+          `${shownCount(superseded)} left out (${difference === undefined ? '' : 'no longer so, or '}newer live trigger)`,
+        ]),
     ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out (${printable(audience)} was removed)`),
     ...(filtered === 0 ? [] : [`${shownCount(filtered)} filtered`]),
     ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),

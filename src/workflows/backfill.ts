@@ -8,7 +8,15 @@ import {
   setHandler,
   sleep,
 } from '@temporalio/workflow';
-import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
+import type {
+  BackfillCursor,
+  BackfillInput,
+  DifferencePage,
+  MemberPage,
+  PageAhead,
+  PageTaken,
+} from '../contract/backfill.ts';
+import type { DifferenceToSend } from '../contract/difference.ts';
 import type { Activities } from '../contract/ports.ts';
 import { refuseNewer } from '../domain/errors.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
@@ -21,6 +29,17 @@ import { pageSignal, pageTakenSignal } from './messages.ts';
 const { listMembers } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+
+// Each page asks the source about all who are on it.
+const { listDifference } = proxyActivities<Activities>({
+  startToCloseTimeout: '2 minutes',
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+
+const { forgetDifference } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  retry: { maximumAttempts: 3 },
 });
 
 const { countMembers } = proxyActivities<Activities>({
@@ -36,7 +55,7 @@ const MOST_FULL_AGAIN_MS = 60_000;
 const PAGES_PER_RUN = 500;
 
 /**
- * Pages through the members of a job's audiences and hands their ids to the job, never more than a few pages ahead of it. Lives
+ * Pages through the members of a job's audiences, or through a difference, and hands their ids to the job, never more than a few pages ahead of it. Lives
  * through the job's continue-as-new (it knows the job by workflow id alone) and continues as new by itself.
  *
  * @returns how many pages there were.
@@ -63,7 +82,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   setHandler(pageTakenSignal, hear, { description: INTERNAL });
 
   for (;;) {
-    if (isUnwanted) return { pages: lastPage };
+    if (isUnwanted) break;
     const goBackTo = ahead.find(({ page }) => page.number === again?.number);
     if (again !== undefined) {
       if (again.afterMs !== undefined) await sleep(again.afterMs, { summary: 'the page is read again' });
@@ -75,7 +94,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       }
     } else if (next !== undefined && ahead.length < PAGES_AHEAD) {
       if (!isCounted) {
-        expected = await count(audiences);
+        expected = input.difference === undefined ? await count(audiences) : sizeOf(input.difference);
         isCounted = true;
       }
       const read = await readPage(input, next, expected);
@@ -94,9 +113,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       // A job that already has the page drops it, and answers again in case its answer was lost.
       if (!answered) await sendPage(jobWorkflowId, oldest);
       unanswered = answered ? 0 : unanswered + 1;
-    } else {
-      return { pages: lastPage };
-    }
+    } else break;
     if (again === undefined && (pagesInRun >= PAGES_PER_RUN || isNextRunWanted())) {
       const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
       await continueAsNewOnCurrentBuild<typeof backfill>({
@@ -105,6 +122,13 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       });
     }
   }
+  // One that is cancelled may have to go on when its job is resumed.
+  if (input.difference !== undefined) await forgetDifference(input.difference.id).catch(() => undefined);
+  return { pages: lastPage };
+}
+
+function sizeOf({ enters, exits }: DifferenceToSend): number {
+  return enters + exits;
 }
 
 /** How many members there are by the source's count; undefined when it does not say, or not at once, since nothing depends on it. */
@@ -122,7 +146,7 @@ async function readPage(
   from: BackfillCursor,
   expected: number | undefined,
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
-  const { subscriptionId, n, audiences, pageBytes, restarts = 0 } = input;
+  const { subscriptionId, n, audiences, pageBytes, restarts = 0, difference } = input;
   const audience = audiences[from.audience];
   if (audience === undefined)
     throw ApplicationFailure.nonRetryable(
@@ -131,7 +155,11 @@ async function readPage(
     );
   // Taken before the source is asked: what changes while it reads may or may not be in its answer.
   const readAt = Date.now();
-  const read = await listMembers(audience, from.after ?? null, PAGE_IDS, pageBytes);
+  const after = from.after ?? null;
+  const read: DifferencePage =
+    difference === undefined
+      ? { ...(await listMembers(audience, after, PAGE_IDS, pageBytes)), exits: [], outdated: 0 }
+      : await listDifference(difference.id, audience, after, pageBytes);
   const next = nextCursor(from, read.next, audiences.length);
   return {
     page: {
@@ -141,6 +169,8 @@ async function readPage(
       audience,
       readAt,
       ids: read.ids,
+      ...(read.exits.length === 0 ? {} : { exits: read.exits }),
+      ...(read.outdated === 0 ? {} : { outdated: read.outdated }),
       ...(expected === undefined ? {} : { expected }),
       last: next === undefined,
       ...(next === undefined ? {} : { next }),

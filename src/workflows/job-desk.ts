@@ -205,14 +205,14 @@ export class JobDesk {
 
 /** Starts or changes a backfill; gives the one that had been asked for under the same request id, which starts nothing. */
 function startBackfill(state: DispatcherState, request: BackfillRequest): JobStatus['askedBefore'] {
-  const { requestId, action = 'start', sample, at } = request;
+  const { requestId, action = 'start', sample, at, difference } = request;
   if (action !== 'start') {
     changeBackfill(state, action);
     return undefined;
   }
   const { standing, ids, asked } = mayStartBackfill(state, request);
   if (standing !== undefined) return standing;
-  beginBackfill(state, ids, Date.now(), { requestId, asked, sample, at });
+  beginBackfill(state, ids, Date.now(), { requestId, asked, sample, at, difference });
   return undefined;
 }
 
@@ -231,15 +231,18 @@ interface BackfillToStart {
 }
 
 /** @throws ApplicationFailure that says why not; changes nothing. */
-function mayStartBackfill(state: DispatcherState, { requestId, audiences, sample }: BackfillRequest): BackfillToStart {
+function mayStartBackfill(
+  state: DispatcherState,
+  { requestId, audiences, sample, difference }: BackfillRequest,
+): BackfillToStart {
   const { audiences: now, formerAudiences } = state.job;
   // An audience that an edit removed since is still the one that was asked for.
   const known = audiences?.map((name) => findAudience([...now, ...formerAudiences], name)?.id ?? name);
-  const asked = askedFor(known, sample);
+  const asked = askedFor(known, sample, difference);
   const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, asked);
   if (other !== undefined)
     throw refusal(
-      `Backfill ${other} was asked for under this request id with other audiences or another sample. Nothing was started: ask for something else under another request id.`,
+      `Backfill ${other} was asked for under this request id with other audiences, another sample or another difference. Nothing was started: ask for something else under another request id.`,
       'BackfillNotPossible',
     );
   const standing = requestId === undefined ? undefined : state.backfillRequests.standing(requestId, state.backfill);
@@ -250,7 +253,7 @@ function mayStartBackfill(state: DispatcherState, { requestId, audiences, sample
       'BackfillNotPossible',
     );
   if (standing !== undefined && standing.state !== 'lost') return { standing, ids: [], asked };
-  const obstacle = backfillObstacle(state);
+  const obstacle = backfillObstacle(state, difference);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
   return { ids: audienceIds(state, audiences), asked };
 }

@@ -256,7 +256,8 @@ export class JobErrands {
     return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 
-  async #startBackfill({ n, audiences, from, restarts }: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
+  async #startBackfill(step: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
+    const { n, audiences, from, restarts, difference } = step;
     const { subscriptionId, definition } = this.#state.job;
     try {
       await startChild<typeof backfill>(BACKFILL, {
@@ -270,6 +271,7 @@ export class JobErrands {
             pageBytes: Math.floor(this.#state.budgets.backfillBytes / PAGES_AHEAD),
             carried: { next: from, ahead: [] },
             ...(restarts === 0 ? {} : { restarts }),
+            ...(difference === undefined ? {} : { difference }),
           },
         ],
         // It must outlive this run: continuing as new closes the run, which would terminate it.

@@ -2,6 +2,12 @@ import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { Activities, Asked } from '../contract/ports.ts';
 
 const worker = proxyActivities<Activities>({ startToCloseTimeout: '20 seconds', scheduleToCloseTimeout: '1 minute' });
+// Reads all members. A worker that is lost, or a source that fails for a while, costs another try.
+const comparing = proxyActivities<Activities>({
+  startToCloseTimeout: '1 hour',
+  heartbeatTimeout: '1 minute',
+  retry: { initialInterval: '1 second', maximumAttempts: 3 },
+});
 // Tried once, whatever happens, so that an endpoint gets no more than the person asked for.
 const sender = proxyActivities<Activities>({
   scheduleToStartTimeout: '10 seconds',
@@ -16,6 +22,12 @@ export async function askWorker(...[question, argument]: Asked): Promise<unknown
       return await worker.prepareJob(argument);
     case 'prepareWatch':
       return await worker.prepareWatch(argument);
+    case 'keepTheirMembers':
+      return await worker.keepTheirMembers(argument);
+    case 'compareMembers':
+      return await comparing.compareMembers(argument);
+    case 'forgetDifference':
+      return await worker.forgetDifference(argument);
     case 'listAuthorizations':
       return await worker.listAuthorizations();
     case 'listAudiences':

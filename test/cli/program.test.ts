@@ -4,7 +4,7 @@ import { startReceiver } from '../../src/local/receiver.ts';
 import { aTerminal } from './a-terminal.ts';
 
 const COMMANDS =
-  'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
+  'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill reconcile stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');

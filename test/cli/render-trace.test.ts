@@ -189,7 +189,7 @@ describe('how it stands now', () => {
     [
       'a member, in a batch',
       { waiting: [], waitingCount: 0, inPages: true, gatheringUntil: '2026-11-25T14:03:32.000000000Z' },
-      'the enter waits for its turn. Their batch goes when it is full, or at 14:03:32 (in 10 s).',
+      'what it sends waits for its turn. Their batch goes when it is full, or at 14:03:32 (in 10 s).',
     ],
     [
       'unwell',
@@ -200,7 +200,11 @@ describe('how it stands now', () => {
       'The endpoint is unwell (connection refused); only single probes are sent, the next one at 14:03:32 (in 10 s).',
     ],
     ['in a holder', { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] }, 'in holder 7, behind'],
-    ['a member', { waiting: [], waitingCount: 0, inPages: true }, 'Found by a backfill; the enter waits for its turn.'],
+    [
+      'a member',
+      { waiting: [], waitingCount: 0, inPages: true },
+      'Found by a backfill; what it sends waits for its turn.',
+    ],
     ['dying', { waiting: [], waitingCount: 0, dying: 1 }, '1 trigger is becoming a dead letter.'],
     ['dying, both', { waiting: [], waitingCount: 0, dying: 2 }, '2 triggers are becoming dead letters.'],
   ])('%s', (_, changed, says) => {

@@ -26,6 +26,8 @@ function wrongWith(reader: Reader, ...args: unknown[]): string | undefined {
   return reading.ok ? undefined : problemsText(reading.problems);
 }
 
+const DIFFERENCE = { id: '0c1f6a6e-8a31-4c56-9d0a-3f1f9f3f2a10', enters: 0, exits: 2 };
+
 test.each<[Reader, unknown, string]>([
   ['backfill', { audience: ['sm'], samples: 1 }, 'Did you mean "audiences"?'],
   ['backfill', { audience: ['sm'], samples: 1 }, 'Did you mean "sample"?'],
@@ -59,6 +61,14 @@ test.each<[Reader, unknown]>([
   ['backfill', { action: 'resume', sample: 5 }],
   ['backfill', { action: 'resume', at: '2026-11-25T08:30:00Z' }],
   ['backfill', { at: 'today' }],
+  ['backfill', { audiences: ['vip'], difference: true }],
+  ['backfill', { difference: DIFFERENCE }],
+  ['backfill', { audiences: ['vip', 'news'], difference: DIFFERENCE }],
+  ['backfill', { audiences: ['vip'], difference: { ...DIFFERENCE, id: '../x' } }],
+  ['backfill', { audiences: ['vip'], difference: { ...DIFFERENCE, exits: -1 } }],
+  ['backfill', { audiences: ['vip'], difference: { ...DIFFERENCE, members: 1 } }],
+  ['backfill', { audiences: ['vip'], difference: { id: DIFFERENCE.id, enters: 1 } }],
+  ['backfill', { action: 'pause', difference: DIFFERENCE }],
   ['stop', 'keep'],
   ['stop', { waiting: 'hold' }],
   ['stop', { waiting: true }],
@@ -94,6 +104,12 @@ test.each<[Reader, unknown]>([
 ])('a second argument of %s is refused', (reader, first) => {
   expect(wrongWith(reader, first, { audiences: ['vip'] })).toContain('more than one argument');
   expect(wrongWith(reader, first)).toBeUndefined();
+});
+
+test('a difference of one audience is taken as it is', () => {
+  expect(
+    wrongWith('backfill', { audiences: ['vip'], difference: DIFFERENCE, requestId: DIFFERENCE.id }),
+  ).toBeUndefined();
 });
 
 test('nothing, null and an empty object ask for what is done by default', () => {

@@ -66,7 +66,7 @@ export function createScanMembers({ source, watchFolder }: WatchDependencies): A
     const base = request.base === null ? undefined : await opened(new Snapshot(folder, request.base));
     const scan = new Snapshot(folder, request.scanId);
     await scan.create();
-    const members = await readAll(source, request.audience, scan);
+    const members = await writeMembers(source, request.audience, scan.folder);
     const held = request.held === null ? undefined : await openedIfWhole(new Snapshot(folder, request.held));
     const report = await compare(request, scan, { members, base, held });
     const files = { [ENTERS]: await scan.sum(ENTERS), [EXITS]: await scan.sum(EXITS) };
@@ -103,9 +103,9 @@ async function removeObsolete(folder: string, obsolete: ScanRequest['obsolete'])
   for (const id of obsolete) await new Snapshot(folder, id).remove();
 }
 
-/** Writes down all members; returns the sum of each bucket. */
-async function readAll(source: AudienceSource, audience: string, scan: Snapshot): Promise<FileSum[]> {
-  const buckets = new MemberBuckets(scan.folder, MEMBERS);
+/** Writes down all members, in a folder that has none; returns the sum of each bucket. */
+export async function writeMembers(source: AudienceSource, audience: string, folder: string): Promise<FileSum[]> {
+  const buckets = new MemberBuckets(folder, MEMBERS);
   const cursors = new Set<string>();
   let first: string | undefined;
   for (let after: string | undefined; ;) {
@@ -114,7 +114,7 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
     // Who is behind the place in one version, and before it in the other, would seem to have left.
     if (version !== first)
       throw new Error(
-        'The source changed while its members were read. Nothing of this round is reported, and it is tried again.',
+        'The source changed while its members were read. Nothing that was read is used, and it is tried again.',
       );
     await buckets.add(ids.filter(isSendable));
     alive();
@@ -123,7 +123,7 @@ async function readAll(source: AudienceSource, audience: string, scan: Snapshot)
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
       throw new Error(
-        'The source leads in a circle: it gave the same cursor twice. Nothing of this round is reported, and it is tried again.',
+        'The source leads in a circle: it gave the same cursor twice. Nothing that was read is used, and it is tried again.',
       );
     cursors.add(cursor);
     after = next;

@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, fstatSync, openSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import ora, { type Ora } from 'ora';
 import type {
   EventTrigger,
@@ -13,6 +13,7 @@ import type {
 import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
+import { openFile } from '../input-file.ts';
 import { withJobs } from '../jobs.ts';
 import { withMeantAudiences } from '../meant-audiences.ts';
 import { timeSpan } from '../options.ts';
@@ -78,23 +79,6 @@ function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, o
   if (file !== undefined) return readTriggers(openFile(file));
   if (dash || terminal.stdin.isTTY !== true) return readTriggers(terminal.stdin);
   throw new UsageError('Give a trigger (--audience vip --enter --user 707…), or NDJSON: --file changes.ndjson');
-}
-
-function openFile(path: string): AsyncIterable<Uint8Array> {
-  const unreadable = (cause?: unknown): UsageError =>
-    new UsageError(`The file ${path} cannot be read. Check its path.`, { cause });
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch (error) {
-    throw unreadable(error);
-  }
-  // A folder can be opened too; only reading it fails.
-  if (fstatSync(fd).isDirectory()) {
-    closeSync(fd);
-    throw unreadable();
-  }
-  return createReadStream(path, { fd });
 }
 
 /** A pipe or a device is read only once. */

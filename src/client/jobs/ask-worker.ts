@@ -136,6 +136,9 @@ export async function listProfileFields(
 const SHOWN: Readonly<Record<Question, { readonly id: string; readonly summary: string }>> = {
   prepareJob: { id: 'check-export-job', summary: 'Checks a job before it starts' },
   prepareWatch: { id: 'check-watch', summary: 'Checks audiences before they are watched' },
+  keepTheirMembers: { id: 'keep-their-members', summary: 'Keeps a part of a list of members to compare with' },
+  compareMembers: { id: 'compare-members', summary: 'Compares a list with the members of an audience' },
+  forgetDifference: { id: 'forget-difference', summary: 'Removes a difference that is not sent' },
   listAuthorizations: { id: 'list-authorizations', summary: 'Lists the authorizations of a worker' },
   listAudiences: { id: 'list-audiences', summary: 'Lists the audiences of the source' },
   listProfileFields: { id: 'list-profile-fields', summary: 'Lists the fields of profiles' },

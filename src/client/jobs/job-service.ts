@@ -92,8 +92,7 @@ export async function updateJob(
   args: readonly unknown[],
   answerMs = ANSWER_MS,
 ): Promise<JobStatus> {
-  const found = await describeExecution(client, jobId);
-  if (!isOpen(found)) throw await endedJob(client, jobId, found);
+  const found = await runningJob(client, jobId);
   await queryStatus(client, jobId);
   try {
     return await settled(executeUpdate<JobStatus>(client, found, update, args, answerMs), ofJob(update.name, jobId));
@@ -132,12 +131,18 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
       }
     },
     async history() {
-      const found = await describeExecution(client, jobId);
-      if (!isOpen(found)) throw await endedJob(client, jobId, found);
+      const found = await runningJob(client, jobId);
       const { historySize, historyLength } = found;
       return { bytes: historySize ?? 0, events: historyLength };
     },
   };
+}
+
+/** The workflow of a job that runs. @throws JobNotFound, JobNotRunning */
+export async function runningJob(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
+  const found = await describeExecution(client, jobId);
+  if (!isOpen(found)) throw await endedJob(client, jobId, found);
+  return found;
 }
 
 /** @throws JobNotFound */

@@ -4,7 +4,7 @@ import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../
 import type { PreparedJob } from '../../contract/ports.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { shownForm } from '../../domain/job/describing.ts';
-import { entersObstacle } from '../../domain/job/operating.ts';
+import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
@@ -192,7 +192,7 @@ export function unchangeable(
   wanted: Pick<JobDefinition, 'existingUsers' | 'events'>,
 ): Problem[] {
   const isOver = backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled';
-  const obstacle = isOver ? undefined : entersObstacle(backfill.n, wanted);
+  const obstacle = isOver ? undefined : eventsObstacle(backfill, wanted);
   // Where there was a backfill, they were sent, or somebody decided about that.
   const isLate = wanted.existingUsers && backfill === undefined;
   return [...(isLate ? [TOO_LATE] : []), ...(obstacle === undefined ? [] : [obstacle])];

@@ -252,7 +252,12 @@ function isMemberPage(raw: unknown): raw is MemberPage {
     typeof page.audience === 'string' &&
     typeof page.readAt === 'number' &&
     typeof page.last === 'boolean' &&
-    Array.isArray(page.ids) &&
-    page.ids.every((id) => typeof id === 'string')
+    isIds(page.ids) &&
+    (page.exits === undefined || isIds(page.exits)) &&
+    (page.outdated === undefined || typeof page.outdated === 'number')
   );
+}
+
+function isIds(ids: unknown): boolean {
+  return Array.isArray(ids) && ids.every((id) => typeof id === 'string');
 }

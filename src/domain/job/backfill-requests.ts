@@ -1,3 +1,4 @@
+import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { shortKey } from '../delivery-id.ts';
 import { stringifyJson, utf8Bytes } from '../json.ts';
@@ -28,9 +29,13 @@ export const REQUEST_ID_LENGTH = 255;
  *
  * @param audiences their ids, in any order; undefined: all that the job listens to then.
  */
-export function askedFor(audiences: readonly string[] | undefined, sample: number | undefined): string {
+export function askedFor(
+  audiences: readonly string[] | undefined,
+  sample: number | undefined,
+  difference?: DifferenceToSend,
+): string {
   const ids = audiences === undefined ? null : [...new Set(audiences)].toSorted();
-  return shortKey(stringifyJson([ids, sample ?? null]));
+  return shortKey(stringifyJson([ids, sample ?? null, ...(difference === undefined ? [] : [difference.id])]));
 }
 
 /**
@@ -154,6 +159,7 @@ export function describeBackfill(
     ...(isPaused ? { pausedBy: paused } : {}),
     at: backfill.at,
     audiences: backfill.audiences.map((id) => slugOf(job, id)),
+    ...(backfill.difference === undefined ? {} : { difference: backfill.difference }),
     ...(expected === undefined ? {} : { expected }),
     taken,
     delivered,

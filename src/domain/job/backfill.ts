@@ -1,5 +1,7 @@
 import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
+import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type CarriedMeter, Meter } from '../meter.ts';
 import { BackfillPace, type CarriedPace } from './pace.ts';
 
@@ -35,6 +37,8 @@ export interface CarriedBackfill {
   readonly acknowledged: number;
   readonly lastPageSeen: boolean;
   readonly pages: readonly CarriedPage[];
+  /** The same of people who are to be sent as exits. For themselves, so that a release that knows no exits in pages does not send them as enters. Absent: none. */
+  readonly exitPages?: readonly CarriedPage[];
   /** Triggers of this backfill in chains. */
   readonly inChains: number;
   readonly counts: Readonly<BackfillCounts>;
@@ -50,6 +54,8 @@ export interface CarriedBackfill {
   readonly restarts?: number;
   /** How many members were left out of audiences that an edit removed, by audience; absent: none. */
   readonly leftOut?: readonly (readonly [audience: string, members: number])[];
+  /** What it sends in place of all members; absent: all members. */
+  readonly difference?: DifferenceToSend;
 }
 
 /** How many times in a row a page may be read again at once before the child is told to wait for calmer traffic. */
@@ -69,7 +75,9 @@ export class BackfillIntake {
   readonly n: number;
   readonly requestId: string | undefined;
   readonly audiences: readonly string[];
-  /** The `at` of all its enters. */
+  /** What it sends in place of all members; undefined: all members. */
+  readonly difference: DifferenceToSend | undefined;
+  /** The `at` of all its triggers. */
   readonly at: string;
   readonly pace: BackfillPace;
   started: boolean;
@@ -93,6 +101,7 @@ export class BackfillIntake {
     this.n = carried.n;
     this.requestId = carried.requestId;
     this.audiences = carried.audiences;
+    this.difference = carried.difference;
     this.at = carried.at;
     this.started = carried.started;
     this.heardAt = carried.heardAt;
@@ -101,7 +110,7 @@ export class BackfillIntake {
     this.#cursor = carried.cursor;
     this.#acknowledged = carried.acknowledged;
     this.#lastPageSeen = carried.lastPageSeen;
-    this.#pages = new WaitingPages(carried.pages);
+    this.#pages = new WaitingPages(carried.pages, carried.exitPages);
     this.#inChains = carried.inChains;
     this.#counts = { ...carried.counts };
     this.meter = new Meter(carried.meter);
@@ -120,12 +129,14 @@ export class BackfillIntake {
     now: number;
     /** Pause after this many members. */
     sample?: number;
+    difference?: DifferenceToSend | undefined;
   }): BackfillIntake {
-    const { sample, now } = request;
+    const { sample, now, difference } = request;
     return new BackfillIntake({
       n: request.n,
       ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
       audiences: request.audiences,
+      ...(difference === undefined ? {} : { difference }),
       at: request.at,
       state: 'running',
       started: false,
@@ -270,9 +281,14 @@ export class BackfillIntake {
     this.#expected ??= page.expected;
     this.#cursor = page.next ?? this.#cursor;
     this.#lastPageSeen = page.last;
-    if (isRemoved) this.#leaveOut(page.audience, page.ids.length);
-    else this.#counts.superseded += this.#pages.add(page, isSuperseded);
-    this.#counts.taken += page.ids.length;
+    const { ids, exits = [], outdated = 0 } = page;
+    if (isRemoved) this.#leaveOut(page.audience, ids.length + exits.length);
+    else {
+      this.#counts.superseded += this.#pages.add(page, 'exit', exits, isSuperseded);
+      this.#counts.superseded += this.#pages.add(page, 'enter', ids, isSuperseded);
+    }
+    this.#counts.superseded += outdated;
+    this.#counts.taken += ids.length + exits.length + outdated;
     this.#finishIfDone();
     return 'taken';
   }
@@ -283,7 +299,7 @@ export class BackfillIntake {
   }
 
   /** The next member to send; undefined when none is waiting. */
-  shift(perSecond: number | undefined, now: number): { readonly user: string; readonly audience: string } | undefined {
+  shift(perSecond: number | undefined, now: number): Member | undefined {
     const waiting = this.waitingInPages;
     const next = this.#pages.shift();
     if (next === undefined) return undefined;
@@ -354,6 +370,7 @@ export class BackfillIntake {
       n: this.n,
       ...(this.requestId === undefined ? {} : { requestId: this.requestId }),
       audiences: this.audiences,
+      ...(this.difference === undefined ? {} : { difference: this.difference }),
       at: this.at,
       state: this.#state,
       started: this.started,
@@ -361,7 +378,7 @@ export class BackfillIntake {
       cursor: this.#cursor,
       acknowledged: this.#acknowledged,
       lastPageSeen: this.#lastPageSeen,
-      pages: this.#pages.carry(),
+      ...this.#pages.carry(),
       inChains: this.#inChains,
       counts: { ...this.#counts },
       meter: this.meter.carry(),
@@ -383,9 +400,19 @@ export class BackfillIntake {
   }
 }
 
+/** Somebody who is to be sent. */
+interface Member {
+  readonly user: string;
+  readonly audience: string;
+  /** An exit is of somebody who is no member, and whom the endpoint has all the same. */
+  readonly event: TriggerEvent;
+}
+
+/** Those of a page with the same event. */
 interface Page {
   readonly number: number;
   readonly audience: string;
+  readonly event: TriggerEvent;
   /** Members still to be put into a slice. */
   readonly ids: Set<string>;
   /** The bytes of all its ids when it came. */
@@ -397,8 +424,17 @@ class WaitingPages {
   readonly #pages: Page[];
   #members = 0;
 
-  constructor(carried: CarriedBackfill['pages']) {
-    this.#pages = carried.map((page) => ({ ...page, ids: new Set(page.ids), bytes: idsBytes(page.ids) }));
+  constructor(carried: CarriedBackfill['pages'], exits: CarriedBackfill['exitPages'] = []) {
+    const restored = (event: TriggerEvent) => (page: CarriedPage) => ({
+      ...page,
+      event,
+      ids: new Set(page.ids),
+      bytes: idsBytes(page.ids),
+    });
+    // In the order in which they came: of one page, exits came first.
+    this.#pages = [...exits.map(restored('exit')), ...carried.map(restored('enter'))].sort(
+      (a, b) => a.number - b.number,
+    );
     for (const page of this.#pages) this.#members += page.ids.size;
   }
 
@@ -422,11 +458,16 @@ class WaitingPages {
   }
 
   /**
-   * Adds those members of a page who are still to be sent, and returns how many are not.
+   * Adds those people of a page who are still to be sent, and returns how many are not.
    *
    * @param isSuperseded whether a live trigger about this person is newer.
    */
-  add({ number, audience, ids: given }: MemberPage, isSuperseded: (user: string) => boolean): number {
+  add(
+    { number, audience }: MemberPage,
+    event: TriggerEvent,
+    given: readonly string[],
+    isSuperseded: (user: string) => boolean,
+  ): number {
     const ids = new Set(given);
     let superseded = 0;
     for (const user of given) {
@@ -439,17 +480,17 @@ class WaitingPages {
       for (const user of earlier.ids) if (ids.delete(user)) superseded++;
     }
     this.#members += ids.size;
-    if (ids.size > 0) this.#pages.push({ number, audience, ids, bytes: idsBytes(given) });
+    if (ids.size > 0) this.#pages.push({ number, audience, event, ids, bytes: idsBytes(given) });
     return superseded;
   }
 
   /** Takes the first of them; undefined when nobody is waiting. */
-  shift(): { readonly user: string; readonly audience: string } | undefined {
+  shift(): Member | undefined {
     const [page] = this.#pages;
     const [user] = page?.ids ?? [];
     if (page === undefined || user === undefined) return undefined;
     this.#remove(page, user);
-    return { user, audience: page.audience };
+    return { user, audience: page.audience, event: page.event };
   }
 
   /** Removes a person from an audience's pages, and returns how often they were there. */
@@ -471,8 +512,14 @@ class WaitingPages {
     this.#members = 0;
   }
 
-  carry(): CarriedBackfill['pages'] {
-    return this.#pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] }));
+  carry(): Pick<CarriedBackfill, 'pages' | 'exitPages'> {
+    const exitPages = this.#carried('exit');
+    return { pages: this.#carried('enter'), ...(exitPages.length === 0 ? {} : { exitPages }) };
+  }
+
+  #carried(of: TriggerEvent): CarriedPage[] {
+    const pages = this.#pages.filter(({ event }) => event === of);
+    return pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] }));
   }
 
   #of(audience: string): Page[] {

@@ -396,12 +396,12 @@ function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
     const waits = chains.get(member.user) !== undefined;
     const chain = chains.addFromBackfill(member.user, {
       audience: member.audience,
-      event: 'enter',
+      event: member.event,
       at: backfill.at,
       backfill: backfill.n,
       ...acceptedNow(backfill.at, now),
     });
-    // A person who is already waiting keeps their place; this enter is appended to their chain.
+    // A person who is already waiting keeps their place; this trigger is appended to their chain.
     if (!waits) cut.take(chain);
   }
 }

@@ -1,5 +1,6 @@
 import type { Alert } from '../../contract/alert.ts';
 import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
+import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { AddressedAnswer } from '../../contract/dead-letter.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
@@ -61,6 +62,7 @@ export type Step =
       readonly audiences: readonly string[];
       readonly from: BackfillCursor;
       readonly restarts: number;
+      readonly difference: DifferenceToSend | undefined;
     }
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
   | { readonly kind: 'cancel-backfill'; readonly n: number }
@@ -191,8 +193,8 @@ function backfillErrand(state: DispatcherState, now: number): Step | undefined {
   if (backfill.state === 'running' && !backfill.started) {
     backfill.started = true;
     backfill.heardAt = now;
-    const { n, audiences, cursor, restarts } = backfill;
-    return { kind: 'start-backfill', n, audiences, from: cursor, restarts };
+    const { n, audiences, cursor, restarts, difference } = backfill;
+    return { kind: 'start-backfill', n, audiences, from: cursor, restarts, difference };
   }
   if (state.pageToReadAgain !== undefined) {
     const number = state.pageToReadAgain;

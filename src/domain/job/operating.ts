@@ -1,6 +1,8 @@
+import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 import { parseInstant } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
@@ -77,16 +79,26 @@ export function retryNow(state: DispatcherState, now: number): void {
 
 /** What stands in the way of an edit that was checked, as it would be now; undefined when nothing does. */
 export function editObstacle({ backfill }: DispatcherState, definition: JobDefinition): Problem | undefined {
-  return backfill?.isUnfinished === true ? entersObstacle(backfill.n, definition) : undefined;
+  return backfill?.isUnfinished === true ? eventsObstacle(backfill, definition) : undefined;
 }
 
 /** The same, where this backfill is not over. */
-export function entersObstacle(n: number, definition: Pick<JobDefinition, 'events'>): Problem | undefined {
-  if (wantsEvent(definition, 'enter')) return undefined;
+export function eventsObstacle(
+  { n, difference }: { readonly n: number; readonly difference?: DifferenceToSend | undefined },
+  definition: Pick<JobDefinition, 'events'>,
+): Problem | undefined {
+  const unwanted = eventsOf(difference).find((event) => !wantsEvent(definition, event));
+  if (unwanted === undefined) return undefined;
   return {
     field: 'events',
-    message: `Backfill ${n} sends enters and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
+    message: `Backfill ${n} sends ${unwanted}s and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
   };
+}
+
+/** What a backfill sends. */
+function eventsOf(difference: DifferenceToSend | undefined): TriggerEvent[] {
+  if (difference === undefined) return ['enter'];
+  return [...(difference.enters > 0 ? ['enter' as const] : []), ...(difference.exits > 0 ? ['exit' as const] : [])];
 }
 
 /** Puts a checked edit into effect, from the next slice on. */
@@ -145,14 +157,16 @@ export const STOPPING =
   'The job is stopping. To undo that, unless it drops what waits, stop it with "keep" (triggers stop JOB --waiting keep), and then resume it (triggers resume JOB). Otherwise start it again then.';
 
 /** Why a backfill cannot begin now, in words; undefined when it can. */
-export function backfillObstacle(state: DispatcherState): string | undefined {
+export function backfillObstacle(state: DispatcherState, difference?: DifferenceToSend): string | undefined {
   if (state.stopping !== undefined) return STOPPING;
   if (state.backfill?.isLost === true) return `${lostInWords(state.backfill)} ${WHEN_LOST}`;
   if (state.backfill?.isUnderWay === true)
     return `Backfill ${state.backfill.n} is still running. Wait for its end, or cancel it first.`;
-  if (!wantsEvent(state.job.definition, 'enter'))
-    return 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends them (triggers edit JOB --all-events).';
-  return undefined;
+  const unwanted = eventsOf(difference).find((event) => !wantsEvent(state.job.definition, event));
+  if (unwanted === undefined) return undefined;
+  return difference === undefined
+    ? 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends them (triggers edit JOB --all-events).'
+    : `This difference has ${unwanted}s, and the job leaves them out ("events"). Reconcile it again: only what it sends is compared then.`;
 }
 
 interface BackfillOptions {
@@ -161,8 +175,10 @@ interface BackfillOptions {
   readonly asked?: string | undefined;
   /** Pause after this many members, until a person resumes it. */
   readonly sample?: number | undefined;
-  /** The `at` of its enters; default: now. */
+  /** The `at` of its triggers; default: now. */
   readonly at?: string | undefined;
+  /** What it sends in place of all members. */
+  readonly difference?: DifferenceToSend | undefined;
 }
 
 /**
@@ -174,7 +190,7 @@ export function beginBackfill(
   state: DispatcherState,
   audiences: readonly string[],
   now: number,
-  { requestId, sample, asked = askedFor(audiences, sample), at: given }: BackfillOptions = {},
+  { requestId, sample, difference, asked = askedFor(audiences, sample, difference), at: given }: BackfillOptions = {},
 ): void {
   if (requestId !== undefined && state.backfillRequests.standing(requestId, state.backfill) !== undefined) return;
   const n = (state.backfill?.n ?? 0) + 1;
@@ -182,7 +198,7 @@ export function beginBackfill(
   const at = given ?? uniqueAt(state, now);
   const id = requestId === undefined ? {} : { requestId };
   const few = sample === undefined ? {} : { sample };
-  state.backfill = BackfillIntake.begin({ n, ...id, ...few, audiences, at, now });
+  state.backfill = BackfillIntake.begin({ n, ...id, ...few, audiences, at, now, difference });
 }
 
 /**

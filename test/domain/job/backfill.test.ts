@@ -41,6 +41,38 @@ test('pages of another backfill are none of ours', () => {
   expect(take(begin(), page(1, ['1'], { n: 2 }))).toBe('ignored');
 });
 
+test('exits of a page are handed out as exits, and carried for themselves, so that nobody takes them for enters', () => {
+  const intake = begin();
+  take(intake, page(1, ['in'], { exits: ['out', 'gone'], outdated: 3 }));
+  take(intake, page(2, ['in too'], { last: true }), (user) => user === 'in too');
+  const carried = intake.carry();
+  expect(carried.pages).toEqual([{ number: 1, audience: A, ids: ['in'] }]);
+  expect(carried.exitPages).toEqual([{ number: 1, audience: A, ids: ['out', 'gone'] }]);
+  const restored = new BackfillIntake(carried);
+  const handed = [1, 2, 3, 4].map(() => restored.shift(undefined, 0));
+  expect(handed).toEqual([
+    { user: 'out', audience: A, event: 'exit' },
+    { user: 'gone', audience: A, event: 'exit' },
+    { user: 'in', audience: A, event: 'enter' },
+    undefined,
+  ]);
+  restored.settled(3, 'delivered');
+  expect(status(restored)).toMatchObject({ state: 'finished', taken: 7, delivered: 3, superseded: 4 });
+});
+
+test('a live trigger takes the place of an exit that waits, and an edit that removes the audience leaves it out', () => {
+  const intake = begin();
+  take(intake, page(1, [], { exits: ['out', 'gone'] }));
+  intake.supersede('out', A);
+  expect(intake.waitingInPages).toBe(1);
+  intake.dropAudience(A);
+  take(intake, page(2, [], { exits: ['more'], last: true }));
+  expect(status(intake)).toMatchObject({ superseded: 1, leftOut: [{ audience: A, members: 1 }] });
+  const removed = begin();
+  removed.take(page(1, ['in'], { exits: ['out'], last: true }), 1, NOBODY, true, true);
+  expect(status(removed)).toMatchObject({ state: 'finished', leftOut: [{ audience: A, members: 2 }] });
+});
+
 test('nothing comes after the last page', () => {
   const intake = begin();
   take(intake, page(1, ['1'], { last: true }));

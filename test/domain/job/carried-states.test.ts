@@ -166,7 +166,7 @@ const OPTIONAL: {
     unreadable: true,
     trend: true,
   },
-  backfill: { requestId: true, expected: true, restarts: true, leftOut: true },
+  backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
   breaker: { isUnproven: true },
   pace: { paused: true, sampleLeft: true },
   // Not `parked`: it says where triggers are.

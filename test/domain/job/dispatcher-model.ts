@@ -1,4 +1,5 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
+import type { BackfillRequest } from '../../../src/contract/requests.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
@@ -40,7 +41,7 @@ import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { ModelBatches } from './model-batches.ts';
 import { checkQuiet, checkTold, drops, MODEL_NIGHT, modelCalendar, ModelQuota } from './model-calendar.ts';
-import { ModelChild } from './model-child.ts';
+import { type Found, ModelChild } from './model-child.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
 import { ModelKeeping } from './model-keeping.ts';
@@ -356,14 +357,36 @@ export class DispatcherWorld {
 
   /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
   backfill(sample?: number): void {
-    if (backfillObstacle(this.state) !== undefined || !this.#listensTo(A)) return;
+    this.#begin(
+      this.#known.filter(({ event }) => event === 'enter'),
+      { sample },
+    );
+  }
+
+  /** Asks for a reconcile of audience a: the endpoint has wrongly what it has of every `nth` person. */
+  reconcile(nth: number): void {
+    const people = this.#known.filter((_, place) => place % nth === 0);
+    const exits = people.filter(({ event }) => event === 'exit').length;
+    this.#begin(people, { difference: { id: 'd', enters: people.length - exits, exits } });
+  }
+
+  /** Of whom the source says now that they are in audience a, or not. */
+  get #known(): Found[] {
+    const all = [...this.membership].filter(([who]) => who.endsWith(A));
+    return all.map(([who, isIn]) => ({ user: who.split(' ')[0] ?? '', event: isIn ? 'enter' : 'exit' }));
+  }
+
+  #begin(
+    people: readonly Found[],
+    how: Pick<BackfillRequest, 'difference'> & { readonly sample?: number | undefined },
+  ): void {
+    if (backfillObstacle(this.state, how.difference) !== undefined || !this.#listensTo(A)) return;
     this.#child?.latePageComes();
-    beginBackfill(this.state, [A], this.now, { sample });
+    beginBackfill(this.state, [A], this.now, how);
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
-    const members = [...this.membership.keys()].filter((who) => who.endsWith(A)).map((who) => who.split(' ')[0] ?? '');
     const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
     const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
-    this.#child = new ModelChild(ofBackfill, members.filter(isIn), { isIn, deliver });
+    this.#child = new ModelChild(ofBackfill, people, { isIn, deliver }, how.difference !== undefined);
   }
 
   operateBackfill(action: 'pause' | 'resume' | 'cancel'): void {
@@ -480,8 +503,13 @@ export class DispatcherWorld {
       'a job whose end has come is stopping',
     );
     must((this.state.counters.filtered ?? 0) === this.#filtered, 'what is not wanted is counted, once');
-    const isBackfilling = this.state.backfill?.isUnfinished === true;
-    must(!isBackfilling || this.#isWanted('enter'), 'only a job that sends enters has a backfill');
+    const { backfill } = this.state;
+    const { enters, exits } = backfill?.difference ?? { enters: 1, exits: 0 };
+    if (backfill?.isUnfinished === true)
+      must(
+        (enters === 0 || this.#isWanted('enter')) && (exits === 0 || this.#isWanted('exit')),
+        'only a job that sends what a backfill sends has one',
+      );
     checkBookkeeping(this.state);
     checkBackfill(this.state, members);
   }

@@ -121,6 +121,10 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
       .map((sample) => (world: DispatcherWorld) => world.backfill(sample)),
   },
   {
+    weight: 2,
+    arbitrary: fc.integer({ min: 1, max: 3 }).map((nth) => (world: DispatcherWorld) => world.reconcile(nth)),
+  },
+  {
     weight: 1,
     arbitrary: fc
       .constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'cancel' as const)

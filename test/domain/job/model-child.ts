@@ -10,19 +10,34 @@ interface Surroundings {
   readonly deliver: (page: MemberPage) => void;
 }
 
+/** Somebody whom a child reads. */
+export interface Found {
+  readonly user: string;
+  /** An exit is of somebody who is no member. */
+  readonly event: 'enter' | 'exit';
+}
+
 /** The child of one backfill in the model: reads page after page, whose signals may come late or twice. */
 export class ModelChild {
   readonly #of: Pick<MemberPage, 'subscriptionId' | 'n' | 'audience'>;
   readonly #around: Surroundings;
-  #members: string[];
+  #people: Found[];
+  readonly #isOfDifference: boolean;
   #late: MemberPage | undefined;
   #restarts = 0;
-  #pages: { page: MemberPage; answered: boolean }[] = [];
+  #pages: { page: MemberPage; people: readonly Found[]; answered: boolean }[] = [];
 
-  constructor(of: Pick<MemberPage, 'subscriptionId' | 'n' | 'audience'>, members: string[], around: Surroundings) {
+  /** @param isOfDifference whether who is no longer as it was found is counted, and not just passed over. */
+  constructor(
+    of: Pick<MemberPage, 'subscriptionId' | 'n' | 'audience'>,
+    people: readonly Found[],
+    around: Surroundings,
+    isOfDifference: boolean,
+  ) {
     this.#of = of;
-    this.#members = members;
+    this.#people = [...people];
     this.#around = around;
+    this.#isOfDifference = isOfDifference;
   }
 
   readPage(size: number, how: 'now' | 'late' | 'again', now: number): void {
@@ -30,13 +45,21 @@ export class ModelChild {
     if (how === 'again' && repeated !== undefined) this.#around.deliver(repeated.page);
     if (this.#pages.at(-1)?.page.last === true) return;
     if (this.#pages.filter(({ answered }) => !answered).length >= AHEAD) return;
-    const ids = this.#members.splice(0, size).filter((user) => this.#around.isIn(user));
-    const last = this.#members.length === 0;
+    const people = this.#people.splice(0, size);
+    const ids = people
+      .filter(({ user, event }) => event === 'enter' && this.#around.isIn(user))
+      .map(({ user }) => user);
+    const exits = people
+      .filter(({ user, event }) => event === 'exit' && !this.#around.isIn(user))
+      .map(({ user }) => user);
+    const outdated = this.#isOfDifference ? people.length - ids.length - exits.length : 0;
+    const last = this.#people.length === 0;
     const number = this.#pages.length + 1;
     const next = last ? {} : { next: { page: number + 1, audience: 0 } };
     const of = { ...this.#of, ...(this.#restarts === 0 ? {} : { restarts: this.#restarts }) };
-    const page: MemberPage = { ...of, number, readAt: now, ids, last, ...next };
-    this.#pages.push({ page, answered: false });
+    const more = { ...(exits.length === 0 ? {} : { exits }), ...(outdated === 0 ? {} : { outdated }) };
+    const page: MemberPage = { ...of, number, readAt: now, ids, ...more, last, ...next };
+    this.#pages.push({ page, people, answered: false });
     if (how === 'late') this.#late = page;
     else this.#around.deliver(page);
   }
@@ -49,7 +72,10 @@ export class ModelChild {
 
   /** How many members the source showed, page by page. */
   get shown(): number {
-    return this.#pages.reduce((sum, { page }) => sum + page.ids.length, 0);
+    return this.#pages.reduce(
+      (sum, { page: { ids, exits = [], outdated = 0 } }) => sum + ids.length + exits.length + outdated,
+      0,
+    );
   }
 
   get isThrough(): boolean {
@@ -72,7 +98,7 @@ export class ModelChild {
   #putBack(number: number): void {
     const from = this.#pages.findIndex(({ page }) => page.number === number);
     if (from < 0) return;
-    this.#members = [...this.#pages.slice(from).flatMap(({ page }) => page.ids), ...this.#members];
+    this.#people = [...this.#pages.slice(from).flatMap(({ people }) => people), ...this.#people];
     this.#pages = this.#pages.slice(0, from);
   }
 }

@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/activity';
+import { z } from 'zod';
+import type { DifferencePage } from '../contract/backfill.ts';
+import type { ComparedMembers, Comparison } from '../contract/difference.ts';
+import type { Activities } from '../contract/ports.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { DIFFERENCE_ID } from '../domain/difference.ts';
+import { PAGE_IDS } from '../domain/limits.ts';
+import { BUCKETS, differenceOf } from '../domain/watch.ts';
+import type { AudienceSource } from '../sources/source.ts';
+import { concurrently } from './concurrently.ts';
+import { isSendable } from './list-members.ts';
+import { alive, type WatchDependencies, writeMembers } from './watch/scan-members.ts';
+import {
+  bucketName,
+  type FileSum,
+  isSame,
+  MemberBuckets,
+  MEMBERS,
+  readBucket,
+  readSummed,
+  sumOf,
+  writeSummed,
+} from './watch/snapshot.ts';
+
+const FOLDER = 'differences';
+const MANIFEST = 'difference.json';
+const THEIRS = 'theirs';
+/** What nobody has finished or forgotten by then is removed, in ms: its client was ended, say, or its job. */
+const LEFT_BEHIND_MS = 90 * 24 * 60 * 60_000;
+/** How many of each kind are shown to people. */
+const SHOWN = 5;
+/** How long, in ms, a page may ask the source about its people; one that asks for longer ends early. */
+const LOOK_UP_MS = 20_000;
+/** How many people the source is asked about at once, and how many of them one by one. */
+const LOOK_UP = 200;
+const LOOK_UPS = 16;
+/** Longer than a line with any id. */
+const LONGEST_LINE_BYTES = 4096;
+
+/** A compared list: the file with what differs, and its sum. */
+const manifestSchema = z.strictObject({
+  v: z.literal(1),
+  audience: z.string(),
+  changes: z.string(),
+  sum: z.tuple([z.int(), z.int()]).readonly(),
+});
+const change = z.tuple([z.enum(['enter', 'exit']), z.string()]);
+const ids = z.array(z.string());
+
+/** The activities by which a job learns how what an endpoint has differs from the members of an audience. Everything long lies in the workers' folder. */
+export function createDifferences({
+  source,
+  watchFolder,
+}: WatchDependencies): Pick<Activities, 'keepTheirMembers' | 'compareMembers' | 'listDifference' | 'forgetDifference'> {
+  return {
+    async keepTheirMembers({ differenceId, part, ids }) {
+      if (part === 0) await removeLeftBehind(watchFolder);
+      const folder = folderOf(watchFolder, differenceId);
+      // It holds the ids of people.
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await writeSummed(join(folder, partName(part)), ids);
+    },
+    compareMembers: async (comparison) =>
+      await compare(source, folderOf(watchFolder, comparison.differenceId), comparison),
+    listDifference: async (differenceId, audience, after, maxBytes) => {
+      const folder = folderOf(watchFolder, differenceId);
+      return await page(source, await read(folder, audience, after), { audience, after: Number(after ?? 0), maxBytes });
+    },
+    forgetDifference: (differenceId) => rm(folderOf(watchFolder, differenceId), { recursive: true, force: true }),
+  };
+}
+
+/** Compares part by part, so that one part of each side is in memory at a time. */
+async function compare(
+  source: AudienceSource,
+  folder: string,
+  { audience, parts, events }: Comparison,
+): Promise<ComparedMembers> {
+  // Of its own: an earlier try may have ended in the middle.
+  const workshop = join(folder, `comparing-${randomUUID()}`);
+  await mkdir(workshop, { mode: 0o700 });
+  try {
+    const theirs = await bucketed(folder, parts, workshop);
+    const members = await writeMembers(source, audience, workshop);
+    const sum = { theirs: 0, members: 0, both: 0, enters: 0, exits: 0 };
+    const first: Record<'enters' | 'exits', string[]> = { enters: [], exits: [] };
+    const made = join(workshop, 'changes');
+    await writeFile(made, '');
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const base = await bucketOf(workshop, THEIRS, theirs, bucket);
+      const scan = await bucketOf(workshop, MEMBERS, members, bucket);
+      const part = differenceOf({ base, held: undefined, scan });
+      sum.theirs += base.size;
+      sum.members += scan.size;
+      sum.both += scan.size - part.enters.length;
+      const exits = events.includes('exit') ? part.exits : [];
+      const enters = events.includes('enter') ? part.enters : [];
+      sum.exits += exits.length;
+      sum.enters += enters.length;
+      first.exits.push(...exits.slice(0, SHOWN - first.exits.length));
+      first.enters.push(...enters.slice(0, SHOWN - first.enters.length));
+      await writeFile(made, lines('exit', exits) + lines('enter', enters), { flag: 'a' });
+      alive();
+    }
+    const changes = `changes-${randomUUID()}`;
+    await rename(made, join(folder, changes));
+    alive();
+    await writeSummed(join(folder, MANIFEST), { v: 1, audience, changes, sum: await sumOf(join(folder, changes)) });
+    return { ...sum, first };
+  } finally {
+    await rm(workshop, { recursive: true, force: true });
+  }
+}
+
+/** The parts of a list, sorted into buckets; returns the sum of each. */
+async function bucketed(folder: string, parts: number, workshop: string): Promise<FileSum[]> {
+  const buckets = new MemberBuckets(workshop, THEIRS);
+  for (let part = 0; part < parts; part++) {
+    const { success, data } = ids.safeParse(await readSummed(join(folder, partName(part))));
+    if (!success) throw notHere();
+    await buckets.add(data.filter(isSendable));
+    alive();
+  }
+  return await buckets.close();
+}
+
+async function bucketOf(
+  folder: string,
+  prefix: string,
+  sums: readonly FileSum[],
+  bucket: number,
+): Promise<Set<string>> {
+  const sum = sums[bucket];
+  const users = sum === undefined ? undefined : await readBucket(join(folder, bucketName(prefix, bucket)), sum);
+  if (users === undefined) throw new Error('What was just written to "watch.folder" reads otherwise. Check its disk.');
+  return new Set(users);
+}
+
+/** The path of what differs. */
+async function read(folder: string, audience: string, after: string | null): Promise<string> {
+  const { success, data } = manifestSchema.safeParse(await readSummed(join(folder, MANIFEST)));
+  if (!success || data.audience !== audience) throw notHere();
+  const path = join(folder, data.changes);
+  try {
+    // All of it only once: it may be long.
+    const isWhole = after === null ? isSame(data.sum, await sumOf(path)) : (await stat(path)).size === data.sum[0];
+    if (isWhole) return path;
+  } catch (error) {
+    throw notHere(error);
+  }
+  throw notHere();
+}
+
+interface Place {
+  readonly audience: string;
+  /** The byte at which the page begins. */
+  readonly after: number;
+  readonly maxBytes: number;
+}
+
+/**
+ * What differs from this place on, as far as it is still so. Each is asked about once more, so that a page is as fresh as a page of members: whatever
+ * is signalled afterwards about one of them counts, and what was signalled before is in the answer.
+ */
+async function page(
+  source: AudienceSource,
+  path: string,
+  { audience, after, maxBytes }: Place,
+): Promise<DifferencePage> {
+  const { lines: read, isEnd } = await linesAt(path, after, maxBytes);
+  const slug = (await source.audiences()).find(({ id }) => id === audience)?.slug;
+  if (slug === undefined) throw new Error(`The source has no audience with the id ${audience} now.`);
+  const endsAt = performance.now() + LOOK_UP_MS;
+  const page = { ids: [] as string[], exits: [] as string[], outdated: 0 };
+  let place = after;
+  let done = 0;
+  while (done < read.length && (done === 0 || performance.now() < endsAt)) {
+    const step = read.slice(done, done + LOOK_UP);
+    const isMember = await membersAmong(source, { audience, slug }, step);
+    for (const { event, user, bytes } of step) {
+      place += bytes;
+      if (isMember.has(user) !== (event === 'enter')) page.outdated++;
+      else (event === 'enter' ? page.ids : page.exits).push(user);
+    }
+    done += step.length;
+  }
+  return isEnd && done === read.length ? page : { ...page, next: String(place) };
+}
+
+async function membersAmong(
+  source: AudienceSource,
+  { audience, slug }: { readonly audience: string; readonly slug: string },
+  people: readonly { readonly user: string }[],
+): Promise<ReadonlySet<string>> {
+  const users = people.map(({ user }) => user);
+  const found = new Set<string>();
+  if (source.memberships !== undefined) {
+    const memberships = await source.memberships(users);
+    for (const user of users) if (memberships.get(user)?.includes(slug) === true) found.add(user);
+    return found;
+  }
+  await concurrently(users, LOOK_UPS, async (user) => {
+    if (await source.isMember(audience, user)) found.add(user);
+  });
+  return found;
+}
+
+interface Line {
+  readonly event: TriggerEvent;
+  readonly user: string;
+  readonly bytes: number;
+}
+
+/** Whole lines from this byte on, at most so many bytes, but one at least; and whether they are the last. */
+async function linesAt(path: string, from: number, maxBytes: number): Promise<{ lines: Line[]; isEnd: boolean }> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const wanted = Math.min(size - from, Math.max(maxBytes, LONGEST_LINE_BYTES));
+    const { buffer } = await file.read(Buffer.alloc(wanted), 0, wanted, from);
+    const found: Line[] = [];
+    let at = 0;
+    for (let end = buffer.indexOf(NEWLINE); end !== -1; end = buffer.indexOf(NEWLINE, at)) {
+      if (found.length === PAGE_IDS || (found.length > 0 && end >= maxBytes)) break;
+      const [event, user] = change.parse(JSON.parse(buffer.toString('utf8', at, end)));
+      found.push({ event, user, bytes: end + 1 - at });
+      at = end + 1;
+    }
+    return { lines: found, isEnd: from + at >= size };
+  } finally {
+    await file.close();
+  }
+}
+
+const NEWLINE = 0x0a;
+
+function lines(event: TriggerEvent, users: readonly string[]): string {
+  return users.map((user) => `${JSON.stringify([event, user])}\n`).join('');
+}
+
+function partName(part: number): string {
+  return `part-${part}`;
+}
+
+async function removeLeftBehind(root: string | undefined): Promise<void> {
+  if (root === undefined) return;
+  const all = join(root, FOLDER);
+  for (const name of await readdir(all).catch(() => [])) {
+    const { mtimeMs } = await stat(join(all, name));
+    if (Date.now() - mtimeMs > LEFT_BEHIND_MS) await rm(join(all, name), { recursive: true, force: true });
+  }
+}
+
+function folderOf(root: string | undefined, differenceId: string): string {
+  if (root === undefined)
+    throw ApplicationFailure.nonRetryable(
+      'This worker has no folder to compare lists in. Set "watch.folder", or TRIGGERS_WATCH_FOLDER; several workers have to share one folder.',
+      'NoWatchFolder',
+    );
+  if (!DIFFERENCE_ID.test(differenceId))
+    throw ApplicationFailure.nonRetryable(
+      'A difference is named by a UUID. Only a reconcile of ours starts this activity.',
+      'NoDifferenceId',
+    );
+  return join(root, FOLDER, differenceId);
+}
+
+function notHere(cause?: unknown): ApplicationFailure {
+  return ApplicationFailure.create({
+    message:
+      'The difference is not in this worker\'s folder, or is damaged. If there are several workers, "watch.folder" must be one folder that they share. If it is lost, cancel the backfill (triggers backfill JOB --cancel), and reconcile again.',
+    type: 'DifferenceNotHere',
+    ...(cause instanceof Error ? { cause } : {}),
+  });
+}

@@ -1,0 +1,108 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
+import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
+import { readTheirList } from '../client/reconcile/their-list.ts';
+import { type JsonBody, type LinesBody, readRows } from './bodies.ts';
+import { inTime } from './in-time.ts';
+import { flagParameter, queryOf, textParameter } from './operation.ts';
+import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
+
+/** Longest time, in ms, that a list may take to come and to be compared. */
+const LONGEST_MS = 60 * 60_000;
+
+const reconcileQuery = z.object({
+  audience: textParameter.describe(
+    "Which of the job's audiences the list is about: slug or id. Default: the only one.",
+  ),
+  column: textParameter.describe('The column, or the JSON key, with the ids. Default: user or id.'),
+  dryRun: flagParameter.describe('1: only say what would be sent.'),
+  force: flagParameter.describe('1: send it also if it looks like a wrong list.'),
+});
+
+const reconciled = z.looseObject({
+  difference: z.looseObject({
+    theirs: z.number().int().describe('People on the list.'),
+    members: z.number().int().describe('Members, by the source.'),
+    both: z.number().int(),
+    enters: z.number().int().describe('Members who are missing on the list.'),
+    exits: z.number().int().describe('People on the list who are no members.'),
+  }),
+  status: z.looseObject({}).optional().describe('How the job is doing, once the difference is being sent.'),
+});
+
+interface ReconcileRoute {
+  Params: { job: string };
+  Body: JsonBody | LinesBody | undefined;
+}
+
+/** Sends a job's endpoint what it has missed, by its own list of members. */
+export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing: AbortSignal): void {
+  // Of its own, since nothing else takes a CSV.
+  void app.register(async (own) => {
+    readRows(own);
+    own.post<ReconcileRoute>(
+      '/v1/jobs/:job/reconcile',
+      {
+        config: { right: 'operate' },
+        schema: {
+          tags: ['Jobs'],
+          summary: "Send the difference between the endpoint's own list of members and the members now",
+          description:
+            'Needs the right `operate`. The body is the list, of any length: NDJSON (`application/x-ndjson`) with an id, or an object with one, a line, or a CSV (`text/csv`) with the names of its columns first.',
+          params: z.object({ job: z.string() }),
+          querystring: reconcileQuery,
+          body: z.union([z.string(), z.looseObject({})]),
+          response: { 200: reconciled, default: problemBody },
+        },
+      },
+      async (request, reply) => {
+        const gone = new AbortController();
+        reply.raw.once('close', () => gone.abort());
+        // Nothing comes or goes on the connection while the members are read.
+        request.raw.socket.setTimeout(LONGEST_MS);
+        const answer = reconcile(jobs, request, AbortSignal.any([gone.signal, closing]));
+        const { status, headers, body } = await inTime(LONGEST_MS, answer);
+        return await reply.status(status).headers(headers).send(body);
+      },
+    );
+    await Promise.resolve();
+  });
+}
+
+type Answer = ReturnType<typeof problem>;
+
+async function reconcile(
+  jobs: ExportJobs,
+  request: FastifyRequest<ReconcileRoute>,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { job } = request.params;
+  const { audience, column, dryRun, force } = queryOf(reconcileQuery, request);
+  const { body } = request;
+  if (body === undefined || 'text' in body)
+    throw new Refused(415, 'WrongContentType', 'Send the list as application/x-ndjson, or as text/csv.');
+  const format = isRows(request) ? 'csv' : 'ndjson';
+  const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), { audience, signal });
+  const isNothing = difference.enters + difference.exits === 0;
+  const isSent = { isAsked: false };
+  try {
+    if (dryRun || isNothing) return done({ difference });
+    isSent.isAsked = true;
+    return done({ difference, status: await jobs.reconcile(job, difference, { force }) });
+  } catch (error) {
+    isSent.isAsked = error instanceof OutcomeUnknown;
+    if (error instanceof DifferenceDoubtful) return problem(refusalOf(error), { difference });
+    throw error;
+  } finally {
+    if (!isSent.isAsked) await jobs.forget(job, difference).catch(() => undefined);
+  }
+}
+
+function isRows({ headers }: FastifyRequest): boolean {
+  return /^text\/csv\b/i.test(headers['content-type'] ?? '');
+}
+
+function done(body: { readonly difference: Difference; readonly status?: JobStatus }): Answer {
+  return { status: 200, headers: {}, body };
+}

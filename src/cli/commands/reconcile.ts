@@ -1,0 +1,153 @@
+import { extname } from 'node:path';
+import { Option } from '@commander-js/extra-typings';
+import ora from 'ora';
+import type { CompareProgress, Difference, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
+import { DifferenceDoubtful } from '../../client/errors.ts';
+import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '../../client/reconcile/their-list.ts';
+import { doubtsAbout } from '../../domain/difference.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../exit-code.ts';
+import { openFile } from '../input-file.ts';
+import { withJobs } from '../jobs.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+import { count, sentences } from '../text.ts';
+
+export const reconcileCommand = command({
+  name: 'reconcile',
+  description: 'send what an endpoint has missed: compare its own list with the members now, and send the difference',
+  takes: (it) =>
+    it
+      .argument('<job>', 'id of the job')
+      .option('--they-have <file>', 'whom the endpoint has: a list of ids; "-": standard input')
+      .addOption(
+        new Option(
+          '--format <format>',
+          'how it is written; default: as its name ends (.csv, .ndjson), else lines',
+        ).choices(LIST_FORMATS),
+      )
+      .option('--column <name>', 'the column, or the JSON key, with the ids; default: user or id')
+      .option('--audience <slug>', "which of the job's audiences the list is about; default: the only one")
+      .option('--dry-run', 'only say what would be sent')
+      .option('--force', 'also if it looks like a wrong list')
+      .option('--yes', 'do not ask; needed where nobody can be asked'),
+  json: ': the difference and, once it is being sent, the status',
+  notes: `Enters for members who are missing there, exits for who is there and no member.
+It is sent as a backfill is: triggers backfill JOB --pause, --resume, --cancel.`,
+  examples: [
+    'triggers reconcile vip-to-crm --they-have members.csv --column ext --dry-run',
+    'triggers reconcile vip-to-crm --they-have members.txt --yes',
+  ],
+  async run([job], options, { terminal, json, print }) {
+    const { theyHave, audience, dryRun = false, force = false, yes = false } = options;
+    if (theyHave === undefined) throw new UsageError('Say whom the endpoint has: --they-have <file>');
+    const list = readTheirList(theyHave === '-' ? terminal.stdin : openFile(theyHave), listOptions(theyHave, options));
+    const stage = { terminal, json, audience, dryRun, force, yes };
+    // An open standard input would keep the process alive after an interruption.
+    const result = await withJobs((jobs) => reconcile(jobs, job, list, stage)).finally(() => terminal.stdin.destroy());
+    print(result, () => doneText(job, result));
+  },
+});
+
+function listOptions(
+  file: string,
+  { format, column }: { readonly format?: ListFormat | undefined; readonly column?: string | undefined },
+): ListOptions {
+  const chosen = format ?? FORMATS[extname(file).toLowerCase()] ?? 'lines';
+  if (chosen === 'lines' && column !== undefined)
+    throw new UsageError('A column is for a CSV or for JSON. Say which it is: --format csv, --format ndjson');
+  return { format: chosen, column };
+}
+
+const FORMATS: Readonly<Partial<Record<string, ListFormat>>> = {
+  '.csv': 'csv',
+  '.ndjson': 'ndjson',
+  '.jsonl': 'ndjson',
+  '.json': 'ndjson',
+};
+
+interface Stage {
+  readonly terminal: Terminal;
+  readonly json: boolean;
+  readonly audience: string | undefined;
+  readonly dryRun: boolean;
+  readonly force: boolean;
+  readonly yes: boolean;
+}
+
+interface Reconciled {
+  readonly difference: Difference;
+  /** Absent: nothing is sent. */
+  readonly status?: JobStatus;
+}
+
+/** Compares, says what would be sent, asks, and has it sent. What is not sent leaves nothing behind. */
+async function reconcile(
+  jobs: ExportJobs,
+  job: string,
+  list: AsyncIterable<string>,
+  { terminal, json, audience, dryRun, force, yes }: Stage,
+): Promise<Reconciled> {
+  const stop = interruption();
+  const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+  const onProgress = ({ read, isComparing }: CompareProgress): void => {
+    if (spinner !== undefined)
+      spinner.text = isComparing ? `${count(read)} ids; comparing with the members` : `${count(read)} ids`;
+  };
+  try {
+    spinner?.start('Reading the list');
+    const difference = await jobs.compare(job, list, { audience, signal: stop.signal, onProgress });
+    spinner?.stop();
+    try {
+      if (!json) for (const line of differenceLines(difference)) terminal.err(sentences(line, terminal));
+      if (dryRun || difference.enters + difference.exits === 0) {
+        await jobs.forget(job, difference);
+        return { difference };
+      }
+      const doubts = doubtsAbout(difference);
+      if (doubts.length > 0 && !force) throw new DifferenceDoubtful(difference, doubts);
+      if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(difference)} would be sent.`);
+      const question = `Send ${extent(difference)} to ${job}?`;
+      if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new GivenUp('Nothing was sent.');
+      return { difference, status: await jobs.reconcile(job, difference, { force }) };
+    } catch (error) {
+      if (isNotSent(error)) await jobs.forget(job, difference).catch(() => undefined);
+      throw error;
+    }
+  } finally {
+    spinner?.stop();
+    stop.dispose();
+  }
+}
+
+/** When nobody knows whether the job was told, it may need the difference. */
+function isNotSent(error: unknown): boolean {
+  return !(error instanceof Error && error.name === 'OutcomeUnknown');
+}
+
+function extent({ enters, exits }: Difference): string {
+  return `${counted(enters, 'enter')} and ${counted(exits, 'exit')}`;
+}
+
+/** What was compared, and the first of whom it is about. */
+function differenceLines({ audience, theirs, members, both, enters, exits, first }: Difference): string[] {
+  return [
+    `${audience.slug}: they have ${count(theirs)}, the source has ${count(members)}; ${count(both)} are the same.`,
+    ...some('Missing there, to enter', enters, first.enters),
+    ...some('No members, to exit', exits, first.exits),
+  ];
+}
+
+function some(what: string, all: number, shown: readonly string[]): string[] {
+  if (all === 0) return [];
+  const more = all > shown.length ? ', …' : '';
+  return [`  ${what}: ${count(all)} (${shown.map(printable).join(', ')}${more})`];
+}
+
+function doneText(job: string, { difference, status }: Reconciled): string {
+  if (difference.enters + difference.exits === 0)
+    return 'There is nothing to send: they have the members, and nobody else.';
+  if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
+  return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. See how it goes with: triggers status ${job} --watch`;
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import type { Difference } from '../../contract/difference.ts';
+import type { JobStatus } from '../../contract/job-status.ts';
+import { findAudience } from '../../domain/names.ts';
+import { InvalidRequest } from '../errors.ts';
+import { askWorker } from '../jobs/ask-worker.ts';
+import { runningJob, statusWhen } from '../jobs/job-service.ts';
+import { meantBy } from '../jobs/slugs.ts';
+import { START_WAIT_MS } from '../jobs/start-job.ts';
+
+export interface CompareOptions {
+  /** Slug or id of the audience that the list is about. Default: the only one of the job. */
+  readonly audience?: string | undefined;
+  /** When aborted, the comparison is given up, and rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called whenever the workers have more of the list. */
+  readonly onProgress?: ((progress: CompareProgress) => void) | undefined;
+}
+
+export interface CompareProgress {
+  /** Ids that the workers have. */
+  readonly read: number;
+  /** True once they have all, and read the members. */
+  readonly isComparing: boolean;
+}
+
+/** Characters of ids that go to a worker at once: a question may be no longer than its server allows, which may be less than usual. */
+const PART_CHARACTERS = 128 * 1024;
+/** How many parts are on their way at once. */
+const AT_ONCE = 4;
+/** How long, in ms, reading all members may take. */
+const COMPARE_MS = 60 * 60_000;
+
+/** Has the workers of a job compare a list with the members of one of its audiences. What does not end in a difference leaves nothing behind. */
+export async function compare(
+  client: Client,
+  jobId: string,
+  theirs: Iterable<string> | AsyncIterable<string>,
+  { audience: named, signal, onProgress }: CompareOptions,
+): Promise<Difference> {
+  // The job's own queue, whatever the client's is: only its workers have the source that it uses.
+  const { taskQueue } = await runningJob(client, jobId);
+  const status = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+  const audience = await audienceOf(client, taskQueue, status, named);
+  const id = randomUUID();
+  try {
+    const parts = await keep(client, taskQueue, id, theirs, { signal, onProgress });
+    const comparison = { differenceId: id, parts, audience: audience.id, events: status.events ?? ['enter', 'exit'] };
+    const compared = await askWorker(client, taskQueue, 'compareMembers', comparison, COMPARE_MS);
+    signal?.throwIfAborted();
+    return { id, audience, ...compared };
+  } catch (error) {
+    await forget(client, taskQueue, id).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Removes a difference that is not to be sent. */
+export async function forget(client: Client, taskQueue: string, differenceId: string): Promise<void> {
+  await askWorker(client, taskQueue, 'forgetDifference', differenceId);
+}
+
+async function audienceOf(
+  client: Client,
+  taskQueue: string,
+  { jobId, audiences }: JobStatus,
+  named: string | undefined,
+): Promise<JobStatus['audiences'][number]> {
+  const slugs = audiences.map(({ slug }) => slug).join(', ');
+  const [only, ...more] = audiences;
+  if (named === undefined) {
+    if (only !== undefined && more.length === 0) return only;
+    throw wrong(`The job listens to several audiences, and a list is about one. Say which: ${slugs}.`);
+  }
+  const [meant = named] = await meantBy(client, taskQueue, jobId, [named]);
+  const found = findAudience(audiences, meant);
+  if (found === undefined) throw wrong(`The job does not listen to ${named}; its audiences are ${slugs}.`);
+  return found;
+}
+
+function wrong(message: string): InvalidRequest {
+  return new InvalidRequest([{ field: 'audience', message }]);
+}
+
+/** Gives a list to the workers, part by part; returns how many parts there were. */
+async function keep(
+  client: Client,
+  taskQueue: string,
+  differenceId: string,
+  theirs: Iterable<string> | AsyncIterable<string>,
+  { signal, onProgress }: Pick<CompareOptions, 'signal' | 'onProgress'>,
+): Promise<number> {
+  const failed = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  let parts = 0;
+  let read = 0;
+  const send = async (ids: readonly string[]): Promise<void> => {
+    const part = parts++;
+    const sent = askWorker(client, taskQueue, 'keepTheirMembers', { differenceId, part, ids }).then(
+      () => onProgress?.({ read: (read += ids.length), isComparing: false }),
+      (error: unknown) => failed.abort(error),
+    );
+    const one = sent.finally(() => underWay.delete(one));
+    underWay.add(one);
+    // The first one alone: where there is no worker or no folder, nobody reads the list for nothing.
+    while (underWay.size >= (part === 0 ? 1 : AT_ONCE)) await Promise.race(underWay);
+    failed.signal.throwIfAborted();
+    signal?.throwIfAborted();
+  };
+  let ids: string[] = [];
+  let characters = 0;
+  try {
+    for await (const id of theirs) {
+      ids.push(id);
+      characters += id.length + 3;
+      if (characters < PART_CHARACTERS) continue;
+      await send(ids);
+      ids = [];
+      characters = 0;
+    }
+    // An empty list has a part as well.
+    if (ids.length > 0 || parts === 0) await send(ids);
+  } finally {
+    await Promise.all(underWay);
+  }
+  failed.signal.throwIfAborted();
+  onProgress?.({ read, isComparing: true });
+  return parts;
+}

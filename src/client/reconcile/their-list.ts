@@ -1,0 +1,171 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { CsvError, type Info, parse } from 'csv-parse';
+import type { Problem } from '../../contract/export-job.ts';
+import type { Json } from '../../contract/trigger.ts';
+import { codeOf } from '../../domain/errors.ts';
+import { doubledKey } from '../../domain/json-scan.ts';
+import { isRecord, parseJson } from '../../domain/json.ts';
+import { MAX_USER_LENGTH } from '../../domain/trigger.ts';
+import { InvalidList } from '../errors.ts';
+import { readLines, UnreadableLine } from '../push/trigger-lines.ts';
+
+export const LIST_FORMATS = ['lines', 'ndjson', 'csv'] as const;
+/** How a list of people's ids is written. */
+export type ListFormat = (typeof LIST_FORMATS)[number];
+
+export interface ListOptions {
+  readonly format: ListFormat;
+  /** The column of a CSV, or the key of JSON objects, with the ids. Default: the only one that is called `user`, `id` or the like. */
+  readonly column?: string | undefined;
+}
+
+/** What a column or key with people's ids is called, if nobody says. */
+const USUAL = ['user', 'id', 'user_id', 'userid'];
+/** How many lines that are wrong are named. */
+const NAMED = 10;
+const MOST_RECORD_CHARACTERS = 1024 * 1024;
+
+/** The id that is meant, or why there is none. */
+type IdReading = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly reason: string };
+
+/**
+ * The ids of a list, as they come; blank lines do not count. Reads on after a line without an id, to name the others too, and gives nothing further.
+ * Memory: one chunk, and one line.
+ * @throws InvalidList at its end, when there was such a line
+ */
+export async function* readTheirList(
+  chunks: AsyncIterable<string | Uint8Array>,
+  options: ListOptions,
+): AsyncGenerator<string> {
+  const problems: Problem[] = [];
+  let wrong = 0;
+  for await (const { line, reading } of options.format === 'csv' ? ofCsv(chunks, options) : ofLines(chunks, options)) {
+    if (reading.ok && wrong === 0) yield reading.id;
+    if (reading.ok) continue;
+    wrong += 1;
+    if (problems.length < NAMED) problems.push({ field: `line ${line}`, message: reading.reason });
+  }
+  if (wrong > 0) throw new InvalidList(problems, wrong);
+}
+
+interface ReadLine {
+  readonly line: number;
+  readonly reading: IdReading;
+}
+
+async function* ofLines(
+  chunks: AsyncIterable<string | Uint8Array>,
+  { format, column }: ListOptions,
+): AsyncGenerator<ReadLine> {
+  let line = 0;
+  for await (const text of readLines(chunks)) {
+    line += 1;
+    if (text instanceof UnreadableLine) yield { line, reading: no(text.reason) };
+    else if (text.trim() !== '') yield { line, reading: format === 'lines' ? plainId(text) : jsonId(text, column) };
+  }
+}
+
+function plainId(text: string): IdReading {
+  const id = text.trim();
+  return /^["{[]/.test(id) ? no('this looks like JSON: say that it is (format ndjson)') : checkedId(id);
+}
+
+function jsonId(text: string, column: string | undefined): IdReading {
+  let value: Json;
+  try {
+    value = parseJson(text);
+  } catch {
+    return no('this is not JSON');
+  }
+  if (!isRecord(value)) return checkedId(value);
+  const doubled = doubledKey(text, 1);
+  if (doubled !== undefined) return no(`it has "${doubled}" twice`);
+  const keys = column === undefined ? usualIn(Object.keys(value)) : [column];
+  const [key] = keys;
+  if (key === undefined || keys.length > 1 || !Object.hasOwn(value, key)) return no(whichKey(keys, column));
+  return checkedId(value[key]);
+}
+
+function whichKey(keys: readonly string[], column: string | undefined): string {
+  if (column !== undefined) return `there is no "${column}"`;
+  return keys.length > 1
+    ? `it has ${keys.map((key) => `"${key}"`).join(' and ')}: say which has the ids (column)`
+    : 'it has neither "user" nor "id": say what has the ids (column)';
+}
+
+function usualIn(names: readonly string[]): string[] {
+  return names.filter((name) => USUAL.includes(name.trim().toLowerCase()));
+}
+
+/** Of a number, all digits. */
+function checkedId(value: unknown): IdReading {
+  const id = typeof value === 'bigint' || Number.isSafeInteger(value) ? String(value) : value;
+  if (typeof id !== 'string') return no('an id is text, or a whole number');
+  if (id.length < 1 || id.length > MAX_USER_LENGTH) return no(`an id has 1 to ${MAX_USER_LENGTH} characters`);
+  return id.isWellFormed() ? { ok: true, id } : no('the id is not valid Unicode');
+}
+
+function no(reason: string): IdReading {
+  return { ok: false, reason };
+}
+
+/** The rows of a CSV, which begins with the names of its columns. */
+async function* ofCsv(chunks: AsyncIterable<string | Uint8Array>, { column }: ListOptions): AsyncGenerator<ReadLine> {
+  const parser = parse({ info: true, skip_empty_lines: true, max_record_size: MOST_RECORD_CHARACTERS });
+  // What fails there is thrown here as well.
+  const reading = pipeline(Readable.from(textOf(chunks)), parser);
+  reading.catch(() => undefined);
+  let place: number | undefined;
+  try {
+    for await (const row of parser as AsyncIterable<{ readonly record: string[]; readonly info: Info }>) {
+      const { record, info } = row;
+      if (place !== undefined) {
+        yield { line: info.lines, reading: checkedId(record[place]) };
+        continue;
+      }
+      const found = placeOf(record, column);
+      if (typeof found === 'string') return yield { line: info.lines, reading: no(found) };
+      place = found;
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    yield { line: lineOf(error), reading: no(CSV_WORDS[error.code] ?? `this is not CSV (${error.code})`) };
+  }
+}
+
+const CSV_WORDS: Readonly<Partial<Record<string, string>>> = {
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'this row has another number of columns than the first one',
+  CSV_QUOTE_NOT_CLOSED: 'a quote is opened here or before, and never closed',
+  CSV_MAX_RECORD_SIZE: 'this row is longer than 1 MiB: a quote before it may never be closed',
+};
+
+function lineOf(error: CsvError): number {
+  const { lines } = error as CsvError & { readonly lines?: number }; // What it says of its place, its type does not.
+  return lines ?? 0;
+}
+
+/** Which column has the ids, or why that is not known. */
+function placeOf(names: readonly string[], column: string | undefined): number | string {
+  const wanted = column === undefined ? usualIn(names) : names.filter((name) => name.trim() === column);
+  const [name, ...more] = wanted;
+  if (name !== undefined && more.length === 0) return names.indexOf(name);
+  const shown = names
+    .slice(0, NAMED)
+    .map((one) => `"${one.slice(0, 50)}"`)
+    .join(', ');
+  return `a CSV begins with the names of its columns, and here ${column === undefined ? 'none, or more than one, is called user or id' : `none, or more than one, is called "${column}"`}: ${shown}. Say which has the ids (column), or that it is no CSV (format lines)`;
+}
+
+/** The text of bytes in UTF-8, without its byte order mark. @throws InvalidList */
+async function* textOf(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  try {
+    for await (const chunk of chunks)
+      yield decoder.decode(typeof chunk === 'string' ? Buffer.from(chunk) : chunk, { stream: true });
+    yield decoder.decode();
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_ENCODING_INVALID_ENCODED_DATA') throw error;
+    throw new InvalidList([{ field: '', message: 'this is not UTF-8' }], 1);
+  }
+}

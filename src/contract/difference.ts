@@ -1,0 +1,55 @@
+import type { Audience } from './audience.ts';
+import type { TriggerEvent } from './trigger.ts';
+
+// How what an endpoint says its members are differs from who is a member. What is long of it lies in a folder of the workers, under its id.
+
+/** A part of the list of those whom the endpoint has; argument of the activity `keepTheirMembers`. */
+export interface TheirMembers {
+  /** A UUID, which the difference has, too. */
+  readonly differenceId: string;
+  /** From 0. */
+  readonly part: number;
+  readonly ids: readonly string[];
+}
+
+/** Argument of the activity `compareMembers`. */
+export interface Comparison {
+  readonly differenceId: string;
+  /** How many parts of the list were kept. */
+  readonly parts: number;
+  /** Canonical id. */
+  readonly audience: string;
+  /** What the job sends: the rest of the difference is left out. */
+  readonly events: readonly TriggerEvent[];
+}
+
+/** A difference, counted. */
+export interface DifferenceCounts {
+  /** People on the endpoint's list, each once. */
+  readonly theirs: number;
+  /** Members, according to the source. */
+  readonly members: number;
+  /** How many are both. */
+  readonly both: number;
+  /** Members who are missing there, and are to be sent as enters. */
+  readonly enters: number;
+  /** People who are there and no members, and are to be sent as exits. */
+  readonly exits: number;
+}
+
+/** Result of the activity `compareMembers`. */
+export interface ComparedMembers extends DifferenceCounts {
+  /** The first of them, for people to look at. */
+  readonly first: Readonly<Record<'enters' | 'exits', readonly string[]>>;
+}
+
+/** How what an endpoint has differs from the members of one audience now. */
+export interface Difference extends ComparedMembers {
+  readonly id: string;
+  readonly audience: Audience;
+}
+
+/** The difference that a backfill sends. */
+export interface DifferenceToSend extends Pick<DifferenceCounts, 'enters' | 'exits'> {
+  readonly id: string;
+}

@@ -1,0 +1,38 @@
+import type { DifferenceCounts } from '../contract/difference.ts';
+import { shownCount } from './shown.ts';
+import { isTooLarge } from './watch.ts';
+
+/** What identifies a difference: a UUID. It is also the name of its folder. */
+export const DIFFERENCE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The largest share of the people on the list, in percent, that is believed to have left. */
+export const LARGEST_EXIT_PERCENT = 20;
+/** The largest share of the members, in percent, that is believed to be missing there. */
+export const LARGEST_ENTER_PERCENT = 80;
+
+/** Why a difference may be that of a wrong list, or of a source that is half empty. */
+export type DifferenceDoubt = 'empty' | 'strangers' | 'exits' | 'enters';
+
+/** What speaks against sending a difference without a person who says that it is meant. */
+export function doubtsAbout({ theirs, members, both, enters, exits }: DifferenceCounts): DifferenceDoubt[] {
+  if (theirs === 0) return enters === 0 ? [] : ['empty'];
+  if (both === 0 && exits > 0) return [members === 0 ? 'exits' : 'strangers'];
+  return [
+    ...(isTooLarge(exits, theirs, LARGEST_EXIT_PERCENT) ? ['exits' as const] : []),
+    ...(isTooLarge(enters, members, LARGEST_ENTER_PERCENT) ? ['enters' as const] : []),
+  ];
+}
+
+/** Why it is not sent, as a sentence. */
+export function doubtInWords(doubt: DifferenceDoubt, { theirs, members, enters, exits }: DifferenceCounts): string {
+  switch (doubt) {
+    case 'empty':
+      return `The list is empty, so all ${shownCount(members)} members would enter: a backfill does that.`;
+    case 'strangers':
+      return `None of the ${shownCount(theirs)} people on the list is a member: most likely these are other ids, or another column.`;
+    case 'exits':
+      return `${shownCount(exits)} of the ${shownCount(theirs)} people on the list would leave, more than ${LARGEST_EXIT_PERCENT} %: most likely the list is another one's, or the source is half empty.`;
+    case 'enters':
+      return `${shownCount(enters)} of the ${shownCount(members)} members would enter, more than ${LARGEST_ENTER_PERCENT} %: most likely the list is not whole.`;
+  }
+}

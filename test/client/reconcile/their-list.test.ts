@@ -1,0 +1,104 @@
+import { expect, test } from '@jest/globals';
+import { InvalidList } from '../../../src/client/errors.ts';
+import { type ListOptions, readTheirList } from '../../../src/client/reconcile/their-list.ts';
+
+async function* chunked(text: string | Uint8Array, size = 7): AsyncGenerator<Uint8Array> {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size));
+}
+
+async function read(text: string | Uint8Array, options: ListOptions): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const id of readTheirList(chunked(text), options)) ids.push(id);
+  return ids;
+}
+
+async function problemsOf(text: string | Uint8Array, options: ListOptions): Promise<string[]> {
+  try {
+    await read(text, options);
+  } catch (error) {
+    if (error instanceof InvalidList) return error.problems.map(({ field, message }) => `${field}: ${message}`);
+    throw error;
+  }
+  return [];
+}
+
+test('lines are ids, whatever ends them, without a byte order mark or blank lines', async () => {
+  expect(await read('\uFEFF7076027172059065053\r\nmüller@example.com\r\n\r\n  a b \n7', { format: 'lines' })).toEqual([
+    '7076027172059065053',
+    'müller@example.com',
+    'a b',
+    '7',
+  ]);
+  expect(await read('', { format: 'lines' })).toEqual([]);
+});
+
+test('what a line cannot be is named by its number, also what comes after it, and nothing further is given', async () => {
+  const given: string[] = [];
+  const text = ['one', 'x'.repeat(256), '{"user":"2"}', 'three'].join('\n');
+  const reading = async (): Promise<void> => {
+    for await (const id of readTheirList(chunked(text), { format: 'lines' })) given.push(id);
+  };
+  await expect(reading()).rejects.toMatchObject({
+    name: 'InvalidList',
+    wrong: 2,
+    problems: [
+      { field: 'line 2', message: 'an id has 1 to 255 characters' },
+      { field: 'line 3', message: 'this looks like JSON: say that it is (format ndjson)' },
+    ],
+  });
+  expect(given).toEqual(['one']);
+  const many = Array.from({ length: 30 }, () => '[').join('\n');
+  await expect(read(many, { format: 'lines' })).rejects.toThrow(/And 20 more/);
+});
+
+test('JSON is an id, or an object with one; whole numbers keep all digits', async () => {
+  const text =
+    '"7076027172059065053"\n7076027172059065053\n{"user":12645278470990184693}\n{"id":"a","email":"b"}\n-1\n';
+  expect(await read(text, { format: 'ndjson' })).toEqual([
+    '7076027172059065053',
+    '7076027172059065053',
+    '12645278470990184693',
+    'a',
+    '-1',
+  ]);
+  expect(await read('{"id":1,"ext":"x"}', { format: 'ndjson', column: 'ext' })).toEqual(['x']);
+});
+
+test.each([
+  ['{"id":"1","user":"2"}', 'it has "id" and "user": say which has the ids (column)'],
+  ['{"email":"1"}', 'it has neither "user" nor "id": say what has the ids (column)'],
+  ['{"user":"1","user":"2"}', 'it has "user" twice'],
+  ['{"user":null}', 'an id is text, or a whole number'],
+  ['1.5', 'an id is text, or a whole number'],
+  ['""', 'an id has 1 to 255 characters'],
+  ['"\\ud800"', 'the id is not valid Unicode'],
+  ['["1"]', 'an id is text, or a whole number'],
+  ['seven', 'this is not JSON'],
+])('%s is no id', async (line, reason) => {
+  expect(await problemsOf(`"1"\n${line}\n`, { format: 'ndjson' })).toEqual([`line 2: ${reason}`]);
+});
+
+test('a CSV names its columns first; quotes, commas and line ends within them, a byte order mark', async () => {
+  const text = '\uFEFFname,ID\r\n"Müller, ""Max""\r\nand Moritz",707602717205906505312\r\nB,"a,b"\r\n';
+  expect(await read(text, { format: 'csv' })).toEqual(['707602717205906505312', 'a,b']);
+  expect(await read('name,ext\na,1\n\nb,2', { format: 'csv', column: 'ext' })).toEqual(['1', '2']);
+  expect(await read('id\n', { format: 'csv' })).toEqual([]);
+});
+
+test.each([
+  ['name,email\na,1\n', undefined, /^line 1: .*none, or more than one, is called user or id: "name", "email"/],
+  ['id,user\n1,2\n', undefined, /^line 1: .*more than one/],
+  ['id\n1\n', 'ext', /^line 1: .*is called "ext"/],
+  ['id,a\n1,2\n3\n', undefined, /^line 3: .*another number of columns/],
+  ['id,a\n1,2\n,3\n', undefined, /^line 3: an id has 1 to 255/],
+  ['id\n1\n"2\n', undefined, /a quote is opened/],
+])('the CSV %j says what is wrong', async (text, column, words) => {
+  const [problem = ''] = await problemsOf(text, { format: 'csv', column });
+  expect(problem).toMatch(words);
+});
+
+test.each(['lines', 'csv', 'ndjson'] as const)('%s that are not UTF-8 are nobody', async (format) => {
+  const text = Buffer.concat([Buffer.from(format === 'csv' ? 'id\n' : '1\n'), Buffer.from([0xff, 0x0a])]);
+  expect((await problemsOf(text, { format })).join()).toMatch(/UTF-8/);
+});
