@@ -68,6 +68,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/tracing.md',
     'docs/upstreams.md',
     'docs/watch.md',
+    'examples/api-client.mts',
     'examples/changes.ndjson',
     'examples/crm-members.csv',
     'examples/data/audiences/newsletter.ndjson',

@@ -1,13 +1,35 @@
-import swagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+import swagger, { type SwaggerTransform } from '@fastify/swagger';
+import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
 import { release } from '../worker/release.ts';
+import { isRecord } from '../domain/json.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the bodies of a route are beside JSON, by content type, as JSON schemas. */
+    otherBodies?: Readonly<Record<string, object>>;
+    /** Whether a body may be left out. */
+    bodyIsOptional?: boolean;
+  }
+}
 
 /**
  * Describes whatever is served after this: OpenAPI 3.1 at `/openapi.json`.
  * @param withPage also a page to read and try it, at `/docs`.
  */
 export async function document(app: FastifyInstance, withPage: boolean): Promise<void> {
+  const described = createJsonSchemaTransform({
+    skipList: ['/docs', '/docs/*', '/docs/json', '/docs/yaml', '/docs/static/*', '/openapi.json'],
+    zodToJsonConfig: { unrepresentable: 'any' },
+  });
+  const configs = new Map<string, Pick<FastifyContextConfig, 'otherBodies' | 'bodyIsOptional'>>();
+  const transform: SwaggerTransform = (route) => {
+    const { schema, url } = described(route);
+    if (schema === undefined || schema.hide === true) return { schema, url };
+    const operationId = nameOf(route.route.method, url);
+    configs.set(operationId, route.route.config ?? {});
+    return { schema: { operationId, ...schema }, url };
+  };
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -15,14 +37,19 @@ export async function document(app: FastifyInstance, withPage: boolean): Promise
         title: 'audience-triggers',
         version: release(),
         description: 'Tells other systems, by webhook, when a person enters or leaves an audience.',
+        license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
       },
+      servers: [{ url: '/' }],
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
       security: [{ apiKey: [] }],
     },
-    transform: createJsonSchemaTransform({
-      skipList: ['/docs', '/docs/*', '/docs/json', '/docs/yaml', '/docs/static/*', '/openapi.json'],
-      zodToJsonConfig: { unrepresentable: 'any' },
-    }),
+    transform,
+    transformObject: (made) => {
+      if (!('openapiObject' in made)) return made.swaggerObject;
+      for (const path of Object.values(made.openapiObject.paths ?? {}))
+        for (const operation of Object.values(path ?? {})) sayBodies(operation, configs);
+      return made.openapiObject;
+    },
   });
   if (withPage) {
     // Loaded here, since it can be loaded by plain Node alone: it requires a package that is an ES module.
@@ -30,4 +57,29 @@ export async function document(app: FastifyInstance, withPage: boolean): Promise
     await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   }
   app.get('/openapi.json', { schema: { hide: true } }, async () => await Promise.resolve(app.swagger()));
+}
+
+/** `getJobsByJob` of GET /v1/jobs/:job: what generated clients call it. */
+function nameOf(method: string | readonly string[], url: string): string {
+  const [verb = ''] = [method].flat();
+  const words = url.split(/[/-]/).filter((part) => part !== '' && part !== 'v1');
+  return (
+    verb.toLowerCase() +
+    words.map((word) => (word.startsWith(':') ? `By${capital(word.slice(1))}` : capital(word))).join('')
+  );
+}
+
+function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
+}
+
+/** Says of an operation's body what schemas of routes cannot: that it may be left out, and what else it may be. */
+function sayBodies(operation: unknown, configs: ReadonlyMap<string, FastifyContextConfig>): void {
+  if (!isRecord(operation) || typeof operation['operationId'] !== 'string') return;
+  const { otherBodies = {}, bodyIsOptional = false } = configs.get(operation['operationId']) ?? {};
+  const { requestBody } = operation;
+  if (!isRecord(requestBody) || !isRecord(requestBody['content'])) return;
+  requestBody['required'] = !bodyIsOptional;
+  const others = Object.entries(otherBodies).map(([type, schema]) => [type, { schema }]);
+  requestBody['content'] = { ...requestBody['content'], ...Object.fromEntries(others) };
 }

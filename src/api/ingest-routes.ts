@@ -11,7 +11,7 @@ import { bytesOf, jsonBody, textOf, unlessDoubled } from './bodies.ts';
 import { inTime } from './in-time.ts';
 import type { Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
-import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
+import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
 import { isLoopback, refuseStrangers } from './strangers.ts';
 
@@ -54,10 +54,12 @@ const DESCRIBED = {
   tags: ['Triggers'],
   summary: 'Send what another system sends: an ingest of the configuration reads it',
   description: 'Needs no key, but what the configuration of the ingest asks for (docs/ingests.md).',
+  security: [],
   params: z.object({ ingest: z.string() }),
+  body: z.unknown().describe('Whatever its sender sends.'),
   response: {
     202: z.looseObject({ accepted: z.number().int() }).describe('Temporal has all that tells of a change.'),
-    default: problemBody,
+    ...FAILURES,
   },
 };
 

@@ -6,7 +6,7 @@ import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
 import { type JsonBody, unlessDoubled } from './bodies.ts';
 import { inTime } from './in-time.ts';
-import { problemBody, Refused } from './refusal.ts';
+import { FAILURES, Refused } from './refusal.ts';
 
 type NoQuery = Readonly<Record<string, never>>;
 
@@ -65,7 +65,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
   app.route({
     method,
     url,
-    config: { right },
+    config: { right, bodyIsOptional },
     schema: {
       tags: [tag],
       summary,
@@ -73,7 +73,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       ...(query === undefined ? {} : { querystring: query }),
       ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params)) }),
       ...(body === undefined ? {} : { body }),
-      response: { ...answers, default: problemBody },
+      response: { ...said(answers), ...FAILURES },
     },
     handler: async (request, reply) => {
       const given = request.params as Record<string, string>; // Its names are those of the URL.
@@ -90,6 +90,15 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
     },
   });
+}
+
+/** An answer that says nothing of itself says that it was done. */
+function said(answers: Operation['answers']): Operation['answers'] {
+  const entries = Object.entries(answers).map(([status, answer]) => [
+    status,
+    answer.description === undefined ? answer.describe('It was done.') : answer,
+  ]);
+  return Object.fromEntries(entries) as Operation['answers']; // Of the same statuses.
 }
 
 /** The query of a request. @throws Refused which names every parameter that is not known, or not what it should be */

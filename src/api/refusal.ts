@@ -44,6 +44,8 @@ export class Closing extends Refused {
   }
 }
 
+const PROBLEM_TYPE = 'application/problem+json';
+
 /** Seconds that a caller is asked to wait for what is most often over soon. */
 const SOON_S = 2;
 
@@ -104,7 +106,7 @@ export function problem(
     status,
     headers: {
       ...headers,
-      'content-type': 'application/problem+json',
+      'content-type': PROBLEM_TYPE,
       ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
     },
     body: { status, code, detail, ...(problems === undefined ? {} : { problems }), ...more },
@@ -112,7 +114,7 @@ export function problem(
 }
 
 /** What every failure is answered with, for the documentation. */
-export const problemBody = z
+const problemBody = z
   .looseObject({
     status: z.number().int(),
     code: z.string().describe('Stable: the name of the error, as in docs/errors.md.'),
@@ -123,3 +125,11 @@ export const problemBody = z
       .describe('All that is wrong, by field.'),
   })
   .describe('It was not done, or not all of it.');
+
+const failure = {
+  description: 'It was not done, or not all of it.',
+  content: { [PROBLEM_TYPE]: { schema: problemBody } },
+};
+
+/** What every operation answers when it fails, for the documentation. */
+export const FAILURES = { '4xx': failure, '5xx': failure } as const;

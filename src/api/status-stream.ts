@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { refusalOf } from './refusal.ts';
+import { FAILURES, refusalOf } from './refusal.ts';
 
 /** How often the job is asked, and how often something is said when nothing changes, in ms. */
 const EVERY_MS = 1_000;
@@ -59,6 +60,14 @@ export function statusStream(
         tags: ['Jobs'],
         summary: 'The status as it changes: server-sent events',
         description: 'Needs the right `read`.',
+        params: z.object({ job: z.string() }),
+        response: {
+          200: {
+            description: 'Events `status` with what `GET /v1/jobs/{job}` answers, or `error`.',
+            content: { 'text/event-stream': { schema: z.string() } },
+          },
+          ...FAILURES,
+        },
       },
     },
     stream,

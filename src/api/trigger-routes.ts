@@ -7,7 +7,7 @@ import { parseTrigger, readLines, UnreadableLine } from '../client/push/trigger-
 import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
-import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
+import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
 
 /** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
@@ -59,9 +59,16 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
     return reply.status(answer.status).headers(answer.headers).send(answer.body);
   };
   for (const url of ['/v1/triggers', '/v1/jobs/:job/triggers'])
-    app.post<TriggersRoute>(url, { config: { right: 'trigger' }, schema: described(url.includes(':job')) }, take);
+    app.post<TriggersRoute>(
+      url,
+      { config: { right: 'trigger', otherBodies: NDJSON }, schema: described(url.includes(':job')) },
+      take,
+    );
 }
 
+const NDJSON = {
+  'application/x-ndjson': { type: 'string', description: 'A trigger a line; any number of lines.' },
+};
 const triggersQuery = z.object({
   strict: flagParameter.describe('1: nothing is sent when any of it is wrong.'),
 });
@@ -94,7 +101,7 @@ function described(isOfJob: boolean): object {
     response: {
       202: counts.describe('Temporal has all of them.'),
       207: counts.describe('Temporal has those that are triggers; the others are named.'),
-      default: problemBody,
+      ...FAILURES,
     },
   };
 }
