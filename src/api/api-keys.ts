@@ -5,6 +5,8 @@ import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
 export interface Caller {
   /** The name of their key; undefined where no keys are configured. */
   readonly name?: string;
+  /** The jobs that it is for; undefined: all. */
+  readonly jobs?: readonly string[] | undefined;
   may(right: Right): boolean;
   /** Whether they may have to do with this job. */
   mayJob(jobId: string): boolean;
@@ -40,6 +42,7 @@ export class ApiKeys {
       hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
       caller: {
         name,
+        jobs,
         may: (right) => may.includes(right),
         mayJob: (jobId) => jobs?.includes(jobId) ?? true,
         mayAudience: (audience) => audiences?.includes(audience) ?? true,

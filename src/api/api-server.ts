@@ -34,8 +34,8 @@ declare module 'fastify' {
     caller: Caller;
   }
   interface FastifyContextConfig {
-    /** What a caller must be allowed to do; absent: nothing, not even to have a key. */
-    right?: Right;
+    /** What a caller must be allowed to do, all of it; absent: nothing, not even to have a key. */
+    right?: Right | readonly Right[];
     /** Whether who asks is checked by what serves it, and by nothing else. */
     guardsItself?: boolean;
   }
@@ -186,8 +186,9 @@ function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
       throw new Refused(401, 'NotAuthorized', 'The API key is missing or wrong: "authorization: Bearer <key>".', {
         headers: { 'www-authenticate': 'Bearer' },
       });
-    if (!caller.may(right))
-      throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${right}".`);
+    const lacking = [right].flat().find((one) => !caller.may(one));
+    if (lacking !== undefined)
+      throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);
     // Of every path with a job in it, whoever serves it.
     const { job } = request.params as { readonly job?: string };
     if (job !== undefined && !caller.mayJob(job)) throw new NotThisJob(job);

@@ -168,6 +168,7 @@ export function textOf(bytes: Uint8Array): string {
 
 /** @throws Refused */
 export function jsonBody(text: string): JsonBody {
+  if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   let value: Json;
   try {
     value = parseJson(text);

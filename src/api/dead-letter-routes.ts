@@ -2,11 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { DeadLetterNotFound } from '../client/errors.ts';
 import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/export-jobs.ts';
+import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, serve, textParameter, timeParameter } from './operation.ts';
-import { NotThisJob, Refused } from './refusal.ts';
+import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
 const decided = z.object({
@@ -81,11 +82,12 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       body: filter.extend(force),
       answers: { 200: decided },
       run: async ({ caller, body, signal }) => {
-        const { expected, dryRun, force: isForced, ...which } = wishOf(body);
+        const { expected, dryRun, force: isForced, ...which } = wishOf(body, filter.extend(force).keyof().options);
+        checkJob(caller, which.jobId);
         let extent: DecisionExtent | undefined;
         const confirm = async (selected: DecisionExtent): Promise<boolean> => {
           extent = selected;
-          checkExtent(caller, selected, expected);
+          checkExtent(selected, expected);
           return await Promise.resolve(dryRun !== true);
         };
         const options = { confirm, signal, ...(isForced === undefined ? {} : { force: isForced }) };
@@ -99,15 +101,15 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       right: 'operate',
       tag,
       summary: name === 'redeliver' ? 'Send one again' : 'Drop one for good',
-      body: z.object(force),
-      bodyIsOptional: true,
+      ...(name === 'redeliver' ? { body: z.object(force), bodyIsOptional: true } : {}),
       answers: { 200: decided },
       run: async ({ caller, params: { id = '' }, body }) => {
+        const { force: isForced } = optionsOf(body, force);
         const confirm = async ({ jobs }: DecisionExtent): Promise<boolean> => {
           if (!jobs.every(({ jobId }) => caller.mayJob(jobId))) throw new DeadLetterNotFound(id);
           return await Promise.resolve(true);
         };
-        return await deadLetters[name](id, { ...(isRecord(body) ? body : {}), confirm });
+        return await deadLetters[name](id, { ...(isForced === undefined ? {} : { force: isForced }), confirm });
       },
     });
   }
@@ -119,12 +121,29 @@ type Wish = Exclude<WhichDeadLetters, string> & {
   readonly force?: boolean;
 };
 
-/** What was wished, its times as such. The client checks the rest, and refuses what it does not know. */
-function wishOf(body: Json | undefined): Wish {
+/** The options of a decision about one. @throws Refused which names all that is wrong */
+function optionsOf(body: Json | undefined, known: object): { readonly force?: boolean } {
+  if (body === undefined) return {};
+  if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"force":true}.');
+  const { force } = body;
+  const problems = [
+    ...unknownKeys(body, Object.keys(known)),
+    ...(force === undefined || typeof force === 'boolean'
+      ? []
+      : [{ field: 'force', message: 'This must be true or false.' }]),
+  ];
+  if (problems.length > 0)
+    throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
+  return typeof force === 'boolean' ? { force } : {};
+}
+
+/** What was wished, its times as such. The client checks what they say. */
+function wishOf(body: Json | undefined, known: readonly string[]): Wish {
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with a filter: {"jobId":"crm"}.');
   const { expected, dryRun, ...which } = body;
   const problems = [
+    ...unknownKeys(body, known),
     ...(expected === undefined || Number.isSafeInteger(expected)
       ? []
       : [{ field: 'expected', message: 'This must be a whole number.' }]),
@@ -146,9 +165,13 @@ function wishOf(body: Json | undefined): Wish {
   return { ...body, ...at('olderThan'), ...at('newerThan') };
 }
 
-function checkExtent(caller: Caller, { letters, jobs }: DecisionExtent, expected: number | undefined): void {
-  const other = jobs.find(({ jobId }) => !caller.mayJob(jobId));
-  if (other !== undefined) throw new NotThisJob(other.jobId);
+/** @throws Refused when the key is not for that job; or for some jobs, and none is named: what a filter selects would tell of others */
+function checkJob(caller: Caller, jobId: string | undefined): void {
+  if (jobId === undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
+  if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
+}
+
+function checkExtent({ letters }: DecisionExtent, expected: number | undefined): void {
   if (expected !== undefined && letters !== expected)
     throw new Refused(409, 'NotAsExpected', `The filter selects ${letters}, not ${expected}. Nothing was done.`);
 }

@@ -6,12 +6,12 @@ import { nearestKey } from '../contract/nearest-key.ts';
 import type { Caller } from './api-keys.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
-/** One of the things that a request brings: what it says, or why it is no trigger. */
-export type Item = { readonly raw: unknown } | { readonly reason: string };
+/** One of the things that a request brings: what it says, or why it is no trigger; or a line of a stream with nothing in it. */
+export type Item = { readonly raw: unknown } | { readonly reason: string } | { readonly isBlank: true };
 
 /** Why something is not a trigger that can be sent. */
 export interface RefusedItem {
-  /** Its place in the request, from 0; for NDJSON, among the lines that are not blank. */
+  /** Its place in the request, from 0; for NDJSON, its line. */
   readonly index: number;
   readonly reason: string;
 }
@@ -84,6 +84,7 @@ export class Intake {
     const right: CheckedTrigger[] = [];
     for (const item of items) {
       const index = this.#read++;
+      if ('isBlank' in item) continue;
       if (index % ITEMS_AT_ONCE === ITEMS_AT_ONCE - 1) await setImmediate();
       const found = await this.#check(item, index);
       if (typeof found !== 'string') right.push(found);
@@ -98,7 +99,7 @@ export class Intake {
   }
 
   /** A trigger that can be sent, or why it cannot be. */
-  async #check(item: Item, index: number): Promise<CheckedTrigger | string> {
+  async #check(item: Exclude<Item, { isBlank: true }>, index: number): Promise<CheckedTrigger | string> {
     if ('reason' in item) return item.reason;
     try {
       const one = checked(item.raw, () => this.#atOf(index));
@@ -127,6 +128,7 @@ export class Intake {
   }
 
   async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
+    if (triggers.length > 0) await this.#checkJobs();
     const ofJob = new Map<string, CheckedTrigger[]>();
     let heard = 0;
     for (const one of triggers) {
@@ -145,6 +147,16 @@ export class Intake {
     const [failure] = failures.filter((one) => one !== undefined);
     if (failure !== undefined) throw new NotEverywhere(failure);
     this.#accepted += heard;
+  }
+
+  /** @throws Refused when the key is for some jobs, and none of them runs: one of them may be misspelt in it */
+  async #checkJobs(): Promise<void> {
+    const { jobs } = this.#caller;
+    if (jobs === undefined) return;
+    const running = await this.#world.listeners.running();
+    if (jobs.some((jobId) => running.has(jobId))) return;
+    const named = jobs.map((jobId) => `"${jobId}"`).join(', ');
+    throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
   /** Why a job did not take everything; undefined when it did, or has ended since it was listed. */

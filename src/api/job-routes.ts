@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary, Problem } from '../client/export-jobs.ts';
-import { InvalidJob } from '../client/errors.ts';
+import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary } from '../client/export-jobs.ts';
+import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
@@ -15,6 +15,18 @@ export interface JobRoutesOptions {
   readonly onChange: () => void;
 }
 
+/** What `state` may be: what jobs report, and how those ended that did not by themselves. */
+const STATES = [
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+  'canceled',
+  'terminated',
+  'timed out',
+];
 const status = z
   .looseObject({ jobId: z.string(), state: z.string() })
   .describe('The status, as `triggers status --json`.');
@@ -36,7 +48,10 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     tag,
     summary: 'List jobs, running ones first',
     query: z.object({
-      state: textParameter.describe('Only those in this state.'),
+      state: z
+        .enum(STATES, `This is one of ${STATES.join(', ')}.`)
+        .optional()
+        .describe('Only those in this state.'),
       audience: textParameter.describe('Only those of this audience: slug or id.'),
       label: textParameter.describe('Only those whose label or id contains this.'),
       limit: countParameter(500, 100),
@@ -61,7 +76,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
     run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);
-      if (validateOnly) return await validated(jobs, body, nameJob(body, id).problems);
+      if (validateOnly) return await validated(jobs, body, nameJob(body, id));
       const definition = body as unknown as JobDefinitionInput; // The worker checks what it is.
       return await changing(jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }));
     },
@@ -184,12 +199,20 @@ function commands(jobs: ExportJobs): Operation[] {
   ];
 }
 
-/** @throws InvalidJob */
-async function validated(jobs: ExportJobs, body: unknown, ofId: readonly Problem[]): Promise<unknown> {
+/** @throws InvalidJob, JobAlreadyRunning */
+async function validated(jobs: ExportJobs, body: unknown, named: ReturnType<typeof nameJob>): Promise<unknown> {
   const prepared = await jobs.check(body);
-  const problems = [...ofId, ...(prepared.ok ? [] : prepared.problems)];
+  const problems = [...named.problems, ...(prepared.ok ? [] : prepared.problems)];
   if (problems.length > 0) throw new InvalidJob(problems);
+  if (await isRunning(jobs, named.jobId)) throw new JobAlreadyRunning(named.jobId);
   return prepared;
+}
+
+async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
+  return await jobs.isRunning(jobId).catch((error: unknown) => {
+    if (error instanceof JobNotFound) return false;
+    throw error;
+  });
 }
 
 /** @throws Refused when it is no object, or the key is not for that job */

@@ -14,7 +14,8 @@ type NoQuery = Readonly<Record<string, never>>;
 export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly url: string;
-  readonly right: Right;
+  /** What a caller must be allowed to do: all of it. */
+  readonly right: Right | readonly Right[];
   readonly tag: string;
   readonly summary: string;
   /** Its query parameters; any other is refused. */
@@ -69,7 +70,10 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
     schema: {
       tags: [tag],
       summary,
-      description: `Needs the right \`${right}\`.`,
+      description: `Needs the right ${[right]
+        .flat()
+        .map((one) => `\`${one}\``)
+        .join(' and ')}.`,
       ...(query === undefined ? {} : { querystring: query }),
       ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params)) }),
       ...(body === undefined ? {} : { body }),
@@ -140,14 +144,14 @@ export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 /** A query parameter that is 1, or 0 like one that is left out. */
 export const flagParameter = z
-  .enum(['0', '1'], { error: 'This is 1 or 0.' })
+  .enum(['0', '1'], { error: 'This is 1 or 0, given once.' })
   .optional()
   .transform((said) => said === '1');
 
 /** A query parameter that is a whole number. */
 export const countParameter = (most: number, otherwise: number) =>
   z
-    .string()
+    .string('This is given once.')
     .regex(/^\d{1,9}$/, 'This is a whole number.')
     .optional()
     .transform((text) => (text === undefined ? otherwise : Number(text)))
@@ -159,4 +163,4 @@ export const timeParameter = z.iso
   .transform((text) => new Date(text))
   .optional();
 
-export const textParameter = z.string().min(1, 'This must not be empty.').optional();
+export const textParameter = z.string('This is given once.').min(1, 'This must not be empty.').optional();

@@ -1,12 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
+import type { AudienceList } from '../contract/audience.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
+import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
 import { listOf, serve, textParameter, timeParameter } from './operation.ts';
-import { NotThisJob, Refused } from './refusal.ts';
+import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
   jobId: z.string().optional().describe('Of a job; or `definition`.'),
@@ -37,7 +39,11 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     tag,
     summary: 'Which fields exportFields may name',
     answers: { 200: z.object({ fields: z.array(z.string()) }) },
-    run: async ({ params: { audience = '' } }) => ({ fields: await jobs.profileFields(audience) }),
+    run: async ({ params: { audience = '' } }) => {
+      const fields = await jobs.profileFields(audience);
+      if (fields.length === 0) checkAudience(audience, await jobs.audiences());
+      return { fields };
+    },
   });
   serve(app, {
     method: 'GET',
@@ -58,10 +64,8 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     answers: { 200: z.object({ events: z.array(z.looseObject({})) }) },
     run: async ({ caller, params: { user = '' }, query }) => {
       const { jobId, since } = query;
-      if (jobId === undefined ? !mayAll(caller) : !caller.mayJob(jobId))
-        throw jobId === undefined
-          ? new Refused(403, 'NotAllowed', 'This API key is for some jobs only: name one of them, as ?jobId=…')
-          : new NotThisJob(jobId);
+      if (jobId === undefined && caller.jobs !== undefined) throw new NameAJob('?jobId=…');
+      if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
       return {
         events: await listOf(
           jobs.trace(user, { ...(jobId === undefined ? {} : { jobId }), ...(since === undefined ? {} : { since }) }),
@@ -85,7 +89,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   serve(app, {
     method: 'POST',
     url: '/v1/test',
-    right: 'operate',
+    right: ['operate', 'read'],
     tag,
     summary: 'Send one message about a real person now, and say what the endpoint answered',
     longestMs: 170_000,
@@ -98,9 +102,15 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   });
 }
 
-/** A name that no key is for. */
-function mayAll(caller: Caller): boolean {
-  return caller.mayJob('');
+/** @throws Refused when the source has no such audience; one of which only a part is listed may be among the rest */
+function checkAudience(name: string, { audiences, total }: AudienceList): void {
+  if (audiences.length < total || audiences.some(({ id, slug }) => id === name || slug === name)) return;
+  const near = nearestKey(
+    name,
+    audiences.map(({ slug }) => slug),
+  );
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  throw new Refused(404, 'NoSuchAudience', `The source has no audience "${name}".${hint}`);
 }
 
 function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish: SampleWish } {
@@ -108,8 +118,7 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
     throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
-  if (definition !== undefined && !mayAll(caller))
-    throw new Refused(403, 'NotAllowed', 'This API key is for some jobs only: name one of them, as "jobId".');
+  if (definition !== undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
   const of = { ...(jobId === undefined ? {} : { jobId }), ...(definition === undefined ? {} : { definition }) };
   return { of: of as SampleOf, wish }; // The client checks both, and refuses what it does not know.
 }

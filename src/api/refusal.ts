@@ -37,6 +37,14 @@ export class NotThisJob extends Refused {
   }
 }
 
+/** The caller's key is for some jobs only, and what is asked would be about all. */
+export class NameAJob extends Refused {
+  /** @param as how one is named */
+  constructor(as: string) {
+    super(403, 'NotAllowed', `This API key is for some jobs only: name one of them, as ${as}.`);
+  }
+}
+
 /** The API is being ended; what was accepted before is accepted all the same. */
 export class Closing extends Refused {
   constructor() {

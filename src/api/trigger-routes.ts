@@ -145,8 +145,10 @@ async function taken(
 
 function answerTo(takenIn: TakenIn): Answer {
   const { accepted, unheard = 0, refusedCount } = takenIn;
-  if (refusedCount === 0) return { status: 202, headers: {}, body: takenIn };
-  if (accepted + unheard > 0) return { status: 207, headers: {}, body: takenIn };
+  // What nobody heard may be heard when it is repeated.
+  const answer = { headers: {}, body: takenIn, isProvisional: unheard > 0 };
+  if (refusedCount === 0) return { status: 202, ...answer };
+  if (accepted + unheard > 0) return { status: 207, ...answer };
   const detail = `Nothing was accepted: ${refusedCount === 1 ? 'it is' : 'they are, or one of them is,'} not a trigger that can be sent. "refused" says why.`;
   return problem({ status: 422, code: 'InvalidTrigger', detail }, { ...takenIn });
 }
@@ -191,7 +193,6 @@ async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, clos
   };
   try {
     for await (const line of readLines(until(ended, chunks))) {
-      if (typeof line === 'string' && line.trim() === '') continue;
       items.push(line instanceof UnreadableLine ? { reason: line.reason } : itemOf(line));
       characters += line instanceof UnreadableLine ? 0 : line.length;
       taking ??= take();
@@ -205,6 +206,7 @@ async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, clos
 }
 
 function itemOf(line: string): Item {
+  if (line.trim() === '') return { isBlank: true };
   try {
     return { raw: parseTrigger(line) };
   } catch (error) {

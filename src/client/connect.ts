@@ -17,6 +17,8 @@ export const DEFAULT_ADDRESS = 'localhost:7233';
 /** The characters that a gRPC header may contain. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Longest wait between two tries to reach a server that is away, in ms. */
+const RECONNECT_MS = 2_000;
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 
 /**
@@ -105,7 +107,11 @@ export async function openConnection(config: ConnectConfig): Promise<Connection>
       connectTimeout: CONNECT_TIMEOUT_MS,
       interceptors: [retriesWhileOpen],
       // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
-      channelArgs: { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES },
+      channelArgs: {
+        'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+        // By default, the waits grow to two minutes while a server is away, and it would be taken for away as long after it is back.
+        'grpc.max_reconnect_backoff_ms': RECONNECT_MS,
+      },
     });
   } catch (error) {
     throw new ServerUnreachable(address, error);

@@ -7,6 +7,7 @@ import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 
 /** What the tests look at of all the answers. */
 export interface Body {
+  readonly accepted: number;
   readonly refused: readonly object[];
   readonly problems: readonly { readonly field: string }[];
   readonly jobs: object & { readonly length?: number };

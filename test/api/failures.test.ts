@@ -124,3 +124,46 @@ test('a caller who goes away in the middle of a body is no fault of ours', async
 async function askText(path: string): Promise<string> {
   return await fetch(`${api.url}${path}`).then(async (answer) => await answer.text());
 }
+
+test.each([
+  ['/v1/jobs?state=runing', 'state', 'This is one of starting, running'],
+  ['/v1/dead-letters?user=a&user=b', 'user', 'This is given once.'],
+  ['/v1/jobs?limit=1&limit=2', 'limit', 'This is given once.'],
+])('%s is refused: what it would find is not what is meant', async (path, field, message) => {
+  expect(await askOf(api, path)).toMatchObject({
+    status: 422,
+    body: { code: 'InvalidRequest', problems: [{ field, message: expect.stringContaining(message) }] },
+  });
+});
+
+test.each([
+  ['redeliver', { confirm: false }, 'confirm', 'There is no such field.'],
+  ['redeliver', { forse: true }, 'forse', 'Did you mean "force"?'],
+  ['redeliver', { force: 'no' }, 'force', 'This must be true or false.'],
+])(
+  '%s of a dead letter with %p does nothing, since something else may be meant',
+  async (name, body, field, message) => {
+    expect(await askOf(api, `/v1/dead-letters/dead-letter-1/${name}`, { body })).toMatchObject({
+      status: 422,
+      body: { code: 'InvalidRequest', problems: [{ field, message: expect.stringContaining(message) }] },
+    });
+  },
+);
+
+test('discarding a dead letter takes no body, whatever it says', async () => {
+  expect(await askOf(api, '/v1/dead-letters/dead-letter-1/discard', { body: { confirm: false } })).toMatchObject({
+    status: 400,
+    body: { code: 'BodyNotTaken' },
+  });
+});
+
+test('a misspelt field of a filter is named with what was meant', async () => {
+  expect(await askOf(api, '/v1/dead-letters/discard', { body: { jobId: 'crm', dryrun: true } })).toMatchObject({
+    status: 422,
+    body: { problems: [{ field: 'dryrun', message: 'There is no such field. Did you mean "dryRun"?' }] },
+  });
+});
+
+test.each(['/v1/triggers', '/v1/jobs'])('an empty body of %s is a missing one', async (path) => {
+  expect(await askOf(api, path, { body: '' })).toMatchObject({ status: 400, body: { code: 'NoBody' } });
+});

@@ -14,10 +14,12 @@ let lab: Lab;
 let api: ApiServer;
 /** Nobody else's job on this server listens to it. */
 const OWN = { id: randomBytes(16).toString('hex'), slug: `own-${randomBytes(4).toString('hex')}`, name: 'Own' };
+/** Nobody listens to it at first. */
+const LATE = { id: randomBytes(16).toString('hex'), slug: `late-${randomBytes(4).toString('hex')}`, name: 'Late' };
 /** What the API called a fault of its own. */
 const unexpected: object[] = [];
 beforeAll(async () => {
-  const audiences = [VIP, NEWS, OWN].map((one) => ({ ...one, members: [] }));
+  const audiences = [VIP, NEWS, OWN, LATE].map((one) => ({ ...one, members: [] }));
   lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences } });
   api = await openApi();
 });
@@ -106,7 +108,7 @@ describe('triggers', () => {
     expect([arrivedFor(first).length, arrivedFor(last).length]).toEqual([1, 1]);
   });
 
-  test('NDJSON of any length is taken in order, and a line that is no trigger is named', async () => {
+  test('NDJSON of any length is taken in order, and what is no trigger is named by its line', async () => {
     const job = await lab.start({ parallelRequestCount: 20 });
     const people = Array.from({ length: 300 }, () => person());
     function* lines() {
@@ -118,7 +120,7 @@ describe('triggers', () => {
     const answer = await ask(`/v1/jobs/${job}/triggers`, { body: Readable.from(lines()), headers: NDJSON });
     expect(answer).toMatchObject({
       status: 207,
-      body: { accepted: 3000, refusedCount: 1, refused: [{ index: 3000 }] },
+      body: { accepted: 3000, refusedCount: 1, refused: [{ index: 3001 }] },
     });
     await lab.statusWhen(job, ({ delivered, waiting }) => delivered === 3000 && waiting === 0);
     for (const user of people) {
@@ -127,6 +129,22 @@ describe('triggers', () => {
         Array.from({ length: 10 }, (_, round) => (round % 2 === 0 ? 'enter' : 'exit')),
       );
     }
+  });
+
+  test('what nobody heard is told when it is repeated with its Idempotency-Key, since a job may have begun', async () => {
+    const { slug } = LATE;
+    const headers = { 'idempotency-key': slug };
+    const user = person();
+    const body = enter(user, { audience: slug });
+    expect(await ask('/v1/triggers', { headers, body })).toMatchObject({ status: 202, body: { unheard: 1 } });
+    await lab.start({ audiences: [slug] });
+    await answerWhen(
+      async () => await ask('/v1/triggers', { headers, body }),
+      ({ body }) => body.accepted === 1,
+      1100,
+    );
+    await lab.arrives(user);
+    expect(arrivedFor(user)).toHaveLength(1);
   });
 
   test('without a job each goes to every job that listens; what nobody listens to is counted', async () => {
@@ -302,6 +320,10 @@ describe('jobs', () => {
       status: 409,
       body: { code: 'JobAlreadyRunning' },
     });
+    expect(await ask(`/v1/jobs?validateOnly=1&id=${id}`, { body: definition })).toMatchObject({
+      status: 409,
+      body: { code: 'JobAlreadyRunning' },
+    });
     const changed = await ask(`/v1/jobs/${id}`, { method: 'PATCH', body: { parallelRequestCount: 7 } });
     expect(changed).toMatchObject({
       status: 200,
@@ -341,6 +363,10 @@ describe('jobs', () => {
     expect(await ask('/v1/audiences/vip/fields')).toMatchObject({
       status: 200,
       body: { fields: expect.arrayContaining(['email']) },
+    });
+    expect(await ask('/v1/audiences/vipp/fields')).toMatchObject({
+      status: 404,
+      body: { code: 'NoSuchAudience', detail: expect.stringContaining('Did you mean "vip"?') },
     });
     expect(await ask('/v1/authorizations')).toMatchObject({ status: 200 });
     expect(await ask('/v1/render', { body: { jobId: job, user } })).toMatchObject({
@@ -402,7 +428,20 @@ describe('keys', () => {
       expect(await as('/v1/render', { jobId: other })).toBe(403);
       expect(await as(`/v1/jobs?id=${person()}`, definition)).toBe(403);
       expect(await as(`/v1/jobs/${other}`, { label: 'x' }, { method: 'PATCH' })).toBe(403);
-      expect(await as('/v1/dead-letters/discard', { jobId: other })).toBe(200);
+      expect(await as('/v1/dead-letters/discard', { jobId: other, dryRun: true })).toBe(403);
+      expect(await as('/v1/dead-letters/discard', { jobId: job, dryRun: true })).toBe(200);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test('a key for jobs of which none runs is told so, and not that nobody listens', async () => {
+    const server = await openApi({ crm: key({ may: ['trigger'], jobs: ['crmm'] }) });
+    try {
+      expect(await ask('/v1/triggers', { headers: bearer, server, body: enter(person()) })).toMatchObject({
+        status: 409,
+        body: { code: 'JobNotRunning', detail: expect.stringContaining('"crmm"') },
+      });
     } finally {
       await server.close();
     }

@@ -43,6 +43,11 @@ export class Listeners {
     return found.length > 0 ? found : await listening(DOUBTED_MS);
   }
 
+  /** The ids of the running jobs. */
+  async running(): Promise<ReadonlySet<string>> {
+    return new Set((await this.#listed(DOUBTED_MS)).map(({ jobId }) => jobId));
+  }
+
   /** Whether the job listens to the audience, as far as is known. @throws JobNotFound */
   async listens(jobId: string, audience: string): Promise<boolean> {
     const isHeard = (job: Listener | undefined): boolean => job?.audiences?.has(audience) !== false;
