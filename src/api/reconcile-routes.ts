@@ -6,7 +6,7 @@ import { readTheirList } from '../client/reconcile/their-list.ts';
 import { type JsonBody, type LinesBody, readRows } from './bodies.ts';
 import { inTime } from './in-time.ts';
 import { flagParameter, queryOf, textParameter } from './operation.ts';
-import { problem, problemBody, Refused, refusalOf } from './refusal.ts';
+import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 
 /** Longest time, in ms, that a list may take to come and to be compared. */
 const LONGEST_MS = 60 * 60_000;
@@ -53,7 +53,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
           params: z.object({ job: z.string() }),
           querystring: reconcileQuery,
           body: z.union([z.string(), z.looseObject({})]),
-          response: { 200: reconciled, default: problemBody },
+          response: { 200: reconciled, ...FAILURES },
         },
       },
       async (request, reply) => {
