@@ -175,7 +175,7 @@ export class BatchSending {
     const isHalved = places.length > 1 && (verdict === 'refused' || verdict === 'given-up');
     telemetry.batchEnded(places, attempt, verdict, !isHalved);
     if (isHalved) {
-      this.#halve(places);
+      this.#halve(places, true);
       return;
     }
     const [first] = places;
@@ -184,15 +184,15 @@ export class BatchSending {
     if (verdict === 'delivered') this.#queue.delivered(places);
   }
 
-  #halve(places: readonly number[]): void {
-    this.#queue.halve(places);
+  #halve(places: readonly number[], wasAsked: boolean): void {
+    this.#queue.halve(places, wasAsked);
     this.#options.settled.halved = this.#queue.halved;
   }
 
   #settleUnmadeBatch({ places }: Batch, unmade: Unmade): void {
     const [first = 0, ...more] = places;
     // Only what is wrong with what a message says is not wrong with every message.
-    if (more.length > 0 && unmade.code !== ATTEMPT_CODES.requestNotMade) this.#halve(places);
+    if (more.length > 0 && unmade.code !== ATTEMPT_CODES.requestNotMade) this.#halve(places, false);
     else for (const place of [first, ...more]) this.#settleUnmade(place, unmade);
   }
 

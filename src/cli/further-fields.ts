@@ -1,8 +1,9 @@
 import type { JobDefinitionInput } from '../client/export-jobs.ts';
 import type { JobDefinition } from '../contract/export-job.ts';
 import { METHODS } from '../contract/request-shape.ts';
+import { shownUrl } from '../domain/shown.ts';
 import type { Ask } from './ask.ts';
-import { type Draft, problemOfNumber, problemOfTyped } from './form-answers.ts';
+import { type Draft, problemOf, problemOfNumber, problemOfTyped } from './form-answers.ts';
 
 /** A field that the dialogue asks for only where somebody wants more than the usual. */
 export interface FurtherField {
@@ -13,7 +14,7 @@ export interface FurtherField {
   readonly ask: (draft: Draft, ask: Ask) => Promise<void>;
 }
 
-/** Those that can be said in a line, in the form's order; a job file can say the others, and these. */
+/** What goes beyond the usual form, in its order: each in a line, as people type it, or as a job file says it. */
 export const FURTHER_FIELDS: readonly FurtherField[] = [
   {
     field: 'memberships',
@@ -48,10 +49,34 @@ export const FURTHER_FIELDS: readonly FurtherField[] = [
     },
   },
   {
+    field: 'headers',
+    name: 'Headers',
+    description: 'Further headers',
+    ask: asksJson('headers', 'Headers', '{"x-list": "7"}'),
+  },
+  {
+    field: 'contentType',
+    name: 'Content type',
+    description: 'What the body is, instead of JSON',
+    ask: asksText('contentType', 'Content type (empty: application/json)'),
+  },
+  {
     field: 'body',
     name: 'Body',
     description: 'A template of the body, in Liquid (docs/requests.md)',
     ask: asksText('body', 'Body (a template, in one line; empty: the usual body)'),
+  },
+  {
+    field: 'onEnter',
+    name: 'For enters',
+    description: 'What is different for enters',
+    ask: asksJson('onEnter', 'What is different for enters', '{"method": "PUT"}'),
+  },
+  {
+    field: 'onExit',
+    name: 'For exits',
+    description: 'What is different for exits',
+    ask: asksJson('onExit', 'What is different for exits', '{"method": "DELETE", "body": ""}'),
   },
   {
     field: 'envelope',
@@ -84,10 +109,28 @@ export const FURTHER_FIELDS: readonly FurtherField[] = [
     },
   },
   {
+    field: 'answers',
+    name: 'Answers',
+    description: 'What answers of the endpoint mean',
+    ask: asksJson('answers', 'What answers mean', '{"404": "delivered"}'),
+  },
+  {
     field: 'retryFor',
     name: 'Tried for',
     description: 'How long a trigger is tried',
     ask: asksText('retryFor', 'How long a trigger is tried, such as 6h (empty: 28 hours)'),
+  },
+  {
+    field: 'quietHours',
+    name: 'Quiet hours',
+    description: 'Hours in which nothing is sent',
+    ask: asksJson('quietHours', 'Quiet hours', '{"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}'),
+  },
+  {
+    field: 'quota',
+    name: 'Quota',
+    description: 'Tell of at most so many people in an hour, a day or a week',
+    ask: asksJson('quota', 'Quota', '{"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}'),
   },
   {
     field: 'endsAt',
@@ -98,11 +141,28 @@ export const FURTHER_FIELDS: readonly FurtherField[] = [
 ];
 
 /** Asks for a line; an empty one means the usual. */
-function asksText(field: 'body' | 'retryFor' | 'endsAt', message: string): FurtherField['ask'] {
+function asksText(field: 'body' | 'contentType' | 'retryFor' | 'endsAt', message: string): FurtherField['ask'] {
   return async (draft, ask) => {
     const check = (typed: string) => (typed.trim() === '' ? undefined : problemOfTyped(field, typed.trim()));
     const typed = await ask.text({ message, check });
     draft[field] = typed.trim() === '' ? null : typed.trim();
+  };
+}
+
+/** Asks for what is an object in a job file, as it stands there; an empty line means none. */
+function asksJson(field: keyof Draft, name: string, example: string): FurtherField['ask'] {
+  return async (draft, ask) => {
+    const check = (typed: string) => {
+      if (typed.trim() === '') return undefined;
+      try {
+        return problemOf(field, JSON.parse(typed));
+      } catch {
+        return `Write it as in a job file: ${example}`;
+      }
+    };
+    const typed = await ask.text({ message: `${name}, such as ${example} (empty: none)`, check });
+    // As the form's own rules took it.
+    Object.assign(draft, { [field]: typed.trim() === '' ? null : JSON.parse(typed) });
   };
 }
 
@@ -111,6 +171,13 @@ export function furtherRows(definition: JobDefinitionInput): (readonly [name: st
   return FURTHER_FIELDS.flatMap(({ field, name }) => {
     const value = definition[field];
     if (value === undefined || value === null || value === false) return [];
-    return [[name, value === true ? 'yes' : typeof value === 'string' ? value : JSON.stringify(value)] as const];
+    return [
+      [name, value === true ? 'yes' : typeof value === 'string' ? value : JSON.stringify(value, shownUrls)] as const,
+    ];
   });
+}
+
+/** A webhook URL is often a secret, also one that is for one event. */
+function shownUrls(name: string, value: unknown): unknown {
+  return name === 'webhookUrl' && typeof value === 'string' ? shownUrl(value) : value;
 }

@@ -46,6 +46,8 @@ export interface BackfillStatus {
   readonly ratePerSecond: number;
   /** How long it will take at that rate, when that can be said. */
   readonly secondsLeft?: number;
+  /** RFC 3339: when the job's quota lets the last of them be sent, if no live triggers come; absent: it does now, or that cannot be said. */
+  readonly lastFrom?: string;
   /** What a person should know, in words. */
   readonly notice?: string;
   /**

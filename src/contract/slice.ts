@@ -72,6 +72,8 @@ export interface SliceInput {
   readonly budgetMs: number;
   /** Nor later than this, by the clock of the worker, epoch ms; absent: the budget says all. */
   readonly notAfterMs?: number;
+  /** With a quota: when the period began that its first attempts count for, epoch ms. The worker needs it not; a recovery does. */
+  readonly quotaFrom?: number;
   /** How requests are spaced; absent: not at all. */
   readonly pace?: SlicePace;
   readonly settings: DeliverySettings;
@@ -138,8 +140,11 @@ export interface SliceReport {
   readonly halved?: HalvedBatches;
 }
 
-/** Places of triggers whose batch was refused, with how many the next one that they go in may have. Absent: none. */
-export type HalvedBatches = readonly (readonly [place: number, most: number])[];
+/**
+ * Places of triggers whose batch was refused, with how many the next one that they go in may have. `isUnasked`: no request was made for it, since its
+ * template gave none. Absent: none.
+ */
+export type HalvedBatches = readonly (readonly [place: number, most: number, isUnasked?: true])[];
 
 /** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity continues from there. */
 export interface SliceProgress {

@@ -34,6 +34,8 @@ interface Person {
 export class BatchQueue {
   readonly #options: BatchQueueOptions;
   readonly #most = new Map<number, number>();
+  /** Of those that were halved, those that were in a request. */
+  readonly #asked = new Set<number>();
   readonly #people: Person[];
   /** By the places of their triggers. */
   readonly #personAt: Person[] = [];
@@ -52,7 +54,10 @@ export class BatchQueue {
       if (person.next === place && isDelivered(place)) person.next++;
       if (!isSame) people.push(person);
     }
-    for (const [place, most] of halved) this.#most.set(place, most);
+    for (const [place, most, isUnasked] of halved) {
+      this.#most.set(place, most);
+      if (isUnasked !== true) this.#asked.add(place);
+    }
     this.#people = people.filter(({ next, end }) => next < end && !isFailed(next));
   }
 
@@ -100,11 +105,15 @@ export class BatchQueue {
     this.#putFirst(places);
   }
 
-  /** A batch of more than one was refused. */
-  halve(places: readonly number[]): void {
+  /**
+   * A batch of more than one was refused.
+   * @param wasAsked whether the endpoint refused it; else no request could be made of it.
+   */
+  halve(places: readonly number[], wasAsked = true): void {
     const most = Math.ceil(places.length / 2);
     for (const place of places) {
       this.#most.set(place, most);
+      if (wasAsked) this.#asked.add(place);
       const person = this.#personAt[place];
       if (person !== undefined) person.next = Math.min(person.next, place);
     }
@@ -114,7 +123,9 @@ export class BatchQueue {
   /** The places that go in smaller batches than the slice was cut for, with how many those have at most. */
   get halved(): HalvedBatches {
     const { triggers } = this.#options;
-    return [...this.#most].filter(([place, most]) => most !== triggers[place]?.batchMost);
+    return [...this.#most]
+      .filter(([place, most]) => most !== triggers[place]?.batchMost)
+      .map(([place, most]) => (this.#asked.has(place) ? [place, most] : [place, most, true]));
   }
 
   #putFirst(places: readonly number[]): void {

@@ -74,9 +74,9 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
 function readHalved(raw: unknown, size: number): { readonly halved?: HalvedBatches } {
   if (!Array.isArray(raw)) return {};
   const halved = raw.flatMap((one: unknown) => {
-    const [place, most] = Array.isArray(one) ? (one as unknown[]) : [];
+    const [place, most, isUnasked] = Array.isArray(one) ? (one as unknown[]) : [];
     return isPlace(place, size) && typeof most === 'number' && Number.isSafeInteger(most) && most > 0
-      ? [[place, most] as const]
+      ? [isUnasked === true ? ([place, most, true] as const) : ([place, most] as const)]
       : [];
   });
   return { halved };

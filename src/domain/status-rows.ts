@@ -289,6 +289,9 @@ function backfillText(progress: BackfillStatus): string {
     ...(filtered === 0 ? [] : [`${shownCount(filtered)} filtered`]),
     ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
     ...(state === 'running' && progress.ratePerSecond > 0 ? [`${perSecond(progress.ratePerSecond)}/s`] : []),
+    ...(progress.lastFrom === undefined
+      ? []
+      : [`the last of them from ${shownTime(progress.lastFrom)} on, as far as the quota allows`]),
     ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
   ];
   return `${bar === '' ? '' : `${bar} `}${parts.join(', ')}`;

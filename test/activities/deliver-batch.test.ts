@@ -135,7 +135,7 @@ test('when the budget ends amid halving, the rest goes back and remembers how fa
   const lab = await SliceLab.open({ ...refusing(['person 0']), delayMs: 60 });
   const lot = people(16);
   const report = await lab.deliver(lot, { permits: 1, budgetMs: 100, ...batchesOf(16) });
-  const most = new Map(report.halved);
+  const most = new Map(report.halved?.map(([place, fewer]) => [place, fewer]));
   expect(report.failed).toEqual([]);
   expect(report.unsent).toHaveLength(16);
   expect(most.get(0)).toBeLessThanOrEqual(8);
@@ -209,6 +209,8 @@ test('a template makes the list, and one that fails for a person fails for that 
     { index: 5, code: 'TEMPLATE_FAILED', answer: expect.stringMatching(/^body: .*not JSON/) },
   ]);
   expect(report.unsent).toEqual([]);
+  // For a quota that asked nobody.
+  expect(report.halved).toEqual([[5, 1, true]]);
   const sent = lab.receiver.ledger.entries.map((entry) =>
     (JSON.parse(entry.body ?? '') as { attributes: { n: number }[] }).attributes.map(({ n }) => n),
   );

@@ -413,6 +413,42 @@ test('what else there is can be said in a line each, is checked as it is typed, 
   expect(said.filter((line) => line.startsWith('  CloudEvents'))).toEqual([]);
 });
 
+test('what is an object in a job file is typed as it stands there, is checked, and shows no path of a webhook URL', async () => {
+  const typed = {
+    Headers: '{"x-list": "7"}',
+    'Content type': 'text/plain',
+    Body: '{{ id }}',
+    'For enters': '',
+    'For exits': '{"webhookUrl": "https://hooks.example.com/s3cret", "method": "DELETE", "body": ""}',
+    Answers: '{"404": "delivered"}',
+    'Quiet hours': '{"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}',
+    Quota: '{"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}',
+  };
+  const wrong = ['{x-list: 7}', '{"webhook-id": "7"}'];
+  const answers = [...SHORT.slice(0, -1), Object.keys(typed), ...wrong, ...Object.values(typed), 'Start Export'];
+  const { run, did, said, asked, left } = dialogue(answers);
+  await run();
+  expect(left).toEqual([]);
+  const definition = {
+    headers: { 'x-list': '7' },
+    contentType: 'text/plain',
+    body: '{{ id }}',
+    onEnter: null,
+    onExit: { webhookUrl: 'https://hooks.example.com/s3cret', method: 'DELETE', body: '' },
+    answers: { '404': 'delivered' },
+    quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' },
+    quota: { people: 1000, per: 'day', timeZone: 'Europe/Berlin' },
+  };
+  expect(did).toMatchObject([['start', definition, undefined]]);
+  expect(asked.flatMap((one) => one.refused)).toEqual([
+    'Write it as in a job file: {"x-list": "7"}',
+    'The worker sets this header itself.',
+  ]);
+  expect(said.join('\n')).toContain('https://hooks.example.com/…');
+  expect(said.join('\n')).not.toContain('s3cret');
+  expect(said.join('\n')).toContain('"people":1000');
+});
+
 test('what does not go together is asked again, and what was said can be taken back', async () => {
   const problems = ({ memberships }: JobDefinitionInput): Problem[] =>
     memberships === true ? [{ field: 'memberships', message: 'The source does not say.' }] : [];

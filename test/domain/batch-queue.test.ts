@@ -76,6 +76,21 @@ test('what was halved before stays so', () => {
   expect(queue.halved).toEqual([[2, 3]]);
 });
 
+test('who was halved without a request is told from who was refused in one, also by a later attempt', () => {
+  const queue = queueOf('abcd', 4);
+  queue.halve(all(queue), false);
+  const half = all(queue);
+  queue.halve(half, true);
+  const halved = [
+    [0, 1],
+    [1, 1],
+    [2, 2, true],
+    [3, 2, true],
+  ] as const;
+  expect(queue.halved).toEqual(halved);
+  expect(queueOf('abcd', 4, { halved }).halved).toEqual(halved);
+});
+
 test('where enters and exits have requests of their own, a batch has one of them', () => {
   const queue = queueOf('aBcDdE', 3, { isByEvent: true });
   const enters = all(queue);

@@ -163,10 +163,12 @@ test('a failure that is like none that is reported is not clear, and never a del
 });
 
 test('how far batches were halved is read as far as it can be', () => {
-  const halved = [[0, 4], [1, 0], [7, 2], [2], 'x', [2, 1.5], [2, 1]];
+  const halved = [[0, 4], [1, 0], [7, 2], [2], 'x', [2, 1.5], [2, 1], [1, 2, true], [1, 2, 7]];
   const known = [
     [0, 4],
     [2, 1],
+    [1, 2, true],
+    [1, 2],
   ];
   expect(readReport({ failed: [], unsent: [], sendingMs: 1, halved }, 3)?.halved).toEqual(known);
   expect(readProgress({ failed: [], delivered: [], halved }, 3)?.halved).toEqual(known);

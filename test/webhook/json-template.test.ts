@@ -52,6 +52,8 @@ test.each([
   '"{{ id | json }}"',
   '{"a": "{{ data.count | json }}"}',
   '[1{{ data.count | json }}, {{ data.count | json }}5, -{{ data.count }}.5e{{ data.count }}]',
+  '[{{ data.count | json }}5]',
+  '{% for x in data.l %}{% if forloop.first %}{"a":{% elsif forloop.last %}1}{% endif %}{% endfor %}',
   '{ {{ data.members }} }',
   '{ {{ data.members }}, "b": 1}',
   '{{ id | json }}',

@@ -1,6 +1,7 @@
 import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { shortKey } from '../delivery-id.ts';
+import { instantOf } from '../instant.ts';
 import { stringifyJson, utf8Bytes } from '../json.ts';
 import { audienceById } from '../names.ts';
 import type { BackfillIntake } from './backfill.ts';
@@ -130,12 +131,16 @@ function slugOf(job: Audiences, id: string): string {
  * A backfill as the status of its job shows it.
  *
  * @param isJobKept whether the job stops and keeps what waits: then the rest of its backfill, too.
+ * @param reachesAt when the quota of the job lets the last of so many members be sent, epoch ms; undefined: now.
  */
 export function describeBackfill(
   backfill: BackfillIntake,
   job: Audiences,
   now: number,
-  isJobKept = false,
+  {
+    isJobKept = false,
+    reachesAt = () => undefined,
+  }: { readonly isJobKept?: boolean; readonly reachesAt?: (members: number) => number | undefined } = {},
 ): BackfillStatus {
   const { taken, delivered, superseded, dead, filtered = 0 } = backfill.counts;
   const { paused } = backfill.pace;
@@ -147,6 +152,8 @@ export function describeBackfill(
   const leftOut = [...backfill.leftOut].map(([id, members]) => ({ audience: slugOf(job, id), members }));
   const settled = leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + dead + filtered);
   const left = expected === undefined ? undefined : Math.max(0, expected - settled);
+  const goesOn = isRunning && !isPaused && left !== undefined;
+  const lastFrom = goesOn ? reachesAt(left) : undefined;
   const stuck = backfill.isLost
     ? `${lostInWords(backfill)} ${WHEN_LOST}`
     : backfill.waitsForCalm
@@ -169,9 +176,9 @@ export function describeBackfill(
     ...(filtered === 0 ? {} : { filtered }),
     waiting: backfill.waiting,
     ratePerSecond,
-    ...(isRunning && !isPaused && left !== undefined && ratePerSecond > 0
-      ? { secondsLeft: Math.ceil(left / ratePerSecond) }
-      : {}),
+    ...(lastFrom === undefined ? {} : { lastFrom: instantOf(lastFrom) }),
+    // Its rate says nothing of how long the quota makes it wait.
+    ...(goesOn && lastFrom === undefined && ratePerSecond > 0 ? { secondsLeft: Math.ceil(left / ratePerSecond) } : {}),
     ...(notice === '' ? {} : { notice }),
   };
 }

@@ -211,7 +211,10 @@ function finish(
   };
   state.slices.set(slice.id, slice);
   return {
-    input: sliceInput(state, slice, pace, mayStartUntil(state, now)),
+    input: {
+      ...sliceInput(state, slice, pace, mayStartUntil(state, now)),
+      ...(quotaFrom === undefined ? {} : { quotaFrom }),
+    },
     // The settings go with every slice, and Export Fields can make them long.
     bytes: cut.bytes + state.jobBytes,
   };

@@ -13,7 +13,7 @@ import { afterQuiet, quietTimeAt } from './calendar.ts';
 import { type Chain, isCounted, isOfMembers, type QueuedTrigger } from './chain.ts';
 import { gatheringTimes, gatheringUntil, hasReady, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
-import { quotaBarsUntil, quotaUsed } from './quota.ts';
+import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './quota.ts';
 import { nextRequestFrom } from './request-rate.ts';
 import {
   type DispatcherState,
@@ -57,7 +57,12 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...endpointOf(state, now),
     ...(state.backfill === undefined
       ? {}
-      : { backfill: describeBackfill(state.backfill, state.job, now, state.stopping?.waiting === 'keep') }),
+      : {
+          backfill: describeBackfill(state.backfill, state.job, now, {
+            isJobKept: state.stopping?.waiting === 'keep',
+            reachesAt: (members) => quotaReachesAt(state, members, now),
+          }),
+        }),
     ...(state.unreadable.told.length === 0 ? {} : { unreadableHolders: state.unreadable.told.map(holderTrouble) }),
     rejects: state.rejects,
     notices: noticesOf(state),

@@ -36,6 +36,20 @@ export function quotaBarsUntil(state: DispatcherState, now: number): number | un
   return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
 }
 
+const PERIOD_MS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
+
+/** When the period begins in which the last of so many members can be sent if no live triggers come, epoch ms; undefined: it is the present one. */
+export function quotaReachesAt(state: DispatcherState, members: number, now: number): number | undefined {
+  const { quota } = state.job.definition;
+  const over = members - quotaLeftForMembers(state, now);
+  const begins = state.job.calendar?.periods?.filter((from) => from > now) ?? [];
+  const furthest = begins.at(-1);
+  if (quota === null || over <= 0 || furthest === undefined) return undefined;
+  const periods = Math.ceil(over / quota.people);
+  // What the calendar does not reach is as long as periods are, but for changes of the clocks.
+  return begins[periods - 1] ?? furthest + (periods - begins.length) * PERIOD_MS[quota.per];
+}
+
 /** When nothing of the quota is used any more, epoch ms; undefined: nothing is. */
 export function quotaFreshAt(state: DispatcherState, now: number): number | undefined {
   return quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined;

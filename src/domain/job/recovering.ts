@@ -46,7 +46,10 @@ export function recoverJob(
 }
 
 /** Makes a slice that was carried as waiting run again; false when what is waiting is not what it contained. */
-function takeUpSlice(state: DispatcherState, { sliceId, permits, pace, settings, triggers }: SliceInput): boolean {
+function takeUpSlice(
+  state: DispatcherState,
+  { sliceId, permits, pace, settings, triggers, quotaFrom }: SliceInput,
+): boolean {
   const groups = byPerson(triggers);
   const parts: { chain: Slice['parts'][number]['chain']; count: number }[] = [];
   for (const group of groups) {
@@ -66,6 +69,7 @@ function takeUpSlice(state: DispatcherState, { sliceId, permits, pace, settings,
     triggers,
     cutPermits: permits,
     permits,
+    ...(quotaFrom === undefined ? {} : { quotaFrom }),
     ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   });
   return true;

@@ -59,11 +59,12 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
   if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
-  const halved = new Map(report.halved);
+  const halved = new Map(report.halved?.map(([place, most]) => [place, most]));
+  const refused = new Set(report.halved?.flatMap(([place, , isUnasked]) => (isUnasked === true ? [] : [place])));
   const isAsked = (index: number): boolean => {
+    if (refused.has(index)) return true;
     const attempt = failed.get(index);
-    if (attempt !== undefined) return wasAsked(judge(attempt), attempt.code);
-    return !unsent.has(index) || halved.has(index);
+    return attempt === undefined ? !unsent.has(index) : wasAsked(judge(attempt), attempt.code);
   };
   if (isKnown) refundQuota(state, slice, (index) => isAsked(index) || isUnclear(failed.get(index)));
   const parts = partsOf(state, slice, { failed, unsent, halved, isAsked });

@@ -230,8 +230,10 @@ export class DispatcherWorld {
       const { report, delivered } = this.#answer(slice, answers);
       for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
         this.ledger.deliver(trigger);
-      if (index % 2 === 0) reports.push({ slice, report });
-      else for (const place of delivered) this.#explain(slice, place);
+      if (index % 2 === 0) {
+        reports.push({ slice, report });
+        this.#quota.settled(slice, report);
+      } else for (const place of delivered) this.#explain(slice, place);
     }
     this.running.clear();
     this.holders.endRun(happens);

@@ -4,8 +4,9 @@ import type { Quota } from '../../../src/contract/timing.ts';
 import { Breaker } from '../../../src/domain/job/breaker.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
+import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, carryToNextRun, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
@@ -187,6 +188,31 @@ test('a slice may start nothing in the next period, and what it gives back then 
   expect(job.cut()).toEqual([]);
 });
 
+test('a job that is recovered goes on with its quota: what is known not to have been asked is given back, and who was does not count again', () => {
+  const job = jobWith(3);
+  signalAll(job, ['1', '2', '3', '4']);
+  const [slice] = job.cut();
+  if (slice === undefined) throw new Error('Nothing is cut.');
+  expect(slice).toMatchObject({ quotaFrom: STARTED });
+  const carried = structuredClone(carryToNextRun(job.state));
+  const report = { failed: [{ index: 0, status: 429, retryAfterMs: 2000, durationMs: 1 }], unsent: [1], sendingMs: 1 };
+  job.running.length = 0;
+  job.state = recoverJob({ carried, reports: [{ slice, report }], arrivals: [] }, false, job.now);
+  expect(job.status).toMatchObject({ delivered: 1, quotaUsed: 2 });
+  job.now += 2000;
+  expect(sendAll(job)).toEqual(['2', '1']);
+  expect(job.status).toMatchObject({ delivered: 3, quotaUsed: 3 });
+  // Of a slice of which nothing is known, all may have been sent.
+  const lost = jobWith(3);
+  signalAll(lost, ['1', '2', '3', '4']);
+  lost.cut();
+  const left = structuredClone(carryToNextRun(lost.state));
+  lost.running.length = 0;
+  lost.state = recoverJob({ carried: left, reports: [], arrivals: [] }, false, lost.now);
+  expect(lost.status).toMatchObject({ quotaUsed: 3 });
+  expect(lost.cut()).toEqual([]);
+});
+
 test('in the last second of a period nothing is cut', () => {
   const job = jobWith(2);
   job.now += HOUR_MS - 1000;
@@ -216,6 +242,27 @@ test('live triggers come first: a backfill gets what they leave of a quota', () 
   const sent = sendSlowly();
   expect(sent.slice(0, 3)).toEqual(live.slice(10));
   expect(sent.slice(3)).toHaveLength(7);
+});
+
+test('a backfill says from when on its last members can be sent, as the quota allows, and not how long its rate would take', () => {
+  const job = jobWith(10);
+  const members = Array.from({ length: 35 }, (_, n) => `member-${n}`);
+  job.backfill(members, { expected: 35 });
+  expect(job.status.backfill).toMatchObject({ expected: 35, lastFrom: '2026-01-01T03:00:00.000000000Z' });
+  expect(sendAll(job)).toHaveLength(10);
+  expect(job.status.backfill).toMatchObject({ delivered: 10, lastFrom: '2026-01-01T03:00:00.000000000Z' });
+  expect(job.status.backfill).not.toHaveProperty('secondsLeft');
+  const row = statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Backfill')?.value;
+  expect(row).toContain('the last of them from 2026-01-01 03:00:00 UTC on, as far as the quota allows');
+  // Further than the calendar reaches.
+  edit(job, { people: 1, per: 'hour', timeZone: 'UTC' });
+  const { calendar } = job.state.job;
+  if (calendar !== undefined)
+    job.state.job = { ...job.state.job, calendar: { ...calendar, periods: [STARTED, STARTED + HOUR_MS] } };
+  expect(job.status.backfill).toMatchObject({ lastFrom: '2026-01-02T01:00:00.000000000Z' });
+  edit(job, { people: 50, per: 'hour', timeZone: 'UTC' });
+  expect(job.status.backfill).not.toHaveProperty('lastFrom');
+  expect(job.status.backfill?.secondsLeft).toBeGreaterThan(0);
 });
 
 test('a member that failed is tried again although the quota is used', () => {
@@ -351,6 +398,35 @@ test('what was refused in a batch and comes back unsent does not count again', (
   settleSlice(job.state, slice?.sliceId ?? 0, report, job.now);
   expect(sendAll(job)).toEqual(['1', '1']);
   expect(job.status).toMatchObject({ delivered: 2, quotaUsed: 2 });
+});
+
+test('of a batch that was halved without a request, since its template gave none, nothing counts', () => {
+  const job = batchJobWith(2, { size: 2, afterMs: 0 });
+  signalAll(job, ['1', '2']);
+  const [slice] = job.cut();
+  job.running.length = 0;
+  const halved = [
+    [0, 1, true],
+    [1, 1, true],
+  ];
+  const template = { index: 0, code: 'TEMPLATE_FAILED', durationMs: 0 };
+  settleSlice(job.state, slice?.sliceId ?? 0, { failed: [template], unsent: [1], sendingMs: 1, halved }, job.now);
+  expect(job.status).toMatchObject({ quotaUsed: 0 });
+  expect(job.cut()).toMatchObject([{ triggers: [{ user: '2', batchMost: 1 }] }]);
+});
+
+test('what the endpoint refused in a batch counts, although its template then gave nothing for it alone', () => {
+  const job = batchJobWith(2, { size: 2, afterMs: 0 });
+  signalAll(job, ['1', '2']);
+  const [slice] = job.cut();
+  job.running.length = 0;
+  const halved = [
+    [0, 1],
+    [1, 1],
+  ];
+  const template = { index: 0, code: 'TEMPLATE_FAILED', durationMs: 0 };
+  settleSlice(job.state, slice?.sliceId ?? 0, { failed: [template], unsent: [1], sendingMs: 1, halved }, job.now);
+  expect(job.status).toMatchObject({ quotaUsed: 2 });
 });
 
 test('a dead letter that comes back counts anew', () => {
