@@ -145,7 +145,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
   const ingests = new Ingests(options.ingests ?? {}, options.log);
-  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock), metrics });
+  // Some senders have one id for several changes: to drop one of them would lose it.
+  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), metrics });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
   reconcileRoutes(app, options.jobs, closing.signal);
   const mayStill = ({ headers }: FastifyRequest, jobId: string): boolean => {

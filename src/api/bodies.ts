@@ -97,6 +97,7 @@ const ROOM = new BodyRoom();
 
 /** The bytes of a body, unpacked. Whoever stops reading leaves the connection as it is, so that an answer can still be given. */
 async function* chunksOf({ headers }: FastifyRequest, payload: Readable): AsyncGenerator<Uint8Array> {
+  refuseOtherCharsets(headers['content-type']);
   const unpacked = unpackedBy(headers['content-encoding'] ?? 'identity', payload);
   try {
     yield* unpacked.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>; // Neither has an encoding set.
@@ -107,6 +108,13 @@ async function* chunksOf({ headers }: FastifyRequest, payload: Readable): AsyncG
       unpacked === payload ? 'The connection ended before the body did.' : 'The body is not gzip to its end.',
     );
   }
+}
+
+/** Its letters would be read as others. */
+function refuseOtherCharsets(contentType = ''): void {
+  const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType) ?? [];
+  if (!/^(?:utf-?8|us-ascii)$/i.test(charset))
+    throw new Refused(415, 'WrongContentType', 'Send the body as UTF-8: its "content-type" says another charset.');
 }
 
 function unpackedBy(encoding: string, payload: Readable): Readable {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Arrival, Change, Reading } from '../ingests/arrival.ts';
+import { type Arrival, type Change, doubledText, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
 import { isProofNeeded, proofProblem } from '../ingests/signature.ts';
@@ -13,7 +13,7 @@ import type { Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
-import { isLoopback, refuseStrangers } from './strangers.ts';
+import { isLoopback, isPassedOn, refuseStrangers } from './strangers.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
@@ -31,7 +31,6 @@ export interface IngestRoutesOptions {
 
 interface IngestRoute {
   Params: { ingest: string };
-  Querystring: Record<string, string | string[] | undefined>;
   Body: Buffer | undefined;
 }
 
@@ -76,12 +75,14 @@ async function served(
       'The configuration has no ingest of that name: "ingests" (docs/ingests.md).',
     );
   const { metrics } = options;
+  const { query, doubled } = parametersIn(request.url.split('?')[1] ?? '');
   const shown = {
     headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
-    query: Object.fromEntries(Object.entries(request.query).map(([name, value]) => [name, [value].flat()[0]])),
+    query,
     body: request.body ?? Buffer.alloc(0),
   };
   try {
+    if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', doubledText(doubled));
     checkSender(ingest, request, shown);
   } catch (error) {
     metrics.ingested(ingest.name, 'unproved');
@@ -89,6 +90,7 @@ async function served(
   }
   try {
     const answer = await inTime(LONGEST_MS, taken(ingest, shown, options));
+    if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
     return await reply.status(answer.status).headers(answer.headers).send(answer.body);
   } catch (error) {
     metrics.ingested(ingest.name, 'unavailable');
@@ -105,12 +107,11 @@ type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 /** @throws Refused */
 function checkSender(ingest: Ingest, request: FastifyRequest<IngestRoute>, shown: Shown): void {
   if (!isProofNeeded(ingest.proof)) {
-    const isForwarded = ['forwarded', 'x-forwarded-for', 'via'].some((name) => name in request.headers);
-    if (isForwarded || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+    if (isPassedOn(request) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
       throw new Refused(
         403,
         'IngestIsOpen',
-        'This ingest is configured without a secret, so only this machine may use it.',
+        'This ingest is configured without a secret, so only this machine may use it, and nothing that a proxy passes on. Give it a signature, basic, header or parameter.',
       );
     refuseStrangers(request);
     return;
@@ -119,13 +120,17 @@ function checkSender(ingest: Ingest, request: FastifyRequest<IngestRoute>, shown
   if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
 }
 
-async function taken(ingest: Ingest, shown: Shown, options: IngestRoutesOptions): Promise<Answer> {
+async function taken(
+  ingest: Ingest,
+  shown: Shown,
+  options: IngestRoutesOptions,
+): Promise<Answer & { readonly isReplayed: boolean }> {
   const { repeats, metrics } = options;
   const reading = await readingOf(ingest, shown, options);
+  options.ingests.heard(ingest.name, reading);
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
-  // A repeat need not have the same body: times of sending are in some.
-  const answer = await repeats.once(key, '', async (atOf) => {
+  const answer = await repeats.once(key, whatIsTold(ingest, reading), async (atOf) => {
     const intake = new Intake(options.intake, SENDER, undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);
     metrics.ingested(ingest.name, isBad ? 'refused' : 'taken');
@@ -135,13 +140,24 @@ async function taken(ingest: Ingest, shown: Shown, options: IngestRoutesOptions)
   return answer;
 }
 
+/** What a repeat has in common with the first: what it tells, and not its body, since times of sending are in some. */
+function whatIsTold(ingest: Ingest, { changes }: Reading): string {
+  return JSON.stringify(
+    changes.map((change) => {
+      if ('reason' in change) return change.reason;
+      const { user, event, audiences, at } = mapped(ingest, change);
+      return [user, event, audiences, at ?? null];
+    }),
+  );
+}
+
 /** What a request says; one that cannot be read is something bad that it brings. */
 async function readingOf(ingest: Ingest, shown: Shown, { ingests }: IngestRoutesOptions): Promise<Reading> {
   let arrival: Arrival;
   try {
     arrival = { ...shown, body: unlessDoubled(jsonBody(textOf(shown.body))) };
   } catch (error) {
-    return { changes: [{ reason: refusalOf(error).detail }], ignored: 0 };
+    return { changes: [{ reason: refusalOf(error).detail.replace(/\.$/, '') }], ignored: 0 };
   }
   return await readArrival(ingest, arrival, ingests.thread);
 }

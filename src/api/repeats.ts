@@ -33,11 +33,14 @@ interface Remembered {
 export class Repeats {
   readonly #clock: PushClock;
   readonly #now: () => number;
+  readonly #ofOther: 'refuse' | 'act';
   readonly #requests = new Map<string, Remembered>();
 
-  constructor(clock: PushClock, now: () => number = Date.now) {
+  /** @param ofOther what becomes of a key that was used for another body: it is refused, or is a new request, with which the one before is forgotten. */
+  constructor(clock: PushClock, now: () => number = Date.now, ofOther: 'refuse' | 'act' = 'refuse') {
     this.#clock = clock;
     this.#now = now;
+    this.#ofOther = ofOther;
   }
 
   /**
@@ -54,6 +57,8 @@ export class Repeats {
     if (key === undefined) return { ...(await act(this.#clock)), isReplayed: false };
     this.#forget();
     const fingerprint = body === undefined ? undefined : createHash('sha256').update(body).digest('base64');
+    const found = this.#requests.get(key);
+    if (found?.fingerprint !== fingerprint && this.#ofOther === 'act') this.#requests.delete(key);
     const before = this.#requests.get(key);
     if (before !== undefined) {
       if (before.fingerprint !== fingerprint)

@@ -80,9 +80,13 @@ export interface ConnectedClient {
  *   workers encrypt.
  * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
  */
-export async function connectClient(config: ConnectConfig, payloadKeys: readonly string[]): Promise<ConnectedClient> {
+export async function connectClient(
+  config: ConnectConfig,
+  payloadKeys: readonly string[],
+  timeoutMs = CONNECT_TIMEOUT_MS,
+): Promise<ConnectedClient> {
   const dataConverter = dataConverterWith(payloadKeys);
-  const connection = await openConnection(config);
+  const connection = await openConnection(config, timeoutMs);
   const client = new Client({ connection, namespace: config.namespace, dataConverter });
   return { client, connection, close: () => connection.close() };
 }
@@ -95,16 +99,16 @@ export function payloadKeysOfEnvironment(): string[] {
 
 /**
  * A connection for what has to do with no payload. Whoever opened it must close it.
- * @throws InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
+ * @throws InvalidConnection; ServerUnreachable when nothing answers at the address in time, by default within 5 s.
  */
-export async function openConnection(config: ConnectConfig): Promise<Connection> {
+export async function openConnection(config: ConnectConfig, timeoutMs = CONNECT_TIMEOUT_MS): Promise<Connection> {
   checkHeaders(config.connectionOptions);
   const address = addressOf(config);
   try {
     return await Connection.connect({
       ...clientOptions(config),
       address,
-      connectTimeout: CONNECT_TIMEOUT_MS,
+      connectTimeout: timeoutMs,
       interceptors: [retriesWhileOpen],
       // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
       channelArgs: {

@@ -21,9 +21,8 @@ const expression = z
   .string()
   .max(10_000)
   .superRefine((text, context) => {
-    const at = expressionMistake(text);
-    if (at !== undefined)
-      context.addIssue({ code: 'custom', message: `This is not JSONata: something is wrong at character ${at}.` });
+    const mistake = expressionMistake(text);
+    if (mistake !== undefined) context.addIssue({ code: 'custom', message: mistake });
   });
 
 const name = z.string().min(1).max(255);

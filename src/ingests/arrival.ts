@@ -4,9 +4,26 @@ import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 export interface Arrival {
   /** By name in lower case; one that is there twice has all of it. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** The parameters of the URL; of one that is there twice, the first. */
+  /** The parameters of the URL. */
   readonly query: Readonly<Record<string, string | undefined>>;
   readonly body: Json;
+}
+
+/** The parameters of a URL's query, and one that it has twice: which of the two counts is nobody's to say. */
+export function parametersIn(query: string): {
+  readonly query: Arrival['query'];
+  readonly doubled: string | undefined;
+} {
+  const parameters = [...new URLSearchParams(query)];
+  const names = parameters.map(([name]) => name);
+  return {
+    query: Object.fromEntries(parameters),
+    doubled: names.find((name, index) => names.indexOf(name) !== index),
+  };
+}
+
+export function doubledText(name: string): string {
+  return `The URL has the parameter "${name.slice(0, 50)}" twice.`;
 }
 
 /** One membership change, as its sender tells it. Whether a trigger can be made of it is for others to say. */

@@ -105,18 +105,25 @@ async function toldOf(item, value) {
   };
 }
 
+/** Errors whose words have at most a name and a place of the expression in them; those of others quote values, which would be somebody's. */
+const SAYABLE =
+  /^(?:T04(?:10|11|12)|T10(?:0[5-8]|10)|T200[1-68]|T2010|D1004|D3001|D301[0-2]|D3020|D30[457]0|D308\d|D309[0-3])$/;
+
 /**
- * JSONata's own words quote values.
+ * What is wrong, without what a person's data is.
  * @param {unknown} error
  */
 function failureOf(error) {
   if (error instanceof Failed) return error.message;
-  const { code, position } = /** @type {Partial<jsonata.JsonataError>} */ (Object(error));
+  const { code, position, token, message } = /** @type {Partial<jsonata.JsonataError>} */ (Object(error));
   if (code === 'D1012') return 'it takes too long';
   if (code === 'D1011') return 'it calls itself too often';
   if (code === 'D2015' || code === 'D2014') return 'it makes a list that is too long';
   const where = typeof position === 'number' ? `, at character ${position}` : '';
-  return `JSONata's error ${typeof code === 'string' ? code : 'without a code'}${where}`;
+  if (code === undefined || message === undefined || !SAYABLE.test(code))
+    return `JSONata's error ${code ?? 'without a code'}${where}`;
+  const what = code === 'T1006' && typeof token === 'string' ? ` ($${token})` : '';
+  return `JSONata says "${message}"${what}${where}`;
 }
 
 parentPort?.on('message', (/** @type {ToEvaluate} */ asked) => {

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import jsonata from 'jsonata';
 import { isRecord } from '../domain/json.ts';
+import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import type { Arrival, Change, PresetSettings, Reading, Unreadable } from './arrival.ts';
 import { changeOf, eventOf, idOf, isObject } from './values.ts';
@@ -46,14 +47,46 @@ export class ExpressionsBusy extends Error {
   }
 }
 
-/** Where an expression is no JSONata, from 1; undefined when it is. */
-export function expressionMistake(text: string): number | undefined {
+/** What is wrong with an expression, as far as that shows before it is evaluated: it is no JSONata, or calls what is not there. */
+export function expressionMistake(text: string): string | undefined {
   try {
-    jsonata(text);
-    return undefined;
+    return unknownFunction(jsonata(text).ast());
   } catch (error) {
-    return isRecord(error) && typeof error['position'] === 'number' ? Math.max(1, error['position']) : 1;
+    const at = isRecord(error) && typeof error['position'] === 'number' ? Math.max(1, error['position']) : 1;
+    return `This is not JSONata: something is wrong at character ${at}.`;
   }
+}
+
+/** JSONata's functions, but for `$eval`. */
+const FUNCTIONS = (
+  'sum count max min average string substring substringBefore substringAfter lowercase uppercase length trim pad match contains replace split join ' +
+  'formatNumber formatBase formatInteger parseInteger number floor ceil round abs sqrt power random boolean not map zip filter single reduce sift ' +
+  'keys lookup append exists spread merge reverse each error assert type sort shuffle distinct base64encode base64decode encodeUrlComponent ' +
+  'encodeUrl decodeUrlComponent decodeUrl toMillis fromMillis clone now millis'
+).split(' ');
+
+function unknownFunction(ast: unknown): string | undefined {
+  const named = new Set<string>();
+  const called: string[] = [];
+  const nameIn = (node: unknown): string | undefined =>
+    isRecord(node) && node['type'] === 'variable' && typeof node['value'] === 'string' ? node['value'] : undefined;
+  const look = (node: unknown): void => {
+    if (Array.isArray(node)) return node.forEach(look);
+    if (!isRecord(node)) return;
+    const { type, lhs, focus, index } = node;
+    const own = type === 'bind' ? [lhs] : type === 'lambda' ? node['arguments'] : [];
+    // What stands on the left of := and what a function is given, and what a step gives a name.
+    for (const one of [...(Array.isArray(own) ? own.map(nameIn) : []), focus, index])
+      if (typeof one === 'string') named.add(one);
+    const name = type === 'function' || type === 'partial' ? nameIn(node['procedure']) : undefined;
+    if (name !== undefined) called.push(name);
+    Object.values(node).forEach(look);
+  };
+  look(ast);
+  const unknown = called.find((name) => !named.has(name) && !FUNCTIONS.includes(name));
+  if (unknown === undefined) return undefined;
+  const near = nearestKey(unknown, [...FUNCTIONS, ...named]);
+  return `There is no function "$${unknown}".${near === undefined ? '' : ` Did you mean "$${near}"?`}`;
 }
 
 /**
@@ -158,7 +191,7 @@ function changeIn(told: JsonObject, failures: readonly string[], settings: Prese
       event: eventOf(event),
       audiences: [audience],
       at,
-      profile: isObject(profile) ? profile : undefined,
+      profile,
     },
     settings,
   );

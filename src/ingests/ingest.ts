@@ -1,14 +1,14 @@
 import type { IngestConfig, StreamIngestConfig } from '../config/ingest-config.ts';
 import type { Arrival, Change, PresetSettings, ReadArrival, Reading } from './arrival.ts';
 import { type ExpressionThread, type Expressions, readingOf } from './expressions.ts';
-import { presetNamed } from './presets.ts';
+import { type PresetName, presetNamed } from './presets.ts';
 import type { Proof, SignatureScheme } from './signature.ts';
 
 /** A sender that is listened to, ready for its requests. */
 export interface Ingest {
   readonly name: string;
   /** The name of its preset; undefined: it has expressions. */
-  readonly preset: string | undefined;
+  readonly preset: PresetName | undefined;
   readonly reads: { readonly by: ReadArrival } | { readonly expressions: Expressions };
   readonly settings: PresetSettings;
   readonly proof: Proof;

@@ -59,19 +59,21 @@ export function eventOf(value: Json | undefined): TriggerEvent | undefined {
   return EXIT.has(word) ? 'exit' : undefined;
 }
 
-/** A number is seconds up to here, and ms above: the year 5138, or the March of 1973. */
-const MOST_SECONDS = 100_000_000_000;
+/** What is before and after these seconds since 1970, September 2001 and the year 2100, is no time that is meant: 20261127 is a date. */
+const FIRST_S = 1_000_000_000;
+const LAST_S = 4_102_444_800;
 
 /**
- * A time as RFC 3339: such a text as it is, or a number of seconds or ms since 1970, which may be written as text.
- * Undefined when none is said; null when what is said is no time.
+ * A time as RFC 3339: such a text as it is, or a number of seconds or ms since 1970, from September 2001 to the year 2100, which may be written as
+ * text. Undefined when none is said; null when what is said is no time.
  */
 export function timeOf(value: Json | undefined): string | null | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string' && parseInstant(value) !== undefined) return value;
   const number = typeof value === 'string' && /^\d{9,13}(\.\d{1,3})?$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !(number > 0) || number > MOST_SECONDS * 1000) return null;
-  return instantOf(Math.round(number > MOST_SECONDS ? number : number * 1000));
+  if (typeof number !== 'number') return null;
+  if (number >= FIRST_S && number < LAST_S) return instantOf(Math.round(number * 1000));
+  return number >= FIRST_S * 1000 && number < LAST_S * 1000 ? instantOf(Math.round(number)) : null;
 }
 
 /** What a sender says of one change, before it is known whether it says enough. */
@@ -82,7 +84,8 @@ export interface Told {
   readonly event: TriggerEvent | undefined;
   readonly audiences: readonly (Json | undefined)[];
   readonly at?: Json | undefined;
-  readonly profile?: JsonObject | undefined;
+  /** As it stands there: refused when it is neither an object nor nothing. */
+  readonly profile?: Json | undefined;
 }
 
 /** A change, or what of it is missing. */
@@ -94,8 +97,13 @@ export function changeOf(told: Told, { audience }: PresetSettings): Change | Unr
   if (event === undefined) return { reason: 'it does not say whether the person enters or leaves' };
   if (first === undefined) return { reason: 'it does not say which audience it is about' };
   const at = timeOf(told.at);
-  if (at === null) return { reason: 'its time is neither RFC 3339 nor seconds or ms since 1970' };
-  const fields = profile !== undefined && Object.keys(profile).length > 0 ? profile : undefined;
+  if (at === null)
+    return {
+      reason: 'its time is neither RFC 3339 nor seconds or ms since 1970, from September 2001 to the year 2100',
+    };
+  if (profile !== undefined && profile !== null && !isObject(profile))
+    return { reason: 'what it says of the person is no JSON object' };
+  const fields = isObject(profile) && Object.keys(profile).length > 0 ? profile : undefined;
   return { user, event, audiences: [first, ...others], at, profile: fields };
 }
 

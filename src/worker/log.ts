@@ -12,7 +12,7 @@ const FIELDS: ReadonlySet<string> = new Set(
     'activityId activityType activityRunId isLocal ifaceName fnName',
     'verdict code deliveryId count url',
     'reason turns slice holder holders n problem authorizations jobId alert text',
-    'row topic partition offset',
+    'row topic partition offset ingest audiences',
   ].flatMap((names) => names.split(' ')),
 );
 /** Most characters of one string. */

@@ -76,6 +76,20 @@ test('what would be refused is named with its reason, and the exit code is 1', a
   expect(err).toContain('1 change of this body would be refused');
 });
 
+test.each([
+  [
+    'an event',
+    { type: 'track', event: 'Audience Enterd', userId: 'u' },
+    'It says "Audience Enterd": did you mean "Audience Entered"?',
+  ],
+  ['a type', { type: 'trak', event: 'Audience Entered', userId: 'u' }, 'It says "trak": did you mean "track"?'],
+  ['nothing near', { type: 'page' }, 'what tells of a change is Track calls "Audience Entered"'],
+])('what is ignored is said, with what would not be: %s', async (_, body, words) => {
+  const { code, out, err } = await tried(['segment'], JSON.stringify(body));
+  expect([code, out]).toEqual([0, '1 of it tells of no change, and is ignored.']);
+  expect(err.replaceAll(/\s+/g, ' ')).toContain(words);
+});
+
 test('says whether a sender with these headers would be believed', async () => {
   const body = example('segment');
   const signature = createHmac('sha1', 's3cret').update(body).digest('hex');
@@ -87,6 +101,7 @@ test('says whether a sender with these headers would be believed', async () => {
 
 test.each([
   [['sgment'], '{}', /no ingest "sgment"\. Did you\s+mean "segment"/],
+  [['segment', '--query', 'event=enter&event=exit'], '{}', /has the parameter "event" twice/],
   [['segment', '--header', 'nothing'], '{}', /written as its name, a colon/],
   [['segment'], '{"a":', /not JSON: something is wrong in line 1/],
 ])('%j with %s is refused', async (args, input, message) => {

@@ -46,15 +46,18 @@ test('from a clone, a body of Segment comes out at a webhook, by the lines of do
     for (const line of [start, tryIt]) {
       const { code, stdout, stderr } = await begin(line).end();
       expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: expect.anything() });
-      if (line === tryIt) expect(stdout).toMatch(/^enter {2}7076027172059065053 {2}vip or aud_5c1e {2}2026/);
+      if (line === tryIt) expect(stdout).toMatch(/^exit {3}3318840061257794210 {2}vip or aud_5c1e {2}2026/);
     }
     expect(curl).toMatch(/^curl /);
+    // What it brings cannot have come by anything else.
+    await received.says((program) => program.stdout.split('\n').length > 3);
+    expect(received.stdout).not.toMatch(/exit/);
     const post = async () =>
       await promisify(execFile)('sh', ['-c', curl.replace('http://127.0.0.1:7280', apiUrl)], { cwd: folder });
     // It is known a second or so after its start that the job listens.
     const { stdout } = await answerWhen(post, (said) => said.stdout.includes('"unheard":0'), 1100);
     expect(JSON.parse(stdout)).toMatchObject({ accepted: 1 });
-    await received.says((program) => /enter {2}7076027172059065053 {2}vip/.test(program.stdout));
+    await received.says((program) => /exit {3}3318840061257794210 {2}vip/.test(program.stdout));
   } finally {
     programs[0]?.signal('SIGINT');
     await programs[0]?.end();

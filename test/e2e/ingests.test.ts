@@ -1,7 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { Webhook } from 'standardwebhooks';
@@ -12,6 +14,7 @@ import { type ConfiguredIngests, ingestsSchema } from '../../src/config/ingest-c
 import type { PresetName } from '../../src/ingests/presets.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab } from '../support/lab.ts';
+import { startTriggers } from '../support/triggers-cli.ts';
 
 /** Nobody else's job on this server listens to these; each test has one of its own. */
 const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
@@ -298,6 +301,48 @@ describe('repeats and refusals', () => {
     expect((await lab.jobs.status(job)).received).toBe(before + 2);
   });
 
+  test('another change under a message id that was used before is told, and what repeats the last one says so', async () => {
+    const { name, job, slug } = await served(16, { preset: 'hightouch' });
+    const change = async (query: string, user: string) => {
+      const answer = await request(`${api.url}/v1/ingest/${name}?audience=vip&${query}`, {
+        method: 'POST',
+        headers: { 'idempotency-key': `always-${job}` },
+        body: JSON.stringify({ user_id: user }),
+      });
+      const { accepted } = (await answer.body.json()) as { accepted: number }; // As an ingest answers.
+      return { accepted, isReplayed: answer.headers['idempotency-replayed'] };
+    };
+    await answerWhen(
+      async () => await change('event=enter', 'first'),
+      ({ accepted }) => accepted === 1,
+      1100,
+    );
+    const sent = { accepted: 1, isReplayed: undefined };
+    expect(await change('event=exit', 'first')).toEqual(sent);
+    expect(await change('event=exit', 'other')).toEqual(sent);
+    expect(await change('event=exit', 'other')).toEqual({ accepted: 1, isReplayed: 'true' });
+    expect(await change('event=enter', 'first')).toEqual(sent);
+    expect(await arrived(slug, 4)).toEqual(['enter first', 'enter first', 'exit first', 'exit other']);
+  });
+
+  test('a parameter that the URL has twice is refused, also the one that shows the sender', async () => {
+    const proof = { parameter: { name: 'key', value: SECRET } };
+    api.replaceIngests(configured({ rows: { preset: 'hightouch', ...proof } }));
+    for (const query of [`key=${SECRET}&key=x`, `key=${SECRET}&event=enter&event=exit`])
+      expect(await post(`rows?audience=nobody-listens&${query}`, '{"id":1}')).toMatchObject({
+        status: 422,
+        body: { code: 'InvalidRequest', detail: expect.stringContaining('twice') },
+      });
+  });
+
+  test('a body that says another charset than UTF-8 is refused', async () => {
+    api.replaceIngests(configured({ strict: { preset: 'segment' } }));
+    const latin = { 'content-type': 'application/json; charset=latin1' };
+    expect(await post('strict', '{}', latin)).toMatchObject({ status: 415, body: { code: 'WrongContentType' } });
+    const utf8 = { 'content-type': 'application/json; charset="UTF-8"' };
+    expect((await post('strict', '{}', utf8)).status).toBe(202);
+  });
+
   test.each([
     ['nothing', '', 'not JSON'],
     ['no JSON', '{"type":', 'not JSON'],
@@ -322,6 +367,7 @@ describe('repeats and refusals', () => {
       status: 422,
       body: { code: 'BadData', accepted: 0, refusedCount: 1, refused: [{ reason: expect.stringContaining(reason) }] },
     });
+    expect((await post('strict', body)).body['detail']).toMatch(/[^.]\. Do not send it again as it is\.$/);
     expect(await post('lenient', body)).toMatchObject({ status: 200, body: { accepted: 0, refusedCount: 1 } });
   });
 
@@ -405,6 +451,28 @@ describe('repeats and refusals', () => {
   });
 });
 
+test('ingest try names an audience that no running job listens to, if Temporal answers', async () => {
+  const { slug } = AUDIENCES[17]!;
+  const folder = mkdtempSync(join(tmpdir(), 'ingest-try-'));
+  const config = join(folder, 'triggers.config.json');
+  writeFileSync(config, JSON.stringify({ ingests: { segment: { preset: 'segment', audiences: { vip: slug } } } }));
+  const tried = async () =>
+    await startTriggers(['ingest', 'try', 'segment', '--json'], {
+      env: { TRIGGERS_CONFIG: config, TRIGGERS_TASK_QUEUE: lab.taskQueue },
+      stdin: example('segment'),
+    }).end();
+  try {
+    const unheard = await tried();
+    expect([unheard.code, JSON.parse(unheard.stdout)]).toEqual([0, expect.objectContaining({ unheard: [slug] })]);
+    expect(unheard.stderr).toContain(`No running job listens to "${slug}"`);
+    await lab.start({ audiences: [slug] });
+    const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unheard":[]'), 1100);
+    expect(heard.stderr).toBe('');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 describe('who may use it', () => {
   /** Other tests listen to `vip`, on the same server. */
   const elsewhere = { audiences: { vip: 'nobody-listens' } };
@@ -422,8 +490,32 @@ describe('who may use it', () => {
       { origin: 'https://evil.example.com' },
       { 'x-forwarded-for': '203.0.113.9' },
       { forwarded: 'for=203.0.113.9' },
+      { via: '1.1 proxy' },
+      { 'x-real-ip': '203.0.113.9' },
+      { 'x-forwarded-host': 'hooks.example.com' },
+      { 'x-forwarded-proto': 'https' },
+      { 'cf-connecting-ip': '203.0.113.9' },
+      { 'true-client-ip': '203.0.113.9' },
+      { 'x-client-ip': '203.0.113.9' },
     ])
       expect((await post('open', example('segment'), headers)).status).toBe(403);
+  });
+
+  test('without a secret, and without API keys, HTTP/1.0 is refused: a proxy that adds nothing speaks it', async () => {
+    api.replaceIngests(configured({ open: { preset: 'segment', ...elsewhere } }));
+    const { host, port, hostname } = new URL(api.url);
+    const raw = async (text: string): Promise<string> => {
+      const socket = connect(Number(port), hostname);
+      socket.end(text);
+      let said = '';
+      for await (const chunk of socket) said += String(chunk);
+      return said;
+    };
+    const head = `HTTP/1.0\r\nhost: ${host}\r\nconnection: close\r\n`;
+    const body = example('segment');
+    const length = `content-length: ${Buffer.byteLength(body)}`;
+    expect(await raw(`POST /v1/ingest/open ${head}${length}\r\n\r\n${body}`)).toMatch(/ 403 [^]*IngestIsOpen/);
+    expect(await raw(`GET /v1/jobs ${head}\r\n`)).toMatch(/ 403 [^]*PassedOn/);
   });
 
   test('with a secret, it may be asked by any name, as behind a proxy', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
+import jsonata from 'jsonata';
 import { parseJson } from '../../src/domain/json.ts';
 import { expressionMistake, type Expressions, ExpressionThread, readingOf } from '../../src/ingests/expressions.ts';
 import type { Reading } from '../../src/ingests/arrival.ts';
@@ -71,10 +72,22 @@ describe('expressions', () => {
 
   test('what fails is refused by the name of its expression, without what the body says', async () => {
     const reason = await reasonFor({ ...change, who: { secret: 's3cret' } }, { user: 'who + 1' });
-    expect(reason).toMatch(/"user" fails: JSONata's error T\d+, at character/);
+    expect(reason).toMatch(/"user" fails: JSONata says "The left side of the "\+" operator must .*", at character 5/);
     expect(reason).not.toMatch(/s3cret/);
     expect(await reasonFor(change, { profile: '5' })).toMatch(/"profile" makes no JSON object/);
     expect(await reasonFor({ ...change, who: null })).toMatch(/who/);
+  });
+
+  test.each([
+    ['$number(who)', /"user" fails: JSONata's error D3030, at character 8/],
+    ['$error("no " & who)', /"user" fails: JSONata's error D3137/],
+    ['$assert(false, who)', /"user" fails: JSONata's error D3141/],
+    ['who > 1', /"user" fails: JSONata's error T2009/],
+    ['what.which()', /"user" fails: JSONata says "Attempted to invoke a non-function"/],
+  ])('%s fails in words that quote nothing', async (user, words) => {
+    const reason = await reasonFor({ ...change, who: 's3cret', what: { which: 1 } }, { user });
+    expect(reason).toMatch(words);
+    expect(reason).not.toMatch(/s3cret/);
   });
 
   test('one that fails does not spoil the others', async () => {
@@ -126,10 +139,25 @@ describe('bounds', () => {
 test.each([
   ['a.b', undefined],
   ['$sum(a)', undefined],
-  ['a.(', 4],
-  ['"', 1],
-])('the mistake in %s is at %p', (text, at) => {
-  const found = expressionMistake(text);
-  if (at === undefined) expect(found).toBeUndefined();
-  else expect(found).toBeGreaterThan(0);
+  ['$map(a, function($v, $i) { $v & $i })', undefined],
+  ['($twice := function($f) { $f($f(a)) }; $twice($uppercase))', undefined],
+  ['a ~> $uppercase() ~> $join("-", ?)', undefined],
+  ['a@$x.b#$i.($i & $x)', undefined],
+  ['a.(', 'This is not JSONata: something is wrong at character 3.'],
+  ['"', 'This is not JSONata: something is wrong at character 1.'],
+  ['a & $uppercas(b)', 'There is no function "$uppercas". Did you mean "$uppercase"?'],
+  ['a ~> $uppercas()', 'There is no function "$uppercas". Did you mean "$uppercase"?'],
+  ['a[$contians(b, "c")]', 'There is no function "$contians". Did you mean "$contains"?'],
+  ['$eval("1")', 'There is no function "$eval".'],
+])('the mistake in %s is %p', (text, mistake) => {
+  expect(expressionMistake(text)).toBe(mistake);
+});
+
+test('each function that an expression may call is there', async () => {
+  const names =
+    'sum count max min average string substring substringBefore substringAfter lowercase uppercase length trim pad match contains replace split join formatNumber formatBase formatInteger parseInteger number floor ceil round abs sqrt power random boolean not map zip filter single reduce sift keys lookup append exists spread merge reverse each error assert type sort shuffle distinct base64encode base64decode encodeUrlComponent encodeUrl decodeUrlComponent decodeUrl toMillis fromMillis clone now millis';
+  for (const name of names.split(' ')) {
+    expect(expressionMistake(`$${name}()`)).toBeUndefined();
+    expect(await jsonata(`$type($${name})`).evaluate({})).toBe('function');
+  }
 });

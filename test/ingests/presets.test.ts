@@ -66,6 +66,13 @@ describe('words and times', () => {
     ['1795768200', '2026-11-27T08:30:00.000000000Z'],
     ['yesterday', null],
     [-5, null],
+    [20_261_127, null],
+    [20_261_127_083_000, null],
+    ['202611270830', null],
+    [999_999_999, null],
+    [1_000_000_000, '2001-09-09T01:46:40.000000000Z'],
+    [4_102_444_799_999, '2099-12-31T23:59:59.999000000Z'],
+    [4_102_444_800, null],
     [{}, null],
     [null, undefined],
     ['', undefined],
@@ -286,6 +293,67 @@ describe('rows of hightouch and census', () => {
     expect(read('census', [{ id: 1 }], { audience: 'own' }).changes).toEqual([
       { reason: expect.stringContaining('enters or leaves') },
     ]);
+  });
+});
+
+describe('what contradicts itself, or is no profile, is refused', () => {
+  const differs = (key: string) => [{ reason: expect.stringContaining(`say a different "${key}"`) }];
+
+  test.each([
+    ['event', { event: 'enter', audience: 'vip' }, { id: 1, event: 'removed' }],
+    ['event', { event: 'enter', audience: 'vip' }, { id: 1, event: 'purchased' }],
+    ['event', {}, { event: 'enter', audience: 'vip', rows: [{ id: 1, event: 'exit' }] }],
+    ['audience', { event: 'enter', audience: 'vip' }, { id: 1, audience: 'news' }],
+    ['at', { event: 'enter', audience: 'vip', at: '2026-11-27T08:30:00Z' }, { id: 1, at: 1_795_000_000 }],
+  ])('rows: two places that say a different %s', (key, query, body) => {
+    expect(read('census', body, { audiences: {} }, { query }).changes).toEqual(differs(key));
+  });
+
+  test('rows: two places that mean the same, by its words and names, are one', () => {
+    const query = { event: 'enter', audience: 'vip' };
+    const row = { id: 1, event: 'added', audience: 'VIPs' };
+    expect(read('hightouch', row, { audiences: { VIPs: 'vip' } }, { query }).changes).toMatchObject([
+      { user: '1', event: 'enter', audiences: ['vip'] },
+    ]);
+  });
+
+  test.each<[PresetName, object]>([
+    ['customerio', { event: 'entered', segment: 'a', customer_id: 'c', attributes: 'oops' }],
+    [
+      'segment',
+      {
+        type: 'track',
+        event: 'Audience Entered',
+        userId: 'u',
+        context: { traits: 'x' },
+        properties: { audience_key: 'vip' },
+      },
+    ],
+    ['segment', { type: 'identify', userId: 'u', traits: 'x', context: { personas: { computation_key: 'vip' } } }],
+    ['posthog', { event: 'left', cohort: 'c', distinct_id: 'd', profile: 5 }],
+    [
+      'posthog',
+      { event: { event: 'cohort left', distinct_id: 'd', properties: { cohort: 'c' } }, person: { properties: [] } },
+    ],
+    ['standard', { event: 'enter', audience: 'vip', user: 'u', profile: 'x' }],
+    ['lytics', { id: 'u', data: 'x', segment_events: [{ id: 'a', event: 'enter' }] }],
+  ])('%s: a profile that is no object: %j', (preset, body) => {
+    expect(read(preset, body).changes).toEqual([{ reason: expect.stringContaining('no JSON object') }]);
+  });
+
+  test('standard: a misspelt key, as the API refuses it, and an event that is not its type', () => {
+    const trigger = { event: 'enter', audience: 'vip', user: 'u' };
+    const reason = 'it has no "profile" but "profil"';
+    expect(read('standard', { ...trigger, profil: {} }).changes).toEqual([{ reason }]);
+    expect(read('standard', { type: 'audience.entered', data: { ...trigger, profil: {} } }).changes).toEqual([
+      { reason },
+    ]);
+    expect(read('standard', { type: 'audience.exited', data: trigger }).changes).toEqual([
+      { reason: expect.stringContaining('say different things') },
+    ]);
+    expect(
+      read('standard', { event: 'exit', mail: 'm', audience_id: 7 }, { userField: 'mail', audience: 'a' }).changes,
+    ).toEqual([{ user: 'm', event: 'exit', audiences: ['a'] }]);
   });
 });
 

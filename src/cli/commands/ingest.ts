@@ -1,13 +1,14 @@
 import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { Json } from '../../contract/trigger.ts';
-import { ConfigError, configuredApi } from '../../config/config.ts';
+import { ConfigError, configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { readTrigger } from '../../domain/trigger.ts';
-import type { Change, Unreadable } from '../../ingests/arrival.ts';
+import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';
-import { type Ingest, ingestOf, mapped, readArrival } from '../../ingests/ingest.ts';
+import { type Ingest, ingestOf, mapped, type MappedChange, readArrival } from '../../ingests/ingest.ts';
+import { nearMiss, presetNamed, type PresetName } from '../../ingests/presets.ts';
 import { isProofNeeded, proofProblem } from '../../ingests/signature.ts';
 import { command, commandGroup } from '../command.ts';
 import { NotTaken, UsageError } from '../exit-code.ts';
@@ -16,7 +17,9 @@ import { collect } from '../options.ts';
 /** What would come out of a request. */
 interface Tried {
   readonly ingest: string;
-  readonly triggers: readonly object[];
+  readonly triggers: readonly ShownTrigger[];
+  /** The audiences of these that no running job listens to; absent when Temporal cannot be asked. */
+  readonly unheard?: readonly string[] | undefined;
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
   readonly ignored: number;
   readonly messageId?: string | undefined;
@@ -38,19 +41,28 @@ export const ingestCommand = commandGroup({
           .option('--query <query>', 'the query of its URL, such as "event=enter"'),
       json: ': triggers, and what is refused and why',
       notes: `The exit code is 1 when anything is refused. With a header or a query, it is also
-looked whether they show what the ingest asks of its sender.`,
+looked whether they show what the ingest asks of its sender. Where Temporal answers
+within a second, it also names audiences that no running job listens to.`,
       examples: ['triggers ingest try segment < body.json'],
       async run([name], { header = [], query }, { terminal, print }) {
         const ingest = namedIngest(name);
-        const shown = { headers: headersIn(header), query: Object.fromEntries(new URLSearchParams(query ?? '')) };
+        const parameters = parametersIn(query ?? '');
+        if (parameters.doubled !== undefined) throw new UsageError(doubledText(parameters.doubled));
+        const shown = { headers: headersIn(header), query: parameters.query };
         const body = await buffer(terminal.stdin);
         const isShown = header.length > 0 || query !== undefined;
         const proof =
           isShown && isProofNeeded(ingest.proof)
             ? { proof: proofProblem(ingest.proof, { ...shown, body }, Date.now()) ?? null }
             : {};
-        const tried = { ...(await triedBody(ingest, shown, body.toString())), ...proof };
+        const read = await triedBody(ingest, shown, body.toString());
+        const tried = { ...read, unheard: await unheardOf(read.triggers), ...proof };
         print(tried, () => linesOf(tried));
+        if (tried.ignored > 0) terminal.err(ignoredText(ingest, body.toString()));
+        for (const audience of tried.unheard ?? [])
+          terminal.err(
+            `No running job listens to "${printable(audience)}": it would be counted as unheard, and go nowhere.`,
+          );
         if (tried.refused.length > 0)
           throw new NotTaken(`${counted(tried.refused.length, 'change')} of this body would be refused.`);
         if (typeof proof.proof === 'string') throw new NotTaken(`It would be answered 401. ${proof.proof}`);
@@ -73,21 +85,17 @@ function namedIngest(name: string): Ingest {
 }
 
 function headersIn(lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    lines.map((line) => {
-      const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(line) ?? [];
-      if (name === undefined || value === undefined)
-        throw new UsageError('A header is written as its name, a colon and its value: --header "webhook-id: 5".');
-      return [name.toLowerCase(), value];
-    }),
-  );
+  const headers = new Headers();
+  for (const line of lines) {
+    const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined)
+      throw new UsageError('A header is written as its name, a colon and its value: --header "webhook-id: 5".');
+    headers.append(name, value);
+  }
+  return Object.fromEntries(headers);
 }
 
-async function triedBody(
-  ingest: Ingest,
-  shown: { readonly headers: Record<string, string>; readonly query: Record<string, string> },
-  text: string,
-): Promise<Tried> {
+async function triedBody(ingest: Ingest, shown: Pick<Arrival, 'headers' | 'query'>, text: string): Promise<Tried> {
   const body = bodyIn(text);
   const thread = new ExpressionThread();
   try {
@@ -115,7 +123,7 @@ function bodyIn(text: string): Json {
 }
 
 /** A trigger, or why there is none. */
-function outcomeOf(ingest: Ingest, change: Change | Unreadable): object | string {
+function outcomeOf(ingest: Ingest, change: Change | Unreadable): ShownTrigger | string {
   if ('reason' in change) return change.reason;
   const { audiences, ...rest } = mapped(ingest, change);
   const [audience, ...others] = audiences;
@@ -124,9 +132,53 @@ function outcomeOf(ingest: Ingest, change: Change | Unreadable): object | string
   return { ...rest, audience, ...(others.length === 0 ? {} : { orAudience: others }) };
 }
 
+/** Longest wait for Temporal, in ms: what comes out can be shown without it. */
+const CONNECT_MS = 1_000;
+
+/** The audiences that no running job listens to; undefined when that cannot be found out. */
+async function unheardOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
+  if (triggers.length === 0) return undefined;
+  const [{ connectClient, loadConnectConfig }, { jobListeners }] = await Promise.all([
+    import('../../client/connect.ts'),
+    import('../../client/jobs/job-list.ts'),
+  ]);
+  try {
+    const { client, close } = await connectClient(loadConnectConfig(), configuredPayloadKeys(), CONNECT_MS);
+    try {
+      const listeners = jobListeners(client, configuredTaskQueue());
+      const unheard = new Set<string>();
+      for (const { audience, orAudience = [] } of triggers) {
+        const heard = await Promise.all([audience, ...orAudience].map(async (name) => await listeners.of(name)));
+        if (heard.every((jobs) => jobs.length === 0)) unheard.add(audience);
+      }
+      return [...unheard];
+    } finally {
+      await close();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why something was ignored, and what would not be. */
+function ignoredText({ preset, settings }: Ingest, text: string): string {
+  if (preset === undefined) return 'Ignored: "ignore" is true of it, or "each" finds nothing in it.';
+  const { told } = presetNamed(preset);
+  const near = nearMiss(presetNamed(preset), bodyIn(text));
+  const hint = near === undefined ? '' : ` It says "${printable(near.said)}": did you mean "${near.near}"?`;
+  const named = Object.keys(settings.audiences).length > 0 ? '' : (NO_NAMES[preset] ?? '');
+  return `Ignored: what tells of a change is ${told?.inWords ?? 'another'}.${named}${hint}`;
+}
+
+/** What is ignored as long as "audiences" names none. */
+const NO_NAMES: Partial<Record<PresetName, string>> = {
+  segment: ' Of an Identify call without "context.personas", the traits count that "audiences" names.',
+  rudderstack: ' Of an Identify call without "context.personas", the traits count that "audiences" names.',
+};
+
 function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
   const lines = triggers.map((trigger) => {
-    const { event, user, audience, orAudience = [], at = 'now', profile } = trigger as ShownTrigger;
+    const { event, user, audience, orAudience = [], at = 'now', profile } = trigger;
     const names = [audience, ...orAudience].map(printable).join(' or ');
     const fields = profile === undefined ? '' : `  ${Object.keys(profile).map(printable).join(', ')}`;
     return `${event.padEnd(5)}  ${printable(user)}  ${names}  ${at}${fields}`;
@@ -138,12 +190,8 @@ function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
   return all.length === 0 ? ['Nothing comes out of it.'] : all;
 }
 
-/** What `outcomeOf` makes. */
-interface ShownTrigger {
-  readonly event: string;
-  readonly user: string;
+/** A trigger, with the other names that its audience may have. */
+interface ShownTrigger extends Omit<MappedChange, 'audiences'> {
   readonly audience: string;
   readonly orAudience?: readonly string[];
-  readonly at?: string;
-  readonly profile?: object;
 }

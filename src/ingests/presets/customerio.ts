@@ -24,7 +24,7 @@ export const readCustomerio: ReadArrival = ({ body }, settings) => {
         event: eventOf(item['event']),
         audiences: ['segment_id', 'segment', 'segment_name', 'audience'].map((key) => own(item, key)),
         at: own(item, 'timestamp') ?? own(item, 'at'),
-        profile: objectAt(item, 'attributes'),
+        profile: own(item, 'attributes'),
       },
       settings,
     );

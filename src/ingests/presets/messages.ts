@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../contract/trigger.ts';
+import { type Json, type JsonObject, misspeltInTrigger } from '../../contract/trigger.ts';
 import type { Arrival, Change, PresetSettings, ReadArrival, Unreadable } from '../arrival.ts';
 import { changeOf, eventOf, idOf, isObject, listOf, objectAt, own, valueAt, without } from '../values.ts';
 
@@ -47,6 +47,7 @@ function isMessage(item: JsonObject): boolean {
 function changesIn(message: Json, settings: PresetSettings): (Change | Unreadable)[] {
   if (!isObject(message)) return [{ reason: 'it is no message: a JSON object with "id" and "data"' }];
   const data = objectAt(message, 'data');
+  if (!isObject(message['data'] ?? {})) return [{ reason: 'its "data" is no JSON object' }];
   const { userField } = settings;
   const user = userField === undefined ? idOf(own(message, 'id')) : idOf(valueAt(data, userField));
   const told = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
@@ -69,13 +70,18 @@ function plainChange(item: Json, settings: PresetSettings): Change | Unreadable 
   if (!isObject(item)) return { reason: 'it is no JSON object' };
   const { type } = item;
   if (typeof type !== 'string' || !isObject(item['data'])) return plainTrigger(item, item['event'], settings);
-  if (eventOf(type) === undefined) return undefined;
-  return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'] }, type, settings);
+  const event = eventOf(type);
+  if (event === undefined) return undefined;
+  const said = own(item['data'], 'event') ?? event;
+  if (eventOf(said) !== event) return { reason: 'its "type" and the "event" in its "data" say different things' };
+  return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'], event }, event, settings);
 }
 
 function plainTrigger(item: JsonObject, event: Json | undefined, settings: PresetSettings): Change | Unreadable {
   const field = settings.userField ?? 'user';
-  const profile = objectAt(item, 'profile');
+  const misspelt = misspeltInTrigger({ ...item, user: 'its own', audience: item['audience'] ?? settings.audience });
+  if (misspelt !== undefined) return { reason: misspelt };
+  const profile = own(item, 'profile');
   const told = { user: idOf(valueAt(item, field)), userIn: `"${field}"`, event: eventOf(event), profile };
   return changeOf({ ...told, audiences: [own(item, 'audience')], at: own(item, 'at') }, settings);
 }

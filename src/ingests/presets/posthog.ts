@@ -28,7 +28,8 @@ function eventIn(item: JsonObject, event: JsonObject, settings: PresetSettings) 
   const happened = eventOf(event['event']);
   if (happened === undefined) return undefined;
   const properties = objectAt(event, 'properties');
-  const fields = objectAt(objectAt(item, 'person'), 'properties');
+  const person = objectAt(item, 'person');
+  const fields = objectAt(person, 'properties');
   const { userField } = settings;
   const user =
     userField === undefined
@@ -41,7 +42,7 @@ function eventIn(item: JsonObject, event: JsonObject, settings: PresetSettings) 
       event: happened,
       audiences: namesIn(properties),
       at: own(event, 'timestamp'),
-      profile: fields,
+      profile: own(person, 'properties'),
     },
     settings,
   );
@@ -58,7 +59,7 @@ function plainIn(item: JsonObject, settings: PresetSettings) {
       event: eventOf(item['event']),
       audiences: namesIn(item),
       at: own(item, 'timestamp') ?? own(item, 'at'),
-      profile: isObject(item['person']) ? objectAt(item['person'], 'properties') : objectAt(item, 'profile'),
+      profile: isObject(item['person']) ? own(item['person'], 'properties') : own(item, 'profile'),
     },
     settings,
   );

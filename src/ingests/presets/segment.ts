@@ -41,17 +41,19 @@ function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadab
     own(properties, 'audience_id'),
     own(properties, 'audience_name'),
   ];
-  return [changeOf({ ...toldIn(call, traits, settings), event, audiences, profile: traits }, settings)];
+  return [changeOf({ ...toldIn(call, traits, settings), event, audiences, profile: own(context, 'traits') }, settings)];
 }
 
 function identified(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
   const context = objectAt(call, 'context');
   const computed = objectAt(context, 'personas');
-  const traits = isObject(call['traits']) ? call['traits'] : objectAt(context, 'traits');
+  const given = call['traits'] ?? own(context, 'traits') ?? {};
+  const traits = isObject(given) ? given : {};
   const key = idOf(own(computed, 'computation_key'));
   const names = Object.keys(settings.audiences).filter((name) => name !== key);
   if (key !== undefined && own(computed, 'computation_class') !== 'trait') names.unshift(key);
   const told = toldIn(call, traits, settings);
+  if (!isObject(given) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
   return names.flatMap((name) => {
     const value = own(traits, name);
     if (typeof value !== 'boolean') return [];
