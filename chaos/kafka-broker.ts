@@ -18,36 +18,45 @@ export function whyNoKafka(): string | undefined {
   return status === 0 ? undefined : (error?.message ?? stderr.trim().split('\n').at(-1));
 }
 
+/** What a broker has besides what tests need. */
+export interface FurtherSettings {
+  /** A line each. */
+  readonly properties?: (port: number, controllerPort: number) => readonly string[];
+  /** A further option for formatting its storage. */
+  readonly format?: string;
+}
+
 /** An Apache Kafka of one broker, on loopback; whoever starts it stops it. */
 export class KafkaBroker {
   readonly address: string;
   readonly admin: Admin;
   readonly #args: readonly string[];
+  readonly #format: string | undefined;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
 
-  /**
-   * Makes a new one below `folder` and starts it.
-   * @param properties further settings, a line each.
-   */
-  static async start(folder: string, properties: (port: number) => readonly string[] = () => []): Promise<KafkaBroker> {
-    const [port = 0, controllerPort = 0, further = 0] = await freePorts(3);
+  /** Makes a new one below `folder` and starts it. */
+  static async start(folder: string, further: FurtherSettings = {}): Promise<KafkaBroker> {
+    const [port = 0, controllerPort = 0] = await freePorts(2);
     const file = join(folder, 'further.properties');
-    writeFileSync(file, `${properties(further).join('\n')}\n`);
-    const broker = new KafkaBroker(port, [join(folder, 'kafka'), String(port), String(controllerPort), file]);
+    const { properties = () => [], format } = further;
+    writeFileSync(file, `${properties(port, controllerPort).join('\n')}\n`);
+    const broker = new KafkaBroker(port, [join(folder, 'kafka'), String(port), String(controllerPort), file], format);
     await broker.startAgain();
     return broker;
   }
 
-  private constructor(port: number, args: readonly string[]) {
+  private constructor(port: number, args: readonly string[], format: string | undefined) {
     this.address = `127.0.0.1:${port}`;
     this.#args = args;
+    this.#format = format;
     this.admin = new Admin({ clientId: 'tests', bootstrapBrokers: [this.address], retries: 0 });
   }
 
   /** Starts it after `kill`, with all that it had. */
   async startAgain(): Promise<void> {
-    const child = spawn(SCRIPT, this.#args, { stdio: ['ignore', 'ignore', 'ignore'], detached: true });
+    const env = { ...process.env, ...(this.#format === undefined ? {} : { KAFKA_FORMAT: this.#format }) };
+    const child = spawn(SCRIPT, this.#args, { env, stdio: ['ignore', 'ignore', 'ignore'], detached: true });
     this.#child = child;
     await once(child, 'spawn');
     this.#watchdog = dieWithParent(child.pid ?? 0);

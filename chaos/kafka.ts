@@ -91,8 +91,23 @@ try {
   while (judgeChanges(receiver.ledger.entries, counts).lost > 0 && performance.now() < giveUpAt) await sleep(2_000);
   const seconds = Math.round((performance.now() - beganAt) / 1000);
   const verdict = judgeChanges(receiver.ledger.entries, counts);
+  // Of these, a receiver knows by their ids that it has them.
+  const { duplicates: repeatedUnderSameId } = receiver.ledger.summary();
+  const { repeated: knownByJob } = await jobs.status('chaos');
   const idleWriteToPostMs = await idleLatencies();
-  console.log(JSON.stringify({ messages, seconds, kills, brokerKills, writtenTwice, ...verdict, idleWriteToPostMs }));
+  console.log(
+    JSON.stringify({
+      messages,
+      seconds,
+      kills,
+      brokerKills,
+      writtenTwice,
+      ...verdict,
+      repeatedUnderSameId,
+      knownByJob,
+      idleWriteToPostMs,
+    }),
+  );
 
   async function killTheBroker(): Promise<number> {
     let times = 0;

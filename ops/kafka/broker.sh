@@ -5,7 +5,8 @@
 #   ops/kafka/broker.sh --fetch                                         only get what it needs
 #
 # Needs Java 17 or newer. Its jars (43 MB) come once from Maven Central by curl, as ops/kafka/jars.sha256 names them, or from a mirror of it that
-# MAVEN_CENTRAL names, and are kept in ~/.cache/audience-triggers. PROPERTIES is a file of further settings, which override these here.
+# MAVEN_CENTRAL names, and are kept in ~/.cache/audience-triggers. PROPERTIES is a file of further settings, which override these here;
+# KAFKA_FORMAT has further options for "kafka-storage format", such as --add-scram.
 set -euo pipefail
 
 VERSION=4.1.0
@@ -76,6 +77,7 @@ END
 # SLF4J without an implementation says so on each start, and logs nothing.
 JAVA=(java -Xms128m -Xmx512m -XX:TieredStopAtLevel=1 -cp "$JARS/*")
 if [ ! -d "$FOLDER/data" ]; then
-  "${JAVA[@]}" kafka.tools.StorageTool format --cluster-id MkU3OEVBNTcwNTJENDM2Qk --config "$FOLDER/server.properties" >&2
+  "${JAVA[@]}" kafka.tools.StorageTool format --cluster-id MkU3OEVBNTcwNTJENDM2Qk --config "$FOLDER/server.properties" \
+    ${KAFKA_FORMAT:+"$KAFKA_FORMAT"} >&2
 fi
 exec "${JAVA[@]}" kafka.Kafka "$FOLDER/server.properties"

@@ -86,7 +86,9 @@ describe('the connection', () => {
 
   test('verifies certificates on the terms of all connections, whatever else is said of TLS', () => {
     const options = clientOptions(kafkaSchema.parse({ ...LEAST, tls: true }), 1);
-    expect(options).toMatchObject({ tls: TLS_TERMS, tlsServerName: true });
+    expect(options).toMatchObject({ tls: TLS_TERMS, tlsServerName: false });
+    const named = kafkaSchema.parse({ ...LEAST, brokers: ['b1.example:9093'], tls: true });
+    expect(clientOptions(named, 1)).toMatchObject({ tlsServerName: true });
     expect(options.tls).not.toHaveProperty('rejectUnauthorized');
   });
 

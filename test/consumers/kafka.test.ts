@@ -325,7 +325,7 @@ describeWithKafka('a consumer of Kafka', () => {
 
   test('a topic that is not there is said at the start', async () => {
     await expect(consume('no-such-topic')).rejects.toThrow(
-      'Unknown topic no-such-topic. Make the topic, or correct "kafka.topics".',
+      'cannot be read: there is no topic "no-such-topic". Make the topic, or correct "kafka".',
     );
   });
 });

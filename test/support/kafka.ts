@@ -10,7 +10,7 @@ import {
   type MessageToProduce,
   Producer,
 } from '@platformatic/kafka';
-import { KafkaBroker, whyNoKafka } from '../../chaos/kafka-broker.ts';
+import { type FurtherSettings, KafkaBroker, whyNoKafka } from '../../chaos/kafka-broker.ts';
 import { until } from './patience.ts';
 
 const missing = whyNoKafka();
@@ -35,9 +35,9 @@ export class TestKafka {
   readonly #folder: string;
   readonly #producer: Producer;
 
-  static async start(properties?: (port: number) => readonly string[]): Promise<TestKafka> {
+  static async start(further: FurtherSettings = {}): Promise<TestKafka> {
     const folder = mkdtempSync(join(tmpdir(), 'kafka-test-'));
-    const kafka = new TestKafka(folder, await KafkaBroker.start(folder, properties));
+    const kafka = new TestKafka(folder, await KafkaBroker.start(folder, further));
     // The first group has the brokers make their own topic for groups; until then there is no coordinator.
     const topic = await kafka.topic();
     await until(

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { BaseOptions, Consumer, SASLOptions } from '@platformatic/kafka';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import { codeOf } from '../../domain/errors.ts';
@@ -22,9 +23,6 @@ export class KafkaError extends Error {
   }
 }
 
-/** The client's own code when a topic that it asks about is not there. */
-const NO_TOPIC = 'PLT_KFK_USER';
-
 const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: boolean])[] = [
   [
     /^(?:PLT_KFK_AUTHENTICATION|.*SASL.*)$/,
@@ -36,7 +34,7 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: b
     'Its user needs READ on the topics and the group, and WRITE on a dead-letter topic.',
     true,
   ],
-  [new RegExp(`^(?:${NO_TOPIC}|INVALID_TOPIC_EXCEPTION)$`), 'Make the topic, or correct "kafka.topics".', true],
+  [/^(?:UNKNOWN_TOPIC_OR_PARTITION|INVALID_TOPIC_EXCEPTION)$/, 'Make the topic, or correct "kafka".', true],
   [
     /^PLT_KFK_UNSUPPORTED_COMPRESSION$|^PLT_KFK_UNSUPPORTED$/,
     'It needs Node 22.15 or newer; or have the topic packed by another algorithm.',
@@ -51,15 +49,18 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: b
 
 /** How a client of these brokers connects. It tries nothing a second time by itself: whoever uses it knows what may be tried again. */
 export function clientOptions(config: KafkaConfig, requestTimeoutMs: number): BaseOptions {
-  const { brokers, connectTimeoutMs, sasl, tls } = config;
+  const { connectTimeoutMs, sasl, tls } = config;
+  const brokers = config.brokers.map(addressOf);
+  // A server is not told an address as its name (RFC 6066).
+  const tlsServerName = brokers.every(({ host }) => isIP(host) === 0);
   return {
     clientId: 'audience-triggers',
-    bootstrapBrokers: brokers.map(addressOf),
+    bootstrapBrokers: brokers,
     connectTimeout: connectTimeoutMs,
     requestTimeout: requestTimeoutMs,
     retries: 0,
     ...(sasl === undefined ? {} : { sasl: saslOf(sasl) }),
-    ...(tls === false ? {} : { tls: tlsOf(tls), tlsServerName: true }),
+    ...(tls === false ? {} : { tls: tlsOf(tls), tlsServerName }),
   };
 }
 
@@ -117,8 +118,12 @@ function rootOf(error: unknown): { readonly code: string; readonly words: string
 }
 
 /** An error, those it was made of, and their causes, from the outside in. */
-function errorsIn(error: unknown): Error[] {
-  if (!(error instanceof Error)) return [];
-  const inner: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
-  return [error, ...inner.flatMap(errorsIn)];
+function errorsIn(error: unknown): { readonly message: string }[] {
+  if (!isErrorLike(error)) return [];
+  const inner: readonly unknown[] = 'errors' in error && Array.isArray(error.errors) ? error.errors : [];
+  return [error, ...[...inner, 'cause' in error ? error.cause : undefined].flatMap(errorsIn)];
+}
+
+function isErrorLike(value: unknown): value is { readonly message: string } {
+  return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string';
 }

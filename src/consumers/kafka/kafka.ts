@@ -3,6 +3,7 @@ import { Gauge } from 'prom-client';
 import { sleep } from '../../client/push/patiently.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import { ingestOf } from '../../ingests/ingest.ts';
+import { codeOf } from '../../domain/errors.ts';
 import type { ConsumerMetrics } from '../consumer-metrics.ts';
 import type { ConsumerLog, Handover } from '../handover.ts';
 import type { RunningConsumer } from '../running-consumer.ts';
@@ -31,6 +32,17 @@ export async function startKafka(options: KafkaOptions): Promise<RunningConsumer
   const kafka = new Kafka(options);
   await kafka.start();
   return kafka;
+}
+
+/** What the client says of a topic that is not there. */
+const NO_TOPIC = 'PLT_KFK_USER';
+
+/** As brokers call it. */
+class NoTopic extends Error {
+  readonly code = 'UNKNOWN_TOPIC_OR_PARTITION';
+  constructor(topic: string) {
+    super(`there is no topic "${topic}"`);
+  }
 }
 
 class Kafka implements RunningConsumer {
@@ -136,8 +148,10 @@ class Kafka implements RunningConsumer {
       const { poisoned } = config;
       const topics = [...config.topics, ...(poisoned === 'stop' ? [] : [poisoned.deadLetterTopic])];
       for (const topic of topics) {
-        const { topics: found } = await client.metadata({ topics: [topic] });
-        const count = found.get(topic)?.partitionsCount;
+        const found = await client.metadata({ topics: [topic] }).catch((error: unknown) => {
+          throw codeOf(error) === NO_TOPIC ? new NoTopic(topic) : error;
+        });
+        const count = found.topics.get(topic)?.partitionsCount;
         if (count !== undefined) this.#firstCounts.set(topic, count);
       }
     } finally {

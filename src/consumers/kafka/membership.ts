@@ -42,6 +42,7 @@ export class Membership {
   #beatAt = -Infinity;
   #assignment: Assignment | undefined;
   #turn: Promise<void> = Promise.resolve();
+  #isOver = false;
   #fail: (error: unknown) => void = () => undefined;
 
   constructor(options: MembershipOptions) {
@@ -69,7 +70,7 @@ export class Membership {
   }
 
   /**
-   * Works as a member until it is to stop; then it finishes what is in hand, and leaves.
+   * Works as a member until it is to stop, or the topics have other partitions; then it finishes what is in hand, and leaves.
    * @throws what went wrong
    */
   async run(stop: AbortSignal): Promise<void> {
@@ -77,14 +78,14 @@ export class Membership {
     failed.catch(() => undefined);
     const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
     this.#listen();
-    let isStopped = false;
+    let graceMs = 0;
     try {
       if (stop.aborted) return;
       await Promise.race([this.#member.joinGroup({}), failed, stopped]);
       await Promise.race([this.#looking(stop), failed, stopped]);
-      isStopped = stop.aborted;
+      graceMs = STOP_GRACE_MS;
     } finally {
-      await this.#end(isStopped);
+      await this.#end(graceMs);
     }
   }
 
@@ -108,7 +109,10 @@ export class Membership {
 
   /** What happens to the membership, one after the other. */
   #next(step: () => Promise<void>): void {
-    this.#turn = this.#turn.then(step).catch((error: unknown) => this.#fail(error));
+    this.#turn = this.#turn.then(async () => {
+      if (!this.#isOver) await step();
+    });
+    this.#turn = this.#turn.catch((error: unknown) => this.#fail(error));
   }
 
   /** All partitions begin anew, those included that it had before: another consumer may have had them in between. */
@@ -129,6 +133,8 @@ export class Membership {
         log,
       });
       this.#assignment = assignment;
+      // It ended while this began.
+      if (this.#isOver) return await assignment.end(0);
       assignment.untilEnd().catch((error: unknown) => this.#fail(error));
       this.#options.onAssigned();
     } catch (error) {
@@ -161,10 +167,12 @@ export class Membership {
     }
   }
 
-  async #end(isStopped: boolean): Promise<void> {
-    await this.#assignment?.end(isStopped ? STOP_GRACE_MS : 0);
-    if (isStopped) await within(LEAVE_MS, this.#assignment?.commit());
-    this.#assignment = undefined;
+  /** @param graceMs how long what is in hand may take; 0: it is given up, and nothing more is committed. */
+  async #end(graceMs: number): Promise<void> {
+    this.#isOver = true;
+    const assignment = this.#assignment;
+    await assignment?.end(graceMs);
+    if (graceMs > 0) await within(LEAVE_MS, assignment?.commit());
     await within(LEAVE_MS, leaveGroup(this.#member));
     // Whatever came of it, the client is no member any more, and will not join again by itself.
     this.#member.memberId = null;
@@ -172,6 +180,8 @@ export class Membership {
     const closing = [closeClient(this.#member), closeClient(this.#reader)];
     if (this.#deadLetters !== undefined) closing.push(this.#deadLetters.close());
     await within(LEAVE_MS, Promise.all(closing));
+    await this.#turn;
+    this.#assignment = undefined;
   }
 }
 
