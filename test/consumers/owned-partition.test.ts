@@ -21,6 +21,7 @@ function held(changes: Partial<PartitionWorld> = {}) {
   const gate = async (): Promise<void> => await new Promise((resolve) => gates.push(resolve));
   const world: PartitionWorld = {
     reader: new MessageReader(undefined),
+    messagesAtOnce: 500,
     handover: {
       give: async (triggers) => {
         given.push([...triggers]);

@@ -18,12 +18,18 @@ export interface AssignmentOptions {
   readonly from: 'latest' | 'earliest';
   /** Whether a partition came after the topic was first looked at: of such a one, nothing may be left out. */
   readonly isNew: (place: Place) => boolean;
-  readonly world: Omit<PartitionWorld, 'onChange'>;
+  readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce'>;
   readonly log: ConsumerLog;
 }
 
 /** Longest time, in ms, that brokers wait for messages before they answer; with a message they answer at once. */
 const LONGEST_WAIT_MS = 500;
+/**
+ * Messages of a partition, and of all of them, that are handed over at a time: some signals' worth of triggers, and few enough that a job still knows
+ * them all if they are sent again, since a broker or a consumer was gone before they were committed.
+ */
+const MOST_OF_PARTITION = 500;
+const MOST_AT_ONCE = 1_000;
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_BYTES_OF_PARTITION = 1024 * 1024;
 
@@ -44,7 +50,8 @@ export class Assignment {
 
   private constructor(starts: readonly Start[], options: AssignmentOptions) {
     this.#options = options;
-    const world = { ...options.world, onChange: () => this.#change() };
+    const messagesAtOnce = Math.ceil(Math.min(MOST_OF_PARTITION, MOST_AT_ONCE / starts.length));
+    const world = { ...options.world, messagesAtOnce, onChange: () => this.#change() };
     this.partitions = starts.map(({ place, from, end }) => new OwnedPartition(place, from, end, world));
     const signals = [this.#ending.signal, this.#over.signal] as const;
     this.#work = [

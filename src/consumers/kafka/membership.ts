@@ -9,7 +9,7 @@ import type { OwnedPartition, PartitionWorld } from './owned-partition.ts';
 
 export interface MembershipOptions {
   readonly config: KafkaConfig;
-  readonly world: Omit<PartitionWorld, 'onChange' | 'untilOwned' | 'deadLetters'>;
+  readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce' | 'untilOwned' | 'deadLetters'>;
   readonly isNew: (place: Place) => boolean;
   readonly onAssigned: () => void;
   readonly log: ConsumerLog;

@@ -17,6 +17,8 @@ export interface PoisonMessage {
 /** What a partition is worked off with. */
 export interface PartitionWorld {
   readonly reader: MessageReader;
+  /** Most messages that are handed over at a time. */
+  readonly messagesAtOnce: number;
   readonly handover: Pick<Handover, 'give' | 'nameOf'>;
   /** Undefined: a message of which nothing can be made stops its partition. */
   readonly deadLetters: DeadLetterTopic | undefined;
@@ -27,9 +29,6 @@ export interface PartitionWorld {
   readonly onPoison: (poison: PoisonMessage, isStopped: boolean) => void;
   readonly onNothing: (messages: number) => void;
 }
-
-/** Messages that are handed over at once: some signals' worth of triggers. */
-const MESSAGES_AT_ONCE = 500;
 
 /** A partition that the group has given to this consumer, until it takes it away. */
 export class OwnedPartition {
@@ -71,7 +70,7 @@ export class OwnedPartition {
 
   /** Few enough of its messages wait here. */
   get wantsMore(): boolean {
-    return this.stoppedBy === undefined && this.#waiting.length < MESSAGES_AT_ONCE;
+    return this.stoppedBy === undefined && this.#waiting.length < this.#world.messagesAtOnce;
   }
 
   add({ messages, nextOffset }: FetchedRecords): void {
@@ -89,7 +88,7 @@ export class OwnedPartition {
   async run(isEnding: AbortSignal, over: AbortSignal): Promise<void> {
     isEnding.addEventListener('abort', () => this.#wake(), { once: true });
     while (!isEnding.aborted && this.stoppedBy === undefined) {
-      const batch = this.#waiting.splice(0, MESSAGES_AT_ONCE);
+      const batch = this.#waiting.splice(0, this.#world.messagesAtOnce);
       if (batch.length === 0) {
         // What has offsets and is no message is done with what is before it.
         this.#isDone(this.nextOffset);
