@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchStatus, WatchSummary } from '../client/export-jobs.ts';
+import type { MissedRounds } from '../contract/watch.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { statusLine, statusLines } from './render-jobs.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
@@ -107,6 +108,8 @@ export function watchLines(
     ['Settings', settingsText(status)],
     ['Missed', missedText(status)],
     ['Not told', notToldText(status)],
+    ['Away', awayText(status)],
+    ...(status.last?.told.lost ?? []).map((one) => ['Missed', lostText(one)] as const),
   ];
   return [title, ...rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)))];
 }
@@ -146,6 +149,16 @@ function lastText({ last }: WatchStatus, nowMs: number): string | undefined {
 function missedText({ missed }: WatchStatus): string | undefined {
   if (missed === undefined) return undefined;
   return `what changed from ${missed.from.slice(0, 19)} to ${missed.to.slice(0, 19)} UTC, because the snapshot was lost`;
+}
+
+function awayText({ last }: WatchStatus): string | undefined {
+  const jobs = last?.told.absent ?? [];
+  if (jobs.length === 0) return undefined;
+  return `${jobs.join(', ')}: not running, and told what was missed in the first round after ${jobs.length === 1 ? 'it runs' : 'they run'} again`;
+}
+
+function lostText({ jobId, from, to }: MissedRounds): string {
+  return `${jobId} was not told what changed from ${from.slice(0, 19)} to ${to.slice(0, 19)} UTC, and cannot be any more. With its endpoint's list: triggers reconcile ${jobId} --they-have <file>`;
 }
 
 function notToldText({ last }: WatchStatus): string | undefined {

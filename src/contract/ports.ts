@@ -117,6 +117,8 @@ export interface Activities {
   confirmExits(audience: string, scanId: string): Promise<ConfirmedChanges>;
   /** Signals a scan's changes, with this time as `at`, to each running job that listens; when repeated, it continues where it was. */
   emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
+  /** Tells jobs that run again the rounds that they have missed. */
+  tellReturned(audience: string): Promise<EmissionReport>;
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
 }

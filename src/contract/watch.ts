@@ -97,12 +97,23 @@ export interface ConfirmedChanges {
   readonly stayed: number;
 }
 
-/** Result of the activity `emitChanges`. */
+/** What a job has missed for good: the rounds between these times (RFC 3339), the first and the last of them. */
+export interface MissedRounds {
+  readonly jobId: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Result of the activities `emitChanges` and `tellReturned`. */
 export interface EmissionReport {
   /** How many jobs were told. */
   readonly jobs: number;
   /** Running jobs whose payload key this worker does not have, so that it is not known whether they listen. */
   readonly unreadable: readonly string[];
+  /** Jobs that are not running and have missed rounds, which they are told when they run again; absent: none. */
+  readonly absent?: readonly string[];
+  /** What jobs have missed and cannot be told any more; absent: nothing. */
+  readonly lost?: readonly MissedRounds[];
 }
 
 /** A finished round. */

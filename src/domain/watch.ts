@@ -154,6 +154,13 @@ export function watchDetails(status: WatchStatus): string {
       'Missed',
       `what changed from ${shownTime(missed.from)} to ${shownTime(missed.to)}, because the snapshot was lost`,
     ]);
+  if (last?.told.absent !== undefined)
+    rows.push(['Away', `told what they missed once they run again: ${last.told.absent.join(', ')}`]);
+  for (const { jobId, from, to } of last?.told.lost ?? [])
+    rows.push([
+      'Missed',
+      `${jobId} cannot be told what changed from ${shownTime(from)} to ${shownTime(to)}; reconcile it`,
+    ]);
   if (last !== undefined && last.told.unreadable.length > 0)
     rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);
   return detailsTable(`Watch of ${audience.slug}`, rows);

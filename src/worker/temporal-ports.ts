@@ -3,7 +3,8 @@ import type { ActivityDependencies } from '../activities/index.ts';
 import type { FoundListeners, Listeners, TellOptions } from '../activities/watch/emit-changes.ts';
 import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
-import { reachableJobs } from '../client/jobs/job-list.ts';
+import { keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
+import { mayRunAgain } from '../client/jobs/job-service.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';
 import type { WorkflowStanding } from '../contract/ports.ts';
 import type { JobSettings } from '../contract/sample.ts';
@@ -79,7 +80,18 @@ export class TemporalListeners implements Listeners {
     };
   }
 
-  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<void> {
+  async kept(audience: string): Promise<readonly string[]> {
+    const jobs = (await keptJobs(this.#client)).filter(({ taskQueue }) => taskQueue === this.#taskQueue);
+    return jobs
+      .filter(({ audiences = [] }) => findAudience(audiences, audience) !== undefined)
+      .map(({ jobId }) => jobId);
+  }
+
+  async mayReturn(jobId: string): Promise<boolean> {
+    return await mayRunAgain(this.#client, jobId);
+  }
+
+  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<boolean> {
     const { signal, onAccepted } = options;
     try {
       await this.#jobs.push(jobId, triggers, {
@@ -87,10 +99,12 @@ export class TemporalListeners implements Listeners {
         patienceMs: PATIENCE_MS,
         onProgress: ({ accepted }) => onAccepted(accepted),
       });
+      return true;
     } catch (error) {
-      // It has ended, so it gets nothing more.
+      // It has ended, so it gets nothing more now.
       const cause = error instanceof PushInterrupted ? error.cause : undefined;
       if (!(cause instanceof JobNotRunning || cause instanceof JobNotFound)) throw error;
+      return false;
     }
   }
 }

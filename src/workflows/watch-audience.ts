@@ -10,6 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../contract/ports.ts';
 import type {
+  EmissionReport,
   PendingRound,
   ScanReport,
   SnapshotRef,
@@ -39,7 +40,7 @@ const { scanMembers, confirmExits } = proxyActivities<Activities>({
   heartbeatTimeout: '1 minute',
   retry: { maximumAttempts: 1 },
 });
-const { emitChanges } = proxyActivities<Activities>({
+const { emitChanges, tellReturned } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '15 seconds',
   retry: { maximumAttempts: 1 },
@@ -216,7 +217,7 @@ class WatchRun {
     const { snapshot, changes, isBaseline, startedAt } = pending;
     const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
     const isQuiet = changes.enters + changes.exits === 0;
-    const told = isQuiet ? { jobs: 0, unreadable: [] } : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const told = isQuiet ? await this.#tellQuietly() : await emitChanges(audience.id, snapshot.id, snapshot.at);
     const { at, members } = snapshot;
     this.#set({
       snapshot,
@@ -231,6 +232,13 @@ class WatchRun {
       obsolete: [base?.id, held?.scan.id].filter((id) => id !== undefined),
       nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
     });
+  }
+
+  /** In a round without changes: only jobs that were away may have something to hear. */
+  async #tellQuietly(): Promise<EmissionReport> {
+    const { audience, last } = this.#state;
+    if (last?.told.absent !== undefined) return await tellReturned(audience.id);
+    return { jobs: 0, unreadable: [], ...(last?.told.lost === undefined ? {} : { lost: last.told.lost }) };
   }
 
   #fail(error: unknown): void {

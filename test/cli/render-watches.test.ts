@@ -63,13 +63,18 @@ test('what is held says what to do, what fails says why, what was missed and who
     held: { exits: 40_000, members: 16_789, at },
     trouble: { since: at, failures: 3, notHere: 0, reason: 'down\u001b[2J\ntoo' },
     missed: { from: at, to: at },
-    last: { ...STATUS.last!, told: { jobs: 1, unreadable: ['secret-job'] } },
+    last: {
+      ...STATUS.last!,
+      told: { jobs: 1, unreadable: ['secret-job'], absent: ['away-job'], lost: [{ jobId: 'late', from: at, to: at }] },
+    },
   };
   const text = watchLines({ audience: AUDIENCE, status }, { nowMs, columns: 400 }).join('\n');
   expect(text).toContain('triggers watch vip --accept');
   expect(text).toContain('3 failures: down\\u001b[2J too');
   expect(text).toContain('because the snapshot was lost');
   expect(text).toContain('secret-job');
+  expect(text).toContain('away-job: not running, and told what was missed in the first round after it runs again');
+  expect(text).toContain('late was not told what changed from 2026-11-25T08:30:00 to 2026-11-25T08:30:00 UTC');
 });
 
 test('a watch that no worker answers for is shown, and what to do', () => {

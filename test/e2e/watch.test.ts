@@ -318,3 +318,30 @@ test('everything that is wrong with a watch is reported at once, with a guess at
   await expect(lab.jobs.watches.start([`${audience.slug}s`])).rejects.toThrow(`Did you mean "${audience.slug}"?`);
   await expect(lab.jobs.watches.status('nobody')).rejects.toMatchObject({ name: 'WatchNotFound' });
 });
+
+test('a job that was stopped for some rounds is told what it missed once it is resumed, in order', async () => {
+  await open(numbered(10));
+  const job = await lab.start({ audiences: [audience.id] });
+  const other = await lab.start({ audiences: [audience.id] });
+  await watch();
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.statusWhen(job, ({ kept }) => kept !== undefined);
+  lab.source.exit(audience.id, '1');
+  expect((await round()).last?.told).toMatchObject({ jobs: 1, absent: [job] });
+  lab.source.enter(audience.id, '1');
+  lab.source.exit(audience.id, '2');
+  expect((await round()).last?.told).toMatchObject({ absent: [job] });
+  // A round in which nothing changes does not forget it.
+  expect((await round()).last?.told).toMatchObject({ jobs: 0, absent: [job] });
+  await lab.statusWhen(other, ({ delivered }) => delivered === 3);
+  expect(lab.receiver.ledger.delivered).toBe(3);
+  await lab.jobs.resume(job);
+  // The list of running jobs may be a second late.
+  await answerWhen(round, ({ last }) => last?.told.absent === undefined);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 3);
+  const told = lab.receiver.ledger.entries.map(({ message }) => `${message?.event} ${message?.user} ${message?.at}`);
+  // The job that was there heard of each, and then the one that was not, with the same time.
+  expect(told.slice(3).sort()).toEqual(told.slice(0, 3).sort());
+  const ofOne = told.slice(3).filter((one) => one.includes(' 1 '));
+  expect(ofOne.map((one) => one.split(' ')[0])).toEqual(['exit', 'enter']);
+});

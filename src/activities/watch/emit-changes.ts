@@ -3,8 +3,10 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { Activities } from '../../contract/ports.ts';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
+import type { EmissionReport } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { concurrently } from '../concurrently.ts';
+import { AbsentJobs } from './absent-jobs.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
@@ -147,12 +149,16 @@ export interface TellOptions {
 /** The jobs that changes are signalled to, as activities reach them. */
 export interface Listeners {
   of(audience: string): Promise<FoundListeners>;
+  /** The jobs that listen to an audience and have been stopped with what they kept, so that they may run again. */
+  kept(audience: string): Promise<readonly string[]>;
+  /** Whether a job that does not run may run again from where it was. */
+  mayReturn(jobId: string): Promise<boolean>;
   /**
-   * Signals triggers to a job in their order; resolves when it has them all, or has ended. A trigger of the same person, audience, event
+   * Signals triggers to a job in their order; resolves when it has them all, or has ended: false. A trigger of the same person, audience, event
    * and `at` may be signalled twice.
    * @throws when they cannot be signalled to it now.
    */
-  tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<void>;
+  tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<boolean>;
 }
 
 export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
@@ -170,40 +176,136 @@ const UNREADABLE_NAMED = 20;
 
 /**
  * The activity that signals a round's changes to every running job that listens. Each job gets all of them in the same order and with the
- * same `at`, however often this is retried, and a job that cannot be signalled now does not hold up the others.
+ * same `at`, however often this is retried, and a job that cannot be signalled now does not hold up the others. A job that does not run, but may
+ * again, is told then.
  *
  * @throws ApplicationFailure of type JobsNotTold
  */
-export function createEmitChanges({ watchFolder, listeners, hasStalled }: EmitDependencies): Activities['emitChanges'] {
+export function createEmitChanges(dependencies: EmitDependencies): Activities['emitChanges'] {
+  const { watchFolder, listeners } = dependencies;
   return async (audience, scanId, at) => {
-    const context = Context.current();
-    const scan = new Snapshot(audienceFolder(watchFolder, audience), scanId);
+    const folder = audienceFolder(watchFolder, audience);
+    const scan = new Snapshot(folder, scanId);
     const changes = await scan.whole(await scan.sealed(), CHANGES);
     const progress = await EmissionProgress.open(scan.path('told.json'));
+    const absent = await AbsentJobs.open(folder);
     const { jobIds, unreadable } = await listeners.of(audience);
-    const failures: string[] = [];
-    const tell = async (jobId: string): Promise<void> => {
+    const round = { scanId, at, changes };
+    const away = [...absent.known, ...(await listeners.kept(audience))];
+    for (const jobId of new Set(away.filter((one) => !jobIds.includes(one) && !unreadable.includes(one)))) {
+      if (!(await listeners.mayReturn(jobId))) absent.forget(jobId);
+      // What it has of this round, it has from an earlier try.
+      else if (absent.roundsOf(jobId).every((one) => one.scanId !== scanId))
+        await absent.miss(jobId, round, progress.of(jobId));
+    }
+    absent.hear(jobIds);
+    // Before anybody hears of the round: whoever comes back meanwhile is owed it.
+    await absent.save();
+    const teller = new Teller(dependencies, audience, absent);
+    await teller.tellAll(jobIds, async (jobId) => {
+      const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
+      if (!(await teller.catchUp(jobId)) || isOwed) return;
       const from = progress.of(jobId);
       const onAccepted = (accepted: number): void => progress.set(jobId, from + accepted);
-      const signal = context.cancellationSignal;
-      try {
-        await listeners.tell(jobId, triggersOf(changes, { audience, at, from, hasStalled }), { signal, onAccepted });
-      } catch (error) {
-        failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    };
+      if (await teller.tell(jobId, changes, { at, from, onAccepted })) return;
+      await absent.miss(jobId, round, progress.of(jobId));
+    });
+    await progress.close();
+    return await teller.report(jobIds.length, unreadable);
+  };
+}
+
+/**
+ * The activity that tells jobs that run again what they have missed, in rounds in which there is nothing else to tell.
+ *
+ * @throws ApplicationFailure of type JobsNotTold
+ */
+export function createTellReturned(dependencies: EmitDependencies): Activities['tellReturned'] {
+  const { watchFolder, listeners } = dependencies;
+  return async (audience) => {
+    const absent = await AbsentJobs.open(audienceFolder(watchFolder, audience));
+    const { jobIds, unreadable } = await listeners.of(audience);
+    const back = absent.owed.filter((jobId) => jobIds.includes(jobId));
+    for (const jobId of absent.owed)
+      if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await listeners.mayReturn(jobId)))
+        absent.forget(jobId);
+    const teller = new Teller(dependencies, audience, absent);
+    await teller.tellAll(back, async (jobId) => void (await teller.catchUp(jobId)));
+    return await teller.report(back.length, unreadable);
+  };
+}
+
+/** Tells jobs, several at once, and remembers what those that end have missed. */
+class Teller {
+  readonly #dependencies: EmitDependencies;
+  readonly #audience: string;
+  readonly #absent: AbsentJobs;
+  readonly #failures: string[] = [];
+  readonly #context = Context.current();
+
+  constructor(dependencies: EmitDependencies, audience: string, absent: AbsentJobs) {
+    this.#dependencies = dependencies;
+    this.#audience = audience;
+    this.#absent = absent;
+  }
+
+  async tellAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
     // A job that accepts nothing may be waited for; a worker that was frozen notices that by itself.
-    const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+    const heartbeat = setInterval(() => this.#context.heartbeat(), HEARTBEAT_MS);
     try {
-      await concurrently(jobIds, JOBS_AT_ONCE, tell);
-      await progress.close();
+      await concurrently(jobIds, JOBS_AT_ONCE, async (jobId) => {
+        try {
+          await tell(jobId);
+        } catch (error) {
+          this.#failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
+        }
+      });
     } finally {
       clearInterval(heartbeat);
     }
+  }
+
+  /** Whether the job has all of them, and has not ended. */
+  async tell(
+    jobId: string,
+    changes: string,
+    { at, from, onAccepted }: { at: string; from: number; onAccepted: (accepted: number) => void },
+  ): Promise<boolean> {
+    const { listeners, hasStalled } = this.#dependencies;
+    const triggers = triggersOf(changes, { audience: this.#audience, at, from, hasStalled });
+    return await listeners.tell(jobId, triggers, { signal: this.#context.cancellationSignal, onAccepted });
+  }
+
+  /** Tells a job what it has missed, round by round; false when it has ended meanwhile. */
+  async catchUp(jobId: string): Promise<boolean> {
+    for (const { scanId, at, from } of this.#absent.roundsOf(jobId)) {
+      const changes = await this.#absent.changesOf(scanId);
+      if (changes === undefined) {
+        this.#absent.lose(jobId);
+        break;
+      }
+      if (!(await this.tell(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
+      this.#absent.told(jobId, scanId);
+      // Or a crash would have all of it told again.
+      await this.#absent.save();
+    }
+    return true;
+  }
+
+  /** @throws ApplicationFailure of type JobsNotTold */
+  async report(jobs: number, unreadable: readonly string[]): Promise<EmissionReport> {
+    await this.#absent.save();
+    await this.#absent.tidy();
     alive();
-    if (failures.length > 0) throw notTold(failures);
-    return { jobs: jobIds.length, unreadable: unreadable.slice(0, UNREADABLE_NAMED) };
-  };
+    if (this.#failures.length > 0) throw notTold(this.#failures);
+    const { owed, lost } = this.#absent;
+    return {
+      jobs,
+      unreadable: unreadable.slice(0, UNREADABLE_NAMED),
+      ...(owed.length === 0 ? {} : { absent: owed.slice(0, UNREADABLE_NAMED) }),
+      ...(lost.length === 0 ? {} : { lost }),
+    };
+  }
 }
 
 interface Emission {

@@ -66,6 +66,13 @@ export async function listJobs(
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
 
+/** The jobs that were stopped and kept what waits, so that they may be resumed. */
+export async function keptJobs(client: Client): Promise<JobSummary[]> {
+  const jobs = new Map<string, JobSummary>();
+  await addKept(client, jobs, await listKept(client));
+  return [...jobs.values()].filter(({ kept }) => kept !== undefined);
+}
+
 /** Adds to each stopped job what it kept, and lists those too whose own workflow the server has forgotten. */
 async function addKept(
   client: Client,

@@ -207,6 +207,19 @@ async function endedJob(
   return new JobNotRunning(jobId, endedAs(name), { left: await leftOf(client, ended), ...why, cause });
 }
 
+/** Whether a job runs, or can be resumed or recovered. */
+export async function mayRunAgain(client: Client, jobId: string): Promise<boolean> {
+  try {
+    const found = await describeExecution(client, jobId);
+    return isOpen(found) || (await leftOf(client, found)) !== undefined;
+  } catch (error) {
+    if (!(error instanceof JobNotFound)) throw error;
+    // What it kept outlives what the server knows of it.
+    const kept = await describeLast(client, keptWorkflowId(jobWorkflowId(jobId)));
+    return kept !== undefined && isOpen(kept);
+  }
+}
+
 /** What a job that has ended can run again with; undefined when that is nothing. */
 async function leftOf(
   client: Client,

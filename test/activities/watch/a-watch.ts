@@ -24,15 +24,32 @@ export class RecordedListeners implements Listeners {
     return { jobIds: this.jobIds, unreadable: [] };
   }
 
-  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, { onAccepted }: TellOptions): Promise<void> {
+  /** Jobs that were stopped and kept what waits. */
+  keptIds: string[] = [];
+  /** Jobs that were terminated. */
+  recoverable: string[] = [];
+  /** Jobs that end when they have taken so many more. */
+  readonly ending = new Map<string, number>();
+
+  async kept(): Promise<readonly string[]> {
+    return this.keptIds;
+  }
+
+  async mayReturn(jobId: string): Promise<boolean> {
+    return [...this.keptIds, ...this.recoverable].includes(jobId);
+  }
+
+  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, { onAccepted }: TellOptions): Promise<boolean> {
     const told = this.told.get(jobId) ?? [];
     this.told.set(jobId, told);
     let accepted = 0;
     for await (const trigger of triggers) {
       if (this.failing?.jobId === jobId && accepted === this.failing.after) throw new Error(`${jobId} takes no more`);
+      if (this.ending.get(jobId) === accepted) return false;
       told.push(trigger);
       onAccepted(++accepted);
     }
+    return true;
   }
 }
 
@@ -78,6 +95,11 @@ export class WatchLab {
 
   async emit(scanId: string, at = AT): Promise<EmissionReport> {
     return await this.#environment().run(this.#activities.emitChanges, VIP.id, scanId, at);
+  }
+
+  /** What a round without changes tells. */
+  async tellReturned(): Promise<EmissionReport> {
+    return await this.#environment().run(this.#activities.tellReturned, VIP.id);
   }
 
   /** A whole round; what was told, as `enter 1`. */
