@@ -5,7 +5,7 @@ import { newApiKey } from '../../src/config/references.ts';
 const shop = newApiKey();
 const boss = newApiKey();
 
-test('a key is known by its hash, and may what it says', () => {
+test('[S33] a key is known by its hash, and may what it says', () => {
   const keys = new ApiKeys({
     shop: { hash: shop.hash, may: ['trigger'], jobs: ['crm'], audiences: ['vip'] },
     boss: { hash: boss.hash, may: ['read', 'operate'] },
@@ -26,12 +26,12 @@ test.each([
   `Basic ${shop.secret}`,
   shop.secret,
   `Bearer ${shop.hash}`,
-])('%s is nobody’s', (authorization) => {
+])('[S33] %s is nobody’s', (authorization) => {
   const keys = new ApiKeys({ shop: { hash: shop.hash, may: ['trigger'] } });
   expect(keys.callerOf(authorization)).toBeUndefined();
 });
 
-test('without keys everybody may everything; once there were any, taking them away lets nobody in', () => {
+test('[S33] without keys everybody may everything; once there were any, taking them away lets nobody in', () => {
   const keys = new ApiKeys({});
   expect(keys.isOpen).toBe(true);
   expect(keys.callerOf(undefined)?.may('operate')).toBe(true);

@@ -66,13 +66,13 @@ test.each([
   expect(answer).toMatchObject({ status, headers: { 'content-type': PROBLEM }, body: { code } });
 });
 
-test('a gzip body of some kilobytes that unpacks to more than a body may have is refused', async () => {
+test('[S35] a gzip body of some kilobytes that unpacks to more than a body may have is refused', async () => {
   const body = Readable.from([gzipSync(Buffer.alloc(64 * 1024 * 1024, ' '))]);
   const answer = await askOf(api, '/v1/triggers', { body, headers: { 'content-encoding': 'gzip' } });
   expect(answer).toMatchObject({ status: 413, body: { code: 'BodyTooLarge' } });
 });
 
-test('whoever sends too much is told so before they have sent it all', async () => {
+test('[S35] whoever sends too much is told so before they have sent it all', async () => {
   const blank = Buffer.alloc(64 * 1024, ' ');
   const body = new Readable({
     read() {
@@ -101,7 +101,7 @@ test('whoever looks for an answer only after sending everything finds it, too', 
   expect(response.statusCode).toBe(413);
 });
 
-test('what is not HTTP, and headers that are too large, are answered in the form of all failures', async () => {
+test('[S35] what is not HTTP, and headers that are too large, are answered in the form of all failures', async () => {
   expect(await answerToBytes(api, 'nonsense\r\n\r\n')).toMatch(
     /^HTTP\/1\.1 400 [^]*problem\+json[^]*\r\n\r\n\{"status":400,"code":"BadRequest"/,
   );

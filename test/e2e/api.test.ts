@@ -404,11 +404,11 @@ describe('keys', () => {
   });
   const bearer = { authorization: `Bearer ${secret}` };
 
-  test('without keys it listens on this machine only', async () => {
+  test('[S32] without keys it listens on this machine only', async () => {
     await expect(openApi({}, '0.0.0.0')).rejects.toThrow(/There are no API keys/);
   });
 
-  test('without keys a page that asks by another name, or from another site, is refused', async () => {
+  test('[S32] without keys a page that asks by another name, or from another site, is refused', async () => {
     expect(await ask('/v1/jobs', { headers: { host: 'evil.example.com' } })).toMatchObject({ status: 403 });
     expect(await ask('/v1/jobs', { headers: { 'sec-fetch-site': 'cross-site' } })).toMatchObject({ status: 403 });
     for (const origin of ['http://evil.example.com', 'null', 'http://127.0.0.1:1'])
@@ -416,7 +416,7 @@ describe('keys', () => {
     expect(await ask('/v1/jobs', { headers: { origin: api.url } })).toMatchObject({ status: 200 });
   });
 
-  test('a key for one job shows and sends nothing of others, not even by a definition of its own', async () => {
+  test('[S34] a key for one job shows and sends nothing of others, not even by a definition of its own', async () => {
     const [job, other] = [await lab.start(), await lab.start()];
     const server = await openApi({ crm: key({ may: ['read', 'operate'], jobs: [job] }) });
     try {
@@ -447,7 +447,7 @@ describe('keys', () => {
     }
   });
 
-  test('a key may what it says, and nothing else', async () => {
+  test('[S34] a key may what it says, and nothing else', async () => {
     const job = await lab.start();
     const other = await lab.start();
     const server = await openApi({ crm: key({ may: ['trigger'], jobs: [job], audiences: ['vip'] }) });

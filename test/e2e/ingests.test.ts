@@ -220,7 +220,7 @@ function standardHeaders(text: string, id = `msg-${randomBytes(4).toString('hex'
 
 describe('from a body to the receiver', () => {
   test.each(PROVED.map((one, number) => [one.file, number, one] as const))(
-    '%s: who proves to be the sender is taken and sent on, and nobody else',
+    '[S36] %s: who proves to be the sender is taken and sent on, and nobody else',
     async (_, number, { preset, file, proof, shown, query = '', names, answer = {}, told }) => {
       const { name, slug } = await served(number, { preset, ...proof }, names);
       const text = example(file);
@@ -481,7 +481,7 @@ describe('who may use it', () => {
     expect(await post('other', '{}')).toMatchObject({ status: 404, body: { code: 'NoSuchIngest' } });
   });
 
-  test('without a secret: this machine only, no page of another site, nothing that was passed on; and a warning', async () => {
+  test('[S37] without a secret: this machine only, no page of another site, nothing that was passed on; and a warning', async () => {
     api.replaceIngests(configured({ open: { preset: 'segment', ...elsewhere } }));
     expect(warnings).toContainEqual({ ingest: 'open' });
     expect((await post('open', example('segment'))).status).toBe(202);

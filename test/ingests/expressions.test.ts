@@ -105,7 +105,7 @@ describe('bounds', () => {
     ['a regular expression that searches for ever', '$contains(who, /^(a+)+$/)'],
     ['what fills the memory', '$count($map([1..90000], function($v) { $pad($string($v), 20000) }))'],
     ['a text that is run', '$eval("1")'],
-  ])('%s is refused soon, and the next request is read', async (_, user) => {
+  ])('[S38] %s is refused soon, and the next request is read', async (_, user) => {
     const began = performance.now();
     const reason = await reasonFor({ ...change, who: `${'a'.repeat(40)}!` }, { user });
     expect(typeof reason).toBe('string');
@@ -123,13 +123,13 @@ describe('bounds', () => {
   });
 
   test.each(['constructor', '__proto__', 'toString', 'who.constructor', '$lookup($, "__proto__")', '$constructor'])(
-    '%s reaches nothing',
+    '[S38] %s reaches nothing',
     async (user) => {
       expect(await reasonFor(change, { user })).toMatch(/does not say who/);
     },
   );
 
-  test('nothing that a body is called changes what objects are', async () => {
+  test('[S38] nothing that a body is called changes what objects are', async () => {
     await read('{"__proto__":{"polluted":true},"who":"u","what":"entered","which":"vip"}', { profile: '$' });
     expect(await reasonFor(change, { user: 'polluted' })).toMatch(/does not say who/);
     expect(Reflect.get({}, 'polluted')).toBeUndefined();

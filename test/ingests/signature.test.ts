@@ -24,7 +24,7 @@ describe('HMAC over the bytes of the body', () => {
     expect(problemOf(proof, { 'x-signature': `sha1=${signed('new')['x-signature']}` })).toBeUndefined();
   });
 
-  test('another secret, another body, one that says the same in other bytes, and none are refused', () => {
+  test('[S36] another secret, another body, one that says the same in other bytes, and none are refused', () => {
     expect(problemOf(proof, signed('other'))).toMatch(/x-signature/);
     expect(problemOf(proof, signed('new', Buffer.from('{"user":"Zoe"}')))).toMatch(/x-signature/);
     expect(problemOf(proof, signed('new'), {}, Buffer.from('{"user": "Zoë"}'))).toMatch(/x-signature/);
@@ -105,7 +105,7 @@ describe('Standard Webhooks', () => {
   });
 });
 
-test('basic, a header and a parameter are compared whole, and all that is configured is asked for', () => {
+test('[S36] basic, a header and a parameter are compared whole, and all that is configured is asked for', () => {
   const basic = [{ username: 'mix', password: 'p:ss' }];
   const credentials = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
   expect(problemOf({ basic }, credentials('mix:p:ss'))).toBeUndefined();

@@ -10,6 +10,7 @@ import { parse } from 'yaml';
 import { SERVER_VERSION } from '../../chaos/temporal-build.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import { temporal } from '../support/temporal.ts';
+import { triggers } from '../support/triggers-cli.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -73,6 +74,7 @@ test('the start order is: database, schema, server, namespace, then the UI and w
     namespace: ['temporal service_healthy'],
     'temporal-ui': ['namespace service_completed_successfully'],
     worker: ['namespace service_completed_successfully'],
+    api: ['namespace service_completed_successfully', 'worker service_started'],
     prometheus: [],
     grafana: ['prometheus service_started'],
   });
@@ -91,6 +93,19 @@ test('the worker can be scaled: no name and no port of its own', () => {
   expect(Object.keys(compose.services['worker'] ?? {})).not.toEqual(
     expect.arrayContaining([expect.stringMatching(/^(container_name|ports|hostname)$/)]),
   );
+});
+
+test('the API is started only when it is asked for, since in a container it needs a key; it runs the image of the worker', async () => {
+  const { api, worker } = compose.services;
+  expect(api).toMatchObject({ profiles: ['api'], image: worker?.['image'], command: ['api', '--host', '0.0.0.0'] });
+  expect(api?.['ports']).toEqual(['${PUBLISH_IP:-127.0.0.1}:${API_PORT:-7280}:7280']);
+  // What it is told is what the command takes, and what it does without a key: nothing.
+  const command = api?.['command'] as readonly string[]; // As was just looked at.
+  const { code, stderr } = await triggers([...command, '--port', '0', '--json']);
+  expect({ code, error: JSON.parse(stderr) as unknown }).toMatchObject({
+    code: 1,
+    error: { error: { name: 'ApiKeysNeeded' } },
+  });
 });
 
 test('every file that is mounted or run exists', () => {

@@ -88,7 +88,7 @@ export function startTriggers(args: readonly string[], options: ProgramOptions =
 }
 
 /** Commands that serve until they are told to end: they have a process to themselves, which they may also need when they fail. */
-const SERVERS: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'receive', 'codec-server', 'consume']);
+const SERVERS: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'receive', 'codec-server', 'api', 'consume']);
 
 /**
  * Runs `triggers` against the test server, to its end; where the process itself does not matter in one that is warm. That it is no different
