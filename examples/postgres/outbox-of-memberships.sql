@@ -17,3 +17,11 @@ CREATE TRIGGER audience_member_changed AFTER INSERT OR DELETE ON audience_member
   FOR EACH ROW EXECUTE FUNCTION audience_member_changed();
 CREATE TRIGGER audience_member_renamed AFTER UPDATE OF audience_id, user_id ON audience_members
   FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION audience_member_changed();
+
+-- TRUNCATE names no rows, so nobody would be told of those who left: DELETE FROM audience_members does what is meant.
+CREATE FUNCTION audience_members_truncated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'TRUNCATE of audience_members would tell nobody who left. Use DELETE FROM audience_members.';
+END $$;
+CREATE TRIGGER audience_members_truncated BEFORE TRUNCATE ON audience_members
+  FOR EACH STATEMENT EXECUTE FUNCTION audience_members_truncated();

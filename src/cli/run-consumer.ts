@@ -1,3 +1,4 @@
+import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
 import type { ConsumerMetrics } from '../consumers/consumer-metrics.ts';
@@ -51,6 +52,7 @@ export async function runConsumer(
     import('../worker/metrics/metrics-server.ts'),
   ]);
   const stop = interruption();
+  const over = new AbortController();
   const { client, close } = await connecting.connectClient(connecting.loadConnectConfig(), configuredPayloadKeys());
   const ends: (() => Promise<void>)[] = [close];
   try {
@@ -59,23 +61,46 @@ export async function runConsumer(
     const listeners = lists.jobListeners(client, taskQueue);
     // What cannot be read here would be told nothing, and nobody would hear of it.
     await listeners.of('');
-    const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS);
+    const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS, over.signal);
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ listeners, signal, jobs, log, metrics });
     const consumer = await start({ handover, log, metrics });
-    ends.unshift(() => consumer.stop());
+    // What is still under way then would keep the process for as long as Temporal is down.
+    ends.unshift(async () => await consumer.stop().finally(() => over.abort(new Error('The consumer was ended.'))));
     const options = { host, port: port ?? 0, contentType: metrics.contentType, text: () => metrics.text() };
     const server =
       port === undefined
         ? undefined
-        : await listening(servers.startMetricsServer({ ...options, problem: () => consumer.problem }), { host, port });
+        : await listening(
+            servers.startMetricsServer({
+              ...options,
+              problem: async () => consumer.problem ?? (await temporalProblem(client)),
+            }),
+            { host, port },
+          );
     if (server !== undefined) ends.push(() => server.close());
     const where = server === undefined ? '' : ` Metrics: ${server.url}.`;
-    print({ metricsUrl: server?.url, taskQueue }, () => `${ready}${where} Stop it with Ctrl-C.`);
+    const { problem } = consumer;
+    const isReady = problem === undefined ? ready : `It waits, and is tried again: ${problem}`;
+    print({ metricsUrl: server?.url, taskQueue, problem }, () => `${isReady}${where} Stop it with Ctrl-C.`);
     await aborted(stop.signal);
   } finally {
     for (const end of ends) await end();
     stop.dispose();
+  }
+}
+
+/** Longest wait, in ms, for Temporal to show that it is there. */
+const READY_MS = 2_000;
+
+/** Why nothing could be handed over at the moment. */
+async function temporalProblem(client: Client): Promise<string | undefined> {
+  const { namespace } = client.options;
+  try {
+    await client.withDeadline(Date.now() + READY_MS, () => client.workflowService.describeNamespace({ namespace }));
+    return undefined;
+  } catch {
+    return 'Temporal does not answer.';
   }
 }
 

@@ -1,7 +1,8 @@
 import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import { isTransient } from '../client/server-errors.ts';
 import type { Listeners } from '../client/push/listeners.ts';
 import { sleep } from '../client/push/patiently.ts';
-import type { CheckedTrigger } from '../client/push/push.ts';
+import { asError, type CheckedTrigger } from '../client/push/push.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 
 /** As the Temporal SDK's loggers. No field holds anything of a person. */
@@ -23,12 +24,19 @@ export interface HandoverOptions {
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
+const UNHEARD_EVERY_MS = 60_000;
+/** Most audiences in one line of the log. */
+const MOST_NAMED = 20;
 
 /** Hands triggers over to jobs, and does not give up: what is taken from a stream may be forgotten there once this is done. */
 export class Handover {
   readonly #options: HandoverOptions;
   /** Jobs that take nothing at the moment. */
   readonly #waitedFor = new Set<string>();
+  /** Audiences to which nobody listened, and triggers about them, since that was last said. */
+  readonly #unheard = new Set<string>();
+  #unheardCount = 0;
+  #saysUnheardAtMs = 0;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
@@ -37,18 +45,26 @@ export class Handover {
   /**
    * Resolves once each job that listens has accepted all of them, in their order. A job that is full, and a Temporal that does not answer, are
    * waited for.
-   * @throws the reason of `stop`, once that is aborted: some may have been accepted, and are to be given again
+   * @returns those to whose audience nobody listens: they were told to nobody. With `jobs`, whoever gives asks `hears` before.
+   * @throws the reason of `stop`, as soon as that is aborted: some may have been accepted, and are to be given again
    */
-  async give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<void> {
+  async give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
+    return await unless(stop, this.#give(triggers, stop));
+  }
+
+  async #give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
+    const { jobs, metrics } = this.#options;
     const beganAt = performance.now();
     const heard = new Map<string, readonly string[]>();
     const ofJob = new Map<string, CheckedTrigger[]>();
-    let unheard = 0;
+    const unheard: CheckedTrigger[] = [];
     for (const one of triggers) {
       const { audience } = one.trigger;
-      const jobIds = heard.get(audience) ?? (await this.#listeningTo(audience, stop));
-      heard.set(audience, jobIds);
-      if (jobIds.length === 0) unheard += 1;
+      const listening = heard.get(audience) ?? (await this.#listeningTo(audience, stop));
+      heard.set(audience, listening);
+      // What none of the only jobs listens to any more they count, and show in their status, instead of nobody.
+      const jobIds = listening.length === 0 && jobs !== undefined ? jobs : listening;
+      if (jobIds.length === 0) unheard.push(one);
       for (const jobId of jobIds) {
         const own = ofJob.get(jobId);
         if (own === undefined) ofJob.set(jobId, [one]);
@@ -57,10 +73,39 @@ export class Handover {
     }
     const ends = await Promise.allSettled([...ofJob].map(([jobId, own]) => this.#untilAccepted(jobId, own, stop)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    this.#options.metrics.handedOver(
-      { accepted: triggers.length - unheard, unheard },
+    metrics.handedOver(
+      { accepted: triggers.length - unheard.length, unheard: unheard.length },
       (performance.now() - beganAt) / 1000,
     );
+    this.#saysUnheard(unheard);
+    return unheard;
+  }
+
+  /**
+   * False: with `jobs`, each of them runs, and none listens to the audience, as was found out just now.
+   * @throws the reason of `stop`, once that is aborted
+   */
+  async hears(audience: string, stop: AbortSignal): Promise<boolean> {
+    if (this.#options.jobs === undefined) return true;
+    const listening = async () => await unless(stop, this.#listeningTo(audience, stop));
+    if ((await listening()).length > 0) return true;
+    // A job that was edited a moment ago may listen by now.
+    this.#options.listeners.forget();
+    return (await listening()).length > 0;
+  }
+
+  /** Once a minute at most. */
+  #saysUnheard(triggers: readonly CheckedTrigger[]): void {
+    for (const { trigger } of triggers) if (this.#unheard.size < MOST_NAMED) this.#unheard.add(trigger.audience);
+    this.#unheardCount += triggers.length;
+    if (this.#unheardCount === 0 || performance.now() < this.#saysUnheardAtMs) return;
+    this.#saysUnheardAtMs = performance.now() + UNHEARD_EVERY_MS;
+    this.#options.log.warn('nobody was told, since no running job listens', {
+      audiences: [...this.#unheard],
+      count: this.#unheardCount,
+    });
+    this.#unheard.clear();
+    this.#unheardCount = 0;
   }
 
   /**
@@ -68,7 +113,8 @@ export class Handover {
    * @throws the reason of `stop`, once that is aborted
    */
   async nameOf(names: readonly [string, ...string[]], stop: AbortSignal): Promise<string> {
-    if (names.length > 1) for (const name of names) if ((await this.#listeningTo(name, stop)).length > 0) return name;
+    if (names.length > 1)
+      for (const name of names) if ((await unless(stop, this.#listeningTo(name, stop))).length > 0) return name;
     return names[0];
   }
 
@@ -138,6 +184,17 @@ function longer(pauseMs: number): number {
   return Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
 }
 
+/** What `doing` resolves with, or the reason of `stop` as soon as that is aborted, however long what it waits for still hangs. */
+async function unless<T>(stop: AbortSignal, doing: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const giveUp = (): void => reject(asError(stop.reason));
+    stop.addEventListener('abort', giveUp, { once: true });
+    if (stop.aborted) giveUp();
+    void doing.then(resolve, reject).finally(() => stop.removeEventListener('abort', giveUp));
+  });
+}
+
 function wordsOf(error: unknown): string {
+  if (isTransient(error)) return 'Temporal does not answer.';
   return error instanceof Error ? error.message : String(error);
 }

@@ -37,14 +37,14 @@ afterEach(async () => {
   await lab.jobs.stop(job, { waiting: 'discard' });
 });
 
-/** Told about this job alone: other tests' jobs listen to the same audiences. */
+/** Told about this job alone: other tests' jobs listen to the same audiences. Null: about all that listen. */
 async function consume(
   options: object = {},
-  jobs: readonly string[] = [job],
+  jobs: readonly string[] | null = [job],
 ): Promise<{ consumer: RunningConsumer; log: Said; metrics: () => Promise<string> }> {
   const url = database.url.replace(/\/\/[^@]*@/, '//audience_triggers_outbox@');
-  const config = outboxSchema.parse({ url, pollMs: 200, jobs, ...options });
-  const { handover, log, metrics } = worldOf(lab, jobs);
+  const config = outboxSchema.parse({ url, pollMs: 200, jobs: jobs ?? undefined, ...options });
+  const { handover, log, metrics } = worldOf(lab, jobs ?? undefined);
   const consumer = await startOutbox({ config, handover, log, metrics });
   running.push(consumer);
   return { consumer, log, metrics: () => metrics.text() };
@@ -180,6 +180,7 @@ describe('order', () => {
     await database.query(exit, [VIP.id, user]);
     await until(() => told(user).length === 2);
     expect(told(user)).toEqual(['enter', 'exit']);
+    await expect(database.query('TRUNCATE audience_members')).rejects.toThrow('Use DELETE FROM audience_members');
   });
 
   test('several consumers share a table: one at a time sends, and another goes on when it is gone', async () => {
@@ -244,6 +245,53 @@ describe('what is no trigger', () => {
     expect((await rows())[0]?.['problem']).toBe('its profile has more than 65536 bytes');
   });
 
+  test('with jobs, a row about an audience that none of them listens to is set aside, and told once it is corrected', async () => {
+    const { log } = await consume();
+    const user = person();
+    await database.query(INSERT, ['vipp', user, 'enter', '{}']);
+    const problem = 'none of the jobs in "outbox.jobs" listens to its audience';
+    await until(async () => (await rows())[0]?.['problem'] !== null);
+    expect(await rows()).toEqual([{ user_id: user, problem, accepted: false }]);
+    expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
+    await database.query("UPDATE audience_changes SET audience = 'vip', problem = NULL");
+    await lab.arrives(user);
+  });
+
+  test('without jobs, what nobody listens to goes, and the log says so once; with "mark" it stays, and was not accepted', async () => {
+    const audience = `nobody-${Date.now()}`;
+    const { consumer, log, metrics } = await consume({}, null);
+    for (let i = 0; i < 3; i++) await database.query(INSERT, [audience, person(), 'enter', '{}']);
+    await until(async () => (await rows()).length === 0);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unheard"} 3');
+    expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);
+    await consumer.stop();
+    await consume({ accepted: 'mark' }, null);
+    const user = person();
+    await database.query(INSERT, [audience, user, 'enter', '{}']);
+    const problem = 'no running job listens to its audience';
+    await until(async () => (await rows())[0]?.['problem'] !== null);
+    expect(await rows()).toEqual([{ user_id: user, problem, accepted: false }]);
+  });
+
+  test.each([
+    ['a profile that is not JSON', "profile = 'not json'", 'its "profile" is not JSON'],
+    ['a time that is none', "changed_at = 'infinity'", 'its "changed_at" is no time between the years 100 and 9999'],
+    ['a person without a name', "user_id = ''", '"user_id" must have 1 to 255 characters'],
+  ])('%s is set aside, and what is after it is told', async (_, wrong, problem) => {
+    await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_profile_check');
+    await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_user_id_check');
+    await database.query('ALTER TABLE audience_changes ALTER profile TYPE text');
+    await write(person(), 'enter');
+    await database.query(`UPDATE audience_changes SET ${wrong}`);
+    const right = person();
+    await write(right, 'enter');
+    const { log } = await consume();
+    await lab.arrives(right);
+    await until(async () => (await rows()).length === 1);
+    expect(await rows()).toMatchObject([{ problem }]);
+    expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
+  });
+
   test('with "stop" nothing after it is told until it is corrected, and what is before it is', async () => {
     const { consumer, log } = await consume({ poisoned: 'stop' });
     const [before, wrong, after] = [person(), person(), person()];
@@ -284,6 +332,25 @@ describe('when something breaks', () => {
   ])('%s is said at the start', async (_, options, words) => {
     await expect(consume(options)).rejects.toThrow(words);
   });
+
+  test.each([
+    ['DELETE', {}, 'DELETE'],
+    ['UPDATE', {}, 'UPDATE (problem)'],
+    ['UPDATE', { accepted: 'mark' }, 'UPDATE (accepted_at), UPDATE (problem)'],
+  ])(
+    'a role without %s on the table is refused at the start, before anything is told, with the grant',
+    async (right, options, missing) => {
+      const user = person();
+      await write(user, 'enter');
+      await database.query(`REVOKE ${right} ON audience_changes FROM audience_triggers_outbox`);
+      const grant = `GRANT ${missing} ON "audience_changes" TO audience_triggers_outbox`;
+      await expect(consume(options)).rejects.toThrow(grant);
+      await database.query(grant);
+      await consume(options);
+      await lab.arrives(user);
+      expect(told(user)).toEqual(['enter']);
+    },
+  );
 
   test('more than fits into one turn is told in full, and the oldest row that waits is a metric', async () => {
     const { metrics } = await consume({}, ['nobody-yet']);

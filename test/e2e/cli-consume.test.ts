@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { readExposition } from '../support/exposition.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { temporal } from '../support/temporal.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 
 let lab: Lab;
@@ -25,10 +28,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function consumer(jobs: readonly string[], options: readonly string[] = []): Promise<Program> {
+async function consumer(jobs: readonly string[], options: readonly string[] = [], more: object = {}): Promise<Program> {
   const file = join(folder, 'triggers.config.json');
   writeFileSync(file, JSON.stringify({ outbox: { url: '${env:DATABASE_URL}', jobs } }));
-  const env = { TRIGGERS_CONFIG: file, TRIGGERS_TASK_QUEUE: lab.taskQueue, DATABASE_URL: database.url };
+  const env = { TRIGGERS_CONFIG: file, TRIGGERS_TASK_QUEUE: lab.taskQueue, DATABASE_URL: database.url, ...more };
   const program = startTriggers(['consume', 'outbox', '--json', ...options], { env });
   await program.says(({ stdout }) => stdout.endsWith('\n'));
   return program;
@@ -78,6 +81,49 @@ test('a consumer says how it is, names no person, ends in peace, and its metrics
   expect([code, stderr]).toEqual([0, '']);
   expect(text).not.toContain('canary-1');
 });
+
+test('while Temporal is down it is not ready, and ends within ten seconds when it is asked to', async () => {
+  const { host, port, close } = await aWayTo(temporal.address);
+  const job = await lab.start();
+  const program = await consumer([job], ['--port', '0'], { TEMPORAL_ADDRESS: `${host}:${port}` });
+  const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
+  const ready = async (): Promise<string> => {
+    const { statusCode, body } = await request(new URL('/readyz', metricsUrl));
+    return `${statusCode} ${await body.text()}`;
+  };
+  expect(await ready()).toBe('200 {"ok":true}\n');
+  close();
+  const downAt = performance.now();
+  expect(await ready()).toBe('503 {"ok":false,"problem":"Temporal does not answer."}\n');
+  expect(performance.now() - downAt).toBeLessThan(4_000);
+  await database.query(
+    `INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ('vip', 'later-1', 'enter', '{}')`,
+  );
+  await program.says(({ stderr }) => stderr.includes('"problem":"Temporal does not answer."'));
+  const askedAt = performance.now();
+  program.signal('SIGTERM');
+  expect((await program.end()).code).toBe(0);
+  expect(performance.now() - askedAt).toBeLessThan(10_000);
+  expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'later-1' RETURNING id`)).toHaveLength(1);
+});
+
+/** A way to an address that can be cut. */
+async function aWayTo(address: string) {
+  const [hostname, port] = address.split(':');
+  const sockets = new Set<Socket>();
+  const server = createServer((from) => {
+    const to = connect(Number(port), hostname);
+    for (const socket of [from, to]) sockets.add(socket.on('error', () => undefined));
+    from.pipe(to).pipe(from);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const own = server.address() as AddressInfo; // It listens at a port.
+  const close = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { host: own.address, port: own.port, close };
+}
 
 test('without an outbox in the configuration it says what is missing', async () => {
   const { code, stderr } = await startTriggers(['consume', 'outbox']).end();

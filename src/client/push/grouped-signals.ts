@@ -15,14 +15,19 @@ const GAUGES = 1_000;
 export class GroupedSignals {
   readonly #signalsOf: (jobId: string) => JobSignals;
   readonly #patienceMs: number;
+  readonly #stop: AbortSignal | undefined;
   readonly #jobs = new Map<string, JobGroup>();
   /** By job id, at most `GAUGES`, the one that was used last at the end. */
   readonly #gauges = new Map<string, HistoryGauge>();
 
-  /** @param patienceMs longest wait for a signal to be accepted, in ms. */
-  constructor(signalsOf: (jobId: string) => JobSignals, patienceMs: number) {
+  /**
+   * @param patienceMs longest wait for a signal to be accepted, in ms.
+   * @param stop aborting it ends every wait.
+   */
+  constructor(signalsOf: (jobId: string) => JobSignals, patienceMs: number, stop?: AbortSignal) {
     this.#signalsOf = signalsOf;
     this.#patienceMs = patienceMs;
+    this.#stop = stop;
   }
 
   /**
@@ -49,6 +54,7 @@ export class GroupedSignals {
     const signals = new PatientSignals(jobId, this.#signalsOf(jobId), {
       gauge: this.gauge(jobId),
       patienceMs: this.#patienceMs,
+      signal: this.#stop,
     });
     const group = new JobGroup(jobId, signals, () => this.#jobs.delete(jobId));
     this.#jobs.set(jobId, group);

@@ -64,7 +64,14 @@ const SILENCE_MARGIN_MS = 1_000;
 
 type Settings = Pick<
   OutboxConfig,
-  'password' | 'certificateAuthorities' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'table' | 'accepted'
+  | 'password'
+  | 'certificateAuthorities'
+  | 'connectTimeoutMs'
+  | 'statementTimeoutMs'
+  | 'table'
+  | 'accepted'
+  | 'poisoned'
+  | 'jobs'
 >;
 
 /** One connection to the table of an outbox. After an error it is of no use any more. */
@@ -75,7 +82,7 @@ export class OutboxTable {
   #turn = new AbortController();
 
   /**
-   * Connects, and asks to be told when something is written.
+   * Connects, looks whether the table is as it has to be and may be read and changed, and asks to be told when something is written.
    * @param onWritten called when a row may have been committed, and when the connection is lost.
    * @throws OutboxError
    */
@@ -84,10 +91,11 @@ export class OutboxTable {
     try {
       await table.#client.connect();
       await table.#client.query(`LISTEN ${CHANNEL}`);
+      await table.#check();
       return table;
     } catch (error) {
       await table.close();
-      throw new OutboxError(address.shown, error);
+      throw error instanceof OutboxError ? error : new OutboxError(address.shown, error);
     }
   }
 
@@ -104,9 +112,20 @@ export class OutboxTable {
     this.#where = address.shown;
   }
 
-  /** Whether the table can be read, without reading it: names, types and grants. @throws OutboxError */
-  async check(): Promise<void> {
-    await this.#query(SELECT(this.#settings.table), [0, MOST_PROFILE_BYTES]);
+  /** Whether rows can be read, without reading one: names, types and grants; and whether what is to become of them may be done. */
+  async #check(): Promise<void> {
+    const { table, accepted, poisoned, jobs } = this.#settings;
+    await this.#query(SELECT(table), [0, MOST_PROFILE_BYTES]);
+    const [granted = {}] = await this.#query(GRANTED, [quotedTable(table)]);
+    const needed = [
+      ...(accepted === 'delete' ? ['DELETE'] : ['UPDATE (accepted_at)']),
+      ...(poisoned === 'set-aside' || (accepted === 'mark' && jobs === undefined) ? ['UPDATE (problem)'] : []),
+    ];
+    const missing = needed.filter((right) => granted[right] !== true);
+    if (missing.length === 0) return;
+    const role = typeof granted['role'] === 'string' ? granted['role'] : '';
+    const words = `its role may not ${missing.join(', ')}. Run, as the owner of the table: GRANT ${missing.join(', ')} ON ${quotedTable(table)} TO ${role}`;
+    throw new OutboxError(this.#where, Object.assign(new Error(words), { code: NOT_GRANTED }));
   }
 
   /**
@@ -169,6 +188,13 @@ export class OutboxTable {
     }
   }
 }
+
+/** SQLSTATE insufficient_privilege: what a statement would be refused with. */
+const NOT_GRANTED = '42501';
+
+const GRANTED = `SELECT quote_ident(current_user) AS role, has_table_privilege($1::text, 'DELETE') AS "DELETE",
+  has_column_privilege($1::text, 'accepted_at', 'UPDATE') AS "UPDATE (accepted_at)",
+  has_column_privilege($1::text, 'problem', 'UPDATE') AS "UPDATE (problem)"`;
 
 const BEGIN = (statementTimeoutMs: number): string =>
   `BEGIN; SET LOCAL statement_timeout = ${statementTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${SILENCE_MS}`;

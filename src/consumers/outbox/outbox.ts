@@ -3,6 +3,8 @@ import { Gauge } from 'prom-client';
 import { InvalidTrigger } from '../../client/errors.ts';
 import { checked, type CheckedTrigger, createPushClock } from '../../client/push/push.ts';
 import type { OutboxConfig } from '../../config/consumer-config.ts';
+import type { Json } from '../../contract/trigger.ts';
+import { parseInstant } from '../../domain/instant.ts';
 import { parseJson } from '../../domain/json.ts';
 import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
 import { readPostgresUrl, type PostgresAddress } from '../../sources/postgres/url.ts';
@@ -13,15 +15,15 @@ import { OutboxError, type OutboxRow, OutboxTable, type RowsDone } from './outbo
 
 export interface OutboxOptions {
   readonly config: OutboxConfig;
-  readonly handover: Pick<Handover, 'give'>;
+  readonly handover: Pick<Handover, 'give' | 'hears'>;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }
 
 /** Rows in one transaction: some signals' worth of triggers, and at most 64 MiB with the largest profiles. */
 const ROWS_AT_ONCE = 500;
-/** How long, in ms, what was read may take to be accepted once the consumer is to end. */
-const GRACE_MS = 10_000;
+/** How long, in ms, what was read may take to be accepted once the consumer is to end; the end itself takes some time, too. */
+const GRACE_MS = 8_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -65,12 +67,8 @@ class Outbox implements RunningConsumer {
   async start(): Promise<void> {
     try {
       this.#table = await this.#connect();
-      await this.#table.check();
     } catch (error) {
-      if (!(error instanceof OutboxError) || error.isLasting) {
-        await this.#table?.close();
-        throw error;
-      }
+      if (!(error instanceof OutboxError) || error.isLasting) throw error;
       await this.#fails(error);
     }
     this.#running = this.#run();
@@ -114,7 +112,17 @@ class Outbox implements RunningConsumer {
   /** Does what there is to do, once; true when there is more. */
   async #turn(table: OutboxTable): Promise<boolean> {
     this.#isWoken = false;
-    const read = await table.inTurn(ROWS_AT_ONCE, async (rows, isOver) => await this.#take(rows, isOver));
+    let setAside: RowsDone['setAside'] = [];
+    const read = await table.inTurn(ROWS_AT_ONCE, async (rows, isOver) => {
+      const done = await this.#take(rows, isOver);
+      ({ setAside } = done);
+      return done;
+    });
+    // Only now it was.
+    for (const { id, problem } of setAside) {
+      this.#options.log.warn('a row is no trigger; it was set aside', { row: id, reason: problem });
+      this.#options.metrics.poisoned();
+    }
     if (this.problem !== undefined && this.#stoppedBy === undefined) {
       this.problem = undefined;
       this.#options.log.info('the outbox is read again');
@@ -125,22 +133,21 @@ class Outbox implements RunningConsumer {
   }
 
   async #take(rows: readonly OutboxRow[], isOver: AbortSignal): Promise<RowsDone> {
-    const { config, handover, metrics, log } = this.#options;
+    const { config, handover } = this.#options;
     const [first] = rows;
-    if (first !== undefined) this.#oldest.set({ table: config.table }, first.changedAtS);
+    if (first !== undefined && Number.isFinite(first.changedAtS))
+      this.#oldest.set({ table: config.table }, first.changedAtS);
     const accepted: string[] = [];
     const triggers: CheckedTrigger[] = [];
     const setAside: { id: string; problem: string }[] = [];
     let stoppedBy: string | undefined;
     for (const row of rows) {
-      const found = this.#read(row);
+      const found = await this.#heard(this.#read(row), isOver);
       if (typeof found !== 'string') {
         triggers.push(found);
         accepted.push(row.id);
       } else if (config.poisoned === 'set-aside') {
         setAside.push({ id: row.id, problem: found });
-        log.warn('a row is no trigger; it was set aside', { row: row.id, reason: found });
-        metrics.poisoned();
       } else {
         stoppedBy = row.id;
         this.#stopAt(row.id, found);
@@ -148,8 +155,15 @@ class Outbox implements RunningConsumer {
       }
     }
     this.#stoppedBy = stoppedBy;
-    await handover.give(triggers, isOver);
-    return { accepted, setAside };
+    const unheard = new Set(await handover.give(triggers, isOver));
+    if (config.accepted === 'delete' || unheard.size === 0) return { accepted, setAside };
+    // Whoever keeps the rows would read there that these were told.
+    const isTold = accepted.map((_, i) => !unheard.has(triggers[i]!));
+    const problem = 'no running job listens to its audience';
+    return {
+      accepted: accepted.filter((_, i) => isTold[i]),
+      setAside: [...setAside, ...accepted.filter((_, i) => isTold[i] !== true).map((id) => ({ id, problem }))],
+    };
   }
 
   #stopAt(id: string, reason: string): void {
@@ -159,16 +173,28 @@ class Outbox implements RunningConsumer {
     this.#options.metrics.poisoned();
   }
 
+  /** Why a trigger can be told to none of the only jobs; what it was otherwise. */
+  async #heard(found: CheckedTrigger | string, isOver: AbortSignal): Promise<CheckedTrigger | string> {
+    if (typeof found === 'string' || (await this.#options.handover.hears(found.trigger.audience, isOver))) return found;
+    return 'none of the jobs in "outbox.jobs" listens to its audience';
+  }
+
   /** The trigger in a row, or why it is none. */
   #read({ audience, user, event, at, profile, isTooLarge }: OutboxRow): CheckedTrigger | string {
     if (isTooLarge) return `its profile has more than ${MAX_TRIGGER_BYTES} bytes`;
+    if (at === null || parseInstant(at) === undefined)
+      return 'its "changed_at" is no time between the years 100 and 9999';
+    let fields: Json | undefined;
     try {
-      return checked(
-        { audience, user, event, at, ...(profile === null ? {} : { profile: parseJson(profile) }) },
-        this.#clock,
-      );
+      fields = profile === null ? undefined : parseJson(profile);
+    } catch {
+      return 'its "profile" is not JSON';
+    }
+    try {
+      return checked({ audience, user, event, at, profile: fields }, this.#clock);
     } catch (error) {
-      if (error instanceof InvalidTrigger) return error.reason;
+      // By the names of the columns.
+      if (error instanceof InvalidTrigger) return error.reason.replace('"user"', '"user_id"');
       throw error;
     }
   }

@@ -12,8 +12,8 @@ export interface MetricsServerOptions {
   readonly contentType: string;
   /** Makes the answer of one scrape. */
   readonly text: () => Promise<string>;
-  /** Why the program cannot do its work at the moment; undefined when it can. When given, `/healthz` and `/readyz` are answered, too. */
-  readonly problem?: () => string | undefined;
+  /** Resolves with why the program cannot do its work at the moment; undefined when it can. Never rejects. When given, `/healthz` and `/readyz` are answered, too. */
+  readonly problem?: () => Promise<string | undefined>;
 }
 
 /** A running metrics server. */
@@ -32,7 +32,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     const [path] = (request.url ?? '').split('?');
     if (path === '/metrics' && request.method === 'GET') void respond(options, response);
     else if (path === '/healthz' && options.problem !== undefined) answerJson(response, 200, { ok: true });
-    else if (path === '/readyz' && options.problem !== undefined) answerReady(response, options.problem());
+    else if (path === '/readyz' && options.problem !== undefined)
+      void options.problem().then((problem) => answerReady(response, problem));
     else response.writeHead(404, { 'content-type': 'text/plain' }).end('Metrics are at /metrics.\n');
   });
   server.listen(options.port, options.host);
