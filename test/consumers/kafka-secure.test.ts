@@ -58,7 +58,10 @@ describeWithKafka('a broker that wants to know who asks', () => {
     });
     const taken: CheckedTrigger[] = [];
     const handover = {
-      give: async (triggers: readonly CheckedTrigger[]) => await Promise.resolve(void taken.push(...triggers)),
+      give: async (triggers: readonly CheckedTrigger[]) => {
+        taken.push(...triggers);
+        return await Promise.resolve([]);
+      },
       nameOf: async ([name]: readonly [string, ...string[]]) => await Promise.resolve(name),
     };
     const consumer = await startKafka({ config, handover, log: new Said(), metrics: new ConsumerMetrics() });

@@ -26,6 +26,7 @@ function held(changes: Partial<PartitionWorld> = {}) {
       give: async (triggers) => {
         given.push([...triggers]);
         await gate();
+        return [];
       },
       nameOf: async ([name]) => await Promise.resolve(name),
     },
