@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
+import { type BenchApi, manyAtOnce, openApi } from './calls.ts';
 import { costOf } from './cost.ts';
 import { rawRate } from './raw.ts';
 import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
@@ -82,6 +83,53 @@ interface LiveCase {
   readonly batch?: number;
 }
 
+/** How the calls of a case bring triggers. */
+interface CallsCase {
+  readonly atOnce: number;
+  /** Triggers in a call. */
+  readonly size: number;
+  readonly call: (jobId: string, triggers: readonly EventTrigger[]) => Promise<unknown>;
+}
+
+/** From the first call to the last arrival, in deliveries a second; and how many triggers a second were accepted meanwhile. */
+async function callsRate(stage: BenchStage, { atOnce, size, call }: CallsCase): Promise<Measured> {
+  const jobId = await stage.start({ parallelRequestCount: 20 });
+  const done = stage.endpoint.expect(LIVE);
+  const startedAtNs = process.hrtime.bigint();
+  const calls = await manyAtOnce(parts(triggersOf(stage, LIVE, false), size), atOnce, (some) => call(jobId, some));
+  const { lastAtNs, mostInFlight } = await done;
+  return {
+    ratePerS: (LIVE * 1e9) / Number(BigInt(lastAtNs) - startedAtNs),
+    acceptedPerS: calls.perS * size,
+    p50Ms: percentile(calls.latenciesMs, 50),
+    p99Ms: percentile(calls.latenciesMs, 99),
+    mostInFlight,
+    ...(await ended(stage, jobId, LIVE)),
+  };
+}
+
+function* parts<T>(items: Iterable<T>, size: number): Generator<readonly T[]> {
+  let part: T[] = [];
+  for (const item of items) {
+    part.push(item);
+    if (part.length < size) continue;
+    yield part;
+    part = [];
+  }
+  if (part.length > 0) yield part;
+}
+
+/** One call after another: how long a caller that is alone waits until Temporal has a trigger. */
+async function aloneMs(stage: BenchStage, api: BenchApi): Promise<Measured> {
+  const jobId = await stage.start({ parallelRequestCount: 5 });
+  const done = stage.endpoint.expect(IDLE_SAMPLES);
+  const triggers = triggersOf(stage, IDLE_SAMPLES, false);
+  const { perS, latenciesMs } = await manyAtOnce(triggers, 1, (trigger) => api.send(jobId, trigger));
+  await done;
+  await ended(stage, jobId, IDLE_SAMPLES);
+  return { ratePerS: perS, p50Ms: percentile(latenciesMs, 50), p99Ms: percentile(latenciesMs, 99) };
+}
+
 async function backfillRate(stage: BenchStage) {
   const done = stage.endpoint.expect(MEMBERS);
   const startedAtNs = process.hrtime.bigint();
@@ -138,6 +186,10 @@ async function main(): Promise<void> {
       (ratePerS) => ({ ratePerS }),
     );
   const live = (options: LiveCase) => () => liveRate(stage, options);
+  const viaApi = async (measure: (api: BenchApi) => Promise<Measured>): Promise<Measured> => {
+    const api = await openApi(stage.address, 50);
+    return await measure(api).finally(() => api.close());
+  };
   const cases: readonly (readonly [
     name: string,
     inFlight: number,
@@ -153,6 +205,25 @@ async function main(): Promise<void> {
     ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
     ['template-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20, body: TEMPLATE })],
     ['batch-100', 20, 'raw-20', live({ count: LIVE, inFlight: 20, batch: 100 })],
+    [
+      'client-single-20',
+      20,
+      'raw-20',
+      () => callsRate(stage, { atOnce: 20, size: 1, call: (jobId, some) => stage.jobs.signal(jobId, some) }),
+    ],
+    [
+      'api-single-50',
+      20,
+      'raw-20',
+      () => viaApi((api) => callsRate(stage, { atOnce: 50, size: 1, call: (jobId, some) => api.send(jobId, some) })),
+    ],
+    [
+      'api-batch-100',
+      20,
+      'raw-20',
+      () => viaApi((api) => callsRate(stage, { atOnce: 10, size: 100, call: (jobId, some) => api.send(jobId, some) })),
+    ],
+    ['api-alone', 5, undefined, () => viaApi((api) => aloneMs(stage, api))],
     ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
     ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
     ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],
@@ -190,6 +261,11 @@ async function main(): Promise<void> {
 interface Measured {
   readonly ratePerS: number;
   readonly mostInFlight?: number;
+  /** Triggers that callers were told are accepted. */
+  readonly acceptedPerS?: number;
+  /** How long each call took. */
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
   readonly longestRunEvents?: number;

@@ -5,6 +5,7 @@ export interface Row {
   readonly ratePerS?: number;
   readonly ratioToRaw?: number;
   readonly mostInFlight?: number;
+  readonly acceptedPerS?: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
   readonly eventsPerDelivery?: number;
@@ -34,12 +35,23 @@ export function print(row: Row): Row {
 
 /** All rows for people. */
 export function table(rows: readonly Row[]): string {
-  const head = ['case', 'in flight', 'per s', 'ratio', 'p50 ms', 'p99 ms', 'events/delivery', 'actions/delivery'];
+  const head = [
+    'case',
+    'in flight',
+    'per s',
+    'ratio',
+    'accepted',
+    'p50 ms',
+    'p99 ms',
+    'events/delivery',
+    'actions/delivery',
+  ];
   const lines = rows.map((row) => [
     row.case,
     String(row.inFlight),
     row.ratePerS?.toFixed(0) ?? '',
     row.ratioToRaw?.toFixed(3) ?? '',
+    row.acceptedPerS?.toFixed(0) ?? '',
     row.p50Ms?.toFixed(1) ?? '',
     row.p99Ms?.toFixed(1) ?? '',
     row.eventsPerDelivery?.toFixed(4) ?? '',

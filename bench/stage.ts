@@ -24,6 +24,8 @@ type BenchSource = (typeof BENCH_SOURCES)[number];
 /** What the cases run on: Temporal on a database file, a worker and a receiver in processes of their own. */
 export interface BenchStage {
   readonly endpoint: Endpoint;
+  /** Of Temporal. */
+  readonly address: string;
   readonly connected: ConnectedClient;
   readonly jobs: ExportJobs;
   /** Everybody in the source. */
@@ -83,6 +85,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
   const jobs = new ExportJobs(connected.client, { taskQueue: config.taskQueue });
   return {
     endpoint,
+    address: temporal.address,
     connected,
     jobs,
     users,

@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Pool } from 'undici';
+import type { EventTrigger } from '../src/contract/trigger.ts';
+
+/** Makes each call once, so many at a time, and says how many a second were answered, and how long each took, in ms. */
+export async function manyAtOnce<T>(
+  items: Iterable<T>,
+  atOnce: number,
+  call: (item: T) => Promise<unknown>,
+): Promise<{ readonly perS: number; readonly latenciesMs: readonly number[] }> {
+  const latenciesMs: number[] = [];
+  const rest = items[Symbol.iterator]();
+  const lane = async (): Promise<void> => {
+    for (let next = rest.next(); next.done !== true; next = rest.next()) {
+      const calledAt = performance.now();
+      await call(next.value);
+      latenciesMs.push(performance.now() - calledAt);
+    }
+  };
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: atOnce }, lane));
+  return { perS: (latenciesMs.length * 1000) / (performance.now() - startedAt), latenciesMs };
+}
+
+/** The HTTP API as it is shipped and run, in a process of its own, and who asks it. */
+export interface BenchApi {
+  /** Resolves once Temporal has them. */
+  send(jobId: string, triggers: EventTrigger | readonly EventTrigger[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openApi(address: string, connections: number): Promise<BenchApi> {
+  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const api: ChildProcess = spawn(process.execPath, [main, 'api', '--port', '0', '--json'], {
+    env: { ...process.env, TEMPORAL_ADDRESS: address },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface(api.stdout!), 'line')) as [string]; // Its output is a pipe, and comes in lines.
+  const pool = new Pool((JSON.parse(line) as { apiUrl: string }).apiUrl, { connections }); // As `api --json` says it.
+  return {
+    send: async (jobId, triggers) => {
+      const { statusCode, body } = await pool.request({
+        method: 'POST',
+        path: `/v1/jobs/${jobId}/triggers`,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(triggers),
+      });
+      const text = await body.text();
+      if (statusCode !== 202) throw new Error(`The API answered ${statusCode}: ${text}`);
+    },
+    close: async () => {
+      await pool.close();
+      const exited = once(api, 'exit');
+      api.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
