@@ -188,7 +188,11 @@ async function main(): Promise<void> {
   const live = (options: LiveCase) => () => liveRate(stage, options);
   const viaApi = async (measure: (api: BenchApi) => Promise<Measured>): Promise<Measured> => {
     const api = await openApi(stage.address, 50);
-    return await measure(api).finally(() => api.close());
+    try {
+      return await measure(api);
+    } finally {
+      await api.close();
+    }
   };
   const cases: readonly (readonly [
     name: string,
