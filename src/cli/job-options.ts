@@ -184,10 +184,12 @@ export function sampleOf(argument: string): SampleOf {
 export function readJsonObject(file: string): Record<string, unknown> {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    // Editors and some shells put a byte order mark first.
+    text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
     throw new UsageError(`The file ${file} cannot be read. Check its path.`, { cause: error });
   }
+  if (text.trim() === '') throw new UsageError(`The file ${file} is empty.`);
   const value = parse(text, file);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new UsageError(`The file ${file} must hold one JSON object with the fields of the job form.`);

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
+import ora, { type Ora } from 'ora';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 /** Colours a text where colours are wanted; otherwise leaves it as it is. */
@@ -45,6 +46,11 @@ export function processTerminal(): Terminal {
       drawn = lines.length;
     },
   };
+}
+
+/** Shows that something takes its time, where a person sees it. Not on a terminal without a size, on which it would be redrawn for ever. */
+export function spinnerOn({ interactive }: Terminal, json: boolean): Ora | undefined {
+  return !json && interactive && process.stderr.columns > 0 ? ora({ stream: process.stderr }) : undefined;
 }
 
 /** A person pressed Ctrl-C, or the process was asked to end. */

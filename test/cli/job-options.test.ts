@@ -145,6 +145,11 @@ test.each([
   expect(() => readJsonObject(file(text))).toThrow(why);
 });
 
+test('a byte order mark is no mistake, and an empty file is called one', () => {
+  expect(readJsonObject(file('\uFEFF{"label":"x"}'))).toEqual({ label: 'x' });
+  expect(() => readJsonObject(file(' \n'))).toThrow(/ is empty\.$/);
+});
+
 test('a job file that is not JSON is not quoted: there may be a secret in its URL', () => {
   const text = '{\n  "webhookUrl": "https://example.com/s3cret"\n  s3cret}';
   expect(() => readJsonObject(file(text))).toThrow(/is not JSON: something is wrong in line 3, at character 3\.$/);

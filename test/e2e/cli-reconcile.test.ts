@@ -94,6 +94,9 @@ test('what is wrong is said with its line, and a list that cannot be right is re
   const others = file('others.txt', 'a\nb\n');
   const doubtful = await operator.run(['reconcile', job, '--they-have', others, '--yes']);
   expect(doubtful.code).toBe(1);
+  const dry = await operator.run(['reconcile', job, '--they-have', others, '--dry-run']);
+  expect(unwrapped(dry.stdout)).toContain('is a member');
+  expect(unwrapped(dry.stdout)).toContain('So without --force it would be refused. Nothing was sent.');
   expect(unwrapped(doubtful.stderr)).toContain('None of the 2 people on the list is a member');
   for (const args of [[], ['--they-have', join(folder, 'none')], ['--they-have', others, '--column', 'id']])
     expect(await operator.run(['reconcile', job, ...args])).toMatchObject({ code: 2 });

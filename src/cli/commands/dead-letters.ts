@@ -1,5 +1,4 @@
 import type { Command } from '@commander-js/extra-typings';
-import ora from 'ora';
 import type {
   DeadLetterFilter,
   Decided,
@@ -17,7 +16,7 @@ import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { pastTime } from '../options.ts';
 import { extentLines, reportLines, summaryLines } from '../render-dead-letters.ts';
-import { interruption, type Terminal } from '../terminal.ts';
+import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 
 /** The options of a command about all dead letters that match everything given. */
@@ -103,7 +102,7 @@ async function decide(
   carryOut: (deadLetters: ExportJobs['deadLetters'], options: DecisionOptions) => Promise<Decided>,
 ): Promise<void> {
   const stop = interruption();
-  const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+  const spinner = spinnerOn(terminal, json);
   let far = '';
   const onProgress = ({ id, failure, settled, of }: DecisionProgress): void => {
     far = `${count(settled)} of ${count(of)}`;

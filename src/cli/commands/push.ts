@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import ora, { type Ora } from 'ora';
+import type { Ora } from 'ora';
 import type {
   EventTrigger,
   ExportJobs,
@@ -17,7 +17,7 @@ import { openFile } from '../input-file.ts';
 import { withJobs } from '../jobs.ts';
 import { withMeantAudiences } from '../meant-audiences.ts';
 import { timeSpan } from '../options.ts';
-import { interruption, type Terminal } from '../terminal.ts';
+import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 import { readTriggers, triggerFrom, type TriggerOptions } from '../triggers-in.ts';
 
@@ -55,7 +55,7 @@ A line looks like this; "at" may be left out:
     const job = first === '-' ? undefined : first;
     const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
     const again = file !== undefined && isReadableTwice(file) ? () => readTriggers(openFile(file)) : undefined;
-    const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+    const spinner = spinnerOn(terminal, json);
     const isOne = options.user !== undefined;
     const stage = { terminal, spinner, patienceMs: patience, again, isOne, json };
     // An open standard input would keep the process alive after an interruption.

@@ -1,17 +1,16 @@
 import { extname } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
-import ora from 'ora';
 import type { CompareProgress, Difference, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import { DifferenceDoubtful } from '../../client/errors.ts';
 import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '../../client/reconcile/their-list.ts';
-import { doubtsAbout } from '../../domain/difference.ts';
+import { doubtInWords, doubtsAbout } from '../../domain/difference.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { openFile } from '../input-file.ts';
 import { withJobs } from '../jobs.ts';
-import { interruption, type Terminal } from '../terminal.ts';
+import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 
 export const reconcileCommand = command({
@@ -78,6 +77,8 @@ interface Stage {
 
 interface Reconciled {
   readonly difference: Difference;
+  /** Why it would be refused, in words; absent: it would not. */
+  readonly doubts?: readonly string[];
   /** Absent: nothing is sent. */
   readonly status?: JobStatus;
 }
@@ -90,7 +91,7 @@ async function reconcile(
   { terminal, json, audience, dryRun, force, yes }: Stage,
 ): Promise<Reconciled> {
   const stop = interruption();
-  const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+  const spinner = spinnerOn(terminal, json);
   const onProgress = ({ read, isComparing }: CompareProgress): void => {
     if (spinner !== undefined)
       spinner.text = isComparing ? `${count(read)} ids; comparing with the members` : `${count(read)} ids`;
@@ -101,11 +102,12 @@ async function reconcile(
     spinner?.stop();
     try {
       if (!json) for (const line of differenceLines(difference)) terminal.err(sentences(line, terminal));
+      const doubts = doubtsAbout(difference);
       if (dryRun || difference.enters + difference.exits === 0) {
         await jobs.forget(job, difference);
-        return { difference };
+        const words = force ? [] : doubts.map((doubt) => doubtInWords(doubt, difference));
+        return { difference, ...(words.length === 0 ? {} : { doubts: words }) };
       }
-      const doubts = doubtsAbout(difference);
       if (doubts.length > 0 && !force) throw new DifferenceDoubtful(difference, doubts);
       if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(difference)} would be sent.`);
       const question = `Send ${extent(difference)} to ${job}?`;
@@ -145,9 +147,13 @@ function some(what: string, all: number, shown: readonly string[]): string[] {
   return [`  ${what}: ${count(all)} (${shown.map(printable).join(', ')}${more})`];
 }
 
-function doneText(job: string, { difference, status }: Reconciled): string {
-  if (difference.enters + difference.exits === 0)
-    return 'There is nothing to send: they have the members, and nobody else.';
+function doneText(job: string, { difference, doubts = [], status }: Reconciled): string {
+  const { theirs, members, both, enters, exits } = difference;
+  if (enters + exits === 0)
+    return theirs === both && members === both
+      ? 'There is nothing to send: they have the members, and nobody else.'
+      : `There is nothing to send: ${count(members - both)} are missing there and ${count(theirs - both)} are no members, but of these the job sends nothing (its "events").`;
+  if (doubts.length > 0) return `${doubts.join(' ')} So without --force it would be refused. Nothing was sent.`;
   if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
   return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. See how it goes with: triggers status ${job} --watch`;
 }

@@ -1,4 +1,3 @@
-import ora from 'ora';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { configuredTaskQueue } from '../../config/config.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
@@ -7,6 +6,7 @@ import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
 import { pastTime } from '../options.ts';
 import { TraceStory } from '../render-trace.ts';
+import { spinnerOn } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 
 export const traceCommand = command({
@@ -23,7 +23,7 @@ before the namespace's retention. They do not say the exact status of a delivery
 and how long it took, nor when in its slice a trigger was sent.`,
   examples: ['triggers trace 7076027172059065053 --job vip-to-crm --since 2h'],
   async run([person], { job, since }, { terminal, json, print }) {
-    const spinner = !json && terminal.interactive ? ora({ stream: process.stderr }) : undefined;
+    const spinner = spinnerOn(terminal, json);
     const story = new TraceStory({ nowMs: Date.now(), ...terminal });
     let isKnown = false;
     let isPartial = false;

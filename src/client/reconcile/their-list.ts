@@ -68,7 +68,9 @@ async function* ofLines(
 
 function plainId(text: string): IdReading {
   const id = text.trim();
-  return /^["{[]/.test(id) ? no('this looks like JSON: say that it is (format ndjson)') : checkedId(id);
+  if (/^["{[]/.test(id)) return no('this looks like JSON: say that it is (format ndjson)');
+  if (usualIn([id]).length > 0) return no('this looks like the name of a column: say that it is a CSV (format csv)');
+  return checkedId(id);
 }
 
 function jsonId(text: string, column: string | undefined): IdReading {
@@ -98,10 +100,14 @@ function usualIn(names: readonly string[]): string[] {
   return names.filter((name) => USUAL.includes(name.trim().toLowerCase()));
 }
 
+/** A long number as spreadsheets write it: `7.07603E+18`. */
+const ROUNDED = /^\d(\.\d+)?E\+\d+$/;
+
 /** Of a number, all digits. */
 function checkedId(value: unknown): IdReading {
   const id = typeof value === 'bigint' || Number.isSafeInteger(value) ? String(value) : value;
   if (typeof id !== 'string') return no('an id is text, or a whole number');
+  if (ROUNDED.test(id)) return no('this looks like an id that a spreadsheet has rounded: its digits are lost');
   if (id.length < 1 || id.length > MAX_USER_LENGTH) return no(`an id has 1 to ${MAX_USER_LENGTH} characters`);
   return id.isWellFormed() ? { ok: true, id } : no('the id is not valid Unicode');
 }

@@ -52,6 +52,23 @@ test('what a line cannot be is named by its number, also what comes after it, an
   await expect(read(many, { format: 'lines' })).rejects.toThrow(/And 20 more/);
 });
 
+test.each(['id', 'user', ' User_ID '])(
+  'a list of lines that begins with %p is no list of lines: a person of that name would exit',
+  async (name) => {
+    await expect(read(`${name}\n1\n2\n`, { format: 'lines' })).rejects.toMatchObject({
+      problems: [
+        { field: 'line 1', message: 'this looks like the name of a column: say that it is a CSV (format csv)' },
+      ],
+    });
+  },
+);
+
+test.each(['lines', 'csv'] as const)('an id that a spreadsheet has rounded is nobody, in %s', async (format) => {
+  await expect(read(`${format === 'csv' ? 'id\n' : ''}7.07603E+18\n`, { format })).rejects.toMatchObject({
+    problems: [{ message: 'this looks like an id that a spreadsheet has rounded: its digits are lost' }],
+  });
+});
+
 test('JSON is an id, or an object with one; whole numbers keep all digits', async () => {
   const text =
     '"7076027172059065053"\n7076027172059065053\n{"user":12645278470990184693}\n{"id":"a","email":"b"}\n-1\n';
