@@ -50,7 +50,11 @@ const CONNECTION_FAILURES: Readonly<Record<string, Refusal>> = {
 function ownRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return undefined;
   if (error.statusCode === 415)
-    return { status: 415, code: 'WrongContentType', detail: 'Send application/json, or application/x-ndjson; a list to reconcile, also as text/csv.' };
+    return {
+      status: 415,
+      code: 'WrongContentType',
+      detail: 'Send application/json, or application/x-ndjson; a list to reconcile, also as text/csv.',
+    };
   if (error.statusCode === 414)
     return { status: 414, code: 'BadRequest', detail: 'A part of the path has more than 500 characters.' };
   return error.statusCode < 500 ? { status: error.statusCode, code: 'BadRequest', detail: error.message } : undefined;
