@@ -344,7 +344,7 @@ describe('repeats and refusals', () => {
   });
 
   test.each([
-    ['nothing', '', 'not JSON'],
+    ['nothing', '', 'missing'],
     ['no JSON', '{"type":', 'not JSON'],
     ['a key twice', '{"type":"track","type":"page"}', 'twice'],
     ['no call', '7', 'no call'],

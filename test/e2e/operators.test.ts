@@ -272,6 +272,8 @@ test('what is being dropped is not said to be kept when it is asked for afterwar
 test('cancelling a job in the Temporal UI stops it in order', async () => {
   const job = await lab.start();
   await lab.jobs.enter(job, { audience: 'vip', user: 'cancelled', profile: {} });
+  // What the job has not taken up when it is cancelled is kept.
+  await lab.arrives('cancelled');
   await lab.handle(job).cancel();
   await expect(lab.handle(job).result()).resolves.toEqual({ received: 1, delivered: 1 });
 });
