@@ -26,8 +26,22 @@ async function call(one: object, name: string): Promise<unknown> {
   return await answer;
 }
 
+/** As `compare` gives it. */
+const DIFFERENCE = {
+  id: '0d5e0ffa-0c0b-4c1e-9a51-6a2f0c9e7d41',
+  audience: { id: 'a', slug: 'vip', name: 'Vip' },
+  first: { enters: ['1'], exits: [] },
+  theirs: 10,
+  members: 11,
+  both: 10,
+  enters: 1,
+  exits: 0,
+};
+
 function ofJobs(name: string): readonly unknown[] {
   if (name === 'publish') return [[{ audience: 'vip', user: 'u1', event: 'enter' }]];
+  if (name === 'plan') return [{ job: {} }];
+  if (name === 'reconcile' || name === 'forget') return ['job', DIFFERENCE];
   return name === 'sample' || name === 'test' ? [{ jobId: 'job' }] : ['job', {}];
 }
 
