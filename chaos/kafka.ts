@@ -1,18 +1,16 @@
 // npx tsx chaos/kafka.ts [--messages 100000] : an application writes changes to a topic while the consumers of a group are killed, or ended, and the
 // broker is killed and started again. All must arrive, each person's in the order of their offsets. Then the time from a message to its POST. One JSON
 // line on standard output. Needs Java 17 (ops/kafka/broker.sh).
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Producer } from '@platformatic/kafka';
-import { ExportJobs } from '../src/client/export-jobs.ts';
-import { startReceiver } from '../src/local/receiver.ts';
-import { startLocalTemporal } from '../src/local/temporal-server.ts';
+import { idleLatencies, openConsumerStage, verdictOf } from './consumer-stage.ts';
 import { KafkaBroker, whyNoKafka } from './kafka-broker.ts';
 import { messagesIn, messagesLeft, writeToTopic } from './kafka-ledger.ts';
-import { judgeChanges, killAtRandom, type Victim } from './outbox-ledger.ts';
+import { killAtRandom, type Victim } from './outbox-ledger.ts';
 import { Program } from './program.ts';
 
 const { values } = parseArgs({
@@ -27,25 +25,12 @@ const { values } = parseArgs({
 const missing = whyNoKafka();
 if (missing !== undefined) throw new Error(`There is no Kafka here: ${missing}.`);
 const messages = Number(values.messages);
-/** Longest wait for the last arrival. */
-const LONGEST_MS = 600_000;
 const TOPIC = 'changes';
 const GROUP = 'chaos';
 let consumers: readonly Victim[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'kafka-chaos-'));
 const broker = await KafkaBroker.start(folder);
-const temporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
-const receiver = await startReceiver({ keepBodies: true });
 await broker.admin.createTopics({ topics: [TOPIC], partitions: Number(values.partitions), replicas: 1 });
-const configFile = join(folder, 'triggers.config.json');
-const network = { allowHttp: true, allowAddresses: ['127.0.0.0/8'] };
-const source = { kind: 'file', folder: join(folder, 'source') };
-mkdirSync(join(source.folder, 'audiences'), { recursive: true });
-writeFileSync(join(source.folder, 'profiles.ndjson'), '');
-writeFileSync(
-  join(source.folder, 'audiences', 'vip.ndjson'),
-  `${JSON.stringify({ audience: { id: 'ab'.repeat(16), name: 'VIP' } })}\n`,
-);
 const kafka = {
   brokers: [broker.address],
   topics: [TOPIC],
@@ -54,17 +39,10 @@ const kafka = {
   from: 'earliest',
   sessionTimeoutMs: 3_000,
 };
-writeFileSync(configFile, JSON.stringify({ source, network, kafka }));
-const env = { ...process.env, TRIGGERS_CONFIG: configFile, TEMPORAL_ADDRESS: temporal.address };
-const worker = await Program.start(['worker', '--json'], env);
-const jobs = await ExportJobs.connect({
-  connection: { connectionOptions: { address: temporal.address }, namespace: temporal.namespace },
-});
+const stage = await openConsumerStage(folder, { kafka });
+const { receiver, env } = stage;
 try {
-  await jobs.start(
-    { label: 'Chaos', audiences: ['vip'], webhookUrl: receiver.url, authorization: null, parallelRequestCount: 50 },
-    { jobId: 'chaos' },
-  );
+  await stage.startJob();
   const people = Array.from({ length: Number(values.people) }, (_, i) => `p${i}`);
   const beganAt = performance.now();
   let isWritten = false;
@@ -86,15 +64,19 @@ try {
   const brokerKills = await breaking;
   const counts = await writing;
   const writtenTwice = (await messagesIn(broker.address, TOPIC)) - messages;
-  // Judged now and then only: this process is the endpoint, too.
-  const giveUpAt = performance.now() + LONGEST_MS;
-  while (judgeChanges(receiver.ledger.entries, counts).lost > 0 && performance.now() < giveUpAt) await sleep(2_000);
+  const verdict = await verdictOf(receiver, counts);
   const seconds = Math.round((performance.now() - beganAt) / 1000);
-  const verdict = judgeChanges(receiver.ledger.entries, counts);
   // Of these, a receiver knows by their ids that it has them.
   const { duplicates: repeatedUnderSameId } = receiver.ledger.summary();
-  const { repeated: knownByJob } = await jobs.status('chaos');
-  const idleWriteToPostMs = await idleLatencies();
+  const { repeated: knownByJob } = await stage.jobs.status('chaos');
+  const producer = new Producer({ clientId: 'alone', bootstrapBrokers: [broker.address], acks: -1 });
+  const idleWriteToPostMs = await idleLatencies(receiver, async (user) => {
+    const value = Buffer.from(JSON.stringify({ audience: 'vip', user, event: 'enter', profile: {} }));
+    const writtenAtMs = Date.now();
+    await producer.send({ messages: [{ topic: TOPIC, key: Buffer.from(user), value }] });
+    return writtenAtMs;
+  });
+  await producer.close();
   console.log(
     JSON.stringify({
       messages,
@@ -123,30 +105,7 @@ try {
   }
 } finally {
   await Promise.all(consumers.map(async (consumer) => await consumer.kill()));
-  await jobs.close();
-  await worker.kill();
-  await temporal.stop();
-  await receiver.close();
+  await stage.close();
   await broker.stop();
   rmSync(folder, { recursive: true, force: true });
-}
-
-/** From a message to the arrival of its request, one at a time. */
-async function idleLatencies(): Promise<{ readonly p50: number; readonly p99: number }> {
-  const producer = new Producer({ clientId: 'alone', bootstrapBrokers: [broker.address], acks: -1 });
-  const found: number[] = [];
-  for (let i = 0; i < 200; i++) {
-    await sleep(100);
-    const user = `alone-${i}`;
-    const value = Buffer.from(JSON.stringify({ audience: 'vip', user, event: 'enter', profile: {} }));
-    const writtenAt = Date.now();
-    await producer.send({ messages: [{ topic: TOPIC, key: Buffer.from(user), value }] });
-    const of = ({ message }: { readonly message: { readonly user: string } | undefined }): boolean =>
-      message?.user === user;
-    await receiver.ledger.waitFor(({ entries }) => entries.slice(-5).some(of));
-    found.push((receiver.ledger.entries.findLast(of)?.arrivedAtMs ?? NaN) - writtenAt);
-  }
-  await producer.close();
-  found.sort((a, b) => a - b);
-  return { p50: found[99] ?? NaN, p99: found[197] ?? NaN };
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { DeadLetterNotFound } from '../client/errors.ts';
 import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/export-jobs.ts';
+import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
@@ -132,9 +133,14 @@ function optionsOf(body: Json | undefined, known: object): { readonly force?: bo
       ? []
       : [{ field: 'force', message: 'This must be true or false.' }]),
   ];
+  refuseFor(problems);
+  return typeof force === 'boolean' ? { force } : {};
+}
+
+/** @throws Refused when there are any */
+function refuseFor(problems: readonly Problem[]): void {
   if (problems.length > 0)
     throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
-  return typeof force === 'boolean' ? { force } : {};
 }
 
 /** What was wished, its times as such. The client checks what they say. */
@@ -156,8 +162,7 @@ function wishOf(body: Json | undefined, known: readonly string[]): Wish {
         : [{ field, message: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' }],
     ),
   ];
-  if (problems.length > 0)
-    throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
+  refuseFor(problems);
   const at = (field: 'olderThan' | 'newerThan') => {
     const text = which[field];
     return typeof text === 'string' ? { [field]: new Date(text) } : {};

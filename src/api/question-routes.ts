@@ -4,6 +4,7 @@ import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts'
 import type { AudienceList } from '../contract/audience.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
+import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
@@ -104,7 +105,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
 
 /** @throws Refused when the source has no such audience; one of which only a part is listed may be among the rest */
 function checkAudience(name: string, { audiences, total }: AudienceList): void {
-  if (audiences.length < total || audiences.some(({ id, slug }) => id === name || slug === name)) return;
+  if (audiences.length < total || findAudience(audiences, name) !== undefined) return;
   const near = nearestKey(
     name,
     audiences.map(({ slug }) => slug),
