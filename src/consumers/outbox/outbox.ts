@@ -22,8 +22,8 @@ export interface OutboxOptions {
 
 /** Rows in one transaction: some signals' worth of triggers, and at most 64 MiB with the largest profiles. */
 const ROWS_AT_ONCE = 500;
-/** How long, in ms, what was read may take to be accepted once the consumer is to end; the end itself takes some time, too. */
-const GRACE_MS = 8_000;
+/** How long, in ms, what was read may take to be accepted once the consumer is to end; the end itself takes some 3 s when Temporal is down. */
+const GRACE_MS = 5_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
