@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
+import { beating } from './beating.ts';
 import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
@@ -22,11 +23,13 @@ export interface ActivityDependencies
 /** The activities, made with their dependencies: the worker gives real ones, tests give others. */
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const { source, sideWorkflows } = dependencies;
+  const listMembers = createListMembers(source);
+  const { listDifference, ...differences } = createDifferences(dependencies);
   const deliver = createDeliver(dependencies);
   const prepareJob = createPrepareJob(dependencies);
   return {
     deliver: async (packed) => await deliver(unpackSlice(packed)),
-    listMembers: createListMembers(source),
+    listMembers: (...page) => beating(() => listMembers(...page)),
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),
     prepareJob: async (definition) => await prepareJob(definition, Context.current().info.scheduledTimestampMs),
@@ -42,6 +45,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),
     ...createWatchActivities(dependencies),
-    ...createDifferences(dependencies),
+    listDifference: (...page) => beating(() => listDifference(...page)),
+    ...differences,
   };
 }

@@ -28,12 +28,14 @@ import { pageSignal, pageTakenSignal } from './messages.ts';
 // A source that is down is asked again and again: a backfill waits rather than give up.
 const { listMembers } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
+  heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 
 // Each page asks the source about all who are on it.
 const { listDifference } = proxyActivities<Activities>({
   startToCloseTimeout: '2 minutes',
+  heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 

@@ -26,9 +26,11 @@ beforeAll(async () => {
   mkdirSync(source, { recursive: true });
   const { id, slug, name } = audience;
   const users = numbered('member', MEMBERS);
+  // A person who is unknown would be waited for.
+  const profiles = users.map((user) => `${JSON.stringify({ user, profile: { user } })}\n`);
   const lines = [JSON.stringify({ audience: { id, name } }), ...users.map((user) => `"${user}"`), ''];
   writeFileSync(join(source, `${slug}.ndjson`), lines.join('\n'));
-  writeFileSync(join(folder, 'source', 'profiles.ndjson'), '');
+  writeFileSync(join(folder, 'source', 'profiles.ndjson'), profiles.join(''));
   receiver = await startReceiver();
   const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
   jobs = await ExportJobs.connect({ taskQueue, connection });
@@ -45,7 +47,9 @@ async function worker(): Promise<Program> {
   const config = join(folder, 'triggers.config.json');
   const network = { allowHttp: true, allowAddresses: ['127.0.0.0/8'] };
   const source = { kind: 'file', folder: 'source' };
-  writeFileSync(config, JSON.stringify({ source, watch: { folder: 'watch' }, network }));
+  // What a killed worker had in flight is judged after this and some seconds.
+  const requestTimeoutMs = 2_000;
+  writeFileSync(config, JSON.stringify({ source, watch: { folder: 'watch' }, network, requestTimeoutMs }));
   const program = startTriggers(['worker', '--config', config], { env: { TRIGGERS_TASK_QUEUE: taskQueue } });
   programs.push(program);
   await program.says(({ stdout }) => stdout.includes('Worker ready'));

@@ -56,7 +56,7 @@ export class TestKafka {
     this.#producer = new Producer({ clientId: 'tests', bootstrapBrokers: [broker.address] });
   }
 
-  /** Makes a topic, and says its name. */
+  /** Makes a topic, waits until the broker knows of it, and says its name. */
   async topic(partitions = 1, configs: Record<string, string> = {}): Promise<string> {
     const topic = `changes-${randomUUID()}`;
     await this.broker.admin.createTopics({
@@ -65,6 +65,13 @@ export class TestKafka {
       replicas: 1,
       configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
     });
+    await until(
+      async () =>
+        await this.#producer.metadata({ topics: [topic], forceUpdate: true }).then(
+          () => true,
+          () => false,
+        ),
+    );
     return topic;
   }
 

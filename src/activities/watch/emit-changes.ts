@@ -5,6 +5,7 @@ import type { Activities } from '../../contract/ports.ts';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
 import type { EmissionReport } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
+import { beating } from '../beating.ts';
 import { concurrently } from '../concurrently.ts';
 import { AbsentJobs } from './absent-jobs.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
@@ -167,7 +168,6 @@ export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'>
   readonly hasStalled: () => boolean;
 }
 
-const HEARTBEAT_MS = 1_000;
 /** How many jobs are signalled at once. */
 const JOBS_AT_ONCE = 8;
 /** How many of the jobs that could not be signalled are named. */
@@ -251,18 +251,14 @@ class Teller {
 
   async tellAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
     // A job that accepts nothing may be waited for; a worker that was frozen notices that by itself.
-    const heartbeat = setInterval(() => this.#context.heartbeat(), HEARTBEAT_MS);
-    try {
-      await concurrently(jobIds, JOBS_AT_ONCE, async (jobId) => {
-        try {
-          await tell(jobId);
-        } catch (error) {
-          this.#failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
-        }
-      });
-    } finally {
-      clearInterval(heartbeat);
-    }
+    const tellOne = async (jobId: string): Promise<void> => {
+      try {
+        await tell(jobId);
+      } catch (error) {
+        this.#failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    };
+    await beating(() => concurrently(jobIds, JOBS_AT_ONCE, tellOne));
   }
 
   /** Whether the job has all of them, and has not ended. */
