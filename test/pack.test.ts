@@ -46,6 +46,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/concepts.md',
     'docs/concepts.svg',
     'docs/configuration.md',
+    'docs/console.md',
     'docs/consumers.md',
     'docs/encryption.md',
     'docs/errors.md',

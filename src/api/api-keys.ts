@@ -14,8 +14,8 @@ export interface Caller {
   mayAudience(audience: string): boolean;
 }
 
-/** Where no keys are configured, which is only served on this machine. */
-const ANYBODY: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
+/** Whoever may do everything: where no keys are configured, which is only served on this machine, and with the link that its own process printed. */
+export const EVERYTHING: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
 
 interface KnownKey {
   readonly hash: Buffer;
@@ -52,12 +52,20 @@ export class ApiKeys {
 
   /** Whose key an `authorization` header has; undefined when it is nobody's. Takes as long whichever it is. */
   callerOf(authorization: string | undefined): Caller | undefined {
-    if (this.isOpen) return ANYBODY;
-    const given = createHash('sha256')
-      .update(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '')
-      .digest();
+    if (this.isOpen) return EVERYTHING;
+    return this.callerWith(hashOfKey(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
+  }
+
+  /** Whose key has this hash; undefined when it is nobody's. Takes as long whichever it is. */
+  callerWith(keyHash: string): Caller | undefined {
+    const given = Buffer.from(keyHash, 'hex');
     let found: Caller | undefined;
     for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, given)) found = caller;
     return found;
   }
+}
+
+/** SHA-256, in hex. */
+export function hashOfKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
 }

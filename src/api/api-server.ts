@@ -12,6 +12,8 @@ import { stringifyJson } from '../domain/json.ts';
 import { ApiKeys, type Caller } from './api-keys.ts';
 import { ApiMetrics } from './api-metrics.ts';
 import { readBodies } from './bodies.ts';
+import { Callers } from './callers.ts';
+import { ConsoleFiles, consoleRoutes } from './console-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
 import { answerConnection, answerFailures, answerUnreadable, methodsOf, refuseOtherMethods } from './failures.ts';
@@ -25,8 +27,10 @@ import { reconcileRoutes } from './reconcile-routes.ts';
 import { Closing, NotThisJob, Refused } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
+import { newToken, sessionRoutes } from './session-routes.ts';
+import { Sessions } from './sessions.ts';
 import { statusStream } from './status-stream.ts';
-import { isLoopback, refuseStrangers } from './strangers.ts';
+import { isLoopback, refuseOtherPages, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 
 declare module 'fastify' {
@@ -53,6 +57,12 @@ export interface ApiServerOptions {
   readonly port: number;
   /** Whether there is a page to read and try it, at `/docs`. Default: yes. */
   readonly page?: boolean;
+  /** Where the console was built. Default: in lib/. */
+  readonly consoleFolder?: string;
+  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
+  readonly temporalWorkflowsUrl?: string | undefined;
+  /** Epoch ms, for sessions of the console. Default: the system's clock. */
+  readonly now?: () => number;
   readonly log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>;
 }
 
@@ -61,6 +71,8 @@ export interface ApiServer {
   readonly url: string;
   /** Takes nothing more, and ends once what was begun is answered. */
   close(): Promise<void>;
+  /** Where the console is; with keys, a link that signs in whoever opens it first, within ten minutes. It replaces the one before. */
+  invite(): string;
   /** Uses these keys from now on. Removing all of them refuses everybody. */
   replaceKeys(keys: ConfiguredApiKeys): void;
   /** Listens to these senders from now on, and to no others. */
@@ -105,7 +117,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     frameworkErrors: answerUnreadable,
     return503OnClosing: false, // It is answered as everything else is.
   });
-  answerFailures(app, options.log);
+  const page = await ConsoleFiles.load(options.consoleFolder);
+  answerFailures(app, options.log, page);
   const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = MOST_CONNECTIONS;
@@ -121,7 +134,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     metrics.answered(request.routeOptions.url, reply.statusCode, reply.elapsedTime);
     await Promise.resolve();
   });
-  guard(app, keys, metrics);
+  const { now = Date.now } = options;
+  const sessions = new Sessions();
+  const callers = new Callers(keys, sessions, now);
+  guard(app, keys, callers, metrics);
   readBodies(app);
   app.addHook('onSend', async (_request, reply) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
@@ -149,14 +165,16 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), metrics });
   jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
   reconcileRoutes(app, options.jobs, closing.signal);
-  const mayStill = ({ headers }: FastifyRequest, jobId: string): boolean => {
-    const caller = keys.callerOf(headers.authorization);
+  const mayStill = (request: FastifyRequest, jobId: string): boolean => {
+    const caller = callers.of(request);
     return caller?.may('read') === true && caller.mayJob(jobId);
   };
   statusStream(app, options.jobs, closing.signal, mayStill);
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
+  sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
   serviceRoutes(app, client, metrics);
+  consoleRoutes(app, page);
   await app.after(); // What is registered as a plugin is known then.
   refuseOtherMethods(app, served);
   await app.listen({ host, port });
@@ -167,26 +185,42 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     await app.close();
     await ingests.close();
   };
+  const url = `http://${shown}:${address?.port ?? port}`;
+  const invite = (): string => {
+    if (keys.isOpen) return `${url}/`;
+    const token = newToken();
+    sessions.offerLink(token, now());
+    // Behind the #, so that no request and no log has it.
+    return `${url}/#token=${token}`;
+  };
   return {
-    url: `http://${shown}:${address?.port ?? port}`,
+    url,
     close,
+    invite,
     replaceKeys: (configured) => keys.replace(configured),
     replaceIngests: (configured) => ingests.replace(configured),
   };
 }
 
-function guard(app: FastifyInstance, keys: ApiKeys, metrics: ApiMetrics): void {
+function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: ApiMetrics): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { right, guardsItself = false } = request.routeOptions.config;
     if (guardsItself) return;
     if (keys.isOpen) refuseStrangers(request);
-    const caller = keys.callerOf(request.headers.authorization);
+    // A page cannot send a key that it does not have.
+    else if (request.headers.authorization === undefined) refuseOtherPages(request);
     if (right === undefined) return;
+    const caller = callers.serving(request);
     if (caller === undefined)
-      throw new Refused(401, 'NotAuthorized', 'The API key is missing or wrong: "authorization: Bearer <key>".', {
-        headers: { 'www-authenticate': 'Bearer' },
-      });
+      throw new Refused(
+        401,
+        'NotAuthorized',
+        'The API key is missing or wrong: "authorization: Bearer <key>". In the console, the session has ended.',
+        {
+          headers: { 'www-authenticate': 'Bearer' },
+        },
+      );
     const lacking = [right].flat().find((one) => !caller.may(one));
     if (lacking !== undefined)
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);

@@ -17,6 +17,13 @@ const BODY_MS = 30_000;
 /** What is left of a body after its answer is read for so long, in ms; then the connection is closed. */
 const DRAIN_MS = 2_000;
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Most bytes of its JSON body. Default: 4 MiB. */
+    mostBodyBytes?: number;
+  }
+}
+
 /** A JSON body: its text, and what it says, with all digits of long integers. */
 export interface JsonBody {
   readonly text: string;
@@ -134,7 +141,8 @@ function unpackedBy(encoding: string, payload: Readable): Readable {
  */
 export async function bytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
   let timer: NodeJS.Timeout | undefined;
-  const reading = readAll(chunksOf(request, payload), (bytes) => ROOM.take(request, bytes));
+  const { mostBodyBytes = BODY_BYTES } = request.routeOptions.config;
+  const reading = readAll(chunksOf(request, payload), mostBodyBytes, (bytes) => ROOM.take(request, bytes));
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(
       () => reject(new Refused(408, 'BodyTooSlow', `The body did not come within ${BODY_MS / 1000} s.`)),
@@ -148,16 +156,22 @@ export async function bytesOf(request: FastifyRequest, payload: Readable): Promi
   });
 }
 
-async function readAll(chunks: AsyncIterable<Uint8Array>, take: (bytes: number) => void): Promise<Buffer> {
+async function readAll(
+  chunks: AsyncIterable<Uint8Array>,
+  mostBytes: number,
+  take: (bytes: number) => void,
+): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES)
+    if (bytes > mostBytes)
       throw new Refused(
         413,
         'BodyTooLarge',
-        'A JSON body has at most 4 MiB. Send NDJSON (application/x-ndjson), of any length.',
+        mostBytes === BODY_BYTES
+          ? 'A JSON body has at most 4 MiB. Send NDJSON (application/x-ndjson), of any length.'
+          : `This body has at most ${mostBytes} bytes.`,
       );
     take(chunk.length);
     parts.push(chunk);

@@ -2,14 +2,22 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { codeOf } from '../domain/errors.ts';
+import type { ConsoleFiles } from './console-routes.ts';
 import { problem, type Refusal, Refused, refusalOf } from './refusal.ts';
 
 /** Says what a request failed with that failed unexpectedly. */
 export type FailureLog = { readonly error: (fields: object, message: string) => void };
 
-/** Has all that fails answered in one form, also what no route is reached with. */
-export function answerFailures(app: FastifyInstance, log: FailureLog): void {
+/**
+ * Has all that fails answered in one form, also what no route is reached with.
+ * @param page has what is no path of the API, but one of the console.
+ */
+export function answerFailures(app: FastifyInstance, log: FailureLog, page: ConsoleFiles): void {
   app.setNotFoundHandler(async (request, reply) => {
+    if (page.isFor(request)) {
+      await page.answer(request, reply);
+      return;
+    }
     const detail = `There is no ${request.method} ${request.url.split('?')[0] ?? ''}. What there is, is at /docs.`;
     await answer(reply, { status: 404, code: 'NoSuchPath', detail });
   });

@@ -26,10 +26,42 @@ export function refuseStrangers(request: FastifyRequest): void {
   const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   if (!isLoopback(name))
     throw new Refused(403, 'WrongHost', 'The API is not asked by that name. Use 127.0.0.1 or localhost.');
+  if (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`) throw new OfAnotherPage();
+  refuseOtherPages(request);
+}
+
+/**
+ * Refuses what a page of another site asks for, as browsers say it; one that only follows a link from there to a page of ours may, since the other
+ * sees nothing of it. Programs say nothing of the kind.
+ * @throws Refused
+ */
+export function refuseOtherPages(request: FastifyRequest): void {
+  const { headers } = request;
   const site = headers['sec-fetch-site'];
-  const isElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none';
-  if (isElsewhere || (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`))
-    throw new Refused(403, 'WrongOrigin', 'Pages of other sites may not ask.');
+  if (site !== undefined) {
+    if (site !== 'same-origin' && site !== 'none' && !isFollowedLink(request)) throw new OfAnotherPage();
+    return;
+  }
+  // Browsers leave that out where the connection is not safe. A proxy may have put its own name in the place of the one that was asked.
+  const { origin, host, 'x-forwarded-host': asked } = headers;
+  if (origin === undefined) return;
+  const from = hostOf(origin);
+  if (from === undefined || (from !== host && from !== asked)) throw new OfAnotherPage();
+}
+
+function isFollowedLink({ headers, method, routeOptions }: FastifyRequest): boolean {
+  const isToPage = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+  return isToPage && method === 'GET' && routeOptions.config.right === undefined;
+}
+
+function hostOf(origin: string): string | undefined {
+  return /^https?:\/\/([^/]+)$/.exec(origin)?.[1];
+}
+
+class OfAnotherPage extends Refused {
+  constructor() {
+    super(403, 'WrongOrigin', 'Pages of other sites may not ask.');
+  }
 }
 
 export function isLoopback(host: string): boolean {

@@ -24,9 +24,12 @@ export async function serveApi(options: {
   readonly port: number;
   /** The option that says the port. */
   readonly portOption?: string;
+  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
+  readonly temporalWorkflowsUrl?: string | undefined;
   readonly terminal: Terminal;
-}): Promise<Pick<ApiServer, 'url' | 'close'>> {
+}): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
   const { connection, payloadKeys, taskQueue, read, host, port, portOption = '--port', terminal } = options;
+  const { temporalWorkflowsUrl } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
     import('../client/export-jobs.ts'),
@@ -38,11 +41,10 @@ export async function serveApi(options: {
   try {
     const jobs = new ExportJobs(client, { taskQueue });
     const { apiKeys: keys, ingests } = read();
-    const server = await listening(startApi({ client, jobs, taskQueue, keys, ingests, host, port, log }), {
-      host,
-      port,
-      option: portOption,
-    });
+    const server = await listening(
+      startApi({ client, jobs, taskQueue, keys, ingests, host, port, log, temporalWorkflowsUrl }),
+      { host, port, option: portOption },
+    );
     let lastProblem = '';
     const timer = setInterval(() => {
       try {
@@ -58,6 +60,7 @@ export async function serveApi(options: {
     }, RELOAD_MS);
     return {
       url: server.url,
+      invite: () => server.invite(),
       close: async () => {
         clearInterval(timer);
         await server.close();

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import { type ApiServer, type ApiServerOptions, startApi } from '../../src/api/api-server.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 
@@ -51,6 +51,7 @@ export async function askOf(
 /** An API in front of a Temporal that is not there: for what it says of requests that never get that far. */
 export async function apiWithoutTemporal(
   keys: ConfiguredApiKeys = {},
+  more: Partial<ApiServerOptions> = {},
 ): Promise<ApiServer & { readonly logged: readonly object[] }> {
   const client = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) });
   const logged: object[] = [];
@@ -63,6 +64,7 @@ export async function apiWithoutTemporal(
     port: 0,
     page: false,
     log: { error: (fields) => logged.push(fields), warn: (fields) => logged.push(fields) },
+    ...more,
   });
   return {
     ...server,

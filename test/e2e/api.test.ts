@@ -52,13 +52,13 @@ const page = (name: string): string => readFileSync(new URL(`../../docs/${name}.
 
 /** `GET /v1/jobs/{job}`, and so on, as the tables of docs/api.md have them: a name alone, and one behind …, stand for the path before. */
 function documentedPaths(): string[] {
-  const cells = [...page('api').matchAll(/^\| (`(?:GET|POST|PATCH) [^|]*)\|/gm)].map(([, cell = '']) => cell);
+  const cells = [...page('api').matchAll(/^\| (`(?:GET|POST|PATCH|DELETE) [^|]*)\|/gm)].map(([, cell = '']) => cell);
   return cells.flatMap((cell) => {
     let method = '';
     let base = '';
     return [...cell.matchAll(/`([^`]+)`/g)].flatMap(([, text = '']) => {
       if (/=|^\?/.test(text) && !text.includes('/')) return [];
-      const [, verb, path = text] = /^(GET|POST|PATCH) (.*)$/.exec(text) ?? [];
+      const [, verb, path = text] = /^(GET|POST|PATCH|DELETE) (.*)$/.exec(text) ?? [];
       method = verb ?? method;
       const bare = path.replace(/\?.*$/, '');
       const full = bare.startsWith('…')

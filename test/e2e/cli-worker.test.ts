@@ -80,7 +80,7 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
 
     const again = start(['up', '--db', db, ...ports], env);
     await again.says(({ stdout }) => stdout.includes('Stop everything here with Ctrl-C.\n'));
-    expect(again.stdout).toMatch(/^Ready\.\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
+    expect(again.stdout).toMatch(/^Ready\.\n {2}Console +http:.*\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
     expect(again.stdout).toContain(`Audiences      ${source}\n`);
     const [, address = ''] = /Temporal +(\S+),/.exec(again.stdout) ?? [];
     const { stdout } = await triggers(['push', '--audience', 'vip', '--exit', '--user', '1', '--json'], {
@@ -197,11 +197,44 @@ test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async
   const taskQueue = `cli-up-${randomUUID()}`;
   const up = start(['up', '--api-port', '0', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });
   await up.says(({ stdout }) => stdout.endsWith('\n'));
-  const { apiUrl, ...ready } = JSON.parse(up.stdout) as { readonly apiUrl: string };
+  const { apiUrl, consoleUrl, ...ready } = JSON.parse(up.stdout) as {
+    readonly apiUrl: string;
+    readonly consoleUrl: string;
+  };
+  // Without keys nobody has to sign in.
+  expect(consoleUrl).toBe(`${apiUrl}/`);
   expect(ready).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
   expect((await fetch(`${apiUrl}/docs`)).headers.get('content-type')).toContain('text/html');
   expect(await (await fetch(`${apiUrl}/readyz`)).json()).toEqual({ ok: true });
   up.signal('SIGINT');
   expect((await up.end()).code).toBe(0);
   expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
+});
+
+test('up with keys prints a link that signs in once, and may do everything', async () => {
+  const config = join(folder, 'with-keys.json');
+  const hash = `sha256:${'0'.repeat(64)}`;
+  writeFileSync(config, JSON.stringify({ apiKeys: { boss: { hash, may: ['read'] } } }));
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-up-${randomUUID()}` };
+  const up = start(['up', '--api-port', '0', '--config', config, '--json'], env);
+  await up.says(({ stdout }) => stdout.endsWith('\n'));
+  const { apiUrl, consoleUrl } = JSON.parse(up.stdout) as Readonly<Record<'apiUrl' | 'consoleUrl', string>>;
+  const [page, link] = consoleUrl.split('#token=');
+  expect(page).toBe(`${apiUrl}/`);
+  const signIn = async () =>
+    await fetch(`${apiUrl}/v1/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-triggers-console': '1' },
+      body: JSON.stringify({ link }),
+    });
+  const first = await signIn();
+  expect([first.status, await first.json()]).toMatchObject([
+    200,
+    { isOpen: false, may: ['read', 'trigger', 'operate'] },
+  ]);
+  const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
+  expect((await fetch(`${apiUrl}/v1/jobs`, { headers: { cookie } })).status).toBe(200);
+  expect((await signIn()).status).toBe(401);
+  up.signal('SIGINT');
+  expect((await up.end()).code).toBe(0);
 });

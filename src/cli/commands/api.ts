@@ -6,7 +6,7 @@ import { aborted, interruption } from '../terminal.ts';
 
 export const apiCommand = command({
   name: 'api',
-  description: 'serve the HTTP API, until Ctrl-C',
+  description: 'serve the HTTP API and the console, until Ctrl-C',
   takes: (it) =>
     it
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_API_PORT)
@@ -27,8 +27,9 @@ keys, only this machine is served.`,
       terminal,
     });
     print(
-      { apiUrl: api.url, taskQueue },
-      () => `API ready: ${api.url}, to read and try at ${api.url}/docs. Stop it with Ctrl-C.`,
+      { apiUrl: api.url, consoleUrl: `${api.url}/`, taskQueue },
+      () =>
+        `API ready: ${api.url}, to read and try at ${api.url}/docs. The console is at ${api.url}/. Stop it with Ctrl-C.`,
     );
     await aborted(stop.signal);
     await api.close();

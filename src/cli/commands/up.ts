@@ -15,14 +15,19 @@ const DEFAULT_PORT = 7233;
 
 export const upCommand = command({
   name: 'up',
-  description: 'run everything on this machine: Temporal with its web UI, and a worker, until Ctrl-C',
+  description: 'run everything on this machine: Temporal with its web UI, a worker and the console, until Ctrl-C',
   takes: (it) =>
     it
       .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
       .option('--port <port>', 'of Temporal; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
       .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
-      .option('--api-port <port>', 'of our HTTP API (docs/api.md); 0: a free one', portNumber, DEFAULT_API_PORT)
+      .option(
+        '--api-port <port>',
+        'of our HTTP API and the console (docs/api.md); 0: a free one',
+        portNumber,
+        DEFAULT_API_PORT,
+      )
       .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
   json: ': one object when everything is ready',
   notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
@@ -53,14 +58,14 @@ export const upCommand = command({
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',
+        temporalWorkflowsUrl: workflowsIn(server),
         terminal,
       });
       try {
-        await untilStopped(parts, stop.signal, ({ metricsUrl }) =>
-          print({ ...readyJson(server, config), apiUrl: api.url, metricsUrl }, () => [
-            readyText(server, config, api.url, metricsUrl),
-          ]),
-        );
+        await untilStopped(parts, stop.signal, ({ metricsUrl }) => {
+          const urls = { apiUrl: api.url, consoleUrl: api.invite(), metricsUrl };
+          print({ ...readyJson(server, config), ...urls }, () => [readyText(server, config, urls)]);
+        });
       } finally {
         await api.close();
       }
@@ -153,6 +158,11 @@ function makeFolder(folder: string): void {
   if (isNew && isOurs) writeFileSync(join(folder, '.gitignore'), '*\n');
 }
 
+/** Where the web UI shows a workflow, without the workflow's id. */
+function workflowsIn({ local, connection }: TemporalAtHand): string | undefined {
+  return local?.uiUrl === undefined ? undefined : `${local.uiUrl}/namespaces/${connection.namespace}/workflows/`;
+}
+
 /** The page of the web UI that lists jobs, without the short workflows that answer questions and stand beside them. */
 function jobsIn(uiUrl: string, namespace: string): string {
   const query = new URLSearchParams({ query: `WorkflowType='${EXPORT_JOB}'` });
@@ -191,13 +201,21 @@ function readyJson({ address, connection, local }: TemporalAtHand, { taskQueue, 
   };
 }
 
+interface ServedUrls {
+  readonly apiUrl: string;
+  readonly consoleUrl: string;
+  readonly metricsUrl: string | undefined;
+}
+
 function readyText(
   { address, connection, local }: TemporalAtHand,
   { taskQueue, source }: Config,
-  apiUrl: string,
-  metricsUrl: string | undefined,
+  { apiUrl, consoleUrl, metricsUrl }: ServedUrls,
 ): string {
+  // With what signs in behind the #.
+  const isLink = consoleUrl.includes('#');
   const rows = [
+    ['Console', isLink ? `${consoleUrl} (signs in once, within 10 minutes)` : consoleUrl],
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
     ['Web UI', local?.uiUrl === undefined ? undefined : jobsIn(local.uiUrl, connection.namespace)],

@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { RIGHTS } from '../config/api-config.ts';
+import { unknownKeys } from '../contract/nearest-key.ts';
+import { isRecord } from '../domain/json.ts';
+import { release } from '../worker/release.ts';
+import { type ApiKeys, type Caller, EVERYTHING, hashOfKey } from './api-keys.ts';
+import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { type Callers, CONSOLE_HEADER, cookieWith, tokenIn } from './callers.ts';
+import { FAILURES, Refused } from './refusal.ts';
+import { FailedSignIns, LONGEST_MS, type Session, type SessionOf, type Sessions } from './sessions.ts';
+import { refuseStrangers } from './strangers.ts';
+
+/** A key, or a link's token, is shorter. */
+const MOST_BODY_BYTES = 4 * 1024;
+const TOKEN_BYTES = 32;
+
+export interface SessionRoutesOptions {
+  readonly keys: ApiKeys;
+  readonly sessions: Sessions;
+  readonly callers: Callers;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
+  readonly temporalWorkflowsUrl?: string | undefined;
+}
+
+/** A token that nobody guesses: 256 random bits. */
+export function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString('base64url');
+}
+
+const who = z
+  .looseObject({
+    isOpen: z.boolean().describe('Whether there are no keys, so that nobody has to sign in.'),
+    name: z.string().optional().describe('The name of the key; absent: it is none.'),
+    may: z.array(z.enum(RIGHTS)),
+    jobs: z.array(z.string()).optional().describe('The only jobs, by id; absent: all.'),
+    idleEndsAt: z.string().optional().describe('RFC 3339: when the session ends unless it is used.'),
+    endsAt: z.string().optional().describe('RFC 3339: when it ends in any case.'),
+    version: z.string(),
+    temporalWorkflowsUrl: z.string().optional().describe('With a workflow id behind it, a page of the Temporal UI.'),
+  })
+  .describe('Who asks, and what they may do.');
+const signIn = z.object({
+  key: z.string().optional().describe('An API key; or `link`.'),
+  link: z.string().optional().describe('The token of the link that `triggers up` prints, once.'),
+});
+
+/** Signing in to the console and out of it, and who one is. */
+export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+  const { keys, sessions, callers, now } = options;
+  const failed = new FailedSignIns();
+  const url = '/v1/session';
+  const tags = ['Session'];
+
+  app.route({
+    method: 'GET',
+    url,
+    schema: {
+      tags,
+      summary: 'Who asks, and what they may do',
+      description: 'By key, by the cookie of a session, or without keys by nothing.',
+      response: { 200: who, ...FAILURES },
+    },
+    handler: async (request) => {
+      const caller = callers.serving(request);
+      if (caller === undefined) throw signedOut();
+      return await Promise.resolve(shown(caller, callers.sessionOf(request), options));
+    },
+  });
+  app.route({
+    method: 'POST',
+    url,
+    config: { mostBodyBytes: MOST_BODY_BYTES },
+    schema: {
+      tags,
+      security: [],
+      summary: 'Sign in to the console: the answer sets a cookie',
+      description: `Needs the header \`${CONSOLE_HEADER}: 1\`. Programs do not sign in: they send their key with each request.`,
+      body: signIn,
+      response: { 200: who, ...FAILURES },
+    },
+    handler: async (request, reply) => {
+      refuseUnlessConsole(request);
+      const wish = wishOf(request.body as JsonBody | LinesBody | undefined); // What `readBodies` makes.
+      if (keys.isOpen) return await Promise.resolve(shown(EVERYTHING, undefined, options));
+      const holder = 'link' in wish ? linkHolder(request, wish.link, options) : keyHolder(wish.key, keys);
+      if (holder === undefined) throw notLetIn(failed.add(now()), 'link' in wish);
+      if (!holder.caller.may('read'))
+        throw new Refused(403, 'NotAllowed', 'The console shows nothing to this API key: it lacks the right "read".');
+      endSession(request, sessions);
+      const token = newToken();
+      const session = sessions.begin(holder.of, token, now());
+      reply.header('set-cookie', cookieWith(request, token, LONGEST_MS / 1000));
+      return shown(holder.caller, session, options);
+    },
+  });
+  app.route({
+    method: 'DELETE',
+    url,
+    schema: {
+      tags,
+      security: [],
+      summary: 'Sign out',
+      description: `Needs the header \`${CONSOLE_HEADER}: 1\`.`,
+      response: { 204: z.undefined().describe('There is no session any more.'), ...FAILURES },
+    },
+    handler: async (request, reply): Promise<FastifyReply> => {
+      refuseUnlessConsole(request);
+      endSession(request, sessions);
+      return await reply
+        .status(204)
+        .header('set-cookie', cookieWith(request, undefined, 0))
+        .send();
+    },
+  });
+}
+
+interface Holder {
+  readonly of: SessionOf;
+  readonly caller: Caller;
+}
+
+function keyHolder(key: string, keys: ApiKeys): Holder | undefined {
+  const keyHash = hashOfKey(key);
+  const caller = keys.callerWith(keyHash);
+  return caller && { of: { keyHash }, caller };
+}
+
+/** The link is of this machine, and for it. */
+function linkHolder(
+  request: FastifyRequest,
+  link: string,
+  { sessions, now }: SessionRoutesOptions,
+): Holder | undefined {
+  refuseStrangers(request);
+  return sessions.takeLink(link, now()) ? { of: 'link', caller: EVERYTHING } : undefined;
+}
+
+function endSession(request: FastifyRequest, sessions: Sessions): void {
+  const token = tokenIn(request);
+  if (token !== undefined) sessions.end(token);
+}
+
+/** @throws Refused: a page of another site can send everything but a header of our own */
+function refuseUnlessConsole({ headers }: FastifyRequest): void {
+  if (headers[CONSOLE_HEADER] === undefined)
+    throw new Refused(403, 'NotFromConsole', `This is for the console: it needs the header "${CONSOLE_HEADER}: 1".`);
+}
+
+/** @throws Refused when it says neither a key nor a link, or something else */
+function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
+  const said = body === undefined || !('text' in body) ? undefined : unlessDoubled(body);
+  const problems = isRecord(said) ? unknownKeys(said, signIn.keyof().options) : [];
+  if (isRecord(said) && problems.length === 0) {
+    const { key, link } = said;
+    if (typeof key === 'string' && link === undefined) return { key: key.trim() };
+    if (typeof link === 'string' && key === undefined) return { link };
+  }
+  throw new Refused(422, 'InvalidRequest', 'Sign in with a JSON object: {"key":"trg_…"}, or {"link":"…"}.', {
+    problems,
+  });
+}
+
+function notLetIn(retryAfterS: number | undefined, isLink: boolean): Refused {
+  if (retryAfterS !== undefined)
+    return new Refused(429, 'TooManySignIns', 'Too many sign-ins have failed. Try again later.', { retryAfterS });
+  const detail = isLink
+    ? 'The link was used before, or is too old. Sign in with an API key, or start "triggers up" again for another one.'
+    : 'This is none of the API keys.';
+  return new Refused(401, 'NotAuthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
+function signedOut(): Refused {
+  return new Refused(401, 'NotAuthorized', 'Nobody is signed in, or the session has ended.', {
+    headers: { 'www-authenticate': 'Bearer' },
+  });
+}
+
+function shown(
+  caller: Caller,
+  session: Session | undefined,
+  { keys, temporalWorkflowsUrl }: SessionRoutesOptions,
+): z.infer<typeof who> {
+  const { name, jobs } = caller;
+  const at = (ms: number): string => new Date(ms).toISOString();
+  return {
+    isOpen: keys.isOpen,
+    ...(name === undefined ? {} : { name }),
+    may: RIGHTS.filter((right) => caller.may(right)),
+    ...(jobs === undefined ? {} : { jobs: [...jobs] }),
+    ...(session === undefined ? {} : { idleEndsAt: at(session.idleEndsAtMs), endsAt: at(session.endsAtMs) }),
+    version: release(),
+    ...(temporalWorkflowsUrl === undefined ? {} : { temporalWorkflowsUrl }),
+  };
+}

@@ -1,0 +1,292 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { ApiServer, ApiServerOptions } from '../../src/api/api-server.ts';
+import { IDLE_MS, LONGEST_MS } from '../../src/api/sessions.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
+import { type Answered, apiWithoutTemporal, askOf } from './an-api.ts';
+
+const boss = newApiKey();
+const viewer = newApiKey();
+const shop = newApiKey();
+const KEYS: ConfiguredApiKeys = {
+  boss: { hash: boss.hash, may: ['read', 'operate'] },
+  viewer: { hash: viewer.hash, may: ['read'], jobs: ['crm'] },
+  shop: { hash: shop.hash, may: ['trigger'] },
+};
+const CONSOLE = { 'x-triggers-console': '1' };
+/** Needs a right, and no Temporal to be refused or to say what is wrong with it. */
+const READ = '/v1/jobs?limit=0';
+const CHANGE = { method: 'POST', body: { nothing: true } };
+
+const open: ApiServer[] = [];
+afterEach(async () => {
+  for (const api of open.splice(0)) await api.close();
+});
+async function anApi(keys: ConfiguredApiKeys = KEYS, more: Partial<ApiServerOptions> = {}): Promise<ApiServer> {
+  const api = await apiWithoutTemporal(keys, more);
+  open.push(api);
+  return api;
+}
+
+async function signedIn(api: ApiServer, body: object, headers: object = {}): Promise<Answered & { cookie: string }> {
+  const answer = await askOf(api, '/v1/session', { body, headers: { ...CONSOLE, ...headers } });
+  const said = answer.headers['set-cookie'];
+  return { ...answer, cookie: typeof said === 'string' ? (said.split(';')[0] ?? '') : '' };
+}
+
+async function statusOf(api: ApiServer, path: string, headers: object, more: object = {}): Promise<number> {
+  return (await askOf(api, path, { headers, ...more })).status;
+}
+
+describe('signing in', () => {
+  test('[S39] with a key gives a cookie that no script reads, no other site sends, and that has nothing of the key', async () => {
+    const api = await anApi();
+    const { status, headers, body } = await signedIn(api, { key: viewer.secret });
+    expect([status, body]).toEqual([
+      200,
+      {
+        isOpen: false,
+        name: 'viewer',
+        may: ['read'],
+        jobs: ['crm'],
+        idleEndsAt: expect.any(String),
+        endsAt: expect.any(String),
+        version: expect.any(String),
+      },
+    ]);
+    expect(headers['set-cookie']).toMatch(
+      /^triggers-session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/,
+    );
+  });
+
+  test('[S39] over https the cookie is one that only this host can have set, and the other is not heard', async () => {
+    const api = await anApi();
+    const https = { 'x-forwarded-proto': 'https' };
+    const { cookie, headers } = await signedIn(api, { key: boss.secret }, https);
+    expect(headers['set-cookie']).toMatch(/^__Host-triggers-session=[\w-]{43}; Path=\/; HttpOnly; .*; Secure$/);
+    expect(await statusOf(api, READ, { cookie, ...https })).toBe(422);
+    // What another host of the domain could set.
+    expect(await statusOf(api, READ, { cookie: cookie.replace('__Host-', ''), ...https })).toBe(401);
+  });
+
+  test('a session may what its key may, as it is configured at that moment', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: viewer.secret });
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+    expect(await statusOf(api, '/v1/jobs/ads', { cookie })).toBe(403);
+    expect(await statusOf(api, '/v1/jobs', { cookie, ...CONSOLE }, CHANGE)).toBe(403);
+    api.replaceKeys({ ...KEYS, viewer: { hash: viewer.hash, may: ['read', 'operate'] } });
+    expect(await statusOf(api, '/v1/jobs', { cookie, ...CONSOLE }, { ...CHANGE, body: [] })).toBe(422);
+  });
+
+  test('[S40] a session ends at once when its key is taken away', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: viewer.secret });
+    const { viewer: _, ...others } = KEYS;
+    api.replaceKeys(others);
+    expect(await statusOf(api, READ, { cookie })).toBe(401);
+    expect(await statusOf(api, '/v1/session', { cookie, ...CONSOLE })).toBe(401);
+  });
+
+  test('[S40] a session ends when its cookie signs out, and the cookie is taken away', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: boss.secret });
+    const out = await askOf(api, '/v1/session', { method: 'DELETE', headers: { cookie, ...CONSOLE } });
+    expect([out.status, out.headers['set-cookie']]).toEqual([
+      204,
+      'triggers-session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0',
+    ]);
+    expect(await statusOf(api, READ, { cookie })).toBe(401);
+  });
+
+  test('[S40] a session ends when nobody does anything, whatever the page itself asks for, and at its end in any case', async () => {
+    let now = 1_700_000_000_000;
+    const api = await anApi(KEYS, { now: () => now });
+    const { cookie, body } = await signedIn(api, { key: boss.secret });
+    expect(body).toMatchObject({
+      idleEndsAt: new Date(now + IDLE_MS).toISOString(),
+      endsAt: new Date(now + LONGEST_MS).toISOString(),
+    });
+    now += IDLE_MS - 1;
+    // What the page asks for by itself has not the header.
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+    expect(await statusOf(api, READ, { cookie, ...CONSOLE })).toBe(422);
+    now += IDLE_MS - 1;
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+    now += 1;
+    expect(await statusOf(api, READ, { cookie })).toBe(401);
+    expect(await statusOf(api, READ, { cookie, ...CONSOLE })).toBe(401);
+
+    const other = await signedIn(api, { key: boss.secret });
+    const end = now + LONGEST_MS;
+    for (; now < end; now += IDLE_MS - 1)
+      expect(await statusOf(api, READ, { cookie: other.cookie, ...CONSOLE })).toBe(422);
+    now = end;
+    expect(await statusOf(api, READ, { cookie: other.cookie, ...CONSOLE })).toBe(401);
+  });
+
+  test('[S39] nobody is signed in under a token that they brought, and who signs in again leaves no session behind', async () => {
+    const api = await anApi();
+    const brought = `triggers-session=${'A'.repeat(43)}`;
+    const first = await signedIn(api, { key: boss.secret }, { cookie: brought });
+    expect(first.cookie).not.toBe(brought);
+    expect(await statusOf(api, READ, { cookie: brought })).toBe(401);
+    const second = await signedIn(api, { key: viewer.secret }, { cookie: first.cookie });
+    expect(await statusOf(api, READ, { cookie: first.cookie })).toBe(401);
+    expect(await statusOf(api, READ, { cookie: second.cookie })).toBe(422);
+    // Of two, one was put there by somebody else.
+    expect(await statusOf(api, READ, { cookie: `${brought}; ${second.cookie}` })).toBe(401);
+  });
+
+  test('a key counts before a cookie, also a wrong one', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: boss.secret });
+    expect(await statusOf(api, READ, { cookie, authorization: 'Bearer trg_wrong' })).toBe(401);
+    expect(await statusOf(api, READ, { cookie, authorization: `Bearer ${shop.secret}` })).toBe(403);
+    const who = await askOf(api, '/v1/session', { headers: { cookie, authorization: `Bearer ${viewer.secret}` } });
+    expect(who.body).toEqual({
+      isOpen: false,
+      name: 'viewer',
+      may: ['read'],
+      jobs: ['crm'],
+      version: expect.any(String),
+    });
+  });
+
+  test('a key that may not read is told that the console shows nothing to it', async () => {
+    const api = await anApi();
+    expect(await signedIn(api, { key: shop.secret })).toMatchObject({
+      status: 403,
+      cookie: '',
+      body: { code: 'NotAllowed', detail: expect.stringContaining('"read"') },
+    });
+  });
+
+  test('[S39] a flood of wrong sign-ins is told to wait, and locks nobody out', async () => {
+    const api = await anApi();
+    const wrong = [];
+    for (let i = 0; i < 12; i++) wrong.push(await signedIn(api, i % 2 === 0 ? { key: `trg_${i}` } : { link: `${i}` }));
+    expect(wrong.map(({ status }) => status)).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
+    expect(wrong.at(-1)).toMatchObject({
+      cookie: '',
+      headers: { 'retry-after': '6' },
+      body: { code: 'TooManySignIns' },
+    });
+    expect((await signedIn(api, { key: boss.secret })).status).toBe(200);
+  });
+
+  test.each([
+    [{}, 422],
+    [{ key: 7 }, 422],
+    [{ key: 'a', link: 'b' }, 422],
+    [{ key: 'a', stay: true }, 422],
+    [[], 422],
+    ['{"key":"a","key":"b"}', 400],
+    [{ key: 'x'.repeat(5_000) }, 413],
+    [{ key: '' }, 401],
+    [{ key: `sha256:${boss.hash}` }, 401],
+    [{ key: boss.hash.slice('sha256:'.length) }, 401],
+    [{ link: '' }, 401],
+  ])('%j signs nobody in', async (body, status) => {
+    const api = await anApi();
+    expect(await signedIn(api, body as object)).toMatchObject({ status, cookie: '' });
+  });
+});
+
+describe('the link', () => {
+  const tokenOf = (link: string) => /#token=([\w-]{43})$/.exec(link)?.[1] ?? '';
+
+  test('[S39] signs in once, with all rights, without a key, and what it gave is a session like others', async () => {
+    const api = await anApi();
+    const link = api.invite();
+    expect(link).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#token=/);
+    const { status, cookie, body } = await signedIn(api, { link: tokenOf(link) });
+    expect([status, body]).toMatchObject([200, { isOpen: false, may: ['read', 'trigger', 'operate'] }]);
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+    expect(await signedIn(api, { link: tokenOf(link) })).toMatchObject({ status: 401, cookie: '' });
+    // It came from this machine, and not from the configuration.
+    api.replaceKeys({});
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+  });
+
+  test('[S39] is for this machine only: nobody signs in with it by another name, or through a proxy', async () => {
+    const api = await anApi();
+    const link = tokenOf(api.invite());
+    for (const headers of [{ host: 'evil.example.com' }, { 'x-forwarded-for': '203.0.113.7' }])
+      expect(await signedIn(api, { link }, headers)).toMatchObject({ status: 403, cookie: '' });
+    expect((await signedIn(api, { link })).status).toBe(200);
+  });
+
+  test('without keys it is only the address, and nobody has to sign in', async () => {
+    const api = await anApi({});
+    expect(api.invite()).toBe(`${api.url}/`);
+    const who = { isOpen: true, may: ['read', 'trigger', 'operate'], version: expect.any(String) };
+    expect((await askOf(api, '/v1/session')).body).toEqual(who);
+    expect(await signedIn(api, { key: 'anything' })).toMatchObject({ status: 200, cookie: '', body: who });
+    // Once there are keys, it is over.
+    api.replaceKeys(KEYS);
+    expect(await statusOf(api, '/v1/session', {})).toBe(401);
+    expect(await statusOf(api, READ, {})).toBe(401);
+  });
+});
+
+describe('pages of other sites', () => {
+  const EVIL = [
+    { 'sec-fetch-site': 'cross-site' },
+    // Another port of this machine is the same site to a browser, and cookies are sent to it.
+    { 'sec-fetch-site': 'same-site', origin: 'http://127.0.0.1:9000' },
+    { origin: 'http://evil.example.com' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
+  ];
+
+  test.each(EVIL)('[S41] %j: nothing is read, changed or signed in with a cookie', async (evil) => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: boss.secret });
+    for (const headers of [
+      { cookie, ...evil },
+      { cookie, ...evil, ...CONSOLE },
+    ]) {
+      expect(await statusOf(api, READ, headers)).toBe(403);
+      expect(await statusOf(api, '/v1/jobs', headers, CHANGE)).toBe(403);
+      expect(await statusOf(api, '/v1/session', headers, { body: { key: boss.secret } })).toBe(403);
+      expect(await statusOf(api, '/v1/session', headers, { method: 'DELETE' })).toBe(403);
+    }
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+  });
+
+  test('[S41] with a cookie, what changes something needs the header that only the console sends', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: boss.secret });
+    expect(await askOf(api, '/v1/jobs/crm/pause', { method: 'POST', headers: { cookie } })).toMatchObject({
+      status: 403,
+      body: { code: 'NotFromConsole' },
+    });
+    for (const [method, body] of [['POST', { key: boss.secret }] as const, ['DELETE', undefined] as const])
+      expect(await askOf(api, '/v1/session', { method, body, headers: { cookie } })).toMatchObject({
+        status: 403,
+        body: { code: 'NotFromConsole' },
+      });
+    expect(await statusOf(api, READ, { cookie })).toBe(422);
+    expect(await statusOf(api, '/v1/jobs', { cookie, ...CONSOLE }, { ...CHANGE, body: [] })).toBe(422);
+    // Programs have a key, and no cookie that somebody else could use.
+    expect(await statusOf(api, '/v1/jobs', { authorization: `Bearer ${boss.secret}` }, { ...CHANGE, body: [] })).toBe(
+      422,
+    );
+  });
+
+  test('the console itself is heard, also behind a proxy that asks by another name', async () => {
+    const api = await anApi();
+    const { cookie } = await signedIn(api, { key: boss.secret });
+    const host = new URL(api.url).host;
+    for (const own of [
+      { 'sec-fetch-site': 'same-origin', origin: api.url },
+      { 'sec-fetch-site': 'same-origin', origin: 'https://triggers.example.com', host },
+      { 'sec-fetch-site': 'none' },
+      { origin: api.url },
+      { origin: 'http://triggers.example.com', host: 'triggers.example.com' },
+      { origin: 'http://triggers.example.com', 'x-forwarded-host': 'triggers.example.com' },
+    ])
+      expect([own, await statusOf(api, READ, { cookie, ...own })]).toEqual([own, 422]);
+  });
+});

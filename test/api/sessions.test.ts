@@ -1,0 +1,66 @@
+import { expect, test } from '@jest/globals';
+import { FailedSignIns, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/sessions.ts';
+
+const OF = { keyHash: 'ab' };
+
+test('[S40] a session ends when nobody used it for half an hour, and after twelve hours in any case', () => {
+  const sessions = new Sessions();
+  sessions.begin(OF, 'idle', 0);
+  expect(sessions.find('idle', IDLE_MS - 1)).toMatchObject({ of: OF });
+  expect([sessions.find('idle', IDLE_MS), sessions.use('idle', IDLE_MS)]).toEqual([undefined, undefined]);
+
+  sessions.begin(OF, 'used', 0);
+  for (let now = 0; now < LONGEST_MS; now += IDLE_MS - 1) expect(sessions.use('used', now)).toBeDefined();
+  expect(sessions.find('used', LONGEST_MS - 1)).toBeDefined();
+  expect([sessions.find('used', LONGEST_MS), sessions.use('used', LONGEST_MS)]).toEqual([undefined, undefined]);
+});
+
+test('[S40] to be looked at keeps no session alive, only to be used does', () => {
+  const sessions = new Sessions();
+  sessions.begin(OF, 'a', 0);
+  expect(sessions.find('a', IDLE_MS - 1)?.idleEndsAtMs).toBe(IDLE_MS);
+  expect(sessions.use('a', 1000)?.idleEndsAtMs).toBe(IDLE_MS + 1000);
+});
+
+test('a session that was ended is no more, and no other ends with it', () => {
+  const sessions = new Sessions();
+  sessions.begin(OF, 'a', 0);
+  sessions.begin('link', 'b', 0);
+  sessions.end('a');
+  expect([sessions.find('a', 1), sessions.find('b', 1)?.of]).toEqual([undefined, 'link']);
+});
+
+test('a thousand are remembered, and of one more the one that was not used for longest ends', () => {
+  const sessions = new Sessions();
+  for (let i = 0; i < 1_000; i++) sessions.begin(OF, `s${i}`, 0);
+  sessions.use('s0', 1);
+  sessions.begin(OF, 'another', 2);
+  expect(sessions.find('s0', 3)).toBeDefined();
+  expect(sessions.find('s1', 3)).toBeUndefined();
+  expect(sessions.find('s2', 3)).toBeDefined();
+});
+
+test('[S39] a link lets in once, for ten minutes, and not when there is a newer one', () => {
+  const sessions = new Sessions();
+  expect(sessions.takeLink('', 0)).toBe(false);
+  sessions.offerLink('one', 0);
+  expect(sessions.takeLink('other', 1)).toBe(false);
+  expect([sessions.takeLink('one', 2), sessions.takeLink('one', 3)]).toEqual([true, false]);
+  sessions.offerLink('late', 0);
+  expect(sessions.takeLink('late', LINK_MS)).toBe(false);
+  sessions.offerLink('old', 0);
+  sessions.offerLink('new', 0);
+  expect([sessions.takeLink('old', 1), sessions.takeLink('new', 1)]).toEqual([false, true]);
+});
+
+test('ten sign-ins may fail at once, then one every six seconds', () => {
+  const failed = new FailedSignIns();
+  const now = 1_700_000_000_000;
+  for (let i = 0; i < 10; i++) expect(failed.add(now)).toBeUndefined();
+  expect([failed.add(now), failed.add(now + 1500), failed.add(now + 5999)]).toEqual([6, 5, 1]);
+  expect([failed.add(now + 6000), failed.add(now + 6000)]).toEqual([undefined, 6]);
+  // A night of quiet gives no more than ten.
+  const later = now + 8 * 3_600_000;
+  for (let i = 0; i < 10; i++) expect(failed.add(later)).toBeUndefined();
+  expect(failed.add(later)).toBe(6);
+});
