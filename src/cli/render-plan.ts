@@ -47,7 +47,7 @@ export function planLines(jobs: readonly ShownJob[]): string[] {
 
 const WIDTH = 11;
 
-function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, waiting = 0, loss }: ShownJob): string[] {
+function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, waiting = 0 }: ShownJob): string[] {
   const more =
     existingUsers === true
       ? ', and send everybody first who is a member'
@@ -57,9 +57,8 @@ function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, wa
   return [
     `${action.padEnd(WIDTH)}${jobId}${more}`,
     ...changeLines(changes).map((line) => `${' '.repeat(WIDTH - 2)}${line}`),
-    ...[...(loss === undefined ? [] : [loss]), ...warnings].map(
-      (text) => `${' '.repeat(WIDTH)}Warning: ${printable(text)}`,
-    ),
+    // What cannot be had back is said once, below all jobs: `extentText`.
+    ...warnings.map((text) => `${' '.repeat(WIDTH)}Warning: ${printable(text)}`),
   ];
 }
 

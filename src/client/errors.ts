@@ -473,10 +473,14 @@ export class InvalidList extends TriggersError {
 export class DifferenceDoubtful extends TriggersError {
   override readonly name = 'DifferenceDoubtful';
   readonly doubts: readonly DifferenceDoubt[];
+  /** What was counted. */
+  readonly difference: DifferenceCounts;
   constructor(difference: DifferenceCounts, doubts: readonly DifferenceDoubt[]) {
     const said = doubts.map((doubt) => doubtInWords(doubt, difference));
     super([...said, 'Nothing was sent. If it is right all the same, say so: --force'].join(' '));
     this.doubts = doubts;
+    const { theirs, members, both, enters, exits } = difference;
+    this.difference = { theirs, members, both, enters, exits };
   }
 }
 

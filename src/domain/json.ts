@@ -15,6 +15,11 @@ export function parseJson(text: string): Json {
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
 
+/** The same with each number as the text that it is written as: `1e3` is not 1000 then, nor `1.0` 1. Throws SyntaxError. */
+export function parseJsonAsWritten(text: string): Json {
+  return parse(text, undefined, { ...LOSSLESS, parseNumber: (written) => written }) as Json; // Of strings, as far as there were numbers.
+}
+
 /**
  * The line and column, from 1, at which a text stops being JSON. To be reported instead of the parser's message, which quotes the text, and
  * that may be a secret or somebody's profile.

@@ -35,6 +35,11 @@ export function keptBackfill({ backfill }: CarriedJob): KeptBackfill | undefined
   return { n, taken: counts.taken, ...(expected === undefined ? {} : { expected }) };
 }
 
+/** True: nothing waits for it to be resumed, and nobody is left to be read or asked for. */
+export function keepsNothing(carried: CarriedJob): boolean {
+  return keptTriggers(carried) === 0 && keptAside(carried) === 0 && keptBackfill(carried) === undefined;
+}
+
 /**
  * The options that a kept job is started with, which show it from the start, without a query.
  *

@@ -33,6 +33,16 @@ test('a mounted volume is read once, as its links show it; hidden files and othe
   expect(problems).toEqual([]);
 });
 
+test('the end of a name may be written in capital letters: no job is overlooked, and two of one name are said to be', () => {
+  write('crm.JSON');
+  write('mail.Json');
+  const { paths, problems } = readJobFiles(folder);
+  expect([...paths.keys()]).toEqual(['crm', 'mail']);
+  expect(problems).toEqual([]);
+  write('crm.json');
+  expect(readJobFiles(folder).problems).toHaveLength(1);
+});
+
 test('what cannot be read, and a second file for a job, are problems of their files, and the others are read', () => {
   write('a.json');
   write('b.json', '[');

@@ -89,7 +89,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['watch', 'vip', '--now', '--stop'], /Choose one/],
     [['watch', 'vip', '--list'], /Choose one/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
-    [['push', 'vip', '--file', '.'], /The file \. cannot be read/],
+    [['push', 'vip', '--file', '.'], /^\. is a folder/],
     [['receive', '--port', '99999'], /from 0 to\s+65535/],
     [['receive', '--status', '42'], /from\s+200 to 599/],
     [['push', 'vip', '-', '--user', '1'], /either one trigger/],

@@ -237,7 +237,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
       { jobId: wanted, action: 'create' },
       { jobId: unwanted, action: 'stop', waiting: 1 },
     ]);
-    const unasked = await here.run(['apply', folder, '--prune']);
+    const unasked = await here.run(['apply', folder, '--prune', '--force']);
     expect(unasked.code).toBe(2);
     expect(unwrapped(unasked.stderr)).toContain(
       `This stops ${unwanted}: what waits there is sent first, for at most an hour. Nothing was done. Where nobody can be asked, say that you mean it: --yes`,
@@ -248,7 +248,14 @@ test('with --prune, jobs of this task queue without a file are stopped when some
     rmSync(bad);
     expect(await there.jobs.status(unwanted)).toMatchObject({ state: 'paused' });
 
-    const done = await here.run(['apply', folder, '--prune', '--yes']);
+    // It has none of the jobs that run.
+    const strangers = await here.run(['apply', folder, '--prune', '--yes']);
+    expect(strangers.code).toBe(1);
+    expect(unwrapped(strangers.stderr)).toContain(
+      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is another one's. Nothing was done. If it is right all the same, say so: --force`,
+    );
+    expect((await there.jobs.status(unwanted)).state).toBe('paused');
+    const done = await here.run(['apply', folder, '--prune', '--force', '--yes']);
     expect(done).toMatchObject({ code: 0, stdout: '1 job was started, 1 job was stopped.\n' });
     expect(await there.jobs.status(unwanted)).toMatchObject({ state: 'stopping' });
     expect(await lab.jobs.status(foreign)).toMatchObject({ state: 'running' });
@@ -267,6 +274,44 @@ test('with --prune, jobs of this task queue without a file are stopped when some
   }
 });
 
+test('a folder that has few of the jobs that run stops the others only with --force, and a dry run says so', async () => {
+  const there = await Lab.open({ receiver });
+  const here = new Operator(there.taskQueue);
+  const running = Array.from({ length: 5 }, (_, n) => a(`running-${n}`)).sort();
+  const [wanted = '', ...others] = running;
+  const definition = simple({ webhookUrl: there.receiver.url });
+  try {
+    for (const jobId of running) await there.jobs.start(definition, { jobId });
+    file(wanted, definition);
+    const dryRun = async () => await here.json<Applied>(['apply', folder, '--prune', '--dry-run']);
+    while ((await dryRun()).jobs.length < running.length);
+    const why = /^This would stop 4 of the 5 running jobs of this task queue \(running-1.*\): most likely .*\.$/;
+    expect(await dryRun()).toMatchObject({ dryRun: true, doubt: expect.stringMatching(why) });
+    expect(unwrapped((await here.run(['apply', folder, '--prune', '--dry-run'])).stdout)).toMatch(
+      /not whole\. So without --force it would be refused\. 4 jobs would be stopped\.$/,
+    );
+    const refused = await here.run(['apply', folder, '--prune', '--yes', '--json']);
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.stderr)).toMatchObject({
+      error: { name: 'PruneDoubtful', doubt: 'most', wanted: 1, message: expect.stringContaining('--force') },
+    });
+    const { error } = JSON.parse(refused.stderr) as { readonly error: { readonly stops: readonly string[] } };
+    expect([...error.stops].sort()).toEqual(others);
+    expect(await here.run(['apply', folder, '--force'])).toMatchObject({ code: 2 });
+    for (const jobId of others) expect((await there.jobs.status(jobId)).state).toBe('running');
+
+    // As many as stay may go.
+    const [more = ''] = others;
+    file(more, definition);
+    expect(await here.run(['apply', folder, '--prune'])).toMatchObject({ code: 2 });
+    rmSync(join(folder, `${more}.json`));
+    const forced = await here.run(['apply', folder, '--prune', '--force', '--yes']);
+    expect(forced).toMatchObject({ code: 0, stdout: '4 jobs were stopped.\n' });
+  } finally {
+    await there.close();
+  }
+});
+
 test('what would leave people out of a backfill needs --yes, and what it cannot do meanwhile is said before', async () => {
   const job = a('filling');
   await lab.jobs.start(simple({ audiences: ['vip', 'news'] }), { jobId: job });
@@ -278,6 +323,9 @@ test('what would leave people out of a backfill needs --yes, and what it cannot 
   file(job, simple({ audiences: ['news'] }));
   const unasked = await failing('apply', folder);
   expect(unasked).toMatchObject({ code: 2, text: expect.stringMatching(/Backfill 1.*leaves out.*--yes/) });
+  const times = (text: string): number => text.split('leaves out').length - 1;
+  expect(times(unasked.text)).toBe(1);
+  expect(times(unwrapped((await operator.run(['apply', folder, '--dry-run'])).stdout))).toBe(1);
   expect(await lab.jobs.status(job)).toMatchObject({ revision: 1 });
   expect(actions(await apply('--yes'))).toEqual({ [job]: 'change' });
   expect(await lab.jobs.status(job)).toMatchObject({ revision: 2, audiences: [{ slug: 'news' }] });

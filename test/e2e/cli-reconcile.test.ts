@@ -94,6 +94,17 @@ test('what is wrong is said with its line, and a list that cannot be right is re
   const others = file('others.txt', 'a\nb\n');
   const doubtful = await operator.run(['reconcile', job, '--they-have', others, '--yes']);
   expect(doubtful.code).toBe(1);
+  const asJson = await operator.run(['reconcile', job, '--they-have', others, '--yes', '--json']);
+  expect(JSON.parse(asJson.stderr)).toMatchObject({
+    error: {
+      name: 'DifferenceDoubtful',
+      doubts: ['strangers'],
+      difference: { theirs: 2, members: 40, both: 0, enters: 40, exits: 2 },
+    },
+  });
+  const ofFolder = await operator.run(['reconcile', job, '--they-have', folder, '--yes']);
+  expect(ofFolder).toMatchObject({ code: 2 });
+  expect(unwrapped(ofFolder.stderr)).toBe(`${folder} is a folder. Name a file.`);
   const dry = await operator.run(['reconcile', job, '--they-have', others, '--dry-run']);
   expect(unwrapped(dry.stdout)).toContain('is a member');
   expect(unwrapped(dry.stdout)).toContain('So without --force it would be refused. Nothing was sent.');

@@ -208,3 +208,26 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
     isEndpointUp = true;
   }
 });
+
+test('a job that was stopped with keep while nothing was waiting can be resumed, and stands in the way of no other', async () => {
+  const job = await keptJobOf();
+  expect((await lab.jobs.status(job)).kept).toMatchObject({ waiting: 0 });
+  expect((await lab.jobs.resume(job)).state).toBe('running');
+  const { subscriptionId } = await lab.jobs.status(job);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+
+  const definition = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  expect(await lab.jobs.plan({ [job]: definition })).toMatchObject({ ok: true, jobs: [{ action: 'create' }] });
+  expect((await lab.jobs.status(job)).kept).toMatchObject({ waiting: 0 });
+  await lab.jobs.start(definition, { jobId: job });
+  const status = await lab.jobs.status(job);
+  expect(status).toMatchObject({ state: 'running', label: 'Anew' });
+  expect(status.subscriptionId).not.toBe(subscriptionId);
+  const user = randomUUID();
+  await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  expect(await lab.jobs.status(job)).not.toHaveProperty('kept');
+});

@@ -1,7 +1,9 @@
 import { type ExportJobs, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
+import { type PruneDoubt, pruneDoubt } from '../../domain/prune.ts';
+import { counted } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
-import { type FileProblems, InvalidJobFiles } from '../exit-code.ts';
+import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
 import { type JobFiles, readJobFiles } from '../job-files.ts';
 import { withJobs } from '../jobs.ts';
 import { countsText, extentText, planLines, type ShownJob, shownJob } from '../render-plan.ts';
@@ -16,27 +18,81 @@ export const applyCommand = command({
       .argument('<folder>', 'folder with a file JOB.json for each job, also in folders of its own')
       .option('--dry-run', 'only say what would be done')
       .option('--prune', 'stop the jobs of this task queue that have no file; what waits is sent first')
+      .option('--force', 'with --prune: also if it stops most jobs, or the folder has none of those that run')
       .option('--yes', 'do not ask; what stops jobs or leaves people out needs it where nobody can be asked'),
   json: ': all jobs, with what was done about each',
   notes: `A field that a file leaves out has its default. Nothing is done unless all of it
 can be, and applying twice changes nothing.`,
   examples: ['triggers apply jobs --dry-run', 'triggers apply jobs --prune'],
-  async run([folder], { dryRun, prune, yes }, { terminal, json, print }) {
+  async run([folder], { dryRun, prune, force, yes }, { terminal, json, print }) {
+    if (force === true && prune !== true)
+      throw new UsageError('--force is about what --prune stops. Say --prune, too.');
     const files = readJobFiles(folder);
     await withJobs(async (jobs) => {
       const planned = await plan(jobs, files, prune === true);
       const shown = planned.map((job) => shownJob(job, files.paths.get(job.jobId)));
+      const refusal = force === true ? undefined : refusalOf(shown);
       if (dryRun === true) {
-        print({ dryRun: true, jobs: shown }, () => [...planLines(shown), countsText(shown, 'would be')]);
+        const doubt = refusal === undefined ? {} : { doubt: refusal.why };
+        print({ dryRun: true, jobs: shown, ...doubt }, () => dryRunLines(shown, refusal, terminal));
         return;
       }
       if (!json) for (const line of planLines(shown)) terminal.err(line);
+      if (refusal !== undefined) throw refusal;
       if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new GivenUp('Nothing was done.');
       await carryOut(jobs, planned, shown);
       print({ dryRun: false, jobs: shown }, () => countsText(shown, 'was'));
     });
   },
 });
+
+function dryRunLines(shown: readonly ShownJob[], refusal: PruneDoubtful | undefined, terminal: Terminal): string[] {
+  const extent = extentText(shown);
+  return [
+    ...planLines(shown),
+    ...(extent === '' ? [] : [sentences(extent, terminal)]),
+    ...(refusal === undefined ? [] : [sentences(`${refusal.why} So without --force it would be refused.`, terminal)]),
+    countsText(shown, 'would be'),
+  ];
+}
+
+/** The folder looks like a wrong one, by how many jobs it would stop. Nothing was done; with --force it is. Exit code 1. */
+class PruneDoubtful extends Error {
+  override readonly name = 'PruneDoubtful';
+  readonly doubt: PruneDoubt;
+  /** The jobs that would be stopped. */
+  readonly stops: readonly string[];
+  /** How many running jobs of this task queue the folder has. */
+  readonly wanted: number;
+  /** As a sentence. */
+  readonly why: string;
+  constructor(doubt: PruneDoubt, stops: readonly string[], wanted: number) {
+    const why = doubtText(doubt, stops, wanted);
+    super(`${why} Nothing was done. If it is right all the same, say so: --force`);
+    this.doubt = doubt;
+    this.stops = stops;
+    this.wanted = wanted;
+    this.why = why;
+  }
+}
+
+function doubtText(doubt: PruneDoubt, stops: readonly string[], wanted: number): string {
+  const named = stops.slice(0, NAMED).join(', ') + (stops.length > NAMED ? ', …' : '');
+  const running = counted(stops.length + wanted, 'running job');
+  return doubt === 'strangers'
+    ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is another one's.`
+    : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely the folder is another one's, or not whole.`;
+}
+/** How many jobs a doubt names. */
+const NAMED = 10;
+
+/** What speaks against carrying out a plan without a person who says that it is meant. */
+function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
+  const stops = shown.filter(({ action }) => action === 'stop').map(({ jobId }) => jobId);
+  const wanted = shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
+  const doubt = pruneDoubt(stops.length, wanted);
+  return doubt === undefined ? undefined : new PruneDoubtful(doubt, stops, wanted);
+}
 
 /** @throws InvalidJobFiles with the problems of all files, and of all jobs that would be stopped */
 async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<readonly PlannedJob[]> {

@@ -5,7 +5,7 @@ import type { KeptJobEnd } from '../../contract/kept-job.ts';
 import { refuseNewer, undecodableReason } from '../../domain/errors.ts';
 import { type CarriedJob, isCarriedJob } from '../../domain/job/state.ts';
 import { isRecord } from '../../domain/json.ts';
-import type { KeptJob } from '../../domain/kept-job.ts';
+import { type KeptJob, keepsNothing } from '../../domain/kept-job.ts';
 import { jobWorkflowId, KEPT_JOB, keptWorkflowId, subscriptionIdOf } from '../../domain/names.ts';
 import { discardSignal, keptJobStatusQuery, resumeSignal, resumeUpdate } from '../../workflows/messages.ts';
 import { ask, noWorker, settled } from '../asking.ts';
@@ -95,6 +95,28 @@ export async function keptOf(client: Client, jobId: string): Promise<KeptTrigger
   return kept === undefined ? undefined : keptTriggersOf(kept);
 }
 
+/**
+ * What is kept of a job that another one of its id must not take the place of; undefined when there is no such thing, also where a job was stopped
+ * with `keep`, or cancelled, while nothing was waiting.
+ */
+export async function keptToSpare(client: Client, jobId: string): Promise<KeptTriggers | undefined> {
+  const kept = await describeKept(client, jobId);
+  return kept === undefined || (await isOfNothing(client, kept)) ? undefined : keptTriggersOf(kept);
+}
+
+/** Ends what kept nothing, for another job of its id; until that runs, it can still be recovered. */
+export async function dropKeptNothing(client: Client, jobId: string): Promise<void> {
+  const kept = await describeKept(client, jobId);
+  if (kept !== undefined && (await isOfNothing(client, kept)))
+    await endKept(client, kept, 'It kept nothing, and a job of its id is started anew.');
+}
+
+/** Its memo does not say all, and may not be readable here. What cannot be read may be much. */
+async function isOfNothing(client: Client, kept: WorkflowExecutionDescription): Promise<boolean> {
+  const { waiting, backfill } = keptTriggersOf(kept);
+  return waiting === 0 && backfill === undefined && (await carriedBy(client, kept).then(keepsNothing, () => false));
+}
+
 /** What a kept job kept, as far as it can be read here. */
 export interface KeptListing extends Omit<KeptTriggers, 'waiting'> {
   /** Absent when it is encrypted with a key that is not here. */
@@ -157,8 +179,16 @@ export async function dropKept(client: Client, jobId: string, subscriptionId: st
   if (kept === undefined) return;
   const input = await new TemporalSideWorkflows(client, kept.taskQueue).inputOf(kept.workflowId);
   if ((input as KeptJob | undefined)?.carried.job.subscriptionId !== subscriptionId) return; // What our own activity wrote.
+  await endKept(client, kept, 'Its job was recovered, with all of this.');
+}
+
+async function endKept(
+  client: Client,
+  { workflowId, runId }: WorkflowExecutionDescription,
+  reason: string,
+): Promise<void> {
   try {
-    await keptHandle(client, jobId).terminate('Its job was recovered, with all of this.');
+    await client.workflow.getHandle(workflowId, runId).terminate(reason);
   } catch (error) {
     if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
   }

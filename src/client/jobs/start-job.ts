@@ -12,7 +12,7 @@ import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { listProfileFields, prepare } from './ask-worker.ts';
 import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
-import { keptOf } from './kept-jobs.ts';
+import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
 
 /** What is to be sent of whom. */
 export interface FieldsOf {
@@ -114,6 +114,7 @@ export async function startJob(
   ];
   // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
+  await dropKeptNothing(client, jobId);
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
   // Waiting until it runs means that whatever is asked of it next finds it running.
   await settled(
@@ -132,7 +133,7 @@ export async function leftBehind(
   jobId: string,
   mayBeGivenUp: boolean,
 ): Promise<Recoverable | undefined> {
-  const kept = await keptOf(client, jobId);
+  const kept = await keptToSpare(client, jobId);
   const left = await recoverableOfLast(client, jobId);
   const besideKept = kept !== undefined;
   // What is kept can then be neither resumed nor discarded: whoever is sent there would be sent back here.

@@ -5,7 +5,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
-import { isRecord, parseJson } from '../../domain/json.ts';
+import { isRecord, parseJson, parseJsonAsWritten } from '../../domain/json.ts';
 import { MAX_USER_LENGTH } from '../../domain/trigger.ts';
 import { InvalidList } from '../errors.ts';
 import { readLines, UnreadableLine } from '../push/trigger-lines.ts';
@@ -67,10 +67,10 @@ async function* ofLines(
 }
 
 function plainId(text: string): IdReading {
-  const id = text.trim();
-  if (/^["{[]/.test(id)) return no('this looks like JSON: say that it is (format ndjson)');
+  const id = text.endsWith('\r') ? text.slice(0, -1) : text;
+  if (/^\s*["{[]/.test(id)) return no('this looks like JSON: say that it is (format ndjson)');
   if (usualIn([id]).length > 0) return no('this looks like the name of a column: say that it is a CSV (format csv)');
-  return checkedId(id);
+  return edgedId(id);
 }
 
 function jsonId(text: string, column: string | undefined): IdReading {
@@ -80,13 +80,20 @@ function jsonId(text: string, column: string | undefined): IdReading {
   } catch {
     return no('this is not JSON');
   }
-  if (!isRecord(value)) return checkedId(value);
+  if (!isRecord(value)) return checkedId(typeof value === 'number' ? numberIn(text) : value);
   const doubled = doubledKey(text, 1);
   if (doubled !== undefined) return no(`it has "${doubled}" twice`);
   const keys = column === undefined ? usualIn(Object.keys(value)) : [column];
   const [key] = keys;
   if (key === undefined || keys.length > 1 || !Object.hasOwn(value, key)) return no(whichKey(keys, column));
-  return checkedId(value[key]);
+  return checkedId(typeof value[key] === 'number' ? numberIn(text, key) : value[key]);
+}
+
+/** What a number is written as, when that is a whole number: `1e3` and `1.0` may be anybody. */
+function numberIn(text: string, key?: string): unknown {
+  const value = parseJsonAsWritten(text);
+  const written = key !== undefined && isRecord(value) ? value[key] : value;
+  return typeof written === 'string' && /^-?\d+$/.test(written) ? written : undefined;
 }
 
 function whichKey(keys: readonly string[], column: string | undefined): string {
@@ -103,10 +110,21 @@ function usualIn(names: readonly string[]): string[] {
 /** A long number as spreadsheets write it: `7.07603E+18`. */
 const ROUNDED = /^\d(\.\d+)?E\+\d+$/;
 
+/** An id where nothing says where it begins and ends. */
+function edgedId(id: string): IdReading {
+  if (id !== id.trim())
+    return no('the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)');
+  return checkedId(id);
+}
+
+/** Control characters: the end of another column, most often. */
+const CONTROL = /\p{Cc}/u;
+
 /** Of a number, all digits. */
 function checkedId(value: unknown): IdReading {
-  const id = typeof value === 'bigint' || Number.isSafeInteger(value) ? String(value) : value;
+  const id = typeof value === 'bigint' ? String(value) : value;
   if (typeof id !== 'string') return no('an id is text, or a whole number');
+  if (CONTROL.test(id)) return no('the id has a control character, such as a tab');
   if (ROUNDED.test(id)) return no('this looks like an id that a spreadsheet has rounded: its digits are lost');
   if (id.length < 1 || id.length > MAX_USER_LENGTH) return no(`an id has 1 to ${MAX_USER_LENGTH} characters`);
   return id.isWellFormed() ? { ok: true, id } : no('the id is not valid Unicode');
@@ -127,7 +145,7 @@ async function* ofCsv(chunks: AsyncIterable<string | Uint8Array>, { column }: Li
     for await (const row of parser as AsyncIterable<{ readonly record: string[]; readonly info: Info }>) {
       const { record, info } = row;
       if (place !== undefined) {
-        yield { line: info.lines, reading: checkedId(record[place]) };
+        yield { line: info.lines, reading: edgedId(record[place] ?? '') };
         continue;
       }
       const found = placeOf(record, column);

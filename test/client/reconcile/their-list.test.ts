@@ -24,13 +24,47 @@ async function problemsOf(text: string | Uint8Array, options: ListOptions): Prom
 }
 
 test('lines are ids, whatever ends them, without a byte order mark or blank lines', async () => {
-  expect(await read('\uFEFF7076027172059065053\r\nmüller@example.com\r\n\r\n  a b \n7', { format: 'lines' })).toEqual([
-    '7076027172059065053',
-    'müller@example.com',
-    'a b',
-    '7',
-  ]);
+  expect(await read('\uFEFF7076027172059065053\r\nmüller@example.com\r\n\r\n \t\na b\n7', { format: 'lines' })).toEqual(
+    ['7076027172059065053', 'müller@example.com', 'a b', '7'],
+  );
   expect(await read('', { format: 'lines' })).toEqual([]);
+});
+
+test.each([' 1', '1 ', '1\u00A0', '\u30001', ' 1\r'])(
+  'an id is never changed in silence: %j is refused where nothing says that its blank is meant, and taken where something does',
+  async (id) => {
+    const reason = 'the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)';
+    expect(await problemsOf(`0\n${id}\n2`, { format: 'lines' })).toEqual([`line 2: ${reason}`]);
+    const written = id.replace('\r', '');
+    expect(await problemsOf(`id\n${written}\n2`, { format: 'csv' })).toEqual([`line 2: ${reason}`]);
+    expect(await read(`${JSON.stringify(written)}\n{"id":${JSON.stringify(written)}}`, { format: 'ndjson' })).toEqual([
+      written,
+      written,
+    ]);
+  },
+);
+
+test.each([
+  ['lines', '1\n2\tMüller\n'],
+  ['lines', '1\n2\u0000\n'],
+  ['ndjson', '"1"\n"2\\u0007"\n'],
+  ['ndjson', '"1"\n{"id":"2\\n"}\n'],
+  ['csv', 'id\n"1\n2"\n'],
+] as const)('a control character in %s is named by its line: %j', async (format, text) => {
+  expect(await problemsOf(text, { format })).toEqual([
+    expect.stringMatching(/^line [23]: the id has a control character, such as a tab$/),
+  ]);
+});
+
+test('a number of JSON is the id as it is written, with all digits, and no other number', async () => {
+  expect(await read('9007199254740993\n-0\n{"id":-7}\n{"b":1e3,"id":0}\n', { format: 'ndjson' })).toEqual([
+    '9007199254740993',
+    '-0',
+    '-7',
+    '0',
+  ]);
+  for (const one of ['1e3', '{"id":1e3}', '1.0', '{"user":1E0}', '1e400', '12345678901234567e0'])
+    expect(await problemsOf(`${one}\n`, { format: 'ndjson' })).toEqual(['line 1: an id is text, or a whole number']);
 });
 
 test('what a line cannot be is named by its number, also what comes after it, and nothing further is given', async () => {
