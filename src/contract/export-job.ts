@@ -84,6 +84,13 @@ export const jobDefinitionSchema = z.strictObject({
     .superRefine((fields, context) => {
       for (const { index, message } of renamingProblems(fields))
         context.addIssue({ code: 'custom', path: [index, 'as'], message });
+      for (const [index, field] of fields.entries())
+        if (typeof field === 'string' && fields.indexOf(field) < index)
+          context.addIssue({
+            code: 'custom',
+            path: [index],
+            message: `"${field}" is named twice. Name each field once.`,
+          });
     })
     .default([]),
   /** First send everybody who is already a member, as `enter`. */
@@ -173,12 +180,30 @@ export const JOB_FIELDS = Object.keys(jobDefinitionSchema.shape);
 const { existingUsers, events } = jobDefinitionSchema.shape;
 const backfilled = z.object({ existingUsers, events });
 
-/** What cannot stand together, each of it being right by itself; told whatever else is wrong. */
+/** What cannot stand together, each of it being right by itself, or means nothing; told whatever else is wrong. */
 function problemsTogether(input: unknown): Problem[] {
   const { data } = backfilled.safeParse(input);
-  if (data?.existingUsers !== true || data.events?.includes('enter') !== false) return [];
-  return [{ field: 'existingUsers', message: NO_ENTERS }];
+  const isNobodySent = data?.existingUsers === true && data.events?.includes('enter') === false;
+  return [...(isNobodySent ? [{ field: 'existingUsers', message: NO_ENTERS }] : []), ...neverSent(input)];
 }
+
+/** What is said about one event and means nothing. */
+function neverSent(input: unknown): Problem[] {
+  const { data } = z.object({ events }).safeParse(input);
+  return OF_EVENTS.flatMap(([field, event]): Problem[] => {
+    const said: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, field) : undefined;
+    if (typeof said !== 'object' || said === null || Array.isArray(said)) return [];
+    if (Object.values(said).every((one) => one == null)) return [{ field, message: NOTHING_DIFFERENT }];
+    if (data?.events?.includes(event) !== false) return [];
+    return [{ field, message: `The job sends no ${event}s ("events"). Leave this out, or add "${event}" there.` }];
+  });
+}
+
+const OF_EVENTS = [
+  ['onEnter', 'enter'],
+  ['onExit', 'exit'],
+] as const;
+const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null (without quotes).';
 
 /** How deep the objects of a form stand in each other below it: `onEnter`, its `headers`. */
 const LEVELS = 2;

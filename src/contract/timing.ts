@@ -95,9 +95,9 @@ export const quietHours = z
 
 export type QuietHours = NonNullable<z.infer<typeof quietHours>>;
 
-// Abbreviations have no summer time, or another than whoever writes them means.
+// Abbreviations have no summer time, or another than whoever writes them means. Capital letters do not count, as in the database itself.
 function isTimeZone(name: string): boolean {
-  if (!name.includes('/') && name !== 'UTC') return false;
+  if (!name.includes('/') && name.toUpperCase() !== 'UTC') return false;
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {

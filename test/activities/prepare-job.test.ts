@@ -189,7 +189,7 @@ test('a template that gives JSON for nobody is a problem where it has to, and of
     ['body', message],
   ]);
   expect(await fieldsOf({ body: never, contentType: 'text/plain' })).toEqual([]);
-  expect(await fieldsOf({ onExit: { body: never }, events: ['enter'] })).toEqual([]);
+  expect(await fieldsOf({ body: never, onEnter: { body: '{}' }, events: ['enter'] })).toEqual([]);
   expect(await fieldsOf({ body: never, onEnter: { body: '{}' }, onExit: { body: '{}' } })).toEqual([]);
   expect(await fieldsOf({ envelope: 'cloudevents', body: never })).toEqual([['body', message]]);
 });

@@ -15,7 +15,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   parallelRequestCount: 5,
   backfillPerSecond: 100,
   backfillParallelCount: 2,
-  events: ['enter'],
+  events: ['enter', 'exit'],
   method: 'PUT',
   headers: { 'x-list': '{{ audience.slug }}' },
   contentType: 'application/json',

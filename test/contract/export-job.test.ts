@@ -53,7 +53,7 @@ test('every field may be said, and stays as it was said', () => {
     parallelRequestCount: 500,
     backfillPerSecond: 0.5,
     backfillParallelCount: 2,
-    events: ['enter'],
+    events: ['exit', 'enter'],
     method: 'PUT',
     headers: { 'x-list': '{{ audience.slug }}' },
     contentType: 'application/json; charset=utf-8',
@@ -455,6 +455,7 @@ test.each([
 
 const NO_ASCII =
   'The value of a header may have no characters but those of ASCII. Encode it, or have a template do it: {{ audience.name | url_encode }}.';
+const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null (without quotes).';
 const NO_JSON = 'The body is not JSON, which its content type says that it is.';
 
 test.each<[said: object, problems: string[][]]>([
@@ -555,6 +556,35 @@ test.each<[said: object, problems: string[][]]>([
     ],
   ),
   [
+    { events: ['exit'], onEnter: { method: 'PUT' }, onExit: { method: 'DELETE' } },
+    [['onEnter', 'The job sends no enters ("events"). Leave this out, or add "enter" there.']],
+  ],
+  [
+    { events: ['enter'], onExit: { answers: { '404': 'delivered' } } },
+    [['onExit', 'The job sends no exits ("events"). Leave this out, or add "exit" there.']],
+  ],
+  [
+    { onEnter: {}, onExit: { method: null, headers: null } },
+    [
+      ['onEnter', NOTHING_DIFFERENT],
+      ['onExit', NOTHING_DIFFERENT],
+    ],
+  ],
+  [
+    { label: '', events: ['exit'], onEnter: { method: 'PUT' } },
+    [
+      ['label', 'The label must not be empty.'],
+      ['onEnter', 'The job sends no enters ("events"). Leave this out, or add "enter" there.'],
+    ],
+  ],
+  [
+    { exportFields: ['email', 'name', ' email ', { field: 'email', as: 'mail' }, 'name'] },
+    [
+      ['exportFields[2]', '"email" is named twice. Name each field once.'],
+      ['exportFields[4]', '"name" is named twice. Name each field once.'],
+    ],
+  ],
+  [
     { exportFields: [{ field: 'segment_events', as: 'x' }] },
     [['exportFields[0].as', 'It is always sent, and always under this name.']],
   ],
@@ -575,7 +605,7 @@ test.each([
   { contentType: 'application/x-www-form-urlencoded', body: '{}' },
   { envelope: 'cloudevents', method: 'DELETE' },
   { contentType: 'application/vnd.api+json; charset=utf-8' },
-  { onEnter: null, onExit: {}, headers: null, method: null },
+  { onEnter: null, onExit: { method: null, body: '' }, headers: null, method: null },
 ])('%j goes together', (said) => {
   expect(problemsOf({ ...LEAST, ...said })).toEqual([]);
 });
@@ -615,3 +645,15 @@ test('an end may be written with a small t and z, as RFC 3339 allows', () => {
     expect(checkJobDefinition({ ...job, endsAt })).toMatchObject({ ok: true, value: { endsAt } });
   expect(checkJobDefinition({ ...job, endsAt: '2030-02-30t00:00:00z' })).toMatchObject({ ok: false });
 });
+
+test.each(['Europe/Berlin', 'europe/berlin', 'UTC', 'utc', 'Etc/utc', 'EST', 'Berlin', '+01:00', 'Europe/Berlinn', ''])(
+  'a quota and quiet hours take the time zone %j alike',
+  (timeZone) => {
+    const isRight = /^(europe\/berlin|(etc\/)?utc)$/i.test(timeZone);
+    const quietHours = { from: '22:00', to: '08:00', timeZone };
+    const quota = { people: 1, per: 'day', timeZone };
+    expect(problemsOf({ ...LEAST, quietHours, quota }).map(([field]) => field)).toEqual(
+      isRight ? [] : ['quietHours.timeZone', 'quota.timeZone'],
+    );
+  },
+);
