@@ -8,6 +8,7 @@ import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, serve, textParameter, timeParameter } from './operation.ts';
+import { inOwnWords } from './own-words.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
@@ -93,7 +94,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
         };
         const options = { confirm, signal, ...(isForced === undefined ? {} : { force: isForced }) };
         const result = await deadLetters[name](which, options);
-        return { ...result, ...(extent === undefined ? {} : { extent }) };
+        const failures = result.failures.map(({ id, reason }) => ({ id, reason: inOwnWords(reason) }));
+        return { ...result, failures, ...(extent === undefined ? {} : { extent }) };
       },
     });
     serve(app, {

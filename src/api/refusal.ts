@@ -2,6 +2,7 @@ import { z } from 'zod';
 import * as errors from '../client/errors.ts';
 import { isTransient } from '../client/server-errors.ts';
 import type { Problem } from '../contract/export-job.ts';
+import { inOwnWords } from './own-words.ts';
 
 /** What a request is refused with: RFC 9457 problem details. Nothing in it is a secret, or says anything of people that the caller did not send. */
 export interface Refusal {
@@ -79,18 +80,18 @@ const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
   [504, [errors.OutcomeUnknown]],
 ];
 
-/** What a failure is answered with. The code and words are those of the client and the command line. */
+/** What a failure is answered with. The code is that of the client and the command line, and so are the words, but for what to do. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   if (error instanceof errors.PushInterrupted || error instanceof errors.PublishInterrupted)
     return refusalOf(error.cause);
   if (error instanceof errors.TriggersError) {
     const status = STATUS.find(([, classes]) => classes.some((one) => error instanceof one))?.[0] ?? 422;
-    const problems = 'problems' in error ? { problems: error.problems as readonly Problem[] } : {}; // Of all errors that have them.
+    const problems = 'problems' in error ? { problems: ownProblems(error.problems as readonly Problem[]) } : {}; // Of all errors that have them.
     return {
       status,
       code: error.name,
-      detail: error.message,
+      detail: inOwnWords(error.message),
       ...problems,
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
@@ -103,6 +104,10 @@ export function refusalOf(error: unknown): Refusal {
       retryAfterS: SOON_S,
     };
   return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
+}
+
+function ownProblems(problems: readonly Problem[]): readonly Problem[] {
+  return problems.map(({ field, message }) => ({ field, message: inOwnWords(message) }));
 }
 
 /** The answer that a refusal is: `application/problem+json`, with what else is to be said. */
