@@ -19,9 +19,12 @@ import { document } from './document.ts';
 import { answerConnection, answerFailures, answerUnreadable, methodsOf, refuseOtherMethods } from './failures.ts';
 import { inTime } from './in-time.ts';
 import { ingestRoutes } from './ingest-routes.ts';
+import { IngestRecords } from './ingest-records.ts';
 import { Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
 import { jobRoutes } from './job-routes.ts';
+import { overviewRoutes } from './overview-routes.ts';
+import { SharedOverview } from './overview.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
 import { Closing, NotThisJob, Refused } from './refusal.ts';
@@ -29,7 +32,7 @@ import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
-import { statusStream } from './status-stream.ts';
+import { streamRoutes } from './stream-routes.ts';
 import { isLoopback, refuseOtherPages, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 
@@ -162,16 +165,23 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   const ingests = new Ingests(options.ingests ?? {}, options.log);
   // Some senders have one id for several changes: to drop one of them would lose it.
-  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), metrics });
-  jobRoutes(app, { jobs: options.jobs, onChange: () => listeners.forget() });
+  const records = new IngestRecords(metrics);
+  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), records });
+  const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
+  const onChange = (): void => {
+    listeners.forget();
+    overview.forget();
+  };
+  jobRoutes(app, { jobs: options.jobs, onChange });
   reconcileRoutes(app, options.jobs, closing.signal);
   const mayStill = (request: FastifyRequest, jobId: string): boolean => {
     const caller = callers.of(request);
     return caller?.may('read') === true && caller.mayJob(jobId);
   };
-  statusStream(app, options.jobs, closing.signal, mayStill);
+  streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
+  overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
   sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
   serviceRoutes(app, client, metrics);
   consoleRoutes(app, page);

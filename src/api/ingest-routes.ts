@@ -5,10 +5,10 @@ import { type Arrival, type Change, doubledText, parametersIn, type Reading } fr
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
 import { isProofNeeded, proofProblem } from '../ingests/signature.ts';
-import type { ApiMetrics } from './api-metrics.ts';
 import type { Caller } from './api-keys.ts';
 import { bytesOf, jsonBody, textOf, unlessDoubled } from './bodies.ts';
 import { inTime } from './in-time.ts';
+import type { IngestRecords } from './ingest-records.ts';
 import type { Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
@@ -26,7 +26,7 @@ export interface IngestRoutesOptions {
   readonly ingests: Ingests;
   /** Its own, since a sender's message ids are not the keys of a caller of the API. */
   readonly repeats: Repeats;
-  readonly metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>;
+  readonly records: IngestRecords;
 }
 
 interface IngestRoute {
@@ -74,7 +74,7 @@ async function served(
       'NoSuchIngest',
       'The configuration has no ingest of that name: "ingests" (docs/ingests.md).',
     );
-  const { metrics } = options;
+  const { records } = options;
   const { query, doubled } = parametersIn(request.url.split('?')[1] ?? '');
   const shown = {
     headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
@@ -85,7 +85,8 @@ async function served(
     if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', doubledText(doubled));
     checkSender(ingest, request, shown);
   } catch (error) {
-    metrics.ingested(ingest.name, 'unproved');
+    records.ingested(ingest.name, 'unproved');
+    records.refused(ingest.name, refusalOf(error).detail);
     throw error;
   }
   try {
@@ -93,7 +94,8 @@ async function served(
     if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
     return await reply.status(answer.status).headers(answer.headers).send(answer.body);
   } catch (error) {
-    metrics.ingested(ingest.name, 'unavailable');
+    records.ingested(ingest.name, 'unavailable');
+    records.refused(ingest.name, error instanceof ExpressionsBusy ? error.message : refusalOf(error).detail);
     if (error instanceof ExpressionsBusy)
       throw new Refused(503, 'ExpressionsBusy', error.message, { retryAfterS: RETRY_S });
     throw error;
@@ -125,7 +127,7 @@ async function taken(
   shown: Shown,
   options: IngestRoutesOptions,
 ): Promise<Answer & { readonly isReplayed: boolean }> {
-  const { repeats, metrics } = options;
+  const { repeats, records } = options;
   const reading = await readingOf(ingest, shown, options);
   options.ingests.heard(ingest.name, reading);
   const { messageId } = reading;
@@ -133,10 +135,10 @@ async function taken(
   const answer = await repeats.once(key, whatIsTold(ingest, reading), async (atOf) => {
     const intake = new Intake(options.intake, SENDER, undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);
-    metrics.ingested(ingest.name, isBad ? 'refused' : 'taken');
+    records.ingested(ingest.name, isBad ? 'refused' : 'taken');
     return answerTo(ingest, reading, intake.takenIn, isBad);
   });
-  if (answer.isReplayed) metrics.ingested(ingest.name, 'repeated');
+  if (answer.isReplayed) records.ingested(ingest.name, 'repeated');
   return answer;
 }
 
@@ -167,7 +169,7 @@ async function takenBy(
   ingest: Ingest,
   { changes, ignored }: Reading,
   intake: Intake,
-  { intake: { listeners }, metrics }: IngestRoutesOptions,
+  { intake: { listeners }, records }: IngestRoutesOptions,
 ): Promise<boolean> {
   const itemOf = async (change: Change): Promise<Item> => {
     const { audiences, ...rest } = mapped(ingest, change);
@@ -182,8 +184,10 @@ async function takenBy(
   try {
     await intake.take(items);
   } finally {
-    const { accepted, unheard = 0, refusedCount } = intake.takenIn;
-    metrics.takenInBy(ingest.name, { accepted, unheard, refused: refusedCount, ignored });
+    const { accepted, unheard = 0, refusedCount, refused } = intake.takenIn;
+    const [first] = refused;
+    if (first !== undefined) records.refused(ingest.name, first.reason);
+    records.takenInBy(ingest.name, { accepted, unheard, refused: refusedCount, ignored });
   }
   const { refusedCount } = intake.takenIn;
   return refusedCount > 0 && refusedCount === changes.length;

@@ -13,6 +13,8 @@ const NO_PROOF = 'an ingest has no signature, basic, header or parameter: only t
 /** The senders that are listened to, which can be replaced while requests come. */
 export class Ingests {
   readonly thread = new ExpressionThread();
+  /** RFC 3339: since when what comes is heard. */
+  readonly since = new Date().toISOString();
   readonly #log: { readonly warn: (fields: object, message: string) => void };
   #configured = '';
   #ingests: ReadonlyMap<string, Ingest> = new Map();
@@ -23,6 +25,10 @@ export class Ingests {
   constructor(configured: ConfiguredIngests, log: { readonly warn: (fields: object, message: string) => void }) {
     this.#log = log;
     this.replace(configured);
+  }
+
+  all(): readonly Ingest[] {
+    return [...this.#ingests.values()];
   }
 
   named(name: string): Ingest | undefined {

@@ -8,6 +8,7 @@ import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, flagParameter, listOf, type Operation, serve, textParameter } from './operation.ts';
 import { NotThisJob, Refused } from './refusal.ts';
+import { attemptsQuery } from './stream-routes.ts';
 
 export interface JobRoutesOptions {
   readonly jobs: ExportJobs;
@@ -138,7 +139,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     right: 'read',
     tag,
     summary: 'The last attempts of a job, newest last',
-    query: z.object({ last: countParameter(1000, 50), failed: flagParameter.describe('Only those that failed.') }),
+    query: attemptsQuery,
     answers: { 200: z.object({ attempts: z.array(z.looseObject({})) }) },
     run: async ({ params: { job = '' }, query }) => ({ attempts: await listOf(jobs.attempts(job, query)) }),
   });

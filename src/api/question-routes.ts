@@ -21,6 +21,9 @@ const sampleBody = z.object({
 });
 const sample = z.looseObject({ user: z.string(), request: z.looseObject({ method: z.string(), url: z.string() }) });
 
+/** How long histories are read for one answer, in ms. What was read by then is answered. */
+const TRACE_MS = 30_000;
+
 /** What workers and jobs are asked. */
 export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   const tag = 'Questions';
@@ -60,18 +63,30 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     url: '/v1/people/:user/trace',
     right: 'read',
     tag,
-    summary: 'Why a person was sent or was not',
+    summary: 'Why a person was sent or was not, by one job or all',
     query: z.object({ jobId: textParameter, since: timeParameter }),
-    answers: { 200: z.object({ events: z.array(z.looseObject({})) }) },
-    run: async ({ caller, params: { user = '' }, query }) => {
+    answers: {
+      200: z.object({
+        events: z
+          .array(z.looseObject({ kind: z.string(), jobId: z.string() }))
+          .describe('Job by job, in order of time.'),
+        isPartial: z
+          .boolean()
+          .describe('Whether something could not be read, or not in time: the events `left-out` say what, and why.'),
+      }),
+    },
+    run: async ({ caller, params: { user = '' }, query, signal }) => {
       const { jobId, since } = query;
-      if (jobId === undefined && caller.jobs !== undefined) throw new NameAJob('?jobId=…');
       if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
-      return {
-        events: await listOf(
-          jobs.trace(user, { ...(jobId === undefined ? {} : { jobId }), ...(since === undefined ? {} : { since }) }),
-        ),
-      };
+      const events = await listOf(
+        jobs.trace(user, {
+          signal: AbortSignal.any([signal, AbortSignal.timeout(TRACE_MS)]),
+          ...(jobId === undefined ? {} : { jobId }),
+          ...(caller.jobs === undefined ? {} : { onlyJobs: caller.jobs }),
+          ...(since === undefined ? {} : { since }),
+        }),
+      );
+      return { events, isPartial: events.some(({ kind }) => kind === 'left-out') };
     },
   });
   serve(app, {

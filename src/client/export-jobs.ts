@@ -25,7 +25,14 @@ import { trace, type TraceOptions } from './history/trace.ts';
 import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/ask-worker.ts';
 import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
-import { type JobOverview, type JobSummary, listeningJobs, listJobs, overview } from './jobs/job-list.ts';
+import {
+  type JobOverview,
+  type JobSummary,
+  listeningJobs,
+  listJobs,
+  overview,
+  type OverviewOptions,
+} from './jobs/job-list.ts';
 import { describeExecution, endOf, jobSignals, queryTrend, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
@@ -80,7 +87,7 @@ export type { EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
 export type { JobSummary } from './jobs/job-list.ts';
-export type { JobNumbers, JobOverview } from './jobs/job-list.ts';
+export type { JobNumbers, JobOverview, LastHour, OverviewOptions } from './jobs/job-list.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
 export type { PushResult, Triggers } from './push/push.ts';
@@ -350,8 +357,9 @@ export class ExportJobs {
   }
 
   /** The same, with the numbers of the running jobs: of at most 500, and of those that answer within 2 s each and 10 s in all. */
-  async overview(): Promise<JobOverview[]> {
-    return await overview(this.#client);
+  async overview(options: OverviewOptions = {}): Promise<JobOverview[]> {
+    checkOptions('overview', options);
+    return await overview(this.#client, options);
   }
 
   /**

@@ -15,6 +15,7 @@ import type { AttemptsOptions } from './history/attempts.ts';
 import type { RecoverOptions } from './history/recovery.ts';
 import type { TraceOptions } from './history/trace.ts';
 import type { EditOptions } from './jobs/edit-job.ts';
+import type { OverviewOptions } from './jobs/job-list.ts';
 import type { PlanOptions } from './jobs/plan-jobs.ts';
 import type { StartOptions } from './jobs/start-job.ts';
 import type { PushOptions } from './push/job-pusher.ts';
@@ -115,7 +116,8 @@ const OPTIONS = {
   start: { jobId: text, discardRecoverable: flag } satisfies Kinds<StartOptions>,
   push,
   publish: { ...push, listAgeMs: ms, onLeftOut: call } satisfies Kinds<PublishOptions>,
-  trace: { jobId: text, since: time, onProgress: call } satisfies Kinds<TraceOptions>,
+  overview: { lastHour: flag } satisfies Kinds<OverviewOptions>,
+  trace: { jobId: text, onlyJobs: texts, since: time, onProgress: call, signal } satisfies Kinds<TraceOptions>,
   attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
   edit: { isMeant: call } satisfies Kinds<EditOptions>,
   plan: { prune: flag } satisfies Kinds<PlanOptions>,

@@ -36,8 +36,13 @@ const TOLERANCE_S = 300;
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 /** Whether anything is asked for. */
-export function isProofNeeded({ signature, basic, header, parameter }: Proof): boolean {
-  return [signature, basic, header, parameter].some((part) => part !== undefined);
+export function isProofNeeded(proof: Proof): boolean {
+  return proofKinds(proof).length > 0;
+}
+
+/** By what a sender proves who it is, all of it. */
+export function proofKinds(proof: Proof): (keyof Proof)[] {
+  return (['signature', 'basic', 'header', 'parameter'] as const).filter((kind) => proof[kind] !== undefined);
 }
 
 /**

@@ -228,6 +228,10 @@ export interface TraceProgress {
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
   readonly jobId?: string;
+  /** Of all jobs, only these, by id. */
+  readonly onlyJobs?: readonly string[];
+  /** When it is aborted, nothing further is read, and a `left-out` for each job that was not read to its end says so. */
+  readonly signal?: AbortSignal;
   /** Reports nothing before then, and reads no run that ended before. What is waiting is still reported. */
   readonly since?: Date;
   readonly onProgress?: (progress: TraceProgress) => void;
@@ -246,15 +250,21 @@ export async function* trace(
   user: string,
   options: TraceOptions = {},
 ): AsyncGenerator<TraceEvent> {
-  const { jobId } = options;
+  const { jobId, onlyJobs, signal } = options;
   const silent = new Map<string, string>();
   if (jobId !== undefined) {
     yield* traceJob(client, taskQueue, user, jobId, options, silent);
     return;
   }
-  const jobs = (await listJobs(client, { taskQueue })).filter((job) => job.workflowId === jobWorkflowId(job.jobId));
+  const jobs = (await listJobs(client, { taskQueue })).filter(
+    (job) => job.workflowId === jobWorkflowId(job.jobId) && (onlyJobs?.includes(job.jobId) ?? true),
+  );
   jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
   for (const job of jobs.slice(0, MOST_JOBS)) {
+    if (signal?.aborted === true) {
+      yield leftOut(job.jobId, OUT_OF_TIME);
+      continue;
+    }
     try {
       yield* onlyIfKnown(traceJob(client, taskQueue, user, job.jobId, options, silent));
     } catch (error) {
@@ -271,14 +281,14 @@ async function* traceJob(
   taskQueue: string,
   user: string,
   jobId: string,
-  { since, onProgress }: TraceOptions,
+  { since, onProgress, signal }: TraceOptions,
   silent: Map<string, string>,
 ): AsyncGenerator<TraceEvent> {
   const sinceMs = since?.getTime() ?? -Infinity;
   const letters = await waitingLetters(client, taskQueue, jobId, user);
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
-  const said = factsOf(client, jobId, sinceMs, onProgress);
+  const said = factsOf(client, jobId, { sinceMs, onProgress, signal });
   const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
@@ -286,17 +296,23 @@ async function* traceJob(
   }
   // They wait longer than a history may be kept.
   yield* letters.values();
+  if (signal?.aborted === true) yield leftOut(jobId, OUT_OF_TIME);
   if (unreadable.count > 0)
     yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
   yield await standingOf(client, jobId, user, silent);
+}
+
+interface Reading {
+  readonly sinceMs: number;
+  readonly onProgress: TraceOptions['onProgress'];
+  readonly signal: AbortSignal | undefined;
 }
 
 /** The facts of all runs of the job, except those that ended too long ago. */
 async function* factsOf(
   client: Client,
   jobId: string,
-  sinceMs: number,
-  onProgress: TraceOptions['onProgress'],
+  { sinceMs, onProgress, signal }: Reading,
 ): AsyncGenerator<JobFact> {
   const all = await runsOf(client, jobId);
   const runs = all.filter(({ closedAtMs }) => closedAtMs === undefined || closedAtMs >= sinceMs);
@@ -306,6 +322,7 @@ async function* factsOf(
     onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
     try {
       for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) {
+        if (signal?.aborted === true) return;
         if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
         // The job continued as new while it was read: the list did not have that run yet.
         const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
@@ -320,6 +337,8 @@ async function* factsOf(
 }
 
 const PROGRESS_EVERY = 500;
+/** Why a job was not read to its end. */
+const OUT_OF_TIME = 'There was no time to read it to its end. Name this job, or a shorter time, to look into it.';
 
 async function* pick(
   facts: AsyncIterable<JobFact>,
@@ -332,12 +351,12 @@ async function* pick(
   }
 }
 
-/** The events of a job, as soon as one of them shows that the job knows the person; none if it does not. */
+/** The events of a job, as soon as one of them shows that the job knows the person, or may know them, since it was not read to its end; else none. */
 async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<TraceEvent> {
   const unsure: TraceEvent[] = [];
   let isKnown = false;
   for await (const event of events) {
-    isKnown ||= knowsPerson(event);
+    isKnown ||= knowsPerson(event) || (event.kind === 'left-out' && event.reason === OUT_OF_TIME);
     if (!isKnown) unsure.push(event);
     else yield* [...unsure.splice(0), event];
   }

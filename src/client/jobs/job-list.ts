@@ -1,6 +1,7 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { EndpointStatus, JobState, JobStatus } from '../../contract/job-status.ts';
+import type { EndpointStatus, JobState, JobStatus, LastFailure } from '../../contract/job-status.ts';
+import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
 import { DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
@@ -11,8 +12,9 @@ import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.t
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
 import { Listeners } from '../push/listeners.ts';
 import type { ListeningJob } from '../push/publish.ts';
-import { describeExecution, quickStatus } from './job-service.ts';
+import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
+import { trendQuery } from '../../workflows/messages.ts';
 import type { KnowingJob } from './slugs.ts';
 
 /** A job as the list shows it; ask `status` for more. */
@@ -220,6 +222,22 @@ function compare(a: string, b: string): number {
 export interface JobOverview extends JobSummary {
   /** Absent for a job that has ended or did not answer in time. */
   readonly numbers?: JobNumbers;
+  /** What it did in the last hour, by minute; only if that is asked for, and like `numbers`. */
+  readonly lastHour?: LastHour;
+}
+
+export interface OverviewOptions {
+  /** Whether each says, too, what it did in the last hour: one question more to each. */
+  readonly lastHour?: boolean;
+}
+
+/** Minute by minute, oldest first, without a gap, up to now; at most 60. See `TrendPoint`. */
+export interface LastHour {
+  /** RFC 3339: when the first of them began. */
+  readonly from: string;
+  readonly delivered: readonly number[];
+  readonly failed: readonly number[];
+  readonly waiting: readonly number[];
 }
 
 export interface JobNumbers {
@@ -227,6 +245,9 @@ export interface JobNumbers {
   readonly delivered: number;
   /** RFC 3339 */
   readonly lastDeliveredAt?: string;
+  /** RFC 3339: when the job accepted what has waited longest; absent when nothing waits. */
+  readonly oldestWaitingAt?: string;
+  readonly lastFailure?: LastFailure;
   /** Absent when nothing is amiss. */
   readonly endpoint?: EndpointStatus['state'];
   /** See `JobStatus`. */
@@ -239,33 +260,52 @@ const MOST = 500;
 const LOOK_MS = 10_000;
 
 /** All jobs that the server still knows, the running ones with their numbers, if they say them soon. */
-export async function overview(client: Client): Promise<JobOverview[]> {
+export async function overview(client: Client, { lastHour = false }: OverviewOptions = {}): Promise<JobOverview[]> {
   const jobs = await listJobs(client);
   const endsAtMs = performance.now() + LOOK_MS;
-  const found = new Map<string, JobNumbers>();
+  const found = new Map<string, Pick<JobOverview, 'numbers' | 'lastHour'>>();
   const toAsk = jobs
     .filter(({ running }) => running)
     .slice(0, MOST)
     .values();
   const lane = async (): Promise<void> => {
     for (const { workflowId, taskQueue } of toAsk) {
-      const status = performance.now() < endsAtMs ? await quickStatus(client, workflowId) : undefined;
-      if (status !== undefined) found.set(workflowId, await numbersOf(client, status, taskQueue));
+      if (performance.now() >= endsAtMs) return;
+      const [status, trend] = await Promise.all([
+        quickStatus(client, workflowId),
+        lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
+      ]);
+      if (status === undefined) continue;
+      const numbers = await numbersOf(client, status, taskQueue);
+      found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trend)) });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
-  return jobs.map((job) => {
-    const numbers = found.get(job.workflowId);
-    return numbers === undefined ? job : { ...job, numbers };
-  });
+  return jobs.map((job) => ({ ...job, ...found.get(job.workflowId) }));
+}
+
+function lastHourOf({ hour }: JobTrend): Pick<JobOverview, 'lastHour'> {
+  const [first] = hour;
+  if (first === undefined) return {};
+  const values = (name: 'delivered' | 'failed' | 'waiting') => hour.map((point) => point[name]);
+  return {
+    lastHour: {
+      from: first.at,
+      delivered: values('delivered'),
+      failed: values('failed'),
+      waiting: values('waiting'),
+    },
+  };
 }
 
 async function numbersOf(client: Client, status: JobStatus, taskQueue: string): Promise<JobNumbers> {
-  const { waiting, delivered, lastDeliveredAt, endpoint } = status;
+  const { waiting, delivered, lastDeliveredAt, oldestWaitingAt, lastFailure, endpoint } = status;
   return {
     waiting,
     delivered,
     ...(lastDeliveredAt === undefined ? {} : { lastDeliveredAt }),
+    ...(oldestWaitingAt === undefined ? {} : { oldestWaitingAt }),
+    ...(lastFailure === undefined ? {} : { lastFailure }),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.state }),
     ...(await deadLettersWaiting(client, status, taskQueue)),
   };

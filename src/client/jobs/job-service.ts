@@ -67,12 +67,19 @@ export async function statusWhen(
   }
 }
 
-/** What a job answers within 2 s; undefined when it does not, has ended, or cannot be read here. For those who ask many, and can do without one. */
+/** A job's status, within 2 s. See `queryQuickly`. */
 export async function quickStatus(client: Client, workflowId: string): Promise<JobStatus | undefined> {
+  return await queryQuickly(client, workflowId, statusQuery);
+}
+
+/** What a job answers within 2 s; undefined when it does not, has ended, or cannot be read here. For those who ask many, and can do without one. */
+export async function queryQuickly<T>(
+  client: Client,
+  workflowId: string,
+  query: QueryDefinition<T>,
+): Promise<T | undefined> {
   try {
-    return await client.withDeadline(Date.now() + QUICK_MS, () =>
-      client.workflow.getHandle(workflowId).query(statusQuery),
-    );
+    return await client.withDeadline(Date.now() + QUICK_MS, () => client.workflow.getHandle(workflowId).query(query));
   } catch {
     return undefined;
   }

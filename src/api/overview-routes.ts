@@ -1,0 +1,176 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { DeadLetterSummary, ExportJobs, WatchSummary } from '../client/export-jobs.ts';
+import { proofKinds } from '../ingests/signature.ts';
+import type { Caller } from './api-keys.ts';
+import type { IngestRecords } from './ingest-records.ts';
+import type { Ingests } from './ingests.ts';
+import { serve, textParameter } from './operation.ts';
+import type { SharedOverview } from './overview.ts';
+import { NotThisJob } from './refusal.ts';
+
+/** Most dead letters that are counted: each has to be listed. */
+const MOST_LETTERS = 20_000;
+
+export interface OverviewRoutesOptions {
+  readonly jobs: ExportJobs;
+  readonly overview: SharedOverview;
+  readonly ingests: Ingests;
+  readonly records: IngestRecords;
+}
+
+/** What there is, at a glance: jobs with their numbers, dead letters by failure, watches, and what comes in. */
+export function overviewRoutes(
+  app: FastifyInstance,
+  { jobs, overview, ingests, records }: OverviewRoutesOptions,
+): void {
+  serve(app, {
+    method: 'GET',
+    url: '/v1/overview',
+    right: 'read',
+    tag: 'Jobs',
+    summary: 'All jobs with their numbers, and what each did in the last hour, by minute',
+    answers: {
+      200: z.object({
+        at: z
+          .string()
+          .describe('RFC 3339: when they were asked. All who ask within a few seconds get the same answer.'),
+        jobs: z.array(
+          z.looseObject({
+            jobId: z.string(),
+            numbers: z
+              .looseObject({})
+              .optional()
+              .describe('Absent for a job that has ended, or did not answer in time.'),
+            lastHour: z
+              .object({
+                from: z.string().describe('RFC 3339: when the first of these minutes began.'),
+                delivered: z.array(z.number()),
+                failed: z.array(z.number()),
+                waiting: z.array(z.number()),
+              })
+              .optional(),
+          }),
+        ),
+      }),
+    },
+    run: async ({ caller }) => {
+      const { atMs, jobs } = await overview.get();
+      return { at: new Date(atMs).toISOString(), jobs: jobs.filter(({ jobId }) => caller.mayJob(jobId)) };
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/dead-letters/failures',
+    right: 'read',
+    tag: 'Dead letters',
+    summary: 'How many wait for a decision, by what they failed with',
+    query: z.object({ jobId: textParameter }),
+    answers: {
+      200: z.object({
+        letters: z.number().int(),
+        isPartial: z
+          .boolean()
+          .describe(`Whether there are more than ${MOST_LETTERS}, and only the newest are counted.`),
+        failures: z.array(
+          z.object({
+            failure: z.string().describe('As the filters take it.'),
+            letters: z.number().int(),
+            jobs: z.array(z.object({ jobId: z.string(), letters: z.number().int() })),
+            oldestDiedAt: z.string(),
+            newestDiedAt: z.string(),
+          }),
+        ),
+      }),
+    },
+    run: async ({ caller, query: { jobId } }) => {
+      if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
+      return await countedFailures(jobs.deadLetters.list({ jobId }), caller);
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/watches',
+    right: 'read',
+    tag: 'What comes in',
+    summary: 'The audiences that are watched, and how their last rounds went',
+    answers: { 200: z.object({ watches: z.array(z.looseObject({ audience: z.looseObject({ slug: z.string() }) })) }) },
+    run: async ({ caller }) => ({ watches: (await jobs.watches.list()).map((watch) => shownTo(caller, watch)) }),
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/ingests',
+    right: 'read',
+    tag: 'What comes in',
+    summary: 'The senders that are listened to, and what came from them since this process began',
+    answers: {
+      200: z.object({
+        since: z
+          .string()
+          .describe('RFC 3339: when this process began. Others that serve the API count for themselves.'),
+        ingests: z.array(z.looseObject({ name: z.string(), path: z.string() })),
+      }),
+    },
+    run: async () =>
+      await Promise.resolve({
+        since: ingests.since,
+        ingests: ingests.all().map(({ name, preset, proof }) => ({
+          name,
+          ...(preset === undefined ? {} : { preset }),
+          path: `/v1/ingest/${encodeURIComponent(name)}`,
+          proof: proofKinds(proof),
+          ...records.of(name),
+        })),
+      }),
+  });
+}
+
+interface FailureCount {
+  letters: number;
+  readonly jobs: Map<string, number>;
+  oldestDiedAt: string;
+  newestDiedAt: string;
+}
+
+/** @param list newest first. */
+async function countedFailures(list: AsyncIterable<DeadLetterSummary>, caller: Caller) {
+  const found = new Map<string, FailureCount>();
+  let letters = 0;
+  let isPartial = false;
+  for await (const { jobId, failure, diedAt } of list) {
+    if (!caller.mayJob(jobId)) continue;
+    isPartial = letters === MOST_LETTERS;
+    if (isPartial) break;
+    letters += 1;
+    const count = found.get(failure) ?? { letters: 0, jobs: new Map(), oldestDiedAt: diedAt, newestDiedAt: diedAt };
+    count.letters += 1;
+    count.jobs.set(jobId, (count.jobs.get(jobId) ?? 0) + 1);
+    if (diedAt < count.oldestDiedAt) count.oldestDiedAt = diedAt;
+    if (diedAt > count.newestDiedAt) count.newestDiedAt = diedAt;
+    found.set(failure, count);
+  }
+  const failures = Array.from(found, ([failure, { jobs, ...count }]) => ({
+    failure,
+    ...count,
+    jobs: byCount(Array.from(jobs, ([jobId, letters]) => ({ jobId, letters }))),
+  }));
+  return { letters, isPartial, failures: byCount(failures) };
+}
+
+function byCount<T extends { readonly letters: number }>(counts: T[]): T[] {
+  return counts.sort((a, b) => b.letters - a.letters);
+}
+
+/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. */
+function shownTo(caller: Caller, watch: WatchSummary): WatchSummary {
+  const last = watch.status?.last;
+  if (caller.jobs === undefined || watch.status === undefined || last === undefined) return watch;
+  const { unreadable, absent, lost, ...told } = last.told;
+  const own = {
+    ...told,
+    unreadable: unreadable.filter((jobId) => caller.mayJob(jobId)),
+    ...(absent === undefined ? {} : { absent: absent.filter((jobId) => caller.mayJob(jobId)) }),
+    ...(lost === undefined ? {} : { lost: lost.filter(({ jobId }) => caller.mayJob(jobId)) }),
+  };
+  return { ...watch, status: { ...watch.status, last: { ...last, told: own } } };
+}

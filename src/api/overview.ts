@@ -1,0 +1,43 @@
+import type { JobOverview } from '../client/export-jobs.ts';
+
+/** An answer is given again for so long, in ms, and for so many times as long as it took to get. */
+const FRESH_MS = 2_000;
+const REST_FACTOR = 4;
+
+export interface OverviewAnswer {
+  /** Epoch ms: when it was begun. */
+  readonly atMs: number;
+  readonly jobs: readonly JobOverview[];
+}
+
+/** How all jobs are doing, asked for once for all who ask at about the same time: each answer takes a question or two to each job. */
+export class SharedOverview {
+  readonly #ask: () => Promise<JobOverview[]>;
+  readonly #now: () => number;
+  #last: { readonly answer: OverviewAnswer; readonly freshUntilMs: number } | undefined;
+  #asking: Promise<OverviewAnswer> | undefined;
+
+  constructor(ask: () => Promise<JobOverview[]>, now: () => number = Date.now) {
+    this.#ask = ask;
+    this.#now = now;
+  }
+
+  async get(): Promise<OverviewAnswer> {
+    if (this.#last !== undefined && this.#now() < this.#last.freshUntilMs) return this.#last.answer;
+    this.#asking ??= this.#askAnew().finally(() => (this.#asking = undefined));
+    return await this.#asking;
+  }
+
+  /** Has the next one who asks be told anew: something was changed. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
+  async #askAnew(): Promise<OverviewAnswer> {
+    const atMs = this.#now();
+    const answer = { atMs, jobs: await this.#ask() };
+    const tookMs = this.#now() - atMs;
+    this.#last = { answer, freshUntilMs: this.#now() + Math.max(FRESH_MS, REST_FACTOR * tookMs) };
+    return answer;
+  }
+}

@@ -1,0 +1,110 @@
+import { setTimeout } from 'node:timers/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { AttemptsOptions, ExportJobs } from '../client/export-jobs.ts';
+import { type EventStream, eventStream } from './event-stream.ts';
+import { countParameter, flagParameter, queryOf } from './operation.ts';
+import { FAILURES, refusalOf } from './refusal.ts';
+
+/** How often the job is asked, in ms. */
+const EVERY_MS = 1_000;
+
+type JobRequest = FastifyRequest<{ Params: { job: string } }>;
+
+export interface StreamRoutesOptions {
+  readonly jobs: ExportJobs;
+  /** Aborted when the API is being ended. */
+  readonly closing: AbortSignal;
+  /** Whether whoever asked for it may still be told of the job: a stream ends when they may not. */
+  readonly mayStill: (request: FastifyRequest, jobId: string) => boolean;
+}
+
+/** What happens to a job, as server-sent events. Each ends with `error`, and what other answers say, when the job can no longer be asked. */
+export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: StreamRoutesOptions): void {
+  const open = (request: JobRequest, reply: FastifyReply): EventStream =>
+    eventStream(reply, closing, () => mayStill(request, request.params.job));
+
+  const status = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const { job } = request.params;
+    // Before the answer begins, so that a job that is not there is a 404.
+    let now = await jobs.status(job);
+    return await told(open(request, reply), reply, async ({ signal, say }) => {
+      for (let said = ''; ;) {
+        const text = JSON.stringify(now);
+        if (text !== said) await say('status', now);
+        said = text;
+        if (now.state === 'stopped') return;
+        await setTimeout(EVERY_MS, undefined, { signal });
+        now = await jobs.status(job);
+      }
+    });
+  };
+  const attempts = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const { job } = request.params;
+    const wish: AttemptsOptions = queryOf(attemptsQuery, request);
+    await jobs.isRunning(job);
+    return await told(open(request, reply), reply, async ({ signal, say }) => {
+      for await (const attempt of jobs.attempts(job, { ...wish, follow: signal })) await say('attempt', attempt);
+      if (!signal.aborted) await say('end', {});
+    });
+  };
+
+  const params = z.object({ job: z.string() });
+  app.get<{ Params: { job: string } }>(
+    '/v1/jobs/:job/status/stream',
+    {
+      config: { right: 'read' },
+      schema: {
+        ...described('The status as it changes', 'Events `status` with what `GET /v1/jobs/{job}` answers, or `error`.'),
+        params,
+      },
+    },
+    status,
+  );
+  app.get<{ Params: { job: string } }>(
+    '/v1/jobs/:job/attempts/stream',
+    {
+      config: { right: 'read' },
+      schema: {
+        ...described(
+          'The last attempts, then new ones as they come',
+          'Events `attempt` with what `GET /v1/jobs/{job}/attempts` lists, oldest first; `end` when the job has ended, or `error`.',
+        ),
+        params,
+        querystring: attemptsQuery,
+      },
+    },
+    attempts,
+  );
+}
+
+export const attemptsQuery = z.object({
+  last: countParameter(1000, 50),
+  failed: flagParameter.describe('Only those that failed.'),
+});
+
+function described(summary: string, events: string): object {
+  return {
+    tags: ['Jobs'],
+    summary: `${summary}: server-sent events`,
+    description: 'Needs the right `read`.',
+    response: {
+      200: { description: events, content: { 'text/event-stream': { schema: z.string() } } },
+      ...FAILURES,
+    },
+  };
+}
+
+async function told(
+  stream: EventStream,
+  reply: FastifyReply,
+  tell: (stream: EventStream) => Promise<void>,
+): Promise<FastifyReply> {
+  try {
+    await tell(stream);
+  } catch (error) {
+    if (!stream.signal.aborted) await stream.say('error', refusalOf(error));
+  }
+  stream.end();
+  return reply;
+}

@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { request } from 'undici';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
+import { askOf } from '../api/an-api.ts';
+import { Lab } from '../support/lab.ts';
+import { answerWhen, PATIENCE_MS } from '../support/patience.ts';
+
+const OWN = { id: randomBytes(16).toString('hex'), slug: `seen-${randomBytes(4).toString('hex')}`, name: 'Seen' };
+const REFUSED = 'a-refused-person';
+const key = newApiKey();
+
+let lab: Lab;
+let api: ApiServer;
+/** It delivered one, and one was refused for good. */
+let job: string;
+let other: string;
+const faults: object[] = [];
+
+beforeAll(async () => {
+  const answers = ({ message }: { readonly message?: { readonly user: string } | undefined }) =>
+    message?.user === REFUSED ? { status: 422, body: 'no e-mail' } : undefined;
+  lab = await Lab.open({ receiver: { answer: answers }, content: { audiences: [{ ...OWN, members: [] }] } });
+  api = await openApi({});
+  [job, other] = [await lab.start({ audiences: [OWN.slug] }), await lab.start({ audiences: [OWN.slug] })];
+  await lab.jobs.signal(job, [enter('a-person')]);
+  await lab.arrives('a-person');
+  await lab.jobs.signal(job, [enter(REFUSED)]);
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+});
+afterAll(async () => {
+  expect(faults).toEqual([]);
+  await api.close();
+  await lab.close();
+});
+
+const enter = (user: string) => ({ event: 'enter' as const, audience: OWN.slug, user, profile: {} });
+
+async function openApi(keys: ConfiguredApiKeys): Promise<ApiServer> {
+  return await startApi({
+    client: lab.client,
+    jobs: lab.jobs,
+    taskQueue: lab.taskQueue,
+    keys,
+    ingests: ingestsSchema.parse({
+      shop: { preset: 'standard', header: { name: 'x-secret', value: 's3cret-value' } },
+    }),
+    host: '127.0.0.1',
+    port: 0,
+    page: false,
+    log: { error: (fields) => faults.push(fields), warn: () => undefined },
+  });
+}
+
+/** As a key that is limited to the one job sees it. */
+async function asLimited<T>(ask: (get: (path: string) => Promise<T>) => Promise<void>): Promise<void> {
+  const server = await openApi({ one: { hash: key.hash, may: ['read'], jobs: [job] } });
+  const headers = { authorization: `Bearer ${key.secret}` };
+  try {
+    await ask(async (path) => (await askOf(server, path, { headers })).body as T);
+  } finally {
+    await server.close();
+  }
+}
+
+const get = async <T>(path: string): Promise<T> => (await askOf(api, path)).body as T;
+
+interface Overview {
+  readonly at: string;
+  readonly jobs: readonly {
+    readonly jobId: string;
+    readonly numbers?: { readonly deadLettersWaiting?: number };
+    readonly lastHour?: { readonly from: string; readonly delivered: readonly number[] };
+  }[];
+}
+
+test('all jobs are shown with their numbers and their last hour, and a key for one job sees that one', async () => {
+  const { at, jobs } = await answerWhen(
+    async () => await get<Overview>('/v1/overview'),
+    ({ jobs }) => jobs.find(({ jobId }) => jobId === job)?.numbers?.deadLettersWaiting === 1,
+  );
+  expect(Date.now() - Date.parse(at)).toBeLessThan(PATIENCE_MS);
+  const own = jobs.find(({ jobId }) => jobId === job);
+  expect(own).toMatchObject({
+    label: 'Lab',
+    state: 'running',
+    audiences: [{ id: OWN.id, slug: OWN.slug }],
+    numbers: { delivered: 1, waiting: 0, lastDeliveredAt: expect.any(String), lastFailure: { status: 422 } },
+    lastHour: { from: expect.any(String) },
+  });
+  expect(own?.lastHour?.delivered.reduce((sum, count) => sum + count, 0)).toBe(1);
+  expect(jobs.map(({ jobId }) => jobId)).toContain(other);
+  await asLimited<Overview>(async (get) =>
+    expect((await get('/v1/overview')).jobs.map(({ jobId }) => jobId)).toEqual([job]),
+  );
+});
+
+interface Failures {
+  readonly letters: number;
+  readonly failures: readonly object[];
+}
+
+test('dead letters are counted by what they failed with, and a filter takes that word', async () => {
+  const counted = await answerWhen(
+    async () => await get<Failures>(`/v1/dead-letters/failures?jobId=${job}`),
+    ({ letters }) => letters === 1,
+  );
+  expect(counted).toEqual({
+    letters: 1,
+    isPartial: false,
+    failures: [
+      {
+        failure: 'HTTP 422',
+        letters: 1,
+        jobs: [{ jobId: job, letters: 1 }],
+        oldestDiedAt: expect.any(String),
+        newestDiedAt: expect.any(String),
+      },
+    ],
+  });
+  const listed = await get<{ deadLetters: object[] }>(`/v1/dead-letters?jobId=${job}&failure=HTTP%20422`);
+  expect(listed.deadLetters).toMatchObject([{ user: REFUSED }]);
+  await asLimited<Failures>(async (get) => {
+    expect(await get('/v1/dead-letters/failures')).toEqual(counted);
+    expect(await get(`/v1/dead-letters/failures?jobId=${other}`)).toMatchObject({ code: 'NotAllowed' });
+  });
+});
+
+interface Trace {
+  readonly events: readonly TraceEvent[];
+  readonly isPartial: boolean;
+}
+
+test('a person is found in all jobs, by a key for one job in that one', async () => {
+  const traceOf = async (get: (path: string) => Promise<Trace>) =>
+    await answerWhen(
+      async () => await get(`/v1/people/${REFUSED}/trace`),
+      ({ events }) => events.some(({ kind }) => kind === 'died'),
+    );
+  await lab.jobs.signal(other, [enter(REFUSED)]);
+  const { events, isPartial } = await answerWhen(
+    async () => await traceOf(get),
+    ({ events }) => events.some(({ jobId }) => jobId === other),
+  );
+  expect(isPartial).toBe(false);
+  expect(new Set(events.map(({ jobId }) => jobId))).toEqual(new Set([job, other]));
+  await asLimited<Trace>(async (get) => {
+    const own = await traceOf(get);
+    expect(new Set(own.events.map(({ jobId }) => jobId))).toEqual(new Set([job]));
+  });
+});
+
+test('what of a person could not be read in time is named, and not taken for nothing', async () => {
+  const late = AbortSignal.abort();
+  for (const options of [{ signal: late }, { jobId: job, signal: late }]) {
+    const events: TraceEvent[] = [];
+    for await (const event of lab.jobs.trace(REFUSED, options)) events.push(event);
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'left-out', jobId: job, reason: expect.stringContaining('no time') }),
+    );
+  }
+});
+
+/** Events of a stream as they come. */
+async function* eventsOf(url: string, headers: Record<string, string> = {}) {
+  const { body, statusCode } = await request(url, { headers });
+  expect(statusCode).toBe(200);
+  let text = '';
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    text += chunk.toString();
+    const whole = text.split('\n\n');
+    text = whole.pop() ?? '';
+    for (const event of whole) {
+      const [, name = '', data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+      if (name !== '') yield { name, data: JSON.parse(data) as Partial<Attempt> };
+    }
+  }
+}
+
+test('attempts come as they are made, after the last ones, until the job has ended', async () => {
+  const fleeting = await lab.start({ audiences: [OWN.slug] });
+  await lab.jobs.signal(fleeting, [enter('before')]);
+  await lab.statusWhen(fleeting, ({ delivered }) => delivered === 1);
+  const seen: string[] = [];
+  for await (const { name, data } of eventsOf(`${api.url}/v1/jobs/${fleeting}/attempts/stream?last=5`)) {
+    seen.push(name === 'attempt' ? `${data.user}: ${data.outcome}` : name);
+    if (data.user === 'before') await lab.jobs.signal(fleeting, [enter(REFUSED)]);
+    if (data.user === REFUSED) await lab.jobs.signal(fleeting, [enter('after')]);
+    if (data.user === 'after') await lab.jobs.stop(fleeting, { waiting: 'discard' });
+  }
+  expect(seen).toEqual(['before: delivered', `${REFUSED}: failed`, 'after: delivered', 'end']);
+  expect((await askOf(api, '/v1/jobs/nix/attempts/stream')).status).toBe(404);
+});
+
+test('[S40] a stream ends when the key by which it was opened is taken away, and with the session', async () => {
+  const server = await openApi({ boss: { hash: key.hash, may: ['read'] } });
+  try {
+    const signedIn = await askOf(server, '/v1/session', {
+      body: { key: key.secret },
+      headers: { 'x-triggers-console': '1' },
+    });
+    const cookie = String(signedIn.headers['set-cookie']).split(';')[0] ?? '';
+    let begun = 0;
+    const streams = [{ authorization: `Bearer ${key.secret}` }, { cookie }].flatMap((headers) =>
+      ['status', 'attempts'].map(async (what) => {
+        const names = new Set<string>();
+        for await (const { name } of eventsOf(`${server.url}/v1/jobs/${job}/${what}/stream`, headers)) {
+          names.add(name);
+          // All of them have begun by then.
+          if (names.size === 1) begun += 1;
+          if (begun >= 4) server.replaceKeys({});
+        }
+        return [...names].join();
+      }),
+    );
+    expect(await Promise.all(streams)).toEqual(['status', 'attempt', 'status', 'attempt']);
+  } finally {
+    await server.close();
+  }
+});
+
+interface IngestsSeen {
+  readonly ingests: readonly object[];
+}
+
+test('an ingest shows what came to it and what was refused last, and no person and no secret', async () => {
+  const send = async (secret: string, body: unknown) =>
+    (
+      await askOf(api, '/v1/ingest/shop', {
+        body,
+        headers: { 'x-secret': secret, 'webhook-id': randomBytes(4).toString('hex') },
+      })
+    ).status;
+  expect((await get<IngestsSeen>('/v1/ingests')).ingests).toMatchObject([
+    { name: 'shop', preset: 'standard', path: '/v1/ingest/shop', proof: ['header'], requests: { taken: 0 } },
+  ]);
+  expect(await send('wrong', enter('x'))).toBe(401);
+  const { ingests } = await get<IngestsSeen>('/v1/ingests');
+  expect(ingests).toMatchObject([
+    {
+      requests: { unproved: 1, taken: 0 },
+      lastAt: expect.any(String),
+      lastRefusal: { at: expect.any(String), reason: expect.stringContaining('"x-secret" is missing or wrong') },
+    },
+  ]);
+  const told = (user: string) => ({ type: 'audience.entered', data: { audience: OWN.slug, user } });
+  expect(await send('s3cret-value', told('a-person'))).toBe(202);
+  expect(await send('s3cret-value', told('a-long-person'.repeat(30)))).toBe(422);
+  const after = await get<IngestsSeen>('/v1/ingests');
+  expect(after.ingests).toMatchObject([{ requests: { taken: 1, refused: 1 }, triggers: { accepted: 1, refused: 1 } }]);
+  expect(JSON.stringify(after)).not.toMatch(/s3cret-value|person/);
+});
+
+test('watches are shown, and none is none', async () => {
+  expect(await get('/v1/watches')).toMatchObject({ watches: expect.any(Array) });
+});
