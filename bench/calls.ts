@@ -27,6 +27,7 @@ export async function manyAtOnce<T>(
 
 /** The HTTP API as it is shipped and run, in a process of its own, and who asks it. */
 export interface BenchApi {
+  readonly pid: number;
   /** Resolves once Temporal has them. */
   send(jobId: string, triggers: EventTrigger | readonly EventTrigger[]): Promise<void>;
   close(): Promise<void>;
@@ -34,13 +35,15 @@ export interface BenchApi {
 
 export async function openApi(address: string, connections: number): Promise<BenchApi> {
   const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
-  const api: ChildProcess = spawn(process.execPath, [main, 'api', '--port', '0', '--json'], {
+  const nodeOptions = process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')); // So that it can be profiled.
+  const api: ChildProcess = spawn(process.execPath, [...nodeOptions, main, 'api', '--port', '0', '--json'], {
     env: { ...process.env, TEMPORAL_ADDRESS: address },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(createInterface(api.stdout!), 'line')) as [string]; // Its output is a pipe, and comes in lines.
   const pool = new Pool((JSON.parse(line) as { apiUrl: string }).apiUrl, { connections }); // As `api --json` says it.
   return {
+    pid: api.pid ?? 0,
     send: async (jobId, triggers) => {
       const { statusCode, body } = await pool.request({
         method: 'POST',

@@ -40,6 +40,10 @@ export class Endpoint {
     return answer;
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   close(): void {
     this.#child.disconnect();
   }

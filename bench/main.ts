@@ -7,6 +7,7 @@ import { costOf } from './cost.ts';
 import { rawRate } from './raw.ts';
 import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
 import { MemoryCurve } from './memory.ts';
+import { processorUs } from './processor-time.ts';
 import { median, percentile, print, type Row, table } from './report.ts';
 
 const { values } = parseArgs({
@@ -89,10 +90,12 @@ interface CallsCase {
   /** Triggers in a call. */
   readonly size: number;
   readonly call: (jobId: string, triggers: readonly EventTrigger[]) => Promise<unknown>;
+  readonly api?: BenchApi;
 }
 
 /** From the first call to the last arrival, in deliveries a second; and how many triggers a second were accepted meanwhile. */
-async function callsRate(stage: BenchStage, { atOnce, size, call }: CallsCase): Promise<Measured> {
+async function callsRate(stage: BenchStage, { atOnce, size, call, api }: CallsCase): Promise<Measured> {
+  const used = usedUs(stage, api);
   const jobId = await stage.start({ parallelRequestCount: 20 });
   const done = stage.endpoint.expect(LIVE);
   const startedAtNs = process.hrtime.bigint();
@@ -104,8 +107,28 @@ async function callsRate(stage: BenchStage, { atOnce, size, call }: CallsCase): 
     p50Ms: percentile(calls.latenciesMs, 50),
     p99Ms: percentile(calls.latenciesMs, 99),
     mostInFlight,
+    usPerDelivery: used(LIVE),
     ...(await ended(stage, jobId, LIVE)),
   };
+}
+
+/** Of each process, the processor time from now on, in µs a delivery. */
+function usedUs({ temporalPid, workerPids, endpoint }: BenchStage, api?: BenchApi) {
+  const pids = {
+    temporal: [temporalPid],
+    worker: workerPids,
+    receiver: [endpoint.pid],
+    ...(api === undefined ? {} : { api: [api.pid] }),
+    caller: [process.pid],
+  };
+  const before = processorUs(pids);
+  return (deliveries: number): Record<string, number> =>
+    Object.fromEntries(
+      Object.entries(processorUs(pids)).map(([name, us]) => [
+        name,
+        Math.round((us - (before[name] ?? 0)) / deliveries),
+      ]),
+    );
 }
 
 function* parts<T>(items: Iterable<T>, size: number): Generator<readonly T[]> {
@@ -219,13 +242,15 @@ async function main(): Promise<void> {
       'api-single-50',
       20,
       'raw-20',
-      () => viaApi((api) => callsRate(stage, { atOnce: 50, size: 1, call: (jobId, some) => api.send(jobId, some) })),
+      () =>
+        viaApi((api) => callsRate(stage, { atOnce: 50, size: 1, api, call: (jobId, some) => api.send(jobId, some) })),
     ],
     [
       'api-batch-100',
       20,
       'raw-20',
-      () => viaApi((api) => callsRate(stage, { atOnce: 10, size: 100, call: (jobId, some) => api.send(jobId, some) })),
+      () =>
+        viaApi((api) => callsRate(stage, { atOnce: 10, size: 100, api, call: (jobId, some) => api.send(jobId, some) })),
     ],
     ['api-alone', 5, undefined, () => viaApi((api) => aloneMs(stage, api))],
     ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
@@ -270,6 +295,8 @@ interface Measured {
   /** How long each call took. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** Processor time of each process. */
+  readonly usPerDelivery?: Readonly<Record<string, number>>;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
   readonly longestRunEvents?: number;

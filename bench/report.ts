@@ -8,6 +8,7 @@ export interface Row {
   readonly acceptedPerS?: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  readonly usPerDelivery?: Readonly<Record<string, number>>;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
   readonly longestRunEvents?: number;

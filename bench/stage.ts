@@ -33,6 +33,7 @@ export interface BenchStage {
   /** What it knows of the first of them. */
   readonly profiles: readonly SamplePerson['profile'][];
   readonly workerPids: readonly number[];
+  readonly temporalPid: number;
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
 }
@@ -91,6 +92,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     users,
     profiles,
     workerPids: workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
+    temporalPid: temporal.pid,
     start: async (definition) => {
       const jobId = randomUUID();
       const job = {
