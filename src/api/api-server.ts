@@ -128,23 +128,23 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.decorateRequest('caller', undefined as never);
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
   const closing = new AbortController();
-  app.addHook('onRequest', async () => {
+  app.addHook('onRequest', (_request, _reply, done) => {
     closing.signal.throwIfAborted();
-    await Promise.resolve();
+    done();
   });
   const metrics = new ApiMetrics();
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     metrics.answered(request.routeOptions.url, reply.statusCode, reply.elapsedTime);
-    await Promise.resolve();
+    done();
   });
   const { now = Date.now } = options;
   const sessions = new Sessions();
   const callers = new Callers(keys, sessions, now);
   guard(app, keys, callers, metrics);
   readBodies(app);
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');
-    await Promise.resolve();
+    done();
   });
   // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
@@ -213,14 +213,14 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
 }
 
 function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: ApiMetrics): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { right, guardsItself = false } = request.routeOptions.config;
-    if (guardsItself) return;
+    if (guardsItself) return done();
     if (keys.isOpen) refuseStrangers(request);
     // A page cannot send a key that it does not have.
     else if (request.headers.authorization === undefined) refuseOtherPages(request);
-    if (right === undefined) return;
+    if (right === undefined) return done();
     const caller = callers.serving(request);
     if (caller === undefined)
       throw new Refused(
@@ -239,5 +239,6 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     if (job !== undefined && !caller.mayJob(job)) throw new NotThisJob(job);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
+    done();
   });
 }

@@ -46,16 +46,16 @@ export function readBodies(app: FastifyInstance): void {
   app.addContentTypeParser(LINES, async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
     return await Promise.resolve({ chunks: chunksOf(request, payload) });
   });
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.raw.once('close', () => ROOM.free(request));
-    await Promise.resolve();
+    done();
   });
-  app.addHook('onSend', async ({ raw }, reply) => {
+  app.addHook('onSend', ({ raw }, reply, _payload, done) => {
     if (isUnread(raw)) {
       reply.removeHeader('connection'); // With it the connection would be closed before everybody has read the answer.
       reply.raw.once('finish', () => drain(raw));
     }
-    await Promise.resolve();
+    done();
   });
 }
 
@@ -104,17 +104,20 @@ const ROOM = new BodyRoom();
 
 /** The bytes of a body, unpacked. Whoever stops reading leaves the connection as it is, so that an answer can still be given. */
 async function* chunksOf({ headers }: FastifyRequest, payload: Readable): AsyncGenerator<Uint8Array> {
-  refuseOtherCharsets(headers['content-type']);
-  const unpacked = unpackedBy(headers['content-encoding'] ?? 'identity', payload);
+  const unpacked = unpackedBy(headers, payload);
   try {
     yield* unpacked.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>; // Neither has an encoding set.
   } catch {
-    throw new Refused(
-      400,
-      'BodyBroken',
-      unpacked === payload ? 'The connection ended before the body did.' : 'The body is not gzip to its end.',
-    );
+    throw broken(unpacked !== payload);
   }
+}
+
+function broken(isPacked: boolean): Refused {
+  return new Refused(
+    400,
+    'BodyBroken',
+    isPacked ? 'The body is not gzip to its end.' : 'The connection ended before the body did.',
+  );
 }
 
 /** Its letters would be read as others. */
@@ -124,7 +127,10 @@ function refuseOtherCharsets(contentType = ''): void {
     throw new Refused(415, 'WrongContentType', 'Send the body as UTF-8: its "content-type" says another charset.');
 }
 
-function unpackedBy(encoding: string, payload: Readable): Readable {
+/** @throws Refused when it is packed otherwise, or is not UTF-8 */
+function unpackedBy(headers: FastifyRequest['headers'], payload: Readable): Readable {
+  refuseOtherCharsets(headers['content-type']);
+  const encoding = headers['content-encoding'] ?? 'identity';
   if (/^identity$/i.test(encoding.trim())) return payload;
   if (!/^(x-)?gzip$/i.test(encoding.trim()))
     throw new Refused(415, 'WrongContentEncoding', 'Send the body as it is, or packed with gzip.', {
@@ -140,49 +146,56 @@ function unpackedBy(encoding: string, payload: Readable): Readable {
  * @throws Refused
  */
 export async function bytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
-  let timer: NodeJS.Timeout | undefined;
+  const unpacked = unpackedBy(request.headers, payload);
   const { mostBodyBytes = BODY_BYTES } = request.routeOptions.config;
-  const reading = readAll(chunksOf(request, payload), mostBodyBytes, (bytes) => ROOM.take(request, bytes));
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Refused(408, 'BodyTooSlow', `The body did not come within ${BODY_MS / 1000} s.`)),
-      BODY_MS,
-    );
-  });
-  // Also when nothing of it comes any more.
-  return await Promise.race([reading, late]).finally(() => {
-    clearTimeout(timer);
-    reading.catch(() => undefined);
+  // By its events, since an iterator costs more than all else that is done for a body with one trigger.
+  return await new Promise<Buffer>((resolve, reject) => {
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    const end = (refused?: Refused): void => {
+      clearTimeout(timer);
+      unpacked.off('data', take).off('end', end).off('close', breakOff).pause();
+      if (refused === undefined) resolve(Buffer.concat(parts));
+      else reject(refused);
+    };
+    const take = (chunk: Uint8Array): void => {
+      bytes += chunk.length;
+      parts.push(chunk);
+      try {
+        if (bytes > mostBodyBytes) throw tooLarge(mostBodyBytes);
+        ROOM.take(request, chunk.length);
+      } catch (error) {
+        end(error as Refused); // Nothing else is thrown here.
+      }
+    };
+    const breakOff = (): void => end(broken(unpacked !== payload));
+    // Also when nothing of it comes any more.
+    const timer = setTimeout(() => end(tooSlow()), BODY_MS);
+    // Errors come after the end, too, when nobody reads any more.
+    unpacked.on('data', take).once('end', end).on('error', breakOff).once('close', breakOff);
   });
 }
 
-async function readAll(
-  chunks: AsyncIterable<Uint8Array>,
-  mostBytes: number,
-  take: (bytes: number) => void,
-): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    bytes += chunk.length;
-    if (bytes > mostBytes)
-      throw new Refused(
-        413,
-        'BodyTooLarge',
-        mostBytes === BODY_BYTES
-          ? 'A JSON body has at most 4 MiB. Send NDJSON (application/x-ndjson), of any length.'
-          : `This body has at most ${mostBytes} bytes.`,
-      );
-    take(chunk.length);
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
+function tooLarge(mostBytes: number): Refused {
+  return new Refused(
+    413,
+    'BodyTooLarge',
+    mostBytes === BODY_BYTES
+      ? 'A JSON body has at most 4 MiB. Send NDJSON (application/x-ndjson), of any length.'
+      : `This body has at most ${mostBytes} bytes.`,
+  );
 }
+
+function tooSlow(): Refused {
+  return new Refused(408, 'BodyTooSlow', `The body did not come within ${BODY_MS / 1000} s.`);
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 
 /** @throws Refused */
 export function textOf(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return UTF_8.decode(bytes);
   } catch {
     throw new Refused(400, 'BodyNotText', 'The body is not UTF-8.');
   }

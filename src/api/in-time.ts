@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { Refused } from './refusal.ts';
 
 /**
@@ -6,20 +5,18 @@ import { Refused } from './refusal.ts';
  * @throws Refused when it takes longer than this: Temporal does not answer, and what was asked may still be done.
  */
 export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {
-  const done = new AbortController();
-  const late = setTimeout(ms, undefined, { signal: done.signal }).then(() => {
-    throw new Refused(
-      503,
-      'ServerUnreachable',
-      `There was no answer within ${Math.round(ms / 1000)} s, most likely since Temporal does not answer. What was asked may still be done: before you ask again, look.`,
-      { retryAfterS: 5 },
-    );
+  return await new Promise<T>((resolve, reject) => {
+    // No signal and no race: this is done for each trigger that comes alone, and an aborted one costs more than reading it.
+    const timer = setTimeout(() => {
+      reject(
+        new Refused(
+          503,
+          'ServerUnreachable',
+          `There was no answer within ${Math.round(ms / 1000)} s, most likely since Temporal does not answer. What was asked may still be done: before you ask again, look.`,
+          { retryAfterS: 5 },
+        ),
+      );
+    }, ms);
+    doing.finally(() => clearTimeout(timer)).then(resolve, reject);
   });
-  try {
-    return await Promise.race([doing, late]);
-  } finally {
-    done.abort();
-    late.catch(() => undefined);
-    doing.catch(() => undefined);
-  }
 }

@@ -5,29 +5,39 @@ import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import type { CheckedTrigger } from './push.ts';
 
-/** Jobs of which it is remembered how full their history was. */
-const GAUGES = 1_000;
+/** Jobs of which it is remembered how full their history was, and how many call. */
+const REMEMBERED = 1_000;
+const GATHER_MS = 10;
 
 /**
  * Signals jobs for many callers at once. Each signal is a write of the job's workflow, of which a server manages some hundreds a second, so
- * what calls bring while the signal before is under way goes together in the next one. A call that is alone is sent at once.
+ * what calls bring while the signal before is under way goes together in the next one; and where several were answered together, the next signal
+ * waits a moment until as many have called again. A call that is alone is sent at once.
  */
 export class GroupedSignals {
   readonly #signalsOf: (jobId: string) => JobSignals;
   readonly #patienceMs: number;
   readonly #stop: AbortSignal | undefined;
+  readonly #gatherMs: number;
   readonly #jobs = new Map<string, JobGroup>();
-  /** By job id, at most `GAUGES`, the one that was used last at the end. */
-  readonly #gauges = new Map<string, HistoryGauge>();
+  /** By job id, at most `REMEMBERED`, the one that was used last at the end. */
+  readonly #remembered = new Map<string, { readonly gauge: HistoryGauge; readonly crowd: Crowd }>();
 
   /**
    * @param patienceMs longest wait for a signal to be accepted, in ms.
    * @param stop aborting it ends every wait.
+   * @param gatherMs how long, in ms, a signal waits for as many calls as there were at the one before it.
    */
-  constructor(signalsOf: (jobId: string) => JobSignals, patienceMs: number, stop?: AbortSignal) {
+  constructor(
+    signalsOf: (jobId: string) => JobSignals,
+    patienceMs: number,
+    stop?: AbortSignal,
+    gatherMs: number = GATHER_MS,
+  ) {
     this.#signalsOf = signalsOf;
     this.#patienceMs = patienceMs;
     this.#stop = stop;
+    this.#gatherMs = gatherMs;
   }
 
   /**
@@ -42,23 +52,50 @@ export class GroupedSignals {
 
   /** The gauge of a job, for others who signal it. */
   gauge(jobId: string): HistoryGauge {
-    const gauge = this.#gauges.get(jobId) ?? new HistoryGauge();
-    this.#gauges.delete(jobId);
-    this.#gauges.set(jobId, gauge);
-    const [oldest] = this.#gauges.keys();
-    if (this.#gauges.size > GAUGES && oldest !== undefined) this.#gauges.delete(oldest);
-    return gauge;
+    return this.#of(jobId).gauge;
+  }
+
+  #of(jobId: string): { readonly gauge: HistoryGauge; readonly crowd: Crowd } {
+    const one = this.#remembered.get(jobId) ?? { gauge: new HistoryGauge(), crowd: new Crowd(this.#gatherMs) };
+    this.#remembered.delete(jobId);
+    this.#remembered.set(jobId, one);
+    const [oldest] = this.#remembered.keys();
+    if (this.#remembered.size > REMEMBERED && oldest !== undefined) this.#remembered.delete(oldest);
+    return one;
   }
 
   #open(jobId: string): JobGroup {
+    const { gauge, crowd } = this.#of(jobId);
     const signals = new PatientSignals(jobId, this.#signalsOf(jobId), {
-      gauge: this.gauge(jobId),
+      gauge,
       patienceMs: this.#patienceMs,
       signal: this.#stop,
     });
-    const group = new JobGroup(jobId, signals, () => this.#jobs.delete(jobId));
+    const group = new JobGroup(jobId, signals, crowd, () => this.#jobs.delete(jobId));
     this.#jobs.set(jobId, group);
     return group;
+  }
+}
+
+/** Those who call at about the same time: whoever was answered mostly calls again, beside those who wait already. */
+class Crowd {
+  readonly #gatherMs: number;
+  #calls = 1;
+  #metAtMs = -Infinity;
+
+  constructor(gatherMs: number) {
+    this.#gatherMs = gatherMs;
+  }
+
+  /** So many were answered just now, or wait. */
+  met(calls: number): void {
+    this.#calls = calls;
+    this.#metAtMs = performance.now();
+  }
+
+  /** How long to wait for more calls than so many, in ms. */
+  waitMs(calls: number): number {
+    return calls >= this.#calls ? 0 : this.#metAtMs + this.#gatherMs - performance.now();
   }
 }
 
@@ -78,34 +115,44 @@ interface Waiting extends CheckedTrigger {
 class JobGroup {
   readonly #jobId: string;
   readonly #signals: PatientSignals;
+  readonly #crowd: Crowd;
   readonly #onIdle: () => void;
   #waiting: Waiting[] = [];
+  /** Of what waits: the calls that brought it, and its bytes, at most. */
+  #calls = 0;
+  #bytes = 0;
   #isSending = false;
+  /** Ends the wait for more calls. */
+  #goOn: (() => void) | undefined;
 
-  constructor(jobId: string, signals: PatientSignals, onIdle: () => void) {
+  constructor(jobId: string, signals: PatientSignals, crowd: Crowd, onIdle: () => void) {
     this.#jobId = jobId;
     this.#signals = signals;
+    this.#crowd = crowd;
     this.#onIdle = onIdle;
   }
 
   async add(triggers: readonly CheckedTrigger[]): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const caller: Caller = { left: triggers.length, accepted: 0, resolve, reject };
-      for (const one of triggers) this.#waiting.push({ ...one, caller });
+      for (const one of triggers) {
+        this.#waiting.push({ ...one, caller });
+        this.#bytes += one.bytes;
+      }
+      this.#calls += 1;
       if (!this.#isSending) void this.#send();
+      else if (this.#waitMs() <= 0) this.#goOn?.();
     });
   }
 
   async #send(): Promise<void> {
     this.#isSending = true;
     while (this.#waiting.length > 0) {
-      // What is called in the same turn of the event loop goes together.
-      await setImmediate();
-      const batch = this.#take();
-      const bytes = batch.reduce((sum, one) => sum + one.bytes + 1, 0);
+      await this.#gather();
+      const { batch, bytes } = this.#take();
       const triggers: EventTrigger[] = batch.map(({ trigger }) => trigger);
       const failure = await this.#signals.send(triggers, bytes);
-      if (failure === undefined) accepted(batch);
+      if (failure === undefined) this.#crowd.met(accepted(batch) + this.#calls);
       // It is the job or the server that takes nothing: the others would wait as long, each after the one before.
       else this.#fail(failure.isUnconfirmed ? batch : [], batch, failure.cause);
     }
@@ -113,11 +160,38 @@ class JobGroup {
     this.#onIdle();
   }
 
-  /** As many as go into a signal, and at least one. */
-  #take(): Waiting[] {
-    let bytes = 0;
-    const end = this.#waiting.findIndex((_, i) => (bytes += this.#sizeOf(i)) > SIGNAL_BYTES && i > 0);
-    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+  async #gather(): Promise<void> {
+    // What is called in the same turn of the event loop goes together.
+    await setImmediate();
+    const waitMs = this.#waitMs();
+    if (waitMs <= 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#goOn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#goOn = undefined;
+  }
+
+  #waitMs(): number {
+    return this.#bytes >= SIGNAL_BYTES ? 0 : this.#crowd.waitMs(this.#calls);
+  }
+
+  /** As many as go into a signal, and at least one; and their bytes. */
+  #take(): { readonly batch: readonly Waiting[]; readonly bytes: number } {
+    let bytes = 1; // The opening bracket; each trigger brings what comes after it.
+    let end = 0;
+    for (; end < this.#waiting.length; end++) {
+      const size = this.#sizeOf(end);
+      if (bytes + size > SIGNAL_BYTES && end > 0) break;
+      bytes += size;
+    }
+    const batch = this.#waiting.splice(0, end);
+    this.#calls = new Set(this.#waiting.map(({ caller }) => caller)).size;
+    this.#bytes = this.#waiting.reduce((sum, one) => sum + one.bytes, 0);
+    return { batch, bytes };
   }
 
   #sizeOf(i: number): number {
@@ -129,15 +203,22 @@ class JobGroup {
     const doubtful = new Map<Caller, number>();
     for (const { caller } of unconfirmed) doubtful.set(caller, (doubtful.get(caller) ?? 0) + 1);
     const callers = new Set([...batch, ...this.#waiting.splice(0)].map(({ caller }) => caller));
+    this.#calls = 0;
+    this.#bytes = 0;
     for (const caller of callers)
       caller.reject(new PushInterrupted(this.#jobId, caller.accepted, doubtful.get(caller) ?? 0, cause));
   }
 }
 
-function accepted(batch: readonly Waiting[]): void {
+/** Says so to the calls that have nothing left; returns how many these are. */
+function accepted(batch: readonly Waiting[]): number {
+  let calls = 0;
   for (const { caller } of batch) {
     caller.accepted += 1;
     caller.left -= 1;
-    if (caller.left === 0) caller.resolve();
+    if (caller.left > 0) continue;
+    caller.resolve();
+    calls += 1;
   }
+  return calls;
 }

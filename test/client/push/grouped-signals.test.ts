@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
@@ -6,6 +6,7 @@ import { GroupedSignals } from '../../../src/client/push/grouped-signals.ts';
 import { SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
 import { type CheckedTrigger, checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
+import { triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
 
 const clock = createPushClock();
@@ -14,7 +15,8 @@ const checkedUsers = (...users: string[]): CheckedTrigger[] =>
     users.map((user) => trigger(user)),
     clock,
   );
-const groupedFor = (job: RecordedJob, patienceMs = 1000) => new GroupedSignals(() => job, patienceMs);
+const groupedFor = (job: RecordedJob, patienceMs = 1000, gatherMs = 10) =>
+  new GroupedSignals(() => job, patienceMs, undefined, gatherMs);
 
 test('a call that is alone is one signal, sent at once', async () => {
   const job = new RecordedJob();
@@ -33,6 +35,77 @@ test('what fifty calls bring while a signal is under way goes together in the ne
   expect(job.batches.map((batch) => batch.length)).toEqual([1, 50]);
   expect(job.mostInFlight).toBe(1);
   expect(job.users()).toEqual(['first', ...users]);
+});
+
+test('those who were answered together, and call again one after the other, go together again', async () => {
+  const job = new RecordedJob({ delayMs: 1 });
+  const grouped = groupedFor(job, 1000, 60_000);
+  const caller = async (n: number): Promise<void> => {
+    for (let round = 0; round < 10; round++) {
+      await grouped.signal('vip', checkedUsers(`p${n}`));
+      for (let turn = 0; turn < n; turn++) await setImmediate();
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, async (_, n) => await caller(n)));
+  expect(job.batches.map((batch) => batch.length)).toEqual(Array.from({ length: 10 }, () => 20));
+});
+
+test('those who come while others are answered are waited for with them the next time', async () => {
+  const job = new RecordedJob({ delayMs: 5 });
+  const grouped = groupedFor(job, 1000, 60_000);
+  const call = async (user: string): Promise<void> => await grouped.signal('vip', checkedUsers(user));
+  const first = call('ada');
+  await setImmediate();
+  await setImmediate();
+  const second = call('bob');
+  await first;
+  for (let turn = 0; turn < 5; turn++) await setImmediate();
+  const third = call('ada');
+  await Promise.all([second, third]);
+  expect(job.batches.map((batch) => batch.length)).toEqual([1, 2]);
+});
+
+test('who is alone waits once for those who called before, and then for nobody', async () => {
+  const job = new RecordedJob();
+  const grouped = groupedFor(job, 1000, 300);
+  await Promise.all(['ada', 'bob', 'eve'].map((user) => grouped.signal('vip', checkedUsers(user))));
+  const startedAt = performance.now();
+  for (let i = 0; i < 20; i++) await grouped.signal('vip', checkedUsers('ada'));
+  expect(performance.now() - startedAt).toBeLessThan(3000);
+  expect(job.batches.map((batch) => batch.length)).toEqual([3, ...Array.from({ length: 20 }, () => 1)]);
+});
+
+test('what fills a signal waits for nobody', async () => {
+  const job = new RecordedJob();
+  const grouped = groupedFor(job, 1000, 20_000);
+  const half = { ...trigger('ada'), profile: { text: 'x'.repeat(40_000) } };
+  const call = async (...halves: object[]): Promise<void> => await grouped.signal('vip', checkedAll(halves, clock));
+  await Promise.all([call(trigger('ada')), call(trigger('bob'))]);
+  const startedAt = performance.now();
+  await call(half, half);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+  expect(job.batches.map((batch) => batch.length)).toEqual([2, 1, 1]);
+});
+
+test('the history of a job is looked at as often as what is signalled fills it, without the times that a run leaves out', async () => {
+  let looks = 0;
+  const job = new RecordedJob({
+    history: () => {
+      looks += 1;
+      return { bytes: 0, events: 0 };
+    },
+  });
+  const grouped = groupedFor(job);
+  const users = Array.from({ length: 500 }, (_, i) => `p${i}`);
+  const call = () =>
+    checkedAll(
+      users.map((user) => ({ event: 'enter', audience: 'vip', user })),
+      clock,
+    );
+  const runBytes = JSON.stringify(triggerRun(call().map(({ trigger }) => trigger))).length;
+  const calls = Math.floor((4 * 1024 * 1024) / runBytes) - 2;
+  for (let i = 0; i < calls; i++) await grouped.signal('vip', call());
+  expect(looks).toBe(1);
 });
 
 test('jobs do not wait for each other', async () => {
