@@ -263,9 +263,10 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
       (jobs, options) => jobs.publish([{ event: 'enter', audience: 'vip', user: '1' }], options),
     ],
     trace: [
-      { jobId: 'a', since: new Date(0), onProgress: anything },
+      { jobId: 'a', onlyJobs: ['a'], since: new Date(0), onProgress: anything, signal },
       (jobs, options) => firstOf(jobs.trace('1', options)),
     ],
+    overview: [{ lastHour: true }, (jobs, options) => jobs.overview(options)],
     attempts: [{ failed: true, last: 5, follow: signal }, (jobs, options) => firstOf(jobs.attempts('a', options))],
     plan: [{ prune: true }, (jobs, options) => jobs.plan({ a: RIGHT }, options)],
     edit: [{ isMeant: anything }, (jobs, options) => jobs.edit('a', { label: 'x' }, options)],

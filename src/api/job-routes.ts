@@ -107,16 +107,22 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     right: 'operate',
     tag,
     summary: 'Change fields of a running job',
+    query: z.object({
+      validateOnly: flagParameter.describe('Only say what is wrong with it, or what is to be known about it.'),
+    }),
     body: edit.describe('The fields to change; null takes an optional one away.'),
     answers: {
-      200: z.looseObject({
-        status,
-        changes: z.array(z.looseObject({ field: z.string() })),
-        warnings: z.array(z.string()),
-      }),
+      200: z
+        .looseObject({
+          status: status.optional(),
+          changes: z.array(z.looseObject({ field: z.string() })).optional(),
+          warnings: z.array(z.string()),
+        })
+        .describe('With `validateOnly`: `warnings`, and the `audiences` that the job would listen to.'),
     },
-    run: async ({ caller, params: { job = '' }, body }) => {
+    run: async ({ caller, params: { job = '' }, body, query: { validateOnly } }) => {
       checkAllowed(caller, job, body);
+      if (validateOnly) return await jobs.checkEdit(job, body as unknown as JobEdit); // As below.
       return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check what it is.
     },
   });

@@ -23,7 +23,7 @@ import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
 import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/ask-worker.ts';
-import { type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
+import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import {
   type JobOverview,
@@ -83,7 +83,7 @@ export type {
   WhichDeadLetters,
 } from './dead-letters.ts';
 export type { DecisionExtent } from './dead-letters.ts';
-export type { EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
+export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
 export type { JobSummary } from './jobs/job-list.ts';
@@ -425,6 +425,14 @@ export class ExportJobs {
   async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
     checkOptions('edit', options);
     return await editJob(this.#client, jobId, edit, options);
+  }
+
+  /**
+   * What a person should know before they make an edit, or all that is wrong with it. Nothing is changed.
+   * @throws as `edit`
+   */
+  async checkEdit(jobId: string, edit: JobEdit): Promise<CheckedEdit> {
+    return await checkEdit(this.#client, jobId, edit);
   }
 
   /**

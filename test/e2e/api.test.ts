@@ -324,6 +324,18 @@ describe('jobs', () => {
       status: 409,
       body: { code: 'JobAlreadyRunning' },
     });
+    const only = `/v1/jobs/${id}?validateOnly=1`;
+    lab.source.enter(NEWS.id, 'a-reader');
+    lab.source.setProfile('a-reader', { email: 'a@example.com' });
+    expect(await ask(only, { method: 'PATCH', body: { parallelRequestCount: 0, labl: 'x' } })).toMatchObject({
+      status: 422,
+      body: { code: 'InvalidJob', problems: [{ field: 'labl' }, { field: 'parallelRequestCount' }] },
+    });
+    expect(await ask(only, { method: 'PATCH', body: { audiences: ['news'], exportFields: ['nix'] } })).toMatchObject({
+      status: 200,
+      body: { warnings: [expect.stringContaining('nix')], audiences: [{ slug: 'news' }] },
+    });
+    expect(await ask(`/v1/jobs/${id}`)).toMatchObject({ body: { revision: 1, audiences: [{ slug: 'vip' }] } });
     const changed = await ask(`/v1/jobs/${id}`, { method: 'PATCH', body: { parallelRequestCount: 7 } });
     expect(changed).toMatchObject({
       status: 200,

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Audience, AudienceListing } from '../../contract/audience.ts';
 import type { JobEdit } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
 import { EDITABLE_FIELDS, editableOf } from '../../domain/job-form.ts';
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
@@ -49,6 +50,54 @@ export async function editJob(
   edit: JobEdit,
   { isMeant }: EditOptions = {},
 ): Promise<EditedJob | undefined> {
+  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
+  if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
+  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
+  const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
+  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], EDIT_MS);
+  const aboutFields = isAboutFields(edit) ? await fieldWarnings(client, taskQueue, status) : [];
+  const changes = changesOf(before, status, edit);
+  return { status, changes, warnings: [...warningsOf(before, prepared, loss), ...aboutFields] };
+}
+
+/** What a person should know before they make an edit. */
+export interface CheckedEdit {
+  /** What it would leave out or still send, and what is worth knowing about the job as it would be. */
+  readonly warnings: readonly string[];
+  /** The audiences that the job would listen to, with their sizes if the source gives them. */
+  readonly audiences: readonly AudienceListing[];
+}
+
+/** What an edit would do, without making it. @throws as `editJob` */
+export async function checkEdit(client: Client, jobId: string, edit: JobEdit): Promise<CheckedEdit> {
+  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
+  const { definition, audiences } = prepared;
+  const aboutFields = isAboutFields(edit) ? await fieldWarnings(client, taskQueue, { ...definition, audiences }) : [];
+  return { warnings: [...warningsOf(before, prepared, loss), ...aboutFields], audiences };
+}
+
+function isAboutFields({ exportFields, audiences }: JobEdit): boolean {
+  return exportFields !== undefined || audiences !== undefined;
+}
+
+type Prepared = Extract<PreparedJob, { readonly ok: true }>;
+
+function warningsOf(before: JobStatus, { audiences, warnings }: Prepared, loss: string | undefined): string[] {
+  return [...[loss, stillSentOf(before, audiences)].filter((one) => one !== undefined), ...warnings];
+}
+
+/** A job as it is, and as an edit would have it. @throws InvalidJob, AudienceMoved, JobNotFound, NoWorker */
+async function checkedEdit(
+  client: Client,
+  jobId: string,
+  edit: JobEdit,
+): Promise<{
+  readonly before: JobStatus;
+  readonly taskQueue: string;
+  readonly prepared: Prepared;
+  /** See `lossOf`. */
+  readonly loss: string | undefined;
+}> {
   const before = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
   // The job's own queue, whatever the client's is: only its workers have the source and the authorizations that it uses.
   const { taskQueue } = await describeExecution(client, jobId);
@@ -57,16 +106,7 @@ export async function editJob(
   if (!prepared.ok || problems.length > 0)
     throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)], { isEdit: true });
   if (edit.audiences !== undefined) refuseMoved(jobId, before, edit.audiences, prepared.audiences);
-  const loss = lossOf(before, prepared.audiences);
-  if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
-  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
-  const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
-  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], EDIT_MS);
-  const isAboutFields = edit.exportFields !== undefined || edit.audiences !== undefined;
-  const aboutFields = isAboutFields ? await fieldWarnings(client, taskQueue, status) : [];
-  const changes = changesOf(before, status, edit);
-  const aboutPeople = [loss, stillSentOf(before, prepared.audiences)].filter((one) => one !== undefined);
-  return { status, changes, warnings: [...aboutPeople, ...prepared.warnings, ...aboutFields] };
+  return { before, taskQueue, prepared, loss: lossOf(before, prepared.audiences) };
 }
 
 const HAS_URL: readonly (keyof JobEdit)[] = ['webhookUrl', 'onEnter', 'onExit'];
