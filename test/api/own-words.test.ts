@@ -54,3 +54,12 @@ test.each<[Error, string]>([
   const { body } = problem(refusalOf(error));
   expect(body).toMatchObject({ code: error.name, detail: expect.stringContaining(words) });
 });
+
+test('each problem of a definition says it, too', () => {
+  const message =
+    'This can only be given when a job is started. To send everybody who is a member now: triggers backfill';
+  const { body } = problem(refusalOf(new errors.InvalidJob([{ field: 'existingUsers', message }], { isEdit: true })));
+  expect(body).toMatchObject({
+    problems: [{ field: 'existingUsers', message: expect.stringMatching(/: POST \/v1\/jobs\/\{job\}\/backfill$/) }],
+  });
+});

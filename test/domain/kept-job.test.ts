@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
+import { BackfillIntake } from '../../src/domain/job/backfill.ts';
 import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/state.ts';
 import {
   describeKeptJob,
   discardedJob,
+  keepsNothing,
   keptAside,
   keptJobDetails,
   keptJobPresentation,
@@ -45,6 +47,17 @@ test('holders that were set aside are counted by themselves, since nothing waits
   const aside = { ...unreadable, name: '2', isAside: true } as const;
   const carried: CarriedJob = { ...empty, unreadable: [aside, { ...unreadable, name: '3' }] };
   expect([keptAside(carried), keptTriggers(carried), keptAside(empty)]).toEqual([1, 0, 0]);
+});
+
+test('a job keeps nothing when nobody waits, is still to be read, or is in a holder that was set aside', () => {
+  const enter = [AT, 0, 1] as const;
+  const aside = { name: '2', reason: 'no key', since: 1, tries: 3, retryAt: 2, isAside: true } as const;
+  const backfill = BackfillIntake.begin({ n: 1, audiences: ['a'], at: AT, now: 0, requestId: 'r' }).carry();
+  expect(keepsNothing(empty)).toBe(true);
+  expect(keepsNothing({ ...empty, pause: { by: 'operator' }, stopping: { waiting: 'keep' } })).toBe(true);
+  expect(keepsNothing({ ...empty, chains: [['a', [enter]]] })).toBe(false);
+  expect(keepsNothing({ ...empty, unreadable: [aside] })).toBe(false);
+  expect(keepsNothing({ ...empty, backfill })).toBe(false);
 });
 
 test('resumed it stops no more, and stays paused if it was', () => {
