@@ -90,6 +90,8 @@ const SIGNAL_MS = 15_000;
 const SILENT_MS = 180_000;
 /** Headers that have not come to their end after this many ms are not waited for. */
 const HEADERS_MS = 10_000;
+/** How often, in ms, it is looked for those; by default Node looks every 30 s. */
+const LOOK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
 /** Without keys, nobody but this machine is served. */
@@ -115,7 +117,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     connectionTimeout: SILENT_MS,
     requestTimeout: 0,
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
-    http: { headersTimeout: HEADERS_MS },
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS },
     clientErrorHandler: answerConnection,
     frameworkErrors: answerUnreadable,
     return503OnClosing: false, // It is answered as everything else is.

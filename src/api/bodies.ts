@@ -137,6 +137,8 @@ function unpackedBy(headers: FastifyRequest['headers'], payload: Readable): Read
       headers: { 'accept-encoding': 'gzip' },
     });
   const gunzip = createGunzip();
+  // Whoever reads it hears of that by themselves. When nobody does any more, since the body was refused, it would end the process.
+  gunzip.on('error', () => undefined);
   finished(payload, (error) => error && gunzip.destroy(error));
   return payload.pipe(gunzip);
 }

@@ -35,7 +35,7 @@ export function answerUnreadable(error: Error, _request: unknown, reply: Fastify
 
 /** What is not HTTP, or too much of it: there is no request that could be answered, only its connection. */
 export function answerConnection(error: Error, socket: Socket): void {
-  if (codeOf(error) === 'ECONNRESET' || socket.destroyed) return;
+  if (!socket.writable) return;
   const { status, body } = problem(CONNECTION_FAILURES[codeOf(error) ?? ''] ?? NOT_HTTP);
   const text = JSON.stringify(body);
   const head = [
@@ -44,7 +44,7 @@ export function answerConnection(error: Error, socket: Socket): void {
     `content-length: ${Buffer.byteLength(text)}`,
     'connection: close',
   ];
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
   socket.destroySoon();
 }
 

@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
+import { bytesOf } from '../../src/api/bodies.ts';
+import type { ExportJobs } from '../../src/client/export-jobs.ts';
+import { answerWhen } from '../support/patience.ts';
 import { answerToBytes, apiWithoutTemporal, askOf } from './an-api.ts';
 
 let api: ApiServer & { readonly logged: readonly object[] };
@@ -32,6 +36,14 @@ test.each([
   });
 });
 
+test('a wrong method is said at once, whatever body it comes with', async () => {
+  const body = new PassThrough();
+  const asked = askOf(api, '/v1/jobs/crm', { method: 'PUT', body });
+  body.write('{');
+  expect(await asked).toMatchObject({ status: 405 });
+  body.end();
+});
+
 test.each([
   ['/v1/nothing', 404, 'NoSuchPath'],
   ['/v1/jobs/%zz', 400, 'BadRequest'],
@@ -42,6 +54,24 @@ test.each([
     headers: { 'content-type': PROBLEM },
     body: { status, code },
   });
+});
+
+test('what is too long in a path is said', async () => {
+  const detail = 'A part of the path has more than 500 characters.';
+  expect(await askOf(api, `/v1/jobs/${'x'.repeat(501)}`)).toMatchObject({ status: 414, body: { detail } });
+});
+
+test('a fault of ours is answered in the same form, without what it says, which the log has', async () => {
+  const list = async () => await Promise.reject(new TypeError('of s3cret'));
+  const server = await apiWithoutTemporal({}, { jobs: { list } as unknown as ExportJobs }); // No more of it is used.
+  try {
+    const answer = await askOf(server, '/v1/jobs');
+    expect(answer).toMatchObject({ status: 500, headers: { 'content-type': PROBLEM }, body: { code: 'Unexpected' } });
+    expect(JSON.stringify(answer)).not.toContain('s3cret');
+    expect(server.logged).toEqual([{ err: expect.objectContaining({ message: 'of s3cret' }) }]);
+  } finally {
+    await server.close();
+  }
 });
 
 test.each([
@@ -84,6 +114,25 @@ test('[S35] whoever sends too much is told so before they have sent it all', asy
   expect(answer).toMatchObject({ status: 413, body: { code: 'BodyTooLarge' } });
 });
 
+test('[S35] the bodies of all callers together have room for so much, which they give back', async () => {
+  const server = await apiWithoutTemporal();
+  const almostAll = gzipSync(Buffer.alloc(4 * 1024 * 1024, ' ')).subarray(0, -8);
+  const headers = { 'content-encoding': 'gzip' };
+  const bodies = Array.from({ length: 65 }, () => new PassThrough());
+  const asked = bodies.map(async (body) => await askOf(server, '/v1/triggers', { body, headers }));
+  for (const body of bodies) body.write(almostAll);
+  expect(await Promise.any(asked)).toMatchObject({
+    status: 503,
+    headers: { 'retry-after': '2' },
+    body: { code: 'Busy' },
+  });
+  for (const body of bodies) body.destroy();
+  await Promise.allSettled(asked);
+  const answer = async () => await askOf(server, '/v1/triggers', { body: ' '.repeat(1024 * 1024) });
+  expect((await answerWhen(answer, ({ status }) => status !== 503)).body).toMatchObject({ code: 'NoBody' });
+  await server.close();
+});
+
 test('whoever looks for an answer only after sending everything finds it, too', async () => {
   const text = ' '.repeat(12 * 1024 * 1024);
   const { hostname, port } = new URL(api.url);
@@ -101,12 +150,56 @@ test('whoever looks for an answer only after sending everything finds it, too', 
   expect(response.statusCode).toBe(413);
 });
 
+test('[S35] whoever is refused and does not end the body is cut off', async () => {
+  const head = `POST /v1/triggers HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${2 ** 30}\r\n\r\n`;
+  expect(await answerToBytes(api, head, Buffer.alloc(5 * 1024 * 1024, ' '))).toMatch(/^HTTP\/1\.1 413 /);
+});
+
+test('[S35] a packed body that was refused and breaks off is no fault of ours', async () => {
+  const head = `POST /v1/triggers HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: ${2 ** 30}\r\n\r\n`;
+  expect(await answerToBytes(api, head, gzipSync(Buffer.alloc(8 * 1024 * 1024, ' ')).subarray(0, -8))).toMatch(
+    /^HTTP\/1\.1 413 /,
+  );
+  expect((await askOf(api, '/healthz')).status).toBe(200);
+});
+
 test('[S35] what is not HTTP, and headers that are too large, are answered in the form of all failures', async () => {
   expect(await answerToBytes(api, 'nonsense\r\n\r\n')).toMatch(
     /^HTTP\/1\.1 400 [^]*problem\+json[^]*\r\n\r\n\{"status":400,"code":"BadRequest"/,
   );
   const head = `GET /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`;
   expect(await answerToBytes(api, head)).toMatch(/^HTTP\/1\.1 431 [^]*"detail":"The headers have more than 16 KiB\."/);
+});
+
+test('[S35] headers that do not come to their end are not waited for', async () => {
+  const began = performance.now();
+  const said = await answerToBytes(api, 'GET /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ');
+  expect(said).toMatch(/^HTTP\/1\.1 408 [^]*problem\+json[^]*"detail":"The headers did not come within 10 s\."/);
+  expect(performance.now() - began).toBeGreaterThan(9_000);
+  expect(performance.now() - began).toBeLessThan(20_000);
+}, 30_000);
+
+test('[S35] a body that does not come to its end is not waited for', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'performance'] });
+  try {
+    const request = { headers: {}, routeOptions: { config: {} } } as unknown as FastifyRequest; // What is read of it.
+    const payload = new PassThrough();
+    const reading = bytesOf(request, payload);
+    payload.write('{');
+    await jest.advanceTimersByTimeAsync(29_999);
+    payload.write(' ');
+    jest.advanceTimersByTime(1);
+    await expect(reading).rejects.toMatchObject({ refusal: { status: 408, code: 'BodyTooSlow' } });
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test('a body that is packed otherwise is told how it may be', async () => {
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'br' };
+  expect((await askOf(api, '/v1/triggers', { body: '{}', headers })).headers).toMatchObject({
+    'accept-encoding': 'gzip',
+  });
 });
 
 test('a caller who goes away in the middle of a body is no fault of ours', async () => {
