@@ -1,9 +1,10 @@
-// Builds lib/: compiles src, makes the CLI executable, and bundles the workflow code, so that a worker starts without webpack.
+// Builds lib/: compiles src, makes the CLI executable, and bundles the workflow code, so that a worker starts without webpack, and the console.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { bundleConsole } from './console-bundle.mjs';
 import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
 const lib = join(root, 'lib');
@@ -22,6 +23,7 @@ const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'workflo
 await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
 await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'temporal', 'failure-converter.js') });
+await bundleConsole();
 writeFileSync(stampFile, stamp);
 
 async function bundle(name, converters) {

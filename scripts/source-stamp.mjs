@@ -18,7 +18,14 @@ export function sourceStamp() {
       hash.update(`${path}\0`).update(readFileSync(join(root, path)));
     }
   };
-  for (const path of ['package-lock.json', 'scripts/build.mjs', 'src', 'tsconfig.build.json', 'tsconfig.json'])
+  for (const path of [
+    'package-lock.json',
+    'scripts/build.mjs',
+    'scripts/console-bundle.mjs',
+    'src',
+    'tsconfig.build.json',
+    'tsconfig.json',
+  ])
     add(path);
   return hash.digest('hex');
 }

@@ -15,7 +15,8 @@ import { UsageError } from './exit-code.ts';
 import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
 import { FURTHER_FIELDS, furtherRows } from './further-fields.ts';
 import { problemLines } from './render-jobs.ts';
-import { answerLines, indentedJson, testedText } from './render-sample.ts';
+import { answerLines, testedText } from './render-sample.ts';
+import { indentedJson } from '../domain/indented-json.ts';
 import { count, field } from './text.ts';
 
 /** What the form asks a worker. */

@@ -1,49 +1,11 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import type { Answers } from '../contract/answers.ts';
-import { retryDelaysMs } from '../domain/retry.ts';
+import { indentedJson } from '../domain/indented-json.ts';
+import { meaningOf, verdictFor } from '../domain/sample-meaning.ts';
 import { duration, printable } from '../domain/shown.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { plain, type Terminal } from './terminal.ts';
 import { count, field, wrap } from './text.ts';
-
-/** What becomes of what is to be tried again, by a job that tries for so long. */
-function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
-  const delays = retryDelaysMs(retryFor ?? null);
-  const over = duration(delays.reduce((sum, ms) => sum + ms, 0));
-  return ` A job would send it again ${delays.length} times over ${over}, then make it a dead letter.`;
-}
-
-/**
- * What an answer would mean for a job. The last three are here for completeness: where there is no message to send, a test has no answer but a
- * `NoSample`. `ours` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`, `PROXY_FAILED`, `EMFILE` …).
- */
-const MEANING: Readonly<Record<AttemptVerdict, string>> = {
-  delivered: 'A job would count it as delivered.',
-  transient: 'The endpoint is unwell.',
-  setup: 'Only a person can fix this: check the webhook URL and the authorization.',
-  throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
-  gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
-  pausing: 'A job would pause itself and keep everything, as its "answers" say.',
-  'given-up': 'A job would make it a dead letter at once, as its "answers" say, and go on with the next one.',
-  refused:
-    'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
-  ours: "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
-  skipped: 'A template skips this person. A job would send nothing, and count it as filtered.',
-  unsendable: 'No message can be made. A job would make it a dead letter.',
-  source: 'The audience source could not be read. A job would wait for it.',
-  'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
-};
-
-/** What an answer would mean for the job that it is a sample of, in words. */
-export function meaningOf(answer: SampleAnswer, sample: Pick<Sample, 'retryFor'> = {}): string {
-  const verdict = verdictFor(answer);
-  return MEANING[verdict] + (verdict === 'transient' || verdict === 'setup' ? again(sample) : '');
-}
-
-/** What an answer would mean for the job: as its worker said or, if that is of an older release, as it means to any job. */
-export function verdictFor(answer: SampleAnswer): AttemptVerdict {
-  return answer.verdict ?? verdictOf(answer);
-}
 
 /** What came back, in words: `HTTP 204`, `connection refused`. */
 export function outcomeOf(answer: SampleAnswer): string {
@@ -81,34 +43,6 @@ export function requestLines(
     ...(interactive ? indentedJson(body) : [body]),
     ...(cut === 0 ? [] : [`… and ${count(cut)} more bytes`]),
   ];
-}
-
-/**
- * JSON in lines for people, printable, every value as it is written: reading and writing it again would lose digits. What was cut off is
- * shown as far as it goes.
- */
-export function indentedJson(json: string): string[] {
-  // A string (perhaps without its end), a mark, or anything else up to the next of these; spaces between them are dropped.
-  const tokens = json.match(/"(?:[^"\\]|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gs) ?? [];
-  const lines = [''];
-  let depth = 0;
-  const write = (text: string): void => void lines.push((lines.pop() ?? '') + text);
-  const breakLine = (): void => void lines.push('  '.repeat(depth));
-  tokens.forEach((token, i) => {
-    const isEmpty = (token === '{' && tokens[i + 1] === '}') || (token === '[' && tokens[i + 1] === ']');
-    const closesEmpty = (token === '}' && tokens[i - 1] === '{') || (token === ']' && tokens[i - 1] === '[');
-    if (/^[}\]]$/.test(token) && !closesEmpty) {
-      depth--;
-      breakLine();
-    }
-    write(token === ':' ? ': ' : printable(token));
-    if (/^[{[]$/.test(token) && !isEmpty) {
-      depth++;
-      breakLine();
-    }
-    if (token === ',') breakLine();
-  });
-  return lines;
 }
 
 /** The answer to a sample, how long it took, and what it would mean. */

@@ -1,12 +1,7 @@
 import { expect, test } from '@jest/globals';
-import {
-  answerLines,
-  indentedJson,
-  meaningOf,
-  requestLines,
-  tableLines,
-  testedText,
-} from '../../src/cli/render-sample.ts';
+import { answerLines, requestLines, tableLines, testedText } from '../../src/cli/render-sample.ts';
+import { indentedJson } from '../../src/domain/indented-json.ts';
+import { meaningOf } from '../../src/domain/sample-meaning.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
 

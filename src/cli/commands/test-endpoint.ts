@@ -3,16 +3,8 @@ import { NotTaken } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { sampleOf } from '../job-options.ts';
 import { sampleWords, wishFrom } from '../options.ts';
-import {
-  answerLines,
-  meaningOf,
-  noteLines,
-  outcomeOf,
-  requestLines,
-  testedText,
-  verdictFor,
-  warningLines,
-} from '../render-sample.ts';
+import { answerLines, noteLines, outcomeOf, requestLines, testedText, warningLines } from '../render-sample.ts';
+import { meaningOf, verdictFor } from '../../domain/sample-meaning.ts';
 
 export const testCommand = command({
   name: 'test',

@@ -1,0 +1,120 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { ApiFailure, ask } from './api.ts';
+
+/** What was asked for, as it was last answered. */
+export interface Asked<T> {
+  /** Absent: not answered yet. It stays while a later question fails. */
+  readonly value?: T;
+  /** Why the last question failed. */
+  readonly failure?: ApiFailure;
+  /** Asks again now. */
+  readonly again: () => void;
+}
+
+/**
+ * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
+ * last answer.
+ */
+export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T> {
+  const [answer, setAnswer] = useState<{ path: string; value?: T; failure?: ApiFailure }>();
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    if (path === undefined) return undefined;
+    const ending = new AbortController();
+    const { signal } = ending;
+    const run = async (): Promise<void> => {
+      for (let failures = 0, times = 0; !signal.aborted; times++) {
+        try {
+          const value = await ask<T>(path, { signal, isRepeated: times > 0 });
+          failures = 0;
+          setAnswer({ path, value });
+        } catch (error) {
+          if (signal.aborted) return;
+          failures++;
+          const failure = asFailure(error);
+          setAnswer((last) => ({ ...(last?.path === path ? last : {}), path, failure }));
+          // What is wrong with the question stays wrong, unless it is only the moment.
+          if (failure.status >= 400 && failure.status < 500 && failure.status !== 429 && everyMs === undefined) return;
+        }
+        if (everyMs === undefined && failures === 0) return;
+        await pause(Math.min((everyMs ?? 1000) * 2 ** failures, Math.max(everyMs ?? 0, 30_000)), signal);
+        await seen(signal);
+      }
+    };
+    void run();
+    return () => ending.abort();
+  }, [path, everyMs, round]);
+  const again = useCallback(() => setRound((last) => last + 1), []);
+  const { path: _, ...current } = answer?.path === path && answer !== undefined ? answer : { path };
+  return { ...current, again };
+}
+
+export function asFailure(error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error;
+  return new ApiFailure(0, { code: 'Unexpected', detail: error instanceof Error ? error.message : String(error) });
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/** Resolves once somebody can see the page. */
+async function seen(signal: AbortSignal): Promise<void> {
+  while (document.visibilityState === 'hidden' && !signal.aborted) {
+    const waiting = new AbortController();
+    await new Promise<void>((resolve) => {
+      const options = { once: true, signal: waiting.signal };
+      document.addEventListener('visibilitychange', () => resolve(), options);
+      signal.addEventListener('abort', () => resolve(), options);
+    });
+    waiting.abort();
+  }
+}
+
+/** A deed that a button starts: whether it is under way, and how it failed. */
+export function useDeed(): {
+  readonly isBusy: boolean;
+  readonly failure: ApiFailure | undefined;
+  /** Does it; returns whether that went well. */
+  readonly run: (deed: () => Promise<unknown>) => Promise<boolean>;
+} {
+  const [isBusy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<ApiFailure>();
+  const run = useCallback(async (deed: () => Promise<unknown>) => {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      await deed();
+      return true;
+    } catch (error) {
+      setFailure(asFailure(error));
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  }, []);
+  return { isBusy, failure, run };
+}
+
+/** A value that follows another once that has not changed for a moment. */
+export function useSettled<T>(value: T, ms = 400): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(() => value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return settled;
+}
+
+/** The time, anew every second or so: for what is said as seen from now. */
+export function useNow(everyMs = 1000): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}

@@ -1,0 +1,89 @@
+import { type JSX, render } from 'preact';
+import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
+import { DeadLettersPage } from './pages/dead-letters.tsx';
+import { InputsPage } from './pages/inputs.tsx';
+import { EditJobPage } from './pages/edit-job.tsx';
+import { JobPage } from './pages/job.tsx';
+import { JobsPage } from './pages/jobs.tsx';
+import { NewJobPage } from './pages/new-job.tsx';
+import { PeoplePage } from './pages/people.tsx';
+import { Empty } from './parts.tsx';
+import { Signed, signOut, useSession } from './session.tsx';
+
+const PLACES = [
+  ['/', 'Jobs'],
+  ['/people', 'Find a person'],
+  ['/dead-letters', 'Dead letters'],
+  ['/inputs', 'Inputs'],
+] as const;
+
+function Header(): JSX.Element {
+  const { path } = useLocation();
+  const { name } = useSession();
+  const isHere = (place: string): boolean =>
+    place === '/' ? path === '/' || path.startsWith('/jobs') || path === '/new' : path.startsWith(place);
+  return (
+    <header class="top">
+      <a class="skip" href="#content">
+        To the content
+      </a>
+      <a class="brand" href="/">
+        <svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true">
+          <circle cx="6" cy="8" r="4.5" fill="none" stroke="currentColor" stroke-width="1.8" />
+          <path d="M6 8h9m-3-3 3 3-3 3" fill="none" stroke="currentColor" stroke-width="1.8" />
+        </svg>
+        Audience triggers
+      </a>
+      <nav aria-label="Pages">
+        {PLACES.map(([place, title]) => (
+          <a key={place} href={place} {...(isHere(place) ? { 'aria-current': 'page' as const } : {})}>
+            {title}
+          </a>
+        ))}
+      </nav>
+      {name !== undefined && (
+        <span class="who">
+          <bdi>{name}</bdi>
+          <button type="button" class="plain" onClick={() => void signOut()}>
+            Sign out
+          </button>
+        </span>
+      )}
+    </header>
+  );
+}
+
+function NotFound(): JSX.Element {
+  return (
+    <Empty title="There is nothing here">
+      <p>
+        All jobs are <a href="/">on the first page</a>.
+      </p>
+    </Empty>
+  );
+}
+
+function Console(): JSX.Element {
+  return (
+    <LocationProvider>
+      <Signed>
+        <Header />
+        <main id="content" tabIndex={-1}>
+          <Router>
+            <Route path="/" component={JobsPage} />
+            <Route path="/new" component={NewJobPage} />
+            <Route path="/jobs/:job" component={JobPage} />
+            <Route path="/jobs/:job/edit" component={EditJobPage} />
+            <Route path="/people" component={PeoplePage} />
+            <Route path="/dead-letters" component={DeadLettersPage} />
+            <Route path="/inputs" component={InputsPage} />
+            <Route default component={NotFound} />
+          </Router>
+        </main>
+      </Signed>
+    </LocationProvider>
+  );
+}
+
+const root = document.getElementById('console');
+if (root !== null) render(<Console />, root);

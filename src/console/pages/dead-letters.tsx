@@ -1,0 +1,470 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import { useState } from 'preact/hooks';
+import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
+import { indentedJson } from '../../domain/indented-json.ts';
+import { counted, printable, shownCount } from '../../domain/shown.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { ApiFailure, ask, pathOf } from '../api.ts';
+import { useAsked, useDeed, useNow } from '../asked.ts';
+import { Dialog, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
+import { useSession } from '../session.tsx';
+import { usePageTitle } from '../title.ts';
+import { ago, shellWord } from '../words.ts';
+
+const LIST_MS = 10_000;
+/** Most that a page shows. */
+const MOST = 500;
+const MOST_JOBS = 5;
+
+interface Filter {
+  readonly job?: string;
+  readonly failure?: string;
+  readonly user?: string;
+}
+
+interface DeadLetterList {
+  readonly deadLetters: readonly DeadLetterSummary[];
+  readonly hasMore: boolean;
+}
+
+/** What a person has to decide about. */
+export function DeadLettersPage(): JSX.Element {
+  usePageTitle('Dead letters');
+  const { mayOperate, jobs: onlyJobs } = useSession();
+  const { query, route } = useLocation();
+  const { job, failure: meantFailure, user, letter } = query;
+  const filter: Filter = {
+    ...(job === undefined ? {} : { job }),
+    ...(meantFailure === undefined ? {} : { failure: meantFailure }),
+    ...(user === undefined ? {} : { user }),
+  };
+  const change = (more: Record<string, string | undefined>): void => {
+    const said = Object.entries({ ...filter, ...more }).filter((one): one is [string, string] => (one[1] ?? '') !== '');
+    route(said.length === 0 ? '/dead-letters' : `/dead-letters?${new URLSearchParams(said).toString()}`);
+  };
+  const needsJob = onlyJobs !== undefined && job === undefined;
+  const path = pathOf(['dead-letters'], { jobId: job, failure: meantFailure, user, limit: MOST });
+  const { value, failure, again } = useAsked<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
+  const [decision, setDecision] = useState<'redeliver' | 'discard'>();
+  const letters = value?.deadLetters ?? [];
+  const isFiltered = Object.keys(filter).length > 0;
+  return (
+    <>
+      <div class="page-head">
+        <h1>Dead letters</h1>
+        {mayOperate && letters.length > 0 && (
+          <div class="buttons">
+            <button type="button" onClick={() => setDecision('redeliver')}>
+              Redeliver {isFiltered ? 'these' : 'all'}
+            </button>
+            <button type="button" onClick={() => setDecision('discard')}>
+              Discard {isFiltered ? 'these' : 'all'}
+            </button>
+          </div>
+        )}
+      </div>
+      {needsJob && <JobChoice jobs={onlyJobs} choose={(one) => change({ job: one })} />}
+      {isFiltered && (
+        <p class="filters">
+          {Object.entries(filter).map(([name, value]) => (
+            <span key={name} class="tag">
+              {name}: <bdi>{printable(value)}</bdi>{' '}
+              <button
+                type="button"
+                class="plain"
+                aria-label={`Not only of ${name} ${value}`}
+                onClick={() => change({ [name]: undefined })}
+              >
+                ×
+              </button>
+            </span>
+          ))}
+        </p>
+      )}
+      <Failure failure={failure} retry={again} />
+      {value === undefined && failure === undefined && !needsJob && <Loading what="dead letters" />}
+      {value !== undefined && letters.length === 0 && (
+        <Empty title={isFiltered ? 'No dead letter is like that' : 'No dead letter waits'}>
+          <p>
+            What an endpoint refuses for good, or does not take until the end of the retries, waits here for 30 days for
+            a person to decide: to send it after all, or to drop it.
+          </p>
+        </Empty>
+      )}
+      {letters.length > 0 && (
+        <>
+          {meantFailure === undefined && user === undefined && <Groups job={job} change={change} />}
+          <Letters letters={letters} open={(id) => route(withLetter(query, id))} />
+          {value?.hasMore === true && <p class="quiet">These are the newest {MOST}. A filter shows older ones.</p>}
+        </>
+      )}
+      {letter !== undefined && <Letter id={letter} onDone={again} onClose={() => change({})} />}
+      {decision !== undefined && (
+        <Decide what={decision} filter={filter} onDone={again} onClose={() => setDecision(undefined)} />
+      )}
+    </>
+  );
+}
+
+function withLetter(query: Record<string, string>, letter: string): string {
+  return `/dead-letters?${new URLSearchParams({ ...query, letter }).toString()}`;
+}
+
+function JobChoice({ jobs, choose }: { readonly jobs: readonly string[]; readonly choose: (job: string) => void }) {
+  return (
+    <div class="filters">
+      <span class="quiet">Your key is for some jobs. Of which?</span>
+      {jobs.map((one) => (
+        <button type="button" key={one} onClick={() => choose(one)}>
+          {printable(one)}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+interface FailureGroup {
+  readonly failure: string;
+  readonly letters: number;
+  readonly jobs: readonly { readonly jobId: string; readonly letters: number }[];
+  readonly oldestDiedAt: string;
+  readonly newestDiedAt: string;
+}
+
+interface GroupsProps {
+  readonly job: string | undefined;
+  readonly change: (more: Record<string, string>) => void;
+}
+
+/** By what they failed with, and of which jobs; the most first. */
+function Groups({ job, change }: GroupsProps): JSX.Element | null {
+  const path = pathOf(['dead-letters', 'failures'], { jobId: job });
+  const { value } = useAsked<{ isPartial: boolean; failures: FailureGroup[] }>(path, LIST_MS);
+  if (value === undefined || value.failures.length === 0) return null;
+  const more = value.isPartial ? '+' : '';
+  return (
+    <section class="panel" aria-labelledby="by-failure">
+      <h2 id="by-failure">By failure</h2>
+      <div class="scroll" tabIndex={0} role="group" aria-labelledby="by-failure">
+        <table>
+          <tbody>
+            {value.failures.map(({ failure, letters, jobs, oldestDiedAt }) => (
+              <tr key={failure} class="by-failure">
+                <td class="number">
+                  {shownCount(letters)}
+                  {more}
+                </td>
+                <td>
+                  <button type="button" class="plain" onClick={() => change({ failure })}>
+                    <Said text={failure} most={100} />
+                  </button>
+                </td>
+                <td>
+                  {jobs.slice(0, MOST_JOBS).map((one) => (
+                    <button
+                      type="button"
+                      class="plain"
+                      key={one.jobId}
+                      onClick={() => change({ failure, job: one.jobId })}
+                    >
+                      <bdi>{printable(one.jobId)}</bdi> {shownCount(one.letters)}
+                    </button>
+                  ))}
+                  {jobs.length > MOST_JOBS && <span class="quiet"> and {jobs.length - MOST_JOBS} more jobs</span>}
+                </td>
+                <td class="quiet number">
+                  since <Time at={oldestDiedAt} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readonly open: (id: string) => void }) {
+  return (
+    <div class="table-wrap">
+      <table class="cards">
+        <thead>
+          <tr>
+            <th scope="col">Given up</th>
+            <th scope="col">Person</th>
+            <th scope="col">Event</th>
+            <th scope="col">Job</th>
+            <th scope="col">Failure</th>
+            <th scope="col" class="number">
+              Attempts
+            </th>
+            <th scope="col">
+              <span class="quiet">More</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {props.letters.map(({ id, diedAt, user, event, audience, jobId, failure, attempts, notice }) => (
+            <tr key={id}>
+              <td data-name="Given up">
+                <Time at={diedAt} />
+              </td>
+              <td data-name="Person">
+                <a href={`/people?user=${encodeURIComponent(user)}`}>
+                  <Said text={user} most={40} />
+                </a>
+              </td>
+              <td data-name="Event">
+                {printable(event)} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
+              </td>
+              <td data-name="Job">
+                <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>
+              </td>
+              <td data-name="Failure">
+                <Said text={failure} most={80} />
+                {notice !== undefined && <p class="hint caution">{printable(notice)}</p>}
+              </td>
+              <td data-name="Attempts" class="number">
+                {attempts}
+              </td>
+              <td data-name="">
+                <button
+                  type="button"
+                  class="plain"
+                  aria-label={`Show the dead letter of ${user}`}
+                  onClick={() => props.open(id)}
+                >
+                  Show
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+interface LetterProps {
+  readonly id: string;
+  readonly onDone: () => void;
+  readonly onClose: () => void;
+}
+
+function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
+  const { mayOperate } = useSession();
+  const now = useNow();
+  const { value: letter, failure, again } = useAsked<DeadLetterReport>(pathOf(['dead-letters', id]));
+  const deed = useDeed();
+  const [isForced, setForced] = useState(false);
+  const [isDiscarding, setDiscarding] = useState(false);
+  const decide = async (what: 'redeliver' | 'discard'): Promise<void> => {
+    const body = what === 'redeliver' && isForced ? { body: { force: true } } : {};
+    const isDone = await deed.run(async () =>
+      oneDone(await ask(pathOf(['dead-letters', id, what]), { method: 'POST', ...body })),
+    );
+    onDone();
+    if (isDone) onClose();
+    // It may say now why not, and what would help.
+    else again();
+  };
+  return (
+    <Dialog title="A dead letter" onClose={onClose} isWide failure={failure ?? deed.failure}>
+      {letter === undefined && failure === undefined && <Loading what="the dead letter" />}
+      {letter !== undefined && (
+        <>
+          <dl class="rows">
+            <dt>Person</dt>
+            <dd>
+              <a href={`/people?user=${encodeURIComponent(letter.user)}`}>
+                <Said text={letter.user} />
+              </a>
+            </dd>
+            <dt>Event</dt>
+            <dd>
+              {letter.event} <bdi class="tag">{printable(letter.audience.slug)}</bdi>{' '}
+              <span class="quiet">
+                <Time at={letter.at} clock />
+              </span>
+            </dd>
+            <dt>Job</dt>
+            <dd>
+              <a href={`/jobs/${encodeURIComponent(letter.jobId)}`}>{printable(letter.jobId)}</a>
+            </dd>
+            <dt>State</dt>
+            <dd>
+              <State state={letter.state} />
+            </dd>
+            <dt>Last attempt</dt>
+            <dd>
+              {failureInWords(letter.failure)}, <Time at={letter.failure.at} />, {counted(letter.attempts, 'attempt')}{' '}
+              in all
+            </dd>
+            <dt>Answer</dt>
+            <dd>
+              {letter.failure.answer === undefined ? (
+                <span class="quiet">none</span>
+              ) : (
+                <Said text={letter.failure.answer} />
+              )}
+            </dd>
+            <dt>Kept until</dt>
+            <dd>{ago(letter.expiresAt, now)}</dd>
+            {letter.notice !== undefined && (
+              <>
+                <dt>Not redelivered</dt>
+                <dd class="caution">
+                  <Said text={letter.notice} />
+                </dd>
+              </>
+            )}
+          </dl>
+          {letter.profile !== undefined && (
+            <>
+              <p class="hint">The profile that was signalled with it:</p>
+              <pre tabIndex={0}>{indentedJson(JSON.stringify(letter.profile).slice(0, 20_000)).join('\n')}</pre>
+            </>
+          )}
+          {mayOperate && letter.state === 'waiting' && (
+            <>
+              {letter.forceable === true && (
+                <label class="option">
+                  <input
+                    type="checkbox"
+                    checked={isForced}
+                    onChange={(event) => setForced(event.currentTarget.checked)}
+                  />
+                  Send it although it contradicts what the source says now
+                </label>
+              )}
+              <div class="buttons">
+                <button type="button" class="primary" disabled={deed.isBusy} onClick={() => void decide('redeliver')}>
+                  Redeliver
+                </button>
+                {isDiscarding ? (
+                  <button type="button" class="danger" disabled={deed.isBusy} onClick={() => void decide('discard')}>
+                    Discard it for good
+                  </button>
+                ) : (
+                  <button type="button" onClick={() => setDiscarding(true)}>
+                    Discard …
+                  </button>
+                )}
+              </div>
+            </>
+          )}
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+interface Decided {
+  readonly done: number;
+  readonly failures: readonly { readonly id: string; readonly reason: string }[];
+  readonly extent?: DecisionExtent;
+}
+
+/** @throws Error with the reason why it was not done */
+function oneDone({ failures: [first] }: Decided): void {
+  if (first !== undefined) throw new Error(first.reason);
+}
+
+interface DecideProps {
+  readonly what: 'redeliver' | 'discard';
+  readonly filter: Filter;
+  readonly onDone: () => void;
+  readonly onClose: () => void;
+}
+
+/** What the filter selects is counted first; then it is done only if that is still so many. */
+function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, onClose }: DecideProps): JSX.Element {
+  const filter = {
+    ...(job === undefined ? {} : { jobId: job }),
+    ...(meantFailure === undefined ? {} : { failure: meantFailure }),
+    ...(user === undefined ? {} : { user }),
+  };
+  const which = Object.keys(filter).length === 0 ? { all: true } : filter;
+  const [extent, setExtent] = useState<DecisionExtent>();
+  const [result, setResult] = useState<Decided>();
+  const { isBusy, failure, run } = useDeed();
+  const url = pathOf(['dead-letters', what]);
+  const count = async (): Promise<void> => {
+    await run(async () => {
+      const counted = await ask<Decided>(url, { method: 'POST', body: { ...which, dryRun: true } });
+      setExtent(counted.extent ?? { letters: 0, jobs: [], audiences: [], people: 0 });
+    });
+  };
+  const decide = async (): Promise<void> => {
+    await run(async () => {
+      try {
+        setResult(await ask<Decided>(url, { method: 'POST', body: { ...which, expected: extent?.letters } }));
+      } catch (error) {
+        // They are other ones by now: they are counted anew.
+        if (error instanceof ApiFailure && error.code === 'NotAsExpected') setExtent(undefined);
+        throw error;
+      }
+      onDone();
+    });
+  };
+  const name = what === 'redeliver' ? 'Redeliver' : 'Discard';
+  const options = [
+    job === undefined ? '' : ` --job ${shellWord(job)}`,
+    meantFailure === undefined ? '' : ` --failure ${shellWord(meantFailure)}`,
+    user === undefined ? '' : ` --user ${shellWord(user)}`,
+  ].join('');
+  const deed = extent === undefined ? 'Count them' : `${name} ${shownCount(extent.letters)}`;
+  return (
+    <Dialog
+      title={`${name} dead letters`}
+      isDangerous={what === 'discard' && extent !== undefined}
+      {...{ onClose, isBusy, failure }}
+      {...(result === undefined ? { deed } : {})}
+      isDisabled={extent?.letters === 0}
+      command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}`}
+      onDeed={() => void (extent === undefined ? count() : decide())}
+    >
+      {result !== undefined ? (
+        <>
+          <p>
+            {counted(result.done, 'dead letter')} {what === 'redeliver' ? 'redelivered' : 'discarded'}.
+          </p>
+          {result.failures.length > 0 && (
+            <>
+              <p class="bad">{shownCount(result.failures.length)} were not:</p>
+              <ul>
+                {result.failures.slice(0, 20).map(({ id, reason }) => (
+                  <li key={id}>
+                    <Said text={reason} />
+                  </li>
+                ))}
+              </ul>
+            </>
+          )}
+        </>
+      ) : extent === undefined ? (
+        <p>
+          {what === 'redeliver'
+            ? 'Each is sent again, after what waits for its person. First they are counted.'
+            : 'Discarded triggers are never sent. First they are counted.'}
+        </p>
+      ) : (
+        <>
+          <p>
+            {counted(extent.letters, 'dead letter')} about{' '}
+            {counted(extent.people, 'person').replace('persons', 'people')}:
+          </p>
+          <ul>
+            {extent.jobs.map(({ jobId, letters }) => (
+              <li key={jobId}>
+                {shownCount(letters)} of <bdi>{printable(jobId)}</bdi>
+              </li>
+            ))}
+          </ul>
+          {what === 'discard' && <p>This cannot be undone.</p>}
+        </>
+      )}
+    </Dialog>
+  );
+}

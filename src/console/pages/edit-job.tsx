@@ -1,0 +1,127 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import { useState } from 'preact/hooks';
+import type { JobDefinitionInput } from '../../contract/export-job.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { ask, pathOf } from '../api.ts';
+import { useAsked, useDeed } from '../asked.ts';
+import { changesOf, draftOf, editOf, type FieldChange } from '../form.ts';
+import { Dialog, Failure, Loading, ProblemList, Said } from '../parts.tsx';
+import { usePageTitle } from '../title.ts';
+import { JobForm } from './job-form.tsx';
+import { useForm } from './new-job.tsx';
+import { Preview } from './preview.tsx';
+
+/** The form of a job that there is; what changes is shown before it is saved. */
+export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Element {
+  usePageTitle(`Edit ${job}`);
+  const { value, failure, again } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  if (value === undefined)
+    return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
+  return <EditForm job={job} before={value} />;
+}
+
+function EditForm({ job, before }: { readonly job: string; readonly before: JobDefinitionInput }): JSX.Element {
+  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(draftOf(before), job);
+  const [isSaving, setSaving] = useState(false);
+  const changes = changesOf(before, definition);
+  const home = `/jobs/${encodeURIComponent(job)}`;
+  return (
+    <>
+      <p class="quiet small">
+        <a href="/">Jobs</a> / <a href={home}>{printable(job)}</a> / edit
+      </p>
+      <div class="page-head">
+        <h1>
+          Edit <bdi>{printable(before.label)}</bdi>
+        </h1>
+      </div>
+      <div class="form-page">
+        <form
+          class="panel"
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (changes.length > 0) void checkAll().then((isRight) => setSaving(isRight));
+          }}
+        >
+          <JobForm {...{ draft, change, problems, told, touch }} isNew={false} />
+          {told === 'all' && problems.length > 0 && (
+            <div class="notice bad" role="alert">
+              <p>It cannot be saved yet: {counted(problems.length, 'thing')} to correct.</p>
+              <ProblemList problems={others} />
+            </div>
+          )}
+          <div class="buttons">
+            <button type="submit" class="primary" disabled={changes.length === 0}>
+              {changes.length === 0 ? 'Nothing is changed' : `Save ${counted(changes.length, 'change')}`}
+            </button>
+            <a class="button" href={home}>
+              Cancel
+            </a>
+          </div>
+        </form>
+        <Preview definition={definition} isReady />
+      </div>
+      {isSaving && <SaveDialog {...{ job, changes, home }} onClose={() => setSaving(false)} />}
+    </>
+  );
+}
+
+interface SaveProps {
+  readonly job: string;
+  readonly changes: readonly FieldChange[];
+  readonly home: string;
+  readonly onClose: () => void;
+}
+
+function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
+  const { route } = useLocation();
+  const { isBusy, failure, run } = useDeed();
+  const save = async (): Promise<void> => {
+    const isDone = await run(() => ask(pathOf(['jobs', job]), { method: 'PATCH', body: editOf(changes) }));
+    if (isDone) route(home);
+  };
+  return (
+    <Dialog
+      title={`Change ${counted(changes.length, 'field')}`}
+      deed="Save"
+      isWide
+      {...{ onClose, isBusy, failure }}
+      onDeed={() => void save()}
+    >
+      <p>What waits is sent by the new form. Requests in flight are finished by the old one.</p>
+      <div class="scroll" tabIndex={0} role="group" aria-label="Changes">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Field</th>
+              <th scope="col">Now</th>
+              <th scope="col">Then</th>
+            </tr>
+          </thead>
+          <tbody>
+            {changes.map(({ field, from, to }) => (
+              <tr key={field}>
+                <td>
+                  <code>{field}</code>
+                </td>
+                <td class="quiet">
+                  <Said text={shown(from)} />
+                </td>
+                <td>
+                  <Said text={shown(to)} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Dialog>
+  );
+}
+
+function shown(value: unknown): string {
+  if (value === null) return 'none';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

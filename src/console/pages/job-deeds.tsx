@@ -1,0 +1,374 @@
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { Difference } from '../../contract/difference.ts';
+import type { AudienceList } from '../../contract/audience.ts';
+import type { JobStatus } from '../../contract/job-status.ts';
+import { counted, printable, shownCount } from '../../domain/shown.ts';
+import { ask, pathOf } from '../api.ts';
+import { useAsked, useDeed } from '../asked.ts';
+import { Dialog, Failure, Loading } from '../parts.tsx';
+import { useSession } from '../session.tsx';
+import { shellWord } from '../words.ts';
+
+type Deed = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'stop';
+
+const NAMES: Readonly<Record<Deed, string>> = {
+  pause: 'Pause',
+  resume: 'Resume',
+  recover: 'Recover',
+  retry: 'Try now',
+  backfill: 'Backfill',
+  reconcile: 'Reconcile',
+  stop: 'Stop',
+};
+
+interface Deeds {
+  readonly status: JobStatus;
+  /** Called when something was done. */
+  readonly onDone: () => void;
+}
+
+/** What can be done with a job now, by somebody who may. */
+export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
+  const { mayOperate } = useSession();
+  const [open, setOpen] = useState<Deed>();
+  if (!mayOperate) return null;
+  const close = (): void => setOpen(undefined);
+  const deedDialog = {
+    pause: <Plain deed="pause" status={status} onDone={onDone} onClose={close} />,
+    resume: <Plain deed="resume" status={status} onDone={onDone} onClose={close} />,
+    recover: <Plain deed="recover" status={status} onDone={onDone} onClose={close} />,
+    retry: <Plain deed="retry" status={status} onDone={onDone} onClose={close} />,
+    backfill: <BackfillDialog status={status} onDone={onDone} onClose={close} />,
+    reconcile: <ReconcileDialog status={status} onDone={onDone} onClose={close} />,
+    stop: <StopDialog status={status} onDone={onDone} onClose={close} />,
+  };
+  return (
+    <div class="buttons">
+      {deedsOf(status).map((deed) => (
+        <button type="button" key={deed} onClick={() => setOpen(deed)}>
+          {NAMES[deed]}
+        </button>
+      ))}
+      {status.state !== 'stopped' && (
+        <a class="button" href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>
+          Edit
+        </a>
+      )}
+      {open !== undefined && deedDialog[open]}
+    </div>
+  );
+}
+
+function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): Deed[] {
+  if (recoverableUntil !== undefined) return ['recover'];
+  if (state === 'stopped') return kept === undefined ? [] : ['resume', 'stop'];
+  if (state === 'starting') return ['stop'];
+  if (state === 'stopping') return ['stop'];
+  const isBackfilling = backfill?.state === 'running' || backfill?.state === 'paused';
+  return [
+    ...(state === 'paused' ? (['resume'] as const) : (['pause'] as const)),
+    ...(held > 0 && state === 'running' ? (['retry'] as const) : []),
+    ...(isBackfilling ? [] : (['backfill', 'reconcile'] as const)),
+    'stop',
+  ];
+}
+
+type Opened = Deeds & { readonly onClose: () => void };
+
+const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (status: JobStatus) => string>> = {
+  pause: () =>
+    'Nothing further is sent until the job is resumed. What is in flight is finished, and what comes is kept.',
+  resume: ({ kept, waiting }) =>
+    `What waits is sent: ${counted(kept?.waiting ?? waiting, 'trigger')} now. Then the job goes on as before.`,
+  recover: () => 'The job is started again with what it had not delivered when it was ended from outside.',
+  retry: ({ held }) =>
+    `What ${counted(held, 'person')} wait${held === 1 ? 's' : ''} for is tried now, and not at its time.`,
+};
+
+/** A command that needs nothing but a yes. */
+function Plain({ deed, status, onDone, onClose }: Opened & { readonly deed: keyof typeof MEANINGS }): JSX.Element {
+  const { isBusy, failure, run } = useDeed();
+  const { jobId, label } = status;
+  const doIt = async (): Promise<void> => {
+    if (!(await run(() => ask(pathOf(['jobs', jobId, deed]), { method: 'POST' })))) return;
+    onDone();
+    onClose();
+  };
+  const command = deed === 'retry' ? undefined : `triggers ${deed} ${jobId}`;
+  return (
+    <Dialog
+      title={`${NAMES[deed]} “${printable(label)}”`}
+      deed={NAMES[deed]}
+      {...{ onClose, isBusy, failure, command }}
+      onDeed={() => void doIt()}
+    >
+      <p>{MEANINGS[deed](status)}</p>
+    </Dialog>
+  );
+}
+
+const WAITING = [
+  ['deliver', 'Send it first', 'The job ends once it is sent, or after an hour at the latest; the rest is kept.'],
+  ['keep', 'Keep it', 'The job ends now. When it is resumed, what waits is sent.'],
+  ['discard', 'Discard it', 'The job ends now, and what waits is never sent. This cannot be undone.'],
+] as const;
+
+function StopDialog({ status, onDone, onClose }: Opened): JSX.Element {
+  const { isBusy, failure, run } = useDeed();
+  const [waiting, setWaiting] = useState<(typeof WAITING)[number][0]>(
+    status.kept === undefined ? 'deliver' : 'discard',
+  );
+  const { jobId, label, kept } = status;
+  const count = kept?.waiting ?? status.waiting;
+  const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
+  const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
+  const doIt = async (): Promise<void> => {
+    if (!(await run(() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting } })))) return;
+    onDone();
+    onClose();
+  };
+  return (
+    <Dialog
+      title={kept === undefined ? `Stop “${printable(label)}”` : `Discard what “${printable(label)}” kept`}
+      deed={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
+      isDangerous={waiting === 'discard'}
+      {...{ onClose, isBusy, failure }}
+      command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}`}
+      onDeed={() => void doIt()}
+    >
+      <p>
+        {kept === undefined ? 'It takes no more triggers. ' : ''}
+        {count === 0 ? 'Nothing waits at the moment.' : `${counted(count, 'trigger')} wait${count === 1 ? 's' : ''}.`}
+        {isBackfilling ? ' Its backfill is not finished.' : ''}
+      </p>
+      <fieldset class="field">
+        <legend>What waits</legend>
+        {choices.map(([value, name, meaning]) => (
+          <label key={value} class="option">
+            <input type="radio" name="waiting" checked={waiting === value} onChange={() => setWaiting(value)} />
+            <span>
+              {name} <span class="hint">{meaning}</span>
+            </span>
+          </label>
+        ))}
+      </fieldset>
+    </Dialog>
+  );
+}
+
+/** How many members there are, as far as the source says. */
+function useSizes(
+  status: JobStatus,
+  chosen: readonly string[],
+): { readonly members?: number; readonly isKnown: boolean } {
+  const { value } = useAsked<AudienceList>(pathOf(['audiences']));
+  if (value === undefined) return { isKnown: false };
+  const meant = status.audiences.filter(({ slug }) => chosen.includes(slug)).map(({ id }) => id);
+  const sizes = value.audiences.filter(({ id }) => meant.includes(id)).map(({ size }) => size);
+  if (sizes.length < meant.length || sizes.includes(undefined)) return { isKnown: true };
+  return { isKnown: true, members: sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) };
+}
+
+function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
+  const { isBusy, failure, run } = useDeed();
+  const slugs = status.audiences.map(({ slug }) => slug);
+  const [chosen, setChosen] = useState<readonly string[]>(slugs);
+  const [sample, setSample] = useState('');
+  // The same each time that the button is pressed, so that a repeat after a lost answer starts nothing further.
+  const [requestId] = useState(() => crypto.randomUUID());
+  const { members } = useSizes(status, chosen);
+  const { jobId, label, backfillPerSecond, parallelRequestCount } = status;
+  const isSample = sample.trim() !== '';
+  const count = isSample ? Number(sample) : undefined;
+  const isWrong = isSample && !(Number.isInteger(count) && (count ?? 0) > 0);
+  const doIt = async (): Promise<void> => {
+    const audiences = chosen.length === slugs.length ? {} : { audiences: chosen };
+    const body = { requestId, ...audiences, ...(count === undefined ? {} : { sample: count }) };
+    if (!(await run(() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body })))) return;
+    onDone();
+    onClose();
+  };
+  const options = [
+    ...(chosen.length === slugs.length ? [] : chosen.map((slug) => ` --audience ${shellWord(slug)}`)),
+    isSample && !isWrong ? ` --sample ${count}` : '',
+  ];
+  const whom = members === undefined ? 'Everybody who is a member' : counted(members, 'member');
+  const pace =
+    backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
+  return (
+    <Dialog
+      title={`Send existing users of “${printable(label)}”`}
+      deed={count === undefined || isWrong ? 'Start backfill' : `Send ${shownCount(count)}, then pause`}
+      {...{ onClose, isBusy, failure }}
+      isDisabled={chosen.length === 0 || isWrong}
+      command={`triggers backfill ${jobId}${options.join('')}`}
+      onDeed={() => void doIt()}
+    >
+      <p>
+        {whom} now is sent as an <code>enter</code>, at most {pace}. Who was sent before is sent again.
+      </p>
+      {slugs.length > 1 && (
+        <fieldset class="field">
+          <legend>Audiences</legend>
+          {slugs.map((slug) => (
+            <label key={slug} class="option">
+              <input
+                type="checkbox"
+                checked={chosen.includes(slug)}
+                onChange={({ currentTarget: { checked } }) =>
+                  setChosen(slugs.filter((one) => (one === slug ? checked : chosen.includes(one))))
+                }
+              />
+              <bdi>{printable(slug)}</bdi>
+            </label>
+          ))}
+        </fieldset>
+      )}
+      <div class="field">
+        <label for="sample">Only so many people first (optional)</label>
+        <input
+          id="sample"
+          inputMode="numeric"
+          value={sample}
+          onInput={(event) => setSample(event.currentTarget.value)}
+        />
+        <p class={isWrong ? 'problem' : 'hint'}>
+          {isWrong
+            ? 'This is a whole number, from 1.'
+            : 'The backfill pauses after them, and goes on when it is resumed.'}
+        </p>
+      </div>
+    </Dialog>
+  );
+}
+
+/** What is done with a backfill that is under way. */
+export function BackfillDeeds({ status, onDone }: Deeds): JSX.Element | null {
+  const { mayOperate } = useSession();
+  const { failure, isBusy, run } = useDeed();
+  const [isCancelling, setCancelling] = useState(false);
+  const { backfill, jobId } = status;
+  const state = backfill?.state;
+  if (!mayOperate || (state !== 'running' && state !== 'paused' && state !== 'lost')) return null;
+  const act = async (action: 'pause' | 'resume' | 'cancel'): Promise<void> => {
+    const isDone = await run(() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body: { action } }));
+    if (isDone) onDone();
+    if (isDone) setCancelling(false);
+  };
+  return (
+    <div class="buttons">
+      <button type="button" disabled={isBusy} onClick={() => void act(state === 'running' ? 'pause' : 'resume')}>
+        {state === 'running' ? 'Pause backfill' : 'Resume backfill'}
+      </button>
+      <button type="button" disabled={isBusy} onClick={() => setCancelling(true)}>
+        Cancel backfill
+      </button>
+      {isCancelling ? (
+        <Dialog
+          title="Cancel the backfill"
+          deed="Cancel the backfill"
+          isDangerous
+          {...{ isBusy, failure }}
+          onClose={() => setCancelling(false)}
+          command={`triggers backfill ${jobId} --cancel`}
+          onDeed={() => void act('cancel')}
+        >
+          <p>Whoever has not been sent yet is left out. Who was sent stays so, and live triggers go on.</p>
+        </Dialog>
+      ) : (
+        <Failure failure={failure} />
+      )}
+    </div>
+  );
+}
+
+interface Compared {
+  readonly difference: Difference;
+}
+
+/** Two steps: what the list would send, by numbers; then to send it. The list goes to the API each time, and nowhere else. */
+function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
+  const { isBusy, failure, run } = useDeed();
+  const [file, setFile] = useState<File>();
+  const [audience, setAudience] = useState(status.audiences[0]?.slug ?? '');
+  const [found, setFound] = useState<Difference>();
+  const { jobId, label, audiences } = status;
+  useEffect(() => setFound(undefined), [file, audience]);
+  const isDoubtful = failure?.code === 'DifferenceDoubtful';
+  const send = async (dryRun: boolean): Promise<void> => {
+    if (file === undefined) return;
+    const type = /\.csv$/i.test(file.name) ? 'text/csv' : 'application/x-ndjson';
+    const path = pathOf(['jobs', jobId, 'reconcile'], { audience, dryRun, force: !dryRun && isDoubtful });
+    const isDone = await run(async () => {
+      const { difference } = await ask<Compared>(path, { method: 'POST', file: { type, content: file } });
+      setFound(difference);
+    });
+    if (!isDone || dryRun) return;
+    onDone();
+    onClose();
+  };
+  const isNothing = found !== undefined && found.enters + found.exits === 0;
+  return (
+    <Dialog
+      title={`Reconcile “${printable(label)}”`}
+      deed={
+        found === undefined
+          ? 'Compare'
+          : isDoubtful
+            ? 'Send it all the same'
+            : `Send ${counted(found.enters, 'enter')} and ${counted(found.exits, 'exit')}`
+      }
+      isDangerous={isDoubtful}
+      {...{ onClose, isBusy, failure }}
+      isDisabled={file === undefined || isNothing}
+      command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${audiences.length > 1 ? ` --audience ${shellWord(audience)}` : ''}`}
+      onDeed={() => void send(found === undefined)}
+    >
+      <p>
+        Give the list of whom the endpoint has. It is compared with the members now, and what differs can be sent:
+        enters for who is missing there, exits for who is no member any more.
+      </p>
+      {audiences.length > 1 && (
+        <div class="field">
+          <label for="of">The list is about</label>
+          <select id="of" value={audience} onChange={(event) => setAudience(event.currentTarget.value)}>
+            {audiences.map(({ slug }) => (
+              <option key={slug} value={slug}>
+                {printable(slug)}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
+      <div class="field">
+        <label for="list">The list</label>
+        <input
+          id="list"
+          type="file"
+          accept=".csv,.ndjson,.jsonl"
+          onChange={(event) => setFile(event.currentTarget.files?.[0])}
+        />
+        <p class="hint">
+          CSV with the names of its columns first, or NDJSON with an id, or an object with one, a line.
+        </p>
+      </div>
+      {isBusy && <Loading what="the list and the members" />}
+      {found !== undefined && (
+        <dl class="rows">
+          <dt>On the list</dt>
+          <dd>{shownCount(found.theirs)}</dd>
+          <dt>Members now</dt>
+          <dd>{shownCount(found.members)}</dd>
+          <dt>In both</dt>
+          <dd>{shownCount(found.both)}</dd>
+          <dt>Enters to send</dt>
+          <dd>{shownCount(found.enters)}</dd>
+          <dt>Exits to send</dt>
+          <dd>{shownCount(found.exits)}</dd>
+        </dl>
+      )}
+      {isNothing && <p>They have the same people. There is nothing to send.</p>}
+    </Dialog>
+  );
+}

@@ -1,0 +1,282 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type { Attempt } from '../../contract/attempt.ts';
+import type { JobStatus } from '../../contract/job-status.ts';
+import type { JobTrend } from '../../contract/trend.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
+import { printable, shownCount } from '../../domain/shown.ts';
+import { statusRows } from '../../domain/status-rows.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { pathOf } from '../api.ts';
+import { useAsked, useNow } from '../asked.ts';
+import { Failure, Loading, Progress, Said, State, Time } from '../parts.tsx';
+import { TrendPlots } from '../plots.tsx';
+import { useSession } from '../session.tsx';
+import { usePageTitle } from '../title.ts';
+import { ago, backfillSentence, jobSentence } from '../words.ts';
+import { BackfillDeeds, JobDeeds } from './job-deeds.tsx';
+
+const STATUS_MS = 1500;
+const ATTEMPTS_MS = 3000;
+const TREND_MS = 10_000;
+
+export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
+  const { value: status, failure, again } = useAsked<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
+  const isRunning = status !== undefined && status.state !== 'stopped';
+  const { value: trend } = useAsked<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
+  usePageTitle(status?.label ?? job);
+  const now = useNow();
+  if (status === undefined)
+    return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
+  return (
+    <>
+      <p class="quiet small">
+        <a href="/">Jobs</a> / <span class="id">{printable(job)}</span>
+      </p>
+      <div class="page-head">
+        <div>
+          <h1>
+            <bdi>{printable(status.label)}</bdi> <State state={status.state} />
+          </h1>
+        </div>
+        <JobDeeds status={status} onDone={again} />
+      </div>
+      {status.description !== undefined && (
+        <p class="quiet">
+          <Said text={status.description} />
+        </p>
+      )}
+      <p class="sentence" aria-live="polite">
+        {jobSentence(status, now)}
+      </p>
+      <Failure failure={failure} />
+      <Notices status={status} />
+      <Backfill status={status} onDone={again} />
+      <Figures status={status} />
+      {trend !== undefined && <TrendPlots trend={trend} />}
+      <div class="columns">
+        <Attempts job={job} />
+        <Facts status={status} />
+      </div>
+    </>
+  );
+}
+
+function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
+  const { endpoint, backfill, notices, problems = [], recoverableUntil } = status;
+  const said = [
+    ...(endpoint?.advice === undefined ? [] : [endpoint.advice]),
+    ...(backfill?.notice === undefined ? [] : [backfill.notice]),
+    ...(backfill?.trouble === undefined ? [] : [backfill.trouble]),
+    ...notices,
+    ...problems.map(({ field, message }) => `${field}: ${message}`),
+    ...(recoverableUntil === undefined
+      ? []
+      : ['It was ended from outside, and what it had not delivered can be recovered.']),
+  ];
+  return (
+    <>
+      {said.map((text) => (
+        <div key={text} class="notice caution">
+          <p>
+            <Said text={text} />
+          </p>
+        </div>
+      ))}
+    </>
+  );
+}
+
+function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onDone: () => void }): JSX.Element | null {
+  const { backfill } = status;
+  if (backfill === undefined) return null;
+  const { delivered, expected, superseded, deadLetters, filtered = 0, leftOut = [], difference } = backfill;
+  const done = delivered + superseded + deadLetters + filtered + leftOut.reduce((sum, { members }) => sum + members, 0);
+  const what = difference === undefined ? 'Backfill' : 'Reconcile';
+  return (
+    <section class="panel" aria-labelledby="backfill">
+      <header>
+        <h2 id="backfill">{what} of existing users</h2>
+        <State state={backfill.state} />
+      </header>
+      <Progress done={done} of={expected} what={`${what}: ${done} of ${expected ?? 'an unknown number'}`} />
+      <p class="hint">
+        {backfillSentence(backfill)}; asked for <Time at={backfill.at} />
+      </p>
+      <BackfillDeeds status={status} onDone={onDone} />
+    </section>
+  );
+}
+
+function Figures({ status }: { readonly status: JobStatus }): JSX.Element {
+  const {
+    received,
+    delivered,
+    waiting,
+    inFlight,
+    parallelRequestCount,
+    deadLettersWaiting = 0,
+    ratePerSecond,
+  } = status;
+  const figures: [name: string, value: string, href?: string][] = [
+    ['received', shownCount(received)],
+    ['delivered', shownCount(delivered)],
+    ['a second, last minute', String(ratePerSecond.oneMinute)],
+    ['in flight', `${inFlight} of ${parallelRequestCount}`],
+    ['waiting', shownCount(status.kept?.waiting ?? waiting)],
+    ['dead letters', shownCount(deadLettersWaiting), `/dead-letters?job=${encodeURIComponent(status.jobId)}`],
+  ];
+  return (
+    <dl class="figures">
+      {figures.map(([name, value, href]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class={name === 'dead letters' && deadLettersWaiting > 0 ? 'bad' : ''}>
+            {href === undefined ? value : <a href={href}>{value}</a>}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** Of these rows another part of the page says more. */
+const SHOWN_ELSEWHERE = new Set([
+  'State',
+  'Received',
+  'Delivered',
+  'Waiting',
+  'In flight',
+  'Dead letters',
+  'Backfill',
+  'Reconcile',
+  '',
+  'Notice',
+]);
+
+function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
+  const now = useNow();
+  const { temporalWorkflowsUrl, mayOperate } = useSession();
+  const rows = statusRows(status, { time: (at) => ago(at, now) }).filter(({ name }) => !SHOWN_ELSEWHERE.has(name));
+  return (
+    <section class="panel" aria-labelledby="facts">
+      <header>
+        <h2 id="facts">The job</h2>
+        {mayOperate && status.state !== 'stopped' && (
+          <a href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>Edit</a>
+        )}
+      </header>
+      <dl class="rows">
+        {rows.map(({ name, value, tone }) => (
+          <>
+            <dt>{name}</dt>
+            <dd class={tone === 'bad' || tone === 'caution' ? tone : ''}>
+              <Said text={value} />
+            </dd>
+          </>
+        ))}
+        <dt>Revision</dt>
+        <dd>{status.revision}</dd>
+        {temporalWorkflowsUrl !== undefined && (
+          <>
+            <dt>Execution</dt>
+            <dd>
+              <a
+                href={temporalWorkflowsUrl + encodeURIComponent(jobWorkflowId(status.jobId))}
+                target="_blank"
+                rel="noreferrer"
+              >
+                in the Temporal UI
+              </a>
+            </dd>
+          </>
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Attempts({ job }: { readonly job: string }): JSX.Element {
+  const [isFailed, setFailed] = useState(false);
+  const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
+  const { value, failure, again } = useAsked<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
+  const attempts = value?.attempts.toReversed();
+  return (
+    <section class="panel" aria-labelledby="attempts">
+      <header>
+        <h2 id="attempts">The last attempts</h2>
+        <div class="choice" role="group" aria-label="Which attempts">
+          <button type="button" aria-pressed={!isFailed} onClick={() => setFailed(false)}>
+            all
+          </button>
+          <button type="button" aria-pressed={isFailed} onClick={() => setFailed(true)}>
+            failed
+          </button>
+        </div>
+      </header>
+      <Failure failure={failure} retry={again} />
+      {attempts === undefined && failure === undefined && <Loading what="attempts" />}
+      {attempts?.length === 0 && (
+        <p class="quiet">
+          {isFailed
+            ? 'None of the last attempts failed.'
+            : 'Nobody was sent yet. An attempt shows up here as it begins.'}
+        </p>
+      )}
+      {attempts !== undefined && attempts.length > 0 && (
+        <div class="table-scroll">
+          <table class="cards">
+            <thead>
+              <tr>
+                <th scope="col">At</th>
+                <th scope="col">Outcome</th>
+                <th scope="col">Person</th>
+                <th scope="col">Event</th>
+                <th scope="col">Answer</th>
+              </tr>
+            </thead>
+            <tbody>
+              {attempts.map((attempt) => (
+                <AttemptRow key={`${attempt.runId}-${attempt.sliceId}-${attempt.deliveryId}`} attempt={attempt} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
+  const { endedAt, startedAt, outcome, user, event, audience, status, code, answer, durationMs } = attempt;
+  const at = endedAt ?? startedAt;
+  return (
+    <tr>
+      <td data-name="At">{at !== undefined && <Time at={at} clock />}</td>
+      <td data-name="Outcome">
+        <State state={outcome} />
+      </td>
+      <td data-name="Person">
+        <a href={`/people?user=${encodeURIComponent(user)}`}>
+          <Said text={user} most={40} />
+        </a>
+      </td>
+      <td data-name="Event">
+        {event} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
+      </td>
+      <td data-name="Answer">
+        {outcome === 'failed' &&
+          failureInWords({ ...(status === undefined ? {} : { status }), ...(code === undefined ? {} : { code }) })}
+        {durationMs !== undefined && <span class="quiet"> {durationMs} ms</span>}
+        {answer !== undefined && answer !== '' && (
+          <>
+            {' '}
+            <span class="quiet">
+              <Said text={answer} most={120} />
+            </span>
+          </>
+        )}
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,192 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import type { JobOverview } from '../../client/jobs/job-list.ts';
+import { counted, printable, shownCount } from '../../domain/shown.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { pathOf } from '../api.ts';
+import { useAsked } from '../asked.ts';
+import { Empty, Failure, Loading, State, Time } from '../parts.tsx';
+import { Spark } from '../plots.tsx';
+import { useSession } from '../session.tsx';
+import { usePageTitle } from '../title.ts';
+
+const LIST_MS = 3000;
+/** Jobs that are shown at once; a search looks at all. */
+const MOST_SHOWN = 200;
+
+/** A job of the list, as JSON has it. */
+type Listed = Omit<JobOverview, 'startedAt' | 'endedAt'>;
+
+export function JobsPage(): JSX.Element {
+  usePageTitle('Jobs');
+  const { mayOperate } = useSession();
+  const { query, route } = useLocation();
+  const { state = '', text = '' } = query;
+  const filter = (change: Record<string, string>): void => {
+    const said = new URLSearchParams(Object.entries({ state, text, ...change }).filter(([, value]) => value !== ''));
+    route(said.size === 0 ? '/' : `/?${said.toString()}`, true);
+  };
+  const { value, failure, again } = useAsked<{ jobs: Listed[]; next?: string }>(
+    pathOf(['jobs'], { limit: 500 }),
+    LIST_MS,
+  );
+  // The list is there at once; what each job is doing takes a question to each.
+  const { value: overview } = useAsked<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
+  const numbers = new Map(overview?.jobs.map((job) => [job.jobId, job]));
+  const all = value?.jobs ?? [];
+  const found = all.filter((job) => (state === '' || job.state === state) && says(job, text));
+  return (
+    <>
+      <div class="page-head">
+        <h1>Jobs</h1>
+        {mayOperate && (
+          <a class="button primary" href="/new">
+            New job
+          </a>
+        )}
+      </div>
+      <Failure failure={failure} retry={again} />
+      {value === undefined && failure === undefined && <Loading what="jobs" />}
+      {value !== undefined && all.length === 0 && <NoJobs mayOperate={mayOperate} />}
+      {all.length > 0 && (
+        <>
+          <div class="filters">
+            <input
+              type="search"
+              aria-label="Search jobs by label, id or audience"
+              placeholder="Label, id or audience"
+              value={text}
+              onInput={(event) => filter({ text: event.currentTarget.value })}
+            />
+            <div class="choice" role="group" aria-label="State">
+              <button type="button" aria-pressed={state === ''} onClick={() => filter({ state: '' })}>
+                all <span class="count">{all.length}</span>
+              </button>
+              {statesOf(all).map(([one, count]) => (
+                <button type="button" key={one} aria-pressed={state === one} onClick={() => filter({ state: one })}>
+                  {one} <span class="count">{count}</span>
+                </button>
+              ))}
+            </div>
+          </div>
+          <div class="table-wrap">
+            <table class="jobs">
+              <thead>
+                <tr>
+                  <th scope="col">State</th>
+                  <th scope="col">Job</th>
+                  <th scope="col">Audiences</th>
+                  <th scope="col">Delivered, last hour</th>
+                  <th scope="col" class="number">
+                    Waiting
+                  </th>
+                  <th scope="col">Last failure</th>
+                  <th scope="col" class="number">
+                    Oldest waits since
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {found.slice(0, MOST_SHOWN).map((job) => (
+                  <Row key={job.jobId} job={{ ...numbers.get(job.jobId), ...job }} isKnown={overview !== undefined} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+          {found.length === 0 && <p class="quiet">No job is like that.</p>}
+          {found.length > MOST_SHOWN && (
+            <p class="quiet">
+              These are {MOST_SHOWN} of {found.length}: search for others.
+            </p>
+          )}
+          {value?.next !== undefined && <p class="quiet">These are the first 500 jobs; search finds among these.</p>}
+        </>
+      )}
+    </>
+  );
+}
+
+function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
+  return (
+    <Empty title="There is no export job yet">
+      <p>A job tells another company's system, by webhook, when a person enters or leaves an audience.</p>
+      {mayOperate ? (
+        <a class="button primary" href="/new">
+          Start the first one
+        </a>
+      ) : (
+        <p>Your key may look, and not start one.</p>
+      )}
+    </Empty>
+  );
+}
+
+function says(job: Listed, text: string): boolean {
+  const words = text.toLowerCase().split(/\s+/);
+  const where = [job.jobId, job.label ?? '', ...(job.audiences ?? []).map(({ slug }) => slug)].join('\n').toLowerCase();
+  return words.every((word) => where.includes(word));
+}
+
+function statesOf(jobs: readonly Listed[]): [state: string, count: number][] {
+  const counts = new Map<string, number>();
+  for (const { state } of jobs) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return [...counts];
+}
+
+const SHOWN_AUDIENCES = 3;
+
+/** One job; what it is doing now, once that is known. */
+function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean }): JSX.Element {
+  const { audiences = [], numbers, lastHour } = job;
+  const isUnwell = numbers?.endpoint === 'unwell';
+  const waiting = numbers?.waiting ?? job.kept?.waiting;
+  const { lastFailure, oldestWaitingAt, deadLettersWaiting = 0 } = numbers ?? {};
+  return (
+    <tr>
+      <td data-name="State">
+        <State state={job.state} />
+        {isUnwell && <State state="unwell" tone="bad" />}
+      </td>
+      <td class="name" data-name="Job">
+        <a href={`/jobs/${encodeURIComponent(job.jobId)}`}>
+          <bdi>{printable((job.label ?? job.jobId).slice(0, 200))}</bdi>
+        </a>
+        <span class="quiet id">{printable(job.jobId)}</span>
+      </td>
+      <td data-name="Audiences" class="audiences">
+        {audiences.slice(0, SHOWN_AUDIENCES).map(({ id, slug }) => (
+          <bdi key={id} class="tag">
+            {printable(slug.slice(0, 60))}
+          </bdi>
+        ))}
+        {audiences.length > SHOWN_AUDIENCES && <span class="quiet">and {audiences.length - SHOWN_AUDIENCES} more</span>}
+      </td>
+      <td data-name="Delivered, last hour">
+        {lastHour !== undefined && <Spark hour={lastHour} />}
+        {job.running && numbers === undefined && <span class="quiet">{isKnown ? 'does not say' : '…'}</span>}
+      </td>
+      <td data-name="Waiting" class="number">
+        {waiting === undefined ? '' : shownCount(waiting)}
+        {job.kept !== undefined && <span class="quiet"> kept</span>}
+      </td>
+      <td data-name="Last failure" class={isUnwell ? 'bad' : ''}>
+        {lastFailure !== undefined && (
+          <>
+            {failureInWords(lastFailure)}{' '}
+            <span class="quiet">
+              <Time at={lastFailure.at} />
+            </span>
+          </>
+        )}
+        {deadLettersWaiting > 0 && (
+          <a class="letters" href={`/dead-letters?job=${encodeURIComponent(job.jobId)}`}>
+            {counted(deadLettersWaiting, 'dead letter')}
+          </a>
+        )}
+      </td>
+      <td data-name="Oldest waits since" class="number">
+        {oldestWaitingAt !== undefined && <Time at={oldestWaitingAt} />}
+      </td>
+    </tr>
+  );
+}

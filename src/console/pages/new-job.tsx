@@ -1,0 +1,186 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import type { AudienceList } from '../../contract/audience.ts';
+import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { ApiFailure, ask, pathOf } from '../api.ts';
+import { useAsked, useDeed, useSettled } from '../asked.ts';
+import { definitionOf, type Draft, EMPTY_DRAFT } from '../form.ts';
+import { Command, Dialog, Empty, ProblemList } from '../parts.tsx';
+import { useSession } from '../session.tsx';
+import { usePageTitle } from '../title.ts';
+import { JobForm, membersOf } from './job-form.tsx';
+import { Preview } from './preview.tsx';
+
+/** The form, with the message that it makes beside it. */
+export function NewJobPage(): JSX.Element {
+  usePageTitle('New job');
+  const { mayOperate } = useSession();
+  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(EMPTY_DRAFT);
+  const [isStarting, setStarting] = useState(false);
+  if (!mayOperate)
+    return (
+      <Empty title="Your key may look, and not start a job">
+        <p>
+          A key that may <code>operate</code> can.
+        </p>
+      </Empty>
+    );
+  return (
+    <>
+      <p class="quiet small">
+        <a href="/">Jobs</a> / new
+      </p>
+      <div class="page-head">
+        <h1>New export job</h1>
+      </div>
+      <div class="form-page">
+        <form
+          class="panel"
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            void checkAll().then((isRight) => setStarting(isRight));
+          }}
+        >
+          <JobForm {...{ draft, change, problems, told, touch }} isNew />
+          {told === 'all' && problems.length > 0 && (
+            <div class="notice bad" role="alert">
+              <p>It cannot be started yet: {counted(problems.length, 'thing')} to correct.</p>
+              <ProblemList problems={others} />
+            </div>
+          )}
+          <button type="submit" class="primary">
+            Start Export
+          </button>
+          <details class="job-file">
+            <summary class="hint">The same as a job file</summary>
+            <pre tabIndex={0}>{JSON.stringify(definition, null, 2)}</pre>
+            <Command>{`triggers start job.json${draft.id.trim() === '' ? '' : ` --id ${draft.id.trim()}`}`}</Command>
+          </details>
+        </form>
+        <Preview definition={definition} isReady={draft.audiences.length > 0 && draft.webhookUrl.trim() !== ''} />
+      </div>
+      {isStarting && <StartDialog definition={definition} id={draft.id.trim()} onClose={() => setStarting(false)} />}
+    </>
+  );
+}
+
+export interface Form {
+  readonly draft: Draft;
+  readonly change: (more: Partial<Draft>) => void;
+  readonly told: 'all' | ReadonlySet<string>;
+  readonly touch: (field: string) => void;
+  /** Tells the problems of all fields from now on; returns whether there are none. */
+  readonly checkAll: () => Promise<boolean>;
+  readonly definition: JobDefinitionInput;
+  readonly problems: readonly Problem[];
+  /** Those that stand at no field of the form. */
+  readonly others: readonly Problem[];
+}
+
+/** What is typed, and what is wrong with it: by the form's own rules, and a worker's, which knows audiences and authorizations. */
+export function useForm(initial: Draft, jobId?: string): Form {
+  const [draft, setDraft] = useState(initial);
+  const [told, setTold] = useState<'all' | ReadonlySet<string>>(new Set<string>());
+  const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
+  const touch = useCallback(
+    (field: string) => setTold((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field]))),
+    [],
+  );
+  const { definition, problems: typed } = definitionOf(draft);
+  const checked = useChecked(definition, jobId ?? draft.id.trim());
+  const problems = [...typed, ...checked.problems.filter(({ field }) => !typed.some((one) => one.field === field))];
+  const others = problems.filter(({ field }) => !KNOWN_FIELDS.has(/^\w*/.exec(field)?.[0] ?? ''));
+  const checkAll = async (): Promise<boolean> => {
+    setTold('all');
+    return typed.length === 0 && (await checked.check()).length === 0;
+  };
+  return { draft, change, told, touch, checkAll, definition, problems, others };
+}
+
+const KNOWN_FIELDS = new Set<string>([...Object.keys(EMPTY_DRAFT), 'batch']);
+
+/** What the API finds wrong with it, once it has settled; and, for whoever cannot wait for that, at once. */
+function useChecked(definition: JobDefinitionInput, id: string) {
+  const now = JSON.stringify({ definition, id });
+  const settled = useSettled(now);
+  const [problems, setProblems] = useState<readonly Problem[]>([]);
+  useEffect(() => {
+    const ending = new AbortController();
+    void problemsOf(settled, ending.signal).then((found) => {
+      if (!ending.signal.aborted) setProblems(found);
+    });
+    return () => ending.abort();
+  }, [settled]);
+  const check = useCallback(async () => {
+    const found = await problemsOf(now);
+    setProblems(found);
+    return found;
+  }, [now]);
+  return { problems, check };
+}
+
+/** None if that cannot be known now: whoever starts it is told then. That it runs already is no problem of the form. */
+async function problemsOf(said: string, signal?: AbortSignal): Promise<readonly Problem[]> {
+  const { definition, id } = JSON.parse(said) as { definition: JobDefinitionInput; id: string }; // As it was written above.
+  const path = pathOf(['jobs'], { validateOnly: true, id });
+  const asking = { method: 'POST', body: definition, ...(signal === undefined ? {} : { signal }) } as const;
+  return await ask(path, asking).then(
+    () => [],
+    (error: unknown) => (error instanceof ApiFailure ? error.problems : []),
+  );
+}
+
+interface StartProps {
+  readonly definition: JobDefinitionInput;
+  readonly id: string;
+  readonly onClose: () => void;
+}
+
+/** Says how many people will be sent what, and starts it. */
+function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
+  const { route } = useLocation();
+  const { isBusy, failure, run } = useDeed();
+  const { value: list } = useAsked<AudienceList>(pathOf(['audiences']));
+  const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
+  const members = membersOf(list, audiences);
+  const isLeftBehind = failure?.code === 'JobKept' || failure?.code === 'JobRecoverable';
+  const start = async (): Promise<void> => {
+    let jobId = '';
+    const path = pathOf(['jobs'], { id, discardRecoverable: failure?.code === 'JobRecoverable' });
+    const isDone = await run(async () => {
+      ({ jobId } = await ask<{ jobId: string }>(path, { method: 'POST', body: definition }));
+    });
+    if (isDone) route(`/jobs/${encodeURIComponent(jobId)}`);
+  };
+  const names = audiences.map((one) => list?.audiences.find(({ id, slug }) => slug === one || id === one)?.name ?? one);
+  return (
+    <Dialog
+      title={`Start “${printable(label)}”`}
+      deed={
+        existingUsers
+          ? `Send ${members === undefined ? 'everybody' : counted(members, 'user')}, and start`
+          : 'Start Export'
+      }
+      {...{ onClose, isBusy, failure }}
+      isDisabled={isLeftBehind && failure?.code === 'JobKept'}
+      onDeed={() => void start()}
+    >
+      {existingUsers ? (
+        <p>
+          <b>{members === undefined ? 'Everybody' : counted(members, 'user')}</b> who {members === 1 ? 'is' : 'are'} in{' '}
+          {printable(names.join(', '))} now {members === 1 ? 'is' : 'are'} sent as an <code>enter</code>, at most{' '}
+          {parallelRequestCount} requests at a time.
+        </p>
+      ) : (
+        <p>Nobody is sent now.</p>
+      )}
+      <p>
+        From now on {definition.events?.length === 1 ? `each ${definition.events[0]}` : 'each enter and exit'} of{' '}
+        {printable(names.join(', '))} is sent as it happens.
+      </p>
+    </Dialog>
+  );
+}

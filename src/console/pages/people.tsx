@@ -1,0 +1,302 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import { useState } from 'preact/hooks';
+import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { pathOf } from '../api.ts';
+import { useAsked, useNow } from '../asked.ts';
+import { Command, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
+import { usePageTitle } from '../title.ts';
+import { ago, capital, shellWord } from '../words.ts';
+
+/** What every job did about a person, and what waits and why. */
+export function PeoplePage(): JSX.Element {
+  usePageTitle('Find a person');
+  const { query, route } = useLocation();
+  const { user = '', job = '' } = query;
+  const [typed, setTyped] = useState(user);
+  const [typedJob, setTypedJob] = useState(job);
+  const search = (): void => {
+    const said = { user: typed.trim(), ...(typedJob.trim() === '' ? {} : { job: typedJob.trim() }) };
+    route(`/people?${new URLSearchParams(said).toString()}`);
+  };
+  return (
+    <>
+      <div class="page-head">
+        <h1>Find a person</h1>
+      </div>
+      <form
+        class="filters"
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          search();
+        }}
+      >
+        <input
+          type="search"
+          aria-label="The person's id"
+          placeholder="The person's id, as the source has it"
+          value={typed}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+        />
+        <input
+          type="search"
+          aria-label="Only of this job, by id (optional)"
+          placeholder="Only of a job, by its id"
+          value={typedJob}
+          onInput={(event) => setTypedJob(event.currentTarget.value)}
+        />
+        <button type="submit" class="primary" disabled={typed.trim() === ''}>
+          Find
+        </button>
+      </form>
+      {user === '' ? (
+        <Empty title="Was this person sent, and what did they say?">
+          <p>
+            Give the id that the source knows the person by. Here is then what each job was told of them, what was sent,
+            what the endpoint answered, and what waits and why.
+          </p>
+        </Empty>
+      ) : (
+        <Trace key={`${user}\n${job}`} user={user} job={job} />
+      )}
+    </>
+  );
+}
+
+function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
+  const path = pathOf(['people', user, 'trace'], { jobId: job });
+  const { value, failure, again } = useAsked<{ events: TraceEvent[] }>(path);
+  const byJob = new Map<string, TraceEvent[]>();
+  for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);
+  const isKnown = (value?.events ?? []).some((event) => event.kind !== 'stands' || isWaiting(event.standing));
+  return (
+    <>
+      <Failure failure={failure} retry={again} />
+      {value === undefined && failure === undefined && (
+        <Loading what="what jobs did; long histories take some seconds" />
+      )}
+      {value !== undefined && !isKnown && (
+        <Empty title="No job knows this person">
+          <p>
+            No job that Temporal still remembers was told of “<Said text={user} most={100} />
+            ”. Ids are compared whole: letter case counts.
+          </p>
+        </Empty>
+      )}
+      {[...byJob].map(([jobId, events]) => (
+        <section key={jobId} class="panel" aria-label={`Job ${jobId}`}>
+          <header>
+            <h2>
+              <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>
+            </h2>
+            <button type="button" class="plain" onClick={again}>
+              Look again
+            </button>
+          </header>
+          <ol class="line">
+            {events.map((event, i) => (
+              <Line key={`${event.kind}-${event.at}-${i}`} event={event} />
+            ))}
+          </ol>
+        </section>
+      ))}
+      {value !== undefined && (
+        <>
+          <p class="quiet small">The same in a terminal:</p>
+          <Command>{`triggers trace ${shellWord(user)}${job === '' ? '' : ` --job ${shellWord(job)}`}`}</Command>
+        </>
+      )}
+    </>
+  );
+}
+
+function isWaiting(standing: PersonStanding | undefined): boolean {
+  return standing !== undefined && (standing.waitingCount > 0 || standing.dying > 0 || standing.inPages);
+}
+
+function Line({ event }: { readonly event: TraceEvent }): JSX.Element {
+  const { tone, said, more } = lineOf(event);
+  return (
+    <li>
+      <Time at={event.at} clock />
+      <span class={`dot ${tone}`}>
+        <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+          <circle
+            cx="6"
+            cy="6"
+            r="4"
+            fill={tone === 'quiet' ? 'none' : 'currentColor'}
+            stroke="currentColor"
+            stroke-width="1.6"
+          />
+        </svg>
+      </span>
+      <div>
+        {said}
+        {more}
+      </div>
+    </li>
+  );
+}
+
+interface Shown {
+  readonly tone: 'good' | 'caution' | 'bad' | 'quiet';
+  readonly said: JSX.Element;
+  readonly more?: JSX.Element | null;
+}
+
+function Tag({ text }: { readonly text: string }): JSX.Element {
+  return <bdi class="tag">{printable(text.slice(0, 60))}</bdi>;
+}
+
+function lineOf(event: TraceEvent): Shown {
+  switch (event.kind) {
+    case 'received': {
+      if (event.refused !== undefined)
+        return {
+          tone: 'bad',
+          said: (
+            <>
+              Signalled, and refused: <Said text={event.refused} />
+            </>
+          ),
+        };
+      const again = event.redelivery === undefined ? 'Signalled' : 'Taken again from a dead letter';
+      return {
+        tone: 'quiet',
+        said: (
+          <>
+            {again}: {event.event} <Tag text={event.audience ?? ''} />
+          </>
+        ),
+      };
+    }
+    case 'found':
+      return {
+        tone: 'quiet',
+        said: (
+          <>
+            Found by backfill {event.backfill}: {event.event ?? 'enter'} <Tag text={event.audience} />
+          </>
+        ),
+      };
+    case 'attempted':
+      return attempted(event);
+    case 'died':
+      return {
+        tone: 'bad',
+        said: (
+          <>
+            Became a <a href={`/dead-letters?letter=${encodeURIComponent(event.deadLetterId)}`}>dead letter</a> after{' '}
+            {counted(event.attempts, 'attempt')}: <Said text={event.failure} />
+          </>
+        ),
+        more: (
+          <p class="hint">
+            {capital(event.state)}
+            {event.notice === undefined ? '' : `: ${printable(event.notice)}`}
+          </p>
+        ),
+      };
+    case 'stands':
+      return standing(event.standing, event.notice);
+    case 'left-out':
+      return {
+        tone: 'caution',
+        said: (
+          <>
+            Not looked at: <Said text={event.reason} />
+          </>
+        ),
+      };
+  }
+}
+
+function attempted(event: Extract<TraceEvent, { kind: 'attempted' }>): Shown {
+  const { outcome, answer, durationMs, attempt } = event;
+  const tone = outcome === 'delivered' ? 'good' : outcome === 'failed' ? 'bad' : 'quiet';
+  const failure = outcome === 'failed' ? `: ${failureInWords(event)}` : '';
+  return {
+    tone,
+    said: (
+      <>
+        {event.event} <Tag text={event.audience} /> <State state={outcome} />
+        {failure.slice(2)}
+        <span class="quiet">
+          {attempt === undefined ? '' : ` attempt ${attempt}`}
+          {durationMs === undefined ? '' : `, ${durationMs} ms`}
+        </span>
+      </>
+    ),
+    more: (
+      <p class="hint">
+        {answer !== undefined && answer !== '' && (
+          <>
+            They said: “<Said text={answer} />
+            ”.{' '}
+          </>
+        )}
+        <code>webhook-id: {printable(event.deliveryId)}</code>
+      </p>
+    ),
+  };
+}
+
+function standing(now: PersonStanding | undefined, notice: string | undefined): Shown {
+  const tone = isWaiting(now) ? 'caution' : 'quiet';
+  const said = now === undefined ? <>How it stands now is not known.</> : <Standing standing={now} />;
+  return {
+    tone,
+    said,
+    more:
+      notice === undefined ? null : (
+        <p class="hint">
+          <Said text={notice} />
+        </p>
+      ),
+  };
+}
+
+function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
+  const now = useNow();
+  const { waiting, waitingCount, chain, state, dying, inPages } = standing;
+  if (!isWaiting(standing)) return <>Nothing of this person waits now.</>;
+  const why: readonly (string | false | undefined)[] = [
+    state !== 'running' && `the job is ${state}`,
+    standing.endpoint?.state === 'unwell' && 'the endpoint is unwell, and single requests are tried',
+    standing.throttledUntil !== undefined &&
+      `the endpoint asked to wait; the next request goes ${ago(standing.throttledUntil, now)}`,
+    standing.quietUntil !== undefined && `quiet hours end ${ago(standing.quietUntil, now)}`,
+    standing.quotaUntil !== undefined && `the quota has room ${ago(standing.quotaUntil, now)}`,
+    standing.rateLimitedUntil !== undefined && `the rate lets it go ${ago(standing.rateLimitedUntil, now)}`,
+    standing.gatheringUntil !== undefined && `its batch goes ${ago(standing.gatheringUntil, now)}`,
+    chain?.place === 'running' && 'it is being sent now',
+    chain?.nextAttemptAt !== undefined &&
+      `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,
+    chain?.place === 'ready' &&
+      (chain.ahead ?? 0) > 0 &&
+      `${counted(chain.ahead ?? 0, 'person').replace('persons', 'people')} ahead`,
+    dying > 0 && `${dying} becoming dead letters`,
+    inPages && 'a backfill has found the person, and not taken them up yet',
+  ];
+  const reasons = why.filter((one) => typeof one === 'string');
+  return (
+    <>
+      {capital(counted(waitingCount, 'trigger'))} wait{waitingCount === 1 ? 's' : ''}
+      {reasons.length === 0 ? '.' : `: ${reasons.join('; ')}.`}
+      <ul>
+        {waiting.map(({ event, audience, at }) => (
+          <li key={event + audience + at}>
+            {event} <Tag text={audience} />{' '}
+            <span class="quiet">
+              of <Time at={at} clock />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

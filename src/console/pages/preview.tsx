@@ -1,0 +1,168 @@
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { JobDefinitionInput } from '../../contract/export-job.ts';
+import type { Sample, SentSample, ShownRequest } from '../../contract/sample.ts';
+import { indentedJson } from '../../domain/indented-json.ts';
+import { meaningOf, verdictFor } from '../../domain/sample-meaning.ts';
+import { printable, shownCount } from '../../domain/shown.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { type ApiFailure, ask, pathOf } from '../api.ts';
+import { asFailure, useDeed, useSettled } from '../asked.ts';
+import { Dialog, Failure, Said, State } from '../parts.tsx';
+
+interface PreviewProps {
+  readonly definition: JobDefinitionInput;
+  /** Whether it can be a message yet: it has an audience and a URL. */
+  readonly isReady: boolean;
+}
+
+/** The request as it would be sent about a real member, and a way to send it once. */
+export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
+  const [event, setEvent] = useState<'enter' | 'exit'>('enter');
+  const [user, setUser] = useState('');
+  const wish = useSettled(JSON.stringify({ definition, event, ...(user.trim() === '' ? {} : { user: user.trim() }) }));
+  const { sample, failure } = useSample(isReady ? wish : undefined);
+  const [isTesting, setTesting] = useState(false);
+  return (
+    <section class="panel beside" aria-labelledby="preview">
+      <header>
+        <h2 id="preview">The message</h2>
+        <div class="choice" role="group" aria-label="About">
+          {(['enter', 'exit'] as const).map((one) => (
+            <button type="button" key={one} aria-pressed={one === event} onClick={() => setEvent(one)}>
+              {one}
+            </button>
+          ))}
+        </div>
+      </header>
+      {!isReady ? (
+        <p class="quiet">Choose an audience and a webhook URL: here is then the message about a real member.</p>
+      ) : (
+        <>
+          <div class="field">
+            <label for="preview-user">About</label>
+            <input
+              id="preview-user"
+              placeholder={sample === undefined ? 'the first member' : printable(sample.user)}
+              value={user}
+              autocomplete="off"
+              spellcheck={false}
+              onInput={(typed) => setUser(typed.currentTarget.value)}
+            />
+          </div>
+          {failure !== undefined && <Failure failure={failure} />}
+          {sample !== undefined && (
+            <>
+              <Request request={sample.request} />
+              {sample.others !== undefined && (
+                <p class="hint">With {shownCount(sample.others.length)} others in the same request.</p>
+              )}
+              {sample.warnings?.map((warning) => (
+                <p key={warning} class="hint caution">
+                  {warning}
+                </p>
+              ))}
+              <button type="button" onClick={() => setTesting(true)}>
+                Send test
+              </button>
+            </>
+          )}
+        </>
+      )}
+      {isTesting && <TestDialog wish={wish} about={sample} onClose={() => setTesting(false)} />}
+    </section>
+  );
+}
+
+/** What a worker makes of it, as soon as it can be read; the last one stays while the next is being made. */
+function useSample(wish: string | undefined): { readonly sample?: Sample; readonly failure?: ApiFailure } {
+  const [made, setMade] = useState<{ readonly sample?: Sample; readonly failure?: ApiFailure }>({});
+  useEffect(() => {
+    if (wish === undefined) return undefined;
+    const ending = new AbortController();
+    const { signal } = ending;
+    ask<Sample>(pathOf(['render']), { method: 'POST', body: JSON.parse(wish), signal }).then(
+      (sample) => setMade({ sample }),
+      (error: unknown) => {
+        if (!signal.aborted) setMade({ failure: asFailure(error) });
+      },
+    );
+    return () => ending.abort();
+  }, [wish]);
+  return wish === undefined ? {} : made;
+}
+
+const SHOWN_BYTES = 50_000;
+
+function isJson(contentType: string): boolean {
+  return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
+}
+
+function Request({
+  request: { method, url, headers, body, bodyBytes },
+}: {
+  readonly request: ShownRequest;
+}): JSX.Element {
+  const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
+  const shown = body.slice(0, SHOWN_BYTES);
+  const text = isJson(type) ? indentedJson(shown) : shown.split('\n').map(printable);
+  const head = [`${method} ${url}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
+  return (
+    <>
+      <pre tabIndex={0} aria-label="The request">
+        {[...head.map(printable), '', ...text].join('\n')}
+      </pre>
+      <p class="hint">{shownCount(bodyBytes)} bytes. Secrets and the path of the URL are masked here, and sent.</p>
+    </>
+  );
+}
+
+interface TestProps {
+  readonly wish: string;
+  readonly about: Sample | undefined;
+  readonly onClose: () => void;
+}
+
+function TestDialog({ wish, about, onClose }: TestProps): JSX.Element {
+  const { isBusy, failure, run } = useDeed();
+  const [sent, setSent] = useState<SentSample>();
+  const send = (): void => {
+    void run(async () => setSent(await ask<SentSample>(pathOf(['test']), { method: 'POST', body: JSON.parse(wish) })));
+  };
+  return (
+    <Dialog
+      title="Send a test"
+      {...(sent === undefined ? { deed: 'Send it once', onDeed: send } : {})}
+      {...{ onClose, isBusy, failure }}
+    >
+      {sent === undefined ? (
+        <p>
+          One real message about <b>{about === undefined ? 'a member' : <Said text={about.user} most={60} />}</b> is
+          sent to {about === undefined ? 'the endpoint' : <Said text={about.request.url} />} now. No job is started.
+        </p>
+      ) : (
+        <Answer {...sent} />
+      )}
+    </Dialog>
+  );
+}
+
+function Answer(sent: SentSample): JSX.Element {
+  const { answer } = sent;
+  const { durationMs, answer: text } = answer;
+  const verdict = verdictFor(answer);
+  return (
+    <>
+      <p>
+        <State state={verdict} tone={verdict === 'delivered' ? 'good' : 'bad'} /> {failureInWords(answer)}{' '}
+        <span class="quiet">after {shownCount(durationMs)} ms</span>
+      </p>
+      {text !== undefined && text !== '' && (
+        <p>
+          They said: “<Said text={text} />”
+        </p>
+      )}
+      <p>{meaningOf(answer, sent)}</p>
+    </>
+  );
+}

@@ -1,0 +1,205 @@
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Problem } from '../contract/export-job.ts';
+import { printable } from '../domain/shown.ts';
+import { type ApiFailure } from './api.ts';
+import { useNow } from './asked.ts';
+import { ago, clockTime, toneOf, utc } from './words.ts';
+
+type Children = { readonly children?: ComponentChildren };
+
+/** Longest text of somebody else's that is shown at once. */
+const SHOWN_LENGTH = 400;
+
+/** Text from outside: nothing in it can disguise what follows, and a long one is cut until somebody wants all of it. */
+export function Said({ text, most = SHOWN_LENGTH }: { readonly text: string; readonly most?: number }): JSX.Element {
+  const [isWhole, setWhole] = useState(false);
+  const isLong = text.length > most;
+  const shown = printable(isLong && !isWhole ? text.slice(0, most) : text.slice(0, 100_000));
+  return (
+    <>
+      <bdi class="said">{shown}</bdi>
+      {isLong && !isWhole && (
+        <button type="button" class="plain" onClick={() => setWhole(true)}>
+          … {(text.length - most).toLocaleString('en')} more characters
+        </button>
+      )}
+    </>
+  );
+}
+
+const MARKS: Readonly<Record<string, JSX.Element>> = {
+  running: <circle cx="6" cy="6" r="4.5" fill="currentColor" />,
+  paused: <path d="M2.5 1.5h2.5v9h-2.5zM7 1.5h2.5v9h-2.5z" fill="currentColor" />,
+  starting: (
+    <circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.8" stroke-dasharray="2.6 2" />
+  ),
+  stopping: <path d="M6 1.5a4.5 4.5 0 0 0 0 9z M6 1.5a4.5 4.5 0 0 1 0 9" fill="currentColor" />,
+  stopped: <rect x="2.2" y="2.2" width="7.6" height="7.6" fill="none" stroke="currentColor" stroke-width="1.6" />,
+  good: <path d="m1.8 6.4 2.8 2.8 5.6-6.2" fill="none" stroke="currentColor" stroke-width="2" />,
+  bad: <path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2" />,
+  caution: (
+    <path d="M6 1 11.4 11H.6z M5.3 4.6h1.4L6.5 7.6h-1z M5.3 8.4h1.4v1.4H5.3z" fill="currentColor" fill-rule="evenodd" />
+  ),
+  quiet: <circle cx="6" cy="6" r="3" fill="none" stroke="currentColor" stroke-width="1.6" />,
+};
+
+/** A state: a word, and a shape and a colour that say the same. */
+export function State({
+  state,
+  tone = toneOf(state),
+}: {
+  readonly state: string;
+  readonly tone?: string;
+}): JSX.Element {
+  return (
+    <span class={`state ${tone}`}>
+      <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+        {MARKS[state] ?? MARKS[tone]}
+      </svg>
+      {state}
+    </span>
+  );
+}
+
+/** A time as seen from now, or with `clock` as the clock here says; with its UTC. */
+export function Time({ at, clock = false }: { readonly at: string; readonly clock?: boolean }): JSX.Element {
+  const now = useNow(clock ? 60_000 : 1000);
+  return (
+    <time dateTime={at} title={utc(at)}>
+      {clock ? clockTime(at, now) : ago(at, now)}
+    </time>
+  );
+}
+
+export function Failure({ failure, retry }: { readonly failure: ApiFailure | undefined; readonly retry?: () => void }) {
+  if (failure === undefined) return null;
+  return (
+    <div class="notice bad" role="alert">
+      <p>
+        <Said text={failure.message} /> <code class="quiet">{failure.code}</code>
+      </p>
+      <ProblemList problems={failure.problems} />
+      {retry !== undefined && (
+        <button type="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function ProblemList({ problems }: { readonly problems: readonly Problem[] }): JSX.Element | null {
+  if (problems.length === 0) return null;
+  return (
+    <ul>
+      {problems.map(({ field, message }) => (
+        <li key={field + message}>
+          {field !== '' && <code>{printable(field)}</code>} <Said text={message} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** What stands where there is nothing yet: why, and what to do next. */
+export function Empty({ title, children }: { readonly title: string } & Children): JSX.Element {
+  return (
+    <div class="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+export function Loading({ what }: { readonly what: string }): JSX.Element {
+  return (
+    <p class="quiet loading" role="status">
+      Reading {what} …
+    </p>
+  );
+}
+
+/** How the same is done in a terminal. */
+export function Command({ children }: { readonly children: string }): JSX.Element {
+  const [isCopied, setCopied] = useState(false);
+  const copy = (): void => {
+    void navigator.clipboard.writeText(children).then(() => setCopied(true));
+  };
+  return (
+    <div class="command">
+      <code>{printable(children)}</code>
+      <button type="button" class="plain" onClick={copy} aria-label={`Copy: ${children}`}>
+        {isCopied ? 'copied' : 'copy'}
+      </button>
+    </div>
+  );
+}
+
+export interface DialogProps extends Children {
+  readonly title: string;
+  readonly onClose: () => void;
+  /** What the button says that does it; absent: there is nothing to do but to close. */
+  readonly deed?: string;
+  readonly onDeed?: () => void;
+  readonly isBusy?: boolean;
+  readonly isDangerous?: boolean;
+  readonly isDisabled?: boolean;
+  readonly failure?: ApiFailure | undefined;
+  readonly command?: string | undefined;
+  readonly isWide?: boolean;
+}
+
+/** A modal dialogue: the browser keeps the focus in it, and Escape closes it. */
+export function Dialog(props: DialogProps): JSX.Element {
+  const { title, onClose, deed, onDeed, isBusy = false, isDangerous = false, isDisabled = false } = props;
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => ref.current?.showModal(), []);
+  return (
+    <dialog ref={ref} class={props.isWide === true ? 'wide' : ''} onClose={onClose} aria-labelledby={id}>
+      <form
+        method="dialog"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!isBusy && !isDisabled) onDeed?.();
+        }}
+      >
+        <h2 id={id}>{title}</h2>
+        {props.children}
+        <Failure failure={props.failure} />
+        {props.command !== undefined && (
+          <>
+            <p class="quiet small">The same in a terminal:</p>
+            <Command>{props.command}</Command>
+          </>
+        )}
+        <div class="buttons">
+          <button type="button" onClick={() => ref.current?.close()}>
+            {deed === undefined ? 'Close' : 'Cancel'}
+          </button>
+          {deed !== undefined && (
+            <button type="submit" class={isDangerous ? 'danger' : 'primary'} disabled={isBusy || isDisabled}>
+              {isBusy ? '…' : deed}
+            </button>
+          )}
+        </div>
+      </form>
+    </dialog>
+  );
+}
+
+/** How far something is, in a bar and in words. */
+export function Progress(props: { readonly done: number; readonly of: number | undefined; readonly what: string }) {
+  const { done, of, what } = props;
+  const share = of === undefined || of === 0 ? undefined : Math.min(1, done / of);
+  return (
+    <div class="progress">
+      <progress aria-label={what} {...(share === undefined ? {} : { value: share, max: 1 })} />
+      <span>
+        {done.toLocaleString('en')}
+        {of === undefined ? '' : ` of ${of.toLocaleString('en')}`}
+      </span>
+    </div>
+  );
+}

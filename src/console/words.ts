@@ -1,0 +1,107 @@
+import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
+import { counted, duration, printable, shownCount } from '../domain/shown.ts';
+import { failureInWords } from '../domain/verdict.ts';
+
+/** How a state is meant: its colour and shape. What is not listed is bad: a workflow that failed or was terminated. */
+const TONES: Readonly<Record<string, string>> = {
+  running: 'good',
+  delivered: 'good',
+  finished: 'good',
+  telling: 'good',
+  scanning: 'good',
+  confirming: 'good',
+  waiting: 'quiet',
+  starting: 'caution',
+  paused: 'caution',
+  stopping: 'caution',
+  held: 'caution',
+  unknown: 'caution',
+  kept: 'quiet',
+  stopped: 'quiet',
+  cancelled: 'quiet',
+  skipped: 'quiet',
+  unsent: 'quiet',
+};
+
+export function toneOf(state: string): string {
+  return TONES[state] ?? 'bad';
+}
+
+/** `8 s ago`, `in 3 min` */
+export function ago(at: string, now: number): string {
+  const time = Date.parse(at);
+  if (Number.isNaN(time)) return printable(at);
+  const ms = now - time;
+  if (Math.abs(ms) < 1500) return 'now';
+  return ms > 0 ? `${duration(ms)} ago` : `in ${duration(-ms)}`;
+}
+
+/** The time by the viewer's clock; with its day when that is not today. */
+export function clockTime(at: string, now: number): string {
+  const time = new Date(at);
+  if (Number.isNaN(time.getTime())) return printable(at);
+  const clock = time.toLocaleTimeString(undefined, { hour12: false });
+  const isToday = time.toDateString() === new Date(now).toDateString();
+  return isToday ? clock : `${time.toLocaleDateString(undefined, { month: 'short', day: 'numeric' })}, ${clock}`;
+}
+
+/** For whoever points at a time. */
+export function utc(at: string): string {
+  const time = new Date(at);
+  return Number.isNaN(time.getTime()) ? printable(at) : `${time.toISOString().slice(0, 23).replace('T', ' ')} UTC`;
+}
+
+/** What a job does now, in one sentence; what is wrong comes first. */
+export function jobSentence(status: JobStatus, now: number): string {
+  const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure, throttledUntil, quietUntil } = status;
+  const waits = waiting === 0 ? 'nothing waits' : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
+  if (state === 'paused') return `Paused${because(status.reason)}: ${waits}, and what comes is kept.`;
+  if (state === 'stopped') return `Stopped${because(status.reason)}. It takes no more triggers.`;
+  if (state === 'stopping') return `Stopping: ${waits}${waiting === 0 ? '' : ' to be sent before it ends'}.`;
+  if (state === 'starting') return 'Starting: a worker is checking it.';
+  if (endpoint?.state === 'unwell') {
+    const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+    const probe = endpoint.nextProbeAt === undefined ? '' : `; the next try is ${ago(endpoint.nextProbeAt, now)}`;
+    return `The endpoint does not take what is sent${failure}: ${waits}${probe}.`;
+  }
+  if (endpoint?.state === 'new' && waiting > 0)
+    return `The endpoint has accepted nothing yet, so one request at a time is tried: ${waits}.`;
+  if (throttledUntil !== undefined)
+    return `The endpoint asked to wait; the next request goes ${ago(throttledUntil, now)}. ${capital(waits)}.`;
+  if (quietUntil !== undefined) return `Quiet hours, which end ${ago(quietUntil, now)}: ${waits}.`;
+  if (status.quotaUntil !== undefined)
+    return `The quota is used; more is sent ${ago(status.quotaUntil, now)}. ${capital(waits)}.`;
+  if (waiting === 0) return 'Sends what comes as it comes; nothing waits.';
+  if (inFlight > 0)
+    return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
+  return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person').replace('persons', 'people')} for the next attempt` : ''}.`;
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${printable(reason)})`;
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** How a backfill goes, after its bar. */
+export function backfillSentence(backfill: BackfillStatus): string {
+  const { state, delivered, superseded, deadLetters, waiting, ratePerSecond, secondsLeft, leftOut = [] } = backfill;
+  const parts = [
+    `${shownCount(delivered)} delivered`,
+    waiting > 0 && `${shownCount(waiting)} waiting`,
+    superseded > 0 && `${shownCount(superseded)} left out, since something newer is known of them`,
+    deadLetters > 0 && counted(deadLetters, 'dead letter'),
+    (backfill.filtered ?? 0) > 0 && `${shownCount(backfill.filtered ?? 0)} skipped by a template`,
+    ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out with ${printable(audience)}`),
+    state === 'running' && `${shownCount(ratePerSecond)} a second`,
+    state === 'running' && secondsLeft !== undefined && `${duration(secondsLeft * 1000)} left`,
+  ];
+  return parts.filter((part) => part !== false).join(', ');
+}
+
+/** A word of a command, quoted where a shell would take it for more than one. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../support/browser.ts';
+import { Lab } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+
+const id = (): string => randomBytes(16).toString('hex');
+const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
+const NEWS = { id: id(), slug: `news-${id().slice(0, 6)}`, name: 'Readers' };
+const MEMBERS = Array.from({ length: 230 }, (_, i) => `member-${i}`);
+
+let lab: Lab;
+let api: ApiServer;
+let browser: TestBrowser;
+
+async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
+  const { client, jobs, taskQueue } = lab;
+  const log = { error: (fields: object) => browser.mistakes.push(JSON.stringify(fields)), warn: () => undefined };
+  return await startApi({ client, jobs, taskQueue, keys, host: '127.0.0.1', port: 0, page: false, log });
+}
+
+const trigger = async (job: string, user: string, event: 'enter' | 'exit' = 'enter'): Promise<void> => {
+  await lab.jobs.push(job, [{ audience: VIPS.slug, user, event, profile: { email: `${user}@example.com` } }]);
+};
+
+/** A job of the console's own, whose answers can be chosen. */
+async function started(label: string, receiver: Receiver, more: object = {}): Promise<string> {
+  const { jobId } = await lab.jobs.start({
+    label,
+    audiences: [VIPS.slug],
+    webhookUrl: receiver.url,
+    authorization: null,
+    ...more,
+  });
+  return jobId;
+}
+
+describeWithBrowser('the console', () => {
+  beforeAll(async () => {
+    const profiles = Object.fromEntries(MEMBERS.map((user) => [user, { email: `${user}@example.com`, name: user }]));
+    const audiences = [
+      { ...VIPS, size: MEMBERS.length, members: MEMBERS },
+      { ...NEWS, size: 1, members: MEMBERS.slice(0, 1) },
+    ];
+    lab = await Lab.open({ content: { audiences, profiles } });
+    browser = await TestBrowser.start();
+    api = await openApi();
+  });
+  afterAll(async () => {
+    await api.close();
+    await browser.close();
+    await lab.close();
+  });
+
+  test.each([
+    ['wide', WIDE],
+    ['narrow', NARROW],
+  ])('starts a job by the form, with existing users, and shows them arrive (%s)', async (width, viewport) => {
+    const { page, context } = await browser.open(api.url, { viewport });
+    await page
+      .getByRole('link', { name: 'New job' })
+      .or(page.getByRole('link', { name: 'Start the first one' }))
+      .first()
+      .click();
+    await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+    await page.getByLabel('Label', { exact: true }).fill(`Console ${width}`);
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    // What is missing stands at its field.
+    await page.getByText('Choose at least one audience.').waitFor();
+    await page.getByLabel(VIPS.name).check();
+    await page.getByLabel('Webhook URL').fill(lab.receiver.url);
+    await page.getByLabel('email', { exact: true }).check();
+    await page.getByLabel(/First send the 230 users/).check();
+    await page.getByLabel('The request').getByText('"email": "member-').waitFor();
+    await looked(page, `new-job-${width}`);
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByText(/are sent as an/).waitFor();
+    await page.getByRole('button', { name: 'Send 230 users, and start' }).click();
+    await page.getByText('230 of 230').waitFor();
+    await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
+    await page.getByRole('link', { name: 'member-' }).first().waitFor();
+    await looked(page, `job-${width}`);
+    const jobId = new URL(page.url()).pathname.replace('/jobs/', '');
+    expect((await lab.jobs.status(jobId)).exportFields).toEqual(['email']);
+    await page.getByRole('link', { name: 'Jobs', exact: true }).first().click();
+    await page.getByRole('link', { name: `Console ${width}` }).waitFor();
+    await page.getByRole('img', { name: '230 delivered, 0 failed' }).first().waitFor();
+    await looked(page, `jobs-${width}`);
+    await context.close();
+  });
+
+  test('sends a test, and says what its answer would mean', async () => {
+    const endpoint = await startReceiver({ answer: () => ({ status: 404 }) });
+    const { page, context } = await browser.open(`${api.url}/new`);
+    await page.getByLabel(VIPS.name).check();
+    await page.getByLabel('Webhook URL').fill(endpoint.url);
+    await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+    await page.getByLabel('Label', { exact: true }).fill('Only tried');
+    await page.getByRole('button', { name: 'Send test' }).click();
+    await page.getByRole('button', { name: 'Send it once' }).click();
+    await page.getByText('HTTP 404').first().waitFor();
+    await page.getByText(/check the webhook URL and the authorization/).waitFor();
+    expect(endpoint.ledger.entries).toHaveLength(1);
+    await looked(page, 'test-answer');
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('shows a failing endpoint and why, a person and what they got, and what an edit changes', async () => {
+    const endpoint = await startReceiver({ answer: () => ({ status: 503 }) });
+    const job = await started('Failing', endpoint);
+    await trigger(job, 'unlucky');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByText('HTTP 503').first().waitFor();
+    await page
+      .getByText(/1 trigger waits/)
+      .first()
+      .waitFor();
+    await page.getByRole('link', { name: 'unlucky' }).first().click();
+    await page.getByText('Signalled: enter').waitFor();
+    await page.getByText('1 trigger waits', { exact: false }).first().waitFor();
+    await looked(page, 'person');
+
+    await page.goto(`${api.url}/jobs/${job}/edit`);
+    await page.getByLabel('Webhook URL').fill(lab.receiver.url);
+    await page.getByLabel(/Parallel Request Count/).fill('7');
+    await looked(page, 'edit');
+    await page.getByRole('button', { name: 'Save 2 changes' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('parallelRequestCount').waitFor();
+    await looked(page, 'edit-changes');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { name: 'Failing' }).waitFor();
+    await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
+
+    // Stop it, with what becomes of what waits.
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByLabel(/Keep it/).check();
+    await page.getByText(`triggers stop ${job} --waiting keep`).waitFor();
+    await looked(page, 'stop');
+    await page.getByRole('dialog').getByRole('button', { name: 'Stop', exact: true }).click();
+    await page
+      .getByText(/Stopped/)
+      .first()
+      .waitFor();
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('redelivers a dead letter, and discards others only after they were counted', async () => {
+    const endpoint = await startReceiver({ answer: () => ({ status: 422 }) });
+    const job = await started('Refused', endpoint, { answers: { '422': 'dead-letter' } });
+    for (const user of ['one', 'two', 'three']) await trigger(job, user);
+    await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 3);
+    const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    await page.getByRole('button', { name: 'Show the dead letter of two' }).waitFor();
+    await looked(page, 'dead-letters');
+    await page.getByRole('button', { name: 'Show the dead letter of two' }).click();
+    await page.getByText('two@example.com').waitFor();
+    await looked(page, 'dead-letter');
+    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
+    // By the source, the person is no member: that is said, and somebody has to insist.
+    await page.getByLabel('Send it although it contradicts what the source says now').check();
+    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
+    await until(() => endpoint.ledger.entries.filter(({ message }) => message?.user === 'two').length === 2);
+
+    await page.getByRole('button', { name: 'Discard these' }).click();
+    await page.getByRole('button', { name: 'Count them' }).click();
+    await page.getByRole('button', { name: /^Discard [23]$/ }).click();
+    await page.getByText(/dead letters? discarded/).waitFor();
+    await looked(page, 'discarded');
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('shows what comes in', async () => {
+    const { page, context } = await browser.open(`${api.url}/inputs`);
+    await page.getByText('No other system sends here').waitFor();
+    await looked(page, 'inputs');
+    await context.close();
+  });
+
+  test('shows whoever may only read no button that changes something', async () => {
+    const key = 'trg_only-to-look';
+    const { createHash } = await import('node:crypto');
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const reading = await openApi({ looker: { hash, may: ['read'] } });
+    const job = await started('Looked at', lab.receiver);
+    const { page, context } = await browser.open(reading.url);
+    await page.getByLabel('API key').fill('trg_wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('none of the API keys').waitFor();
+    await looked(page, 'sign-in');
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('link', { name: 'Looked at' }).click();
+    await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
+    const buttons = ['Pause', 'Backfill', 'Reconcile', 'Stop', 'Edit'];
+    for (const name of buttons) expect(await page.getByRole('button', { name }).count()).toBe(0);
+    expect(await page.getByRole('link', { name: 'Edit' }).count()).toBe(0);
+    // Nor does the API do it for them.
+    const paused = await page.evaluate<number>(
+      `fetch('/v1/jobs/${job}/pause', { method: 'POST', headers: { 'x-triggers-console': '1' } }).then(({ status }) => status)`,
+    );
+    expect(paused).toBe(403);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('API key').waitFor();
+    expect(await statusOf(page, '/v1/jobs')).toBe(401);
+    await context.close();
+    await reading.close();
+  });
+
+  test('shows what is hostile as text, wherever it comes from', async () => {
+    const script = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>";
+    const hostile = `${script}\u202Egnp.exe\u0000`;
+    const endpoint = await startReceiver({
+      answer: () => ({ status: 400, body: `${hostile}${'x'.repeat(1_000_000)}` }),
+    });
+    const job = await started(hostile.replace('\u0000', ''), endpoint, {
+      description: script,
+      answers: { '400': 'dead-letter' },
+    });
+    const user = `${script}\u202Euser`.slice(0, 200);
+    await lab.jobs.push(job, [
+      { audience: VIPS.slug, user, event: 'enter', profile: { [script]: `${hostile}${'y'.repeat(50_000)}` } },
+    ]);
+    await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);
+    const { page, context } = await browser.open(api.url);
+    for (const path of [
+      '/',
+      `/jobs/${job}`,
+      `/people?user=${encodeURIComponent(user)}`,
+      `/dead-letters?job=${job}`,
+      `/jobs/${job}/edit`,
+    ]) {
+      await page.goto(api.url + path);
+      await page.getByText('<img src=x').first().waitFor();
+      expect(await page.evaluate<string>('document.title')).not.toBe('taken');
+      expect(await page.evaluate<number>("document.querySelectorAll('img, main script').length")).toBe(0);
+      // Nothing turns the text around it.
+      expect([path, await page.evaluate<boolean>(TURNS)]).toEqual([path, false]);
+    }
+    await page.goto(`${api.url}/dead-letters?job=${job}`);
+    await page.getByRole('button', { name: /Show the dead letter/ }).click();
+    await page.getByText('The profile that was signalled').waitFor();
+    await looked(page, 'hostile');
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('made no mistake in any of this', () => {
+    expect(browser.mistakes).toEqual([]);
+  });
+});
+
+/** Whether the page has a mark that turns the text behind it. */
+const TURNS = "document.querySelector('main').textContent.includes('\\u202E')";
+
+async function statusOf(page: Page, path: string): Promise<number> {
+  return await page.evaluate<number>(`fetch('${path}').then(({ status }) => status)`);
+}

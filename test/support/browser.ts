@@ -1,0 +1,90 @@
+import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect } from '@jest/globals';
+import axe from 'axe-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { PATIENCE_MS } from './patience.ts';
+
+const NAMES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+/** The browser of this machine; CHROMIUM names another one. */
+const executablePath = [process.env['CHROMIUM'] ?? '', ...NAMES].find((path) => existsSync(path));
+if (executablePath === undefined)
+  process.stderr.write(
+    'SKIPPED: what needs a browser is not tried. Missing is: Chromium (apt-get install chromium).\n',
+  );
+
+export const describeWithBrowser = executablePath === undefined ? describe.skip : describe;
+
+/** Where pictures of pages go, for people to look at; PICTURES names another folder. */
+const pictures = process.env['PICTURES'] ?? mkdtempSync(join(tmpdir(), 'console-pictures-'));
+
+export const WIDE = { width: 1280, height: 900 };
+export const NARROW = { width: 390, height: 800 };
+
+/** A real browser. Whatever goes wrong in a page that it shows is kept in `mistakes`. */
+export class TestBrowser {
+  readonly mistakes: string[] = [];
+  readonly #browser: Browser;
+
+  static async start(): Promise<TestBrowser> {
+    // Its sandbox wants what a container does not have, and it sees nothing but pages of these tests.
+    const args = ['--no-sandbox'];
+    return new TestBrowser(await chromium.launch({ executablePath: executablePath ?? '', args }));
+  }
+
+  private constructor(browser: Browser) {
+    this.#browser = browser;
+    mkdirSync(pictures, { recursive: true });
+  }
+
+  /** A page of somebody of whom the browser knows nothing yet. */
+  async open(
+    url: string,
+    { viewport = WIDE } = {},
+  ): Promise<{ readonly page: Page; readonly context: BrowserContext }> {
+    const context = await this.#browser.newContext({ viewport, reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    page.on('pageerror', (error) => this.mistakes.push(error.message));
+    page.on('console', (message) => {
+      // That the API refuses something is a part of what the page shows.
+      const isRefusal = /Failed to load resource: the server responded with a status of 4\d\d/.test(message.text());
+      if (message.type() === 'error' && !isRefusal) this.mistakes.push(message.text());
+    });
+    await page.goto(url);
+    return { page, context };
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+  }
+}
+
+/** Takes a picture of a page in both schemes, and has axe-core look at it. */
+export async function looked(page: Page, name: string): Promise<void> {
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
+    expect(await violations(page)).toEqual([]);
+  }
+}
+
+interface AxeResult {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+async function violations(page: Page): Promise<string[]> {
+  // By the debugger: the page's own policy lets no script in.
+  await page.evaluate(axe.source);
+  const found = await page.evaluate<AxeResult[]>('axe.run().then(({ violations }) => violations)');
+  return found.map(
+    ({ id, impact, nodes }) =>
+      `${impact} ${id}: ${nodes
+        .map(({ html }) => html)
+        .join(' | ')
+        .slice(0, 400)}`,
+  );
+}
