@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
+import { JobNotFound } from '../../src/client/errors.ts';
 import type { ExportJobs } from '../../src/client/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
 import { answerToBytes, apiWithoutTemporal, askOf } from './an-api.ts';
@@ -155,13 +156,24 @@ test('[S35] whoever is refused and does not end the body is cut off', async () =
   expect(await answerToBytes(api, head, Buffer.alloc(5 * 1024 * 1024, ' '))).toMatch(/^HTTP\/1\.1 413 /);
 });
 
-test('[S35] a packed body that was refused and breaks off is no fault of ours', async () => {
-  const head = `POST /v1/triggers HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: ${2 ** 30}\r\n\r\n`;
-  expect(await answerToBytes(api, head, gzipSync(Buffer.alloc(8 * 1024 * 1024, ' ')).subarray(0, -8))).toMatch(
-    /^HTTP\/1\.1 413 /,
-  );
-  expect((await askOf(api, '/healthz')).status).toBe(200);
-});
+test.each(['application/json', 'application/x-ndjson'])(
+  '[S35] a packed body of %s that was refused and breaks off is no fault of ours',
+  async (type) => {
+    const compare = async (jobId: string, theirs: AsyncIterable<string>): Promise<never> => {
+      for await (const _one of theirs) break;
+      throw new JobNotFound(jobId);
+    };
+    const server = await apiWithoutTemporal({}, { jobs: { compare } as unknown as ExportJobs }); // No more of it is used.
+    const [path, status, text] = type.endsWith('x-ndjson')
+      ? ['/v1/jobs/crm/reconcile', 404, '1\n'.repeat(1_000_000)]
+      : ['/v1/triggers', 413, ' '.repeat(8 * 1024 * 1024)];
+    const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${type}\r\ncontent-encoding: gzip\r\ncontent-length: ${2 ** 30}\r\n\r\n`;
+    const said = await answerToBytes(server, head, gzipSync(text).subarray(0, -8));
+    expect(said.slice(0, 12)).toBe(`HTTP/1.1 ${status}`);
+    expect((await askOf(server, '/healthz')).status).toBe(200);
+    await server.close();
+  },
+);
 
 test('[S35] what is not HTTP, and headers that are too large, are answered in the form of all failures', async () => {
   expect(await answerToBytes(api, 'nonsense\r\n\r\n')).toMatch(

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { createPushClock, checked } from '../../src/client/push/push.ts';
+import { PushInterrupted } from '../../src/client/errors.ts';
+import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
 import { Listeners } from '../../src/client/push/listeners.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
 import { Handover } from '../../src/consumers/handover.ts';
@@ -24,4 +25,47 @@ test.each([
   const reason = new Error('The consumer was ended.');
   stop.abort(reason);
   for (const one of await Promise.allSettled(doing)) expect(one).toEqual({ status: 'rejected', reason });
+});
+
+test('whoever has stopped waiting before waits for nothing', async () => {
+  const handover = new Handover({ listeners: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics() });
+  await expect(handover.give([trigger], AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
+});
+
+test('a job that was edited a moment ago is asked once more before it is said not to listen', async () => {
+  const audiences = ['news'];
+  const one = async () => await Promise.resolve({ jobId: 'crm', audiences: [...audiences] });
+  const listeners = new Listeners({ all: never, one });
+  const options = { listeners, signal: never, log: new Said(), metrics: new ConsumerMetrics() };
+  const handover = new Handover({ ...options, jobs: ['crm'] });
+  const { signal } = new AbortController();
+  expect(await handover.hears('vip', signal)).toBe(false);
+  audiences.push('vip');
+  expect(await handover.hears('vip', signal)).toBe(true);
+});
+
+test('what a job has accepted of some is not given to it again with the rest', async () => {
+  const given: string[][] = [];
+  const signal = async (jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> => {
+    given.push(triggers.map(({ trigger: { user } }) => user));
+    await Promise.resolve();
+    if (given.length === 1) throw new PushInterrupted(jobId, 1, 0, new Error('It is full.'));
+  };
+  const handover = new Handover({ listeners: heard, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const clock = createPushClock();
+  const [a, b, c] = ['a', 'b', 'c'].map((user) => checked({ audience: 'vip', user, event: 'enter' }, clock));
+  expect(await handover.give([a!, b!, c!], new AbortController().signal)).toEqual([]);
+  expect(given).toEqual([
+    ['a', 'b', 'c'],
+    ['b', 'c'],
+  ]);
+});
+
+test('what nobody listens to is said once a minute, with how much that was', async () => {
+  const log = new Said();
+  const listeners = new Listeners({ all: async () => await Promise.resolve([]), one: never });
+  const handover = new Handover({ listeners, signal: never, log, metrics: new ConsumerMetrics() });
+  const { signal } = new AbortController();
+  for (let i = 0; i < 3; i++) expect(await handover.give([trigger], signal)).toEqual([trigger]);
+  expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);
 });

@@ -118,6 +118,28 @@ describe('what an application commits', () => {
     expect([told(user), (await rows()).length]).toEqual([['enter'], 2]);
   });
 
+  test('is told at once, however seldom the table is looked at; and whoever waits for the next look can be ended at once', async () => {
+    const { consumer } = await consume({ pollMs: 60_000 });
+    const user = person();
+    const began = performance.now();
+    await write(user, 'enter');
+    await lab.arrives(user);
+    await until(async () => (await rows()).length === 0);
+    await consumer.stop();
+    expect(performance.now() - began).toBeLessThan(30_000);
+  });
+
+  test('is told, although somebody empties the table while it is read', async () => {
+    const { consumer, log } = await consume();
+    const [before, after] = [person(), person()];
+    await write(before, 'enter');
+    await lab.arrives(before);
+    await database.query('TRUNCATE audience_changes RESTART IDENTITY');
+    await write(after, 'enter');
+    await lab.arrives(after);
+    expect([told(before), told(after), consumer.problem, log.lines]).toEqual([['enter'], ['enter'], undefined, []]);
+  });
+
   test('is found without a notification, too', async () => {
     await database.query('DROP TRIGGER audience_changes_written ON audience_changes');
     await consume();
@@ -293,7 +315,7 @@ describe('what is no trigger', () => {
   });
 
   test('with "stop" nothing after it is told until it is corrected, and what is before it is', async () => {
-    const { consumer, log } = await consume({ poisoned: 'stop' });
+    const { consumer, log, metrics } = await consume({ poisoned: 'stop' });
     const [before, wrong, after] = [person(), person(), person()];
     await write(before, 'enter');
     await poison(wrong);
@@ -307,7 +329,12 @@ describe('what is no trigger', () => {
     await database.query("UPDATE audience_changes SET event = 'exit' WHERE event = 'joined'");
     await until(() => told(after).length === 1);
     expect([told(wrong), consumer.problem]).toEqual([['exit'], undefined]);
-    expect(log.lines[0]).toBe('error a row is no trigger; nothing more is sent until it is corrected');
+    // Once, however often it is read.
+    expect(log.lines).toEqual([
+      'error a row is no trigger; nothing more is sent until it is corrected',
+      'info the outbox is read again',
+    ]);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1');
   });
 });
 
@@ -324,6 +351,18 @@ describe('when something breaks', () => {
     await until(() => told(user).length === 2);
     expect(told(user)).toEqual(['enter', 'exit']);
     expect(log.lines[0]).toBe('warn the outbox cannot be read; it is tried again');
+  });
+
+  test('a database that is not there at the start is waited for, and is said to be away', async () => {
+    const user = person();
+    await write(user, 'enter');
+    await postgres.server.stop();
+    const { consumer, log } = await consume();
+    expect(consumer.problem).toMatch(/^The outbox \(PostgreSQL, .*\) cannot be read: /);
+    await postgres.server.startAgain();
+    await lab.arrives(user);
+    await until(() => consumer.problem === undefined);
+    expect(log.lines.at(-1)).toBe('info the outbox is read again');
   });
 
   test.each([
@@ -363,9 +402,12 @@ describe('when something breaks', () => {
       /oldest_waiting_timestamp_seconds\{table="audience_changes"\} 1000000\n/.test(await metrics()),
     );
     await running.splice(0)[0]?.stop();
-    const second = await consume();
+    // All of it in one go, and not a part whenever the table is looked at.
+    const began = performance.now();
+    const second = await consume({ pollMs: 60_000 });
     await until(() => told('many-49').length === 26);
     await until(async () => (await rows()).length === 0);
+    expect(performance.now() - began).toBeLessThan(50_000);
     await until(async () => !/oldest_waiting_timestamp_seconds\{/.test(await second.metrics()));
     for (const user of ['many-0', 'many-49'])
       expect(told(user)).toEqual(Array.from({ length: 26 }, (_, i) => (i % 2 === 0 ? 'enter' : 'exit')));
