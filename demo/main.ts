@@ -57,7 +57,7 @@ function readOptions(): DemoOptions | undefined {
 
 /** Plays the demo on its stage; true when all that was expected arrived. */
 async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: AbortSignal): Promise<boolean> {
-  const { jobs, audiences, receiver, temporal } = stage;
+  const { jobs, audiences, receiver } = stage;
   await jobs.start(
     {
       label: 'Demo: every audience to one webhook',
@@ -69,7 +69,7 @@ async function play(stage: DemoStage, options: DemoOptions, line: Ora, stop: Abo
     },
     { jobId: JOB_ID },
   );
-  say(line, `Job started: ${jobLink(temporal.uiUrl)}`);
+  say(line, `Job started: ${consoleLink(stage)}`);
 
   const members = audiences.reduce((sum, { size }) => sum + size, 0);
   const watch = { jobs, line, stop, patienceMs: options.patienceMs };
@@ -152,6 +152,10 @@ function say(line: Ora, text: string): void {
   console.log(text);
 }
 
+function consoleLink({ apiUrl }: DemoStage): string {
+  return `${apiUrl}/jobs/${JOB_ID}`;
+}
+
 function jobLink(uiUrl: string | undefined): string {
   return `${uiUrl}/namespaces/default/workflows/${jobWorkflowId(JOB_ID)}`;
 }
@@ -180,7 +184,7 @@ async function main(): Promise<number> {
     if (stop.aborted) return 1;
     if (!options.exit) {
       console.log(
-        `\nTemporal UI   ${temporal.uiUrl}\nThis job      ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nHTTP API      ${temporal.httpUrl}`,
+        `\nConsole       ${consoleLink(stage)}\nTemporal UI   ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nIts HTTP API  ${temporal.httpUrl}`,
       );
       console.log('\nEverything stays up. Stop it with Ctrl-C.');
       await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startApi } from '../src/api/api-server.ts';
 import { connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { loadConfig, withThisMachine } from '../src/config/config.ts';
@@ -24,6 +25,8 @@ export interface DemoStage {
   /** The sample's audiences, with their sizes. */
   readonly audiences: readonly { readonly size: number }[];
   readonly jobs: ExportJobs;
+  /** The HTTP API, which serves the console. */
+  readonly apiUrl: string;
   /** Absent when messages go to an endpoint of the user's. */
   readonly receiver?: Receiver;
   /** Ends everything, in the order of dependence, and removes what it wrote. */
@@ -69,7 +72,20 @@ export async function openDemoStage(
 
     const client = opened.with(await connectClient(connection, config.payloadKeys), (one) => one.close());
     const jobs = new ExportJobs(client.client, { taskQueue: config.taskQueue });
-    return { temporal, audiences: sample.audiences, jobs, ...(receiver === undefined ? {} : { receiver }), close };
+    const { taskQueue } = config;
+    const temporalWorkflowsUrl = `${temporal.uiUrl}/namespaces/${temporal.namespace}/workflows/`;
+    const serving = { client: client.client, jobs, taskQueue, keys: {}, host: '127.0.0.1', temporalWorkflowsUrl };
+    // Whoever opens the console sees what goes wrong there.
+    const log = { error: () => undefined, warn: () => undefined };
+    const { url: apiUrl } = opened.with(await startApi({ ...serving, port: 0, log }), (api) => api.close());
+    return {
+      temporal,
+      audiences: sample.audiences,
+      jobs,
+      apiUrl,
+      ...(receiver === undefined ? {} : { receiver }),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,4 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
+import { parseJson } from '../domain/json.ts';
 
 /** `application/problem+json`; some have more than this. */
 interface SaidProblem {
@@ -49,7 +50,7 @@ export function whenSignedOut(call: () => void): void {
 }
 
 /**
- * Asks the API. What it answers is taken at its word: page and API are of one release.
+ * Asks the API. What it answers is taken at its word: page and API are of one release. Its numbers keep all digits, in profiles, say.
  *
  * @throws ApiFailure
  */
@@ -77,7 +78,7 @@ export async function ask<T>(
     if (signal?.aborted === true) throw error;
     throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer. It is asked again.' });
   }
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
+  if (response.ok) return (text === '' ? undefined : parseJson(text)) as T;
   const failure = new ApiFailure(response.status, problemOf(response, text));
   if (response.status === 401 && path !== '/v1/session') onSignedOut();
   throw failure;

@@ -3,6 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
+import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
@@ -188,7 +189,7 @@ function Groups({ job, change }: GroupsProps): JSX.Element | null {
 function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readonly open: (id: string) => void }) {
   return (
     <div class="table-wrap">
-      <table class="cards">
+      <table class="lines">
         <thead>
           <tr>
             <th scope="col">Given up</th>
@@ -323,7 +324,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
           {letter.profile !== undefined && (
             <>
               <p class="hint">The profile that was signalled with it:</p>
-              <pre tabIndex={0}>{indentedJson(JSON.stringify(letter.profile).slice(0, 20_000)).join('\n')}</pre>
+              <pre tabIndex={0}>{indentedJson(stringifyJson(letter.profile).slice(0, 20_000)).join('\n')}</pre>
             </>
           )}
           {mayOperate && letter.state === 'waiting' && (

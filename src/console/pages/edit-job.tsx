@@ -22,7 +22,11 @@ export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Elemen
 }
 
 function EditForm({ job, before }: { readonly job: string; readonly before: JobDefinitionInput }): JSX.Element {
-  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(draftOf(before), job);
+  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(draftOf(before), (after) => ({
+    path: pathOf(['jobs', job], { validateOnly: true }),
+    method: 'PATCH',
+    body: editOf(changesOf(before, after)),
+  }));
   const [isSaving, setSaving] = useState(false);
   const changes = changesOf(before, definition);
   const home = `/jobs/${encodeURIComponent(job)}`;

@@ -225,7 +225,7 @@ function Attempts({ job }: { readonly job: string }): JSX.Element {
       )}
       {attempts !== undefined && attempts.length > 0 && (
         <div class="table-scroll">
-          <table class="cards">
+          <table class="lines">
             <thead>
               <tr>
                 <th scope="col">At</th>

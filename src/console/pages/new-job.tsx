@@ -3,10 +3,11 @@ import { useLocation } from 'preact-iso';
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
+import { isRecord } from '../../domain/json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useSettled } from '../asked.ts';
-import { definitionOf, type Draft, EMPTY_DRAFT } from '../form.ts';
+import { definitionOf, type Draft, EMPTY_DRAFT, fieldOf } from '../form.ts';
 import { Command, Dialog, Empty, ProblemList } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
@@ -17,7 +18,7 @@ import { Preview } from './preview.tsx';
 export function NewJobPage(): JSX.Element {
   usePageTitle('New job');
   const { mayOperate } = useSession();
-  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(EMPTY_DRAFT);
+  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(EMPTY_DRAFT, aboutStart);
   const [isStarting, setStarting] = useState(false);
   if (!mayOperate)
     return (
@@ -67,6 +68,9 @@ export function NewJobPage(): JSX.Element {
   );
 }
 
+/** A click is over by then. */
+const TELL_MS = 250;
+
 export interface Form {
   readonly draft: Draft;
   readonly change: (more: Partial<Draft>) => void;
@@ -81,18 +85,24 @@ export interface Form {
 }
 
 /** What is typed, and what is wrong with it: by the form's own rules, and a worker's, which knows audiences and authorizations. */
-export function useForm(initial: Draft, jobId?: string): Form {
+export function useForm(initial: Draft, about: (definition: JobDefinitionInput, draft: Draft) => Question): Form {
   const [draft, setDraft] = useState(initial);
   const [told, setTold] = useState<'all' | ReadonlySet<string>>(new Set<string>());
   const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
-  const touch = useCallback(
-    (field: string) => setTold((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field]))),
-    [],
-  );
+  const touch = useCallback((field: string) => {
+    const tell = (): void => setTold((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field])));
+    // Not at once: what somebody is about to click must not move away from below the pointer.
+    setTimeout(tell, TELL_MS);
+  }, []);
   const { definition, problems: typed } = definitionOf(draft);
-  const checked = useChecked(definition, jobId ?? draft.id.trim());
-  const problems = [...typed, ...checked.problems.filter(({ field }) => !typed.some((one) => one.field === field))];
-  const others = problems.filter(({ field }) => !KNOWN_FIELDS.has(/^\w*/.exec(field)?.[0] ?? ''));
+  const question = about(definition, draft);
+  const checked = useChecked(question);
+  // What has been changed since it was found wrong may be right by now.
+  const isStill = (problem: Problem): boolean =>
+    saysTheSame(checked.question.body, question.body, fieldOf(problem)) &&
+    !typed.some((one) => fieldOf(one) === fieldOf(problem));
+  const problems = [...typed, ...checked.problems.filter(isStill)];
+  const others = problems.filter((one) => !KNOWN_FIELDS.has(fieldOf(one)));
   const checkAll = async (): Promise<boolean> => {
     setTold('all');
     return typed.length === 0 && (await checked.check()).length === 0;
@@ -103,31 +113,50 @@ export function useForm(initial: Draft, jobId?: string): Form {
 const KNOWN_FIELDS = new Set<string>([...Object.keys(EMPTY_DRAFT), 'batch']);
 
 /** What the API finds wrong with it, once it has settled; and, for whoever cannot wait for that, at once. */
-function useChecked(definition: JobDefinitionInput, id: string) {
-  const now = JSON.stringify({ definition, id });
+function useChecked(question: Question) {
+  const now = JSON.stringify(question);
   const settled = useSettled(now);
-  const [problems, setProblems] = useState<readonly Problem[]>([]);
+  const [checked, setChecked] = useState<{ readonly question: Question; readonly problems: readonly Problem[] }>({
+    question,
+    problems: [],
+  });
   useEffect(() => {
     const ending = new AbortController();
-    void problemsOf(settled, ending.signal).then((found) => {
-      if (!ending.signal.aborted) setProblems(found);
+    const asked = JSON.parse(settled) as Question; // As it was written above.
+    void problemsOf(asked, ending.signal).then((problems) => {
+      if (!ending.signal.aborted) setChecked({ question: asked, problems });
     });
     return () => ending.abort();
   }, [settled]);
   const check = useCallback(async () => {
-    const found = await problemsOf(now);
-    setProblems(found);
-    return found;
+    const asked = JSON.parse(now) as Question; // The same.
+    const problems = await problemsOf(asked);
+    setChecked({ question: asked, problems });
+    return problems;
   }, [now]);
-  return { problems, check };
+  return { ...checked, check };
+}
+
+/** Whether two bodies of questions have the same under a name. */
+function saysTheSame(one: unknown, other: unknown, field: string): boolean {
+  const valueIn = (body: unknown): unknown => (isRecord(body) ? body[field] : undefined);
+  return JSON.stringify(valueIn(one)) === JSON.stringify(valueIn(other));
+}
+
+interface Question {
+  readonly path: string;
+  readonly method: 'POST' | 'PATCH';
+  readonly body: unknown;
+}
+
+/** Whether a job could be started like that. */
+function aboutStart(definition: JobDefinitionInput, { id }: Draft): Question {
+  return { path: pathOf(['jobs'], { validateOnly: true, id: id.trim() }), method: 'POST', body: definition };
 }
 
 /** None if that cannot be known now: whoever starts it is told then. That it runs already is no problem of the form. */
-async function problemsOf(said: string, signal?: AbortSignal): Promise<readonly Problem[]> {
-  const { definition, id } = JSON.parse(said) as { definition: JobDefinitionInput; id: string }; // As it was written above.
-  const path = pathOf(['jobs'], { validateOnly: true, id });
-  const asking = { method: 'POST', body: definition, ...(signal === undefined ? {} : { signal }) } as const;
-  return await ask(path, asking).then(
+async function problemsOf({ path, method, body }: Question, signal?: AbortSignal): Promise<readonly Problem[]> {
+  return await ask(path, { method, body, ...(signal === undefined ? {} : { signal }) }).then(
     () => [],
     (error: unknown) => (error instanceof ApiFailure ? error.problems : []),
   );
