@@ -58,6 +58,8 @@ test('the package holds what it needs and nothing else', () => {
     'docs/lives.svg',
     'docs/metrics.md',
     'docs/operating.md',
+    'docs/pictures/console-form.png',
+    'docs/pictures/console-job.png',
     'docs/receiving.md',
     'docs/reconcile.md',
     'docs/requests.md',

@@ -21,7 +21,7 @@ function demo(...args: string[]): Program {
 test('the demo ends with 0 and a summary once all that was expected has arrived', async () => {
   const { code, stdout } = await demo('--exit', '--people', '200', '--live', '20').end();
   expect(code).toBe(0);
-  expect(stdout).toMatch(/Job started: http:\/\/127\.0\.0\.1:\d+\/namespaces\/default\/workflows\/export-job-demo\n/);
+  expect(stdout).toMatch(/Job started: http:\/\/127\.0\.0\.1:\d+\/jobs\/demo\n/);
   const [, arrived, expected] = /In all +(\d+) of (\d+) expected/.exec(stdout) ?? [];
   expect(Number(arrived)).toBeGreaterThan(20);
   expect(arrived).toBe(expected);
