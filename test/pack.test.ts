@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { runProgram } from '../src/local/run-program.ts';
@@ -126,6 +127,12 @@ test('the package holds what it needs and nothing else', () => {
   expect(packed).toContain('lib/workflow-bundle.js');
   expect(packed).toContain('lib/encrypting-workflow-bundle.js');
   expect(packed.filter((path) => /demo|sample-(data|people)|bench|\.test\./.test(path))).toEqual([]);
+});
+
+test('a browser gets less than 150 KB of the console, packed', () => {
+  const files = packed.filter((path) => path.startsWith('lib/console/'));
+  const bytes = files.map((path) => gzipSync(readFileSync(installed(path))).length);
+  expect(bytes.reduce((sum, one) => sum + one, 0)).toBeLessThan(150 * 1024);
 });
 
 test('no file of it shows where it was built', () => {

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
+import { indentedJson } from '../../domain/indented-json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useAsked, useDeed } from '../asked.ts';
@@ -92,6 +93,7 @@ function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
       deed="Save"
       isWide
       {...{ onClose, isBusy, failure }}
+      command={`triggers edit ${job} changes.json`}
       onDeed={() => void save()}
     >
       <p>What waits is sent by the new form. Requests in flight are finished by the old one.</p>
@@ -121,6 +123,10 @@ function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
           </tbody>
         </table>
       </div>
+      <details>
+        <summary class="hint">The same as a file, changes.json</summary>
+        <pre tabIndex={0}>{indentedJson(JSON.stringify(editOf(changes))).join('\n')}</pre>
+      </details>
     </Dialog>
   );
 }

@@ -95,7 +95,7 @@ function Plain({ deed, status, onDone, onClose }: Opened & { readonly deed: keyo
     onDone();
     onClose();
   };
-  const command = deed === 'retry' ? undefined : `triggers ${deed} ${jobId}`;
+  const command = `triggers ${deed} ${jobId}`;
   return (
     <Dialog
       title={`${NAMES[deed]} “${printable(label)}”`}

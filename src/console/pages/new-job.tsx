@@ -3,6 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
+import { indentedJson } from '../../domain/indented-json.ts';
 import { isRecord } from '../../domain/json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
@@ -57,7 +58,7 @@ export function NewJobPage(): JSX.Element {
           </button>
           <details class="job-file">
             <summary class="hint">The same as a job file</summary>
-            <pre tabIndex={0}>{JSON.stringify(definition, null, 2)}</pre>
+            <pre tabIndex={0}>{indentedJson(JSON.stringify(definition)).join('\n')}</pre>
             <Command>{`triggers start job.json${draft.id.trim() === '' ? '' : ` --id ${draft.id.trim()}`}`}</Command>
           </details>
         </form>
