@@ -123,7 +123,8 @@ function Plot({ points, series, span, height }: PlotProps): JSX.Element {
   const plot = useRef<uPlot | null>(null);
   const dataOf = (): uPlot.AlignedData => [
     points.map(({ at }) => Date.parse(at) / 1000),
-    ...series.map((one) => points.map((point) => point[one])),
+    // Nothing is no bar, not even a flat one.
+    ...series.map((one) => points.map((point) => point[one] || null)),
   ];
   const kind = series.join(' ');
   useEffect(() => {
@@ -182,7 +183,7 @@ function options(element: Element, series: readonly Series[], span: 'hour' | 'da
         fill: colour(`--${one}-fill`),
         width: 1,
         points: { show: false },
-        value: (_, n) => (n === null ? '–' : shownCount(n)),
+        value: (_, n, __, at) => (at === null || at === undefined ? '–' : shownCount(n ?? 0)),
         ...(bars === undefined ? {} : { paths: bars }),
       })),
     ],

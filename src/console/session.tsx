@@ -60,7 +60,7 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
 
 /** A link that the terminal printed signs in, once. It stands after the `#`, so that it is in no log, and leaves the address at once. */
 async function withLink(): Promise<Session> {
-  const link = /^#link=([\w-]+)$/.exec(location.hash)?.[1];
+  const link = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
   if (link === undefined) return await ask<Session>('/v1/session');
   history.replaceState(null, '', location.pathname + location.search);
   // Whoever is signed in already need not be signed in again by a link that was used.

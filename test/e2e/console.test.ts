@@ -214,6 +214,19 @@ describeWithBrowser('the console', () => {
     await reading.close();
   });
 
+  test('a link from the terminal signs in once, and leaves the address at once', async () => {
+    const invited = await openApi({ others: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } });
+    const link = invited.invite();
+    const { page, context } = await browser.open(link);
+    await page.getByRole('link', { name: 'New job' }).waitFor();
+    expect(page.url()).toBe(`${invited.url}/`);
+    await context.close();
+    const second = await browser.open(link);
+    await second.page.getByLabel('API key').waitFor();
+    await second.context.close();
+    await invited.close();
+  });
+
   test('shows what is hostile as text, wherever it comes from', async () => {
     const script = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>";
     const hostile = `${script}\u202Egnp.exe\u0000`;
