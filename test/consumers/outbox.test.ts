@@ -66,6 +66,15 @@ const rows = async (): Promise<Record<string, unknown>[]> =>
     'SELECT user_id, problem, accepted_at IS NOT NULL AS accepted FROM audience_changes ORDER BY id',
   );
 
+/** When the consumer was last heard of by the database, and what it asked for then. */
+async function lastAsked(): Promise<{ readonly at: unknown; readonly query: unknown }> {
+  const [{ at, query } = {}] = await database.query(
+    `SELECT state_change::text AS at, query FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'audience-triggers' AND state = 'idle'`,
+  );
+  return { at, query };
+}
+
 async function session(use: (client: Client) => Promise<void>): Promise<void> {
   const client = new Client({ connectionString: database.url });
   await client.connect();
@@ -120,6 +129,8 @@ describe('what an application commits', () => {
 
   test('is told at once, however seldom the table is looked at; and whoever waits for the next look can be ended at once', async () => {
     const { consumer } = await consume({ pollMs: 60_000 });
+    // It has looked once, and waits.
+    await until(async () => (await lastAsked()).query === 'COMMIT');
     const user = person();
     const began = performance.now();
     await write(user, 'enter');
@@ -323,8 +334,11 @@ describe('what is no trigger', () => {
     await lab.arrives(before);
     await until(() => consumer.problem !== undefined);
     expect(consumer.problem).toMatch(/^The row \d+ is no trigger: "event" must be/);
-    // Some turns later.
     await until(async () => (await rows()).length === 2);
+    for (let turns = 0; turns < 3; turns++) {
+      const { at } = await lastAsked();
+      await until(async () => (await lastAsked()).at !== at);
+    }
     expect(told(after)).toEqual([]);
     await database.query("UPDATE audience_changes SET event = 'exit' WHERE event = 'joined'");
     await until(() => told(after).length === 1);
