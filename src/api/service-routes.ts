@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
 import type { ApiMetrics } from './api-metrics.ts';
-import { problem } from './refusal.ts';
+import { problem, Refused } from './refusal.ts';
 
 /** Longest wait, in ms, for Temporal to show that it is there. */
 const READY_MS = 2_000;
@@ -20,7 +20,10 @@ export function serviceRoutes(app: FastifyInstance, client: Client, metrics: Api
       return reply.status(status).headers(headers).send(body);
     }
   });
-  app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.text()),
-  );
+  app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {
+    // They name other keys and ingests, and count what goes to other jobs.
+    if (caller.jobs !== undefined)
+      throw new Refused(403, 'NotAllowed', 'This API key is for some jobs only, and the metrics are of all of them.');
+    return await reply.type(metrics.contentType).send(await metrics.text());
+  });
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
+import { request } from 'undici';
 import type { Right } from '../../src/config/api-config.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
@@ -33,4 +34,29 @@ test('whoever may not read is not shown a person by a test', async () => {
     status: 403,
     body: { code: 'NotAllowed', detail: expect.stringContaining('"read"') },
   });
+});
+
+test('a key for some jobs is not shown the metrics, which are of all jobs and keys', async () => {
+  const read = (secret: string, jobs?: string[]) => ({
+    hash: `sha256:${createHash('sha256').update(secret).digest('hex')}`,
+    may: ['read'] satisfies Right[],
+    ...(jobs === undefined ? {} : { jobs }),
+  });
+  const api = await apiWithoutTemporal({ crm: read('trg_some', ['crm']), prometheus: read('trg_all') });
+  const scraped = async (secret: string) =>
+    await request(`${api.url}/metrics`, { headers: { authorization: `Bearer ${secret}` } }).then(
+      async ({ statusCode, body }) => ({ statusCode, text: await body.text() }),
+    );
+  try {
+    expect(await scraped('trg_all')).toMatchObject({
+      statusCode: 200,
+      text: expect.stringContaining('key="prometheus"'),
+    });
+    const refused = await scraped('trg_some');
+    expect(refused.statusCode).toBe(403);
+    expect(refused.text).not.toContain('prometheus');
+    expect(refused.text).not.toContain('triggers_api');
+  } finally {
+    await api.close();
+  }
 });
