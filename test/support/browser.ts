@@ -28,8 +28,8 @@ export class TestBrowser {
   readonly #browser: Browser;
 
   static async start(): Promise<TestBrowser> {
-    // Its sandbox wants what a container does not have, and it sees nothing but pages of these tests.
-    const args = ['--no-sandbox'];
+    // Its sandbox, and its shared memory, want what a container does not have; it sees nothing but pages of these tests.
+    const args = ['--no-sandbox', '--disable-dev-shm-usage'];
     return new TestBrowser(await chromium.launch({ executablePath: executablePath ?? '', args }));
   }
 
