@@ -4,10 +4,12 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   truncateSync,
   utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -142,6 +144,11 @@ test('a difference that is damaged, or of another audience, or gone, is not sent
   const other = activities().listDifference(id, 'b'.repeat(32), null, 1000);
   await expect(other).rejects.toMatchObject({ type: 'DifferenceNotHere' });
   const changes = readdirSync(folder()).find((name) => name.startsWith('changes-')) ?? '';
+  // At the same length.
+  const whole = readFileSync(join(folder(), changes), 'utf8');
+  writeFileSync(join(folder(), changes), whole.replace(/(?<=",").(?=[^,]*"\])/, '~'));
+  await expect(pages()).rejects.toMatchObject({ type: 'DifferenceNotHere' });
+  writeFileSync(join(folder(), changes), whole);
   appendFileSync(join(folder(), changes), '["exit","p1"]\n');
   await expect(pages()).rejects.toMatchObject({ type: 'DifferenceNotHere' });
   const further = activities().listDifference(id, VIP.id, '15', 1000);

@@ -209,6 +209,12 @@ test('[S35] a body that does not come to its end is not waited for', async () =>
   }
 });
 
+test('a body that is not UTF-8 is refused: a person of another name would be told of', async () => {
+  const text = Buffer.from('{"event":"enter","audience":"vip","user":"ü"}', 'latin1');
+  const answer = await askOf(api, '/v1/triggers', { body: Readable.from([text]) });
+  expect(answer).toMatchObject({ status: 400, headers: { 'content-type': PROBLEM }, body: { code: 'BodyNotText' } });
+});
+
 test('a body that is packed otherwise is told how it may be', async () => {
   const headers = { 'content-type': 'application/json', 'content-encoding': 'br' };
   expect((await askOf(api, '/v1/triggers', { body: '{}', headers })).headers).toMatchObject({

@@ -40,6 +40,8 @@ test('every place is counted where a trigger may wait', () => {
   const backfill = { pages: [{ number: 1, audience: 'a', ids: ['f', 'g'] }] } as unknown as CarriedJob['backfill'] &
     object; // Only its pages matter here.
   expect(keptTriggers({ ...empty, backfill })).toBe(2);
+  const exitPages = [{ number: 2, audience: 'a', ids: ['h', 'i', 'j'] }];
+  expect(keptTriggers({ ...empty, backfill: { ...backfill, exitPages } })).toBe(5);
 });
 
 test('holders that were set aside are counted by themselves, since nothing waits for them', () => {

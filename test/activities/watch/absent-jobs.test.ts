@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { AbsentJobs } from '../../../src/activities/watch/absent-jobs.ts';
@@ -124,6 +124,22 @@ test('of more than 500 rounds the oldest are lost, and with them all that those 
   await absent.save();
   await absent.tidy();
   expect(missedFiles(lab)).toEqual([]);
+});
+
+test('of more than 256 MiB of changes the oldest rounds are lost, too', async () => {
+  const { lab } = await watching();
+  const absent = await AbsentJobs.open(lab.folder);
+  const changes = join(lab.folder, 'changes');
+  writeFileSync(changes, '');
+  truncateSync(changes, 100 * 1024 * 1024);
+  for (const round of [1, 2]) await absent.miss('early', { scanId: `scan-${round}`, at: at(round), changes }, 0);
+  await absent.miss('late', { scanId: 'scan-2', at: at(2), changes }, 0);
+  expect(absent.owed).toEqual(['early', 'late']);
+  await absent.miss('last', { scanId: 'scan-3', at: at(3), changes }, 0);
+  expect(absent.owed).toEqual(['last', 'late']);
+  expect(absent.lost).toEqual([{ jobId: 'early', from: at(1), to: at(2) }]);
+  await absent.tidy();
+  expect(missedFiles(lab).sort()).toEqual(['missed-scan-2', 'missed-scan-3']);
 });
 
 test('a try that failed after some were told owes each job the round once', async () => {
