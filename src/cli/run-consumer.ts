@@ -8,6 +8,9 @@ import type { Invocation } from './command.ts';
 import { listening } from './listening.ts';
 import { aborted, interruption } from './terminal.ts';
 
+/** How long, in ms, what is under way when it is to end may take; a little longer than a consumer itself waits for it. */
+const GRACE_MS = 6_000;
+
 /** What a consumer works with. */
 export interface ConsumerWorld {
   readonly handover: Handover;
@@ -53,6 +56,7 @@ export async function runConsumer(
   ]);
   const stop = interruption();
   const over = new AbortController();
+  const giveUp = (): void => over.abort(new Error('The consumer was ended.'));
   const { client, close } = await connecting.connectClient(connecting.loadConnectConfig(), configuredPayloadKeys());
   const ends: (() => Promise<void>)[] = [close];
   try {
@@ -64,9 +68,13 @@ export async function runConsumer(
     const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS, over.signal);
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ listeners, signal, jobs, log, metrics });
-    const consumer = await start({ handover, log, metrics });
-    // What is still under way then would keep the process for as long as Temporal is down.
-    ends.unshift(async () => await consumer.stop().finally(() => over.abort(new Error('The consumer was ended.'))));
+    const consumer = await client.withAbortSignal(over.signal, async () => await start({ handover, log, metrics }));
+    // A Temporal that is there and never answers would keep it, and the process, for as long as a call may take.
+    ends.unshift(async () => {
+      const late = setTimeout(giveUp, GRACE_MS);
+      await consumer.stop().finally(() => clearTimeout(late));
+      giveUp();
+    });
     const options = { host, port: port ?? 0, contentType: metrics.contentType, text: () => metrics.text() };
     const server =
       port === undefined

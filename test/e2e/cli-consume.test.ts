@@ -107,11 +107,36 @@ test('while Temporal is down it is not ready, and ends within ten seconds when i
   expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'later-1' RETURNING id`)).toHaveLength(1);
 });
 
-/** A way to an address that can be cut. */
+test('while Temporal takes connections and never answers, it ends within ten seconds, too', async () => {
+  const { host, port, silence, close } = await aWayTo(temporal.address);
+  const job = await lab.start();
+  const program = await consumer([job], ['--port', '0'], { TEMPORAL_ADDRESS: `${host}:${port}` });
+  const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
+  silence();
+  await database.query(
+    `INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ('vip', 'silent-1', 'enter', '{}')`,
+  );
+  const ready = async (): Promise<number> => {
+    const { statusCode, body } = await request(new URL('/readyz', metricsUrl));
+    await body.dump();
+    return statusCode;
+  };
+  await until(async () => (await ready()) === 503);
+  const askedAt = performance.now();
+  program.signal('SIGTERM');
+  expect((await program.end()).code).toBe(0);
+  expect(performance.now() - askedAt).toBeLessThan(10_000);
+  close();
+  expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'silent-1' RETURNING id`)).toHaveLength(1);
+});
+
+/** A way to an address that can be cut, or fall silent: it is there, and nothing comes. */
 async function aWayTo(address: string) {
   const [hostname, port] = address.split(':');
   const sockets = new Set<Socket>();
+  let isSilent = false;
   const server = createServer((from) => {
+    if (isSilent) return void sockets.add(from.on('error', () => undefined));
     const to = connect(Number(port), hostname);
     for (const socket of [from, to]) sockets.add(socket.on('error', () => undefined));
     from.pipe(to).pipe(from);
@@ -122,7 +147,11 @@ async function aWayTo(address: string) {
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  return { host: own.address, port: own.port, close };
+  const silence = (): void => {
+    isSilent = true;
+    for (const socket of sockets) socket.unpipe();
+  };
+  return { host: own.address, port: own.port, silence, close };
 }
 
 test('without an outbox in the configuration it says what is missing', async () => {

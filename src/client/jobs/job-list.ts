@@ -141,20 +141,26 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
   }));
 }
 
+/** Longest wait, in ms, for Temporal to say which jobs listen. */
+const LISTENERS_MS = 10_000;
+
 /**
  * Which jobs run and what they listen to, for a program that serves for long.
  * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
  */
 export function jobListeners(client: Client, taskQueue: string): Listeners {
   let isFirst = true;
+  // A server that is there and never answers would be waited for without end.
+  const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
+    await client.withDeadline(Date.now() + LISTENERS_MS, ask);
   return new Listeners({
     all: async () => {
-      const listed = await listeningJobs(client, isFirst ? taskQueue : undefined);
+      const listed = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
       isFirst = false;
       return listed;
     },
     one: async (jobId) => {
-      const job = await knowingJob(client, jobId);
+      const job = await inTime(async () => await knowingJob(client, jobId));
       return job && { jobId, audiences: job.audiences.flatMap(({ id, slug }) => [id, slug]) };
     },
   });
