@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dice } from '../demo/dice.ts';
+import type { ApiFleet } from './api-fleet.ts';
 import type { Fleet } from './fleet.ts';
 import type { ChaosServer, Outage } from './server.ts';
 
 export interface FaultsOptions {
   readonly fleet: Fleet;
+  /** They are killed as often as workers are. */
+  readonly apis: ApiFleet | undefined;
   readonly server: ChaosServer;
   readonly dice: Dice;
   /** Mean time between two kills of a worker, in ms. */
@@ -19,7 +22,7 @@ export interface FaultsOptions {
 
 const LOOK_MS = 50;
 
-/** Kills workers all the time, and servers now and then, until it is told to end. */
+/** Kills workers and APIs all the time, and servers now and then, until it is told to end. */
 export class Faults {
   readonly outages: Outage[] = [];
   readonly #options: FaultsOptions;
@@ -31,7 +34,7 @@ export class Faults {
   }
 
   start(): void {
-    this.#running = Promise.all([this.#killWorkers(), this.#restartServers()]);
+    this.#running = Promise.all([this.#killWorkers(), this.#killApis(), this.#restartServers()]);
     this.#running.catch(() => undefined); // Thrown by `end`.
   }
 
@@ -45,6 +48,13 @@ export class Faults {
     const { fleet, dice, killEveryMs, mostKills } = this.#options;
     while (fleet.kills.size < mostKills && (await this.#wait(dice.between(killEveryMs / 2, (killEveryMs * 3) / 2))))
       fleet.kill(dice);
+  }
+
+  async #killApis(): Promise<void> {
+    const { apis, dice, killEveryMs, mostKills } = this.#options;
+    if (apis === undefined) return;
+    while (apis.kills < mostKills && (await this.#wait(dice.between(killEveryMs / 2, (killEveryMs * 3) / 2))))
+      apis.kill(dice);
   }
 
   /** One after another, evenly over the work. */

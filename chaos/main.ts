@@ -1,4 +1,4 @@
-// npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster] : everything is killed and everything fails, and the endpoints' ledgers
+// npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api] : everything is killed and everything fails, and the endpoints' ledgers
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { parseArgs } from 'node:util';
 import { findPostgres, PostgresNotFound } from '../demo/postgres-server.ts';
@@ -34,6 +34,8 @@ const { values } = parseArgs({
     shrunk: { type: 'boolean', default: false },
     /** A real Temporal server on PostgreSQL, which is killed once, too. */
     cluster: { type: 'boolean', default: false },
+    /** All triggers come through two processes of the HTTP API, which are killed as workers are. */
+    api: { type: 'boolean', default: false },
     /** Leaves the workers' logs where they are. */
     keep: { type: 'boolean', default: false },
   },
@@ -49,6 +51,9 @@ function numberOf(name: keyof typeof DEFAULTS): number {
   return number;
 }
 
+// The API knows nothing of a server with other limits, and signals as much as a server allows by default.
+if (values.api && values.shrunk) throw new Error('--api is for a server with its own limits, not for --shrunk.');
+const APIS = 2;
 const LIMITS = values.shrunk ? SHRUNK_LIMITS : DEFAULT_LIMITS;
 
 function say(line: string): void {
@@ -80,7 +85,9 @@ function figuresOf(report: ChaosReport) {
     repeated: report.repeated,
     requests: report.requests,
     kills: report.kills,
+    ...(values.api ? { apiKills: report.apiKills, interruptions: report.interruptions } : {}),
     workerCrashes: report.crashes.length,
+    apiCrashes: report.apiCrashes.length,
     workflowTaskFailures: report.log.workflowTaskFailures,
     temporalRestarts: report.outages.filter(({ what }) => what === 'temporal').length,
     databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
@@ -100,6 +107,7 @@ const MUST_BE_NONE = [
   'changedIds',
   'unexpected',
   'workerCrashes',
+  'apiCrashes',
   'workflowTaskFailures',
 ] as const;
 
@@ -122,6 +130,7 @@ async function main(): Promise<void> {
       killEveryMs: numberOf('kill-every-s') * 1000,
       mostKills: numberOf('kills'),
       restarts: numberOf('restarts'),
+      apiCount: values.api ? APIS : 0,
       mostFailures: numberOf('failures'),
       longestAnswerMs: numberOf('answer-ms'),
       lead: numberOf('lead'),
@@ -134,7 +143,7 @@ async function main(): Promise<void> {
   const figures = figuresOf(report);
   for (const [job, { violations }] of report.verdicts)
     for (const violation of violations) console.error(`${job}: ${violation}`);
-  for (const crash of report.crashes) console.error(`worker ended by itself: ${crash}`);
+  for (const crash of [...report.crashes, ...report.apiCrashes]) console.error(`ended by itself: ${crash}`);
   for (const { count, first } of report.log.complaints.values())
     console.error(`workers said ${count} times: ${first.slice(0, LONGEST_COMPLAINT)}`);
   if (values.keep) console.error(`The workers' logs are in ${report.folder}`);

@@ -3,6 +3,20 @@ import { PushInterrupted, type ExportJobs } from '../src/client/export-jobs.ts';
 import { changeKey } from './judge.ts';
 import { changeOf, type TimedTrigger } from './workload.ts';
 
+/** What brings a job its triggers. */
+export interface Upstream {
+  /** How many Temporal has. */
+  readonly accepted: number;
+  /** Those of the triggers that it has, in their order. */
+  readonly told: readonly TimedTrigger[];
+  /** What was brought a second time: `changeKey`. */
+  readonly repeated: ReadonlySet<string>;
+  /** How often it had to be tried again, by the reason. */
+  readonly interruptions: ReadonlyMap<string, number>;
+  /** Until all are with it. */
+  run(): Promise<void>;
+}
+
 export interface PushingOptions {
   readonly jobs: ExportJobs;
   readonly jobId: string;
@@ -22,16 +36,18 @@ const AGAIN_MS = 250;
 const LOOK_MS = 20;
 
 /** Signals a job its triggers in order, and whatever may not have been accepted once more, until all are with it. */
-export class Pushing {
+export class Pushing implements Upstream {
   accepted = 0;
-  /** What was pushed a second time: `changeKey`. */
   readonly repeated = new Set<string>();
-  /** Pushes that broke off, by the reason. */
   readonly interruptions = new Map<string, number>();
   readonly #options: PushingOptions;
 
   constructor(options: PushingOptions) {
     this.#options = options;
+  }
+
+  get told(): readonly TimedTrigger[] {
+    return this.#options.triggers.slice(0, this.accepted);
   }
 
   async run(): Promise<void> {

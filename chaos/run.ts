@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Dice } from '../demo/dice.ts';
+import { ApiFleet } from './api-fleet.ts';
+import { Calling } from './calling.ts';
 import { JobEndpoint } from './endpoint.ts';
 import { Faults } from './faults.ts';
 import { type Incidents, judge, type Verdict } from './judge.ts';
 import type { StageLimits } from './limits.ts';
-import { Pushing } from './pushing.ts';
+import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
 import { Trouble } from './trouble.ts';
@@ -24,6 +26,8 @@ export interface ChaosOptions {
   readonly killEveryMs: number;
   /** Most kills of workers. */
   readonly mostKills: number;
+  /** Processes of the HTTP API through which all triggers come; 0: they are pushed by the client. */
+  readonly apiCount: number;
   /** How often Temporal is killed. */
   readonly restarts: number;
   /** Most failed attempts of one delivery: each wait is longer than the one before. */
@@ -47,7 +51,12 @@ export interface ChaosReport {
   readonly repeated: number;
   readonly requests: number;
   readonly kills: number;
+  /** Of API processes. */
+  readonly apiKills: number;
+  /** How often something had to be brought again, by the reason. */
+  readonly interruptions: Readonly<Record<string, number>>;
   readonly crashes: readonly string[];
+  readonly apiCrashes: readonly string[];
   readonly log: WorkerLog;
   readonly outages: readonly Outage[];
   readonly mostWorkerBytes: number;
@@ -73,7 +82,7 @@ interface Job {
   readonly cap: number;
   readonly endpoint: JobEndpoint;
   readonly trouble: Trouble;
-  readonly pushing: Pushing;
+  readonly upstream: Upstream;
   readonly live: ReturnType<typeof changeOf>[];
   readonly members: ReturnType<typeof memberChange>[];
 }
@@ -86,7 +95,14 @@ export async function runChaos(options: ChaosOptions, keepFolder: boolean): Prom
     const origins = endpoints.map(({ url }) => new URL(url).origin);
     const stage = await openStage({ ...options, origins });
     try {
-      return await play(stage, endpoints, troubles, options);
+      const { folder, server } = stage;
+      const apis =
+        options.apiCount === 0 ? undefined : await ApiFleet.open(options.apiCount, { folder, address: server.address });
+      try {
+        return await play({ ...stage, apis }, endpoints, troubles, options);
+      } finally {
+        await apis?.close();
+      }
     } finally {
       await stage.close({ keepFolder });
     }
@@ -95,8 +111,12 @@ export async function runChaos(options: ChaosOptions, keepFolder: boolean): Prom
   }
 }
 
+interface StageWithApis extends Stage {
+  readonly apis: ApiFleet | undefined;
+}
+
 async function play(
-  stage: Stage,
+  stage: StageWithApis,
   endpoints: readonly JobEndpoint[],
   troubles: readonly Trouble[],
   options: ChaosOptions,
@@ -115,12 +135,13 @@ async function play(
   const faults = new Faults({ ...stage, ...options, dice, progress });
   const line = () => {
     const seconds = Math.round((performance.now() - startedAt) / 1000);
-    const accepted = jobs.reduce((sum, { pushing }) => sum + pushing.accepted, 0);
-    const { fleet } = stage;
-    return `${seconds} s: ${accepted} accepted, ${delivered()} of ${expected} delivered; ${fleet.kills.size} kills, ${faults.outages.length} outages, ${fleet.ready} workers up`;
+    const accepted = jobs.reduce((sum, { upstream }) => sum + upstream.accepted, 0);
+    const { fleet, apis } = stage;
+    const ofApis = apis === undefined ? '' : `, ${apis.kills} of APIs`;
+    return `${seconds} s: ${accepted} accepted, ${delivered()} of ${expected} delivered; ${fleet.kills.size} kills${ofApis}, ${faults.outages.length} outages, ${fleet.ready} workers up`;
   };
   const ticker = setInterval(() => options.onProgress(line()), PROGRESS_MS);
-  const pushings = Promise.all(jobs.map(({ pushing }) => pushing.run()));
+  const upstreams = Promise.all(jobs.map(({ upstream }) => upstream.run()));
   faults.start();
   try {
     const weak = jobs[1] ?? jobs[0];
@@ -132,7 +153,7 @@ async function play(
       }
       await sleep(LOOK_MS);
     }
-    await pushings;
+    await upstreams;
     await faults.end();
     // What a job believes to be undelivered it will send again: wait for that, too.
     for (const { jobId } of jobs) await untilNothingWaits(stage, jobId, timeIsUp);
@@ -145,7 +166,7 @@ async function play(
 }
 
 async function startJob(
-  stage: Stage,
+  stage: StageWithApis,
   endpoint: JobEndpoint,
   trouble: Trouble,
   i: number,
@@ -169,17 +190,14 @@ async function startJob(
     { jobId },
   );
   if (backfilled) await stage.jobs.backfill(jobId, { audiences: [EVERYONE] });
-  const pushing = new Pushing({
-    jobs: stage.jobs,
-    jobId,
-    triggers: own,
-    pushSize: limits.pushSize,
-    lead,
-    delivered: () => endpoint.delivered,
-    signal,
-  });
+  const bringing = { jobId, triggers: own, lead, delivered: () => endpoint.delivered, signal };
+  const { apis } = stage;
+  const upstream =
+    apis === undefined
+      ? new Pushing({ ...bringing, jobs: stage.jobs, pushSize: limits.pushSize })
+      : new Calling({ ...bringing, apis, seed: seed * 1000 + i });
   const members = backfilled ? stage.people.map(({ user }) => memberChange(user)) : [];
-  return { jobId, cap, endpoint, trouble, pushing, live: own.map(changeOf), members };
+  return { jobId, cap, endpoint, trouble, upstream, live: own.map(changeOf), members };
 }
 
 async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: AbortSignal): Promise<void> {
@@ -190,31 +208,45 @@ async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: Abort
   }
 }
 
-function report({ fleet, folder }: Stage, jobs: readonly Job[], faults: Faults, startedAt: number): ChaosReport {
+function report(
+  { fleet, apis, folder }: StageWithApis,
+  jobs: readonly Job[],
+  faults: Faults,
+  startedAt: number,
+): ChaosReport {
   const { outages } = faults;
-  const repeated = new Set(jobs.flatMap(({ jobId, pushing }) => [...pushing.repeated].map((key) => `${jobId} ${key}`)));
+  const repeated = new Set(
+    jobs.flatMap(({ jobId, upstream }) => [...upstream.repeated].map((key) => `${jobId} ${key}`)),
+  );
   const verdicts = new Map<string, Verdict>();
-  for (const { jobId, cap, endpoint, pushing, live, members } of jobs) {
+  for (const { jobId, cap, endpoint, upstream, members } of jobs) {
     const incidents: Incidents = {
       kills: fleet.kills,
       outages,
-      repeated: pushing.repeated,
+      repeated: upstream.repeated,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     };
     verdicts.set(
       jobId,
-      judge({ cap, live: live.slice(0, pushing.accepted), members, requests: endpoint.requests() }, incidents),
+      judge({ cap, live: upstream.told.map(changeOf), members, requests: endpoint.requests() }, incidents),
     );
   }
+  const interruptions = new Map<string, number>();
+  for (const { upstream } of jobs)
+    for (const [reason, count] of upstream.interruptions)
+      interruptions.set(reason, (interruptions.get(reason) ?? 0) + count);
   const sum = (of: (job: Job) => number) => jobs.reduce((total, job) => total + of(job), 0);
   return {
     verdicts,
     expected: sum(({ live, members }) => live.length + members.length),
-    notAccepted: sum(({ live, pushing }) => live.length - pushing.accepted),
+    notAccepted: sum(({ live, upstream }) => live.length - upstream.accepted),
     repeated: repeated.size,
     requests: sum(({ endpoint }) => endpoint.requestCount),
     kills: fleet.kills.size,
+    apiKills: apis?.kills ?? 0,
+    interruptions: Object.fromEntries(interruptions),
     crashes: fleet.crashes,
+    apiCrashes: apis?.crashes ?? [],
     log: fleet.readLogs(),
     outages,
     mostWorkerBytes: fleet.mostRssBytes,

@@ -15,8 +15,8 @@ const PROGRAMS = {
   chaos: ['--import', 'tsx', 'chaos/main.ts'],
   soak: ['--import', 'tsx', 'chaos/soak.ts'],
 };
-/** The packed package, which a test installs, the demo, and the bench's workers are made from lib. */
-const NEEDS_BUILD = new Set(['demo', 'test', 'bench']);
+/** The packed package, which a test installs, the demo, the bench's workers, and the APIs of chaos are made from lib. */
+const NEEDS_BUILD = new Set(['demo', 'test', 'bench', 'chaos']);
 
 const [what, ...args] = process.argv.slice(2);
 if (!Object.hasOwn(PROGRAMS, what ?? '')) {
