@@ -161,8 +161,8 @@ function byCount<T extends { readonly letters: number }>(counts: T[]): T[] {
   return counts.sort((a, b) => b.letters - a.letters);
 }
 
-/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. */
-function shownTo(caller: Caller, watch: WatchSummary): WatchSummary {
+/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. Exported for its test. */
+export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, watch: WatchSummary): WatchSummary {
   const last = watch.status?.last;
   if (caller.jobs === undefined || watch.status === undefined || last === undefined) return watch;
   const { unreadable, absent, lost, ...told } = last.told;

@@ -15,6 +15,7 @@ export class SharedOverview {
   readonly #ask: () => Promise<JobOverview[]>;
   readonly #now: () => number;
   #last: { readonly answer: OverviewAnswer; readonly freshUntilMs: number } | undefined;
+  #changes = 0;
   #asking: Promise<OverviewAnswer> | undefined;
 
   constructor(ask: () => Promise<JobOverview[]>, now: () => number = Date.now) {
@@ -24,20 +25,29 @@ export class SharedOverview {
 
   async get(): Promise<OverviewAnswer> {
     if (this.#last !== undefined && this.#now() < this.#last.freshUntilMs) return this.#last.answer;
-    this.#asking ??= this.#askAnew().finally(() => (this.#asking = undefined));
+    this.#asking ??= this.#askAnew();
     return await this.#asking;
   }
 
   /** Has the next one who asks be told anew: something was changed. */
   forget(): void {
+    this.#changes += 1;
     this.#last = undefined;
+    this.#asking = undefined;
   }
 
   async #askAnew(): Promise<OverviewAnswer> {
     const atMs = this.#now();
-    const answer = { atMs, jobs: await this.#ask() };
-    const tookMs = this.#now() - atMs;
-    this.#last = { answer, freshUntilMs: this.#now() + Math.max(FRESH_MS, REST_FACTOR * tookMs) };
-    return answer;
+    const changes = this.#changes;
+    try {
+      const answer = { atMs, jobs: await this.#ask() };
+      const tookMs = this.#now() - atMs;
+      // What was asked before a change is not given to whoever asks after it.
+      if (changes === this.#changes)
+        this.#last = { answer, freshUntilMs: this.#now() + Math.max(FRESH_MS, REST_FACTOR * tookMs) };
+      return answer;
+    } finally {
+      if (changes === this.#changes) this.#asking = undefined;
+    }
   }
 }
