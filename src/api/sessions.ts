@@ -17,6 +17,7 @@ export type SessionOf = { readonly keyHash: string } | 'link';
 interface Begun {
   readonly of: SessionOf;
   readonly endsAtMs: number;
+  /** Never later than the other. */
   idleEndsAtMs: number;
 }
 
@@ -77,8 +78,8 @@ export class Sessions {
   }
 }
 
-function isOver({ endsAtMs, idleEndsAtMs }: Session, nowMs: number): boolean {
-  return nowMs >= endsAtMs || nowMs >= idleEndsAtMs;
+function isOver({ idleEndsAtMs }: Session, nowMs: number): boolean {
+  return nowMs >= idleEndsAtMs;
 }
 
 function hashOf(token: string): string {

@@ -19,7 +19,12 @@ function shared() {
     overview,
     asked: () => asked,
     pass: (ms: number) => (now += ms),
-    answer: () => waiting.splice(0).forEach((resolve) => resolve()),
+    /** The one asked last first. */
+    answer: () =>
+      waiting
+        .splice(0)
+        .reverse()
+        .forEach((resolve) => resolve()),
   };
 }
 
