@@ -30,7 +30,10 @@ beforeAll(async () => {
   await lab.jobs.signal(job, [enter('a-person')]);
   await lab.arrives('a-person');
   await lab.jobs.signal(job, [enter(REFUSED)]);
-  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+  await lab.jobs.signal(other, [enter('another-person')]);
+  await lab.arrives('another-person');
+  await lab.jobs.signal(other, [enter(REFUSED)]);
+  for (const one of [job, other]) await lab.statusWhen(one, ({ deadLetters }) => deadLetters === 1);
 });
 afterAll(async () => {
   expect(faults).toEqual([]);
@@ -124,6 +127,10 @@ test('dead letters are counted by what they failed with, and a filter takes that
   });
   const listed = await get<{ deadLetters: object[] }>(`/v1/dead-letters?jobId=${job}&failure=HTTP%20422`);
   expect(listed.deadLetters).toMatchObject([{ user: REFUSED }]);
+  await answerWhen(
+    async () => await get<Failures>('/v1/dead-letters/failures'),
+    ({ failures }) => JSON.stringify(failures).includes(other),
+  );
   await asLimited<Failures>(async (get) => {
     expect(await get('/v1/dead-letters/failures')).toEqual(counted);
     expect(await get(`/v1/dead-letters/failures?jobId=${other}`)).toMatchObject({ code: 'NotAllowed' });
@@ -141,7 +148,6 @@ test('a person is found in all jobs, by a key for one job in that one', async ()
       async () => await get(`/v1/people/${REFUSED}/trace`),
       ({ events }) => events.some(({ kind }) => kind === 'died'),
     );
-  await lab.jobs.signal(other, [enter(REFUSED)]);
   const { events, isPartial } = await answerWhen(
     async () => await traceOf(get),
     ({ events }) => events.some(({ jobId }) => jobId === other),
