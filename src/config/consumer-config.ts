@@ -9,6 +9,7 @@ import { certificateAuthorities, postgresUrl, table } from './source-config.ts';
 const jobs = z
   .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id, as "triggers list" shows it.'))
   .min(1, 'Leave "jobs" out to tell every running job that listens.')
+  .refine((ids) => new Set(ids).size === ids.length, 'A job is named twice.')
   .optional();
 
 /** A table of a PostgreSQL database that an application writes membership changes to (docs/consumers.md). */
@@ -33,22 +34,34 @@ export const outboxSchema = z.strictObject({
 
 export type OutboxConfig = Readonly<z.infer<typeof outboxSchema>>;
 
+const BROKER = 'A broker is a host and a port: kafka.example.com:9092.';
 const broker = z
-  .string()
-  .regex(/^(?:\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, 'A broker is a host and a port: kafka.example.com:9092.');
+  .string({ error: BROKER })
+  .regex(/^(?:\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, { error: BROKER, abort: true })
+  .refine((text) => isPort(Number(text.slice(text.lastIndexOf(':') + 1))), 'A port is a number from 1 to 65535.');
+
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65_535;
+}
 
 const topic = z
   .string()
   .regex(/^[\w.-]{1,249}$/, 'A topic has letters, digits, ".", "_" and "-", and at most 249 of them.');
 
+const GROUP = 'A group is a name without blanks, by which the brokers remember how far it has read.';
+
 /** Topics of Apache Kafka whose messages tell of changes (docs/consumers.md). */
 export const kafkaSchema = z
   .strictObject({
     /** Some of the cluster, `host:port`. They say which others there are. */
-    brokers: z.array(broker).min(1, 'Name at least one broker.'),
-    topics: z.array(topic).min(1, 'Name at least one topic.'),
+    brokers: z
+      .array(broker, { error: 'It is a list of brokers: ["kafka.example.com:9092"].' })
+      .min(1, 'Name at least one broker.'),
+    topics: z
+      .array(topic, { error: 'It is a list of topics: ["audience-changes"].' })
+      .min(1, 'Name at least one topic.'),
     /** Consumers of one group share the partitions, and the group remembers how far each of them is read. */
-    group: z.string().regex(/^\S{1,249}$/, 'A group is a name without blanks.'),
+    group: z.string({ error: GROUP }).regex(/^\S{1,249}$/, GROUP),
     jobs,
     /** What messages say, by a preset or expressions. Default: JSON triggers, one or a list in each message. */
     ingest: streamIngestSchema.optional(),
@@ -80,7 +93,7 @@ export const kafkaSchema = z
     /** Longest wait for a connection, in ms. */
     connectTimeoutMs: milliseconds(60_000).default(5_000),
     /** After how many ms without a sign of life the group gives a consumer's partitions to others. */
-    sessionTimeoutMs: milliseconds(300_000).min(1_000, 'At least 1,000 ms.').default(30_000),
+    sessionTimeoutMs: milliseconds(300_000, 1_000).default(30_000),
   })
   .superRefine(({ topics, poisoned }, context) => {
     if (new Set(topics).size < topics.length)

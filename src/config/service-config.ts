@@ -130,9 +130,9 @@ export const serviceUrl = z
 const LEAST_MS = 100;
 
 /** A time in ms. */
-export function milliseconds(most: number): z.ZodNumber {
-  const error = `It is in milliseconds, from ${LEAST_MS} to ${most}: 10 seconds are 10000.`;
-  return z.number({ error }).int({ error }).min(LEAST_MS, { error }).max(most, { error });
+export function milliseconds(most: number, least = LEAST_MS): z.ZodNumber {
+  const error = `It is in milliseconds, from ${least} to ${most}: 10 seconds are 10000.`;
+  return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** A time in ms, or 0. */

@@ -52,6 +52,13 @@ describe('the configuration', () => {
   test.each([
     [{ poisoned: { deadLetterTopic: 'changes' } }, 'what is put there would be read again'],
     [{ topics: ['a', 'a'] }, 'A topic is named twice.'],
+    [{ jobs: ['crm', 'crm'] }, 'A job is named twice.'],
+    [{ brokers: ['b:0'] }, 'A port is a number from 1 to 65535.'],
+    [{ brokers: ['b:65536'] }, 'A port is a number from 1 to 65535.'],
+    [{ brokers: 'b:9092' }, 'It is a list of brokers'],
+    [{ topics: undefined }, 'It is a list of topics'],
+    [{ group: undefined }, 'A group is a name without blanks'],
+    [{ sessionTimeoutMs: 500 }, 'It is in milliseconds, from 1000 to 300000'],
     [{ ingest: {} }, 'It needs either a "preset" or "expressions".'],
     [{ ingest: { expressions: { user: 'u', event: 'e' } } }, '"audience" beside "expressions" must say it'],
     [{ tls: { clientCertificate: { certificate: 'c', key: 'k' } } }, 'do not belong together'],
