@@ -94,6 +94,25 @@ export class Handover {
     return (await listening()).length > 0;
   }
 
+  /**
+   * Those about audiences to which one of `jobs` listens; of the others it is counted, and said, that nobody was told. Without `jobs`, all of them: `give`
+   * says so of itself.
+   * @throws the reason of `stop`, once that is aborted
+   */
+  async heardOf(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
+    const { jobs, metrics } = this.#options;
+    if (jobs === undefined) return triggers;
+    const isHeard = new Map<string, boolean>();
+    for (const { trigger } of triggers)
+      if (!isHeard.has(trigger.audience)) isHeard.set(trigger.audience, await this.hears(trigger.audience, stop));
+    const [heard, unheard] = [true, false].map((wanted) =>
+      triggers.filter(({ trigger }) => isHeard.get(trigger.audience) === wanted),
+    ) as [CheckedTrigger[], CheckedTrigger[]];
+    metrics.handedOver({ accepted: 0, unheard: unheard.length }, 0);
+    this.#saysUnheard(unheard);
+    return heard;
+  }
+
   /** Once a minute at most. */
   #saysUnheard(triggers: readonly CheckedTrigger[]): void {
     for (const { trigger } of triggers) if (this.#unheard.size < MOST_NAMED) this.#unheard.add(trigger.audience);

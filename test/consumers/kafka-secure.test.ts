@@ -10,7 +10,8 @@ import { until } from '../support/patience.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
 import { Said } from './a-consumer.ts';
 
-const PLAIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_consumer="plain-secret";';
+const PLAIN =
+  'org.apache.kafka.common.security.plain.PlainLoginModule required user_consumer="plain-secret" user_stranger="plain-secret";';
 const SCRAM = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
 
 describeWithKafka('a broker that wants to know who asks', () => {
@@ -35,6 +36,8 @@ describeWithKafka('a broker that wants to know who asks', () => {
         'listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512',
         `listener.name.sasl.plain.sasl.jaas.config=${PLAIN}`,
         `listener.name.sasl.scram-sha-512.sasl.jaas.config=${SCRAM}`,
+        'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+        'super.users=User:ANONYMOUS;User:consumer;User:CN=consumer',
         'listener.name.mutual.ssl.client.auth=required',
         'ssl.keystore.type=PEM',
         `ssl.keystore.certificate.chain=${inOneLine(ofBroker.certificate)}`,
@@ -62,6 +65,7 @@ describeWithKafka('a broker that wants to know who asks', () => {
         taken.push(...triggers);
         return await Promise.resolve([]);
       },
+      heardOf: async (triggers: readonly CheckedTrigger[]) => await Promise.resolve(triggers),
       nameOf: async ([name]: readonly [string, ...string[]]) => await Promise.resolve(name),
     };
     const consumer = await startKafka({ config, handover, log: new Said(), metrics: new ConsumerMetrics() });
@@ -98,6 +102,11 @@ describeWithKafka('a broker that wants to know who asks', () => {
       'an authority that is not known',
       { tls: true, sasl: user('plain', 'plain-secret') },
       'name its authority in "kafka.tls"',
+    ],
+    [
+      'a user without rights',
+      { tls, sasl: { ...user('plain', 'plain-secret'), username: 'stranger' } },
+      'Its user needs READ on the topics and the group',
     ],
   ])('ends the start at %s, with what to do, and without the secret', async (_, settings, words) => {
     const failure = await consumed(sasl, settings).catch((error: unknown) => String(error));

@@ -152,6 +152,56 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(told(before)).toEqual([]);
   });
 
+  test('with "latest" leaves nothing out that comes as soon as the consumer is ready', async () => {
+    const topic = await kafka.topic();
+    await kafka.write(topic, [change(person())]);
+    const user = person();
+    await consume(topic, { from: 'latest' });
+    await kafka.write(topic, [change(user)]);
+    await until(() => told(user).length === 1);
+  });
+
+  test('tells nobody of an audience to which none of its jobs listens, counts that, and says so', async () => {
+    const topic = await kafka.topic();
+    const [before, after] = [person(), person()];
+    await kafka.write(topic, [change(before, 'enter', { audience: 'of-nobody' }), change(after)]);
+    const { metrics, log } = await consume(topic);
+    await until(() => told(after).length === 1);
+    expect(told(before)).toEqual([]);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unheard"} 1');
+    expect(log.lines).toContain('warn nobody was told, since no running job listens');
+    expect(await lab.jobs.status(job)).toMatchObject({ received: 1 });
+  });
+
+  test('shares each topic among those that are configured with it', async () => {
+    const [both, second] = [await kafka.topic(2), await kafka.topic(2)];
+    const users = Array.from({ length: 4 }, () => person());
+    await consume(both, { topics: [both, second] });
+    const { consumer } = await consume(both);
+    const messages = users.map((user, i) => ({ ...change(user), topic: i < 2 ? both : second, partition: i % 2 }));
+    for (const { topic, ...message } of messages) await kafka.write(topic, [message]);
+    await until(() => users.every((user) => told(user).length === 1));
+    expect(consumer.problem).toBeUndefined();
+  });
+
+  test('reads nothing of a topic that another program of its group has it given, and says so', async () => {
+    const [own, strange] = [await kafka.topic(2), await kafka.topic(2)];
+    const program = await kafka.joined(group, strange);
+    try {
+      const { consumer, log } = await consume(own);
+      await until(() => consumer.problem !== undefined);
+      expect(consumer.problem).toContain(`not in "kafka.topics": ${strange}.`);
+      await kafka.write(strange, [
+        { ...change(person()), partition: 0 },
+        { ...change(person()), partition: 1 },
+      ]);
+      expect(log.lines).toContain('error the group is shared with another program');
+      expect(await kafka.committed(group, strange, [0, 1])).toEqual([-1, -1]);
+    } finally {
+      await program.leave();
+    }
+  });
+
   test('commits nothing while a job does not take it, and tells it in order then', async () => {
     const topic = await kafka.topic();
     const later = `later-${Date.now()}`;

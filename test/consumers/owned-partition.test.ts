@@ -28,6 +28,7 @@ function held(changes: Partial<PartitionWorld> = {}) {
         await gate();
         return [];
       },
+      heardOf: async (triggers) => await Promise.resolve(triggers),
       nameOf: async ([name]) => await Promise.resolve(name),
     },
     deadLetters: undefined,
@@ -84,6 +85,18 @@ test("hands nothing over while it may be another consumer's", async () => {
   owned.shift()?.();
   await turns();
   expect(given.length).toBe(1);
+});
+
+test('hands nothing over before the group knows of all that was', async () => {
+  const { partition, given, gates } = held({ messagesAtOnce: 2 });
+  partition.add({ messages: [0, 1, 2].map((offset) => message(offset)), nextOffset: 3n });
+  await turns();
+  gates.shift()?.();
+  await turns();
+  expect([partition.done, given.length]).toEqual([2n, 1]);
+  partition.isCommitted(2n);
+  await turns();
+  expect(given.length).toBe(2);
 });
 
 test('that is to end finishes what is in hand, and begins nothing more', async () => {

@@ -96,6 +96,14 @@ export class TestKafka {
     });
   }
 
+  /** A program that has joined a group, and shares the partitions of its topic out among all members, as the client does by itself. */
+  async joined(groupId: string, topic: string): Promise<{ leave: () => Promise<void> }> {
+    const consumer = new Consumer({ clientId: 'another', groupId, bootstrapBrokers: [this.broker.address] });
+    consumer.topics.trackAll(topic);
+    await consumer.joinGroup({ heartbeatInterval: 250 });
+    return { leave: async () => await new Promise<void>((resolve) => consumer.close(true, () => resolve())) };
+  }
+
   /** All messages of a topic. */
   async read(topic: string): Promise<Message[]> {
     return await this.#asking(`reads-${randomUUID()}`, async (consumer) => {

@@ -15,9 +15,8 @@ export interface AssignmentOptions {
   readonly member: Consumer;
   /** Reads topics, and is no member: what it waits for holds up no heartbeat. */
   readonly reader: Consumer;
-  readonly from: 'latest' | 'earliest';
-  /** Whether a partition came after the topic was first looked at: of such a one, nothing may be left out. */
-  readonly isNew: (place: Place) => boolean;
+  /** Where a partition begins of which the group has read nothing yet; undefined: at its beginning. */
+  readonly beginsAt: (place: Place) => bigint | undefined;
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce'>;
   readonly log: ConsumerLog;
 }
@@ -180,10 +179,10 @@ interface Start {
 
 /**
  * Where each partition begins: where the group left off, or, when it has not begun yet, where the configuration says; then the group is told so before
- * anything is read, so that whoever takes over begins there, too, and not at what is the latest by then.
+ * anything is read, so that whoever takes over begins there, too.
  */
 async function startsOf(places: readonly Place[], options: AssignmentOptions): Promise<Start[]> {
-  const { member, reader, from, isNew, log } = options;
+  const { member, reader, beginsAt, log } = options;
   if (places.length === 0) return [];
   const byTopic = new Map<string, number[]>();
   for (const { topic, partition } of places) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition]);
@@ -193,15 +192,17 @@ async function startsOf(places: readonly Place[], options: AssignmentOptions): P
     reader.listOffsets({ topics, timestamp: ListOffsetTimestamps.EARLIEST }),
     reader.listOffsets({ topics, timestamp: ListOffsetTimestamps.LATEST }),
   ]);
-  const begun: { readonly topic: string; readonly partition: number; readonly done: bigint; committed: bigint }[] = [];
+  const begun: Progress[] = [];
   const starts = places.map((place) => {
     const { topic, partition } = place;
     const first = firsts.get(topic)?.[partition] ?? 0n;
     const end = ends.get(topic)?.[partition] ?? first;
     const known = committed.get(topic)?.[partition] ?? -1n;
     if (known < 0n) {
-      const start = from === 'earliest' || isNew(place) ? first : end;
-      begun.push({ ...place, done: start, committed: -1n });
+      const wanted = beginsAt(place);
+      // Another one than the offsets of this partition: the topic was deleted and made anew.
+      const start = wanted !== undefined && wanted >= first && wanted <= end ? wanted : first;
+      begun.push({ ...place, done: start, committed: -1n, isCommitted: () => undefined });
       return { place, from: start, end };
     }
     if (known >= first && known <= end) return { place, from: known, end };
@@ -219,20 +220,14 @@ async function startsOf(places: readonly Place[], options: AssignmentOptions): P
   return starts;
 }
 
-async function commitDone(
-  member: Consumer,
-  partitions: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly done: bigint;
-    committed: bigint;
-  }[],
-): Promise<void> {
+type Progress = Pick<OwnedPartition, 'topic' | 'partition' | 'done' | 'committed' | 'isCommitted'>;
+
+async function commitDone(member: Consumer, partitions: readonly Progress[]): Promise<void> {
   const further = partitions.filter(({ done, committed }) => done > committed);
   if (further.length === 0) return;
   const told = further.map((one) => ({ one, offset: one.done }));
   await member.commit({
     offsets: told.map(({ one: { topic, partition }, offset }) => ({ topic, partition, offset, leaderEpoch: -1 })),
   });
-  for (const { one, offset } of told) one.committed = offset;
+  for (const { one, offset } of told) one.isCommitted(offset);
 }

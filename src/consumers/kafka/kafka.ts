@@ -1,4 +1,4 @@
-import { Consumer } from '@platformatic/kafka';
+import { Consumer, ListOffsetTimestamps } from '@platformatic/kafka';
 import { Gauge } from 'prom-client';
 import { sleep } from '../../client/push/patiently.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
@@ -15,7 +15,7 @@ import type { OwnedPartition, PoisonMessage } from './owned-partition.ts';
 
 export interface KafkaOptions {
   readonly config: KafkaConfig;
-  readonly handover: Pick<Handover, 'give' | 'nameOf'>;
+  readonly handover: Pick<Handover, 'give' | 'heardOf' | 'nameOf'>;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }
@@ -49,8 +49,11 @@ class Kafka implements RunningConsumer {
   readonly #options: KafkaOptions;
   readonly #reader: MessageReader;
   readonly #stopping = new AbortController();
-  /** How many partitions each topic had when it was first seen. */
-  readonly #firstCounts = new Map<string, number>();
+  /**
+   * Where the partitions of each topic ended when it was first looked at: a group that begins with the latest begins there, so that nothing is left out
+   * that comes while it is being joined, and nothing of a partition that is added.
+   */
+  readonly #firstEnds = new Map<string, readonly bigint[]>();
   /** Messages that have stopped their partitions, as far as that was said. */
   readonly #saidStops = new Set<string>();
   #membership: Membership | undefined;
@@ -104,7 +107,7 @@ class Kafka implements RunningConsumer {
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       try {
-        if (this.#firstCounts.size === 0) await this.#lookAtTopics();
+        if (this.#firstEnds.size === 0) await this.#lookAtTopics();
         await this.#beMember(() => (pauseMs = FIRST_PAUSE_MS));
       } catch (error) {
         if (signal.aborted) return;
@@ -120,9 +123,11 @@ class Kafka implements RunningConsumer {
     this.#membership = new Membership({
       config,
       log,
-      isNew: ({ topic, partition }: Place) => partition >= (this.#firstCounts.get(topic) ?? Infinity),
-      onAssigned: () => {
+      beginsAt: ({ topic, partition }: Place) =>
+        config.from === 'earliest' ? undefined : this.#firstEnds.get(topic)?.[partition],
+      onAssigned: (strange) => {
         onAssigned();
+        if (strange.length > 0) return this.#isInStrangeGroup(strange);
         if (this.#problem !== undefined) log.info('Kafka is read again');
         this.#problem = undefined;
       },
@@ -140,7 +145,7 @@ class Kafka implements RunningConsumer {
     }
   }
 
-  /** Whether the topics are there, and may be read. */
+  /** Whether the topics are there, and may be read by the group; and where they end. */
   async #lookAtTopics(): Promise<void> {
     const { config } = this.#options;
     const client = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
@@ -148,15 +153,36 @@ class Kafka implements RunningConsumer {
       const { poisoned } = config;
       const topics = [...config.topics, ...(poisoned === 'stop' ? [] : [poisoned.deadLetterTopic])];
       for (const topic of topics) {
-        const found = await client.metadata({ topics: [topic] }).catch((error: unknown) => {
+        await client.metadata({ topics: [topic] }).catch((error: unknown) => {
           throw codeOf(error) === NO_TOPIC ? new NoTopic(topic) : error;
         });
-        const count = found.topics.get(topic)?.partitionsCount;
-        if (count !== undefined) this.#firstCounts.set(topic, count);
       }
+      const ends = await client.listOffsets({ topics: [...config.topics], timestamp: ListOffsetTimestamps.LATEST });
+      for (const [topic, ofTopic] of ends) this.#firstEnds.set(topic, ofTopic);
+      await this.#lookAtGroup(client);
     } finally {
       await closeClient(client).catch(() => undefined);
     }
+  }
+
+  async #lookAtGroup(client: Consumer): Promise<void> {
+    const topics = [...this.#firstEnds].map(([topic, { length }]) => ({
+      topic,
+      partitions: [...Array(length).keys()],
+    }));
+    try {
+      await client.listCommittedOffsets({ topics });
+    } catch (error) {
+      // The first group of a cluster has no coordinator for a moment: whoever joins tries again.
+      if (this.#errorOf(error).isLasting) throw error;
+    }
+  }
+
+  #isInStrangeGroup(topics: readonly string[]): void {
+    const { log, config } = this.#options;
+    const problem = `The group ${config.group} is another program's, too, and gave this consumer partitions of topics that are not in "kafka.topics": ${topics.join(', ')}. They are not read. Give each program a group of its own.`;
+    if (this.#problem !== problem) log.error('the group is shared with another program', { problem });
+    this.#problem = problem;
   }
 
   #says({ message, reason }: PoisonMessage, isStopped: boolean): void {

@@ -5,13 +5,15 @@ import type { ConsumerLog } from '../handover.ts';
 import { Assignment, type Place } from './assignment.ts';
 import { KafkaDeadLetters } from './dead-letter-topic.ts';
 import { clientOptions, closeClient, needsRejoin } from './kafka-client.ts';
+import { sharedAmongSubscribers } from './partition-shares.ts';
 import type { OwnedPartition, PartitionWorld } from './owned-partition.ts';
 
 export interface MembershipOptions {
   readonly config: KafkaConfig;
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce' | 'untilOwned' | 'deadLetters'>;
-  readonly isNew: (place: Place) => boolean;
-  readonly onAssigned: () => void;
+  readonly beginsAt: (place: Place) => bigint | undefined;
+  /** @param strange topics that are not configured, and of which the group has given partitions nevertheless. They are not read. */
+  readonly onAssigned: (strange: readonly string[]) => void;
   readonly log: ConsumerLog;
 }
 
@@ -57,6 +59,7 @@ export class Membership {
       sessionTimeout,
       rebalanceTimeout,
       heartbeatInterval: Math.min(LONGEST_HEARTBEAT_MS, sessionTimeout / 4),
+      partitionAssigner: sharedAmongSubscribers,
     });
     this.#reader = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
     for (const client of [this.#member, this.#reader]) client.topics.trackAll(...config.topics);
@@ -100,10 +103,12 @@ export class Membership {
     );
     member.on('consumer:group:join', ({ assignments = [] }) => {
       this.#beatAt = performance.now();
-      const places = assignments.flatMap(({ topic, partitions }) =>
-        partitions.map((partition) => ({ topic, partition })),
-      );
-      this.#next(async () => await this.#takeOn(places));
+      const { topics } = this.#options.config;
+      const places = assignments
+        .filter(({ topic }) => topics.includes(topic))
+        .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
+      const strange = assignments.map(({ topic }) => topic).filter((topic) => !topics.includes(topic));
+      this.#next(async () => await this.#takeOn(places, strange));
     });
   }
 
@@ -116,19 +121,18 @@ export class Membership {
   }
 
   /** All partitions begin anew, those included that it had before: another consumer may have had them in between. */
-  async #takeOn(places: readonly Place[]): Promise<void> {
+  async #takeOn(places: readonly Place[], strange: readonly string[]): Promise<void> {
     const before = this.#assignment;
     await before?.end(0);
     const isOurs = ({ topic, partition }: Place): boolean =>
       places.some((place) => place.topic === topic && place.partition === partition);
     try {
       await before?.commit(isOurs);
-      const { config, world, isNew, log } = this.#options;
+      const { world, beginsAt, log } = this.#options;
       const assignment = await Assignment.begin(places, {
         member: this.#member,
         reader: this.#reader,
-        from: config.from,
-        isNew,
+        beginsAt,
         world: { ...world, deadLetters: this.#deadLetters, untilOwned: async (over) => await this.#untilOwned(over) },
         log,
       });
@@ -136,7 +140,7 @@ export class Membership {
       // It ended while this began.
       if (this.#isOver) return await assignment.end(0);
       assignment.untilEnd().catch((error: unknown) => this.#fail(error));
-      this.#options.onAssigned();
+      this.#options.onAssigned(strange);
     } catch (error) {
       // Another generation has begun meanwhile, and gives anew.
       if (!needsRejoin(error)) throw error;

@@ -1,3 +1,4 @@
+import type { CheckedTrigger } from '../../client/push/push.ts';
 import type { Handover } from '../handover.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { FetchedRecords, KafkaMessage } from './record-batches.ts';
@@ -19,7 +20,7 @@ export interface PartitionWorld {
   readonly reader: MessageReader;
   /** Most messages that are handed over at a time. */
   readonly messagesAtOnce: number;
-  readonly handover: Pick<Handover, 'give' | 'nameOf'>;
+  readonly handover: Pick<Handover, 'give' | 'heardOf' | 'nameOf'>;
   /** Undefined: a message of which nothing can be made stops its partition. */
   readonly deadLetters: DeadLetterTopic | undefined;
   /** Resolves as soon as the group still counts on this consumer, as far as is known. */
@@ -80,21 +81,32 @@ export class OwnedPartition {
     this.#wake();
   }
 
+  /** The group knows that everything before it is done. */
+  isCommitted(offset: bigint): void {
+    this.committed = offset;
+    this.#wake();
+  }
+
   /**
-   * Hands over what is added, in its order, until `isEnding`, and what is in hand then to its end.
+   * Hands over what is added, in its order, until `isEnding`, and what is in hand then to its end. Nothing is handed over before the group knows of all
+   * that was: what another consumer sends again is never more than a job remembers, however long a commit takes.
    * @param over what is in hand is given up, too.
    * @throws the reason of `over`, and what the world throws
    */
   async run(isEnding: AbortSignal, over: AbortSignal): Promise<void> {
     isEnding.addEventListener('abort', () => this.#wake(), { once: true });
     while (!isEnding.aborted && this.stoppedBy === undefined) {
-      const batch = this.#waiting.splice(0, this.#world.messagesAtOnce);
-      if (batch.length === 0) {
+      if (this.#waiting.length === 0) {
         // What has offsets and is no message is done with what is before it.
         this.#isDone(this.nextOffset);
-        await this.#untilAdded(isEnding);
+        await this.#untilWoken();
         continue;
       }
+      if (this.done > this.committed) {
+        await this.#untilWoken();
+        continue;
+      }
+      const batch = this.#waiting.splice(0, this.#world.messagesAtOnce);
       this.#world.onChange();
       await this.#world.untilOwned(over);
       await this.#take(batch, over);
@@ -120,7 +132,7 @@ export class OwnedPartition {
         }
       }
     }
-    await Promise.all([handover.give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons)]);
+    await Promise.all([this.#give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons)]);
     onNothing(nothing);
     for (const poison of poisons) onPoison(poison, false);
     if (stop !== undefined) {
@@ -131,14 +143,19 @@ export class OwnedPartition {
     this.#isDone(stop?.message.offset ?? (batch.at(-1)?.offset ?? -1n) + 1n);
   }
 
+  async #give(triggers: readonly CheckedTrigger[], over: AbortSignal): Promise<void> {
+    const { handover } = this.#world;
+    await handover.give(await handover.heardOf(triggers, over), over);
+  }
+
   #isDone(offset: bigint): void {
     if (offset <= this.done) return;
     this.done = offset;
     this.#world.onChange();
   }
 
-  async #untilAdded(isEnding: AbortSignal): Promise<void> {
-    if (this.#waiting.length > 0 || isEnding.aborted) return;
+  /** Until something is added, or committed, or it is to end. */
+  async #untilWoken(): Promise<void> {
     await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 }
