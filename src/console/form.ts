@@ -74,37 +74,45 @@ export const EMPTY_DRAFT: Draft = {
   quota: '',
 };
 
+const NO_AUTHORIZATION = 'Choose one, or say that the endpoint does not require authorization.';
+const NO_NUMBER = 'Enter a number.';
+
 const NUMBERS = ['parallelRequestCount', 'backfillPerSecond', 'backfillParallelCount', 'requestsPerSecond'] as const;
-const TEXTS = ['contentType', 'body', 'retryFor', 'endsAt', 'method'] as const;
+const WORDS = ['contentType', 'retryFor', 'endsAt', 'method'] as const;
 const OBJECTS = ['onEnter', 'onExit', 'answers', 'quietHours', 'quota'] as const;
 
 /** The job file that the draft says; what cannot be read as what it should be is a problem of its field, and left out. */
 export function definitionOf(draft: Draft): { readonly definition: JobDefinitionInput; readonly problems: Problem[] } {
   const problems: Problem[] = [];
   const said: Record<string, unknown> = {
-    label: draft.label,
+    label: draft.label.trim(),
     ...(draft.description.trim() === '' ? {} : { description: draft.description }),
     audiences: draft.audiences,
     webhookUrl: draft.webhookUrl.trim(),
     ...(draft.authorization === undefined ? {} : { authorization: draft.authorization }),
     exportFields: fieldsOf(draft.exportFields),
   };
+  if (draft.authorization === undefined) problems.push({ field: 'authorization', message: NO_AUTHORIZATION });
   for (const field of ['existingUsers', 'userLegacyMessageFormat', 'memberships'] as const)
     if (draft[field]) said[field] = true;
   if (draft.events !== 'both') said['events'] = [draft.events];
   if (draft.envelope) said['envelope'] = 'cloudevents';
   for (const field of NUMBERS) {
-    const typed = draft[field].trim();
-    if (typed === '') continue;
-    if (Number.isNaN(Number(typed))) problems.push({ field, message: 'Enter a number.' });
-    else said[field] = Number(typed);
+    if (draft[field].trim() === '') continue;
+    const number = numberOf(draft[field]);
+    if (number === undefined) problems.push({ field, message: NO_NUMBER });
+    else said[field] = number;
   }
-  for (const field of TEXTS) if (draft[field].trim() !== '') said[field] = draft[field];
+  for (const field of WORDS) if (draft[field].trim() !== '') said[field] = draft[field].trim();
   if (draft.hasNoBody) said['body'] = '';
+  else if (draft.body.trim() !== '') said['body'] = draft.body;
   if (draft.headers.trim() !== '') said['headers'] = headersOf(draft.headers, problems);
   if (draft.batchSize.trim() !== '') {
-    const afterMs = draft.batchAfterMs.trim() === '' ? {} : { afterMs: Number(draft.batchAfterMs) };
-    said['batch'] = { size: Number(draft.batchSize), ...afterMs };
+    const size = numberOf(draft.batchSize);
+    const hasTime = draft.batchAfterMs.trim() !== '';
+    const afterMs = hasTime ? numberOf(draft.batchAfterMs) : 0;
+    if (size === undefined || afterMs === undefined) problems.push({ field: 'batch', message: NO_NUMBER });
+    else said['batch'] = { size, ...(hasTime ? { afterMs } : {}) };
   } else if (draft.batchAfterMs.trim() !== '') {
     problems.push({ field: 'batch', message: 'Say how many triggers a batch has, too.' });
   }
@@ -120,11 +128,40 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
   return { definition: said as unknown as JobDefinitionInput, problems };
 }
 
+/** As people write one; `Infinity` is none, nor is what only a program would read as one. */
+function numberOf(typed: string): number | undefined {
+  const text = typed.trim();
+  const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+  return Number.isFinite(number) ? number : undefined;
+}
+
+/** A name as it stands, or in quotes as JSON has them: that is how one is said that has ` as ` in it. */
+const NAME = String.raw`"(?:[^"\\]|\\.)*"|.+?`;
+const EXPORT_FIELD = new RegExp(String.raw`^(${NAME})(?:\s+as\s+(${NAME}))?$`);
+
 function fieldsOf(lines: string): ExportField[] {
   return linesOf(lines).map((line) => {
-    const [, field, as] = /^(.+?)\s+as\s+(.+)$/.exec(line) ?? [];
-    return field === undefined || as === undefined ? line : { field, as };
+    const [, field = line, as] = EXPORT_FIELD.exec(line) ?? [];
+    return as === undefined ? nameIn(field) : { field: nameIn(field), as: nameIn(as) };
   });
+}
+
+function nameIn(text: string): string {
+  if (!/^".*"$/.test(text)) return text;
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+function lineOf(one: ExportField): string {
+  return typeof one === 'string' ? quoted(one) : `${quoted(one.field)} as ${quoted(one.as)}`;
+}
+
+function quoted(name: string): string {
+  const isPlain = name === name.trim() && !/^"|[\r\n]|\sas\s/.test(name);
+  return isPlain ? name : JSON.stringify(name);
 }
 
 function linesOf(text: string): string[] {
@@ -133,25 +170,25 @@ function linesOf(text: string): string[] {
 
 /** The same with this field, or without it. */
 export function withField(lines: string, field: string, isWanted: boolean): string {
-  const others = linesOf(lines).filter((line) => line !== field);
-  return [...others, ...(isWanted ? [field] : [])].join('\n');
+  const others = linesOf(lines).filter((line) => fieldsOf(line)[0] !== field);
+  return [...others, ...(isWanted ? [quoted(field)] : [])].join('\n');
 }
 
 export function hasField(lines: string, field: string): boolean {
-  return linesOf(lines).includes(field);
+  return fieldsOf(lines).includes(field);
 }
 
 function headersOf(text: string, problems: Problem[]): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers = new Map<string, string>();
   for (const line of linesOf(text)) {
     const colon = line.indexOf(':');
     const name = colon === -1 ? '' : line.slice(0, colon).trim();
-    const isTwice = Object.keys(headers).some((one) => one.toLowerCase() === name.toLowerCase());
+    const isTwice = [...headers.keys()].some((one) => one.toLowerCase() === name.toLowerCase());
     if (name === '') problems.push({ field: 'headers', message: 'Write one header a line: name: value' });
     else if (isTwice) problems.push({ field: 'headers', message: `The header ${name} is there twice.` });
-    else headers[name] = line.slice(colon + 1).trim();
+    else headers.set(name, line.slice(colon + 1).trim());
   }
-  return headers;
+  return Object.fromEntries(headers);
 }
 
 /** What was typed for a definition that there is. */
@@ -168,7 +205,7 @@ export function draftOf(definition: JobDefinitionInput): Draft {
     audiences: definition.audiences,
     webhookUrl: definition.webhookUrl,
     authorization,
-    exportFields: exportFields.map((one) => (typeof one === 'string' ? one : `${one.field} as ${one.as}`)).join('\n'),
+    exportFields: exportFields.map(lineOf).join('\n'),
     userLegacyMessageFormat: definition.userLegacyMessageFormat ?? false,
     memberships: definition.memberships ?? false,
     envelope: definition.envelope === 'cloudevents',
@@ -179,13 +216,30 @@ export function draftOf(definition: JobDefinitionInput): Draft {
       .join('\n'),
     batchSize: text(batch?.size),
     batchAfterMs: text(batch?.afterMs),
-    ...pick([...NUMBERS, ...TEXTS], (field) => text(definition[field])),
+    ...pick([...NUMBERS, ...WORDS, 'body'], (field) => text(definition[field])),
+    parallelRequestCount: text(definition.parallelRequestCount ?? FORM_DEFAULTS.parallelRequestCount),
+    method: definition.method === 'POST' ? '' : text(definition.method),
     ...pick(OBJECTS, (field) => json(definition[field])),
   };
 }
 
 function pick<K extends string>(fields: readonly K[], valueOf: (field: K) => string): Record<K, string> {
   return Object.fromEntries(fields.map((field) => [field, valueOf(field)])) as Record<K, string>; // Just these.
+}
+
+/**
+ * The job file of a job that there is, as somebody changed it: a field that says what it said stays as it is in the job, to the letter, also
+ * where the form has not the means to say that.
+ */
+export function editedOf(before: JobDefinitionInput, draft: Draft): ReturnType<typeof definitionOf> {
+  const { definition: was } = definitionOf(draftOf(before));
+  const { definition, problems } = definitionOf(draft);
+  const isSame = (field: keyof JobEdit): boolean => sameJson(was[field], definition[field]);
+  const kept = EDITABLE_FIELDS.filter((field) => isSame(field) && before[field] !== undefined);
+  return {
+    definition: { ...definition, ...Object.fromEntries(kept.map((field) => [field, before[field]])) },
+    problems,
+  };
 }
 
 export interface FieldChange {

@@ -155,9 +155,25 @@ export function Dialog(props: DialogProps): JSX.Element {
   const { title, onClose, deed, onDeed, isBusy = false, isDangerous = false, isDisabled = false } = props;
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => ref.current?.showModal(), []);
+  const isGone = useRef(false);
+  useEffect(() => {
+    const dialog = ref.current;
+    dialog?.showModal();
+    // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was.
+    return () => {
+      isGone.current = true;
+      dialog?.close();
+    };
+  }, []);
   return (
-    <dialog ref={ref} class={props.isWide === true ? 'wide' : ''} onClose={onClose} aria-labelledby={id}>
+    <dialog
+      ref={ref}
+      class={props.isWide === true ? 'wide' : ''}
+      onClose={() => {
+        if (!isGone.current) onClose();
+      }}
+      aria-labelledby={id}
+    >
       <form
         method="dialog"
         onSubmit={(event) => {

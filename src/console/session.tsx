@@ -1,5 +1,5 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
-import { useCallback, useContext, useEffect, useState } from 'preact/hooks';
+import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
 import { ApiFailure, ask, whenSignedOut } from './api.ts';
 import { asFailure, useDeed } from './asked.ts';
 import { Failure, Loading } from './parts.tsx';
@@ -27,19 +27,20 @@ export function useSession(): Session & { readonly may: readonly Right[]; readon
 
 /** Shows what is in it to whoever is signed in, and else a place to sign in. */
 export function Signed({ children }: { readonly children: ComponentChildren }): JSX.Element {
-  const [session, setSession] = useState<Session | 'none'>();
+  const [session, setSession] = useState<Session>();
+  const [isSignedOut, setSignedOut] = useState(false);
   const [failure, setFailure] = useState<ApiFailure>();
   const look = useCallback(async () => {
     setFailure(undefined);
     try {
       setSession(await withLink());
     } catch (error) {
-      if (error instanceof ApiFailure && error.status === 401) setSession('none');
+      if (error instanceof ApiFailure && error.status === 401) setSignedOut(true);
       else setFailure(asFailure(error));
     }
   }, []);
   useEffect(() => {
-    whenSignedOut(() => setSession('none'));
+    whenSignedOut(() => setSignedOut(true));
     void look();
   }, [look]);
   if (failure !== undefined)
@@ -48,14 +49,46 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
         <Failure failure={failure} retry={() => void look()} />
       </main>
     );
+  const signed = (one: Session): void => {
+    setSession(one);
+    setSignedOut(false);
+  };
+  if (session === undefined && isSignedOut) return <SignIn onSigned={signed} />;
   if (session === undefined)
     return (
       <main class="narrow">
         <Loading what="who you are" />
       </main>
     );
-  if (session === 'none') return <SignIn onSigned={setSession} />;
-  return <Current.Provider value={session}>{children}</Current.Provider>;
+  return (
+    <>
+      {/* Whatever was typed is still there afterwards, unless it is somebody else who signs in. */}
+      <Current.Provider key={session.name ?? ''} value={session}>
+        {children}
+      </Current.Provider>
+      {isSignedOut && <SignInAgain onSigned={signed} />}
+    </>
+  );
+}
+
+/** Covers the page, and a dialogue that may be open on it. */
+function SignInAgain({ onSigned }: { readonly onSigned: (session: Session) => void }): JSX.Element {
+  const ref = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = ref.current;
+    const show = (): void => dialog?.showModal();
+    show();
+    dialog?.addEventListener('close', show);
+    return () => {
+      dialog?.removeEventListener('close', show);
+      dialog?.close();
+    };
+  }, []);
+  return (
+    <dialog ref={ref} class="cover" aria-label="Sign in">
+      <SignIn onSigned={onSigned} isAgain />
+    </dialog>
+  );
 }
 
 /** A link that the terminal printed signs in, once. It stands after the `#`, so that it is in no log, and leaves the address at once. */
@@ -67,15 +100,23 @@ async function withLink(): Promise<Session> {
   return await ask<Session>('/v1/session', { method: 'POST', body: { link } }).catch(() => ask<Session>('/v1/session'));
 }
 
-function SignIn({ onSigned }: { readonly onSigned: (session: Session) => void }): JSX.Element {
+interface SignInProps {
+  readonly onSigned: (session: Session) => void;
+  readonly isAgain?: boolean;
+}
+
+function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
   const [key, setKey] = useState('');
   const { isBusy, failure, run } = useDeed();
   const sign = (): void => {
     void run(async () => onSigned(await ask<Session>('/v1/session', { method: 'POST', body: { key: key.trim() } })));
   };
+  // Behind it is a page that has its main part.
+  const Place = isAgain ? 'div' : 'main';
   return (
-    <main class="narrow sign-in">
+    <Place class="narrow sign-in">
       <h1>Audience triggers</h1>
+      {isAgain && <p>Your session has ended. Sign in with the same key, and you can go on where you were.</p>}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -99,7 +140,7 @@ function SignIn({ onSigned }: { readonly onSigned: (session: Session) => void })
           Sign in
         </button>
       </form>
-    </main>
+    </Place>
   );
 }
 

@@ -6,8 +6,9 @@ import { indentedJson } from '../../domain/indented-json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useAsked, useDeed } from '../asked.ts';
-import { changesOf, draftOf, editOf, type FieldChange } from '../form.ts';
-import { Dialog, Failure, Loading, ProblemList, Said } from '../parts.tsx';
+import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
+import { Dialog, Empty, Failure, Loading, ProblemList, Said } from '../parts.tsx';
+import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { JobForm } from './job-form.tsx';
 import { useForm } from './new-job.tsx';
@@ -16,18 +17,31 @@ import { Preview } from './preview.tsx';
 /** The form of a job that there is; what changes is shown before it is saved. */
 export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   usePageTitle(`Edit ${job}`);
+  const { mayOperate } = useSession();
   const { value, failure, again } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  if (!mayOperate)
+    return (
+      <Empty title="Your key may look, and not change a job">
+        <p>
+          A key that may <code>operate</code> can.
+        </p>
+      </Empty>
+    );
   if (value === undefined)
     return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
   return <EditForm job={job} before={value} />;
 }
 
 function EditForm({ job, before }: { readonly job: string; readonly before: JobDefinitionInput }): JSX.Element {
-  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(draftOf(before), (after) => ({
-    path: pathOf(['jobs', job], { validateOnly: true }),
-    method: 'PATCH',
-    body: editOf(changesOf(before, after)),
-  }));
+  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(
+    draftOf(before),
+    (after) => ({
+      path: pathOf(['jobs', job], { validateOnly: true }),
+      method: 'PATCH',
+      body: editOf(changesOf(before, after)),
+    }),
+    (typed) => editedOf(before, typed),
+  );
   const [isSaving, setSaving] = useState(false);
   const changes = changesOf(before, definition);
   const home = `/jobs/${encodeURIComponent(job)}`;
@@ -68,20 +82,29 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
         </form>
         <Preview definition={definition} isReady />
       </div>
-      {isSaving && <SaveDialog {...{ job, changes, home }} onClose={() => setSaving(false)} />}
+      {isSaving && <SaveDialog {...{ job, before, changes, home }} onClose={() => setSaving(false)} />}
     </>
   );
 }
 
 interface SaveProps {
   readonly job: string;
+  /** As it was when the form was opened. */
+  readonly before: JobDefinitionInput;
   readonly changes: readonly FieldChange[];
   readonly home: string;
   readonly onClose: () => void;
 }
 
-function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
+function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Element {
   const { route } = useLocation();
+  // Somebody else may have changed it since.
+  const { value: current } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  const others = new Map(
+    changesOf(before, current ?? before)
+      .filter(({ field }) => changes.some((one) => one.field === field))
+      .map(({ field, to }) => [field, to]),
+  );
   const { isBusy, failure, run } = useDeed();
   const save = async (): Promise<void> => {
     const isDone = await run(() => ask(pathOf(['jobs', job]), { method: 'PATCH', body: editOf(changes) }));
@@ -90,13 +113,19 @@ function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
   return (
     <Dialog
       title={`Change ${counted(changes.length, 'field')}`}
-      deed="Save"
+      deed={others.size > 0 ? 'Save all the same' : 'Save'}
       isWide
       {...{ onClose, isBusy, failure }}
       command={`triggers edit ${job} changes.json`}
       onDeed={() => void save()}
     >
       <p>What waits is sent by the new form. Requests in flight are finished by the old one.</p>
+      {others.size > 0 && (
+        <p class="notice caution" role="alert">
+          Somebody else has changed {[...others.keys()].join(', ')} since you opened the form. Save, and what you see
+          here takes the place of that.
+        </p>
+      )}
       <div class="scroll" tabIndex={0} role="group" aria-label="Changes">
         <table>
           <thead>
@@ -113,7 +142,7 @@ function SaveDialog({ job, changes, home, onClose }: SaveProps): JSX.Element {
                   <code>{field}</code>
                 </td>
                 <td class="quiet">
-                  <Said text={shown(from)} />
+                  <Said text={shown(others.has(field) ? others.get(field) : from)} />
                 </td>
                 <td>
                   <Said text={shown(to)} />

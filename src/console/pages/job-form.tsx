@@ -242,6 +242,10 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
           placeholder={`Search ${shownCount(list?.total ?? all.length)} audiences`}
           value={search}
           onInput={(event) => setSearch(event.currentTarget.value)}
+          // It searches as it is typed; Enter would start the export.
+          onKeyDown={(event) => {
+            if (event.key === 'Enter') event.preventDefault();
+          }}
         />
       )}
       <div class="options">
@@ -310,7 +314,7 @@ function ExportFields(props: JobFormProps & { readonly audience: string | undefi
           class="code"
           rows={3}
           aria-label="Export fields, one a line"
-          placeholder={'email\nfirst_name as vorname'}
+          placeholder={'email\nfirst_name as vorname\n"a name as is" as name'}
           spellcheck={false}
           value={draft.exportFields}
           onInput={(event) => change({ exportFields: event.currentTarget.value })}

@@ -86,7 +86,11 @@ export interface Form {
 }
 
 /** What is typed, and what is wrong with it: by the form's own rules, and a worker's, which knows audiences and authorizations. */
-export function useForm(initial: Draft, about: (definition: JobDefinitionInput, draft: Draft) => Question): Form {
+export function useForm(
+  initial: Draft,
+  about: (definition: JobDefinitionInput, draft: Draft) => Question,
+  read: typeof definitionOf = definitionOf,
+): Form {
   const [draft, setDraft] = useState(initial);
   const [told, setTold] = useState<'all' | ReadonlySet<string>>(new Set<string>());
   const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
@@ -95,7 +99,7 @@ export function useForm(initial: Draft, about: (definition: JobDefinitionInput, 
     // Not at once: what somebody is about to click must not move away from below the pointer.
     setTimeout(tell, TELL_MS);
   }, []);
-  const { definition, problems: typed } = definitionOf(draft);
+  const { definition, problems: typed } = read(draft);
   const question = about(definition, draft);
   const checked = useChecked(question);
   // What has been changed since it was found wrong may be right by now.
@@ -106,12 +110,21 @@ export function useForm(initial: Draft, about: (definition: JobDefinitionInput, 
   const others = problems.filter((one) => !KNOWN_FIELDS.has(fieldOf(one)));
   const checkAll = async (): Promise<boolean> => {
     setTold('all');
-    return typed.length === 0 && (await checked.check()).length === 0;
+    const isRight = (await checked.check()).length === 0 && typed.length === 0;
+    if (!isRight) setTimeout(showFirstProblem);
+    return isRight;
   };
   return { draft, change, told, touch, checkAll, definition, problems, others };
 }
 
 const KNOWN_FIELDS = new Set<string>([...Object.keys(EMPTY_DRAFT), 'batch']);
+
+/** Whoever pressed a button below a long form sees what is wrong, and can go on typing there. */
+function showFirstProblem(): void {
+  const first = document.querySelector('.field .problem')?.closest('.field');
+  first?.querySelector<HTMLElement>('input, textarea, select')?.focus();
+  first?.scrollIntoView({ block: 'nearest' });
+}
 
 /** What the API finds wrong with it, once it has settled; and, for whoever cannot wait for that, at once. */
 function useChecked(question: Question) {
@@ -176,10 +189,10 @@ function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
   const { value: list } = useAsked<AudienceList>(pathOf(['audiences']));
   const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
   const members = membersOf(list, audiences);
-  const isLeftBehind = failure?.code === 'JobKept' || failure?.code === 'JobRecoverable';
+  const isGivenUp = failure?.code === 'JobRecoverable';
   const start = async (): Promise<void> => {
     let jobId = '';
-    const path = pathOf(['jobs'], { id, discardRecoverable: failure?.code === 'JobRecoverable' });
+    const path = pathOf(['jobs'], { id, discardRecoverable: isGivenUp });
     const isDone = await run(async () => {
       ({ jobId } = await ask<{ jobId: string }>(path, { method: 'POST', body: definition }));
     });
@@ -190,19 +203,22 @@ function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
     <Dialog
       title={`Start “${printable(label)}”`}
       deed={
-        existingUsers
-          ? `Send ${members === undefined ? 'everybody' : counted(members, 'user')}, and start`
-          : 'Start Export'
+        isGivenUp
+          ? 'Start, and give that up'
+          : existingUsers
+            ? `Send ${members === undefined ? 'everybody' : counted(members, 'user')}, and start`
+            : 'Start Export'
       }
       {...{ onClose, isBusy, failure }}
-      isDisabled={isLeftBehind && failure?.code === 'JobKept'}
+      isDisabled={failure?.code === 'JobKept'}
+      isDangerous={isGivenUp}
       onDeed={() => void start()}
     >
       {existingUsers ? (
         <p>
           <b>{members === undefined ? 'Everybody' : counted(members, 'user')}</b> who {members === 1 ? 'is' : 'are'} in{' '}
           {printable(names.join(', '))} now {members === 1 ? 'is' : 'are'} sent as an <code>enter</code>, at most{' '}
-          {parallelRequestCount} requests at a time.
+          {counted(parallelRequestCount, 'request')} at a time.
         </p>
       ) : (
         <p>Nobody is sent now.</p>

@@ -82,7 +82,8 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
         <Empty title="No job knows this person">
           <p>
             No job that Temporal still remembers was told of “<Said text={user} most={100} />
-            ”. Ids are compared whole: letter case counts.
+            ”. It is found by the id that the source has, whole and with its letter case; an e-mail address or a name is
+            none unless the source uses it as one.
           </p>
         </Empty>
       )}

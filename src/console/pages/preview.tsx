@@ -21,7 +21,7 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
   const [event, setEvent] = useState<'enter' | 'exit'>('enter');
   const [user, setUser] = useState('');
   const wish = useSettled(JSON.stringify({ definition, event, ...(user.trim() === '' ? {} : { user: user.trim() }) }));
-  const { sample, failure } = useSample(isReady ? wish : undefined);
+  const { sample, failure, of } = useSample(isReady ? wish : undefined);
   const [isTesting, setTesting] = useState(false);
   return (
     <section class="panel beside" aria-labelledby="preview">
@@ -69,22 +69,29 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
           )}
         </>
       )}
-      {isTesting && <TestDialog wish={wish} about={sample} onClose={() => setTesting(false)} />}
+      {isTesting && <TestDialog wish={wish} about={sample} isCurrent={of === wish} onClose={() => setTesting(false)} />}
     </section>
   );
 }
 
+interface Made {
+  readonly sample?: Sample;
+  readonly failure?: ApiFailure;
+  /** What was wished for. */
+  readonly of?: string;
+}
+
 /** What a worker makes of it, as soon as it can be read; the last one stays while the next is being made. */
-function useSample(wish: string | undefined): { readonly sample?: Sample; readonly failure?: ApiFailure } {
-  const [made, setMade] = useState<{ readonly sample?: Sample; readonly failure?: ApiFailure }>({});
+function useSample(wish: string | undefined): Made {
+  const [made, setMade] = useState<Made>({});
   useEffect(() => {
     if (wish === undefined) return undefined;
     const ending = new AbortController();
     const { signal } = ending;
     ask<Sample>(pathOf(['render']), { method: 'POST', body: JSON.parse(wish), signal }).then(
-      (sample) => setMade({ sample }),
+      (sample) => setMade({ sample, of: wish }),
       (error: unknown) => {
-        if (!signal.aborted) setMade({ failure: asFailure(error) });
+        if (!signal.aborted) setMade({ failure: asFailure(error), of: wish });
       },
     );
     return () => ending.abort();
@@ -120,10 +127,12 @@ function Request({
 interface TestProps {
   readonly wish: string;
   readonly about: Sample | undefined;
+  /** Whether what it is about is what would be sent, and not what was typed before. */
+  readonly isCurrent: boolean;
   readonly onClose: () => void;
 }
 
-function TestDialog({ wish, about, onClose }: TestProps): JSX.Element {
+function TestDialog({ wish, about, isCurrent, onClose }: TestProps): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const [sent, setSent] = useState<SentSample>();
   const send = (): void => {
@@ -134,6 +143,7 @@ function TestDialog({ wish, about, onClose }: TestProps): JSX.Element {
       title="Send a test"
       {...(sent === undefined ? { deed: 'Send it once', onDeed: send } : {})}
       {...{ onClose, isBusy, failure }}
+      isDisabled={!isCurrent}
     >
       {sent === undefined ? (
         <p>

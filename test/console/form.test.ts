@@ -1,0 +1,280 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  changesOf,
+  definitionOf,
+  type Draft,
+  draftOf,
+  editedOf,
+  editOf,
+  EMPTY_DRAFT,
+  fieldOf,
+  hasField,
+  withField,
+} from '../../src/console/form.ts';
+import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
+import { EDITABLE_FIELDS } from '../../src/domain/job-form.ts';
+
+const PLAIN: JobDefinitionInput = {
+  label: 'VIPs',
+  audiences: ['vip'],
+  webhookUrl: 'https://example.com/hook',
+  authorization: null,
+};
+
+/** Says something in every field of the form, in the words that the form itself uses. */
+const EVERYTHING: JobDefinitionInput = {
+  ...PLAIN,
+  description: 'Two\nlines',
+  authorization: 'crm',
+  exportFields: ['email', { field: 'first_name', as: 'given' }],
+  userLegacyMessageFormat: true,
+  memberships: true,
+  parallelRequestCount: 7,
+  backfillPerSecond: 0.5,
+  backfillParallelCount: 3,
+  events: ['exit'],
+  method: 'PUT',
+  headers: { 'x-list': '7', 'x-colon': 'a: b', 'x-empty': '' },
+  contentType: 'text/plain; charset=utf-8',
+  body: '  {{ id }}\n ',
+  onEnter: { method: 'PATCH' },
+  onExit: { method: 'DELETE', body: '', answers: { '404': 'delivered' } },
+  envelope: 'cloudevents',
+  requestsPerSecond: 2.5,
+  answers: { '5xx': 'retry' },
+  endsAt: '2030-01-01T00:00:00+01:00',
+  retryFor: '1h30m',
+  batch: { size: 10, afterMs: 0 },
+  quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' },
+  quota: { people: 1000, per: 'day', timeZone: 'UTC' },
+};
+
+/** What a job may say, and the form has no means to say in the same words. */
+const UNSAYABLE: JobDefinitionInput = {
+  ...PLAIN,
+  description: ' ',
+  events: ['exit', 'enter'],
+  method: 'POST',
+  headers: { 'x-space': ' two ' },
+  body: '  ',
+  exportFields: ['save as draft'],
+  answers: {},
+};
+
+const draft = (more: Partial<Draft>): Draft => ({ ...draftOf(PLAIN), ...more });
+const typed = (more: Partial<Draft>) => definitionOf(draft(more));
+
+describe('what is typed is what a job says', () => {
+  test('every field of a job comes back from the form as it was', () => {
+    expect(Object.keys(EVERYTHING).toSorted()).toEqual([...EDITABLE_FIELDS].toSorted());
+    expect(definitionOf(draftOf(EVERYTHING))).toEqual({ definition: EVERYTHING, problems: [] });
+  });
+
+  test('a form in which nothing further is typed says no more than is asked for', () => {
+    expect(typed({}).definition).toEqual({ ...PLAIN, exportFields: [], parallelRequestCount: 5 });
+    expect(checkJobDefinition(typed({}).definition).ok).toBe(true);
+  });
+
+  test('spaces around what is typed are not part of it, but of a body', () => {
+    const spaced = typed({
+      label: ' VIPs ',
+      webhookUrl: ' https://example.com/hook ',
+      retryFor: ' 6h ',
+      endsAt: ' 2030-01-01T00:00:00Z ',
+      contentType: ' text/plain ',
+      parallelRequestCount: ' 7 ',
+      body: ' {{ id }} ',
+    });
+    expect(spaced).toEqual({
+      definition: {
+        ...PLAIN,
+        exportFields: [],
+        retryFor: '6h',
+        endsAt: '2030-01-01T00:00:00Z',
+        contentType: 'text/plain',
+        parallelRequestCount: 7,
+        body: ' {{ id }} ',
+      },
+      problems: [],
+    });
+  });
+
+  test.each(['description', 'body', 'headers', 'contentType', 'onEnter', 'quota', 'batchSize', 'retryFor'] as const)(
+    'nothing but spaces in %s says nothing',
+    (field) => {
+      expect(typed({ [field]: ' \n ' })).toEqual(typed({}));
+    },
+  );
+
+  test('no body is said by its box, whatever stands in the field', () => {
+    expect(typed({ body: 'text', hasNoBody: true }).definition.body).toBe('');
+    expect(draftOf({ ...PLAIN, body: '' })).toMatchObject({ body: '', hasNoBody: true });
+  });
+
+  test('an endpoint that needs no authorization is another thing than none that was chosen', () => {
+    expect(definitionOf({ ...EMPTY_DRAFT, authorization: null }).problems).toEqual([]);
+    const { definition, problems } = definitionOf(EMPTY_DRAFT);
+    expect(definition).not.toHaveProperty('authorization');
+    expect(problems).toEqual([{ field: 'authorization', message: expect.stringContaining('Choose one') }]);
+  });
+});
+
+describe('numbers', () => {
+  const FIELDS = ['parallelRequestCount', 'backfillPerSecond', 'backfillParallelCount', 'requestsPerSecond'] as const;
+
+  test.each(['five', '5 requests', '1,000', '5,5', 'Infinity', '1e999', '0x10', '0b1', '١', 'NaN', '--1', '1_000'])(
+    '%s is none in any field, and nothing is sent for it',
+    (text) => {
+      for (const field of FIELDS) {
+        const { definition, problems } = typed({ [field]: text });
+        expect(problems).toEqual([{ field, message: 'Enter a number.' }]);
+        expect(definition).not.toHaveProperty(field);
+      }
+      for (const more of [{ batchSize: text }, { batchSize: '10', batchAfterMs: text }]) {
+        const { definition, problems } = typed(more);
+        expect(problems).toEqual([{ field: 'batch', message: 'Enter a number.' }]);
+        expect(definition).not.toHaveProperty('batch');
+      }
+    },
+  );
+
+  test.each([
+    ['0', 0],
+    ['-3', -3],
+    ['+4', 4],
+    ['0.5', 0.5],
+    ['.5', 0.5],
+    ['1e9', 1e9],
+  ])('%s is a number, of which the form of a job says whether it may be', (text, number) => {
+    expect(typed({ requestsPerSecond: text }).definition.requestsPerSecond).toBe(number);
+    expect(typed({ batchSize: text }).definition.batch).toEqual({ size: number });
+  });
+
+  test('a time for a batch without a size is a problem', () => {
+    expect(typed({ batchAfterMs: '100' }).problems).toEqual([{ field: 'batch', message: expect.any(String) }]);
+  });
+});
+
+describe('export fields', () => {
+  test.each([
+    ['email', 'email'],
+    ['first_name as given', { field: 'first_name', as: 'given' }],
+    ['first_name   as   given as name', { field: 'first_name', as: 'given as name' }],
+    ['"save as draft"', 'save as draft'],
+    ['"save as draft" as "x as y"', { field: 'save as draft', as: 'x as y' }],
+    ['"half', '"half'],
+    ['asas', 'asas'],
+    ['as as as', { field: 'as', as: 'as' }],
+  ])('%s', (line, field) => {
+    expect(typed({ exportFields: ` ${line} \n\n` }).definition.exportFields).toEqual([field]);
+  });
+
+  test('any name that a job may have comes back as it was', () => {
+    const names = ['save as draft', '"quoted"', ' as ', 'a\nb', 'a.b', 'émail 🎉', '\u05d0 as \u05d1'];
+    const exportFields = names.flatMap((name) => [name, { field: name, as: `${name} as x` }]);
+    expect(typed({ exportFields: draftOf({ ...PLAIN, exportFields }).exportFields }).definition.exportFields).toEqual(
+      exportFields,
+    );
+  });
+
+  test('a box of a field puts it there once, and takes nothing else away', () => {
+    const lines = withField('email as mail', 'save as draft', true);
+    expect(hasField(lines, 'save as draft')).toBe(true);
+    expect(withField(lines, 'save as draft', true)).toBe(lines);
+    expect(hasField(lines, 'email')).toBe(false);
+    expect(withField(lines, 'save as draft', false)).toBe('email as mail');
+    expect(withField('email as mail', 'email', false)).toBe('email as mail');
+  });
+});
+
+describe('headers', () => {
+  test('are one a line; a value may have colons, and may be empty', () => {
+    const { definition, problems } = typed({ headers: '\n x-a :1\nx-b:\n\n  x-c: a: b\n' });
+    expect({ headers: definition.headers, problems }).toEqual({
+      headers: { 'x-a': '1', 'x-b': '', 'x-c': 'a: b' },
+      problems: [],
+    });
+  });
+
+  test('a line without a colon, one without a name, and a name that is there twice are problems', () => {
+    for (const headers of ['x-a', 'x-a: 1\n: 2', 'x-a: 1\nX-A: 2'])
+      expect(typed({ headers }).problems).toEqual([{ field: 'headers', message: expect.any(String) }]);
+  });
+
+  test('no name is lost, also none that objects have themselves', () => {
+    const { headers } = typed({ headers: '__proto__: 1\nconstructor: 2' }).definition;
+    expect(Object.entries(headers ?? {})).toEqual([
+      ['__proto__', '1'],
+      ['constructor', '2'],
+    ]);
+  });
+});
+
+describe('what is written as in a job file', () => {
+  const FIELDS = ['onEnter', 'onExit', 'answers', 'quietHours', 'quota'] as const;
+
+  test('is read as JSON, and a problem of its field while it is half typed', () => {
+    for (const field of FIELDS) {
+      expect(typed({ [field]: ' {"a": 1} ' }).definition[field]).toEqual({ a: 1 });
+      for (const text of ['{"a": 1', '{a: 1}', "{'a': 1}", 'a']) {
+        const { definition, problems } = typed({ [field]: text });
+        expect(problems).toEqual([{ field, message: expect.any(String) }]);
+        expect(definition).not.toHaveProperty(field);
+      }
+    }
+  });
+});
+
+describe('an edit', () => {
+  test.each([
+    ['everything', EVERYTHING],
+    ['what the form cannot say', UNSAYABLE],
+    ['no more than it must', PLAIN],
+  ])('of a job that says %s changes nothing by itself', (_, before) => {
+    expect(editedOf(before, draftOf(before)).problems).toEqual([]);
+    expect(changesOf(before, editedOf(before, draftOf(before)).definition)).toEqual([]);
+  });
+
+  test.each([
+    ['everything', EVERYTHING],
+    ['what the form cannot say', UNSAYABLE],
+  ])('of one field of a job that says %s changes that one alone', (_, before) => {
+    const { definition } = editedOf(before, { ...draftOf(before), parallelRequestCount: '9' });
+    expect(editOf(changesOf(before, definition))).toEqual({ parallelRequestCount: 9 });
+    expect(definition).toEqual({ ...before, parallelRequestCount: 9 });
+  });
+
+  test('takes away what is emptied', () => {
+    const { definition } = editedOf(EVERYTHING, { ...draftOf(PLAIN), authorization: 'crm' });
+    expect(editOf(changesOf(EVERYTHING, definition))).toEqual({
+      description: null,
+      exportFields: [],
+      userLegacyMessageFormat: false,
+      memberships: false,
+      parallelRequestCount: 5,
+      ...Object.fromEntries(
+        ['backfillPerSecond', 'backfillParallelCount', 'events', 'method', 'headers', 'contentType', 'body']
+          .concat(['onEnter', 'onExit', 'envelope', 'requestsPerSecond', 'answers', 'endsAt', 'retryFor', 'batch'])
+          .concat(['quietHours', 'quota'])
+          .map((field) => [field, null]),
+      ),
+    });
+  });
+
+  test('sees no change in another order of names, and one in another order of a list', () => {
+    const before = { ...PLAIN, headers: { a: '1', b: '2' }, exportFields: ['a', 'b'] };
+    expect(changesOf(before, { ...before, headers: { b: '2', a: '1' } })).toEqual([]);
+    expect(changesOf(before, { ...before, exportFields: ['b', 'a'] })).toEqual([
+      { field: 'exportFields', from: ['a', 'b'], to: ['b', 'a'] },
+    ]);
+  });
+});
+
+test.each([
+  ['onEnter.headers.x-a', 'onEnter'],
+  ['audiences[2]', 'audiences'],
+  ['label', 'label'],
+  ['', ''],
+])('a problem of %s stands at the field %s', (field, place) => {
+  expect(fieldOf({ field, message: '' })).toBe(place);
+});
