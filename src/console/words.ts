@@ -101,6 +101,11 @@ export function backfillSentence(backfill: BackfillStatus): string {
   return parts.filter((part) => part !== false).join(', ');
 }
 
+/** What is wrong with a field, for whoever fills in a form and writes no JSON: there, what is left empty is none. */
+export function inForm(problem: string): string {
+  return problem.replace(/; null \(without quotes\) means [^.]*/g, '').replaceAll(' (without quotes)', '');
+}
+
 /** A word of a command, quoted where a shell would take it for more than one. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;

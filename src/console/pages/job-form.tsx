@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
 import type { Problem } from '../../contract/export-job.ts';
 import type { Method } from '../../contract/request-shape.ts';
@@ -8,6 +8,7 @@ import { pathOf } from '../api.ts';
 import { useAsked } from '../asked.ts';
 import { type Draft, fieldOf, hasField, withField } from '../form.ts';
 import { Failure, Said } from '../parts.tsx';
+import { inForm } from '../words.ts';
 
 export interface JobFormProps {
   readonly draft: Draft;
@@ -99,8 +100,8 @@ function FieldProblems(
     <ul class="problem" id={`${field}-problem`} role="alert">
       {own.map((one) => (
         <li key={one.field + one.message}>
-          {one.field !== field && <code>{one.field.slice(field.length)}: </code>}
-          <Said text={one.message} />
+          {one.field !== field && <code>{one.field.slice(field.length).replace(/^\./, '')}: </code>}
+          <Said text={inForm(one.message)} />
         </li>
       ))}
     </ul>
@@ -116,6 +117,8 @@ interface TextFieldProps extends JobFormProps {
   readonly field: TextOf;
   /** Whose problems it shows, if another's. */
   readonly of?: string;
+  /** Whether another input says the problems of both. */
+  readonly isSecond?: boolean;
   readonly label: string;
   readonly hint?: string | undefined;
   readonly placeholder?: string | undefined;
@@ -157,7 +160,7 @@ function TextField(props: TextFieldProps): JSX.Element {
       <p class="hint" id={`${field}-hint`}>
         {hint}
       </p>
-      <FieldProblems field={of} problems={props.problems} told={props.told} />
+      {props.isSecond !== true && <FieldProblems field={of} problems={props.problems} told={props.told} />}
     </div>
   );
 }
@@ -349,8 +352,14 @@ function ExistingUsers(props: JobFormProps & { readonly list: AudienceList | und
 function More(props: JobFormProps): JSX.Element {
   const { draft, change, problems, told } = props;
   const isWrong = problems.some((one) => MORE_FIELDS.has(fieldOf(one)) && (told === 'all' || told.has(fieldOf(one))));
+  const [isOpen, setOpen] = useState(false);
+  const isNeeded = isWrong || isMoreSaid(draft);
+  // It opens by itself, and never closes: somebody may be in the field that they just emptied.
+  useEffect(() => {
+    if (isNeeded) setOpen(true);
+  }, [isNeeded]);
   return (
-    <details open={isWrong || isMoreSaid(draft)}>
+    <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>More</summary>
       <h3>What is sent</h3>
       <Field {...props} field="events" legend="Events">
@@ -443,6 +452,7 @@ function More(props: JobFormProps): JSX.Element {
         {...props}
         field="batchAfterMs"
         of="batch"
+        isSecond
         label="A batch that is not full goes after (ms)"
         inputMode="decimal"
         placeholder="0"

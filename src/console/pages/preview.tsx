@@ -50,7 +50,11 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
               onInput={(typed) => setUser(typed.currentTarget.value)}
             />
           </div>
-          {failure !== undefined && <Failure failure={failure} />}
+          {failure?.code === 'InvalidJob' ? (
+            <p class="quiet">The message is here once what the form still lacks is said: it stands at the fields.</p>
+          ) : (
+            <Failure failure={failure} />
+          )}
           {sample !== undefined && (
             <>
               <Request request={sample.request} />

@@ -1,0 +1,91 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  ago,
+  backfillSentence,
+  clockTime,
+  inForm,
+  jobSentence,
+  shellWord,
+  toneOf,
+  utc,
+} from '../../src/console/words.ts';
+import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00Z');
+const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();
+
+describe('times', () => {
+  test('are said as seen from now, on either side of it', () => {
+    expect([at(-8), at(0), at(1), at(120)].map((one) => ago(one, NOW))).toEqual(['8 s ago', 'now', 'now', 'in 2 min']);
+  });
+
+  test('of another day have that day', () => {
+    expect(clockTime(at(0), NOW)).not.toContain(',');
+    expect(clockTime(at(-3 * 86_400), NOW)).toMatch(/24.*, |24, /);
+  });
+
+  test('are said in UTC, and what is none is said as it is', () => {
+    expect(utc('2026-11-27T12:00:00.123456789+01:00')).toBe('2026-11-27 11:00:00.123 UTC');
+    expect([utc('soon'), ago('soon', NOW), clockTime('soon', NOW)]).toEqual(['soon', 'soon', 'soon']);
+  });
+});
+
+test('a state that nobody listed is bad', () => {
+  expect([toneOf('running'), toneOf('kept'), toneOf('terminated')]).toEqual(['good', 'quiet', 'bad']);
+});
+
+describe('what a job does, in one sentence', () => {
+  const status = (more: Partial<JobStatus>): JobStatus =>
+    ({ state: 'running', waiting: 0, inFlight: 0, held: 0, parallelRequestCount: 5, ...more }) as JobStatus; // All that it reads.
+  const said = (more: Partial<JobStatus>): string => jobSentence(status(more), NOW);
+
+  test.each<[string, Partial<JobStatus>]>([
+    ['Sends what comes as it comes; nothing waits.', {}],
+    ['Sending: 1 request of at most 5 in flight, 1 trigger waits.', { waiting: 1, inFlight: 1 }],
+    ['2 triggers wait, of 1 person for the next attempt.', { waiting: 2, held: 1 }],
+    ['3 triggers wait, of 2 people for the next attempt.', { waiting: 3, held: 2 }],
+    ['Paused (lunch): 2 triggers wait, and what comes is kept.', { state: 'paused', reason: 'lunch', waiting: 2 }],
+    ['Stopped. It takes no more triggers.', { state: 'stopped' }],
+    ['Stopping: nothing waits.', { state: 'stopping' }],
+    [
+      'The endpoint asked to wait; the next request goes in 30 s. 1 trigger waits.',
+      { waiting: 1, throttledUntil: at(30) },
+    ],
+    ['Quiet hours, which end in 2 h: 1 trigger waits.', { waiting: 1, quietUntil: at(7200) }],
+  ])('%s', (sentence, more) => {
+    expect(said(more)).toBe(sentence);
+  });
+
+  test('what is wrong comes before what is going on', () => {
+    const endpoint = { state: 'unwell', nextProbeAt: at(5) } as const;
+    expect(
+      said({ endpoint, waiting: 4, inFlight: 1, lastFailure: { at: at(-1), status: 503 } } as Partial<JobStatus>),
+    ).toBe('The endpoint does not take what is sent (HTTP 503): 4 triggers wait; the next try is in 5 s.');
+  });
+});
+
+test('a backfill says what became of everybody, and its pace only while it runs', () => {
+  const backfill = { state: 'running', delivered: 1200, waiting: 3, superseded: 1, deadLetters: 1, ratePerSecond: 40 };
+  const said = (more: object): string => backfillSentence({ ...backfill, ...more } as BackfillStatus); // All that it reads.
+  expect(said({ secondsLeft: 30 })).toBe(
+    '1,200 delivered, 3 waiting, 1 left out, since something newer is known of them, 1 dead letter, 40 a second, 30 s left',
+  );
+  expect(said({ state: 'finished', waiting: 0, superseded: 0, deadLetters: 0 })).toBe('1,200 delivered');
+});
+
+test('a form speaks of no quotes and no null', () => {
+  expect(inForm('It must be like "6h" or "2d"; null (without quotes) means the usual 28 hours.')).toBe(
+    'It must be like "6h" or "2d".',
+  );
+  expect(inForm('The count must be a whole number (without quotes).')).toBe('The count must be a whole number.');
+  expect(inForm('The label must not be empty.')).toBe('The label must not be empty.');
+});
+
+test.each([
+  ['vip', 'vip'],
+  ['a b', "'a b'"],
+  ["it's; rm", String.raw`'it'\''s; rm'`],
+  ['', "''"],
+])('%s is a word of a command as %s', (text, word) => {
+  expect(shellWord(text)).toBe(word);
+});
