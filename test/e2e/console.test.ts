@@ -131,9 +131,9 @@ describeWithBrowser('the console', () => {
     await looked(page, 'edit');
     await page.getByRole('button', { name: 'Save 2 changes' }).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByText('parallelRequestCount').waitFor();
+    await dialog.getByText('parallelRequestCount', { exact: true }).waitFor();
     await looked(page, 'edit-changes');
-    await dialog.getByRole('button', { name: 'Save' }).click();
+    await dialog.getByRole('button', { name: 'Save', exact: true }).click();
     await page.getByRole('heading', { name: 'Failing' }).waitFor();
     await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
 
@@ -182,6 +182,51 @@ describeWithBrowser('the console', () => {
     await page.getByText('No other system sends here').waitFor();
     await looked(page, 'inputs');
     await context.close();
+  });
+
+  test('says when somebody else has changed what an edit would change, and leaves everything else as it is', async () => {
+    const job = await started('Of two people', lab.receiver, {
+      events: ['exit', 'enter'],
+      method: 'POST',
+      exportFields: ['save as draft'],
+      headers: { 'x-list': ' 7 ' },
+    });
+    const before = await lab.jobs.definition(job);
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}/edit`);
+    await page.getByLabel(/Parallel Request Count/).fill('7');
+    await lab.jobs.edit(job, { parallelRequestCount: 9, memberships: true });
+    await page.getByRole('button', { name: 'Save 1 change' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('Somebody else has changed parallelRequestCount').waitFor();
+    await dialog.getByRole('cell', { name: '9', exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Save all the same' }).click();
+    await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
+    expect(await lab.jobs.definition(job)).toEqual({ ...before, parallelRequestCount: 7, memberships: true });
+    await context.close();
+  });
+
+  test('keeps what was typed when the session ends, for whoever signs in again with the same key', async () => {
+    const key = 'trg_types-slowly';
+    const { createHash } = await import('node:crypto');
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const keyed = await openApi({ typist: { hash, may: ['read', 'operate'] } });
+    const { page, context } = await browser.open(`${keyed.url}/new`);
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByLabel('Label', { exact: true }).fill('Typed with care');
+    await context.clearCookies();
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByText('Your session has ended').waitFor();
+    await page.keyboard.press('Escape');
+    await looked(page, 'session-ended');
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Your session has ended').waitFor({ state: 'detached' });
+    expect(await page.getByLabel('Label', { exact: true }).inputValue()).toBe('Typed with care');
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByText('Choose at least one audience.').waitFor();
+    await context.close();
+    await keyed.close();
   });
 
   test('shows whoever may only read no button that changes something', async () => {
