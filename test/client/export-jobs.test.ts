@@ -41,6 +41,7 @@ const DIFFERENCE = {
 function ofJobs(name: string): readonly unknown[] {
   if (name === 'publish') return [[{ audience: 'vip', user: 'u1', event: 'enter' }]];
   if (name === 'plan') return [{ job: {} }];
+  if (name === 'overview') return [];
   if (name === 'reconcile' || name === 'forget') return ['job', DIFFERENCE];
   return name === 'sample' || name === 'test' ? [{ jobId: 'job' }] : ['job', {}];
 }
