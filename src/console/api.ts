@@ -99,7 +99,7 @@ export function pathOf(
   parts: readonly string[],
   query: Readonly<Record<string, string | number | boolean | undefined>> = {},
 ): string {
-  const path = parts.map((part) => encodeURIComponent(part)).join('/');
+  const path = parts.map((part) => encodeURIComponent(part.toWellFormed())).join('/');
   const said = Object.entries(query).flatMap(([name, value]) =>
     value === undefined || value === '' || value === false
       ? []
