@@ -23,7 +23,7 @@ const REQUESTS: readonly (readonly [command: RegExp, request: string])[] = [
   [new RegExp(`triggers status ${JOB}`, 'g'), 'GET /v1/jobs/$1'],
   [/"triggers status"/g, 'GET /v1/jobs/{job}'],
   [/triggers stop --waiting discard\b/g, 'POST /v1/jobs/{job}/stop with {"waiting":"discard"}'],
-  [/Leave --event out, or see it with: triggers render\b/g, 'Leave "event" out, or see it with: POST /v1/render'],
+  [/Leave --event out, or see it with: triggers[ ]render\b/g, 'Leave "event" out, or see it with: POST /v1/render'],
   [/\(--id\)/g, '(id)'],
   [/say so: --force\b/g, 'say so: force=1'],
   [/Name a person: --user\b/g, 'Name a person: "user"'],

@@ -11,7 +11,6 @@ interface SaidProblem {
 
 /** What the API answers when it does not do what it was asked. */
 export class ApiFailure extends Error {
-  override readonly name = 'ApiFailure';
   /** Of HTTP; 0: there was no answer. */
   readonly status: number;
   readonly code: string;
