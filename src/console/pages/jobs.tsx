@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
+import { useState } from 'preact/hooks';
 import type { JobOverview } from '../../client/jobs/job-list.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
@@ -11,8 +12,8 @@ import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 
 const LIST_MS = 3000;
-/** Jobs that are shown at once; a search looks at all. */
-const MOST_SHOWN = 200;
+/** So many jobs are shown at first, and more each time that somebody asks; a search looks at all. */
+const SHOWN_JOBS = 100;
 
 /** A job of the list, as JSON has it. */
 type Listed = Omit<JobOverview, 'startedAt' | 'endedAt'>;
@@ -22,6 +23,7 @@ export function JobsPage(): JSX.Element {
   const { mayOperate } = useSession();
   const { query, route } = useLocation();
   const { state = '', text = '' } = query;
+  const [shown, setShown] = useState(SHOWN_JOBS);
   const filter = (change: Record<string, string>): void => {
     const said = new URLSearchParams(Object.entries({ state, text, ...change }).filter(([, value]) => value !== ''));
     route(said.size === 0 ? '/' : `/?${said.toString()}`, true);
@@ -87,16 +89,19 @@ export function JobsPage(): JSX.Element {
                 </tr>
               </thead>
               <tbody>
-                {found.slice(0, MOST_SHOWN).map((job) => (
+                {found.slice(0, shown).map((job) => (
                   <Row key={job.jobId} job={{ ...numbers.get(job.jobId), ...job }} isKnown={overview !== undefined} />
                 ))}
               </tbody>
             </table>
           </div>
           {found.length === 0 && <p class="quiet">No job is like that.</p>}
-          {found.length > MOST_SHOWN && (
+          {found.length > shown && (
             <p class="quiet">
-              These are {MOST_SHOWN} of {found.length}: search for others.
+              These are {shown} of {found.length}.{' '}
+              <button type="button" class="plain" onClick={() => setShown(shown + SHOWN_JOBS)}>
+                Show more
+              </button>
             </p>
           )}
           {value?.next !== undefined && <p class="quiet">These are the first 500 jobs; search finds among these.</p>}
