@@ -144,15 +144,18 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
 /** Longest wait, in ms, for Temporal to say which jobs listen. */
 const LISTENERS_MS = 10_000;
 
+/** Makes a call to Temporal, in the way of whoever makes it: one that can be given up, say. */
+export type TemporalCall = <T>(ask: () => Promise<T>) => Promise<T>;
+
 /**
  * Which jobs run and what they listen to, for a program that serves for long.
  * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
  */
-export function jobListeners(client: Client, taskQueue: string): Listeners {
+export function jobListeners(client: Client, taskQueue: string, call: TemporalCall = (ask) => ask()): Listeners {
   let isFirst = true;
   // A server that is there and never answers would be waited for without end.
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
-    await client.withDeadline(Date.now() + LISTENERS_MS, ask);
+    await call(() => client.withDeadline(Date.now() + LISTENERS_MS, ask));
   return new Listeners({
     all: async () => {
       const listed = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
