@@ -5,19 +5,12 @@ import { Dice } from '../demo/dice.ts';
 import { stringifyJson } from '../src/domain/json.ts';
 import type { ApiFleet } from './api-fleet.ts';
 import { changeKey } from './judge.ts';
-import type { Upstream } from './pushing.ts';
+import type { PushingOptions, Upstream } from './pushing.ts';
 import { changeOf, type TimedTrigger } from './workload.ts';
 
-export interface CallingOptions {
+export interface CallingOptions extends Omit<PushingOptions, 'jobs' | 'pushSize'> {
   readonly apis: ApiFleet;
-  readonly jobId: string;
-  readonly triggers: readonly TimedTrigger[];
   readonly seed: number;
-  /** Most triggers that may be accepted and not delivered yet. */
-  readonly lead: number;
-  readonly delivered: () => number;
-  /** Ends it early: what is not accepted by then never is. */
-  readonly signal: AbortSignal;
 }
 
 /** So many callers bring what there is of a job, each of its own people, a call at a time. */

@@ -74,7 +74,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (waiting === 0) return 'Sends what comes as it comes; nothing waits.';
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
-  return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person').replace('persons', 'people')} for the next attempt` : ''}.`;
+  return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person', 'people')} for the next attempt` : ''}.`;
 }
 
 function because(reason: string | undefined): string {

@@ -66,9 +66,9 @@ export function shownCount(n: number): string {
   return String(n).replaceAll(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
-/** `1 trigger`, `2 triggers` */
-export function counted(n: number, noun: string): string {
-  return `${shownCount(n)} ${noun}${n === 1 ? '' : 's'}`;
+/** `1 trigger`, `2 triggers`; `1 person`, `2 people` where the plural is told. */
+export function counted(n: number, noun: string, plural = `${noun}s`): string {
+  return `${shownCount(n)} ${n === 1 ? noun : plural}`;
 }
 
 /** A duration in the one unit that says enough: `8 s`, `3 min`, `2 h`, `5 days`. */

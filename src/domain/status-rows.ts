@@ -322,7 +322,7 @@ function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefi
   // The status of a job on an older worker does not have it.
   if (quota == null) return undefined;
   const { people, per, timeZone } = quota;
-  const limit = `at most ${shownCount(people)} ${people === 1 ? 'person' : 'people'} ${per === 'hour' ? 'an' : 'a'} ${per} in ${timeZone}`;
+  const limit = `at most ${counted(people, 'person', 'people')} ${per === 'hour' ? 'an' : 'a'} ${per} in ${timeZone}`;
   const used = quotaUsed === undefined ? '' : `, ${shownCount(quotaUsed)} so far in this one`;
   const until = quotaUntil === undefined ? '' : `; the rest waits for the next, at ${shownTime(quotaUntil)}`;
   return printable(limit + used + until);

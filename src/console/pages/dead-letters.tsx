@@ -453,8 +453,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
       ) : (
         <>
           <p>
-            {counted(extent.letters, 'dead letter')} about{' '}
-            {counted(extent.people, 'person').replace('persons', 'people')}:
+            {counted(extent.letters, 'dead letter')} about {counted(extent.people, 'person', 'people')}:
           </p>
           <ul>
             {extent.jobs.map(({ jobId, letters }) => (

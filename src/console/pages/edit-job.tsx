@@ -7,10 +7,10 @@ import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useAsked, useDeed } from '../asked.ts';
 import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
-import { Dialog, Empty, Failure, Loading, ProblemList, Said } from '../parts.tsx';
+import { Dialog, Failure, Loading, Said } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
-import { JobForm } from './job-form.tsx';
+import { JobForm, MayNot, NotYet } from './job-form.tsx';
 import { useForm } from './new-job.tsx';
 import { Preview } from './preview.tsx';
 
@@ -19,14 +19,7 @@ export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Elemen
   usePageTitle(`Edit ${job}`);
   const { mayOperate } = useSession();
   const { value, failure, again } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
-  if (!mayOperate)
-    return (
-      <Empty title="Your key may look, and not change a job">
-        <p>
-          A key that may <code>operate</code> can.
-        </p>
-      </Empty>
-    );
+  if (!mayOperate) return <MayNot what="change" />;
   if (value === undefined)
     return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
   return <EditForm job={job} before={value} />;
@@ -65,12 +58,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
           }}
         >
           <JobForm {...{ draft, change, problems, told, touch }} isNew={false} />
-          {told === 'all' && problems.length > 0 && (
-            <div class="notice bad" role="alert">
-              <p>It cannot be saved yet: {counted(problems.length, 'thing')} to correct.</p>
-              <ProblemList problems={others} />
-            </div>
-          )}
+          {told === 'all' && problems.length > 0 && <NotYet what="saved" {...{ problems, others }} />}
           <div class="buttons">
             <button type="submit" class="primary" disabled={changes.length === 0}>
               {changes.length === 0 ? 'Nothing is changed' : `Save ${counted(changes.length, 'change')}`}

@@ -3,11 +3,11 @@ import { useEffect, useState } from 'preact/hooks';
 import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
 import type { Problem } from '../../contract/export-job.ts';
 import type { Method } from '../../contract/request-shape.ts';
-import { printable, shownCount } from '../../domain/shown.ts';
+import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
 import { useAsked } from '../asked.ts';
 import { type Draft, fieldOf, hasField, withField } from '../form.ts';
-import { Failure, Said } from '../parts.tsx';
+import { Empty, Failure, ProblemList, Said } from '../parts.tsx';
 import { inForm } from '../words.ts';
 
 export interface JobFormProps {
@@ -566,5 +566,33 @@ function isMoreSaid(draft: Draft): boolean {
     envelope ||
     hasNoBody ||
     [...texts, ...others, ...last].some((one) => one !== '')
+  );
+}
+
+/** What stands below a form that cannot be taken as it is; problems of its fields stand at them. */
+export function NotYet(props: {
+  readonly what: string;
+  readonly problems: readonly Problem[];
+  /** Those that stand at no field. */
+  readonly others: readonly Problem[];
+}): JSX.Element {
+  return (
+    <div class="notice bad" role="alert">
+      <p>
+        It cannot be {props.what} yet: {counted(props.problems.length, 'thing')} to correct.
+      </p>
+      <ProblemList problems={props.others} />
+    </div>
+  );
+}
+
+/** What whoever may only look sees in place of a form. */
+export function MayNot({ what }: { readonly what: string }): JSX.Element {
+  return (
+    <Empty title={`Your key may look, and not ${what} a job`}>
+      <p>
+        A key that may <code>operate</code> can.
+      </p>
+    </Empty>
   );
 }

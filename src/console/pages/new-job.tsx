@@ -9,10 +9,10 @@ import { counted, printable } from '../../domain/shown.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useSettled } from '../asked.ts';
 import { definitionOf, type Draft, EMPTY_DRAFT, fieldOf } from '../form.ts';
-import { Command, Dialog, Empty, ProblemList } from '../parts.tsx';
+import { Command, Dialog } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
-import { JobForm, membersOf } from './job-form.tsx';
+import { JobForm, MayNot, membersOf, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 
 /** The form, with the message that it makes beside it. */
@@ -21,14 +21,7 @@ export function NewJobPage(): JSX.Element {
   const { mayOperate } = useSession();
   const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(EMPTY_DRAFT, aboutStart);
   const [isStarting, setStarting] = useState(false);
-  if (!mayOperate)
-    return (
-      <Empty title="Your key may look, and not start a job">
-        <p>
-          A key that may <code>operate</code> can.
-        </p>
-      </Empty>
-    );
+  if (!mayOperate) return <MayNot what="start" />;
   return (
     <>
       <p class="quiet small">
@@ -47,12 +40,7 @@ export function NewJobPage(): JSX.Element {
           }}
         >
           <JobForm {...{ draft, change, problems, told, touch }} isNew />
-          {told === 'all' && problems.length > 0 && (
-            <div class="notice bad" role="alert">
-              <p>It cannot be started yet: {counted(problems.length, 'thing')} to correct.</p>
-              <ProblemList problems={others} />
-            </div>
-          )}
+          {told === 'all' && problems.length > 0 && <NotYet what="started" {...{ problems, others }} />}
           <button type="submit" class="primary">
             Start Export
           </button>

@@ -277,9 +277,7 @@ function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Elem
     chain?.place === 'running' && 'it is being sent now',
     chain?.nextAttemptAt !== undefined &&
       `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,
-    chain?.place === 'ready' &&
-      (chain.ahead ?? 0) > 0 &&
-      `${counted(chain.ahead ?? 0, 'person').replace('persons', 'people')} ahead`,
+    chain?.place === 'ready' && (chain.ahead ?? 0) > 0 && `${counted(chain.ahead ?? 0, 'person', 'people')} ahead`,
     dying > 0 && `${dying} becoming dead letters`,
     inPages && 'a backfill has found the person, and not taken them up yet',
   ];
