@@ -80,6 +80,7 @@ export async function runConsumer(
     );
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ listeners, signal, jobs, log, metrics });
+    await handover.lookAtJobs();
     const consumer = await start({ handover, log, metrics });
     // A Temporal that is there and never answers would keep it, and the process, for as long as a call may take.
     ends.unshift(async () => {

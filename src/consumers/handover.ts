@@ -3,6 +3,7 @@ import { isTransient } from '../client/server-errors.ts';
 import type { Listeners } from '../client/push/listeners.ts';
 import { sleep } from '../client/push/patiently.ts';
 import { asError, type CheckedTrigger } from '../client/push/push.ts';
+import { nearestKey } from '../contract/nearest-key.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 
 /** As the Temporal SDK's loggers. No field holds anything of a person. */
@@ -79,6 +80,23 @@ export class Handover {
     );
     this.#saysUnheard(unheard);
     return unheard;
+  }
+
+  /** Says which of `jobs` do not run: a misspelt one would be waited for, and that would be seen with the first message only. */
+  async lookAtJobs(): Promise<void> {
+    const { jobs = [], listeners, log } = this.#options;
+    for (const jobId of jobs) {
+      const problem = await listeners.job(jobId).then(
+        (job) => (job === undefined ? `The job "${jobId}" has ended.` : undefined),
+        async (error: unknown) => {
+          if (!(error instanceof JobNotFound)) throw error;
+          const near = nearestKey(jobId, [...(await listeners.running())]);
+          return new JobNotFound(jobId, { near }).message;
+        },
+      );
+      if (problem !== undefined)
+        log.warn('a job that is to be told does not run; what it is to be told will wait', { jobId, problem });
+    }
   }
 
   /**

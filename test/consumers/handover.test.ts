@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { PushInterrupted } from '../../src/client/errors.ts';
+import { JobNotFound, PushInterrupted } from '../../src/client/errors.ts';
 import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
 import { Listeners } from '../../src/client/push/listeners.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
@@ -59,6 +59,21 @@ test('what a job has accepted of some is not given to it again with the rest', a
     ['a', 'b', 'c'],
     ['b', 'c'],
   ]);
+});
+
+test('which of the only jobs do not run is said before there is anything to tell', async () => {
+  const log = new Said();
+  const one = async (jobId: string) => {
+    if (jobId === 'misspelt') throw new JobNotFound(jobId);
+    return await Promise.resolve(jobId === 'ended' ? undefined : { jobId, audiences: ['vip'] });
+  };
+  const all = async () => await Promise.resolve([{ jobId: 'misspell', audiences: ['vip'] }]);
+  const listeners = new Listeners({ all, one });
+  const options = { listeners, signal: never, log, metrics: new ConsumerMetrics() };
+  await new Handover({ ...options, jobs: ['crm', 'misspelt', 'ended'] }).lookAtJobs();
+  await new Handover(options).lookAtJobs();
+  const line = 'warn a job that is to be told does not run; what it is to be told will wait';
+  expect(log.lines).toEqual([line, line]);
 });
 
 test('what nobody listens to is said once a minute, with how much that was', async () => {

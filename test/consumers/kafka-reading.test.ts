@@ -1,13 +1,17 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import { ProtocolError } from '@platformatic/kafka';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { problemsOf } from '../../src/config/problems.ts';
 import { clientOptions, KafkaError } from '../../src/consumers/kafka/kafka-client.ts';
+import { Membership } from '../../src/consumers/kafka/membership.ts';
 import { atOf, MessageReader } from '../../src/consumers/kafka/message-reader.ts';
 import { type FetchedPartition, type KafkaMessage, recordsFrom } from '../../src/consumers/kafka/record-batches.ts';
 import { ingestOf } from '../../src/ingests/ingest.ts';
+import { freePort } from '../../src/local/free-ports.ts';
 import { TLS_TERMS } from '../../src/webhook/tls.ts';
+import { Said } from './a-consumer.ts';
 
 const LEAST = { brokers: ['b1.example:9093', '[::1]:9092'], topics: ['changes'], group: 'g' };
 
@@ -58,6 +62,15 @@ describe('the configuration', () => {
     [{ brokers: 'b:9092' }, 'It is a list of brokers'],
     [{ topics: undefined }, 'It is a list of topics'],
     [{ group: undefined }, 'A group is a name without blanks'],
+    [{ group: 'a group' }, 'A group is a name without blanks'],
+    [{ brokers: [] }, 'Name at least one broker.'],
+    [{ topics: [] }, 'Name at least one topic.'],
+    [{ jobs: [] }, 'Leave "jobs" out to tell every running job that listens.'],
+    [{ jobs: ['My job'] }, 'A job is named by its id'],
+    [{ from: 'beginning' }, 'It is "latest" or "earliest".'],
+    [{ tls: 'yes' }, 'It is true, or has "certificateAuthorities", "clientCertificate" or both.'],
+    [{ sasl: { mechanism: 'plain', username: '', password: 'p' } }, 'A user name must not be empty.'],
+    [{ sasl: { mechanism: 'plain', username: 'u', password: '' } }, 'A password must not be empty.'],
     [{ sessionTimeoutMs: 500 }, 'It is in milliseconds, from 1000 to 300000'],
     [{ ingest: {} }, 'It needs either a "preset" or "expressions".'],
     [{ ingest: { expressions: { user: 'u', event: 'e' } } }, '"audience" beside "expressions" must say it'],
@@ -99,6 +112,26 @@ describe('the connection', () => {
     expect(options.tls).not.toHaveProperty('rejectUnauthorized');
   });
 
+  test('that is tried in vain leaves nothing behind for the end: it may be tried for days', async () => {
+    const config = kafkaSchema.parse({ ...LEAST, brokers: [`127.0.0.1:${await freePort()}`] });
+    const nobody = async (): Promise<never> => await Promise.reject(new Error('Nobody is told.'));
+    const membership = new Membership({
+      config,
+      world: {
+        reader: new MessageReader(undefined),
+        handover: { give: nobody, heardOf: nobody, nameOf: nobody },
+        onPoison: () => undefined,
+        onNothing: () => undefined,
+      },
+      beginsAt: () => undefined,
+      onRead: () => undefined,
+      log: new Said(),
+    });
+    const { signal } = new AbortController();
+    await expect(membership.run(signal)).rejects.toThrow('Cannot connect to any broker');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
   test('shows a certificate of its own, and trusts the authorities that are named besides those of Node', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -117,6 +150,13 @@ describe('an error', () => {
     const { message, code, isLasting } = of('GROUP_AUTHORIZATION_FAILED');
     expect([code, isLasting]).toEqual(['GROUP_AUTHORIZATION_FAILED', true]);
     expect(message).toMatch(/^Kafka \(b:1\) cannot be read: GROUP_AUTHORIZATION_FAILED: .+ Its user needs READ/);
+  });
+
+  test.each([
+    ['MESSAGE_TOO_LARGE', 'Raise "max.message.bytes" of the dead-letter topic'],
+    ['INVALID_RECORD', 'it must not be compacted'],
+  ])('says of %s what to do about the dead-letter topic', (code, words) => {
+    expect([of(code).message, of(code).isLasting]).toEqual([expect.stringContaining(words), true]);
   });
 
   test('that will pass is not lasting', () => {
@@ -237,7 +277,7 @@ describe('what a message says', () => {
     ['no JSON', '{"user":', 'it is not JSON: something is wrong in line 1, at character 9'],
     ['no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'it is not UTF-8'],
     ['a key twice', '{"user":"u","user":"v"}', 'an object in it has a key twice'],
-    ['an empty value', '', 'it is not JSON: something is wrong in line 1, at character 1'],
+    ['an empty value', '', 'it is empty'],
     ['a misspelt key', '{"audience":"vip","user":"u","event":"enter","profil":{}}', 'profil'],
     ['one bad of three', `[${TRIGGER},{"user":"u"},${TRIGGER}]`, 'number 2 of 3: '],
   ])('is poison when it is %s, and the reason tells nothing of it', async (_, value, reason) => {

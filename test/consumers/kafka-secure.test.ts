@@ -1,5 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { AclOperations, AclPermissionTypes, ResourcePatternTypes, ResourceTypes } from '@platformatic/kafka';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
@@ -11,7 +12,7 @@ import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts'
 import { Said } from './a-consumer.ts';
 
 const PLAIN =
-  'org.apache.kafka.common.security.plain.PlainLoginModule required user_consumer="plain-secret" user_stranger="plain-secret";';
+  'org.apache.kafka.common.security.plain.PlainLoginModule required user_consumer="plain-secret" user_stranger="plain-secret" user_reader="plain-secret";';
 const SCRAM = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
 
 describeWithKafka('a broker that wants to know who asks', () => {
@@ -47,6 +48,16 @@ describeWithKafka('a broker that wants to know who asks', () => {
       ],
     });
     topic = await kafka.topic();
+    const creations = [AclOperations.READ, AclOperations.DESCRIBE].map((operation) => ({
+      resourceType: ResourceTypes.TOPIC,
+      resourceName: topic,
+      resourcePatternType: ResourcePatternTypes.LITERAL,
+      principal: 'User:reader',
+      host: '*',
+      operation,
+      permissionType: AclPermissionTypes.ALLOW,
+    }));
+    await kafka.broker.admin.createAcls({ creations });
   });
   afterAll(async () => await kafka?.stop());
 
@@ -108,10 +119,25 @@ describeWithKafka('a broker that wants to know who asks', () => {
       { tls, sasl: { ...user('plain', 'plain-secret'), username: 'stranger' } },
       'Its user needs READ on the topics and the group',
     ],
+    [
+      'a user who may read the topic and is not in the group',
+      { tls, sasl: { ...user('plain', 'plain-secret'), username: 'reader' } },
+      'GROUP_AUTHORIZATION_FAILED',
+    ],
   ])('ends the start at %s, with what to do, and without the secret', async (_, settings, words) => {
     const failure = await consumed(sasl, settings).catch((error: unknown) => String(error));
     expect(failure).toContain(words);
     expect(failure).not.toContain('secret');
+    expect(failure).not.toContain('It goes on');
+  });
+
+  test('whoever speaks TLS where it is not spoken, or does not where it is, is told to look at that', async () => {
+    const plain = Number(kafka.broker.address.split(':')[1]);
+    for (const [port, settings] of [
+      [mutual, {}],
+      [plain, { tls }],
+    ] as const)
+      await expect(consumed(port, settings)).rejects.toThrow('Look whether the port speaks TLS');
   });
 });
 

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import zlib from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { CompressionAlgorithmValue } from '@platformatic/kafka';
+import {
+  type CompressionAlgorithmValue,
+  ConfigResourceTypes,
+  IncrementalAlterConfigOperationTypes,
+} from '@platformatic/kafka';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
 import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
@@ -170,14 +174,16 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(told(before)).toEqual([]);
     expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unheard"} 1');
     expect(log.lines).toContain('warn nobody was told, since no running job listens');
-    expect(await lab.jobs.status(job)).toMatchObject({ received: 1 });
+    expect(await lab.jobs.status(job)).toMatchObject({ received: 1, rejected: 0 });
   });
 
   test('shares each topic among those that are configured with it', async () => {
     const [both, second] = [await kafka.topic(2), await kafka.topic(2)];
     const users = Array.from({ length: 4 }, () => person());
-    await consume(both, { topics: [both, second] });
-    const { consumer } = await consume(both);
+    const first = await consume(both, { topics: [both, second] });
+    const { consumer, metrics } = await consume(both);
+    const lags = (text: string): number => text.match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
+    await until(async () => lags(await first.metrics()) === 3 && lags(await metrics()) === 1);
     const messages = users.map((user, i) => ({ ...change(user), topic: i < 2 ? both : second, partition: i % 2 }));
     for (const { topic, ...message } of messages) await kafka.write(topic, [message]);
     await until(() => users.every((user) => told(user).length === 1));
@@ -280,6 +286,14 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(text).toContain(`triggers_kafka_partition_stopped{topic="${topic}",partition="0"} 1\n`);
     expect(text).toContain(`triggers_kafka_partition_stopped{topic="${topic}",partition="1"} 0\n`);
     expect(text).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 2\n`);
+    // It is said once, however often it is read: whenever somebody comes or goes, it is.
+    const lags = async (): Promise<number> => (await metrics()).match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
+    const another = await consume(topic);
+    await until(async () => (await lags()) === 1);
+    await another.consumer.stop();
+    await until(async () => (await lags()) === 2 && consumer.problem !== undefined);
+    expect(log.lines).toEqual(['error a message is no trigger; its partition is read no further']);
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
     // The next one stops there, too.
     await consumer.stop();
     const next = await consume(topic);
@@ -317,6 +331,102 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
   });
 
+  test('gives the dead-letter topic as much at once as it takes; what it refuses waits, is said, and holds up no other partition', async () => {
+    const [topic, deadLetterTopic] = [await kafka.topic(2), await kafka.topic(1, { 'max.message.bytes': '3000' })];
+    const poison = (bytes: number) => ({ key: 'k', value: 'x'.repeat(bytes), partition: 0 });
+    await kafka.write(topic, [...Array.from({ length: 20 }, () => poison(1_000)), poison(4_000)]);
+    const { consumer, log } = await consume(topic, { poisoned: { deadLetterTopic } });
+    await until(() => consumer.problem !== undefined);
+    expect(consumer.problem).toMatch(
+      new RegExp(`takes nothing for the topic "${deadLetterTopic}": MESSAGE_TOO_LARGE: .* Raise "max.message.bytes"`),
+    );
+    const elsewhere = person();
+    await kafka.write(topic, [{ ...change(elsewhere), partition: 1 }]);
+    await lab.arrives(elsewhere);
+    expect(await kafka.committed(group, topic)).toEqual([0]);
+    await kafka.broker.admin.incrementalAlterConfigs({
+      resources: [
+        {
+          resourceType: ConfigResourceTypes.TOPIC,
+          resourceName: deadLetterTopic,
+          configs: [
+            { name: 'max.message.bytes', value: '6000', configOperation: IncrementalAlterConfigOperationTypes.SET },
+          ],
+        },
+      ],
+    });
+    await until(async () => (await kafka.committed(group, topic))[0] === 21);
+    const sizes = (await kafka.read(deadLetterTopic)).map(({ value }) => value?.length);
+    expect(new Set(sizes)).toEqual(new Set([1_000, 4_000]));
+    expect(sizes.length).toBeGreaterThanOrEqual(21);
+    expect(consumer.problem).toBeUndefined();
+    const refused = 'error the dead-letter topic takes no messages; what waits for it is tried again';
+    const taken = 'info the dead-letter topic takes messages again';
+    const ofTopic = log.lines.filter((line) => line.includes('dead-letter topic takes'));
+    expect(ofTopic).toEqual([refused, taken]);
+  });
+
+  test('that is ended commits what was in hand, and leaves the group: another one goes on at once, at that place', async () => {
+    const topic = await kafka.topic();
+    const settings = { topics: [topic], group, from: 'earliest', sessionTimeoutMs: 300_000 };
+    const given: string[] = [];
+    let accept: () => void = () => undefined;
+    const { log, metrics } = worldOf(lab);
+    const consumer = await startKafka({
+      config: kafkaSchema.parse({ brokers: [kafka.broker.address], ...settings }),
+      handover: {
+        give: async (triggers) => {
+          given.push(...triggers.map(({ trigger: { user } }) => user));
+          await new Promise<void>((resolve) => (accept = resolve));
+          return [];
+        },
+        heardOf: async (triggers) => await Promise.resolve(triggers),
+        nameOf: async ([name]) => await Promise.resolve(name),
+      },
+      log,
+      metrics,
+    });
+    const [inHand, after] = [person(), person()];
+    await kafka.write(topic, [change(inHand)]);
+    await until(() => given.length > 0);
+    const ending = consumer.stop();
+    accept();
+    await ending;
+    expect([given, await kafka.committed(group, topic)]).toEqual([[inHand], [1]]);
+    await kafka.write(topic, [change(after)]);
+    await consume(topic, settings);
+    await lab.arrives(after);
+  });
+
+  test('holds at most a thousand messages that the group does not know to be done, however many partitions have more', async () => {
+    const topic = await kafka.topic(4);
+    const counts: number[] = [];
+    const over = new AbortController();
+    const { log, metrics } = worldOf(lab);
+    const consumer = await startKafka({
+      config: kafkaSchema.parse({ brokers: [kafka.broker.address], topics: [topic], group, from: 'latest' }),
+      handover: {
+        give: async (triggers, stop) => {
+          counts.push(triggers.length);
+          return await new Promise((_, reject) => {
+            const giveUp = (): void => reject(new Error('It is ended.'));
+            for (const signal of [stop, over.signal]) signal.addEventListener('abort', giveUp);
+          });
+        },
+        heardOf: async (triggers) => await Promise.resolve(triggers),
+        nameOf: async ([name]) => await Promise.resolve(name),
+      },
+      log,
+      metrics,
+    });
+    running.push(consumer);
+    const waiting = (partition: number) => Array.from({ length: 600 }, () => ({ ...change(person()), partition }));
+    await kafka.write(topic, [0, 1, 2, 3].flatMap(waiting));
+    await until(() => counts.length === 4);
+    expect(counts.reduce((sum, count) => sum + count)).toBeLessThanOrEqual(1_000);
+    over.abort();
+  });
+
   test('shares the partitions with others of its group, and takes them over when one goes; each person is told in order', async () => {
     const topic = await kafka.topic(4);
     const first = await consume(topic);
@@ -350,7 +460,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await until(async () => (await kafka.committed(group, topic))[0] === 0);
     await kafka.write(topic, [change(first)]);
     await lab.arrives(first);
-    await kafka.broker.admin.createPartitions({ topics: [{ name: topic, count: 2, assignments: null }] });
+    await kafka.addPartitions(topic, 2);
     await kafka.write(topic, [{ ...change(second), partition: 1 }]);
     await lab.arrives(second);
   });

@@ -111,6 +111,15 @@ test('that is to end finishes what is in hand, and begins nothing more', async (
   expect([partition.done, given.length]).toEqual([1n, 1]);
 });
 
+test('that has stopped at poison asks for nothing more, and is done with what is before that', async () => {
+  const { partition, gates, running } = held();
+  partition.add({ messages: [message(0), message(1, 'poison'), message(2)], nextOffset: 3n });
+  await turns();
+  gates.shift()?.();
+  await running;
+  expect([partition.done, partition.wantsMore]).toEqual([1n, false]);
+});
+
 test('asks for more only while few of its messages wait', async () => {
   const { partition } = held();
   partition.add({ messages: [message(0)], nextOffset: 1n });

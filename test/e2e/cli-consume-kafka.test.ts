@@ -109,6 +109,13 @@ describeWithKafka('triggers consume kafka', () => {
     expect([code, stderr]).toEqual([0, '']);
     expect(await kafka.committed('audience-triggers', 'audience-changes')).toEqual([1]);
   });
+
+  test('a job that does not run, or is misspelt, is named when a consumer starts', async () => {
+    const kafkaConfig = { brokers: [kafka.broker.address], topics: [await kafka.topic()], group: 'misspelt' };
+    const program = await consumer(JSON.stringify({ kafka: { ...kafkaConfig, jobs: ['no-such-job'] } }));
+    expect(program.stderr).toContain('There is no job \\"no-such-job\\".');
+    await program.kill();
+  });
 });
 
 test('without Kafka in the configuration it says what is missing', async () => {

@@ -75,6 +75,15 @@ export class TestKafka {
     return topic;
   }
 
+  /** Adds partitions to a topic, and waits until what writes to it knows of them: it would put into others what is for those. */
+  async addPartitions(topic: string, count: number): Promise<void> {
+    await this.broker.admin.createPartitions({ topics: [{ name: topic, count, assignments: null }] });
+    await until(async () => {
+      const { topics } = await this.#producer.metadata({ topics: [topic], forceUpdate: true });
+      return topics.get(topic)?.partitionsCount === count;
+    });
+  }
+
   /** Writes messages, one after the other; JSON, unless the value is a text, or null. */
   async write(
     topic: string,

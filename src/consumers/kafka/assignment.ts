@@ -18,6 +18,8 @@ export interface AssignmentOptions {
   /** Where a partition begins of which the group has read nothing yet; undefined: at its beginning. */
   readonly beginsAt: (place: Place) => bigint | undefined;
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce'>;
+  /** Called with each answer to what is read, and once when there is nothing to read. */
+  readonly onRead: () => void;
   readonly log: ConsumerLog;
 }
 
@@ -111,9 +113,9 @@ export class Assignment {
   }
 
   async #fetching(): Promise<void> {
-    const { reader } = this.#options;
+    const { reader, onRead } = this.#options;
     const topics = [...new Set(this.partitions.map(({ topic }) => topic))];
-    if (topics.length === 0) return;
+    if (topics.length === 0) return onRead();
     const metadata = await reader.metadata({ topics });
     const byLeader = new Map<number, OwnedPartition[]>();
     for (const one of this.partitions) {
@@ -129,7 +131,7 @@ export class Assignment {
     partitions: readonly OwnedPartition[],
     idOf: (topic: string) => string,
   ): Promise<void> {
-    const { reader } = this.#options;
+    const { reader, onRead } = this.#options;
     // Whichever was served goes to the end: an answer has room for the first ones only.
     let queue = partitions;
     while (!this.#ending.signal.aborted) {
@@ -144,6 +146,7 @@ export class Assignment {
         maxBytes: MOST_BYTES,
         topics: wanted.map((one) => ({ topicId: idOf(one.topic), partitions: [askedOf(one)] })),
       });
+      onRead();
       const served = new Set<OwnedPartition>();
       for (const { topicId, partitions: answers } of responses)
         for (const answer of answers) {

@@ -12,21 +12,24 @@ export class KafkaError extends Error {
   /** Only another configuration, topic or grant helps. */
   readonly isLasting: boolean;
 
-  constructor(brokers: readonly string[], error: unknown) {
+  constructor(brokers: readonly string[], error: unknown, what = 'cannot be read') {
     const { code, words } = rootOf(error);
     const [, advice, isLasting = false] = ADVICE.find(([pattern]) => pattern.test(code)) ?? [];
     super(
-      `Kafka (${brokers.join(', ')}) cannot be read: ${words.replace(/\.$/, '')}.${advice === undefined ? '' : ` ${advice}`}`,
+      `Kafka (${brokers.join(', ')}) ${what}: ${words.replace(/[.\s]+$/, '')}.${advice === undefined ? '' : ` ${advice}`}`,
     );
     this.code = code;
     this.isLasting = isLasting;
   }
 }
 
+/** What brokers answer to whom they do not understand is nothing, or the end of the connection. */
+const IS_IT_TLS = 'Look whether the port speaks TLS, and whether "kafka.tls" says so.';
+
 const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: boolean])[] = [
   [
     /^(?:PLT_KFK_AUTHENTICATION|.*SASL.*)$/,
-    'Correct "kafka.sasl": its mechanism, user name and password, and whether "tls" is wanted.',
+    'Correct "kafka.sasl": its mechanism, user name and password, and whether it and "tls" are wanted.',
     true,
   ],
   [
@@ -40,6 +43,14 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: b
     'It needs Node 22.15 or newer; or have the topic packed by another algorithm.',
   ],
   [/^INVALID_SESSION_TIMEOUT$/, 'Correct "kafka.sessionTimeoutMs": the brokers allow less, or more.', true],
+  [
+    /^(?:MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE)$/,
+    'Raise "max.message.bytes" of the dead-letter topic above that of "kafka.topics": its messages get headers.',
+    true,
+  ],
+  [/^INVALID_RECORD$/, 'The dead-letter topic must take messages without a key: it must not be compacted.', true],
+  [/^(?:PLT_KFK_NETWORK|ECONNRESET)$/, `If that does not pass: ${IS_IT_TLS}`],
+  [/WRONG_VERSION_NUMBER/, IS_IT_TLS, true],
   [
     /CERT|SIGNATURE|ALTNAME|^ERR_TLS|^ERR_SSL|^EPROTO/,
     'The certificate is verified: name its authority in "kafka.tls", and write the brokers as in the certificate.',

@@ -77,7 +77,11 @@ class Kafka implements RunningConsumer {
   }
 
   get problem(): string | undefined {
-    return this.#problem ?? this.#partitions.find(({ stoppedBy }) => stoppedBy !== undefined)?.stoppedBy;
+    return (
+      this.#problem ??
+      this.#membership?.deadLetterProblem ??
+      this.#partitions.find(({ stoppedBy }) => stoppedBy !== undefined)?.stoppedBy
+    );
   }
 
   async start(): Promise<void> {
@@ -118,15 +122,15 @@ class Kafka implements RunningConsumer {
     }
   }
 
-  async #beMember(onAssigned: () => void): Promise<void> {
+  async #beMember(onRead: () => void): Promise<void> {
     const { config, handover, log, metrics } = this.#options;
     this.#membership = new Membership({
       config,
       log,
       beginsAt: ({ topic, partition }: Place) =>
         config.from === 'earliest' ? undefined : this.#firstEnds.get(topic)?.[partition],
-      onAssigned: (strange) => {
-        onAssigned();
+      onRead: (strange) => {
+        onRead();
         if (strange.length > 0) return this.#isInStrangeGroup(strange);
         if (this.#problem !== undefined) log.info('Kafka is read again');
         this.#problem = undefined;

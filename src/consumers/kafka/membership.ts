@@ -12,8 +12,11 @@ export interface MembershipOptions {
   readonly config: KafkaConfig;
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce' | 'untilOwned' | 'deadLetters'>;
   readonly beginsAt: (place: Place) => bigint | undefined;
-  /** @param strange topics that are not configured, and of which the group has given partitions nevertheless. They are not read. */
-  readonly onAssigned: (strange: readonly string[]) => void;
+  /**
+   * Called once what the group has given is read.
+   * @param strange topics that are not configured, and of which the group has given partitions nevertheless. They are not read.
+   */
+  readonly onRead: (strange: readonly string[]) => void;
   readonly log: ConsumerLog;
 }
 
@@ -64,7 +67,14 @@ export class Membership {
     this.#reader = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
     for (const client of [this.#member, this.#reader]) client.topics.trackAll(...config.topics);
     this.#deadLetters =
-      config.poisoned === 'stop' ? undefined : new KafkaDeadLetters(config.poisoned.deadLetterTopic, config);
+      config.poisoned === 'stop'
+        ? undefined
+        : new KafkaDeadLetters(config.poisoned.deadLetterTopic, config, options.log);
+  }
+
+  /** Why the dead-letter topic takes nothing; undefined when it does. */
+  get deadLetterProblem(): string | undefined {
+    return this.#deadLetters?.problem;
   }
 
   /** What is this consumer's at the moment. */
@@ -79,7 +89,9 @@ export class Membership {
   async run(stop: AbortSignal): Promise<void> {
     const failed = new Promise<never>((_, reject) => (this.#fail = reject));
     failed.catch(() => undefined);
-    const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
+    let stopNow: () => void = () => undefined;
+    const stopped = new Promise<void>((resolve) => (stopNow = resolve));
+    stop.addEventListener('abort', stopNow, { once: true });
     this.#listen();
     let graceMs = 0;
     try {
@@ -88,6 +100,8 @@ export class Membership {
       await Promise.race([this.#looking(stop), failed, stopped]);
       graceMs = STOP_GRACE_MS;
     } finally {
+      // There is one life after the other as long as the brokers are away.
+      stop.removeEventListener('abort', stopNow);
       await this.#end(graceMs);
     }
   }
@@ -128,19 +142,19 @@ export class Membership {
       places.some((place) => place.topic === topic && place.partition === partition);
     try {
       await before?.commit(isOurs);
-      const { world, beginsAt, log } = this.#options;
+      const { world, beginsAt, onRead, log } = this.#options;
       const assignment = await Assignment.begin(places, {
         member: this.#member,
         reader: this.#reader,
         beginsAt,
         world: { ...world, deadLetters: this.#deadLetters, untilOwned: async (over) => await this.#untilOwned(over) },
+        onRead: () => onRead(strange),
         log,
       });
       this.#assignment = assignment;
       // It ended while this began.
       if (this.#isOver) return await assignment.end(0);
       assignment.untilEnd().catch((error: unknown) => this.#fail(error));
-      this.#options.onAssigned(strange);
     } catch (error) {
       // Another generation has begun meanwhile, and gives anew.
       if (!needsRejoin(error)) throw error;

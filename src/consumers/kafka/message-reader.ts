@@ -40,6 +40,7 @@ export class MessageReader {
     const { value } = message;
     // A tombstone: compaction has its key forgotten.
     if (value === null) return NOTHING;
+    if (value.length === 0) return { kind: 'poison', reason: 'it is empty' };
     const body = jsonIn(value);
     if ('reason' in body) return { kind: 'poison', reason: body.reason };
     const raws =

@@ -5,8 +5,8 @@ import type { FetchedRecords, KafkaMessage } from './record-batches.ts';
 
 /** What takes messages of which nothing can be made. */
 export interface DeadLetterTopic {
-  /** Resolves once the brokers have all of them. */
-  send(messages: readonly PoisonMessage[]): Promise<void>;
+  /** Resolves once the brokers have all of them. @throws the reason of `over`, once that is aborted, and what the client throws */
+  send(messages: readonly PoisonMessage[], over: AbortSignal): Promise<void>;
 }
 
 export interface PoisonMessage {
@@ -46,7 +46,7 @@ export class OwnedPartition {
   /** Why nothing more of it is read. */
   stoppedBy: string | undefined;
   readonly #world: PartitionWorld;
-  #waiting: KafkaMessage[] = [];
+  readonly #waiting: KafkaMessage[] = [];
   #wake: () => void = () => undefined;
 
   constructor(
@@ -132,12 +132,11 @@ export class OwnedPartition {
         }
       }
     }
-    await Promise.all([this.#give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons)]);
+    await Promise.all([this.#give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons, over)]);
     onNothing(nothing);
     for (const poison of poisons) onPoison(poison, false);
     if (stop !== undefined) {
       this.stoppedBy = `The message ${stop.message.offset} of partition ${this.partition} of the topic ${this.topic} is no trigger: ${stop.reason}.`;
-      this.#waiting = [];
       onPoison(stop, true);
     }
     this.#isDone(stop?.message.offset ?? (batch.at(-1)?.offset ?? -1n) + 1n);
