@@ -1,24 +1,17 @@
 import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
+import { temporalProblem } from '../client/temporal-problem.ts';
 import type { ApiMetrics } from './api-metrics.ts';
 import { problem, Refused } from './refusal.ts';
-
-/** Longest wait, in ms, for Temporal to show that it is there. */
-const READY_MS = 2_000;
 
 /** What those ask who run the API: whether it lives, whether it can do its work, and what it counts. */
 export function serviceRoutes(app: FastifyInstance, client: Client, metrics: ApiMetrics): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const { namespace } = client.options;
-    try {
-      await client.withDeadline(Date.now() + READY_MS, () => client.workflowService.describeNamespace({ namespace }));
-      return { ok: true };
-    } catch {
-      const detail = 'Temporal does not answer at the moment.';
-      const { status, headers, body } = problem({ status: 503, code: 'ServerUnreachable', detail, retryAfterS: 2 });
-      return reply.status(status).headers(headers).send(body);
-    }
+    const detail = await temporalProblem(client);
+    if (detail === undefined) return { ok: true };
+    const { status, headers, body } = problem({ status: 503, code: 'ServerUnreachable', detail, retryAfterS: 2 });
+    return reply.status(status).headers(headers).send(body);
   });
   app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {
     // They name other keys and ingests, and count what goes to other jobs.

@@ -46,8 +46,9 @@ export async function runConsumer(
   { terminal, print }: Pick<Invocation, 'terminal' | 'print'>,
 ): Promise<void> {
   const taskQueue = configuredTaskQueue();
-  const [connecting, lists, service, grouped, handovers, metric, logs, servers] = await Promise.all([
+  const [connecting, asking, lists, service, grouped, handovers, metric, logs, servers] = await Promise.all([
     import('../client/connect.ts'),
+    import('../client/temporal-problem.ts'),
     import('../client/jobs/job-list.ts'),
     import('../client/jobs/job-service.ts'),
     import('../client/push/grouped-signals.ts'),
@@ -95,7 +96,7 @@ export async function runConsumer(
         : await listening(
             servers.startMetricsServer({
               ...options,
-              problem: async () => consumer.problem ?? (await temporalProblem(client)),
+              problem: async () => consumer.problem ?? (await asking.temporalProblem(client)),
             }),
             { host, port },
           );
@@ -121,20 +122,6 @@ async function unlessOver<T>(client: Client, over: AbortSignal, ask: () => Promi
     return await client.withAbortSignal(own.signal, ask);
   } finally {
     over.removeEventListener('abort', giveUp);
-  }
-}
-
-/** Longest wait, in ms, for Temporal to show that it is there. */
-const READY_MS = 2_000;
-
-/** Why nothing could be handed over at the moment. */
-async function temporalProblem(client: Client): Promise<string | undefined> {
-  const { namespace } = client.options;
-  try {
-    await client.withDeadline(Date.now() + READY_MS, () => client.workflowService.describeNamespace({ namespace }));
-    return undefined;
-  } catch {
-    return 'Temporal does not answer.';
   }
 }
 

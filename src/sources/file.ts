@@ -39,12 +39,15 @@ export interface FileSourceOptions {
 export async function openFileSource(folder: string, options: FileSourceOptions = {}): Promise<AudienceSource> {
   const profilesPath = join(folder, 'profiles.ndjson');
   const audiencesPath = join(folder, 'audiences');
-  await mustBe(audiencesPath, 'folder', 'It holds a file for each audience, <slug>.ndjson.');
-  await mustBe(
-    profilesPath,
-    'file',
-    "It holds the people's profiles, one a line; an empty file means that there are none.",
-  );
+  const answers = async (): Promise<void> => {
+    await mustBe(audiencesPath, 'folder', 'It holds a file for each audience, <slug>.ndjson.');
+    await mustBe(
+      profilesPath,
+      'file',
+      "It holds the people's profiles, one a line; an empty file means that there are none.",
+    );
+  };
+  await answers();
   const problems = new ProblemReport(options.onProblem ?? (() => undefined));
   const audiences = new AudienceFiles(audiencesPath);
   const files = new WholeFiles(options.quietMs ?? QUIET_MS);
@@ -70,6 +73,7 @@ export async function openFileSource(folder: string, options: FileSourceOptions 
     },
     profiles: (users) => profiles.profiles(users),
     memberships: (users) => memberships.of(users),
+    answers,
     close: () => profiles.close(),
   };
 }

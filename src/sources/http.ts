@@ -63,6 +63,12 @@ class HttpSource implements AudienceSource {
     return (await this.#audiences.list()).map(({ listing }) => listing);
   }
 
+  /** Where the configuration lists the audiences, nothing but their members can be asked for. */
+  async answers(): Promise<void> {
+    const [first] = await this.#audiences.list();
+    if (first !== undefined && !('url' in this.#config.audiences)) await this.#members.page(first, undefined, 1);
+  }
+
   async members(audienceId: string, after: string | undefined, limit: number): Promise<MembersPage> {
     checkLimit(limit);
     return await this.#members.page(await this.#audiences.find(audienceId), after, limit);

@@ -79,6 +79,12 @@ class PostgresSource implements AudienceSource {
     return await this.#checked;
   }
 
+  /** Once its queries are known to be right, only whether the database is there. */
+  async answers(): Promise<void> {
+    await this.check();
+    await this.#pool.query('SELECT 1', [], 'whether it is there');
+  }
+
   async audiences(): Promise<readonly AudienceListing[]> {
     return await this.#audiences.list();
   }

@@ -89,6 +89,8 @@ export interface AudienceSource {
    * to 1,000 people at once. Absent: the source cannot say that.
    */
   memberships?: ((users: readonly string[]) => Promise<ReadonlyMap<string, readonly string[]>>) | undefined;
+  /** Rejects when it could not be asked now; costs as little as it can, since it is asked every few seconds. Absent: its list of audiences shows it. */
+  answers?: (() => Promise<void>) | undefined;
   close(): Promise<void>;
 }
 
@@ -108,6 +110,12 @@ export async function membershipsOf(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   if (source.memberships === undefined) throw new SourceError(NO_MEMBERSHIPS);
   return await source.memberships(users);
+}
+
+/** Rejects, as the source's other methods do, when it could not be asked now. */
+export async function answersOf(source: AudienceSource): Promise<void> {
+  if (source.answers !== undefined) return await source.answers();
+  await source.audiences();
 }
 
 /** The calls of a source that are measured. */

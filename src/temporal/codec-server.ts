@@ -55,6 +55,8 @@ export interface CodecServerOptions {
   readonly token: string;
   /** Origins (`http://localhost:8233`) whose pages may ask: those of the Temporal UI. */
   readonly uiOrigins: readonly string[];
+  /** Names, besides those of this machine and `host`, by which it may be asked: what a proxy in front of it is called. */
+  readonly allowHosts: readonly string[];
   /** Address to listen on. */
   readonly host: string;
   /** 0: a free one. */
@@ -110,6 +112,10 @@ async function respond(options: CodecServerOptions, request: IncomingMessage, re
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
   try {
+    if (isProbe(request)) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"ok":true}\n');
+      return;
+    }
     checkHost(options, request);
     allowOrigin(options, request, response);
     if (request.method === 'OPTIONS') {
@@ -126,11 +132,19 @@ async function respond(options: CodecServerOptions, request: IncomingMessage, re
   }
 }
 
+/** Who looks whether it lives knows neither its name nor the token, and is told nothing else. It needs nothing but its keys, so it is ready, too. */
+function isProbe({ method, url = '' }: IncomingMessage): boolean {
+  return (method === 'GET' || method === 'HEAD') && /^\/(?:healthz|readyz)(?:\?|$)/.test(url);
+}
+
 /** A page that any site may show could have its own name point here; the browser then takes this for that site. */
-function checkHost({ host }: CodecServerOptions, { headers }: IncomingMessage): void {
+function checkHost({ host, allowHosts }: CodecServerOptions, { headers }: IncomingMessage): void {
   const name = (headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-  if (!LOOPBACK_NAMES.has(name) && name !== nameOf(host))
-    throw new Refusal(403, 'The codec server is not asked by that name. Use localhost, or the address it listens on.');
+  if (!LOOPBACK_NAMES.has(name) && ![host, ...allowHosts].some((allowed) => name === nameOf(allowed)))
+    throw new Refusal(
+      403,
+      'The codec server is not asked by that name. Use localhost, or the address it listens on, or allow the name with --allow-host.',
+    );
 }
 
 /** An address or a name as it stands in a URL, and so in the header `host`; a zone stands in neither. */

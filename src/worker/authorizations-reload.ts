@@ -16,14 +16,30 @@ export interface ReloadOptions {
   readonly everyMs?: number;
 }
 
+/** Looks at the configuration until it is ended. */
+export interface AuthorizationsReload {
+  /** Why what the last look found cannot be used, for whoever asks; undefined when it can. The log says it in full. */
+  readonly problem: () => string | undefined;
+  readonly end: () => void;
+}
+
 const EVERY_MS = 5_000;
+/** Without the reason: where it is asked for, nobody proves who they are. */
+const CONFIG_STAYS =
+  'The changed configuration cannot be used, and the one before stays: the log of the worker says why.';
 
 /**
  * Looks at the configuration and the files it refers to every few seconds, and has changed authorizations taken over: secrets are rotated without a
  * restart. Looking, rather than being told, is what works with every kind of mounted secret. What cannot be used is said once, and what was before
- * stays. Returns what ends it.
+ * stays.
  */
-export function reloadAuthorizations({ read, initial, replace, log, everyMs = EVERY_MS }: ReloadOptions): () => void {
+export function reloadAuthorizations({
+  read,
+  initial,
+  replace,
+  log,
+  everyMs = EVERY_MS,
+}: ReloadOptions): AuthorizationsReload {
   let last = JSON.stringify(initial);
   let lastProblem = '';
   const look = (): void => {
@@ -47,5 +63,5 @@ export function reloadAuthorizations({ read, initial, replace, log, everyMs = EV
   };
   const timer = setInterval(look, everyMs);
   timer.unref();
-  return () => clearInterval(timer);
+  return { problem: () => (lastProblem === '' ? undefined : CONFIG_STAYS), end: () => clearInterval(timer) };
 }

@@ -9,11 +9,12 @@ import { StallDetector } from '../activities/stall-detector.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { GRPC, grpcCode } from '../client/server-errors.ts';
+import { temporalProblem } from '../client/temporal-problem.ts';
 import { checkDestinations } from '../config/authorization-config.ts';
 import { type Config, configuredSource } from '../config/config.ts';
 import { SLICES } from '../domain/limits.ts';
 import { openSource } from '../sources/open-source.ts';
-import { type AudienceSource, measuredSource } from '../sources/source.ts';
+import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import type { WorkerTracing } from '../tracing/worker-tracing.ts';
 import { createPoster } from '../webhook/attempt.ts';
@@ -21,10 +22,11 @@ import { Authorizations } from '../webhook/authorizations.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
-import { reloadAuthorizations } from './authorizations-reload.ts';
+import { type AuthorizationsReload, reloadAuthorizations } from './authorizations-reload.ts';
 import { workerDeployment } from './deployment.ts';
 import { serveMetrics } from './metrics/metrics-server.ts';
 import type { WorkerMetrics } from './metrics/worker-metrics.ts';
+import { Readiness } from './readiness.ts';
 import { release } from './release.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
 import { workflowCode } from './workflow-code.ts';
@@ -103,10 +105,16 @@ export class Opened {
 async function startOpening(opened: Opened, options: StartWorkerOptions): Promise<RunningWorker> {
   const { sdkMetricsAddress, config, readConfig } = options;
   const { metrics: metricsConfig, taskQueue } = config;
+  const readiness = new Readiness();
   const served =
     metricsConfig &&
     opened.with(
-      await serveMetrics({ config: metricsConfig, sdkMetricsAddress, log: Runtime.instance().logger }),
+      await serveMetrics({
+        config: metricsConfig,
+        sdkMetricsAddress,
+        log: Runtime.instance().logger,
+        problem: () => readiness.problem(),
+      }),
       (metrics) => metrics.close(),
     );
   const dataConverter = dataConverterWith(config.payloadKeys);
@@ -115,8 +123,9 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
   const { namespace } = options.connection;
   const connection = await connectTo(opened, options.connection);
   const client = new Client({ connection, namespace, dataConverter });
+  const source = await openedSource(opened, options);
   const dependencies: ActivityDependencies = {
-    ...(await openWorld(opened, options, served?.metrics)),
+    ...(await openWorld(opened, options, source, served?.metrics)),
     ...temporalPorts(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
   };
@@ -131,10 +140,19 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
     activities: createActivities(dependencies),
   });
   opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
-  if (readConfig !== undefined)
-    opened.with(reloadWith(readConfig, config, dependencies.authorizations), (endReload) => endReload());
+  const reload =
+    readConfig &&
+    opened.with(reloadWith(readConfig, config, dependencies.authorizations), (reloading) => reloading.end());
+  const running = run(worker, opened, readiness);
+  readiness.begin({
+    isPolling: () => isPolling(worker),
+    temporalProblem: () => temporalProblem(client),
+    // Not the measured one: what is counted is what jobs asked for.
+    sourceAnswers: () => answersOf(source),
+    configProblem: () => reload?.problem(),
+  });
   return {
-    ...run(worker, opened),
+    ...running,
     ...(deployment === undefined ? {} : { deploymentVersion: deployment.version }),
     ...(served === undefined ? {} : { metricsUrl: served.url }),
   };
@@ -175,18 +193,24 @@ function bundledCode(
   };
 }
 
+const logProblem = (text: string): void => Runtime.instance().logger.warn(text);
+
+async function openedSource(opened: Opened, { config, source }: StartWorkerOptions): Promise<AudienceSource> {
+  if (source !== undefined) return source;
+  const { network } = config;
+  return opened.with(await openSource(configuredSource(config), { network, onProblem: logProblem }), (one) =>
+    one.close(),
+  );
+}
+
 /** What activities use outside of Temporal, as it is configured: the source, the wire, traces. */
 async function openWorld(
   opened: Opened,
-  options: StartWorkerOptions,
+  { config }: StartWorkerOptions,
+  source: AudienceSource,
   metrics: WorkerMetrics | undefined,
 ): Promise<Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes'>> {
-  const { config } = options;
   const { network, requestTimeoutMs } = config;
-  const onProblem = (text: string): void => Runtime.instance().logger.warn(text);
-  const source =
-    options.source ??
-    opened.with(await openSource(configuredSource(config), { network, onProblem }), (one) => one.close());
   const policy = new NetworkPolicy(network);
   const agentOptions = { timeoutMs: requestTimeoutMs, policy };
   const poster = opened.with(createPoster(agentOptions), (one) => one.close());
@@ -244,8 +268,8 @@ function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
   } as const;
 }
 
-/** Takes over authorizations that change while the worker runs; returns what ends it. */
-function reloadWith(readConfig: () => Config, config: Config, authorizations: Authorizations): () => void {
+/** Takes over authorizations that change while the worker runs. */
+function reloadWith(readConfig: () => Config, config: Config, authorizations: Authorizations): AuthorizationsReload {
   return reloadAuthorizations({
     read: () => {
       const { authorizations: changed } = readConfig();
@@ -259,7 +283,12 @@ function reloadWith(readConfig: () => Config, config: Config, authorizations: Au
   });
 }
 
-function run(worker: Worker, opened: Opened): Pick<RunningWorker, 'failed' | 'shutdown'> {
+function isPolling(worker: Worker): boolean {
+  const { runState, workflowPollerState, activityPollerState } = worker.getStatus();
+  return runState === 'RUNNING' && workflowPollerState === 'POLLING' && activityPollerState === 'POLLING';
+}
+
+function run(worker: Worker, opened: Opened, readiness: Readiness): Pick<RunningWorker, 'failed' | 'shutdown'> {
   const running = worker.run();
   const failed = new Promise<never>((_, reject) => {
     running.catch(reject);
@@ -268,6 +297,7 @@ function run(worker: Worker, opened: Opened): Pick<RunningWorker, 'failed' | 'sh
   return {
     failed,
     shutdown: async () => {
+      readiness.end();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       await opened.close();

@@ -35,6 +35,8 @@ test.each<[what: string, args: string[], changes: Record<string, string | undefi
   ['a token that does not stand in a path', [], { TRIGGERS_CODEC_TOKEN: 'a/token/of/the/test' }, /must be at least 16/],
   ['no keys', [], { TRIGGERS_PAYLOAD_KEYS: undefined }, /no payload keys to decrypt with/],
   ['an origin that is none', ['--ui-origin', 'temporal'], {}, /--ui-origin must look like https/],
+  ['a name that is none', ['--allow-host', 'https://codec.example.com'], {}, /--allow-host must look like codec/],
+  ['every name', ['--allow-host', '*'], {}, /--allow-host must look like codec/],
   ['every origin', ['--ui-origin', '*'], {}, /--ui-origin must look like https/],
 ])('with %s it does not start', async (_, args, changes, says) => {
   const { code, stderr } = await triggers(['codec-server', '--port', '0', ...args], { env: { ...env, ...changes } });

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import type { PostgresSourceInput } from '../../src/config/source-config.ts';
 import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
+import { answersOf } from '../../src/sources/source.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { TestPostgres } from '../support/postgres.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
@@ -162,6 +163,16 @@ test('a server that is away when the source opens is told of, and serves once it
   expect(await source.members(VIP, undefined, 10)).toEqual(MEMBERS);
   await postgres.server.restart();
   await eventually(async () => expect((await source.profiles(['1'])).size).toBe(1));
+});
+
+test('a server that has answered and is away does not show that it answers, and does once it is back', async () => {
+  const { url } = await postgres.filled(CONTENT);
+  const source = await open(url);
+  await answersOf(source);
+  await postgres.server.stop();
+  await expect(answersOf(source)).rejects.toThrow(/gave no answer about whether it is there: /);
+  await postgres.server.startAgain();
+  await eventually(() => answersOf(source));
 });
 
 test('what is wrong is said at the first answer of a server that was away', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import type { AudienceSource } from '../../src/sources/source.ts';
+import { answersOf, type AudienceSource } from '../../src/sources/source.ts';
 import type { SourceContent } from '../support/memory-source.ts';
 import { profileFields } from '../support/profile-fields.ts';
 
@@ -59,6 +59,10 @@ export function conformsToAudienceSource(
       for (const { slug, size } of listed) {
         if (size !== undefined) expect([slug, size]).toEqual([slug, { empty: 0, newsletter: 2500, vip: 7 }[slug]]);
       }
+    });
+
+    test('shows that it answers', async () => {
+      await expect(answersOf(await open())).resolves.toBeUndefined();
     });
 
     test.each([1, 2, 7, 999, 1000, 2499, 2500, 2501, 10_000])(

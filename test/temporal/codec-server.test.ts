@@ -15,7 +15,8 @@ const codec = new EncryptingCodec(readPayloadKeys([KEY]));
 
 let server: CodecServer;
 beforeAll(async () => {
-  server = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], host: '127.0.0.1', port: 0 });
+  const allowHosts = ['codec.example.com'];
+  server = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], allowHosts, host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => server.close());
 
@@ -67,6 +68,24 @@ test('the temporal command line has payloads decoded and encoded, with the token
   const encoded = await ask({ path: '/encode', headers: { authorization }, body: decoded.body });
   expect(encoded.body).not.toContain(JSON.parse(decoded.body).payloads[0].data);
   expect(valuesIn((await ask({ headers: { authorization }, body: encoded.body })).body)).toEqual([VALUE]);
+});
+
+test('it is asked by the name of the proxy in front of it, and by no other; the token is asked for all the same', async () => {
+  const by = async (host: string, token: string) =>
+    (await ask({ headers: { host, authorization: `Bearer ${token}` } })).status;
+  expect([await by('codec.example.com', TOKEN), await by('CODEC.example.com:443', TOKEN)]).toEqual([200, 200]);
+  expect(await by('codec.example.com', 'another-token-of-theirs')).toBe(401);
+  expect([await by('a.codec.example.com', TOKEN), await by('codec.example.com.evil.example', TOKEN)]).toEqual([
+    403, 403,
+  ]);
+});
+
+test('whoever looks whether it lives needs no name and no token, and is told nothing else', async () => {
+  const headers = { host: '10.1.2.3:8081' };
+  for (const path of ['/healthz', '/readyz'])
+    expect(await ask({ method: 'GET', path, headers, body: '' })).toMatchObject({ status: 200, body: '{"ok":true}\n' });
+  expect((await ask({ path: '/healthz', headers })).status).toBe(403);
+  expect((await ask({ method: 'GET', path: '/healthz/decode', headers, body: '' })).status).toBe(403);
 });
 
 test('no payloads at all are none, as protobuf writes them', async () => {
@@ -148,7 +167,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ fa
   'an IPv6 address that it listens on may be asked for, however the option spells it',
   async () => {
     const host = '0:0:0:0:0:ffff:127.0.0.1';
-    const ipv6 = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], host, port: 0 });
+    const ipv6 = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], allowHosts: [], host, port: 0 });
     try {
       expect(new URL(ipv6.url).hostname).toBe('[::ffff:7f00:1]');
       const sent = { method: 'POST', headers: { authorization }, body: await body(VALUE) };

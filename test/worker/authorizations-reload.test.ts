@@ -39,15 +39,17 @@ function reloading() {
     looks.emit('look');
     return loadConfig({ path, env: {} }).authorizations;
   };
-  end = reloadAuthorizations({
+  const reload = reloadAuthorizations({
     read,
     initial: read(),
     replace: (authorizations) => tell(authorizations['crm']?.bearer),
     log: { info: () => undefined, warn: (_, fields) => tell(fields['problem']) },
     everyMs: 10,
   });
+  end = reload.end;
   return {
     events,
+    problem: reload.problem,
     next: () => new Promise((resolve) => waiting.push(resolve)),
     /** Resolves when it has looked some times more, whatever came of that. */
     lookedOn: async () => {
@@ -68,14 +70,20 @@ test('a changed file of a secret is taken over without a restart', async () => {
 });
 
 test('what cannot be used is said once and not taken over; a later repair is', async () => {
-  const { next, events, lookedOn } = reloading();
+  const { next, events, lookedOn, problem: told } = reloading();
+  expect(told()).toBeUndefined();
   const problem = next();
   writeFileSync(path, config('two words'));
   expect(await problem).toMatch(/at authorizations\.crm\.bearer/);
   await lookedOn();
+  // Whoever asks a worker whether it is ready proves nothing, so that they hear that, and not what.
+  expect(told()).toBe(
+    'The changed configuration cannot be used, and the one before stays: the log of the worker says why.',
+  );
   const repaired = next();
   writeFileSync(path, config('repaired'));
   expect(await repaired).toBe('repaired');
+  expect(told()).toBeUndefined();
   await lookedOn();
   expect(events).toHaveLength(2);
   expect(String(events[0])).not.toContain('two words');
@@ -98,13 +106,13 @@ test('an authorization that is taken away is named in the log, since jobs may us
   const left = configured({ stays: { origins, bearer: 's' } });
   const initial = { ...left, ...configured({ goes: { origins, bearer: 'g' } }) };
   const warned = new Promise((resolve) => {
-    end = reloadAuthorizations({
+    ({ end } = reloadAuthorizations({
       read: () => left,
       initial,
       replace: () => undefined,
       log: { info: () => undefined, warn: (message, fields) => resolve({ message, ...fields }) },
       everyMs: 10,
-    });
+    }));
   });
   expect(await warned).toEqual({
     message: 'authorizations were removed; jobs that use them wait',

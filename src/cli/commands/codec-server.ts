@@ -16,16 +16,18 @@ export const codecServerCommand = command({
     it
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--allow-host <name...>', 'what a proxy in front of it is called; it is asked by no other foreign name')
       .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`),
   json: ': one object when it is ready',
   notes: `TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
 digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
 UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
   examples: ['TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server'],
-  async run(_args, { port, host, uiOrigin = UI_ORIGINS }, { print }) {
+  async run(_args, { port, host, allowHost = [], uiOrigin = UI_ORIGINS }, { print }) {
     const payloadKeys = configuredPayloadKeys();
     const token = configuredToken();
     const uiOrigins = uiOrigin.map(originOf);
+    const allowHosts = allowHost.map(hostName);
     if (payloadKeys.length === 0)
       throw new ConfigError('There are no payload keys to decrypt with. Set "payloadKeys", or TRIGGERS_PAYLOAD_KEYS.');
     const [{ startCodecServer }, { EncryptingCodec }, { readPayloadKeys }] = await Promise.all([
@@ -35,7 +37,10 @@ UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
     ]);
     const stop = interruption();
     const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
-    const server = await listening(startCodecServer({ codec, token, uiOrigins, host, port }), { host, port });
+    const server = await listening(startCodecServer({ codec, token, uiOrigins, allowHosts, host, port }), {
+      host,
+      port,
+    });
     // Never with the token, because what is printed is kept in logs.
     print(
       { url: server.url, uiOrigins },
@@ -54,6 +59,12 @@ function configuredToken(): string {
   throw new ConfigError(
     'TRIGGERS_CODEC_TOKEN must be at least 16 letters, digits, dots, dashes and underscores. Make one with: openssl rand -hex 24',
   );
+}
+
+/** Without a port, which no check looks at. */
+function hostName(text: string): string {
+  if (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) return text;
+  throw new UsageError(`--allow-host must look like codec.example.com, not "${text}".`);
 }
 
 /** As a browser writes it. */

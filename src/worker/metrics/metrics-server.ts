@@ -75,6 +75,8 @@ export interface ServeMetricsOptions {
   /** Absent: the SDK exposes nothing. */
   readonly sdkMetricsAddress?: string | undefined;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
+  /** Resolves with why the worker cannot do its work at the moment; undefined when it can. Never rejects. */
+  readonly problem: () => Promise<string | undefined>;
 }
 
 /** The metrics of a worker, and the server that serves them. */
@@ -93,7 +95,12 @@ export interface ServedMetrics {
  * Serves a worker's metrics: its own, the last answers of its jobs, and the Temporal SDK's.
  * @throws ConfigError when nothing can listen there.
  */
-export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetricsOptions): Promise<ServedMetrics> {
+export async function serveMetrics({
+  config,
+  sdkMetricsAddress,
+  log,
+  problem,
+}: ServeMetricsOptions): Promise<ServedMetrics> {
   const { host, port, jobs: most } = config;
   const metrics = new WorkerMetrics();
   let jobPoller: JobPoller | undefined;
@@ -111,7 +118,7 @@ export async function serveMetrics({ config, sdkMetricsAddress, log }: ServeMetr
     const [ours, sdk] = await Promise.all([metrics.text(), sdkText()]);
     return ours + sdk;
   };
-  const server = await listening({ host, port, contentType: metrics.contentType, text });
+  const server = await listening({ host, port, contentType: metrics.contentType, text, problem });
   metrics.tellProcess();
   return {
     metrics,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { openHttpSource } from '../../../src/sources/http.ts';
-import { type AudienceSource, SourceUnavailable } from '../../../src/sources/source.ts';
+import { answersOf, type AudienceSource, SourceUnavailable } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { profileFields } from '../../support/profile-fields.ts';
 import { type Answered, type JsonServer, startJsonServer } from '../a-json-server.ts';
@@ -42,6 +42,22 @@ async function allOf(source: AudienceSource, limit: number, after?: string): Pro
   } while (next !== undefined);
   return pages;
 }
+
+test('whether it answers is asked of the list of audiences, and where there is none, of one page of members', async () => {
+  const service = await startJsonServer(({ url }) =>
+    url.pathname.startsWith('/v1/gone') ? { status: 500, text: '' } : { json: [] },
+  );
+  const asksAt = (url: string) =>
+    answersOf(opened(service.url, { audiences: { url, id: 'key' }, members: { url: '/{audience}' } }));
+  await expect(asksAt('/lists')).resolves.toBeUndefined();
+  await expect(asksAt('/gone')).rejects.toThrow(SourceUnavailable);
+  const ofMembers = (url: string) => answersOf(opened(service.url, { ...LISTED, members: { url } }));
+  await expect(ofMembers('/m/{audience}')).resolves.toBeUndefined();
+  await expect(ofMembers('/gone/{audience}')).rejects.toThrow(SourceUnavailable);
+  // What fails is asked once more.
+  const paths = new Set(service.asked.map(({ url }) => url.pathname));
+  expect([...paths]).toEqual(['/v1/lists', '/v1/gone', `/v1/m/${VIP}`, `/v1/gone/${VIP}`]);
+});
 
 test('ids of audiences that are no 32 hex digits become some, the same every time; the service is asked by its own', async () => {
   const service = await startJsonServer(({ url }) =>

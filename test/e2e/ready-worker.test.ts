@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { writeSampleSource } from '../../demo/sample-data.ts';
+import { freePort } from '../../src/local/free-ports.ts';
+import { Lab } from '../support/lab.ts';
+import { answerWhen, until } from '../support/patience.ts';
+import { type Program, startTriggers } from '../support/triggers-cli.ts';
+import { Way } from '../support/way.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ready-worker-'));
+const source = join(folder, 'audiences');
+const configFile = join(folder, 'triggers.config.json');
+const CONFIG = {
+  source: { kind: 'file', folder: 'audiences' },
+  metrics: { port: 0, jobs: 0 },
+  taskQueue: 'ready-worker',
+};
+const way = new Way();
+let worker: Program;
+let url: string;
+
+beforeAll(async () => {
+  await writeSampleSource(source, { people: 3 });
+  writeFileSync(configFile, JSON.stringify(CONFIG));
+  await way.open();
+  // A version that nobody has made current has no work, and is ready for it all the same.
+  const env = { TRIGGERS_CONFIG: configFile, TEMPORAL_ADDRESS: way.address, TRIGGERS_DEPLOYMENT_NAME: 'ready-worker' };
+  worker = startTriggers(['worker', '--json'], { env });
+  await worker.says(({ stdout }) => stdout.endsWith('\n'));
+  ({ metricsUrl: url } = JSON.parse(worker.stdout) as { metricsUrl: string }); // As `worker --json` says it.
+});
+afterAll(async () => {
+  await worker.kill();
+  await way.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function asked(path: string, at = url): Promise<string> {
+  const answer = await fetch(new URL(path, at));
+  return `${answer.status} ${await answer.text()}`;
+}
+
+const READY = '200 {"ok":true}\n';
+const not = (problem: string): string => `503 ${JSON.stringify({ ok: false, problem })}\n`;
+
+/** Waits until `/readyz` answers so; all the while the worker is alive. */
+async function readyIs(wanted: string): Promise<void> {
+  await answerWhen(
+    () => asked('/readyz'),
+    (answer) => answer === wanted,
+    200,
+  );
+  expect(await asked('/healthz')).toBe(READY);
+}
+
+test('it is ready and alive while Temporal and its source answer, and says so whatever is asked by', async () => {
+  await readyIs(READY);
+  expect((await fetch(new URL('/readyz', url), { method: 'HEAD' })).status).toBe(200);
+});
+
+test('with Temporal gone it is alive and not ready, and ready again when Temporal is back', async () => {
+  await readyIs(READY);
+  await way.close();
+  await readyIs(not('Temporal does not answer.'));
+  await way.open();
+  await readyIs(READY);
+});
+
+test('with its source gone it is alive and not ready, and ready again when the source is back', async () => {
+  renameSync(source, `${source}-gone`);
+  await readyIs(
+    not(
+      `The audience source does not answer. ${join(source, 'audiences')} is not a folder that can be read. It holds a file for each audience, <slug>.ndjson.`,
+    ),
+  );
+  renameSync(`${source}-gone`, source);
+  await readyIs(READY);
+});
+
+test('with a configuration with which it could not be started again it is not ready, and shows none of it', async () => {
+  writeFileSync(configFile, JSON.stringify({ ...CONFIG, canary: 1 }));
+  await readyIs(
+    not('The changed configuration cannot be used, and the one before stays: the log of the worker says why.'),
+  );
+  writeFileSync(configFile, JSON.stringify(CONFIG));
+  await readyIs(READY);
+});
+
+test('before it is connected it is alive and not ready', async () => {
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as { port: number }; // It listens at a port.
+  const metricsPort = await freePort();
+  const env = {
+    TRIGGERS_CONFIG: configFile,
+    TEMPORAL_ADDRESS: `127.0.0.1:${port}`,
+    TRIGGERS_METRICS_PORT: String(metricsPort),
+  };
+  const starting = startTriggers(['worker'], { env });
+  try {
+    const at = `http://127.0.0.1:${metricsPort}`;
+    await until(async () => (await asked('/healthz', at).catch(() => '')) === READY);
+    expect(await asked('/readyz', at)).toBe(not('The worker is being started.'));
+  } finally {
+    await starting.kill();
+    silent.close();
+  }
+});
+
+test('while it lets requests in flight end it is alive and not ready', async () => {
+  const lab = await Lab.open({ workers: 0, receiver: { delayMs: 3_000 } });
+  try {
+    const ending = await lab.addWorker({ metrics: { host: '127.0.0.1', port: 0, jobs: 0 } });
+    const at = ending.metricsUrl;
+    const job = await lab.start();
+    await lab.jobs.enter(job, { audience: 'vip', user: 'a', profile: {} });
+    await until(() => lab.receiver.inFlight === 1);
+    expect(await asked('/readyz', at)).toBe(READY);
+    const ended = lab.shutdown(ending);
+    expect(await asked('/readyz', at)).toBe(not('The worker is being ended.'));
+    expect(await asked('/healthz', at)).toBe(READY);
+    await ended;
+  } finally {
+    await lab.close();
+  }
+});
