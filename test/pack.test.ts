@@ -56,6 +56,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/ingests.md',
     'docs/jobs-as-files.md',
     'docs/jobs.md',
+    'docs/kubernetes.md',
     'docs/lives.svg',
     'docs/metrics.md',
     'docs/operating.md',

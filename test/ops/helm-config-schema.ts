@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { isRecord } from '../../src/domain/json.ts';
+import { configSchema } from '../../src/config/config.ts';
+
+/** Settings that hold a secret wherever they are. In a chart's values, such a one can only be a reference. */
+const SECRETS: ReadonlySet<string> = new Set([
+  'bearer',
+  'clientSecret',
+  'key',
+  'passphrase',
+  'password',
+  'payloadKeys',
+  'secret',
+  'signingSecrets',
+  'token',
+]);
+/** Where some names hold one: that of an API key, and no other. */
+const PERHAPS_SECRET: ReadonlySet<string> = new Set(['headers', 'queryParameters']);
+const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assw|PASSW|[Cc]ookie|COOKIE';
+/** All of it, or what follows the name of a scheme: `Bearer ${env:TOKEN}`, `2026-11:${env:KEY}`. */
+const REFERENCE = '^([A-Za-z0-9._-]+[ :])?\\$\\{(env|file):[^{}]+\\}$';
+/** Of a plain pattern, Helm would print the secret that does not match it. */
+const AS_REFERENCE = { not: { not: { pattern: REFERENCE } } };
+/** URLs that may have a password in them. */
+const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
+/** One that is no reference. */
+const PASSWORD_IN_URL = '://[^/@:]*:[^$/@][^/@]*@';
+
+/** An address, or a network by its prefix length: `10.0.0.0/8`, `fd00::7`. */
+const NETWORK =
+  '^([0-9]{1,3}(\\.[0-9]{1,3}){3}(/([0-9]|[12][0-9]|3[0-2]))?|[0-9a-fA-F:]*:[0-9a-fA-F:]*(/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$';
+
+/**
+ * What a chart can know of `triggers.config.json` before it is installed: which settings there are, of which kinds, and that none of them holds a secret.
+ * Texts may be references, so what they must look like is left to the program.
+ */
+export function chartConfigSchema(): object {
+  const whole = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
+  const schema = loosened(whole, false) as { properties: Record<string, { properties?: object }> }; // An object stays one.
+  // The chart says these itself, by variables, which count before the file: there they would be taken and mean nothing.
+  const { deployment: _deployment, watch: _watch, ...properties } = schema.properties;
+  const metrics = { type: 'object', properties: { jobs: { type: 'integer' } }, additionalProperties: false };
+  // A policy is made of these two.
+  const network = {
+    ...properties['network'],
+    properties: {
+      ...properties['network']?.properties,
+      allowAddresses: { type: 'array', items: { type: 'string', pattern: NETWORK } },
+      allowPorts: { type: 'array', minItems: 1, items: { type: 'string', pattern: '^[0-9]{1,5}( ?- ?[0-9]{1,5})?$' } },
+    },
+  };
+  return { ...schema, properties: { ...properties, metrics, network } };
+}
+
+function loosened(schema: unknown, isSecret: boolean): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => loosened(one, isSecret));
+  if (!isRecord(schema)) return schema;
+  const { type, properties, additionalProperties, items, anyOf, oneOf, allOf, required } = schema;
+  const choices = anyOf ?? oneOf;
+  return {
+    ...(type === undefined ? {} : { type }),
+    ...(schema['const'] === undefined ? {} : { const: schema['const'] }),
+    ...(schema['enum'] === undefined ? {} : { enum: schema['enum'] }),
+    ...(type === 'string' && isSecret ? AS_REFERENCE : {}),
+    ...(required === undefined ? {} : { required }),
+    ...(isRecord(properties) ? { properties: eachOf(properties) } : {}),
+    ...(additionalProperties === undefined ? {} : { additionalProperties: loosened(additionalProperties, isSecret) }),
+    ...(items === undefined ? {} : { items: loosened(items, isSecret) }),
+    ...(Array.isArray(choices) ? oneOfThem(choices, isSecret) : {}),
+    ...(allOf === undefined ? {} : { allOf: loosened(allOf, isSecret) }),
+  };
+}
+
+/** Which of them it is is said by its kind where they have one: what is wrong is then said of that one alone. */
+function oneOfThem(choices: readonly unknown[], isSecret: boolean): object {
+  const loose = choices.map((one) => loosened(one, isSecret));
+  const kinds = loose.flatMap((one) => {
+    const { properties } =
+      z.object({ properties: z.object({ kind: z.object({ const: z.string() }) }) }).safeParse(one).data ?? {};
+    return properties === undefined ? [] : [properties.kind.const];
+  });
+  if (kinds.length < loose.length) return { anyOf: loose };
+  return {
+    type: 'object',
+    required: ['kind'],
+    properties: { kind: { enum: kinds } },
+    allOf: loose.map((one, at) => ({ if: { properties: { kind: { not: { const: kinds[at] } } } }, else: one })),
+  };
+}
+
+function eachOf(properties: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, schema]) => {
+      const loose = loosened(schema, SECRETS.has(name));
+      const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_REFERENCE } };
+      if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), not: { pattern: PASSWORD_IN_URL } }];
+      return [name, PERHAPS_SECRET.has(name) && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
+    }),
+  );
+}

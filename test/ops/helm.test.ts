@@ -1,0 +1,537 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { createProgram } from '../../src/cli/program.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { VARIABLES } from '../../src/config/environment.ts';
+import { isRecord } from '../../src/domain/json.ts';
+import { isPublicAddress } from '../../src/webhook/network-policy.ts';
+import { release } from '../../src/worker/release.ts';
+import { aTerminal } from '../cli/a-terminal.ts';
+import { CHART, helm, refusal, rendered, testWithHelm } from '../support/helm.ts';
+import { chartConfigSchema } from './helm-config-schema.ts';
+import { problemsOf } from './kubernetes-schemas.ts';
+import { chartOf, type Container, podsOf, withFakeSecrets } from './rendered-chart.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string): string => readFileSync(`${root}${path}`, 'utf8');
+const folder = `${root}ops/helm/examples`;
+const EXAMPLES = readdirSync(folder).map((name) => [name, `${folder}/${name}`] as const);
+const valuesOf = (name: string) => parse(readFileSync(`${folder}/${name}`, 'utf8')) as Record<string, unknown>;
+const defaults = parse(readFileSync(`${CHART}/values.yaml`, 'utf8')) as Record<string, unknown>;
+const schemaFile = `${CHART}/values.schema.json`;
+const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as { properties: Record<string, unknown> };
+
+/** The least that is taken. */
+const LEAST = valuesOf('small.yaml');
+const { config: LEAST_CONFIG } = LEAST as { config: object };
+
+test('the chart is of this release, and runs the image of docker-compose.yml', () => {
+  const chart = parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8')) as Record<string, unknown>;
+  expect(chart['appVersion']).toBe(release());
+  const compose = parse(read('docker-compose.yml')) as { services: { worker: { image: string } } };
+  expect(defaults).toHaveProperty('image.repository', compose.services.worker.image);
+});
+
+test('what values say of triggers.config.json is what the program takes', () => {
+  const expected = chartConfigSchema();
+  if (process.env['WRITE_CHART_SCHEMA'] !== undefined)
+    writeFileSync(
+      schemaFile,
+      `${JSON.stringify({ ...schema, properties: { ...schema.properties, config: expected } }, null, 2)}\n`,
+    );
+  // Written anew by: WRITE_CHART_SCHEMA=1, then prettier.
+  expect(schema.properties['config']).toEqual(JSON.parse(JSON.stringify(expected)));
+});
+
+/** What is taken as Kubernetes, or the program, has it. */
+const WHOLE = /^config$|\.(?:resources|volume)$/;
+
+/** Paths of all settings of the chart itself, by the defaults, or by the schema. */
+function pathsOf(value: unknown, path = ''): string[] {
+  if (!isRecord(value) || Object.keys(value).length === 0 || WHOLE.test(path)) return [path];
+  return Object.entries(value).flatMap(([key, one]) => pathsOf(one, path === '' ? key : `${path}.${key}`));
+}
+
+function schemaPathsOf(value: unknown, path = ''): string[] {
+  const properties = isRecord(value) && !WHOLE.test(path) ? value['properties'] : undefined;
+  if (!isRecord(properties)) return [path];
+  return Object.entries(properties).flatMap(([key, one]) =>
+    schemaPathsOf(resolved(one), path === '' ? key : `${path}.${key}`),
+  );
+}
+
+function resolved(value: unknown): unknown {
+  const { definitions } = schema as unknown as { definitions: Record<string, unknown> }; // It has some.
+  const name = isRecord(value) && typeof value['$ref'] === 'string' ? value['$ref'].split('/').at(-1) : undefined;
+  return name === undefined ? value : definitions[name];
+}
+
+test('values.yaml has a default for every setting that the schema knows, and for no other', () => {
+  // Helm itself gives "global" to every chart.
+  const known = schemaPathsOf(schema).filter((path) => path !== 'global');
+  expect(pathsOf(defaults).sort()).toEqual(known.sort());
+});
+
+testWithHelm.each(EXAMPLES)('%s passes the linter of Helm', (_, file) => {
+  expect(helm(['lint', '--strict', CHART, '--values', file])).toContain('0 chart(s) failed');
+});
+
+testWithHelm.each(EXAMPLES)(
+  'what is made of %s is valid for Kubernetes, without a field that it does not know',
+  (_, file) => {
+    const manifests = rendered([file]);
+    expect(manifests.length).toBeGreaterThan(5);
+    for (const manifest of manifests) expect([manifest.kind, problemsOf(manifest)]).toEqual([manifest.kind, []]);
+    // And mistakes are seen.
+    const [pod] = manifests.filter(({ kind }) => kind === 'Deployment');
+    expect(problemsOf({ ...pod, spec: { replica: 2 } })).not.toEqual([]);
+    const names = manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { metadata } of manifests) expect(metadata.name.length).toBeLessThanOrEqual(63);
+  },
+);
+
+testWithHelm.each(EXAMPLES)(
+  'every variable that %s sets is one that the program reads, or that its configuration refers to',
+  (_, file) => {
+    const temporal = readFileSync(
+      fileURLToPath(import.meta.resolve('@temporalio/envconfig')).replace(/index\.js$/, 'envconfig-toml.js'),
+      'utf8',
+    );
+    const { pods, config } = chartOf(rendered([file]));
+    const referred = new Set(Array.from(JSON.stringify(config).matchAll(/\$\{env:(\w+)\}/g), ([, name = '']) => name));
+    for (const { container } of pods) {
+      const names = container.env.map(({ name }) => name);
+      const isRead = (name: string) =>
+        (VARIABLES as readonly string[]).includes(name) || temporal.includes(`'${name}'`) || referred.has(name);
+      expect(names.filter((name) => !isRead(name))).toEqual([]);
+      expect(new Set(names).size).toBe(names.length);
+      // The codec server has the keys, and nothing to do with Temporal.
+      expect(names.includes('TEMPORAL_ADDRESS')).toBe(container.args[0] !== 'codec-server');
+    }
+  },
+);
+
+testWithHelm.each(EXAMPLES)('every command that %s runs is there, with its options', async (_, file) => {
+  const { pods } = chartOf(rendered([file]));
+  for (const { container } of pods) {
+    const { terminal, err } = aTerminal();
+    const program = createProgram(terminal);
+    for (const command of withParts(program)) if (command.commands.length === 0) command.action(() => undefined);
+    await program.parseAsync(container.args, { from: 'user' });
+    expect([container.args, err]).toEqual([container.args, []]);
+  }
+});
+
+testWithHelm.each(EXAMPLES)(
+  'the configuration that %s mounts is one that the program takes, from where it is told to look',
+  (_, file) => {
+    const { pods, config } = chartOf(rendered([file]));
+    const { path, env, remove } = withFakeSecrets(config);
+    try {
+      for (const { container } of pods.filter(({ component }) => component !== 'setup')) {
+        const [mounted, name] = [container.volumeMounts.find(({ name }) => name === 'config'), 'triggers.config.json'];
+        expect(container.env).toContainEqual({ name: 'TRIGGERS_CONFIG', value: `${mounted?.mountPath}/${name}` });
+      }
+      const worker = pods.find(({ component }) => component === 'worker')?.container.env ?? [];
+      const plain = worker.flatMap(({ name, value }) =>
+        value === undefined || !name.startsWith('TRIGGERS_') ? [] : [[name, value]],
+      );
+      const loaded = loadConfig({ path, env: { ...env, ...Object.fromEntries(plain) } });
+      expect(loaded).toMatchObject({ metrics: { port: 9464, host: '0.0.0.0' }, source: { kind: expect.any(String) } });
+    } finally {
+      remove();
+    }
+  },
+);
+
+testWithHelm.each(EXAMPLES)(
+  'a port of %s is the same for the program, its probes, its service and its policy',
+  (_, file) => {
+    const manifests = rendered([file]);
+    const { pods } = chartOf(manifests);
+    for (const { component, container } of pods.filter(({ component }) => component !== 'setup')) {
+      const [port] = container.ports ?? [];
+      const said =
+        component === 'worker'
+          ? container.env.find(({ name }) => name === 'TRIGGERS_METRICS_PORT')?.value
+          : container.args[container.args.indexOf('--port') + 1];
+      expect(String(port?.containerPort)).toBe(said);
+      for (const probe of [container.startupProbe, container.livenessProbe])
+        expect(probe?.httpGet).toEqual({ path: '/healthz', port: port?.name });
+      expect(container.readinessProbe?.httpGet).toEqual({ path: '/readyz', port: port?.name });
+      const ofIt = (kind: string) =>
+        manifests.filter(
+          (one) => one.kind === kind && one.metadata.labels['app.kubernetes.io/component'] === component,
+        );
+      for (const service of ofIt('Service'))
+        expect(service).toMatchObject({ spec: { ports: [{ targetPort: port?.name }] } });
+      for (const policy of ofIt('NetworkPolicy'))
+        expect(policy).toMatchObject({
+          spec: { ingress: [{ ports: [{ protocol: 'TCP', port: port?.containerPort }] }] },
+        });
+    }
+  },
+);
+
+testWithHelm.each(EXAMPLES)('every pod of %s is given nothing that it does not need', (_, file) => {
+  const manifests = rendered([file]);
+  for (const { spec, container, component } of chartOf(manifests).pods) {
+    expect(spec).toMatchObject({
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } },
+    });
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(container).toHaveProperty('resources.limits.memory');
+    // What is read from one part of the configuration alone needs the secrets of that part alone.
+    if (component === 'api') expect(container.env.map(({ name }) => name)).not.toContain('PEOPLE_PASSWORD');
+    for (const { name, value } of container.env)
+      if (/KEY|TOKEN|PASSWORD|SECRET/.test(name) && !name.endsWith('_PATH'))
+        expect([name, value]).toEqual([name, undefined]);
+  }
+  expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+});
+
+testWithHelm('a pod is given as long to end as the page about operating says, and the user of the image', () => {
+  expect(read('docs/operating.md')).toContain('give it 40 s before SIGKILL');
+  for (const { spec, component } of chartOf(rendered([`${folder}/production.yaml`])).pods)
+    if (component !== 'setup') expect(spec).toMatchObject({ terminationGracePeriodSeconds: 40 });
+  // A request may take longer than by default; then its pod may, too.
+  const slow = chartOf(rendered([`${folder}/small.yaml`], { config: { requestTimeoutMs: 60_000 } })).pods;
+  expect(slow.find(({ component }) => component === 'worker')?.spec).toMatchObject({
+    terminationGracePeriodSeconds: 85,
+  });
+  // The user "node" of Node's images is 1000; Kubernetes has to be told, since it does not look a name up.
+  expect(read('Dockerfile')).toMatch(/^USER node$/m);
+  expect(read('Dockerfile')).toMatch(/^RUN mkdir \/watch && chown node:node \/watch$/m);
+  expect(read('Dockerfile')).toMatch(/^ENTRYPOINT \["node", "lib\/cli\/main\.js"\]$/m);
+});
+
+testWithHelm('another configuration is another pod, and the same one is not', () => {
+  const stamps = (values: object) =>
+    chartOf(rendered([`${folder}/production.yaml`], values))
+      .pods.filter(({ component }) => component !== 'setup')
+      .map(({ annotations }) => annotations['checksum/config']);
+  const before = stamps({});
+  expect(new Set(before).size).toBe(1);
+  expect(stamps({ worker: { podDisruptionBudget: { enabled: false } } })).toEqual(before);
+  expect(stamps({ config: { requestTimeoutMs: 10_000 } })).not.toEqual(before);
+});
+
+interface Rule {
+  readonly ports: readonly object[];
+  readonly to?: readonly { readonly ipBlock?: { readonly cidr: string; readonly except?: readonly string[] } }[];
+}
+
+testWithHelm('a webhook reaches no network that the worker would not reach, and those that the operator allows', () => {
+  const webhooks = (values: object) => {
+    const policy = rendered([`${folder}/small.yaml`], values).find(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name.endsWith('-worker'),
+    );
+    const { egress = [] } = (policy?.['spec'] ?? {}) as { egress?: readonly Rule[] };
+    return egress.find(({ to = [] }) => to.some(({ ipBlock }) => ipBlock?.cidr === '0.0.0.0/0'));
+  };
+  const { ports, to = [] } = webhooks({}) ?? { ports: [] };
+  expect(ports).toEqual([
+    { protocol: 'TCP', port: 443 },
+    { protocol: 'TCP', port: 80 },
+    { protocol: 'TCP', port: 1024, endPort: 65_535 },
+  ]);
+  const except = to[0]?.ipBlock?.except ?? [];
+  for (const network of except)
+    expect([network, isPublicAddress(network.replace(/\/\d+$/, '').replace(/0$/, '1'))]).toEqual([network, false]);
+  for (const address of ['10.0.0.1', '169.254.169.254', '172.31.0.1', '192.168.1.1', '100.64.0.1', '127.0.0.1'])
+    expect([address, except.some((network) => holds(network, address))]).toEqual([address, true]);
+  expect(to.slice(1)).toEqual([{ ipBlock: { cidr: '2000::/3' } }]);
+  const network = { allowAddresses: ['10.20.0.0/16', '10.30.0.7', 'fd00::7'], allowPorts: ['443', '8000-8099'] };
+  expect(webhooks({ config: { network } })).toMatchObject({
+    ports: [{ port: 443 }, { port: 8000, endPort: 8099 }],
+    to: [{}, {}, ...['10.20.0.0/16', '10.30.0.7/32', 'fd00::7/128'].map((cidr) => ({ ipBlock: { cidr } }))],
+  });
+});
+
+function holds(network: string, address: string): boolean {
+  const [base = '', bits] = network.split('/');
+  const number = (text: string) => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - Number(bits));
+  return Math.floor(number(base) / size) === Math.floor(number(address) / size);
+}
+
+testWithHelm('each build has workers and a scale of its own, and only its own', () => {
+  const scaled = rendered([`${folder}/builds.yaml`], {
+    worker: {
+      versioning: {
+        builds: [
+          { id: '41', tag: 'a' },
+          { id: '42', tag: 'b' },
+        ],
+        unversioned: true,
+      },
+      autoscaling: { enabled: true },
+    },
+  });
+  const deployments = scaled.filter(({ kind }) => kind === 'Deployment');
+  const versions = deployments.map((one) => podsOf([one]).map(({ container }) => versionOf(container)));
+  expect(versions.flat().sort()).toEqual(
+    [' a-release-audience-triggers', 'marketing:41 a', 'marketing:42 b']
+      .map((text) => text.replace(' a-release-audience-triggers', ` ${release()}`))
+      .sort(),
+  );
+  const selectors = deployments.map(({ spec }) => JSON.stringify((spec as { selector: object }).selector));
+  expect(new Set(selectors).size).toBe(3);
+  const triggers = scaled
+    .filter(({ kind }) => kind === 'ScaledObject')
+    .map(({ spec }) => (spec as { triggers: { metadata: object }[] }).triggers[0]?.metadata);
+  expect(triggers).toEqual([
+    expect.not.objectContaining({ workerDeploymentName: expect.anything() }),
+    expect.objectContaining({
+      taskQueue: 'marketing',
+      workerDeploymentName: 'marketing',
+      workerDeploymentBuildId: '41',
+    }),
+    expect.objectContaining({
+      taskQueue: 'marketing',
+      workerDeploymentName: 'marketing',
+      workerDeploymentBuildId: '42',
+    }),
+  ]);
+});
+
+function withParts(command: CommandUnknownOpts): CommandUnknownOpts[] {
+  return [command, ...command.commands.flatMap(withParts)];
+}
+
+function versionOf({ env, image }: Container): string {
+  const value = (wanted: string) => env.find(({ name }) => name === wanted)?.value;
+  const name = value('TRIGGERS_DEPLOYMENT_NAME');
+  return `${name === undefined ? '' : `${name}:${value('TRIGGERS_BUILD_ID')}`} ${image.split(':').at(-1)}`;
+}
+
+const withConfig = (config: object, more: object = {}) => ({
+  ...LEAST,
+  ...more,
+  config: { ...LEAST_CONFIG, ...config },
+});
+const withWorker = (worker: object) => ({ ...LEAST, worker: { ...(LEAST['worker'] as object), ...worker } });
+const KEYS = { apiKeys: { a: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } } };
+const INGRESS = { enabled: true, host: 'a.example.com', tlsSecret: 'tls' };
+const CRM = { origins: ['https://crm.example.com'] };
+
+testWithHelm.each<[what: string, values: object, says: RegExp]>([
+  ['nothing at all', {}, /temporal\/address/],
+  ['a setting that is misspelt', { ...LEAST, workers: {} }, /'workers' not allowed/],
+  ['one deep inside', withWorker({ autoscaling: { enable: true } }), /'enable' not allowed/],
+  ['one of triggers.config.json', withConfig({ taskQeue: 'x' }), /'taskQeue' not allowed/],
+  ['one of a source', { ...LEAST, config: { source: { kind: 'file', foldr: '/data' } } }, /'foldr' not allowed/],
+  ['a text for a number', withConfig({ requestTimeoutMs: '15000' }), /want integer|got string/],
+  ['a text for a switch', { ...LEAST, setup: { enabled: 'yes' } }, /got string, want boolean/],
+  ['an address with a scheme', { ...LEAST, temporal: { address: 'https://temporal:7233' } }, /temporal\/address/],
+  ['an address without a port', { ...LEAST, temporal: { address: 'temporal' } }, /temporal\/address/],
+  ['no namespace', { ...LEAST, temporal: { address: 'temporal:7233', namespace: '' } }, /temporal\/namespace/],
+  ['no source', { ...LEAST, config: {} }, /config\.source: a worker needs/],
+  ['a folder without its volume', { ...LEAST, worker: {} }, /worker\.data\.volume/],
+  ['a folder that is nowhere', withConfig({ source: { kind: 'file', folder: 'data' } }), /nowhere in the pod/],
+  ['a secret written out', withConfig({ authorizations: { crm: { ...CRM, bearer: 'tok-canary' } } }), /bearer/],
+  [
+    'a secret in a header',
+    withConfig({ authorizations: { crm: { ...CRM, headers: { 'x-api-key': 'canary' } } } }),
+    /x-api-key/,
+  ],
+  [
+    'a password in a URL',
+    withConfig({ source: { kind: 'postgres', url: 'postgres://a:canary@db/a' } }),
+    /config\/source/,
+  ],
+  [
+    'a variable that has no Secret',
+    withConfig({ authorizations: { crm: { ...CRM, bearer: '${env:CRM}' } } }),
+    /\$\{env:CRM\}, which is not in secrets\.env/,
+  ],
+  [
+    'a Secret that nothing refers to',
+    { ...LEAST, secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
+    /secrets\.env\.CRM: nothing/,
+  ],
+  [
+    'a Secret that stands only behind a doubled $',
+    withConfig(
+      { alerts: { url: 'https://a.example/$${env:CRM}' } },
+      { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
+    ),
+    /secrets\.env\.CRM: nothing/,
+  ],
+  [
+    'a variable of ours as a secret',
+    { ...LEAST, secrets: { env: { TRIGGERS_SOURCE: { secret: 'a', key: 'b' } } } },
+    /secrets\/env\/TRIGGERS_SOURCE/,
+  ],
+  ['a secret without its key', { ...LEAST, payloadKeys: { secret: 'keys', key: '' } }, /payloadKeys/],
+  ['a key without its secret', { ...LEAST, payloadKeys: { secret: '', key: 'keys' } }, /payloadKeys/],
+  [
+    'a file that is nowhere',
+    withConfig({ authorizations: { crm: { ...CRM, bearer: '${file:/run/secrets/crm}' } } }),
+    /nowhere in the pod/,
+  ],
+  [
+    'a file of a Secret that is not named',
+    withConfig({ authorizations: { crm: { ...CRM, bearer: '${file:/secrets/crm/token}' } } }),
+    /secrets\.files does not name the Secret crm/,
+  ],
+  ['files that nothing refers to', { ...LEAST, secrets: { files: ['crm'] } }, /secrets\.files: nothing/],
+  [
+    'payload keys at two places',
+    withConfig(
+      { payloadKeys: ['a:${env:K}'] },
+      { payloadKeys: { secret: 'a', key: 'b' }, secrets: { env: { K: { secret: 'a', key: 'b' } } } },
+    ),
+    /payloadKeys/,
+  ],
+  ['an API without keys', { ...LEAST, api: { enabled: true } }, /config\.apiKeys/],
+  ['a way to an API that is not there', { ...withConfig(KEYS), api: { ingress: INGRESS } }, /api\.ingress\.enabled/],
+  [
+    'a way without TLS',
+    withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, tlsSecret: '' } } }),
+    /tlsSecret/,
+  ],
+  ['a way without a host', withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, host: '' } } }), /host/],
+  ['a way for every host', withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, host: '*' } } }), /host/],
+  [
+    'a codec server without keys',
+    { ...LEAST, codecServer: { enabled: true, token: { secret: 'a', key: 'b' }, uiOrigins: ['https://a.example'] } },
+    /no payloadKeys/,
+  ],
+  [
+    'a codec server without a token',
+    {
+      ...LEAST,
+      payloadKeys: { secret: 'a', key: 'b' },
+      codecServer: { enabled: true, uiOrigins: ['https://a.example'] },
+    },
+    /codecServer\/token/,
+  ],
+  [
+    'a codec server for no UI',
+    {
+      ...LEAST,
+      payloadKeys: { secret: 'a', key: 'b' },
+      codecServer: { enabled: true, token: { secret: 'a', key: 'b' } },
+    },
+    /uiOrigins/,
+  ],
+  ['a consumer of nothing', { ...LEAST, consumers: { outbox: { enabled: true } } }, /give config\.outbox/i],
+  [
+    'a consumer that may go nowhere',
+    withConfig({ outbox: { url: 'postgres://a@db/a' } }, { consumers: { outbox: { enabled: true } } }),
+    /networkPolicy\.egress\.outbox/,
+  ],
+  [
+    'a source that no policy lets through',
+    withConfig({ source: { kind: 'postgres', url: 'postgres://a@db/a' } }),
+    /networkPolicy\.egress\.worker/,
+  ],
+  [
+    'a proxy that no policy lets through',
+    withConfig({ network: { proxy: 'http://proxy:3128' } }),
+    /config\.network\.proxy/,
+  ],
+  ['no replicas', withWorker({ replicas: 0 }), /worker\/replicas/],
+  [
+    'replicas and a scale',
+    withWorker({ replicas: 2, autoscaling: { enabled: true } }),
+    /worker\.replicas: with autoscaling/,
+  ],
+  ['a scale to none', withWorker({ autoscaling: { enabled: true, minReplicas: 0 } }), /minReplicas/],
+  [
+    'a scale upside down',
+    withWorker({ autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 2 } }),
+    /minReplicas is more/,
+  ],
+  ['builds without a name', withWorker({ versioning: { builds: [{ id: '1', tag: 'a' }] } }), /deploymentName/],
+  ['a name without builds', withWorker({ versioning: { deploymentName: 'a' } }), /without builds/],
+  ['a build without an image', withWorker({ versioning: { deploymentName: 'a', builds: [{ id: '1' }] } }), /builds\/0/],
+  [
+    'two builds of one name',
+    withWorker({
+      versioning: {
+        deploymentName: 'a',
+        builds: [
+          { id: '1.0', tag: 'a' },
+          { id: '1-0', tag: 'b' },
+        ],
+      },
+    }),
+    /two builds/,
+  ],
+  [
+    'a build id that is a number',
+    withWorker({ versioning: { deploymentName: 'a', builds: [{ id: 1, tag: 'a' }] } }),
+    /got number, want string/,
+  ],
+  ['a deployment in the file', withConfig({ deployment: { name: 'a' } }), /'deployment' not allowed/],
+  ['a port of metrics in the file', withConfig({ metrics: { port: 1 } }), /'port' not allowed/],
+  [
+    'a certificate without TLS',
+    { ...LEAST, temporal: { address: 'temporal:7233', tls: { certificateAuthority: { secret: 'a' } } } },
+    /temporal\/tls/,
+  ],
+  ['a budget that lets none go', withWorker({ podDisruptionBudget: { maxUnavailable: 0 } }), /maxUnavailable/],
+  ['a port that there is not', { ...LEAST, temporal: { address: 'temporal:99999' } }, /temporal\.address/],
+  [
+    'an API key in the clear',
+    { ...LEAST, temporal: { address: 'temporal:7233', apiKey: { secret: 'a', key: 'b' } } },
+    /over TLS only/,
+  ],
+  ['a network that is none', withConfig({ network: { allowAddresses: ['10.0.0.0/99'] } }), /allowAddresses\/0/],
+  ['a port by name', withConfig({ network: { allowPorts: ['https'] } }), /allowPorts\/0/],
+  ['no port at all', withConfig({ network: { allowPorts: [] } }), /allowPorts/],
+  ['a part that is taken away', { ...LEAST, api: null }, /missing property 'api'/],
+  ['a volume of no kind', withWorker({ data: { volume: { emptyDirr: {} } } }), /'emptyDirr' not allowed/],
+  ['memory without its unit', withWorker({ resources: { limits: { memory: 512 } } }), /limits\/memory/],
+  ['memory in thousandths', withWorker({ resources: { limits: { memory: '512m' } } }), /limits\/memory/],
+  [
+    'an image with a scheme',
+    { ...LEAST, image: { repository: 'https://registry.example.com/a' } },
+    /image\/repository/,
+  ],
+  ['an image with its tag', { ...LEAST, image: { repository: 'registry.example.com/a:1' } }, /image\/repository/],
+  ['a label that selectors are made of', { ...LEAST, podLabels: { 'app.kubernetes.io/name': 'a' } }, /podLabels/],
+  ['root as the user', { ...LEAST, runAsUser: 0 }, /runAsUser/],
+])('%s is refused, and said in words', (_, values, says) => {
+  const said = refusal(values);
+  expect(said).toMatch(says);
+  expect(said).not.toMatch(/canary/);
+});
+
+testWithHelm('near what is refused is what is taken', () => {
+  for (const values of [
+    LEAST,
+    withWorker({ autoscaling: { enabled: true } }),
+    withWorker({ replicas: 1 }),
+    { ...withConfig({}), worker: { enabled: false } },
+    withConfig(KEYS, { api: { enabled: true, ingress: INGRESS } }),
+    withConfig({ source: { kind: 'postgres', url: 'postgres://a@db/a' } }, { networkPolicy: { enabled: false } }),
+    withConfig(
+      { authorizations: { crm: { ...CRM, headers: { 'x-api-version': '2' }, bearer: '${env:CRM}' } } },
+      { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
+    ),
+    { ...LEAST, runAsUser: null },
+  ])
+    expect(refusal(values)).toBe('');
+});
+
+test('docs/kubernetes.md names every example and every part of the values', () => {
+  const page = read('docs/kubernetes.md');
+  for (const [name] of EXAMPLES) expect(page).toContain(`ops/helm/examples/${name}`);
+  // With the release "triggers", the page's own.
+  for (const kind of ['api', 'worker'])
+    expect(page).toMatch(new RegExp(`(?:service|deploy)/triggers-audience-triggers-${kind}`));
+  for (const name of Object.keys(defaults)) expect([name, page.includes(`\`${name}`)]).toEqual([name, true]);
+});
