@@ -228,6 +228,17 @@ describeWithKafka('a consumer of Kafka', () => {
     await lab.jobs.stop(later, { waiting: 'discard' });
   });
 
+  test('that waits for a job ends within 10 s', async () => {
+    const topic = await kafka.topic();
+    const { consumer, log } = await consume(topic, {}, ['nobody-yet']);
+    await kafka.write(topic, [change(person())]);
+    await until(() => log.lines.includes('warn a job takes nothing; what it is to be told waits'));
+    const askedAt = performance.now();
+    await consumer.stop();
+    expect(performance.now() - askedAt).toBeLessThan(10_000);
+    expect(await kafka.committed(group, topic)).toEqual([0]);
+  });
+
   test('reads any message by expressions, with its key and its headers', async () => {
     const topic = await kafka.topic();
     const ingest = {

@@ -28,9 +28,9 @@ const ANSWER_MARGIN_MS = 10_000;
 const LONGEST_HEARTBEAT_MS = 3_000;
 /** How often it is looked, in ms, where partitions end, and whether there are more of them. */
 const LOOK_MS = 10_000;
-/** How long, in ms, what is in hand may take when the group gives partitions anew, and when the consumer is to end. */
+/** How long, in ms, what is in hand may take when the group gives partitions anew, and when the consumer is to end; all of its end takes 10 s at most. */
 const REBALANCE_GRACE_MS = 1_000;
-const STOP_GRACE_MS = 10_000;
+const STOP_GRACE_MS = 5_000;
 /** How long, in ms, leaving the group may take. */
 const LEAVE_MS = 3_000;
 
