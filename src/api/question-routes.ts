@@ -60,11 +60,15 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   });
   serve(app, {
     method: 'GET',
-    url: '/v1/people/:user/trace',
+    url: '/v1/trace',
     right: 'read',
     tag,
     summary: 'Why a person was sent or was not, by one job or all',
-    query: z.object({ jobId: textParameter, since: timeParameter }),
+    query: z.object({
+      user: z.string('Say whom: "?user=…", once.').min(1, 'This must not be empty.'),
+      jobId: textParameter,
+      since: timeParameter,
+    }),
     answers: {
       200: z.object({
         events: z
@@ -75,8 +79,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
           .describe('Whether something could not be read, or not in time: the events `left-out` say what, and why.'),
       }),
     },
-    run: async ({ caller, params: { user = '' }, query, signal }) => {
-      const { jobId, since } = query;
+    run: async ({ caller, query: { user, jobId, since }, signal }) => {
       if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
       const events = await listOf(
         jobs.trace(user, {

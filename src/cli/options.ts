@@ -138,6 +138,15 @@ export function portNumber(value: string): number {
   return within(value, 0, 65_535, 'It must be a port: a whole number from 0 to 65535.');
 }
 
+/** For an option that is the address of a page. */
+export function webUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const extra = url && url.username + url.password + url.search + url.hash;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || extra !== '')
+    throw new InvalidArgumentError('It must be a URL such as http://localhost:8080, with nothing behind its path.');
+  return url.href;
+}
+
 /** For an option that is the HTTP status of an answer. */
 export function answerStatus(value: string): number {
   return within(value, 200, 599, 'It must be an HTTP status from 200 to 599.');

@@ -24,12 +24,11 @@ export async function serveApi(options: {
   readonly port: number;
   /** The option that says the port. */
   readonly portOption?: string;
-  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
-  readonly temporalWorkflowsUrl?: string | undefined;
+  /** Where the Temporal UI is. */
+  readonly temporalUiUrl?: string | undefined;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
   const { connection, payloadKeys, taskQueue, read, host, port, portOption = '--port', terminal } = options;
-  const { temporalWorkflowsUrl } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
     import('../client/export-jobs.ts'),
@@ -37,7 +36,9 @@ export async function serveApi(options: {
     import('../worker/log.ts'),
   ]);
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
-  const { client, close } = await connectClient(connection ?? loadConnectConfig(), payloadKeys);
+  const connect = connection ?? loadConnectConfig();
+  const temporalWorkflowsUrl = workflowsIn(options.temporalUiUrl, connect);
+  const { client, close } = await connectClient(connect, payloadKeys);
   try {
     const jobs = new ExportJobs(client, { taskQueue });
     const { apiKeys: keys, ingests } = read();
@@ -74,3 +75,9 @@ export async function serveApi(options: {
 }
 
 const CONFIG_STAYS = 'the changed configuration cannot be used; the API keys and ingests before stay';
+
+/** Where the web UI shows a workflow, without the workflow's id. */
+function workflowsIn(uiUrl: string | undefined, { namespace }: ConnectConfig): string | undefined {
+  if (uiUrl === undefined) return undefined;
+  return `${uiUrl.replace(/\/+$/, '')}/namespaces/${encodeURIComponent(namespace)}/workflows/`;
+}

@@ -42,10 +42,10 @@ export interface Asking {
 /** Said with what a person does: no page of another site can send it, so none can act with our cookie. */
 const OURS = { 'x-triggers-console': '1' };
 
-/** Called when a request was refused because nobody is signed in. */
-let onSignedOut: () => void = () => undefined;
-export function whenSignedOut(call: () => void): void {
-  onSignedOut = call;
+/** Called when a request was refused because nobody is signed in, or because whoever is may not do it. */
+let onRefused: (why: 'nobody' | 'not-allowed') => void = () => undefined;
+export function whenRefused(call: typeof onRefused): void {
+  onRefused = call;
 }
 
 /**
@@ -75,11 +75,12 @@ export async function ask<T>(
     text = await response.text();
   } catch (error) {
     if (signal?.aborted === true) throw error;
-    throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer. It is asked again.' });
+    throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
   }
   if (response.ok) return (text === '' ? undefined : parseJson(text)) as T;
   const failure = new ApiFailure(response.status, problemOf(response, text));
-  if (response.status === 401 && path !== '/v1/session') onSignedOut();
+  if (response.status === 401 && path !== '/v1/session') onRefused('nobody');
+  if (response.status === 403) onRefused('not-allowed');
   throw failure;
 }
 

@@ -3,20 +3,25 @@ import { ApiFailure, ask } from './api.ts';
 
 /** What was asked for, as it was last answered. */
 export interface Asked<T> {
-  /** Absent: not answered yet. It stays while a later question fails. */
+  /** Absent: not answered yet. It stays while a later question fails, unless it is gone, or not for whoever asks. */
   readonly value?: T;
+  /** Epoch ms: when that was answered. */
+  readonly answeredAtMs?: number;
   /** Why the last question failed. */
   readonly failure?: ApiFailure;
   /** Asks again now. */
   readonly again: () => void;
 }
 
+/** While there is no answer, it is asked again at least this often, in ms. */
+const RETRY_MS = 10_000;
+
 /**
  * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
  * last answer.
  */
 export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T> {
-  const [answer, setAnswer] = useState<{ path: string; value?: T; failure?: ApiFailure }>();
+  const [answer, setAnswer] = useState<{ path: string; value?: T; answeredAtMs?: number; failure?: ApiFailure }>();
   const [round, setRound] = useState(0);
   useEffect(() => {
     if (path === undefined) return undefined;
@@ -27,17 +32,19 @@ export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T
         try {
           const value = await ask<T>(path, { signal, isRepeated: times > 0 });
           failures = 0;
-          setAnswer({ path, value });
+          setAnswer({ path, value, answeredAtMs: Date.now() });
         } catch (error) {
           if (signal.aborted) return;
           failures++;
           const failure = asFailure(error);
-          setAnswer((last) => ({ ...(last?.path === path ? last : {}), path, failure }));
+          // What is not there any more, or not for whoever looks, is not shown to them either.
+          const isGone = failure.status === 403 || failure.status === 404;
+          setAnswer((last) => ({ ...(last?.path === path && !isGone ? last : {}), path, failure }));
           // What is wrong with the question stays wrong, unless it is only the moment.
           if (failure.status >= 400 && failure.status < 500 && failure.status !== 429 && everyMs === undefined) return;
         }
         if (everyMs === undefined && failures === 0) return;
-        await pause(Math.min((everyMs ?? 1000) * 2 ** failures, Math.max(everyMs ?? 0, 30_000)), signal);
+        await pause(Math.min((everyMs ?? 1000) * 2 ** failures, Math.max(everyMs ?? 0, RETRY_MS)), signal);
         await seen(signal);
       }
     };
@@ -52,6 +59,13 @@ export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T
 export function asFailure(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
   return new ApiFailure(0, { code: 'Unexpected', detail: error instanceof Error ? error.message : String(error) });
+}
+
+/** Whatever was asked may have been done although nobody heard so. */
+function ofDeed(failure: ApiFailure): ApiFailure {
+  if (failure.code !== 'NoAnswer') return failure;
+  const detail = `${failure.message} Whether it was done is not known: look, before you do it again.`;
+  return new ApiFailure(0, { ...failure.said, detail });
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -90,7 +104,7 @@ export function useDeed(): {
       await deed();
       return true;
     } catch (error) {
-      setFailure(asFailure(error));
+      setFailure(ofDeed(asFailure(error)));
       return false;
     } finally {
       setBusy(false);

@@ -1,6 +1,8 @@
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { ExportField } from '../contract/request-shape.ts';
 import { EDITABLE_FIELDS, FORM_DEFAULTS } from '../domain/job-form.ts';
+import { doubledKey } from '../domain/json-scan.ts';
+import { printable } from '../domain/shown.ts';
 
 /** What was typed, field by field. What has no value of its own yet is an empty text. */
 export interface Draft {
@@ -122,7 +124,11 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
       said[field] = JSON.parse(draft[field]);
     } catch {
       problems.push({ field, message: 'Write it as in a job file: an object, {"name": "value"}.' });
+      continue;
     }
+    const doubled = doubledKey(draft[field]);
+    if (doubled !== undefined)
+      problems.push({ field, message: `"${printable(doubled)}" is there twice. Leave one of them.` });
   }
   // The API checks what it is.
   return { definition: said as unknown as JobDefinitionInput, problems };

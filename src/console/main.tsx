@@ -1,5 +1,6 @@
-import { type JSX, render } from 'preact';
+import { type ComponentChildren, type JSX, render } from 'preact';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
+import { useEffect, useErrorBoundary } from 'preact/hooks';
 import { DeadLettersPage } from './pages/dead-letters.tsx';
 import { InputsPage } from './pages/inputs.tsx';
 import { EditJobPage } from './pages/edit-job.tsx';
@@ -7,7 +8,7 @@ import { JobPage } from './pages/job.tsx';
 import { JobsPage } from './pages/jobs.tsx';
 import { NewJobPage } from './pages/new-job.tsx';
 import { PeoplePage } from './pages/people.tsx';
-import { Empty } from './parts.tsx';
+import { Empty, Said } from './parts.tsx';
 import { Signed, signOut, useSession } from './session.tsx';
 
 const PLACES = [
@@ -53,9 +54,38 @@ function Header(): JSX.Element {
   );
 }
 
+/** What stands in place of a page that cannot be shown; another page is tried anew. */
+function Guarded({ children }: { readonly children: ComponentChildren }): ComponentChildren {
+  const { url } = useLocation();
+  const [error, forget] = useErrorBoundary((thrown: unknown) => console.error(thrown));
+  useEffect(() => forget(), [url]);
+  if (error === undefined) return children;
+  return (
+    <div role="alert">
+      <Empty title="This page cannot be shown" isPage>
+        <p>
+          That is a fault of the console. Jobs go on, and nothing was changed by it. All of it can be done by the{' '}
+          <code>triggers</code> command, too.
+        </p>
+        <p class="quiet">
+          <Said text={error instanceof Error ? error.message : String(error)} />
+        </p>
+        <div class="buttons">
+          <button type="button" class="primary" onClick={forget}>
+            Show it again
+          </button>
+          <a class="button" href="/">
+            All jobs
+          </a>
+        </div>
+      </Empty>
+    </div>
+  );
+}
+
 function NotFound(): JSX.Element {
   return (
-    <Empty title="There is nothing here">
+    <Empty title="There is nothing here" isPage>
       <p>
         All jobs are <a href="/">on the first page</a>.
       </p>
@@ -69,16 +99,18 @@ function Console(): JSX.Element {
       <Signed>
         <Header />
         <main id="content" tabIndex={-1}>
-          <Router>
-            <Route path="/" component={JobsPage} />
-            <Route path="/new" component={NewJobPage} />
-            <Route path="/jobs/:job" component={JobPage} />
-            <Route path="/jobs/:job/edit" component={EditJobPage} />
-            <Route path="/people" component={PeoplePage} />
-            <Route path="/dead-letters" component={DeadLettersPage} />
-            <Route path="/inputs" component={InputsPage} />
-            <Route default component={NotFound} />
-          </Router>
+          <Guarded>
+            <Router>
+              <Route path="/" component={JobsPage} />
+              <Route path="/new" component={NewJobPage} />
+              <Route path="/jobs/:job" component={JobPage} />
+              <Route path="/jobs/:job/edit" component={EditJobPage} />
+              <Route path="/people" component={PeoplePage} />
+              <Route path="/dead-letters" component={DeadLettersPage} />
+              <Route path="/inputs" component={InputsPage} />
+              <Route default component={NotFound} />
+            </Router>
+          </Guarded>
         </main>
       </Signed>
     </LocationProvider>

@@ -3,7 +3,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { type ApiFailure } from './api.ts';
-import { useNow } from './asked.ts';
+import { type Asked, useNow } from './asked.ts';
 import { ago, clockTime, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
@@ -74,17 +74,39 @@ export function Time({ at, clock = false }: { readonly at: string; readonly cloc
 
 export function Failure({ failure, retry }: { readonly failure: ApiFailure | undefined; readonly retry?: () => void }) {
   if (failure === undefined) return null;
+  // Problems are told line by line, and stand below by themselves.
+  const [said = '', ...others] = failure.message.split('\n');
   return (
     <div class="notice bad" role="alert">
       <p>
-        <Said text={failure.message} /> <code class="quiet">{failure.code}</code>
+        <Said text={said} /> <code class="quiet">{failure.code}</code>
       </p>
       <ProblemList problems={failure.problems} />
+      {failure.problems.length === 0 &&
+        others.map((line) => (
+          <p key={line}>
+            <Said text={line} />
+          </p>
+        ))}
       {retry !== undefined && (
         <button type="button" onClick={retry}>
           Try again
         </button>
       )}
+    </div>
+  );
+}
+
+/** That what is shown could not be read anew, and of when it is; where nothing is shown yet, why. */
+export function Unanswered({ asked }: { readonly asked: Asked<unknown> }): JSX.Element | null {
+  const { failure, answeredAtMs, again } = asked;
+  if (failure === undefined || answeredAtMs === undefined) return <Failure failure={failure} retry={again} />;
+  return (
+    <div class="notice caution" role="status">
+      <p>
+        <Said text={failure.message} /> What you see is of <Time at={new Date(answeredAtMs).toISOString()} clock />, and
+        is asked for again. <code class="quiet">{failure.code}</code>
+      </p>
     </div>
   );
 }
@@ -102,11 +124,16 @@ export function ProblemList({ problems }: { readonly problems: readonly Problem[
   );
 }
 
-/** What stands where there is nothing yet: why, and what to do next. */
-export function Empty({ title, children }: { readonly title: string } & Children): JSX.Element {
+/** What stands where there is nothing yet: why, and what to do next; with `isPage` there is nothing else. */
+export function Empty({
+  title,
+  isPage = false,
+  children,
+}: { readonly title: string; readonly isPage?: boolean } & Children): JSX.Element {
+  const Heading = isPage ? 'h1' : 'h2';
   return (
     <div class="empty">
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   );

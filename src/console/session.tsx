@@ -1,6 +1,6 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiFailure, ask, whenSignedOut } from './api.ts';
+import { ApiFailure, ask, whenRefused } from './api.ts';
 import { asFailure, useDeed } from './asked.ts';
 import { Failure, Loading } from './parts.tsx';
 
@@ -40,7 +40,11 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
     }
   }, []);
   useEffect(() => {
-    whenSignedOut(() => setSignedOut(true));
+    whenRefused((why) => {
+      if (why === 'nobody') setSignedOut(true);
+      // The key may do less than it could: the buttons follow.
+      else void ask<Session>('/v1/session', { isRepeated: true }).then(setSession, () => undefined);
+    });
     void look();
   }, [look]);
   if (failure !== undefined)

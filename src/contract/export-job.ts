@@ -16,6 +16,7 @@ export const DEFAULT_PARALLEL_REQUESTS = 5;
 const MISSING_AUTHORIZATION =
   'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
 const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
+const WHOLE_BACKFILL_NUMBER = 'The parallel count of the backfill must be a whole number (without quotes).';
 
 const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0 (without quotes).';
 
@@ -115,8 +116,8 @@ export const jobDefinitionSchema = z.strictObject({
     .default(null),
   /** Most requests in flight for a backfill, so that live triggers find free ones; null: all of the job's. */
   backfillParallelCount: z
-    .number({ error: WHOLE_NUMBER })
-    .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
+    .number({ error: WHOLE_BACKFILL_NUMBER })
+    .refine(Number.isInteger, { error: WHOLE_BACKFILL_NUMBER, abort: true })
     .min(1, 'The parallel count of the backfill must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel count of the backfill must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .nullable()

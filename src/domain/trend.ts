@@ -12,6 +12,8 @@ export interface CarriedTrend {
 
 const MINUTE_MS = 60_000;
 const QUARTER_MS = 15 * MINUTE_MS;
+const HOUR_MINUTES = 60;
+const DAY_QUARTERS = 96;
 
 /**
  * What a job did in the last hour, by minute, and in the last day, by quarter of an hour. Only shown to people: no decision depends on it but
@@ -22,8 +24,8 @@ export class Trend {
   readonly #quarters: Spans;
 
   constructor(carried: CarriedTrend = { minutes: [], quarters: [] }) {
-    this.#minutes = new Spans(MINUTE_MS, 60, carried.minutes);
-    this.#quarters = new Spans(QUARTER_MS, 96, carried.quarters);
+    this.#minutes = new Spans(MINUTE_MS, HOUR_MINUTES, carried.minutes);
+    this.#quarters = new Spans(QUARTER_MS, DAY_QUARTERS, carried.quarters);
   }
 
   /** Counts what has happened since it was last told, and how many wait now. */
@@ -45,6 +47,29 @@ export class Trend {
   get bytes(): number {
     return SPAN_BYTES * (this.#minutes.length + this.#quarters.length);
   }
+}
+
+/** A trend up to now. What a job answers ends with the last thing that happened to it: a workflow knows no later time. */
+export function trendUntil({ v, hour, day }: JobTrend, now: number): JobTrend {
+  return {
+    v,
+    hour: pointsUntil(hour, MINUTE_MS, HOUR_MINUTES, now),
+    day: pointsUntil(day, QUARTER_MS, DAY_QUARTERS, now),
+  };
+}
+
+function pointsUntil(points: readonly TrendPoint[], spanMs: number, most: number, now: number): readonly TrendPoint[] {
+  const last = points.at(-1);
+  if (last === undefined) return points;
+  const current = Math.floor(now / spanMs);
+  const missing = Math.min(most, Math.max(0, current - Math.floor(Date.parse(last.at) / spanMs)));
+  const quiet = Array.from({ length: missing }, (_, i) => ({
+    at: instantOf((current - missing + 1 + i) * spanMs),
+    delivered: 0,
+    failed: 0,
+    waiting: last.waiting,
+  }));
+  return [...points, ...quiet].slice(-most);
 }
 
 // "[29406789,123456,123,123456],", and what the lists are in.

@@ -87,3 +87,13 @@ test.each(
   expect(await refusalOf([...path, ...yes, ...no])).toContain('contradicts');
   expect(await refusalOf([...path, ...no, ...yes])).toContain('contradicts');
 });
+
+test.each([
+  'localhost:8080',
+  'ftp://localhost',
+  'http://me:secret@localhost',
+  'http://localhost/?a=1',
+  'http://localhost/#a',
+])('the Temporal UI is not at %s', async (url) => {
+  expect(await refusalOf(['api', '--temporal-ui', url])).toContain('It must be a URL such as http://localhost:8080');
+});

@@ -223,6 +223,15 @@ describe('what is written as in a job file', () => {
       }
     }
   });
+
+  test('a key that an object has twice is a problem, at any depth, and by whatever escape', () => {
+    for (const field of FIELDS)
+      for (const text of ['{"a": 1, "a": 2}', '{"b": {"a": 1, "\\u0061": 2}}'])
+        expect(typed({ [field]: text }).problems).toEqual([
+          { field, message: expect.stringContaining('"a" is there twice') },
+        ]);
+    expect(typed({ answers: '{"a": {"b": 1}, "b": 1}' }).problems).toEqual([]);
+  });
 });
 
 describe('an edit', () => {

@@ -359,6 +359,12 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'parallelRequestCount',
     'The parallel request count must be a whole number (without quotes).',
   ]),
+  ...['3', 1.5].map((count): [string, object, string, string] => [
+    `a count of the backfill of ${String(count)}`,
+    { backfillParallelCount: count },
+    'backfillParallelCount',
+    'The parallel count of the backfill must be a whole number (without quotes).',
+  ]),
   [
     'a count of 0',
     { parallelRequestCount: 0 },

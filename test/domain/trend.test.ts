@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { Trend } from '../../src/domain/trend.ts';
+import { Trend, trendUntil } from '../../src/domain/trend.ts';
 
 const MINUTE_MS = 60_000;
 const T = Date.UTC(2026, 10, 27, 8, 30);
@@ -79,4 +79,21 @@ test('carried on, it goes on; and it is never much larger than it says', () => {
     }),
     { numRuns: 100 },
   );
+});
+
+test('a trend that ends with the last thing that happened goes on up to now, without anything in it', () => {
+  const events = fc.array(fc.record({ afterMs: fc.nat(40 * MINUTE_MS), failed: fc.nat(3), waiting: fc.nat(9) }), {
+    minLength: 1,
+    maxLength: 30,
+  });
+  fc.assert(
+    fc.property(events, fc.nat(3 * 24 * 60 * MINUTE_MS), (told, laterMs) => {
+      const trend = new Trend();
+      let now = T;
+      for (const { afterMs, failed, waiting } of told) trend.count(1, failed, waiting, (now += afterMs));
+      expect(trendUntil(trend.describe(now), now + laterMs)).toEqual(trend.describe(now + laterMs));
+    }),
+  );
+  const never = { v: 1, hour: [], day: [] } as const;
+  expect(trendUntil(never, T)).toEqual(never);
 });

@@ -145,7 +145,7 @@ interface Trace {
 test('a person is found in all jobs, by a key for one job in that one', async () => {
   const traceOf = async (get: (path: string) => Promise<Trace>) =>
     await answerWhen(
-      async () => await get(`/v1/people/${REFUSED}/trace`),
+      async () => await get(`/v1/trace?user=${REFUSED}`),
       ({ events }) => events.some(({ kind }) => kind === 'died'),
     );
   const { events, isPartial } = await answerWhen(

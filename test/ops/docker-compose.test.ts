@@ -97,11 +97,12 @@ test('the worker can be scaled: no name and no port of its own', () => {
 
 test('the API is started only when it is asked for, since in a container it needs a key; it runs the image of the worker', async () => {
   const { api, worker } = compose.services;
-  expect(api).toMatchObject({ profiles: ['api'], image: worker?.['image'], command: ['api', '--host', '0.0.0.0'] });
+  const command = ['api', '--host', '0.0.0.0', '--temporal-ui', 'http://localhost:${TEMPORAL_UI_PORT:-8080}'];
+  expect(api).toMatchObject({ profiles: ['api'], image: worker?.['image'], command });
   expect(api?.['ports']).toEqual(['${PUBLISH_IP:-127.0.0.1}:${API_PORT:-7280}:7280']);
   // What it is told is what the command takes, and what it does without a key: nothing.
-  const command = api?.['command'] as readonly string[]; // As was just looked at.
-  const { code, stderr } = await triggers([...command, '--port', '0', '--json']);
+  const said = command.map((word) => word.replace('${TEMPORAL_UI_PORT:-8080}', '8080'));
+  const { code, stderr } = await triggers([...said, '--port', '0', '--json']);
   expect({ code, error: JSON.parse(stderr) as unknown }).toMatchObject({
     code: 1,
     error: { error: { name: 'ApiKeysNeeded' } },

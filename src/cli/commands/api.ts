@@ -1,6 +1,6 @@
 import { configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import { command } from '../command.ts';
-import { portNumber } from '../options.ts';
+import { portNumber, webUrl } from '../options.ts';
 import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
 import { aborted, interruption } from '../terminal.ts';
 
@@ -10,12 +10,13 @@ export const apiCommand = command({
   takes: (it) =>
     it
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_API_PORT)
-      .option('--host <address>', 'address to listen on', '127.0.0.1'),
+      .option('--host <address>', 'address to listen on', '127.0.0.1')
+      .option('--temporal-ui <url>', "where people find Temporal's web UI: the console links to it", webUrl),
   json: ': one object when it is ready',
   notes: `Who may ask what is said by "apiKeys" of the configuration (docs/api.md). Without
 keys, only this machine is served.`,
   examples: ['triggers api --port 7280'],
-  async run(_args, { port, host }, { terminal, print }) {
+  async run(_args, { port, host, temporalUi }, { terminal, print }) {
     const stop = interruption();
     const taskQueue = configuredTaskQueue();
     const api = await serveApi({
@@ -24,6 +25,7 @@ keys, only this machine is served.`,
       read: () => configuredApi(),
       host,
       port,
+      temporalUiUrl: temporalUi,
       terminal,
     });
     print(

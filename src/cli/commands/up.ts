@@ -58,7 +58,7 @@ export const upCommand = command({
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',
-        temporalWorkflowsUrl: workflowsIn(server),
+        temporalUiUrl: server.local?.uiUrl,
         terminal,
       });
       try {
@@ -156,11 +156,6 @@ function makeFolder(folder: string): void {
   const isOurs = basename(folder) === '.triggers';
   const isNew = mkdirSync(folder, { recursive: true, ...(isOurs ? { mode: 0o700 } : {}) }) !== undefined;
   if (isNew && isOurs) writeFileSync(join(folder, '.gitignore'), '*\n');
-}
-
-/** Where the web UI shows a workflow, without the workflow's id. */
-function workflowsIn({ local, connection }: TemporalAtHand): string | undefined {
-  return local?.uiUrl === undefined ? undefined : `${local.uiUrl}/namespaces/${connection.namespace}/workflows/`;
 }
 
 /** The page of the web UI that lists jobs, without the short workflows that answer questions and stand beside them. */

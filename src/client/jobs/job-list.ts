@@ -5,6 +5,7 @@ import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
 import { DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { trendUntil } from '../../domain/trend.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { clientForLists } from '../client-for-lists.ts';
 import { JobsUnreadable } from '../errors.ts';
@@ -286,7 +287,7 @@ export async function overview(client: Client, { lastHour = false }: OverviewOpt
       ]);
       if (status === undefined) continue;
       const numbers = await numbersOf(client, status, taskQueue);
-      found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trend)) });
+      found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));

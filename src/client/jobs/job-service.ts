@@ -13,6 +13,7 @@ import type { JobTrend } from '../../contract/trend.ts';
 import type { EventTrigger } from '../../contract/trigger.ts';
 import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { shownToPeople } from '../../domain/shown.ts';
+import { trendUntil } from '../../domain/trend.ts';
 import { triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
@@ -49,7 +50,8 @@ async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T
  * @throws JobNotFound, NoWorker
  */
 export async function queryTrend(client: Client, jobId: string): Promise<JobTrend> {
-  return (await askJob(client, jobId, trendQuery)) ?? { v: 1, hour: [], day: [] };
+  const trend = (await askJob(client, jobId, trendQuery)) ?? { v: 1, hour: [], day: [] };
+  return trendUntil(trend, Date.now());
 }
 
 /** The job's status as soon as `isAsWanted` holds, or as it is after `timeoutMs`. */

@@ -8,7 +8,7 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useNow } from '../asked.ts';
-import { Dialog, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
+import { Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
@@ -46,7 +46,8 @@ export function DeadLettersPage(): JSX.Element {
   };
   const needsJob = onlyJobs !== undefined && job === undefined;
   const path = pathOf(['dead-letters'], { jobId: job, failure: meantFailure, user, limit: MOST });
-  const { value, failure, again } = useAsked<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
+  const list = useAsked<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
+  const { value, failure, again } = list;
   const [decision, setDecision] = useState<'redeliver' | 'discard'>();
   const letters = value?.deadLetters ?? [];
   const isFiltered = Object.keys(filter).length > 0;
@@ -83,7 +84,7 @@ export function DeadLettersPage(): JSX.Element {
           ))}
         </p>
       )}
-      <Failure failure={failure} retry={again} />
+      <Unanswered asked={list} />
       {value === undefined && failure === undefined && !needsJob && <Loading what="dead letters" />}
       {value !== undefined && letters.length === 0 && (
         <Empty title={isFiltered ? 'No dead letter is like that' : 'No dead letter waits'}>

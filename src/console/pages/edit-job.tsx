@@ -11,8 +11,8 @@ import { Dialog, Failure, Loading, Said } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
-import { useForm } from './new-job.tsx';
 import { Preview } from './preview.tsx';
+import { useForm } from './use-form.ts';
 
 /** The form of a job that there is; what changes is shown before it is saved. */
 export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Element {
@@ -26,7 +26,7 @@ export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Elemen
 }
 
 function EditForm({ job, before }: { readonly job: string; readonly before: JobDefinitionInput }): JSX.Element {
-  const { draft, change, told, touch, checkAll, definition, problems, others } = useForm(
+  const { draft, change, told, touch, checkAll, definition, problems, others, unchecked } = useForm(
     draftOf(before),
     (after) => ({
       path: pathOf(['jobs', job], { validateOnly: true }),
@@ -58,7 +58,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
           }}
         >
           <JobForm {...{ draft, change, problems, told, touch }} isNew={false} />
-          {told === 'all' && problems.length > 0 && <NotYet what="saved" {...{ problems, others }} />}
+          {told === 'all' && <NotYet what="saved" {...{ problems, others, unchecked }} />}
           <div class="buttons">
             <button type="submit" class="primary" disabled={changes.length === 0}>
               {changes.length === 0 ? 'Nothing is changed' : `Save ${counted(changes.length, 'change')}`}

@@ -4,7 +4,7 @@ import type { WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
 import { useAsked } from '../asked.ts';
-import { Command, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
+import { Command, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
 import { usePageTitle } from '../title.ts';
 
 const LIST_MS = 5000;
@@ -45,14 +45,15 @@ export function InputsPage(): JSX.Element {
 }
 
 function Watches(): JSX.Element {
-  const { value, failure, again } = useAsked<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
+  const list = useAsked<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
+  const { value, failure } = list;
   const watches = value?.watches;
   return (
     <section class="panel" aria-labelledby="watches">
       <header>
         <h2 id="watches">Watches</h2>
       </header>
-      <Failure failure={failure} retry={again} />
+      <Unanswered asked={list} />
       {watches === undefined && failure === undefined && <Loading what="watches" />}
       {watches?.length === 0 && (
         <Empty title="No audience is watched">
@@ -149,7 +150,8 @@ function trouble(status: WatchStatus | undefined, unreadable: string | undefined
 }
 
 function Ingests(): JSX.Element {
-  const { value, failure, again } = useAsked<{ since: string; ingests: ListedIngest[] }>(pathOf(['ingests']), LIST_MS);
+  const list = useAsked<{ since: string; ingests: ListedIngest[] }>(pathOf(['ingests']), LIST_MS);
+  const { value, failure } = list;
   const ingests = value?.ingests;
   return (
     <section class="panel" aria-labelledby="ingests">
@@ -161,7 +163,7 @@ function Ingests(): JSX.Element {
           </span>
         )}
       </header>
-      <Failure failure={failure} retry={again} />
+      <Unanswered asked={list} />
       {ingests === undefined && failure === undefined && <Loading what="ingests" />}
       {ingests?.length === 0 && (
         <Empty title="No other system sends here">

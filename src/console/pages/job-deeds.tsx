@@ -292,14 +292,17 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const [file, setFile] = useState<File>();
   const [audience, setAudience] = useState(status.audiences[0]?.slug ?? '');
+  const [typedColumn, setColumn] = useState('');
   const [found, setFound] = useState<Difference>();
   const { jobId, label, audiences } = status;
-  useEffect(() => setFound(undefined), [file, audience]);
+  useEffect(() => setFound(undefined), [file, audience, typedColumn]);
+  const isCsv = file !== undefined && /\.csv$/i.test(file.name);
+  const column = typedColumn.trim();
   const isDoubtful = failure?.code === 'DifferenceDoubtful';
   const send = async (dryRun: boolean): Promise<void> => {
     if (file === undefined) return;
-    const type = /\.csv$/i.test(file.name) ? 'text/csv' : 'application/x-ndjson';
-    const path = pathOf(['jobs', jobId, 'reconcile'], { audience, dryRun, force: !dryRun && isDoubtful });
+    const type = isCsv ? 'text/csv' : 'application/x-ndjson';
+    const path = pathOf(['jobs', jobId, 'reconcile'], { audience, column, dryRun, force: !dryRun && isDoubtful });
     const isDone = await run(async () => {
       const { difference } = await ask<Compared>(path, { method: 'POST', file: { type, content: file } });
       setFound(difference);
@@ -308,6 +311,10 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
     onDone();
     onClose();
   };
+  const options = [
+    column === '' ? '' : ` --column ${shellWord(column)}`,
+    audiences.length > 1 ? ` --audience ${shellWord(audience)}` : '',
+  ];
   const isNothing = found !== undefined && found.enters + found.exits === 0;
   return (
     <Dialog
@@ -322,7 +329,7 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
       isDangerous={isDoubtful}
       {...{ onClose, isBusy, failure }}
       isDisabled={file === undefined || isNothing}
-      command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${audiences.length > 1 ? ` --audience ${shellWord(audience)}` : ''}`}
+      command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${options.join('')}`}
       onDeed={() => void send(found === undefined)}
     >
       <p>
@@ -352,6 +359,17 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
         <p class="hint">
           CSV with the names of its columns first, or NDJSON with an id, or an object with one, a line.
         </p>
+      </div>
+      <div class="field">
+        <label for="column">The column, or the JSON key, with the ids (optional)</label>
+        <input
+          id="column"
+          autocomplete="off"
+          spellcheck={false}
+          value={typedColumn}
+          onInput={(event) => setColumn(event.currentTarget.value)}
+        />
+        <p class="hint">Else the one that is called user or id.</p>
       </div>
       {isBusy && <Loading what="the list and the members" />}
       {found !== undefined && (

@@ -9,7 +9,7 @@ import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useAsked, useNow } from '../asked.ts';
-import { Failure, Loading, Progress, Said, State, Time } from '../parts.tsx';
+import { Failure, Loading, Progress, Said, State, Time, Unanswered } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
@@ -21,7 +21,8 @@ const ATTEMPTS_MS = 3000;
 const TREND_MS = 10_000;
 
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
-  const { value: status, failure, again } = useAsked<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
+  const asked = useAsked<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
+  const { value: status, failure, again } = asked;
   const isRunning = status !== undefined && status.state !== 'stopped';
   const { value: trend } = useAsked<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
@@ -49,13 +50,13 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <p class="sentence" aria-live="polite">
         {jobSentence(status, now)}
       </p>
-      <Failure failure={failure} />
+      <Unanswered asked={asked} />
       <Notices status={status} />
       <Backfill status={status} onDone={again} />
       <Figures status={status} />
       {trend !== undefined && <TrendPlots trend={trend} />}
       <div class="columns">
-        <Attempts job={job} />
+        <Attempts job={job} isToldAbove={failure !== undefined} />
         <Facts status={status} />
       </div>
     </>
@@ -196,10 +197,17 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
   );
 }
 
-function Attempts({ job }: { readonly job: string }): JSX.Element {
+interface AttemptsProps {
+  readonly job: string;
+  /** Whether the page says already that the API does not answer. */
+  readonly isToldAbove: boolean;
+}
+
+function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
   const [isFailed, setFailed] = useState(false);
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
-  const { value, failure, again } = useAsked<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
+  const asked = useAsked<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
+  const { value, failure } = asked;
   const attempts = value?.attempts.toReversed();
   return (
     <section class="panel" aria-labelledby="attempts">
@@ -214,7 +222,7 @@ function Attempts({ job }: { readonly job: string }): JSX.Element {
           </button>
         </div>
       </header>
-      <Failure failure={failure} retry={again} />
+      {!isToldAbove && <Unanswered asked={asked} />}
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
       {attempts?.length === 0 && (
         <p class="quiet">

@@ -6,10 +6,11 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useAsked } from '../asked.ts';
-import { Empty, Failure, Loading, State, Time } from '../parts.tsx';
+import { Empty, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
+import { hasWords } from '../words.ts';
 
 const LIST_MS = 3000;
 /** So many jobs are shown at first, and more each time that somebody asks; a search looks at all. */
@@ -28,10 +29,8 @@ export function JobsPage(): JSX.Element {
     const said = new URLSearchParams(Object.entries({ state, text, ...change }).filter(([, value]) => value !== ''));
     route(said.size === 0 ? '/' : `/?${said.toString()}`, true);
   };
-  const { value, failure, again } = useAsked<{ jobs: Listed[]; next?: string }>(
-    pathOf(['jobs'], { limit: 500 }),
-    LIST_MS,
-  );
+  const list = useAsked<{ jobs: Listed[]; next?: string }>(pathOf(['jobs'], { limit: 500 }), LIST_MS);
+  const { value, failure } = list;
   // The list is there at once; what each job is doing takes a question to each.
   const { value: overview } = useAsked<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
   const numbers = new Map(overview?.jobs.map((job) => [job.jobId, job]));
@@ -47,7 +46,7 @@ export function JobsPage(): JSX.Element {
           </a>
         )}
       </div>
-      <Failure failure={failure} retry={again} />
+      <Unanswered asked={list} />
       {value === undefined && failure === undefined && <Loading what="jobs" />}
       {value !== undefined && all.length === 0 && <NoJobs mayOperate={mayOperate} />}
       {all.length > 0 && (
@@ -127,9 +126,7 @@ function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
 }
 
 function says(job: Listed, text: string): boolean {
-  const words = text.toLowerCase().split(/\s+/);
-  const where = [job.jobId, job.label ?? '', ...(job.audiences ?? []).map(({ slug }) => slug)].join('\n').toLowerCase();
-  return words.every((word) => where.includes(word));
+  return hasWords([job.jobId, job.label ?? '', ...(job.audiences ?? []).map(({ slug }) => slug)].join('\n'), text);
 }
 
 function statesOf(jobs: readonly Listed[]): [state: string, count: number][] {

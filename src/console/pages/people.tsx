@@ -67,7 +67,7 @@ export function PeoplePage(): JSX.Element {
 }
 
 function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
-  const path = pathOf(['people', user, 'trace'], { jobId: job });
+  const path = pathOf(['trace'], { user, jobId: job });
   const { value, failure, again } = useAsked<{ events: TraceEvent[] }>(path);
   const byJob = new Map<string, TraceEvent[]>();
   for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);

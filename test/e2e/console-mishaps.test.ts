@@ -1,0 +1,271 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
+import { describeWithBrowser, looked, NARROW, TestBrowser } from '../support/browser.ts';
+import { Lab } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+import { startTriggers } from '../support/triggers-cli.ts';
+
+const id = (): string => randomBytes(16).toString('hex');
+const SLUG = `calm-${id().slice(0, 6)}`;
+const OTHER = { id: id(), slug: `${SLUG}-last`, name: 'The last of many' };
+const MANY = Array.from({ length: 1000 }, (_, i) => ({
+  id: id(),
+  slug: i === 0 ? SLUG : `${SLUG}-${i}`,
+  name: `Audience number ${i}`,
+  members: [],
+}));
+
+let lab: Lab;
+let api: ApiServer;
+let browser: TestBrowser;
+
+async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
+  const { client, jobs, taskQueue } = lab;
+  const log = { error: () => undefined, warn: () => undefined };
+  return await startApi({ client, jobs, taskQueue, keys, host: '127.0.0.1', port: 0, page: false, log });
+}
+
+async function started(label: string, more: object = {}): Promise<string> {
+  const webhookUrl = lab.receiver.url;
+  const { jobId } = await lab.jobs.start({ label, audiences: [SLUG], webhookUrl, authorization: null, ...more });
+  return jobId;
+}
+
+const trigger = async (job: string, user: string): Promise<void> => {
+  await lab.jobs.push(job, [{ audience: SLUG, user, event: 'enter', profile: {} }]);
+};
+
+/** From now on no question of the page is answered, until the returned function is called. */
+async function cutOff(page: Page): Promise<() => Promise<void>> {
+  await page.route('**/v1/**', async (route) => await route.abort());
+  return async () => await page.unroute('**/v1/**');
+}
+
+async function filled(page: Page, label: string): Promise<void> {
+  await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+  await page.getByLabel('Label', { exact: true }).fill(label);
+  await page.getByLabel('Webhook URL').fill(lab.receiver.url);
+  await page.getByLabel('Search audiences').fill('number 0');
+  await page.getByLabel('Audience number 0', { exact: false }).first().check();
+}
+
+describeWithBrowser('the console, when something is not as it should be', () => {
+  beforeAll(async () => {
+    lab = await Lab.open({ content: { audiences: [...MANY, { ...OTHER, members: ['somebody'] }], profiles: {} } });
+    browser = await TestBrowser.start();
+    api = await openApi();
+  });
+  afterAll(async () => {
+    await api.close();
+    await browser.close();
+    await lab.close();
+  });
+
+  test('says of when it is what it shows while the API does not answer, and goes on by itself', async () => {
+    const job = await started('Cut off');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByText('nothing waits').waitFor();
+    const connect = await cutOff(page);
+    await page.getByText('The API does not answer.').waitFor();
+    await page.getByText(/What you see is of \d/).waitFor();
+    // One notice is enough, and what was there stays.
+    expect(await page.getByText('The API does not answer.').count()).toBe(1);
+    await page.getByText('nothing waits').waitFor();
+    await looked(page, 'cut-off');
+    await trigger(job, 'meanwhile');
+    await connect();
+    await page.getByText('The API does not answer.').waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'meanwhile' }).waitFor();
+    await context.close();
+  });
+
+  test('what was asked for and not answered may have been done: that is said', async () => {
+    const job = await started('Perhaps paused');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const dialog = page.getByRole('dialog');
+    await cutOff(page);
+    await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
+    await dialog.getByText('Whether it was done is not known').waitFor();
+    await context.close();
+  });
+
+  test('starts nothing that could not be checked, and says why', async () => {
+    const { page, context } = await browser.open(`${api.url}/new`);
+    await filled(page, 'Not checked');
+    const connect = await cutOff(page);
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByText('It could not be checked, so nothing was started').waitFor();
+    expect(await page.getByRole('dialog').count()).toBe(0);
+    await connect();
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByRole('dialog').getByText('Nobody is sent now.').waitFor();
+    expect(await page.getByText('It could not be checked').count()).toBe(0);
+    await context.close();
+  });
+
+  test('a page that cannot be shown leaves a calm message, and every other page', async () => {
+    const job = await started('Misunderstood');
+    const { page, context } = await browser.open(api.url);
+    await page.route(`**/v1/jobs/${job}`, async (route) => await route.fulfill({ json: {} }));
+    await page.getByRole('link', { name: 'Misunderstood' }).click();
+    await page.getByText('This page cannot be shown').waitFor();
+    await looked(page, 'thrown');
+    await page.unroute(`**/v1/jobs/${job}`);
+    await page.getByRole('button', { name: 'Show it again' }).click();
+    await page.getByRole('heading', { name: 'Misunderstood' }).waitFor();
+    await page.route(`**/v1/jobs/${job}`, async (route) => await route.fulfill({ json: {} }));
+    await page.getByText('This page cannot be shown').waitFor();
+    await page.getByRole('link', { name: 'Find a person' }).click();
+    await page.getByText('Was this person sent').waitFor();
+    await context.close();
+  });
+
+  test('a dialogue stays as it is, with what was typed, while the page behind it is read anew', async () => {
+    const job = await started('Read anew');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByRole('button', { name: 'Backfill' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(/Only so many people/).fill('12');
+    await trigger(job, 'behind-a-dialogue');
+    // The page has read it, twice.
+    await page.locator('dl.figures').getByText('1', { exact: true }).first().waitFor();
+    for (let i = 0; i < 2; i++) await page.waitForResponse((response) => response.url().endsWith(`/v1/jobs/${job}`));
+    expect(await dialog.getByLabel(/Only so many people/).inputValue()).toBe('12');
+    expect(await page.evaluate<string>('document.activeElement.id')).toBe('sample');
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+
+    // What somebody chose counts also when the job has changed meanwhile.
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await dialog.getByLabel(/Keep it/).check();
+    await lab.jobs.pause(job);
+    await page.getByText('Paused').first().waitFor();
+    expect(await dialog.getByLabel(/Keep it/).isChecked()).toBe(true);
+    await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page
+      .getByText(/^Stopped/)
+      .first()
+      .waitFor();
+    await context.close();
+  });
+
+  test('a dead letter that somebody else has decided about meanwhile is said to be', async () => {
+    const endpoint = await startReceiver({ answer: () => ({ status: 422 }) });
+    const job = await started('Decided twice', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
+    await trigger(job, 'disputed');
+    await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);
+    const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    await page.getByRole('button', { name: 'Show the dead letter of disputed' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Redeliver' }).waitFor();
+    for await (const { id: letter } of lab.jobs.deadLetters.list({ jobId: job }))
+      await lab.jobs.deadLetters.discard(letter);
+    await dialog.getByRole('button', { name: 'Redeliver' }).click();
+    await dialog.getByRole('alert').waitFor();
+    await looked(page, 'decided-elsewhere');
+    expect(endpoint.ledger.entries).toHaveLength(1);
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('finds an audience among a thousand, and what was chosen stays in sight', async () => {
+    const { page, context } = await browser.open(api.url, { viewport: NARROW });
+    // Some sources do not say how many members there are, and list a part when there are too many.
+    await page.route('**/v1/audiences', async (route) => {
+      const { audiences } = (await (await route.fetch()).json()) as { audiences: object[] };
+      await route.fulfill({ json: { audiences: audiences.map((one) => ({ ...one, size: undefined })), total: 5000 } });
+    });
+    await page.goto(`${api.url}/new`);
+    await page.getByPlaceholder('Search 1,001 audiences').fill('last MANY');
+    await page.getByLabel(OTHER.name).check();
+    await page.getByText('First send everybody who is already part of the audience').waitFor();
+    await page.getByLabel('Search audiences').fill('number 77');
+    await page.getByLabel('Audience number 777').check();
+    const chosen = page.locator('.chosen');
+    await chosen.getByText(OTHER.name).waitFor();
+    await looked(page, 'chosen-narrow');
+    await chosen.getByRole('button', { name: `Without ${OTHER.slug}` }).click();
+    await chosen.getByText(OTHER.name).waitFor({ state: 'detached' });
+    expect(await chosen.locator('.tag').count()).toBe(1);
+    await page.getByText('These are 1,001 of 5,000.').waitFor();
+    await page.getByLabel('Search audiences').fill('not-listed');
+    await page.getByRole('button', { name: 'Use “not-listed” as it is typed' }).click();
+    await chosen.getByText('not-listed').waitFor();
+    await context.close();
+  });
+
+  test('whoever may only read is shown no form, neither of a new job nor of one that there is', async () => {
+    const key = 'trg_reads-only';
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const reading = await openApi({ reader: { hash, may: ['read'] } });
+    const job = await started('Only read');
+    const { page, context } = await browser.open(`${reading.url}/jobs/${job}/edit`);
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Your key may look, and not change a job').waitFor();
+    expect(await page.locator('main input, main textarea, main button').count()).toBe(0);
+    await page.goto(`${reading.url}/new`);
+    await page.getByText('Your key may look, and not start a job').waitFor();
+    expect(await page.locator('main input, main textarea, main button').count()).toBe(0);
+    await context.close();
+    await reading.close();
+  });
+
+  test('follows a key that may do less, or is for other jobs, while somebody is signed in with it', async () => {
+    const key = 'trg_shrinks';
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const keyed = await openApi({ shrinking: { hash, may: ['read', 'operate'] } });
+    const job = await started('Seen by fewer');
+    const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Pause' }).click();
+    keyed.replaceKeys({ shrinking: { hash, may: ['read'] } });
+    await page.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();
+    // The buttons go, and the dialogue with them.
+    await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'detached' });
+    await page.getByText('nothing waits').waitFor();
+    expect((await lab.jobs.status(job)).state).toBe('running');
+    keyed.replaceKeys({ shrinking: { hash, may: ['read'], jobs: ['another'] } });
+    await page.getByText('has nothing to do with the job').waitFor();
+    expect(await page.getByText('nothing waits').count()).toBe(0);
+    await context.close();
+    await keyed.close();
+  });
+
+  test('leads to the execution in the Temporal UI that "triggers api" is told of', async () => {
+    const job = await started('Linked');
+    const served = startTriggers(['api', '--port', '0', '--temporal-ui', 'http://ui.example/temporal/', '--json'], {
+      env: { TRIGGERS_TASK_QUEUE: lab.taskQueue },
+    });
+    try {
+      await served.says(({ stdout }) => stdout.endsWith('\n'));
+      const { consoleUrl } = JSON.parse(served.stdout) as { readonly consoleUrl: string };
+      const { page, context } = await browser.open(`${consoleUrl}jobs/${job}`);
+      const link = page.getByRole('link', { name: 'in the Temporal UI' });
+      expect(await link.getAttribute('href')).toMatch(
+        new RegExp(`^http://ui\\.example/temporal/namespaces/[\\w-]+/workflows/export-job-${job}$`),
+      );
+      await context.close();
+    } finally {
+      await served.kill();
+    }
+  });
+
+  test.each(['.', '..', 'a/b?c#d', 'größe 🎈'])('finds the person whose id is %s', async (user) => {
+    const job = await started(`Told of ${id().slice(0, 6)}`);
+    await trigger(job, user);
+    const { page, context } = await browser.open(`${api.url}/people`);
+    await page.getByLabel("The person's id").fill(user);
+    await page.getByLabel(/Only of this job/).fill(job);
+    await page.getByRole('button', { name: 'Find' }).click();
+    await page.getByText('Signalled: enter').waitFor();
+    await context.close();
+    await lab.jobs.stop(job);
+  });
+});
