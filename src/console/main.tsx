@@ -57,7 +57,7 @@ function Header(): JSX.Element {
 /** What stands in place of a page that cannot be shown; another page is tried anew. */
 function Guarded({ children }: { readonly children: ComponentChildren }): ComponentChildren {
   const { url } = useLocation();
-  const [error, forget] = useErrorBoundary((thrown: unknown) => console.error(thrown));
+  const [error, forget] = useErrorBoundary((thrown: unknown) => reportError(thrown));
   useEffect(() => forget(), [url]);
   if (error === undefined) return children;
   return (
