@@ -65,12 +65,13 @@ async function liveRate(stage: BenchStage, { count, inFlight, delayMs = 0, inlin
     ...(body === undefined ? {} : { body }),
     ...(batch === undefined ? {} : { batch: { size: batch } }),
   });
+  const used = usedUs(stage);
   const done = stage.endpoint.expect(count, { delayMs, lists: batch !== undefined });
   const startedAtNs = process.hrtime.bigint();
   await stage.jobs.push(jobId, triggersOf(stage, count, inline));
   const { lastAtNs, mostInFlight } = await done;
   const ratePerS = (count * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
-  return { ratePerS, mostInFlight, ...(await ended(stage, jobId, count)) };
+  return { ratePerS, mostInFlight, usPerDelivery: used(count), ...(await ended(stage, jobId, count)) };
 }
 
 interface LiveCase {
@@ -154,6 +155,7 @@ async function aloneMs(stage: BenchStage, api: BenchApi): Promise<Measured> {
 }
 
 async function backfillRate(stage: BenchStage) {
+  const used = usedUs(stage);
   const done = stage.endpoint.expect(MEMBERS);
   const startedAtNs = process.hrtime.bigint();
   const memory = new MemoryCurve(stage.workerPids);
@@ -161,7 +163,13 @@ async function backfillRate(stage: BenchStage) {
   const { lastAtNs, mostInFlight } = await done;
   const ratePerS = (MEMBERS * 1e9) / Number(BigInt(lastAtNs) - startedAtNs);
   const workerMemoryMb = memory.end();
-  return { ratePerS, mostInFlight, workerMemoryMb, ...(await ended(stage, jobId, MEMBERS)) };
+  return {
+    ratePerS,
+    mostInFlight,
+    workerMemoryMb,
+    usPerDelivery: used(MEMBERS),
+    ...(await ended(stage, jobId, MEMBERS)),
+  };
 }
 
 /** Stops a job once it has nothing left, and says what each delivery cost. */

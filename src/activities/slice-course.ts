@@ -1,5 +1,5 @@
 import type { FailedAttempt, PermitsReturned, SliceInput, SliceTrigger } from '../contract/slice.ts';
-import type { Profile } from '../domain/message.ts';
+import { type Profile, profileIn } from '../domain/message.ts';
 import {
   ATTEMPT_CODES,
   type AttemptVerdict,
@@ -159,7 +159,7 @@ export function profileOf(
 ): { readonly profile: Profile } | (Unmade & { readonly profile?: undefined }) {
   if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
     return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
-  const found = profile ?? profiles?.get(user);
+  const found = typeof profile === 'string' ? profileIn(profile) : (profile ?? profiles?.get(user));
   if (found !== undefined) return { profile: found };
   return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
 }

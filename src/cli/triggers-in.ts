@@ -60,8 +60,7 @@ export function triggerFrom(options: TriggerOptions): EventTrigger {
   };
   const reading = readTrigger(raw);
   if (!reading.ok) throw new UsageError(`This is not a trigger: ${reading.reason}.`);
-  const { profileBytes: _bytes, ...trigger } = reading.trigger;
-  return trigger;
+  return raw as EventTrigger; // It just was read as one.
 }
 
 function profileFrom(text: string): Json {

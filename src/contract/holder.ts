@@ -5,8 +5,9 @@ export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1
 
 /** What few triggers have. */
 export interface PackedMore {
-  readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; present when there is a profile. */
+  /** Its JSON; before rules 4, the object. */
+  readonly profile?: string | JsonObject;
+  /** Bytes that the profile takes here; present when there is a profile. */
   readonly profileBytes?: number;
   /** The number of the backfill that it comes from. */
   readonly backfill?: number;

@@ -12,8 +12,8 @@ export interface SliceTrigger {
   readonly event: TriggerEvent;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Absent: the activity reads it from the source, with one look-up for the whole slice. */
-  readonly profile?: JsonObject;
+  /** Its JSON; before rules 4, the object. Absent: the activity reads it from the source, with one look-up for the whole slice. */
+  readonly profile?: string | JsonObject;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */

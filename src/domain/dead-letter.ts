@@ -148,8 +148,13 @@ export function describeDeadLetter(
 const SETTLED_BYTES = 100;
 const LONGEST_ID = 1000;
 
+/** A redelivery with its trigger as it was read: the profile as JSON. */
+export interface ReadRedelivery extends Omit<Redelivery, 'trigger'> {
+  readonly trigger: Omit<Redelivery['trigger'], 'profile' | 'profileBytes'> & { readonly profile?: string };
+}
+
 type RedeliveryReading =
-  | { readonly ok: true; readonly redelivery: Redelivery }
+  | { readonly ok: true; readonly redelivery: ReadRedelivery }
   /** `asking` is given when at least the dead letter that asks could be read, so that it can be answered. */
   | { readonly ok: false; readonly reason: string; readonly asking?: AskingLetter };
 
@@ -174,7 +179,7 @@ function readAsking(asking: unknown): AskingLetter | undefined {
 function readContent(
   { subscriptionId, user, trigger }: Record<string, unknown>,
   mostBytes: number,
-): Pick<Redelivery, 'subscriptionId' | 'user' | 'trigger'> | string {
+): Pick<ReadRedelivery, 'subscriptionId' | 'user' | 'trigger'> | string {
   if (typeof subscriptionId !== 'string') return '"subscriptionId" must be a string';
   if (!isRecord(trigger)) return '"trigger" must be a JSON object';
   const { redelivery } = trigger;

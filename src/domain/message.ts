@@ -89,6 +89,11 @@ function sortedObject(profile: JsonObject, ours: JsonObject): string {
 /** A person's fields as their source has them: an object, or the JSON text of one, which need not be parsed only to be written again. */
 export type Profile = JsonObject | ProfileText;
 
+/** A profile in JSON that is known to be an object's. */
+export function profileIn(json: string): Profile {
+  return ProfileText.read(json) ?? (parseJson(json) as JsonObject);
+}
+
 /** A person's fields as an object. */
 export function fieldsOf(profile: Profile): JsonObject {
   return profile instanceof ProfileText ? profile.parse() : profile;

@@ -1,6 +1,7 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
-import { stringifyJson, utf8Bytes } from './json.ts';
+import { scanMembers } from './json-scan.ts';
+import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
@@ -16,9 +17,17 @@ interface ReadTrigger {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at?: string;
-  readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; set when there is a profile. */
-  readonly profileBytes?: number;
+  /** Its JSON. Nothing but what makes a request looks into it, so it is written once and read once. */
+  readonly profile?: string;
+}
+
+/** A profile that is signalled as JSON text, as in a `TriggerRun`. */
+export class WrittenProfile {
+  readonly json: string;
+
+  constructor(json: string) {
+    this.json = json;
+  }
 }
 
 type TriggerReading =
@@ -53,13 +62,10 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   if (at !== undefined && (typeof at !== 'string' || parseInstant(at) === undefined)) {
     return refused('"at" must be an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"');
   }
-  if (profile !== undefined && (typeof profile !== 'object' || Array.isArray(profile))) {
-    return refused(`"profile" must be a JSON object, it is ${nameOf(profile)}`);
-  }
-  // An object out of decoded JSON is a JsonObject.
-  if (profile !== undefined && isDeeperThan(profile as JsonObject, MAX_PROFILE_DEPTH))
-    return refused(`"profile" is nested more than ${MAX_PROFILE_DEPTH} levels deep`);
-  const profileBytes = profile === undefined ? 0 : utf8Bytes(stringifyJson(profile));
+  const written = profile === undefined ? undefined : writtenProfile(profile);
+  if (written?.ok === false) return written;
+  const json = written?.json;
+  const profileBytes = json === undefined ? 0 : utf8Bytes(json);
   const bytes = FRAME_BYTES + utf8Bytes(user) + utf8Bytes(audience) + (at ?? '').length + profileBytes;
   if (bytes > maxBytes) return refused(`it has ${bytes} bytes; at most ${maxBytes} are accepted`);
   return {
@@ -69,7 +75,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       audience,
       event: happened,
       ...(at === undefined ? {} : { at }),
-      ...(profile === undefined ? {} : { profile: profile as JsonObject, profileBytes }),
+      ...(json === undefined ? {} : { profile: json }),
     },
   };
 }
@@ -77,12 +83,35 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
 // The bytes of {"user":"","audience":"","event":"enter","at":"","profile":} without its values.
 const FRAME_BYTES = 60;
 
+function writtenProfile(
+  profile: unknown,
+): { readonly ok: true; readonly json: string } | Exclude<TriggerReading, { ok: true }> {
+  // What scans is an object of fewer levels than are allowed; what does not is rare.
+  if (profile instanceof WrittenProfile && scanMembers(profile.json, 0, profile.json.length) !== undefined)
+    return { ok: true, json: profile.json };
+  const fields = profile instanceof WrittenProfile ? parsed(profile.json) : profile;
+  if (!isRecord(fields)) return refused(`"profile" must be a JSON object, it is ${nameOf(fields)}`);
+  // An object out of decoded JSON is a JsonObject.
+  if (isDeeperThan(fields as JsonObject, MAX_PROFILE_DEPTH))
+    return refused(`"profile" is nested more than ${MAX_PROFILE_DEPTH} levels deep`);
+  return { ok: true, json: profile instanceof WrittenProfile ? profile.json : stringifyJson(fields) };
+}
+
+/** What is not JSON is a text. */
+function parsed(json: string): unknown {
+  try {
+    return parseJson(json);
+  } catch {
+    return json;
+  }
+}
+
 function isDeeperThan(value: Json, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
 }
 
-function refused(reason: string): TriggerReading {
+function refused(reason: string): Exclude<TriggerReading, { ok: true }> {
   return { ok: false, reason };
 }
 

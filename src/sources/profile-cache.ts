@@ -1,6 +1,6 @@
 import type { JsonObject } from '../contract/trigger.ts';
-import { parseJson, stringifyJson } from '../domain/json.ts';
-import { type Profile, ProfileText } from '../domain/message.ts';
+import { stringifyJson } from '../domain/json.ts';
+import { type Profile, profileIn } from '../domain/message.ts';
 
 /** The bytes of a key, an entry and their share of the map. */
 const ENTRY_BYTES = 200;
@@ -52,7 +52,7 @@ export class ProfileCache {
     }
     this.#entries.delete(user);
     this.#entries.set(user, entry);
-    return ProfileText.read(entry.text) ?? (parseJson(entry.text) as JsonObject); // It was written from one.
+    return profileIn(entry.text);
   }
 
   /** Divides these people into those whom it has and the others, each once. */

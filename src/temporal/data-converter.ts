@@ -1,8 +1,9 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DataConverter } from '@temporalio/common';
+import type { DataConverter, Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import { EncryptingCodec } from './encrypting-codec.ts';
-import { readPayloadKeys } from './payload-keys.ts';
+import { type PayloadKeys, readPayloadKeys } from './payload-keys.ts';
+import { ZlibCodec } from './zlib-codec.ts';
 
 /**
  * Where the module of the payload converter is. Every client and worker of ours is given it, so that integers keep their digits and no
@@ -19,8 +20,8 @@ export function beside(module: string): string {
 }
 
 /**
- * How all our clients and workers write and read payloads. With keys, every payload is encrypted, and so are the messages and stacks of failures,
- * which become payloads for this purpose.
+ * How all our clients and workers write and read payloads. Long ones are packed. With keys, every payload is encrypted, and so are the messages and
+ * stacks of failures, which become payloads for this purpose.
  *
  * @param payloadKeys as configured: `<key id>:<base64 of 32 bytes>`, the first of which encrypts; without any, nothing is encrypted.
  * @throws InvalidPayloadKeys
@@ -29,7 +30,7 @@ export function dataConverterWith(payloadKeys: readonly string[]): DataConverter
   const keys = readPayloadKeys(payloadKeys);
   return {
     payloadConverterPath,
-    payloadCodecs: [new EncryptingCodec(keys)],
+    payloadCodecs: [new PackingCodec(keys)],
     ...(keys.encrypting === undefined ? {} : { failureConverterPath }),
   };
 }
@@ -39,6 +40,27 @@ export function dataConverterWith(payloadKeys: readonly string[]): DataConverter
  * @throws InvalidPayloadKeys
  */
 export function workerDataConverterWith(payloadKeys: readonly string[]): DataConverter {
-  const codec = new EncryptingCodec(readPayloadKeys(payloadKeys), { marksMissing: true });
+  const codec = new PackingCodec(readPayloadKeys(payloadKeys), { marksMissing: true });
   return { ...dataConverterWith(payloadKeys), payloadCodecs: [codec] };
+}
+
+/** Packs, or encrypts, which packs too: what is encrypted cannot be packed any more. Reads both. */
+export class PackingCodec implements PayloadCodec {
+  readonly #zlib: ZlibCodec;
+  readonly #encrypting: EncryptingCodec;
+
+  /** @param options as for `EncryptingCodec`. */
+  constructor(keys: PayloadKeys, options?: ConstructorParameters<typeof EncryptingCodec>[1]) {
+    this.#zlib = new ZlibCodec({ packs: keys.encrypting === undefined });
+    this.#encrypting = new EncryptingCodec(keys, options);
+  }
+
+  async encode(payloads: Payload[]): Promise<Payload[]> {
+    return await this.#encrypting.encode(await this.#zlib.encode(payloads));
+  }
+
+  /** @throws UnknownPayloadKey */
+  async decode(payloads: Payload[], context?: SerializationContext): Promise<Payload[]> {
+    return await this.#zlib.decode(await this.#encrypting.decode(payloads, context));
+  }
 }

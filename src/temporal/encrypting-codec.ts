@@ -14,11 +14,11 @@ const DEFLATED = 1;
 /** Compressing less than this is not worth the time. */
 const WORTH_BYTES = 512;
 /** More than this is compressed on another thread: 1.5 MB take some milliseconds, in which all other jobs of the process would stand still. */
-const LONG_BYTES = 256 * 1024;
+export const LONG_BYTES = 256 * 1024;
 /** More than any payload of ours has, and little enough that a small payload that inflates to a huge one does no harm. */
-const MAX_BYTES = 64 * 1024 * 1024;
+export const MAX_BYTES = 64 * 1024 * 1024;
 // The fastest level: higher ones make JSON hardly smaller.
-const LEVEL = 1;
+export const PACK_LEVEL = 1;
 
 const deflateElsewhere = promisify(deflateRaw);
 const inflateElsewhere = promisify(inflateRaw);
@@ -26,7 +26,7 @@ const inflateElsewhere = promisify(inflateRaw);
 /** Compresses data if that makes it smaller. */
 export async function pack(bytes: Uint8Array): Promise<Buffer> {
   if (bytes.length >= WORTH_BYTES) {
-    const options = { level: LEVEL };
+    const options = { level: PACK_LEVEL };
     const small = bytes.length > LONG_BYTES ? await deflateElsewhere(bytes, options) : deflateRawSync(bytes, options);
     if (small.length < bytes.length) return Buffer.concat([Buffer.of(DEFLATED), small]);
   }

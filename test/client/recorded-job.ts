@@ -2,12 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import { ServiceError } from '@temporalio/client';
 import type { JobSignals } from '../../src/client/push/patient-signals.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
+import type { RunTrigger } from '../../src/domain/trigger-run.ts';
 
-export function trigger(user: string, audience = 'vip'): EventTrigger {
+export function trigger(user: string, audience = 'vip'): Omit<EventTrigger, 'profile'> {
   return { event: 'enter', audience, user, at: '2026-11-25T08:30:00.000000001Z' };
 }
 
-export function triggers(count: number): EventTrigger[] {
+export function triggers(count: number): Omit<EventTrigger, 'profile'>[] {
   return Array.from({ length: count }, (_, i) => trigger(String(7_076_027_172_059_000_000n + BigInt(i))));
 }
 
@@ -27,7 +28,7 @@ interface RecordedJobOptions {
 /** Stands in for a job: writes down what it is signalled, and fails as told. */
 export class RecordedJob implements JobSignals {
   /** As called, failed calls too. */
-  readonly batches: (readonly EventTrigger[])[] = [];
+  readonly batches: (readonly RunTrigger[])[] = [];
   readonly requestIds: string[] = [];
   accepted = 0;
   mostInFlight = 0;
@@ -47,7 +48,7 @@ export class RecordedJob implements JobSignals {
     return this.batches.flat().map(({ user }) => user);
   }
 
-  async signal(batch: readonly EventTrigger[], requestId: string): Promise<void> {
+  async signal(batch: readonly RunTrigger[], requestId: string): Promise<void> {
     this.batches.push(batch);
     this.requestIds.push(requestId);
     this.#inFlight += 1;

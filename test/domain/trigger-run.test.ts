@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { createPushClock } from '../../src/client/push/push.ts';
-import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { bytesAfter, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
+import { readTrigger } from '../../src/domain/trigger.ts';
+import { bytesAfter, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
 
-const enter = (user: string, at?: string): EventTrigger => ({
+const enter = (user: string, at?: string): RunTrigger => ({
   event: 'enter',
   audience: 'vip',
   user,
@@ -12,7 +12,7 @@ const enter = (user: string, at?: string): EventTrigger => ({
 });
 
 /** As it comes out of the signal. */
-const signalled = (triggers: readonly EventTrigger[]): readonly unknown[] =>
+const signalled = (triggers: readonly RunTrigger[]): readonly unknown[] =>
   triggersIn([JSON.parse(JSON.stringify(triggerRun(triggers)))]);
 
 test.each([
@@ -76,4 +76,25 @@ test('each argument of a signal is a trigger, an array of them or a run; without
     enter('3'),
     { triggers: 7 },
   ]);
+});
+
+test('a profile that comes as text is the one that comes as an object, to the letter', () => {
+  const profile = '{"b":9007199254740993,"a":[1.0,"\\u00fc"]}';
+  const [raw] = signalled([{ ...enter('1'), profile }]);
+  expect(readTrigger(raw)).toEqual({ ok: true, trigger: { ...enter('1'), profile } });
+});
+
+test.each([
+  ['not JSON', '{"a":', 'it is a string'],
+  ['a list', '[1]', 'it is an array'],
+  ['a number', '1', 'it is a number'],
+  ['nested too deep', `${'{"a":'.repeat(201)}1${'}'.repeat(201)}`, 'more than 200 levels'],
+])('a text that is no profile is refused: %s', (_, profile, why) => {
+  const [raw] = signalled([{ ...enter('1'), profile }]);
+  expect(readTrigger(raw)).toEqual({ ok: false, reason: expect.stringContaining(why) as unknown });
+});
+
+test('only a run of triggers has profiles as text', () => {
+  const [raw] = triggersIn([{ ...enter('1'), profile: '{}' }]);
+  expect(readTrigger(raw)).toMatchObject({ ok: false });
 });

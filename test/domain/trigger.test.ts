@@ -22,7 +22,7 @@ test('what a trigger may say besides is kept as it is', () => {
   const profile = { loyalty: 9007199254740993n };
   expect(readTrigger({ ...good, at, profile }, 'exit')).toEqual({
     ok: true,
-    trigger: { ...good, event: 'exit', at, profile, profileBytes: 28 },
+    trigger: { ...good, event: 'exit', at, profile: '{"loyalty":9007199254740993}' },
   });
 });
 

@@ -1,4 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
+import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { startTriggers, triggers } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
@@ -29,11 +32,32 @@ test('the codec server says where it is and never its token, asks for the token,
   }
 });
 
+test('without keys it unpacks what is packed, and encrypts nothing', async () => {
+  const program = startTriggers(['codec-server', '--port', '0', '--json'], {
+    env: { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: undefined },
+  });
+  try {
+    await program.says(({ stdout }) => stdout.includes('\n'));
+    const { url } = JSON.parse(program.stdout) as { url: string };
+    const value = 'x'.repeat(100_000);
+    let payloads = [payloadConverter.toPayload(value)];
+    for (const codec of dataConverterWith([]).payloadCodecs ?? []) payloads = await codec.encode(payloads);
+    const ask = async (path: string, some: typeof payloads) => {
+      const answer = await fetch(`${url}/${TOKEN}${path}`, { method: 'POST', body: JSON.stringify(toWire(some)) });
+      return fromWire(await answer.text()) ?? [];
+    };
+    expect((await ask('/decode', payloads)).map((one) => payloadConverter.fromPayload(one))).toEqual([value]);
+    const small = [payloadConverter.toPayload('small')];
+    expect((await ask('/encode', small)).map((one) => payloadConverter.fromPayload(one))).toEqual(['small']);
+  } finally {
+    await program.kill();
+  }
+});
+
 test.each<[what: string, args: string[], changes: Record<string, string | undefined>, says: RegExp]>([
   ['no token', [], { TRIGGERS_CODEC_TOKEN: undefined }, /TRIGGERS_CODEC_TOKEN must be at least 16/],
   ['a short token', [], { TRIGGERS_CODEC_TOKEN: 'short' }, /TRIGGERS_CODEC_TOKEN must be at least 16/],
   ['a token that does not stand in a path', [], { TRIGGERS_CODEC_TOKEN: 'a/token/of/the/test' }, /must be at least 16/],
-  ['no keys', [], { TRIGGERS_PAYLOAD_KEYS: undefined }, /no payload keys to decrypt with/],
   ['an origin that is none', ['--ui-origin', 'temporal'], {}, /--ui-origin must look like https/],
   ['a name that is none', ['--allow-host', 'https://codec.example.com'], {}, /--allow-host must look like codec/],
   ['every name', ['--allow-host', '*'], {}, /--allow-host must look like codec/],

@@ -11,7 +11,7 @@ const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 
 export const codecServerCommand = command({
   name: 'codec-server',
-  description: 'decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C',
+  description: 'unpack and decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C',
   takes: (it) =>
     it
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
@@ -28,15 +28,13 @@ UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
     const token = configuredToken();
     const uiOrigins = uiOrigin.map(originOf);
     const allowHosts = allowHost.map(hostName);
-    if (payloadKeys.length === 0)
-      throw new ConfigError('There are no payload keys to decrypt with. Set "payloadKeys", or TRIGGERS_PAYLOAD_KEYS.');
-    const [{ startCodecServer }, { EncryptingCodec }, { readPayloadKeys }] = await Promise.all([
+    const [{ startCodecServer }, { PackingCodec }, { readPayloadKeys }] = await Promise.all([
       import('../../temporal/codec-server.ts'),
-      import('../../temporal/encrypting-codec.ts'),
+      import('../../temporal/data-converter.ts'),
       import('../../temporal/payload-keys.ts'),
     ]);
     const stop = interruption();
-    const codec = new EncryptingCodec(readPayloadKeys(payloadKeys));
+    const codec = new PackingCodec(readPayloadKeys(payloadKeys));
     const server = await listening(startCodecServer({ codec, token, uiOrigins, allowHosts, host, port }), {
       host,
       port,

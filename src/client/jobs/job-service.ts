@@ -10,11 +10,10 @@ import {
 import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
-import type { EventTrigger } from '../../contract/trigger.ts';
 import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { trendUntil } from '../../domain/trend.ts';
-import { triggerRun } from '../../domain/trigger-run.ts';
+import { type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
@@ -119,7 +118,7 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
   const workflowExecution = { workflowId: jobWorkflowId(jobId) };
   const { namespace, identity, loadedDataConverter: converter } = client.options;
   return {
-    async signal(triggers: readonly EventTrigger[], requestId: string) {
+    async signal(triggers: readonly RunTrigger[], requestId: string) {
       let payloads = [converter.payloadConverter.toPayload(triggerRun(triggers))];
       for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
       const request = {

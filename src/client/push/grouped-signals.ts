@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { EventTrigger } from '../../contract/trigger.ts';
-import { bytesAfter } from '../../domain/trigger-run.ts';
+import { bytesAfter, type RunTrigger } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import type { CheckedTrigger } from './push.ts';
@@ -150,7 +149,7 @@ class JobGroup {
     while (this.#waiting.length > 0) {
       await this.#gather();
       const { batch, bytes } = this.#take();
-      const triggers: EventTrigger[] = batch.map(({ trigger }) => trigger);
+      const triggers: RunTrigger[] = batch.map(({ trigger }) => trigger);
       const failure = await this.#signals.send(triggers, bytes);
       if (failure === undefined) this.#crowd.met(accepted(batch) + this.#calls);
       // It is the job or the server that takes nothing: the others would wait as long, each after the one before.

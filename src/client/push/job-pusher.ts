@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { EventTrigger } from '../../contract/trigger.ts';
-import { bytesAfter } from '../../domain/trigger-run.ts';
+import { bytesAfter, type RunTrigger } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import { PATIENCE_MS } from './patiently.ts';
@@ -33,14 +32,14 @@ export interface PushRoom {
 }
 
 interface Batch {
-  readonly triggers: EventTrigger[];
+  readonly triggers: RunTrigger[];
   bytes: number;
 }
 
 const GATHER_MS = 100;
 
 /** The bytes by which a trigger makes a batch longer. */
-function sizeIn(batch: Batch | undefined, trigger: EventTrigger, bytes: number): number {
+function sizeIn(batch: Batch | undefined, trigger: RunTrigger, bytes: number): number {
   return bytesAfter(batch?.triggers.at(-1), trigger, bytes) + 1;
 }
 
@@ -98,7 +97,7 @@ export class JobPusher {
    * Takes a trigger whose JSON has `bytes` bytes; resolves as soon as there is room for another.
    * @throws PushInterrupted when an earlier one could not be sent.
    */
-  async add(trigger: EventTrigger, bytes: number): Promise<void> {
+  async add(trigger: RunTrigger, bytes: number): Promise<void> {
     while (!this.#fits(trigger, bytes) && this.#failure === undefined) {
       this.#complete();
       await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -119,7 +118,7 @@ export class JobPusher {
   }
 
   /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
-  #fits(trigger: EventTrigger, bytes: number): boolean {
+  #fits(trigger: RunTrigger, bytes: number): boolean {
     const [first, second] = this.#batches;
     if (first === undefined) return true;
     if (second === undefined && first.bytes + sizeIn(first, trigger, bytes) <= SIGNAL_BYTES) return true;
@@ -179,7 +178,7 @@ export class JobPusher {
   }
 
   /** Never rejects: a failure is kept for `add` and `finish`. */
-  async #send(batch: readonly EventTrigger[], bytes: number): Promise<void> {
+  async #send(batch: readonly RunTrigger[], bytes: number): Promise<void> {
     const failure = await this.#signals.send(batch, bytes);
     if (failure !== undefined) {
       const unconfirmed = failure.isUnconfirmed ? batch.length : 0;

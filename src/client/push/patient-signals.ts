@@ -1,5 +1,5 @@
+import type { RunTrigger } from '../../domain/trigger-run.ts';
 import { randomUUID } from 'node:crypto';
-import type { EventTrigger } from '../../contract/trigger.ts';
 import { JobFull } from '../errors.ts';
 import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
 import { type Patience, patiently, sleep } from './patiently.ts';
@@ -42,7 +42,7 @@ export class HistoryGauge {
 /** What is needed of Temporal to signal one job. */
 export interface JobSignals {
   /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
-  signal(triggers: readonly EventTrigger[], requestId: string): Promise<void>;
+  signal(triggers: readonly RunTrigger[], requestId: string): Promise<void>;
   /** The size of the job's current run. Rejects when the job is not running. */
   history(): Promise<{ readonly bytes: number; readonly events: number }>;
 }
@@ -86,7 +86,7 @@ export class PatientSignals {
   }
 
   /** Never rejects; undefined once the job has accepted the batch. */
-  async send(batch: readonly EventTrigger[], bytes: number): Promise<NotSignalled | undefined> {
+  async send(batch: readonly RunTrigger[], bytes: number): Promise<NotSignalled | undefined> {
     let isUnconfirmed = false;
     try {
       if (this.#gauge.mustLook) await this.#untilThereIsRoom();
@@ -108,7 +108,7 @@ export class PatientSignals {
     }
   }
 
-  async #untilAccepted(batch: readonly EventTrigger[], onDoubt: () => void): Promise<void> {
+  async #untilAccepted(batch: readonly RunTrigger[], onDoubt: () => void): Promise<void> {
     const requestId = randomUUID();
     const sending = patiently(() => this.#signals.signal(batch, requestId), {
       ...this.#patience(performance.now() + this.#patienceMs),

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { type EventTrigger, misspeltInTrigger, type Trigger, type TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
+import type { RunTrigger } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { JobPusher } from './job-pusher.ts';
@@ -124,7 +125,7 @@ export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
 
 /** A valid trigger, as it was given, with an `at`. */
 export interface CheckedTrigger {
-  readonly trigger: EventTrigger;
+  readonly trigger: RunTrigger;
   /** The size of its JSON. */
   readonly bytes: number;
 }
@@ -135,11 +136,11 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
   const misspelt = misspeltInTrigger(raw as object); // It was read as one.
   if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
-  const { profileBytes = 0, at = clock(), ...given } = reading.trigger;
+  const { at = clock(), ...given } = reading.trigger;
   const trigger = { ...given, at };
   const { user, audience, profile } = trigger;
   const names = jsonStringBytes(user) + jsonStringBytes(audience);
-  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + jsonStringBytes(profile);
   return { trigger, bytes: FRAME_BYTES + names + at.length + more };
 }
 

@@ -1,11 +1,12 @@
 import type { MemberPage } from '../../contract/backfill.ts';
-import type { AddressedAnswer, AskingLetter, Redelivery, RedeliveryRefusal } from '../../contract/dead-letter.ts';
-import type { TriggerEvent } from '../../contract/trigger.ts';
-import { readRedelivery } from '../dead-letter.ts';
+import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
+import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
+import { jsonStringBytes, parseJson, utf8Bytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
 import { isDroppedNow } from './calendar.ts';
@@ -75,7 +76,7 @@ export function admit(
       audience: audience.id,
       event: trigger.event,
       at,
-      ...(trigger.profile === undefined ? {} : { profile: trigger.profile, profileBytes: trigger.profileBytes ?? 0 }),
+      ...waitingProfile(state, trigger.profile),
       ...acceptedNow(at, now),
     });
   } else filterOut(state, trigger.user, audience.id);
@@ -114,14 +115,27 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
   state.takenLetters.remember(asking.runId);
   // It comes from its own workflow, so it has been kept, even if that was not confirmed yet.
   state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger));
-  arrive(state, user, { ...trigger, ...acceptedNow(trigger.at, now) });
+  const { profile, ...rest } = trigger;
+  arrive(state, user, { ...rest, ...waitingProfile(state, profile), ...acceptedNow(trigger.at, now) });
   return undefined;
+}
+
+const WRITTEN_PROFILE_RULES = 4;
+
+/** A profile as it waits: as text, which is a fraction of the work of an object to carry on, a holder, a slice and a history at a time. */
+function waitingProfile(
+  { rules }: DispatcherState,
+  json: string | undefined,
+): Pick<QueuedTrigger, 'profile' | 'profileBytes'> {
+  if (json === undefined) return {};
+  if (rules >= WRITTEN_PROFILE_RULES) return { profile: json, profileBytes: jsonStringBytes(json) };
+  return { profile: parseJson(json) as JsonObject, profileBytes: utf8Bytes(json) }; // It was read as an object's.
 }
 
 /** Why the job does not take a dead letter that is its own; undefined when it does. */
 function redeliveryRefusal(
   { job, stopping }: DispatcherState,
-  { isWithdrawn, force, trigger }: Redelivery,
+  { isWithdrawn, force, trigger }: ReadRedelivery,
 ): RedeliveryRefusal | undefined {
   if (isWithdrawn) return 'withdrawn';
   // It would be dropped at once, and nobody asked for that: the stop is about what was waiting.

@@ -8,8 +8,9 @@ export interface QueuedTrigger {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at: string;
-  readonly profile?: JsonObject;
-  /** Bytes of the profile's JSON; set when there is a profile. */
+  /** Its JSON; before rules 4, the object. */
+  readonly profile?: string | JsonObject;
+  /** Bytes that the profile takes in the state; set when there is a profile. */
   readonly profileBytes?: number;
   /** The number of the backfill that it comes from; absent for a live trigger. */
   readonly backfill?: number;

@@ -1,8 +1,9 @@
 import type { DeadLetter } from '../../contract/dead-letter.ts';
 import type { LastFailure } from '../../contract/job-status.ts';
+import type { JsonObject } from '../../contract/trigger.ts';
 import { deliveryId } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
-import { stringifyJson, utf8Bytes } from '../json.ts';
+import { parseJson, stringifyJson, utf8Bytes } from '../json.ts';
 import { audienceById } from '../names.ts';
 import type { QueuedTrigger } from './chain.ts';
 import type { JobRecord } from './state.ts';
@@ -114,7 +115,12 @@ export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: s
     audience,
     event,
     at,
-    ...(profile === undefined ? {} : { profile, profileBytes: profileBytes ?? 0 }),
+    ...(profile === undefined
+      ? {}
+      : {
+          profile: typeof profile === 'string' ? (parseJson(profile) as JsonObject) : profile,
+          profileBytes: profileBytes ?? 0,
+        }),
     failure,
     attempts,
     diedAt: instantOf(now),

@@ -58,14 +58,15 @@ export interface JobRecord {
  * 1. The first.
  * 2. A `Retry-After` of no time, or with a date that has passed, asks for no wait (before: for the shortest one).
  * 3. A job keeps its trend.
+ * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
  */
-export const RULES = 3;
+export const RULES = 4;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
  * workers that can decide by them.
  */
-export const NEXT_RULES = 3;
+export const NEXT_RULES = 4;
 
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;

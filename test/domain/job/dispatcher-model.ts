@@ -3,10 +3,12 @@ import type { BackfillRequest } from '../../../src/contract/requests.ts';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
+import { redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
 import { unpackTriggers } from '../../../src/domain/job/chain.ts';
 import { nextStep, type RunFacts, type Step } from '../../../src/domain/job/deciding.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
+import { deadLetterOf } from '../../../src/domain/job/dying.ts';
 import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
@@ -33,6 +35,7 @@ import {
   permitsInUse,
   restoreJob,
 } from '../../../src/domain/job/state.ts';
+import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { retryDelaysMs } from '../../../src/domain/retry.ts';
@@ -97,7 +100,7 @@ export class DispatcherWorld {
   /** @param agoMs how long ago it happened, according to whoever signals it; it may be wrong. */
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0, agoMs = 0): void {
     const at = new Date(this.now - agoMs).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
-    const profile = profileBytes > 0 ? { text: 'x'.repeat(profileBytes) } : undefined;
+    const profile = profileBytes > 0 ? { text: 'x"'.repeat(Math.ceil(profileBytes / 3)) } : undefined;
     const id = audience.repeat(32);
     const isHonest = this.#listensTo(id);
     const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
@@ -127,13 +130,12 @@ export class DispatcherWorld {
     this.#batches.forget();
     const dead = this.ledger.revive(which, this.now);
     if (dead === undefined) return;
-    const { subscriptionId } = this.state.job;
-    const trigger = { ...dead.trigger, redelivery: (dead.trigger.redelivery ?? 0) + 1 };
+    const letter = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
     const asking = { workflowId: 'dead-letter-1', runId: `run ${++this.#letters}`, question: 1 };
-    const asked = { subscriptionId, asking, force: true, user: dead.user, trigger };
+    const asked = redeliveryOf(letter, { asking, force: true, isWithdrawn: false });
     // Some ask again before they have heard.
     for (let times = 0; times <= which % 2; times++) {
-      const raw = JSON.parse(JSON.stringify(asked)) as unknown;
+      const raw = parseJson(stringifyJson(asked));
       must(admitRedelivery(this.state, raw, this.now) === undefined, 'a dead letter may come back');
     }
   }

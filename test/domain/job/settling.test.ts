@@ -80,6 +80,21 @@ test.each(['pausing', 'setup', 'delivered', 'nonsense', 7])(
   },
 );
 
+test('a dead letter shows a profile as people read it, and is sent with the same one when it comes back', () => {
+  const job = new AJob(1);
+  const profile = { loyalty: 9007199254740993n };
+  job.signal('1', 'enter', { profile });
+  job.cut();
+  job.end({ 0: { status: 422 } });
+  job.step();
+  const [dead] = job.dead;
+  if (dead === undefined) throw new Error('Nothing died.');
+  const letter = deadLetterOf(job.state.job, dead, 'export-job-a', job.now);
+  expect(letter.profile).toEqual(profile);
+  job.redeliver({ ...DEAD, profile: letter.profile });
+  expect(job.cut()).toMatchObject([{ triggers: [{ user: '1', profile: '{"loyalty":9007199254740993}' }] }]);
+});
+
 test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
   const job = new AJob(1);
   job.signal('1');
