@@ -68,7 +68,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- range $worker.versioning.builds -}}
 {{- $slug := .id | lower | replace "." "-" | replace "_" "-" | replace "+" "-" | trunc 30 | trimSuffix "-" -}}
-{{- $all = append $all (dict "name" (printf "%s-worker-%s" $fullname $slug) "build" $slug "buildId" .id "tag" (.tag | default "") "digest" (.digest | default "") "replicas" (.replicas | default $replicas)) -}}
+{{- $all = append $all (dict "name" (printf "%s-worker-%s" $fullname $slug | trunc 63 | trimSuffix "-") "build" $slug "buildId" .id "tag" (.tag | default "") "digest" (.digest | default "") "replicas" (.replicas | default $replicas)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $all -}}
