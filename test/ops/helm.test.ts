@@ -454,6 +454,24 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ['a name without builds', withWorker({ versioning: { deploymentName: 'a' } }), /without builds/],
   ['a build without an image', withWorker({ versioning: { deploymentName: 'a', builds: [{ id: '1' }] } }), /builds\/0/],
   [
+    'replicas of a build and a scale',
+    withWorker({
+      versioning: { deploymentName: 'a', builds: [{ id: '1', tag: 'a', replicas: 2 }] },
+      autoscaling: { enabled: true },
+    }),
+    /build 1 has replicas/,
+  ],
+  [
+    'unversioned workers beside no builds',
+    withWorker({ versioning: { unversioned: true } }),
+    /versioning\.unversioned/,
+  ],
+  [
+    'a way to a codec server that is not there',
+    { ...LEAST, codecServer: { ingress: INGRESS } },
+    /codecServer\.ingress\.enabled/,
+  ],
+  [
     'two builds of one name',
     withWorker({
       versioning: {
