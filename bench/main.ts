@@ -1,4 +1,4 @@
-// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain] : every case in one run on one machine, as ratios to what undici alone does here.
+// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain --cluster] : every case in one run on one machine, as ratios to what undici alone does here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     source: { type: 'string', default: 'file' },
     members: { type: 'string' },
     plain: { type: 'boolean', default: false },
+    cluster: { type: 'boolean', default: false },
   },
 });
 const SOURCE = BENCH_SOURCES.find((kind) => kind === values.source) ?? 'file';
@@ -210,6 +211,7 @@ async function main(): Promise<void> {
     workers: Number(values.workers),
     source: SOURCE,
     isPlain: values.plain,
+    isOnCluster: values.cluster,
   });
   const body = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
   const raw = (inFlight: number, requests: number, delayMs?: number) => () =>

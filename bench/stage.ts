@@ -14,14 +14,16 @@ import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { loadConfig } from '../src/config/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';
-import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
+import { startRealServer } from '../chaos/cluster.ts';
+import { DEFAULT_LIMITS } from '../chaos/limits.ts';
+import { startFileServer } from '../chaos/server.ts';
 import { Endpoint } from './endpoint.ts';
 
 /** Where the cases' people are. */
 export const BENCH_SOURCES = ['file', 'postgres'] as const;
 type BenchSource = (typeof BENCH_SOURCES)[number];
 
-/** What the cases run on: Temporal on a database file, a worker and a receiver in processes of their own. */
+/** What the cases run on: Temporal, a worker and a receiver in processes of their own. */
 export interface BenchStage {
   readonly endpoint: Endpoint;
   /** Of Temporal. */
@@ -45,6 +47,8 @@ export interface BenchStageOptions {
   readonly kept: number;
   readonly workers: number;
   readonly source: BenchSource;
+  /** Temporal's server on PostgreSQL; false: the development server on a database file. */
+  readonly isOnCluster: boolean;
   /** Requests carry no bearer token and no signature: what those cost, against a run with them. */
   readonly isPlain: boolean;
 }
@@ -60,7 +64,10 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
   }
   const source = options.source === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
   const endpoint = await Endpoint.open();
-  const temporal: LocalTemporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
+  const { dynamicConfig } = DEFAULT_LIMITS;
+  const temporal = options.isOnCluster
+    ? await startRealServer(folder, dynamicConfig, console.error)
+    : await startFileServer(join(folder, 'temporal.db'), dynamicConfig);
   const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
   const configFile = join(folder, 'triggers.config.json');
   const authorization = {
@@ -92,7 +99,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     users,
     profiles,
     workerPids: workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
-    temporalPid: temporal.pid,
+    temporalPid: temporal.pid(),
     start: async (definition) => {
       const jobId = randomUUID();
       const job = {

@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Postgres, type PostgresPrograms } from '../demo/postgres-server.ts';
+import { findPostgres, Postgres, type PostgresPrograms } from '../demo/postgres-server.ts';
 import { dieWithParent, runProgram, type Watchdog } from '../src/local/run-program.ts';
 import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import { freePorts } from '../src/local/free-ports.ts';
 import type { ChaosServer } from './server.ts';
-import type { TemporalPrograms } from './temporal-build.ts';
+import { findTemporalServer, type TemporalPrograms } from './temporal-build.ts';
 
 const OPS = fileURLToPath(new URL('../ops/temporal/', import.meta.url));
 const HOST = '127.0.0.1';
@@ -23,6 +23,22 @@ const LAST_WORDS = 2_000;
 export interface ClusterPrograms {
   readonly postgres: PostgresPrograms;
   readonly temporal: TemporalPrograms;
+}
+
+/**
+ * A real Temporal server on PostgreSQL, with what it needs built or found first.
+ *
+ * @param say told what takes long.
+ * @throws PostgresNotFound, TemporalServerNotFound
+ */
+export async function startRealServer(
+  folder: string,
+  dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
+  say: (text: string) => void,
+): Promise<ChaosServer> {
+  const temporal = await findTemporalServer(say);
+  const postgres = await findPostgres(folder);
+  return await startCluster({ postgres, temporal }, folder, dynamicConfig);
 }
 
 /** A real Temporal server on PostgreSQL, set up by the very scripts that docker-compose.yml runs. */
@@ -65,6 +81,7 @@ export async function startCluster(
       return {
         address,
         namespace: NAMESPACE,
+        pid: () => server.pid,
         parts: ['temporal', 'postgresql'],
         restart: async (what) => {
           const fromMs = Date.now();
@@ -102,6 +119,10 @@ class TemporalProcess {
     this.#program = program;
     this.#configFile = configFile;
     this.#logFile = logFile;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
   }
 
   start(): void {

@@ -1,13 +1,12 @@
 // npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api] : everything is killed and everything fails, and the endpoints' ledgers
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { parseArgs } from 'node:util';
-import { findPostgres, PostgresNotFound } from '../demo/postgres-server.ts';
-import { startCluster } from './cluster.ts';
+import { PostgresNotFound } from '../demo/postgres-server.ts';
+import { startRealServer } from './cluster.ts';
 import type { Verdict } from './judge.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { type ChaosReport, runChaos } from './run.ts';
-import type { ChaosServer } from './server.ts';
-import { findTemporalServer, TemporalServerNotFound } from './temporal-build.ts';
+import { TemporalServerNotFound } from './temporal-build.ts';
 
 const DEFAULTS = {
   triggers: 100_000,
@@ -111,13 +110,6 @@ const MUST_BE_NONE = [
   'workflowTaskFailures',
 ] as const;
 
-/** @throws PostgresNotFound, TemporalServerNotFound */
-async function startRealServer(folder: string): Promise<ChaosServer> {
-  const temporal = await findTemporalServer(say);
-  const postgres = await findPostgres(folder);
-  return await startCluster({ postgres, temporal }, folder, LIMITS.dynamicConfig);
-}
-
 async function main(): Promise<void> {
   const report = await runChaos(
     {
@@ -135,7 +127,9 @@ async function main(): Promise<void> {
       longestAnswerMs: numberOf('answer-ms'),
       lead: numberOf('lead'),
       limits: LIMITS,
-      ...(values.cluster ? { startServer: startRealServer } : {}),
+      ...(values.cluster
+        ? { startServer: (folder: string) => startRealServer(folder, LIMITS.dynamicConfig, say) }
+        : {}),
       onProgress: say,
     },
     values.keep,

@@ -12,6 +12,8 @@ export interface Outage {
 export interface ChaosServer {
   readonly address: string;
   readonly namespace: string;
+  /** Of Temporal's process at present. */
+  pid(): number;
   /** What can be killed, and is once the others were. */
   readonly parts: readonly Outage['what'][];
   /** Ends a part at once, so that it can write nothing more, starts it again with the same data and ports, and waits until it answers. */
@@ -32,6 +34,7 @@ export async function startFileServer(
   return {
     address,
     namespace,
+    pid: () => server.pid,
     parts: ['temporal'],
     restart: async (what) => {
       const fromMs = Date.now();

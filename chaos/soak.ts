@@ -1,9 +1,11 @@
-// npm run soak [-- --triggers 50000] : an endpoint is dead while triggers are signalled, then heals. All must arrive, in order, and
+// npm run soak [-- --triggers 50000 --cluster] : an endpoint is dead while triggers are signalled, then heals. All must arrive, in order, and
 // nothing may have grown beyond its bounds. Curves on standard error, one JSON line on standard output.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { SamplePerson } from '../demo/sample-people.ts';
 import type { EventTrigger } from '../src/contract/trigger.ts';
+import { startRealServer } from './cluster.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { SoakEndpoint } from './soak-endpoint.ts';
 import { SoakLedger } from './soak-ledger.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -14,6 +16,8 @@ const { values } = parseArgs({
     triggers: { type: 'string', default: '1000000' },
     people: { type: 'string', default: '5000' },
     workers: { type: 'string', default: '2' },
+    /** A real Temporal server on PostgreSQL. */
+    cluster: { type: 'boolean', default: false },
     /** Longest wait for the last arrival once the endpoint is well. */
     minutes: { type: 'string', default: '60' },
   },
@@ -187,7 +191,13 @@ async function main(): Promise<void> {
   const ledger = new SoakLedger(TRIGGERS, PEOPLE);
   const endpoint = await SoakEndpoint.reserve(ledger);
   const origins = [new URL(endpoint.url).origin];
-  const stage = await openStage({ people: PEOPLE, workers: Number(values.workers), origins });
+  const { dynamicConfig } = DEFAULT_LIMITS;
+  const stage = await openStage({
+    people: PEOPLE,
+    workers: Number(values.workers),
+    origins,
+    ...(values.cluster ? { startServer: (folder) => startRealServer(folder, dynamicConfig, console.error) } : {}),
+  });
   try {
     await soak(stage, endpoint, ledger);
   } finally {
