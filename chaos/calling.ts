@@ -101,7 +101,8 @@ export class Calling implements Upstream {
         dispatcher,
       });
       answered = { status, text: await body.text() };
-    } catch {
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error;
       return this.#again('no answer');
     }
     const { status, text } = answered;
@@ -115,3 +116,12 @@ export class Calling implements Upstream {
     return false;
   }
 }
+
+/** Whether a request ended without an answer because its API was killed, was not there yet, or stood still. */
+function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return error.name === 'TimeoutError' || CONNECTION_LOST.includes(code ?? '');
+}
+
+const CONNECTION_LOST = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_CONNECT_TIMEOUT'];

@@ -16,6 +16,9 @@ export interface TriggerRun {
   readonly triggers: readonly RunTrigger[];
 }
 
+/** Bytes of JSON that a run takes besides its triggers, of which each brings a comma: one of them is no more. */
+export const RUN_FRAME_BYTES = '{"triggers":[]}'.length - ','.length;
+
 /** An `at` as the client writes it, and where its second ends. */
 const DATED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}\+00:00$/;
 const SECOND_END = '2026-11-25T08:30:00.'.length;

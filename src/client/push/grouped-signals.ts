@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { bytesAfter, type RunTrigger } from '../../domain/trigger-run.ts';
+import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import type { CheckedTrigger } from './push.ts';
@@ -180,7 +180,7 @@ class JobGroup {
 
   /** As many as go into a signal, and at least one; and their bytes. */
   #take(): { readonly batch: readonly Waiting[]; readonly bytes: number } {
-    let bytes = 1; // The opening bracket; each trigger brings what comes after it.
+    let bytes = RUN_FRAME_BYTES;
     let end = 0;
     for (; end < this.#waiting.length; end++) {
       const size = this.#sizeOf(end);

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { bytesAfter, type RunTrigger } from '../../domain/trigger-run.ts';
+import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
 import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
 import { PATIENCE_MS } from './patiently.ts';
@@ -110,8 +110,8 @@ export class JobPusher {
       last.bytes += size;
       this.#room.leftBytes -= size;
     } else {
-      this.#batches.push({ triggers: [trigger], bytes: bytes + 1 });
-      this.#room.leftBytes -= bytes + 1;
+      this.#batches.push({ triggers: [trigger], bytes: RUN_FRAME_BYTES + bytes + 1 });
+      this.#room.leftBytes -= RUN_FRAME_BYTES + bytes + 1;
       if (last !== undefined) this.#complete();
     }
     this.#sending ??= this.#drain();

@@ -9,7 +9,7 @@ import { checked, createPushClock, pushTo, withEvent } from '../../../src/client
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { stringifyJson } from '../../../src/domain/json.ts';
-import { triggerRun } from '../../../src/domain/trigger-run.ts';
+import { type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {
@@ -65,7 +65,25 @@ describe('pushing to one job', () => {
     await pushTo(new JobPusher('vip', dated), triggers(3_000));
     expect(dating.batches.length).toBeLessThan(dated.batches.length / 1.4);
     const sizes = dating.batches.map((batch) => Buffer.byteLength(JSON.stringify(triggerRun(batch))));
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES + 14);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
+  });
+
+  test.each([0, 1])('a signal has 64 KiB to the byte if they are there, and no more: %i too many', async (more) => {
+    const job = new RecordedJob({ delayMs: 20 });
+    const withText = (user: string, length: number) => ({ ...trigger(user), profile: { text: 'x'.repeat(length) } });
+    const runBytes = (triggers: readonly RunTrigger[]) => Buffer.byteLength(JSON.stringify(triggerRun(triggers)));
+    const empty = ['1', '2'].map((user) => checked(withText(user, 0), createPushClock()).trigger);
+    const left = SIGNAL_BYTES - runBytes(empty);
+    async function* flood(): AsyncGenerator<EventTrigger> {
+      yield trigger('0');
+      // It is on its way, so what comes now fills the signal after it.
+      await setImmediate();
+      yield withText('1', Math.floor(left / 2));
+      yield withText('2', Math.ceil(left / 2) + more);
+    }
+    await pushTo(new JobPusher('vip', job), flood());
+    expect(job.batches.map((batch) => batch.length)).toEqual(more === 0 ? [1, 2] : [1, 1, 1]);
+    expect(Math.max(...job.batches.map(runBytes)) === SIGNAL_BYTES).toBe(more === 0);
   });
 
   test('does not keep a lone trigger of a slow stream waiting for more', async () => {
