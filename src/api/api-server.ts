@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
@@ -5,6 +6,7 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { jobListeners } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
+import { unless } from '../client/push/patiently.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
 import type { ConfiguredIngests } from '../config/ingest-config.ts';
@@ -27,7 +29,7 @@ import { overviewRoutes } from './overview-routes.ts';
 import { SharedOverview } from './overview.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
-import { Closing, NotThisJob, Refused } from './refusal.ts';
+import { Closing, ClosingMeanwhile, NotThisJob, Refused } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
@@ -37,6 +39,10 @@ import { isLoopback, refuseOtherPages, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Aborted when what is under way has had its time since the API is being ended. */
+    over: AbortSignal;
+  }
   interface FastifyRequest {
     caller: Caller;
   }
@@ -72,7 +78,7 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** `http://127.0.0.1:7280` */
   readonly url: string;
-  /** Takes nothing more, and ends once what was begun is answered. */
+  /** Takes nothing more, and ends once what was begun is answered: that it was not done in time, after 7 s. */
   close(): Promise<void>;
   /** Where the console is; with keys, a link that signs in whoever opens it first, within ten minutes. It replaces the one before. */
   invite(): string;
@@ -86,6 +92,8 @@ export interface ApiServer {
 const PATIENCE_MS = 10_000;
 /** The same, for what hangs without an error. */
 const SIGNAL_MS = 15_000;
+/** How long, in ms, what is under way when the API is to end may take. */
+const GRACE_MS = 7_000;
 /** A connection on which nothing happens for this long, in ms, is closed. */
 const SILENT_MS = 180_000;
 /** Headers that have not come to their end after this many ms are not waited for. */
@@ -130,6 +138,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.decorateRequest('caller', undefined as never);
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
   const closing = new AbortController();
+  const over = new AbortController();
+  // As many as there are requests under way hear it.
+  setMaxListeners(0, over.signal);
+  app.decorate('over', over.signal);
   app.addHook('onRequest', (_request, _reply, done) => {
     closing.signal.throwIfAborted();
     done();
@@ -154,10 +166,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
-  const listeners = jobListeners(client, taskQueue);
+  const listeners = jobListeners(client, taskQueue, over.signal);
   const intake: IntakeWorld = {
     listeners,
-    signal: async (jobId, triggers) => await inTime(SIGNAL_MS, grouped.signal(jobId, triggers)),
+    signal: async (jobId, triggers) => await unless(over.signal, inTime(SIGNAL_MS, grouped.signal(jobId, triggers))),
   };
   triggerRoutes(app, {
     ...intake,
@@ -194,7 +206,9 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
     closing.abort(new Closing());
+    const late = setTimeout(() => over.abort(new ClosingMeanwhile()), GRACE_MS);
     await app.close();
+    clearTimeout(late);
     await ingests.close();
   };
   const url = `http://${shown}:${address?.port ?? port}`;

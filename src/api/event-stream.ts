@@ -36,6 +36,7 @@ export function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill:
   return {
     signal,
     say: async (event, data) => {
+      if (signal.aborted) return;
       saidAt = Date.now();
       const hasRoom = raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       if (!hasRoom && !signal.aborted) await once(raw, 'drain', { signal }).catch(() => undefined);

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { unless } from '../client/push/patiently.ts';
 import type { Right } from '../config/api-config.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
@@ -90,7 +91,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      const answer = await inTime(longestMs, run(asked));
+      const answer = await unless(app.over, inTime(longestMs, run(asked)));
       return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
     },
   });

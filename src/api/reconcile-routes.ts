@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
+import { unless } from '../client/push/patiently.ts';
 import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
 import { type JsonBody, type LinesBody, readRows } from './bodies.ts';
@@ -63,7 +64,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
         // Nothing comes or goes on the connection while the members are read.
         request.raw.socket.setTimeout(LONGEST_MS);
         const answer = reconcile(jobs, request, AbortSignal.any([gone.signal, closing]));
-        const { status, headers, body } = await inTime(LONGEST_MS, answer);
+        const { status, headers, body } = await unless(app.over, inTime(LONGEST_MS, answer));
         return await reply.status(status).headers(headers).send(body);
       },
     );

@@ -53,6 +53,18 @@ export class Closing extends Refused {
   }
 }
 
+/** The API is being ended, and what was begun before was not done in time. */
+export class ClosingMeanwhile extends Refused {
+  constructor() {
+    super(
+      503,
+      'Closing',
+      'The API is being ended, and this was not done in time. It may still be done: before you ask again, look.',
+      { retryAfterS: SOON_S },
+    );
+  }
+}
+
 const PROBLEM_TYPE = 'application/problem+json';
 
 /** Seconds that a caller is asked to wait for what is most often over soon. */

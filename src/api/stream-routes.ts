@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { AttemptsOptions, ExportJobs } from '../client/export-jobs.ts';
+import { unless } from '../client/push/patiently.ts';
 import { type EventStream, eventStream } from './event-stream.ts';
 import { countParameter, flagParameter, queryOf } from './operation.ts';
 import { FAILURES, refusalOf } from './refusal.ts';
@@ -27,7 +28,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
   const status = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { job } = request.params;
     // Before the answer begins, so that a job that is not there is a 404.
-    let now = await jobs.status(job);
+    let now = await unless(app.over, jobs.status(job));
     return await told(open(request, reply), reply, async ({ signal, say }) => {
       for (let said = ''; ;) {
         const text = JSON.stringify(now);
@@ -42,7 +43,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
   const attempts = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { job } = request.params;
     const wish: AttemptsOptions = queryOf(attemptsQuery, request);
-    await jobs.isRunning(job);
+    await unless(app.over, jobs.isRunning(job));
     return await told(open(request, reply), reply, async ({ signal, say }) => {
       for await (const attempt of jobs.attempts(job, { ...wish, follow: signal })) await say('attempt', attempt);
       if (!signal.aborted) await say('end', {});
@@ -101,7 +102,7 @@ async function told(
   tell: (stream: EventStream) => Promise<void>,
 ): Promise<FastifyReply> {
   try {
-    await tell(stream);
+    await unless(stream.signal, tell(stream));
   } catch (error) {
     if (!stream.signal.aborted) await stream.say('error', refusalOf(error));
   }

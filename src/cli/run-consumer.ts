@@ -1,7 +1,4 @@
-import { setMaxListeners } from 'node:events';
-import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import type { TemporalCall } from '../client/jobs/job-list.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
 import type { ConsumerMetrics } from '../consumers/consumer-metrics.ts';
 import type { ConsumerLog, Handover } from '../consumers/handover.ts';
@@ -58,36 +55,23 @@ export async function runConsumer(
     import('../worker/metrics/metrics-server.ts'),
   ]);
   const stop = interruption();
-  const over = new AbortController();
-  // As many as there are calls under way hear it.
-  setMaxListeners(0, over.signal);
-  const giveUp = (): void => over.abort(new Error('The consumer was ended.'));
-  const { client, close } = await connecting.connectClient(connecting.loadConnectConfig(), configuredPayloadKeys());
-  const ends: (() => Promise<void>)[] = [close];
+  const { client, abandon } = await connecting.connectClient(connecting.loadConnectConfig(), configuredPayloadKeys());
+  const ends: (() => Promise<void>)[] = [abandon];
   try {
     const log = inSdkOrder(logs.createLog('info', { write: (line) => terminal.err(line.trimEnd()) }));
     const metrics = new metric.ConsumerMetrics();
-    const call: TemporalCall = async (ask) => await unlessOver(client, over.signal, ask);
-    const listeners = lists.jobListeners(client, taskQueue, call);
+    const listeners = lists.jobListeners(client, taskQueue);
     // What cannot be read here would be told nothing, and nobody would hear of it.
     await listeners.of('');
-    const signals = new grouped.GroupedSignals(
-      (jobId) => {
-        const job = service.jobSignals(client, jobId);
-        return { signal: (...batch) => call(() => job.signal(...batch)), history: () => call(() => job.history()) };
-      },
-      PATIENCE_MS,
-      over.signal,
-    );
+    const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS);
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ listeners, signal, jobs, log, metrics });
     await handover.lookAtJobs();
     const consumer = await start({ handover, log, metrics });
     // A Temporal that is there and never answers would keep it, and the process, for as long as a call may take.
     ends.unshift(async () => {
-      const late = setTimeout(giveUp, GRACE_MS);
+      const late = setTimeout(() => void abandon(), GRACE_MS);
       await consumer.stop().finally(() => clearTimeout(late));
-      giveUp();
     });
     const options = { host, port: port ?? 0, contentType: metrics.contentType, text: () => metrics.text() };
     const server =
@@ -109,19 +93,6 @@ export async function runConsumer(
   } finally {
     for (const end of ends) await end();
     stop.dispose();
-  }
-}
-
-/** A call to Temporal that is given up with the consumer. Each has a signal of its own: the SDK never takes its listener off one. */
-async function unlessOver<T>(client: Client, over: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  over.throwIfAborted();
-  const own = new AbortController();
-  const giveUp = (): void => own.abort(over.reason);
-  over.addEventListener('abort', giveUp, { once: true });
-  try {
-    return await client.withAbortSignal(own.signal, ask);
-  } finally {
-    over.removeEventListener('abort', giveUp);
   }
 }
 

@@ -38,7 +38,7 @@ export async function serveApi(options: {
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
   const connect = connection ?? loadConnectConfig();
   const temporalWorkflowsUrl = workflowsIn(options.temporalUiUrl, connect);
-  const { client, close } = await connectClient(connect, payloadKeys);
+  const { client, close, abandon } = await connectClient(connect, payloadKeys);
   try {
     const jobs = new ExportJobs(client, { taskQueue });
     const { apiKeys: keys, ingests } = read();
@@ -65,7 +65,7 @@ export async function serveApi(options: {
       close: async () => {
         clearInterval(timer);
         await server.close();
-        await close();
+        await abandon();
       },
     };
   } catch (error) {

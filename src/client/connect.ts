@@ -3,6 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { dataConverterWith } from '../temporal/data-converter.ts';
 import { splitPayloadKeys } from '../temporal/payload-keys.ts';
 import { InvalidConnection, ServerUnreachable } from './errors.ts';
+import { OpenCalls } from './open-calls.ts';
 import { retriesWhileOpen } from './retries.ts';
 
 /** How to reach Temporal, for a client's connection and for a worker's native one. */
@@ -71,6 +72,8 @@ export interface ConnectedClient {
   readonly client: Client;
   readonly connection: Connection;
   readonly close: () => Promise<void>;
+  /** Closes it without waiting for the calls that are under way: they are cancelled. */
+  readonly abandon: () => Promise<void>;
 }
 
 /**
@@ -86,9 +89,15 @@ export async function connectClient(
   timeoutMs = CONNECT_TIMEOUT_MS,
 ): Promise<ConnectedClient> {
   const dataConverter = dataConverterWith(payloadKeys);
-  const connection = await openConnection(config, timeoutMs);
+  const calls = new OpenCalls();
+  const connection = await openConnection(config, timeoutMs, calls);
   const client = new Client({ connection, namespace: config.namespace, dataConverter });
-  return { client, connection, close: () => connection.close() };
+  const close = async (): Promise<void> => await connection.close();
+  const abandon = async (): Promise<void> => {
+    calls.cancel();
+    await close();
+  };
+  return { client, connection, close, abandon };
 }
 
 /** The keys of a program that has nothing but the environment: `TRIGGERS_PAYLOAD_KEYS`. */
@@ -101,7 +110,11 @@ export function payloadKeysOfEnvironment(): string[] {
  * A connection for what has to do with no payload. Whoever opened it must close it.
  * @throws InvalidConnection; ServerUnreachable when nothing answers at the address in time, by default within 5 s.
  */
-export async function openConnection(config: ConnectConfig, timeoutMs = CONNECT_TIMEOUT_MS): Promise<Connection> {
+export async function openConnection(
+  config: ConnectConfig,
+  timeoutMs = CONNECT_TIMEOUT_MS,
+  calls = new OpenCalls(),
+): Promise<Connection> {
   checkHeaders(config.connectionOptions);
   const address = addressOf(config);
   try {
@@ -109,7 +122,7 @@ export async function openConnection(config: ConnectConfig, timeoutMs = CONNECT_
       ...clientOptions(config),
       address,
       connectTimeout: timeoutMs,
-      interceptors: [retriesWhileOpen],
+      interceptors: [retriesWhileOpen(calls)],
       // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
       channelArgs: {
         'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,

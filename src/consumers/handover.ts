@@ -1,8 +1,8 @@
 import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { isTransient } from '../client/server-errors.ts';
 import type { Listeners } from '../client/push/listeners.ts';
-import { sleep } from '../client/push/patiently.ts';
-import { asError, type CheckedTrigger } from '../client/push/push.ts';
+import { sleep, unless } from '../client/push/patiently.ts';
+import type { CheckedTrigger } from '../client/push/push.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 
@@ -219,16 +219,6 @@ export class Handover {
 
 function longer(pauseMs: number): number {
   return Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
-}
-
-/** What `doing` resolves with, or the reason of `stop` as soon as that is aborted, however long what it waits for still hangs. */
-async function unless<T>(stop: AbortSignal, doing: Promise<T>): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
-    const giveUp = (): void => reject(asError(stop.reason));
-    stop.addEventListener('abort', giveUp, { once: true });
-    if (stop.aborted) giveUp();
-    void doing.then(resolve, reject).finally(() => stop.removeEventListener('abort', giveUp));
-  });
 }
 
 function wordsOf(error: unknown): string {

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createServer2 } from 'node:http2';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -74,6 +74,30 @@ test('a connection that is closed while calls wait to be tried again ends them: 
   await close();
   for (const outcome of await Promise.allSettled(calls))
     expect(outcome).toMatchObject({ status: 'rejected', reason: { code: GRPC.CANCELLED } });
+  server.close();
+});
+
+test('a connection that is abandoned ends the calls that a server never answers, and a connection that is closed does not', async () => {
+  const server = createServer2();
+  let calls = 0;
+  server.on('stream', (stream) => {
+    if (++calls > 1) return;
+    const answer = { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(GRPC_UNIMPLEMENTED) };
+    stream.respond(answer, { endStream: true });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo; // It listens at a port.
+  const config = { connectionOptions: { address: `127.0.0.1:${port}` }, namespace: 'default' };
+  const { client, close, abandon } = await connectClient(config, []);
+  let isOver = false;
+  const call = client.workflowService.getClusterInfo({}).finally(() => (isOver = true));
+  const ended = expect(call).rejects.toMatchObject({ code: GRPC.CANCELLED });
+  while (calls < 2) await sleep(5);
+  await close();
+  await sleep(20);
+  expect(isOver).toBe(false);
+  await abandon();
+  await ended;
   server.close();
 });
 

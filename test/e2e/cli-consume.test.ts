@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +10,7 @@ import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { temporal } from '../support/temporal.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
+import { aWayTo } from '../support/silent-way.ts';
 
 let lab: Lab;
 let postgres: TestPostgres;
@@ -129,30 +128,6 @@ test('while Temporal takes connections and never answers, it ends within ten sec
   close();
   expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'silent-1' RETURNING id`)).toHaveLength(1);
 });
-
-/** A way to an address that can be cut, or fall silent: it is there, and nothing comes. */
-async function aWayTo(address: string) {
-  const [hostname, port] = address.split(':');
-  const sockets = new Set<Socket>();
-  let isSilent = false;
-  const server = createServer((from) => {
-    if (isSilent) return void sockets.add(from.on('error', () => undefined));
-    const to = connect(Number(port), hostname);
-    for (const socket of [from, to]) sockets.add(socket.on('error', () => undefined));
-    from.pipe(to).pipe(from);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const own = server.address() as AddressInfo; // It listens at a port.
-  const close = (): void => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  };
-  const silence = (): void => {
-    isSilent = true;
-    for (const socket of sockets) socket.unpipe();
-  };
-  return { host: own.address, port: own.port, silence, close };
-}
 
 test('without an outbox in the configuration it says what is missing', async () => {
   const { code, stderr } = await startTriggers(['consume', 'outbox']).end();

@@ -51,7 +51,7 @@ export class Lab {
     const address = options.address ?? temporal.address;
     const taskQueue = `test-${randomUUID()}`;
     const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } })), ...options.config };
-    const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen] });
+    const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen()] });
     const receiver = await startReceiver(options.receiver ?? {});
     const lab = new Lab(options, config, address, connection, receiver);
     for (let i = 0; i < (options.workers ?? 1); i++) await lab.addWorker();

@@ -12,6 +12,7 @@ import { JobsUnreadable } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
 import { Listeners } from '../push/listeners.ts';
+import { unless } from '../push/patiently.ts';
 import type { ListeningJob } from '../push/publish.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
@@ -145,18 +146,20 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
 /** Longest wait, in ms, for Temporal to say which jobs listen. */
 const LISTENERS_MS = 10_000;
 
-/** Makes a call to Temporal, in the way of whoever makes it: one that can be given up, say. */
-export type TemporalCall = <T>(ask: () => Promise<T>) => Promise<T>;
-
 /**
  * Which jobs run and what they listen to, for a program that serves for long.
  * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
+ * @param stop aborting it ends every wait, with its reason.
  */
-export function jobListeners(client: Client, taskQueue: string, call: TemporalCall = (ask) => ask()): Listeners {
+export function jobListeners(
+  client: Client,
+  taskQueue: string,
+  stop: AbortSignal = new AbortController().signal,
+): Listeners {
   let isFirst = true;
   // A server that is there and never answers would be waited for without end.
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
-    await call(() => client.withDeadline(Date.now() + LISTENERS_MS, ask));
+    await unless(stop, client.withDeadline(Date.now() + LISTENERS_MS, ask));
   return new Listeners({
     all: async () => {
       const listed = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));

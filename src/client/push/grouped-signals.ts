@@ -16,7 +16,6 @@ const GATHER_MS = 10;
 export class GroupedSignals {
   readonly #signalsOf: (jobId: string) => JobSignals;
   readonly #patienceMs: number;
-  readonly #stop: AbortSignal | undefined;
   readonly #gatherMs: number;
   readonly #jobs = new Map<string, JobGroup>();
   /** By job id, at most `REMEMBERED`, the one that was used last at the end. */
@@ -24,18 +23,11 @@ export class GroupedSignals {
 
   /**
    * @param patienceMs longest wait for a signal to be accepted, in ms.
-   * @param stop aborting it ends every wait.
    * @param gatherMs how long, in ms, a signal waits for as many calls as there were at the one before it.
    */
-  constructor(
-    signalsOf: (jobId: string) => JobSignals,
-    patienceMs: number,
-    stop?: AbortSignal,
-    gatherMs: number = GATHER_MS,
-  ) {
+  constructor(signalsOf: (jobId: string) => JobSignals, patienceMs: number, gatherMs: number = GATHER_MS) {
     this.#signalsOf = signalsOf;
     this.#patienceMs = patienceMs;
-    this.#stop = stop;
     this.#gatherMs = gatherMs;
   }
 
@@ -68,7 +60,6 @@ export class GroupedSignals {
     const signals = new PatientSignals(jobId, this.#signalsOf(jobId), {
       gauge,
       patienceMs: this.#patienceMs,
-      signal: this.#stop,
     });
     const group = new JobGroup(jobId, signals, crowd, () => this.#jobs.delete(jobId));
     this.#jobs.set(jobId, group);

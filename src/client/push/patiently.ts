@@ -36,3 +36,17 @@ export async function patiently<T>(ask: () => Promise<T>, patience: Patience): P
 export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
 }
+
+/** What `doing` resolves with, or the reason of `stop` as soon as that is aborted, however long what it waits for still hangs. */
+export async function unless<T>(stop: AbortSignal, doing: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const giveUp = (): void => reject(asError(stop.reason));
+    stop.addEventListener('abort', giveUp, { once: true });
+    if (stop.aborted) giveUp();
+    void doing.then(resolve, reject).finally(() => stop.removeEventListener('abort', giveUp));
+  });
+}
+
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('The input failed.', { cause: reason });
+}

@@ -1,8 +1,7 @@
 import { JobNotRunning, PublishInterrupted, PushInterrupted } from '../errors.ts';
 import type { JobPusher, PushOptions, PushProgress, PushRoom } from './job-pusher.ts';
-import { PATIENCE_MS, patiently } from './patiently.ts';
+import { asError, PATIENCE_MS, patiently } from './patiently.ts';
 import {
-  asError,
   checked,
   type CheckedTrigger,
   createPushClock,

@@ -6,6 +6,7 @@ import type { RunTrigger } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { JobPusher } from './job-pusher.ts';
+import { asError } from './patiently.ts';
 import { withLine } from './trigger-lines.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -106,10 +107,6 @@ export async function* until<T>(
     // Called since it may hold a file open, but not awaited, since it may be busy with an item that nobody will see.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
-}
-
-export function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error('The input failed.', { cause: reason });
 }
 
 /**

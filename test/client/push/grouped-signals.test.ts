@@ -16,7 +16,7 @@ const checkedUsers = (...users: string[]): CheckedTrigger[] =>
     clock,
   );
 const groupedFor = (job: RecordedJob, patienceMs = 1000, gatherMs = 10) =>
-  new GroupedSignals(() => job, patienceMs, undefined, gatherMs);
+  new GroupedSignals(() => job, patienceMs, gatherMs);
 
 test('a call that is alone is one signal, sent at once', async () => {
   const job = new RecordedJob();
