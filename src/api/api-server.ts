@@ -72,6 +72,8 @@ export interface ApiServerOptions {
   readonly temporalWorkflowsUrl?: string | undefined;
   /** Epoch ms, for sessions of the console. Default: the system's clock. */
   readonly now?: () => number;
+  /** Connections that may be open at a time. Default: 10,000. */
+  readonly mostConnections?: number;
   readonly log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>;
 }
 
@@ -134,7 +136,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   answerFailures(app, options.log, page);
   const served = methodsOf(app);
   await document(app, options.page ?? true);
-  app.server.maxConnections = MOST_CONNECTIONS;
+  app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
   const closing = new AbortController();

@@ -367,6 +367,23 @@ describe('when something breaks', () => {
     expect(log.lines[0]).toBe('warn the outbox cannot be read; it is tried again');
   });
 
+  test('a turn that has lost its connection is over at once, whatever it waits for', async () => {
+    const { consumer } = await consume({}, ['nobody-yet']);
+    await write(person(), 'enter');
+    const own = `datname = current_database() AND application_name = 'audience-triggers'`;
+    const ended = async (): Promise<boolean> => {
+      const found = await database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${own} AND state = 'idle in transaction'`,
+      );
+      return found.length > 0;
+    };
+    await until(ended);
+    const endedAt = performance.now();
+    await until(() => consumer.problem !== undefined);
+    expect(performance.now() - endedAt).toBeLessThan(10_000);
+    expect(await rows()).toHaveLength(1);
+  });
+
   test('a database that is not there at the start is waited for, and is said to be away', async () => {
     const user = person();
     await write(user, 'enter');

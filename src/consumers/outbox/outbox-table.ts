@@ -74,7 +74,7 @@ type Settings = Pick<
   | 'jobs'
 >;
 
-/** One connection to the table of an outbox. After an error it is of no use any more. */
+/** One connection to the table of an outbox. After an error it is of no use any more: closing it undoes what was begun. */
 export class OutboxTable {
   readonly #client: Client;
   readonly #settings: Settings;
@@ -134,7 +134,7 @@ export class OutboxTable {
    *
    * @param take gets a signal that is aborted once the turn is abandoned, or the connection, and with it the turn, is lost.
    * @returns how many rows were read; undefined when it is another consumer's turn
-   * @throws OutboxError; what `take` throws. Nothing was changed then.
+   * @throws OutboxError; what `take` throws. Nothing is changed then.
    */
   async inTurn(
     limit: number,
@@ -160,9 +160,6 @@ export class OutboxTable {
       for (const { id, problem } of setAside) await this.#query(SET_ASIDE(table), [id, problem]);
       await this.#query('COMMIT');
       return rows.length;
-    } catch (error) {
-      if (!(error instanceof OutboxError)) await this.#query('ROLLBACK');
-      throw error;
     } finally {
       clearInterval(keepAlive);
     }
