@@ -4,6 +4,7 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { packagesOf, writeBillOfMaterials } from './bill-of-materials.mjs';
 import { bundleConsole } from './console-bundle.mjs';
 import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
@@ -20,19 +21,26 @@ chmodSync(join(lib, 'cli', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
 const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'workflow-code.js')).href);
-await bundle('workflow-bundle.js', {});
+const inWorkflows = await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
-await bundle('encrypting-workflow-bundle.js', { failureConverterPath: join(lib, 'temporal', 'failure-converter.js') });
-await bundleConsole();
+const inEncrypting = await bundle('encrypting-workflow-bundle.js', {
+  failureConverterPath: join(lib, 'temporal', 'failure-converter.js'),
+});
+const inConsole = await bundleConsole();
+writeBillOfMaterials({ console: inConsole, workflows: [...inWorkflows, ...inEncrypting] });
 writeFileSync(stampFile, stamp);
 
+/** Bundles the workflow code into this file, and returns the names of the packages that are in it. */
 async function bundle(name, converters) {
   const { code } = await bundleWorkflowCode({
     ...workflowCode(),
     ...converters,
     logger: new DefaultLogger('WARN'),
   });
-  writeFileSync(join(lib, name), withoutThisMachine(code));
+  const { sources, text } = withoutThisMachine(code);
+  writeFileSync(join(lib, name), text);
+  // What webpack adds to load the rest is named webpack/….
+  return packagesOf(sources.map((path) => (path.startsWith('webpack/') ? `node_modules/${path}` : path)));
 }
 
 /** The bundle's source map with paths from here instead of this machine's, and without a second copy of all code. */
@@ -44,5 +52,6 @@ function withoutThisMachine(bundle) {
   const sources = map.sources.map((path) =>
     path.startsWith(root) ? relative(lib, path) : path.replaceAll(root, '..'),
   );
-  return `${bundle.slice(0, at)}${comment}${Buffer.from(JSON.stringify({ ...map, sources })).toString('base64')}`;
+  const encoded = Buffer.from(JSON.stringify({ ...map, sources })).toString('base64');
+  return { sources, text: `${bundle.slice(0, at)}${comment}${encoded}` };
 }

@@ -4,10 +4,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
+import { packagesOf } from './bill-of-materials.mjs';
 import { root } from './source-stamp.mjs';
 
 const require = createRequire(import.meta.url);
 
+/** Returns the names of the packages that are in it. */
 export async function bundleConsole() {
   const [source, made] = [join(root, 'src', 'console'), join(root, 'lib', 'console')];
   const assets = join(made, 'assets');
@@ -38,4 +40,10 @@ export async function bundleConsole() {
   writeFileSync(join(assets, style), css);
   const page = readFileSync(join(source, 'index.html'), 'utf8');
   writeFileSync(join(made, 'index.html'), page.replace('%SCRIPT%', script).replace('%STYLE%', style));
+  const modules = output.flatMap((one) => (one.type === 'chunk' ? one.moduleIds : []));
+  // rolldown's own are named \0rolldown/….
+  return packagesOf([
+    ...modules.map((id) => id.replace(/^\0rolldown\//, 'node_modules/rolldown/')),
+    require.resolve('uplot'),
+  ]);
 }

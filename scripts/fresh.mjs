@@ -1,9 +1,9 @@
 // node scripts/fresh.mjs demo|test|quick|bench|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
-import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { join } from 'node:path';
+import { isNewEnough, OLDEST } from './node-lines.mjs';
+import { run } from './run-child.mjs';
 import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
@@ -23,9 +23,8 @@ if (!Object.hasOwn(PROGRAMS, what ?? '')) {
   console.error('Usage: node scripts/fresh.mjs demo|test|quick|bench|chaos|soak [arguments]');
   process.exit(2);
 }
-const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 20 || (major === 20 && minor < 19)) {
-  console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
+if (!isNewEnough(process.versions.node)) {
+  console.error(`Node ${OLDEST} or newer is needed; this is ${process.versions.node}.`);
   process.exit(2);
 }
 
@@ -66,29 +65,6 @@ async function must(program, parameters, options) {
     console.error(`${program} ${parameters.join(' ')} failed (exit code ${code}).`);
     process.exit(code);
   }
-}
-
-/**
- * Runs a program to its end and returns its exit code. A Ctrl-C reaches the program by itself (the terminal sends it to us all);
- * we only must not end before it. SIGTERM and SIGHUP are passed on.
- */
-function run(program, parameters, options = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(program, parameters, { cwd: root, stdio: 'inherit', ...options });
-    const wait = () => {};
-    // Without a terminal nobody but us hears an interrupt.
-    const onInterrupt = process.stdin.isTTY ? wait : () => child.kill('SIGINT');
-    const onTerminate = () => child.kill('SIGTERM');
-    process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate).on('SIGHUP', onTerminate);
-    child.once('error', (error) => {
-      console.error(`${program} cannot be run: ${error.message}`);
-      resolve(127);
-    });
-    child.once('close', (code, signal) => {
-      process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onTerminate);
-      resolve(code ?? 128 + (constants.signals[signal] ?? 0));
-    });
-  });
 }
 
 function say(text) {

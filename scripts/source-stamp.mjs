@@ -8,6 +8,18 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Holds the stamp of the source that lib was built from; a build writes it last. */
 export const stampFile = join(root, 'lib', '.built-from');
 
+/** Everything that lib is made from. */
+export const MADE_FROM = [
+  'package-lock.json',
+  'package.json',
+  'scripts/bill-of-materials.mjs',
+  'scripts/build.mjs',
+  'scripts/console-bundle.mjs',
+  'src',
+  'tsconfig.build.json',
+  'tsconfig.json',
+];
+
 /** A hash of everything that lib is made from: content, not times, since git sets times as it likes. */
 export function sourceStamp() {
   const hash = createHash('sha256');
@@ -18,14 +30,6 @@ export function sourceStamp() {
       hash.update(`${path}\0`).update(readFileSync(join(root, path)));
     }
   };
-  for (const path of [
-    'package-lock.json',
-    'scripts/build.mjs',
-    'scripts/console-bundle.mjs',
-    'src',
-    'tsconfig.build.json',
-    'tsconfig.json',
-  ])
-    add(path);
+  for (const path of MADE_FROM) add(path);
   return hash.digest('hex');
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'pack-test-'));
 const project = join(folder, 'project');
 const NPM_MS = 240_000;
+/** What it says that the package is made of. */
+const MATERIALS: readonly string[] = ['lib/THIRD_PARTY_LICENSES.txt', 'lib/sbom.cdx.json'];
 /** What was packed, by its path in the tarball. */
 let packed: string[];
 
@@ -49,6 +51,7 @@ test('the package holds what it needs and nothing else', () => {
     'docs/configuration.md',
     'docs/console.md',
     'docs/consumers.md',
+    'docs/dependencies.md',
     'docs/encryption.md',
     'docs/errors.md',
     'docs/from-lytics.md',
@@ -122,11 +125,12 @@ test('the package holds what it needs and nothing else', () => {
     'package.json',
   ]);
   const [page, code] = [/^lib\/console\/(?:index\.html|assets\/[\w-]+\.(?:js|css))$/, /^lib\/[\w/-]+(\.js|\.d\.ts)$/];
-  const lib = packed.filter((path) => path.startsWith('lib/'));
+  const lib = packed.filter((path) => path.startsWith('lib/') && !MATERIALS.includes(path));
   expect(lib.filter((path) => !(path.startsWith('lib/console/') ? page : code).test(path))).toEqual([]);
   expect(lib.filter((path) => path.startsWith('lib/console/'))).toHaveLength(3);
   expect(packed).toContain('lib/workflow-bundle.js');
   expect(packed).toContain('lib/encrypting-workflow-bundle.js');
+  expect(packed).toEqual(expect.arrayContaining([...MATERIALS]));
   expect(packed.filter((path) => /demo|sample-(data|people)|bench|\.test\./.test(path))).toEqual([]);
 });
 
@@ -143,6 +147,74 @@ test('no file of it shows where it was built', () => {
     return [text, Buffer.from(map, 'base64').toString()].some((each) => each.includes(root));
   });
   expect(telling).toEqual([]);
+});
+
+/** What of other packages is bundled into lib. */
+const BUNDLED = {
+  console: ['lossless-json', 'preact', 'preact-iso', 'uplot'],
+  workflows: [
+    '@noble/hashes',
+    '@temporalio/common',
+    '@temporalio/workflow',
+    'long',
+    'lossless-json',
+    'ms',
+    'nexus-rpc',
+    'tinyqueue',
+    'webpack',
+  ],
+};
+
+interface Component {
+  readonly name: string;
+  readonly version: string;
+  readonly licenses: readonly { readonly license?: { readonly id?: string }; readonly expression?: string }[];
+  readonly properties?: readonly { readonly name: string; readonly value: string }[];
+}
+
+test('its bill of materials names, with licences, all that comes along and what is bundled, and is the same whenever it is made', () => {
+  const text = readFileSync(installed('lib', 'sbom.cdx.json'), 'utf8');
+  // As scripts/bill-of-materials.mjs writes it.
+  const sbom = JSON.parse(text) as Record<string, unknown> & { components: readonly Component[] };
+  expect(Object.keys(sbom).sort()).toEqual(
+    ['$schema', 'bomFormat', 'components', 'dependencies', 'metadata', 'specVersion', 'version'].sort(),
+  );
+  expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', metadata: { component: { name: 'audience-triggers' } } });
+  expect(Object.keys(sbom['metadata'] ?? {})).toEqual(['component']);
+  expect(text.match(/\w+:\/\/[^"]*/g)).toEqual([expect.stringMatching(/^http:\/\/cyclonedx\.org\/schema\//)]);
+  // As npm writes it.
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version: string; dev?: true }>;
+  };
+  const along = Object.entries(lock.packages).filter(
+    ([path, { dev }]) => path !== '' && (dev !== true || /^node_modules\/(preact|preact-iso|uplot)$/.test(path)),
+  );
+  const wanted = along.map(([path, { version }]) => `${path.replace(/^.*node_modules\//, '')}@${version}`);
+  const named = sbom.components.map(({ name, version }) => `${name}@${version}`);
+  expect(named.sort()).toEqual([...new Set(wanted)].sort());
+  const licences = sbom.components.map(
+    ({ name, version, licenses: [one] }) => `${name}@${version}: ${one?.expression ?? one?.license?.id ?? 'none'}`,
+  );
+  expect(licences.filter((one) => one.endsWith(': none'))).toEqual([]);
+  const list = readFileSync(installed('lib', 'THIRD_PARTY_LICENSES.txt'), 'utf8');
+  expect(list.split('\n')).toEqual(expect.arrayContaining(licences));
+});
+
+test('the licence of everything that is bundled comes along as its package has it', () => {
+  const list = readFileSync(installed('lib', 'THIRD_PARTY_LICENSES.txt'), 'utf8');
+  // As above.
+  const { components } = JSON.parse(readFileSync(installed('lib', 'sbom.cdx.json'), 'utf8')) as {
+    components: readonly Component[];
+  };
+  for (const [part, names] of Object.entries(BUNDLED)) {
+    const said = components.filter(({ properties = [] }) => properties.some(({ value }) => value === part));
+    expect(said.map(({ name }) => name)).toEqual(names);
+    for (const name of names) {
+      const folder = join(root, 'node_modules', name);
+      const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one)) ?? '';
+      expect(list).toContain(readFileSync(join(folder, file), 'utf8').trim());
+    }
+  }
 });
 
 test('npx triggers --help works', async () => {

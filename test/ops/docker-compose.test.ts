@@ -8,6 +8,7 @@ import { expect, test } from '@jest/globals';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
 import { SERVER_VERSION } from '../../chaos/temporal-build.ts';
+import { MADE_FROM } from '../../scripts/source-stamp.mjs';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import { temporal } from '../support/temporal.ts';
 import { triggers } from '../support/triggers-cli.ts';
@@ -122,10 +123,10 @@ test('the image is built in stages, on a Debian with glibc, and runs as an ordin
   const lines = read('Dockerfile').split('\n');
   const stages = lines.filter((line) => line.startsWith('FROM '));
   expect(stages).toEqual([
-    'FROM node:20-bookworm-slim AS base',
+    'FROM node:24-bookworm-slim AS base',
     'FROM base AS build',
     'FROM base AS dependencies',
-    'FROM node:20-bookworm-slim AS worker',
+    'FROM node:24-bookworm-slim AS worker',
   ]);
   const last = lines.slice(lines.lastIndexOf(stages.at(-1) ?? ''));
   expect(last).toContain('USER node');
@@ -133,6 +134,20 @@ test('the image is built in stages, on a Debian with glibc, and runs as an ordin
   // The workflow code is bundled by the build script.
   expect(lines).toContain('RUN npm run build');
   expect(read('scripts/build.mjs')).toContain('bundleWorkflowCode');
+});
+
+test('the image copies all that lib is made from', () => {
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, all = '']) =>
+    all.split(' '),
+  );
+  const missing = MADE_FROM.filter((path) => !copied.some((one) => path === one || path.startsWith(`${one}/`)));
+  expect(missing).toEqual([]);
+});
+
+test('no install script runs while the image is built', () => {
+  const installs = [...read('Dockerfile').matchAll(/npm (?:ci|install).*/g)].map(([all]) => all);
+  expect(installs).toHaveLength(2);
+  expect(installs.filter((one) => !one.includes(' --ignore-scripts '))).toEqual([]);
 });
 
 test('what the image copies is not ignored, and exists', () => {
