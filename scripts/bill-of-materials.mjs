@@ -24,19 +24,21 @@ export function writeBillOfMaterials(bundled) {
 function billOfMaterials(bundled) {
   const parameters = ['sbom', '--package-lock-only', '--sbom-format', 'cyclonedx'];
   const shell = process.platform === 'win32';
-  const { status, stdout, stderr } = spawnSync('npm', parameters, {
+  const { error, status, stdout, stderr } = spawnSync('npm', parameters, {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
     shell,
   });
-  if (status !== 0) throw new Error(`npm sbom failed: ${stderr}`);
+  if (status !== 0) throw new Error(`npm sbom failed: ${error?.message ?? stderr}`);
   const all = JSON.parse(stdout);
   const ours = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const own = all.metadata.component;
+  const along = scopesAlong();
+  // What is in lib comes along, whatever npm takes it for.
   const components = all.components
-    .filter((one) => !isForDevelopment(one) || partsWith(bundled, one).length > 0)
-    .map((one) => component(one, partsWith(bundled, one)))
+    .filter((one) => along.has(one['bom-ref']) || partsWith(bundled, one).length > 0)
+    .map((one) => component({ ...one, scope: along.get(one['bom-ref']) ?? 'required' }, partsWith(bundled, one)))
     .sort(byRef);
   const kept = new Set(components.map((one) => one['bom-ref']));
   return {
@@ -54,8 +56,19 @@ function billOfMaterials(bundled) {
   };
 }
 
-function isForDevelopment({ properties = [] }) {
-  return properties.some(({ name }) => name === 'cdx:npm:package:development');
+/**
+ * What is not for development only, and whether only some platforms need it, as package-lock.json says it of each place: npm sbom says it
+ * of the first place where a version is.
+ */
+function scopesAlong() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const scopes = new Map();
+  for (const [path, { version, dev, optional }] of Object.entries(packages)) {
+    if (path === '' || dev === true) continue;
+    const ref = `${path.replace(/^.*node_modules\//, '')}@${version}`;
+    scopes.set(ref, optional === true && scopes.get(ref) !== 'required' ? 'optional' : 'required');
+  }
+  return scopes;
 }
 
 function partsWith(bundled, { 'bom-ref': ref, name }) {
@@ -71,8 +84,7 @@ function component({ 'bom-ref': ref, type, name, version, scope, purl, hashes, l
     type,
     name,
     version,
-    // What is in lib comes along, whatever npm takes it for.
-    scope: parts.length > 0 ? 'required' : scope,
+    scope,
     purl,
     ...(hashes === undefined ? {} : { hashes }),
     licenses: licence === undefined ? licenses : [{ license: { id: licence } }],

@@ -208,7 +208,7 @@ test('the licence of everything that is bundled comes along as its package has i
   };
   for (const [part, names] of Object.entries(BUNDLED)) {
     const said = components.filter(({ properties = [] }) => properties.some(({ value }) => value === part));
-    expect(said.map(({ name }) => name)).toEqual(names);
+    expect(said.map(({ name }) => name).sort()).toEqual(names);
     for (const name of names) {
       const folder = join(root, 'node_modules', name);
       const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one)) ?? '';
