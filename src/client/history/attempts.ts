@@ -112,7 +112,9 @@ async function* followed(
   let isLive = false;
   for (let runId: string | undefined = firstRunId; runId !== undefined;) {
     let next: string | undefined;
-    for await (const fact of runFacts(client, workflowId, runId, { signal: follow, events: historyLength })) {
+    for await (const fact of runFacts(client, workflowId, runId, {
+      following: { signal: follow, events: historyLength },
+    })) {
       if (isLive) yield* read(fact);
       else few.add(read(fact));
       if (fact.kind === 'closed') next = fact.nextRunId;

@@ -99,10 +99,32 @@ async function readPage(
 
 /** Reads payloads as the job's own workflow does, whatever converter the client has. @throws UnknownPayloadKey */
 export async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
+  return valuesIn(await opened(client, payloads));
+}
+
+/** Payloads as they were before they were packed and encrypted. @throws UnknownPayloadKey */
+async function opened(client: Client, payloads: readonly Payload[] | null | undefined): Promise<Payload[]> {
   let decoded = [...(payloads ?? [])];
   for (const codec of client.options.loadedDataConverter.payloadCodecs.toReversed())
     decoded = await codec.decode(decoded);
-  return decoded.map((payload) => payloadConverter.fromPayload(payload));
+  return decoded;
+}
+
+function valuesIn(payloads: readonly Payload[]): unknown[] {
+  return payloads.map((payload) => payloadConverter.fromPayload(payload));
+}
+
+/** An id that JSON mostly writes as it is; where it may not, everything is read. */
+const PLAIN_ID = /^[\w.@:+-]+$/;
+
+/** Whether payloads may say something about a person. To look for an id in bytes takes a fraction of the time that reading them does. */
+function mayName(user: string | undefined, payloads: readonly Payload[]): boolean {
+  if (user === undefined || !PLAIN_ID.test(user)) return true;
+  return payloads.some(({ data }) => {
+    const { buffer, byteOffset, byteLength } = data ?? new Uint8Array();
+    const bytes = Buffer.from(buffer, byteOffset, byteLength);
+    return bytes.includes(user) || bytes.includes('\\u');
+  });
 }
 
 /** A job that another client started with a wrong definition: its workflow failed before it began. */
@@ -165,15 +187,16 @@ export interface Following {
  * What a run's history says about triggers, oldest first, read a page at a time. A slice is reported at its end; those still running come
  * last, unless the history is followed.
  *
+ * @param options.about what is surely about other people only is left out of the facts, or a whole fact is.
  * @throws UnknownPayloadKey for what the job itself and its worker wrote; a signal of somebody else's key is the fact `unreadable`.
  */
 export async function* runFacts(
   client: Client,
   workflowId: string,
   runId: string,
-  following?: Following,
+  { following, about }: { readonly following?: Following; readonly about?: string } = {},
 ): AsyncGenerator<JobFact> {
-  const reader = new RunReader(client, runId);
+  const reader = new RunReader(client, runId, about);
   let isClosed = false;
   for await (const event of historyEvents(client, workflowId, runId, following?.signal)) {
     for (const fact of await reader.read(event)) {
@@ -200,11 +223,14 @@ const READ: ReadonlySet<string> = new Set(['deliver', 'prepareJob', 'keepDeadLet
 class RunReader {
   readonly #client: Client;
   readonly #runId: string;
+  /** The person that is asked about; undefined: everybody. */
+  readonly #about: string | undefined;
   readonly #scheduled = new Map<string, Scheduled>();
 
-  constructor(client: Client, runId: string) {
+  constructor(client: Client, runId: string, about: string | undefined) {
     this.#client = client;
     this.#runId = runId;
+    this.#about = about;
   }
 
   async read(event: HistoryEvent): Promise<JobFact[]> {
@@ -232,7 +258,7 @@ class RunReader {
 
   /** Slices that have not ended, with their last heartbeat, by the id of their activity. */
   async running(progressOf: ReadonlyMap<string, unknown>): Promise<JobFact[]> {
-    return await Promise.all(
+    const facts = await Promise.all(
       [...this.#scheduled.values()].filter(isDeliver).map(async (scheduled) => {
         const progress = progressOf.get(scheduled.activityId);
         const atMs = scheduled.startedAtMs ?? Date.now();
@@ -242,18 +268,16 @@ class RunReader {
         }));
       }),
     );
+    return facts.flat();
   }
 
   async #signalled(event: HistoryEvent, came: Came): Promise<JobFact> {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
     const name = signalName ?? '';
     try {
-      return {
-        ...came,
-        kind: 'signalled',
-        name,
-        arrivals: arrivalsOf(name, await decode(this.#client, input?.payloads)),
-      };
+      const payloads = await opened(this.#client, input?.payloads);
+      const arrivals = mayName(this.#about, payloads) ? arrivalsOf(name, valuesIn(payloads)) : [];
+      return { ...came, kind: 'signalled', name, arrivals };
     } catch (error) {
       if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name, error };
       throw error;
@@ -279,14 +303,14 @@ class RunReader {
     if (completed != null) return await this.#completed(scheduled, came, completed.result?.payloads);
     if (!isDeliver(scheduled)) return [];
     const [details] = await decode(this.#client, lastHeartbeat(timedOut?.failure));
-    return [await this.#slice(scheduled, came, (size) => ({ kind: 'lost', ...withProgress(details, size) }))];
+    return await this.#slice(scheduled, came, (size) => ({ kind: 'lost', ...withProgress(details, size) }));
   }
 
   async #completed(scheduled: Scheduled, came: Came, payloads: Payload[] | null | undefined): Promise<JobFact[]> {
     const [result] = await decode(this.#client, payloads);
     switch (scheduled.name) {
       case 'deliver':
-        return [await this.#slice(scheduled, came, (size) => endOf(result, size))];
+        return await this.#slice(scheduled, came, (size) => endOf(result, size));
       case 'prepareJob':
         return [{ ...came, kind: 'prepared', result }];
       default: {
@@ -300,23 +324,20 @@ class RunReader {
   /** A run that was ended from outside learned nothing more of its slices. */
   async #lostAtTheEnd(came: Came): Promise<JobFact[]> {
     const lost = [...this.#scheduled.values()].filter(isDeliver);
-    return await Promise.all(lost.map((scheduled) => this.#slice(scheduled, came, () => ({ kind: 'lost' }))));
+    return (await Promise.all(lost.map((scheduled) => this.#slice(scheduled, came, () => ({ kind: 'lost' }))))).flat();
   }
 
   async #slice(
     { payloads, startedAtMs }: Scheduled,
     came: Came,
     endOfOne: (size: number) => SliceEnd,
-  ): Promise<JobFact> {
-    const [packed] = (await decode(this.#client, payloads)) as [PackedSlice]; // What our own workflow gave to its `deliver`.
+  ): Promise<JobFact[]> {
+    const input = await opened(this.#client, payloads);
+    if (!mayName(this.#about, input)) return [];
+    const [packed] = valuesIn(input) as [PackedSlice]; // What our own workflow gave to its `deliver`.
     const end = endOfOne(packed.triggers.length);
-    return {
-      ...came,
-      kind: 'slice',
-      slice: unpackSlice(packed),
-      end,
-      ...(startedAtMs === undefined ? {} : { startedAtMs }),
-    };
+    const started = startedAtMs === undefined ? {} : { startedAtMs };
+    return [{ ...came, kind: 'slice', slice: unpackSlice(packed), end, ...started }];
   }
 }
 

@@ -288,7 +288,7 @@ async function* traceJob(
   const letters = await waitingLetters(client, taskQueue, jobId, user);
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
-  const said = factsOf(client, jobId, { sinceMs, onProgress, signal });
+  const said = factsOf(client, jobId, { user, sinceMs, onProgress, signal });
   const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
@@ -303,6 +303,7 @@ async function* traceJob(
 }
 
 interface Reading {
+  readonly user: string;
   readonly sinceMs: number;
   readonly onProgress: TraceOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
@@ -312,7 +313,7 @@ interface Reading {
 async function* factsOf(
   client: Client,
   jobId: string,
-  { sinceMs, onProgress, signal }: Reading,
+  { user, sinceMs, onProgress, signal }: Reading,
 ): AsyncGenerator<JobFact> {
   const all = await runsOf(client, jobId);
   const runs = all.filter(({ closedAtMs }) => closedAtMs === undefined || closedAtMs >= sinceMs);
@@ -321,7 +322,7 @@ async function* factsOf(
   for (const [index, runId] of ids.entries()) {
     onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
     try {
-      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) {
+      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId, { about: user })) {
         if (signal?.aborted === true) return;
         if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
         // The job continued as new while it was read: the list did not have that run yet.

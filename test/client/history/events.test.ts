@@ -90,15 +90,46 @@ async function factsOf(client: Client): Promise<JobFact[]> {
   return facts;
 }
 
-async function told(client: Client, user: string): Promise<Traced[]> {
+async function told(client: Client, user: string, options: { readonly about?: string } = {}): Promise<Traced[]> {
   const trace = new PersonTrace('a', user);
   const all: Traced[] = [];
   async function* events() {
-    for await (const fact of runFacts(client, 'export-job-a', 'run')) yield* trace.take(fact);
+    for await (const fact of runFacts(client, 'export-job-a', 'run', options)) yield* trace.take(fact);
   }
   for await (const event of inTimeOrder(events(), ({ at }) => at)) all.push(event);
   return all;
 }
+
+test('a trace that reads only what may name the person says of everybody what one that reads all says', async () => {
+  const users = new Set<string>();
+  for (const fact of await factsOf(serverWith(recorded)))
+    if (fact.kind === 'slice') for (const { user } of fact.slice.triggers) users.add(user);
+  expect(users.size).toBeGreaterThan(5);
+  for (const user of [...users, 'nobody'])
+    expect(await told(serverWith(recorded), user, { about: user })).toEqual(await told(serverWith(recorded), user));
+});
+
+test('of what is surely about others, nothing is read', async () => {
+  let triggers = 0;
+  for await (const fact of runFacts(serverWith(recorded), 'export-job-a', 'run', { about: 'flaky' })) {
+    if (fact.kind === 'signalled') triggers += fact.arrivals.length;
+    if (fact.kind === 'slice') expect(fact.slice.triggers.map(({ user }) => user)).toContain('flaky');
+  }
+  const all = (await factsOf(serverWith(recorded))).flatMap((fact) => (fact.kind === 'signalled' ? fact.arrivals : []));
+  expect(triggers).toBeLessThan(all.length);
+});
+
+test.each([
+  ['flaky', '"\\u0066laky"'],
+  ['flåky', '"fl\\u00e5ky"'],
+  ['a/b', '"a\\/b"'],
+])('%s is found however JSON spells it: %s', async (user, spelt) => {
+  const data = Buffer.from(`{"audience":"vip","user":${spelt}}`);
+  const input = { payloads: [{ metadata: { encoding: Buffer.from('json/plain') }, data }] };
+  const signal = { eventId: 99, workflowExecutionSignaledEventAttributes: { signalName: 'enter', input } };
+  const history = [...recorded.slice(0, 12), signal];
+  expect(await told(serverWith(history), user, { about: user })).toMatchObject([{ kind: 'received', event: 'enter' }]);
+});
 
 test('a recorded job: who failed once and was sent then, with every attempt', async () => {
   expect(await told(serverWith(recorded), 'flaky')).toMatchObject([
