@@ -202,10 +202,11 @@ describe('triggers', () => {
       Buffer.from([0xe9]),
       Buffer.from('"}\n'),
     ]);
+    const mebibyte = Buffer.alloc(1024 * 1024, 'x');
     function* parts() {
       yield line(first);
       yield broken; // Another person would be told of.
-      for (let i = 0; i < 64; i++) yield Buffer.alloc(1024 * 1024, 'x');
+      for (let i = 0; i < 256; i++) yield mebibyte;
       yield Buffer.from('\n');
       yield line(last);
     }
@@ -216,7 +217,8 @@ describe('triggers', () => {
       { index: 1, reason: 'it is not UTF-8' },
       { index: 2, reason: 'it is longer than 1048576 bytes' },
     ]);
-    expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
+    // Far less than was sent: what was read is not kept. How soon Node takes its buffers back differs by line.
+    expect(process.memoryUsage().rss - before).toBeLessThan(192 * 1024 * 1024);
     await lab.arrives(last);
     expect([arrivedFor(first).length, arrivedFor(last).length]).toEqual([1, 1]);
   });
