@@ -37,6 +37,7 @@ import { Sessions } from './sessions.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { isLoopback, refuseOtherPages, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
+import { watchRoutes } from './watch-routes.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -197,6 +198,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
   deadLetterRoutes(app, options.jobs);
   questionRoutes(app, options.jobs);
+  watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
   sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
   serviceRoutes(app, client, metrics);

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { DeadLetterSummary, ExportJobs, WatchSummary } from '../client/export-jobs.ts';
+import type { DeadLetterSummary, ExportJobs } from '../client/export-jobs.ts';
 import { proofKinds } from '../ingests/signature.ts';
 import type { Caller } from './api-keys.ts';
 import type { IngestRecords } from './ingest-records.ts';
@@ -19,7 +19,7 @@ export interface OverviewRoutesOptions {
   readonly records: IngestRecords;
 }
 
-/** What there is, at a glance: jobs with their numbers, dead letters by failure, watches, and what comes in. */
+/** What there is, at a glance: jobs with their numbers, dead letters by failure, and what comes in. */
 export function overviewRoutes(
   app: FastifyInstance,
   { jobs, overview, ingests, records }: OverviewRoutesOptions,
@@ -90,15 +90,6 @@ export function overviewRoutes(
   });
   serve(app, {
     method: 'GET',
-    url: '/v1/watches',
-    right: 'read',
-    tag: 'What comes in',
-    summary: 'The audiences that are watched, and how their last rounds went',
-    answers: { 200: z.object({ watches: z.array(z.looseObject({ audience: z.looseObject({ slug: z.string() }) })) }) },
-    run: async ({ caller }) => ({ watches: (await jobs.watches.list()).map((watch) => shownTo(caller, watch)) }),
-  });
-  serve(app, {
-    method: 'GET',
     url: '/v1/ingests',
     right: 'read',
     tag: 'What comes in',
@@ -159,18 +150,4 @@ async function countedFailures(list: AsyncIterable<DeadLetterSummary>, caller: C
 
 function byCount<T extends { readonly letters: number }>(counts: T[]): T[] {
   return counts.sort((a, b) => b.letters - a.letters);
-}
-
-/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. Exported for its test. */
-export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, watch: WatchSummary): WatchSummary {
-  const last = watch.status?.last;
-  if (caller.jobs === undefined || watch.status === undefined || last === undefined) return watch;
-  const { unreadable, absent, lost, ...told } = last.told;
-  const own = {
-    ...told,
-    unreadable: unreadable.filter((jobId) => caller.mayJob(jobId)),
-    ...(absent === undefined ? {} : { absent: absent.filter((jobId) => caller.mayJob(jobId)) }),
-    ...(lost === undefined ? {} : { lost: lost.filter(({ jobId }) => caller.mayJob(jobId)) }),
-  };
-  return { ...watch, status: { ...watch.status, last: { ...last, told: own } } };
 }

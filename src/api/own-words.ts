@@ -2,9 +2,11 @@
 
 const JOB = '([\\w-](?:[\\w.-]*[\\w-])?)';
 
-/** Commands, each with the request that is the same; the first that fits counts. `triggers worker`, `up`, `setup` and `watch` are nobody's request. */
+/** Commands, each with the request that is the same; the first that fits counts. `triggers worker`, `up` and `setup` are nobody's request. */
 const REQUESTS: readonly (readonly [command: RegExp, request: string])[] = [
   [/triggers list/g, 'GET /v1/jobs'],
+  [/triggers watch --list/g, 'GET /v1/watches'],
+  [/triggers watch\b/g, 'POST /v1/watches'],
   [/triggers start … --discard-recoverable/g, 'POST /v1/jobs?discardRecoverable=1'],
   [/triggers start\b/g, 'POST /v1/jobs'],
   [/triggers dead-letters list\b/g, 'GET /v1/dead-letters'],

@@ -1,5 +1,6 @@
 import type { Problem } from '../contract/export-job.ts';
 import { parseJson } from '../domain/json.ts';
+import { inPageWords } from './page-words.ts';
 
 /** `application/problem+json`; some have more than this. */
 interface SaidProblem {
@@ -20,10 +21,10 @@ export class ApiFailure extends Error {
   readonly said: SaidProblem;
 
   constructor(status: number, said: SaidProblem) {
-    super(said.detail);
+    super(inPageWords(said.detail));
     this.status = status;
     this.code = said.code;
-    this.problems = said.problems ?? [];
+    this.problems = (said.problems ?? []).map(({ field, message }) => ({ field, message: inPageWords(message) }));
     this.said = said;
   }
 }

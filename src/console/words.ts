@@ -36,6 +36,19 @@ export function ago(at: string, now: number): string {
   return ms > 0 ? `${duration(ms)} ago` : `in ${duration(-ms)}`;
 }
 
+const SPANS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+] as const;
+
+/** A span of time as commands take it: `5m` */
+export function spanWord(ms: number): string {
+  const [unit, unitMs] = SPANS.find(([, one]) => ms % one === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
+}
+
 /** The time by the viewer's clock; with its day when that is not today. */
 export function clockTime(at: string, now: number): string {
   const time = new Date(at);

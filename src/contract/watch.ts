@@ -2,16 +2,13 @@ import { z } from 'zod';
 import type { Audience, AudienceListing } from './audience.ts';
 import type { Checked, Problem } from './export-job.ts';
 import { unknownKeys } from './nearest-key.ts';
-
-/** The shortest and the longest interval of a watch, in ms: a second and a week. */
-export const SHORTEST_MS = 1_000;
-export const LONGEST_MS = 7 * 24 * 60 * 60 * 1_000;
+import { LONGEST_MS, SHORTEST_MS } from './watch-interval.ts';
 
 const EVERY = 'The interval must be a whole number of ms, from a second to a week.';
 const PERCENT = 'The largest exit must be a whole number of percent, from 1 to 100.';
 
 /** The options of a watch. Unknown keys are refused. */
-const watchOptionsSchema = z.strictObject({
+export const watchOptionsSchema = z.strictObject({
   /** From the start of one round to the start of the next, in ms; 1 s to 7 days. After a round that takes longer the next one starts at once. */
   everyMs: z.int({ error: EVERY }).min(SHORTEST_MS, EVERY).max(LONGEST_MS, EVERY).default(300_000),
   /** Whether every member is reported as entering when there is no snapshot to compare with: in the first round, and after the last one was lost. */

@@ -1,5 +1,6 @@
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { ScanReport, WatchChange, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
+import { LONGEST_MS, SHORTEST_MS } from '../contract/watch-interval.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
 import { isRecord } from './json.ts';
 import type { RequestReading } from './requests.ts';
@@ -51,10 +52,6 @@ export function retryAfterMs(failures: number): number {
 export function nextRoundAt(startedAt: number, everyMs: number, now: number): number {
   return Math.max(startedAt + everyMs, now);
 }
-
-/** The bounds of `contract/watch.ts`, which this may not import; a test compares them. */
-const SHORTEST_MS = 1_000;
-const LONGEST_MS = 7 * 24 * 60 * 60_000;
 
 /** Typed, so that a new option cannot be forgotten. */
 const CHANGES: Readonly<Record<keyof WatchChange, (value: unknown) => boolean>> = {

@@ -1,32 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { inOwnWords } from '../../src/api/own-words.ts';
 import { problem, refusalOf } from '../../src/api/refusal.ts';
 import * as errors from '../../src/client/errors.ts';
+import { failureTexts } from './failure-texts.ts';
 
-const src = join(import.meta.dirname, '../../src');
-const ROOMS = ['client', 'contract', 'domain', 'activities', 'workflows', 'sources'];
-/** What statuses, the Temporal UI and alerts say is the same for everybody. */
-const NO_FAILURES = ['status-rows.ts', 'job/describing.ts', 'job/alerts.ts'];
 /** What only whoever runs the workers can do. */
-const NOBODYS_REQUEST = /triggers (?:worker|up|setup|watch(?: --list)?)\b|temporal operator .*/g;
+const NOBODYS_REQUEST = /triggers (?:worker|up|setup)\b|temporal operator .*/g;
 /** `triggers list`, in a sentence, and `--option`. */
 const COMMAND = /(?:[:"(] ?|[:"(])triggers [a-z]|triggers [a-z]+(?:-[a-z]+)* [A-Z]|['"`\s(]--[a-z]{2}[^.]/;
 
-function textsOf(room: string): string[] {
-  const names = readdirSync(join(src, room), { recursive: true, encoding: 'utf8' });
-  const files = names.filter((name) => name.endsWith('.ts') && !NO_FAILURES.includes(name));
-  return files.flatMap((name) =>
-    readFileSync(join(src, room, name), 'utf8')
-      .split('\n')
-      .filter((line) => !/^\s*(\/\/|\/?\*)/.test(line) && /['`]/.test(line))
-      .map((line) => `${name}: ${line.trim().replaceAll(/\$\{[^}]*\}/g, 'crm')}`),
-  );
-}
-
 test('no text of a failure names a command or an option where there is a request', () => {
-  const all = ROOMS.flatMap(textsOf);
+  const all = failureTexts();
   expect(all.filter((text) => COMMAND.test(text)).length).toBeGreaterThan(20);
   const left = all.map((text) => inOwnWords(text).replaceAll(NOBODYS_REQUEST, '')).filter((text) => COMMAND.test(text));
   expect(left).toEqual([]);
@@ -45,6 +29,7 @@ test.each<[Error, string]>([
     new errors.JobKept('crm', { waiting: 2, keptAt: '' }),
     'Resume it with: POST /v1/jobs/crm/resume. Or discard what it kept: POST /v1/jobs/crm/stop with {"waiting":"discard"}',
   ],
+  [new errors.WatchNotFound('vip'), 'See those that are: GET /v1/watches'],
   [new errors.DeadLetterNotFound('dead-letter-1'), 'See those that do: GET /v1/dead-letters'],
   [
     new errors.DifferenceDoubtful({ theirs: 0, members: 5, both: 0, enters: 5, exits: 0 }, ['empty']),

@@ -6,9 +6,11 @@ import {
   inForm,
   jobSentence,
   shellWord,
+  spanWord,
   toneOf,
   utc,
 } from '../../src/console/words.ts';
+import { readDuration } from '../../src/contract/duration.ts';
 import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00Z');
@@ -88,4 +90,13 @@ test.each([
   ['', "''"],
 ])('%s is a word of a command as %s', (text, word) => {
   expect(shellWord(text)).toBe(word);
+});
+
+test.each([1_000, 90_000, 300_000, 5_400_000, 7_200_000, 604_800_000, 1_500])(
+  'a span of %d ms is written as commands take it',
+  (ms) => expect(readDuration(spanWord(ms))).toBe(ms),
+);
+
+test('a span has the largest unit of which it is a whole number', () => {
+  expect([300_000, 5_400_000, 604_800_000].map(spanWord)).toEqual(['5m', '90m', '7d']);
 });

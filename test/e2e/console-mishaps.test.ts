@@ -11,7 +11,7 @@ import { startTriggers } from '../support/triggers-cli.ts';
 
 const id = (): string => randomBytes(16).toString('hex');
 const SLUG = `calm-${id().slice(0, 6)}`;
-const OTHER = { id: id(), slug: `${SLUG}-last`, name: 'The last of many' };
+const OTHER = { id: id(), slug: `${SLUG}-last`, name: 'The last of many', windowMinutes: 15 };
 const MANY = Array.from({ length: 1000 }, (_, i) => ({
   id: id(),
   slug: i === 0 ? SLUG : `${SLUG}-${i}`,
@@ -108,6 +108,22 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
+  test('says of a job that it has started what is to be known about it', async () => {
+    const { page, context } = await browser.open(`${api.url}/new`);
+    await filled(page, 'Of a short window');
+    await page.getByLabel('Search audiences').fill('last many');
+    await page.getByLabel(OTHER.name).check();
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Start Export' }).click();
+    await dialog.getByRole('heading', { name: 'The job is started' }).waitFor();
+    await dialog.getByText('15 minutes', { exact: false }).waitFor();
+    await looked(page, 'started');
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'Of a short window' }).waitFor();
+    await context.close();
+  });
+
   test('a page that cannot be shown leaves a calm message, and every other page', async () => {
     const job = await started('Misunderstood');
     const { page, context } = await browser.open(api.url);
@@ -166,7 +182,8 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     for await (const { id: letter } of lab.jobs.deadLetters.list({ jobId: job }))
       await lab.jobs.deadLetters.discard(letter);
     await dialog.getByRole('button', { name: 'Redeliver' }).click();
-    await dialog.getByRole('alert').waitFor();
+    // It says what to do on the page, and not over HTTP.
+    await dialog.getByRole('alert').getByText('the page “Dead letters”').waitFor();
     await looked(page, 'decided-elsewhere');
     expect(endpoint.ledger.entries).toHaveLength(1);
     await context.close();

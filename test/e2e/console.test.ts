@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
@@ -11,6 +14,8 @@ import { until } from '../support/patience.ts';
 const id = (): string => randomBytes(16).toString('hex');
 const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
 const NEWS = { id: id(), slug: `news-${id().slice(0, 6)}`, name: 'Readers' };
+const WATCHED = { id: id(), slug: `watched-${id().slice(0, 6)}`, name: 'Watched closely' };
+const folder = mkdtempSync(join(tmpdir(), 'console-watches-'));
 const MEMBERS = Array.from({ length: 230 }, (_, i) => `member-${i}`);
 
 let lab: Lab;
@@ -45,8 +50,9 @@ describeWithBrowser('the console', () => {
     const audiences = [
       { ...VIPS, size: MEMBERS.length, members: MEMBERS },
       { ...NEWS, size: 1, members: MEMBERS.slice(0, 1) },
+      { ...WATCHED, windowMinutes: 15, members: MEMBERS.slice(0, 40) },
     ];
-    lab = await Lab.open({ content: { audiences, profiles } });
+    lab = await Lab.open({ content: { audiences, profiles }, config: { watch: { folder } } });
     browser = await TestBrowser.start();
     api = await openApi();
   });
@@ -54,6 +60,7 @@ describeWithBrowser('the console', () => {
     await api.close();
     await browser.close();
     await lab.close();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   test.each([
@@ -101,6 +108,7 @@ describeWithBrowser('the console', () => {
     await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
     await page.getByLabel('Label', { exact: true }).fill('Only tried');
     await page.getByRole('button', { name: 'Send test' }).click();
+    await page.getByText('triggers test job.json --event enter', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Send it once' }).click();
     await page.getByText('HTTP 404').first().waitFor();
     await page.getByText(/check the webhook URL and the authorization/).waitFor();
@@ -161,10 +169,12 @@ describeWithBrowser('the console', () => {
     await looked(page, 'dead-letters');
     await page.getByRole('button', { name: 'Show the dead letter of two' }).click();
     await page.getByText('two@example.com').waitFor();
+    await page.getByText(/^triggers dead-letters redeliver [\w-]+$/).waitFor();
     await looked(page, 'dead-letter');
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
     // By the source, the person is no member: that is said, and somebody has to insist.
     await page.getByLabel('Send it although it contradicts what the source says now').check();
+    await page.getByText(/^triggers dead-letters redeliver \S+ --force$/).waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
     await until(() => endpoint.ledger.entries.filter(({ message }) => message?.user === 'two').length === 2);
 
@@ -181,6 +191,56 @@ describeWithBrowser('the console', () => {
     const { page, context } = await browser.open(`${api.url}/inputs`);
     await page.getByText('No other system sends here').waitFor();
     await looked(page, 'inputs');
+    await context.close();
+  });
+
+  test.each([
+    ['wide', WIDE],
+    ['narrow', NARROW],
+  ])('watches an audience, believes what is held, watches it otherwise, and no more (%s)', async (width, viewport) => {
+    const { watches } = lab.jobs;
+    const { page, context } = await browser.open(`${api.url}/inputs`, { viewport });
+    const dialog = page.getByRole('dialog');
+    await page.getByRole('button', { name: 'Watch an audience' }).click();
+    await dialog.getByLabel('Audience', { exact: true }).fill(WATCHED.slug);
+    await dialog.getByLabel('From one round to the next').fill('8d');
+    expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
+    await dialog.getByLabel('From one round to the next').fill('2h');
+    await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
+    await looked(page, `watch-${width}`);
+    await dialog.getByRole('button', { name: 'Watch it' }).click();
+    // What is to be known of it is said before it is gone.
+    await dialog.getByText('looks back over 15 minutes').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await until(async () => (await watches.status(WATCHED.id)).rounds === 1);
+
+    for (const user of MEMBERS.slice(0, 20)) lab.source.exit(WATCHED.id, user);
+    const deed = (name: string) => page.getByRole('button', { name: `${name}: the watch of ${WATCHED.slug}` });
+    await deed('Read now').click();
+    await dialog.getByText(`triggers watch ${WATCHED.slug} --now`, { exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Read now' }).click();
+    await page.getByText('20 members would leave at once, and 20 remain').waitFor();
+    await looked(page, `watches-${width}`);
+    await deed('Accept').click();
+    await dialog.getByText('20 members did leave, and 20 remain').waitFor();
+    await dialog.getByRole('button', { name: 'Accept', exact: true }).click();
+    await until(async () => (await watches.status(WATCHED.id)).exits === 20);
+
+    await deed('Change').click();
+    expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
+    await watches.start([WATCHED.id], { everyMs: 3_600_000 });
+    await dialog.getByLabel(/The largest exit/).fill('100');
+    await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Change it' }).click();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    // What somebody else has changed meanwhile stays.
+    expect(await watches.status(WATCHED.id)).toMatchObject({ everyMs: 3_600_000, largestExitPercent: 100 });
+
+    await deed('Stop').click();
+    await dialog.getByText(`triggers watch ${WATCHED.slug} --stop`, { exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
+    await deed('Stop').waitFor({ state: 'detached' });
+    for (const user of MEMBERS.slice(0, 20)) lab.source.enter(WATCHED.id, user);
     await context.close();
   });
 
@@ -247,6 +307,9 @@ describeWithBrowser('the console', () => {
     const buttons = ['Pause', 'Backfill', 'Reconcile', 'Stop', 'Edit'];
     for (const name of buttons) expect(await page.getByRole('button', { name }).count()).toBe(0);
     expect(await page.getByRole('link', { name: 'Edit' }).count()).toBe(0);
+    await page.getByRole('link', { name: 'Inputs' }).click();
+    await page.getByText('No audience is watched').or(page.getByRole('cell').first()).first().waitFor();
+    expect(await page.getByRole('button', { name: /watch/i }).count()).toBe(0);
     // Nor does the API do it for them.
     const paused = await page.evaluate<number>(
       `fetch('/v1/jobs/${job}/pause', { method: 'POST', headers: { 'x-triggers-console': '1' } }).then(({ status }) => status)`,
@@ -310,10 +373,93 @@ describeWithBrowser('the console', () => {
     await endpoint.close();
   });
 
+  test('is used with the keyboard alone, from a new job to its end', async () => {
+    const { page, context } = await browser.open(api.url);
+    await tabTo(page, /^(?:New job|Start the first one)$/);
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Webhook URL').waitFor();
+    await tabTo(page, /^Use Webhook endpoint does not require authorization instead/);
+    await page.keyboard.press('Space');
+    await tabTo(page, /^Label/);
+    await page.keyboard.type('By hand');
+    await tabTo(page, new RegExp(`^${NEWS.name}`));
+    await page.keyboard.press('Space');
+    await tabTo(page, /^Webhook URL/);
+    await page.keyboard.type(lab.receiver.url);
+    await tabTo(page, /^Start Export$/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await tabTo(page, /^Start Export$/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'By hand' }).waitFor();
+    await tabTo(page, /^Stop$/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    // The focus is back where it was.
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await tabTo(page, /^Send it first/);
+    await page.keyboard.press('ArrowDown');
+    await tabTo(page, /^Stop$/);
+    await page.keyboard.press('Enter');
+    await page
+      .getByText(/^Stopped/)
+      .first()
+      .waitFor();
+    const job = new URL(page.url()).pathname.replace('/jobs/', '');
+    expect((await lab.jobs.status(job)).state).toBe('stopped');
+    await context.close();
+  });
+
+  test('two tabs show the same, and end together', async () => {
+    const key = 'trg_has-two-tabs';
+    const { createHash } = await import('node:crypto');
+    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const job = await started('In two tabs', lab.receiver);
+    const keyed = await openApi({ twice: { hash, may: ['read', 'operate'], jobs: [job] } });
+    const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    const other = await context.newPage();
+    await other.goto(`${keyed.url}/jobs/${job}`);
+    await other.getByRole('button', { name: 'Pause' }).click();
+    await other.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.bringToFront();
+    await page.getByRole('button', { name: 'Resume' }).waitFor();
+    // A watch tells every job that listens, so that a key for some jobs may not begin one.
+    await other.getByRole('link', { name: 'Inputs' }).click();
+    await other.getByText('No other system sends here').waitFor();
+    expect(await other.getByRole('button', { name: /watch/i }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await other.bringToFront();
+    await other.getByText('Your session has ended').waitFor();
+    await context.close();
+    await keyed.close();
+  });
+
   test('made no mistake in any of this', () => {
     expect(browser.mistakes).toEqual([]);
   });
 });
+
+/** Presses Tab until what is called so has the focus. */
+async function tabTo(page: Page, name: RegExp): Promise<void> {
+  const passed: string[] = [];
+  while (passed.length < 150) {
+    await page.keyboard.press('Tab');
+    const focused = await page.evaluate<string>(FOCUSED);
+    if (name.test(focused)) return;
+    passed.push(focused);
+  }
+  throw new Error(`Tab never comes to ${String(name)}, but to: ${passed.join(' | ')}`);
+}
+
+const FOCUSED = `(() => {
+  const one = document.activeElement;
+  return (one.labels?.[0]?.textContent ?? one.getAttribute('aria-label') ?? one.textContent).trim();
+})()`;
 
 /** Whether the page has a mark that turns the text behind it. */
 const TURNS = "document.querySelector('main').textContent.includes('\\u202E')";

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
-import { LONGEST_MS, SHORTEST_MS } from '../../contract/watch.ts';
+import { LONGEST_MS, SHORTEST_MS } from '../../contract/watch-interval.ts';
 import { counted, duration, printable } from '../../domain/shown.ts';
 import { command, type Invocation } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

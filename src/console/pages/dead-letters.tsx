@@ -8,7 +8,7 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useNow } from '../asked.ts';
-import { Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
+import { Command, Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
@@ -149,7 +149,7 @@ function Groups({ job, change }: GroupsProps): JSX.Element | null {
     <section class="panel" aria-labelledby="by-failure">
       <h2 id="by-failure">By failure</h2>
       <div class="scroll" tabIndex={0} role="group" aria-labelledby="by-failure">
-        <table>
+        <table class="lines">
           <tbody>
             {value.failures.map(({ failure, letters, jobs, oldestDiedAt }) => (
               <tr key={failure} class="by-failure">
@@ -354,6 +354,8 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
                   </button>
                 )}
               </div>
+              <p class="quiet small">The same in a terminal:</p>
+              <Command>{`triggers dead-letters ${isDiscarding ? 'discard' : 'redeliver'} ${id}${isForced && !isDiscarding ? ' --force' : ''}`}</Command>
             </>
           )}
         </>

@@ -193,7 +193,10 @@ function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
     ...(chosen.length === slugs.length ? [] : chosen.map((slug) => ` --audience ${shellWord(slug)}`)),
     isSample && !isWrong ? ` --sample ${count}` : '',
   ];
-  const whom = members === undefined ? 'Everybody who is a member' : counted(members, 'member');
+  const whom =
+    members === undefined
+      ? 'Everybody who is a member now is'
+      : `${counted(members, 'member')} ${members === 1 ? 'is' : 'are'}`;
   const pace =
     backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
   return (
@@ -206,7 +209,7 @@ function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
       onDeed={() => void doIt()}
     >
       <p>
-        {whom} now is sent as an <code>enter</code>, at most {pace}. Who was sent before is sent again.
+        {whom} sent as an <code>enter</code>, at most {pace}. Who was sent before is sent again.
       </p>
       {slugs.length > 1 && (
         <fieldset class="field">

@@ -8,7 +8,7 @@ import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useAsked, useDeed } from '../asked.ts';
 import { type Draft, EMPTY_DRAFT } from '../form.ts';
-import { Command, Dialog } from '../parts.tsx';
+import { Command, Dialog, Said } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { membersOf } from './audience-fields.tsx';
@@ -72,6 +72,24 @@ interface StartProps {
   readonly onClose: () => void;
 }
 
+interface Started {
+  readonly jobId: string;
+  readonly warnings: readonly string[];
+}
+
+/** What is to be known of a job that has been started. */
+function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () => void }): JSX.Element {
+  return (
+    <Dialog key="started" title="The job is started" onClose={onClose}>
+      {warnings.map((warning) => (
+        <p key={warning} class="caution">
+          <Said text={warning} />
+        </p>
+      ))}
+    </Dialog>
+  );
+}
+
 /** Says how many people will be sent what, and starts it. */
 function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
   const { route } = useLocation();
@@ -80,14 +98,17 @@ function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
   const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
   const members = membersOf(list, audiences);
   const isGivenUp = failure?.code === 'JobRecoverable';
+  const [started, setStarted] = useState<Started>();
+  const show = ({ jobId }: Started): void => route(`/jobs/${encodeURIComponent(jobId)}`);
   const start = async (): Promise<void> => {
-    let jobId = '';
     const path = pathOf(['jobs'], { id, discardRecoverable: isGivenUp });
-    const isDone = await run(async () => {
-      ({ jobId } = await ask<{ jobId: string }>(path, { method: 'POST', body: definition }));
+    await run(async () => {
+      const answer = await ask<Started>(path, { method: 'POST', body: definition });
+      if (answer.warnings.length === 0) show(answer);
+      else setStarted(answer);
     });
-    if (isDone) route(`/jobs/${encodeURIComponent(jobId)}`);
   };
+  if (started !== undefined) return <StartedDialog {...started} onClose={() => show(started)} />;
   const names = audiences.map((one) => list?.audiences.find(({ id, slug }) => slug === one || id === one)?.name ?? one);
   return (
     <Dialog

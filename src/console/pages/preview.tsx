@@ -9,6 +9,7 @@ import { failureInWords } from '../../domain/verdict.ts';
 import { type ApiFailure, ask, pathOf } from '../api.ts';
 import { asFailure, useDeed, useSettled } from '../asked.ts';
 import { Dialog, Failure, Said, State } from '../parts.tsx';
+import { shellWord } from '../words.ts';
 
 interface PreviewProps {
   readonly definition: JobDefinitionInput;
@@ -23,6 +24,8 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
   const wish = useSettled(JSON.stringify({ definition, event, ...(user.trim() === '' ? {} : { user: user.trim() }) }));
   const { sample, failure, of } = useSample(isReady ? wish : undefined);
   const [isTesting, setTesting] = useState(false);
+  const whom = user.trim() === '' ? '' : ` --user ${shellWord(user.trim())}`;
+  const command = `triggers test job.json --event ${event}${whom}`;
   return (
     <section class="panel beside" aria-labelledby="preview">
       <header>
@@ -73,7 +76,9 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
           )}
         </>
       )}
-      {isTesting && <TestDialog wish={wish} about={sample} isCurrent={of === wish} onClose={() => setTesting(false)} />}
+      {isTesting && (
+        <TestDialog {...{ wish, command }} about={sample} isCurrent={of === wish} onClose={() => setTesting(false)} />
+      )}
     </section>
   );
 }
@@ -130,13 +135,14 @@ function Request({
 
 interface TestProps {
   readonly wish: string;
+  readonly command: string;
   readonly about: Sample | undefined;
   /** Whether what it is about is what would be sent, and not what was typed before. */
   readonly isCurrent: boolean;
   readonly onClose: () => void;
 }
 
-function TestDialog({ wish, about, isCurrent, onClose }: TestProps): JSX.Element {
+function TestDialog({ wish, command, about, isCurrent, onClose }: TestProps): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const [sent, setSent] = useState<SentSample>();
   const send = (): void => {
@@ -148,6 +154,7 @@ function TestDialog({ wish, about, isCurrent, onClose }: TestProps): JSX.Element
       {...(sent === undefined ? { deed: 'Send it once', onDeed: send } : {})}
       {...{ onClose, isBusy, failure }}
       isDisabled={!isCurrent}
+      {...(sent === undefined ? { command } : {})}
     >
       {sent === undefined ? (
         <p>

@@ -1,0 +1,112 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../client/export-jobs.ts';
+import { watchOptionsSchema } from '../contract/watch.ts';
+import { isRecord } from '../domain/json.ts';
+import type { Caller } from './api-keys.ts';
+import { serve } from './operation.ts';
+import { Refused } from './refusal.ts';
+
+const status = z
+  .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
+  .describe('How the watch is doing.');
+
+/** Watches: all that the client and the command line can do about them. An audience is named by its slug or id. */
+export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
+  const tag = 'What comes in';
+  serve(app, {
+    method: 'GET',
+    url: '/v1/watches',
+    right: 'read',
+    tag,
+    summary: 'The audiences that are watched, and how their last rounds went',
+    answers: {
+      200: z.object({
+        watches: z.array(z.looseObject({ audience: z.looseObject({ slug: z.string() }), status: status.optional() })),
+      }),
+    },
+    run: async ({ caller }) => ({
+      watches: (await watches.list()).map(({ status: one, ...rest }) => ({
+        ...rest,
+        ...(one === undefined ? {} : { status: shownTo(caller, one) }),
+      })),
+    }),
+  });
+  serve(app, {
+    method: 'POST',
+    url: '/v1/watches',
+    right: 'operate',
+    tag,
+    summary: 'Watch audiences from now on, or change how they are watched',
+    body: watchOptionsSchema.partial().extend({ audiences: z.array(z.string()).describe('Slugs or ids.') }),
+    answers: {
+      200: z.object({
+        watches: z.array(
+          z.looseObject({
+            isNew: z.boolean().describe('Whether it was not watched before.'),
+            status,
+            warnings: z.array(z.string()),
+          }),
+        ),
+      }),
+    },
+    run: async ({ caller, body }) => {
+      checkAllowed(caller);
+      if (!isRecord(body))
+        throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"audiences":["vip"],"everyMs":300000}.');
+      const { audiences, ...options } = body;
+      return { watches: await watches.start(audiences as string[], options as WatchOptionsInput) }; // The client checks both.
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/watches/:audience',
+    right: 'read',
+    tag,
+    summary: 'How a watch is doing',
+    answers: { 200: status },
+    run: async ({ caller, params: { audience = '' } }) => shownTo(caller, await watches.status(audience)),
+  });
+  const commands = [
+    ['now', 'Begin a round now', async (audience: string) => await watches.scanNow(audience)],
+    ['accept', 'Believe the exits that are held', async (audience: string) => await watches.accept(audience)],
+    ['stop', 'End a watch', async (audience: string) => await watches.stop(audience)],
+  ] as const;
+  for (const [name, summary, run] of commands)
+    serve(app, {
+      method: 'POST',
+      url: `/v1/watches/:audience/${name}`,
+      right: 'operate',
+      tag,
+      summary,
+      answers: { 200: status },
+      run: async ({ caller, params: { audience = '' } }) => {
+        checkAllowed(caller);
+        return await run(audience);
+      },
+    });
+}
+
+/** @throws Refused when the key is for some jobs: what a watch finds is told to all that listen */
+function checkAllowed({ jobs }: Caller): void {
+  if (jobs !== undefined)
+    throw new Refused(
+      403,
+      'NotAllowed',
+      'This API key is for some jobs only, and a watch tells every job that listens to its audience.',
+    );
+}
+
+/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. Exported for its test. */
+export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, shown: WatchStatus): WatchStatus {
+  const { last } = shown;
+  if (caller.jobs === undefined || last === undefined) return shown;
+  const { unreadable, absent, lost, ...told } = last.told;
+  const own = {
+    ...told,
+    unreadable: unreadable.filter((jobId) => caller.mayJob(jobId)),
+    ...(absent === undefined ? {} : { absent: absent.filter((jobId) => caller.mayJob(jobId)) }),
+    ...(lost === undefined ? {} : { lost: lost.filter(({ jobId }) => caller.mayJob(jobId)) }),
+  };
+  return { ...shown, last: { ...last, told: own } };
+}

@@ -1,0 +1,69 @@
+import { expect, test } from '@jest/globals';
+import { shownTo } from '../../src/api/watch-routes.ts';
+import type { WatchStatus } from '../../src/client/export-jobs.ts';
+import { newApiKey } from '../../src/config/references.ts';
+import { apiWithoutTemporal, askOf } from './an-api.ts';
+
+const watch: WatchStatus = {
+  v: 1,
+  state: 'waiting',
+  audience: { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' },
+  everyMs: 60_000,
+  emitExisting: false,
+  largestExitPercent: 20,
+  rounds: 1,
+  enters: 1,
+  exits: 0,
+  last: {
+    at: '2026-11-27T08:30:00Z',
+    members: 1,
+    enters: 1,
+    exits: 0,
+    stayed: 0,
+    durationMs: 5,
+    isBaseline: false,
+    told: {
+      jobs: 2,
+      unreadable: ['crm', 'theirs'],
+      absent: ['theirs'],
+      lost: [{ jobId: 'theirs', from: '2026-11-27T08:00:00Z', to: '2026-11-27T08:30:00Z' }],
+    },
+  },
+};
+
+test('[S34] a key for some jobs is not told by a watch which others there are', () => {
+  const own = shownTo({ jobs: ['crm'], mayJob: (jobId) => jobId === 'crm' }, watch);
+  expect(own.last).toMatchObject({ members: 1, told: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
+  expect(JSON.stringify(own)).not.toContain('theirs');
+  expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
+});
+
+const DEEDS = [
+  ['/v1/watches', { audiences: ['vip'] }],
+  ...['now', 'accept', 'stop'].map((name) => [`/v1/watches/vip/${name}`, undefined] as const),
+] as const;
+
+test.each(DEEDS)(
+  'a key that may only read, or is for some jobs, is refused POST %s, which every job is told of',
+  async (path, body) => {
+    const secrets = { reads: newApiKey(), some: newApiKey() };
+    const api = await apiWithoutTemporal({
+      reads: { hash: secrets.reads.hash, may: ['read', 'trigger'] },
+      some: { hash: secrets.some.hash, may: ['read', 'operate'], jobs: ['crm'] },
+    });
+    const told = async ({ secret }: { readonly secret: string }) =>
+      await askOf(api, path, { method: 'POST', body, headers: { authorization: `Bearer ${secret}` } });
+    try {
+      expect(await told(secrets.reads)).toMatchObject({
+        status: 403,
+        body: { detail: expect.stringContaining('"operate"') },
+      });
+      expect(await told(secrets.some)).toMatchObject({
+        status: 403,
+        body: { code: 'NotAllowed', detail: expect.stringContaining('a watch tells every job') },
+      });
+    } finally {
+      await api.close();
+    }
+  },
+);
