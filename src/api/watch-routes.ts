@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../client/export-jobs.ts';
+import type { ExportJobs, WatchStatus } from '../client/export-jobs.ts';
 import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
@@ -55,7 +55,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
       if (!isRecord(body))
         throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"audiences":["vip"],"everyMs":300000}.');
       const { audiences, ...options } = body;
-      return { watches: await watches.start(audiences as string[], options as WatchOptionsInput) }; // The client checks both.
+      return { watches: await watches.start(audiences as string[], options) }; // The client checks both.
     },
   });
   serve(app, {
