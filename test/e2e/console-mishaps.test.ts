@@ -178,10 +178,10 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
     await page.getByRole('button', { name: 'Show the dead letter of disputed' }).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByRole('button', { name: 'Redeliver' }).waitFor();
+    await dialog.getByRole('button', { name: 'Redeliver', exact: true }).waitFor();
     for await (const { id: letter } of lab.jobs.deadLetters.list({ jobId: job }))
       await lab.jobs.deadLetters.discard(letter);
-    await dialog.getByRole('button', { name: 'Redeliver' }).click();
+    await dialog.getByRole('button', { name: 'Redeliver', exact: true }).click();
     // It says what to do on the page, and not over HTTP.
     await dialog.getByRole('alert').getByText('the page “Dead letters”').waitFor();
     await looked(page, 'decided-elsewhere');

@@ -11,6 +11,9 @@ import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../suppo
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 
+/** What changes a watch; a command of one can be copied by everybody. */
+const WATCH_DEEDS = /^(?:Watch an audience|Accept|Read now|Change|Stop)$/;
+
 const id = (): string => randomBytes(16).toString('hex');
 const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
 const NEWS = { id: id(), slug: `news-${id().slice(0, 6)}`, name: 'Readers' };
@@ -171,11 +174,11 @@ describeWithBrowser('the console', () => {
     await page.getByText('two@example.com').waitFor();
     await page.getByText(/^triggers dead-letters redeliver [\w-]+$/).waitFor();
     await looked(page, 'dead-letter');
-    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
     // By the source, the person is no member: that is said, and somebody has to insist.
     await page.getByLabel('Send it although it contradicts what the source says now').check();
     await page.getByText(/^triggers dead-letters redeliver \S+ --force$/).waitFor();
-    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
     await until(() => endpoint.ledger.entries.filter(({ message }) => message?.user === 'two').length === 2);
 
     await page.getByRole('button', { name: 'Discard these' }).click();
@@ -309,7 +312,7 @@ describeWithBrowser('the console', () => {
     expect(await page.getByRole('link', { name: 'Edit' }).count()).toBe(0);
     await page.getByRole('link', { name: 'Inputs' }).click();
     await page.getByText('No audience is watched').or(page.getByRole('cell').first()).first().waitFor();
-    expect(await page.getByRole('button', { name: /watch/i }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
     // Nor does the API do it for them.
     const paused = await page.evaluate<number>(
       `fetch('/v1/jobs/${job}/pause', { method: 'POST', headers: { 'x-triggers-console': '1' } }).then(({ status }) => status)`,
@@ -392,6 +395,7 @@ describeWithBrowser('the console', () => {
     await tabTo(page, /^Start Export$/);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'By hand' }).waitFor();
+    await page.getByText('running', { exact: true }).first().waitFor();
     await tabTo(page, /^Stop$/);
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
@@ -431,7 +435,7 @@ describeWithBrowser('the console', () => {
     // A watch tells every job that listens, so that a key for some jobs may not begin one.
     await other.getByRole('link', { name: 'Inputs' }).click();
     await other.getByText('No other system sends here').waitFor();
-    expect(await other.getByRole('button', { name: /watch/i }).count()).toBe(0);
+    expect(await other.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await other.bringToFront();
     await other.getByText('Your session has ended').waitFor();
