@@ -11,7 +11,7 @@ import { startKafka } from '../../src/consumers/kafka/kafka.ts';
 import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
 import { Lab } from '../support/lab.ts';
-import { until } from '../support/patience.ts';
+import { answerWhen, until } from '../support/patience.ts';
 import { type Said, worldOf } from './a-consumer.ts';
 
 describeWithKafka('a consumer of Kafka', () => {
@@ -411,17 +411,24 @@ describeWithKafka('a consumer of Kafka', () => {
 
   test('holds at most a thousand messages that the group does not know to be done, however many partitions have more', async () => {
     const topic = await kafka.topic(4);
-    const counts: number[] = [];
+    let gives = 0;
+    let inHand = 0;
+    let mostInHand = 0;
     const over = new AbortController();
     const { log, metrics } = worldOf(lab);
     const consumer = await startKafka({
       config: kafkaSchema.parse({ brokers: [kafka.broker.address], topics: [topic], group, from: 'latest' }),
       handover: {
         give: async (triggers, stop) => {
-          counts.push(triggers.length);
+          gives++;
+          inHand += triggers.length;
+          mostInHand = Math.max(mostInHand, inHand);
           return await new Promise((_, reject) => {
-            const giveUp = (): void => reject(new Error('It is ended.'));
-            for (const signal of [stop, over.signal]) signal.addEventListener('abort', giveUp);
+            const giveUp = (): void => {
+              inHand -= triggers.length;
+              reject(new Error('It is ended.'));
+            };
+            for (const signal of [stop, over.signal]) signal.addEventListener('abort', giveUp, { once: true });
           });
         },
         heardOf: async (triggers) => await Promise.resolve(triggers),
@@ -433,8 +440,12 @@ describeWithKafka('a consumer of Kafka', () => {
     running.push(consumer);
     const waiting = (partition: number) => Array.from({ length: 600 }, () => ({ ...change(person()), partition }));
     await kafka.write(topic, [0, 1, 2, 3].flatMap(waiting));
-    await until(() => counts.length === 4);
-    expect(counts.reduce((sum, count) => sum + count)).toBeLessThanOrEqual(1_000);
+    // More, where its group is joined anew meanwhile: what was in hand is given up then.
+    await answerWhen(
+      () => gives,
+      (count) => count >= 4,
+    );
+    expect(mostInHand).toBeLessThanOrEqual(1_000);
     over.abort();
   });
 
