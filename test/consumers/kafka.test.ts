@@ -14,6 +14,10 @@ import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { type Said, worldOf } from './a-consumer.ts';
 
+/** A broker that is slow to answer on a busy machine is asked again, with a warning. */
+const errorsIn = ({ lines }: { readonly lines: readonly string[] }): readonly string[] =>
+  lines.filter((line) => line.startsWith('error'));
+
 describeWithKafka('a consumer of Kafka', () => {
   let lab: Lab;
   let kafka: TestKafka;
@@ -126,7 +130,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await lab.arrives(user);
     await until(async () => (await metrics()).includes('triggers_consumer_triggers_total{outcome="ignored"} 1\n'));
     await until(async () => (await kafka.committed(group, topic))[0] === 2);
-    expect(log.lines).toEqual([]);
+    expect(errorsIn(log)).toEqual([]);
   });
 
   test('goes on at the committed offset, and tells nothing twice', async () => {
@@ -283,7 +287,7 @@ describeWithKafka('a consumer of Kafka', () => {
       { value: '{"audience":"vip"', partition: 0 },
       { ...change(after), partition: 0 },
     ]);
-    await until(() => consumer.problem !== undefined);
+    await until(() => consumer.problem?.includes('is no trigger') === true);
     await kafka.write(topic, [{ ...change(elsewhere), partition: 1 }]);
     await lab.arrives(before);
     await lab.arrives(elsewhere);
@@ -291,7 +295,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(consumer.problem).toBe(
       `The message 1 of partition 0 of the topic ${topic} is no trigger: it is not JSON: something is wrong in line 1, at character 18.`,
     );
-    expect(log.lines).toEqual(['error a message is no trigger; its partition is read no further']);
+    expect(errorsIn(log)).toEqual(['error a message is no trigger; its partition is read no further']);
     const text = await metrics();
     expect(text).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
     expect(text).toContain(`triggers_kafka_partition_stopped{topic="${topic}",partition="0"} 1\n`);
@@ -303,7 +307,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await until(async () => (await lags()) === 1);
     await another.consumer.stop();
     await until(async () => (await lags()) === 2 && consumer.problem !== undefined);
-    expect(log.lines).toEqual(['error a message is no trigger; its partition is read no further']);
+    expect(errorsIn(log)).toEqual(['error a message is no trigger; its partition is read no further']);
     expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
     // The next one stops there, too.
     await consumer.stop();

@@ -56,7 +56,7 @@ export class TestKafka {
     this.#producer = new Producer({ clientId: 'tests', bootstrapBrokers: [broker.address] });
   }
 
-  /** Makes a topic, waits until the broker knows of it, and says its name. */
+  /** Makes a topic, waits until what writes to it knows of all its partitions and of who leads them, and says its name. */
   async topic(partitions = 1, configs: Record<string, string> = {}): Promise<string> {
     const topic = `changes-${randomUUID()}`;
     await this.broker.admin.createTopics({
@@ -65,23 +65,23 @@ export class TestKafka {
       replicas: 1,
       configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
     });
-    await until(
-      async () =>
-        await this.#producer.metadata({ topics: [topic], forceUpdate: true }).then(
-          () => true,
-          () => false,
-        ),
-    );
+    await this.#knowsOf(topic, partitions);
     return topic;
   }
 
-  /** Adds partitions to a topic, and waits until what writes to it knows of them: it would put into others what is for those. */
+  /** The producer would put into other partitions what is for those that it does not know. */
+  async #knowsOf(topic: string, count: number): Promise<void> {
+    await until(async () => {
+      const metadata = await this.#producer.metadata({ topics: [topic], forceUpdate: true }).catch(() => undefined);
+      const partitions = metadata?.topics.get(topic)?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+      return partitions.length === count;
+    });
+  }
+
+  /** Adds partitions to a topic, and waits as for a new one. */
   async addPartitions(topic: string, count: number): Promise<void> {
     await this.broker.admin.createPartitions({ topics: [{ name: topic, count, assignments: null }] });
-    await until(async () => {
-      const { topics } = await this.#producer.metadata({ topics: [topic], forceUpdate: true });
-      return topics.get(topic)?.partitionsCount === count;
-    });
+    await this.#knowsOf(topic, count);
   }
 
   /** Writes messages, one after the other; JSON, unless the value is a text, or null. */
