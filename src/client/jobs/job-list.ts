@@ -277,6 +277,9 @@ export async function overview(client: Client, { lastHour = false }: OverviewOpt
   const jobs = await listJobs(client);
   const endsAtMs = performance.now() + LOOK_MS;
   const found = new Map<string, Pick<JobOverview, 'numbers' | 'lastHour'>>();
+  // Where one job did not answer and none has, there most likely is no worker: the others' answers are not waited for, too.
+  const silent = new Set<string>();
+  const heard = new Set<string>();
   const toAsk = jobs
     .filter(({ running }) => running)
     .slice(0, MOST)
@@ -284,10 +287,12 @@ export async function overview(client: Client, { lastHour = false }: OverviewOpt
   const lane = async (): Promise<void> => {
     for (const { workflowId, taskQueue } of toAsk) {
       if (performance.now() >= endsAtMs) return;
+      if (silent.has(taskQueue) && !heard.has(taskQueue)) continue;
       const [status, trend] = await Promise.all([
         quickStatus(client, workflowId),
         lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
       ]);
+      (status === undefined ? silent : heard).add(taskQueue);
       if (status === undefined) continue;
       const numbers = await numbersOf(client, status, taskQueue);
       found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
