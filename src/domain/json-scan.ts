@@ -60,6 +60,27 @@ export function doubledKey(text: string, levels = Infinity): string | undefined 
   return undefined;
 }
 
+/**
+ * Whether a run of 16 digits or more is outside of every string: profiles that travel as texts are full of them.
+ *
+ * @param text of what is not valid JSON, nothing is promised.
+ */
+export function hasLongNumber(text: string): boolean {
+  let run = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    run = unit >= 0x30 && unit <= 0x39 ? run + 1 : 0;
+    if (run === LONG_DIGITS) return true;
+    if (unit !== QUOTE) continue;
+    const end = string(text, at, text.length);
+    if (end === NONE) return false;
+    at = end - 1;
+  }
+  return false;
+}
+
+/** An integer of fewer digits is exact as a double. */
+const LONG_DIGITS = 16;
 const NONE = -1;
 const MAX_DEPTH = 100;
 

@@ -1,5 +1,6 @@
 import { parse, type ParseOptions, stringify } from 'lossless-json';
 import type { Json } from '../contract/trigger.ts';
+import { hasLongNumber } from './json-scan.ts';
 
 const LONG_RUN = /\d{16}/; // Cheaper to look for than the next, and seldom there.
 // Sixteen digits in a row where a number can be, or in a string after such a character.
@@ -10,30 +11,10 @@ const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
  * JSON.parse, which is therefore used where the text has no run of digits long enough to matter.
  */
 export function parseJson(text: string): Json {
-  const value: unknown = hasLongInteger(text) ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
+  const isLossy = LONG_RUN.test(text) && LONG_INTEGER.test(text) && hasLongNumber(text);
+  const value: unknown = isLossy ? parse(text, undefined, LOSSLESS) : JSON.parse(text);
   return value as Json; // Both parsers make nothing but the values that Json names.
 }
-
-/** Whether an integer of so many digits is outside of every string: profiles that travel as texts are full of them. */
-function hasLongInteger(text: string): boolean {
-  if (!LONG_RUN.test(text) || !LONG_INTEGER.test(text)) return false;
-  let digits = 0;
-  let isString = false;
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    if (isString && unit === BACKSLASH) at++;
-    else if (unit === QUOTE) isString = !isString;
-    digits = !isString && unit >= ZERO && unit <= NINE ? digits + 1 : 0;
-    if (digits === LONG) return true;
-  }
-  return false;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const ZERO = 0x30;
-const NINE = 0x39;
-const LONG = 16;
 
 /** The same with each number as the text that it is written as: `1e3` is not 1000 then, nor `1.0` 1. Throws SyntaxError. */
 export function parseJsonAsWritten(text: string): Json {

@@ -1,9 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
-import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec, type SerializationContext } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { keyMissing, undecodable } from '../domain/errors.ts';
+import { RAW } from './deflating.ts';
 import { payloadConverter } from './payload-converter.ts';
 import { KEY_ID_PATTERN, lostAs, type PayloadKey, type PayloadKeys } from './payload-keys.ts';
 
@@ -13,21 +12,11 @@ const DEFLATED = 1;
 
 /** Compressing less than this is not worth the time. */
 const WORTH_BYTES = 512;
-/** More than this is compressed on another thread: 1.5 MB take some milliseconds, in which all other jobs of the process would stand still. */
-export const LONG_BYTES = 256 * 1024;
-/** More than any payload of ours has, and little enough that a small payload that inflates to a huge one does no harm. */
-export const MAX_BYTES = 64 * 1024 * 1024;
-// The fastest level: higher ones make JSON hardly smaller.
-export const PACK_LEVEL = 1;
-
-const deflateElsewhere = promisify(deflateRaw);
-const inflateElsewhere = promisify(inflateRaw);
 
 /** Compresses data if that makes it smaller. */
 export async function pack(bytes: Uint8Array): Promise<Buffer> {
   if (bytes.length >= WORTH_BYTES) {
-    const options = { level: PACK_LEVEL };
-    const small = bytes.length > LONG_BYTES ? await deflateElsewhere(bytes, options) : deflateRawSync(bytes, options);
+    const small = await RAW.pack(bytes);
     if (small.length < bytes.length) return Buffer.concat([Buffer.of(DEFLATED), small]);
   }
   return Buffer.concat([Buffer.of(PLAIN), bytes]);
@@ -38,8 +27,7 @@ export async function unpack(packed: Buffer): Promise<Buffer> {
   const bytes = packed.subarray(1);
   if (packed[0] === PLAIN) return bytes;
   if (packed[0] !== DEFLATED) throw new RangeError('The way in which it is packed is unknown.');
-  const options = { maxOutputLength: MAX_BYTES };
-  return bytes.length > LONG_BYTES ? await inflateElsewhere(bytes, options) : inflateRawSync(bytes, options);
+  return await RAW.unpack(bytes);
 }
 
 /**

@@ -1,9 +1,7 @@
-import { promisify } from 'node:util';
-import { deflate, deflateSync, inflate, inflateSync } from 'node:zlib';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { undecodable } from '../domain/errors.ts';
-import { LONG_BYTES, MAX_BYTES, PACK_LEVEL } from './encrypting-codec.ts';
+import { ZLIB } from './deflating.ts';
 import { payloadConverter } from './payload-converter.ts';
 
 /** The smallest payload that is packed: what people look at in the Temporal UI is smaller, and stays plain JSON there. */
@@ -15,9 +13,6 @@ const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 /** As the codec of this name in Temporal's Go SDK (`converter.NewZlibCodec`): a whole payload, serialized and packed. */
 const ENCODING = 'binary/zlib';
 const ENCODING_BYTES = Buffer.from(ENCODING);
-
-const deflateElsewhere = promisify(deflate);
-const inflateElsewhere = promisify(inflate);
 
 /**
  * Packs long payloads: a signal, a holder and a slice carry the same profiles one after the other, and what they cost Temporal is in proportion to
@@ -43,8 +38,7 @@ export class ZlibCodec implements PayloadCodec {
 async function packed(payload: Payload): Promise<Payload> {
   if ((payload.data?.length ?? 0) < PACKED_FROM_BYTES) return payload;
   const bytes = PayloadMessage.encode(payload).finish();
-  const options = { level: PACK_LEVEL };
-  const data = bytes.length > LONG_BYTES ? await deflateElsewhere(bytes, options) : deflateSync(bytes, options);
+  const data = await ZLIB.pack(bytes);
   return data.length < bytes.length ? { metadata: { [METADATA_ENCODING_KEY]: ENCODING_BYTES }, data } : payload;
 }
 
@@ -52,12 +46,8 @@ async function packed(payload: Payload): Promise<Payload> {
 async function unpacked(payload: Payload): Promise<Payload> {
   const { metadata, data } = payload;
   if (!ENCODING_BYTES.equals(metadata?.[METADATA_ENCODING_KEY] ?? new Uint8Array())) return payload;
-  const bytes = data ?? new Uint8Array();
-  const options = { maxOutputLength: MAX_BYTES };
   try {
-    return PayloadMessage.decode(
-      bytes.length > LONG_BYTES ? await inflateElsewhere(bytes, options) : inflateSync(bytes, options),
-    );
+    return PayloadMessage.decode(await ZLIB.unpack(data ?? new Uint8Array()));
   } catch {
     return payloadConverter.toPayload(undecodable(`it says that it is ${ENCODING}, and cannot be unpacked`));
   }

@@ -110,8 +110,9 @@ export class JobPusher {
       last.bytes += size;
       this.#room.leftBytes -= size;
     } else {
-      this.#batches.push({ triggers: [trigger], bytes: RUN_FRAME_BYTES + bytes + 1 });
-      this.#room.leftBytes -= RUN_FRAME_BYTES + bytes + 1;
+      const alone = RUN_FRAME_BYTES + sizeIn(undefined, trigger, bytes);
+      this.#batches.push({ triggers: [trigger], bytes: alone });
+      this.#room.leftBytes -= alone;
       if (last !== undefined) this.#complete();
     }
     this.#sending ??= this.#drain();
