@@ -5,6 +5,7 @@ import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts'
 import { nameJob } from '../client/options.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
+import { jobHasWords } from '../domain/search.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, flagParameter, listOf, type Operation, serve, textParameter } from './operation.ts';
 import { NotThisJob, Refused } from './refusal.ts';
@@ -55,10 +56,19 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
         .describe('Only those in this state.'),
       audience: textParameter.describe('Only those of this audience: slug or id.'),
       label: textParameter.describe('Only those whose label or id contains this.'),
+      search: textParameter.describe('Only those whose id, label and audiences have all these words.'),
       limit: countParameter(500, 100),
       after: textParameter.describe('Where the last page ended: its `next`.'),
     }),
-    answers: { 200: z.object({ jobs: z.array(z.looseObject({ jobId: z.string() })), next: z.string().optional() }) },
+    answers: {
+      200: z.object({
+        jobs: z.array(z.looseObject({ jobId: z.string() })),
+        states: z
+          .record(z.string(), z.number())
+          .describe('How many jobs are in each state: on all pages, and whatever `state` asks for.'),
+        next: z.string().optional(),
+      }),
+    },
     run: async ({ caller, query }) => pageOf(await jobs.list(), caller, query),
   });
   serve(app, {
@@ -232,22 +242,32 @@ interface JobFilter {
   readonly state?: string | undefined;
   readonly audience?: string | undefined;
   readonly label?: string | undefined;
+  readonly search?: string | undefined;
   readonly limit: number;
   readonly after?: string | undefined;
 }
 
-function pageOf(all: readonly JobSummary[], caller: Caller, { state, audience, label, limit, after }: JobFilter) {
+function pageOf(all: readonly JobSummary[], caller: Caller, filter: JobFilter) {
+  const { state, audience, label, search, limit, after } = filter;
   const isMeant = (job: JobSummary): boolean =>
     caller.mayJob(job.jobId) &&
-    (state === undefined || job.state === state) &&
     (audience === undefined || (job.audiences ?? []).some(({ id, slug }) => id === audience || slug === audience)) &&
-    (label === undefined || `${job.jobId}\n${job.label ?? ''}`.toLowerCase().includes(label.toLowerCase()));
-  const meant = all.filter(isMeant);
+    (label === undefined || `${job.jobId}\n${job.label ?? ''}`.toLowerCase().includes(label.toLowerCase())) &&
+    (search === undefined || jobHasWords(job, search));
+  const ofAnyState = all.filter(isMeant);
+  const meant = ofAnyState.filter((job) => state === undefined || job.state === state);
   const last = after === undefined ? -1 : meant.findIndex(({ jobId }) => jobId === after);
   if (after !== undefined && last === -1)
     throw new Refused(422, 'InvalidRequest', `No job of this list is called "${after}": begin again, without "after".`);
   const begin = last + 1;
   const page = meant.slice(begin, begin + limit);
   const next = begin + limit < meant.length ? page.at(-1)?.jobId : undefined;
-  return { jobs: page, ...(next === undefined ? {} : { next }) };
+  return { jobs: page, states: countsOf(ofAnyState), ...(next === undefined ? {} : { next }) };
+}
+
+/** How many are in each state, in the order of the list. */
+function countsOf(jobs: readonly JobSummary[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { state } of jobs) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
 }

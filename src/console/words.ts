@@ -123,12 +123,3 @@ export function inForm(problem: string): string {
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
-
-/** Whether a text has all words that somebody searches for, anywhere and in any letters. */
-export function hasWords(text: string, search: string): boolean {
-  const where = text.toLowerCase();
-  return search
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => where.includes(word));
-}

@@ -14,6 +14,7 @@ export interface Body {
   readonly attempts: readonly object[];
   readonly hour: readonly { readonly delivered: number }[];
   readonly events: readonly object[];
+  readonly states: Readonly<Record<string, number>>;
   readonly openapi: string;
   readonly paths: Readonly<Record<string, object>>;
 }

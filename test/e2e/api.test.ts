@@ -358,6 +358,11 @@ describe('jobs', () => {
       ({ body: { jobs } }) => jobs.length === 1,
     );
     expect(listed.body.jobs).toMatchObject([{ jobId: id }]);
+    // All words, in the id, the label or an audience's slug; the states of all of them, in whichever state is asked for.
+    const { body: searched } = await ask(`/v1/jobs?search=${encodeURIComponent(`vip ${id}`)}&state=stopped`);
+    expect(searched.jobs).toEqual([]);
+    expect(Object.values(searched.states)).toEqual([1]);
+    expect((await ask(`/v1/jobs?search=${encodeURIComponent(`vop ${id}`)}`)).body).toEqual({ jobs: [], states: {} });
     expect(await ask(`/v1/jobs/${id}/stop`, { body: { waiting: 'discard' } })).toMatchObject({ status: 200 });
     expect(await ask(`/v1/jobs/${id}/stop`, { body: { wating: 'discard' } })).toMatchObject({
       status: 422,

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
@@ -34,6 +34,12 @@ async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
 const trigger = async (job: string, user: string, event: 'enter' | 'exit' = 'enter'): Promise<void> => {
   await lab.jobs.push(job, [{ audience: VIPS.slug, user, event, profile: { email: `${user}@example.com` } }]);
 };
+
+/** The link to a job in the list, which has the jobs of all tests, some hundreds. */
+async function findJob(page: Page, label: string): Promise<Locator> {
+  await page.getByLabel('Search jobs').fill(label);
+  return page.getByRole('link', { name: label });
+}
 
 /** A job of the console's own, whose answers can be chosen. */
 async function started(label: string, receiver: Receiver, more: object = {}): Promise<string> {
@@ -97,9 +103,9 @@ describeWithBrowser('the console', () => {
     const jobId = new URL(page.url()).pathname.replace('/jobs/', '');
     expect((await lab.jobs.status(jobId)).exportFields).toEqual(['email']);
     await page.getByRole('link', { name: 'Jobs', exact: true }).first().click();
-    await page.getByRole('link', { name: `Console ${width}` }).waitFor();
     await page.getByRole('img', { name: '230 delivered, 0 failed' }).first().waitFor();
     await looked(page, `jobs-${width}`);
+    await (await findJob(page, `Console ${width}`)).waitFor();
     await context.close();
   });
 
@@ -292,6 +298,27 @@ describeWithBrowser('the console', () => {
     await keyed.close();
   });
 
+  test('finds a job that is not among the first 500', async () => {
+    const job = await started('Far behind', lab.receiver);
+    const { page, context } = await browser.open(api.url);
+    const first = { jobId: 'first', workflowId: 'export-job:first', state: 'running', running: true, label: 'First' };
+    await page.route('**/v1/jobs?limit=500', async (route) => {
+      await route.fulfill({ json: { jobs: [first], states: { running: 700, paused: 20 }, next: 'first' } });
+    });
+    await page.goto(api.url);
+    await page.getByText('There are more: these are the first 500.').waitFor();
+    await page.getByRole('button', { name: 'all 720' }).waitFor();
+    await page.getByLabel('Search jobs').fill('behind far');
+    await page.getByRole('link', { name: 'Far behind' }).waitFor();
+    expect(await page.getByRole('link', { name: 'First' }).count()).toBe(0);
+    await lab.jobs.pause(job);
+    await page.getByRole('button', { name: 'paused' }).click();
+    await page.getByRole('link', { name: 'Far behind' }).waitFor();
+    await page.getByLabel('Search jobs').fill('nothing is called that');
+    await page.getByText('No job is like that.').waitFor();
+    await context.close();
+  });
+
   test('shows whoever may only read no button that changes something', async () => {
     const key = 'trg_only-to-look';
     const { createHash } = await import('node:crypto');
@@ -305,7 +332,7 @@ describeWithBrowser('the console', () => {
     await looked(page, 'sign-in');
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('link', { name: 'Looked at' }).click();
+    await (await findJob(page, 'Looked at')).click();
     await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
     const buttons = ['Pause', 'Backfill', 'Reconcile', 'Stop', 'Edit'];
     for (const name of buttons) expect(await page.getByRole('button', { name }).count()).toBe(0);

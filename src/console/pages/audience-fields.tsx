@@ -1,9 +1,9 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AudienceList } from '../../contract/audience.ts';
+import { hasWords } from '../../domain/search.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import type { Draft } from '../form.ts';
-import { hasWords } from '../words.ts';
 import { Check, Field, type JobFormProps } from './fields.tsx';
 
 /** With more of them than this there is a search. */

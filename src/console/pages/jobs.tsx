@@ -2,22 +2,32 @@ import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { JobOverview } from '../../client/jobs/job-list.ts';
+import { jobHasWords } from '../../domain/search.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
-import { useAsked } from '../asked.ts';
+import { useAsked, useSettled } from '../asked.ts';
 import { Empty, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
-import { hasWords } from '../words.ts';
 
 const LIST_MS = 3000;
-/** So many jobs are shown at first, and more each time that somebody asks; a search looks at all. */
+/** So many are asked for, of which so many are shown at first, and more each time that somebody asks. */
+const LISTED_JOBS = 500;
 const SHOWN_JOBS = 100;
 
 /** A job of the list, as JSON has it. */
 type Listed = Omit<JobOverview, 'startedAt' | 'endedAt'>;
+
+/** The first of the jobs that were asked for. */
+interface JobList {
+  readonly jobs: Listed[];
+  /** How many jobs are in each state, in whichever state those are that were asked for. */
+  readonly states: Readonly<Record<string, number>>;
+  /** There are more. */
+  readonly next?: string;
+}
 
 export function JobsPage(): JSX.Element {
   usePageTitle('Jobs');
@@ -26,16 +36,15 @@ export function JobsPage(): JSX.Element {
   const { state = '', text = '' } = query;
   const [shown, setShown] = useState(SHOWN_JOBS);
   const filter = (change: Record<string, string>): void => {
-    const said = new URLSearchParams(Object.entries({ state, text, ...change }).filter(([, value]) => value !== ''));
-    route(said.size === 0 ? '/' : `/?${said.toString()}`, true);
+    const kept = Object.entries({ state, text, ...change }).filter(([, value]) => value !== '');
+    const search = new URLSearchParams(kept);
+    route(search.size === 0 ? '/' : `/?${search.toString()}`, true);
   };
-  const list = useAsked<{ jobs: Listed[]; next?: string }>(pathOf(['jobs'], { limit: 500 }), LIST_MS);
+  const { list, found, isSearching, isCut } = useJobs(state, text.trim());
   const { value, failure } = list;
   // The list is there at once; what each job is doing takes a question to each.
   const { value: overview } = useAsked<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
   const numbers = new Map(overview?.jobs.map((job) => [job.jobId, job]));
-  const all = value?.jobs ?? [];
-  const found = all.filter((job) => (state === '' || job.state === state) && says(job, text));
   return (
     <>
       <div class="page-head">
@@ -48,28 +57,10 @@ export function JobsPage(): JSX.Element {
       </div>
       <Unanswered asked={list} />
       {value === undefined && failure === undefined && <Loading what="jobs" />}
-      {value !== undefined && all.length === 0 && <NoJobs mayOperate={mayOperate} />}
-      {all.length > 0 && (
+      {value?.jobs.length === 0 && <NoJobs mayOperate={mayOperate} />}
+      {value !== undefined && value.jobs.length > 0 && (
         <>
-          <div class="filters">
-            <input
-              type="search"
-              aria-label="Search jobs by label, id or audience"
-              placeholder="Label, id or audience"
-              value={text}
-              onInput={(event) => filter({ text: event.currentTarget.value })}
-            />
-            <div class="choice" role="group" aria-label="State">
-              <button type="button" aria-pressed={state === ''} onClick={() => filter({ state: '' })}>
-                all <span class="count">{all.length}</span>
-              </button>
-              {statesOf(all).map(([one, count]) => (
-                <button type="button" key={one} aria-pressed={state === one} onClick={() => filter({ state: one })}>
-                  {one} <span class="count">{count}</span>
-                </button>
-              ))}
-            </div>
-          </div>
+          <Filters states={value.states} state={state} text={text} filter={filter} />
           <div class="table-wrap">
             <table class="jobs">
               <thead>
@@ -94,7 +85,8 @@ export function JobsPage(): JSX.Element {
               </tbody>
             </table>
           </div>
-          {found.length === 0 && <p class="quiet">No job is like that.</p>}
+          {isSearching && <p class="quiet">Searching all jobs…</p>}
+          {found.length === 0 && !isSearching && <p class="quiet">No job is like that.</p>}
           {found.length > shown && (
             <p class="quiet">
               These are {shown} of {found.length}.{' '}
@@ -103,10 +95,56 @@ export function JobsPage(): JSX.Element {
               </button>
             </p>
           )}
-          {value?.next !== undefined && <p class="quiet">These are the first 500 jobs; search finds among these.</p>}
+          {isCut && <p class="quiet">There are more: these are the first {LISTED_JOBS}. Search, or choose a state.</p>}
         </>
       )}
     </>
+  );
+}
+
+/** The first jobs of all, and those of a state and with all words of a text, which the server looks for where the list has not all jobs. */
+function useJobs(state: string, text: string) {
+  const list = useAsked<JobList>(pathOf(['jobs'], { limit: LISTED_JOBS }), LIST_MS);
+  const isFiltered = state !== '' || text !== '';
+  const asksServer = isFiltered && list.value?.next !== undefined;
+  const path = pathOf(['jobs'], { limit: LISTED_JOBS, state, search: text });
+  const settled = useSettled(path);
+  const answer = useAsked<JobList>(asksServer ? settled : undefined, LIST_MS);
+  const { jobs = [], next } = (asksServer ? answer.value : undefined) ?? list.value ?? {};
+  const found = jobs.filter((job) => (state === '' || job.state === state) && jobHasWords(job, text));
+  const isSearching = asksServer && answer.failure === undefined && (answer.value === undefined || settled !== path);
+  return { list, found, isSearching, isCut: next !== undefined && !isSearching };
+}
+
+interface FiltersProps {
+  readonly states: JobList['states'];
+  readonly state: string;
+  readonly text: string;
+  readonly filter: (change: Record<string, string>) => void;
+}
+
+function Filters({ states, state, text, filter }: FiltersProps): JSX.Element {
+  const counts = Object.entries(states);
+  return (
+    <div class="filters">
+      <input
+        type="search"
+        aria-label="Search jobs by label, id or audience"
+        placeholder="Label, id or audience"
+        value={text}
+        onInput={(event) => filter({ text: event.currentTarget.value })}
+      />
+      <div class="choice" role="group" aria-label="State">
+        <button type="button" aria-pressed={state === ''} onClick={() => filter({ state: '' })}>
+          all <span class="count">{counts.reduce((sum, [, count]) => sum + count, 0)}</span>
+        </button>
+        {counts.map(([one, count]) => (
+          <button type="button" key={one} aria-pressed={state === one} onClick={() => filter({ state: one })}>
+            {one} <span class="count">{count}</span>
+          </button>
+        ))}
+      </div>
+    </div>
   );
 }
 
@@ -123,16 +161,6 @@ function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
       )}
     </Empty>
   );
-}
-
-function says(job: Listed, text: string): boolean {
-  return hasWords([job.jobId, job.label ?? '', ...(job.audiences ?? []).map(({ slug }) => slug)].join('\n'), text);
-}
-
-function statesOf(jobs: readonly Listed[]): [state: string, count: number][] {
-  const counts = new Map<string, number>();
-  for (const { state } of jobs) counts.set(state, (counts.get(state) ?? 0) + 1);
-  return [...counts];
 }
 
 const SHOWN_AUDIENCES = 3;

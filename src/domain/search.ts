@@ -1,0 +1,20 @@
+/** Whether a text has all words that somebody searches for, anywhere and in any letters. */
+export function hasWords(text: string, search: string): boolean {
+  const where = text.toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => where.includes(word));
+}
+
+/** What a search for jobs looks at. */
+export interface NamedJob {
+  readonly jobId: string;
+  readonly label?: string;
+  readonly audiences?: readonly { readonly slug: string }[];
+}
+
+/** Whether a job's id, label and audiences have all words that somebody searches for. */
+export function jobHasWords({ jobId, label = '', audiences = [] }: NamedJob, search: string): boolean {
+  return hasWords([jobId, label, ...audiences.map(({ slug }) => slug)].join('\n'), search);
+}
