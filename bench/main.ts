@@ -30,6 +30,10 @@ const FLOOD = 200_000;
 const INLINE = 2_000;
 const IDLE_PER_SECOND = 20;
 const IDLE_SAMPLES = values.quick ? 100 : 300;
+/** While workers are killed: so many triggers for each kill, at so many a second. */
+const STEADY = 1_000;
+const STEADY_PER_SECOND = 50;
+const KILLS = values.quick ? 4 : 10;
 const BODY_BYTES = 1_400;
 /** As people write it for an endpoint that has names of its own. */
 const TEMPLATE = `{
@@ -199,6 +203,28 @@ async function idle(stage: BenchStage): Promise<Row> {
   return { case: 'idle', inFlight: 5, p50Ms: percentile(latenciesMs, 50), p99Ms: percentile(latenciesMs, 99) };
 }
 
+/** How long nothing arrives when a worker is killed and another started in its place; each once, in turn, while triggers come steadily. */
+async function failover(stage: BenchStage): Promise<Row> {
+  const jobId = await stage.start({ parallelRequestCount: 20 });
+  const workers = stage.workerPids.length;
+  const standStillsMs: number[] = [];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const done = stage.endpoint.expect(STEADY, { times: true });
+    const replaced = sleep(1_000).then(() => stage.replaceWorker(kill % workers));
+    for (const trigger of triggersOf(stage, STEADY, false)) {
+      await Promise.all([signal(stage, jobId, trigger), sleep(1000 / STEADY_PER_SECOND)]);
+    }
+    const { arrivals } = await done;
+    await replaced;
+    const atMs = Object.values(arrivals)
+      .map((ns) => Number(BigInt(ns) / 1_000_000n))
+      .sort((a, b) => a - b);
+    standStillsMs.push(Math.max(...atMs.slice(1).map((at, i) => at - (atMs[i] ?? at))));
+  }
+  await stage.jobs.stop(jobId, { waiting: 'discard' });
+  return { case: 'failover', inFlight: 20, p50Ms: percentile(standStillsMs, 50), p99Ms: Math.max(...standStillsMs) };
+}
+
 /** One signal, as a foreign upstream sends it. */
 async function signal(stage: BenchStage, jobId: string, { user, audience }: EventTrigger): Promise<void> {
   await stage.jobs.enter(jobId, { user, audience });
@@ -291,6 +317,8 @@ async function main(): Promise<void> {
       );
     }
     if (wanted('idle')) rows.push(print(await idle(stage)));
+    // Takes minutes, most of them waiting: only by its name.
+    if (values.only !== undefined && wanted('failover')) rows.push(print(await failover(stage)));
     console.error(table(rows));
   } finally {
     await stage.close();

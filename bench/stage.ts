@@ -35,6 +35,8 @@ export interface BenchStage {
   /** What it knows of the first of them. */
   readonly profiles: readonly SamplePerson['profile'][];
   readonly workerPids: readonly number[];
+  /** Kills a worker (the how-manieth) and starts another in its place; resolves once that one takes up work. */
+  replaceWorker(index: number): Promise<void>;
   readonly temporalPid: number;
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
@@ -98,7 +100,13 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     jobs,
     users,
     profiles,
-    workerPids: workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
+    get workerPids() {
+      return workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+    },
+    replaceWorker: async (index) => {
+      workers[index]?.kill('SIGKILL');
+      workers[index] = await startWorker({ configFile, address: temporal.address });
+    },
     temporalPid: temporal.pid(),
     start: async (definition) => {
       const jobId = randomUUID();

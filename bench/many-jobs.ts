@@ -1,0 +1,177 @@
+// npm run many-jobs [-- --jobs 2000 --workers 2 --cluster] : so many jobs, most of them quiet, beside some with a backlog and some whose endpoint hangs. Progress on standard error, one JSON line on standard output.
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { EventTrigger } from '../src/contract/trigger.ts';
+import { manyAtOnce } from './calls.ts';
+import { Endpoint } from './endpoint.ts';
+import { processorUs } from './processor-time.ts';
+import { percentile } from './report.ts';
+import { type BenchStage, openBenchStage } from './stage.ts';
+
+const { values } = parseArgs({
+  options: {
+    jobs: { type: 'string', default: '2000' },
+    workers: { type: 'string', default: '2' },
+    /** Jobs that have a backlog, and jobs whose endpoint never answers. */
+    busy: { type: 'string', default: '20' },
+    hanging: { type: 'string', default: '50' },
+    seconds: { type: 'string', default: '60' },
+    cluster: { type: 'boolean', default: false },
+  },
+});
+const SECONDS = Number(values.seconds);
+/** Over all quiet jobs together. */
+const QUIET_PER_S = 20;
+const BACKLOG = 5_000;
+const UNANSWERED = 100;
+const AT_ONCE = 20;
+/** Longer than anybody looks. */
+const HANGING_MS = 3_600_000;
+
+const say = (text: string): void => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
+const rounded = (value: number): number => Number(value.toPrecision(3));
+
+interface Jobs {
+  readonly quiet: readonly string[];
+  readonly busy: readonly string[];
+  readonly hanging: readonly string[];
+}
+
+async function startAll(stage: BenchStage, busy: Endpoint, hanging: Endpoint) {
+  const webhookUrls = [
+    ...Array.from({ length: Number(values.busy) }, () => busy.url),
+    ...Array.from({ length: Number(values.hanging) }, () => hanging.url),
+  ];
+  const ids: string[] = [];
+  const { perS } = await manyAtOnce(Array.from({ length: Number(values.jobs) }).keys(), AT_ONCE, async (i) => {
+    const webhookUrl = webhookUrls[i];
+    ids[i] = await stage.start({ parallelRequestCount: 5, ...(webhookUrl && { webhookUrl, authorization: null }) });
+  });
+  const [backlogs, hangs] = [Number(values.busy), Number(values.hanging)];
+  const jobs: Jobs = {
+    busy: ids.slice(0, backlogs),
+    hanging: ids.slice(backlogs, backlogs + hangs),
+    quiet: ids.slice(backlogs + hangs),
+  };
+  return { jobs, startedPerS: rounded(perS) };
+}
+
+/** Triggers come to one quiet job after another; how long each takes from the call to its arrival. */
+async function quietLatencies(stage: BenchStage, { quiet }: Jobs, seconds: number) {
+  const count = seconds * QUIET_PER_S;
+  const done = stage.endpoint.expect(count, { times: true });
+  const sentAtNs = new Map<string, bigint>();
+  const calls: Promise<void>[] = [];
+  for (let i = 0; i < count; i++) {
+    const user = stage.users[i] ?? '';
+    sentAtNs.set(user, process.hrtime.bigint());
+    calls.push(stage.jobs.enter(quiet[(i * 7) % quiet.length] ?? '', { user, audience: 'everyone' }));
+    await sleep(1000 / QUIET_PER_S);
+  }
+  await Promise.all(calls);
+  const { arrivals } = await done;
+  const latenciesMs = [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
+  return {
+    p50Ms: rounded(percentile(latenciesMs, 50)),
+    p99Ms: rounded(percentile(latenciesMs, 99)),
+    mostMs: rounded(Math.max(...latenciesMs)),
+  };
+}
+
+/** What processes take while something goes on: processor time in seconds a second, and memory at its end. */
+async function costWhile<T>(stage: BenchStage, something: () => Promise<T>) {
+  const pids = { temporal: [stage.temporalPid], workers: stage.workerPids };
+  const [before, startedAt] = [processorUs(pids), performance.now()];
+  const result = await something();
+  const seconds = (performance.now() - startedAt) / 1000;
+  const processor = Object.fromEntries(
+    Object.entries(processorUs(pids)).map(([name, us]) => [name, rounded((us - (before[name] ?? 0)) / 1e6 / seconds)]),
+  );
+  const memoryMb = { temporal: memoryOf([stage.temporalPid]), workers: memoryOf(stage.workerPids) };
+  return { result, cost: { processor, memoryMb } };
+}
+
+function memoryOf(pids: readonly number[]): number {
+  const kb = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  return Math.round(pids.reduce((sum, pid) => sum + kb(pid), 0) / 1024);
+}
+
+async function backlogs(stage: BenchStage, { busy, hanging }: Jobs): Promise<void> {
+  const triggers = function* (count: number): Generator<EventTrigger> {
+    for (let i = 0; i < count; i++) yield { audience: 'everyone', user: stage.users[i] ?? '', event: 'enter' };
+  };
+  await manyAtOnce(hanging, AT_ONCE, async (jobId) => await stage.jobs.push(jobId, triggers(UNANSWERED)));
+  await manyAtOnce(busy, AT_ONCE, async (jobId) => await stage.jobs.push(jobId, triggers(BACKLOG)));
+}
+
+/** How long it takes to ask all jobs at once, as a page of them or a metric does. */
+async function timed(ask: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await ask();
+  return Math.round(performance.now() - startedAt);
+}
+
+async function main(): Promise<void> {
+  const [busy, hanging] = [await Endpoint.open(), await Endpoint.open()];
+  void hanging.expect(Number.MAX_SAFE_INTEGER, { delayMs: HANGING_MS });
+  const stage = await openBenchStage({
+    people: Math.max(BACKLOG, SECONDS * QUIET_PER_S),
+    kept: 0,
+    workers: Number(values.workers),
+    source: 'file',
+    isPlain: false,
+    isOnCluster: values.cluster,
+  });
+  try {
+    say(`starting ${values.jobs} jobs`);
+    const { jobs, startedPerS } = await startAll(stage, busy, hanging);
+    say('nothing to do');
+    const nothing = await costWhile(stage, async () => await sleep(20_000));
+    say('a trigger now and then');
+    const alone = await costWhile(stage, async () => await quietLatencies(stage, jobs, SECONDS));
+    say('beside backlogs and endpoints that hang');
+    const drained = busy.expect(jobs.busy.length * BACKLOG);
+    const beginMs = performance.now();
+    const drainedMs = drained.then(() => performance.now() - beginMs);
+    const beside = await costWhile(stage, async () => {
+      const pushed = backlogs(stage, jobs);
+      const latencies = await quietLatencies(stage, jobs, SECONDS);
+      await pushed;
+      return latencies;
+    });
+    const backlogsPerS = rounded((jobs.busy.length * BACKLOG * 1000) / (await drainedMs));
+    say('asking all jobs');
+    const listMs = await timed(async () => await stage.jobs.list());
+    const overviewMs = await timed(async () => await stage.jobs.overview());
+    say('replacing all workers');
+    const replacedMs = await timed(async () => {
+      await Promise.all(stage.workerPids.map(async (_, index) => await stage.replaceWorker(index)));
+    });
+    const allAnswerMs = await timed(
+      async () => await manyAtOnce(jobs.quiet, AT_ONCE, async (jobId) => await stage.jobs.status(jobId)),
+    );
+    const after = await costWhile(stage, async () => await quietLatencies(stage, jobs, SECONDS));
+    const figures = {
+      jobs: Number(values.jobs),
+      workers: stage.workerPids.length,
+      temporal: values.cluster ? 'server on PostgreSQL' : 'development server',
+      startedPerS,
+      nothingToDo: nothing.cost,
+      quietAlone: { ...alone.result, ...alone.cost },
+      quietBesideBacklogs: { ...beside.result, ...beside.cost, backlogsPerS },
+      listMs,
+      overviewMs,
+      workersReplacedMs: replacedMs,
+      allAnswerMs,
+      quietAfterwards: { ...after.result, ...after.cost },
+    };
+    console.log(JSON.stringify(figures));
+  } finally {
+    await stage.close();
+    busy.close();
+    hanging.close();
+  }
+}
+
+await main();
