@@ -3,24 +3,30 @@ import type { DynamicConfigValue } from '../src/local/temporal-server.ts';
 
 export interface ClusterPlaces {
   readonly postgresPort: number;
-  /** gRPC and HTTP of the frontend, then gRPC of history, matching and worker, then the four services' membership ports. */
+  /** gRPC and HTTP of the frontend, then gRPC of history, matching, worker and the internal frontend, then the membership ports of these five. */
   readonly ports: readonly number[];
   /** Of dynamic configuration. */
   readonly dynamicConfigFile: string;
 }
 
+/** Who may call the frontend: parts of the server's `global` configuration. */
+export interface Guard {
+  readonly tls?: object;
+  readonly authorization?: object;
+}
+
 const HOST = '127.0.0.1';
 /** Of Temporal. */
-export const PORT_COUNT = 9;
+export const PORT_COUNT = 11;
 /** The server keeps membership ports in its database as 16 bits with a sign. */
 export const LARGEST_PORT = 32_767;
 /** Few, as on any small installation: each costs the database some polling. */
 const SHARDS = 4;
 
 /** The configuration of a Temporal server whose four services are one process, like the server's own `config/development-postgres12.yaml`. */
-export function clusterConfig({ postgresPort, ports, dynamicConfigFile }: ClusterPlaces, user: string) {
+export function clusterConfig({ postgresPort, ports, dynamicConfigFile }: ClusterPlaces, user: string, guard?: Guard) {
   if (ports.length !== PORT_COUNT) throw new Error(`${PORT_COUNT} ports are needed, not ${ports.length}.`);
-  const [grpc, http, history, matching, worker, ...membership] = ports;
+  const [grpc, http, history, matching, worker, internal, ...membership] = ports;
   const rpc = (grpcPort: number | undefined, membershipPort: number | undefined) => ({
     rpc: { grpcPort, membershipPort, bindOnLocalHost: true },
   });
@@ -45,12 +51,14 @@ export function clusterConfig({ postgresPort, ports, dynamicConfigFile }: Cluste
       numHistoryShards: SHARDS,
       datastores: { default: store('temporal', 20), visibility: store('temporal_visibility', 10) },
     },
-    global: { membership: { maxJoinDuration: '30s', broadcastAddress: HOST } },
+    global: { membership: { maxJoinDuration: '30s', broadcastAddress: HOST }, ...guard },
     services: {
       frontend: { rpc: { ...rpc(grpc, membership[0]).rpc, httpPort: http } },
       history: rpc(history, membership[1]),
       matching: rpc(matching, membership[2]),
       worker: rpc(worker, membership[3]),
+      // By which the server's own workers go where the other one asks who they are.
+      ...(guard === undefined ? {} : { 'internal-frontend': rpc(internal, membership[4]) }),
     },
     clusterMetadata: {
       enableGlobalNamespace: false,

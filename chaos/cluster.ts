@@ -7,7 +7,7 @@ import { findPostgres, Postgres, type PostgresPrograms } from '../demo/postgres-
 import { dieWithParent, runProgram, type Watchdog } from '../src/local/run-program.ts';
 import { findTemporalCli } from '../src/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
-import { clusterConfig, dynamicConfigLines, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
+import { clusterConfig, dynamicConfigLines, type Guard, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import { freePorts } from '../src/local/free-ports.ts';
 import type { ChaosServer } from './server.ts';
 import { findTemporalServer, type TemporalPrograms } from './temporal-build.ts';
@@ -19,6 +19,7 @@ const SCRIPT_MS = 180_000;
 const START_MS = 120_000;
 const STOP_GRACE_MS = 15_000;
 const LAST_WORDS = 2_000;
+const SERVICES = ['frontend', 'history', 'matching', 'worker'];
 
 export interface ClusterPrograms {
   readonly postgres: PostgresPrograms;
@@ -41,12 +42,20 @@ export async function startRealServer(
   return await startCluster({ postgres, temporal }, folder, dynamicConfig);
 }
 
+/** A frontend that does not let everybody in. */
+export interface GuardedFrontend {
+  readonly guard: Guard;
+  /** What the `temporal` CLI needs to be let in, as somebody who may do all. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** A real Temporal server on PostgreSQL, set up by the very scripts that docker-compose.yml runs. */
 export async function startCluster(
   programs: ClusterPrograms,
   folder: string,
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
-): Promise<ChaosServer> {
+  guarded?: GuardedFrontend,
+): Promise<ChaosServer & { readonly httpPort: number }> {
   const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT, LARGEST_PORT);
   const postgres = await Postgres.start(programs.postgres, folder, { port: postgresPort });
   const database = {
@@ -64,8 +73,14 @@ export async function startCluster(
     writeFileSync(dynamicConfigFile, dynamicConfigLines(dynamicConfig, own));
     const configFile = join(folder, 'temporal.yaml');
     // JSON is YAML.
-    writeFileSync(configFile, JSON.stringify(clusterConfig({ postgresPort, ports, dynamicConfigFile }, postgres.user)));
-    const server = new TemporalProcess(programs.temporal.server, configFile, join(folder, 'temporal.log'));
+    const places = { postgresPort, ports, dynamicConfigFile };
+    writeFileSync(configFile, JSON.stringify(clusterConfig(places, postgres.user, guarded?.guard)));
+    const server = new TemporalProcess(
+      programs.temporal.server,
+      configFile,
+      join(folder, 'temporal.log'),
+      guarded !== undefined,
+    );
     server.start();
     try {
       const address = `${HOST}:${ports[0]}`;
@@ -73,13 +88,18 @@ export async function startCluster(
         TEMPORAL_ADDRESS: address,
         TEMPORAL_NAMESPACE: NAMESPACE,
         TEMPORAL_CLI: (await findTemporalCli()).path,
+        ...guarded?.env,
       };
       await server.whileItRuns(runScript('namespace.sh', cli));
       await runScript('search-attributes.sh', cli);
-      const answers = () => healthy(`http://${HOST}:${ports[1]}`, NAMESPACE, server.gone, START_MS);
+      const answers = () =>
+        guarded === undefined
+          ? healthy(`http://${HOST}:${ports[1]}`, NAMESPACE, server.gone, START_MS)
+          : runScript('namespace.sh', cli);
       await answers();
       return {
         address,
+        httpPort: ports[1] ?? 0,
         namespace: NAMESPACE,
         pid: () => server.pid,
         parts: ['temporal', 'postgresql'],
@@ -112,10 +132,12 @@ class TemporalProcess {
   readonly #program: string;
   readonly #configFile: string;
   readonly #logFile: string;
+  readonly #isGuarded: boolean;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
 
-  constructor(program: string, configFile: string, logFile: string) {
+  constructor(program: string, configFile: string, logFile: string, isGuarded: boolean) {
+    this.#isGuarded = isGuarded;
     this.#program = program;
     this.#configFile = configFile;
     this.#logFile = logFile;
@@ -127,7 +149,9 @@ class TemporalProcess {
 
   start(): void {
     const log = openSync(this.#logFile, 'a');
+    const services = this.#isGuarded ? [...SERVICES, 'internal-frontend'] : SERVICES;
     const args = ['--config-file', this.#configFile, '--allow-no-auth', 'start'];
+    for (const service of services) args.push('--service', service);
     const child = spawn(this.#program, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     this.#child = child;

@@ -80,7 +80,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 }
 
 /** The sample's people, and an audience of all of them. */
-async function writeSource(folder: string, people: number): Promise<SamplePerson[]> {
+/** A source of invented people, of whom all are in one audience. */
+export async function writeSource(folder: string, people: number): Promise<SamplePerson[]> {
   await writeSampleSource(folder, { people });
   const everyone = [...samplePeople({ people })];
   const header = JSON.stringify({ audience: { id: 'e'.repeat(32), name: 'Everyone' } });

@@ -88,7 +88,7 @@ const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
     ],
   ],
   [429, [errors.JobFull]],
-  [503, [errors.NoWorker, errors.ServerUnreachable, errors.WorkerFailed]],
+  [503, [errors.NoWorker, errors.ServerUnreachable, errors.NotLetIn, errors.WorkerFailed]],
   [504, [errors.OutcomeUnknown]],
 ];
 
@@ -108,6 +108,8 @@ export function refusalOf(error: unknown): Refusal {
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
   }
+  const notLetIn = errors.NotLetIn.of(error);
+  if (notLetIn !== undefined) return refusalOf(notLetIn);
   if (isTransient(error))
     return {
       status: 503,

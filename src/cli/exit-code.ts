@@ -8,8 +8,10 @@ import {
   InvalidRequest,
   InvalidTrigger,
   InvalidWatch,
+  NotLetIn,
   PublishInterrupted,
   PushInterrupted,
+  TriggersError,
 } from '../client/errors.ts';
 import { ConfigError } from '../config/config.ts';
 import type { Problem } from '../contract/export-job.ts';
@@ -67,9 +69,10 @@ export class PartlyDone extends Error {
 export type ExitCode = 0 | 1 | 2;
 
 /** What a failed command prints, and its exit code. With `json` the failure is one JSON object on stderr. */
-export function reportFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
+export function reportFailure(thrown: unknown, terminal: Terminal, json: boolean): ExitCode {
   // Commander has already printed everything.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  const error = thrown instanceof TriggersError ? thrown : (NotLetIn.of(thrown) ?? thrown);
   if (json) terminal.err(JSON.stringify({ error: asJson(error) }));
   else for (const line of failureLines(error, terminal)) terminal.err(line);
   return exitCodeOf(error);

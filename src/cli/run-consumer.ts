@@ -80,7 +80,8 @@ export async function runConsumer(
         : await listening(
             servers.startMetricsServer({
               ...options,
-              problem: async () => consumer.problem ?? (await asking.temporalProblem(client)),
+              problem: async () =>
+                consumer.problem ?? (await asking.temporalProblem(client.connection, client.options.namespace)),
             }),
             { host, port },
           );

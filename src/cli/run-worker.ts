@@ -50,7 +50,9 @@ async function startRunning(options: {
   } catch (error) {
     await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
-    const { addressOf } = await import('../client/connect.ts');
+    const { addressOf, openConnection } = await import('../client/connect.ts');
+    // The worker's connection says why only in words.
+    await (await openConnection(options.connection)).close();
     throw new ServerUnreachable(addressOf(options.connection), error);
   }
 }

@@ -2,7 +2,7 @@ import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { dataConverterWith } from '../temporal/data-converter.ts';
 import { splitPayloadKeys } from '../temporal/payload-keys.ts';
-import { InvalidConnection, ServerUnreachable } from './errors.ts';
+import { InvalidConnection, NotLetIn, ServerUnreachable } from './errors.ts';
 import { OpenCalls } from './open-calls.ts';
 import { retriesWhileOpen } from './retries.ts';
 
@@ -81,7 +81,7 @@ export interface ConnectedClient {
  *
  * @param payloadKeys as configured, the same as the workers'. There is no default: a client that nobody gave them would say in the clear what the
  *   workers encrypt.
- * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable when nothing answers at the address within 5 s.
+ * @throws InvalidPayloadKeys; InvalidConnection; NotLetIn; ServerUnreachable when nothing answers at the address within 5 s.
  */
 export async function connectClient(
   config: ConnectConfig,
@@ -108,7 +108,7 @@ export function payloadKeysOfEnvironment(): string[] {
 
 /**
  * A connection for what has to do with no payload. Whoever opened it must close it.
- * @throws InvalidConnection; ServerUnreachable when nothing answers at the address in time, by default within 5 s.
+ * @throws InvalidConnection; NotLetIn; ServerUnreachable when nothing answers at the address in time, by default within 5 s.
  */
 export async function openConnection(
   config: ConnectConfig,
@@ -131,7 +131,7 @@ export async function openConnection(
       },
     });
   } catch (error) {
-    throw new ServerUnreachable(address, error);
+    throw NotLetIn.of(error) ?? new ServerUnreachable(address, error);
   }
 }
 

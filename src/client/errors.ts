@@ -4,6 +4,7 @@ import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
 import { andAside, keptBackfillInWords } from '../domain/kept-job.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
 export abstract class TriggersError extends Error {}
@@ -311,6 +312,26 @@ export class ServerUnreachable extends TriggersError {
   }
 }
 
+/** Temporal knows who asks, or does not, and does not let them do that; nothing was done. */
+export class NotLetIn extends TriggersError {
+  override readonly name = 'NotLetIn';
+
+  /** A failure that is Temporal's refusal of whoever asked; undefined when it is none. */
+  static of(error: unknown): NotLetIn | undefined {
+    if (error instanceof NotLetIn) return error;
+    const code = grpcCode(error);
+    const isRefusal = code === GRPC.PERMISSION_DENIED || code === GRPC.UNAUTHENTICATED;
+    return isRefusal ? new NotLetIn({ cause: error }) : undefined;
+  }
+
+  constructor(options: ErrorOptions = {}) {
+    super(
+      'Temporal does not let this program do that: its token (TEMPORAL_API_KEY) or client certificate (TEMPORAL_TLS_CLIENT_…) is missing or wrong, has expired, or is for another namespace or for less.',
+      options,
+    );
+  }
+}
+
 /** `close()` was called before; nothing was asked. */
 export class ClientClosed extends TriggersError {
   override readonly name = 'ClientClosed';
@@ -509,7 +530,8 @@ export class PushInterrupted extends TriggersError {
   readonly accepted: number;
   readonly unconfirmed: number;
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const said = NotLetIn.of(cause) ?? cause;
+    const why = said instanceof Error ? said.message : String(said);
     super(
       accepted + unconfirmed === 0
         ? `Nothing was sent to "${jobId}": ${why}`

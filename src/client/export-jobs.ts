@@ -149,7 +149,7 @@ export class ExportJobs {
    * Connects as the environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), or as `connection` says. Close it after use.
    *
    * @param options.payloadKeys the workers' payload keys, `<key id>:<base64 of 32 bytes>`; default: those of `TRIGGERS_PAYLOAD_KEYS`.
-   * @throws InvalidPayloadKeys; InvalidConnection; ServerUnreachable within 5 s
+   * @throws InvalidPayloadKeys; InvalidConnection; NotLetIn; ServerUnreachable within 5 s
    */
   static async connect(
     options: ExportJobsOptions & {

@@ -1,21 +1,53 @@
-import type { Client } from '@temporalio/client';
+import type { ConnectionLike } from '@temporalio/client';
+import { NotLetIn } from './errors.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** Longest wait, in ms, for Temporal to show that it is there. */
 const ANSWER_MS = 2_000;
 
+/** No workflow of ours is called so. */
+const NOBODY = 'audience-triggers-may-signal';
+
+/** What clients' and workers' connections both have. */
+export type AnyConnection = Pick<ConnectionLike, 'withDeadline' | 'workflowService'>;
+
 /** Why Temporal cannot be worked with at the moment, in words; undefined when it can. For `/readyz`, which is asked every few seconds. */
-export async function temporalProblem(client: Client): Promise<string | undefined> {
-  const { namespace } = client.options;
+export async function temporalProblem(connection: AnyConnection, namespace: string): Promise<string | undefined> {
+  const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
+    await connection.withDeadline(Date.now() + ANSWER_MS, ask);
   try {
-    await client.withDeadline(Date.now() + ANSWER_MS, () => client.workflowService.describeNamespace({ namespace }));
+    if (!(await inTime(() => hasNamespace(connection, namespace)))) return `Temporal has no namespace "${namespace}".`;
+    return (await inTime(() => notLetIn(connection, namespace)))?.message;
+  } catch {
+    return 'Temporal does not answer.';
+  }
+}
+
+/** Whether there is such a namespace; who may not ask that is told yes, since they may still be able to work. */
+export async function hasNamespace({ workflowService }: AnyConnection, namespace: string): Promise<boolean> {
+  try {
+    await workflowService.describeNamespace({ namespace });
+    return true;
+  } catch (error) {
+    if (grpcCode(error) === GRPC.NOT_FOUND) return false;
+    if (NotLetIn.of(error) !== undefined) return true;
+    throw error;
+  }
+}
+
+/** Why Temporal does not let whoever asks work in a namespace; undefined when it does. It is asked for what all work needs, of nobody. */
+export async function notLetIn({ workflowService }: AnyConnection, namespace: string): Promise<NotLetIn | undefined> {
+  try {
+    await workflowService.signalWorkflowExecution({
+      namespace,
+      workflowExecution: { workflowId: NOBODY },
+      signalName: 'nothing',
+    });
     return undefined;
   } catch (error) {
-    const code = grpcCode(error);
-    // Who may not ask this may still be able to work, and has been answered.
-    if (code === GRPC.PERMISSION_DENIED) return undefined;
-    if (code === GRPC.NOT_FOUND) return `Temporal has no namespace "${namespace}".`;
-    if (code === GRPC.UNAUTHENTICATED) return 'Temporal does not accept who we are: the API key or the certificate.';
-    return 'Temporal does not answer.';
+    if (grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+    const refusal = NotLetIn.of(error);
+    if (refusal !== undefined) return refusal;
+    throw error;
   }
 }

@@ -8,8 +8,7 @@ import { type ActivityDependencies, createActivities } from '../activities/index
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
-import { GRPC, grpcCode } from '../client/server-errors.ts';
-import { temporalProblem } from '../client/temporal-problem.ts';
+import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
 import { checkDestinations } from '../config/authorization-config.ts';
 import { type Config, configuredSource } from '../config/config.ts';
 import { SLICES } from '../domain/limits.ts';
@@ -146,7 +145,7 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
   const running = run(worker, opened, readiness);
   readiness.begin({
     isPolling: () => isPolling(worker),
-    temporalProblem: () => temporalProblem(client),
+    temporalProblem: () => temporalProblem(connection, namespace),
     // Not the measured one: what is counted is what jobs asked for.
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),
@@ -160,21 +159,19 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
 
 async function connectTo(opened: Opened, { connectionOptions, namespace }: ConnectConfig): Promise<NativeConnection> {
   const connection = opened.with(await NativeConnection.connect(connectionOptions), (one) => one.close());
-  await findNamespace(connection, namespace);
+  await checkNamespace(connection, namespace);
   return connection;
 }
 
 /**
- * The SDK's worker reports a missing namespace only in the text of an error, and what it leaves behind then keeps the process from ending.
- * @throws NamespaceNotFoundError
+ * The SDK's worker reports a missing namespace, and a role that is not enough, only in the text of an error or not at all, and what it leaves behind
+ * then keeps the process from ending.
+ * @throws NamespaceNotFoundError, NotLetIn
  */
-async function findNamespace(connection: NativeConnection, namespace: string): Promise<void> {
-  try {
-    await connection.workflowService.describeNamespace({ namespace });
-  } catch (error) {
-    // A client that may not ask this may still be able to work.
-    if (grpcCode(error) === GRPC.NOT_FOUND) throw new NamespaceNotFoundError(namespace);
-  }
+async function checkNamespace(connection: NativeConnection, namespace: string): Promise<void> {
+  if (!(await hasNamespace(connection, namespace))) throw new NamespaceNotFoundError(namespace);
+  const refusal = await notLetIn(connection, namespace);
+  if (refusal !== undefined) throw refusal;
 }
 
 function bundledCode(

@@ -4,7 +4,7 @@ import { clusterConfig, dynamicConfigLines } from '../../chaos/cluster-config.ts
 
 const places = {
   postgresPort: 5000,
-  ports: [6001, 6002, 6003, 6004, 6005, 6006, 6007, 6008, 6009],
+  ports: [6001, 6002, 6003, 6004, 6005, 6006, 6007, 6008, 6009, 6010, 6011],
   dynamicConfigFile: '/somewhere/dynamic.yaml',
 };
 const config = clusterConfig(places, 'somebody');
@@ -14,7 +14,7 @@ test('each service has ports of its own, and only loopback hears them', () => {
   const rpcs = Object.values(services).map(({ rpc }) => rpc);
   expect(rpcs.map(({ bindOnLocalHost }) => bindOnLocalHost)).toEqual([true, true, true, true]);
   const used = rpcs.flatMap((rpc) => Object.values(rpc).filter((value) => typeof value === 'number'));
-  expect(used.toSorted((a, b) => a - b)).toEqual(places.ports);
+  expect(used.toSorted((a, b) => a - b)).toEqual(places.ports.filter((port) => port !== 6006 && port !== 6011));
   expect(services.frontend.rpc).toMatchObject({ grpcPort: 6001, httpPort: 6002 });
   expect(config.clusterMetadata.clusterInformation.active.rpcAddress).toBe('127.0.0.1:6001');
 });
@@ -27,8 +27,15 @@ test('both stores are the databases that schema.sh makes, in the PostgreSQL that
     expect(sql).toMatchObject({ pluginName: 'postgres12', connectAddr: '127.0.0.1:5000', user: 'somebody' });
 });
 
+test('a frontend that asks who calls has another one beside it, for the server itself', () => {
+  const guard = { tls: { frontend: { server: { requireClientAuth: true } } } };
+  const { services, global } = clusterConfig(places, 'somebody', guard);
+  expect(services).toMatchObject({ 'internal-frontend': { rpc: { grpcPort: 6006, membershipPort: 6011 } } });
+  expect(global).toMatchObject(guard);
+});
+
 test('too few ports are an error', () => {
-  expect(() => clusterConfig({ ...places, ports: [6001, 6002] }, 'somebody')).toThrow('9 ports');
+  expect(() => clusterConfig({ ...places, ports: [6001, 6002] }, 'somebody')).toThrow('11 ports');
 });
 
 test('settings are a file of dynamic configuration as the server reads it', () => {

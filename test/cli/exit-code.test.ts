@@ -44,6 +44,13 @@ test('a namespace that the server does not have is reported, with what to set', 
   expect(err.join(' ')).toMatch(/^Namespace not found: 'nope'\. Set TEMPORAL_NAMESPACE/);
 });
 
+test('what Temporal does not let somebody do is said as that, whatever the call was', () => {
+  const { terminal, err } = aTerminal();
+  const refusal = Object.assign(new Error('7 PERMISSION_DENIED'), { code: 7, details: '', metadata: {} });
+  expect(reportFailure(new Error('Failed to list workflows', { cause: refusal }), terminal, true)).toBe(1);
+  expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'NotLetIn' } });
+});
+
 test('what a failure quotes does nothing to the terminal', () => {
   const { terminal, err } = aTerminal();
   reportFailure(

@@ -1,6 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createServer2 } from 'node:http2';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import { connectClient, loadConnectConfig } from '../../src/client/connect.ts';
 import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
 import { thrownBy } from '../support/thrown-by.ts';
+import { startGrpcServer, UNIMPLEMENTED } from './a-grpc-server.ts';
 
 const environment = process.env;
 let folder: string;
@@ -25,23 +25,8 @@ afterEach(() => {
 /** Answers the first call as an old server does, and is unavailable from then on. */
 async function unavailableServer(): Promise<{ address: string; close: () => void }> {
   let calls = 0;
-  const server = createServer2();
-  server.on('stream', (stream) => {
-    const status = ++calls === 1 ? GRPC_UNIMPLEMENTED : GRPC.UNAVAILABLE;
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(status) },
-      { endStream: true },
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  return {
-    address: `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`,
-    close: () => server.close(),
-  };
+  return await startGrpcServer(() => (++calls === 1 ? UNIMPLEMENTED : GRPC.UNAVAILABLE));
 }
-
-const GRPC_UNIMPLEMENTED = 12;
 
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -78,18 +63,15 @@ test('a connection that is closed while calls wait to be tried again ends them: 
 });
 
 test('a connection that is abandoned ends the calls that a server never answers, and a connection that is closed does not', async () => {
-  const server = createServer2();
   let calls = 0;
   let hear: () => void = () => undefined;
   const second = new Promise<void>((resolve) => (hear = resolve));
-  server.on('stream', (stream) => {
-    if (++calls > 1) return hear();
-    const answer = { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(GRPC_UNIMPLEMENTED) };
-    stream.respond(answer, { endStream: true });
+  const server = await startGrpcServer(() => {
+    if (++calls === 1) return UNIMPLEMENTED;
+    hear();
+    return undefined;
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo; // It listens at a port.
-  const config = { connectionOptions: { address: `127.0.0.1:${port}` }, namespace: 'default' };
+  const config = { connectionOptions: { address: server.address }, namespace: 'default' };
   const { client, close, abandon } = await connectClient(config, []);
   let isOver = false;
   const call = client.workflowService.getClusterInfo({}).finally(() => (isOver = true));
