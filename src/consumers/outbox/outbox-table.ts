@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { OutboxConfig } from '../../config/consumer-config.ts';
 import { codeOf } from '../../domain/errors.ts';
@@ -57,10 +58,18 @@ export interface RowsDone {
 const CHANNEL = 'audience_changes';
 /** JSON of PostgreSQL has blanks that ours has not, at most half as much again: what is longer than this is too large for sure. */
 const MOST_PROFILE_BYTES = 2 * MAX_TRIGGER_BYTES;
-/** The database ends a transaction that has been silent for so long, in ms, so that another consumer goes on when a machine is gone. */
-const SILENCE_MS = 60_000;
-const KEEP_ALIVE_MS = 15_000;
 const SILENCE_MARGIN_MS = 1_000;
+/** How long, in ms, a database may take to hear that a connection ends: a network that has fallen silent would keep whoever says so for ever. */
+const GOODBYE_MS = 1_000;
+
+/** How long, in ms, is silence, and how often it is broken during a turn. */
+export interface TurnTimes {
+  /** The database ends a transaction that has been silent for so long, so that another consumer goes on when a machine is gone. */
+  readonly silenceMs: number;
+  readonly keepAliveMs: number;
+}
+
+const TURN_TIMES: TurnTimes = { silenceMs: 60_000, keepAliveMs: 15_000 };
 
 type Settings = Pick<
   OutboxConfig,
@@ -77,17 +86,28 @@ type Settings = Pick<
 /** One connection to the table of an outbox. After an error it is of no use any more: closing it undoes what was begun. */
 export class OutboxTable {
   readonly #client: Client;
+  readonly #socket = new Socket();
   readonly #settings: Settings;
   readonly #where: string;
+  readonly #times: TurnTimes;
   #turn = new AbortController();
 
   /**
    * Connects, looks whether the table is as it has to be and may be read and changed, and asks to be told when something is written.
    * @param onWritten called when a row may have been committed, and when the connection is lost.
+   * @param stop once it is aborted, nobody waits for a connection that is not there yet.
    * @throws OutboxError
    */
-  static async connect(address: PostgresAddress, settings: Settings, onWritten: () => void): Promise<OutboxTable> {
-    const table = new OutboxTable(address, settings, onWritten);
+  static async connect(
+    address: PostgresAddress,
+    settings: Settings,
+    onWritten: () => void,
+    stop: AbortSignal,
+    times = TURN_TIMES,
+  ): Promise<OutboxTable> {
+    const table = new OutboxTable(address, settings, onWritten, times);
+    const cut = () => void table.#socket.destroy();
+    stop.addEventListener('abort', cut);
     try {
       await table.#client.connect();
       await table.#client.query(`LISTEN ${CHANNEL}`);
@@ -96,19 +116,22 @@ export class OutboxTable {
     } catch (error) {
       await table.close();
       throw error instanceof OutboxError ? error : new OutboxError(address.shown, error);
+    } finally {
+      stop.removeEventListener('abort', cut);
     }
   }
 
-  private constructor(address: PostgresAddress, settings: Settings, onWritten: () => void) {
+  private constructor(address: PostgresAddress, settings: Settings, onWritten: () => void, times: TurnTimes) {
     // Time limits are set in each transaction: PgBouncer refuses what it does not know at the start of a connection.
     const query_timeout = settings.statementTimeoutMs + SILENCE_MARGIN_MS;
-    this.#client = new Client({ ...connectionOf(address, settings), query_timeout });
+    this.#client = new Client({ ...connectionOf(address, settings), query_timeout, stream: () => this.#socket });
     this.#client.on('notification', onWritten);
     this.#client.on('error', (error) => {
-      this.abandon(new OutboxError(this.#where, error));
+      this.#turn.abort(new OutboxError(this.#where, error));
       onWritten();
     });
     this.#settings = settings;
+    this.#times = times;
     this.#where = address.shown;
   }
 
@@ -143,36 +166,48 @@ export class OutboxTable {
     const { table, accepted: way, statementTimeoutMs } = this.#settings;
     const turn = new AbortController();
     this.#turn = turn;
-    await this.#query(BEGIN(statementTimeoutMs));
+    await this.#query(BEGIN(statementTimeoutMs, this.#times.silenceMs));
     const [answer] = await this.#query(TRY_TURN, [quotedTable(table)]);
     if (answer?.['mine'] !== true) {
       await this.#query('ROLLBACK');
       return undefined;
     }
     const rows = await this.#query(SELECT(table), [limit, MOST_PROFILE_BYTES]);
-    const keepAlive = setInterval(
-      () => void this.#query('SELECT 1').catch((error) => turn.abort(error)),
-      KEEP_ALIVE_MS,
-    );
+    const { accepted, setAside } = await this.#keptAlive(turn, async () => await take(rows.map(rowOf), turn.signal));
+    if (accepted.length > 0) await this.#query(DONE[way](table), [accepted]);
+    for (const { id, problem } of setAside) await this.#query(SET_ASIDE(table), [id, problem]);
+    await this.#query('COMMIT');
+    return rows.length;
+  }
+
+  /** Lets the database know meanwhile that the turn goes on; a database that does not answer ends it. */
+  async #keptAlive<T>(turn: AbortController, work: () => Promise<T>): Promise<T> {
+    let asking: Promise<unknown> | undefined;
+    const ask = async (): Promise<void> => {
+      await this.#query('SELECT 1').catch((error) => turn.abort(error));
+      asking = undefined;
+    };
+    const timer = setInterval(() => void (asking ??= ask()), this.#times.keepAliveMs);
     try {
-      const { accepted, setAside } = await take(rows.map(rowOf), turn.signal);
-      if (accepted.length > 0) await this.#query(DONE[way](table), [accepted]);
-      for (const { id, problem } of setAside) await this.#query(SET_ASIDE(table), [id, problem]);
-      await this.#query('COMMIT');
-      return rows.length;
+      return await work();
     } finally {
-      clearInterval(keepAlive);
+      clearInterval(timer);
+      // One at a time is asked on a connection.
+      await asking;
     }
   }
 
-  /** Ends the turn that is under way, if any, without waiting for it to be done. */
+  /** Ends the turn that is under way, if any, without waiting for it to be done, nor for what the database was asked. */
   abandon(reason: Error): void {
     this.#turn.abort(reason);
+    this.#socket.destroy();
   }
 
   /** Never rejects. */
   async close(): Promise<void> {
+    const late = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
     await this.#client.end().catch(() => undefined);
+    clearTimeout(late);
   }
 
   async #query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]> {
@@ -193,8 +228,8 @@ const GRANTED = `SELECT quote_ident(current_user) AS role, has_table_privilege($
   has_column_privilege($1::text, 'accepted_at', 'UPDATE') AS "UPDATE (accepted_at)",
   has_column_privilege($1::text, 'problem', 'UPDATE') AS "UPDATE (problem)"`;
 
-const BEGIN = (statementTimeoutMs: number): string =>
-  `BEGIN; SET LOCAL statement_timeout = ${statementTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${SILENCE_MS}`;
+const BEGIN = (statementTimeoutMs: number, silenceMs: number): string =>
+  `BEGIN; SET LOCAL statement_timeout = ${statementTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${silenceMs}`;
 
 /** Held until the end of the transaction, and by one only; so it also works behind PgBouncer. */
 const TRY_TURN = `SELECT pg_try_advisory_xact_lock(hashtextextended('audience-triggers', $1::text::regclass::oid::bigint)) AS mine`;

@@ -106,7 +106,7 @@ class Outbox implements RunningConsumer {
   }
 
   async #connect(): Promise<OutboxTable> {
-    return await OutboxTable.connect(this.#address, this.#options.config, () => this.#hear());
+    return await OutboxTable.connect(this.#address, this.#options.config, () => this.#hear(), this.#stopping.signal);
   }
 
   /** Does what there is to do, once; true when there is more. */

@@ -1,0 +1,303 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { withClient } from '../../demo/postgres.ts';
+import { outboxSchema } from '../../src/config/consumer-config.ts';
+import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
+import type { Handover } from '../../src/consumers/handover.ts';
+import { type OutboxRow, OutboxTable, type RowsDone } from '../../src/consumers/outbox/outbox-table.ts';
+import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
+import { readPostgresUrl } from '../../src/sources/postgres/url.ts';
+import { until } from '../support/patience.ts';
+import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { aWayTo } from '../support/silent-way.ts';
+import { Said } from './a-consumer.ts';
+
+const SCHEMA = readFileSync(new URL('../../examples/postgres/outbox.sql', import.meta.url), 'utf8');
+const OWN = `datname = current_database() AND application_name = 'audience-triggers'`;
+
+let postgres: TestPostgres;
+let database: TestDatabase;
+const ends: (() => unknown)[] = [];
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+});
+afterAll(async () => {
+  await postgres.stop();
+});
+beforeEach(async () => {
+  database = await postgres.database();
+  // The role is the whole server's; here its owner reads the table.
+  await database.query(SCHEMA.slice(0, SCHEMA.indexOf("-- The consumer's role")));
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+});
+
+interface Way {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The URL of the database, by another way if need be. */
+function urlBy(way?: Way): string {
+  const url = new URL(database.url);
+  if (way !== undefined) url.host = `${way.host}:${way.port}`;
+  return url.href;
+}
+
+interface Opening {
+  readonly settings?: object;
+  readonly way?: Way;
+  readonly onWritten?: () => void;
+  readonly times?: { silenceMs: number; keepAliveMs: number };
+}
+
+async function open({ settings = {}, way, onWritten = () => undefined, times }: Opening = {}): Promise<OutboxTable> {
+  const url = urlBy(way);
+  const reading = readPostgresUrl(url);
+  if (!reading.ok) throw new Error(reading.problem);
+  const config = outboxSchema.parse({ url, ...settings });
+  const table = await OutboxTable.connect(reading.address, config, onWritten, new AbortController().signal, times);
+  ends.push(async () => await table.close());
+  return table;
+}
+
+/** A way that can be cut off and be there again, and when somebody took it while it was cut off. */
+async function aBrokenWay() {
+  const { hostname, port } = new URL(database.url);
+  const sockets = new Set<Socket>();
+  const triedAtMs: number[] = [];
+  let isCut = true;
+  const server = createServer((from) => {
+    sockets.add(from.on('error', () => undefined));
+    if (isCut) {
+      triedAtMs.push(performance.now());
+      from.destroy();
+      return;
+    }
+    const to = connect(Number(port), hostname);
+    sockets.add(to.on('error', () => undefined));
+    from.pipe(to).pipe(from);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = (): void => {
+    isCut = true;
+    for (const socket of sockets) socket.destroy();
+  };
+  ends.push(() => {
+    cut();
+    server.close();
+  });
+  const own = server.address() as AddressInfo; // It listens at a port.
+  return { host: own.address, port: own.port, triedAtMs, cut, mend: () => (isCut = false) };
+}
+
+async function aSilentWay() {
+  const way = await aWayTo(new URL(database.url).host);
+  ends.push(way.close);
+  return way;
+}
+
+const write = async (user = 'u', table = 'audience_changes'): Promise<unknown> =>
+  await database.query(`INSERT INTO ${table} (audience, user_id, event) VALUES ('vip', $1, 'enter')`, [user]);
+
+const all = async (rows: readonly OutboxRow[]): Promise<RowsDone> =>
+  await Promise.resolve({ accepted: rows.map(({ id }) => id), setAside: [] });
+
+/** Holds a turn until it is over. */
+const untilOver = async (_: unknown, isOver: AbortSignal): Promise<RowsDone> => {
+  if (!isOver.aborted) await once(isOver, 'abort');
+  throw isOver.reason;
+};
+
+async function sessions(condition = 'true'): Promise<number> {
+  const [{ n } = {}] = await database.query(
+    `SELECT count(*)::int AS n FROM pg_stat_activity WHERE ${OWN} AND ${condition}`,
+  );
+  return Number(n);
+}
+
+describe('a turn', () => {
+  const times = { silenceMs: 1_000, keepAliveMs: 200 };
+
+  test('lasts as long as it takes, although the database ends what is silent', async () => {
+    const table = await open({ times });
+    await write();
+    const read = await table.inTurn(10, async (rows, isOver) => {
+      await sleep(3 * times.silenceMs);
+      expect(isOver.aborted).toBe(false);
+      return await all(rows);
+    });
+    expect([read, await database.query('SELECT FROM audience_changes')]).toEqual([1, []]);
+  });
+
+  test('is over when the machine is gone without a word: another consumer goes on, and who comes back knows that it is none any more', async () => {
+    const way = await aSilentWay();
+    const gone = await open({ way, times, settings: { statementTimeoutMs: 1_000 } });
+    const other = await open();
+    await write();
+    let hasTurn = false;
+    const turn = gone.inTurn(10, async (rows, isOver) => {
+      hasTurn = true;
+      return await untilOver(rows, isOver);
+    });
+    const ending = turn.catch((error: unknown) => error);
+    await until(() => hasTurn);
+    expect(await other.inTurn(10, all)).toBe(undefined);
+    way.silence();
+    const silentAtMs = performance.now();
+    await until(async () => (await other.inTurn(10, all)) === 1);
+    expect(await ending).toMatchObject({ name: 'OutboxError' });
+    expect(performance.now() - silentAtMs).toBeLessThan(30_000);
+  });
+
+  test('is one of its table: those of another one go on', async () => {
+    await database.query('CREATE TABLE others (LIKE audience_changes INCLUDING ALL)');
+    const [table, other] = [await open(), await open({ settings: { table: 'others' } })];
+    await write('u', 'others');
+    const read = await table.inTurn(10, async (rows) => {
+      expect(await other.inTurn(10, all)).toBe(1);
+      return await all(rows);
+    });
+    expect(read).toBe(0);
+  });
+
+  test('asks no longer than a statement may take, and the database takes it back', async () => {
+    const table = await open({ settings: { statementTimeoutMs: 500 } });
+    await withClient(database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query('LOCK TABLE audience_changes');
+      await expect(table.inTurn(10, all)).rejects.toMatchObject({ code: '57014' });
+    });
+  });
+
+  test('asks no longer than that of a database that has fallen silent, and says goodbye no longer', async () => {
+    const way = await aSilentWay();
+    const [asking, idle] = [await open({ way, settings: { statementTimeoutMs: 500 } }), await open({ way })];
+    way.silence();
+    const began = performance.now();
+    await expect(asking.inTurn(10, all)).rejects.toThrow('cannot be read');
+    await Promise.all([asking.close(), idle.close()]);
+    expect(performance.now() - began).toBeLessThan(30_000);
+  });
+});
+
+describe('what is read', () => {
+  test('of what is far too long no more than shows that it is', async () => {
+    await database.query('CREATE TABLE anything (LIKE audience_changes INCLUDING IDENTITY)');
+    await database.query(
+      `INSERT INTO anything (audience, user_id, event, profile, changed_at)
+       VALUES (repeat('a', 1000000), repeat('u', 1000000), 'enter', jsonb_build_object('x', repeat('y', 1000000)), now())`,
+    );
+    const table = await open({ settings: { table: 'anything' } });
+    let read: readonly OutboxRow[] = [];
+    await table.inTurn(10, async (rows) => await all((read = rows)));
+    expect(read).toMatchObject([{ audience: 'a'.repeat(300), user: 'u'.repeat(300), profile: null, isTooLarge: true }]);
+  });
+});
+
+describe('a connection', () => {
+  test('that is of no use is closed', async () => {
+    await expect(open({ settings: { table: 'pg_class' } })).rejects.toThrow('does not exist');
+    await until(async () => (await sessions()) === 0);
+  });
+
+  test('that is lost while nothing is asked is heard of at once', async () => {
+    let heard = 0;
+    await open({ onWritten: () => (heard += 1) });
+    await database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${OWN}`);
+    await until(() => heard > 0);
+  });
+});
+
+describe('a consumer', () => {
+  type Give = Handover['give'];
+
+  async function consume(settings: object, give: Give, way?: Way) {
+    const url = urlBy(way);
+    const log = new Said();
+    const consumer = await startOutbox({
+      config: outboxSchema.parse({ url, pollMs: 60_000, ...settings }),
+      handover: { give, hears: async () => await Promise.resolve(true) },
+      log,
+      metrics: new ConsumerMetrics(),
+    });
+    ends.push(async () => await consumer.stop());
+    return { consumer, log };
+  }
+
+  test('looks once more for what was written while it looked, and not again until something is written', async () => {
+    const looks: number[] = [];
+    let isHeld = true;
+    await consume({}, async (triggers) => {
+      looks.push(triggers.length);
+      if (triggers.length > 0) await until(() => !isHeld);
+      return [];
+    });
+    await until(async () => (await sessions(`query = 'COMMIT'`)) === 1);
+    await write('first');
+    await until(() => looks.at(-1) === 1);
+    await write('second');
+    // By then the database has told of it.
+    await withClient(database.url, async (client) => {
+      await client.query('LISTEN audience_changes');
+      const told = once(client, 'notification');
+      await client.query('NOTIFY audience_changes');
+      await told;
+    });
+    isHeld = false;
+    const began = performance.now();
+    await until(async () => (await database.query('SELECT FROM audience_changes')).length === 0);
+    // And not when it looks the next time.
+    expect(performance.now() - began).toBeLessThan(50_000);
+    const soFar = looks.length;
+    await sleep(500);
+    // What it was told of during the last look is looked at once.
+    expect(looks.length - soFar).toBeLessThanOrEqual(2);
+  });
+
+  test('asks less and less often while there is no database, soon again after it was there, and says so once', async () => {
+    const way = await aBrokenWay();
+    const { consumer, log } = await consume({}, async () => await Promise.resolve([]), way);
+    const { triedAtMs } = way;
+    // At once after the start, and then after a quarter, half and a whole second.
+    await until(() => triedAtMs.length >= 5);
+    expect(triedAtMs[4]! - triedAtMs[0]!).toBeGreaterThan(1_600);
+    expect(log.lines).toEqual(['warn the outbox cannot be read; it is tried again']);
+    way.mend();
+    await until(() => consumer.problem === undefined);
+    triedAtMs.splice(0);
+    const cutAtMs = performance.now();
+    way.cut();
+    await until(() => triedAtMs.length > 0);
+    // After a quarter of a second, and not after four.
+    expect(triedAtMs[0]! - cutAtMs).toBeLessThan(3_000);
+  });
+
+  test.each([
+    ['waits', {}],
+    ['asks', { pollMs: 100, statementTimeoutMs: 60_000 }],
+  ])('that %s when its database has fallen silent ends in time', async (_, settings) => {
+    const way = await aSilentWay();
+    const { consumer } = await consume(settings, async () => await Promise.resolve([]), way);
+    await until(async () => (await sessions(`query = 'COMMIT'`)) === 1);
+    way.silence();
+    await sleep(300);
+    const began = performance.now();
+    await consumer.stop();
+    expect(performance.now() - began).toBeLessThan(9_000);
+  });
+
+  test('that waits for a connection ends at once', async () => {
+    const way = await aSilentWay();
+    way.silence();
+    const { consumer } = await consume({ connectTimeoutMs: 2_000 }, async () => await Promise.resolve([]), way);
+    expect(consumer.problem).toMatch('cannot be read');
+    const began = performance.now();
+    await consumer.stop();
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+});
