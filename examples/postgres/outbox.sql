@@ -9,8 +9,9 @@ CREATE TABLE audience_changes (
   changed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   accepted_at timestamptz, -- set by the consumer with "accepted": "mark"; otherwise the row is deleted
   problem     text -- set by the consumer when the row is no trigger; once it is null again, the row is sent
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000); -- by default it waits for a fifth of the rows that are kept
 
+-- Rows that are kept are not read again.
 CREATE INDEX audience_changes_waiting ON audience_changes (id) WHERE accepted_at IS NULL AND problem IS NULL;
 
 -- Wakes the consumer at the commit. Without it, it looks every "pollMs".
