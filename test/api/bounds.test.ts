@@ -10,6 +10,12 @@ const turn = async (): Promise<void> => await new Promise((resolve) => setImmedi
 test.each([
   ['a command', '/v1/jobs', {}, 90],
   ['the test of an endpoint', '/v1/test', { body: { jobId: 'crm' } }, 170],
+  [
+    'a list that is compared',
+    '/v1/jobs/crm/reconcile',
+    { body: 'id\n1\n', headers: { 'content-type': 'text/csv' } },
+    3600,
+  ],
 ] as const)('%s waits no longer than is promised', async (_, path, question: Question, seconds) => {
   let hear: () => void = () => undefined;
   const isAsked = new Promise<void>((resolve) => (hear = resolve));
@@ -17,7 +23,7 @@ test.each([
     hear();
     return await new Promise(() => undefined);
   };
-  const jobs = { list: never, test: never } as unknown as ExportJobs; // No more of it is used.
+  const jobs = { list: never, test: never, compare: never } as unknown as ExportJobs; // No more of it is used.
   const api = await apiWithoutTemporal({}, { jobs });
   jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance'] });
   try {

@@ -128,6 +128,20 @@ test('when the API is ended, what is being compared is given up at once, and who
   expect(performance.now() - began).toBeLessThan(5_000);
 });
 
+test('when the API is ended, whoever waits for what never ends is told so, too', async () => {
+  const jobs = new Comparing();
+  let isAsked = false;
+  jobs.waitsFor = async () => {
+    isAsked = true;
+    await new Promise(() => undefined);
+  };
+  const server = await serving(jobs);
+  const asking = askOf(server, PATH, { body: 'id\n1\n', headers: CSV });
+  await until(() => isAsked);
+  const [answer] = await Promise.all([asking, server.close()]);
+  expect(answer).toMatchObject({ status: 503, body: { code: 'Closing' } });
+});
+
 test('a connection on which nothing happens while it is compared is kept for an hour', async () => {
   const silence = jest.spyOn(Socket.prototype, 'setTimeout');
   await askOf(await serving(new Comparing()), PATH, { body: 'id\n1\n', headers: CSV });
