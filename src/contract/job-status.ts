@@ -141,8 +141,16 @@ export interface JobStatus extends ShownForm {
   /** Triggers accepted since the job began. */
   readonly received: number;
   readonly delivered: number;
-  /** Deliveries a second, as a fading average: over the last minute, and over the last five. */
-  readonly ratePerSecond: { readonly oneMinute: number; readonly fiveMinutes: number };
+  /**
+   * Deliveries a second, as a fading average: over the last minute, and over the last five. `atMs` and `sinceMs` (epoch ms) are between a job and
+   * the client, which says what the rates are by now, and leaves them out.
+   */
+  readonly ratePerSecond: {
+    readonly oneMinute: number;
+    readonly fiveMinutes: number;
+    readonly atMs?: number;
+    readonly sinceMs?: number;
+  };
   /** Attempts after the first that were made. */
   readonly retried: number;
   /** Signals that did not contain a trigger for this job. */

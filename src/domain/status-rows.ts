@@ -30,8 +30,9 @@ export interface Telling {
 /** A status as the Temporal UI shows it with the workflow. */
 export function detailsOf(status: JobStatus): string {
   const { oneMinute, fiveMinutes } = status.ratePerSecond;
+  // It is shown until something else happens: a rate of a job that has nothing to do would be of long ago.
   const rate =
-    oneMinute + fiveMinutes === 0
+    oneMinute + fiveMinutes === 0 || status.waiting + status.inFlight === 0
       ? undefined
       : `${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
   const rows = statusRows(status, { time: (at) => `at ${shownTime(at)}`, rate, mostNames: SHOWN_NAMES });

@@ -169,6 +169,13 @@ test('numbers and times are as people read them, and an option keeps its two hyp
   expect(details).toContain(String.raw`| 1,000 so far; see: triggers dead-letters list \-\-job vip |`);
 });
 
+test('a job that has nothing to do has no rate in the UI, where it would stand for as long as nothing happens', () => {
+  const ratePerSecond = { oneMinute: 301, fiveMinutes: 300 };
+  expect(detailsOf({ ...status, ratePerSecond, waiting: 1, inFlight: 0 })).toContain('301 a second');
+  expect(detailsOf({ ...status, ratePerSecond, waiting: 0, inFlight: 1 })).toContain('301 a second');
+  expect(detailsOf({ ...status, ratePerSecond, waiting: 0, inFlight: 0 })).not.toContain('301 a second');
+});
+
 test('whatever an endpoint answers, it stays in its cell and is no markup', () => {
   const lines = detailsOf(status).split('\n').length + 1;
   fc.assert(

@@ -11,6 +11,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
 import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
+import { ratesBy } from '../../domain/meter.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
@@ -32,7 +33,11 @@ export function ofJob(command: string, jobId: string): Commanded {
  * @throws JobNotFound, NoWorker
  */
 export async function queryStatus(client: Client, jobId: string): Promise<JobStatus> {
-  return await askJob(client, jobId, statusQuery);
+  return byNow(await askJob(client, jobId, statusQuery));
+}
+
+function byNow(status: JobStatus): JobStatus {
+  return { ...status, ratePerSecond: ratesBy(status.ratePerSecond, Date.now()) };
 }
 
 async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T>): Promise<T> {
@@ -103,7 +108,9 @@ export async function updateJob(
   const found = await runningJob(client, jobId);
   await queryStatus(client, jobId);
   try {
-    return await settled(executeUpdate<JobStatus>(client, found, update, args, answerMs), ofJob(update.name, jobId));
+    return byNow(
+      await settled(executeUpdate<JobStatus>(client, found, update, args, answerMs), ofJob(update.name, jobId)),
+    );
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) throw refusalOf(jobId, error);
     if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);

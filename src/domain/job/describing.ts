@@ -39,7 +39,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...shownForm(definition, audiences),
     revision,
     ...state.counters,
-    ratePerSecond: state.meter.rates(now),
+    ratePerSecond: state.meter.dated(now),
     waiting: waitingTriggers(state),
     overflow: state.overflow.triggers + state.chains.parkedTriggers,
     held: state.chains.heldCount,

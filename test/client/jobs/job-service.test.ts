@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { queryStatus } from '../../../src/client/jobs/job-service.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
+import { aStatus } from '../../cli/a-status.ts';
 import { serverError } from '../recorded-job.ts';
 
 /** A client whose server answers the questions to a job with this, one after the other. */
@@ -16,15 +17,19 @@ function clientOf(answers: (() => Promise<unknown>)[]): Client {
 test.each(['UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'UNKNOWN'] as const)(
   'a job is asked again when the server has trouble (%s)',
   async (code) => {
-    const client = clientOf([
-      () => Promise.reject(serverError(GRPC[code])),
-      () => Promise.resolve({ state: 'running' }),
-    ]);
-    expect(await queryStatus(client, 'vip')).toEqual({ state: 'running' });
+    const client = clientOf([() => Promise.reject(serverError(GRPC[code])), () => Promise.resolve(aStatus())]);
+    expect(await queryStatus(client, 'vip')).toEqual(aStatus());
   },
 );
 
 test('a job is not asked again when the server would refuse again', async () => {
   const client = clientOf([() => Promise.reject(serverError(GRPC.INVALID_ARGUMENT))]);
   await expect(queryStatus(client, 'vip')).rejects.toThrow(serverError(GRPC.INVALID_ARGUMENT));
+});
+
+test('a job that has had nothing to do for long is not said to be as fast as it was', async () => {
+  const dayAgoMs = Date.now() - 86_400_000;
+  const ratePerSecond = { oneMinute: 302, fiveMinutes: 300, atMs: dayAgoMs, sinceMs: dayAgoMs };
+  const status = await queryStatus(clientOf([() => Promise.resolve(aStatus({ ratePerSecond }))]), 'vip');
+  expect(status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
 });

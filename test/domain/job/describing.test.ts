@@ -21,6 +21,17 @@ test('of somebody of whom nothing waits, the answer is that nothing does', () =>
   });
 });
 
+test('a job says of when its rates are, for whoever looks while nothing happens', () => {
+  const job = new AJob();
+  const startedAt = job.now;
+  job.signal('one');
+  job.cut();
+  job.end();
+  job.now += 30_000;
+  expect(job.status.ratePerSecond).toMatchObject({ atMs: job.now, sinceMs: startedAt });
+  expect(new AJob().status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
+});
+
 test('what waits is listed in its order, with how many people come before', () => {
   const job = new AJob();
   pauseJob(job.state);
