@@ -41,7 +41,11 @@ export function overviewRoutes(
             numbers: z
               .looseObject({})
               .optional()
-              .describe('Absent for a job that has ended, or did not answer in time.'),
+              .describe('Absent for a job that has ended, did not answer in time, or was not asked.'),
+            isNotAsked: z
+              .boolean()
+              .optional()
+              .describe('Whether it runs, and there was no time to ask it among so many. Absent: no.'),
             lastHour: z
               .object({
                 from: z.string().describe('RFC 3339: when the first of these minutes began.'),

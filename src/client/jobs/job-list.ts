@@ -233,8 +233,10 @@ function compare(a: string, b: string): number {
 
 /** A job as the list shows it, with what only the job itself knows. */
 export interface JobOverview extends JobSummary {
-  /** Absent for a job that has ended or did not answer in time. */
+  /** Absent for a job that has ended, did not answer in time, or was not asked. */
   readonly numbers?: JobNumbers;
+  /** Whether it runs and was not asked, since there are too many. Absent: no. */
+  readonly isNotAsked?: true;
   /** What it did in the last hour, by minute; only if that is asked for, and like `numbers`. */
   readonly lastHour?: LastHour;
 }
@@ -273,20 +275,28 @@ const MOST = 500;
 const LOOK_MS = 10_000;
 
 /** All jobs that the server still knows, the running ones with their numbers, if they say them soon. */
-export async function overview(client: Client, { lastHour = false }: OverviewOptions = {}): Promise<JobOverview[]> {
-  const jobs = await listJobs(client);
-  const endsAtMs = performance.now() + LOOK_MS;
+export async function overview(client: Client, options: OverviewOptions = {}): Promise<JobOverview[]> {
+  return await withNumbers(client, await listJobs(client), options);
+}
+
+/** Those jobs with their numbers. Exported for its test. */
+export async function withNumbers(
+  client: Client,
+  jobs: readonly JobSummary[],
+  { lastHour = false, lookMs = LOOK_MS }: OverviewOptions & { readonly lookMs?: number } = {},
+): Promise<JobOverview[]> {
+  const endsAtMs = performance.now() + lookMs;
   const found = new Map<string, Pick<JobOverview, 'numbers' | 'lastHour'>>();
   // Where one job did not answer and none has, there most likely is no worker: the others' answers are not waited for, too.
   const silent = new Set<string>();
   const heard = new Set<string>();
-  const toAsk = jobs
-    .filter(({ running }) => running)
-    .slice(0, MOST)
-    .values();
+  const running = jobs.filter((job) => job.running);
+  const notAsked = new Set(running.map(({ workflowId }) => workflowId));
+  const toAsk = running.slice(0, MOST).values();
   const lane = async (): Promise<void> => {
     for (const { workflowId, taskQueue } of toAsk) {
       if (performance.now() >= endsAtMs) return;
+      notAsked.delete(workflowId);
       if (silent.has(taskQueue) && !heard.has(taskQueue)) continue;
       const [status, trend] = await Promise.all([
         quickStatus(client, workflowId),
@@ -299,7 +309,11 @@ export async function overview(client: Client, { lastHour = false }: OverviewOpt
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
-  return jobs.map((job) => ({ ...job, ...found.get(job.workflowId) }));
+  return jobs.map((job) => ({
+    ...job,
+    ...found.get(job.workflowId),
+    ...(notAsked.has(job.workflowId) ? { isNotAsked: true } : {}),
+  }));
 }
 
 function lastHourOf({ hour }: JobTrend): Pick<JobOverview, 'lastHour'> {

@@ -80,7 +80,7 @@ export function JobsPage(): JSX.Element {
               </thead>
               <tbody>
                 {found.slice(0, shown).map((job) => (
-                  <Row key={job.jobId} job={{ ...numbers.get(job.jobId), ...job }} isKnown={overview !== undefined} />
+                  <Row key={job.jobId} job={{ ...numbers.get(job.jobId), ...job }} isKnown={numbers.has(job.jobId)} />
                 ))}
               </tbody>
             </table>
@@ -193,7 +193,11 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
       </td>
       <td data-name="Delivered, last hour">
         {lastHour !== undefined && <Spark hour={lastHour} />}
-        {job.running && numbers === undefined && <span class="quiet">{isKnown ? 'does not say' : '…'}</span>}
+        {job.running && numbers === undefined && (
+          <span class="quiet">
+            {!isKnown ? '…' : job.isNotAsked === true ? 'not asked, among so many' : 'does not say'}
+          </span>
+        )}
       </td>
       <td data-name="Waiting" class="number">
         {waiting === undefined ? '' : shownCount(waiting)}
