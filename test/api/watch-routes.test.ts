@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
 import { shownTo } from '../../src/api/watch-routes.ts';
-import type { WatchStatus } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type WatchStatus } from '../../src/client/export-jobs.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
@@ -36,6 +37,29 @@ test('[S34] a key for some jobs is not told by a watch which others there are', 
   expect(own.last).toMatchObject({ members: 1, told: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
   expect(JSON.stringify(own)).not.toContain('theirs');
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
+});
+
+test('[S34] so it is told of none by the list of watches, nor by one watch', async () => {
+  const { secret, hash } = newApiKey();
+  const jobs = new ExportJobs(
+    new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) }),
+  );
+  Object.assign(jobs.watches, {
+    list: async () => await Promise.resolve([{ audience: watch.audience, status: watch }]),
+    status: async () => await Promise.resolve(watch),
+  });
+  const api = await apiWithoutTemporal({ some: { hash, may: ['read'], jobs: ['crm'] } }, { jobs });
+  try {
+    for (const path of ['/v1/watches', '/v1/watches/vip']) {
+      const { status, body } = await askOf(api, path, { headers: { authorization: `Bearer ${secret}` } });
+      expect([path, status]).toEqual([path, 200]);
+      expect(JSON.stringify(body)).toContain('crm');
+      expect(JSON.stringify(body)).not.toContain('theirs');
+    }
+  } finally {
+    await api.close();
+    await jobs.close();
+  }
 });
 
 const DEEDS = [
