@@ -1,4 +1,4 @@
-import type { ComponentChildren, JSX } from 'preact';
+import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
@@ -155,7 +155,17 @@ export function Command({ children }: { readonly children: string }): JSX.Elemen
   };
   return (
     <div class="command">
-      <code>{printable(children)}</code>
+      <code>
+        {printable(children)
+          .split(' ')
+          .map((word, i) => (
+            // A command has no other name for its words than where they are.
+            <Fragment key={i}>
+              {i > 0 && ' '}
+              <span>{word}</span>
+            </Fragment>
+          ))}
+      </code>
       <button type="button" class="plain" onClick={copy} aria-label={`Copy: ${children}`}>
         {isCopied ? 'copied' : 'copy'}
       </button>

@@ -1,5 +1,5 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
-import { counted, duration, printable, shownCount } from '../domain/shown.ts';
+import { counted, duration, printable, printableReason, shownCount } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 
 /** How a state is meant: its colour and shape. What is not listed is bad: a workflow that failed or was terminated. */
@@ -68,9 +68,10 @@ export function utc(at: string): string {
 export function jobSentence(status: JobStatus, now: number): string {
   const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure, throttledUntil, quietUntil } = status;
   const waits = waiting === 0 ? 'nothing waits' : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
-  if (state === 'paused') return `Paused${because(status.reason)}: ${waits}, and what comes is kept.`;
-  if (state === 'stopped') return `Stopped${because(status.reason)}. It takes no more triggers.`;
-  if (state === 'stopping') return `Stopping: ${waits}${waiting === 0 ? '' : ' to be sent before it ends'}.`;
+  const why = status.reason === undefined ? undefined : printableReason(status.reason);
+  if (state === 'paused') return why === undefined ? `Paused: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
+  if (state === 'stopped') return stoppedSentence(status, why);
+  if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
   if (state === 'starting') return 'Starting: a worker is checking it.';
   if (endpoint?.state === 'unwell') {
     const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
@@ -90,8 +91,18 @@ export function jobSentence(status: JobStatus, now: number): string {
   return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person', 'people')} for the next attempt` : ''}.`;
 }
 
-function because(reason: string | undefined): string {
-  return reason === undefined ? '' : ` (${printable(reason)})`;
+function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {
+  // One that has problems never began. Of all others the reason says how to recover them in a terminal; here is a button.
+  if (recoverableUntil !== undefined && problems === undefined)
+    return 'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.';
+  if (why !== undefined) return `Stopped. ${sentence(why)} It takes no more triggers.`;
+  if (kept === undefined) return 'Stopped. It takes no more triggers.';
+  const { waiting } = kept;
+  return `Stopped. It keeps ${counted(waiting, 'trigger')} for when it is resumed, and takes no more until then.`;
+}
+
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 export function capital(text: string): string {

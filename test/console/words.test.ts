@@ -46,9 +46,31 @@ describe('what a job does, in one sentence', () => {
     ['Sending: 1 request of at most 5 in flight, 1 trigger waits.', { waiting: 1, inFlight: 1 }],
     ['2 triggers wait, of 1 person for the next attempt.', { waiting: 2, held: 1 }],
     ['3 triggers wait, of 2 people for the next attempt.', { waiting: 3, held: 2 }],
-    ['Paused (lunch): 2 triggers wait, and what comes is kept.', { state: 'paused', reason: 'lunch', waiting: 2 }],
+    [
+      'Paused by an operator. Triggers are accepted and kept. 2 triggers wait.',
+      { state: 'paused', reason: 'Paused by an operator. Triggers are accepted and kept.', waiting: 2 },
+    ],
+    ['Paused: nothing waits.', { state: 'paused' }],
     ['Stopped. It takes no more triggers.', { state: 'stopped' }],
+    ['Stopped. The label is missing. It takes no more triggers.', { state: 'stopped', reason: 'The label is missing' }],
+    [
+      'Stopped. It keeps 1 trigger for when it is resumed, and takes no more until then.',
+      { state: 'stopped', kept: { waiting: 1, keptAt: at(-60) } },
+    ],
+    // How to do so in a terminal is not said where there is a button.
+    [
+      'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.',
+      { state: 'stopped', reason: 'Recover it: triggers recover crm', recoverableUntil: at(3600) },
+    ],
+    [
+      'Stopped. Its definition is wrong. It takes no more triggers.',
+      { state: 'stopped', reason: 'Its definition is wrong.', recoverableUntil: at(3600), problems: [] },
+    ],
     ['Stopping: nothing waits.', { state: 'stopping' }],
+    [
+      'Asked to stop; what is waiting is kept for a later resume. 1 trigger waits.',
+      { state: 'stopping', reason: 'Asked to stop; what is waiting is kept for a later resume.', waiting: 1 },
+    ],
     [
       'The endpoint asked to wait; the next request goes in 30 s. 1 trigger waits.',
       { waiting: 1, throttledUntil: at(30) },

@@ -141,6 +141,69 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
+  test('says of each job whether its numbers are to come, were not asked for, or are not answered, and never 0', async () => {
+    const labels = ['To come', 'Not asked', 'Silent', 'With numbers'] as const;
+    const ids = await Promise.all(labels.map(async (label) => await started(label)));
+    const [toCome, notAsked, silent] = ids;
+    const { page, context } = await browser.open(`${api.url}/jobs/${toCome}`);
+    await page.route('**/v1/overview', async (route) => {
+      const { jobs } = (await (await route.fetch()).json()) as { jobs: { jobId: string }[] };
+      const told = jobs
+        .filter(({ jobId }) => jobId !== toCome)
+        .map((job) => {
+          if (job.jobId !== notAsked && job.jobId !== silent) return job;
+          const without = { ...job, numbers: undefined, lastHour: undefined };
+          return job.jobId === notAsked ? { ...without, isNotAsked: true } : without;
+        });
+      await route.fulfill({ json: { jobs: told } });
+    });
+    await page.goto(api.url);
+    const row = (label: string) => page.getByRole('row').filter({ hasText: label });
+    await row('Not asked').getByText('not asked, among so many').waitFor();
+    await row('Silent').getByText('does not say').waitFor();
+    await row('To come').getByText('…').waitFor();
+    for (const label of labels)
+      expect([label, await row(label).locator('[data-name="Waiting"]').textContent()]).toEqual([
+        label,
+        label === 'With numbers' ? '0' : '',
+      ]);
+    await context.close();
+    for (const job of ids) await lab.jobs.stop(job);
+  });
+
+  test('of what is gone, nothing is shown any more', async () => {
+    const job = await started('Gone meanwhile');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByText('nothing waits').waitFor();
+    await page.route(`**/v1/jobs/${job}`, async (route) => {
+      const json = { status: 404, code: 'JobNotFound', detail: 'There is no such job any more.' };
+      await route.fulfill({ status: 404, json });
+    });
+    await page.getByText('There is no such job any more.').waitFor();
+    expect(await page.getByText('nothing waits').count()).toBe(0);
+    expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
+    await looked(page, 'gone');
+    await context.close();
+  });
+
+  test('no page is wider than its window, whatever a job is called and however many audiences it has', async () => {
+    const label = 'Unbroken'.repeat(25);
+    const job = await started(label, { audiences: MANY.slice(0, 100).map(({ slug }) => slug), description: label });
+    const { page, context } = await browser.open(api.url, { viewport: NARROW });
+    for (const path of ['/', `/jobs/${job}`, `/jobs/${job}/edit`]) {
+      await page.goto(api.url + path);
+      await page.getByText(label).first().waitFor();
+      expect([path, await page.evaluate<number>('document.documentElement.scrollWidth')]).toEqual([path, NARROW.width]);
+    }
+    await page.goto(`${api.url}/jobs/${job}`);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('dialog').waitFor();
+    expect(await page.evaluate<boolean>(FITS)).toBe(true);
+    await looked(page, 'unbroken-narrow');
+    await context.close();
+    await lab.jobs.stop(job);
+  });
+
   test('a dialogue stays as it is, with what was typed, while the page behind it is read anew', async () => {
     const job = await started('Read anew');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
@@ -286,3 +349,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await lab.jobs.stop(job);
   });
 });
+
+/** Whether all of a dialogue fits into its width. */
+const FITS = "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('dialog'))";

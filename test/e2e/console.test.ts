@@ -216,6 +216,14 @@ describeWithBrowser('the console', () => {
     expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
     await dialog.getByLabel('From one round to the next').fill('2h');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
+    for (const [field, wrong, right] of [
+      [/The largest exit/, '0', '20'],
+      ['Audience', ' ', WATCHED.slug],
+    ] as const) {
+      await dialog.getByLabel(field, { exact: true }).fill(wrong);
+      expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
+      await dialog.getByLabel(field, { exact: true }).fill(right);
+    }
     await looked(page, `watch-${width}`);
     await dialog.getByRole('button', { name: 'Watch it' }).click();
     // What is to be known of it is said before it is gone.
@@ -225,25 +233,38 @@ describeWithBrowser('the console', () => {
 
     for (const user of MEMBERS.slice(0, 20)) lab.source.exit(WATCHED.id, user);
     const deed = (name: string) => page.getByRole('button', { name: `${name}: the watch of ${WATCHED.slug}` });
+    await deed('Read now').waitFor();
+    expect(await deed('Accept').count()).toBe(0);
     await deed('Read now').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --now`, { exact: true }).waitFor();
     await dialog.getByRole('button', { name: 'Read now' }).click();
     await page.getByText('20 members would leave at once, and 20 remain').waitFor();
     await looked(page, `watches-${width}`);
+    // Since some are back, reading once more would not be enough.
+    for (const user of MEMBERS.slice(0, 5)) lab.source.enter(WATCHED.id, user);
     await deed('Accept').click();
     await dialog.getByText('20 members did leave, and 20 remain').waitFor();
     await dialog.getByRole('button', { name: 'Accept', exact: true }).click();
-    await until(async () => (await watches.status(WATCHED.id)).exits === 20);
+    await until(async () => (await watches.status(WATCHED.id)).exits === 15);
+    await deed('Accept').waitFor({ state: 'detached' });
 
     await deed('Change').click();
     expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
     await dialog.getByLabel(/The largest exit/).fill('100');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
+    await dialog.getByLabel(/Report everybody as entering/).check();
+    await dialog
+      .getByText(`triggers watch ${WATCHED.slug} --largest-exit 100 --emit-existing`, { exact: true })
+      .waitFor();
     await dialog.getByRole('button', { name: 'Change it' }).click();
     await dialog.getByRole('button', { name: 'Close' }).click();
     // What somebody else has changed meanwhile stays.
-    expect(await watches.status(WATCHED.id)).toMatchObject({ everyMs: 3_600_000, largestExitPercent: 100 });
+    expect(await watches.status(WATCHED.id)).toMatchObject({
+      everyMs: 3_600_000,
+      largestExitPercent: 100,
+      emitExisting: true,
+    });
 
     await deed('Stop').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --stop`, { exact: true }).waitFor();

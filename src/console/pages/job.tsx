@@ -28,7 +28,12 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   usePageTitle(status?.label ?? job);
   const now = useNow();
   if (status === undefined)
-    return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
+    return (
+      <>
+        <h1 class="page-head">{printable(job)}</h1>
+        {failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />}
+      </>
+    );
   return (
     <>
       <p class="quiet small">
@@ -64,16 +69,13 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
 }
 
 function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
-  const { endpoint, backfill, notices, problems = [], recoverableUntil } = status;
+  const { endpoint, backfill, notices, problems = [] } = status;
   const said = [
     ...(endpoint?.advice === undefined ? [] : [endpoint.advice]),
     ...(backfill?.notice === undefined ? [] : [backfill.notice]),
     ...(backfill?.trouble === undefined ? [] : [backfill.trouble]),
     ...notices,
     ...problems.map(({ field, message }) => `${field}: ${message}`),
-    ...(recoverableUntil === undefined
-      ? []
-      : ['It was ended from outside, and what it had not delivered can be recovered.']),
   ];
   return (
     <>
@@ -158,7 +160,10 @@ const SHOWN_ELSEWHERE = new Set([
 function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
   const now = useNow();
   const { temporalWorkflowsUrl, mayOperate } = useSession();
-  const rows = statusRows(status, { time: (at) => ago(at, now) }).filter(({ name }) => !SHOWN_ELSEWHERE.has(name));
+  const sentence = jobSentence(status, now);
+  const rows = statusRows(status, { time: (at) => ago(at, now) }).filter(
+    ({ name, value }) => !SHOWN_ELSEWHERE.has(name) && !(name === 'Why' && sentence.includes(value)),
+  );
   return (
     <section class="panel" aria-labelledby="facts">
       <header>
