@@ -37,7 +37,7 @@ export function PeoplePage(): JSX.Element {
         <input
           type="search"
           aria-label="The person's id"
-          placeholder="The person's id, as the source has it"
+          placeholder="The person's id"
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
