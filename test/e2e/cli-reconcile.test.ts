@@ -102,6 +102,9 @@ test('what is wrong is said with its line, and a list that cannot be right is re
       difference: { theirs: 2, members: 40, both: 0, enters: 40, exits: 2 },
     },
   });
+  // Nobody is asked about what would be refused.
+  const unasked = await operator.run(['reconcile', job, '--they-have', others, '--json']);
+  expect(JSON.parse(unasked.stderr)).toMatchObject({ error: { name: 'DifferenceDoubtful' } });
   const ofFolder = await operator.run(['reconcile', job, '--they-have', folder, '--yes']);
   expect(ofFolder).toMatchObject({ code: 2 });
   expect(unwrapped(ofFolder.stderr)).toBe(`${folder} is a folder. Name a file.`);
