@@ -81,7 +81,9 @@ export async function runConsumer(
             servers.startMetricsServer({
               ...options,
               problem: async () =>
-                consumer.problem ?? (await asking.temporalProblem(client.connection, client.options.namespace)),
+                consumer.problem ??
+                handover.problem ??
+                (await asking.temporalProblem(client.connection, client.options.namespace)),
             }),
             { host, port },
           );

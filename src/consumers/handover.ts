@@ -32,8 +32,11 @@ const MOST_NAMED = 20;
 /** Hands triggers over to jobs, and does not give up: what is taken from a stream may be forgotten there once this is done. */
 export class Handover {
   readonly #options: HandoverOptions;
-  /** Jobs that take nothing at the moment. */
-  readonly #waitedFor = new Set<string>();
+  /** Jobs that take nothing at the moment: why, and what is given to them and waits. */
+  readonly #waitedFor = new Map<
+    string,
+    { readonly problem: string; readonly waiting: Set<readonly CheckedTrigger[]> }
+  >();
   /** Audiences to which nobody listened, and triggers about them, since that was last said. */
   readonly #unheard = new Set<string>();
   #unheardCount = 0;
@@ -41,6 +44,12 @@ export class Handover {
 
   constructor(options: HandoverOptions) {
     this.#options = options;
+  }
+
+  /** Why what is given waits; undefined when it does not. */
+  get problem(): string | undefined {
+    const [one] = this.#waitedFor.values();
+    return one && `A job takes nothing. ${one.problem}`;
   }
 
   /**
@@ -186,34 +195,46 @@ export class Handover {
   async #untilAccepted(jobId: string, triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<void> {
     const { listeners, signal, jobs } = this.#options;
     let left = triggers;
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
-      try {
-        await signal(jobId, left);
-        return this.#accepts(jobId);
-      } catch (error) {
-        if (!(error instanceof PushInterrupted)) throw error;
-        left = left.slice(error.accepted);
-        const hasEnded = error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound;
-        if (hasEnded) listeners.forget();
-        // It listens no more, as when the next ones come.
-        if (hasEnded && jobs === undefined) return this.#accepts(jobId);
-        this.#waitsFor(jobId, error.cause);
+    try {
+      for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
+        try {
+          await signal(jobId, left);
+          return this.#accepts(jobId);
+        } catch (error) {
+          if (!(error instanceof PushInterrupted)) throw error;
+          left = left.slice(error.accepted);
+          const hasEnded = error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound;
+          if (hasEnded) listeners.forget();
+          // It listens no more, as when the next ones come.
+          if (hasEnded && jobs === undefined) return this.#accepts(jobId);
+          this.#waitsFor(jobId, triggers, error.cause);
+        }
+        await sleep(pauseMs, stop);
       }
-      await sleep(pauseMs, stop);
+    } finally {
+      // What is given up waits no more, though the job takes nothing.
+      const { waiting } = this.#waitedFor.get(jobId) ?? {};
+      if (waiting?.delete(triggers) === true && waiting.size === 0) this.#waitsNoMoreFor(jobId);
     }
   }
 
-  #waitsFor(jobId: string, cause: unknown): void {
-    if (this.#waitedFor.has(jobId)) return;
-    this.#waitedFor.add(jobId);
+  #waitsFor(jobId: string, triggers: readonly CheckedTrigger[], cause: unknown): void {
+    const known = this.#waitedFor.get(jobId);
+    if (known !== undefined) return void known.waiting.add(triggers);
+    const problem = wordsOf(cause);
+    this.#waitedFor.set(jobId, { problem, waiting: new Set([triggers]) });
     this.#options.metrics.waitsForJobs(this.#waitedFor.size);
-    this.#options.log.warn('a job takes nothing; what it is to be told waits', { jobId, problem: wordsOf(cause) });
+    this.#options.log.warn('a job takes nothing; what it is to be told waits', { jobId, problem });
   }
 
   #accepts(jobId: string): void {
-    if (!this.#waitedFor.delete(jobId)) return;
-    this.#options.metrics.waitsForJobs(this.#waitedFor.size);
-    this.#options.log.info('the job takes triggers again', { jobId });
+    if (this.#waitsNoMoreFor(jobId)) this.#options.log.info('the job takes triggers again', { jobId });
+  }
+
+  #waitsNoMoreFor(jobId: string): boolean {
+    const waited = this.#waitedFor.delete(jobId);
+    if (waited) this.#options.metrics.waitsForJobs(this.#waitedFor.size);
+    return waited;
   }
 }
 

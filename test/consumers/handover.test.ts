@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { JobNotFound, PushInterrupted } from '../../src/client/errors.ts';
+import { JobFull, JobNotFound, PushInterrupted } from '../../src/client/errors.ts';
 import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
 import { Listeners } from '../../src/client/push/listeners.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
 import { Handover } from '../../src/consumers/handover.ts';
+import { until } from '../support/patience.ts';
 import { Said } from './a-consumer.ts';
 
 const trigger = checked({ audience: 'vip', user: 'u', event: 'enter' }, createPushClock());
@@ -59,6 +60,40 @@ test('what a job has accepted of some is not given to it again with the rest', a
     ['a', 'b', 'c'],
     ['b', 'c'],
   ]);
+});
+
+test('says why it waits for a job, and of what is given up that it waits no more', async () => {
+  const metrics = new ConsumerMetrics();
+  const log = new Said();
+  let isFull = true;
+  const signal = async (jobId: string): Promise<void> => {
+    await Promise.resolve();
+    if (isFull) throw new PushInterrupted(jobId, 0, 0, new JobFull(jobId));
+  };
+  const handover = new Handover({ listeners: heard, signal, log, metrics });
+  const waits = async () => [handover.problem, (await metrics.text()).match(/jobs_waited_for (\d)/)?.[1]];
+  const why = ['A job takes nothing. ' + new JobFull('crm').message, '1'];
+  const stop = new AbortController();
+  const givenUp = handover.give([trigger], stop.signal);
+  const lasting = handover.give([trigger], new AbortController().signal);
+  await until(() => log.lines.length > 0);
+  expect(await waits()).toEqual(why);
+  stop.abort(new Error('The partition is given up.'));
+  await expect(givenUp).rejects.toThrow('given up');
+  expect(await waits()).toEqual(why);
+  isFull = false;
+  await lasting;
+  expect(await waits()).toEqual([undefined, '0']);
+  isFull = true;
+  const last = new AbortController();
+  const alone = handover.give([trigger], last.signal);
+  await until(() => handover.problem !== undefined);
+  last.abort(new Error('The partition is given up.'));
+  await expect(alone).rejects.toThrow('given up');
+  await until(() => handover.problem === undefined);
+  expect(await waits()).toEqual([undefined, '0']);
+  const [fills, takes] = ['warn a job takes nothing; what it is to be told waits', 'info the job takes triggers again'];
+  expect(log.lines).toEqual([fills, takes, fills]);
 });
 
 test('which of the only jobs do not run is said before there is anything to tell', async () => {

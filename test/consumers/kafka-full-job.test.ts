@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { kafkaSchema } from '../../src/config/consumer-config.ts';
+import { startKafka } from '../../src/consumers/kafka/kafka.ts';
+import { describeWithKafka, TestKafka } from '../support/kafka.ts';
+import { Lab } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+import { worldOf } from './a-consumer.ts';
+
+describeWithKafka('a consumer of Kafka whose job is full', () => {
+  let lab: Lab;
+  let kafka: TestKafka;
+  beforeAll(async () => {
+    [lab, kafka] = await Promise.all([Lab.open({ receiver: { keepBodies: true } }), TestKafka.start()]);
+  });
+  afterAll(async () => {
+    await Promise.all([lab?.close(), kafka?.stop()]);
+  });
+
+  test('commits nothing more, says so, and goes on by itself, in order, once a worker is there; messages may be as large as Kafka takes', async () => {
+    const job = await lab.start({ parallelRequestCount: 50 });
+    await lab.stopWorkers();
+    const topic = await kafka.topic();
+    const { handover, log, metrics } = worldOf(lab, [job]);
+    const config = kafkaSchema.parse({
+      brokers: [kafka.broker.address],
+      topics: [topic],
+      group: 'full',
+      from: 'earliest',
+    });
+    const consumer = await startKafka({ config, handover, log, metrics });
+    try {
+      // Incompressible, and about 1 MB each: these are more than a job without a worker takes.
+      const messages = 32;
+      const people = Array.from({ length: 16 }, (_, i) => `p${i}`);
+      for (let n = 0; n < messages; n++) {
+        const event = n % 2 === 0 ? 'enter' : 'exit';
+        const value = people.map((user) => {
+          const profile = { n, noise: randomBytes(44_000).toString('base64') };
+          return { audience: 'vip', user, event, profile };
+        });
+        await kafka.write(topic, [{ value }]);
+      }
+      await until(() => handover.problem !== undefined);
+      expect(handover.problem).toContain(`The job "${job}" takes no more signals until the earlier ones are processed`);
+      expect(log.lines).toEqual(['warn a job takes nothing; what it is to be told waits']);
+      const [committed = 0] = await kafka.committed('full', topic);
+      expect(committed).toBeLessThan(messages);
+      expect(await metrics.text()).toContain(
+        `triggers_kafka_lag{topic="${topic}",partition="0"} ${messages - committed}\n`,
+      );
+      await lab.addWorker();
+      await until(async () => (await kafka.committed('full', topic))[0] === messages);
+      expect([handover.problem, consumer.problem, log.lines.at(-1)]).toEqual([
+        undefined,
+        undefined,
+        'info the job takes triggers again',
+      ]);
+      const told = (user: string): number[] =>
+        lab.receiver.ledger.entries
+          .filter(({ message }) => message?.user === user)
+          .map(({ body = '' }) => Number(/"n":(\d+)/.exec(body)?.[1]));
+      await until(() => people.every((user) => told(user).length >= messages));
+      for (const user of people) expect(told(user)).toEqual(Array.from({ length: messages }, (_, n) => n));
+      await lab.jobs.stop(job);
+    } finally {
+      await consumer.stop();
+    }
+  });
+});
