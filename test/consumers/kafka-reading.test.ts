@@ -126,6 +126,7 @@ describe('the connection', () => {
       beginsAt: () => undefined,
       onRead: () => undefined,
       log: new Said(),
+      leftBehind: undefined,
     });
     const { signal } = new AbortController();
     await expect(membership.run(signal)).rejects.toThrow('Cannot connect to any broker');

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +31,21 @@ export interface Written {
   readonly headers?: Record<string, string>;
 }
 
+/** Where the client tells of each request just before it is sent, and of each answer before it is looked at. */
+const REQUESTS = 'tracing:plt:kafka:connections:api:start';
+const ANSWERS = 'tracing:plt:kafka:connections:api:asyncStart';
+const PRODUCE = 0;
+const SYNC_GROUP = 14;
+const apiOf = (request: unknown): number => (request as { apiKey: number }).apiKey; // As the client's page on diagnostics has it.
+const ADD_PARTITIONS = `
+  import { Admin } from '@platformatic/kafka';
+  const [address, name, count] = process.argv.slice(1);
+  const admin = new Admin({ clientId: 'adds', bootstrapBrokers: [address] });
+  await admin.createPartitions({ topics: [{ name, count: Number(count), assignments: null }] });
+  const known = async () => (await admin.metadata({ topics: [name], forceUpdate: true })).topics.get(name).partitionsCount;
+  while ((await known()) < Number(count));
+  await admin.close();
+`;
 /** A real Apache Kafka for one test file. */
 export class TestKafka {
   readonly broker: KafkaBroker;
@@ -69,12 +86,19 @@ export class TestKafka {
     return topic;
   }
 
-  /** The producer would put into other partitions what is for those that it does not know. */
+  /**
+   * The producer would put into other partitions what is for those that it does not know. A broker names itself the leader of a new partition a moment
+   * before it is (NOT_LEADER_OR_FOLLOWER): a consumer that is started in between looks again, and "latest" begins where the topic ends by then.
+   */
   async #knowsOf(topic: string, count: number): Promise<void> {
     await until(async () => {
       const metadata = await this.#producer.metadata({ topics: [topic], forceUpdate: true }).catch(() => undefined);
       const partitions = metadata?.topics.get(topic)?.partitions.filter(({ leader }) => leader >= 0) ?? [];
       return partitions.length === count;
+    });
+    await this.#asking('looks', async (consumer) => {
+      const ends = async () => await consumer.listOffsets({ topics: [topic] }).catch(() => undefined);
+      await until(async () => (await ends())?.get(topic)?.length === count);
     });
   }
 
@@ -82,6 +106,46 @@ export class TestKafka {
   async addPartitions(topic: string, count: number): Promise<void> {
     await this.broker.admin.createPartitions({ topics: [{ name: topic, count, assignments: null }] });
     await this.#knowsOf(topic, count);
+  }
+
+  /**
+   * Adds partitions to a topic when a group has just shared them out, before its member hears of its share. Meanwhile this thread stands still, so that
+   * nothing comes in between.
+   */
+  addPartitionsOnceShared(topic: string, count: number): void {
+    const add = (request: unknown): void => {
+      if (apiOf(request) !== SYNC_GROUP) return;
+      unsubscribe(ANSWERS, add);
+      const script = ['--input-type=module', '-e', ADD_PARTITIONS];
+      execFileSync(process.execPath, [...script, this.broker.address, topic, String(count)]);
+    };
+    subscribe(ANSWERS, add);
+  }
+
+  /** Writes a message, and has this thread stand still as soon as that is under way: as when a machine was suspended. */
+  async writeAndSleep(topic: string, message: Written, ms: number): Promise<void> {
+    const sleep = (request: unknown): void => {
+      if (apiOf(request) !== PRODUCE) return;
+      unsubscribe(REQUESTS, sleep);
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms));
+    };
+    subscribe(REQUESTS, sleep);
+    await this.write(topic, [message]);
+  }
+
+  /** Forgets the messages of the first partition before an offset, as retention does. */
+  async forgetBefore(topic: string, offset: number): Promise<void> {
+    const partitions = [{ partition: 0, offset: BigInt(offset) }];
+    await this.broker.admin.deleteRecords({ topics: [{ name: topic, partitions }] });
+  }
+
+  /** Says, as a member of the group, that so much of the first partition is done. */
+  async commit(groupId: string, topic: string, offset: number): Promise<void> {
+    await this.#asking(groupId, async (consumer) => {
+      consumer.topics.trackAll(topic);
+      await consumer.joinGroup({});
+      await consumer.commit({ offsets: [{ topic, partition: 0, offset: BigInt(offset), leaderEpoch: -1 }] });
+    });
   }
 
   /** Writes messages, one after the other; JSON, unless the value is a text, or null. */

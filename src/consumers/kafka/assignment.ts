@@ -51,7 +51,7 @@ export class Assignment {
 
   private constructor(starts: readonly Start[], options: AssignmentOptions) {
     this.#options = options;
-    const messagesAtOnce = Math.ceil(Math.min(MOST_OF_PARTITION, MOST_AT_ONCE / starts.length));
+    const messagesAtOnce = Math.max(1, Math.floor(Math.min(MOST_OF_PARTITION, MOST_AT_ONCE / starts.length)));
     const world = { ...options.world, messagesAtOnce, onChange: () => this.#change() };
     this.partitions = starts.map(({ place, from, end }) => new OwnedPartition(place, from, end, world));
     const signals = [this.#ending.signal, this.#over.signal] as const;

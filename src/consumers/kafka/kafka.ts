@@ -57,6 +57,7 @@ class Kafka implements RunningConsumer {
   /** Messages that have stopped their partitions, as far as that was said. */
   readonly #saidStops = new Set<string>();
   #membership: Membership | undefined;
+  #leftBehind: string | undefined;
   #problem: string | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -124,9 +125,10 @@ class Kafka implements RunningConsumer {
 
   async #beMember(onRead: () => void): Promise<void> {
     const { config, handover, log, metrics } = this.#options;
-    this.#membership = new Membership({
+    const membership = new Membership({
       config,
       log,
+      leftBehind: this.#leftBehind,
       beginsAt: ({ topic, partition }: Place) =>
         config.from === 'earliest' ? undefined : this.#firstEnds.get(topic)?.[partition],
       onRead: (strange) => {
@@ -142,10 +144,12 @@ class Kafka implements RunningConsumer {
         onPoison: (poison, isStopped) => this.#says(poison, isStopped),
       },
     });
+    this.#membership = membership;
     try {
-      await this.#membership.run(this.#stopping.signal);
+      await membership.run(this.#stopping.signal);
     } finally {
       this.#membership = undefined;
+      this.#leftBehind = membership.leftBehind;
     }
   }
 
@@ -163,22 +167,11 @@ class Kafka implements RunningConsumer {
       }
       const ends = await client.listOffsets({ topics: [...config.topics], timestamp: ListOffsetTimestamps.LATEST });
       for (const [topic, ofTopic] of ends) this.#firstEnds.set(topic, ofTopic);
-      await this.#lookAtGroup(client);
+      await client.listCommittedOffsets({
+        topics: [...ends].map(([topic, { length }]) => ({ topic, partitions: [...Array(length).keys()] })),
+      });
     } finally {
       await closeClient(client).catch(() => undefined);
-    }
-  }
-
-  async #lookAtGroup(client: Consumer): Promise<void> {
-    const topics = [...this.#firstEnds].map(([topic, { length }]) => ({
-      topic,
-      partitions: [...Array(length).keys()],
-    }));
-    try {
-      await client.listCommittedOffsets({ topics });
-    } catch (error) {
-      // The first group of a cluster has no coordinator for a moment: whoever joins tries again.
-      if (this.#errorOf(error).isLasting) throw error;
     }
   }
 

@@ -18,6 +18,8 @@ export interface MembershipOptions {
    */
   readonly onRead: (strange: readonly string[]) => void;
   readonly log: ConsumerLog;
+  /** The member that could not leave, if there is one: the group would wait for it until its session times out. */
+  readonly leftBehind: string | undefined;
 }
 
 /** Longest wait for an answer of a broker, in ms, but for those about the group. */
@@ -44,10 +46,13 @@ export class Membership {
   readonly #reader: Consumer;
   readonly #deadLetters: KafkaDeadLetters | undefined;
   readonly #sessionTimeoutMs: number;
+  /** How many partitions each topic had when the group shared them out. */
+  readonly #shared = new Map<string, number>();
   #beatAt = -Infinity;
   #assignment: Assignment | undefined;
   #turn: Promise<void> = Promise.resolve();
   #isOver = false;
+  #leftBehind: string | undefined;
   #fail: (error: unknown) => void = () => undefined;
 
   constructor(options: MembershipOptions) {
@@ -65,6 +70,7 @@ export class Membership {
       partitionAssigner: sharedAmongSubscribers,
     });
     this.#reader = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });
+    this.#member.memberId = options.leftBehind ?? null;
     for (const client of [this.#member, this.#reader]) client.topics.trackAll(...config.topics);
     this.#deadLetters =
       config.poisoned === 'stop'
@@ -75,6 +81,11 @@ export class Membership {
   /** Why the dead-letter topic takes nothing; undefined when it does. */
   get deadLetterProblem(): string | undefined {
     return this.#deadLetters?.problem;
+  }
+
+  /** The member as which it could not leave the group. */
+  get leftBehind(): string | undefined {
+    return this.#leftBehind;
   }
 
   /** What is this consumer's at the moment. */
@@ -112,12 +123,17 @@ export class Membership {
     this.#reader.on('error', (error: Error) => this.#fail(error));
     member.on('consumer:heartbeat:error', ({ error }) => this.#fail(error));
     member.on('consumer:heartbeat:end', () => (this.#beatAt = performance.now()));
-    member.on('consumer:group:rebalance', () =>
-      this.#next(async () => await this.#assignment?.end(REBALANCE_GRACE_MS)),
-    );
+    member.on('consumer:group:rebalance', () => {
+      // Perhaps since a topic has more partitions, which whoever shares them out must not know from before.
+      member.clearMetadata();
+      this.#next(async () => await this.#assignment?.end(REBALANCE_GRACE_MS));
+    });
     member.on('consumer:group:join', ({ assignments = [] }) => {
-      this.#beatAt = performance.now();
       const { topics } = this.#options.config;
+      for (const topic of topics) {
+        const known = member.currentMetadata?.topics.get(topic);
+        if (known !== undefined) this.#shared.set(topic, known.partitionsCount);
+      }
       const places = assignments
         .filter(({ topic }) => topics.includes(topic))
         .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
@@ -138,6 +154,8 @@ export class Membership {
   async #takeOn(places: readonly Place[], strange: readonly string[]): Promise<void> {
     const before = this.#assignment;
     await before?.end(0);
+    // Not before: what was given then may not be handed over any more.
+    this.#beatAt = performance.now();
     const isOurs = ({ topic, partition }: Place): boolean =>
       places.some((place) => place.topic === topic && place.partition === partition);
     try {
@@ -167,16 +185,12 @@ export class Membership {
     while (performance.now() - this.#beatAt >= this.#sessionTimeoutMs) await sleep(100, over);
   }
 
-  /** Follows where the partitions end. Resolves when it is to stop, and when there are other partitions than before: the group has to give them. */
+  /** Follows where the partitions end. Resolves when it is to stop, and when there are others than were shared out: the group has to give them. */
   async #looking(stop: AbortSignal): Promise<void> {
     const { topics } = this.#options.config;
-    const counts = new Map<string, number>();
     while (!stop.aborted) {
       const ends = await this.#reader.listOffsets({ topics: [...topics] });
-      for (const [topic, { length }] of ends) {
-        if (length !== (counts.get(topic) ?? length)) return;
-        counts.set(topic, length);
-      }
+      for (const [topic, { length }] of ends) if (length !== (this.#shared.get(topic) ?? length)) return;
       for (const one of this.partitions) {
         const end = ends.get(one.topic)?.[one.partition] ?? 0n;
         if (end > one.end) one.end = end;
@@ -192,6 +206,7 @@ export class Membership {
     await assignment?.end(graceMs);
     if (graceMs > 0) await within(LEAVE_MS, assignment?.commit());
     await within(LEAVE_MS, leaveGroup(this.#member));
+    this.#leftBehind = this.#member.memberId ?? undefined;
     // Whatever came of it, the client is no member any more, and will not join again by itself.
     this.#member.memberId = null;
     await within(LEAVE_MS, leaveGroup(this.#member));

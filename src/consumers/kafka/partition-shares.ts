@@ -2,9 +2,11 @@ import type { GroupPartitionsAssigner } from '@platformatic/kafka';
 
 /**
  * Shares partitions out, in turn, among those members that subscribe to their topic. (The client's own way gives everybody those of the leader's topics:
- * when a topic is added to the configuration of one consumer after the other, or another program has the same group, members get what they cannot read.)
+ * when a topic is added to the configuration of one consumer after the other, or another program has the same group, members get what they cannot read, and
+ * nobody gets what the leader does not know.)
  */
-export const sharedAmongSubscribers: GroupPartitionsAssigner = (_current, members, topics, metadata) => {
+export const sharedAmongSubscribers: GroupPartitionsAssigner = (_leader, members, _topicsOfLeader, metadata) => {
+  const topics = new Set([...members.values()].flatMap((member) => member.topics ?? []));
   const shares = [...members.keys()].map((memberId) => ({
     memberId,
     assignments: new Map<string, { topic: string; partitions: number[] }>(),
