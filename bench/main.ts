@@ -190,6 +190,7 @@ async function idle(stage: BenchStage): Promise<Row> {
   const warmUp = stage.endpoint.expect(IDLE_PER_SECOND);
   for (const trigger of triggersOf(stage, IDLE_PER_SECOND, false)) await signal(stage, jobId, trigger);
   await warmUp;
+  const used = usedUs(stage);
   const done = stage.endpoint.expect(IDLE_SAMPLES, { times: true });
   const sentAtNs = new Map<string, bigint>();
   for (const trigger of triggersOf(stage, IDLE_SAMPLES, false)) {
@@ -198,9 +199,11 @@ async function idle(stage: BenchStage): Promise<Row> {
     await Promise.all([sent, sleep(1000 / IDLE_PER_SECOND)]);
   }
   const { arrivals } = await done;
+  const usPerDelivery = used(IDLE_SAMPLES);
   const latenciesMs = [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
-  await ended(stage, jobId, IDLE_SAMPLES);
-  return { case: 'idle', inFlight: 5, p50Ms: percentile(latenciesMs, 50), p99Ms: percentile(latenciesMs, 99) };
+  const cost = await ended(stage, jobId, IDLE_SAMPLES + IDLE_PER_SECOND);
+  const [p50Ms, p99Ms] = [percentile(latenciesMs, 50), percentile(latenciesMs, 99)];
+  return { case: 'idle', inFlight: 5, p50Ms, p99Ms, usPerDelivery, ...cost };
 }
 
 /** How long nothing arrives when a worker is killed and another started in its place; each once, in turn, while triggers come steadily. */
