@@ -35,6 +35,7 @@ export interface Written {
 const REQUESTS = 'tracing:plt:kafka:connections:api:start';
 const ANSWERS = 'tracing:plt:kafka:connections:api:asyncStart';
 const PRODUCE = 0;
+const HEARTBEAT = 12;
 const SYNC_GROUP = 14;
 const apiOf = (request: unknown): number => (request as { apiKey: number }).apiKey; // As the client's page on diagnostics has it.
 const ADD_PARTITIONS = `
@@ -51,6 +52,8 @@ export class TestKafka {
   readonly broker: KafkaBroker;
   readonly #folder: string;
   readonly #producer: Producer;
+  /** False from a sleep on, until a group has said, asked afterwards, that its member is one. */
+  knowsOfGroup = true;
 
   static async start(further: FurtherSettings = {}): Promise<TestKafka> {
     const folder = mkdtempSync(join(tmpdir(), 'kafka-test-'));
@@ -127,10 +130,29 @@ export class TestKafka {
     const sleep = (request: unknown): void => {
       if (apiOf(request) !== PRODUCE) return;
       unsubscribe(REQUESTS, sleep);
-      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms));
+      setImmediate(() => {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+        this.#untilGroupAnswers();
+      });
     };
     subscribe(REQUESTS, sleep);
     await this.write(topic, [message]);
+  }
+
+  #untilGroupAnswers(): void {
+    this.knowsOfGroup = false;
+    const asked = new Set<unknown>();
+    const ask = (request: unknown): void => {
+      if ([HEARTBEAT, SYNC_GROUP].includes(apiOf(request))) asked.add(request);
+    };
+    const hear = (answered: unknown): void => {
+      if (!asked.has(answered) || (answered as { error?: unknown }).error !== undefined) return;
+      this.knowsOfGroup = true;
+      unsubscribe(REQUESTS, ask);
+      unsubscribe(ANSWERS, hear);
+    };
+    subscribe(REQUESTS, ask);
+    subscribe(ANSWERS, hear);
   }
 
   /** Forgets the messages of the first partition before an offset, as retention does. */

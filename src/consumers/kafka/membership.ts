@@ -122,13 +122,17 @@ export class Membership {
     member.on('error', (error: Error) => this.#fail(error));
     this.#reader.on('error', (error: Error) => this.#fail(error));
     member.on('consumer:heartbeat:error', ({ error }) => this.#fail(error));
-    member.on('consumer:heartbeat:end', () => (this.#beatAt = performance.now()));
+    let askedAt = -Infinity;
+    member.on('consumer:heartbeat:start', () => (askedAt = performance.now()));
+    // An answer may be older than it looks: the machine may have been asleep since it came.
+    member.on('consumer:heartbeat:end', () => (this.#beatAt = askedAt));
     member.on('consumer:group:rebalance', () => {
       // Perhaps since a topic has more partitions, which whoever shares them out must not know from before.
       member.clearMetadata();
       this.#next(async () => await this.#assignment?.end(REBALANCE_GRACE_MS));
     });
     member.on('consumer:group:join', ({ assignments = [] }) => {
+      const joinedAt = performance.now();
       const { topics } = this.#options.config;
       for (const topic of topics) {
         const known = member.currentMetadata?.topics.get(topic);
@@ -138,7 +142,7 @@ export class Membership {
         .filter(({ topic }) => topics.includes(topic))
         .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
       const strange = assignments.map(({ topic }) => topic).filter((topic) => !topics.includes(topic));
-      this.#next(async () => await this.#takeOn(places, strange));
+      this.#next(async () => await this.#takeOn(places, strange, joinedAt));
     });
   }
 
@@ -151,11 +155,11 @@ export class Membership {
   }
 
   /** All partitions begin anew, those included that it had before: another consumer may have had them in between. */
-  async #takeOn(places: readonly Place[], strange: readonly string[]): Promise<void> {
+  async #takeOn(places: readonly Place[], strange: readonly string[], joinedAt: number): Promise<void> {
     const before = this.#assignment;
     await before?.end(0);
     // Not before: what was given then may not be handed over any more.
-    this.#beatAt = performance.now();
+    this.#beatAt = Math.max(this.#beatAt, joinedAt);
     const isOurs = ({ topic, partition }: Place): boolean =>
       places.some((place) => place.topic === topic && place.partition === partition);
     try {
