@@ -103,9 +103,10 @@ describeWithBrowser('the console', () => {
     const jobId = new URL(page.url()).pathname.replace('/jobs/', '');
     expect((await lab.jobs.status(jobId)).exportFields).toEqual(['email']);
     await page.getByRole('link', { name: 'Jobs', exact: true }).first().click();
-    await page.getByRole('img', { name: '230 delivered, 0 failed' }).first().waitFor();
+    await page.getByRole('button', { name: /^all \d/ }).waitFor();
     await looked(page, `jobs-${width}`);
     await (await findJob(page, `Console ${width}`)).waitFor();
+    await page.getByRole('img', { name: '230 delivered, 0 failed' }).waitFor();
     await context.close();
   });
 
@@ -403,7 +404,7 @@ describeWithBrowser('the console', () => {
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);
     const { page, context } = await browser.open(api.url);
     for (const path of [
-      '/',
+      `/?text=${encodeURIComponent('<img src=x')}`,
       `/jobs/${job}`,
       `/people?user=${encodeURIComponent(user)}`,
       `/dead-letters?job=${job}`,
