@@ -148,7 +148,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const { page, context } = await browser.open(`${api.url}/jobs/${toCome}`);
     await page.route('**/v1/overview', async (route) => {
       const numbers = { waiting: 0, deadLettersWaiting: 0 };
-      const told = [{ jobId: notAsked, isNotAsked: true }, { jobId: silent }, { jobId: known, numbers, lastHour: [] }];
+      const told = [{ jobId: notAsked, isNotAsked: true }, { jobId: silent }, { jobId: known, numbers }];
       await route.fulfill({ json: { jobs: told } });
     });
     await page.goto(`${api.url}/?text=numbers:`);
