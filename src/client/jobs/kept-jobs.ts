@@ -233,6 +233,8 @@ async function untilDecided(
     if (state === 'kept' && notice !== undefined) throw new RequestRefused(jobId, notice);
     await lookAgainSoon(client, kept, deadline);
   }
+  // It answers in its last task, and may be open for a moment after that: whoever looked then would find it kept.
+  while ((await describeKept(client, jobId))?.runId === kept.runId) await lookAgainSoon(client, kept, deadline);
   // To discard, its job runs once more, to release what is waiting outside its state.
   if (wished === 'discarded')
     while ((await endOf(client, jobId)) === undefined) await lookAgainSoon(client, kept, deadline);
