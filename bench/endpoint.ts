@@ -48,3 +48,8 @@ export class Endpoint {
     this.#child.disconnect();
   }
 }
+
+/** How long each person's trigger took, in ms, from when it was sent to its arrival. */
+export function latenciesMs(sentAtNs: ReadonlyMap<string, bigint>, arrivals: Done['arrivals']): number[] {
+  return [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
+}

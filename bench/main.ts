@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { type BenchApi, manyAtOnce, openApi } from './calls.ts';
 import { costOf } from './cost.ts';
+import { latenciesMs } from './endpoint.ts';
 import { rawRate } from './raw.ts';
 import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
 import { MemoryCurve } from './memory.ts';
@@ -192,17 +193,12 @@ async function idle(stage: BenchStage): Promise<Row> {
   await warmUp;
   const used = usedUs(stage);
   const done = stage.endpoint.expect(IDLE_SAMPLES, { times: true });
-  const sentAtNs = new Map<string, bigint>();
-  for (const trigger of triggersOf(stage, IDLE_SAMPLES, false)) {
-    sentAtNs.set(trigger.user, process.hrtime.bigint());
-    const sent = signal(stage, jobId, trigger);
-    await Promise.all([sent, sleep(1000 / IDLE_PER_SECOND)]);
-  }
+  const sentAtNs = await steadily(stage, jobId, IDLE_SAMPLES, IDLE_PER_SECOND);
   const { arrivals } = await done;
   const usPerDelivery = used(IDLE_SAMPLES);
-  const latenciesMs = [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
+  const tookMs = latenciesMs(sentAtNs, arrivals);
   const cost = await ended(stage, jobId, IDLE_SAMPLES + IDLE_PER_SECOND);
-  const [p50Ms, p99Ms] = [percentile(latenciesMs, 50), percentile(latenciesMs, 99)];
+  const [p50Ms, p99Ms] = [percentile(tookMs, 50), percentile(tookMs, 99)];
   return { case: 'idle', inFlight: 5, p50Ms, p99Ms, usPerDelivery, ...cost };
 }
 
@@ -214,9 +210,7 @@ async function failover(stage: BenchStage): Promise<Row> {
   for (let kill = 0; kill < KILLS; kill++) {
     const done = stage.endpoint.expect(STEADY, { times: true });
     const replaced = sleep(1_000).then(() => stage.replaceWorker(kill % workers));
-    for (const trigger of triggersOf(stage, STEADY, false)) {
-      await Promise.all([signal(stage, jobId, trigger), sleep(1000 / STEADY_PER_SECOND)]);
-    }
+    await steadily(stage, jobId, STEADY, STEADY_PER_SECOND);
     const { arrivals } = await done;
     await replaced;
     const atMs = Object.values(arrivals)
@@ -225,7 +219,23 @@ async function failover(stage: BenchStage): Promise<Row> {
     standStillsMs.push(Math.max(...atMs.slice(1).map((at, i) => at - (atMs[i] ?? at))));
   }
   await stage.jobs.stop(jobId, { waiting: 'discard' });
-  return { case: 'failover', inFlight: 20, p50Ms: percentile(standStillsMs, 50), p99Ms: Math.max(...standStillsMs) };
+  const [p50Ms, p99Ms] = [percentile(standStillsMs, 50), percentile(standStillsMs, 99)];
+  return { case: 'failover', inFlight: 20, p50Ms, p99Ms };
+}
+
+/** One signal after another, at so many a second at most; when each was sent, by person. */
+async function steadily(
+  stage: BenchStage,
+  jobId: string,
+  count: number,
+  perSecond: number,
+): Promise<Map<string, bigint>> {
+  const sentAtNs = new Map<string, bigint>();
+  for (const trigger of triggersOf(stage, count, false)) {
+    sentAtNs.set(trigger.user, process.hrtime.bigint());
+    await Promise.all([signal(stage, jobId, trigger), sleep(1000 / perSecond)]);
+  }
+  return sentAtNs;
 }
 
 /** One signal, as a foreign upstream sends it. */

@@ -1,10 +1,10 @@
 // npm run many-jobs [-- --jobs 2000 --workers 2 --cluster] : so many jobs, most of them quiet, beside some with a backlog and some whose endpoint hangs. Progress on standard error, one JSON line on standard output.
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { manyAtOnce } from './calls.ts';
-import { Endpoint } from './endpoint.ts';
+import { Endpoint, latenciesMs } from './endpoint.ts';
+import { residentMb } from './memory.ts';
 import { processorUs } from './processor-time.ts';
 import { percentile } from './report.ts';
 import { type BenchStage, openBenchStage } from './stage.ts';
@@ -71,11 +71,11 @@ async function quietLatencies(stage: BenchStage, { quiet }: Jobs, seconds: numbe
   }
   await Promise.all(calls);
   const { arrivals } = await done;
-  const latenciesMs = [...sentAtNs].map(([user, at]) => Number(BigInt(arrivals[user] ?? '0') - at) / 1e6);
+  const tookMs = latenciesMs(sentAtNs, arrivals);
   return {
-    p50Ms: rounded(percentile(latenciesMs, 50)),
-    p99Ms: rounded(percentile(latenciesMs, 99)),
-    mostMs: rounded(Math.max(...latenciesMs)),
+    p50Ms: rounded(percentile(tookMs, 50)),
+    p99Ms: rounded(percentile(tookMs, 99)),
+    mostMs: rounded(Math.max(...tookMs)),
   };
 }
 
@@ -88,13 +88,9 @@ async function costWhile<T>(stage: BenchStage, something: () => Promise<T>) {
   const processor = Object.fromEntries(
     Object.entries(processorUs(pids)).map(([name, us]) => [name, rounded((us - (before[name] ?? 0)) / 1e6 / seconds)]),
   );
-  const memoryMb = { temporal: memoryOf([stage.temporalPid]), workers: memoryOf(stage.workerPids) };
+  const workersMb = stage.workerPids.reduce((sum, pid) => sum + residentMb(pid), 0);
+  const memoryMb = { temporal: residentMb(stage.temporalPid), workers: workersMb };
   return { result, cost: { processor, memoryMb } };
-}
-
-function memoryOf(pids: readonly number[]): number {
-  const kb = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-  return Math.round(pids.reduce((sum, pid) => sum + kb(pid), 0) / 1024);
 }
 
 async function backlogs(stage: BenchStage, { busy, hanging }: Jobs): Promise<void> {
@@ -105,10 +101,10 @@ async function backlogs(stage: BenchStage, { busy, hanging }: Jobs): Promise<voi
   await manyAtOnce(busy, AT_ONCE, async (jobId) => await stage.jobs.push(jobId, triggers(BACKLOG)));
 }
 
-/** How long it takes to ask all jobs at once, as a page of them or a metric does. */
-async function timed(ask: () => Promise<unknown>): Promise<number> {
+/** How long something takes, in ms. */
+async function timed(something: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
-  await ask();
+  await something();
   return Math.round(performance.now() - startedAt);
 }
 

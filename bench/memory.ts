@@ -25,7 +25,8 @@ export class MemoryCurve {
   }
 }
 
-function residentMb(pid: number): number {
+/** Of a process; 0 where nobody can say. */
+export function residentMb(pid: number): number {
   try {
     const [, kb = '0'] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
     return Math.round(Number(kb) / 1024);

@@ -8,7 +8,7 @@ import { problem, Refused } from './refusal.ts';
 export function serviceRoutes(app: FastifyInstance, client: Client, metrics: ApiMetrics): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const detail = await temporalProblem(client.connection, client.options.namespace);
+    const detail = await temporalProblem(client);
     if (detail === undefined) return { ok: true };
     const { status, headers, body } = problem({ status: 503, code: 'ServerUnreachable', detail, retryAfterS: 2 });
     return reply.status(status).headers(headers).send(body);

@@ -80,10 +80,7 @@ export async function runConsumer(
         : await listening(
             servers.startMetricsServer({
               ...options,
-              problem: async () =>
-                consumer.problem ??
-                handover.problem ??
-                (await asking.temporalProblem(client.connection, client.options.namespace)),
+              problem: async () => consumer.problem ?? handover.problem ?? (await asking.temporalProblem(client)),
             }),
             { host, port },
           );

@@ -1,4 +1,4 @@
-import type { ConnectionLike } from '@temporalio/client';
+import type { Client, ConnectionLike } from '@temporalio/client';
 import { NotLetIn } from './errors.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -8,23 +8,23 @@ const ANSWER_MS = 2_000;
 /** No workflow of ours is called so. */
 const NOBODY = 'audience-triggers-may-signal';
 
-/** What clients' and workers' connections both have. */
-export type AnyConnection = Pick<ConnectionLike, 'withDeadline' | 'workflowService'>;
+/** A client, or the connection of a client or a worker. */
+type Asking = Pick<ConnectionLike, 'workflowService'>;
 
 /** Why Temporal cannot be worked with at the moment, in words; undefined when it can. For `/readyz`, which is asked every few seconds. */
-export async function temporalProblem(connection: AnyConnection, namespace: string): Promise<string | undefined> {
-  const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
-    await connection.withDeadline(Date.now() + ANSWER_MS, ask);
+export async function temporalProblem(client: Client): Promise<string | undefined> {
+  const { namespace } = client.options;
+  const inTime = async <T>(ask: () => Promise<T>): Promise<T> => await client.withDeadline(Date.now() + ANSWER_MS, ask);
   try {
-    if (!(await inTime(() => hasNamespace(connection, namespace)))) return `Temporal has no namespace "${namespace}".`;
-    return (await inTime(() => notLetIn(connection, namespace)))?.message;
+    if (!(await inTime(() => hasNamespace(client, namespace)))) return `Temporal has no namespace "${namespace}".`;
+    return (await inTime(() => notLetIn(client, namespace)))?.message;
   } catch {
     return 'Temporal does not answer.';
   }
 }
 
 /** Whether there is such a namespace; who may not ask that is told yes, since they may still be able to work. */
-export async function hasNamespace({ workflowService }: AnyConnection, namespace: string): Promise<boolean> {
+export async function hasNamespace({ workflowService }: Asking, namespace: string): Promise<boolean> {
   try {
     await workflowService.describeNamespace({ namespace });
     return true;
@@ -36,7 +36,7 @@ export async function hasNamespace({ workflowService }: AnyConnection, namespace
 }
 
 /** Why Temporal does not let whoever asks work in a namespace; undefined when it does. It is asked for what all work needs, of nobody. */
-export async function notLetIn({ workflowService }: AnyConnection, namespace: string): Promise<NotLetIn | undefined> {
+export async function notLetIn({ workflowService }: Asking, namespace: string): Promise<NotLetIn | undefined> {
   try {
     await workflowService.signalWorkflowExecution({
       namespace,

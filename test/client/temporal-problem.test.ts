@@ -10,12 +10,12 @@ async function problemWhen(described: number, signalled: number): Promise<string
   const server = await startGrpcServer(
     (method) => ({ DescribeNamespace: described, SignalWorkflowExecution: signalled })[method] ?? UNIMPLEMENTED,
   );
-  const { connection, close } = await connectClient(
+  const { client, close } = await connectClient(
     { connectionOptions: { address: server.address }, namespace: 'ours' },
     [],
   );
   try {
-    return await temporalProblem(connection, 'ours');
+    return await temporalProblem(client);
   } finally {
     await close();
     server.close();
@@ -60,7 +60,7 @@ test('a server that lets nobody in is not taken for one that is away', async () 
 
 test('a push that was not let in says so, whatever its calls were', async () => {
   const server = await startGrpcServer((method) => (method === 'GetSystemInfo' ? UNIMPLEMENTED : PERMISSION_DENIED));
-  const { client, connection, close } = await connectClient(
+  const { client, close } = await connectClient(
     { connectionOptions: { address: server.address }, namespace: 'ours' },
     [],
   );
@@ -72,7 +72,7 @@ test('a push that was not let in says so, whatever its calls were', async () => 
   expect(new PushInterrupted('vip', 0, 0, refusal).message).toMatch(
     /^Nothing was sent to "vip": Temporal does not let/,
   );
-  expect(await notLetIn(connection, 'ours')).toBeInstanceOf(NotLetIn);
+  expect(await notLetIn(client, 'ours')).toBeInstanceOf(NotLetIn);
   expect(NotLetIn.of(new Error('gone'))).toBeUndefined();
   await close();
   server.close();

@@ -19,10 +19,7 @@ afterAll(async () => {
   await postgres.stop();
 });
 beforeEach(async () => {
-  database = await postgres.database();
-  // The role is the whole server's, and there from the first test on.
-  const roles = await database.query("SELECT FROM pg_roles WHERE rolname = 'audience_triggers_outbox'");
-  await database.query(roles.length === 0 ? sql('outbox') : sql('outbox').replace(/^CREATE ROLE .*$/m, ''));
+  database = await postgres.withOutbox();
 });
 
 const INSERT = 'INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ($1, $2, $3, $4)';

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -15,7 +14,6 @@ import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { aWayTo } from '../support/silent-way.ts';
 import { Said } from './a-consumer.ts';
 
-const SCHEMA = readFileSync(new URL('../../examples/postgres/outbox.sql', import.meta.url), 'utf8');
 const OWN = `datname = current_database() AND application_name = 'audience-triggers'`;
 
 let postgres: TestPostgres;
@@ -28,9 +26,7 @@ afterAll(async () => {
   await postgres.stop();
 });
 beforeEach(async () => {
-  database = await postgres.database();
-  // The role is the whole server's; here its owner reads the table.
-  await database.query(SCHEMA.slice(0, SCHEMA.indexOf("-- The consumer's role")));
+  database = await postgres.withOutbox();
 });
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();

@@ -25,15 +25,11 @@ afterAll(async () => {
   await Promise.all([lab.close(), postgres.stop()]);
 });
 beforeEach(async () => {
-  database = await postgres.database();
-  // A role is the whole server's.
-  await database.query('DROP ROLE IF EXISTS audience_triggers_outbox');
-  await database.query(sql('outbox'));
+  database = await postgres.withOutbox();
   job = await lab.start({ parallelRequestCount: 20 });
 });
 afterEach(async () => {
   await Promise.all(running.splice(0).map((consumer) => consumer.stop()));
-  await database.query('DROP OWNED BY audience_triggers_outbox');
   await lab.jobs.stop(job, { waiting: 'discard' });
 });
 

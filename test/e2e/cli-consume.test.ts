@@ -19,8 +19,7 @@ let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'consume-test-'));
   [lab, postgres] = await Promise.all([Lab.open({ receiver: { keepBodies: true } }), TestPostgres.start()]);
-  database = await postgres.database();
-  await database.query(readFileSync(new URL('../../examples/postgres/outbox.sql', import.meta.url), 'utf8'));
+  database = await postgres.withOutbox();
 });
 afterAll(async () => {
   await Promise.all([lab.close(), postgres.stop()]);

@@ -47,6 +47,7 @@ const ADD_PARTITIONS = `
   while ((await known()) < Number(count));
   await admin.close();
 `;
+
 /** A real Apache Kafka for one test file. */
 export class TestKafka {
   readonly broker: KafkaBroker;

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { findPostgres, Postgres } from '../../demo/postgres-server.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import type { SourceContent } from './memory-source.ts';
 
-const EXAMPLE = fileURLToPath(new URL('../../examples/postgres/schema.sql', import.meta.url));
+const example = async (name: string): Promise<string> =>
+  await readFile(new URL(`../../examples/postgres/${name}.sql`, import.meta.url), 'utf8');
 
 /** Nothing here has to survive a power cut, and that would take most of a test's time. */
 const UNSAFE = { fsync: 'off', full_page_writes: 'off' };
@@ -46,8 +46,8 @@ export class TestPostgres {
   /** Makes a database with the default schema. */
   async filled(content: Partial<SourceContent> = {}): Promise<TestDatabase> {
     const database = await this.database();
-    const example = await readFile(EXAMPLE, 'utf8');
-    await database.query(example.slice(0, example.indexOf('INSERT INTO')));
+    const schema = await example('schema');
+    await database.query(schema.slice(0, schema.indexOf('INSERT INTO')));
     await database.query('ALTER TABLE audiences ADD COLUMN window_minutes integer');
     for (const { id, slug, name, windowMinutes, members } of content.audiences ?? []) {
       await database.query('INSERT INTO audiences VALUES ($1, $2, $3, $4)', [id, slug, name, windowMinutes]);
@@ -58,6 +58,16 @@ export class TestPostgres {
       profiles.map(([user]) => user),
       profiles.map(([, profile]) => stringifyJson(profile)),
     ]);
+    return database;
+  }
+
+  /** Makes a database with the table of an outbox, and the consumer's role. */
+  async withOutbox(): Promise<TestDatabase> {
+    const database = await this.database();
+    const outbox = await example('outbox');
+    // The role is the whole server's, and there from the first database on.
+    const roles = await database.query("SELECT FROM pg_roles WHERE rolname = 'audience_triggers_outbox'");
+    await database.query(roles.length === 0 ? outbox : outbox.replace(/^CREATE ROLE .*$/m, ''));
     return database;
   }
 
