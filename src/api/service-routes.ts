@@ -8,9 +8,10 @@ import { problem, Refused } from './refusal.ts';
 export function serviceRoutes(app: FastifyInstance, client: Client, metrics: ApiMetrics): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const detail = await temporalProblem(client);
-    if (detail === undefined) return { ok: true };
-    const { status, headers, body } = problem({ status: 503, code: 'ServerUnreachable', detail, retryAfterS: 2 });
+    const inTheWay = await temporalProblem(client);
+    if (inTheWay === undefined) return { ok: true };
+    const { code, message: detail } = inTheWay;
+    const { status, headers, body } = problem({ status: 503, code, detail, retryAfterS: 2 });
     return reply.status(status).headers(headers).send(body);
   });
   app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {

@@ -80,7 +80,8 @@ export async function runConsumer(
         : await listening(
             servers.startMetricsServer({
               ...options,
-              problem: async () => consumer.problem ?? handover.problem ?? (await asking.temporalProblem(client)),
+              problem: async () =>
+                consumer.problem ?? handover.problem ?? (await asking.temporalProblem(client))?.message,
             }),
             { host, port },
           );

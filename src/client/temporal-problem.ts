@@ -11,15 +11,24 @@ const NOBODY = 'audience-triggers-may-signal';
 /** A client, or the connection of a client or a worker. */
 type Asking = Pick<ConnectionLike, 'workflowService'>;
 
-/** Why Temporal cannot be worked with at the moment, in words; undefined when it can. For `/readyz`, which is asked every few seconds. */
-export async function temporalProblem(client: Client): Promise<string | undefined> {
+/** What is in the way of work with Temporal. */
+export interface TemporalProblem {
+  /** A name in docs/errors.md. */
+  readonly code: 'NotLetIn' | 'NamespaceNotFoundError' | 'ServerUnreachable';
+  readonly message: string;
+}
+
+/** Why Temporal cannot be worked with at the moment; undefined when it can. For `/readyz`, which is asked every few seconds. */
+export async function temporalProblem(client: Client): Promise<TemporalProblem | undefined> {
   const { namespace } = client.options;
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> => await client.withDeadline(Date.now() + ANSWER_MS, ask);
   try {
-    if (!(await inTime(() => hasNamespace(client, namespace)))) return `Temporal has no namespace "${namespace}".`;
-    return (await inTime(() => notLetIn(client, namespace)))?.message;
+    if (!(await inTime(() => hasNamespace(client, namespace))))
+      return { code: 'NamespaceNotFoundError', message: `Temporal has no namespace "${namespace}".` };
+    const refusal = await inTime(() => notLetIn(client, namespace));
+    return refusal && { code: refusal.name, message: refusal.message };
   } catch {
-    return 'Temporal does not answer.';
+    return { code: 'ServerUnreachable', message: 'Temporal does not answer.' };
   }
 }
 

@@ -145,7 +145,7 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
   const running = run(worker, opened, readiness);
   readiness.begin({
     isPolling: () => isPolling(worker),
-    temporalProblem: () => temporalProblem(client),
+    temporalProblem: async () => (await temporalProblem(client))?.message,
     // Not the measured one: what is counted is what jobs asked for.
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),

@@ -2,11 +2,11 @@ import { expect, test } from '@jest/globals';
 import { connectClient } from '../../src/client/connect.ts';
 import { NotLetIn, PushInterrupted } from '../../src/client/errors.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
-import { notLetIn, temporalProblem } from '../../src/client/temporal-problem.ts';
+import { notLetIn, type TemporalProblem, temporalProblem } from '../../src/client/temporal-problem.ts';
 import { startGrpcServer, UNIMPLEMENTED } from './a-grpc-server.ts';
 
 /** What a server answers to a description of the namespace, and to a signal for nobody. */
-async function problemWhen(described: number, signalled: number): Promise<string | undefined> {
+async function problemWhen(described: number, signalled: number): Promise<TemporalProblem | undefined> {
   const server = await startGrpcServer(
     (method) => ({ DescribeNamespace: described, SignalWorkflowExecution: signalled })[method] ?? UNIMPLEMENTED,
   );
@@ -37,15 +37,24 @@ test.each([
   ['may do nothing', PERMISSION_DENIED, PERMISSION_DENIED],
   ['is not known', UNAUTHENTICATED, UNAUTHENTICATED],
 ])('whoever %s cannot work, and is told that it is about who they are', async (_, described, signalled) => {
-  expect(await problemWhen(described, signalled)).toMatch(/does not let this program do that.*TEMPORAL_API_KEY/);
+  expect(await problemWhen(described, signalled)).toEqual({
+    code: 'NotLetIn',
+    message: expect.stringMatching(/does not let this program do that.*TEMPORAL_API_KEY/),
+  });
 });
 
 test('a namespace that is not there is named', async () => {
-  expect(await problemWhen(NOT_FOUND, NOT_FOUND)).toBe('Temporal has no namespace "ours".');
+  expect(await problemWhen(NOT_FOUND, NOT_FOUND)).toEqual({
+    code: 'NamespaceNotFoundError',
+    message: 'Temporal has no namespace "ours".',
+  });
 });
 
 test('a server that answers something else is taken for away', async () => {
-  expect(await problemWhen(INVALID_ARGUMENT, NOT_FOUND)).toBe('Temporal does not answer.');
+  expect(await problemWhen(INVALID_ARGUMENT, NOT_FOUND)).toEqual({
+    code: 'ServerUnreachable',
+    message: 'Temporal does not answer.',
+  });
 });
 
 test('a server that lets nobody in is not taken for one that is away', async () => {

@@ -1,0 +1,48 @@
+import { Client, Connection } from '@temporalio/client';
+import { expect, test } from '@jest/globals';
+import { GRPC } from '../../src/client/server-errors.ts';
+import { startGrpcServer, UNIMPLEMENTED } from '../client/a-grpc-server.ts';
+import { apiWithoutTemporal, askOf } from './an-api.ts';
+
+const { NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE } = GRPC;
+const OK = 0;
+
+test.each([
+  ['does not know who it is', UNAUTHENTICATED, UNAUTHENTICATED, 'NotLetIn', /^Temporal does not let this program/],
+  ['lets it only look', OK, PERMISSION_DENIED, 'NotLetIn', /^Temporal does not let this program/],
+  ['has no such namespace', NOT_FOUND, NOT_FOUND, 'NamespaceNotFoundError', /^Temporal has no namespace "ours"\.$/],
+  ['is away', UNAVAILABLE, UNAVAILABLE, 'ServerUnreachable', /^Temporal does not answer\.$/],
+])(
+  'an API whose Temporal %s lives, is not ready, and says why by the code of all errors',
+  async (_, described, signalled, code, detail) => {
+    const api = await apiAt({ DescribeNamespace: described, SignalWorkflowExecution: signalled });
+    expect(await askOf(api, '/readyz')).toMatchObject({
+      status: 503,
+      headers: { 'content-type': 'application/problem+json; charset=utf-8', 'retry-after': '2' },
+      body: { status: 503, code, detail: expect.stringMatching(detail) },
+    });
+    expect(await askOf(api, '/healthz')).toMatchObject({ status: 200, body: { ok: true } });
+    await api.close();
+  },
+);
+
+test('an API that may signal is ready, also where it may not look at the namespace', async () => {
+  const api = await apiAt({ DescribeNamespace: PERMISSION_DENIED, SignalWorkflowExecution: NOT_FOUND });
+  expect(await askOf(api, '/readyz')).toMatchObject({ status: 200, body: { ok: true } });
+  await api.close();
+});
+
+/** An API in front of a Temporal that answers so, by method. */
+async function apiAt(statuses: Readonly<Record<string, number>>): ReturnType<typeof apiWithoutTemporal> {
+  const server = await startGrpcServer((method) => statuses[method] ?? UNIMPLEMENTED);
+  const client = new Client({ connection: Connection.lazy({ address: server.address }), namespace: 'ours' });
+  const api = await apiWithoutTemporal({}, { client });
+  return {
+    ...api,
+    close: async () => {
+      await api.close();
+      await client.connection.close();
+      server.close();
+    },
+  };
+}
