@@ -122,6 +122,23 @@ testWithHelm.each(EXAMPLES)('every command that %s runs is there, with its optio
   }
 });
 
+testWithHelm.each([
+  [
+    'where values say where that is',
+    { temporalUi: 'https://ui.example.com/temporal' },
+    'https://ui.example.com/temporal',
+  ],
+  ['and by default nowhere', {}, undefined],
+])('the console links to the Temporal UI %s', async (_, api, url) => {
+  const { pods } = chartOf(rendered([`${folder}/small.yaml`], { config: KEYS, api: { enabled: true, ...api } }));
+  const { args = [] } = pods.find(({ component }) => component === 'api')?.container ?? {};
+  const program = createProgram(aTerminal().terminal);
+  const command = program.commands.find((one) => one.name() === 'api')?.action(() => undefined);
+  await program.parseAsync(args, { from: 'user' });
+  expect(command?.opts()).toMatchObject({ host: '0.0.0.0', port: 7280 });
+  expect(command?.opts()['temporalUi']).toBe(url);
+});
+
 testWithHelm.each(EXAMPLES)(
   'the configuration that %s mounts is one that the program takes, from where it is told to look',
   (_, file) => {
@@ -391,6 +408,16 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /payloadKeys/,
   ],
   ['an API without keys', { ...LEAST, api: { enabled: true } }, /config\.apiKeys/],
+  [
+    'a Temporal UI by its host alone',
+    withConfig(KEYS, { api: { enabled: true, temporalUi: 'ui.example.com' } }),
+    /temporalUi/,
+  ],
+  [
+    'a Temporal UI with a question',
+    withConfig(KEYS, { api: { enabled: true, temporalUi: 'https://ui.example.com/?a=b' } }),
+    /temporalUi/,
+  ],
   ['a way to an API that is not there', { ...withConfig(KEYS), api: { ingress: INGRESS } }, /api\.ingress\.enabled/],
   [
     'a way without TLS',
