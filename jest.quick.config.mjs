@@ -3,7 +3,7 @@ import config from './jest.config.mjs';
 /** What needs a Temporal server, a database, built code or other languages; whatever else asks for the server fails at once. */
 const SLOW = [
   'e2e/',
-  'consumers/(kafka|kafka-secure|outbox|outbox-schema|outbox-table)\\.test',
+  'consumers/(kafka|kafka-full-job|kafka-secure|outbox|outbox-schema|outbox-table)\\.test',
   'examples/',
   'workflows/',
   'client/(dead-letters|side-workflows)',
