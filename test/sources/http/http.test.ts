@@ -10,13 +10,17 @@ import { BY_CURSOR, BY_LINK, opened, PATIENT, settings, startPeopleService, TOKE
 const VIP = 'a'.repeat(32);
 const PEOPLE = Array.from({ length: 1050 }, (_, i) => `p${i}`);
 
+/** Thousands of look-ups at once on a loaded machine take longer than a configuration lets one take. */
+const TIME_ENOUGH = { timeoutMs: 60_000 };
+
 conformsToAudienceSource('the HTTP source, by cursors', async (content) =>
-  openHttpSource(settings((await startPeopleService(content)).url), PATIENT),
+  openHttpSource({ ...settings((await startPeopleService(content)).url), ...TIME_ENOUGH }, PATIENT),
 );
 
 conformsToAudienceSource('the HTTP source, by links, with audiences of the configuration', async (content) => {
   const audiences = content.audiences.map(({ id, slug, name, windowMinutes }) => ({ id, slug, name, windowMinutes }));
-  return openHttpSource(settings((await startPeopleService(content)).url, { ...BY_LINK, audiences }), PATIENT);
+  const { url } = await startPeopleService(content);
+  return openHttpSource({ ...settings(url, { ...BY_LINK, audiences }), ...TIME_ENOUGH }, PATIENT);
 });
 
 const contentOf = (members: readonly string[], profiles: SourceContent['profiles'] = {}): SourceContent => ({
