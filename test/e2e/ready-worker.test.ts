@@ -128,3 +128,22 @@ test('while it lets requests in flight end it is alive and not ready', async () 
     await lab.close();
   }
 });
+
+// The last one here: the SDK's runtime starts no worker after it.
+test('once it asks for no more work, whatever ended that, it is alive and not ready', async () => {
+  const lab = await Lab.open({ workers: 0 });
+  try {
+    const { metricsUrl: at } = await lab.addWorker({ metrics: { host: '127.0.0.1', port: 0, jobs: 0 } });
+    expect(await asked('/readyz', at)).toBe(READY);
+    // At a signal the SDK's runtime as it is by default, which tests have, ends its workers.
+    process.emit('SIGUSR2');
+    const answer = await answerWhen(
+      () => asked('/readyz', at),
+      (said) => said !== READY,
+    );
+    expect(answer).toBe(not('The worker does not ask Temporal for work.'));
+    expect(await asked('/healthz', at)).toBe(READY);
+  } finally {
+    await lab.close();
+  }
+});
