@@ -172,7 +172,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const listeners = jobListeners(client, taskQueue, over.signal);
   const intake: IntakeWorld = {
     listeners,
-    signal: async (jobId, triggers) => await unless(over.signal, inTime(SIGNAL_MS, grouped.signal(jobId, triggers))),
+    signal: async (jobId, triggers) => await inTime(SIGNAL_MS, unless(over.signal, grouped.signal(jobId, triggers))),
   };
   triggerRoutes(app, {
     ...intake,

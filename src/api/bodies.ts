@@ -77,6 +77,8 @@ function drain(body: IncomingMessage): void {
   body.removeAllListeners('data');
   body.resume();
   const timer = setTimeout(() => body.destroy(), DRAIN_MS);
+  // A body that is answered hears nothing of the end of its connection, and that is what holds the process, not the wait for the rest.
+  timer.unref();
   finished(body, () => clearTimeout(timer));
 }
 

@@ -1,7 +1,7 @@
 import { Refused } from './refusal.ts';
 
 /**
- * What `doing` resolves with; what it rejects with.
+ * What `doing` resolves with; what it rejects with. What may hang for ever gets its end within `doing`: as long as that is open, so is the wait.
  * @throws Refused when it takes longer than this: Temporal does not answer, and what was asked may still be done.
  */
 export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {

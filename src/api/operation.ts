@@ -91,7 +91,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      const answer = await unless(app.over, inTime(longestMs, run(asked)));
+      const answer = await inTime(longestMs, unless(app.over, run(asked)));
       return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
     },
   });

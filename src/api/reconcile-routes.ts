@@ -64,7 +64,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
         // Nothing comes or goes on the connection while the members are read.
         request.raw.socket.setTimeout(LONGEST_MS);
         const answer = reconcile(jobs, request, AbortSignal.any([gone.signal, closing]));
-        const { status, headers, body } = await unless(app.over, inTime(LONGEST_MS, answer));
+        const { status, headers, body } = await inTime(LONGEST_MS, unless(app.over, answer));
         return await reply.status(status).headers(headers).send(body);
       },
     );

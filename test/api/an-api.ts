@@ -90,3 +90,8 @@ export async function answerToBytes(
   await new Promise((resolve) => socket.once('close', resolve).once('error', resolve));
   return Buffer.concat(chunks).toString();
 }
+
+/** How many timers keep this process from ending. */
+export function timersThatHold(): number {
+  return process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+}

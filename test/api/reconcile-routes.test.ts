@@ -7,7 +7,7 @@ import type { CompareOptions } from '../../src/client/reconcile/compare.ts';
 import { DifferenceDoubtful, JobNotFound, OutcomeUnknown } from '../../src/client/errors.ts';
 import type { Difference, ExportJobs } from '../../src/client/export-jobs.ts';
 import { until } from '../support/patience.ts';
-import { apiWithoutTemporal, askOf } from './an-api.ts';
+import { apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';
 
 const CSV = { 'content-type': 'text/csv' };
 const PATH = '/v1/jobs/crm/reconcile';
@@ -128,18 +128,27 @@ test('when the API is ended, what is being compared is given up at once, and who
   expect(performance.now() - began).toBeLessThan(5_000);
 });
 
-test('when the API is ended, whoever waits for what never ends is told so, too', async () => {
+test('when the API is ended, whoever waits for what never ends is told so, too, and nothing goes on waiting', async () => {
+  const before = timersThatHold();
   const jobs = new Comparing();
   let isAsked = false;
   jobs.waitsFor = async () => {
     isAsked = true;
     await new Promise(() => undefined);
   };
-  const server = await serving(jobs);
+  let isPausing = false;
+  const pause = async () => {
+    isPausing = true;
+    await new Promise(() => undefined);
+  };
+  const server = await serving(Object.assign(jobs, { pause }));
   const asking = askOf(server, PATH, { body: 'id\n1\n', headers: CSV });
   await until(() => isAsked);
-  const [answer] = await Promise.all([asking, server.close()]);
-  expect(answer).toMatchObject({ status: 503, body: { code: 'Closing' } });
+  const pausing = askOf(server, '/v1/jobs/crm/pause', { method: 'POST' });
+  await until(() => isPausing);
+  const [answer, paused] = await Promise.all([asking, pausing, server.close()]);
+  for (const one of [answer, paused]) expect(one).toMatchObject({ status: 503, body: { code: 'Closing' } });
+  expect(timersThatHold()).toBe(before);
 });
 
 test('a connection on which nothing happens while it is compared is kept for an hour', async () => {
