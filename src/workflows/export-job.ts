@@ -14,6 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { nextStep, type RunFacts, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
+import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,
   carryToNextRun,
@@ -68,6 +69,7 @@ class JobRun {
   readonly #inbox: JobInbox;
   readonly #errands: JobErrands;
   readonly #board: JobBoard;
+  readonly #people = new RunPeople();
   readonly #jobId: string;
   readonly #endsAt: number;
   #awake = true;
@@ -133,6 +135,7 @@ class JobRun {
           await this.#waitUntil(step.until);
           break;
         default:
+          this.#people.did(step);
           this.#errands.run(step);
           this.#commandBytes += bytesOf(step);
           await this.#endTaskIfFull();
@@ -142,7 +145,9 @@ class JobRun {
 
   /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
   async #continueAsNew(): Promise<void> {
-    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryToNextRun(this.#state));
+    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(
+      carryToNextRun(this.#state, this.#people),
+    );
   }
 
   #facts(): RunFacts {
@@ -163,6 +168,7 @@ class JobRun {
       if (arrival === undefined) break;
       this.#arrivals++;
       this.#admitted++;
+      this.#people.arrived(arrival);
       const refusal = admitArrival(this.#state, arrival, now);
       if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
         log.warn('rejected what was signalled', { reason: refusal });

@@ -66,10 +66,25 @@ export async function inputOf(client: Client, workflowId: string, runId: string)
 }
 
 /** All that a run was started with; a workflow of ours takes one argument. @throws UnknownPayloadKey */
-export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<unknown[]> {
-  for await (const { workflowExecutionStartedEventAttributes: started } of historyEvents(client, workflowId, runId))
-    return await decode(client, started?.input?.payloads);
-  return [];
+export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
+  return (await beginningOf(client, workflowId, runId)).given;
+}
+
+export interface RunBeginning {
+  readonly atMs: number;
+  /** With all that it was given; a workflow of ours takes one argument. */
+  readonly given: readonly unknown[];
+  /** The run that it continues, if it continues one. */
+  readonly continues: string | undefined;
+}
+
+/** How a run began, which its first event says. @throws UnknownPayloadKey */
+export async function beginningOf(client: Client, workflowId: string, runId: string): Promise<RunBeginning> {
+  const { history } = await readPage(client, workflowId, runId, undefined, undefined, 1);
+  const [event = {}] = history?.events ?? [];
+  const started = event.workflowExecutionStartedEventAttributes;
+  const given = await decode(client, started?.input?.payloads);
+  return { atMs: msOf(event), given, continues: started?.continuedExecutionRunId ?? undefined };
 }
 
 async function readPage(

@@ -31,7 +31,7 @@ import { endedKeptOf } from '../jobs/kept-jobs.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { runsOf } from './attempts.ts';
-import { runFacts } from './events.ts';
+import { personFacts, type TraceProgress } from './person-facts.ts';
 
 /** Enough for what a history records late, which is what came while the workflow was busy. */
 const WINDOW = 1_000;
@@ -216,15 +216,6 @@ async function contentOf(client: Client, workflowId: string) {
 /** Most jobs that a trace without a job reads, those begun last first. */
 export const MOST_JOBS = 100;
 
-export interface TraceProgress {
-  readonly jobId: string;
-  /** Runs of the job that have been read, of how many. */
-  readonly runs: number;
-  readonly ofRuns: number;
-  /** Facts read of this job so far. */
-  readonly facts: number;
-}
-
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
   readonly jobId?: string;
@@ -288,7 +279,7 @@ async function* traceJob(
   const letters = await waitingLetters(client, taskQueue, jobId, user);
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
-  const said = factsOf(client, jobId, { user, sinceMs, onProgress, signal });
+  const said = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
   const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
@@ -302,42 +293,6 @@ async function* traceJob(
   yield await standingOf(client, jobId, user, silent);
 }
 
-interface Reading {
-  readonly user: string;
-  readonly sinceMs: number;
-  readonly onProgress: TraceOptions['onProgress'];
-  readonly signal: AbortSignal | undefined;
-}
-
-/** The facts of all runs of the job, except those that ended too long ago. */
-async function* factsOf(
-  client: Client,
-  jobId: string,
-  { user, sinceMs, onProgress, signal }: Reading,
-): AsyncGenerator<JobFact> {
-  const all = await runsOf(client, jobId);
-  const runs = all.filter(({ closedAtMs }) => closedAtMs === undefined || closedAtMs >= sinceMs);
-  const ids = runs.map(({ runId }) => runId);
-  let facts = 0;
-  for (const [index, runId] of ids.entries()) {
-    onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
-    try {
-      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId, { about: user })) {
-        if (signal?.aborted === true) return;
-        if (++facts % PROGRESS_EVERY === 0) onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
-        // The job continued as new while it was read: the list did not have that run yet.
-        const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
-        if (next !== undefined && index === ids.length - 1 && !ids.includes(next)) ids.push(next);
-        yield fact;
-      }
-    } catch (error) {
-      // Its retention ended between the list and now.
-      if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
-    }
-  }
-}
-
-const PROGRESS_EVERY = 500;
 /** Why a job was not read to its end. */
 const OUT_OF_TIME = 'There was no time to read it to its end. Name this job, or a shorter time, to look into it.';
 

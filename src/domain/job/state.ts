@@ -29,6 +29,7 @@ import { FIRST_REQUEST_MS } from './pace.ts';
 import { parkedHolder, Parking } from './parked-chains.ts';
 import type { CarriedQuota } from './quota.ts';
 import type { CarriedSpacing } from './request-rate.ts';
+import type { PeopleFilter, RunPeople } from './run-people.ts';
 import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
 
 /** What is recorded of an accepted definition. */
@@ -264,6 +265,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   /** Absent: nothing has happened yet. */
   readonly trend?: CarriedTrend;
   readonly alerts?: CarriedAlerts;
+  /** Whom the run that carried this had to do with. Nothing is decided by it: a trace need not read a run that a person was not in. */
+  readonly people?: PeopleFilter;
 }
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */
@@ -486,9 +489,14 @@ function plainOf(from: PlainState): PlainState {
   return { ...(Object.fromEntries(set) as unknown as PlainState), counters: { ...from.counters } };
 }
 
-/** What the next run is given: the state, and the rules by which that run is to decide. */
-export function carryToNextRun(state: DispatcherState): CarriedJob {
-  return { ...carryJob(state), rules: nextRules(state.rules) };
+/**
+ * What the next run is given: the state, the rules by which that run is to decide, and whom this one had to do with, as far as there is room
+ * for that.
+ */
+export function carryToNextRun(state: DispatcherState, had?: RunPeople): CarriedJob {
+  const carried = { ...carryJob(state), rules: nextRules(state.rules) };
+  const people = had?.filter(state.budgets.carryBytes - carriedBytes(carried));
+  return people === undefined ? carried : { ...carried, people };
 }
 
 /** Puts a checked definition into effect. */

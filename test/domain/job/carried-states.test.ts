@@ -11,7 +11,9 @@ import type { CarriedHead, ParkedTriggers } from '../../../src/domain/job/chain.
 import { operateBackfill, resumeJob } from '../../../src/domain/job/operating.ts';
 import type { CarriedOverflow } from '../../../src/domain/job/overflow.ts';
 import type { CarriedPace } from '../../../src/domain/job/pace.ts';
+import { mayHaveHad, RunPeople } from '../../../src/domain/job/run-people.ts';
 import {
+  carriedBytes,
   type CarriedJob,
   carryJob,
   carryToNextRun,
@@ -165,6 +167,7 @@ const OPTIONAL: {
     takenLetters: true,
     unreadable: true,
     trend: true,
+    people: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
   breaker: { isUnproven: true },
@@ -270,6 +273,22 @@ test('a run decides by the rules that it was given, and the next one by those th
     expect(carryToNextRun(restoreJob(old)).rules).toBe(NEXT_RULES);
     // After somebody went back by one release: never by older rules than before.
     expect(carryToNextRun({ ...restoreJob(old), rules: RULES + 1 }).rules).toBe(RULES + 1);
+  }
+});
+
+test('whom a run had to do with is told to the next one, if what is carried has room for it', () => {
+  for (const { state } of jobs) {
+    const had = new RunPeople();
+    for (let i = 0; i < 1000; i++) had.arrived({ kind: 'trigger', raw: { user: `u${i}` }, event: 'enter' });
+    const restored = restoreJob(state.carried);
+    const bytes = carriedBytes(carryToNextRun(restored));
+    const within = (carryBytes: number) =>
+      carryToNextRun({ ...restored, budgets: { ...restored.budgets, carryBytes } }, had);
+    expect(mayHaveHad(within(bytes + 3000).people, 'u7')).toBe(true);
+    expect(mayHaveHad(within(bytes + 3000).people, 'nobody')).toBe(false);
+    expect(carriedBytes(within(bytes + 3000))).toBeLessThanOrEqual(bytes + 3000);
+    expect(within(bytes + 2000)).not.toHaveProperty('people');
+    expect(carryJob(restoreJob(within(bytes + 3000)))).not.toHaveProperty('people');
   }
 });
 

@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { TraceEvent } from '../../src/client/export-jobs.ts';
+import { runsOf } from '../../src/client/history/attempts.ts';
+import { runFacts } from '../../src/client/history/events.ts';
+import { inTimeOrder } from '../../src/client/history/trace.ts';
+import type { JobFact } from '../../src/contract/trace.ts';
+import { jobWorkflowId } from '../../src/domain/names.ts';
+import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
+import type { LocalTemporal } from '../../src/local/temporal-server.ts';
+import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { startTightServer } from '../support/tight-server.ts';
+
+// A trace reads only the runs that may have had to do with its person, so it must say what one that reads all of them says.
+
+const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
+const MEMBERS = Array.from({ length: 60 }, (_, i) => `m${i}`);
+let server: LocalTemporal;
+let lab: Lab;
+/** Left to fail, by person. */
+const failing = new Map<string, number>();
+/** The runs whose histories were read whole. */
+const read = new Set<string>();
+
+beforeAll(async () => {
+  server = await startTightServer(SERVER_LIMITS, { 'limit.historyCount.suggestContinueAsNew': 100 });
+  lab = await Lab.open({
+    address: server.address,
+    config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
+    content: {
+      audiences: [
+        { ...VIP, members: MEMBERS },
+        { ...NEWS, members: [] },
+      ],
+      profiles: Object.fromEntries(MEMBERS.map((user) => [user, {}])),
+    },
+    receiver: {
+      answer: ({ message }) => {
+        const user = message?.user ?? '';
+        if (user.startsWith('refused')) return { status: 422 };
+        const left = failing.get(user) ?? 0;
+        failing.set(user, left - 1);
+        return left > 0 ? { status: 503 } : undefined;
+      },
+    },
+  });
+  const { workflowService } = lab.client;
+  const reading = workflowService.getWorkflowExecutionHistory.bind(workflowService);
+  workflowService.getWorkflowExecutionHistory = (async (request: Parameters<typeof reading>[0]) => {
+    if (request.maximumPageSize !== 1) read.add(request.execution?.runId ?? '');
+    return await reading(request);
+  }) as typeof reading;
+});
+afterAll(async () => {
+  await lab.close();
+  await server.stop();
+});
+
+const enter = (user: string) => ({ event: 'enter' as const, audience: 'news', user, profile: {} });
+
+/** One signal each, so that run follows run. */
+async function passBy(job: string, prefix: string, count = 60): Promise<void> {
+  for (let i = 0; i < count; i++) await lab.jobs.push(job, [enter(`${prefix}${i % 20}`)]);
+}
+
+async function untilSent(job: string): Promise<void> {
+  await lab.statusWhen(job, ({ waiting, held, backfill }) => {
+    return waiting === 0 && held === 0 && (backfill === undefined || backfill.state === 'finished');
+  });
+}
+
+/** A job to which everything happens that histories can tell of people. */
+async function eventfulJob(): Promise<string> {
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 5 });
+  await untilSent(job);
+  failing.set('flaky', 3);
+  await lab.jobs.push(job, [enter('flaky'), enter('refused'), { event: 'exit', audience: 'vip', user: 'm7' }]);
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+  await passBy(job, 'a');
+  await lab.handle(job).signal('enter', { audience: 'nobody', user: 'odd' });
+  await lab.handle(job).signal('enter', { audience: 7, user: 'odder' });
+  await lab.handle(job).signal('enter', 'garbage');
+  await lab.jobs.edit(job, { audiences: ['news'], label: 'Edited' });
+  await passBy(job, 'b');
+  for await (const letter of lab.jobs.deadLetters.waiting({ jobId: job }))
+    await lab.jobs.deadLetters.redeliver(letter.id, { force: true });
+  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 2);
+  await lab.jobs.pause(job);
+  const crowd = Array.from({ length: 1_500 }, (_, i) => enter(`q${i}`));
+  await lab.jobs.push(job, crowd);
+  await lab.statusWhen(job, ({ overflow }) => overflow > 0);
+  await passBy(job, 'c');
+  await lab.jobs.resume(job);
+  await untilSent(job);
+  await lab.jobs.push(job, [enter('last')]);
+  await lab.handle(job).terminate('a test');
+  await lab.jobs.recover(job);
+  await untilSent(job);
+  await passBy(job, 'd');
+  await untilSent(job);
+  await lab.resetToLastTask(jobWorkflowId(job));
+  await untilSent(job);
+  await passBy(job, 'e');
+  await untilSent(job);
+  return job;
+}
+
+async function allFacts(job: string): Promise<JobFact[]> {
+  const facts: JobFact[] = [];
+  for (const { runId } of await runsOf(lab.client, job))
+    for await (const fact of runFacts(lab.client, jobWorkflowId(job), runId)) facts.push(fact);
+  return facts;
+}
+
+async function saidByAll(job: string, user: string, facts: readonly JobFact[]): Promise<Traced[]> {
+  const person = new PersonTrace(job, user);
+  async function* events() {
+    for (const fact of facts) yield* await Promise.resolve(person.take(fact));
+  }
+  const all: Traced[] = [];
+  for await (const event of inTimeOrder(events(), ({ at }) => at)) all.push(event);
+  return all;
+}
+
+/** Without what is asked for separately. */
+function fromHistories(events: readonly TraceEvent[]): unknown[] {
+  const told = events.filter(({ kind }) => kind !== 'stands' && kind !== 'left-out');
+  return told.map((event) => {
+    if (event.kind !== 'died') return event;
+    const { state: _, notice: _notice, ...died } = event;
+    return died;
+  });
+}
+
+async function traced(user: string, job: string): Promise<TraceEvent[]> {
+  read.clear();
+  const events: TraceEvent[] = [];
+  for await (const event of lab.jobs.trace(user, { jobId: job })) events.push(event);
+  return events;
+}
+
+test('through backfill, retries, dead letters, edits, holders, a recovery and a reset, a trace says of everybody what all runs say, and reads few', async () => {
+  const job = await eventfulJob();
+  const facts = await allFacts(job);
+  const runs = await runsOf(lab.client, job);
+  expect(runs.length).toBeGreaterThan(12);
+  const people = ['flaky', 'refused', 'odd', 'odder', 'last', 'm7', 'm31', 'q0', 'q700', 'q1499'];
+  const passersBy = ['a', 'b', 'c', 'd', 'e'].flatMap((prefix) => [`${prefix}0`, `${prefix}13`]);
+  let reads = 0;
+  for (const user of [...people, ...passersBy]) {
+    const said = await saidByAll(job, user, facts);
+    expect([user, said.length > 0]).toEqual([user, true]);
+    expect([user, fromHistories(await traced(user, job))]).toEqual([user, said]);
+    const own = facts.flatMap((fact) =>
+      fact.kind === 'slice' && fact.slice.triggers.some((one) => one.user === user) ? [fact.runId] : [],
+    );
+    expect([...read]).toEqual(expect.arrayContaining(own));
+    reads += read.size;
+  }
+  expect(reads / (people.length + passersBy.length)).toBeLessThan(runs.length / 2);
+
+  const stranger = await traced('stranger', job);
+  expect(stranger.map(({ kind }) => kind)).toEqual(['stands']);
+  // The newest, the terminated, the one that was reset, the one that met garbage of which nobody knows whom it is about, and one by mistake.
+  expect(read.size).toBeLessThanOrEqual(5);
+});
