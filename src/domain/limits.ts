@@ -37,10 +37,16 @@ export interface Budgets {
   readonly commandBytes: number;
   /** From here on, continue as new whenever no slice is running, … */
   readonly calmSignals: number;
-  /** … and from here on, cut no slices until none is running. */
+  /** … and from here on, cut no slices until none is running, as long as those usually take: when nobody is waiting, … */
+  readonly calmEvents: number;
+  /** … whoever is waiting, … */
   readonly forcedSignals: number;
   readonly forcedEvents: number;
   readonly forcedHistoryBytes: number;
+  /** … and however long they take. */
+  readonly mostSignals: number;
+  readonly mostEvents: number;
+  readonly mostHistoryBytes: number;
 }
 
 /** The limits of a job, as shares of those of its server. */
@@ -63,9 +69,13 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     // terminates the job.
     commandBytes: Math.floor((payloadBytes * 3) / 4),
     calmSignals: Math.ceil(signalsPerRun * 0.1),
+    calmEvents: Math.ceil(eventsPerRun * 0.02),
     forcedSignals: Math.ceil(signalsPerRun * 0.4),
-    forcedEvents: Math.ceil(eventsPerRun * 0.16),
+    forcedEvents: Math.ceil(eventsPerRun * 0.08),
     forcedHistoryBytes: payloadBytes * 4,
+    mostSignals: Math.ceil(signalsPerRun * 0.8),
+    mostEvents: Math.ceil(eventsPerRun * 0.16),
+    mostHistoryBytes: payloadBytes * 8,
   };
 }
 

@@ -11,9 +11,10 @@ import {
 import type { JobStatus } from '../contract/job-status.ts';
 import type { RecoveryPart } from '../contract/kept-job.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
-import { nextStep, type RunFacts, type Step } from '../domain/job/deciding.ts';
+import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
+import type { RunFacts } from '../domain/job/run-end.ts';
 import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,

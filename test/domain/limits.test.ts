@@ -19,9 +19,13 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     backfillBytes: 192 * KIB,
     commandBytes: 1.5 * KIB * KIB,
     calmSignals: 1000,
+    calmEvents: 1024,
     forcedSignals: 4000,
-    forcedEvents: 8192,
+    forcedEvents: 4096,
     forcedHistoryBytes: 8 * KIB * KIB,
+    mostSignals: 8000,
+    mostEvents: 8192,
+    mostHistoryBytes: 16 * KIB * KIB,
   });
 });
 

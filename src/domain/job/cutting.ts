@@ -24,7 +24,7 @@ import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from
 const BACKFILL_EVERY = 4;
 
 /** A slice starts no request later than this, so that the estimate of its time may be off by half. */
-const SLICE_BUDGET_MS = SLICE_MS * 1.5;
+export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 
 /**
  * How long after a worker's last sign of life, in ms, nothing of its slice can be in flight any more: however long it is frozen meanwhile,

@@ -21,25 +21,15 @@ import { discardWaiting, nextHolderStep } from './holders.ts';
 import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
+import { endsWhenCalm, fits, isCalm, phaseOf, type RunFacts } from './run-end.ts';
 import { makeRoom } from './settling.ts';
-import { carriedBytes, carryJob, estimateBytes, type DispatcherState, noteTrend, stayingBytes } from './state.ts';
+import { type DispatcherState, noteTrend, stayingBytes } from './state.ts';
 
 /** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
 export type Holder =
   | { readonly name: string; readonly of: 'aside' }
   | { readonly name: string; readonly of: 'overflow'; readonly number: number }
   | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
-
-/** What the workflow knows of its run and the dispatcher does not. */
-export interface RunFacts {
-  readonly signals: number;
-  readonly events: number;
-  readonly historyBytes: number;
-  /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
-  readonly continueSuggested: boolean;
-  /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
-  readonly busy: boolean;
-}
 
 /** Start the holder of this name with its content; `confirmHold` when it has it. */
 export interface HoldStep {
@@ -122,30 +112,26 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   drainOverflow(state);
   state.alerts.observe(state, now);
   noteTrend(state, 0, 0, now);
-  const isOld = isOldRun(state, run);
-  const isEnding = isOld && canEnd(state, run);
+  const phase = phaseOf(state, now, run);
   const errand =
-    nextHolderStep(state, now, { isOld, isEnding }) ??
+    nextHolderStep(state, now, phase) ??
     deadLettersErrand(state) ??
     answersErrand(state) ??
     calendarErrand(state, now) ??
     backfillErrand(state, now) ??
     alertsErrand(state);
   if (errand !== undefined) return errand;
-  if (isEnding) {
-    return state.slices.size === 0 && !run.busy ? { kind: 'continue-as-new' } : wait(state, now);
-  }
+  const calm = isCalm(state, run);
+  if (phase.isEnding) return calm ? { kind: 'continue-as-new' } : wait(state, now, state.endPutOffAt);
   gather(state, now);
   while (canCut(state, now)) {
     const cut = cutSlice(state, now);
     gather(state, now);
     if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }
-  const calm = state.slices.size === 0 && !run.busy;
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
-  if (calm && (run.continueSuggested || run.signals >= state.budgets.calmSignals) && fits(state))
-    return { kind: 'continue-as-new' };
+  if (calm && endsWhenCalm(state, run) && fits(state)) return { kind: 'continue-as-new' };
   return wait(state, now);
 }
 
@@ -228,23 +214,6 @@ function childMissedAt(state: DispatcherState, now: number): number | undefined 
   return Math.max(backfill.heardAt, lastQuietEnd(job, now), quotaFrom) + BACKFILL_SILENCE_MS;
 }
 
-function isOldRun({ budgets }: DispatcherState, { signals, events, historyBytes }: RunFacts): boolean {
-  const { forcedSignals, forcedEvents, forcedHistoryBytes } = budgets;
-  return signals >= forcedSignals || events >= forcedEvents || historyBytes >= forcedHistoryBytes;
-}
-
-/** From here on an old run cuts no slice until it has ended. */
-function canEnd(state: DispatcherState, run: RunFacts): boolean {
-  // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
-  if (estimateBytes(state) > state.budgets.carryBytes) return false;
-  return state.slices.size > 0 || run.busy || fits(state);
-}
-
-/** Measured, since a run that was given more than the server accepts could never begin. */
-function fits(state: DispatcherState): boolean {
-  return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
-}
-
 function isDone(state: DispatcherState): boolean {
   const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
   if (stopping === undefined || owedReleases.length > 0) return false;
@@ -274,8 +243,10 @@ function calendarTimes(state: DispatcherState, now: number): (number | undefined
   return [nextCalendarAt(state), nextQuietEdge(state.job, now), quotaFreshAt(state, now)];
 }
 
-function wait(state: DispatcherState, now: number): Step {
+/** @param endPutOffAt when the run that is to end goes on after all. */
+function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
   const times: number[] = [];
+  if (endPutOffAt !== undefined && endPutOffAt > now) times.push(endPutOffAt);
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   const end = plannedEnd(state);
   if (end !== undefined) times.push(end);

@@ -16,21 +16,14 @@ import {
   unpark,
   unparkFailed,
 } from './parked-chains.ts';
+import type { RunPhase } from './run-end.ts';
 import { countLeft, type DispatcherState } from './state.ts';
 
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
 
-/** The phase of a run. */
-interface RunAge {
-  /** It is to end as soon as possible. */
-  readonly isOld: boolean;
-  /** It can end now: nothing more begins. */
-  readonly isEnding: boolean;
-}
-
 /** What is to be put into a holder or read from one, or which holders are to end; while a run is ending, only what has to be put away. */
-export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunAge): Step | undefined {
+export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunPhase): Step | undefined {
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
   return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
 }

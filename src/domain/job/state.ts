@@ -60,14 +60,15 @@ export interface JobRecord {
  * 2. A `Retry-After` of no time, or with a date that has passed, asks for no wait (before: for the shortest one).
  * 3. A job keeps its trend.
  * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
+ * 5. A run ends earlier, and waits for no slice that does not end.
  */
-export const RULES = 4;
+export const RULES = 5;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
  * workers that can decide by them.
  */
-export const NEXT_RULES = 4;
+export const NEXT_RULES = 5;
 
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;
@@ -332,6 +333,10 @@ export interface DispatcherState extends PlainState {
   backfillToCancel: number | undefined;
   /** Slices cut in a row for live triggers while a backfill waits. */
   liveStreak: number;
+  /** At which of its ages the run last tried to end (`run-end.ts`); 0: at none. */
+  endTried: number;
+  /** Until when it cuts no slices for that, epoch ms. */
+  endPutOffAt: number | undefined;
   breaker: Breaker;
   /** Deliveries. */
   readonly meter: Meter;
@@ -435,6 +440,8 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     lastProbe: undefined,
     backfillToCancel: undefined,
     liveStreak: 0,
+    endTried: 0,
+    endPutOffAt: undefined,
     breaker: new Breaker(carried.breaker),
     meter: new Meter(carried.meter),
     trend: new Trend(carried.trend),

@@ -7,7 +7,8 @@ import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contra
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, answersGone } from '../../../src/domain/job/arriving.ts';
 import { Breaker } from '../../../src/domain/job/breaker.ts';
-import { nextStep, type RunFacts, type Step } from '../../../src/domain/job/deciding.ts';
+import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
+import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/dying.ts';
 import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/deciding.ts';
 import { confirmHold } from '../../../src/domain/job/holders.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, carryToNextRun, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };
@@ -86,6 +86,7 @@ test('a run that is ending begins nothing with holders but to fill them: what ca
   // What waited behind the chains as long as the run sent on is put away first.
   expect(filled.length).toBeGreaterThan(10);
   expect(step.kind).toBe('continue-as-new');
+  job.state = restoreJob(carryToNextRun(job.state));
   job.facts({});
   expect(job.rawStep().kind).toBe('recall');
   let next = job.rawStep().kind;

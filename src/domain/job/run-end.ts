@@ -1,0 +1,108 @@
+import { hasReady, SLICE_BUDGET_MS, sliceEndsWithinMs } from './cutting.ts';
+import { carriedBytes, carryJob, type DispatcherState, estimateBytes } from './state.ts';
+
+/** What the workflow knows of its run and the dispatcher does not. */
+export interface RunFacts {
+  readonly signals: number;
+  readonly events: number;
+  readonly historyBytes: number;
+  /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
+  readonly continueSuggested: boolean;
+  /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
+  readonly busy: boolean;
+}
+
+/** The phase of a run. */
+export interface RunPhase {
+  /** It is to end as soon as possible. */
+  readonly isOld: boolean;
+  /** It can end now: nothing more begins. */
+  readonly isEnding: boolean;
+}
+
+/**
+ * Rules from which runs are short. Where triggers come steadily, one nearly always comes while a run is ending: the server then refuses the end, and a
+ * worker has to replay the whole run before it can end it. Until then nothing is sent, and who signals waits.
+ */
+const SHORT_RUNS_RULES = 5;
+
+/** A run that ends early leaves a history that is this many times as long as what it hands on, or handing on would be most of what is written. */
+const WORTH_ENDING = 2;
+
+/** How long a run has become. */
+const AGES = {
+  young: 0,
+  /** Long enough to end when nobody has to wait for that. */
+  grown: 1,
+  old: 2,
+  asOldAsItMayBe: 3,
+} as const;
+type Age = (typeof AGES)[keyof typeof AGES];
+
+/**
+ * The phase of a run: one that is to end cuts no slices until those that run have reported. It waits for them as long as slices usually take. One that
+ * takes longer (its endpoint hangs, its worker was killed) holds up no others: the run goes on, and ends in the next calm moment. It tries once when it
+ * is grown and once when it is old; when it is as old as it may be it waits for all slices.
+ */
+export function phaseOf(state: DispatcherState, now: number, run: RunFacts): RunPhase {
+  const age = ageOf(state, now, run);
+  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe)
+    return age < AGES.old ? YOUNG : { isOld: true, isEnding: canEnd(state, run) };
+  if (age > state.endTried && canEnd(state, run)) {
+    state.endTried = age;
+    state.endPutOffAt = now + usualSliceMs(state);
+  }
+  const { endTried, endPutOffAt = 0 } = state;
+  const isPutOff = now >= endPutOffAt && endTried >= Math.max(age, AGES.grown) && !isCalm(state, run);
+  const isToEnd = age > AGES.young || endTried > AGES.young;
+  return isToEnd && !isPutOff ? { isOld: true, isEnding: canEnd(state, run) } : YOUNG;
+}
+
+const YOUNG: RunPhase = { isOld: false, isEnding: false };
+
+/** How long a slice usually takes at most. */
+function usualSliceMs({ requestMs, job }: DispatcherState): number {
+  return Math.min(SLICE_BUDGET_MS + 2 * requestMs, sliceEndsWithinMs(job.requestTimeoutMs));
+}
+
+function ageOf(state: DispatcherState, now: number, run: RunFacts): Age {
+  const { signals, events, historyBytes } = run;
+  const { budgets, rules } = state;
+  const { forcedSignals, forcedEvents, forcedHistoryBytes } = budgets;
+  const { mostSignals, mostEvents, mostHistoryBytes } = budgets;
+  if (signals >= mostSignals || events >= mostEvents || historyBytes >= mostHistoryBytes) return AGES.asOldAsItMayBe;
+  const mostYoung = rules < SHORT_RUNS_RULES ? mostEvents : forcedEvents;
+  if (signals >= forcedSignals || events >= mostYoung || historyBytes >= forcedHistoryBytes) return AGES.old;
+  return isGrown(state, run) && !hasReady(state, now) ? AGES.grown : AGES.young;
+}
+
+/** Whether a run may end early. */
+function isGrown(state: DispatcherState, { events, historyBytes }: RunFacts): boolean {
+  return (
+    state.rules >= SHORT_RUNS_RULES &&
+    events >= state.budgets.calmEvents &&
+    historyBytes >= WORTH_ENDING * estimateBytes(state)
+  );
+}
+
+/** Whether a run is long enough to end in a calm moment. */
+export function endsWhenCalm(state: DispatcherState, run: RunFacts): boolean {
+  return run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
+}
+
+/** Whether nothing is under way. */
+export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean {
+  return slices.size === 0 && !busy;
+}
+
+/** Whether the next run can be given the state. Measured, since a run that was given more than the server accepts could never begin. */
+export function fits(state: DispatcherState): boolean {
+  return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
+}
+
+/** Whether an end can be waited for: from then on no slice is cut. */
+function canEnd(state: DispatcherState, run: RunFacts): boolean {
+  // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
+  if (estimateBytes(state) > state.budgets.carryBytes) return false;
+  return !isCalm(state, run) || fits(state);
+}

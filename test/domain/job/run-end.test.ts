@@ -1,0 +1,130 @@
+import { expect, test } from '@jest/globals';
+import { estimateBytes } from '../../../src/domain/job/state.ts';
+import { AJob } from './a-job.ts';
+
+const OLD = { events: 4096 };
+const CONTINUE = { kind: 'continue-as-new' };
+
+/** A job of which one slice does not report, and something waits; its run has grown old. */
+function heldUp(rules?: number): AJob {
+  const job = new AJob(2, {}, rules);
+  job.signal('hangs');
+  job.cut();
+  job.signal('waits');
+  return job;
+}
+
+test('an old run cuts no slice until those that run have reported, and ends', () => {
+  const job = heldUp().facts(OLD);
+  expect(job.step().kind).toBe('wait');
+  job.end();
+  expect(job.step()).toEqual(CONTINUE);
+});
+
+test('a slice that takes longer than slices do holds up no others: the old run goes on, and ends in the next calm moment', () => {
+  const job = heldUp().facts(OLD);
+  const step = job.step();
+  const until = step.kind === 'wait' ? (step.until ?? Infinity) : 0;
+  expect(until - job.now).toBeGreaterThanOrEqual(1_500);
+  expect(until - job.now).toBeLessThan(3_000);
+  job.now = until - 1;
+  expect(job.step().kind).toBe('wait');
+  job.now = until;
+  expect(job.cutUsers()).toEqual([['waits']]);
+  job.signal('comes later');
+  expect(job.cutUsers()).toEqual([]);
+  job.end();
+  expect(job.cutUsers()).toEqual([['comes later']]);
+  job.end();
+  job.end();
+  expect(job.step()).toEqual(CONTINUE);
+});
+
+test('the slower the endpoint, the longer an old run waits, but never longer than a slice may take', () => {
+  const waited = (requestMs: number): number => {
+    const job = heldUp().facts(OLD);
+    job.state.requestMs = requestMs;
+    const step = job.step();
+    return step.kind === 'wait' ? (step.until ?? Infinity) - job.now : 0;
+  };
+  expect(waited(1_000)).toBe(3_500);
+  expect(waited(60_000)).toBe(1_500 + 15_000 + 5_000);
+});
+
+test.each([{ events: 8_192 }, { signals: 8_000 }, { historyBytes: 16 * 1024 * 1024 }])(
+  'a run that is as old as it may be (%j) waits for all of its slices',
+  (oldest) => {
+    const job = heldUp().facts(oldest);
+    job.step();
+    job.now += 60_000;
+    expect(job.step().kind).toBe('wait');
+    job.end();
+    expect(job.step()).toEqual(CONTINUE);
+  },
+);
+
+test('what arrives while an end is put off stays in memory, as in a young run', () => {
+  const job = heldUp().facts(OLD);
+  const step = job.step();
+  job.now = (step.kind === 'wait' ? step.until : undefined) ?? 0;
+  job.cut();
+  const profile = { text: 'x'.repeat(60_000) };
+  for (let i = 0; i < 40; i++) job.signal(`p${i}`, 'enter', { profile });
+  job.step();
+  expect(job.holders.size).toBe(0);
+  job.facts({ events: 8_192 }).step();
+  expect(job.holders.size).toBeGreaterThan(0);
+});
+
+test('a run ends in a calm moment from 1,024 events on, if its history is twice what it hands on', () => {
+  const job = new AJob(1);
+  const bytes = 2 * estimateBytes(job.state);
+  expect(job.facts({ events: 1_023, historyBytes: bytes }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ events: 1_024, historyBytes: bytes - 1 }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ events: 1_024, historyBytes: bytes }).step()).toEqual(CONTINUE);
+  // What waits for its next attempt makes more to hand on.
+  const waiting = new AJob(1);
+  waiting.signal('1', 'enter', { profile: { text: 'x'.repeat(60_000) } });
+  waiting.fail({ status: 500 });
+  expect(waiting.facts({ events: 1_024, historyBytes: bytes }).step().kind).toBe('wait');
+});
+
+test('a grown run ends when nobody has to wait for it, slices that run or not, and tries that once', () => {
+  const job = new AJob(3);
+  const grown = { events: 1_024, historyBytes: 10 * estimateBytes(job.state) };
+  job.signal('hangs');
+  job.cut();
+  job.signal('waits');
+  job.facts(grown);
+  // Somebody would have to wait.
+  expect(job.cutUsers()).toEqual([['waits']]);
+  const step = job.step();
+  expect(step.kind).toBe('wait');
+  job.signal('comes meanwhile');
+  expect(job.step().kind).toBe('wait');
+  job.now = (step.kind === 'wait' ? step.until : undefined) ?? 0;
+  expect(job.cutUsers()).toEqual([['comes meanwhile']]);
+  job.signal('comes later');
+  job.end();
+  expect(job.cutUsers()).toEqual([['comes later']]);
+  // It tries again when it is old.
+  job.signal('waits for that');
+  expect(job.facts({ events: 4_096 }).step().kind).toBe('wait');
+  while (job.running.length > 0) job.end();
+  expect(job.step()).toEqual(CONTINUE);
+});
+
+test('a run by older rules waits for its slices however long they take, from 8,192 events on', () => {
+  const job = heldUp(4).facts({ events: 8_191 });
+  expect(job.cutUsers()).toEqual([['waits']]);
+  job.signal('more');
+  job.end();
+  job.facts({ events: 8_192 });
+  expect(job.step()).toEqual({ kind: 'wait' });
+  job.now += 60_000;
+  expect(job.step()).toEqual({ kind: 'wait' });
+  job.end();
+  expect(job.step()).toEqual(CONTINUE);
+  const calm = new AJob(1, {}, 4);
+  expect(calm.facts({ events: 8_191, historyBytes: 1e6 }).step()).toEqual({ kind: 'wait' });
+});
