@@ -4,10 +4,9 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Dice } from '../demo/dice.ts';
+import { MAIN } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 const START_AGAIN_MS = 500;
 const LOOK_MS = 50;
 const LAST_WORDS = 600;
@@ -46,6 +45,13 @@ export class ApiFleet {
   /** The URL of one that serves, as far as is known; undefined when none does. */
   urlOf(dice: Dice): string | undefined {
     return this.#doors.size === 0 ? undefined : dice.oneOf([...this.#doors]).url;
+  }
+
+  /** The URL of the first that serves. */
+  get url(): string {
+    const [door] = this.#doors;
+    if (door === undefined) throw new Error('No API serves.');
+    return door.url;
   }
 
   /** Ends one of those that serve, if any does, by SIGKILL; callers find out by themselves. */

@@ -49,15 +49,34 @@ export interface GuardedFrontend {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export interface ClusterOptions {
+  readonly guarded?: GuardedFrontend;
+  /** Where PostgreSQL's data is; default: below the cluster's folder. */
+  readonly postgresFolder?: string;
+  /** Of PostgreSQL, which override ours. */
+  readonly postgresSettings?: Readonly<Record<string, string>>;
+}
+
+/** Its parts, for whoever breaks them one by one. */
+export interface Cluster extends ChaosServer {
+  readonly httpPort: number;
+  readonly postgres: Postgres;
+  /** Ends Temporal at once, so that it can write nothing more. */
+  killTemporal(): Promise<void>;
+  /** Starts it again, with the same ports, and waits until it answers. */
+  startTemporal(): Promise<void>;
+}
+
 /** A real Temporal server on PostgreSQL, set up by the very scripts that docker-compose.yml runs. */
 export async function startCluster(
   programs: ClusterPrograms,
   folder: string,
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
-  guarded?: GuardedFrontend,
-): Promise<ChaosServer & { readonly httpPort: number }> {
+  { guarded, postgresFolder = folder, postgresSettings = {} }: ClusterOptions = {},
+): Promise<Cluster> {
   const [postgresPort = 0, ...ports] = await freePorts(1 + PORT_COUNT, LARGEST_PORT);
-  const postgres = await Postgres.start(programs.postgres, folder, { port: postgresPort });
+  const place = { port: postgresPort, settings: postgresSettings };
+  const postgres = await Postgres.start(programs.postgres, postgresFolder, place);
   const database = {
     POSTGRES_SEEDS: postgres.host,
     DB_PORT: String(postgres.port),
@@ -101,6 +120,12 @@ export async function startCluster(
         address,
         httpPort: ports[1] ?? 0,
         namespace: NAMESPACE,
+        postgres,
+        killTemporal: () => server.kill(),
+        startTemporal: async () => {
+          server.start();
+          await server.whileItRuns(answers());
+        },
         pid: () => server.pid,
         parts: ['temporal', 'postgresql'],
         restart: async (what) => {
@@ -167,8 +192,12 @@ class TemporalProcess {
     return await Promise.race([something, ended]);
   }
 
-  async restart(): Promise<void> {
+  async kill(): Promise<void> {
     await this.#end('SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    await this.kill();
     this.start();
   }
 

@@ -15,7 +15,7 @@ export class JobEndpoint {
   readonly #workers: Map<number, string>;
   readonly #half: Set<string>;
 
-  static async open(job: string, trouble: Trouble): Promise<JobEndpoint> {
+  static async open(job: string, trouble: Pick<Trouble, 'answer' | 'isShy'>): Promise<JobEndpoint> {
     const workers = new Map<number, string>();
     const half = new Set<string>();
     const receiver = await startReceiver({

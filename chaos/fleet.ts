@@ -67,10 +67,12 @@ export class Fleet {
   /** Ends one of those that poll, if any does, by SIGKILL; the dice choose. */
   kill(dice: Dice): void {
     const running = this.#running();
-    if (running.length === 0) return;
-    const { name, child } = dice.oneOf(running);
-    this.kills.set(name, Date.now());
-    child.kill('SIGKILL');
+    if (running.length > 0) this.#kill(dice.oneOf(running));
+  }
+
+  /** Ends all that poll, by SIGKILL. */
+  killAll(): void {
+    for (const member of this.#running()) this.#kill(member);
   }
 
   /** What all of them logged so far. */
@@ -87,6 +89,11 @@ export class Fleet {
     const ends = children.map((child) => once(child, 'exit'));
     for (const child of children) child.disconnect();
     await Promise.all(ends);
+  }
+
+  #kill({ name, child }: Member): void {
+    this.kills.set(name, Date.now());
+    child.kill('SIGKILL');
   }
 
   #running(): Member[] {

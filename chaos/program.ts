@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+/** The command line, as it is built. */
+export const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
 
 /** A command that runs until it is killed, as it is built. */
 export class Program {

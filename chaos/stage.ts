@@ -22,6 +22,8 @@ export interface StageOptions {
   readonly origins: readonly string[];
   /** Default: the server's own. */
   readonly limits?: StageLimits;
+  /** More of the workers' configuration; the stage's folder is given. */
+  readonly config?: (folder: string) => Readonly<Record<string, unknown>>;
   /** Default: the development server on a database file in the stage's folder. */
   readonly startServer?: (folder: string) => Promise<ChaosServer>;
 }
@@ -58,6 +60,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
       serverLimits,
       logLevel: 'warn',
+      ...options.config?.(folder),
     },
   });
   await fleet.open();
@@ -79,7 +82,6 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   };
 }
 
-/** The sample's people, and an audience of all of them. */
 /** A source of invented people, of whom all are in one audience. */
 export async function writeSource(folder: string, people: number): Promise<SamplePerson[]> {
   await writeSampleSource(folder, { people });

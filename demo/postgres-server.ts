@@ -18,9 +18,17 @@ export interface PostgresPrograms {
   readonly postgres: string;
 }
 
+/** With what its backups are made by; the one that comes with `npm ci` does not have it. */
+export interface PostgresWithBackup extends PostgresPrograms {
+  readonly pgBasebackup: string;
+}
+
 const HOST = '127.0.0.1';
 const USER = 'postgres';
 const INIT_MS = 120_000;
+const LOG_LINES = 1_000;
+/** Lines of its log that say why it did not start. */
+const LAST_WORDS = 20;
 const READY = /database system is ready to accept connections/;
 /** PostgreSQL refuses to run as root, so an unprivileged user runs it. */
 const NOBODY = 65_534;
@@ -69,6 +77,22 @@ async function embedded(folder: string): Promise<PostgresPrograms> {
   return programs;
 }
 
+/**
+ * The system's PostgreSQL.
+ *
+ * @throws PostgresNotFound
+ */
+export async function findPostgresWithBackup(): Promise<PostgresWithBackup> {
+  try {
+    const programs = await installed();
+    const pgBasebackup = join(dirname(programs.initdb), 'pg_basebackup');
+    if (existsSync(pgBasebackup)) return { ...programs, pgBasebackup };
+    throw new Error(`no pg_basebackup beside ${programs.initdb}`);
+  } catch (error) {
+    throw new PostgresNotFound(`No PostgreSQL with pg_basebackup was found: ${reasonOf(error)}. Install one.`);
+  }
+}
+
 async function installed(): Promise<PostgresPrograms> {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
     const postgres = join(folder, 'postgres');
@@ -89,6 +113,8 @@ export class Postgres {
   readonly dataFolder: string;
   readonly #programs: PostgresPrograms;
   readonly #settings: Readonly<Record<string, string>>;
+  /** The last lines that it logged. */
+  readonly log: string[] = [];
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
 
@@ -136,9 +162,19 @@ export class Postgres {
     this.port = port;
   }
 
-  /** An immediate shutdown (nothing is written any more, as when the machine loses its power), and a start with recovery. */
-  async restart(): Promise<void> {
+  /** False once it has ended, by itself or not. */
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** An immediate shutdown: nothing is written any more, as when the machine loses its power. */
+  async kill(): Promise<void> {
     await this.#end('SIGQUIT');
+  }
+
+  /** The same, and a start with recovery. */
+  async restart(): Promise<void> {
+    await this.kill();
     await this.#run();
   }
 
@@ -146,8 +182,9 @@ export class Postgres {
     await this.#end('SIGINT');
   }
 
-  /** Starts it again after `stop`. */
+  /** Starts it again after it has ended. */
   async startAgain(): Promise<void> {
+    this.#watchdog?.release();
     await this.#run();
   }
 
@@ -162,27 +199,29 @@ export class Postgres {
     this.#child = child;
     await once(child, 'spawn');
     this.#watchdog = dieWithParent(child.pid ?? 0);
-    const log: string[] = [];
     await new Promise<void>((resolve, reject) => {
       createInterface({ input: child.stderr }).on('line', (line) => {
-        log.push(line);
-        if (log.length > 20) log.shift();
+        this.log.push(line);
+        if (this.log.length > LOG_LINES) this.log.shift();
         if (READY.test(line)) resolve();
       });
-      child.once('exit', () => reject(new Error(`PostgreSQL did not start.\n${log.join('\n')}`)));
+      const lastWords = () => this.log.slice(-LAST_WORDS).join('\n');
+      child.once('exit', () => reject(new Error(`PostgreSQL did not start.\n${lastWords()}`)));
     });
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     this.#watchdog?.release();
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || !this.isRunning) return;
     const gone = once(child, 'exit');
     child.kill(signal);
     await gone;
   }
 }
 
-function owner(): { uid: number; gid: number } | Record<string, never> {
+/** Who runs PostgreSQL and has its files, where this process may say so. */
+export function owner():
+  { readonly uid: number; readonly gid: number } | { readonly uid?: never; readonly gid?: never } {
   return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 }
