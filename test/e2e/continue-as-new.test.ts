@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
@@ -64,6 +65,35 @@ test('continue-as-new in the middle of a stream of signals loses nothing and kee
     expect({ received, delivered }).toEqual({ received: 600, delivered: 600 });
     expect(await runsOf(lab, job)).toBeGreaterThan(5);
   } finally {
+    await lab.close();
+  }
+});
+
+test('while one request hangs, a run that grows old holds up nobody else', async () => {
+  // It is to end from 200 events on, and from 800 on whoever waits; at 1,600 it would wait for the request that hangs.
+  const serverLimits = { ...DEFAULT_SERVER_LIMITS, eventsPerRun: 10_000 };
+  const lab = await Lab.open({
+    config: { serverLimits, requestTimeoutMs: 60_000 },
+    receiver: { answer: ({ message }) => (message?.user === 'hangs' ? 'hang' : undefined) },
+  });
+  try {
+    const job = await lab.start({ parallelRequestCount: 2 });
+    const handle = lab.handle(job);
+    const { ledger } = lab.receiver;
+    await handle.signal('enter', { audience: 'vip', user: 'first', profile: {} });
+    await ledger.waitFor(({ delivered }) => delivered === 1);
+    await handle.signal('enter', { audience: 'vip', user: 'hangs', profile: {} });
+    await ledger.waitFor(({ requests }) => requests === 2);
+    for (let i = 0; i < 110; i++) {
+      await handle.signal('enter', { audience: 'vip', user: `p${i}`, profile: {} });
+      await ledger.waitFor(({ delivered }) => delivered === 2 + i);
+    }
+    expect(lab.receiver.inFlight).toBe(1);
+    const { raw } = await handle.describe();
+    expect(Number(raw.workflowExecutionInfo?.historyLength)).toBeGreaterThan(800);
+    expect(await runsOf(lab, job)).toBe(1);
+  } finally {
+    await lab.receiver.close();
     await lab.close();
   }
 });
