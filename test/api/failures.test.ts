@@ -9,7 +9,7 @@ import { bytesOf } from '../../src/api/bodies.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
 import type { ExportJobs } from '../../src/client/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
-import { answerToBytes, apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';
+import { answerToBytes, apiWithoutTemporal, askOf } from './an-api.ts';
 
 let api: ApiServer & { readonly logged: readonly object[] };
 beforeAll(async () => {
@@ -43,14 +43,6 @@ test('a wrong method is said at once, whatever body it comes with', async () => 
   body.write('{');
   expect(await asked).toMatchObject({ status: 405 });
   body.end();
-});
-
-test('the rest of a refused body is not waited for once the API has ended', async () => {
-  const before = timersThatHold();
-  const server = await apiWithoutTemporal({ boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } });
-  expect(await askOf(server, '/v1/jobs/crm/triggers', { body: trigger })).toMatchObject({ status: 401 });
-  await server.close();
-  expect(timersThatHold()).toBe(before);
 });
 
 test.each([
