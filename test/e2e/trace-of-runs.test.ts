@@ -72,7 +72,7 @@ async function untilSent(job: string): Promise<void> {
 async function eventfulJob(): Promise<string> {
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 5 });
   await untilSent(job);
-  failing.set('flaky', 3);
+  failing.set('flaky', 2);
   await lab.jobs.push(job, [enter('flaky'), enter('refused'), { event: 'exit', audience: 'vip', user: 'm7' }]);
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
   await passBy(job, 'a');

@@ -77,6 +77,8 @@ async function reading(runs: readonly Run[], user: string, more: { sinceMs?: num
   const histories = historiesOf(runs);
   const read: string[] = [];
   let asked = 0;
+  let underWay = 0;
+  let mostUnderWay = 0;
   const client = {
     options: { namespace: 'default', loadedDataConverter: { payloadCodecs: [LOCK] } },
     workflowService: {
@@ -86,6 +88,9 @@ async function reading(runs: readonly Run[], user: string, more: { sinceMs?: num
         if (request.maximumPageSize === 1) asked++;
         else read.push(runId);
         const events = histories.get(runId) ?? [];
+        mostUnderWay = Math.max(mostUnderWay, ++underWay);
+        await Promise.resolve();
+        underWay--;
         return await Promise.resolve({ history: { events: events.slice(0, request.maximumPageSize) } });
       },
     },
@@ -109,7 +114,7 @@ async function reading(runs: readonly Run[], user: string, more: { sinceMs?: num
   const signalled = facts.flatMap((fact) =>
     fact.kind === 'signalled' && fact.arrivals.some(isAbout) ? [fact.runId] : [],
   );
-  return { facts, read, asked, signalled, progress, failure };
+  return { facts, read, asked, mostUnderWay, signalled, progress, failure };
 }
 
 const FIVE: readonly Run[] = [
@@ -135,12 +140,13 @@ test('of a run that is not read there is how it began, in its place', async () =
   expect(progress.map(({ runs, ofRuns }) => [runs, ofRuns])).toEqual(FIVE.map((_, i) => [i, 5]));
 });
 
-test('how a run began is asked for once, however many runs there are', async () => {
+test('how a run began is asked for once, eight at a time, however many runs there are', async () => {
   const runs = Array.from({ length: 40 }, (_, i): Run => ({ id: `r${i}`, users: [`u${i}`] }));
-  const { read, asked } = await reading([...runs, { id: 'last', users: [], end: 'open' }], 'u20');
+  const { read, asked, mostUnderWay } = await reading([...runs, { id: 'last', users: [], end: 'open' }], 'u20');
   expect(read).toContain('r20');
   expect(read.length).toBeLessThan(6);
   expect(asked).toBe(41);
+  expect(mostUnderWay).toBe(8);
 });
 
 test.each([
