@@ -35,6 +35,9 @@ const IDLE_SAMPLES = values.quick ? 100 : 300;
 const STEADY = 1_000;
 const STEADY_PER_SECOND = 50;
 const KILLS = values.quick ? 4 : 10;
+/** Triggers a second that come one by one without a pause: long enough for runs to end several times. */
+const STREAMS = [50, 200];
+const STREAM_SECONDS = values.quick ? 20 : 60;
 const BODY_BYTES = 1_400;
 /** As people write it for an endpoint that has names of its own. */
 const TEMPLATE = `{
@@ -223,7 +226,31 @@ async function failover(stage: BenchStage): Promise<Row> {
   return { case: 'failover', inFlight: 20, p50Ms, p99Ms };
 }
 
-/** One signal after another, at so many a second at most; when each was sent, by person. */
+/** How long triggers take that come one by one without a pause, as from many upstreams: through the ends of runs, too. */
+async function stream(stage: BenchStage, perSecond: number): Promise<Row> {
+  const jobId = await stage.start({ parallelRequestCount: 20 });
+  const count = perSecond * STREAM_SECONDS;
+  const used = usedUs(stage);
+  const done = stage.endpoint.expect(count, { times: true });
+  const sentAtNs = await steadily(stage, jobId, count, perSecond);
+  const { arrivals } = await done;
+  const usPerDelivery = used(count);
+  const tookMs = latenciesMs(sentAtNs, arrivals);
+  const cost = await ended(stage, jobId, count);
+  const at = (percent: number) => percentile(tookMs, percent);
+  return {
+    case: `stream-${perSecond}`,
+    inFlight: 20,
+    p50Ms: at(50),
+    p90Ms: at(90),
+    p99Ms: at(99),
+    longestMs: Math.max(...tookMs),
+    usPerDelivery,
+    ...cost,
+  };
+}
+
+/** So many signals a second, whether those before were answered or not; when each was sent, by person. */
 async function steadily(
   stage: BenchStage,
   jobId: string,
@@ -231,10 +258,15 @@ async function steadily(
   perSecond: number,
 ): Promise<Map<string, bigint>> {
   const sentAtNs = new Map<string, bigint>();
+  const signals: Promise<void>[] = [];
+  const startedAt = performance.now();
   for (const trigger of triggersOf(stage, count, false)) {
+    const due = startedAt + (signals.length * 1000) / perSecond;
+    await sleep(Math.max(0, due - performance.now()));
     sentAtNs.set(trigger.user, process.hrtime.bigint());
-    await Promise.all([signal(stage, jobId, trigger), sleep(1000 / perSecond)]);
+    signals.push(signal(stage, jobId, trigger));
   }
+  await Promise.all(signals);
   return sentAtNs;
 }
 
@@ -330,7 +362,9 @@ async function main(): Promise<void> {
       );
     }
     if (wanted('idle')) rows.push(print(await idle(stage)));
-    // Takes minutes, most of them waiting: only by its name.
+    // They take minutes, most of them waiting: only by their names.
+    for (const perSecond of STREAMS)
+      if (values.only !== undefined && wanted(`stream-${perSecond}`)) rows.push(print(await stream(stage, perSecond)));
     if (values.only !== undefined && wanted('failover')) rows.push(print(await failover(stage)));
     console.error(table(rows));
   } finally {

@@ -7,7 +7,9 @@ export interface Row {
   readonly mostInFlight?: number;
   readonly acceptedPerS?: number;
   readonly p50Ms?: number;
+  readonly p90Ms?: number;
   readonly p99Ms?: number;
+  readonly longestMs?: number;
   readonly usPerDelivery?: Readonly<Record<string, number>>;
   readonly eventsPerDelivery?: number;
   readonly actionsPerDelivery?: number;
@@ -43,7 +45,9 @@ export function table(rows: readonly Row[]): string {
     'ratio',
     'accepted',
     'p50 ms',
+    'p90 ms',
     'p99 ms',
+    'longest ms',
     'events/delivery',
     'actions/delivery',
   ];
@@ -54,7 +58,9 @@ export function table(rows: readonly Row[]): string {
     row.ratioToRaw?.toFixed(3) ?? '',
     row.acceptedPerS?.toFixed(0) ?? '',
     row.p50Ms?.toFixed(1) ?? '',
+    row.p90Ms?.toFixed(1) ?? '',
     row.p99Ms?.toFixed(1) ?? '',
+    row.longestMs?.toFixed(0) ?? '',
     row.eventsPerDelivery?.toFixed(4) ?? '',
     row.actionsPerDelivery?.toFixed(4) ?? '',
   ]);
