@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'undici';
 import type { EventTrigger } from '../src/contract/trigger.ts';
@@ -23,6 +24,25 @@ export async function manyAtOnce<T>(
   const startedAt = performance.now();
   await Promise.all(Array.from({ length: atOnce }, lane));
   return { perS: (latenciesMs.length * 1000) / (performance.now() - startedAt), latenciesMs };
+}
+
+/** Makes so many calls a second, whether those before were answered or not; when each was made, by person. */
+export async function steadily<T extends { readonly user: string }>(
+  items: Iterable<T>,
+  perSecond: number,
+  call: (item: T) => Promise<void>,
+): Promise<Map<string, bigint>> {
+  const calledAtNs = new Map<string, bigint>();
+  const calls: Promise<void>[] = [];
+  const startedAt = performance.now();
+  for (const item of items) {
+    const due = startedAt + (calls.length * 1000) / perSecond;
+    await sleep(Math.max(0, due - performance.now()));
+    calledAtNs.set(item.user, process.hrtime.bigint());
+    calls.push(call(item));
+  }
+  await Promise.all(calls);
+  return calledAtNs;
 }
 
 /** The HTTP API as it is shipped and run, in a process of its own, and who asks it. */

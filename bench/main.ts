@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
-import { type BenchApi, manyAtOnce, openApi } from './calls.ts';
+import { type BenchApi, manyAtOnce, openApi, steadily } from './calls.ts';
 import { costOf } from './cost.ts';
 import { latenciesMs } from './endpoint.ts';
 import { rawRate } from './raw.ts';
@@ -196,7 +196,7 @@ async function idle(stage: BenchStage): Promise<Row> {
   await warmUp;
   const used = usedUs(stage);
   const done = stage.endpoint.expect(IDLE_SAMPLES, { times: true });
-  const sentAtNs = await steadily(stage, jobId, IDLE_SAMPLES, IDLE_PER_SECOND);
+  const sentAtNs = await signalled(stage, jobId, IDLE_SAMPLES, IDLE_PER_SECOND);
   const { arrivals } = await done;
   const usPerDelivery = used(IDLE_SAMPLES);
   const tookMs = latenciesMs(sentAtNs, arrivals);
@@ -213,7 +213,7 @@ async function failover(stage: BenchStage): Promise<Row> {
   for (let kill = 0; kill < KILLS; kill++) {
     const done = stage.endpoint.expect(STEADY, { times: true });
     const replaced = sleep(1_000).then(() => stage.replaceWorker(kill % workers));
-    await steadily(stage, jobId, STEADY, STEADY_PER_SECOND);
+    await signalled(stage, jobId, STEADY, STEADY_PER_SECOND);
     const { arrivals } = await done;
     await replaced;
     const atMs = Object.values(arrivals)
@@ -232,7 +232,7 @@ async function stream(stage: BenchStage, perSecond: number): Promise<Row> {
   const count = perSecond * STREAM_SECONDS;
   const used = usedUs(stage);
   const done = stage.endpoint.expect(count, { times: true });
-  const sentAtNs = await steadily(stage, jobId, count, perSecond);
+  const sentAtNs = await signalled(stage, jobId, count, perSecond);
   const { arrivals } = await done;
   const usPerDelivery = used(count);
   const tookMs = latenciesMs(sentAtNs, arrivals);
@@ -250,24 +250,9 @@ async function stream(stage: BenchStage, perSecond: number): Promise<Row> {
   };
 }
 
-/** So many signals a second, whether those before were answered or not; when each was sent, by person. */
-async function steadily(
-  stage: BenchStage,
-  jobId: string,
-  count: number,
-  perSecond: number,
-): Promise<Map<string, bigint>> {
-  const sentAtNs = new Map<string, bigint>();
-  const signals: Promise<void>[] = [];
-  const startedAt = performance.now();
-  for (const trigger of triggersOf(stage, count, false)) {
-    const due = startedAt + (signals.length * 1000) / perSecond;
-    await sleep(Math.max(0, due - performance.now()));
-    sentAtNs.set(trigger.user, process.hrtime.bigint());
-    signals.push(signal(stage, jobId, trigger));
-  }
-  await Promise.all(signals);
-  return sentAtNs;
+/** So many signals, at so many a second; when each was sent, by person. */
+async function signalled(stage: BenchStage, jobId: string, count: number, perSecond: number) {
+  return await steadily(triggersOf(stage, count, false), perSecond, (trigger) => signal(stage, jobId, trigger));
 }
 
 /** One signal, as a foreign upstream sends it. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
-import { manyAtOnce } from './calls.ts';
+import { manyAtOnce, steadily } from './calls.ts';
 import { Endpoint, latenciesMs } from './endpoint.ts';
 import { residentMb } from './memory.ts';
 import { processorUs } from './processor-time.ts';
@@ -61,15 +61,13 @@ async function startAll(stage: BenchStage, busy: Endpoint, hanging: Endpoint) {
 async function quietLatencies(stage: BenchStage, { quiet }: Jobs, seconds: number) {
   const count = seconds * QUIET_PER_S;
   const done = stage.endpoint.expect(count, { times: true });
-  const sentAtNs = new Map<string, bigint>();
-  const calls: Promise<void>[] = [];
-  for (let i = 0; i < count; i++) {
-    const user = stage.users[i] ?? '';
-    sentAtNs.set(user, process.hrtime.bigint());
-    calls.push(stage.jobs.enter(quiet[(i * 7) % quiet.length] ?? '', { user, audience: 'everyone' }));
-    await sleep(1000 / QUIET_PER_S);
-  }
-  await Promise.all(calls);
+  const triggers = Array.from({ length: count }, (_, i) => ({
+    user: stage.users[i] ?? '',
+    jobId: quiet[(i * 7) % quiet.length] ?? '',
+  }));
+  const sentAtNs = await steadily(triggers, QUIET_PER_S, ({ user, jobId }) =>
+    stage.jobs.enter(jobId, { user, audience: 'everyone' }),
+  );
   const { arrivals } = await done;
   const tookMs = latenciesMs(sentAtNs, arrivals);
   return {

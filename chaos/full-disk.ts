@@ -17,7 +17,7 @@ import { type Change, judge } from './judge.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { MAIN } from './program.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
-import { holds, must } from './statements.ts';
+import { holds, must, seconds, until } from './statements.ts';
 import { findTemporalServer } from './temporal-build.ts';
 import { changeOf, liveTriggers, type TimedTrigger } from './workload.ts';
 
@@ -40,7 +40,6 @@ const ASK_EVERY_MS = 500;
 const ASK_MS = 10_000;
 const MOUNT_MS = 10_000;
 const LONGEST_MS = 180_000;
-const LOOK_MS = 200;
 
 /** A file system of its own, which can be filled. */
 class SmallDisk {
@@ -237,16 +236,6 @@ class Pushing {
   }
 }
 
-async function until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + LONGEST_MS;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`not within ${LONGEST_MS / 1000} s: ${what}`);
-    await sleep(LOOK_MS);
-  }
-}
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-
 async function play(
   stage: Stage,
   cluster: Cluster,
@@ -325,8 +314,7 @@ async function play(
   );
   await holds('no worker and no API ended by itself, and none failed a workflow task', () => {
     const log = fleet.readLogs();
-    for (const [kind, { count, first }] of log.complaints)
-      console.log(`        ${count} × ${kind}${process.env['VERBOSE'] === undefined ? '' : `: ${first}`}`);
+    for (const [kind, { count }] of log.complaints) console.log(`        ${count} × ${kind}`);
     must(fleet.crashes.length + apis.crashes.length === 0, [...fleet.crashes, ...apis.crashes].join('; '));
     must(log.workflowTaskFailures === 0, `${log.workflowTaskFailures} workflow tasks failed`);
   });

@@ -13,7 +13,7 @@ import { JobEndpoint } from './endpoint.ts';
 import { changeKey, type Incidents, judge, type SeenRequest, type Verdict } from './judge.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
-import { holds, must } from './statements.ts';
+import { holds, must, seconds, until } from './statements.ts';
 import { findTemporalServer } from './temporal-build.ts';
 import { changeOf, EVERYONE, liveTriggers, memberChange, type TimedTrigger } from './workload.ts';
 
@@ -38,12 +38,12 @@ const SLOW_MS = 80;
 /** From the moment on, so that `crm` comes to what was accepted after it; then when everything is back. */
 const QUICKER_MS = 10;
 const QUICK_MS = 2;
-const LONGEST_MS = 180_000;
 /** Longest wait, in ms, for the first answer of a job. */
 const ANSWER_MS = 60_000;
 /** Longest wait, in ms, for what an idle job is told. */
 const ARRIVAL_MS = 20_000;
-const LOOK_MS = 200;
+/** After workers were killed, until the fleet knows. */
+const WORKERS_GONE_MS = 200;
 const QUIET_TRIGGERS = 100;
 /** People about whom `crm` is told that it is no use. */
 const REFUSED = 6;
@@ -158,15 +158,6 @@ async function statusesOf(jobs: ExportJobs): Promise<Record<JobId, JobStatus>> {
   return { crm, list, members, quiet, idle };
 }
 
-async function until(what: string, isSo: () => Promise<boolean> | boolean, longestMs = LONGEST_MS): Promise<void> {
-  const deadline = performance.now() + longestMs;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`not within ${longestMs / 1000} s: ${what}`);
-    await sleep(LOOK_MS);
-  }
-}
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 const isDelivered = ({ answered }: SeenRequest): boolean => answered === 200;
 
 /** One play: what happens, and what is known of it. */
@@ -403,7 +394,7 @@ async function mendByNewWorkers(
   before: readonly TimedTrigger[],
 ): Promise<void> {
   fleet.killAll();
-  await sleep(LOOK_MS);
+  await sleep(WORKERS_GONE_MS);
   await until('there are workers', () => fleet.ready === WORKERS);
   await holds('with new workers, an idle job sends what it is told', async () => {
     await arrives(endpoints, await play.tellIdle(3 * IDLE_TRIGGERS));

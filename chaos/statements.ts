@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../src/local/run-program.ts';
 
 /** Prints whether a statement holds, and what was seen; when one does not, the program's exit code is 1. */
@@ -15,3 +16,16 @@ export async function holds(statement: string, prove: () => Promise<string | voi
 export function must(isSo: boolean, words: string): void {
   if (!isSo) throw new Error(words);
 }
+
+const LOOK_MS = 200;
+
+/** Looks until it is so. @throws Error that names it when it is not within `longestMs`. */
+export async function until(what: string, isSo: () => Promise<boolean> | boolean, longestMs = 180_000): Promise<void> {
+  const deadline = performance.now() + longestMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`not within ${longestMs / 1000} s: ${what}`);
+    await sleep(LOOK_MS);
+  }
+}
+
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

@@ -46,16 +46,18 @@ type Age = (typeof AGES)[keyof typeof AGES];
  */
 export function phaseOf(state: DispatcherState, now: number, run: RunFacts): RunPhase {
   const age = ageOf(state, now, run);
-  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe)
-    return age < AGES.old ? YOUNG : { isOld: true, isEnding: canEnd(state, run) };
-  if (age > state.endTried && canEnd(state, run)) {
+  const isToEnd = age > AGES.young || state.endTried > AGES.young;
+  if (!isToEnd) return YOUNG;
+  // Asked once: in a calm moment it writes the whole state as JSON, and whoever signals meanwhile may be what keeps the run from ending.
+  const isEnding = canEnd(state, run);
+  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe) return { isOld: true, isEnding };
+  if (isEnding && age > state.endTried) {
     state.endTried = age;
     state.endPutOffAt = now + usualSliceMs(state);
   }
   const { endTried, endPutOffAt = 0 } = state;
   const isPutOff = now >= endPutOffAt && endTried >= Math.max(age, AGES.grown) && !isCalm(state, run);
-  const isToEnd = age > AGES.young || endTried > AGES.young;
-  return isToEnd && !isPutOff ? { isOld: true, isEnding: canEnd(state, run) } : YOUNG;
+  return isPutOff ? YOUNG : { isOld: true, isEnding };
 }
 
 const YOUNG: RunPhase = { isOld: false, isEnding: false };
