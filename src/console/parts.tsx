@@ -1,5 +1,5 @@
 import { type ComponentChildren, Fragment, type JSX } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { type ApiFailure } from './api.ts';
@@ -187,16 +187,19 @@ export interface DialogProps extends Children {
   readonly isWide?: boolean;
 }
 
-/** A modal dialogue: the browser keeps the focus in it, and Escape closes it. */
+/**
+ * A modal dialogue: the browser keeps the focus in it, and Escape closes it. It is over for the page at once: the browser's own `close` event comes a task
+ * later, and whoever pressed the same button again before it would see nothing open.
+ */
 export function Dialog(props: DialogProps): JSX.Element {
   const { title, onClose, deed, onDeed, isBusy = false, isDangerous = false, isDisabled = false } = props;
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   const isGone = useRef(false);
-  useEffect(() => {
+  // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was. An effect that is none of the layout ends too late for that.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
-    // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was.
     return () => {
       isGone.current = true;
       dialog?.close();
@@ -206,6 +209,10 @@ export function Dialog(props: DialogProps): JSX.Element {
     <dialog
       ref={ref}
       class={props.isWide === true ? 'wide' : ''}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
       onClose={() => {
         if (!isGone.current) onClose();
       }}
@@ -228,7 +235,7 @@ export function Dialog(props: DialogProps): JSX.Element {
           </>
         )}
         <div class="buttons">
-          <button type="button" onClick={() => ref.current?.close()}>
+          <button type="button" onClick={onClose}>
             {deed === undefined ? 'Close' : 'Cancel'}
           </button>
           {deed !== undefined && (

@@ -1,5 +1,5 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
-import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiFailure, ask, whenRefused } from './api.ts';
 import { asFailure, useDeed } from './asked.ts';
 import { Failure, Loading } from './parts.tsx';
@@ -78,7 +78,7 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
 /** Covers the page, and a dialogue that may be open on it. */
 function SignInAgain({ onSigned }: { readonly onSigned: (session: Session) => void }): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
     const show = (): void => dialog?.showModal();
     show();

@@ -453,6 +453,9 @@ describeWithBrowser('the console', () => {
     // The focus is back where it was.
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
+    // Closed and opened again before the browser's next task: sooner than any hand.
+    await page.evaluate(CANCELLED_AND_PRESSED_AGAIN);
+    await page.getByRole('dialog').waitFor();
     await tabTo(page, /^Send it first/);
     await page.keyboard.press('ArrowDown');
     await tabTo(page, /^Stop$/);
@@ -512,6 +515,12 @@ async function tabTo(page: Page, name: RegExp): Promise<void> {
 const FOCUSED = `(() => {
   const one = document.activeElement;
   return (one.labels?.[0]?.textContent ?? one.getAttribute('aria-label') ?? one.textContent).trim();
+})()`;
+
+const CANCELLED_AND_PRESSED_AGAIN = `(async () => {
+  document.querySelector('dialog .buttons button').click();
+  for (let turn = 0; turn < 10; turn++) await undefined;
+  document.activeElement.click();
 })()`;
 
 /** Whether the page has a mark that turns the text behind it. */
