@@ -72,6 +72,7 @@ class JobRun {
   readonly #board: JobBoard;
   readonly #people = new RunPeople();
   readonly #jobId: string;
+  readonly #startedAt: number;
   readonly #endsAt: number;
   #awake = true;
   #timer: { readonly at: number; readonly scope: CancellationScope } | undefined;
@@ -86,7 +87,8 @@ class JobRun {
     this.#state = state;
     this.#inbox = inbox;
     this.#jobId = jobIdOf(workflowId);
-    this.#endsAt = runStartTime.getTime() + RUN_MS;
+    this.#startedAt = runStartTime.getTime();
+    this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
     this.#errands = new JobErrands(state, wake);
     this.#board = new JobBoard();
@@ -157,6 +159,7 @@ class JobRun {
       signals: this.#inbox.signals,
       events: historyLength,
       historyBytes: historySize,
+      ageMs: Date.now() - this.#startedAt,
       continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
       busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
     };

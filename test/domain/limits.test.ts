@@ -19,7 +19,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     backfillBytes: 192 * KIB,
     commandBytes: 1.5 * KIB * KIB,
     calmSignals: 1000,
-    calmEvents: 1024,
+    calmEvents: 512,
     forcedSignals: 4000,
     forcedEvents: 4096,
     forcedHistoryBytes: 8 * KIB * KIB,

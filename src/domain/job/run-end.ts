@@ -6,6 +6,8 @@ export interface RunFacts {
   readonly signals: number;
   readonly events: number;
   readonly historyBytes: number;
+  /** How long the run lasts by now, in ms. */
+  readonly ageMs: number;
   /** The server, or a new worker version, suggests to continue as new; or the run is a day old. */
   readonly continueSuggested: boolean;
   /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
@@ -25,6 +27,9 @@ export interface RunPhase {
  * worker has to replay the whole run before it can end it. Until then nothing is sent, and who signals waits.
  */
 const SHORT_RUNS_RULES = 5;
+
+/** The server lets no next run begin within a second of the one before (`history.workflowIdReuseMinimalInterval`): an earlier end would be a pause. */
+const LEAST_RUN_MS = 1_500;
 
 /** A run that ends early leaves a history that is this many times as long as what it hands on, or handing on would be most of what is written. */
 const WORTH_ENDING = 2;
@@ -79,10 +84,11 @@ function ageOf(state: DispatcherState, now: number, run: RunFacts): Age {
 }
 
 /** Whether a run may end early. */
-function isGrown(state: DispatcherState, { events, historyBytes }: RunFacts): boolean {
+function isGrown(state: DispatcherState, { events, historyBytes, ageMs }: RunFacts): boolean {
   return (
     state.rules >= SHORT_RUNS_RULES &&
     events >= state.budgets.calmEvents &&
+    ageMs >= LEAST_RUN_MS &&
     historyBytes >= WORTH_ENDING * estimateBytes(state)
   );
 }

@@ -170,6 +170,7 @@ export class DispatcherWorld {
         signals: 0,
         events: 0,
         historyBytes: 0,
+        ageMs: 60_000,
         continueSuggested: false,
         busy: this.#isBusy,
         ...facts,
