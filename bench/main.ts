@@ -325,6 +325,7 @@ async function main(): Promise<void> {
     ['backfill-20', 20, 'raw-20', () => backfillRate(stage)],
     ['live-5-50ms', 5, 'raw-5-50ms', live({ count: 1_000, inFlight: 5, delayMs: 50 })],
     ['live-50-50ms', 50, 'raw-50-50ms', live({ count: 10_000, inFlight: 50, delayMs: 50 })],
+    ['inline-50-50ms', 50, 'raw-50-50ms', live({ count: LIVE, inFlight: 50, delayMs: 50, inline: true })],
   ];
   const rows: Row[] = [];
   try {
