@@ -1,4 +1,6 @@
 // npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain --cluster] : every case in one run on one machine, as ratios to what undici alone does here.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
@@ -9,6 +11,7 @@ import { rawRate } from './raw.ts';
 import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
 import { MemoryCurve } from './memory.ts';
 import { processorUs } from './processor-time.ts';
+import { postSignal, SDK_TASK_QUEUE, sdkAlone } from './sdk-workflow.ts';
 import { median, percentile, print, type Row, table } from './report.ts';
 
 const { values } = parseArgs({
@@ -38,6 +41,11 @@ const KILLS = values.quick ? 4 : 10;
 /** Triggers a second that come one by one without a pause: long enough for runs to end several times. */
 const STREAMS = [50, 200];
 const STREAM_SECONDS = values.quick ? 20 : 60;
+/** Four jobs, each with more than it delivers while workers come and go. */
+const ELASTIC_JOBS = 4;
+const ELASTIC_BACKLOG = 150_000;
+const ELASTIC_SETTLES_MS = 3_000;
+const ELASTIC_PHASE_MS = 10_000;
 const BODY_BYTES = 1_400;
 /** As people write it for an endpoint that has names of its own. */
 const TEMPLATE = `{
@@ -189,6 +197,35 @@ async function ended(stage: BenchStage, jobId: string, deliveries: number) {
   return { eventsPerDelivery: events / deliveries, actionsPerDelivery: actions / deliveries, longestRunEvents };
 }
 
+/** What a single trigger takes of Temporal and its SDK alone: the least that `idle` can take. */
+async function sdkIdle({ endpoint, connected, users, address }: BenchStage): Promise<Row> {
+  const worker = fork(new URL('./sdk-worker.ts', import.meta.url), [address], { execArgv: ['--import', 'tsx'] });
+  await once(worker, 'message');
+  const workflow = await connected.client.workflow.start(sdkAlone, {
+    taskQueue: SDK_TASK_QUEUE,
+    workflowId: 'sdk-alone',
+    args: [endpoint.url],
+  });
+  const signalAll = (some: readonly string[]) =>
+    steadily(
+      some.map((user) => ({ user })),
+      IDLE_PER_SECOND,
+      ({ user }) => workflow.signal(postSignal, user),
+    );
+  const warmUp = endpoint.expect(IDLE_PER_SECOND);
+  await signalAll(users.slice(0, IDLE_PER_SECOND));
+  await warmUp;
+  const done = endpoint.expect(IDLE_SAMPLES, { times: true });
+  const sentAtNs = await signalAll(users.slice(0, IDLE_SAMPLES));
+  const tookMs = latenciesMs(sentAtNs, (await done).arrivals);
+  await workflow.signal(postSignal, undefined);
+  await workflow.result();
+  const exited = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  await exited;
+  return { case: 'sdk-idle', inFlight: 1, p50Ms: percentile(tookMs, 50), p99Ms: percentile(tookMs, 99) };
+}
+
 async function idle(stage: BenchStage): Promise<Row> {
   const jobId = await stage.start({ parallelRequestCount: 5 });
   const warmUp = stage.endpoint.expect(IDLE_PER_SECOND);
@@ -224,6 +261,37 @@ async function failover(stage: BenchStage): Promise<Row> {
   await stage.jobs.stop(jobId, { waiting: 'discard' });
   const [p50Ms, p99Ms] = [percentile(standStillsMs, 50), percentile(standStillsMs, 99)];
   return { case: 'failover', inFlight: 20, p50Ms, p99Ms };
+}
+
+/** What four jobs deliver together from a backlog, while a worker is added and taken away again. */
+async function elastic(stage: BenchStage): Promise<Row[]> {
+  const jobIds = await Promise.all(
+    Array.from({ length: ELASTIC_JOBS }, () => stage.start({ parallelRequestCount: 20 })),
+  );
+  for (const jobId of jobIds) {
+    await stage.jobs.pause(jobId);
+    await stage.jobs.push(jobId, triggersOf(stage, ELASTIC_BACKLOG, false));
+  }
+  const delivered = async (): Promise<number> => {
+    const all = await Promise.all(jobIds.map((jobId) => stage.jobs.status(jobId)));
+    return all.reduce((sum, one) => sum + one.delivered, 0);
+  };
+  const measured = async (name: string): Promise<Row> => {
+    await sleep(ELASTIC_SETTLES_MS);
+    const [before, startedAtMs] = [await delivered(), performance.now()];
+    await sleep(ELASTIC_PHASE_MS);
+    const ratePerS = ((await delivered()) - before) / ((performance.now() - startedAtMs) / 1000);
+    return print({ case: name, inFlight: 20, ratePerS });
+  };
+  for (const jobId of jobIds) await stage.jobs.resume(jobId);
+  const workers = stage.workerPids.length;
+  const rows = [await measured(`elastic-${workers}`)];
+  await stage.addWorker();
+  rows.push(await measured(`elastic-${workers + 1}`));
+  await stage.endWorker();
+  rows.push(await measured(`elastic-${workers}-again`));
+  for (const jobId of jobIds) await stage.jobs.stop(jobId, { waiting: 'discard' });
+  return rows;
 }
 
 /** How long triggers take that come one by one without a pause, as from many upstreams: through the ends of runs, too. */
@@ -347,10 +415,11 @@ async function main(): Promise<void> {
         }),
       );
     }
-    if (wanted('idle')) rows.push(print(await idle(stage)));
+    if (wanted('idle')) rows.push(print(await sdkIdle(stage)), print(await idle(stage)));
     // They take minutes, most of them waiting: only by their names.
     for (const perSecond of STREAMS)
       if (values.only !== undefined && wanted(`stream-${perSecond}`)) rows.push(print(await stream(stage, perSecond)));
+    if (values.only !== undefined && wanted('elastic')) rows.push(...(await elastic(stage)));
     if (values.only !== undefined && wanted('failover')) rows.push(print(await failover(stage)));
     console.error(table(rows));
   } finally {

@@ -37,6 +37,10 @@ export interface BenchStage {
   readonly workerPids: readonly number[];
   /** Kills a worker (the how-manieth) and starts another in its place; resolves once that one takes up work. */
   replaceWorker(index: number): Promise<void>;
+  /** Starts one more worker; resolves once it takes up work. */
+  addWorker(): Promise<void>;
+  /** Ends the worker that was started last, as an operator does; resolves once it has ended. */
+  endWorker(): Promise<void>;
   readonly temporalPid: number;
   start(definition: Partial<JobDefinitionInput>): Promise<string>;
   close(): Promise<void>;
@@ -107,6 +111,8 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       workers[index]?.kill('SIGKILL');
       workers[index] = await startWorker({ configFile, address: temporal.address });
     },
+    addWorker: async () => void workers.push(await startWorker({ configFile, address: temporal.address })),
+    endWorker: async () => await ended(workers.pop()),
     temporalPid: temporal.pid(),
     start: async (definition) => {
       const jobId = randomUUID();
@@ -122,11 +128,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     },
     close: async () => {
       await connected.close();
-      for (const worker of workers) {
-        const exited = once(worker, 'exit');
-        worker.kill('SIGTERM');
-        await exited;
-      }
+      for (const worker of workers) await ended(worker);
       await temporal.stop();
       endpoint.close();
       await source.stop();
@@ -150,6 +152,13 @@ async function startWorker({ configFile, address }: { configFile: string; addres
   await Promise.race([ready, failed]);
   failed.catch(() => undefined);
   return worker;
+}
+
+async function ended(worker: ChildProcess | undefined): Promise<void> {
+  if (worker === undefined) return;
+  const exited = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  await exited;
 }
 
 // Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.
