@@ -80,12 +80,18 @@ export async function executeUpdate<T>(
 ): Promise<T> {
   const handle = client.workflow.getHandle(workflowId);
   const options = { args: [...args] as [unknown, ...unknown[]], updateId: randomUUID() };
-  try {
-    return await client.withDeadline(Date.now() + answerMs, () =>
-      handle.executeUpdate<T, [unknown, ...unknown[]]>(update.name, options),
-    );
-  } catch (error) {
-    throw isTimeUp(error) ? await noWorker(client, taskQueue, error, answerMs) : error;
+  const deadline = Date.now() + answerMs;
+  for (;;) {
+    try {
+      return await client.withDeadline(deadline, () =>
+        handle.executeUpdate<T, [unknown, ...unknown[]]>(update.name, options),
+      );
+    } catch (error) {
+      if (isTimeUp(error)) throw await noWorker(client, taskQueue, error, answerMs);
+      // The server took it back: it came to a run that was ending, and whose end was refused. With the same id it is carried out once.
+      if (grpcCode(error) !== GRPC.FAILED_PRECONDITION || Date.now() > deadline) throw error;
+      await setTimeout(ASK_AGAIN_MS);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { TraceEvent } from '../../src/client/export-jobs.ts';
+import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
 import { runFacts } from '../../src/client/history/events.ts';
 import { inTimeOrder } from '../../src/client/history/trace.ts';
@@ -76,6 +76,8 @@ async function eventfulJob(): Promise<string> {
   await lab.jobs.push(job, [enter('flaky'), enter('refused'), { event: 'exit', audience: 'vip', user: 'm7' }]);
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
   await passBy(job, 'a');
+  // A run of this server takes 50 signals; `push` waits for the next one, and a plain signal does not.
+  await untilSent(job);
   await lab.handle(job).signal('enter', { audience: 'nobody', user: 'odd' });
   await lab.handle(job).signal('enter', { audience: 7, user: 'odder' });
   await lab.handle(job).signal('enter', 'garbage');
@@ -138,7 +140,7 @@ async function traced(user: string, job: string): Promise<TraceEvent[]> {
   return events;
 }
 
-test('through backfill, retries, dead letters, edits, holders, a recovery and a reset, a trace says of everybody what all runs say, and reads few', async () => {
+test('through backfill, retries, dead letters, edits, holders, a recovery and a reset, a trace says of everybody what all runs say, failed attempts are all found, and few runs are read', async () => {
   const job = await eventfulJob();
   const facts = await allFacts(job);
   const runs = await runsOf(lab.client, job);
@@ -162,4 +164,20 @@ test('through backfill, retries, dead letters, edits, holders, a recovery and a 
   expect(stranger.map(({ kind }) => kind)).toEqual(['stands']);
   // The newest, the terminated, the one that was reset, the one that met garbage of which nobody knows whom it is about, and one by mistake.
   expect(read.size).toBeLessThanOrEqual(5);
+
+  const attempts = async (failed: boolean): Promise<Attempt[]> => {
+    read.clear();
+    const told: Attempt[] = [];
+    for await (const attempt of lab.jobs.attempts(job, { failed, last: 100_000 })) told.push(attempt);
+    return told;
+  };
+  const all = await attempts(false);
+  expect(read.size).toBe(runs.length);
+  const failed = all.filter(({ outcome }) => outcome === 'failed' || outcome === 'unknown');
+  expect(failed).toHaveLength(4);
+  expect(await attempts(true)).toEqual(failed);
+  // Those with a failure, the newest, and those that handed nothing on: the terminated one and the one that was reset.
+  const withFailures = new Set(failed.map(({ runId }) => runId));
+  expect(read.size).toBeLessThanOrEqual(withFailures.size + 3);
+  expect(read.size).toBeLessThan(runs.length);
 });

@@ -1,12 +1,14 @@
 import type { Client } from '@temporalio/client';
 import type { Attempt } from '../../contract/attempt.ts';
 import type { JobFact } from '../../contract/trace.ts';
+import { isRecord } from '../../domain/json.ts';
 import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
 import { attemptsOf } from '../../domain/slice.ts';
 import { clientForLists } from '../client-for-lists.ts';
 import { JobNotFound } from '../errors.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { runFacts } from './events.ts';
+import { Beginnings } from './beginnings.ts';
+import { type RunBeginning, runFacts } from './events.ts';
 
 /** A run of a job's workflow. */
 export interface JobRunTimes {
@@ -59,19 +61,26 @@ export interface AttemptsOptions {
  */
 export async function* attempts(client: Client, jobId: string, options: AttemptsOptions = {}): AsyncGenerator<Attempt> {
   const { failed = false, last = LAST_ATTEMPTS, follow } = options;
-  const read = (fact: JobFact) => attemptsIn(fact, jobId, failed);
+  const read: Reading = { client, jobId, isOfFailures: failed, in: (fact) => attemptsIn(fact, jobId, failed) };
   const runs = await runsOf(client, jobId);
   const newest = runs.at(-1);
   if (follow === undefined || newest === undefined) {
-    yield* await lastOf(client, jobId, runs, last, read);
+    yield* await lastOf(runs, last, read);
     return;
   }
   const few = new LastFew(last);
-  few.add(await lastOf(client, jobId, runs.slice(0, -1), last, read));
-  yield* followed(client, jobId, newest.runId, { few, follow, read });
+  few.add(await lastOf(runs.slice(0, -1), last, read));
+  yield* followed(newest.runId, few, follow, read);
 }
 
-type Read = (fact: JobFact) => Attempt[];
+/** What is read of a job. */
+interface Reading {
+  readonly client: Client;
+  readonly jobId: string;
+  readonly isOfFailures: boolean;
+  /** The attempts that are meant, of a fact. */
+  readonly in: (fact: JobFact) => Attempt[];
+}
 
 /** Attempts of a slice that has ended; what it gave back unsent is not an attempt. */
 function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
@@ -82,30 +91,47 @@ function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
   );
 }
 
-/** Only as many of the earlier runs are read as it takes. */
-async function lastOf(
-  client: Client,
-  jobId: string,
-  runs: readonly JobRunTimes[],
-  last: number,
-  read: Read,
-): Promise<Attempt[]> {
+/** Only as many of the earlier runs are read as it takes, and of failures none that has none. */
+async function lastOf(runs: readonly JobRunTimes[], last: number, reading: Reading): Promise<Attempt[]> {
+  const { client, jobId, isOfFailures } = reading;
+  const ids = runs.map(({ runId }) => runId).toReversed();
+  const beginnings = new Beginnings(client, jobWorkflowId(jobId), ids);
   let found: Attempt[] = [];
-  for (const { runId } of runs.toReversed()) {
+  for (const [index, runId] of ids.entries()) {
     if (found.length >= last) break;
+    if (isOfFailures && (await isFlawless(beginnings, runId, ids[index - 1]))) continue;
     const few = new LastFew(last - found.length);
-    for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) few.add(read(fact));
+    for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) few.add(reading.in(fact));
     found = [...few.take(), ...found];
   }
   return found;
 }
 
+/** Whether surely no attempt of a run failed: it handed on as many slices with failures as it was given. */
+async function isFlawless(beginnings: Beginnings, runId: string, next: string | undefined): Promise<boolean> {
+  if (next === undefined) return false;
+  const after = await beginnings.of(next);
+  const own = await beginnings.of(runId);
+  if (own === undefined || after?.continues !== runId) return false;
+  const handedOn = slicesFailed(after);
+  return handedOn !== undefined && handedOn === slicesFailed(own);
+}
+
+/** How many slices with failures a job had had when a run began; undefined where an older release did not count them. */
+function slicesFailed({ given: [given], continues }: RunBeginning): number | undefined {
+  const counters = isRecord(given) ? given['counters'] : undefined;
+  // It was started with a definition.
+  if (counters === undefined) return continues === undefined ? 0 : undefined;
+  const count = isRecord(counters) ? counters['slicesFailed'] : undefined;
+  return typeof count === 'number' ? count : undefined;
+}
+
 /** The last of the existing ones, then all new ones, run by run. */
 async function* followed(
-  client: Client,
-  jobId: string,
   firstRunId: string,
-  { few, follow, read }: { readonly few: LastFew; readonly follow: AbortSignal; readonly read: Read },
+  few: LastFew,
+  follow: AbortSignal,
+  { client, jobId, in: attemptsOf }: Reading,
 ): AsyncGenerator<Attempt> {
   const workflowId = jobWorkflowId(jobId);
   const { historyLength } = await client.workflow.getHandle(workflowId, firstRunId).describe();
@@ -115,8 +141,8 @@ async function* followed(
     for await (const fact of runFacts(client, workflowId, runId, {
       following: { signal: follow, events: historyLength },
     })) {
-      if (isLive) yield* read(fact);
-      else few.add(read(fact));
+      if (isLive) yield* attemptsOf(fact);
+      else few.add(attemptsOf(fact));
       if (fact.kind === 'closed') next = fact.nextRunId;
       if (fact.kind !== 'caught-up' && fact.kind !== 'closed') continue;
       isLive = true;

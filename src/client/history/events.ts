@@ -84,7 +84,7 @@ export async function beginningOf(client: Client, workflowId: string, runId: str
   const [event = {}] = history?.events ?? [];
   const started = event.workflowExecutionStartedEventAttributes;
   const given = await decode(client, started?.input?.payloads);
-  return { atMs: msOf(event), given, continues: started?.continuedExecutionRunId ?? undefined };
+  return { atMs: msOf(event), given, continues: started?.continuedExecutionRunId || undefined };
 }
 
 async function readPage(

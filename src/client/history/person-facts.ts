@@ -3,10 +3,10 @@ import type { JobFact } from '../../contract/trace.ts';
 import { mayHaveHad } from '../../domain/job/run-people.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import type { JobRunTimes } from './attempts.ts';
-import { beginningOf, type RunBeginning, runFacts } from './events.ts';
+import { Beginnings } from './beginnings.ts';
+import { runFacts } from './events.ts';
 
 export interface TraceProgress {
   readonly jobId: string;
@@ -48,7 +48,7 @@ export async function* personFacts(
     const tell = (): void => onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
     tell();
     if (isAborted()) return;
-    const skipped = await beginnings.ofStranger(user, runId, ids[index + 1]);
+    const skipped = await ofStranger(beginnings, user, runId, ids[index + 1]);
     const read = skipped === undefined ? runFacts(client, jobWorkflowId(jobId), runId, { about: user }) : [skipped];
     try {
       for await (const fact of read) {
@@ -67,50 +67,19 @@ export async function* personFacts(
 }
 
 const PROGRESS_EVERY = 500;
-const AT_ONCE = 8;
 
-/** How a job's runs began, asked for a few at a time, since each is a request. */
-class Beginnings {
-  readonly #client: Client;
-  readonly #workflowId: string;
-  readonly #runIds: readonly string[];
-  #known = new Map<string, RunBeginning | undefined>();
-
-  /** @param runIds in the order in which they will be asked for. */
-  constructor(client: Client, workflowId: string, runIds: readonly string[]) {
-    this.#client = client;
-    this.#workflowId = workflowId;
-    this.#runIds = [...runIds];
-  }
-
-  /** How a run began that surely had nothing to do with the person, as `next` was told by it; undefined for any other run. */
-  async ofStranger(user: string, runId: string, next: string | undefined): Promise<JobFact | undefined> {
-    if (next === undefined) return undefined;
-    const own = await this.#of(runId);
-    const after = await this.#of(next);
-    if (own === undefined || after?.continues !== runId) return undefined;
-    const [carried] = after.given;
-    if (!isRecord(carried) || mayHaveHad(carried['people'], user)) return undefined;
-    return { kind: 'began', runId, atMs: own.atMs, given: own.given };
-  }
-
-  async #of(runId: string): Promise<RunBeginning | undefined> {
-    if (!this.#known.has(runId)) {
-      const from = this.#runIds.indexOf(runId);
-      const ids = from < 0 ? [runId] : this.#runIds.slice(from, from + AT_ONCE);
-      // Those before are not asked for again, and each may be a megabyte.
-      this.#known = new Map(await Promise.all(ids.map(async (id) => [id, await this.#read(id)] as const)));
-    }
-    return this.#known.get(runId);
-  }
-
-  /** Undefined where it cannot be read: then its run is, and whoever reads that is told why. */
-  async #read(runId: string): Promise<RunBeginning | undefined> {
-    try {
-      return await beginningOf(this.#client, this.#workflowId, runId);
-    } catch (error) {
-      if (error instanceof UnknownPayloadKey || grpcCode(error) === GRPC.NOT_FOUND) return undefined;
-      throw error;
-    }
-  }
+/** How a run began that surely had nothing to do with the person, as `next` was told by it; undefined for any other run. */
+async function ofStranger(
+  beginnings: Beginnings,
+  user: string,
+  runId: string,
+  next: string | undefined,
+): Promise<JobFact | undefined> {
+  if (next === undefined) return undefined;
+  const own = await beginnings.of(runId);
+  const after = await beginnings.of(next);
+  if (own === undefined || after?.continues !== runId) return undefined;
+  const [carried] = after.given;
+  if (!isRecord(carried) || mayHaveHad(carried['people'], user)) return undefined;
+  return { kind: 'began', runId, atMs: own.atMs, given: own.given };
 }

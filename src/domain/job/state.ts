@@ -143,6 +143,8 @@ interface Counters {
   repeated: number;
   /** Triggers that became dead letters. */
   deadLetters: number;
+  /** Slices of which an attempt failed or may have failed. Where two runs were given the same, the first has no failed attempt to look for. */
+  slicesFailed?: number;
   /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
   filtered?: number;
 }
@@ -492,8 +494,10 @@ export function carryJob(state: DispatcherState): CarriedJob {
 /** The fields of `PLAIN` that are set, so that nobody else changes them. */
 function plainOf(from: PlainState): PlainState {
   const set = Object.entries(from).filter(([name, value]) => name in PLAIN && value !== undefined);
+  // A job of an older release did not count slices with failures.
+  const counters = { ...from.counters, slicesFailed: from.counters.slicesFailed ?? 0 };
   // With these names and values, it is one again.
-  return { ...(Object.fromEntries(set) as unknown as PlainState), counters: { ...from.counters } };
+  return { ...(Object.fromEntries(set) as unknown as PlainState), counters };
 }
 
 /**

@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+import type { Client } from '@temporalio/client';
+import { executeUpdate } from '../../src/client/asking.ts';
+import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
+import { serverError } from './recorded-job.ts';
+
+const JOB = { workflowId: 'export-job-vip', taskQueue: 'audience-triggers' };
+
+/** A client of whose updates the first ones fail with this; and their ids. */
+function failing(code: number, times: number): { readonly client: Client; readonly ids: string[] } {
+  const ids: string[] = [];
+  const handle = {
+    executeUpdate: async (_: string, { updateId }: { updateId: string }) => {
+      ids.push(updateId);
+      if (ids.length <= times) throw serverError(code);
+      return await Promise.resolve('done');
+    },
+  };
+  const client = {
+    workflow: { getHandle: () => handle },
+    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
+  };
+  return { client: client as unknown as Client, ids }; // All of a client that an update uses.
+}
+
+test('a command that comes to a run whose end is refused is given again, under the same id', async () => {
+  const { client, ids } = failing(GRPC.FAILED_PRECONDITION, 2);
+  expect(await executeUpdate(client, JOB, { name: 'pause' }, [])).toBe('done');
+  expect(ids).toHaveLength(3);
+  expect(new Set(ids).size).toBe(1);
+});
+
+test('it is not given for longer than an answer may take, nor after any other refusal', async () => {
+  const late = failing(GRPC.FAILED_PRECONDITION, Infinity);
+  const begunMs = performance.now();
+  const error = await executeUpdate(late.client, JOB, { name: 'pause' }, [], 600).catch((thrown: unknown) => thrown);
+  expect(grpcCode(error)).toBe(GRPC.FAILED_PRECONDITION);
+  expect(performance.now() - begunMs).toBeLessThan(3_000);
+  const denied = failing(GRPC.PERMISSION_DENIED, Infinity);
+  await expect(executeUpdate(denied.client, JOB, { name: 'pause' }, [])).rejects.toThrow();
+  expect(denied.ids).toHaveLength(1);
+});
