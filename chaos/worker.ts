@@ -16,10 +16,13 @@ const worker = await startWorker({
 });
 tell({ kind: 'ready' });
 const memory = setInterval(() => tell({ kind: 'memory', rssBytes: process.memoryUsage.rss() }), MEMORY_EVERY_MS);
-process.on('disconnect', () => {
+const end = (): void => {
   clearInterval(memory);
   void worker.shutdown();
-});
+};
+process.on('disconnect', end);
+// It may have been told so while it started.
+if (!process.connected) end();
 // A worker that fails by itself is started again by whoever runs it.
 await worker.failed;
 

@@ -1,3 +1,4 @@
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { z } from 'zod';
 import * as errors from '../client/errors.ts';
 import { isTransient } from '../client/server-errors.ts';
@@ -108,6 +109,14 @@ export function refusalOf(error: unknown): Refusal {
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
   }
+  // The SDK's own, which the command line names, too.
+  if (error instanceof NamespaceNotFoundError)
+    return {
+      status: 503,
+      code: error.name,
+      detail: `Temporal has no namespace "${error.namespace}".`,
+      retryAfterS: SOON_S,
+    };
   const notLetIn = errors.NotLetIn.of(error);
   if (notLetIn !== undefined) return refusalOf(notLetIn);
   if (isTransient(error))

@@ -107,7 +107,7 @@ function isAudience(wanted: string | undefined, facts: FilterFacts): boolean | u
 /** A failure as the search attribute stores it; undefined for one in words, which it does not store. */
 function failureCode(wanted: string | undefined): string | undefined {
   if (wanted === undefined) return undefined;
-  const status = /^(?:HTTP )?(\d{3})$/i.exec(wanted)?.[1];
+  const status = /^(?:HTTP ?)?(\d{3})$/i.exec(wanted)?.[1];
   if (status !== undefined) return `HTTP ${status}`;
   return /^[A-Z][A-Z0-9_]*$/.test(wanted) ? wanted : undefined;
 }

@@ -15,6 +15,8 @@ export interface Asked<T> {
 
 /** While there is no answer, it is asked again at least this often, in ms. */
 const RETRY_MS = 10_000;
+/** What a page asks again and again is answered within this many ms, or not: it is not to show what was as what is. */
+const LATEST_MS = 8_000;
 
 /**
  * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
@@ -30,7 +32,10 @@ export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T
     const run = async (): Promise<void> => {
       for (let failures = 0, times = 0; !signal.aborted; times++) {
         try {
-          const value = await ask<T>(path, { signal, isRepeated: times > 0 });
+          const value = await ask<T>(path, {
+            signal: everyMs === undefined ? signal : inTime(signal),
+            isRepeated: times > 0,
+          });
           failures = 0;
           setAnswer({ path, value, answeredAtMs: Date.now() });
         } catch (error) {
@@ -56,8 +61,14 @@ export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T
   return { ...current, again };
 }
 
+function inTime(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(LATEST_MS)]);
+}
+
 export function asFailure(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
+  if (error instanceof DOMException && error.name === 'TimeoutError')
+    return new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
   return new ApiFailure(0, { code: 'Unexpected', detail: error instanceof Error ? error.message : String(error) });
 }
 

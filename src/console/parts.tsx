@@ -185,6 +185,8 @@ export interface DialogProps extends Children {
   readonly failure?: ApiFailure | undefined;
   readonly command?: string | undefined;
   readonly isWide?: boolean;
+  /** It asks nothing but whether to: the focus is on the button that does it. */
+  readonly isOnlyAsking?: boolean;
 }
 
 /**
@@ -211,7 +213,8 @@ export function Dialog(props: DialogProps): JSX.Element {
       class={props.isWide === true ? 'wide' : ''}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        // What became of a deed that is under way would be said nowhere.
+        if (!isBusy) onClose();
       }}
       onClose={() => {
         if (!isGone.current) onClose();
@@ -220,6 +223,10 @@ export function Dialog(props: DialogProps): JSX.Element {
     >
       <form
         method="dialog"
+        onKeyDown={(event) => {
+          // Whoever goes through the choices by keyboard is not to do with Enter what cannot be undone: that takes its own button.
+          if (isDangerous && event.key === 'Enter' && event.target instanceof HTMLInputElement) event.preventDefault();
+        }}
         onSubmit={(event) => {
           event.preventDefault();
           if (!isBusy && !isDisabled) onDeed?.();
@@ -235,11 +242,16 @@ export function Dialog(props: DialogProps): JSX.Element {
           </>
         )}
         <div class="buttons">
-          <button type="button" onClick={onClose}>
+          <button type="button" onClick={onClose} disabled={isBusy}>
             {deed === undefined ? 'Close' : 'Cancel'}
           </button>
           {deed !== undefined && (
-            <button type="submit" class={isDangerous ? 'danger' : 'primary'} disabled={isBusy || isDisabled}>
+            <button
+              type="submit"
+              class={isDangerous ? 'danger' : 'primary'}
+              disabled={isBusy || isDisabled}
+              autofocus={props.isOnlyAsking === true}
+            >
               {isBusy ? '…' : deed}
             </button>
           )}

@@ -63,6 +63,8 @@ class Keeping {
   #notice: string | undefined;
   /** Whether what the notice says would not hold for a redelivery that is forced. */
   #isForceable = false;
+  /** Its job has refused it as one of an earlier job. */
+  #isOfEarlierJob = false;
   #wish: Wish | undefined;
   #isExpired = false;
   #questions = 0;
@@ -129,6 +131,12 @@ class Keeping {
       const isDiscarded = () => this.#wish?.kind === 'discard';
       this.#notice = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
       this.#isForceable = this.#notice !== undefined;
+      if (this.#isForceable && this.#isOfEarlierJob) {
+        // Its job has said so, and would say the same whatever is forced.
+        this.#notice = refusalText(this.#letter, 'other-subscription');
+        this.#isForceable = false;
+        return undefined;
+      }
       if (this.#isForceable || isDiscarded()) return undefined;
     }
     return await this.#askJob(wish);
@@ -156,6 +164,7 @@ class Keeping {
     this.#isInDoubt = false;
     if (wish.kind === 'discard') return 'discarded';
     this.#notice = refusalText(this.#letter, refusal);
+    this.#isOfEarlierJob = refusal === 'other-subscription';
     this.#isForceable = refusal === 'audience-left';
     return undefined;
   }

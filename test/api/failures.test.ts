@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { NamespaceNotFoundError } from '@temporalio/common';
 import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
@@ -70,6 +71,22 @@ test('a fault of ours is answered in the same form, without what it says, which 
     expect(answer).toMatchObject({ status: 500, headers: { 'content-type': PROBLEM }, body: { code: 'Unexpected' } });
     expect(JSON.stringify(answer)).not.toContain('s3cret');
     expect(server.logged).toEqual([{ err: expect.objectContaining({ message: 'of s3cret' }) }]);
+  } finally {
+    await server.close();
+  }
+});
+
+test('a namespace that is not there is said so: whoever asks is to keep what they have', async () => {
+  const missing = async () => await Promise.reject(new NamespaceNotFoundError('nope'));
+  const jobs = { list: missing } as unknown as ExportJobs; // No more of it is used.
+  const server = await apiWithoutTemporal({}, { jobs });
+  try {
+    expect(await askOf(server, '/v1/jobs')).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '2' },
+      body: { code: 'NamespaceNotFoundError', detail: 'Temporal has no namespace "nope".' },
+    });
+    expect(server.logged).toEqual([]);
   } finally {
     await server.close();
   }

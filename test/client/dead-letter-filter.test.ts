@@ -76,6 +76,7 @@ describe('what is meant', () => {
     [{ audience: VIP_ID, user: '707' }, untold, false],
     [{ failure: '422' }, {}, true],
     [{ failure: 'http 422' }, {}, true],
+    [{ failure: 'HTTP422' }, {}, true],
     [{ failure: 'HTTP 422' }, untold, true],
     [{ failure: 'HTTP 500' }, {}, false],
     [{ failure: 'HTTP 500' }, untold, false],

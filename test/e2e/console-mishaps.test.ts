@@ -83,7 +83,16 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('what was asked for and not answered may have been done: that is said', async () => {
+  test('says so, too, where a question hangs: the page does not show for as long what was as what is', async () => {
+    const job = await started('Hanging');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByText('nothing waits').waitFor();
+    await page.route('**/v1/**', () => undefined);
+    await page.getByText(/What you see is of \d/).waitFor({ timeout: 20_000 });
+    await context.close();
+  });
+
+  test('what was asked for and not answered may have been done: that is said, and no dialogue that waits for it is closed', async () => {
     const job = await started('Perhaps paused');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Pause' }).click();
@@ -91,6 +100,12 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await cutOff(page);
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
     await dialog.getByText('Whether it was done is not known').waitFor();
+    await page.unroute('**/v1/**');
+    await page.route('**/v1/jobs/*/pause', () => undefined);
+    await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
+    await page.keyboard.press('Escape');
+    await dialog.getByRole('button', { name: 'Cancel' }).waitFor();
+    expect(await dialog.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(true);
     await context.close();
   });
 

@@ -445,6 +445,23 @@ describeWithBrowser('the console', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'By hand' }).waitFor();
     await page.getByText('running', { exact: true }).first().waitFor();
+    // The dialogue begins at its deed, and where that takes away the button that began it, the focus is on what took its place.
+    for (const [deed, next] of [
+      ['Pause', 'Resume'],
+      ['Resume', 'Pause'],
+    ] as const) {
+      if (deed === 'Pause') await tabTo(page, /^Pause$/);
+      await page.keyboard.press('Enter');
+      await page.getByRole('dialog').waitFor();
+      await page.keyboard.press('Enter');
+      await page.getByRole('button', { name: next, exact: true }).waitFor();
+      await page.waitForFunction(`${FOCUSED} === '${next}'`);
+    }
+    await tabTo(page, /^Backfill$/);
+    await page.keyboard.press('Enter');
+    await page.getByLabel(/^Only so many/).fill('1e3');
+    await page.getByText('This is a whole number, from 1.').waitFor();
+    await page.keyboard.press('Escape');
     await tabTo(page, /^Stop$/);
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
@@ -458,6 +475,13 @@ describeWithBrowser('the console', () => {
     await page.getByRole('dialog').waitFor();
     await tabTo(page, /^Send it first/);
     await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    // What cannot be undone is not done from among the choices.
+    let stops = 0;
+    page.on('request', (request) => (stops += request.url().endsWith('/stop') ? 1 : 0));
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('ArrowUp');
     await tabTo(page, /^Stop$/);
     await page.keyboard.press('Enter');
     await page
@@ -466,6 +490,7 @@ describeWithBrowser('the console', () => {
       .waitFor();
     const job = new URL(page.url()).pathname.replace('/jobs/', '');
     expect((await lab.jobs.status(job)).state).toBe('stopped');
+    expect(stops).toBe(1);
     await context.close();
   });
 

@@ -290,6 +290,11 @@ test.each(['stop', 'terminate'] as const)(
     const all = await operator.run(['dead-letters', 'redeliver', '--job', job, '--yes']);
     expect([all.code, all.stdout]).toEqual([1, 'Nothing was done.\n']);
     expect(await list(job)).toMatchObject([{ id: ids[0], notice: expect.stringContaining('an earlier job') }]);
+    // Nor is it said that force would help where another reason is in the way, too.
+    lab.source.exit(VIP.id, `of before the ${end}`);
+    const { stderr } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
+    expect(unwrapped(stderr)).toContain('force does not change that');
+    expect(stderr).not.toContain('--force');
     await lab.jobs.exit(job, { audience: 'vip', user: 'later', profile: {} });
     await lab.arrives('later');
     expect(arrivalsOf(`of before the ${end}`).map(({ answered }) => answered)).toEqual([422]);

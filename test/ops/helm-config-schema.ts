@@ -21,6 +21,8 @@ const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRE
 const REFERENCE = '^([A-Za-z0-9._-]+[ :])?\\$\\{(env|file):[^{}]+\\}$';
 /** Of a plain pattern, Helm would print the secret that does not match it. */
 const AS_REFERENCE = { not: { not: { pattern: REFERENCE } } };
+/** The hash of an API key. Of a plain pattern, Helm would print the key that somebody gives in its place. */
+const HASH = { not: { not: { pattern: '^sha256:[0-9a-f]{64}$' } } };
 /** URLs that may have a password in them. */
 const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
 /** One that is no reference. */
@@ -93,6 +95,7 @@ function eachOf(properties: Readonly<Record<string, unknown>>): object {
     Object.entries(properties).map(([name, schema]) => {
       const loose = loosened(schema, SECRETS.has(name));
       const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_REFERENCE } };
+      if (name === 'hash') return [name, { type: 'string', ...HASH }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), not: { pattern: PASSWORD_IN_URL } }];
       return [name, PERHAPS_SECRET.has(name) && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
     }),

@@ -354,6 +354,11 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ['a folder that is nowhere', withConfig({ source: { kind: 'file', folder: 'data' } }), /nowhere in the pod/],
   ['a secret written out', withConfig({ authorizations: { crm: { ...CRM, bearer: 'tok-canary' } } }), /bearer/],
   [
+    'an API key in place of its hash',
+    withConfig({ apiKeys: { ops: { hash: 'trg_canary', may: ['read'] } } }, { api: { enabled: true } }),
+    /hash/,
+  ],
+  [
     'a secret in a header',
     withConfig({ authorizations: { crm: { ...CRM, headers: { 'x-api-key': 'canary' } } } }),
     /x-api-key/,

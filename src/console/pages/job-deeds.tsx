@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
@@ -32,6 +32,7 @@ interface Deeds {
 export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
   const { mayOperate } = useSession();
   const [open, setOpen] = useState<Deed>();
+  const buttons = useFocusAfterDeeds(open !== undefined);
   if (!mayOperate) return null;
   const close = (): void => setOpen(undefined);
   const deedDialog = {
@@ -44,7 +45,7 @@ export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
     stop: <StopDialog status={status} onDone={onDone} onClose={close} />,
   };
   return (
-    <div class="buttons">
+    <div class="buttons" ref={buttons} tabIndex={-1}>
       {deedsOf(status).map((deed) => (
         <button type="button" key={deed} onClick={() => setOpen(deed)}>
           {NAMES[deed]}
@@ -58,6 +59,23 @@ export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
       {open !== undefined && deedDialog[open]}
     </div>
   );
+}
+
+/**
+ * Where the focus goes when a deed takes away the button that began it: to the first of those that are there now, or to where they were.
+ * @param isOpen whether a deed is being asked about
+ */
+function useFocusAfterDeeds(isOpen: boolean): { readonly current: HTMLDivElement | null } {
+  const buttons = useRef<HTMLDivElement>(null);
+  const wasHere = useRef(false);
+  useLayoutEffect(() => {
+    const { current } = buttons;
+    if (isOpen) wasHere.current = true;
+    else if (wasHere.current && document.activeElement === document.body)
+      (current?.querySelector<HTMLElement>('button, a') ?? current)?.focus();
+    else if (current?.contains(document.activeElement) !== true) wasHere.current = false;
+  });
+  return buttons;
 }
 
 function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): Deed[] {
@@ -101,6 +119,7 @@ function Plain({ deed, status, onDone, onClose }: Opened & { readonly deed: keyo
       title={`${NAMES[deed]} “${printable(label)}”`}
       deed={NAMES[deed]}
       {...{ onClose, isBusy, failure, command }}
+      isOnlyAsking
       onDeed={() => void doIt()}
     >
       <p>{MEANINGS[deed](status)}</p>
@@ -181,7 +200,7 @@ function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
   const { jobId, label, backfillPerSecond, parallelRequestCount } = status;
   const isSample = sample.trim() !== '';
   const count = isSample ? Number(sample) : undefined;
-  const isWrong = isSample && !(Number.isInteger(count) && (count ?? 0) > 0);
+  const isWrong = isSample && !(/^\d+$/.test(sample.trim()) && Number.isSafeInteger(count) && (count ?? 0) > 0);
   const doIt = async (): Promise<void> => {
     const audiences = chosen.length === slugs.length ? {} : { audiences: chosen };
     const body = { requestId, ...audiences, ...(count === undefined ? {} : { sample: count }) };
