@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { FromReceiver, ToReceiver } from './receiver.ts';
 
 type Done = Extract<FromReceiver, { kind: 'done' }>;
+type Counted = Extract<FromReceiver, { kind: 'counted' }>;
 
 /** The receiver process, seen from the cases. */
 export class Endpoint {
@@ -37,6 +38,16 @@ export class Endpoint {
     this.#child.send(message);
     const [answer] = (await done) as [FromReceiver];
     if (answer.kind !== 'done') throw new Error('The receiver started anew.');
+    return answer;
+  }
+
+  /** What has come since it was last counted; not to be asked while something is awaited. */
+  async count(): Promise<Counted> {
+    const answered = once(this.#child, 'message');
+    const message: ToReceiver = { kind: 'count' };
+    this.#child.send(message);
+    const [answer] = (await answered) as [FromReceiver];
+    if (answer.kind !== 'counted') throw new Error('The receiver awaits something.');
     return answer;
   }
 

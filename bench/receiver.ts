@@ -1,7 +1,9 @@
 // The endpoint of every case, in a process of its own: counts, and says when what was awaited has come.
 import { createServer } from 'node:http';
 
-export type ToReceiver = {
+export type ToReceiver = Await | { readonly kind: 'count' };
+
+interface Await {
   readonly kind: 'await';
   /** Triggers. */
   readonly requests: number;
@@ -9,9 +11,17 @@ export type ToReceiver = {
   readonly times: boolean;
   /** Whether bodies are lists, whose elements are counted. */
   readonly lists: boolean;
-};
+}
+
 export type FromReceiver =
   | { readonly kind: 'ready'; readonly port: number }
+  | {
+      readonly kind: 'counted';
+      /** Requests since the last count. */
+      readonly requests: number;
+      /** The longest that none came meanwhile, up to now. */
+      readonly longestGapMs: number;
+    }
   | {
       readonly kind: 'done';
       /** Of the shared monotonic clock, in ns as text: BigInt does not travel. */
@@ -31,6 +41,9 @@ let inFlight = 0;
 let mostInFlight = 0;
 let bodyBytes = 0;
 let arrivals: Record<string, string> = {};
+let counted = 0;
+let lastAtMs = performance.now();
+let longestGapMs = 0;
 
 const server = createServer((request, response) => {
   inFlight++;
@@ -44,6 +57,8 @@ const server = createServer((request, response) => {
 
   function answer(): void {
     inFlight--;
+    counted++;
+    noteGap();
     const before = seen;
     seen += takesLists ? elementsIn(Buffer.concat(chunks).toString()) : 1;
     for (const chunk of chunks) bodyBytes += chunk.length;
@@ -61,6 +76,19 @@ const server = createServer((request, response) => {
   }
 });
 
+function noteGap(): void {
+  const nowMs = performance.now();
+  longestGapMs = Math.max(longestGapMs, nowMs - lastAtMs);
+  lastAtMs = nowMs;
+}
+
+function count(): void {
+  noteGap();
+  const message: FromReceiver = { kind: 'counted', requests: counted, longestGapMs };
+  [counted, longestGapMs] = [0, 0];
+  process.send?.(message);
+}
+
 function elementsIn(body: string): number {
   return body.split('"segment_events":').length - 1;
 }
@@ -70,6 +98,7 @@ function userOf(body: string): string {
 }
 
 process.on('message', (message: ToReceiver) => {
+  if (message.kind === 'count') return count();
   ({ requests: awaited, delayMs, times: keepsTimes, lists: takesLists } = message);
   [seen, mostInFlight, bodyBytes, arrivals] = [0, 0, 0, {}];
 });
