@@ -8,7 +8,7 @@ import { type BenchApi, manyAtOnce, openApi, steadily } from './calls.ts';
 import { costOf } from './cost.ts';
 import { latenciesMs } from './endpoint.ts';
 import { rawRate } from './raw.ts';
-import { BENCH_SOURCES, type BenchStage, openBenchStage } from './stage.ts';
+import { BENCH_SOURCES, type BenchStage, endProcess, openBenchStage } from './stage.ts';
 import { MemoryCurve } from './memory.ts';
 import { processorUs } from './processor-time.ts';
 import { postSignal, SDK_TASK_QUEUE, sdkAlone } from './sdk-workflow.ts';
@@ -220,9 +220,7 @@ async function sdkIdle({ endpoint, connected, users, address }: BenchStage): Pro
   const tookMs = latenciesMs(sentAtNs, (await done).arrivals);
   await workflow.signal(postSignal, undefined);
   await workflow.result();
-  const exited = once(worker, 'exit');
-  worker.kill('SIGTERM');
-  await exited;
+  await endProcess(worker);
   return { case: 'sdk-idle', inFlight: 1, p50Ms: percentile(tookMs, 50), p99Ms: percentile(tookMs, 99) };
 }
 

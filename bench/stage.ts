@@ -112,7 +112,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       workers[index] = await startWorker({ configFile, address: temporal.address });
     },
     addWorker: async () => void workers.push(await startWorker({ configFile, address: temporal.address })),
-    endWorker: async () => await ended(workers.pop()),
+    endWorker: async () => await endProcess(workers.pop()),
     temporalPid: temporal.pid(),
     start: async (definition) => {
       const jobId = randomUUID();
@@ -128,7 +128,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     },
     close: async () => {
       await connected.close();
-      for (const worker of workers) await ended(worker);
+      for (const worker of workers) await endProcess(worker);
       await temporal.stop();
       endpoint.close();
       await source.stop();
@@ -154,7 +154,8 @@ async function startWorker({ configFile, address }: { configFile: string; addres
   return worker;
 }
 
-async function ended(worker: ChildProcess | undefined): Promise<void> {
+/** Ends a process as an operator does; resolves once it has ended. */
+export async function endProcess(worker: ChildProcess | undefined): Promise<void> {
   if (worker === undefined) return;
   const exited = once(worker, 'exit');
   worker.kill('SIGTERM');

@@ -2,6 +2,7 @@ import { NamespaceNotFoundError } from '@temporalio/common';
 import { z } from 'zod';
 import * as errors from '../client/errors.ts';
 import { isTransient } from '../client/server-errors.ts';
+import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { inOwnWords } from './own-words.ts';
 
@@ -110,13 +111,10 @@ export function refusalOf(error: unknown): Refusal {
     };
   }
   // The SDK's own, which the command line names, too.
-  if (error instanceof NamespaceNotFoundError)
-    return {
-      status: 503,
-      code: error.name,
-      detail: `Temporal has no namespace "${error.namespace}".`,
-      retryAfterS: SOON_S,
-    };
+  if (error instanceof NamespaceNotFoundError) {
+    const { code, message } = noNamespace(error.namespace);
+    return { status: 503, code, detail: message, retryAfterS: SOON_S };
+  }
   const notLetIn = errors.NotLetIn.of(error);
   if (notLetIn !== undefined) return refusalOf(notLetIn);
   if (isTransient(error))

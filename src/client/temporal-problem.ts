@@ -23,13 +23,16 @@ export async function temporalProblem(client: Client): Promise<TemporalProblem |
   const { namespace } = client.options;
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> => await client.withDeadline(Date.now() + ANSWER_MS, ask);
   try {
-    if (!(await inTime(() => hasNamespace(client, namespace))))
-      return { code: 'NamespaceNotFoundError', message: `Temporal has no namespace "${namespace}".` };
+    if (!(await inTime(() => hasNamespace(client, namespace)))) return noNamespace(namespace);
     const refusal = await inTime(() => notLetIn(client, namespace));
     return refusal && { code: refusal.name, message: refusal.message };
   } catch {
     return { code: 'ServerUnreachable', message: 'Temporal does not answer.' };
   }
+}
+
+export function noNamespace(namespace: string): TemporalProblem {
+  return { code: 'NamespaceNotFoundError', message: `Temporal has no namespace "${namespace}".` };
 }
 
 /** Whether there is such a namespace; who may not ask that is told yes, since they may still be able to work. */

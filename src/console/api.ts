@@ -75,7 +75,9 @@ export async function ask<T>(
     response = await fetch(path, init);
     text = await response.text();
   } catch (error) {
-    if (signal?.aborted === true) throw error;
+    // Whoever no longer asks is told nothing; whose time is up, that nobody answers.
+    const isTimeUp = error instanceof DOMException && error.name === 'TimeoutError';
+    if (signal?.aborted === true && !isTimeUp) throw error;
     throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
   }
   if (response.ok) return (text === '' ? undefined : parseJson(text)) as T;

@@ -67,8 +67,6 @@ function inTime(signal: AbortSignal): AbortSignal {
 
 export function asFailure(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
-  if (error instanceof DOMException && error.name === 'TimeoutError')
-    return new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
   return new ApiFailure(0, { code: 'Unexpected', detail: error instanceof Error ? error.message : String(error) });
 }
 

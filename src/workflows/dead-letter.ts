@@ -129,15 +129,11 @@ class Keeping {
   async #carryOut(wish: Wish): Promise<DeadLetterEnd | undefined> {
     if (wish.kind === 'redeliver' && !wish.force) {
       const isDiscarded = () => this.#wish?.kind === 'discard';
-      this.#notice = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
-      this.#isForceable = this.#notice !== undefined;
-      if (this.#isForceable && this.#isOfEarlierJob) {
-        // Its job has said so, and would say the same whatever is forced.
-        this.#notice = refusalText(this.#letter, 'other-subscription');
-        this.#isForceable = false;
-        return undefined;
-      }
-      if (this.#isForceable || isDiscarded()) return undefined;
+      const obstacle = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
+      this.#isForceable = obstacle !== undefined && !this.#isOfEarlierJob;
+      // A job that has refused it as another's would say the same whatever is forced.
+      this.#notice = obstacle && (this.#isForceable ? obstacle : refusalText(this.#letter, 'other-subscription'));
+      if (this.#notice !== undefined || isDiscarded()) return undefined;
     }
     return await this.#askJob(wish);
   }

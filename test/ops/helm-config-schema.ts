@@ -20,9 +20,8 @@ const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRE
 /** All of it, or what follows the name of a scheme: `Bearer ${env:TOKEN}`, `2026-11:${env:KEY}`. */
 const REFERENCE = '^([A-Za-z0-9._-]+[ :])?\\$\\{(env|file):[^{}]+\\}$';
 /** Of a plain pattern, Helm would print the secret that does not match it. */
-const AS_REFERENCE = { not: { not: { pattern: REFERENCE } } };
-/** The hash of an API key. Of a plain pattern, Helm would print the key that somebody gives in its place. */
-const HASH = { not: { not: { pattern: '^sha256:[0-9a-f]{64}$' } } };
+const unprinted = (pattern: unknown): object => ({ not: { not: { pattern } } });
+const AS_REFERENCE = unprinted(REFERENCE);
 /** URLs that may have a password in them. */
 const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
 /** One that is no reference. */
@@ -95,7 +94,8 @@ function eachOf(properties: Readonly<Record<string, unknown>>): object {
     Object.entries(properties).map(([name, schema]) => {
       const loose = loosened(schema, SECRETS.has(name));
       const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_REFERENCE } };
-      if (name === 'hash') return [name, { type: 'string', ...HASH }];
+      // Of an API key: somebody may give the key in its place.
+      if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), not: { pattern: PASSWORD_IN_URL } }];
       return [name, PERHAPS_SECRET.has(name) && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
     }),
