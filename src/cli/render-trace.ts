@@ -184,6 +184,8 @@ export class TraceStory {
         return timedLines(event.at, this.#attemptText(event), this.#columns);
       case 'died':
         return timedLines(event.at, this.#diedText(event), this.#columns);
+      case 'discarded':
+        return timedLines(event.at, this.#discardedText(event), this.#columns);
       case 'stands':
         return this.#wrapped(
           standsText(event, this.#nowMs, { lastFailure: this.#lastFailure, hasDeadLetter: this.#hasDeadLetter }),
@@ -209,6 +211,11 @@ export class TraceStory {
     if (state !== 'waiting' && state !== 'redelivering') return `${what}; ${ENDS[state]}`;
     this.#hasDeadLetter = true;
     return `${what}. It waits for a decision: triggers dead-letters show ${id}${why}`;
+  }
+
+  #discardedText({ event, audience, triggerAt }: EventOf<'discarded'>): string {
+    const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
+    return `${event} ${printable(audience)} ${this.#paint('yellow', 'dropped')}: the job was stopped with --waiting discard${at}`;
   }
 
   #wrapped(text: string): string[] {

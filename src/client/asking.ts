@@ -42,15 +42,20 @@ const WORKFLOW_TASK_QUEUE = 1;
 
 /**
  * Queries a workflow, also one that has ended.
+ * @param options.runId default: its last run
  * @throws NoWorker; the SDK's WorkflowNotFoundError
  */
 export async function ask<T, Args extends unknown[] = []>(
   client: Client,
   workflowId: string,
   query: QueryDefinition<T, Args>,
-  { args, answerMs = ANSWER_MS }: { readonly args?: Args; readonly answerMs?: number } = {},
+  {
+    args,
+    answerMs = ANSWER_MS,
+    runId,
+  }: { readonly args?: Args; readonly answerMs?: number; readonly runId?: string } = {},
 ): Promise<T> {
-  const handle = client.workflow.getHandle(workflowId);
+  const handle = client.workflow.getHandle(workflowId, runId);
   const deadline = Date.now() + answerMs;
   for (;;) {
     try {

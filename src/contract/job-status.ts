@@ -159,6 +159,11 @@ export interface JobStatus extends ShownForm {
   readonly repeated: number;
   /** Triggers that the job's form leaves out (`events`, `quietHours`), or a template skips, and that were not sent. They count as received. Absent: none. */
   readonly filtered?: number;
+  /**
+   * What was waiting when the job was stopped with `discard`, and so was dropped: triggers, and members that a backfill had read. Holders that had been
+   * set aside are not counted. Absent: none.
+   */
+  readonly discarded?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;
   /**

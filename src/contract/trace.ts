@@ -21,6 +21,8 @@ export type JobFact = { readonly runId: string; readonly atMs: number } &
     | { readonly kind: 'prepared'; readonly result: unknown }
     | ({ readonly kind: 'slice' } & SliceRun)
     | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
+    /** Somebody asked for the job to be stopped, and said what was to become of what waits. */
+    | { readonly kind: 'stop-asked'; readonly waiting: unknown }
     /** The run closed; with the run that continues it, if there is one. */
     | { readonly kind: 'closed'; readonly nextRunId?: string }
     /** Everything that existed when reading began has been read; only where a history is followed. */
@@ -82,6 +84,18 @@ export interface TriggerDied extends TraceLine {
   readonly notice?: string;
 }
 
+/** The trigger was waiting when the job was stopped with `discard`, or came after that, and was dropped. `at` is when. */
+export interface TriggerDiscarded extends TraceLine {
+  readonly kind: 'discarded';
+  readonly runId: string;
+  readonly event: TriggerEvent;
+  readonly audience: string;
+  /** Absent: the trigger says none, and the job had not begun, which would have given it one. */
+  readonly triggerAt?: string;
+  /** Which backfill it comes from. */
+  readonly backfill?: number;
+}
+
 /** How the person's triggers stand in a job now. Comes last for each job. */
 export interface PersonStands extends TraceLine {
   readonly kind: 'stands';
@@ -97,7 +111,8 @@ export interface TraceLeftOut extends TraceLine {
   readonly reason: string;
 }
 
-export type TraceEvent = TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | PersonStands | TraceLeftOut;
+export type TraceEvent =
+  TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | TriggerDiscarded | PersonStands | TraceLeftOut;
 
 /** A trigger of the person that is waiting. */
 export interface WaitingTrigger {
@@ -170,6 +185,20 @@ export interface PersonAnswer extends PersonStanding {
   readonly audiences: readonly Audience[];
   /** There when triggers, whose is not known, are in holders or on their way there. */
   readonly overflow?: PersonOverflow;
+  /** With a job that was stopped with `discard`: what this run of it has dropped. A worker of an older release does not say. */
+  readonly discarded?: readonly PersonDropped[];
+}
+
+/** What a stop dropped of a person's at one time. */
+export interface PersonDropped {
+  /** RFC 3339 */
+  readonly at: string;
+  /** At most a thousand. */
+  readonly triggers: readonly WaitingTrigger[];
+  /** How many there were, those included that are not listed. */
+  readonly count: number;
+  /** Holders that were dropped, and may have held more of theirs. */
+  readonly holders: readonly string[];
 }
 
 export interface PersonOverflow {

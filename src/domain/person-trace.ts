@@ -6,6 +6,7 @@ import type {
   TraceEvent,
   TriggerAttempted,
   TriggerDied,
+  TriggerDiscarded,
   TriggerReceived,
 } from '../contract/trace.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
@@ -22,7 +23,8 @@ import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 
 /** What histories alone say about a person. They do not say what has become of a dead letter. */
-export type Traced = TriggerReceived | MemberFound | TriggerAttempted | Omit<TriggerDied, 'state' | 'notice'>;
+export type Traced =
+  TriggerReceived | MemberFound | TriggerAttempted | TriggerDiscarded | Omit<TriggerDied, 'state' | 'notice'>;
 
 type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
 /** Where and when something came. */
@@ -45,6 +47,8 @@ export class PersonTrace {
   #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
+  /** Before the job's definition was checked: whether it was stopped, and told to drop what waits. What a job drops that has begun, only its run knows. */
+  #isToDiscard = false;
   /** Pages that are sent twice contain nothing new. */
   readonly #pages = new Set<string>();
 
@@ -65,8 +69,13 @@ export class PersonTrace {
         return fact.arrivals.flatMap((arrival) => this.#arrived(fact, arrival));
       case 'slice':
         return this.#slice(fact);
+      case 'stop-asked':
+        this.#isToDiscard ||= fact.waiting === 'discard';
+        return [];
       case 'died':
         return fact.letters.filter(({ user }) => user === this.#user).map((letter) => this.#died(letter));
+      case 'closed':
+        return this.#neverBegun(fact);
       default:
         return [];
     }
@@ -89,6 +98,28 @@ export class PersonTrace {
     this.#audiences = result['audiences'] as readonly Audience[]; // What our own `prepareJob` returned.
     this.#names = [...this.#audiences, ...this.#names];
     return this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
+  }
+
+  /** What came to a job that ended before its definition was checked. */
+  #neverBegun({ runId, atMs }: FactOf<'closed'>): Traced[] {
+    const received = this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
+    if (!this.#isToDiscard) return received;
+    const dropped = received.flatMap(({ event, audience, triggerAt, refused }): TriggerDiscarded[] =>
+      event === undefined || audience === undefined || refused !== undefined
+        ? []
+        : [
+            {
+              kind: 'discarded',
+              jobId: this.#jobId,
+              runId,
+              at: instantOf(atMs),
+              event,
+              audience,
+              ...(triggerAt === undefined ? {} : { triggerAt }),
+            },
+          ],
+    );
+    return [...received, ...dropped];
   }
 
   #arrived(came: Came, arrival: Arrival): Traced[] {
@@ -115,12 +146,13 @@ export class PersonTrace {
     if (!reading.ok) return { ...line, ...(event === undefined ? {} : { event }), refused: reading.reason };
     const { trigger } = reading;
     const audience = findAudience(this.#audiences ?? [], trigger.audience);
+    const isOthers = this.#audiences !== undefined && audience === undefined;
     return {
       ...line,
       event: trigger.event,
       audience: audience?.slug ?? trigger.audience,
       ...(trigger.at === undefined ? {} : { triggerAt: trigger.at }),
-      ...(audience === undefined ? { refused: `the job does not listen to audience "${trigger.audience}"` } : {}),
+      ...(isOthers ? { refused: `the job does not listen to audience "${trigger.audience}"` } : {}),
     };
   }
 
@@ -207,6 +239,13 @@ export class PersonTrace {
   #slugOf(audience: string): string {
     return findAudience(this.#names, audience)?.slug ?? audience;
   }
+}
+
+/** Whether what a run was given says that it is to drop what waits. */
+export function isDiscarding(given: unknown): boolean {
+  if (!isRecord(given)) return false;
+  const { stopping } = given;
+  return isRecord(stopping) && stopping['waiting'] === 'discard';
 }
 
 /** Whether an event of a trace shows that its job knows the person; a trigger may wait longer than the histories that record it are kept. */

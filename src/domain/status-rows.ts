@@ -79,6 +79,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     kept === undefined
       ? { name: 'Waiting', value: waiting(status, time) }
       : { name: 'Kept', value: keptText(kept, status.jobId, time) },
+    { name: 'Discarded', value: discarded(status), tone: 'caution' },
     {
       name: 'Reset',
       value:
@@ -237,6 +238,11 @@ function waiting({ waiting: all, held, overflow, oldestWaitingAt }: JobStatus, t
     ...(oldestWaitingAt === undefined ? [] : [`oldest ${time(oldestWaitingAt)}`]),
   ];
   return parts.join(', ');
+}
+
+/** What a stop dropped; an older release did not count that. */
+function discarded({ discarded: count = 0 }: JobStatus): string | undefined {
+  return count === 0 ? undefined : `${shownCount(count)} that waited when the job was stopped with "discard"`;
 }
 
 function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId: string, time: Telling['time']) {

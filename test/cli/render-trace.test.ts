@@ -245,6 +245,22 @@ describe('how it stands now', () => {
   });
 });
 
+test('what a stop dropped is told with its time', () => {
+  const teller = new TraceStory({ nowMs: 0 });
+  const event: TraceEvent = {
+    kind: 'discarded',
+    jobId: 'j',
+    runId: 'r',
+    at: '2026-11-25T14:03:21Z',
+    event: 'enter',
+    audience: 'vip',
+    triggerAt: '2026-11-25T08:30:00Z',
+  };
+  expect(teller.lines(event).slice(2).join('\n')).toBe(
+    '  14:03:21  enter vip dropped: the job was stopped with --waiting discard (at\n            2026-11-25T08:30:00Z)',
+  );
+});
+
 test('an attempt of the list: whose, what came of it, and its webhook-id', () => {
   expect(attemptLines(attempt)).toEqual([
     '  14:03:21  enter of 7076027172059065053, vip: HTTP 503 in 84 ms "busy";',

@@ -55,6 +55,13 @@ test('a healthy job shows as a small table', () => {
   );
 });
 
+test('what a stop dropped has a line, beside what was received and delivered', () => {
+  expect(detailsOf({ ...status, state: 'stopped', waiting: 0, discarded: 1_002 })).toContain(
+    '| Discarded | 1,002 that waited when the job was stopped with "discard" |',
+  );
+  expect(detailsOf(status)).not.toContain('Discarded');
+});
+
 test('of many audiences the first are shown, and how many more there are', () => {
   const audiences = Array.from({ length: 100 }, (_, i) => ({ id: String(i), slug: `slug-${i}`, name: '' }));
   expect(detailsOf({ ...status, audiences })).toMatch(/\| Audiences \| slug-0, .*, slug-9 and 90 more \|/);

@@ -160,6 +160,39 @@ test('what a job kept and somebody ended is not said to be nothing', async () =>
   expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
 });
 
+test('what a stop with discard dropped is told of whose it was, and when; the status says how much', async () => {
+  const job = await proven();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'other', at: '2026-11-25T08:31:00Z' });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.handle(job).result();
+  const events = await traced('other', { jobId: job });
+  expect(events).toMatchObject([
+    { kind: 'received', triggerAt: '2026-11-25T08:31:00Z' },
+    { kind: 'discarded', event: 'enter', audience: 'vip', triggerAt: '2026-11-25T08:31:00Z' },
+    { kind: 'stands', standing: { state: 'stopped', waitingCount: 0 } },
+  ]);
+  expect(story(events)).toContain('enter vip dropped: the job was stopped with --waiting discard');
+  expect((await traced('well', { jobId: job })).map(({ kind }) => kind)).toEqual(['received', 'attempted', 'stands']);
+  expect(await lab.jobs.status(job)).toMatchObject({ received: 2, delivered: 1, discarded: 1 });
+  const { stdout } = await new Operator(lab.taskQueue).run(['status', job]);
+  expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited when the job was stopped with "discard"/);
+});
+
+test('what a stopped job had kept and somebody discarded later is told, and is no stranger’s trigger', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'late' });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  expect((await traced('late', { jobId: job })).map(({ kind }) => kind)).toEqual(['received', 'discarded', 'stands']);
+  expect((await traced('nobody', { jobId: job })).map(({ kind }) => kind)).toEqual(['stands']);
+  expect(await lab.jobs.status(job)).toMatchObject({ discarded: 1, waiting: 0 });
+});
+
 test('without a job all are looked into, those begun last first, and only those that know the person are told of', async () => {
   const user = `p-${Date.now()}`;
   const [first, stranger, last] = [await lab.start(), await lab.start(), await lab.start()];
@@ -227,4 +260,18 @@ test('with encryption it is read with the keys of the client, and without them i
   } finally {
     await secret.close();
   }
+});
+
+// The last one, since it leaves no worker.
+test('where no worker is there to say what a stop dropped, that is said', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.handle(job).result();
+  await lab.stopWorkers();
+  const events = await traced('other', { jobId: job });
+  expect(events.map(({ kind }) => kind)).toEqual(['received', 'left-out', 'stands']);
+  expect(events[1]).toMatchObject({ reason: expect.stringMatching(/^What the stop dropped is not known\. .*worker/) });
 });

@@ -25,6 +25,7 @@ import {
   pageSignal,
   permitsReturnedSignal,
   redeliveredSignal,
+  stopUpdate,
   triggersSignal,
 } from '../../workflows/messages.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
@@ -260,6 +261,11 @@ class RunReader {
       return [{ ...came, kind: 'marked', name }];
     }
     if (event.workflowExecutionSignaledEventAttributes != null) return [await this.#signalled(event, came)];
+    // After a reset, what was asked stands in an event of its own, before it is accepted once more.
+    const asked =
+      event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
+      event.workflowExecutionUpdateAdmittedEventAttributes?.request;
+    if (asked?.input?.name === stopUpdate.name) return [await this.#stopAsked(asked.input.args?.payloads, came)];
     if (event.activityTaskScheduledEventAttributes != null) return this.#schedule(event);
     if (event.activityTaskStartedEventAttributes != null) {
       const scheduled = this.#scheduled.get(String(event.activityTaskStartedEventAttributes.scheduledEventId));
@@ -297,6 +303,11 @@ class RunReader {
       if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name, error };
       throw error;
     }
+  }
+
+  async #stopAsked(payloads: Payload[] | null | undefined, came: Came): Promise<JobFact> {
+    const [request] = await decode(this.#client, payloads);
+    return { ...came, kind: 'stop-asked', waiting: isRecord(request) ? request['waiting'] : undefined };
   }
 
   #schedule({ eventId, activityTaskScheduledEventAttributes: attributes }: HistoryEvent): [] {

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { JobFact } from '../../contract/trace.ts';
 import { mayHaveHad } from '../../domain/job/run-people.ts';
 import { isRecord } from '../../domain/json.ts';
+import { isDiscarding } from '../../domain/person-trace.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import type { JobRunTimes } from './attempts.ts';
@@ -81,5 +82,7 @@ async function ofStranger(
   if (own === undefined || after?.continues !== runId) return undefined;
   const [carried] = after.given;
   if (!isRecord(carried) || mayHaveHad(carried['people'], user)) return undefined;
+  // Whose triggers it dropped is not told, since they may have come to an earlier run.
+  if (isDiscarding(carried)) return undefined;
   return { kind: 'began', runId, atMs: own.atMs, given: own.given };
 }

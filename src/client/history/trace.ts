@@ -1,6 +1,5 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
-import type { PackedTriggers } from '../../contract/holder.ts';
 import type {
   JobFact,
   PersonAnswer,
@@ -10,14 +9,14 @@ import type {
   TraceEvent,
   TraceLeftOut,
   TriggerDied,
+  TriggerDiscarded,
   WaitingTrigger,
 } from '../../contract/trace.ts';
 import { instantOf } from '../../domain/instant.ts';
-import { unpackTriggers } from '../../domain/job/chain.ts';
 import { describePerson, LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
 import { isCarriedJob, restoreJob } from '../../domain/job/state.ts';
 import { isRecord } from '../../domain/json.ts';
-import { holderWorkflowId, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
+import { jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
@@ -31,6 +30,8 @@ import { endedKeptOf } from '../jobs/kept-jobs.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { runsOf } from './attempts.ts';
+import { droppedBy, mayDiscard } from './discarded.ts';
+import { holderContents, MOST_HOLDERS } from './holder-contents.ts';
 import { personFacts, type TraceProgress } from './person-facts.ts';
 
 /** Enough for what a history records late, which is what came while the workflow was busy. */
@@ -47,10 +48,6 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
   }
   yield* held;
 }
-
-/** How many holders are read for one person at most. */
-export const MOST_HOLDERS = 1_000;
-const AT_ONCE = 8;
 
 /**
  * How a person's triggers stand in a job now, including those in its holders; for a stopped job, in what it kept.
@@ -151,19 +148,15 @@ async function withHolders(
   user: string,
   answer: PersonAnswer,
 ): Promise<Pick<PersonStands, 'standing' | 'notice'>> {
-  const { v: _, subscriptionId, audiences, overflow, ...standing } = answer;
+  const { v: _, subscriptionId, audiences, overflow, discarded: _dropped, ...standing } = answer;
   const parked = standing.chain?.parked?.holder;
   const names = [...(parked === undefined ? [] : [parked]), ...overflowNames(overflow)];
   const found: WaitingTrigger[] = [];
   let count = 0;
-  for (const some of batches(names.slice(0, MOST_HOLDERS))) {
-    const contents = await Promise.all(some.map((name) => contentOf(client, holderWorkflowId(subscriptionId, name))));
-    for (const [index, content] of contents.entries()) {
-      const name = some[index] ?? '';
-      const own = content.filter((waiting) => waiting.user === user);
-      if (name !== parked) count += own.length; // Parked ones are counted by the job.
-      found.push(...own.slice(0, LISTED_WAITING).map(({ trigger }) => waitingTrigger(audiences, trigger, name)));
-    }
+  for await (const { name, triggers } of holderContents(client, subscriptionId, names)) {
+    const own = triggers.filter((waiting) => waiting.user === user);
+    if (name !== parked) count += own.length; // Parked ones are counted by the job.
+    found.push(...own.slice(0, LISTED_WAITING).map(({ trigger }) => waitingTrigger(audiences, trigger, name)));
   }
   const waiting = inOrder(standing, overflow?.waiting ?? [], found);
   const unlooked = Math.max(0, names.length - MOST_HOLDERS);
@@ -178,10 +171,6 @@ function overflowNames(overflow: PersonOverflow | undefined): string[] {
   const { first, next, notYet } = overflow;
   const numbers = Array.from({ length: next - first }, (_, index) => first + index);
   return numbers.filter((number) => !notYet.includes(number)).map(String);
-}
-
-function* batches(names: readonly string[]): Iterable<readonly string[]> {
-  for (let from = 0; from < names.length; from += AT_ONCE) yield names.slice(from, from + AT_ONCE);
 }
 
 /** In order of age: what is parked, the job's own, holders by number, and what is not yet on its way to a holder. */
@@ -201,16 +190,6 @@ function inOrder(
     ...inHolders.sort((a, b) => Number(a.holder) - Number(b.holder)),
     ...overflow.filter(({ holder }) => holder === undefined),
   ];
-}
-
-/** Empty for a holder that the server does not know, and for content that no job of ours put there. */
-async function contentOf(client: Client, workflowId: string) {
-  const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
-  try {
-    return isRecord(content) ? unpackTriggers(content as unknown as PackedTriggers) : []; // What is none throws.
-  } catch {
-    return [];
-  }
 }
 
 /** Most jobs that a trace without a job reads, those begun last first. */
@@ -280,7 +259,13 @@ async function* traceJob(
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
   const said = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
-  const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
+  const dropped = async function* (runId: string): AsyncGenerator<TriggerDiscarded | TraceLeftOut> {
+    if (signal?.aborted === true) return;
+    const { events, notices } = await droppedBy(client, { jobId, runId, user, taskQueue }, silent);
+    yield* events;
+    yield* notices.map((notice) => leftOut(jobId, notice));
+  };
+  const traced = inTimeOrder(pick(said, person, unreadable, dropped), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
     if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
@@ -300,11 +285,16 @@ async function* pick(
   facts: AsyncIterable<JobFact>,
   person: PersonTrace,
   unreadable: { count: number },
-): AsyncGenerator<Traced> {
+  dropped: (runId: string) => AsyncIterable<TriggerDiscarded | TraceLeftOut>,
+): AsyncGenerator<Traced | TraceLeftOut> {
+  const discarding = new Set<string>();
   for await (const fact of facts) {
     if (fact.kind === 'unreadable') unreadable.count++;
+    if (mayDiscard(fact)) discarding.add(fact.runId);
     yield* person.take(fact);
   }
+  // They take their place in time.
+  for (const runId of discarding) yield* dropped(runId);
 }
 
 /** The events of a job, as soon as one of them shows that the job knows the person, or may know them, since it was not read to its end; else none. */

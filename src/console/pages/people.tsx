@@ -202,6 +202,16 @@ function lineOf(event: TraceEvent): Shown {
           </p>
         ),
       };
+    case 'discarded':
+      return {
+        tone: 'caution',
+        said: (
+          <>
+            Dropped: {event.event} <Tag text={event.audience} />
+          </>
+        ),
+        more: <p class="hint">The job was stopped, and what waited was to be discarded.</p>,
+      };
     case 'stands':
       return standing(event.standing, event.notice);
     case 'left-out':

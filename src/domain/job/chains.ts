@@ -12,6 +12,7 @@ import {
   newChain,
   parkedBytes,
   type ParkedTriggers,
+  type PersonTrigger,
   queuedBytes,
   type QueuedTrigger,
   restoreTriggers,
@@ -370,13 +371,20 @@ export class Chains {
   }
 
   /** Drops everything that is not in a slice. Returns it, except what is parked: for that, the numbers of the holders. */
-  discard(): { readonly dropped: QueuedTrigger[]; readonly holders: number[] } {
+  discard(): {
+    readonly dropped: PersonTrigger[];
+    readonly parked: { readonly user: string; readonly number: number }[];
+  } {
     const chains = [...this.#byUser.values()];
-    const holders = chains.flatMap(({ parked }) => (parked === undefined ? [] : [parked.number]));
+    const parked = chains.flatMap(({ user, parked: away }) =>
+      away === undefined ? [] : [{ user, number: away.number }],
+    );
     for (const chain of chains) this.#setParked(chain, undefined);
-    const dropped = chains.flatMap((chain) => this.#drop(chain, () => true));
+    const dropped = chains.flatMap((chain) =>
+      this.#drop(chain, () => true).map((trigger) => ({ user: chain.user, trigger })),
+    );
     for (const chain of chains) if (chain.triggers.length === 0) this.#remove(chain);
-    return { dropped, holders };
+    return { dropped, parked };
   }
 
   carry(table: AudienceTable): CarriedChain[] {

@@ -16,9 +16,10 @@ import {
 } from './calendar.ts';
 import type { Chain } from './chain.ts';
 import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
+import { discardWaiting } from './discarding.ts';
 import type { DeadTrigger } from './dying.ts';
-import { discardWaiting, nextHolderStep } from './holders.ts';
-import { cancelBackfill, endByItself, endDelivering, plannedEnd } from './operating.ts';
+import { nextHolderStep } from './holders.ts';
+import { endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
 import { endsWhenCalm, fits, isCalm, phaseOf, type RunFacts } from './run-end.ts';
@@ -104,10 +105,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   endByItself(state, now);
   endDelivering(state, now);
   // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
-  if (state.stopping?.waiting === 'discard') {
-    cancelBackfill(state);
-    discardWaiting(state);
-  }
+  if (state.stopping?.waiting === 'discard') discardWaiting(state, now);
   makeRoom(state, now);
   drainOverflow(state);
   state.alerts.observe(state, now);

@@ -17,7 +17,7 @@ import {
   unparkFailed,
 } from './parked-chains.ts';
 import type { RunPhase } from './run-end.ts';
-import { countLeft, type DispatcherState } from './state.ts';
+import type { DispatcherState } from './state.ts';
 
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
@@ -159,20 +159,6 @@ export function holdersReleased(state: DispatcherState, holders: readonly string
   if (!done) return;
   const gone = new Set(holders);
   state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
-}
-
-/** Drops everything that is waiting, wherever it is. */
-export function discardWaiting(state: DispatcherState): void {
-  const { chains, overflow } = state;
-  const { dropped, holders } = chains.discard();
-  countLeft(state, dropped, 'discarded');
-  state.owedReleases.push(...holders.map(parkedHolder));
-  for (const { name, isAside } of state.unreadable.carry()) {
-    if (isAside === true) state.owedReleases.push(name);
-    state.unreadable.forget(name);
-  }
-  // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
-  if (!overflow.isEmpty && !overflow.isLeaving) state.owedReleases.push(...overflow.discard().map(String));
 }
 
 function noteLoss(state: DispatcherState, { name }: Holder): void {

@@ -22,6 +22,7 @@ import type { CarriedGathering } from './batching.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './breaker.ts';
 import { AudienceTable, type CarriedChain, type Chain, type QueuedTrigger } from './chain.ts';
 import { Chains } from './chains.ts';
+import type { Dropped } from './discarding.ts';
 import { DeadLetters, type DeadTrigger } from './dying.ts';
 import { type KnownInstants, RecentMemory } from './memory.ts';
 import { type CarriedOverflow, Overflow } from './overflow.ts';
@@ -147,6 +148,8 @@ interface Counters {
   slicesFailed?: number;
   /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
   filtered?: number;
+  /** What a stop dropped, with the members that a backfill had read; absent: nothing. Nothing is decided by it. */
+  discarded?: number;
 }
 
 /** Why a job does not send although triggers wait. */
@@ -352,6 +355,8 @@ export interface DispatcherState extends PlainState {
   changes: number;
   /** `changes` when the state was last kept. */
   keptAtChange: number | undefined;
+  /** What a stop dropped in this run, oldest first. */
+  readonly dropped: Dropped[];
 }
 
 /** The state of a new job. */
@@ -452,6 +457,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     isAlerting: false,
     changes: 0,
     keptAtChange: undefined,
+    dropped: [],
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
     ...plainOf({ ...carried, job: completedJob(carried.job) }),
   };

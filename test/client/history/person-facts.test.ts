@@ -26,6 +26,8 @@ interface Run {
   readonly isGone?: true;
   /** What it was started with is encrypted with a key that is not here. */
   readonly isLocked?: true;
+  /** What it was told to do with what waits, in what it was given. */
+  readonly stopping?: 'discard' | 'keep';
   /** What it says that it continues; absent: the one before. */
   readonly continues?: string;
 }
@@ -38,12 +40,17 @@ const LOCKED = 'locked';
 /** The events of a job's runs, each of which tells the next one whom it had to do with, as a job does. */
 function historiesOf(runs: readonly Run[]): Map<string, unknown[]> {
   return new Map(
-    runs.map(({ id, users, end, isLocked, continues }, i) => {
+    runs.map(({ id, users, end, isLocked, continues, stopping }, i) => {
       const before = runs[i - 1];
       const people = new RunPeople();
       for (const user of before?.users ?? [])
         people.arrived({ kind: 'trigger', raw: user === '' ? undecodable('no key') : { user }, event: 'enter' });
-      const given = { v: 1, run: id, ...(before?.tells === false ? {} : { people: people.filter(1_000_000) }) };
+      const given = {
+        v: 1,
+        run: id,
+        ...(before?.tells === false ? {} : { people: people.filter(1_000_000) }),
+        ...(stopping === undefined ? {} : { stopping: { waiting: stopping } }),
+      };
       const events: object[] = [
         {
           workflowExecutionStartedEventAttributes: {
@@ -157,6 +164,12 @@ test.each([
   const [first, , third, fourth, fifth] = FIVE as [Run, Run, Run, Run, Run];
   const after = 'end' in odd ? { ...third, continues: '' } : third;
   expect(await reading([first, odd, after, fourth, fifth], 'stranger')).toMatchObject({ read: [expected, 'r5'] });
+});
+
+test('a run that dropped what waited is read: it does not tell whose that was', async () => {
+  const runs = (stopping: 'discard' | 'keep') => FIVE.map((run): Run => (run.id === 'r3' ? { ...run, stopping } : run));
+  expect((await reading(runs('discard'), 'stranger')).read).toEqual(['r2', 'r5']);
+  expect((await reading(runs('keep'), 'stranger')).read).toEqual(['r5']);
 });
 
 test('a run is read when the one after it, of a reset say, continues another', async () => {

@@ -1,0 +1,70 @@
+import { cancelBackfill } from './operating.ts';
+import type { PersonTrigger } from './chain.ts';
+import { parkedHolder } from './parked-chains.ts';
+import { countLeft, type DispatcherState, waitingTriggers } from './state.ts';
+
+/**
+ * What a stop dropped at one time. A trace asks the run for it, also once that has ended: a replay drops the same. It is not carried, and nothing is
+ * decided by it.
+ */
+export interface Dropped {
+  /** Epoch ms. */
+  readonly at: number;
+  readonly triggers: readonly PersonTrigger[];
+  /** Holders of one person's triggers. */
+  readonly parked: readonly { readonly user: string; readonly holder: string }[];
+  /** Holders of anybody's. */
+  readonly holders: readonly string[];
+}
+
+/** Drops everything that is waiting, wherever it is, and members that a backfill has found. What is in a slice is dropped when that gives it back. */
+export function discardWaiting(state: DispatcherState, now: number): void {
+  const before = waitingTriggers(state);
+  const triggers = [...dropMembers(state)];
+  const { dropped, parked } = state.chains.discard();
+  const own = dropped.map(({ trigger }) => trigger);
+  countLeft(state, own, 'discarded');
+  state.owedReleases.push(...parked.map(({ number }) => parkedHolder(number)));
+  const overflow = dropOverflow(state);
+  const all = [...triggers, ...dropped, ...overflow.triggers];
+  const holders = [...dropUnreadable(state), ...overflow.holders];
+  if (all.length + parked.length + holders.length > 0)
+    state.dropped.push({
+      at: now,
+      triggers: all,
+      parked: parked.map(({ user, number }) => ({ user, holder: parkedHolder(number) })),
+      holders,
+    });
+  const count = before - waitingTriggers(state);
+  if (count > 0) state.counters.discarded = (state.counters.discarded ?? 0) + count;
+}
+
+function* dropMembers(state: DispatcherState): Iterable<PersonTrigger> {
+  const { backfill } = state;
+  const members = backfill === undefined ? [] : [...backfill.membersInPages()];
+  cancelBackfill(state);
+  if (backfill === undefined) return;
+  for (const { user, audience, event } of members)
+    yield { user, trigger: { audience, event, at: backfill.at, backfill: backfill.n } };
+}
+
+/** The holders that were set aside, whose triggers nobody counts as waiting. */
+function dropUnreadable(state: DispatcherState): string[] {
+  const aside: string[] = [];
+  for (const { name, isAside } of state.unreadable.carry()) {
+    if (isAside === true) aside.push(name);
+    state.unreadable.forget(name);
+  }
+  state.owedReleases.push(...aside);
+  return aside;
+}
+
+function dropOverflow({ overflow, owedReleases }: DispatcherState): Pick<Dropped, 'triggers' | 'holders'> {
+  // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
+  if (overflow.isEmpty || overflow.isLeaving) return { triggers: [], holders: [] };
+  const triggers = [...overflow.here()];
+  const notYet = new Set(overflow.range.notYet.map(String));
+  const holders = overflow.discard().map(String);
+  owedReleases.push(...holders);
+  return { triggers, holders: holders.filter((name) => !notYet.has(name)) };
+}
