@@ -1,16 +1,31 @@
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { JobNotFound } from '../client/errors.ts';
+import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
 import { jobIdOf } from '../domain/names.ts';
 
-/** Connects, lets `use` do its work, and closes. */
-export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>): Promise<T> {
+/** How long a server that is away is waited for: until a time in terms of `performance.now()`, or until it is interrupted. */
+export interface WaitForServer {
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  /** Called before each pause. */
+  readonly onPause: () => void;
+}
+
+/**
+ * Connects, lets `use` do its work, and closes.
+ * @param wait default: a server that does not answer is told at once, since its address may be wrong
+ */
+export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: WaitForServer): Promise<T> {
   const taskQueue = configuredTaskQueue();
   const payloadKeys = configuredPayloadKeys();
   // Loaded here, so that help and usage errors do not wait for gRPC.
   const { ExportJobs } = await import('../client/export-jobs.ts');
-  const jobs = await ExportJobs.connect({ taskQueue, payloadKeys });
+  const { patiently, unless } = await import('../client/push/patiently.ts');
+  const connect = async () => await ExportJobs.connect({ taskQueue, payloadKeys });
+  const mayHelp = (error: unknown) => error instanceof ServerUnreachable;
+  const jobs =
+    wait === undefined ? await connect() : await patiently(() => unless(wait.signal, connect()), { ...wait, mayHelp });
   try {
     return await use(jobs);
   } catch (error) {

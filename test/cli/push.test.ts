@@ -1,6 +1,7 @@
 import { expect, jest, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { type EventTrigger, ExportJobs, type Triggers } from '../../src/client/export-jobs.ts';
+import { ServerUnreachable } from '../../src/client/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';
 import { NOBODY } from '../client/an-easy-worker.ts';
 import { aTerminal } from './a-terminal.ts';
@@ -8,8 +9,16 @@ import { aTerminal } from './a-terminal.ts';
 const HEARD = { id: 'a'.repeat(32), slug: 'vip' };
 const OTHER = 'b'.repeat(32);
 
-/** Pushes lines about these audiences to a job that listens to the first, as a command line does. */
-async function pushed(audiences: readonly string[], args: readonly string[], { state = 'running' } = {}) {
+/**
+ * Pushes lines about these audiences to a job that listens to the first, as a command line does.
+ *
+ * @param options.awayTimes how often the server is not there before it is.
+ */
+async function pushed(
+  audiences: readonly string[],
+  args: readonly string[],
+  { state = 'running', awayTimes = 0 }: { state?: string; awayTimes?: number } = {},
+) {
   const accepted: EventTrigger[] = [];
   const take = async (triggers: Triggers) => {
     for await (const trigger of triggers) accepted.push(trigger);
@@ -26,12 +35,15 @@ async function pushed(audiences: readonly string[], args: readonly string[], { s
     },
     close: async () => undefined,
   };
-  jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What push uses of one.
+  const connect = jest.spyOn(ExportJobs, 'connect').mockReset();
+  connect.mockResolvedValue(jobs as unknown as ExportJobs); // What push uses of one.
+  for (let i = 0; i < awayTimes; i++) connect.mockRejectedValueOnce(new ServerUnreachable('localhost:7233'));
   const input = audiences.map((audience, i) => JSON.stringify({ event: 'exit', audience, user: `${i}` })).join('\n');
   const { terminal, out, err } = aTerminal(input === '' ? {} : { input });
   const code = await run(['push', ...args], terminal);
   const text = (lines: readonly string[]) => lines.join(' ').replaceAll(/\s+/g, ' ');
-  return { code, said: text(out), failed: text(err), accepted: accepted.length, result: out[0] ?? '' };
+  const tries = connect.mock.calls.length;
+  return { code, said: text(out), failed: text(err), accepted: accepted.length, result: out[0] ?? '', tries };
 }
 
 test.each([
@@ -64,6 +76,28 @@ test.each([[['x', '-']], [['-']], [['x']]])(
     await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said: 'No trigger read; nothing was pushed.' });
   },
 );
+
+test('a push that was given a patience waits for a server that is away at the start', async () => {
+  await expect(pushed([HEARD.id], ['x', '-', '--patience', '1m'], { awayTimes: 3 })).resolves.toMatchObject({
+    code: 0,
+    accepted: 1,
+    tries: 4,
+    failed: '',
+  });
+});
+
+test('it waits no longer than that, and without a patience not at all: a server that was never there is told at once', async () => {
+  const never = { awayTimes: 1_000 };
+  const patient = await pushed([HEARD.id], ['x', '-', '--patience', '1s'], never);
+  expect(patient).toMatchObject({
+    code: 1,
+    accepted: 0,
+    failed: expect.stringContaining('No Temporal server answers'),
+  });
+  expect(patient.tries).toBeGreaterThan(2);
+  expect(patient.tries).toBeLessThan(8);
+  await expect(pushed([HEARD.id], ['x', '-'], never)).resolves.toMatchObject({ code: 1, tries: 1 });
+});
 
 test('what was hardly meant as it is is pushed, with a warning', async () => {
   const one = ['x', '--audience', HEARD.id, '--exit', '--user', ' 1', '--at', '2099-01-01T00:00:00Z'];

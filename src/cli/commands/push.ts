@@ -14,7 +14,7 @@ import { counted } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { openFile } from '../input-file.ts';
-import { withJobs } from '../jobs.ts';
+import { type WaitForServer, withJobs } from '../jobs.ts';
 import { withMeantAudiences } from '../meant-audiences.ts';
 import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
@@ -37,7 +37,7 @@ export const pushCommand = command({
       .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
       .option(
         '--patience <time>',
-        'longest wait for the server or the job to take more, such as 30s (default: 5m)',
+        'longest wait for the server or the job to take more, such as 30s (default: 5m); given, also for a server that is away at the start',
         timeSpan,
       ),
   json: ': what was accepted',
@@ -57,9 +57,16 @@ A line looks like this; "at" may be left out:
     const again = file !== undefined && isReadableTwice(file) ? () => readTriggers(openFile(file)) : undefined;
     const spinner = spinnerOn(terminal, json);
     const isOne = options.user !== undefined;
-    const stage = { terminal, spinner, patienceMs: patience, again, isOne, json };
-    // An open standard input would keep the process alive after an interruption.
-    const result = await withJobs((jobs) => send(jobs, job, triggers, stage)).finally(() => terminal.stdin.destroy());
+    const stop = interruption();
+    const stage = { terminal, spinner, patienceMs: patience, again, isOne, json, signal: stop.signal };
+    spinner?.start('Sending');
+    const wait = waitForServer(stage, job);
+    const result = await withJobs((jobs) => send(jobs, job, triggers, stage), wait).finally(() => {
+      spinner?.stop();
+      stop.dispose();
+      // An open standard input would keep the process alive after an interruption.
+      terminal.stdin.destroy();
+    });
     print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () => pushedText(job, result));
     const { unheard = 0 } = result;
     const read = 'jobs' in result ? result.read : result.accepted;
@@ -95,6 +102,20 @@ interface Stage {
   /** A single trigger, as options. */
   readonly isOne: boolean;
   readonly json: boolean;
+  /** Aborted by Ctrl-C, which ends the input. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A push that was given a patience waits for a server that is away at the start as it does later. Without, it is told at once: mostly, no server is there
+ * at all, or at another address.
+ */
+function waitForServer({ patienceMs = 0, spinner, signal }: Stage, job: string | undefined): WaitForServer {
+  const none = { accepted: 0, signals: 0, waitingFor: 'server' as const };
+  const onPause = (): void => {
+    if (spinner !== undefined) spinner.text = progressText(job === undefined ? { ...none, read: 0, jobs: 0 } : none, 0);
+  };
+  return { deadlineMs: performance.now() + patienceMs, signal, onPause };
 }
 
 /** What is pushed, and what could not be said of it. */
@@ -114,13 +135,11 @@ async function send(
   jobs: ExportJobs,
   job: string | undefined,
   typed: Source,
-  { terminal, spinner, patienceMs, again, isOne, json }: Stage,
+  { terminal, spinner, patienceMs, again, isOne, json, signal }: Stage,
 ): Promise<(PushResult | PublishResult) & Remarks> {
-  const stop = interruption();
-  spinner?.start('Sending');
   const startedAt = performance.now();
   const options: Omit<PushOptions, 'onProgress'> = {
-    signal: stop.signal,
+    signal,
     ...(patienceMs === undefined ? {} : { patienceMs }),
   };
   const onProgress = (progress: PushProgress | PublishProgress) => {
@@ -160,24 +179,19 @@ async function send(
     onUnchecked,
     onUnheard: job === undefined ? undefined : onUnheard,
   });
-  try {
-    if (job !== undefined) {
-      const result = await jobs.push(job, triggers, { ...options, onProgress });
-      if (unheard.count === 0) return { ...result, ...remarks([job]) };
-      spinner?.clear();
-      if (!json) terminal.err(sentences(unheard.text(job), terminal));
-      return { ...result, ...remarks([job]), unheard: unheard.count };
-    }
-    const onLeftOut = ({ message }: Error) => {
-      spinner?.clear();
-      terminal.err(sentences(`${message}\nThe push to the other jobs goes on.`, terminal));
-    };
-    const result = await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
-    return { ...result, ...remarks(result.jobs.map(({ jobId }) => jobId)) };
-  } finally {
-    spinner?.stop();
-    stop.dispose();
+  if (job !== undefined) {
+    const result = await jobs.push(job, triggers, { ...options, onProgress });
+    if (unheard.count === 0) return { ...result, ...remarks([job]) };
+    spinner?.clear();
+    if (!json) terminal.err(sentences(unheard.text(job), terminal));
+    return { ...result, ...remarks([job]), unheard: unheard.count };
   }
+  const onLeftOut = ({ message }: Error) => {
+    spinner?.clear();
+    terminal.err(sentences(`${message}\nThe push to the other jobs goes on.`, terminal));
+  };
+  const result = await jobs.publish(triggers, { ...options, onProgress, onLeftOut });
+  return { ...result, ...remarks(result.jobs.map(({ jobId }) => jobId)) };
 }
 
 /** Counts triggers that are valid, and hardly meant as they are. */
