@@ -7,7 +7,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { countParameter, serve, textParameter, timeParameter } from './operation.ts';
+import { countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
 import { inOwnWords } from './own-words.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
@@ -43,8 +43,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       user: textParameter,
       audience: textParameter,
       failure: textParameter.describe('`HTTP 422`, a code, or its words.'),
-      olderThan: timeParameter,
-      newerThan: timeParameter,
+      olderThan: pastTimeParameter,
+      newerThan: pastTimeParameter,
       limit: countParameter(1000, 100),
     }),
     answers: { 200: z.object({ deadLetters: z.array(letter), hasMore: z.boolean() }) },
@@ -158,11 +158,10 @@ function wishOf(body: Json | undefined, known: readonly string[]): Wish {
     ...(dryRun === undefined || typeof dryRun === 'boolean'
       ? []
       : [{ field: 'dryRun', message: 'This must be true or false.' }]),
-    ...['olderThan', 'newerThan'].flatMap((field) =>
-      which[field] === undefined || timeParameter.safeParse(which[field]).success
-        ? []
-        : [{ field, message: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' }],
-    ),
+    ...['olderThan', 'newerThan'].flatMap((field) => {
+      const { error } = pastTimeParameter.safeParse(which[field]);
+      return (error?.issues ?? []).map(({ message }) => ({ field, message }));
+    }),
   ];
   refuseFor(problems);
   const at = (field: 'olderThan' | 'newerThan') => {

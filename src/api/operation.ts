@@ -1,9 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/patiently.ts';
 import type { Right } from '../config/api-config.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
+import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
 import { type JsonBody, unlessDoubled } from './bodies.ts';
 import { inTime } from './in-time.ts';
@@ -91,7 +93,10 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         body: bodyOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      const answer = await inTime(longestMs, unless(app.over, run(asked)));
+      const doing = run(asked).catch((error: unknown) => {
+        throw withFieldsOf(body, asked.body, error);
+      });
+      const answer = await inTime(longestMs, unless(app.over, doing));
       return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
     },
   });
@@ -136,6 +141,18 @@ function bodyOf({ body }: FastifyRequest, isTaken: boolean, isOptional: boolean)
   return unlessDoubled(given);
 }
 
+/**
+ * What the client says of keys that it does not know names the options of its own method; the body of a request may have more fields than these, and
+ * then it is those that are named.
+ */
+function withFieldsOf(schema: z.ZodType | undefined, body: Json | undefined, error: unknown): unknown {
+  if (!(error instanceof InvalidRequest || error instanceof InvalidWatch)) return error;
+  if (!(schema instanceof z.ZodObject) || !isRecord(body)) return error;
+  const unknown = new Map(unknownKeys(body, Object.keys(schema.shape)).map((one) => [one.field, one]));
+  const problems = error.problems.map((one) => unknown.get(one.field) ?? one);
+  return error instanceof InvalidWatch ? new InvalidWatch(problems) : new InvalidRequest(problems);
+}
+
 /** All that comes, as a list. */
 export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
   const list: T[] = [];
@@ -158,10 +175,14 @@ export const countParameter = (most: number, otherwise: number) =>
     .transform((text) => (text === undefined ? otherwise : Number(text)))
     .refine((count) => count >= 1 && count <= most, `This is between 1 and ${most}.`);
 
-/** A query parameter that is an RFC 3339 time. */
-export const timeParameter = z.iso
+/** A query parameter that is an RFC 3339 time in the past. */
+export const pastTimeParameter = z.iso
   .datetime({ offset: true, error: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
   .transform((text) => new Date(text))
+  .refine((time) => time.getTime() <= Date.now() + CLOCKS_DIFFER_MS, 'This must be in the past.')
   .optional();
+
+/** Whoever says "now" may have a clock that is ahead of ours. */
+const CLOCKS_DIFFER_MS = 60_000;
 
 export const textParameter = z.string('This is given once.').min(1, 'This must not be empty.').optional();

@@ -8,7 +8,7 @@ import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { listOf, serve, textParameter, timeParameter } from './operation.ts';
+import { listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
@@ -67,7 +67,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     query: z.object({
       user: z.string('Say whom: "?user=…", once.').min(1, 'This must not be empty.'),
       jobId: textParameter,
-      since: timeParameter,
+      since: pastTimeParameter,
     }),
     answers: {
       200: z.object({

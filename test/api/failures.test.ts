@@ -7,6 +7,7 @@ import { NamespaceNotFoundError } from '@temporalio/common';
 import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
+import { pastTimeParameter } from '../../src/api/operation.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
 import type { ExportJobs } from '../../src/client/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -279,6 +280,57 @@ test.each([
     });
   },
 );
+
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
+
+test.each([
+  ['trace?user=1&since=', 'since'],
+  ['dead-letters?olderThan=', 'olderThan'],
+  ['dead-letters?newerThan=', 'newerThan'],
+])('/v1/%s is refused a time to come: nothing was before it, and all before what was meant', async (path, field) => {
+  const wrong = { status: 422, body: { problems: [{ field, message: 'This must be in the past.' }] } };
+  expect(await askOf(api, `/v1/${path}${TOMORROW}`)).toMatchObject(wrong);
+});
+
+test('a time that is a moment ahead is taken: the clock of whoever says "now" may be', () => {
+  const soon = new Date(Date.now() + 10_000).toISOString();
+  expect(pastTimeParameter.safeParse(soon).success).toBe(true);
+});
+
+test.each(['redeliver', 'discard'])('so is a filter of dead letters to %s', async (name) => {
+  const body = { jobId: 'crm', olderThan: TOMORROW, newerThan: 'yesterday' };
+  expect(await askOf(api, `/v1/dead-letters/${name}`, { body })).toMatchObject({
+    status: 422,
+    body: {
+      problems: [
+        { field: 'olderThan', message: 'This must be in the past.' },
+        { field: 'newerThan', message: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' },
+      ],
+    },
+  });
+});
+
+test.each([
+  ['/v1/watches', { audience: ['vip'], evryMs: 1 }, ['audiences', 'audience', 'evryMs'], 'Did you mean "audiences"?'],
+  [
+    '/v1/watches',
+    { slugs: ['vip'] },
+    ['audiences', 'slugs'],
+    'The fields are everyMs, emitExisting, largestExitPercent, audiences.',
+  ],
+  ['/v1/render', { jobbId: 'crm' }, ['jobbId'], 'Did you mean "jobId"?'],
+  [
+    '/v1/test',
+    { xyz: 1 },
+    ['xyz'],
+    'The fields are jobId, definition, user, audience, event, userLegacyMessageFormat.',
+  ],
+])('%s with %j is told all fields that the body may have', async (path, body, fields, advice) => {
+  const answer = await askOf(api, path, { body });
+  expect(answer.status).toBe(422);
+  expect(answer.body.problems.map(({ field }) => field)).toEqual(fields);
+  expect(JSON.stringify(answer.body.problems)).toContain(JSON.stringify(advice).slice(1, -1));
+});
 
 test('discarding a dead letter takes no body, whatever it says', async () => {
   expect(await askOf(api, '/v1/dead-letters/dead-letter-1/discard', { body: { confirm: false } })).toMatchObject({
