@@ -22,10 +22,17 @@ const REFERENCE = '^([A-Za-z0-9._-]+[ :])?\\$\\{(env|file):[^{}]+\\}$';
 /** Of a plain pattern, Helm would print the secret that does not match it. */
 const unprinted = (pattern: unknown): object => ({ not: { not: { pattern } } });
 const AS_REFERENCE = unprinted(REFERENCE);
-/** URLs that may have a password in them. */
+/** URLs that the program reads as texts. */
 const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
-/** One that is no reference. */
-const PASSWORD_IN_URL = '://[^/@:]*:[^$/@][^/@]*@';
+/** What in a URL is a secret and no reference: a password; over HTTP, a user name too, which may be a token; and a parameter of its query by its name. */
+const SECRET_IN_URL = [
+  '://[^/@:]*:[^$/@][^/@]*@',
+  '[hH][tT][tT][pP][sS]?://[^/@$]+@',
+  `[?&][^=&#]*(${NAMES_OF_SECRETS})[^=&#]*=[^$&#{]`,
+].join('|');
+const WITHOUT_SECRET = { not: { pattern: SECRET_IN_URL } };
+/** Of a chat, what follows the host is all that whoever posts there has to know. */
+const HOST_OR_REFERENCE = '^[A-Za-z]+://[^/?#]+/?$|\\$\\{(env|file):[^{}]+\\}';
 
 /** An address, or a network by its prefix length: `10.0.0.0/8`, `fd00::7`. */
 const NETWORK =
@@ -37,7 +44,7 @@ const NETWORK =
  */
 export function chartConfigSchema(): object {
   const whole = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
-  const schema = loosened(whole, false) as { properties: Record<string, { properties?: object }> }; // An object stays one.
+  const schema = loosened(whole, false) as { properties: Record<string, { properties?: Record<string, object> }> }; // An object stays one.
   // The chart says these itself, by variables, which count before the file: there they would be taken and mean nothing.
   const { deployment: _deployment, watch: _watch, ...properties } = schema.properties;
   const metrics = { type: 'object', properties: { jobs: { type: 'integer' } }, additionalProperties: false };
@@ -50,7 +57,9 @@ export function chartConfigSchema(): object {
       allowPorts: { type: 'array', minItems: 1, items: { type: 'string', pattern: '^[0-9]{1,5}( ?- ?[0-9]{1,5})?$' } },
     },
   };
-  return { ...schema, properties: { ...properties, metrics, network } };
+  const url = { type: 'string', allOf: [WITHOUT_SECRET, unprinted(HOST_OR_REFERENCE)] };
+  const alerts = { ...properties['alerts'], properties: { ...properties['alerts']?.properties, url } };
+  return { ...schema, properties: { ...properties, metrics, network, alerts } };
 }
 
 function loosened(schema: unknown, isSecret: boolean): unknown {
@@ -63,6 +72,7 @@ function loosened(schema: unknown, isSecret: boolean): unknown {
     ...(schema['const'] === undefined ? {} : { const: schema['const'] }),
     ...(schema['enum'] === undefined ? {} : { enum: schema['enum'] }),
     ...(type === 'string' && isSecret ? AS_REFERENCE : {}),
+    ...(schema['format'] === 'uri' ? WITHOUT_SECRET : {}),
     ...(required === undefined ? {} : { required }),
     ...(isRecord(properties) ? { properties: eachOf(properties) } : {}),
     ...(additionalProperties === undefined ? {} : { additionalProperties: loosened(additionalProperties, isSecret) }),
@@ -96,7 +106,7 @@ function eachOf(properties: Readonly<Record<string, unknown>>): object {
       const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_REFERENCE } };
       // Of an API key: somebody may give the key in its place.
       if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
-      if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), not: { pattern: PASSWORD_IN_URL } }];
+      if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), ...WITHOUT_SECRET }];
       return [name, PERHAPS_SECRET.has(name) && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
     }),
   );

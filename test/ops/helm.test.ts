@@ -368,6 +368,39 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ source: { kind: 'postgres', url: 'postgres://a:canary@db/a' } }),
     /config\/source/,
   ],
+  ...[
+    ['of a database, as a parameter', { outbox: { url: 'postgres://a@db/a?password=canary' } }, 'outbox/url'],
+    [
+      'of a chat, as what follows its host',
+      { alerts: { url: 'https://chat.example/services/T0/canary' } },
+      'alerts/url',
+    ],
+    ['of alerts, as a user name', { alerts: { url: 'https://canary@chat.example' } }, 'alerts/url'],
+    ['in an origin', { authorizations: { crm: { origins: ['https://a:canary@crm.example'] } } }, 'origins/0'],
+    [
+      'where tokens come from',
+      {
+        authorizations: {
+          crm: { ...CRM, oauth2: { tokenUrl: 'https://canary@crm.example', clientId: 'a', clientSecret: '${env:A}' } },
+        },
+      },
+      'tokenUrl',
+    ],
+    ['of a collector of traces', { tracing: { endpoint: 'https://a:canary@traces.example' } }, 'tracing/endpoint'],
+    ['of a proxy', { network: { proxy: 'http://a:canary@proxy:3128' } }, 'network/proxy'],
+  ].map(([where, config, at]): [string, object, RegExp] => [
+    `a secret in a URL ${where as string}`,
+    withConfig(config as object),
+    new RegExp(at as string),
+  ]),
+  [
+    'a secret in where the Temporal UI is',
+    { ...LEAST, codecServer: { uiOrigins: ['https://a:b@ui.example'] } },
+    /uiOrigins/,
+  ],
+  ['resources that are misspelt', withWorker({ resorces: {} }), /'resorces' not allowed/],
+  ['a kind of theirs', withWorker({ resources: { limit: { memory: '1Gi' } } }), /'limit' not allowed/],
+  ['what they are of', withWorker({ resources: { limits: { memmory: '1Gi' } } }), /'memmory' not allowed/],
   [
     'a variable that has no Secret',
     withConfig({ authorizations: { crm: { ...CRM, bearer: '${env:CRM}' } } }),
@@ -563,6 +596,23 @@ testWithHelm('near what is refused is what is taken', () => {
       { authorizations: { crm: { ...CRM, headers: { 'x-api-version': '2' }, bearer: '${env:CRM}' } } },
       { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
     ),
+    withConfig({ alerts: { url: 'https://alerts.example' } }),
+    withConfig(
+      { alerts: { url: 'https://chat.example/services/${env:CHAT}' } },
+      { secrets: { env: { CHAT: { secret: 'a', key: 'b' } } } },
+    ),
+    withConfig(
+      {
+        source: {
+          kind: 'http',
+          url: 'https://a.example',
+          audiences: [{ id: 'a', slug: 'a' }],
+          members: { url: '/a?page_token={cursor}&key=${env:KEY}' },
+        },
+      },
+      { secrets: { env: { KEY: { secret: 'a', key: 'b' } } } },
+    ),
+    withWorker({ resources: { limits: { memory: '1Gi', 'ephemeral-storage': '1Gi', 'example.com/cards': 1 } } }),
     { ...LEAST, runAsUser: null },
     // It unpacks, too.
     { ...LEAST, codecServer: { enabled: true, token: { secret: 'a', key: 'b' }, uiOrigins: ['https://a.example'] } },

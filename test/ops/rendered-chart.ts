@@ -56,6 +56,7 @@ export function chartOf(manifests: readonly Manifest[]): { readonly pods: readon
 /** A signing secret, a certificate or a plain word, by what a file or a variable is called. */
 function fakeOf(name: string): string {
   if (name.endsWith('signing')) return `whsec_${Buffer.alloc(32).toString('base64')}`;
+  if (name.endsWith('URL')) return 'https://alerts.example.com/hook';
   return name.endsWith('.crt') ? makeCertificateAuthority().certificate : 'a-secret';
 }
 
