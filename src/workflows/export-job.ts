@@ -14,7 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
-import type { RunFacts } from '../domain/job/run-end.ts';
+import { endsWithoutTimer, type RunFacts } from '../domain/job/run-end.ts';
 import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,
@@ -133,6 +133,7 @@ class JobRun {
           break;
         case 'finish':
           this.#show({ ...this.status(), state: 'stopped' });
+          this.#dropTimer();
           return;
         case 'wait':
           await this.#waitUntil(step.until);
@@ -148,6 +149,7 @@ class JobRun {
 
   /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
   async #continueAsNew(): Promise<void> {
+    this.#dropTimer();
     await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(
       carryToNextRun(this.#state, this.#people),
     );
@@ -229,6 +231,11 @@ class JobRun {
           if (!isCancellation(error)) throw error;
         },
       );
+  }
+
+  /** The server refuses the end of a run when the run's own timer has just fired, unless the same task cancels it. */
+  #dropTimer(): void {
+    if (endsWithoutTimer(this.#state)) this.#timer?.scope.cancel();
   }
 
   /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */

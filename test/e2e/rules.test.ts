@@ -43,6 +43,14 @@ async function afterAnother(jobId: string, { lastFailure }: JobStatus): Promise<
   );
 }
 
+/** Pauses nothing: the run ends after some signals, and the job goes on. Gives the run that has ended. */
+async function untilNextRun(jobId: string): Promise<string> {
+  const handle = lab.handle(jobId);
+  const { runId } = await handle.describe();
+  while ((await handle.describe()).runId === runId) await handle.signal('triggers', []);
+  return runId;
+}
+
 test('a run decides by the rules that it began with, also when it is replayed, and the next one by the new', async () => {
   const job = await startByFirstRules();
   await lab.jobs.enter(job, { audience: 'vip', user: 'one', profile: {} });
@@ -53,9 +61,7 @@ test('a run decides by the rules that it began with, also when it is replayed, a
   const replayed = await afterAnother(job, first);
   expect(waitMs(await afterAnother(job, replayed))).toBe(1000);
 
-  const { runId } = await lab.handle(job).describe();
-  // Pauses nothing: the run ends after some signals, and the job goes on.
-  while ((await lab.handle(job).describe()).runId === runId) await lab.handle(job).signal('triggers', []);
+  await untilNextRun(job);
   const before = await lab.jobs.status(job);
   expect(waitMs(await afterAnother(job, before))).toBeGreaterThanOrEqual(5000);
   await lab.jobs.stop(job, { waiting: 'discard' });
@@ -66,4 +72,28 @@ test('a job that begins now decides by the newest rules from the start', async (
   await lab.jobs.enter(job, { audience: 'vip', user: 'two', profile: {} });
   expect(waitMs(await lab.statusWhen(job, ({ throttledUntil }) => throttledUntil !== undefined))).toBe(5000);
   await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+/** Timers of a run that neither fired nor were cancelled, and how many there were. */
+async function timersOf(jobId: string, runId: string): Promise<{ readonly started: number; readonly left: number }> {
+  const { events } = await lab.client.workflow.getHandle(jobWorkflowId(jobId), runId).fetchHistory();
+  const count = (kind: 'timerStarted' | 'timerFired' | 'timerCanceled'): number =>
+    (events ?? []).filter((event) => event[`${kind}EventAttributes`] != null).length;
+  const started = count('timerStarted');
+  return { started, left: started - count('timerFired') - count('timerCanceled') };
+}
+
+test('a run that ends leaves no timer behind: the server would refuse its end if that had just fired', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'three', profile: {} });
+  await lab.statusWhen(job, ({ throttledUntil }) => throttledUntil !== undefined);
+  const continued = await timersOf(job, await untilNextRun(job));
+  await afterAnother(job, await lab.jobs.status(job));
+  const { runId } = await lab.handle(job).describe();
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.handle(job).result();
+  for (const { started, left } of [continued, await timersOf(job, runId)]) {
+    expect(started).toBeGreaterThan(0);
+    expect(left).toBe(0);
+  }
 });

@@ -98,6 +98,14 @@ export function endsWhenCalm(state: DispatcherState, run: RunFacts): boolean {
   return run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
 }
 
+/** Rules from which a run leaves no timer behind. */
+const NO_TIMER_RULES = 6;
+
+/** Whether a run cancels its timer when it ends. */
+export function endsWithoutTimer({ rules }: DispatcherState): boolean {
+  return rules >= NO_TIMER_RULES;
+}
+
 /** Whether nothing is under way. */
 export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean {
   return slices.size === 0 && !busy;

@@ -62,14 +62,15 @@ export interface JobRecord {
  * 3. A job keeps its trend.
  * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
  * 5. A run ends earlier, and waits for no slice that does not end.
+ * 6. A run that ends cancels its timer.
  */
-export const RULES = 5;
+export const RULES = 6;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
  * workers that can decide by them.
  */
-export const NEXT_RULES = 5;
+export const NEXT_RULES = 6;
 
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;
