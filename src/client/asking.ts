@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import type { Client, QueryDefinition } from '@temporalio/client';
+import type { Client, QueryDefinition, WorkflowHandle } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
@@ -59,7 +59,9 @@ export async function ask<T, Args extends unknown[] = []>(
   const deadline = Date.now() + answerMs;
   for (;;) {
     try {
-      return await client.withDeadline(deadline, () => handle.query<T, Args>(query, ...((args ?? []) as Args)));
+      return await client.withDeadline(deadline, () =>
+        askRunNow(client, handle, () => handle.query<T, Args>(query, ...((args ?? []) as Args))),
+      );
     } catch (error) {
       // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
       if (grpcCode(error) === GRPC.FAILED_PRECONDITION || isTimeUp(error)) {
@@ -70,6 +72,37 @@ export async function ask<T, Args extends unknown[] = []>(
       await setTimeout(ASK_AGAIN_MS);
     }
   }
+}
+
+/** How often, in ms, it is looked whether what is asked has another run by now. */
+const LOOK_MS = 500;
+
+/**
+ * Asks the run that a workflow has now. A question that comes while a run ends is put to that run even after its end: a worker has to replay all of
+ * it first, which takes a busy one many seconds, and what it says then is of the past. The next run answers at once, so that one is asked instead.
+ */
+async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const [answered, isLate] = [new AbortController(), new AbortController()];
+    untilNextRun(handle, answered.signal).then(
+      () => isLate.abort(),
+      () => undefined, // Then it is waited for as long as there is time.
+    );
+    try {
+      return await client.withAbortSignal(isLate.signal, question);
+    } catch (error) {
+      if (!isLate.signal.aborted) throw error;
+    } finally {
+      answered.abort();
+    }
+  }
+}
+
+/** Resolves once a workflow has another run than now; rejects once that is no longer of interest, or when the server does not say. */
+async function untilNextRun(handle: WorkflowHandle, signal: AbortSignal): Promise<void> {
+  const { runId } = await handle.describe();
+  do await setTimeout(LOOK_MS, undefined, { signal });
+  while ((await handle.describe()).runId === runId);
 }
 
 /**

@@ -239,11 +239,13 @@ export class NoWorker extends TriggersError {
   /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
   readonly lastPollMsAgo: number | undefined;
   constructor(taskQueue: string, lastPollMsAgo: number | undefined, waitedMs: number, options?: ErrorOptions) {
-    const seen =
+    const one = 'one with: triggers worker (or everything at once: triggers up)';
+    super(
       lastPollMsAgo === undefined
-        ? `No worker polls the task queue "${taskQueue}".`
-        : `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago).`;
-    super(`${seen} Start one with: triggers worker (or everything at once: triggers up)`, options);
+        ? `No worker polls the task queue "${taskQueue}". Start ${one}`
+        : `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago). If it still runs, it is busy, or cannot take up what it is given: look into its log, and ask again. If not, start ${one}`,
+      options,
+    );
     this.taskQueue = taskQueue;
     this.lastPollMsAgo = lastPollMsAgo;
   }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
-import { executeUpdate } from '../../src/client/asking.ts';
+import { defineQuery } from '@temporalio/workflow';
+import { ask, executeUpdate } from '../../src/client/asking.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import { serverError } from './recorded-job.ts';
 
@@ -39,4 +40,38 @@ test('it is not given for longer than an answer may take, nor after any other re
   const denied = failing(GRPC.PERMISSION_DENIED, Infinity);
   await expect(executeUpdate(denied.client, JOB, { name: 'pause' }, [])).rejects.toThrow();
   expect(denied.ids).toHaveLength(1);
+});
+
+/** A client of a workflow whose run ends: a question put to that run is not answered, and one put to the next run is. */
+function ending(nextRunAfter: number) {
+  let [looks, asked, givenUp] = [0, 0, 0];
+  let signal: AbortSignal | undefined;
+  const handle = {
+    describe: async () => await Promise.resolve({ runId: looks++ < nextRunAfter ? 'first' : 'next' }),
+    query: async () => {
+      asked++;
+      if (looks > nextRunAfter) return 'as it is now';
+      return await new Promise((_, reject) => {
+        signal?.addEventListener('abort', () => {
+          givenUp++;
+          reject(serverError(GRPC.CANCELLED));
+        });
+      });
+    },
+  };
+  const client = {
+    workflow: { getHandle: () => handle },
+    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
+    withAbortSignal: async (given: AbortSignal, call: () => Promise<unknown>) => {
+      signal = given;
+      return await call();
+    },
+  };
+  return { client: client as unknown as Client, counts: () => ({ asked, givenUp }) }; // All of a client that a question uses.
+}
+
+test('a question that meets the end of a run is put to the next run, and the one to the old run is given up', async () => {
+  const { client, counts } = ending(2);
+  expect(await ask(client, JOB.workflowId, defineQuery<string>('status'))).toBe('as it is now');
+  expect(counts()).toEqual({ asked: 2, givenUp: 1 });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { JobAlreadyRunning, JobFull, JobNotRunning, WorkerFailed } from '../../src/client/errors.ts';
+import { JobAlreadyRunning, JobFull, JobNotRunning, NoWorker, WorkerFailed } from '../../src/client/errors.ts';
 
 test.each([
   [
@@ -35,4 +35,11 @@ test('a job that is full says which, and what the server said', () => {
 test('what a worker failed of is said with where that was, and what to do', () => {
   const { message } = new WorkerFailed('q', 'data/members.ndjson cannot be read.');
   expect(message).toMatch(/^A worker of the task queue "q" could not do it: data.* cannot be read\.\n.*try again/);
+});
+
+test('where a worker was seen a moment ago, it is not said that one has to be started', () => {
+  expect(new NoWorker('q', undefined, 10_000).message).toMatch(/^No worker polls the task queue "q"\. Start one with/);
+  expect(new NoWorker('q', 1_000, 10_000).message).toMatch(
+    /^No worker .*seen 1 s ago\)\. If it .* ask again\. If not,/,
+  );
 });

@@ -14,6 +14,7 @@ test('where nobody answers for a watch, its own task queue is named and not that
     workflow: { getHandle: () => handle },
     workflowService: { describeTaskQueue: () => Promise.resolve({ pollers: [] }) },
     withDeadline: (_: number, call: () => unknown) => call(),
+    withAbortSignal: (_: AbortSignal, call: () => unknown) => call(),
   } as unknown as Client; // All of a client that is used here.
   const asked = new Watches(() => client, 'ours').scanNow('ab'.repeat(16));
   await expect(asked).rejects.toMatchObject({ name: 'NoWorker', taskQueue: 'theirs' });

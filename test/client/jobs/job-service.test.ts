@@ -11,6 +11,7 @@ function clientOf(answers: (() => Promise<unknown>)[]): Client {
   return {
     workflow: { getHandle: () => handle },
     withDeadline: (_: number, call: () => unknown) => call(),
+    withAbortSignal: (_: AbortSignal, call: () => unknown) => call(),
   } as unknown as Client; // All of a client that is used here.
 }
 
