@@ -83,17 +83,14 @@ const LOOK_MS = 500;
  */
 async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: () => Promise<T>): Promise<T> {
   for (;;) {
-    const [answered, isLate] = [new AbortController(), new AbortController()];
-    untilNextRun(handle, answered.signal).then(
-      () => isLate.abort(),
-      () => undefined, // Then it is waited for as long as there is time.
-    );
+    const over = new AbortController();
+    const answer = client.withAbortSignal(over.signal, question).then((answered) => ({ answered }));
     try {
-      return await client.withAbortSignal(isLate.signal, question);
-    } catch (error) {
-      if (!isLate.signal.aborted) throw error;
+      // It is not waited for the end of a question that is given up: once the SDK has retried a call, cancelling it ends nothing.
+      const first = await Promise.race([answer, untilNextRun(handle, over.signal).catch(() => answer)]);
+      if (first !== undefined) return first.answered;
     } finally {
-      answered.abort();
+      over.abort();
     }
   }
 }
