@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiFailure, ask } from './api.ts';
 
 /** What was asked for, as it was last answered. */
@@ -97,7 +97,10 @@ async function seen(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A deed that a button starts: whether it is under way, and how it failed. */
+/**
+ * A deed that a button starts: whether it is under way, and how it failed. A button that cannot be pressed meanwhile loses the focus; it gets it back,
+ * unless it has gone, or somebody went on meanwhile.
+ */
 export function useDeed(): {
   readonly isBusy: boolean;
   readonly failure: ApiFailure | undefined;
@@ -106,7 +109,15 @@ export function useDeed(): {
 } {
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiFailure>();
+  const begunAt = useRef<Element | null>(null);
+  useLayoutEffect(() => {
+    const { current } = begunAt;
+    if (isBusy || !(current instanceof HTMLElement)) return;
+    if (current.isConnected && document.activeElement === document.body) current.focus();
+    begunAt.current = null;
+  }, [isBusy]);
   const run = useCallback(async (deed: () => Promise<unknown>) => {
+    begunAt.current = document.activeElement;
     setBusy(true);
     setFailure(undefined);
     try {

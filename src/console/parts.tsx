@@ -198,6 +198,8 @@ export function Dialog(props: DialogProps): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   const isGone = useRef(false);
+  const cancel = useRef<HTMLButtonElement>(null);
+  const submit = useRef<HTMLButtonElement>(null);
   // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was. An effect that is none of the layout ends too late for that.
   useLayoutEffect(() => {
     const dialog = ref.current;
@@ -207,6 +209,12 @@ export function Dialog(props: DialogProps): JSX.Element {
       dialog?.close();
     };
   }, []);
+  // What a deed that is over leaves to be done has its own button; nobody is put on it to whom it may be new, and cannot be undone.
+  useLayoutEffect(() => {
+    const at = document.activeElement;
+    const isLost = at === document.body || at === submit.current;
+    if (!isBusy && isLost && (isDangerous || isDisabled)) cancel.current?.focus();
+  }, [isBusy]);
   return (
     <dialog
       ref={ref}
@@ -242,11 +250,12 @@ export function Dialog(props: DialogProps): JSX.Element {
           </>
         )}
         <div class="buttons">
-          <button type="button" onClick={onClose} disabled={isBusy}>
+          <button ref={cancel} type="button" onClick={onClose} disabled={isBusy}>
             {deed === undefined ? 'Close' : 'Cancel'}
           </button>
           {deed !== undefined && (
             <button
+              ref={submit}
               type="submit"
               class={isDangerous ? 'danger' : 'primary'}
               disabled={isBusy || isDisabled}

@@ -112,6 +112,12 @@ interface SignInProps {
 function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
   const [key, setKey] = useState('');
   const { isBusy, failure, run } = useDeed();
+  const field = useRef<HTMLInputElement>(null);
+  // Also after a wrong key, which the next one that is typed or pasted replaces.
+  useLayoutEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, [failure]);
   const sign = (): void => {
     void run(async () => onSigned(await ask<Session>('/v1/session', { method: 'POST', body: { key: key.trim() } })));
   };
@@ -129,6 +135,7 @@ function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
       >
         <label for="key">API key</label>
         <input
+          ref={field}
           id="key"
           type="password"
           autocomplete="current-password"

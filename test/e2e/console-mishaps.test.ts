@@ -39,6 +39,8 @@ const trigger = async (job: string, user: string): Promise<void> => {
   await lab.jobs.push(job, [{ audience: SLUG, user, event: 'enter', profile: {} }]);
 };
 
+const FOCUSED = 'document.activeElement.textContent';
+
 /** From now on no question of the page is answered, until the returned function is called. */
 async function cutOff(page: Page): Promise<() => Promise<void>> {
   await page.route('**/v1/**', async (route) => await route.abort());
@@ -107,6 +109,51 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await dialog.getByRole('button', { name: 'Cancel' }).waitFor();
     expect(await dialog.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(true);
     await context.close();
+  });
+
+  test('leaves the focus where it was when a deed fails, and puts nobody on what cannot be undone', async () => {
+    const job = await started('Keeps the focus');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByRole('button', { name: 'Reconcile' }).click();
+    const list = { name: 'theirs.csv', mimeType: 'text/csv', buffer: Buffer.from('user\n1\n') };
+    await page.getByLabel('The list', { exact: true }).setInputFiles(list);
+    let answer: { readonly status: number; readonly json: object };
+    await page.route('**/v1/jobs/*/reconcile*', async (route) => {
+      // The browser has seen that the button cannot be pressed now, and has taken the focus from it.
+      await page.waitForFunction('document.activeElement === document.body');
+      await route.fulfill({ ...answer, contentType: 'application/json' });
+    });
+    const failed = (code: string) => ({ status: 422, json: { status: 422, code, detail: 'It was not done.' } });
+    answer = failed('InvalidList');
+    await page.getByRole('button', { name: 'Compare' }).press('Enter');
+    await page.getByText('It was not done.').waitFor();
+    expect(await page.evaluate(FOCUSED)).toBe('Compare');
+    const difference = { theirs: 1, members: 0, both: 0, enters: 0, exits: 1 };
+    answer = { status: 200, json: { difference } };
+    await page.keyboard.press('Enter');
+    await page.getByText('Exits to send').waitFor();
+    expect(await page.evaluate(FOCUSED)).toBe('Send 0 enters and 1 exit');
+    answer = failed('DifferenceDoubtful');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Send it all the same' }).waitFor();
+    expect(await page.evaluate(FOCUSED)).toBe('Cancel');
+    await context.close();
+  });
+
+  test('is signed in to by typing: the key has its field at once, and again after a wrong one', async () => {
+    const secret = `trg_${randomBytes(32).toString('base64url')}`;
+    const hash = `sha256:${createHash('sha256').update(secret).digest('hex')}`;
+    const locked = await openApi({ ops: { hash, may: ['read', 'operate'] } });
+    const { page, context } = await browser.open(`${locked.url}/jobs`);
+    await page.getByLabel('API key').waitFor();
+    await page.keyboard.type('trg_wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.keyboard.type(secret);
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Sign out' }).waitFor();
+    await context.close();
+    await locked.close();
   });
 
   test('starts nothing that could not be checked, and says why', async () => {
