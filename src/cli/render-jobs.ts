@@ -1,4 +1,4 @@
-import type { FieldChange, JobOverview, StartedJob } from '../client/export-jobs.ts';
+import type { FieldChange, JobNumbers, JobOverview, StartedJob } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
@@ -68,9 +68,14 @@ function numbers({ running, state, numbers: said }: JobOverview, nowMs: number):
   // What one that did not end normally can be recovered with is read from its history, and that only its status does.
   if (!running) return [state === 'stopped' ? '' : '?', '', '', ''];
   if (said === undefined) return ['?', '?', '?', '?'];
-  const { waiting: left, delivered: done, lastDeliveredAt, deadLettersWaiting = 0 } = said;
+  const { waiting: left, delivered: done, lastDeliveredAt } = said;
   const last = lastDeliveredAt === undefined ? 'never' : fromNow(lastDeliveredAt, nowMs);
-  return [count(left), count(done), last, deadLettersWaiting === 0 ? '' : count(deadLettersWaiting)];
+  return [count(left), count(done), last, letters(said)];
+}
+
+function letters({ deadLettersWaiting: all = 0, deadLettersOfEarlierJobs: earlier = 0 }: JobNumbers): string {
+  if (all === 0) return '';
+  return earlier === 0 ? count(all) : `${count(all)} (${count(earlier)} earlier)`;
 }
 
 function jobState({ state, kept: still, recoverable, numbers: said }: JobOverview): string {

@@ -171,6 +171,8 @@ export interface JobStatus extends ShownForm {
    * be known: the job itself never sets this, it is looked up by the client.
    */
   readonly deadLettersWaiting?: number;
+  /** How many of these earlier jobs of this id left, which this one cannot send. Absent: none, or the server's run ids do not tell when a job began. */
+  readonly deadLettersOfEarlierJobs?: number;
   /** Triggers that are waiting, including those in running slices. */
   readonly waiting: number;
   /** How many of these are outside the job's own state, in holders. */

@@ -69,6 +69,16 @@ export function subscriptionIdOf(firstRunId: string): string {
   return firstRunId.replaceAll('-', '');
 }
 
+/**
+ * When the first job of a subscription began, epoch ms, which a newer server writes into the ids of runs (UUIDv7); undefined where it does not. A resume
+ * and a recovery go on with a subscription.
+ */
+export function beganAt(subscriptionId: string): number | undefined {
+  return /^[0-9a-f]{12}7[0-9a-f]{19}$/.test(subscriptionId)
+    ? Number.parseInt(subscriptionId.slice(0, 12), 16)
+    : undefined;
+}
+
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
   return `${jobWorkflow}-backfill-${n}`;
 }

@@ -251,10 +251,13 @@ function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId
 }
 
 /** How many wait for a decision, where that is known, and how many there have been. */
-function deadLetters({ deadLetters: all, deadLettersWaiting: open, jobId }: JobStatus): string | undefined {
+function deadLetters(status: JobStatus): string | undefined {
+  const { deadLetters: all, deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0, jobId } = status;
   if (all === 0) return undefined;
   if (open === 0) return `none waits for a decision; ${shownCount(all)} so far`;
-  const which = open === undefined ? '' : `${open === 1 ? '1 waits' : `${shownCount(open)} wait`} for a decision, `;
+  const whose = earlier === 0 ? '' : ` (${shownCount(earlier)} of them of an earlier job of this id)`;
+  const which =
+    open === undefined ? '' : `${open === 1 ? '1 waits' : `${shownCount(open)} wait`} for a decision${whose}, `;
   return `${which}${shownCount(all)} so far; see: triggers dead-letters list --job ${jobId}`;
 }
 

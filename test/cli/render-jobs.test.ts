@@ -189,11 +189,17 @@ test('the list of jobs says of each running one what waits, was delivered and di
   const lines = listed([
     { ...job, jobId: 'well', numbers: { waiting: 0, delivered: 12_345, lastDeliveredAt: '2026-11-25T11:59:30Z' } },
     { ...job, jobId: 'ill', numbers: { waiting: 7, delivered: 0, endpoint: 'unwell', deadLettersWaiting: 2 } },
+    {
+      ...job,
+      jobId: 'again',
+      numbers: { waiting: 0, delivered: 0, deadLettersWaiting: 3, deadLettersOfEarlierJobs: 2 },
+    },
     { ...job, jobId: 'silent' },
   ]);
   expect(lines.slice(1).map((line) => line.split(/ {2,}/))).toEqual([
     ['well', 'running', '0', '12,345', '30 s ago'],
     ['ill', 'running, endpoint unwell', '7', '0', 'never', '2'],
+    ['again', 'running', '0', '0', 'never', '3 (2 earlier)'],
     ['silent', 'running', '?', '?', '?', '?'],
   ]);
 });

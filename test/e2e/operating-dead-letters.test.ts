@@ -21,7 +21,10 @@ afterAll(async () => lab.close());
 
 /** A job of which these people's enters are dead letters, listed; and their ids, in the order of the people. */
 async function jobWithDeadLettersOf(...users: string[]): Promise<{ job: string; ids: string[] }> {
-  const job = await lab.start();
+  return await withDeadLettersOf(await lab.start(), users);
+}
+
+async function withDeadLettersOf(job: string, users: readonly string[]): Promise<{ job: string; ids: string[] }> {
   // What a new endpoint refuses is kept until it has taken something.
   await lab.jobs.exit(job, { audience: 'vip', user: 'taken', profile: {} });
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
@@ -68,6 +71,25 @@ test('what the endpoint refuses is a dead letter that is listed and shown, and t
   expect(shown).not.toContain('\u001b');
   const report = await operator.json<DeadLetterReport>(['dead-letters', 'show', `dead-letter-${ids[0]}`]);
   expect(report).toMatchObject({ id: ids[0], state: 'waiting', jobId: job, failure: { status: 422 } });
+});
+
+test('letters of an earlier job of the same id are told apart: this one cannot send them', async () => {
+  const { job } = await jobWithDeadLettersOf('of the first', 'of the first, too');
+  await lab.jobs.stop(job);
+  await lab.handle(job).result();
+  const definition = { label: 'Again', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  await lab.jobs.start(definition, { jobId: job });
+  await withDeadLettersOf(job, ['of the second']);
+  const isCounted = ({ deadLettersWaiting }: { readonly deadLettersWaiting?: number }) => deadLettersWaiting === 3;
+  // Where the namespace does not have the search attributes, nobody knows whose a letter is.
+  const status = await lab.statusWhen(job, (now) => isCounted(now) || now.deadLettersWaiting === undefined);
+  if (!isCounted(status)) throw new Error('The test server has the search attributes.');
+  expect(status).toMatchObject({ deadLetters: 1, deadLettersOfEarlierJobs: 2 });
+  expect(unwrapped((await operator.run(['status', job])).stdout)).toContain(
+    'Dead letters 3 wait for a decision (2 of them of an earlier job of this id), 1 so far;',
+  );
+  const line = (await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job));
+  expect(line).toContain('3 (2 earlier)');
 });
 
 test('redelivered it arrives behind what waits for that person, with the webhook-id that it had', async () => {

@@ -10,7 +10,8 @@ export const listCommand = command({
   description: 'show all jobs, running ones first',
   takes: (it) => it.option('--running', 'only running jobs'),
   json: ': one job a line',
-  notes: 'LETTERS: dead letters that wait for a decision. "?": the job did not answer.',
+  notes: `LETTERS: dead letters that wait for a decision; "earlier" ones are of an earlier
+job of the same id, which this one cannot send. "?": the job did not answer.`,
   examples: ['triggers list --running'],
   async run(_args, { running }, { terminal, json, printEach }) {
     const all = await withJobs((jobs) => jobs.overview());

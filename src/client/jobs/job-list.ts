@@ -4,7 +4,7 @@ import type { EndpointStatus, JobState, JobStatus, LastFailure } from '../../con
 import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
-import { DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { beganAt, DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { clientForLists } from '../client-for-lists.ts';
@@ -267,6 +267,8 @@ export interface JobNumbers {
   readonly endpoint?: EndpointStatus['state'];
   /** See `JobStatus`. */
   readonly deadLettersWaiting?: number;
+  /** See `JobStatus`. */
+  readonly deadLettersOfEarlierJobs?: number;
 }
 
 /** How many jobs are asked at a time, how many at most, and for how long in all. */
@@ -346,9 +348,9 @@ async function numbersOf(client: Client, status: JobStatus, taskQueue: string): 
 /** How many dead letters of a job of this task queue wait for a decision; the server's count is a second late at most. */
 export async function deadLettersWaiting(
   client: Client,
-  { jobId, deadLetters }: JobStatus,
+  { jobId, deadLetters, subscriptionId }: JobStatus,
   taskQueue: string,
-): Promise<Pick<JobStatus, 'deadLettersWaiting'>> {
+): Promise<Pick<JobStatus, 'deadLettersWaiting' | 'deadLettersOfEarlierJobs'>> {
   // A job that was started under a foreign workflow id has that as its job id, which may be any text.
   if (deadLetters === 0 || !JOB_ID_PATTERN.test(jobId)) return {};
   const waiting = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
@@ -358,7 +360,15 @@ export async function deadLettersWaiting(
       client.workflow.count(`${waiting} AND ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`),
     ]);
     // Of those from before the search attributes were registered, the server does not know whose they are.
-    return nobodys.count > 0 ? {} : { deadLettersWaiting: own.count };
+    if (nobodys.count > 0) return {};
+    const began = beganAt(subscriptionId);
+    if (own.count === 0 || began === undefined) return { deadLettersWaiting: own.count };
+    const before = `StartTime < '${new Date(began).toISOString()}'`;
+    const earlier = await client.workflow.count(`${waiting} AND ExportJobId = '${jobId}' AND ${before}`);
+    return {
+      deadLettersWaiting: own.count,
+      ...(earlier.count === 0 ? {} : { deadLettersOfEarlierJobs: earlier.count }),
+    };
   } catch {
     return {}; // The namespace lacks the search attributes.
   }

@@ -170,7 +170,7 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
   const { audiences = [], numbers, lastHour } = job;
   const isUnwell = numbers?.endpoint === 'unwell';
   const waiting = numbers?.waiting ?? job.kept?.waiting;
-  const { lastFailure, oldestWaitingAt, deadLettersWaiting = 0 } = numbers ?? {};
+  const { lastFailure, oldestWaitingAt, deadLettersWaiting = 0, deadLettersOfEarlierJobs = 0 } = numbers ?? {};
   return (
     <tr>
       <td data-name="State">
@@ -215,6 +215,7 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
         {deadLettersWaiting > 0 && (
           <a class="letters" href={`/dead-letters?job=${encodeURIComponent(job.jobId)}`}>
             {counted(deadLettersWaiting, 'dead letter')}
+            {deadLettersOfEarlierJobs > 0 && ` (${shownCount(deadLettersOfEarlierJobs)} of an earlier job)`}
           </a>
         )}
       </td>
