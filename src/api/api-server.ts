@@ -73,6 +73,8 @@ export interface ApiServerOptions {
   readonly temporalWorkflowsUrl?: string | undefined;
   /** Epoch ms, for sessions of the console. Default: the system's clock. */
   readonly now?: () => number;
+  /** Why the configuration, as it is now, cannot be used, for whoever asks; undefined when it can. What was before stays. */
+  readonly configProblem?: () => string | undefined;
   /** Connections that may be open at a time. Default: 10,000. */
   readonly mostConnections?: number;
   readonly log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>;
@@ -201,7 +203,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
   sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
-  serviceRoutes(app, client, metrics);
+  serviceRoutes(app, { ...options, metrics });
   consoleRoutes(app, page);
   await app.after(); // What is registered as a plugin is known then.
   refuseOtherMethods(app, served);

@@ -1,15 +1,23 @@
-import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
 import { temporalProblem } from '../client/temporal-problem.ts';
 import type { ApiMetrics } from './api-metrics.ts';
+import type { ApiServerOptions } from './api-server.ts';
 import { problem, Refused } from './refusal.ts';
 
 /** What those ask who run the API: whether it lives, whether it can do its work, and what it counts. */
-export function serviceRoutes(app: FastifyInstance, client: Client, metrics: ApiMetrics): void {
+export function serviceRoutes(
+  app: FastifyInstance,
+  {
+    client,
+    metrics,
+    configProblem = () => undefined,
+  }: Pick<ApiServerOptions, 'client' | 'configProblem'> & { readonly metrics: ApiMetrics },
+): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
     const inTheWay = await temporalProblem(client);
-    if (inTheWay === undefined) return { ok: true };
+    // It serves all the same, by the keys before: whoever took it out of service for that would make an outage of a typing mistake.
+    if (inTheWay === undefined) return { ok: true, problem: configProblem() };
     const { code, message: detail } = inTheWay;
     const { status, headers, body } = problem({ status: 503, code, detail, retryAfterS: 2 });
     return reply.status(status).headers(headers).send(body);

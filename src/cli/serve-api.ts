@@ -42,11 +42,12 @@ export async function serveApi(options: {
   try {
     const jobs = new ExportJobs(client, { taskQueue });
     const { apiKeys: keys, ingests } = read();
+    let lastProblem = '';
+    const configProblem = () => (lastProblem === '' ? undefined : PROBLEM_SHOWN);
     const server = await listening(
-      startApi({ client, jobs, taskQueue, keys, ingests, host, port, log, temporalWorkflowsUrl }),
+      startApi({ client, jobs, taskQueue, keys, ingests, host, port, log, temporalWorkflowsUrl, configProblem }),
       { host, port, option: portOption },
     );
-    let lastProblem = '';
     const timer = setInterval(() => {
       try {
         const { apiKeys, ingests } = read();
@@ -75,6 +76,10 @@ export async function serveApi(options: {
 }
 
 const CONFIG_STAYS = 'the changed configuration cannot be used; the API keys and ingests before stay';
+
+/** Without the reason: where it is asked for, nobody proves who they are. */
+const PROBLEM_SHOWN =
+  'The changed configuration cannot be used, and the API keys and ingests before stay: the log of the API says why.';
 
 /** Where the web UI shows a workflow, without the workflow's id. */
 function workflowsIn(uiUrl: string | undefined, { namespace }: ConnectConfig): string | undefined {

@@ -32,11 +32,26 @@ test('an API that may signal is ready, also where it may not look at the namespa
   await api.close();
 });
 
+test('an API whose changed configuration cannot be used says so, and is ready: it goes on by the one before', async () => {
+  let problem: string | undefined = 'The changed configuration cannot be used.';
+  const api = await apiAt(
+    { DescribeNamespace: OK, SignalWorkflowExecution: NOT_FOUND },
+    { configProblem: () => problem },
+  );
+  expect(await askOf(api, '/readyz')).toMatchObject({ status: 200, body: { ok: true, problem } });
+  problem = undefined;
+  expect((await askOf(api, '/readyz')).body).toEqual({ ok: true });
+  await api.close();
+});
+
 /** An API in front of a Temporal that answers so, by method. */
-async function apiAt(statuses: Readonly<Record<string, number>>): ReturnType<typeof apiWithoutTemporal> {
+async function apiAt(
+  statuses: Readonly<Record<string, number>>,
+  more: Parameters<typeof apiWithoutTemporal>[1] = {},
+): ReturnType<typeof apiWithoutTemporal> {
   const server = await startGrpcServer((method) => statuses[method] ?? UNIMPLEMENTED);
   const client = new Client({ connection: Connection.lazy({ address: server.address }), namespace: 'ours' });
-  const api = await apiWithoutTemporal({}, { client });
+  const api = await apiWithoutTemporal({}, { client, ...more });
   return {
     ...api,
     close: async () => {

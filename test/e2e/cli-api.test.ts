@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { startTriggers } from '../support/triggers-cli.ts';
 import { aWayTo } from '../support/silent-way.ts';
+import { answerWhen } from '../support/patience.ts';
 
 test('while Temporal takes connections and never answers, it ends within ten seconds, and whoever waits is told so', async () => {
   const lab = await Lab.open();
@@ -44,4 +48,29 @@ test('while Temporal takes connections and never answers, it ends within ten sec
   expect(performance.now() - askedAt).toBeLessThan(10_000);
   close();
   await lab.close();
+});
+
+test('while its changed configuration cannot be used, it says so and is ready, and so it is once that is mended', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'api-config-'));
+  const path = join(folder, 'triggers.config.json');
+  writeFileSync(path, '{}');
+  const program = startTriggers(['api', '--port', '0', '--json'], { env: { TRIGGERS_CONFIG: path } });
+  try {
+    await program.says(({ stdout }) => stdout.endsWith('\n'));
+    const { apiUrl } = JSON.parse(program.stdout) as { apiUrl: string }; // As `api --json` says it.
+    const ready = async (): Promise<unknown> => {
+      const { statusCode, body } = await request(new URL('/readyz', apiUrl));
+      return { status: statusCode, ...((await body.json()) as object) };
+    };
+    expect(await ready()).toEqual({ status: 200, ok: true });
+    writeFileSync(path, '{ "apiKeys": "canary" }');
+    const told = await answerWhen(ready, (answer) => JSON.stringify(answer).includes('problem'));
+    expect(told).toEqual({ status: 200, ok: true, problem: expect.stringContaining('cannot be used') });
+    expect(program.stderr).toContain('the changed configuration cannot be used');
+    writeFileSync(path, '{}');
+    await answerWhen(ready, (answer) => !JSON.stringify(answer).includes('problem'));
+  } finally {
+    await program.kill();
+    rmSync(folder, { recursive: true });
+  }
 });
