@@ -14,7 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
-import { endsWithoutTimer, type RunFacts } from '../domain/job/run-end.ts';
+import { endsQuietly, type RunFacts } from '../domain/job/run-end.ts';
 import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,
@@ -164,6 +164,7 @@ class JobRun {
       ageMs: Date.now() - this.#startedAt,
       continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
       busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
+      atHolders: this.#errands.atHolders > 0,
     };
   }
 
@@ -235,7 +236,7 @@ class JobRun {
 
   /** The server refuses the end of a run when the run's own timer has just fired, unless the same task cancels it. */
   #dropTimer(): void {
-    if (endsWithoutTimer(this.#state)) this.#timer?.scope.cancel();
+    if (endsQuietly(this.#state)) this.#timer?.scope.cancel();
   }
 
   /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */

@@ -74,6 +74,8 @@ type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
 export class JobErrands {
   /** Errands other than slices that are not done yet: no run may end before they are, or a child might never start, or a signal never be sent. */
   underWay = 0;
+  /** Holders that are being written or read: the next run does it anew. */
+  atHolders = 0;
   #isEditing = false;
   readonly #state: DispatcherState;
   readonly #wake: () => void;
@@ -163,7 +165,9 @@ export class JobErrands {
     );
     // What is parked is not carried as such, so the next run would not know its holder.
     if (holder.of === 'parking') return this.#track(holding);
+    this.atHolders++;
     await holding;
+    this.atHolders--;
     this.#wake();
   }
 
@@ -174,12 +178,14 @@ export class JobErrands {
       retry: { initialInterval: '200 milliseconds', maximumAttempts: RECALL_ATTEMPTS },
       summary: summaryOf(`holder ${holder.name}`),
     });
+    this.atHolders++;
     try {
       holderRead(this.#state, holder, await recall(this.#holderId(holder.name)), Date.now());
     } catch (error) {
       log.error('a holder could not be read', { holder: holder.name, error });
       recallFailed(this.#state, holder, reasonOf(error), Date.now());
     }
+    this.atHolders--;
     this.#wake();
   }
 

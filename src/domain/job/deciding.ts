@@ -22,7 +22,7 @@ import { nextHolderStep } from './holders.ts';
 import { endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
-import { endsWhenCalm, fits, isCalm, phaseOf, type RunFacts } from './run-end.ts';
+import { endsWhenCalm, fits, isCalm, isUndisturbed, phaseOf, type RunFacts } from './run-end.ts';
 import { makeRoom } from './settling.ts';
 import { type DispatcherState, noteTrend, stayingBytes } from './state.ts';
 
@@ -120,7 +120,11 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     alertsErrand(state);
   if (errand !== undefined) return errand;
   const calm = isCalm(state, run);
-  if (phase.isEnding) return calm ? { kind: 'continue-as-new' } : wait(state, now, state.endPutOffAt);
+  if (phase.isEnding) {
+    // It waits for holders no longer than for slices: one may be a holder that cannot be read.
+    const canEnd = calm && (isUndisturbed(state, run) || now >= (state.endPutOffAt ?? 0));
+    return canEnd ? { kind: 'continue-as-new' } : wait(state, now, state.endPutOffAt);
+  }
   gather(state, now);
   while (canCut(state, now)) {
     const cut = cutSlice(state, now);
@@ -129,7 +133,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
-  if (calm && endsWhenCalm(state, run) && fits(state)) return { kind: 'continue-as-new' };
+  if (calm && isUndisturbed(state, run) && endsWhenCalm(state, run) && fits(state)) return { kind: 'continue-as-new' };
   return wait(state, now);
 }
 

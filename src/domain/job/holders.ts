@@ -16,14 +16,15 @@ import {
   unpark,
   unparkFailed,
 } from './parked-chains.ts';
-import type { RunPhase } from './run-end.ts';
+import { endsQuietly, type RunPhase } from './run-end.ts';
 import type { DispatcherState } from './state.ts';
 
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
 
-/** What is to be put into a holder or read from one, or which holders are to end; while a run is ending, only what has to be put away. */
+/** What is to be put into a holder or read from one, or which holders are to end; nothing while a run is ending, which can hand on what it has. */
 export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunPhase): Step | undefined {
+  if (isEnding && endsQuietly(state)) return undefined;
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
   return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
 }

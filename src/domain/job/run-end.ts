@@ -12,6 +12,8 @@ export interface RunFacts {
   readonly continueSuggested: boolean;
   /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
   readonly busy: boolean;
+  /** Something of the run's is on its way to holders, or from them. The next run does it anew. */
+  readonly atHolders: boolean;
 }
 
 /** The phase of a run. */
@@ -98,12 +100,20 @@ export function endsWhenCalm(state: DispatcherState, run: RunFacts): boolean {
   return run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
 }
 
-/** Rules from which a run leaves no timer behind. */
-const NO_TIMER_RULES = 6;
+/** Rules from which nothing of a run's own happens while it ends. */
+const QUIET_END_RULES = 6;
 
-/** Whether a run cancels its timer when it ends. */
-export function endsWithoutTimer({ rules }: DispatcherState): boolean {
-  return rules >= NO_TIMER_RULES;
+/**
+ * Whether a run cancels its timer when it ends, begins nothing at holders once it is to end, and waits for what it has there. Whatever happens while
+ * a run ends has the server refuse the end, and a worker replay the run.
+ */
+export function endsQuietly({ rules }: DispatcherState): boolean {
+  return rules >= QUIET_END_RULES;
+}
+
+/** Whether nothing that a run has at holders can come while it ends. */
+export function isUndisturbed(state: DispatcherState, { atHolders }: RunFacts): boolean {
+  return !atHolders || !endsQuietly(state);
 }
 
 /** Whether nothing is under way. */

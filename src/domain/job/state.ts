@@ -62,7 +62,7 @@ export interface JobRecord {
  * 3. A job keeps its trend.
  * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
  * 5. A run ends earlier, and waits for no slice that does not end.
- * 6. A run that ends cancels its timer.
+ * 6. A run that ends cancels its timer, begins nothing at holders, and waits for what it has there.
  */
 export const RULES = 6;
 

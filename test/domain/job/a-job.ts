@@ -69,7 +69,15 @@ export class AJob {
 
   /** The next step, whatever it is about, and not carried out but for the note that a slice runs. */
   rawStep(): Step {
-    const calm = { signals: 0, events: 0, historyBytes: 0, ageMs: 60_000, continueSuggested: false, busy: false };
+    const calm = {
+      signals: 0,
+      events: 0,
+      historyBytes: 0,
+      ageMs: 60_000,
+      continueSuggested: false,
+      busy: false,
+      atHolders: false,
+    };
     const step = nextStep(this.state, this.now, { ...calm, ...this.#facts });
     if (step.kind === 'deliver') this.running.push(step.slice);
     return step;

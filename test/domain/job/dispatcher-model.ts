@@ -173,6 +173,7 @@ export class DispatcherWorld {
         ageMs: 60_000,
         continueSuggested: false,
         busy: this.#isBusy,
+        atHolders: !this.holders.isQuiet,
         ...facts,
       });
       if (step.kind === 'wait') {

@@ -130,3 +130,30 @@ test('a run by older rules waits for its slices however long they take, from 8,1
   const calm = new AJob(1, {}, 4);
   expect(calm.facts({ events: 8_191, historyBytes: 1e6 }).step()).toEqual({ kind: 'wait' });
 });
+
+test('a run that ends waits for what it has at holders: when that comes meanwhile, the server refuses the end', () => {
+  const job = new AJob(1);
+  const old = { events: 4_096, historyBytes: 2 ** 22 };
+  const step = job.facts({ ...old, atHolders: true }).step();
+  const until = step.kind === 'wait' ? (step.until ?? 0) : 0;
+  expect(until - job.now).toBeGreaterThanOrEqual(1_500);
+  expect(job.facts(old).step()).toEqual(CONTINUE);
+});
+
+test('it does not wait for holders longer than for slices: one may be a holder that cannot be read', () => {
+  const job = new AJob(1);
+  job.facts({ events: 4_096, atHolders: true });
+  const step = job.step();
+  job.now = step.kind === 'wait' ? (step.until ?? 0) : 0;
+  expect(job.step()).toEqual(CONTINUE);
+});
+
+test('a run by older rules does not wait for holders', () => {
+  expect(new AJob(1, {}, 5).facts({ events: 4_096, atHolders: true }).step()).toEqual(CONTINUE);
+});
+
+test('a run that may end at any calm moment does not take one while it has something at holders', () => {
+  const job = new AJob(1).facts({ continueSuggested: true, atHolders: true });
+  expect(job.step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ continueSuggested: true }).step()).toEqual(CONTINUE);
+});
