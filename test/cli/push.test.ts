@@ -70,12 +70,22 @@ test('what is all taken is a success', async () => {
   await expect(pushed([HEARD.id], ['-'])).resolves.toMatchObject({ code: 0, failed: '' });
 });
 
-test.each([[['x', '-']], [['-']], [['x']]])(
-  'of an empty input nothing is pushed, and that is said: %j',
-  async (args) => {
-    await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said: 'No trigger read; nothing was pushed.' });
-  },
-);
+test.each([
+  [['x', '-'], 'Standard input was empty; nothing was pushed.'],
+  [['-'], 'Standard input was empty; nothing was pushed.'],
+  [['x'], 'Standard input was empty; nothing was pushed. To push one trigger: --audience vip --enter --user 707…'],
+  [['x', '--file', '/dev/null'], 'There is no trigger in /dev/null; nothing was pushed.'],
+])('of an empty input nothing is pushed, and that is said, with what was empty: %j', async (args, said) => {
+  await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said, failed: '' });
+});
+
+test('standard input is no file, and whoever gives it as one is told how to', async () => {
+  await expect(pushed([HEARD.id], ['x', '--file', '-'])).resolves.toMatchObject({
+    code: 2,
+    accepted: 0,
+    failed: 'Standard input is read without --file: triggers push vip-to-crm -',
+  });
+});
 
 test('a push that was given a patience waits for a server that is away at the start', async () => {
   await expect(pushed([HEARD.id], ['x', '-', '--patience', '1m'], { awayTimes: 3 })).resolves.toMatchObject({

@@ -10,7 +10,7 @@ import type {
   PushResult,
   Slugs,
 } from '../../client/export-jobs.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted, printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { openFile } from '../input-file.ts';
@@ -53,7 +53,8 @@ A line looks like this; "at" may be left out:
     if (second !== undefined && (second !== '-' || first === '-'))
       throw new UsageError('After the job comes only "-", for standard input. A file is named with --file.');
     const job = first === '-' ? undefined : first;
-    const triggers = sourceOf(terminal, first === '-' || second === '-', file, options);
+    const isNamed = first === '-' || second === '-';
+    const triggers = sourceOf(terminal, isNamed, file, options);
     const again = file !== undefined && isReadableTwice(file) ? () => readTriggers(openFile(file)) : undefined;
     const spinner = spinnerOn(terminal, json);
     const isOne = options.user !== undefined;
@@ -67,9 +68,11 @@ A line looks like this; "at" may be left out:
       // An open standard input would keep the process alive after an interruption.
       terminal.stdin.destroy();
     });
-    print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () => pushedText(job, result));
     const { unheard = 0 } = result;
     const read = 'jobs' in result ? result.read : result.accepted;
+    print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () =>
+      read === 0 ? nothingText(file, isNamed) : pushedText(job, result),
+    );
     if ('jobs' in result && read > 0 && result.jobs.length === 0) throw new PartlyDone('Nothing was sent.', 0, read);
     if (unheard > 0) throw new PartlyDone(unheardText(job, unheard), read - unheard, unheard);
   },
@@ -83,6 +86,7 @@ function sourceOf(terminal: Terminal, dash: boolean, file: string | undefined, o
     throw new UsageError('Give either one trigger with options, or --file, or "-" for standard input.');
   }
   if (one) return [triggerFrom(options)];
+  if (file === '-') throw new UsageError('Standard input is read without --file: triggers push vip-to-crm -');
   if (file !== undefined) return readTriggers(openFile(file));
   if (dash || terminal.stdin.isTTY !== true) return readTriggers(terminal.stdin);
   throw new UsageError('Give a trigger (--audience vip --enter --user 707…), or NDJSON: --file changes.ndjson');
@@ -280,8 +284,14 @@ function stoppingText({ stopping = [] }: Remarks): string[] {
   ];
 }
 
+/** Of an input in which there was no trigger. Who did not even name standard input may have meant to give one by options. */
+function nothingText(file: string | undefined, isNamed: boolean): string {
+  if (file !== undefined) return printable(`There is no trigger in ${file}; nothing was pushed.`);
+  const nothing = 'Standard input was empty; nothing was pushed.';
+  return isNamed ? nothing : `${nothing} To push one trigger: --audience vip --enter --user 707…`;
+}
+
 function pushedText(job: string | undefined, result: (PushResult | PublishResult) & Remarks): string {
-  if (('jobs' in result ? result.read : result.accepted) === 0) return 'No trigger read; nothing was pushed.';
   if ('accepted' in result) return [acceptedText(job ?? '', result), ...stoppingText(result)].join(' ');
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
