@@ -111,7 +111,7 @@ export class BatchSending {
     const trigger = slice.triggers[place];
     const audience = trigger === undefined ? undefined : this.#audiences.get(trigger.audience);
     if (trigger === undefined || audience === undefined) return { code: ATTEMPT_CODES.payloadImpossible };
-    const found = profileOf(trigger, this.#options);
+    const found = profileOf(place, trigger, this.#options);
     if (found.profile === undefined) return found;
     try {
       return this.#maker.item(asSent(trigger, this.#options), audience, found.profile);

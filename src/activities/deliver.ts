@@ -10,6 +10,7 @@ import { type AudienceSource, membershipsOf, SourceError } from '../sources/sour
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
+import type { HeldProfileReader } from './held-profiles.ts';
 import { BatchSending } from './batch-sending.ts';
 import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers } from './settled-triggers.ts';
@@ -19,6 +20,7 @@ import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './sl
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;
+  readonly heldProfiles: HeldProfileReader;
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
@@ -105,16 +107,17 @@ type Sent = Pick<SliceReport, 'sendingMs' | 'requests'>;
 const NOTHING_SENT: Sent = { sendingMs: 0 };
 
 async function send(dependencies: DeliverDependencies, sending: Sending): Promise<Sent> {
-  const { source, poster, authorizations, userAgent, returnPermits } = dependencies;
+  const { source, heldProfiles, poster, authorizations, userAgent, returnPermits } = dependencies;
   const { attempt, workflowId, ...what } = sending;
   const { slice, settled, telemetry } = what;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
   const [refusal] = destinationsOf(slice.settings).flatMap((one) => authorizations.refusalOf(authorization, one) ?? []);
   if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
-  const [found, looked] = await Promise.all([
+  const [found, looked, held] = await Promise.all([
     authorizations.lookUp(authorization, url),
     lookUpPeople(source, slice, settled, telemetry),
+    readHeld(heldProfiles, jobIdOf(workflowId), slice, settled),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;
@@ -126,6 +129,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     userAgent,
     authorization: found.authorization,
     ...looked,
+    held,
     cancelled: Context.current().cancellationSignal,
     // An earlier attempt may have given back all permits but one, and it is not known which.
     ...(attempt === 1
@@ -171,9 +175,9 @@ async function lookUpPeople(
 ): Promise<Pick<SliceSendingOptions, 'profiles' | 'memberships' | 'sourceTrouble'>> {
   const unknown = new Set<string>();
   const all = new Set<string>();
-  for (const [index, { user, profile }] of triggers.entries()) {
+  for (const [index, { user, profile, held }] of triggers.entries()) {
     if (settled.isDelivered(index)) continue;
-    if (profile === undefined) unknown.add(user);
+    if (profile === undefined && held === undefined) unknown.add(user);
     if (settings.memberships === true) all.add(user);
   }
   if (unknown.size === 0 && all.size === 0) return { profiles: new Map() };
@@ -195,6 +199,25 @@ async function lookUpPeople(
     const trouble = error instanceof SourceError ? error.message.slice(0, TROUBLE_LENGTH) : undefined;
     return { profiles: undefined, ...(trouble === undefined ? {} : { sourceTrouble: trouble }) };
   }
+}
+
+/** The profiles that triggers name and do not carry, by their places in the slice; those that cannot be read at the moment are not there. */
+async function readHeld(
+  heldProfiles: HeldProfileReader,
+  jobId: string,
+  { triggers }: SliceInput,
+  settled: SettledTriggers,
+): Promise<SliceSendingOptions['held']> {
+  const read = new Map<number, string | undefined>();
+  const reading = [...triggers.entries()].map(async ([index, { held }]) => {
+    if (held !== undefined && !settled.isDelivered(index)) read.set(index, await heldProfiles.read(jobId, held));
+  });
+  try {
+    await inTime(Promise.all(reading), LOOK_UP_MS);
+  } catch (error) {
+    Context.current().log.warn('profiles that came with triggers could not be read', { error });
+  }
+  return read;
 }
 
 /** Most characters that are kept of why a source did not answer. */

@@ -1,13 +1,25 @@
 import { Context } from '@temporalio/activity';
 import type { PackedTriggers } from '../contract/holder.ts';
+import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { JsonObject } from '../contract/trigger.ts';
 import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import type { CarriedJob } from '../domain/job/state.ts';
-import { isRecord } from '../domain/json.ts';
+import { isProfileHolder } from '../domain/held-profile.ts';
+import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
-import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, KEPT_JOB, keptWorkflowId } from '../domain/names.ts';
+import {
+  DEAD_LETTER,
+  deadLetterWorkflowId,
+  holderWorkflow,
+  jobIdOf,
+  KEPT_JOB,
+  keptWorkflowId,
+  profileHolderPrefix,
+} from '../domain/names.ts';
 import { concurrently } from './concurrently.ts';
+import { HeldProfileReader } from './held-profiles.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
 
 /** Enough that a hundred releases take only a moment, and few enough not to crowd the server. */
@@ -21,7 +33,7 @@ const RELEASES_AT_ONCE = 8;
 export function createHolders(
   workflows: SideWorkflows,
   by: () => WorkflowRun | undefined = presentRun,
-): Pick<Activities, 'hold' | 'recall' | 'release'> {
+): Pick<Activities, 'hold' | 'recall' | 'release' | 'releaseStrays'> {
   return {
     hold: (holderId, content) => workflows.start({ ...holderWorkflow(holderId, content), by: by() }),
     recall: async (holderId) => {
@@ -32,7 +44,19 @@ export function createHolders(
       return content;
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
+    releaseStrays: async (jobId, before) => {
+      const prefix = profileHolderPrefix(jobId);
+      const strays: string[] = [];
+      for await (const workflowId of workflows.list(prefix, before))
+        if (isOwn(prefix, workflowId)) strays.push(workflowId);
+      await concurrently(strays, RELEASES_AT_ONCE, (workflowId) => workflows.release(workflowId));
+    },
   };
+}
+
+/** The server may list more than was asked for: to SQL, the _ in a job's id stands for any character. */
+function isOwn(prefix: string, workflowId: string): boolean {
+  return workflowId.startsWith(prefix) && isProfileHolder(workflowId.slice(prefix.length));
 }
 
 function unreadable(holderId: string, content: unknown): string {
@@ -74,9 +98,11 @@ const ANSWERS_AT_ONCE = 8;
 export function createKeepDeadLetters(
   workflows: SideWorkflows,
   tracing?: DeliveryTracing,
+  heldProfiles = new HeldProfileReader(workflows),
 ): Activities['keepDeadLetters'] {
   return (letters) =>
-    concurrently(letters, STARTS_AT_ONCE, async (letter) => {
+    concurrently(letters, STARTS_AT_ONCE, async (given) => {
+      const letter = await withProfile(given, heldProfiles);
       await workflows.start({
         type: DEAD_LETTER,
         workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
@@ -86,6 +112,16 @@ export function createKeepDeadLetters(
       });
       tracing?.died(letter);
     });
+}
+
+/** A letter outlives its job, so it keeps its profile itself. One whose profile is lost says so, and is not sent with another. */
+async function withProfile(letter: DeadLetter, heldProfiles: HeldProfileReader): Promise<DeadLetter> {
+  const { held, ...rest } = letter;
+  if (held === undefined) return letter;
+  const json = await heldProfiles.read(jobIdOf(letter.jobWorkflowId), held);
+  if (json === undefined) return letter;
+  // Whoever signalled it wrote an object.
+  return { ...rest, profile: parseJson(json) as JsonObject, profileBytes: jsonStringBytes(json) };
 }
 
 /** The activity that tells dead letters whether their job took them. */

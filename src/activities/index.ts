@@ -6,6 +6,7 @@ import { beating } from './beating.ts';
 import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
+import { HeldProfileReader } from './held-profiles.ts';
 import { createAnswerLetters, createHolders, createKeepDeadLetters, createKeepJob } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
@@ -15,7 +16,12 @@ import { createWatchActivities } from './watch/index.ts';
 
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies
-  extends DeliverDependencies, PrepareDependencies, AlertDependencies, EmitDependencies, SampleDependencies {
+  extends
+    Omit<DeliverDependencies, 'heldProfiles'>,
+    PrepareDependencies,
+    AlertDependencies,
+    EmitDependencies,
+    SampleDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -25,7 +31,8 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);
   const { listDifference, ...differences } = createDifferences(dependencies);
-  const deliver = createDeliver(dependencies);
+  const heldProfiles = new HeldProfileReader(sideWorkflows);
+  const deliver = createDeliver({ ...dependencies, heldProfiles });
   const prepareJob = createPrepareJob(dependencies);
   return {
     deliver: async (packed) => await deliver(unpackSlice(packed)),
@@ -39,7 +46,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
-    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing),
+    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, heldProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),
     keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),

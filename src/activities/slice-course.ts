@@ -32,6 +32,8 @@ export interface SliceSendingOptions {
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
+  /** Profiles that triggers name and do not carry, by their places; undefined: it is lost; absent: it could not be read. */
+  readonly held: ReadonlyMap<number, string | undefined>;
   /** The audiences that people are in, by their slugs; absent: the job does not send them. */
   readonly memberships?: ReadonlyMap<string, readonly string[]>;
   /** Why it did not, as far as people may read that. */
@@ -152,17 +154,27 @@ export class SliceCourse {
 /** Why there is no request. */
 export type Unmade = Pick<FailedAttempt, 'code' | 'answer'>;
 
-/** The profile that a trigger is sent with, or why there is none. */
+/** The profile that a trigger is sent with, or why there is none. @param index its place in the slice. */
 export function profileOf(
-  { profile, user, profileOptional }: SliceTrigger,
-  { slice, profiles, sourceTrouble }: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'sourceTrouble'>,
+  index: number,
+  trigger: SliceTrigger,
+  options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'held' | 'sourceTrouble'>,
 ): { readonly profile: Profile } | (Unmade & { readonly profile?: undefined }) {
+  const { slice, profiles, held, sourceTrouble } = options;
+  const { user, profileOptional } = trigger;
+  // One that came with its trigger is what was to be sent, so it is never replaced by what the source has.
+  if (trigger.held !== undefined && !held.has(index))
+    return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
+  const profile = trigger.held === undefined ? trigger.profile : held.get(index);
+  if (trigger.held !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
   if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
     return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
   const found = typeof profile === 'string' ? profileIn(profile) : (profile ?? profiles?.get(user));
   if (found !== undefined) return { profile: found };
   return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
 }
+
+const HELD_TROUBLE = 'The profile that came with the trigger could not be read from Temporal.';
 
 /** A trigger with what was looked up to be sent with it, besides the profile. */
 export function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {

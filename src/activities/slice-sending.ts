@@ -176,7 +176,7 @@ export class SliceSending {
   /** The request, or why there is none. */
   #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | Unmade {
     const { userAgent, telemetry } = this.#options;
-    const found = profileOf(trigger, this.#options);
+    const found = profileOf(index, trigger, this.#options);
     if (found.profile === undefined) return found;
     const { profile } = found;
     const audience = this.#audiences.get(trigger.audience);

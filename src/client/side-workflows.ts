@@ -4,6 +4,7 @@ import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { answerSignal, releaseSignal } from '../workflows/messages.ts';
+import { clientForLists } from './client-for-lists.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** Longer than anything is kept. */
@@ -95,6 +96,11 @@ export class TemporalSideWorkflows implements SideWorkflows {
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
+  }
+
+  async *list(prefix: string, before: number): AsyncIterable<string> {
+    const query = `WorkflowId STARTS_WITH "${prefix}" AND ExecutionStatus = "Running" AND StartTime < "${new Date(before).toISOString()}"`;
+    for await (const { workflowId } of clientForLists(this.#client).workflow.list({ query })) yield workflowId;
   }
 
   async #start(workflow: SideWorkflow, reuse?: WorkflowIdReusePolicy): Promise<void> {

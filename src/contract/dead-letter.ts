@@ -1,4 +1,5 @@
 import type { Audience } from './audience.ts';
+import type { HeldProfile } from './holder.ts';
 import type { LastFailure } from './job-status.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
@@ -18,6 +19,8 @@ export interface DeadLetter {
   /** Absent: it is read from the source when it is sent. */
   readonly profile?: JsonObject;
   readonly profileBytes?: number;
+  /** Where its profile was, and is no more: it is never sent with another one. A letter that a job makes says so of any that is not with it. */
+  readonly held?: HeldProfile;
   /** The last attempt. */
   readonly failure: LastFailure;
   /** Attempts that were made. */
@@ -47,6 +50,7 @@ export interface Redelivery {
     readonly at: string;
     readonly profile?: JsonObject;
     readonly profileBytes?: number;
+    readonly held?: HeldProfile;
     /** How often it was redelivered, this time included. */
     readonly redelivery: number;
   };

@@ -9,6 +9,8 @@ export interface PackedMore {
   readonly profile?: string | JsonObject;
   /** Bytes that the profile takes here; present when there is a profile. */
   readonly profileBytes?: number;
+  /** In place of a profile: where it is. */
+  readonly held?: HeldProfile;
   /** The number of the backfill that it comes from. */
   readonly backfill?: number;
   /** How often it has been redelivered as a dead letter. */
@@ -17,6 +19,14 @@ export interface PackedMore {
   readonly since?: number;
   /** True: a request was made for it that a quota counted. */
   readonly counted?: true;
+}
+
+/** Where the profile of a trigger is that does not carry it itself: the name of a profile holder of its job, and the place there, from 0. */
+export type HeldProfile = readonly [holder: string, place: number];
+
+/** What a profile holder keeps: the profiles of the triggers of one signal, as JSON texts. */
+export interface HeldProfiles {
+  readonly profiles: readonly string[];
 }
 
 /** What a holder workflow keeps: waiting triggers in the order of their arrival. */

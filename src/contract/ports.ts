@@ -97,6 +97,8 @@ export interface Activities {
   recall(holderId: string): Promise<PackedTriggers | null>;
   /** Lets holders end; ignores those that have ended or are not known. */
   release(holderIds: readonly string[]): Promise<void>;
+  /** Lets all profile holders of a job end that were started before this time, epoch ms. */
+  releaseStrays(jobId: string, before: number): Promise<void>;
   /** Starts a dead-letter workflow for each; leaves alone those that are already running. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
   /** Tells dead letters whether their job took them; leaves out those that have ended. */
@@ -160,6 +162,8 @@ export interface SideWorkflows {
   answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
   /** Lets a holder end; one that is not running is left alone. */
   release(workflowId: string): Promise<void>;
+  /** The ids of those that run, begin so, and were started before this time, epoch ms; and perhaps of some that begin a little differently. */
+  list(prefix: string, before: number): AsyncIterable<string>;
 }
 
 /** The activities that a client may have a workflow run for it: each answers a question about a worker. */

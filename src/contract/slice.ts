@@ -1,6 +1,7 @@
 import type { DecidedVerdict } from '../domain/verdict.ts';
 import type { KnownAnswers } from './answers.ts';
 import type { Audience } from './audience.ts';
+import type { HeldProfile } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
@@ -14,6 +15,8 @@ export interface SliceTrigger {
   readonly at: string;
   /** Its JSON; before rules 4, the object. Absent: the activity reads it from the source, with one look-up for the whole slice. */
   readonly profile?: string | JsonObject;
+  /** In place of a profile: where the activity finds it. */
+  readonly held?: HeldProfile;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */

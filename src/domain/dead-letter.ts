@@ -7,11 +7,12 @@ import type {
   RedeliveryRefusal,
 } from '../contract/dead-letter.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
+import { heldProfile } from './held-profile.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
 import { audienceAttribute, jobIdOf } from './names.ts';
 import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';
-import { readTrigger } from './trigger.ts';
+import { ProfileElsewhere, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 
 /** How long a dead letter waits for a person, in ms: 30 days. */
@@ -100,7 +101,7 @@ export function redeliveryOf(
   letter: DeadLetter,
   asked: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
 ): Redelivery {
-  const { subscriptionId, user, audience, event, at, profile, profileBytes, redeliveries } = letter;
+  const { subscriptionId, user, audience, event, at, profile, profileBytes, held, redeliveries } = letter;
   return {
     subscriptionId,
     ...asked,
@@ -111,6 +112,7 @@ export function redeliveryOf(
       at,
       ...(profile === undefined ? {} : { profile }),
       ...(profileBytes === undefined ? {} : { profileBytes }),
+      ...(held === undefined ? {} : { held }),
       redelivery: redeliveries + 1,
     },
   };
@@ -184,7 +186,9 @@ function readContent(
   if (!isRecord(trigger)) return '"trigger" must be a JSON object';
   const { redelivery } = trigger;
   if (!isCount(redelivery)) return '"redelivery" must be a number from 1';
-  const reading = readTrigger({ ...trigger, user }, undefined, mostBytes + SETTLED_BYTES);
+  const held = Array.isArray(trigger['held']) ? heldProfile(trigger['held'][0], trigger['held'][1]) : undefined;
+  const elsewhere = held === undefined ? {} : { profile: new ProfileElsewhere(held) };
+  const reading = readTrigger({ ...trigger, ...elsewhere, user }, undefined, mostBytes + SETTLED_BYTES);
   if (!reading.ok) return reading.reason;
   const { user: whose, at, ...rest } = reading.trigger;
   if (at === undefined) return '"at" is missing';

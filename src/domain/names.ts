@@ -1,5 +1,5 @@
 import type { Audience } from '../contract/audience.ts';
-import type { PackedTriggers } from '../contract/holder.ts';
+import type { HeldProfiles, PackedTriggers } from '../contract/holder.ts';
 
 /** Workflow types, as any Temporal client starts them. */
 export const EXPORT_JOB = 'exportJob';
@@ -93,6 +93,16 @@ export function holderWorkflowId(subscriptionId: string, holder: string): string
   return `holder-${subscriptionId}-${holder}`;
 }
 
+/** The workflow of a profile holder. Whoever signals a job knows its id, but not its subscription. */
+export function profileHolderWorkflowId(jobId: string, name: string): string {
+  return `${profileHolderPrefix(jobId)}${name}`;
+}
+
+/** What the ids of a job's profile holders begin with; so do those of jobs whose ids begin with this one's, which are longer. */
+export function profileHolderPrefix(jobId: string): string {
+  return `profiles-${jobId}-`;
+}
+
 export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): string {
   return `dead-letter-${deadLetterId(deliveryId, redeliveries)}`;
 }
@@ -126,6 +136,13 @@ export function holderWorkflow(workflowId: string, content: PackedTriggers) {
   const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
   // After a reset of the job its holders' numbers come again, with other content: what the job wants kept now counts.
   return { type: HOLDER, workflowId, input: content, summary, sleeps: true, renews: 'all' } as const;
+}
+
+/** The options that a profile holder is started with, before the signal whose profiles it keeps. */
+export function profileHolderWorkflow(workflowId: string, content: HeldProfiles) {
+  const count = content.profiles.length;
+  const summary = `Profile${count === 1 ? '' : 's'} of ${count.toLocaleString('en')} trigger${count === 1 ? '' : 's'} of a job`;
+  return { type: HOLDER, workflowId, input: content, summary, sleeps: true } as const;
 }
 
 /** An audience's id, in its only spelling. */

@@ -1,7 +1,9 @@
+import type { HeldProfiles } from '../contract/holder.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
+import { heldProfile } from './held-profile.ts';
 import { nextNanosecond, parseInstant, withOffset } from './instant.ts';
 import { isRecord } from './json.ts';
-import { WrittenProfile } from './trigger.ts';
+import { ProfileElsewhere, WrittenProfile } from './trigger.ts';
 
 /** A trigger with its profile as JSON text: a job hands a profile on as it came, and a text costs it a fifth of what an object does. */
 export interface RunTrigger extends Omit<EventTrigger, 'profile'> {
@@ -13,7 +15,14 @@ export interface RunTrigger extends Omit<EventTrigger, 'profile'> {
  * times would be a third of what a job's history holds.
  */
 export interface TriggerRun {
-  readonly triggers: readonly RunTrigger[];
+  readonly triggers: readonly (RunTrigger | HeldTrigger)[];
+  /** Where the profiles are, if they are not with their triggers: the name of a profile holder. */
+  readonly profilesIn?: string;
+}
+
+/** A trigger with the place of its profile in a holder. */
+interface HeldTrigger extends Omit<EventTrigger, 'profile'> {
+  readonly profile: number;
 }
 
 /** Bytes of JSON that a run takes besides its triggers, of which each brings a comma: one of them is no more. */
@@ -38,14 +47,31 @@ function follows(before: RunTrigger | undefined, { at = '' }: RunTrigger): boole
 
 /** The same triggers, with as few times as tell when each happened. */
 export function triggerRun(triggers: readonly RunTrigger[]): TriggerRun {
-  return {
-    triggers: triggers.map((trigger, i) => {
-      if (!follows(triggers[i - 1], trigger)) return trigger;
-      const { at: _, ...rest } = trigger;
-      return rest;
-    }),
-  };
+  return { triggers: sparselyDated(triggers) };
 }
+
+function sparselyDated(triggers: readonly RunTrigger[]): RunTrigger[] {
+  return triggers.map((trigger, i) => {
+    if (!follows(triggers[i - 1], trigger)) return trigger;
+    const { at: _, ...rest } = trigger;
+    return rest;
+  });
+}
+
+/** The same without their profiles, and what a holder of this name is to keep: those, in their order. */
+export function heldRun(
+  triggers: readonly RunTrigger[],
+  profilesIn: string,
+): { readonly run: TriggerRun; readonly content: HeldProfiles } {
+  const profiles: string[] = [];
+  const light = sparselyDated(triggers).map(({ profile, ...trigger }) =>
+    profile === undefined ? trigger : { ...trigger, profile: profiles.push(profile) - 1 },
+  );
+  return { run: { triggers: light, profilesIn }, content: { profiles } };
+}
+
+/** Bytes of JSON that the place of a profile takes at most. */
+export const PLACE_BYTES = 5;
 
 /**
  * The triggers, or whatever was taken for some, in a signal of triggers: each of its arguments is one, an array of them, or a run. Without an
@@ -53,16 +79,21 @@ export function triggerRun(triggers: readonly RunTrigger[]): TriggerRun {
  */
 export function triggersIn(args: readonly unknown[]): readonly unknown[] {
   if (args.length === 0) return [undefined];
-  return args.flatMap((arg) => (isRun(arg) ? dated(arg.triggers.map(written)) : arg));
+  return args.flatMap((arg) =>
+    isRun(arg) ? dated(arg.triggers.map((trigger) => read(trigger, arg.profilesIn))) : arg,
+  );
 }
 
-function isRun(arg: unknown): arg is { readonly triggers: readonly unknown[] } {
+function isRun(arg: unknown): arg is { readonly triggers: readonly unknown[]; readonly profilesIn?: unknown } {
   return isRecord(arg) && Array.isArray(arg['triggers']);
 }
 
-function written(trigger: unknown): unknown {
-  if (!isRecord(trigger) || typeof trigger['profile'] !== 'string') return trigger;
-  return { ...trigger, profile: new WrittenProfile(trigger['profile']) };
+function read(trigger: unknown, profilesIn: unknown): unknown {
+  if (!isRecord(trigger)) return trigger;
+  const { profile } = trigger;
+  if (typeof profile === 'string') return { ...trigger, profile: new WrittenProfile(profile) };
+  const held = heldProfile(profilesIn, profile);
+  return held === undefined ? trigger : { ...trigger, profile: new ProfileElsewhere(held) };
 }
 
 function dated(triggers: readonly unknown[]): unknown[] {

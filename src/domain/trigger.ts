@@ -1,3 +1,4 @@
+import type { HeldProfile } from '../contract/holder.ts';
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { scanMembers } from './json-scan.ts';
@@ -19,6 +20,17 @@ interface ReadTrigger {
   readonly at?: string;
   /** Its JSON. Nothing but what makes a request looks into it, so it is written once and read once. */
   readonly profile?: string;
+  /** In place of a profile: where it is. */
+  readonly held?: HeldProfile;
+}
+
+/** A profile that is not signalled but held, as in a `TriggerRun`. */
+export class ProfileElsewhere {
+  readonly held: HeldProfile;
+
+  constructor(held: HeldProfile) {
+    this.held = held;
+  }
 }
 
 /** A profile that is signalled as JSON text, as in a `TriggerRun`. */
@@ -44,7 +56,9 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   const { user, audience, event: own, ...optional } = raw as Partial<Record<string, unknown>>;
   // Many languages write absent values as null.
   const at = optional['at'] ?? undefined;
-  const profile = optional['profile'] ?? undefined;
+  const given = optional['profile'] ?? undefined;
+  const { held } = given instanceof ProfileElsewhere ? given : {};
+  const profile = held === undefined ? given : undefined;
   const happened = event ?? own;
   if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
   if (own !== undefined && own !== null && own !== happened)
@@ -76,6 +90,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       event: happened,
       ...(at === undefined ? {} : { at }),
       ...(json === undefined ? {} : { profile: json }),
+      ...(held === undefined ? {} : { held }),
     },
   };
 }

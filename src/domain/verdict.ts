@@ -153,6 +153,7 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'r
     case 'EADDRNOTAVAIL':
     case ATTEMPT_CODES.reportUnreadable:
       return 'ours';
+    case ATTEMPT_CODES.profileLost:
     case ATTEMPT_CODES.payloadImpossible:
     case ATTEMPT_CODES.payloadTooLarge:
       return 'unsendable';
@@ -217,6 +218,8 @@ export const ATTEMPT_CODES = {
   sourceUnavailable: 'SOURCE_UNAVAILABLE',
   /** The source does not know the person (yet); no request was made. */
   profileMissing: 'PROFILE_MISSING',
+  /** The profile that came with the trigger is gone from Temporal; no request was made. */
+  profileLost: 'PROFILE_LOST',
   /** This worker has no authorization of that name; no request was made. */
   authorizationUnknown: 'AUTHORIZATION_UNKNOWN',
   /** The authorization may not be sent to the URL's origin; no request was made. */
@@ -256,6 +259,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.answerMalformed]: 'the answer could not be understood',
   [ATTEMPT_CODES.sourceUnavailable]: 'the audience source could not be read',
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
+  [ATTEMPT_CODES.profileLost]: 'the profile that came with the trigger is gone',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
   [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
   [ATTEMPT_CODES.tokenUnavailable]: 'the authorization server gave no access token',

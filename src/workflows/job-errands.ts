@@ -30,11 +30,13 @@ import {
   refuseEdit,
 } from '../domain/job/operating.ts';
 import { isSlow } from '../domain/job/pace.ts';
+import { straysReleased } from '../domain/job/profile-holders.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/state.ts';
 import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
-import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf } from '../domain/names.ts';
+import { isProfileHolder } from '../domain/held-profile.ts';
+import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
 import { completed, withoutLaterFields } from '../domain/job-form.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
@@ -56,6 +58,12 @@ const patiently = (summary: string): Pick<Activities, PatientActivity> =>
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
 const RECALL_ATTEMPTS = 3;
 type PatientActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts' | 'readCalendar';
+// They cost nothing but room, and whoever stops a job does not wait for them for ever.
+const { releaseStrays } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  scheduleToCloseTimeout: '2 minutes',
+  summary: 'profiles that no trigger needs',
+});
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -104,6 +112,8 @@ export class JobErrands {
         return void this.#recall(step.holder);
       case 'release':
         return void this.#track(this.#release(step.holders));
+      case 'release-strays':
+        return void this.#track(this.#releaseStrays(step.before));
       case 'keep-dead-letters':
         return void this.#track(this.#keepDeadLetters(step.letters));
       case 'answer-letters':
@@ -200,6 +210,14 @@ export class JobErrands {
     }
   }
 
+  async #releaseStrays(before: number): Promise<void> {
+    try {
+      await releaseStrays(jobIdOf(this.#workflowId), before);
+    } finally {
+      straysReleased(this.#state, Date.now());
+    }
+  }
+
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {
     const { counters, deadLetters } = this.#state;
     const { keepDeadLetters } = patiently(counted(letters.size, 'dead letter'));
@@ -259,6 +277,7 @@ export class JobErrands {
   }
 
   #holderId(name: string): string {
+    if (isProfileHolder(name)) return profileHolderWorkflowId(jobIdOf(this.#workflowId), name);
     return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 

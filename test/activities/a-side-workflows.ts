@@ -33,6 +33,14 @@ export class RecordedSideWorkflows implements SideWorkflows {
     this.released.push(workflowId);
   }
 
+  /** The ids of workflows that run. */
+  readonly running: string[] = [];
+
+  async *list(prefix: string): AsyncIterable<string> {
+    await this.#call(prefix);
+    yield* this.running;
+  }
+
   async #call(workflowId: string): Promise<void> {
     this.underWay++;
     this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);

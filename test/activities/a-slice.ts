@@ -2,6 +2,7 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
+import { HeldProfileReader } from '../../src/activities/held-profiles.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
   PermitsReturned,
@@ -42,6 +43,8 @@ interface SliceLabOptions {
 /** The deliver activity between a source in memory and a real endpoint. */
 export class SliceLab {
   readonly source = new MemorySource();
+  /** What profile holders keep: everything that they are asked for, unless a test says otherwise. */
+  readonly heldIn = { inputOf: async (_workflowId: string): Promise<unknown> => await Promise.resolve(undefined) };
   readonly returned: ({ workflowId: string } & PermitsReturned)[] = [];
   authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'], bearer: 't' } });
   readonly metrics = new WorkerMetrics();
@@ -93,6 +96,7 @@ export class SliceLab {
     };
     const deliver = createDeliver({
       source: this.source,
+      heldProfiles: new HeldProfileReader(this.heldIn),
       poster: this.#poster,
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',

@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { createAnswerLetters, createKeepDeadLetters } from '../../src/activities/holders.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
+import { readRedelivery, redeliveryOf } from '../../src/domain/dead-letter.ts';
+import { undecodable } from '../../src/domain/errors.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 
@@ -53,4 +55,36 @@ test('each dead letter is told whether its job took it, some at a time; one that
   expect(workflows.mostUnderWay).toBe(8);
   workflows.failing = 'dead-letter-7';
   await expect(createAnswerLetters(workflows)(answers)).rejects.toThrow('dead-letter-7 fails');
+});
+
+const HELD = { held: [`h${'0'.repeat(15)}`, 1] } as const;
+
+test('a dead letter keeps the profile that its trigger came with itself, since its holder goes', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.input = { profiles: ['{}', '{"n":12345678901234567890}'] };
+  const { profile: _, profileBytes: __, ...letter } = aDeadLetter();
+  await createKeepDeadLetters(workflows)([{ ...letter, ...HELD }]);
+  expect(workflows.started[0]?.input).toEqual({ ...letter, profile: { n: 12345678901234567890n }, profileBytes: 30 });
+});
+
+test('one whose profile is gone says so, and comes back as such: it is never sent with what the source has', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const { profile: _, profileBytes: __, ...letter } = aDeadLetter();
+  const lost = { ...letter, ...HELD };
+  await createKeepDeadLetters(workflows)([lost]);
+  expect(workflows.started[0]?.input).toEqual(lost);
+  const asked = redeliveryOf(lost, {
+    asking: { workflowId: 'a', runId: 'b', question: 1 },
+    force: false,
+    isWithdrawn: false,
+  });
+  const reading = readRedelivery(JSON.parse(JSON.stringify(asked)), 65_536);
+  expect(reading).toMatchObject({ ok: true, redelivery: { trigger: HELD } });
+});
+
+test('one whose profile cannot be read at the moment is kept later', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.input = undecodable('it is encrypted');
+  await expect(createKeepDeadLetters(workflows)([{ ...aDeadLetter(), ...HELD }])).rejects.toThrow('it is encrypted');
+  expect(workflows.started).toEqual([]);
 });

@@ -22,6 +22,8 @@ interface RecordedJobOptions {
   readonly delayMs?: number;
   /** What the n-th signal call (from 1) fails with. */
   readonly fail?: (call: number) => Error | undefined;
+  /** What holding the profiles of a batch fails with. */
+  readonly failHold?: (batch: readonly RunTrigger[]) => Error | undefined;
   readonly history?: () => { bytes: number; events: number };
 }
 
@@ -30,6 +32,9 @@ export class RecordedJob implements JobSignals {
   /** As called, failed calls too. */
   readonly batches: (readonly RunTrigger[])[] = [];
   readonly requestIds: string[] = [];
+  /** The requests whose profiles are held. */
+  readonly held = new Set<string>();
+  readonly released: string[] = [];
   accepted = 0;
   mostInFlight = 0;
   readonly #options: RecordedJobOptions;
@@ -46,6 +51,18 @@ export class RecordedJob implements JobSignals {
 
   users(): string[] {
     return this.batches.flat().map(({ user }) => user);
+  }
+
+  async hold(batch: readonly RunTrigger[], requestId: string): Promise<void> {
+    const failure = this.#options.failHold?.(batch);
+    if (failure !== undefined) throw failure;
+    this.held.add(requestId);
+    await Promise.resolve();
+  }
+
+  async release(requestId: string): Promise<void> {
+    this.released.push(requestId);
+    await Promise.resolve();
   }
 
   async signal(batch: readonly RunTrigger[], requestId: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
@@ -118,4 +119,22 @@ test('a server that is not there is an error, not a workflow that is not there',
   await gone.close();
   await expect(elsewhere.inputOf('any')).rejects.toThrow();
   await expect(elsewhere.release('any')).rejects.toThrow();
+});
+
+test('those that run and begin so are listed, as far as they were started before a time', async () => {
+  const prefix = `profiles-${randomUUID()}-`;
+  const [ended, running] = ['1', '2'].map((n) => side({ workflowId: `${prefix}${n}`, sleeps: true }));
+  const other = side({ workflowId: `x${prefix}3`, sleeps: true });
+  for (const one of [ended, running, other]) await workflows.start(one ?? side());
+  await client.workflow.getHandle(`${prefix}1`).terminate();
+  const listed = async (before: number) => {
+    const ids: string[] = [];
+    for await (const workflowId of workflows.list(prefix, before)) ids.push(workflowId);
+    return ids;
+  };
+  // The server lists what it has with a delay.
+  const deadline = Date.now() + 20_000;
+  while ((await listed(Date.now() + 60_000)).length !== 1 && Date.now() < deadline) await setTimeout(100);
+  expect(await listed(Date.now() + 60_000)).toEqual([`${prefix}2`]);
+  expect(await listed(Date.now() - 60_000)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createPushClock } from '../../src/client/push/push.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';
-import { bytesAfter, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
+import { bytesAfter, heldRun, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
 
 const enter = (user: string, at?: string): RunTrigger => ({
   event: 'enter',
@@ -97,4 +97,34 @@ test.each([
 test('only a run of triggers has profiles as text', () => {
   const [raw] = triggersIn([{ ...enter('1'), profile: '{}' }]);
   expect(readTrigger(raw)).toMatchObject({ ok: false });
+});
+
+const HOLDER = `h${'1'.repeat(15)}`;
+
+test('a run whose profiles are held has their places, and the holder has them in that order', () => {
+  const triggers = [
+    { ...enter('1', '2026-11-25T08:30:00.000000001+00:00'), profile: '{"n":1}' },
+    enter('2', '2026-11-25T08:30:00.000000002+00:00'),
+    { ...enter('3', '2026-11-25T08:30:00.000000003+00:00'), profile: '{"n":3}' },
+  ];
+  const { run, content } = heldRun(triggers, HOLDER);
+  expect(content).toEqual({ profiles: ['{"n":1}', '{"n":3}'] });
+  const [first, second, third] = triggersIn([JSON.parse(JSON.stringify(run))]);
+  expect(readTrigger(first)).toMatchObject({ ok: true, trigger: { user: '1', held: [HOLDER, 0] } });
+  expect(readTrigger(second)).toMatchObject({ ok: true, trigger: { user: '2' } });
+  expect(readTrigger(third)).toMatchObject({
+    ok: true,
+    trigger: { user: '3', at: '2026-11-25T08:30:00.000000003+00:00', held: [HOLDER, 1] },
+  });
+  for (const one of [first, second, third]) expect(readTrigger(one)).not.toHaveProperty('trigger.profile');
+  expect(readTrigger(second)).not.toHaveProperty('trigger.held');
+});
+
+test.each([
+  ['no holder', undefined, 0],
+  ['another workflow', 'holder-1', 0],
+  ['no place', HOLDER, -1],
+])('a place of a profile with %s is rejected, rather than sent without that profile', (_, profilesIn, profile) => {
+  const [trigger] = triggersIn([{ triggers: [{ ...enter('1'), profile }], profilesIn }]);
+  expect(readTrigger(trigger)).toMatchObject({ ok: false, reason: expect.stringContaining('"profile"') });
 });

@@ -14,15 +14,14 @@ beforeAll(async () => {
 });
 afterAll(async () => server.stop());
 
-/** More triggers than fit into the signals that a run may have: each signal takes 64 KiB. */
+/** More triggers than fit into the signals that a run may have: each signal takes 64 KiB, profiles beside. */
 function stream(): (EventTrigger & { at: string })[] {
-  const profile = { text: 'x'.repeat(1000) };
-  return Array.from({ length: 900 }, (_, i) => ({
+  return Array.from({ length: 3000 }, (_, i) => ({
     audience: 'vip',
-    user: `p${i % 300}`,
+    user: `p${i % 300}`.padEnd(250, '.'),
     event: i % 600 < 300 ? 'enter' : 'exit',
     at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
-    profile,
+    profile: {},
   }));
 }
 

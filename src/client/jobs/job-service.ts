@@ -10,11 +10,18 @@ import {
 import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
-import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
+import { profileHolderName } from '../../domain/held-profile.ts';
+import {
+  EXPORT_JOB,
+  jobWorkflowId,
+  keptWorkflowId,
+  profileHolderWorkflow,
+  profileHolderWorkflowId,
+} from '../../domain/names.ts';
 import { ratesBy } from '../../domain/meter.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { trendUntil } from '../../domain/trend.ts';
-import { type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
+import { heldRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
@@ -22,6 +29,7 @@ import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.t
 import { neverBegun, wrongDefinition } from '../history/events.ts';
 import type { JobSignals } from '../push/patient-signals.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
 
 /** A command to a job. */
 export function ofJob(command: string, jobId: string): Commanded {
@@ -124,9 +132,27 @@ const SIGNAL_DEADLINE_MS = 30_000;
 export function jobSignals(client: Client, jobId: string): JobSignals {
   const workflowExecution = { workflowId: jobWorkflowId(jobId) };
   const { namespace, identity, loadedDataConverter: converter } = client.options;
+  let found: WorkflowExecutionDescription | undefined;
+  const holders = async () => {
+    const { taskQueue } = (found ??= await runningJob(client, jobId));
+    return new TemporalSideWorkflows(client, taskQueue);
+  };
+  const inTime = async <T>(call: () => Promise<T>): Promise<T> =>
+    await client.withDeadline(Date.now() + SIGNAL_DEADLINE_MS, call);
   return {
-    async signal(triggers: readonly RunTrigger[], requestId: string) {
-      let payloads = [converter.payloadConverter.toPayload(triggerRun(triggers))];
+    async hold(triggers: readonly RunTrigger[], requestId: string) {
+      const name = profileHolderName(requestId);
+      const { content } = heldRun(triggers, name);
+      const workflows = await holders();
+      await inTime(() => workflows.start(profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content)));
+    },
+    async release(requestId: string) {
+      const workflows = await holders();
+      await inTime(() => workflows.release(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
+    },
+    async signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean) {
+      const run = isHeld ? heldRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
+      let payloads = [converter.payloadConverter.toPayload(run)];
       for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
       const request = {
         namespace,
@@ -137,16 +163,14 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
         input: { payloads },
       };
       try {
-        await client.withDeadline(Date.now() + SIGNAL_DEADLINE_MS, () =>
-          client.workflowService.signalWorkflowExecution(request),
-        );
+        await inTime(() => client.workflowService.signalWorkflowExecution(request));
       } catch (error) {
         if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
         throw error;
       }
     },
     async history() {
-      const found = await runningJob(client, jobId);
+      found = await runningJob(client, jobId);
       const { historySize, historyLength } = found;
       return { bytes: historySize ?? 0, events: historyLength };
     },

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
-import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
+import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES, type SignalSize } from './patient-signals.ts';
 import type { CheckedTrigger } from './push.ts';
 
 /** Jobs of which it is remembered how full their history was, and how many call. */
@@ -101,6 +101,12 @@ interface Waiting extends CheckedTrigger {
   readonly caller: Caller;
 }
 
+const NOTHING: SignalSize = { bytes: 0, profileBytes: 0 };
+
+function sum(one: SignalSize, other: SignalSize): SignalSize {
+  return { bytes: one.bytes + other.bytes, profileBytes: one.profileBytes + other.profileBytes };
+}
+
 /** The calls for one job that are under way. */
 class JobGroup {
   readonly #jobId: string;
@@ -108,9 +114,9 @@ class JobGroup {
   readonly #crowd: Crowd;
   readonly #onIdle: () => void;
   #waiting: Waiting[] = [];
-  /** Of what waits: the calls that brought it, and its bytes, at most. */
+  /** Of what waits: the calls that brought it, and its size, at most. */
   #calls = 0;
-  #bytes = 0;
+  #size: SignalSize = NOTHING;
   #isSending = false;
   /** Ends the wait for more calls. */
   #goOn: (() => void) | undefined;
@@ -127,7 +133,7 @@ class JobGroup {
       const caller: Caller = { left: triggers.length, accepted: 0, resolve, reject };
       for (const one of triggers) {
         this.#waiting.push({ ...one, caller });
-        this.#bytes += one.bytes;
+        this.#size = sum(this.#size, one);
       }
       this.#calls += 1;
       if (!this.#isSending) void this.#send();
@@ -139,10 +145,11 @@ class JobGroup {
     this.#isSending = true;
     while (this.#waiting.length > 0) {
       await this.#gather();
-      const { batch, bytes } = this.#take();
+      const { batch, size } = this.#take();
       const triggers: RunTrigger[] = batch.map(({ trigger }) => trigger);
-      const failure = await this.#signals.send(triggers, bytes);
-      if (failure === undefined) this.#crowd.met(accepted(batch) + this.#calls);
+      const failure = await this.#signals.send(triggers, size);
+      if (failure?.isTooLarge === true) this.#setWaiting([...batch, ...this.#waiting]);
+      else if (failure === undefined) this.#crowd.met(accepted(batch) + this.#calls);
       // It is the job or the server that takes nothing: the others would wait as long, each after the one before.
       else this.#fail(failure.isUnconfirmed ? batch : [], batch, failure.cause);
     }
@@ -166,35 +173,36 @@ class JobGroup {
   }
 
   #waitMs(): number {
-    return this.#bytes >= SIGNAL_BYTES ? 0 : this.#crowd.waitMs(this.#calls);
+    return this.#size.bytes >= SIGNAL_BYTES ? 0 : this.#crowd.waitMs(this.#calls);
   }
 
-  /** As many as go into a signal, and at least one; and their bytes. */
-  #take(): { readonly batch: readonly Waiting[]; readonly bytes: number } {
-    let bytes = RUN_FRAME_BYTES;
+  /** As many as go into a signal, and at least one; and their size. */
+  #take(): { readonly batch: readonly Waiting[]; readonly size: SignalSize } {
+    let size: SignalSize = { ...NOTHING, bytes: RUN_FRAME_BYTES };
     let end = 0;
-    for (; end < this.#waiting.length; end++) {
-      const size = this.#sizeOf(end);
-      if (bytes + size > SIGNAL_BYTES && end > 0) break;
-      bytes += size;
+    for (const [i, one] of this.#waiting.entries()) {
+      const bytes = bytesAfter(this.#waiting[i - 1]?.trigger, one.trigger, one.bytes) + 1;
+      const more = sum(size, { ...one, bytes });
+      if (i > 0 && !this.#signals.fits(more)) break;
+      size = more;
+      end++;
     }
-    const batch = this.#waiting.splice(0, end);
-    this.#calls = new Set(this.#waiting.map(({ caller }) => caller)).size;
-    this.#bytes = this.#waiting.reduce((sum, one) => sum + one.bytes, 0);
-    return { batch, bytes };
+    const batch = this.#waiting.slice(0, end);
+    this.#setWaiting(this.#waiting.slice(end));
+    return { batch, size };
   }
 
-  #sizeOf(i: number): number {
-    const one = this.#waiting[i];
-    return one === undefined ? 0 : bytesAfter(this.#waiting[i - 1]?.trigger, one.trigger, one.bytes) + 1;
+  #setWaiting(waiting: Waiting[]): void {
+    this.#waiting = waiting;
+    this.#calls = new Set(waiting.map(({ caller }) => caller)).size;
+    this.#size = waiting.reduce<SignalSize>(sum, NOTHING);
   }
 
   #fail(unconfirmed: readonly Waiting[], batch: readonly Waiting[], cause: unknown): void {
     const doubtful = new Map<Caller, number>();
     for (const { caller } of unconfirmed) doubtful.set(caller, (doubtful.get(caller) ?? 0) + 1);
-    const callers = new Set([...batch, ...this.#waiting.splice(0)].map(({ caller }) => caller));
-    this.#calls = 0;
-    this.#bytes = 0;
+    const callers = new Set([...batch, ...this.#waiting].map(({ caller }) => caller));
+    this.#setWaiting([]);
     for (const caller of callers)
       caller.reject(new PushInterrupted(this.#jobId, caller.accepted, doubtful.get(caller) ?? 0, cause));
   }

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
+import { bytesAfter, RUN_FRAME_BYTES } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
-import { HistoryGauge, type JobSignals, PatientSignals, SIGNAL_BYTES } from './patient-signals.ts';
+import { HistoryGauge, type JobSignals, PatientSignals, type SignalSize } from './patient-signals.ts';
 import { PATIENCE_MS } from './patiently.ts';
+import type { CheckedTrigger } from './push.ts';
 
 export interface PushProgress {
   /** Triggers that the job has accepted. */
@@ -32,20 +33,26 @@ export interface PushRoom {
 }
 
 interface Batch {
-  readonly triggers: RunTrigger[];
+  readonly triggers: CheckedTrigger[];
   bytes: number;
+  profileBytes: number;
 }
 
 const GATHER_MS = 100;
 
-/** The bytes by which a trigger makes a batch longer. */
-function sizeIn(batch: Batch | undefined, trigger: RunTrigger, bytes: number): number {
-  return bytesAfter(batch?.triggers.at(-1), trigger, bytes) + 1;
+const NO_TRIGGERS: Readonly<Batch> = { triggers: [], bytes: RUN_FRAME_BYTES, profileBytes: 0 };
+
+/** The size of a batch with a trigger more. */
+function sizeWith({ triggers, bytes, profileBytes }: Readonly<Batch>, one: CheckedTrigger): SignalSize {
+  return {
+    bytes: bytes + bytesAfter(triggers.at(-1)?.trigger, one.trigger, one.bytes) + 1,
+    profileBytes: profileBytes + one.profileBytes,
+  };
 }
 
 /**
- * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB. So
- * a lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
+ * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB, and
+ * beside it profiles of a MiB. So a lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
  */
 export class JobPusher {
   readonly jobId: string;
@@ -94,36 +101,41 @@ export class JobPusher {
   }
 
   /**
-   * Takes a trigger whose JSON has `bytes` bytes; resolves as soon as there is room for another.
+   * Takes a trigger; resolves as soon as there is room for another.
    * @throws PushInterrupted when an earlier one could not be sent.
    */
-  async add(trigger: RunTrigger, bytes: number): Promise<void> {
-    while (!this.#fits(trigger, bytes) && this.#failure === undefined) {
+  async add(one: CheckedTrigger): Promise<void> {
+    while (!this.#fits(one) && this.#failure === undefined) {
       this.#complete();
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
     if (this.#failure !== undefined) throw this.#failure;
-    const last = this.#batches.at(-1);
-    const size = sizeIn(last, trigger, bytes);
-    if (last !== undefined && last.bytes + size <= SIGNAL_BYTES) {
-      last.triggers.push(trigger);
-      last.bytes += size;
-      this.#room.leftBytes -= size;
-    } else {
-      const alone = RUN_FRAME_BYTES + sizeIn(undefined, trigger, bytes);
-      this.#batches.push({ triggers: [trigger], bytes: alone });
-      this.#room.leftBytes -= alone;
-      if (last !== undefined) this.#complete();
-    }
+    if (this.#put(one) > 1) this.#complete();
     this.#sending ??= this.#drain();
   }
 
+  /** Puts a trigger into the last batch, or behind that. Returns how many there are. */
+  #put(one: CheckedTrigger): number {
+    const last = this.#batches.at(-1);
+    const size = sizeWith(last ?? NO_TRIGGERS, one);
+    if (last !== undefined && this.#signals.fits(size)) {
+      last.triggers.push(one);
+      this.#room.leftBytes -= size.bytes - last.bytes;
+      Object.assign(last, size);
+    } else {
+      const alone = sizeWith(NO_TRIGGERS, one);
+      this.#batches.push({ triggers: [one], ...alone });
+      this.#room.leftBytes -= alone.bytes;
+    }
+    return this.#batches.length;
+  }
+
   /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
-  #fits(trigger: RunTrigger, bytes: number): boolean {
+  #fits(one: CheckedTrigger): boolean {
     const [first, second] = this.#batches;
     if (first === undefined) return true;
-    if (second === undefined && first.bytes + sizeIn(first, trigger, bytes) <= SIGNAL_BYTES) return true;
-    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes > bytes;
+    if (second === undefined && this.#signals.fits(sizeWith(first, one))) return true;
+    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes > one.bytes;
   }
 
   /**
@@ -149,7 +161,7 @@ export class JobPusher {
       if (batch === undefined) break;
       this.#isComplete = this.#batches.length > 1;
       this.#wake();
-      await this.#send(batch.triggers, batch.bytes);
+      await this.#send(batch);
       this.#wake();
     }
     // What is left after a failure is sent by nobody, and must not take the others' room.
@@ -179,18 +191,30 @@ export class JobPusher {
   }
 
   /** Never rejects: a failure is kept for `add` and `finish`. */
-  async #send(batch: readonly RunTrigger[], bytes: number): Promise<void> {
-    const failure = await this.#signals.send(batch, bytes);
+  async #send(batch: Batch): Promise<void> {
+    const { triggers } = batch;
+    const failure = await this.#signals.send(
+      triggers.map(({ trigger }) => trigger),
+      batch,
+    );
+    if (failure?.isTooLarge === true) return this.#divide(batch);
     if (failure !== undefined) {
-      const unconfirmed = failure.isUnconfirmed ? batch.length : 0;
+      const unconfirmed = failure.isUnconfirmed ? triggers.length : 0;
       this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, failure.cause);
       return;
     }
-    this.accepted += batch.length;
+    this.accepted += triggers.length;
     this.signals += 1;
     this.#isWaitedFor = false;
     this.#signalledAt = performance.now();
     this.#report();
+  }
+
+  /** Puts everything into smaller batches, in its order. */
+  #divide(batch: Batch): void {
+    const all = [batch, ...this.#batches];
+    while (this.#take() !== undefined);
+    for (const { triggers } of all) for (const one of triggers) this.#put(one);
   }
 
   #report(waitingFor?: 'server' | 'history'): void {

@@ -13,6 +13,16 @@ const FULL_EVENTS = 9_000;
 
 /** Most bytes of JSON in one signal. */
 export const SIGNAL_BYTES = 64 * 1024;
+/** Most bytes of profiles that are held for one signal. */
+export const HELD_BYTES = 1024 * 1024;
+
+/** What a trigger, or several, take. */
+export interface SignalSize {
+  /** Of JSON. */
+  readonly bytes: number;
+  /** How many of these may be held instead. */
+  readonly profileBytes: number;
+}
 
 const LOOK_AGAIN_MS = 500;
 
@@ -41,8 +51,16 @@ export class HistoryGauge {
 
 /** What is needed of Temporal to signal one job. */
 export interface JobSignals {
-  /** Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer. */
-  signal(triggers: readonly RunTrigger[], requestId: string): Promise<void>;
+  /**
+   * Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer.
+   *
+   * @param isHeld whether its profiles are held, rather than signalled.
+   */
+  signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean): Promise<void>;
+  /** Starts the holder of a batch's profiles. Rejects when the job is not running. */
+  hold(triggers: readonly RunTrigger[], requestId: string): Promise<void>;
+  /** Lets that holder end. */
+  release(requestId: string): Promise<void>;
   /** The size of the job's current run. Rejects when the job is not running. */
   history(): Promise<{ readonly bytes: number; readonly events: number }>;
 }
@@ -52,6 +70,8 @@ export interface NotSignalled {
   readonly cause: unknown;
   /** It may have been accepted all the same: the server's answer was lost. */
   readonly isUnconfirmed: boolean;
+  /** True: the server takes smaller ones. From now on, `fits` knows that. */
+  readonly isTooLarge?: true;
 }
 
 /** Signals one job, and waits while the server is in trouble or the job's history is near its limit. */
@@ -62,6 +82,7 @@ export class PatientSignals {
   readonly #patienceMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onWait: (waitingFor: 'server' | 'history') => void;
+  #holds = true;
 
   /** @param gauge shared by all who signal this job, so that none has to check what another has just seen. */
   constructor(
@@ -85,17 +106,43 @@ export class PatientSignals {
     this.#onWait = options.onWait ?? (() => undefined);
   }
 
+  /** Whether so much goes into one signal: as it is, or with the profiles held. */
+  fits({ bytes, profileBytes }: SignalSize): boolean {
+    if (bytes <= SIGNAL_BYTES) return true;
+    return this.#holds && profileBytes <= HELD_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
+  }
+
   /** Never rejects; undefined once the job has accepted the batch. */
-  async send(batch: readonly RunTrigger[], bytes: number): Promise<NotSignalled | undefined> {
+  async send(batch: readonly RunTrigger[], { bytes, profileBytes }: SignalSize): Promise<NotSignalled | undefined> {
+    const requestId = randomUUID();
+    const isHeld = bytes > SIGNAL_BYTES && profileBytes > 0;
     let isUnconfirmed = false;
     try {
       if (this.#gauge.mustLook) await this.#untilThereIsRoom();
-      await this.#untilAccepted(batch, () => (isUnconfirmed = true));
+      if (isHeld && !(await this.#isHeld(batch, requestId)))
+        return { cause: undefined, isUnconfirmed, isTooLarge: true };
+      await this.#untilAccepted(
+        () => this.#signals.signal(batch, requestId, isHeld),
+        () => (isUnconfirmed = true),
+      );
     } catch (cause) {
+      // Best effort: the job looks for those that nobody let go, as long as it runs.
+      if (isHeld && !isUnconfirmed) await this.#signals.release(requestId).catch(() => undefined);
       return { cause, isUnconfirmed };
     }
-    this.#gauge.signalled(bytes);
+    this.#gauge.signalled(isHeld ? bytes - profileBytes : bytes);
     return undefined;
+  }
+
+  /** Once they are held; false where the server takes no payload that is so large. */
+  async #isHeld(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
+    try {
+      await patiently(() => this.#signals.hold(batch, requestId), this.#patience(performance.now() + this.#patienceMs));
+    } catch (error) {
+      if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
+      this.#holds = false;
+    }
+    return this.#holds;
   }
 
   async #untilThereIsRoom(): Promise<void> {
@@ -108,9 +155,8 @@ export class PatientSignals {
     }
   }
 
-  async #untilAccepted(batch: readonly RunTrigger[], onDoubt: () => void): Promise<void> {
-    const requestId = randomUUID();
-    const sending = patiently(() => this.#signals.signal(batch, requestId), {
+  async #untilAccepted(signal: () => Promise<void>, onDoubt: () => void): Promise<void> {
+    const sending = patiently(signal, {
       ...this.#patience(performance.now() + this.#patienceMs),
       // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.
       mayHelp: (error) => {

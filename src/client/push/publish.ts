@@ -179,13 +179,13 @@ class Publication {
   }
 
   /** @throws what ends the publication: jobs cannot be listed, or no job is left that accepts anything. */
-  async offer({ trigger, bytes }: CheckedTrigger): Promise<void> {
+  async offer(one: CheckedTrigger): Promise<void> {
     if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) await this.#list();
-    const listeners = this.#listeners.get(trigger.audience) ?? [];
+    const listeners = this.#listeners.get(one.trigger.audience) ?? [];
     if (listeners.every(({ state }) => state === 'ended')) this.#unheard += 1;
     for (const listener of listeners) {
       if (listener.state !== 'told') continue;
-      await this.#try(listener, () => listener.pusher.add(trigger, bytes));
+      await this.#try(listener, () => listener.pusher.add(one));
     }
     this.#read += 1;
     const [failure] = this.#failures;

@@ -2,10 +2,11 @@ import { randomInt } from 'node:crypto';
 import { type EventTrigger, misspeltInTrigger, type Trigger, type TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
-import type { RunTrigger } from '../../domain/trigger-run.ts';
+import { PLACE_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { JobPusher } from './job-pusher.ts';
+import type { SignalSize } from './patient-signals.ts';
 import { asError } from './patiently.ts';
 import { withLine } from './trigger-lines.ts';
 
@@ -64,8 +65,7 @@ export async function pushTo(
 ): Promise<PushResult> {
   try {
     for await (const raw of until(signal, triggers)) {
-      const { trigger, bytes } = checked(raw, clock);
-      await pusher.add(trigger, bytes);
+      await pusher.add(checked(raw, clock));
     }
   } catch (error) {
     if (error instanceof PushInterrupted) throw error;
@@ -121,10 +121,8 @@ export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
 }
 
 /** A valid trigger, as it was given, with an `at`. */
-export interface CheckedTrigger {
+export interface CheckedTrigger extends SignalSize {
   readonly trigger: RunTrigger;
-  /** The size of its JSON. */
-  readonly bytes: number;
 }
 
 /** @throws InvalidTrigger */
@@ -137,8 +135,14 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
   const trigger = { ...given, at };
   const { user, audience, profile } = trigger;
   const names = jsonStringBytes(user) + jsonStringBytes(audience);
-  const more = profile === undefined ? 0 : PROFILE_FRAME_BYTES + jsonStringBytes(profile);
-  return { trigger, bytes: FRAME_BYTES + names + at.length + more };
+  const bare = FRAME_BYTES + names + at.length;
+  if (profile === undefined) return { trigger, bytes: bare, profileBytes: 0 };
+  const profileBytes = jsonStringBytes(profile);
+  return {
+    trigger,
+    bytes: bare + PROFILE_FRAME_BYTES + profileBytes,
+    profileBytes: Math.max(0, profileBytes - PLACE_BYTES),
+  };
 }
 
 /** @throws InvalidTrigger, with its place in the list, from 1, as its line */

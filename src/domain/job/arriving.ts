@@ -1,5 +1,6 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
+import type { HeldProfile } from '../../contract/holder.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { membershipText } from '../delivery-id.ts';
@@ -66,17 +67,22 @@ export function admit(
   const reading = readTrigger(raw, event, state.budgets.triggerBytes);
   if (!reading.ok) return reject(state, reading.reason, now);
   const { trigger } = reading;
+  if (trigger.held !== undefined) state.profileHolders.straysSince ??= now;
   const audience = findAudience(state.job.audiences, trigger.audience);
+  const isWanted =
+    audience !== undefined && wantsEvent(state.job.definition, trigger.event) && !isDroppedNow(state, now);
+  // It is as if it had been in a chain for a moment; with others before it, that moment would come too soon.
+  if (!isWanted && state.overflow.isEmpty) state.profileHolders.enters(trigger);
   if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
 
   state.counters.received++;
   const at = trigger.at ?? uniqueAt(state, now);
-  if (wantsEvent(state.job.definition, trigger.event) && !isDroppedNow(state, now)) {
+  if (isWanted) {
     arrive(state, trigger.user, {
       audience: audience.id,
       event: trigger.event,
       at,
-      ...waitingProfile(state, trigger.profile),
+      ...waitingProfile(state, trigger),
       ...acceptedNow(at, now),
     });
   } else filterOut(state, trigger.user, audience.id);
@@ -115,8 +121,8 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
   state.takenLetters.remember(asking.runId);
   // It comes from its own workflow, so it has been kept, even if that was not confirmed yet.
   state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger));
-  const { profile, ...rest } = trigger;
-  arrive(state, user, { ...rest, ...waitingProfile(state, profile), ...acceptedNow(trigger.at, now) });
+  const { profile: _, ...rest } = trigger;
+  arrive(state, user, { ...rest, ...waitingProfile(state, trigger), ...acceptedNow(trigger.at, now) });
   return undefined;
 }
 
@@ -125,8 +131,9 @@ const WRITTEN_PROFILE_RULES = 4;
 /** A profile as it waits: as text, which is a fraction of the work of an object to carry on, a holder, a slice and a history at a time. */
 function waitingProfile(
   { rules }: DispatcherState,
-  json: string | undefined,
-): Pick<QueuedTrigger, 'profile' | 'profileBytes'> {
+  { profile: json, held }: { readonly profile?: string; readonly held?: HeldProfile },
+): Pick<QueuedTrigger, 'profile' | 'profileBytes' | 'held'> {
+  if (held !== undefined) return { held };
   if (json === undefined) return {};
   if (rules >= WRITTEN_PROFILE_RULES) return { profile: json, profileBytes: jsonStringBytes(json) };
   return { profile: parseJson(json) as JsonObject, profileBytes: utf8Bytes(json) }; // It was read as an object's.
@@ -189,6 +196,7 @@ export function drainOverflow(state: DispatcherState): void {
 }
 
 function putIntoChain(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+  state.profileHolders.enters(trigger);
   if (isRepeat(state, user, trigger)) {
     state.counters.repeated++;
     return;

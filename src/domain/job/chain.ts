@@ -1,4 +1,4 @@
-import type { PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
+import type { HeldProfile, PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
 import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
 import { epochMsOf } from '../instant.ts';
 import { jsonStringBytes } from '../json.ts';
@@ -12,6 +12,8 @@ export interface QueuedTrigger {
   readonly profile?: string | JsonObject;
   /** Bytes that the profile takes in the state; set when there is a profile. */
   readonly profileBytes?: number;
+  /** In place of a profile: where it is. */
+  readonly held?: HeldProfile;
   /** The number of the backfill that it comes from; absent for a live trigger. */
   readonly backfill?: number;
   /** How often it has been redelivered as a dead letter; absent = never. */
@@ -120,6 +122,8 @@ export interface ParkedTriggers {
   readonly number: number;
   readonly count: number;
   readonly bytes: number;
+  /** The profile holders that they need; absent: none. */
+  readonly profileHolders?: readonly string[];
   /** Since when the one that has waited longest waits, epoch ms. A job of an older release does not say. */
   readonly since?: number;
 }
@@ -221,6 +225,8 @@ const SINCE_BYTES = 26;
 const COUNTED_BYTES = 17;
 // "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
+// "held":["h0123456789abcde",12345],{},
+export const HELD_BYTES = 38;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
 /** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
 export const CHAIN_BYTES = 66;
@@ -232,15 +238,22 @@ const PARKED_FRAME_BYTES = 90;
 
 /** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  const { at, backfill, redelivery, profileBytes, since, counted } = trigger;
+  const { at, backfill, redelivery, profileBytes, held, since, counted } = trigger;
   const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
-  const profile = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  const inline = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
+  const profile = held === undefined ? inline : HELD_BYTES;
   const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
   const countedBytes = counted === undefined ? 0 : COUNTED_BYTES;
   return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes + countedBytes;
 }
 
+// "profileHolders":[],
+const HOLDERS_FRAME_BYTES = 20;
+// "h0123456789abcde",
+const HOLDER_BYTES = 19;
+
 /** Bytes that a chain takes for its parked triggers, however many they are. */
-export function parkedBytes(user: string): number {
-  return PARKED_FRAME_BYTES + jsonStringBytes(user);
+export function parkedBytes(user: string, { profileHolders }: Pick<ParkedTriggers, 'profileHolders'>): number {
+  const holders = profileHolders === undefined ? 0 : HOLDERS_FRAME_BYTES + profileHolders.length * HOLDER_BYTES;
+  return PARKED_FRAME_BYTES + jsonStringBytes(user) + holders;
 }

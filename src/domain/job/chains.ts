@@ -19,6 +19,7 @@ import {
   WaitingTimes,
   waitsSince,
 } from './chain.ts';
+import { neededBy } from './profile-holders.ts';
 
 /** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
 export class Chains {
@@ -139,6 +140,11 @@ export class Chains {
       ahead++;
     }
     return ahead;
+  }
+
+  /** All chains, in no order. */
+  all(): Iterable<Chain> {
+    return this.#byUser.values();
   }
 
   /** All held chains, in no order. */
@@ -309,12 +315,13 @@ export class Chains {
   park(chain: Chain, number: number, count: number): void {
     let bytes = 0;
     let since = Infinity;
-    for (const trigger of chain.triggers.splice(0, count)) {
+    const parked = chain.triggers.splice(0, count);
+    for (const trigger of parked) {
       this.#recount(chain, trigger, -1);
       bytes += queuedBytes(chain.user, trigger);
       since = Math.min(since, waitsSince(trigger));
     }
-    this.#setParked(chain, { number, count, bytes, since });
+    this.#setParked(chain, { number, count, bytes, ...neededBy(parked), since });
   }
 
   /**
@@ -459,10 +466,10 @@ export class Chains {
   }
 
   #setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
-    const more = Number(parked !== undefined) - Number(chain.parked !== undefined);
-    this.#parkedCount += more;
+    const bytesOf = (one: ParkedTriggers | undefined) => (one === undefined ? 0 : parkedBytes(chain.user, one));
+    this.#parkedCount += Number(parked !== undefined) - Number(chain.parked !== undefined);
     this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
-    this.#addBytes(chain, parkedBytes(chain.user) * more);
+    this.#addBytes(chain, bytesOf(parked) - bytesOf(chain.parked));
     if (chain.parked?.since !== undefined) this.#times.remove(chain.parked.since);
     if (parked?.since !== undefined) this.#times.add(parked.since);
     chain.parked = parked;

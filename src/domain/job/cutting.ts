@@ -1,4 +1,5 @@
 import type { Audience } from '../../contract/audience.ts';
+import type { HeldProfile } from '../../contract/holder.ts';
 import type { SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
 import { SLICE_MS, SLICE_TRIGGERS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
@@ -14,7 +15,7 @@ import {
   triggersOf,
 } from './batching.ts';
 import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
-import { acceptedNow, type Chain, isCounted } from './chain.ts';
+import { acceptedNow, type Chain, HELD_BYTES, isCounted } from './chain.ts';
 import { slicePermits, sliceSize } from './pace.ts';
 import { quotaLeft, quotaLeftForMembers, spendQuota } from './quota.ts';
 import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
@@ -299,6 +300,7 @@ class Cut {
   readonly #tellsFailures: boolean;
   readonly #isInBatches: boolean;
   readonly #mostBegun: number;
+  readonly #profileHolders = new Set<string>();
   /** First attempts, as far as a quota counts them. */
   begun = 0;
 
@@ -324,7 +326,8 @@ class Cut {
   take(chain: Chain): boolean {
     let count = 0;
     for (const trigger of chain.triggers) {
-      const profileBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
+      const inlineBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
+      const profileBytes = trigger.held === undefined ? inlineBytes : HELD_BYTES;
       const failures = count === 0 && this.#tellsFailures && chain.failures > 0 ? { failures: chain.failures } : {};
       const most =
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
@@ -336,9 +339,9 @@ class Cut {
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       const isBegun = !isCounted(chain, count);
-      if (this.isFull || !fits || (isBegun && !this.mayBegin)) break;
+      if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.held)) break;
       if (isBegun) this.begun++;
-      const { audience, event, at, profile, redelivery } = trigger;
+      const { audience, event, at, profile, held, redelivery } = trigger;
       // A person whom the source never knew is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -347,6 +350,7 @@ class Cut {
         event,
         at,
         ...(profile === undefined ? {} : { profile }),
+        ...(held === undefined ? {} : { held }),
         ...(optional ? { profileOptional: true } : {}),
         ...(redelivery === undefined ? {} : { redelivery }),
         ...failures,
@@ -360,7 +364,18 @@ class Cut {
     this.parts.push({ chain, count });
     return true;
   }
+
+  /** Whether it may need another profile holder. */
+  #takesFrom(held: HeldProfile | undefined): boolean {
+    if (held === undefined || this.#profileHolders.has(held[0])) return true;
+    if (this.#profileHolders.size >= MOST_PROFILE_HOLDERS) return false;
+    this.#profileHolders.add(held[0]);
+    return true;
+  }
 }
+
+/** Most profile holders that one slice needs: each may be a megabyte that its worker reads before it sends. */
+const MOST_PROFILE_HOLDERS = 8;
 
 // [,199,"",{"profileOptional":true}], as it is packed.
 const SLICE_TRIGGER_BYTES = 36;

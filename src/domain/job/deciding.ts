@@ -20,6 +20,7 @@ import { discardWaiting } from './discarding.ts';
 import type { DeadTrigger } from './dying.ts';
 import { nextHolderStep } from './holders.ts';
 import { endByItself, endDelivering, plannedEnd } from './operating.ts';
+import { releaseUnneeded, straysToRelease } from './profile-holders.ts';
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
 import { endsWhenCalm, fits, isCalm, isUndisturbed, phaseOf, type RunFacts } from './run-end.ts';
@@ -63,6 +64,8 @@ export type Step =
   | { readonly kind: 'recall'; readonly holder: Holder }
   /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
+  /** Let profile holders end that were started before this time, epoch ms; `straysReleased` afterwards. */
+  | { readonly kind: 'release-strays'; readonly before: number }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
   | {
       readonly kind: 'keep-dead-letters';
@@ -108,6 +111,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   if (state.stopping?.waiting === 'discard') discardWaiting(state, now);
   makeRoom(state, now);
   drainOverflow(state);
+  if (state.chains.count === 0 && state.deadLetters.size === 0) releaseUnneeded(state);
   state.alerts.observe(state, now);
   noteTrend(state, 0, 0, now);
   const phase = phaseOf(state, now, run);
@@ -117,13 +121,14 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     answersErrand(state) ??
     calendarErrand(state, now) ??
     backfillErrand(state, now) ??
-    alertsErrand(state);
+    alertsErrand(state) ??
+    straysErrand(state, now);
   if (errand !== undefined) return errand;
   const calm = isCalm(state, run);
   if (phase.isEnding) {
     // It waits for holders no longer than for slices: one may be a holder that cannot be read.
     const canEnd = calm && (isUndisturbed(state, run) || now >= (state.endPutOffAt ?? 0));
-    return canEnd ? { kind: 'continue-as-new' } : wait(state, now, state.endPutOffAt);
+    return canEnd ? endRun(state) : wait(state, now, state.endPutOffAt);
   }
   gather(state, now);
   while (canCut(state, now)) {
@@ -133,8 +138,21 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
-  if (calm && isUndisturbed(state, run) && endsWhenCalm(state, run) && fits(state)) return { kind: 'continue-as-new' };
+  if (calm && isUndisturbed(state, run) && endsWhenCalm(state, run) && fits(state)) return endRun(state);
   return wait(state, now);
+}
+
+/** What a run knows of the profile holders that nobody needs any more, the next one does not. */
+function endRun(state: DispatcherState): Step {
+  releaseUnneeded(state);
+  return { kind: 'continue-as-new' };
+}
+
+function straysErrand(state: DispatcherState, now: number): Step | undefined {
+  const before = straysToRelease(state, now);
+  if (before === undefined) return undefined;
+  state.profileHolders.isLookingForStrays = true;
+  return { kind: 'release-strays', before };
 }
 
 function deadLettersErrand({ deadLetters, budgets }: DispatcherState): Step | undefined {
@@ -220,6 +238,7 @@ function isDone(state: DispatcherState): boolean {
   const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
   if (stopping === undefined || owedReleases.length > 0) return false;
   if (stopping.waiting === 'keep') return state.keptAtChange === state.changes;
+  if (state.profileHolders.straysSince !== undefined) return false;
   if (backfill?.isUnfinished === true || state.unreadable.aside.length > 0) return false;
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }

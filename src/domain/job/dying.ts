@@ -103,7 +103,7 @@ function bytesOf(dead: DeadTrigger): number {
 /** What the workflow of a dead letter is given. */
 export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: string, now: number): DeadLetter {
   const { user, trigger, failure, attempts } = dead;
-  const { audience: audienceId, event, at, profile, profileBytes, redelivery = 0 } = trigger;
+  const { audience: audienceId, event, at, profile, profileBytes, held, redelivery = 0 } = trigger;
   const audience = audienceById(job, audienceId) ?? { id: audienceId, slug: audienceId, name: audienceId };
   return {
     v: 1,
@@ -121,6 +121,7 @@ export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: s
           profile: typeof profile === 'string' ? (parseJson(profile) as JsonObject) : profile,
           profileBytes: profileBytes ?? 0,
         }),
+    ...(held === undefined ? {} : { held }),
     failure,
     attempts,
     diedAt: instantOf(now),

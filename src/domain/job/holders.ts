@@ -103,7 +103,10 @@ function take(state: DispatcherState, holder: Holder, content: readonly PersonTr
   if (holder.of !== 'aside') return;
   // Later triggers of the same people went ahead, so a person decides about each, as about any dead letter.
   const failure = { at: instantOf(now), code: ATTEMPT_CODES.holderSetAside };
-  for (const { user, trigger } of content) state.deadLetters.add({ user, trigger, failure, attempts: 0 });
+  for (const { user, trigger } of content) {
+    state.deadLetters.add({ user, trigger, failure, attempts: 0 });
+    state.profileHolders.comesBack(trigger);
+  }
   state.owedReleases.push(holder.name);
   state.changes++;
 }
@@ -137,7 +140,8 @@ export function setHolderAside(state: DispatcherState, name: string): string | u
   if (holder.isAside === true) return undefined;
   const chain = parkedIn(state, name);
   if (chain !== undefined) passParkedBy(state, chain);
-  else if (!overflow.passBy(Number(name))) return `Nothing waits for the holder ${name} yet: others come before it.`;
+  else if (overflow.passBy(Number(name))) state.profileHolders.passHolderBy();
+  else return `Nothing waits for the holder ${name} yet: others come before it.`;
   unreadable.setAside(name);
   state.changes++;
   return undefined;

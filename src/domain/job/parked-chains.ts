@@ -137,7 +137,8 @@ export function parkedIn({ chains }: DispatcherState, name: string): Chain | und
 }
 
 /** Passes parked triggers by, unread; their holder keeps them. */
-export function passParkedBy({ chains, parking }: DispatcherState, chain: Chain): void {
+export function passParkedBy({ chains, parking, profileHolders }: DispatcherState, chain: Chain): void {
+  profileHolders.passBy(chain.parked?.profileHolders ?? []);
   parking.coming.delete(chain);
   chains.unpark(chain, []);
 }

@@ -123,7 +123,8 @@ export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean
 
 /** Whether the next run can be given the state. Measured, since a run that was given more than the server accepts could never begin. */
 export function fits(state: DispatcherState): boolean {
-  return carriedBytes(carryJob(state)) <= state.budgets.carryBytes;
+  // Holders of profiles that it does not need are owed a release.
+  return carriedBytes(carryJob(state)) + state.profileHolders.bytes <= state.budgets.carryBytes;
 }
 
 /** Whether an end can be waited for: from then on no slice is cut. */

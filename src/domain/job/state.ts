@@ -31,6 +31,7 @@ import { parkedHolder, Parking } from './parked-chains.ts';
 import type { CarriedQuota } from './quota.ts';
 import type { CarriedSpacing } from './request-rate.ts';
 import type { PeopleFilter, RunPeople } from './run-people.ts';
+import { type CarriedProfileHolders, neededIn, ProfileHolders } from './profile-holders.ts';
 import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
 
 /** What is recorded of an accepted definition. */
@@ -63,8 +64,9 @@ export interface JobRecord {
  * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
  * 5. A run ends earlier, and waits for no slice that does not end.
  * 6. A run that ends cancels its timer, begins nothing at holders, and waits for what it has there.
+ * 7. As 6. The profiles of triggers may be in holders: whoever does not know that would send what the source says of those people.
  */
-export const RULES = 6;
+export const RULES = 7;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
@@ -75,9 +77,11 @@ export const NEXT_RULES = 6;
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;
 
-/** What the run after this one decides by: never older rules than this one's. */
-function nextRules(rules: number): number {
-  return Math.max(rules, NEXT_RULES);
+const HELD_PROFILE_RULES = 7;
+
+/** What the run after this one decides by: never older rules than this one's, nor than what waits asks for. */
+function nextRules({ rules, profileHolders }: DispatcherState): number {
+  return Math.max(rules, NEXT_RULES, profileHolders.straysSince === undefined ? 0 : HELD_PROFILE_RULES);
 }
 
 /** @throws NewerState when this release cannot decide by these rules. */
@@ -250,6 +254,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly overflow: CarriedOverflow;
   /** Holders that could not be read; absent: none. */
   readonly unreadable?: readonly UnreadableHolder[];
+  /** Absent: no trigger needed any. */
+  readonly profileHolders?: CarriedProfileHolders;
   /** Number of the next holder for parked triggers. */
   readonly nextParked: number;
   /** Holders that are no longer needed and have yet to be released. */
@@ -310,6 +316,7 @@ export interface DispatcherState extends PlainState {
   readonly overflow: Overflow;
   readonly parking: Parking;
   readonly unreadable: UnreadableHolders;
+  readonly profileHolders: ProfileHolders;
   readonly deadLetters: DeadLetters;
   /** The last dead letters that came back, by their first runs: one that asks again is not taken twice. */
   readonly takenLetters: RecentMemory;
@@ -431,6 +438,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     overflow: new Overflow(budgets.sliceBytes, carried.overflow),
     parking: new Parking(carried.nextParked),
     unreadable: new UnreadableHolders(carried.unreadable),
+    profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
     deadLetters: new DeadLetters(carried.dying),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
     owedAnswers: [],
@@ -474,6 +482,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
   const trend = state.trend.carry();
   const table = new AudienceTable();
   const chains = state.chains.carry(table);
+  const profileHolders = state.profileHolders.carry(!state.overflow.isEmpty);
   return {
     v: 1,
     ...plainOf(state),
@@ -482,6 +491,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     overflow: state.overflow.carry(),
     nextParked: state.parking.next,
     ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
+    ...(profileHolders === undefined ? {} : { profileHolders }),
     // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
     owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
     dying: state.deadLetters.carry(),
@@ -512,7 +522,7 @@ function plainOf(from: PlainState): PlainState {
  * for that.
  */
 export function carryToNextRun(state: DispatcherState, had?: RunPeople): CarriedJob {
-  const carried = { ...carryJob(state), rules: nextRules(state.rules) };
+  const carried = { ...carryJob(state), rules: nextRules(state) };
   const people = had?.filter(state.budgets.carryBytes - carriedBytes(carried));
   return people === undefined ? carried : { ...carried, people };
 }
@@ -553,6 +563,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.overflow.bytes +
     state.deadLetters.bytes +
     state.unreadable.bytes +
+    state.profileHolders.bytes +
     state.owedReleases.length * OWED_BYTES +
     (state.backfill?.waitingBytes ?? 0) +
     state.trend.bytes +

@@ -6,10 +6,13 @@ import { GroupedSignals } from '../../../src/client/push/grouped-signals.ts';
 import { SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
 import { type CheckedTrigger, checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
-import { triggerRun } from '../../../src/domain/trigger-run.ts';
+import { profileHolderName } from '../../../src/domain/held-profile.ts';
+import { heldRun, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
 
 const clock = createPushClock();
+/** Payloads of more than 64 KiB are refused. */
+const TAKES_NO_MORE = { failHold: () => serverError(GRPC.INVALID_ARGUMENT) };
 const checkedUsers = (...users: string[]): CheckedTrigger[] =>
   checkedAll(
     users.map((user) => trigger(user)),
@@ -76,7 +79,7 @@ test('who is alone waits once for those who called before, and then for nobody',
 });
 
 test('what fills a signal waits for nobody', async () => {
-  const job = new RecordedJob();
+  const job = new RecordedJob(TAKES_NO_MORE);
   const grouped = groupedFor(job, 1000, 20_000);
   const half = { ...trigger('ada'), profile: { text: 'x'.repeat(40_000) } };
   const call = async (...halves: object[]): Promise<void> => await grouped.signal('vip', checkedAll(halves, clock));
@@ -133,7 +136,11 @@ test('whatever is called at once, each call resolves when all that it brought is
         }),
       );
       expect(job.accepted).toBe(sizes.flat().length);
-      for (const batch of job.batches) expect(JSON.stringify(batch).length).toBeLessThanOrEqual(SIGNAL_BYTES);
+      for (const [i, batch] of job.batches.entries()) {
+        const requestId = job.requestIds[i] ?? '';
+        const run = job.held.has(requestId) ? heldRun(batch, profileHolderName(requestId)).run : batch;
+        expect(JSON.stringify(run).length).toBeLessThanOrEqual(SIGNAL_BYTES);
+      }
     }),
     { numRuns: 30 },
   );
@@ -141,6 +148,7 @@ test('whatever is called at once, each call resolves when all that it brought is
 
 test('when the job takes nothing, each call is told how many of its own it took, and what waits behind is told at once', async () => {
   const job = new RecordedJob({
+    ...TAKES_NO_MORE,
     delayMs: 5,
     fail: (call) => (call > 1 ? new JobNotRunning('vip', 'stopped') : undefined),
   });
@@ -177,4 +185,25 @@ test('why one trigger could not be sent is said alone, unless it may have been a
 test('one that is no trigger is named by its place, and none of the call is sent', () => {
   const mixed = [trigger('1'), { ...trigger('2'), event: 'gone' }];
   expect(() => checkedAll(mixed, clock)).toThrow(/Line 2 is not a trigger/);
+});
+
+test('what many bring with their profiles goes in few signals: the profiles are held', async () => {
+  const job = new RecordedJob({ delayMs: 5 });
+  const grouped = new GroupedSignals(() => job, 1_000);
+  const one = (user: string) => ({ audience: 'vip', user, event: 'enter', profile: { text: 'x'.repeat(4_000) } });
+  const users = Array.from({ length: 300 }, (_, i) => String(i));
+  await Promise.all(users.map((user) => grouped.signal('vip', checkedAll([one(user)], clock))));
+  expect(job.users()).toEqual(users);
+  expect(job.batches.length).toBeLessThanOrEqual(4);
+  expect(job.held.size).toBeGreaterThan(0);
+});
+
+test('where the server takes no payload so large, they go in smaller ones, in order, and each caller is answered', async () => {
+  const job = new RecordedJob(TAKES_NO_MORE);
+  const grouped = new GroupedSignals(() => job, 1_000);
+  const one = (user: string) => ({ audience: 'vip', user, event: 'enter', profile: { text: 'x'.repeat(4_000) } });
+  const users = Array.from({ length: 100 }, (_, i) => String(i));
+  await Promise.all(users.map((user) => grouped.signal('vip', checkedAll([one(user)], clock))));
+  expect(job.users()).toEqual(users);
+  expect(job.held.size).toBe(0);
 });

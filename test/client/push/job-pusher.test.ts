@@ -9,7 +9,8 @@ import { checked, createPushClock, pushTo, withEvent } from '../../../src/client
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { stringifyJson } from '../../../src/domain/json.ts';
-import { type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { profileHolderName } from '../../../src/domain/held-profile.ts';
+import { heldRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {
@@ -48,12 +49,54 @@ describe('pushing to one job', () => {
     expect(bytes).toBeLessThanOrEqual(exact + 1);
   });
 
-  test('keeps within 64 KiB when profiles are inline', async () => {
+  const withProfiles = (count: number) =>
+    triggers(count).map((each) => ({ ...each, profile: { name: 'ü'.repeat(700), note: '"\n' } }));
+  const bytesOf = (run: unknown) => Buffer.byteLength(JSON.stringify(run));
+
+  test('what is more than 64 KiB with its profiles has them held, and keeps within 64 KiB without', async () => {
+    const job = new RecordedJob({ delayMs: 2 });
+    await pushTo(new JobPusher('vip', job), withProfiles(3_000));
+    expect(job.users()).toEqual(triggers(3_000).map(({ user }) => user));
+    let held = 0;
+    for (const [i, batch] of job.batches.entries()) {
+      const requestId = job.requestIds[i] ?? '';
+      const { run, content } = heldRun(batch, profileHolderName(requestId));
+      expect(job.held.has(requestId)).toBe(bytesOf(triggerRun(batch)) > SIGNAL_BYTES);
+      if (!job.held.has(requestId)) continue;
+      held++;
+      expect(bytesOf(run)).toBeLessThanOrEqual(SIGNAL_BYTES);
+      expect(bytesOf(content)).toBeLessThanOrEqual(1024 * 1024 + 100);
+    }
+    // A MiB of profiles each, but for the first and the last.
+    expect(held).toBeLessThanOrEqual(Math.ceil((3_000 * 1_450) / 1024 ** 2) + 1);
+    expect(job.released).toEqual([]);
+  });
+
+  test('a few profiles go with their triggers', async () => {
     const job = new RecordedJob();
-    const large = triggers(300).map((each) => ({ ...each, profile: { name: 'ü'.repeat(700), note: '"\n' } }));
-    await pushTo(new JobPusher('vip', job), large);
-    const sizes = job.batches.map((batch) => Buffer.byteLength(JSON.stringify(batch)));
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(SIGNAL_BYTES);
+    await pushTo(new JobPusher('vip', job), withProfiles(40));
+    expect(job.held.size).toBe(0);
+  });
+
+  test('a server that takes no payload so large gets signals of 64 KiB, in order', async () => {
+    const job = new RecordedJob({ failHold: () => serverError(GRPC.INVALID_ARGUMENT), delayMs: 1 });
+    const { accepted } = await pushTo(new JobPusher('vip', job), withProfiles(500));
+    expect([accepted, job.accepted, job.held.size]).toEqual([500, 500, 0]);
+    expect(job.users()).toEqual(triggers(500).map(({ user }) => user));
+    expect(Math.max(...job.batches.map((batch) => bytesOf(triggerRun(batch))))).toBeLessThanOrEqual(SIGNAL_BYTES);
+  });
+
+  test('profiles are held again after a lost answer, before they are signalled, and let go when the signal is refused', async () => {
+    let holds = 0;
+    const job = new RecordedJob({
+      failHold: () => (++holds === 1 ? serverError(GRPC.UNAVAILABLE) : undefined),
+      fail: () => new JobNotRunning('vip', 'completed'),
+    });
+    const pusher = new JobPusher('vip', job);
+    const pushed = pushTo(pusher, withProfiles(500));
+    await expect(pushed).rejects.toMatchObject({ accepted: 0, unconfirmed: 0 });
+    expect(holds).toBe(2);
+    expect(job.released).toEqual([...job.held]);
   });
 
   test('fills a signal with half as many again when it dates them itself', async () => {
@@ -69,7 +112,7 @@ describe('pushing to one job', () => {
   });
 
   test.each([0, 1])('a signal has 64 KiB to the byte if they are there, and no more: %i too many', async (more) => {
-    const job = new RecordedJob({ delayMs: 20 });
+    const job = new RecordedJob({ delayMs: 20, failHold: () => serverError(GRPC.INVALID_ARGUMENT) });
     const withText = (user: string, length: number) => ({ ...trigger(user), profile: { text: 'x'.repeat(length) } });
     const runBytes = (triggers: readonly RunTrigger[]) => Buffer.byteLength(JSON.stringify(triggerRun(triggers)));
     const empty = ['1', '2'].map((user) => checked(withText(user, 0), createPushClock()).trigger);
@@ -140,7 +183,12 @@ describe('pushing to one job', () => {
         yield trigger(String(i));
       }
     }
-    const job = { signal: () => setImmediate(), history: async () => await Promise.resolve({ bytes: 0, events: 0 }) };
+    const held = { hold: () => setImmediate(), release: () => setImmediate() };
+    const job = {
+      ...held,
+      signal: () => setImmediate(),
+      history: async () => await Promise.resolve({ bytes: 0, events: 0 }),
+    };
     const { signal } = new AbortController();
     await pushTo(new JobPusher('vip', job, { signal }), stream(), signal);
     const [, early = 0, late = 0] = heap;

@@ -13,6 +13,7 @@ import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/dying.ts';
 import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
 import { beginBackfill } from '../../../src/domain/job/operating.ts';
+import { straysReleased } from '../../../src/domain/job/profile-holders.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, type DispatcherState, setJob } from '../../../src/domain/job/state.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
@@ -96,6 +97,9 @@ export class AJob {
       case 'release':
         for (const name of step.holders) this.holders.delete(name);
         holdersReleased(this.state, step.holders, true);
+        return true;
+      case 'release-strays':
+        straysReleased(this.state, this.now);
         return true;
       case 'keep-dead-letters':
         this.dead.push(...step.letters.values());

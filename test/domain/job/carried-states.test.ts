@@ -167,6 +167,7 @@ const OPTIONAL: {
     takenLetters: true,
     unreadable: true,
     trend: true,
+    profileHolders: true,
     people: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
@@ -174,7 +175,7 @@ const OPTIONAL: {
   pace: { paused: true, sampleLeft: true },
   // Not `parked`: it says where triggers are.
   head: { failures: true, profileTries: true, notBefore: true, batchMost: true },
-  parked: { since: true },
+  parked: { since: true, profileHolders: true },
   record: { calendar: true },
   // Not `deadlineAt`: with it, it is known when to end.
   stopping: { isPlanned: true },

@@ -24,6 +24,7 @@ import {
   retryNow,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
+import { straysReleased } from '../../../src/domain/job/profile-holders.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import {
@@ -50,6 +51,7 @@ import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
 import { ModelKeeping } from './model-keeping.ts';
 import { ModelLedger, must } from './model-ledger.ts';
+import { ModelProfiles } from './model-profiles.ts';
 import { ModelStarts } from './model-starts.ts';
 import { whereTriggersWait } from './model-waiting.ts';
 
@@ -68,6 +70,7 @@ export class DispatcherWorld {
   readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
   readonly holders = new ModelHolders(this.ledger);
   readonly #keeping = new ModelKeeping();
+  readonly #profiles = new ModelProfiles();
   readonly #starts = new ModelStarts();
   readonly #quota = new ModelQuota(this.ledger);
   #child: ModelChild | undefined;
@@ -100,8 +103,29 @@ export class DispatcherWorld {
 
   /** @param agoMs how long ago it happened, according to whoever signals it; it may be wrong. */
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0, agoMs = 0): void {
+    this.#signal(
+      user,
+      audience,
+      event,
+      profileBytes > 0 ? { text: 'x"'.repeat(Math.ceil(profileBytes / 3)) } : undefined,
+      agoMs,
+    );
+  }
+
+  /** A signal whose profiles are held. */
+  signalHeld(triggers: readonly (readonly [user: string, audience: 'a' | 'b', event: 'enter' | 'exit'])[]): void {
+    this.#profiles.beginSignal();
+    for (const [user, audience, event] of triggers) this.#signal(user, audience, event, this.#profiles.next(), 0);
+  }
+
+  #signal(
+    user: string,
+    audience: 'a' | 'b',
+    event: 'enter' | 'exit',
+    profile: object | undefined,
+    agoMs: number,
+  ): void {
     const at = new Date(this.now - agoMs).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
-    const profile = profileBytes > 0 ? { text: 'x"'.repeat(Math.ceil(profileBytes / 3)) } : undefined;
     const id = audience.repeat(32);
     const isHonest = this.#listensTo(id);
     const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
@@ -131,7 +155,8 @@ export class DispatcherWorld {
     this.#batches.forget();
     const dead = this.ledger.revive(which, this.now);
     if (dead === undefined) return;
-    const letter = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
+    // It keeps its profile itself.
+    const { held: _, ...letter } = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
     const asking = { workflowId: 'dead-letter-1', runId: `run ${++this.#letters}`, question: 1 };
     const asked = redeliveryOf(letter, { asking, force: true, isWithdrawn: false });
     // Some ask again before they have heard.
@@ -194,6 +219,11 @@ export class DispatcherWorld {
         answersGone(this.state, step.answers);
       }
       if (step.kind === 'start-backfill' && step.restarts > 0) this.#child?.goOn(step.from.page, step.restarts);
+      if (step.kind === 'release') this.#profiles.released(this.state, this.holders, step.holders);
+      if (step.kind === 'release-strays') {
+        this.#profiles.straysReleased(this.state, this.holders);
+        straysReleased(this.state, this.now);
+      }
       if (isHolderStep(step)) this.holders.begin(step);
       if (step.kind === 'continue-as-new') {
         this.continueAsNew();
@@ -475,6 +505,8 @@ export class DispatcherWorld {
     this.operateBackfill('resume');
     for (let round = 0; ; round++) {
       must(round < 3000, 'what waits is sent in the end');
+      // One that was stopping took no edit.
+      if (this.state.job.definition.quota !== null) this.editQuota(null);
       this.pump();
       this.endKeeping();
       // A sample may have been out only now.

@@ -53,6 +53,15 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
       ),
   },
   {
+    weight: 4,
+    arbitrary: fc
+      .array(
+        fc.tuple(user, fc.constantFrom('a' as const, 'b' as const), fc.constantFrom('enter' as const, 'exit' as const)),
+        { minLength: 1, maxLength: 10 },
+      )
+      .map((triggers) => (world: DispatcherWorld) => world.signalHeld(triggers)),
+  },
+  {
     weight: 8,
     arbitrary: fc.tuple(fc.nat(20), answers).map(
       ([which, drawn]) =>

@@ -52,6 +52,11 @@ export class ModelHolders {
     return this.#contents.get(name);
   }
 
+  /** What holders keep that are still needed. @param released those that are let go. */
+  contentsBut(released: readonly string[]): PackedTriggers[] {
+    return [...this.#contents].filter(([name]) => !released.includes(name)).map(([, content]) => content);
+  }
+
   begin(step: HolderStep): void {
     this.#underWay.push(step);
   }

@@ -1,0 +1,42 @@
+import type { HeldProfile } from '../contract/holder.ts';
+import { scanMembers } from './json-scan.ts';
+import { isRecord, parseJson } from './json.ts';
+
+/**
+ * A signal has room for 64 KiB. Profiles beyond that go by claim check: whoever signals first starts a workflow that keeps them, a profile holder, and the
+ * triggers carry only its name and their places. So profiles pass through Temporal once, whatever else a trigger goes through, and never through
+ * the memory of its job.
+ */
+const NAME = /^h[0-9a-f]{15}$/;
+
+/** The name of the holder of a signal's profiles, from the id of that signal (a UUID): who signals again finds it there. */
+export function profileHolderName(requestId: string): string {
+  return `h${requestId.replaceAll('-', '').slice(0, 15).toLowerCase()}`;
+}
+
+/** Whether a holder with this name keeps profiles; others keep triggers. */
+export function isProfileHolder(name: unknown): name is string {
+  return typeof name === 'string' && NAME.test(name);
+}
+
+/** What says where a profile is, out of something that was signalled; undefined for anything else. */
+export function heldProfile(holder: unknown, place: unknown): HeldProfile | undefined {
+  if (!isProfileHolder(holder)) return undefined;
+  return typeof place === 'number' && Number.isSafeInteger(place) && place >= 0 ? [holder, place] : undefined;
+}
+
+/** A profile out of what a holder keeps; undefined when it is not there, or is no object: whoever can reach Temporal can start such a workflow. */
+export function profileFrom(content: unknown, [, place]: HeldProfile): string | undefined {
+  const profiles: unknown = isRecord(content) ? content['profiles'] : undefined;
+  const text: unknown = Array.isArray(profiles) ? profiles[place] : undefined;
+  return typeof text === 'string' && isObject(text) ? text : undefined;
+}
+
+function isObject(json: string): boolean {
+  if (scanMembers(json, 0, json.length) !== undefined) return true; // What does not scan is rare.
+  try {
+    return isRecord(parseJson(json));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,138 @@
+import type { HeldProfile } from '../../contract/holder.ts';
+import type { Chain } from './chain.ts';
+import type { DispatcherState } from './state.ts';
+
+export interface CarriedProfileHolders {
+  /** While more waits behind the chains: whose trigger went into them last. */
+  readonly last?: string;
+  /** True: more of the next one may be in a holder that was passed by. */
+  readonly isNextUnsure?: true;
+  /** Epoch ms: since when there may be strays. */
+  readonly straysSince: number;
+}
+
+/**
+ * The profile holders that a job may let go: those that triggers in its chains needed. What waits behind the chains comes in the order of its
+ * arrival, and all triggers that need one holder came with one signal. So of those that still have a trigger there, the chains know at most the last.
+ *
+ * One that is let go too early is no loss: its profiles can be read for as long as the server keeps a workflow that has ended. One that nobody lets
+ * go is a stray: who signalled was killed before the signal, or what waited was discarded unread. A job looks for those when nothing waits.
+ */
+export class ProfileHolders {
+  readonly #known = new Set<string>();
+  #last: string | undefined;
+  #isNextUnsure: boolean;
+  /** Epoch ms; undefined: there are none. */
+  straysSince: number | undefined;
+  /** Whether they are being let go. */
+  isLookingForStrays = false;
+
+  constructor(needed: Iterable<string>, carried?: CarriedProfileHolders) {
+    this.#known = new Set(needed);
+    this.#last = carried?.last;
+    if (this.#last !== undefined) this.#known.add(this.#last);
+    this.#isNextUnsure = carried?.isNextUnsure === true;
+    this.straysSince = carried?.straysSince;
+  }
+
+  /** Bytes that they take when they are let go. */
+  get bytes(): number {
+    return this.#known.size * OWED_BYTES;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** A trigger goes into a chain. */
+  enters({ held }: { readonly held?: HeldProfile }): void {
+    if (held === undefined || held[0] === this.#last) return;
+    [this.#last] = held;
+    if (this.#isNextUnsure) this.#isNextUnsure = false;
+    else this.#known.add(this.#last);
+  }
+
+  /** A trigger comes back that was in a holder which stood aside. */
+  comesBack({ held }: { readonly held?: HeldProfile }): void {
+    if (held !== undefined) this.#known.add(held[0]);
+  }
+
+  /** Triggers that need them were passed by, and may be wanted much later. */
+  passBy(names: readonly string[]): void {
+    for (const name of names) this.#known.delete(name);
+  }
+
+  /** The oldest holder of triggers was passed by, unread: it may need the last of the profile holders before it, and the first one after it. */
+  passHolderBy(): void {
+    if (this.#last !== undefined) this.#known.delete(this.#last);
+    this.#isNextUnsure = true;
+  }
+
+  /** Gives those up that are not needed. @param isMoreBehind whether triggers wait behind the chains. */
+  takeUnneeded(needed: ReadonlySet<string>, isMoreBehind: boolean): string[] {
+    const unneeded = [...this.#known].filter((name) => !needed.has(name) && !(isMoreBehind && name === this.#last));
+    for (const name of unneeded) this.#known.delete(name);
+    return unneeded;
+  }
+
+  carry(isMoreBehind: boolean): CarriedProfileHolders | undefined {
+    const { straysSince } = this;
+    if (straysSince === undefined) return undefined;
+    const last = isMoreBehind && this.#last !== undefined && this.#known.has(this.#last) ? { last: this.#last } : {};
+    return { ...last, ...(this.#isNextUnsure ? { isNextUnsure: true } : {}), straysSince };
+  }
+}
+
+// "h0123456789abcde",
+const OWED_BYTES = 19;
+
+/** The profile holders that triggers need which are in chains, or on their way to dead letters. */
+export function neededIn(
+  chains: Iterable<Pick<Chain, 'triggers' | 'parked'>>,
+  dying: Iterable<{ readonly trigger: { readonly held?: HeldProfile } }>,
+): Set<string> {
+  const needed = new Set<string>();
+  for (const { triggers, parked } of chains) {
+    for (const { held } of triggers) if (held !== undefined) needed.add(held[0]);
+    for (const name of parked?.profileHolders ?? []) needed.add(name);
+  }
+  for (const { trigger } of dying) if (trigger.held !== undefined) needed.add(trigger.held[0]);
+  return needed;
+}
+
+/** Those that triggers to be parked need. */
+export function neededBy(triggers: readonly { readonly held?: HeldProfile }[]): { readonly profileHolders?: string[] } {
+  const names = [...new Set(triggers.flatMap(({ held }) => (held === undefined ? [] : [held[0]])))];
+  return names.length === 0 ? {} : { profileHolders: names };
+}
+
+/** Has those let go that no trigger needs any more. */
+export function releaseUnneeded(state: DispatcherState): void {
+  const { profileHolders, chains, deadLetters, overflow } = state;
+  if (profileHolders.size === 0) return;
+  const needed = neededIn(chains.all(), deadLetters.carry());
+  state.owedReleases.push(...profileHolders.takeUnneeded(needed, !overflow.isEmpty));
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Before when strays were started that are to be let go now, epoch ms; undefined: none are. A job that ends leaves none. */
+export function straysToRelease(state: DispatcherState, now: number): number | undefined {
+  const { profileHolders, stopping } = state;
+  const { straysSince, isLookingForStrays } = profileHolders;
+  if (straysSince === undefined || isLookingForStrays || mayNeedAny(state)) return undefined;
+  if (stopping !== undefined) return stopping.waiting === 'keep' ? undefined : now;
+  // Whoever starts one signals at once: what a day has passed by is not under way.
+  return now - straysSince >= DAY_MS ? now - DAY_MS : undefined;
+}
+
+function mayNeedAny({ chains, overflow, deadLetters, unreadable, owedReleases }: DispatcherState): boolean {
+  const waits = chains.triggers > 0 || !overflow.isEmpty || deadLetters.size > 0 || unreadable.aside.length > 0;
+  return waits || owedReleases.length > 0;
+}
+
+/** Strays were let go, or could not be found. */
+export function straysReleased({ profileHolders, stopping }: DispatcherState, now: number): void {
+  profileHolders.isLookingForStrays = false;
+  profileHolders.straysSince = stopping === undefined ? now : undefined;
+}

@@ -1,0 +1,46 @@
+import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
+import { isProfileHolder } from '../../../src/domain/held-profile.ts';
+import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
+import type { ModelHolders } from './model-holders.ts';
+import { must } from './model-ledger.ts';
+
+/** Profiles that do not come with their triggers: those of one signal are in one holder. */
+export class ModelProfiles {
+  #signals = 0;
+  #places = 0;
+
+  beginSignal(): void {
+    this.#signals++;
+    this.#places = 0;
+  }
+
+  next(): ProfileElsewhere {
+    return new ProfileElsewhere([`h${String(this.#signals).padStart(15, '0')}`, this.#places++]);
+  }
+
+  /** Nobody needs what is let go, wherever it waits. */
+  released(state: DispatcherState, holders: ModelHolders, names: readonly string[]): void {
+    const profileHolders = names.filter(isProfileHolder);
+    if (profileHolders.length === 0) return;
+    const needed = neededAnywhere(state, holders);
+    for (const name of profileHolders) must(!needed.has(name), `profiles in ${name} are needed when they are let go`);
+  }
+
+  /** Those that nobody let go are looked for only when nobody needs any. */
+  straysReleased(state: DispatcherState, holders: ModelHolders): void {
+    must(neededAnywhere(state, holders).size === 0, 'strays are let go only when no trigger needs any');
+  }
+}
+
+function neededAnywhere(state: DispatcherState, holders: ModelHolders): Set<string> {
+  const waiting = [
+    ...[...state.chains.all()].flatMap(({ triggers }) => triggers),
+    ...[...state.overflow.here()].map(({ trigger }) => trigger),
+    ...state.deadLetters.carry().map(({ trigger }) => trigger),
+    ...holders
+      .contentsBut(state.owedReleases)
+      .flatMap((content) => unpackTriggers(content).map(({ trigger }) => trigger)),
+  ];
+  return new Set(waiting.flatMap(({ held }) => (held === undefined ? [] : [held[0]])));
+}

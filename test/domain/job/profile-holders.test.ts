@@ -1,0 +1,276 @@
+import { expect, test } from '@jest/globals';
+import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
+import { setHolderAside } from '../../../src/domain/job/holders.ts';
+import { parkedBytes } from '../../../src/domain/job/chain.ts';
+import { ProfileHolders } from '../../../src/domain/job/profile-holders.ts';
+import { stopJob } from '../../../src/domain/job/operating.ts';
+import { carryToNextRun, NEXT_RULES, restoreJob, RULES } from '../../../src/domain/job/state.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
+import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
+import { AJob, failForEach } from './a-job.ts';
+
+const DAY_MS = 86_400_000;
+const nameOf = (signal: number) => `h${String(signal).padStart(15, '0')}`;
+const heldIn = (signal: number, place = 0) => ({ profile: new ProfileElsewhere([nameOf(signal), place]) });
+
+/** A job that writes down what it lets go. */
+class AHoldingJob extends AJob {
+  readonly released: string[] = [];
+  readonly strays: number[] = [];
+
+  protected override carryOut(step: Step): boolean {
+    if (step.kind === 'release') this.released.push(...step.holders);
+    if (step.kind === 'release-strays') this.strays.push(step.before);
+    return super.carryOut(step);
+  }
+
+  /** Sends all that is ready. */
+  sendAll(): void {
+    for (this.cut(); this.running.length > 0; this.cut()) this.end();
+  }
+}
+
+/** So small that a handful of triggers is more than a job holds in its own state. */
+const small = () => ({ serverLimits: { ...DEFAULT_SERVER_LIMITS, payloadBytes: 16 * 1024 } });
+
+test('a profile is named to the slice, with its holder and place', () => {
+  const job = new AHoldingJob();
+  job.signal('1', 'enter', heldIn(1, 7));
+  expect(job.cut()[0]?.triggers).toEqual([expect.objectContaining({ user: '1', held: [nameOf(1), 7] })]);
+});
+
+test('a holder is let go once all its triggers are sent, and not before', () => {
+  const job = new AHoldingJob(2);
+  job.signal('1', 'enter', heldIn(1, 0));
+  job.signal('2', 'enter', heldIn(1, 1));
+  job.cut();
+  job.end();
+  job.cut();
+  if (job.running.length > 0) {
+    expect(job.released).toEqual([]);
+    job.end();
+  }
+  job.cut();
+  expect(job.released).toEqual([nameOf(1)]);
+});
+
+test('while somebody else waits, those that nobody needs are let go where the run ends', () => {
+  const job = new AHoldingJob(1);
+  job.signal('fails', 'enter', heldIn(1));
+  job.fail({ status: 500 });
+  job.signal('well', 'enter', heldIn(2));
+  job.sendAll();
+  expect(job.released).toEqual([]);
+  job.facts({ continueSuggested: true });
+  expect(job.step().kind).toBe('continue-as-new');
+  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  job.facts({});
+  job.cut();
+  expect(job.released).toEqual([nameOf(2)]);
+  job.now += DAY_MS / 24;
+  job.sendAll();
+  expect(job.released).toEqual([nameOf(2), nameOf(1)]);
+});
+
+test('a holder whose other triggers wait behind the chains is kept for them', () => {
+  const job = new AHoldingJob(1, small());
+  let users = 0;
+  while (job.state.overflow.isEmpty) job.signal(`${users++}`, 'enter', heldIn(1, users));
+  for (let i = 0; i < 100; i++) job.signal(`${users++}`, 'enter', heldIn(2, i));
+  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  const told: string[] = [];
+  for (job.cut(); job.running.length > 0; job.cut()) {
+    const waiting = job.running.flatMap(({ triggers }) => triggers.flatMap(({ held }) => held?.[0] ?? []));
+    for (const name of waiting) expect(job.released).not.toContain(name);
+    told.push(...waiting);
+    job.end();
+  }
+  expect(told).toHaveLength(users);
+  expect([...job.released].filter((name) => name.startsWith('h')).sort()).toEqual([nameOf(1), nameOf(2)]);
+});
+
+test('parked triggers keep their profiles, over the end of a run, too', () => {
+  const job = new AHoldingJob(1, small());
+  failForEach(job, 8, heldIn(1));
+  // Chains of less than 512 bytes are not parked.
+  for (let i = 0; i < 8; i++)
+    for (const event of ['exit', 'enter', 'exit', 'enter', 'exit'] as const)
+      job.signal(`failing ${i}`, event, heldIn(2, i));
+  job.cut();
+  expect(job.holders.size).toBeGreaterThan(0);
+  job.facts({ continueSuggested: true });
+  expect(job.step().kind).toBe('continue-as-new');
+  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  job.facts({});
+  job.cut();
+  expect(job.released).toEqual([]);
+  job.now += DAY_MS / 24;
+  job.sendAll();
+  expect(job.status.waiting).toBe(0);
+  expect(job.released).toEqual(expect.arrayContaining([nameOf(1), nameOf(2)]));
+});
+
+test('what a holder that was set aside may need is not let go by the job', () => {
+  const job = new AHoldingJob(1, small());
+  let users = 0;
+  const signalUntil = (isEnough: () => boolean, signal: number) => {
+    while (!isEnough()) {
+      job.signal(`${users}`, 'enter', heldIn(signal, users++));
+      nextHoldOnly(job);
+    }
+  };
+  signalUntil(() => !job.state.overflow.isEmpty, 1);
+  // The first holder has some of both, the next ones more of the second.
+  signalUntil(() => job.state.overflow.holders === 3, 2);
+  job.state.unreadable.failed('1', 'It cannot be read.', job.now);
+  expect(setHolderAside(job.state, '1')).toBeUndefined();
+  job.sendAll();
+  expect(job.status.waiting).toBe(0);
+  expect(job.released.filter((name) => name.startsWith('h'))).toEqual([]);
+});
+
+test('nor what parked triggers need that were set aside', () => {
+  const job = new AHoldingJob(1, small());
+  failForEach(job, 8, heldIn(1));
+  for (let i = 0; i < 8; i++)
+    for (const event of ['exit', 'enter', 'exit', 'enter', 'exit'] as const)
+      job.signal(`failing ${i}`, event, heldIn(2, i));
+  job.cut();
+  const [name = ''] = job.holders.keys();
+  job.state.unreadable.failed(name, 'It cannot be read.', job.now);
+  expect(setHolderAside(job.state, name)).toBeUndefined();
+  job.now += DAY_MS / 24;
+  job.sendAll();
+  expect(job.released.filter((name) => name.startsWith('h'))).toEqual([]);
+});
+
+/** Lets what arrived go where it waits, and sends nothing. */
+function nextHoldOnly(job: AHoldingJob): void {
+  const facts = {
+    signals: 0,
+    events: 0,
+    historyBytes: 0,
+    ageMs: 0,
+    continueSuggested: false,
+    busy: true,
+    atHolders: false,
+  };
+  job.state.pause = { by: 'operator' };
+  const step = nextStep(job.state, job.now, facts);
+  if (step.kind === 'hold') {
+    job.holders.set(step.holder.name, step.content);
+    if (step.holder.of === 'overflow') job.state.overflow.confirm(step.holder.number);
+  }
+  delete job.state.pause;
+}
+
+test('a trigger that the job does not want needs no profile any more', () => {
+  const job = new AHoldingJob();
+  job.state.job = { ...job.state.job, definition: { ...job.state.job.definition, events: ['enter'] } };
+  job.signal('1', 'exit', heldIn(1));
+  job.signal('2', 'enter', { ...heldIn(2), audience: 'unknown' });
+  job.cut();
+  expect(job.released).toEqual([nameOf(1), nameOf(2)]);
+});
+
+test('strays are looked for once a day, while nothing waits, and only those that are a day old', () => {
+  const job = new AHoldingJob();
+  job.signal('1', 'enter', heldIn(1));
+  job.sendAll();
+  expect(job.strays).toEqual([]);
+  job.now += DAY_MS;
+  job.signal('2');
+  job.cut();
+  expect(job.strays).toEqual([]);
+  job.end();
+  job.cut();
+  expect(job.strays).toEqual([job.now - DAY_MS]);
+  job.now += DAY_MS - 1;
+  job.cut();
+  expect(job.strays).toHaveLength(1);
+});
+
+test('a job that never had any looks for none', () => {
+  const job = new AHoldingJob();
+  job.signal('1');
+  job.sendAll();
+  job.now += 2 * DAY_MS;
+  job.cut();
+  stopJob(job.state, 'discard');
+  expect(job.step().kind).toBe('finish');
+  expect(job.strays).toEqual([]);
+});
+
+test.each(['deliver', 'discard'] as const)('a job that ends (%s) leaves none behind', (waiting) => {
+  const job = new AHoldingJob();
+  job.signal('1', 'enter', heldIn(1));
+  if (waiting === 'deliver') job.sendAll();
+  stopJob(job.state, waiting, job.now + DAY_MS);
+  expect(job.step().kind).toBe('finish');
+  expect(job.released).toEqual([nameOf(1)]);
+  expect(job.strays).toEqual([job.now]);
+});
+
+test('a job that keeps what waits keeps its profiles', () => {
+  const job = new AHoldingJob();
+  job.signal('1', 'enter', heldIn(1));
+  stopJob(job.state, 'keep');
+  expect(job.step().kind).toBe('keep-job');
+  expect([job.released, job.strays]).toEqual([[], []]);
+});
+
+test('a run that was given profiles in holders is no older release’s to go on with', () => {
+  const job = new AHoldingJob();
+  expect(carryToNextRun(job.state).rules).toBe(NEXT_RULES);
+  job.signal('1', 'enter', heldIn(1));
+  expect(carryToNextRun(job.state).rules).toBe(RULES);
+});
+
+test('with others before it, a trigger that the job does not want changes nothing of what the chains know', () => {
+  const job = new AHoldingJob(1, small());
+  let users = 0;
+  while (job.state.overflow.isEmpty) job.signal(`${users++}`, 'enter', heldIn(1, users));
+  job.signal('unwanted', 'enter', { ...heldIn(2), audience: 'unknown' });
+  expect(carryToNextRun(job.state).profileHolders).toMatchObject({ last: nameOf(1) });
+});
+
+const enter = (holders: ProfileHolders, signal: number) => holders.enters({ held: [nameOf(signal), 0] });
+const none: ReadonlySet<string> = new Set();
+
+test('while others wait behind the chains, the last one that went into them is kept, over the end of a run, too', () => {
+  const holders = new ProfileHolders([]);
+  holders.straysSince = 1;
+  enter(holders, 1);
+  expect(holders.takeUnneeded(none, true)).toEqual([]);
+  enter(holders, 2);
+  expect(holders.takeUnneeded(none, true)).toEqual([nameOf(1)]);
+  const next = new ProfileHolders([], holders.carry(true));
+  expect(next.takeUnneeded(none, true)).toEqual([]);
+  enter(next, 3);
+  expect(next.takeUnneeded(none, true)).toEqual([nameOf(2)]);
+  expect(next.takeUnneeded(none, false)).toEqual([nameOf(3)]);
+});
+
+test('after a holder that was passed by, the first one is not for the job to let go, over the end of a run, too', () => {
+  const holders = new ProfileHolders([]);
+  holders.straysSince = 1;
+  enter(holders, 1);
+  holders.passHolderBy();
+  const next = new ProfileHolders([], holders.carry(true));
+  enter(next, 2);
+  enter(next, 3);
+  expect(next.takeUnneeded(none, false)).toEqual([nameOf(3)]);
+});
+
+test('the bytes of parked triggers count the holders that they need', () => {
+  const profileHolders = [1, 2, 3].map(nameOf);
+  const more = parkedBytes('u', { profileHolders }) - parkedBytes('u', {});
+  expect(more).toBeGreaterThanOrEqual(JSON.stringify({ profileHolders }).length - '{}'.length);
+});
+
+test('no slice needs more than eight holders', () => {
+  const job = new AHoldingJob(1000);
+  for (let i = 0; i < 40; i++) job.signal(`${i}`, 'enter', heldIn(i));
+  const needs = job.cut().map(({ triggers }) => new Set(triggers.map(({ held }) => held?.[0])).size);
+  expect(Math.max(...needs)).toBeLessThanOrEqual(8);
+});

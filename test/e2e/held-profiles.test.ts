@@ -1,0 +1,161 @@
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { EventTrigger, JsonObject } from '../../src/contract/trigger.ts';
+import { profileHolderPrefix } from '../../src/domain/names.ts';
+import { Lab, type LabOptions } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
+
+let lab: Lab;
+const SOURCE_FIELD = 'from_the_source';
+
+beforeAll(async () => {
+  lab = await labWith();
+});
+afterAll(() => lab.close());
+
+/** Its source knows everybody, and something else of them than what comes with a trigger. */
+async function labWith(options: LabOptions = {}): Promise<Lab> {
+  const opened = await Lab.open({ receiver: { keepBodies: true }, ...options });
+  for (let i = 0; i < 2_000; i++) opened.source.setProfile(`p${i}`, { [SOURCE_FIELD]: true });
+  return opened;
+}
+
+/** Some 1.4 KB each: more of them than a signal has room for. */
+const profileOf = (i: number): JsonObject => ({ n: i, big: 9_007_199_254_740_993n, text: `${i}`.repeat(300) });
+const trigger = (i: number): EventTrigger => ({
+  event: 'enter',
+  audience: 'vip',
+  user: `p${i}`,
+  profile: profileOf(i),
+});
+const triggers = (count: number) => Array.from({ length: count }, (_, i) => trigger(i));
+
+/** The profile holders of a job that run. */
+async function holdersOf({ client }: Lab, jobId: string): Promise<string[]> {
+  const query = `WorkflowId STARTS_WITH "${profileHolderPrefix(jobId)}" AND ExecutionStatus = "Running"`;
+  const ids: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+  return ids;
+}
+
+/** Which of so many people were told what came with their triggers, once each. */
+function toldRightly({ receiver }: Lab, count: number): number {
+  const bodies = receiver.ledger.entries.map(({ body = '' }) => body);
+  expect(bodies.filter((body) => body.includes(SOURCE_FIELD))).toEqual([]);
+  const right = (i: number) => bodies.filter((body) => body.includes(`"n":${i},`) && body.includes(`:"p${i}"`)).length;
+  return Array.from({ length: count }, (_, i) => right(i)).filter((times) => times === 1).length;
+}
+
+test('what is pushed with many profiles is sent with them, and none is left in Temporal afterwards', async () => {
+  const jobId = await lab.start({ parallelRequestCount: 20 });
+  expect(await lab.jobs.push(jobId, triggers(1_500))).toMatchObject({ accepted: 1_500 });
+  const { delivered } = await lab.statusWhen(jobId, ({ waiting }) => waiting === 0);
+  expect(delivered).toBe(1_500);
+  expect(toldRightly(lab, 1_500)).toBe(1_500);
+  expect(lab.receiver.ledger.entries[0]?.body).toContain('9007199254740993');
+  // They were held, and are let go.
+  const { events = [] } = await lab.handle(jobId).fetchHistory();
+  const signals = (events ?? []).filter((event) => event.workflowExecutionSignaledEventAttributes != null);
+  expect(signals.length).toBeLessThan(10);
+  expect(
+    await answerWhen(
+      () => holdersOf(lab, jobId),
+      ({ length }) => length === 0,
+    ),
+  ).toEqual([]);
+});
+
+test('profiles outlive the job: it keeps what waits, is resumed, and sends them', async () => {
+  const held = await labWith();
+  try {
+    const jobId = await held.start();
+    await held.jobs.pause(jobId);
+    await held.jobs.push(jobId, triggers(500));
+    expect(
+      (
+        await answerWhen(
+          () => holdersOf(held, jobId),
+          ({ length }) => length > 0,
+        )
+      ).length,
+    ).toBeGreaterThan(0);
+    await held.jobs.stop(jobId, { waiting: 'keep' });
+    await held.handle(jobId).result();
+    expect((await holdersOf(held, jobId)).length).toBeGreaterThan(0);
+    await held.jobs.resume(jobId);
+    await held.statusWhen(jobId, ({ waiting }) => waiting === 0);
+    expect(toldRightly(held, 500)).toBe(500);
+  } finally {
+    await held.close();
+  }
+});
+
+test('a job that discards what waits leaves no profile behind, nor one that nobody was told of', async () => {
+  const jobId = await lab.start();
+  await lab.jobs.pause(jobId);
+  await lab.jobs.push(jobId, triggers(500));
+  // Whoever pushes may be killed before the signal.
+  await lab.client.workflow.start('holder', {
+    workflowId: `${profileHolderPrefix(jobId)}h00000000000000f`,
+    taskQueue: lab.taskQueue,
+    args: [{ profiles: ['{}'] }],
+    startDelay: '1 day',
+  });
+  expect(
+    (
+      await answerWhen(
+        () => holdersOf(lab, jobId),
+        ({ length }) => length > 1,
+      )
+    ).length,
+  ).toBeGreaterThan(1);
+  await lab.jobs.stop(jobId, { waiting: 'discard' });
+  await lab.handle(jobId).result();
+  expect(
+    await answerWhen(
+      () => holdersOf(lab, jobId),
+      ({ length }) => length === 0,
+    ),
+  ).toEqual([]);
+});
+
+test('where the profiles are gone, their triggers become dead letters: nobody is told what the source has', async () => {
+  const gone = await labWith();
+  try {
+    const jobId = await gone.start();
+    await gone.jobs.pause(jobId);
+    await gone.jobs.push(jobId, triggers(100));
+    const holders = await answerWhen(
+      () => holdersOf(gone, jobId),
+      ({ length }) => length > 0,
+    );
+    for (const workflowId of holders)
+      await gone.client.workflowService.deleteWorkflowExecution({
+        namespace: gone.client.options.namespace,
+        workflowExecution: { workflowId },
+      });
+    await answerWhen(
+      () => holdersOf(gone, jobId),
+      ({ length }) => length === 0,
+    );
+    await setTimeout(500); // The server deletes a moment later than it lists.
+    await gone.jobs.resume(jobId);
+    const status = await gone.statusWhen(jobId, ({ waiting }) => waiting === 0);
+    expect(status.deadLetters + status.delivered).toBe(100);
+    expect(status.deadLetters).toBeGreaterThan(50);
+    expect(toldRightly(gone, 100)).toBe(status.delivered);
+    const [letter] = await answerWhen(
+      () => listed(gone, jobId),
+      ({ length }) => length > 50,
+    );
+    expect(letter?.failure).toContain('the profile that came with the trigger is gone');
+  } finally {
+    await gone.close();
+  }
+});
+
+async function listed({ jobs }: Lab, jobId: string) {
+  const letters = [];
+  for await (const letter of jobs.deadLetters.list({ jobId })) letters.push(letter);
+  return letters;
+}
