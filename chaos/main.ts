@@ -7,6 +7,7 @@ import type { Verdict } from './judge.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 import { TemporalServerNotFound } from './temporal-build.ts';
+import { INLINE_EVERY } from './workload.ts';
 
 const DEFAULTS = {
   triggers: 100_000,
@@ -26,6 +27,8 @@ const DEFAULTS = {
   'answer-ms': 4,
   /** Most triggers of a job that wait at once. */
   lead: 20_000,
+  /** One trigger in so many brings its profile along. */
+  'inline-every': INLINE_EVERY,
 };
 const { values } = parseArgs({
   options: {
@@ -126,6 +129,7 @@ async function main(): Promise<void> {
       mostFailures: numberOf('failures'),
       longestAnswerMs: numberOf('answer-ms'),
       lead: numberOf('lead'),
+      inlineEvery: numberOf('inline-every'),
       limits: LIMITS,
       ...(values.cluster
         ? { startServer: (folder: string) => startRealServer(folder, LIMITS.dynamicConfig, say) }

@@ -36,6 +36,8 @@ export interface ChaosOptions {
   readonly longestAnswerMs: number;
   /** Most triggers of a job that may be accepted and not delivered yet. */
   readonly lead: number;
+  /** One trigger in so many brings its profile along. */
+  readonly inlineEvery: number;
   readonly limits: StageLimits;
   readonly startServer?: (folder: string) => Promise<ChaosServer>;
   /** Hears a line every few seconds. */
@@ -170,13 +172,13 @@ async function startJob(
   endpoint: JobEndpoint,
   trouble: Trouble,
   i: number,
-  { triggers, jobs, seed, lead, limits }: ChaosOptions,
+  { triggers, jobs, seed, lead, inlineEvery, limits }: ChaosOptions,
   signal: AbortSignal,
 ): Promise<Job> {
   const jobId = `job-${i + 1}`;
   const cap = CAPS[i % CAPS.length] ?? 1;
   const share = Math.floor(triggers / jobs) + (i < triggers % jobs ? 1 : 0);
-  const own = liveTriggers(stage.people, share, seed * 1000 + i);
+  const own = liveTriggers(stage.people, share, seed * 1000 + i, inlineEvery);
   const backfilled = i === 0;
   await stage.jobs.start(
     {

@@ -10,10 +10,15 @@ export type TimedTrigger = EventTrigger & { readonly at: string };
 export const EVERYONE = 'everyone';
 const LIVE_AUDIENCES = ['newsletter', 'vip'] as const;
 /** One trigger in so many brings its profile along; the others' are read from the source. */
-const INLINE_EVERY = 10;
+export const INLINE_EVERY = 10;
 
 /** `count` triggers of randomly chosen people, who enter and leave audiences in turn; the same for the same seed. */
-export function liveTriggers(people: readonly SamplePerson[], count: number, seed: number): TimedTrigger[] {
+export function liveTriggers(
+  people: readonly SamplePerson[],
+  count: number,
+  seed: number,
+  inlineEvery = INLINE_EVERY,
+): TimedTrigger[] {
   const dice = new Dice(seed);
   const isIn = new Set<string>();
   return Array.from({ length: count }, (_, i) => {
@@ -22,7 +27,7 @@ export function liveTriggers(people: readonly SamplePerson[], count: number, see
     const membership = `${user} ${audience}`;
     const event = isIn.delete(membership) ? 'exit' : 'enter';
     if (event === 'enter') isIn.add(membership);
-    return { user, audience, event, at: timeOf(i), ...(i % INLINE_EVERY === 0 ? { profile } : {}) };
+    return { user, audience, event, at: timeOf(i), ...(i % inlineEvery === 0 ? { profile } : {}) };
   });
 }
 
