@@ -6,7 +6,7 @@ import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.t
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import type { CarriedJob } from '../domain/job/state.ts';
-import { isProfileHolder } from '../domain/held-profile.ts';
+import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
 import {
@@ -45,18 +45,12 @@ export function createHolders(
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
     releaseStrays: async (jobId, before) => {
-      const prefix = profileHolderPrefix(jobId);
       const strays: string[] = [];
-      for await (const workflowId of workflows.list(prefix, before))
-        if (isOwn(prefix, workflowId)) strays.push(workflowId);
+      for await (const workflowId of workflows.list(profileHolderPrefix(jobId), before))
+        if (isProfileHolderOf(jobId, workflowId)) strays.push(workflowId);
       await concurrently(strays, RELEASES_AT_ONCE, (workflowId) => workflows.release(workflowId));
     },
   };
-}
-
-/** The server may list more than was asked for: to SQL, the _ in a job's id stands for any character. */
-function isOwn(prefix: string, workflowId: string): boolean {
-  return workflowId.startsWith(prefix) && isProfileHolder(workflowId.slice(prefix.length));
 }
 
 function unreadable(holderId: string, content: unknown): string {

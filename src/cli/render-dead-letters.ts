@@ -1,6 +1,6 @@
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../client/export-jobs.ts';
 import { counted, printable, printableReason } from '../domain/shown.ts';
-import { failureInWords } from '../domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords } from '../domain/verdict.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 import { count, field, fromNow, wrap } from './text.ts';
 
@@ -94,13 +94,21 @@ function resetCommand(id: string): string {
 }
 
 /** What a person can do now. */
-function nextRows({ id, state, forceable, expiresAt }: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
+function nextRows(report: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
+  const { id, state, forceable, failure, expiresAt } = report;
   if (state === 'terminated') return [['Next', `If that was a mistake: ${resetCommand(id)}`]];
   if (state !== 'waiting') return [];
+  const expiry = ['', `Without a decision it expires ${fromNow(expiresAt, nowMs)}.`] as const;
+  if (failure.code === ATTEMPT_CODES.profileLost)
+    return [
+      ['Next', 'It cannot be sent without the profile that it came with: push the trigger again.'],
+      ['', `Then drop this one: triggers dead-letters discard ${printable(id)}`],
+      expiry,
+    ];
   const force = forceable === true ? ' --force' : '';
   return [
     ['Next', `Once the cause is fixed, send it: triggers dead-letters redeliver ${printable(id)}${force}`],
     ['', `Or drop it: triggers dead-letters discard ${printable(id)}`],
-    ['', `Without a decision it expires ${fromNow(expiresAt, nowMs)}.`],
+    expiry,
   ];
 }

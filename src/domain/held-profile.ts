@@ -1,6 +1,7 @@
 import type { HeldProfile } from '../contract/holder.ts';
 import { scanMembers } from './json-scan.ts';
 import { isRecord, parseJson } from './json.ts';
+import { profileHolderPrefix } from './names.ts';
 
 /**
  * A signal has room for 64 KiB. Profiles beyond that go by claim check: whoever signals first starts a workflow that keeps them, a profile holder, and the
@@ -17,6 +18,12 @@ export function profileHolderName(requestId: string): string {
 /** Whether a holder with this name keeps profiles; others keep triggers. */
 export function isProfileHolder(name: unknown): name is string {
   return typeof name === 'string' && NAME.test(name);
+}
+
+/** Whether a workflow is a profile holder of this job; the ids of jobs may begin alike, and differ in what a list takes for any character. */
+export function isProfileHolderOf(jobId: string, workflowId: string): boolean {
+  const prefix = profileHolderPrefix(jobId);
+  return workflowId.startsWith(prefix) && isProfileHolder(workflowId.slice(prefix.length));
 }
 
 /** What says where a profile is, out of something that was signalled; undefined for anything else. */

@@ -54,6 +54,13 @@ test('the list says why one was not redelivered', () => {
 });
 
 describe('one of them', () => {
+  test('one whose profile is gone cannot be sent, so nobody is advised to', () => {
+    const lost = shown({ failure: { at: '2026-11-25T09:00:00Z', code: 'PROFILE_LOST' } });
+    expect(lost).toContain('push the trigger again');
+    expect(lost).toContain(`triggers dead-letters discard ${id}`);
+    expect(lost).not.toContain('redeliver');
+  });
+
   test('who, what, when, which audience, what the endpoint answered, and how often it was tried', () => {
     expect(shown()).toContain('Person 7076027172059065053');
     expect(shown()).toContain('Trigger enter, at 2026-11-25T08:30:00Z');

@@ -119,6 +119,29 @@ test('a job that discards what waits leaves no profile behind, nor one that nobo
   ).toEqual([]);
 });
 
+test('a job that is given up for another one leaves no profile behind', async () => {
+  const jobId = await lab.start();
+  await lab.jobs.pause(jobId);
+  await lab.jobs.push(jobId, triggers(500));
+  expect(
+    (
+      await answerWhen(
+        () => holdersOf(lab, jobId),
+        ({ length }) => length > 0,
+      )
+    ).length,
+  ).toBeGreaterThan(0);
+  await lab.handle(jobId).terminate();
+  const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  await lab.jobs.start(definition, { jobId, discardRecoverable: true });
+  expect(
+    await answerWhen(
+      () => holdersOf(lab, jobId),
+      ({ length }) => length === 0,
+    ),
+  ).toEqual([]);
+});
+
 test('where the profiles are gone, their triggers become dead letters: nobody is told what the source has', async () => {
   const gone = await labWith();
   try {

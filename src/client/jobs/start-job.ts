@@ -3,13 +3,15 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField } from '../../contract/request-shape.ts';
+import { isProfileHolderOf } from '../../domain/held-profile.ts';
 import { andAside } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
-import { jobWorkflowId } from '../../domain/names.ts';
+import { jobWorkflowId, profileHolderPrefix } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobKept, JobRecoverable, TriggersError } from '../errors.ts';
 import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { listProfileFields, prepare } from './ask-worker.ts';
 import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
 import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
@@ -115,13 +117,28 @@ export async function startJob(
   // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
   await dropKeptNothing(client, jobId);
+  const startedAt = Date.now();
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
   // Waiting until it runs means that whatever is asked of it next finds it running.
   await settled(
     statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS),
     ofJob('start', jobId),
   );
+  // A job that cannot be cleaned up after has started all the same.
+  if (left !== undefined) await releaseProfiles(client, taskQueue, jobId, startedAt).catch(() => undefined);
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
+}
+
+const RELEASES_AT_ONCE = 8;
+
+/** Lets the profiles go of triggers that were given up: nothing else of what was started before will look for them. */
+async function releaseProfiles(client: Client, taskQueue: string, jobId: string, before: number): Promise<void> {
+  const workflows = new TemporalSideWorkflows(client, taskQueue);
+  const holders: string[] = [];
+  for await (const workflowId of workflows.list(profileHolderPrefix(jobId), before))
+    if (isProfileHolderOf(jobId, workflowId)) holders.push(workflowId);
+  while (holders.length > 0)
+    await Promise.all(holders.splice(0, RELEASES_AT_ONCE).map((workflowId) => workflows.release(workflowId)));
 }
 
 /**

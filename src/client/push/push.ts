@@ -131,6 +131,8 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
   const misspelt = misspeltInTrigger(raw as object); // It was read as one.
   if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
+  if (!hasFiniteNumbers((raw as { profile?: unknown }).profile))
+    throw new InvalidTrigger('"profile" has a number that is too large, such as 1e400: it would be sent as null');
   const { at = clock(), ...given } = reading.trigger;
   const trigger = { ...given, at };
   const { user, audience, profile } = trigger;
@@ -143,6 +145,12 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
     bytes: bare + PROFILE_FRAME_BYTES + profileBytes,
     profileBytes: Math.max(0, profileBytes - PLACE_BYTES),
   };
+}
+
+/** JSON has larger numbers than a program can hold, which reads them as infinite. */
+function hasFiniteNumbers(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(hasFiniteNumbers);
 }
 
 /** @throws InvalidTrigger, with its place in the list, from 1, as its line */

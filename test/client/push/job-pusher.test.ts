@@ -8,7 +8,7 @@ import { type JobSignals, SIGNAL_BYTES } from '../../../src/client/push/patient-
 import { checked, createPushClock, pushTo, withEvent } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
-import { stringifyJson } from '../../../src/domain/json.ts';
+import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
 import { profileHolderName } from '../../../src/domain/held-profile.ts';
 import { heldRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
@@ -323,4 +323,12 @@ test('other keys of its own are ignored, so that the shape can grow', () => {
 test('a trigger for enter that says exit is not sent', () => {
   expect(() => withEvent(trigger('1'), trigger('1').event === 'enter' ? 'exit' : 'enter')).toThrow(InvalidTrigger);
   expect(withEvent(trigger('1'), trigger('1').event)).toEqual(trigger('1'));
+});
+
+test('a number that no program can hold is refused, rather than sent as null; a long integer is not', () => {
+  const withProfile = (json: string) => ({ ...trigger('1'), profile: parseJson(json) });
+  const clock = createPushClock();
+  for (const json of ['{"n":1e400}', '{"a":{"b":[1,-1e999]}}'])
+    expect(() => checked(withProfile(json), clock)).toThrow('too large');
+  expect(checked(withProfile('{"n":123456789012345678901234567890}'), clock).trigger.profile).toContain('4567890');
 });
