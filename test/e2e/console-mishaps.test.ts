@@ -120,7 +120,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     let answer: { readonly status: number; readonly json: object };
     await page.route('**/v1/jobs/*/reconcile*', async (route) => {
       // The browser has seen that the button cannot be pressed now, and has taken the focus from it.
-      await page.waitForFunction('document.activeElement === document.body');
+      await until(async () => await page.evaluate('document.activeElement === document.body'));
       await route.fulfill({ ...answer, contentType: 'application/json' });
     });
     const failed = (code: string) => ({ status: 422, json: { status: 422, code, detail: 'It was not done.' } });

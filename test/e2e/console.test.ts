@@ -455,7 +455,7 @@ describeWithBrowser('the console', () => {
       await page.getByRole('dialog').waitFor();
       await page.keyboard.press('Enter');
       await page.getByRole('button', { name: next, exact: true }).waitFor();
-      await page.waitForFunction(`${FOCUSED} === '${next}'`);
+      await until(async () => (await page.evaluate(FOCUSED)) === next);
     }
     await tabTo(page, /^Backfill$/);
     await page.keyboard.press('Enter');
