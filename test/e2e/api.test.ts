@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type IncomingMessage, request as requestOf } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -529,9 +531,17 @@ test('when it is closed, what was begun is still answered', async () => {
   const job = await lab.start();
   const server = await openApi();
   const user = person();
-  const asked = ask(`/v1/jobs/${job}/triggers`, { body: enter(user), server });
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  await server.close();
-  expect((await asked).status).toBe(202);
+  const headers = { 'content-type': 'application/json', expect: '100-continue' };
+  const asked = requestOf(`${server.url}/v1/jobs/${job}/triggers`, { method: 'POST', headers });
+  const answered = once(asked, 'response');
+  asked.flushHeaders();
+  // It has begun: from here on it waits for the body.
+  await once(asked, 'continue');
+  const closed = server.close();
+  asked.end(JSON.stringify(enter(user)));
+  const [answer] = (await answered) as [IncomingMessage];
+  expect(answer.statusCode).toBe(202);
+  answer.resume();
+  await closed;
   await lab.arrives(user);
 });
