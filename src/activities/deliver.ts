@@ -209,9 +209,12 @@ async function readHeld(
   settled: SettledTriggers,
 ): Promise<SliceSendingOptions['held']> {
   const read = new Map<number, string | undefined>();
-  const reading = [...triggers.entries()].map(async ([index, { held }]) => {
-    if (held !== undefined && !settled.isDelivered(index)) read.set(index, await heldProfiles.read(jobId, held));
-  });
+  const reading: Promise<void>[] = [];
+  for (const [index, { held }] of triggers.entries()) {
+    if (held === undefined || settled.isDelivered(index)) continue;
+    reading.push(heldProfiles.read(jobId, held).then((json) => void read.set(index, json)));
+  }
+  if (reading.length === 0) return read;
   try {
     await inTime(Promise.all(reading), LOOK_UP_MS);
   } catch (error) {

@@ -89,14 +89,18 @@ test('a holder whose other triggers wait behind the chains is kept for them', ()
   expect([...job.released].filter((name) => name.startsWith('h')).sort()).toEqual([nameOf(1), nameOf(2)]);
 });
 
-test('parked triggers keep their profiles, over the end of a run, too', () => {
-  const job = new AHoldingJob(1, small());
+/** Eight people wait for their next attempt, with more than 512 bytes each: chains of less are not parked. */
+function parkSome(job: AHoldingJob): void {
   failForEach(job, 8, heldIn(1));
-  // Chains of less than 512 bytes are not parked.
   for (let i = 0; i < 8; i++)
     for (const event of ['exit', 'enter', 'exit', 'enter', 'exit'] as const)
       job.signal(`failing ${i}`, event, heldIn(2, i));
   job.cut();
+}
+
+test('parked triggers keep their profiles, over the end of a run, too', () => {
+  const job = new AHoldingJob(1, small());
+  parkSome(job);
   expect(job.holders.size).toBeGreaterThan(0);
   job.facts({ continueSuggested: true });
   expect(job.step().kind).toBe('continue-as-new');
@@ -131,11 +135,7 @@ test('what a holder that was set aside may need is not let go by the job', () =>
 
 test('nor what parked triggers need that were set aside', () => {
   const job = new AHoldingJob(1, small());
-  failForEach(job, 8, heldIn(1));
-  for (let i = 0; i < 8; i++)
-    for (const event of ['exit', 'enter', 'exit', 'enter', 'exit'] as const)
-      job.signal(`failing ${i}`, event, heldIn(2, i));
-  job.cut();
+  parkSome(job);
   const [name = ''] = job.holders.keys();
   job.state.unreadable.failed(name, 'It cannot be read.', job.now);
   expect(setHolderAside(job.state, name)).toBeUndefined();
