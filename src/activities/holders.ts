@@ -6,7 +6,6 @@ import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.t
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import type { CarriedJob } from '../domain/job/state.ts';
-import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
 import {
@@ -16,7 +15,6 @@ import {
   jobIdOf,
   KEPT_JOB,
   keptWorkflowId,
-  profileHolderPrefix,
 } from '../domain/names.ts';
 import { concurrently } from './concurrently.ts';
 import { HeldProfileReader } from './held-profiles.ts';
@@ -44,12 +42,7 @@ export function createHolders(
       return content;
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
-    releaseStrays: async (jobId, before) => {
-      const strays: string[] = [];
-      for await (const workflowId of workflows.list(profileHolderPrefix(jobId), before))
-        if (isProfileHolderOf(jobId, workflowId)) strays.push(workflowId);
-      await concurrently(strays, RELEASES_AT_ONCE, (workflowId) => workflows.release(workflowId));
-    },
+    releaseStrays: (jobId, before) => workflows.releaseProfiles(jobId, before),
   };
 }
 

@@ -2,13 +2,17 @@ import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundErro
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
+import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
+import { profileHolderPrefix } from '../domain/names.ts';
 import { answerSignal, releaseSignal } from '../workflows/messages.ts';
 import { clientForLists } from './client-for-lists.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** Longer than anything is kept. */
 const ASLEEP = '3650 days';
+
+const RELEASES_AT_ONCE = 8;
 
 /** The workflows beside jobs, through a Temporal client. They run on the worker's own task queue. */
 export class TemporalSideWorkflows implements SideWorkflows {
@@ -98,9 +102,20 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  async *list(prefix: string, before: number): AsyncIterable<string> {
+  async releaseProfiles(jobId: string, before: number): Promise<void> {
+    const holders = this.#profileHolders(jobId, before);
+    const lane = async () => {
+      for await (const workflowId of holders) await this.release(workflowId);
+    };
+    await Promise.all(Array.from({ length: RELEASES_AT_ONCE }, lane));
+  }
+
+  /** The ids of those of a job that run. What the server lists may begin a little differently. */
+  async *#profileHolders(jobId: string, before: number): AsyncGenerator<string> {
+    const prefix = profileHolderPrefix(jobId);
     const query = `WorkflowId STARTS_WITH "${prefix}" AND ExecutionStatus = "Running" AND StartTime < "${new Date(before).toISOString()}"`;
-    for await (const { workflowId } of clientForLists(this.#client).workflow.list({ query })) yield workflowId;
+    for await (const { workflowId } of clientForLists(this.#client).workflow.list({ query }))
+      if (isProfileHolderOf(jobId, workflowId)) yield workflowId;
   }
 
   async #start(workflow: SideWorkflow, reuse?: WorkflowIdReusePolicy): Promise<void> {

@@ -162,8 +162,8 @@ export interface SideWorkflows {
   answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
   /** Lets a holder end; one that is not running is left alone. */
   release(workflowId: string): Promise<void>;
-  /** The ids of those that run, begin so, and were started before this time, epoch ms; and perhaps of some that begin a little differently. */
-  list(prefix: string, before: number): AsyncIterable<string>;
+  /** Lets all profile holders of a job end that were started before this time, epoch ms. */
+  releaseProfiles(jobId: string, before: number): Promise<void>;
 }
 
 /** The activities that a client may have a workflow run for it: each answers a question about a worker. */

@@ -58,12 +58,3 @@ test('a release that fails fails the activity, so that it is tried again', async
   workflows.failing = 'holder-2';
   await expect(holders.release(['holder-1', 'holder-2', 'holder-3'])).rejects.toThrow('holder-2 fails');
 });
-
-test('of the profile holders that run, only those of the job itself are let go as strays', async () => {
-  const own = [0, 1].map((n) => `profiles-crm_eu-h${String(n).padStart(15, '0')}`);
-  // The server may list them, too: to SQL, _ is any character.
-  const others = ['profiles-crm_eu-2-h000000000000000', 'profiles-crm-eu-h000000000000000', 'profiles-crm_eu-h00'];
-  workflows.running.push(...own, ...others);
-  await holders.releaseStrays('crm_eu', Date.now());
-  expect(workflows.released).toEqual(own);
-});

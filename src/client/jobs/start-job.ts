@@ -3,10 +3,9 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField } from '../../contract/request-shape.ts';
-import { isProfileHolderOf } from '../../domain/held-profile.ts';
 import { andAside } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
-import { jobWorkflowId, profileHolderPrefix } from '../../domain/names.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobKept, JobRecoverable, TriggersError } from '../errors.ts';
 import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
@@ -124,21 +123,12 @@ export async function startJob(
     statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS),
     ofJob('start', jobId),
   );
-  // A job that cannot be cleaned up after has started all the same.
-  if (left !== undefined) await releaseProfiles(client, taskQueue, jobId, startedAt).catch(() => undefined);
+  if (left !== undefined) {
+    // What was given up may have left profiles behind, and nothing else will look for them. The new job has started all the same if that fails.
+    const sideWorkflows = new TemporalSideWorkflows(client, taskQueue);
+    await sideWorkflows.releaseProfiles(jobId, startedAt).catch(() => undefined);
+  }
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
-}
-
-const RELEASES_AT_ONCE = 8;
-
-/** Lets the profiles go of triggers that were given up: nothing else of what was started before will look for them. */
-async function releaseProfiles(client: Client, taskQueue: string, jobId: string, before: number): Promise<void> {
-  const workflows = new TemporalSideWorkflows(client, taskQueue);
-  const holders: string[] = [];
-  for await (const workflowId of workflows.list(profileHolderPrefix(jobId), before))
-    if (isProfileHolderOf(jobId, workflowId)) holders.push(workflowId);
-  while (holders.length > 0)
-    await Promise.all(holders.splice(0, RELEASES_AT_ONCE).map((workflowId) => workflows.release(workflowId)));
 }
 
 /**
