@@ -28,6 +28,7 @@ import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefus
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
 import type { JobSignals } from '../push/patient-signals.ts';
+import { patiently } from '../push/patiently.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 
@@ -200,8 +201,11 @@ export async function endOf(client: Client, jobId: string): Promise<string | und
   return isOpen(found) ? undefined : endedAs(found.status.name);
 }
 
+/** How long, in ms, a server may not yet take search attributes that it lists: each of its parts reads a namespace anew every 2 s, in older releases 10 s. */
+const NEW_ATTRIBUTES_MS = 15_000;
+
 /**
- * Starts a job's workflow, with a definition or with what an earlier run carried; returns its run id.
+ * Starts a job's workflow, with a definition or with what an earlier run carried; returns its run id. Right after `triggers setup` this may take some seconds.
  * @throws JobAlreadyRunning
  */
 export async function startJobWorkflow(
@@ -211,14 +215,20 @@ export async function startJobWorkflow(
   input: object,
   shown: Parameters<typeof shownToPeople>[1],
 ): Promise<string> {
-  try {
-    const { firstExecutionRunId } = await client.workflow.start(EXPORT_JOB, {
+  const options = shownToPeople(jobId, shown);
+  const start = () =>
+    client.workflow.start(EXPORT_JOB, {
       workflowId: jobWorkflowId(jobId),
       taskQueue,
       args: [input],
-      ...shownToPeople(jobId, shown),
+      ...options,
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       workflowIdConflictPolicy: 'FAIL',
+    });
+  try {
+    const { firstExecutionRunId } = await patiently(start, {
+      deadlineMs: performance.now() + NEW_ATTRIBUTES_MS,
+      mayHelp: (error) => 'typedSearchAttributes' in options && grpcCode(error) === GRPC.INVALID_ARGUMENT,
     });
     return firstExecutionRunId;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
-import { queryStatus } from '../../../src/client/jobs/job-service.ts';
+import { queryStatus, startJobWorkflow } from '../../../src/client/jobs/job-service.ts';
+import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import { aStatus } from '../../cli/a-status.ts';
 import { serverError } from '../recorded-job.ts';
@@ -33,4 +34,27 @@ test('a job that has had nothing to do for long is not said to be as fast as it 
   const ratePerSecond = { oneMinute: 302, fiveMinutes: 300, atMs: dayAgoMs, sinceMs: dayAgoMs };
   const status = await queryStatus(clientOf([() => Promise.resolve(aStatus({ ratePerSecond }))]), 'vip');
   expect(status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
+});
+
+test.each([
+  ['a start is tried again while the server does not know the search attributes yet that it lists', [], 2],
+  ['a start without search attributes that the server refuses is not tried again', ['ExportJobStatus'], 1],
+])('%s', async (_, missingSearchAttributes, calls) => {
+  let started = 0;
+  const start = async () => {
+    if (++started === 1) throw serverError(GRPC.INVALID_ARGUMENT);
+    return await Promise.resolve({ firstExecutionRunId: 'a run' });
+  };
+  const client = { workflow: { start } } as unknown as Client; // All of a client that is used here.
+  const definition = {
+    ...FORM_DEFAULTS,
+    label: 'VIP',
+    audiences: [],
+    webhookUrl: 'https://example.com/hook',
+    authorization: null,
+    exportFields: [],
+  };
+  const run = startJobWorkflow(client, 'vip', 'q', {}, { definition, audiences: [], missingSearchAttributes });
+  await (calls === 1 ? expect(run).rejects.toThrow(serverError(GRPC.INVALID_ARGUMENT)) : run);
+  expect(started).toBe(calls);
 });
