@@ -40,9 +40,9 @@ export interface DeliverDependencies {
 const HEARTBEAT_MS = 1000;
 /**
  * While nothing is settled, a heartbeat only says that the worker is alive; this many are sent in the time after which the server takes it
- * for dead.
+ * for dead. A job does so after two, when that keeps its run from ending (`giving-up.ts`).
  */
-const QUIET_HEARTBEATS = 4;
+const QUIET_HEARTBEATS = 8;
 /** A slice that is given back is cut again at once, so a worker that was frozen keeps it for a moment, rather than receive it again and again. */
 const STALLED_WAIT_MS = 1000;
 

@@ -156,3 +156,12 @@ export interface SliceProgress {
   readonly failed: readonly FailedAttempt[];
   readonly halved?: HalvedBatches;
 }
+
+/** That a worker had a slice at some time. */
+export interface SliceSign {
+  readonly sliceId: number;
+  /** Its last heartbeat, or when a worker took it, epoch ms by the server. */
+  readonly lastAtMs: number;
+  /** What the last heartbeat said, if there was one. */
+  readonly progress?: unknown;
+}

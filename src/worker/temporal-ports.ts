@@ -3,6 +3,7 @@ import type { ActivityDependencies } from '../activities/index.ts';
 import type { FoundListeners, Listeners, TellOptions } from '../activities/watch/emit-changes.ts';
 import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
+import { sliceSigns } from '../client/history/events.ts';
 import { keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
 import { mayRunAgain } from '../client/jobs/job-service.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';
@@ -15,13 +16,14 @@ import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 /** The part of what activities need that is other workflows. */
 export type TemporalPorts = Pick<
   ActivityDependencies,
-  'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'listeners'
+  'lookUpWorkflow' | 'sliceSigns' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'listeners'
 >;
 
 /** What activities want of other workflows, through a Temporal client. */
 export function temporalPorts(client: Client, taskQueue: string): TemporalPorts {
   return {
     lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
+    sliceSigns: (run) => sliceSigns(client, run),
     jobSettings: (workflowId) => jobSettings(client, workflowId),
     returnPermits: (workflowId, returned) =>
       client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, returned),

@@ -1,6 +1,7 @@
 import {
   ActivityFailure,
   ApplicationFailure,
+  CancellationScope,
   getExternalWorkflowHandle,
   log,
   ParentClosePolicy,
@@ -19,6 +20,7 @@ import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
 import type { Holder, Step } from '../domain/job/deciding.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
+import { signsSeen } from '../domain/job/giving-up.ts';
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
@@ -36,7 +38,14 @@ import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/s
 import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
-import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
+import {
+  BACKFILL,
+  backfillWorkflowId,
+  holderWorkflowId,
+  jobIdOf,
+  profileHolderWorkflowId,
+  sliceActivityId,
+} from '../domain/names.ts';
 import { completed, withoutLaterFields } from '../domain/job-form.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
@@ -64,7 +73,7 @@ const { releaseStrays } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '2 minutes',
   summary: 'profiles that no trigger needs',
 });
-const { lookUpWorkflow } = proxyActivities<Activities>({
+const { lookUpWorkflow, lookForSigns } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
@@ -74,6 +83,9 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
  * that keeps processors busy is spread over all workers.
  */
 const EAGER_SLICES = 4;
+
+/** Rules from which the activity of a slice has its name. */
+const NAMED_SLICES_RULES = 8;
 
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
@@ -88,6 +100,8 @@ export class JobErrands {
   readonly #state: DispatcherState;
   readonly #wake: () => void;
   readonly #workflowId = workflowInfo().workflowId;
+  /** Of the slices of this run: what their activities are cancelled by. */
+  readonly #deliveries = new Map<number, CancellationScope>();
 
   constructor(state: DispatcherState, wake: () => void) {
     this.#state = state;
@@ -112,6 +126,8 @@ export class JobErrands {
         return void this.#recall(step.holder);
       case 'release':
         return void this.#track(this.#release(step.holders));
+      case 'look-for-signs':
+        return void this.#track(this.#lookForSigns());
       case 'release-strays':
         return void this.#track(this.#releaseStrays(step.before));
       case 'keep-dead-letters':
@@ -144,23 +160,39 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
+      ...(this.#state.rules < NAMED_SLICES_RULES ? {} : { activityId: sliceActivityId(slice.sliceId) }),
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
+    const scope = new CancellationScope();
+    this.#deliveries.set(slice.sliceId, scope);
     let report: unknown;
     try {
-      report = await deliver(packSlice(slice));
+      report = await scope.run(() => deliver(packSlice(slice)));
     } catch (error) {
+      this.#deliveries.delete(slice.sliceId);
+      // It was given up, and cancelled by ourselves.
+      if (this.#state.slices.get(slice.sliceId)?.overAt !== undefined) return;
       log.error('a slice was lost; what it is not known to have delivered goes back', { slice: slice.sliceId, error });
       loseSlice(this.#state, slice.sliceId, lastHeartbeat(error), Date.now());
       return this.#wake();
     }
+    this.#deliveries.delete(slice.sliceId);
     // Outside of the `try`: an error in here is ours, and fails the task, so that the state never stays half changed.
     if (!settleSlice(this.#state, slice.sliceId, report, Date.now()))
       log.error('the report of a slice cannot be read; its triggers go back, and are sent again', {
         slice: slice.sliceId,
       });
     this.#wake();
+  }
+
+  /** A slice without a sign of life is taken from its worker, which is told so if it lives after all. */
+  async #lookForSigns(): Promise<void> {
+    const signs = await lookForSigns().catch(() => undefined);
+    const given = signsSeen(this.#state, signs, Date.now());
+    if (given.length > 0)
+      log.warn('a worker shows no sign of life; what it had is sent again later', { slices: given });
+    for (const sliceId of given) this.#deliveries.get(sliceId)?.cancel();
   }
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */

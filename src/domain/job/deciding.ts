@@ -18,6 +18,7 @@ import type { Chain } from './chain.ts';
 import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
 import { discardWaiting } from './discarding.ts';
 import type { DeadTrigger } from './dying.ts';
+import { endGivenUp, givingUpTimes, looksForSigns } from './giving-up.ts';
 import { nextHolderStep } from './holders.ts';
 import { endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { releaseUnneeded, straysToRelease } from './profile-holders.ts';
@@ -64,6 +65,8 @@ export type Step =
   | { readonly kind: 'recall'; readonly holder: Holder }
   /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
+  /** Ask the server for the last signs of life of slices; `signsSeen` with them. */
+  | { readonly kind: 'look-for-signs' }
   /** Let profile holders end that were started before this time, epoch ms; `straysReleased` afterwards. */
   | { readonly kind: 'release-strays'; readonly before: number }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
@@ -105,6 +108,7 @@ const ANSWERS_AT_ONCE = 200;
  */
 export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
   state.chains.release(now);
+  endGivenUp(state, now);
   endByItself(state, now);
   endDelivering(state, now);
   // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
@@ -124,6 +128,10 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     alertsErrand(state) ??
     straysErrand(state, now);
   if (errand !== undefined) return errand;
+  if (looksForSigns(state, phase.isHeldUp, now)) {
+    state.signs.isLooking = true;
+    return { kind: 'look-for-signs' };
+  }
   const calm = isCalm(state, run);
   if (phase.isEnding) {
     // It waits for holders no longer than for slices: one may be a holder that cannot be read.
@@ -294,7 +302,7 @@ function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
-  times.push(...calendarTimes(state, now).filter((at) => at !== undefined));
+  times.push(...givingUpTimes(state), ...calendarTimes(state, now).filter((at) => at !== undefined));
   // As long as the calendar is not known, what reads it wakes the job.
   const until = Math.min(...times);
   return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };

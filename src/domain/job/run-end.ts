@@ -22,6 +22,8 @@ export interface RunPhase {
   readonly isOld: boolean;
   /** It can end now: nothing more begins. */
   readonly isEnding: boolean;
+  /** It is to end, and has waited for slices as long as they usually take. */
+  readonly isHeldUp: boolean;
 }
 
 /**
@@ -57,17 +59,18 @@ export function phaseOf(state: DispatcherState, now: number, run: RunFacts): Run
   if (!isToEnd) return YOUNG;
   // Asked once: in a calm moment it writes the whole state as JSON, and whoever signals meanwhile may be what keeps the run from ending.
   const isEnding = canEnd(state, run);
-  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe) return { isOld: true, isEnding };
+  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe)
+    return { isOld: true, isEnding, isHeldUp: !isCalm(state, run) };
   if (isEnding && age > state.endTried) {
     state.endTried = age;
     state.endPutOffAt = now + usualSliceMs(state);
   }
   const { endTried, endPutOffAt = 0 } = state;
   const isPutOff = now >= endPutOffAt && endTried >= Math.max(age, AGES.grown) && !isCalm(state, run);
-  return isPutOff ? YOUNG : { isOld: true, isEnding };
+  return isPutOff ? { ...YOUNG, isHeldUp: true } : { isOld: true, isEnding, isHeldUp: false };
 }
 
-const YOUNG: RunPhase = { isOld: false, isEnding: false };
+const YOUNG: RunPhase = { isOld: false, isEnding: false, isHeldUp: false };
 
 /** How long a slice usually takes at most. */
 function usualSliceMs({ requestMs, job }: DispatcherState): number {
@@ -116,9 +119,11 @@ export function isUndisturbed(state: DispatcherState, { atHolders }: RunFacts): 
   return !atHolders || !endsQuietly(state);
 }
 
-/** Whether nothing is under way. */
+/** Whether nothing is under way. What was given up is so in the next run, too. */
 export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean {
-  return slices.size === 0 && !busy;
+  if (busy) return false;
+  for (const { overAt } of slices.values()) if (overAt === undefined) return false;
+  return true;
 }
 
 /** Whether the next run can be given the state. Measured, since a run that was given more than the server accepts could never begin. */

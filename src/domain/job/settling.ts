@@ -1,5 +1,5 @@
 import type { LastFailure } from '../../contract/job-status.ts';
-import type { FailedAttempt, SliceReport } from '../../contract/slice.ts';
+import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
 import { instantOf } from '../instant.ts';
 import {
   askedWaitMs,
@@ -31,7 +31,7 @@ import { countLeft, drawChance, type DispatcherState, noteTrend, type Slice } fr
  */
 export function settleSlice(state: DispatcherState, sliceId: number, raw: unknown, now: number): boolean {
   const slice = state.slices.get(sliceId);
-  if (slice === undefined) return true;
+  if (slice === undefined || slice.overAt !== undefined) return true;
   const report = readReport(raw, slice.triggers.length);
   settle(state, slice, report ?? nothingKnown(slice), now, report !== undefined);
   return report !== undefined;
@@ -194,12 +194,19 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
  */
 export function loseSlice(state: DispatcherState, sliceId: number, details: unknown, now: number): void {
   const slice = state.slices.get(sliceId);
-  if (slice === undefined) return;
-  const { delivered, failed, halved } = readProgress(details, slice.triggers.length) ?? { delivered: [], failed: [] };
-  const settled = new Set(failed.map(({ index }) => index));
-  for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
+  if (slice === undefined || slice.overAt !== undefined) return;
+  const progress = readProgress(details, slice.triggers.length);
+  const { failed = [], halved } = progress ?? {};
+  const settled = settledPlaces(progress);
   const unsent = [...slice.triggers.keys()].filter((index) => !settled.has(index));
   settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now, false);
+}
+
+/** The places in a slice of which a heartbeat says what has become of them. */
+export function settledPlaces({ delivered, failed }: SliceProgress = { delivered: [], failed: [] }): Set<number> {
+  const settled = new Set(failed.map(({ index }) => index));
+  for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
+  return settled;
 }
 
 /**
@@ -210,7 +217,7 @@ export function returnPermits(state: DispatcherState, raw: unknown, now: number)
   if (typeof raw !== 'object' || raw === null) return;
   const { sliceId, left, spacing } = raw as { sliceId?: unknown; left?: unknown; spacing?: unknown };
   const slice = typeof sliceId === 'number' ? state.slices.get(sliceId) : undefined;
-  if (slice === undefined || typeof left !== 'number' || !(left >= 0)) return;
+  if (slice === undefined || slice.overAt !== undefined || typeof left !== 'number' || !(left >= 0)) return;
   slice.permits = Math.min(slice.permits, left);
   const end = readSpacing(spacing);
   if (end !== undefined) spacingEnded(state, slice, end, now);

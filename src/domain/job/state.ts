@@ -25,6 +25,7 @@ import { Chains } from './chains.ts';
 import type { Dropped } from './discarding.ts';
 import { DeadLetters, type DeadTrigger } from './dying.ts';
 import { type KnownInstants, RecentMemory } from './memory.ts';
+import { type CarriedLostSlice, carryLost, lostBytes, restoreLost, SliceSigns } from './lost-slices.ts';
 import { type CarriedOverflow, Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
 import { parkedHolder, Parking } from './parked-chains.ts';
@@ -65,24 +66,18 @@ export interface JobRecord {
  * 5. A run ends earlier, and waits for no slice that does not end.
  * 6. A run that ends cancels its timer, begins nothing at holders, and waits for what it has there.
  * 7. As 6. The profiles of triggers may be in holders: whoever does not know that would send what the source says of those people.
+ * 8. A slice that shows no sign of life does not hold up the end of its run.
  */
-export const RULES = 7;
+export const RULES = 8;
 
 /**
  * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
  * workers that can decide by them.
  */
-export const NEXT_RULES = 6;
+export const NEXT_RULES = 8;
 
 /** The rules of a run that nothing says any of. */
 export const FIRST_RULES = 1;
-
-const HELD_PROFILE_RULES = 7;
-
-/** What the run after this one decides by: never older rules than this one's, nor than what waits asks for. */
-function nextRules({ rules, profileHolders }: DispatcherState): number {
-  return Math.max(rules, NEXT_RULES, profileHolders.straysSince === undefined ? 0 : HELD_PROFILE_RULES);
-}
 
 /** @throws NewerState when this release cannot decide by these rules. */
 export function refuseNewerRules(rules: unknown): void {
@@ -256,6 +251,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly unreadable?: readonly UnreadableHolder[];
   /** Absent: no trigger needed any. */
   readonly profileHolders?: CarriedProfileHolders;
+  /** Slices that were given up and are not over; absent: none. */
+  readonly lostSlices?: readonly CarriedLostSlice[];
   /** Number of the next holder for parked triggers. */
   readonly nextParked: number;
   /** Holders that are no longer needed and have yet to be released. */
@@ -301,6 +298,8 @@ export interface Slice {
   startsNoMore?: boolean;
   /** Permits it still owns. */
   permits: number;
+  /** It was given up (`lost-slices.ts`): until then, something of it may be in flight, epoch ms. Its triggers are not known any more. */
+  readonly overAt?: number;
 }
 
 /**
@@ -334,6 +333,7 @@ export interface DispatcherState extends PlainState {
   readonly arrived: RecentMemory;
   readonly instants: KnownInstants;
   readonly slices: Map<number, Slice>;
+  readonly signs: SliceSigns;
   backfill: BackfillIntake | undefined;
   readonly backfillRequests: BackfillRequests;
   /** A page that the child has yet to be told to read again. */
@@ -448,7 +448,8 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
     arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
     instants: new WeakMap(),
-    slices: new Map(),
+    slices: restoreLost(carried.lostSlices, chains, carried.job.revision),
+    signs: new SliceSigns(),
     backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
     backfillRequests: new BackfillRequests(carried.backfillRequests),
     pageToReadAgain: undefined,
@@ -476,13 +477,14 @@ function untimed(keys: readonly string[]): [key: string, at: number][] {
   return keys.map((key) => [key, 0]);
 }
 
-/** The state as plain JSON. Only one without running slices can be carried. */
+/** The state as plain JSON. Of running slices, only those that were given up are carried as such. */
 export function carryJob(state: DispatcherState): CarriedJob {
   const breaker = state.breaker.carry();
   const trend = state.trend.carry();
   const table = new AudienceTable();
   const chains = state.chains.carry(table);
   const profileHolders = state.profileHolders.carry(!state.overflow.isEmpty);
+  const lostSlices = carryLost(state.slices);
   return {
     v: 1,
     ...plainOf(state),
@@ -492,6 +494,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     nextParked: state.parking.next,
     ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
     ...(profileHolders === undefined ? {} : { profileHolders }),
+    ...(lostSlices.length === 0 ? {} : { lostSlices }),
     // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
     owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
     dying: state.deadLetters.carry(),
@@ -522,7 +525,7 @@ function plainOf(from: PlainState): PlainState {
  * for that.
  */
 export function carryToNextRun(state: DispatcherState, had?: RunPeople): CarriedJob {
-  const carried = { ...carryJob(state), rules: nextRules(state) };
+  const carried = { ...carryJob(state), rules: Math.max(state.rules, NEXT_RULES) };
   const people = had?.filter(state.budgets.carryBytes - carriedBytes(carried));
   return people === undefined ? carried : { ...carried, people };
 }
@@ -565,6 +568,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.unreadable.bytes +
     state.profileHolders.bytes +
     state.owedReleases.length * OWED_BYTES +
+    lostBytes(state.slices) +
     (state.backfill?.waitingBytes ?? 0) +
     state.trend.bytes +
     state.backfillRequests.bytes +

@@ -168,6 +168,7 @@ const OPTIONAL: {
     unreadable: true,
     trend: true,
     profileHolders: true,
+    lostSlices: true,
     people: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },

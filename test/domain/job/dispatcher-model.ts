@@ -1,6 +1,6 @@
 import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
 import type { BackfillRequest } from '../../../src/contract/requests.ts';
-import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
+import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { redeliveryOf } from '../../../src/domain/dead-letter.ts';
@@ -10,6 +10,7 @@ import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import { deadLetterOf } from '../../../src/domain/job/dying.ts';
+import { signsSeen } from '../../../src/domain/job/giving-up.ts';
 import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
@@ -47,6 +48,7 @@ import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookke
 import { ModelBatches } from './model-batches.ts';
 import { checkQuiet, checkTold, drops, MODEL_NIGHT, modelCalendar, ModelQuota } from './model-calendar.ts';
 import { type Found, ModelChild } from './model-child.ts';
+import { ModelDeadWorkers } from './model-dead-workers.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
 import { ModelKeeping } from './model-keeping.ts';
@@ -67,6 +69,9 @@ export class DispatcherWorld {
   state: DispatcherState;
   now = Date.UTC(2026, 0, 1);
   readonly running = new Map<number, SliceInput>();
+  readonly #dead = new ModelDeadWorkers();
+  /** Of the present run. */
+  #events = 0;
   readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
   readonly holders = new ModelHolders(this.ledger);
   readonly #keeping = new ModelKeeping();
@@ -193,7 +198,7 @@ export class DispatcherWorld {
       must(turn < 10_000, 'the pump gets on');
       const step = nextStep(this.state, this.now, {
         signals: 0,
-        events: 0,
+        events: this.#events,
         historyBytes: 0,
         ageMs: 60_000,
         continueSuggested: false,
@@ -202,14 +207,16 @@ export class DispatcherWorld {
         ...facts,
       });
       if (step.kind === 'wait') {
-        const isIdle = this.running.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
+        const isIdle = this.running.size + this.#dead.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
         checkHonestWait(this.state, step.until, this.now, isIdle);
         checkTold(this.state, step.until, this.now);
-        this.#batches.waits(this.state, this.now);
-        this.#quota.waits(this.state, this.now);
+        // What a run waits for that is to end is another matter.
+        if (this.#events === 0) this.#batches.waits(this.state, this.now);
+        if (this.#events === 0) this.#quota.waits(this.state, this.now);
         return;
       }
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
+      if (step.kind === 'look-for-signs') this.#lookForSigns();
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
       if (step.kind === 'answer-letters') {
         must(
@@ -233,22 +240,72 @@ export class DispatcherWorld {
       if (step.kind === 'keep-job') this.#keeping.begin(this.state, step.changes);
       if (step.kind === 'finish') {
         must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
-        this.holders.endRun(false);
+        this.#endRun(false);
         this.state = this.#withTail(this.#resumed());
       }
     }
   }
 
+  /** The run has so many events by now. */
+  grow(events: number): void {
+    this.#events = events;
+  }
+
+  /** The worker of a running slice is killed: only what it said last is known, and a request of it may be open for a while. */
+  killWorker(which: number, answers: readonly Answer[]): void {
+    const slice = this.#takeRunning(which);
+    if (slice === undefined) return;
+    const { report, delivered } = this.#answer(slice, answers);
+    for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.ledger.deliver(trigger);
+    const heard = lastHeard(report, delivered);
+    for (const index of delivered) if (!heard.known.includes(index)) this.#explain(slice, index);
+    this.#dead.died(this.state, slice, heard, this.now);
+  }
+
+  /** Somebody has a slice after all that the job gave up: what they say of it comes too late. */
+  speakLate(which: number): void {
+    const sliceId = this.#dead.someGivenUp(which);
+    if (sliceId === undefined) return;
+    returnPermits(this.state, { sliceId, left: 0 }, this.now);
+    loseSlice(this.state, sliceId, undefined, this.now);
+    must(settleSlice(this.state, sliceId, { failed: [], unsent: [], sendingMs: 1 }, this.now), 'it is no trouble');
+  }
+
+  #lookForSigns(): void {
+    const alive = [...this.running.keys()].map((sliceId) => ({ sliceId, lastAtMs: this.now }));
+    const given = signsSeen(this.state, [...alive, ...this.#dead.signs()], this.now);
+    for (const id of given) {
+      must(this.#dead.has(id), 'only what a dead worker had is given up');
+      const { slice, progress } = this.#dead.givenUp(id);
+      this.#lost(slice, progress);
+    }
+  }
+
+  /** What a quota counts of a slice of which not all is known. */
+  #lost(slice: SliceInput, progress: SliceProgress): void {
+    const failed = new Set(progress.failed.map(({ index }) => index));
+    const unsent = [...slice.triggers.keys()].filter((place) => !failed.has(place));
+    this.#quota.settled(slice, { ...progress, unsent, sendingMs: 0 });
+  }
+
+  #takeRunning(which: number): SliceInput | undefined {
+    const ids = [...this.running.keys()];
+    const id = ids[which % Math.max(1, ids.length)];
+    const slice = id === undefined ? undefined : this.running.get(id);
+    if (id !== undefined) this.running.delete(id);
+    return slice;
+  }
+
   /** @param happens whether what was under way happens all the same. */
   continueAsNew(happens = false): void {
-    if (this.state.slices.size > 0 || this.#isBusy) return;
+    if ([...this.state.slices.values()].some(({ overAt }) => overAt === undefined) || this.#isBusy) return;
     const carried = JSON.stringify(carryToNextRun(this.state));
     must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
     // The job itself waits as long as what is on its way to holders, or is to go there, does not fit.
     const isShrinking = !this.holders.isQuiet || this.state.overflow.surplusBytes > 0;
     if (carried.length > this.state.budgets.carryBytes && isShrinking) return;
     must(carried.length <= this.state.budgets.carryBytes, 'a state is never too large to be carried');
-    this.holders.endRun(happens);
+    this.#endRun(happens);
     this.state = this.#withTail(restoreJob(JSON.parse(carried) as CarriedJob));
   }
 
@@ -270,29 +327,30 @@ export class DispatcherWorld {
         this.#quota.settled(slice, report);
       } else for (const place of delivered) this.#explain(slice, place);
     }
+    for (const { slice, known } of this.#dead.forget()) for (const place of known) this.#explain(slice, place);
     this.running.clear();
-    this.holders.endRun(happens);
+    this.#endRun(happens);
     this.#keeping.endRun();
     this.state = this.#withTail(recoverJob({ carried, reports, arrivals: [] }, false, this.now));
   }
 
+  #endRun(happens: boolean): void {
+    this.holders.endRun(happens);
+    this.#events = 0;
+  }
+
   /** A running slice ends; `answers` are drawn for its triggers in turn. */
   endSlice(which: number, answers: readonly Answer[], lost: boolean): void {
-    const ids = [...this.running.keys()];
-    const id = ids[which % Math.max(1, ids.length)];
-    const slice = id === undefined ? undefined : this.running.get(id);
-    if (id === undefined || slice === undefined) return;
-    this.running.delete(id);
+    const slice = this.#takeRunning(which);
+    if (slice === undefined) return;
+    const { sliceId: id } = slice;
     const { report, delivered } = this.#answer(slice, answers);
     for (const trigger of slice.triggers.filter((_, index) => delivered.includes(index))) this.ledger.deliver(trigger);
     if (lost) {
-      // The last heartbeat knew of half of them.
-      const known = delivered.slice(0, delivered.length >> 1).map((place) => [place, place]);
-      for (const index of delivered.slice(delivered.length >> 1)) this.#explain(slice, index);
-      loseSlice(this.state, id, { delivered: known, failed: report.failed, halved: report.halved }, this.now);
-      const failed = new Set(report.failed.map(({ index }) => index));
-      const unsent = [...slice.triggers.keys()].filter((place) => !failed.has(place));
-      this.#quota.settled(slice, { ...report, unsent });
+      const { known, progress } = lastHeard(report, delivered);
+      for (const index of delivered) if (!known.includes(index)) this.#explain(slice, index);
+      loseSlice(this.state, id, progress, this.now);
+      this.#lost(slice, progress);
     } else {
       const failures = new Map(
         slice.triggers.map(({ user }) => [user, this.state.chains.get(user)?.failures ?? 0] as const),
@@ -341,6 +399,10 @@ export class DispatcherWorld {
 
   pass(ms: number): void {
     this.now += ms;
+    for (const { slice, progress } of this.#dead.timedOut(this.now)) {
+      loseSlice(this.state, slice.sliceId, progress, this.now);
+      this.#lost(slice, progress);
+    }
     tidyMemory(this.state, this.now);
   }
 
@@ -509,6 +571,8 @@ export class DispatcherWorld {
       if (this.state.job.definition.quota !== null) this.editQuota(null);
       this.pump();
       this.endKeeping();
+      // What the slice of a dead worker had come to may be a reason to pause.
+      if (this.state.pause !== undefined) this.resume();
       // A sample may have been out only now.
       if (this.state.backfill?.pace.paused !== undefined) this.operateBackfill('resume');
       this.readPage(2, 'now');
@@ -527,6 +591,7 @@ export class DispatcherWorld {
     must(permitsInUse(this.state) <= this.#cap, 'never more permits in use than the job owns');
     const people = [...this.running.values()].flatMap(({ triggers }) => [...new Set(triggers.map(({ user }) => user))]);
     must(new Set(people).size === people.length, 'a person is in one slice at most');
+    this.#dead.check(this.state, people, this.now);
     const waiting = whereTriggersWait(this.state, this.holders);
     for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
     const { oldestWaitingAt } = describeJob(this.state, 'model', this.now);
@@ -651,4 +716,22 @@ export class DispatcherWorld {
 
 function isHolderStep(step: Step): step is Parameters<ModelHolders['begin']>[0] {
   return ['hold', 'recall', 'release', 'keep-dead-letters'].includes(step.kind);
+}
+
+/** What the last heartbeat of a slice said: it knew of the first half. */
+function lastHeard(
+  { failed, halved }: SliceReport,
+  delivered: readonly number[],
+): { readonly known: readonly number[]; readonly progress: SliceProgress } {
+  const settled = [...delivered, ...failed.map(({ index }) => index)].sort((a, b) => a - b);
+  const heard = new Set(settled.slice(0, settled.length >> 1));
+  const known = delivered.filter((place) => heard.has(place));
+  return {
+    known,
+    progress: {
+      delivered: known.map((place) => [place, place]),
+      failed: failed.filter(({ index }) => heard.has(index)),
+      ...(halved === undefined ? {} : { halved: halved.filter(([place]) => heard.has(place)) }),
+    },
+  };
 }

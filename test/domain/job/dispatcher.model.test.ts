@@ -78,6 +78,19 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
     ),
   },
   {
+    weight: 2,
+    arbitrary: fc.tuple(fc.nat(20), answers).map(
+      ([which, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.killWorker(which, drawn),
+    ),
+  },
+  { weight: 1, arbitrary: fc.nat(20).map((which) => (world: DispatcherWorld) => world.speakLate(which)) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(4096, 4096, 8192).map((events) => (world: DispatcherWorld) => world.grow(events)),
+  },
+  {
     weight: 3,
     arbitrary: fc.constantFrom(1, 500, 6000, 700_000).map((ms) => (world: DispatcherWorld) => world.pass(ms)),
   },

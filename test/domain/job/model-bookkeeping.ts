@@ -35,7 +35,8 @@ function countsOf({ chains, overflow, deadLetters }: DispatcherState): number[] 
 }
 
 function chainsInSlices({ slices }: DispatcherState): number {
-  return [...slices.values()].reduce((sum, { parts }) => sum + parts.length, 0);
+  // What was given up is carried as such.
+  return [...slices.values()].reduce((sum, { parts, overAt }) => sum + (overAt === undefined ? parts.length : 0), 0);
 }
 
 /** What the present backfill says of itself adds up. */

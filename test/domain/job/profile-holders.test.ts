@@ -4,7 +4,7 @@ import { setHolderAside } from '../../../src/domain/job/holders.ts';
 import { parkedBytes } from '../../../src/domain/job/chain.ts';
 import { ProfileHolders } from '../../../src/domain/job/profile-holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { carryToNextRun, NEXT_RULES, restoreJob, RULES } from '../../../src/domain/job/state.ts';
+import { carryToNextRun, restoreJob } from '../../../src/domain/job/state.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
 import { AJob, failForEach } from './a-job.ts';
@@ -217,13 +217,6 @@ test('a job that keeps what waits keeps its profiles', () => {
   stopJob(job.state, 'keep');
   expect(job.step().kind).toBe('keep-job');
   expect([job.released, job.strays]).toEqual([[], []]);
-});
-
-test('a run that was given profiles in holders is no older release’s to go on with', () => {
-  const job = new AHoldingJob();
-  expect(carryToNextRun(job.state).rules).toBe(NEXT_RULES);
-  job.signal('1', 'enter', heldIn(1));
-  expect(carryToNextRun(job.state).rules).toBe(RULES);
 });
 
 test('with others before it, a trigger that the job does not want changes nothing of what the chains know', () => {
