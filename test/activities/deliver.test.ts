@@ -175,7 +175,7 @@ test('once a second it tells what is settled', async () => {
 });
 
 test('while nothing settles it says that it lives, but seldom: many slices may hang', async () => {
-  const lab = await SliceLab.open({ delayMs: 2600, heartbeatTimeoutMs: 6000 });
+  const lab = await SliceLab.open({ delayMs: 2600, heartbeatTimeoutMs: 12_000 });
   await lab.deliver([trigger('1')]);
   expect(lab.heartbeats).toEqual([{ delivered: [], failed: [] }]);
 });

@@ -15,9 +15,11 @@ const GIVING_UP_RULES = 8;
 
 /** Of the time in which a slice is over, this part without a sign of life: two of its heartbeats. */
 const SILENT_SHARE = 1 / 4;
+/** At least, in ms: a busy worker may be late by a second or two. */
+const LEAST_SILENT_MS = 4_000;
 
 function silentMs({ job }: DispatcherState): number {
-  return sliceEndsWithinMs(job.requestTimeoutMs) * SILENT_SHARE;
+  return Math.max(LEAST_SILENT_MS, sliceEndsWithinMs(job.requestTimeoutMs) * SILENT_SHARE);
 }
 
 /** Whether to look for signs of life now. To be asked before each wait. @param isHeldUp whether the run waits for a slice that takes long. */

@@ -48,6 +48,21 @@ test('a run that a slice holds up looks for signs of life, and looks again when 
   expect(job.step().kind).toBe('look-for-signs');
 });
 
+test('a worker that is late by a second or two is not taken for dead, however short requests may be', () => {
+  const job = new AJob(1, { requestTimeoutMs: 1_000 });
+  job.signal('in doubt');
+  job.cut();
+  job.facts(OLD);
+  waitFor(job);
+  const sign = { sliceId: 1, lastAtMs: job.now };
+  job.step();
+  signsSeen(job.state, [sign], job.now);
+  job.now += 3_999;
+  expect(signsSeen(job.state, [sign], job.now)).toEqual([]);
+  job.now++;
+  expect(signsSeen(job.state, [sign], job.now)).toEqual([1]);
+});
+
 test('a slice that shows a sign of life between two looks is waited for', () => {
   const { job } = heldUp();
   for (let look = 0; look < 5; look++) {
