@@ -189,10 +189,10 @@ export class JobErrands {
   /** A slice without a sign of life is taken from its worker, which is told so if it lives after all. */
   async #lookForSigns(): Promise<void> {
     const signs = await lookForSigns().catch(() => undefined);
-    const given = signsSeen(this.#state, signs, Date.now());
-    if (given.length > 0)
-      log.warn('a worker shows no sign of life; what it had is sent again later', { slices: given });
-    for (const sliceId of given) this.#deliveries.get(sliceId)?.cancel();
+    for (const slice of signsSeen(this.#state, signs, Date.now())) {
+      log.warn('a worker shows no sign of life; what it had is sent again later', { slice });
+      this.#deliveries.get(slice)?.cancel();
+    }
   }
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */
