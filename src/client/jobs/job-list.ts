@@ -9,7 +9,7 @@ import { trendUntil } from '../../domain/trend.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { clientForLists } from '../client-for-lists.ts';
 import { JobsUnreadable } from '../errors.ts';
-import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
+import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
 import { Listeners } from '../push/listeners.ts';
 import { unless } from '../push/patiently.ts';
@@ -50,25 +50,59 @@ export interface AudienceName {
 
 const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
+/**
+ * How long ago, in ms, a run may have ended that the server lists while it does not list the next one yet: mostly for some milliseconds, but
+ * as long as its search attributes take to be indexed. Longer, since its clock may not be ours.
+ */
+const BETWEEN_RUNS_MS = 30_000;
+
 /** All jobs that the server still knows: one entry per id, of its newest run. A new job shows up within about a second. */
 export async function listJobs(
   client: Client,
   only?: 'running' | { readonly taskQueue: string },
 ): Promise<JobSummary[]> {
-  const query = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
+  const status = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
+  const since = new Date(Date.now() - BETWEEN_RUNS_MS).toISOString();
+  const query = `WorkflowType = '${EXPORT_JOB}' AND (${status} OR (ExecutionStatus = 'ContinuedAsNew' AND CloseTime > '${since}'))`;
   const newest = new Map<string, JobSummary>();
-  for await (const run of clientForLists(client).workflow.list({
-    query: `WorkflowType = '${EXPORT_JOB}' AND ${query}`,
-  })) {
+  const continued = new Set<string>();
+  for await (const run of clientForLists(client).workflow.list({ query })) {
     if (typeof only === 'object' && run.taskQueue !== only.taskQueue) continue;
+    if (run.status.name === 'CONTINUED_AS_NEW') {
+      continued.add(run.workflowId);
+      continue;
+    }
     const summary = summaryOf(run);
     const known = newest.get(summary.workflowId);
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
       newest.set(summary.workflowId, summary);
   }
+  await addBetweenRuns(
+    client,
+    newest,
+    [...continued].filter((workflowId) => newest.get(workflowId)?.running !== true),
+  );
   if (only === undefined) await addKept(client, newest, await listKept(client));
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
+
+/** Adds the jobs that run and that the server does not list, since they have just begun another run: whoever is told of all jobs is told of them. */
+async function addBetweenRuns(
+  client: Client,
+  jobs: Map<string, JobSummary>,
+  workflowIds: readonly string[],
+): Promise<void> {
+  const rest = workflowIds.values();
+  const lane = async () => {
+    for (const workflowId of rest) {
+      const found = await describeOpen(clientForLists(client), workflowId);
+      if (found !== undefined) jobs.set(workflowId, summaryOf(found));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(LOOKS_AT_ONCE, workflowIds.length) }, lane));
+}
+
+const LOOKS_AT_ONCE = 16;
 
 /** The jobs that were stopped and kept what waits, so that they may be resumed. */
 export async function keptJobs(client: Client): Promise<JobSummary[]> {

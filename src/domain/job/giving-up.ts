@@ -1,5 +1,6 @@
 import type { SliceSign } from '../../contract/slice.ts';
 import { readProgress } from '../slice.ts';
+import { gatherNoLonger } from './batching.ts';
 import { sliceEndsWithinMs } from './cutting.ts';
 import { givenUp } from './lost-slices.ts';
 import { loseSlice, settledPlaces } from './settling.ts';
@@ -65,7 +66,7 @@ function giveUp(state: DispatcherState, { sliceId, lastAtMs, progress }: SliceSi
   const parts = slice.parts.flatMap(({ chain, count: all }) => {
     let count = 0;
     for (const end = place + all; place < end; place++) if (!settled.has(place)) count++;
-    // Of one of whom a request has failed, no other was sent.
+    // Whoever is held had a request that failed, and no other after it.
     return count > 0 && chain.place === 'ready' ? [{ chain, count: Math.min(count, chain.triggers.length) }] : [];
   });
   for (const { chain, count } of parts) state.chains.startRunning(chain, count);
@@ -79,6 +80,8 @@ export function endGivenUp(state: DispatcherState, now: number): void {
   for (const { id, parts, overAt = Infinity } of state.slices.values()) {
     if (overAt > now) continue;
     state.slices.delete(id);
+    // What comes back has waited for its batch before.
+    if (parts.length > 0) gatherNoLonger(state);
     for (const { chain } of parts) {
       state.chains.stopRunning(chain);
       countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');

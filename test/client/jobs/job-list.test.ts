@@ -1,7 +1,11 @@
 import { expect, test } from '@jest/globals';
-import type { Client } from '@temporalio/client';
-import { type JobSummary, withNumbers } from '../../../src/client/jobs/job-list.ts';
+import { Client, type ConnectionLike } from '@temporalio/client';
+import proto from '@temporalio/proto';
+import { type JobSummary, listJobs, withNumbers } from '../../../src/client/jobs/job-list.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../../../src/domain/names.ts';
 import { aStatus } from '../../cli/a-status.ts';
+
+const { WorkflowExecutionInfo } = proto.temporal.api.workflow.v1;
 
 const jobs = (count: number): JobSummary[] =>
   Array.from({ length: count }, (_, i) => ({
@@ -34,4 +38,39 @@ test('an overview says which jobs were not asked among so many, so that nobody t
 
 test('nor when there was no time to ask them', async () => {
   expect(await withNumbers(client, jobs(2), { lookMs: 0 })).toMatchObject([{ isNotAsked: true }, { isNotAsked: true }]);
+});
+
+/** What the server says of a run of the job `vip`. */
+const aRun = (status: 'RUNNING' | 'CONTINUED_AS_NEW' | 'COMPLETED') =>
+  WorkflowExecutionInfo.fromObject({
+    execution: { workflowId: jobWorkflowId('vip'), runId: status },
+    type: { name: EXPORT_JOB },
+    taskQueue: 'ours',
+    status: `WORKFLOW_EXECUTION_STATUS_${status}`,
+    startTime: { seconds: 1 },
+    historyLength: 1,
+  });
+
+/** The jobs of a client whose server lists these runs, and has this one as the last. */
+async function listed(runs: readonly object[], last: object, only?: 'running'): Promise<JobSummary[]> {
+  const workflowService = {
+    listWorkflowExecutions: ({ query }: { query: string }) =>
+      Promise.resolve({ executions: query.includes(EXPORT_JOB) ? runs : [] }),
+    describeWorkflowExecution: () => Promise.resolve({ workflowExecutionInfo: last }),
+  };
+  // All of a connection that is used here.
+  const connection = { workflowService, plugins: [] } as unknown as ConnectionLike;
+  return await listJobs(new Client({ connection }), only);
+}
+
+test.each(['running', undefined] as const)(
+  'a job that has just begun another run is among those that are listed, though the server does not list that yet (%s)',
+  async (only) => {
+    const jobs = await listed([aRun('CONTINUED_AS_NEW'), aRun('CONTINUED_AS_NEW')], aRun('RUNNING'), only);
+    expect(jobs).toMatchObject([{ jobId: 'vip', running: true }]);
+  },
+);
+
+test('one that has ended in that run is not', async () => {
+  expect(await listed([aRun('CONTINUED_AS_NEW')], aRun('COMPLETED'), 'running')).toEqual([]);
 });

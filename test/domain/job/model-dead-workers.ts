@@ -87,10 +87,11 @@ function isOver({ slice, diedAt }: Dead, now: number): boolean {
   return now >= diedAt + sliceEndsWithinMs(slice.settings.requestTimeoutMs);
 }
 
-/** The places of which nobody knows what became of them. */
-function inDoubt({ slice, known, progress }: Dead): number[] {
+/** The places of which nobody knows what became of them. Of a person of whom a request has failed, no other was made after it. */
+function inDoubt({ slice: { triggers }, known, progress }: Dead): number[] {
   const settled = new Set([...known, ...progress.failed.map(({ index }) => index)]);
-  return [...slice.triggers.keys()].filter((place) => !settled.has(place));
+  const failed = new Set(progress.failed.map(({ index }) => triggers[index]?.user));
+  return [...triggers.keys()].filter((place) => !settled.has(place) && !failed.has(triggers[place]?.user));
 }
 
 function mustRest(dead: Dead, running: readonly string[]): void {
