@@ -83,6 +83,8 @@ async function eventfulJob(): Promise<string> {
   await lab.handle(job).signal('enter', 'garbage');
   await lab.jobs.edit(job, { audiences: ['news'], label: 'Edited' });
   await passBy(job, 'b');
+  // Nor does a dead letter.
+  await untilSent(job);
   for await (const letter of lab.jobs.deadLetters.waiting({ jobId: job }))
     await lab.jobs.deadLetters.redeliver(letter.id, { force: true });
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 2);
