@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
+import { jobRuns } from '../client/jobs/job-runs.ts';
 import { quickStatus } from '../client/jobs/job-service.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import { EXPORT_JOB } from '../domain/names.ts';
 
 export interface JobPollerOptions {
   readonly client: Client;
@@ -72,9 +72,8 @@ export class JobPoller {
 
   async #running(): Promise<string[]> {
     const { client, taskQueue } = this.#options;
-    const query = `WorkflowType = '${EXPORT_JOB}' AND ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
     const ids: string[] = [];
-    for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+    for await (const { workflowId } of jobRuns(client, { areRunning: true, taskQueue })) ids.push(workflowId);
     return ids.sort();
   }
 }

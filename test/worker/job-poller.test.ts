@@ -1,8 +1,12 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
+import proto from '@temporalio/proto';
 import type { JobStatus } from '../../src/contract/job-status.ts';
+import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { JobPoller } from '../../src/worker/job-poller.ts';
 import { aStatus } from '../cli/a-status.ts';
+
+const { WorkflowExecutionInfo } = proto.temporal.api.workflow.v1;
 
 interface Told {
   readonly jobs: readonly string[];
@@ -21,10 +25,19 @@ class Stage {
   readonly poller: JobPoller;
 
   constructor(jobs: readonly string[], most = 100) {
-    const list = async function* (this: Stage) {
+    const executions = jobs.map((workflowId) =>
+      WorkflowExecutionInfo.fromObject({
+        execution: { workflowId, runId: 'its only one' },
+        type: { name: EXPORT_JOB },
+        taskQueue: 'a-queue',
+        status: 'WORKFLOW_EXECUTION_STATUS_RUNNING',
+        startTime: { seconds: 1 },
+      }),
+    );
+    const listWorkflowExecutions = () => {
       this.lists++;
-      yield* await Promise.resolve(jobs.map((workflowId) => ({ workflowId })));
-    }.bind(this);
+      return Promise.resolve({ executions });
+    };
     const getHandle = (jobId: string) => ({
       query: async () => {
         this.asked.push(jobId);
@@ -36,7 +49,13 @@ class Stage {
       return await call();
     };
     this.poller = new JobPoller({
-      client: { workflow: { list, getHandle }, withDeadline } as unknown as Client, // All of a client that a poller uses.
+      // All of a client that a poller uses.
+      client: {
+        connection: { workflowService: { listWorkflowExecutions }, plugins: [] },
+        options: { namespace: 'default', loadedDataConverter: { payloadCodecs: [] } },
+        workflow: { getHandle },
+        withDeadline,
+      } as unknown as Client,
       taskQueue: 'a-queue',
       most,
       told: (statuses, untold) => this.told.push({ jobs: statuses.map(({ jobId }) => jobId), untold }),

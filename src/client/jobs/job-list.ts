@@ -1,20 +1,20 @@
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { EndpointStatus, JobState, JobStatus, LastFailure } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
-import { beganAt, DEAD_LETTER, EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { beganAt, DEAD_LETTER, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { clientForLists } from '../client-for-lists.ts';
 import { JobsUnreadable } from '../errors.ts';
-import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
+import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { type Recoverable, recoverableKept } from '../history/recovery.ts';
 import { Listeners } from '../push/listeners.ts';
 import { unless } from '../push/patiently.ts';
 import type { ListeningJob } from '../push/publish.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
+import { jobRuns, type ListedRun } from './job-runs.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
 import { trendQuery } from '../../workflows/messages.ts';
 import type { KnowingJob } from './slugs.ts';
@@ -50,59 +50,21 @@ export interface AudienceName {
 
 const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
-/**
- * How long ago, in ms, a run may have ended that the server lists while it does not list the next one yet: mostly for some milliseconds, but
- * as long as its search attributes take to be indexed. Longer, since its clock may not be ours.
- */
-const BETWEEN_RUNS_MS = 30_000;
-
 /** All jobs that the server still knows: one entry per id, of its newest run. A new job shows up within about a second. */
 export async function listJobs(
   client: Client,
-  only?: 'running' | { readonly taskQueue: string },
+  only: { readonly areRunning?: boolean; readonly taskQueue?: string } = {},
 ): Promise<JobSummary[]> {
-  const status = only === 'running' ? "ExecutionStatus = 'Running'" : "ExecutionStatus != 'ContinuedAsNew'";
-  const since = new Date(Date.now() - BETWEEN_RUNS_MS).toISOString();
-  const query = `WorkflowType = '${EXPORT_JOB}' AND (${status} OR (ExecutionStatus = 'ContinuedAsNew' AND CloseTime > '${since}'))`;
   const newest = new Map<string, JobSummary>();
-  const continued = new Set<string>();
-  for await (const run of clientForLists(client).workflow.list({ query })) {
-    if (typeof only === 'object' && run.taskQueue !== only.taskQueue) continue;
-    if (run.status.name === 'CONTINUED_AS_NEW') {
-      continued.add(run.workflowId);
-      continue;
-    }
+  for await (const run of jobRuns(client, only)) {
     const summary = summaryOf(run);
     const known = newest.get(summary.workflowId);
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
       newest.set(summary.workflowId, summary);
   }
-  await addBetweenRuns(
-    client,
-    newest,
-    [...continued].filter((workflowId) => newest.get(workflowId)?.running !== true),
-  );
-  if (only === undefined) await addKept(client, newest, await listKept(client));
+  if (only.areRunning !== true && only.taskQueue === undefined) await addKept(client, newest, await listKept(client));
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
-
-/** Adds the jobs that run and that the server does not list, since they have just begun another run: whoever is told of all jobs is told of them. */
-async function addBetweenRuns(
-  client: Client,
-  jobs: Map<string, JobSummary>,
-  workflowIds: readonly string[],
-): Promise<void> {
-  const rest = workflowIds.values();
-  const lane = async () => {
-    for (const workflowId of rest) {
-      const found = await describeOpen(clientForLists(client), workflowId);
-      if (found !== undefined) jobs.set(workflowId, summaryOf(found));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(LOOKS_AT_ONCE, workflowIds.length) }, lane));
-}
-
-const LOOKS_AT_ONCE = 16;
 
 /** The jobs that were stopped and kept what waits, so that they may be resumed. */
 export async function keptJobs(client: Client): Promise<JobSummary[]> {
@@ -209,7 +171,7 @@ export function jobListeners(
 
 /** The running jobs that can be reached by a job id: not one that was started under a foreign workflow id. */
 export async function reachableJobs(client: Client): Promise<JobSummary[]> {
-  const jobs = await listJobs(client, 'running');
+  const jobs = await listJobs(client, { areRunning: true });
   return jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
 }
 
@@ -220,7 +182,7 @@ export async function knowingJob(client: Client, jobId: string): Promise<Knowing
   return running ? { jobId, taskQueue, audiences, state } : undefined;
 }
 
-function summaryOf(run: Omit<WorkflowExecutionInfo, 'raw'>): JobSummary {
+function summaryOf(run: ListedRun): JobSummary {
   const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
   return {
     jobId: jobIdOf(run.workflowId),

@@ -52,7 +52,7 @@ const aRun = (status: 'RUNNING' | 'CONTINUED_AS_NEW' | 'COMPLETED') =>
   });
 
 /** The jobs of a client whose server lists these runs, and has this one as the last. */
-async function listed(runs: readonly object[], last: object, only?: 'running'): Promise<JobSummary[]> {
+async function listed(runs: readonly object[], last: object, areRunning: boolean): Promise<JobSummary[]> {
   const workflowService = {
     listWorkflowExecutions: ({ query }: { query: string }) =>
       Promise.resolve({ executions: query.includes(EXPORT_JOB) ? runs : [] }),
@@ -60,17 +60,17 @@ async function listed(runs: readonly object[], last: object, only?: 'running'): 
   };
   // All of a connection that is used here.
   const connection = { workflowService, plugins: [] } as unknown as ConnectionLike;
-  return await listJobs(new Client({ connection }), only);
+  return await listJobs(new Client({ connection }), { areRunning });
 }
 
-test.each(['running', undefined] as const)(
-  'a job that has just begun another run is among those that are listed, though the server does not list that yet (%s)',
-  async (only) => {
-    const jobs = await listed([aRun('CONTINUED_AS_NEW'), aRun('CONTINUED_AS_NEW')], aRun('RUNNING'), only);
+test.each([true, false])(
+  'a job that has just begun another run is among those that are listed, though the server does not list that yet (only the running: %s)',
+  async (areRunning) => {
+    const jobs = await listed([aRun('CONTINUED_AS_NEW'), aRun('CONTINUED_AS_NEW')], aRun('RUNNING'), areRunning);
     expect(jobs).toMatchObject([{ jobId: 'vip', running: true }]);
   },
 );
 
 test('one that has ended in that run is not', async () => {
-  expect(await listed([aRun('CONTINUED_AS_NEW')], aRun('COMPLETED'), 'running')).toEqual([]);
+  expect(await listed([aRun('CONTINUED_AS_NEW')], aRun('COMPLETED'), true)).toEqual([]);
 });
