@@ -2,7 +2,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { type BenchApi, manyAtOnce, openApi, steadily } from './calls.ts';
 import { costOf } from './cost.ts';
@@ -13,21 +12,21 @@ import { MemoryCurve } from './memory.ts';
 import { processorUs } from './processor-time.ts';
 import { postSignal, SDK_TASK_QUEUE, sdkAlone } from './sdk-workflow.ts';
 import { median, percentile, print, type Row, table } from './report.ts';
+import { optionsOf } from '../chaos/options.ts';
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    workers: { type: 'string', default: '1' },
-    source: { type: 'string', default: 'file' },
-    members: { type: 'string' },
-    plain: { type: 'boolean', default: false },
-    cluster: { type: 'boolean', default: false },
-  },
+const values = optionsOf('npm run bench --', {
+  quick: false,
+  /** Names of cases, with commas; all but the long ones where none is given. */
+  only: '',
+  workers: 1,
+  source: 'file',
+  /** 0: as many as are usual. */
+  members: 0,
+  plain: false,
+  cluster: false,
 });
-const SOURCE = BENCH_SOURCES.find((kind) => kind === values.source) ?? 'file';
 const ROUNDS = values.quick ? 1 : 3;
-const MEMBERS = Number(values.members ?? (values.quick ? 50_000 : 200_000));
+const MEMBERS = values.members || (values.quick ? 50_000 : 200_000);
 const LIVE = 20_000;
 /** More than a job keeps in its own state: most go through holders. */
 const FLOOD = 200_000;
@@ -62,7 +61,8 @@ const TEMPLATE = `{
   "at": {{ at | json }}
 }`;
 
-const wanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name);
+const ONLY = values.only.split(',').filter((name) => name !== '');
+const wanted = (name: string): boolean => ONLY.length === 0 || ONLY.includes(name);
 
 function* triggersOf(stage: BenchStage, count: number, inline: boolean): Generator<EventTrigger> {
   const { users, profiles } = stage;
@@ -334,80 +334,92 @@ async function signal(stage: BenchStage, jobId: string, { user, audience }: Even
   await stage.jobs.enter(jobId, { user, audience });
 }
 
-async function main(): Promise<void> {
-  const stage = await openBenchStage({
-    people: MEMBERS,
-    kept: LIVE,
-    workers: Number(values.workers),
-    source: SOURCE,
-    isPlain: values.plain,
-    isOnCluster: values.cluster,
-  });
-  const body = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
-  const raw = (inFlight: number, requests: number, delayMs?: number) => () =>
-    rawRate(stage.endpoint, { inFlight, requests, body, ...(delayMs === undefined ? {} : { delayMs }) }).then(
-      (ratePerS) => ({ ratePerS }),
-    );
-  const live = (options: LiveCase) => () => liveRate(stage, options);
-  const viaApi = async (measure: (api: BenchApi) => Promise<Measured>): Promise<Measured> => {
+const BODY = JSON.stringify({ text: 'x'.repeat(BODY_BYTES - 11) });
+const raw = (inFlight: number, requests: number, delayMs?: number) => (stage: BenchStage) =>
+  rawRate(stage.endpoint, { inFlight, requests, body: BODY, ...(delayMs === undefined ? {} : { delayMs }) }).then(
+    (ratePerS) => ({ ratePerS }),
+  );
+const live = (options: LiveCase) => (stage: BenchStage) => liveRate(stage, options);
+const viaApi =
+  (measure: (stage: BenchStage, api: BenchApi) => Promise<Measured>) =>
+  async (stage: BenchStage): Promise<Measured> => {
     const api = await openApi(stage.address, 50);
     try {
-      return await measure(api);
+      return await measure(stage, api);
     } finally {
       await api.close();
     }
   };
-  const cases: readonly (readonly [
-    name: string,
-    inFlight: number,
-    baseline: string | undefined,
-    run: () => Promise<Measured>,
-  ])[] = [
-    ['raw-1', 1, undefined, raw(1, 5_000)],
-    ['raw-5', 5, undefined, raw(5, 20_000)],
-    ['raw-20', 20, undefined, raw(20, 40_000)],
-    ['raw-50', 50, undefined, raw(50, 40_000)],
-    ['raw-5-50ms', 5, undefined, raw(5, 500, 50)],
-    ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
-    ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
-    ['template-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20, body: TEMPLATE })],
-    ['batch-100', 20, 'raw-20', live({ count: LIVE, inFlight: 20, batch: 100 })],
-    [
-      'client-single-20',
-      20,
-      'raw-20',
-      () => callsRate(stage, { atOnce: 20, size: 1, call: (jobId, some) => stage.jobs.signal(jobId, some) }),
-    ],
-    [
-      'api-single-50',
-      20,
-      'raw-20',
-      () =>
-        viaApi((api) => callsRate(stage, { atOnce: 50, size: 1, api, call: (jobId, some) => api.send(jobId, some) })),
-    ],
-    [
-      'api-batch-100',
-      20,
-      'raw-20',
-      () =>
-        viaApi((api) => callsRate(stage, { atOnce: 10, size: 100, api, call: (jobId, some) => api.send(jobId, some) })),
-    ],
-    ['api-alone', 5, undefined, () => viaApi((api) => aloneMs(stage, api))],
-    ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
-    ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
-    ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],
-    ['backfill-20', 20, 'raw-20', () => backfillRate(stage)],
-    ['live-5-50ms', 5, 'raw-5-50ms', live({ count: 1_000, inFlight: 5, delayMs: 50 })],
-    ['live-50-50ms', 50, 'raw-50-50ms', live({ count: 10_000, inFlight: 50, delayMs: 50 })],
-    ['inline-50-50ms', 50, 'raw-50-50ms', live({ count: LIVE, inFlight: 50, delayMs: 50, inline: true })],
-  ];
+const CASES: readonly (readonly [
+  name: string,
+  inFlight: number,
+  baseline: string | undefined,
+  run: (stage: BenchStage) => Promise<Measured>,
+])[] = [
+  ['raw-1', 1, undefined, raw(1, 5_000)],
+  ['raw-5', 5, undefined, raw(5, 20_000)],
+  ['raw-20', 20, undefined, raw(20, 40_000)],
+  ['raw-50', 50, undefined, raw(50, 40_000)],
+  ['raw-5-50ms', 5, undefined, raw(5, 500, 50)],
+  ['raw-50-50ms', 50, undefined, raw(50, 5_000, 50)],
+  ['live-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20 })],
+  ['template-20', 20, 'raw-20', live({ count: LIVE, inFlight: 20, body: TEMPLATE })],
+  ['batch-100', 20, 'raw-20', live({ count: LIVE, inFlight: 20, batch: 100 })],
+  [
+    'client-single-20',
+    20,
+    'raw-20',
+    (stage) => callsRate(stage, { atOnce: 20, size: 1, call: (jobId, some) => stage.jobs.signal(jobId, some) }),
+  ],
+  [
+    'api-single-50',
+    20,
+    'raw-20',
+    viaApi((stage, api) =>
+      callsRate(stage, { atOnce: 50, size: 1, api, call: (jobId, some) => api.send(jobId, some) }),
+    ),
+  ],
+  [
+    'api-batch-100',
+    20,
+    'raw-20',
+    viaApi((stage, api) =>
+      callsRate(stage, { atOnce: 10, size: 100, api, call: (jobId, some) => api.send(jobId, some) }),
+    ),
+  ],
+  ['api-alone', 5, undefined, viaApi((stage, api) => aloneMs(stage, api))],
+  ['live-inline-20', 20, 'raw-20', live({ count: INLINE, inFlight: 20, inline: true })],
+  ['live-200k', 20, 'raw-20', live({ count: FLOOD, inFlight: 20 })],
+  ['inline-20k', 20, 'raw-20', live({ count: LIVE, inFlight: 20, inline: true })],
+  ['backfill-20', 20, 'raw-20', (stage) => backfillRate(stage)],
+  ['live-5-50ms', 5, 'raw-5-50ms', live({ count: 1_000, inFlight: 5, delayMs: 50 })],
+  ['live-50-50ms', 50, 'raw-50-50ms', live({ count: 10_000, inFlight: 50, delayMs: 50 })],
+  ['inline-50-50ms', 50, 'raw-50-50ms', live({ count: LIVE, inFlight: 50, delayMs: 50, inline: true })],
+];
+/** They take minutes, most of them waiting: only by their names. */
+const LONG = [...STREAMS.map((perSecond) => `stream-${perSecond}`), 'elastic', 'failover'];
+const NAMES = [...CASES.map(([name]) => name), 'idle', ...LONG];
+
+async function main(): Promise<void> {
+  const source = BENCH_SOURCES.find((kind) => kind === values.source);
+  if (source === undefined) throw new Error(`--source is one of ${BENCH_SOURCES.join(', ')}, not "${values.source}".`);
+  const unknown = ONLY.filter((name) => !NAMES.includes(name));
+  if (unknown.length > 0) throw new Error(`There is no case ${unknown.join(', ')}. There are ${NAMES.join(', ')}.`);
+  const stage = await openBenchStage({
+    people: MEMBERS,
+    kept: LIVE,
+    workers: values.workers,
+    source,
+    isPlain: values.plain,
+    isOnCluster: values.cluster,
+  });
   const rows: Row[] = [];
   try {
-    for (const [name, inFlight, baseline, run] of cases.filter(
-      ([name, , baseline]) => wanted(name) || name === baseline || isBaseline(name, cases),
+    for (const [name, inFlight, baseline, run] of CASES.filter(
+      ([name, , baseline]) => wanted(name) || name === baseline || isBaseline(name),
     )) {
       const rounds: Measured[] = [];
-      for (let round = 0; round < ROUNDS; round++) rounds.push(await run());
+      for (let round = 0; round < ROUNDS; round++) rounds.push(await run(stage));
       const ratePerS = median(rounds.map((one) => one.ratePerS));
       const against = rows.find((row) => row.case === baseline)?.ratePerS;
       const rest = rounds.find((one) => one.ratePerS === ratePerS) ?? rounds[0];
@@ -422,11 +434,10 @@ async function main(): Promise<void> {
       );
     }
     if (wanted('idle')) rows.push(print(await sdkIdle(stage)), print(await idle(stage)));
-    // They take minutes, most of them waiting: only by their names.
     for (const perSecond of STREAMS)
-      if (values.only !== undefined && wanted(`stream-${perSecond}`)) rows.push(print(await stream(stage, perSecond)));
-    if (values.only !== undefined && wanted('elastic')) rows.push(...(await elastic(stage)));
-    if (values.only !== undefined && wanted('failover')) rows.push(print(await failover(stage)));
+      if (ONLY.includes(`stream-${perSecond}`)) rows.push(print(await stream(stage, perSecond)));
+    if (ONLY.includes('elastic')) rows.push(...(await elastic(stage)));
+    if (ONLY.includes('failover')) rows.push(print(await failover(stage)));
     console.error(table(rows));
   } finally {
     await stage.close();
@@ -450,8 +461,8 @@ interface Measured {
   readonly workerMemoryMb?: readonly number[];
 }
 
-function isBaseline(name: string, cases: readonly (readonly [string, number, string | undefined, unknown])[]): boolean {
-  return cases.some(([other, , baseline]) => baseline === name && wanted(other));
+function isBaseline(name: string): boolean {
+  return CASES.some(([other, , baseline]) => baseline === name && wanted(other));
 }
 
 await main();

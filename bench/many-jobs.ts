@@ -1,6 +1,5 @@
 // npm run many-jobs [-- --jobs 2000 --workers 2 --cluster] : so many jobs, most of them quiet, beside some with a backlog and some whose endpoint hangs. Progress on standard error, one JSON line on standard output.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { manyAtOnce, steadily } from './calls.ts';
 import { Endpoint, latenciesMs } from './endpoint.ts';
@@ -8,19 +7,18 @@ import { residentMb } from './memory.ts';
 import { processorUs } from './processor-time.ts';
 import { percentile } from './report.ts';
 import { type BenchStage, openBenchStage } from './stage.ts';
+import { optionsOf } from '../chaos/options.ts';
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: 'string', default: '2000' },
-    workers: { type: 'string', default: '2' },
-    /** Jobs that have a backlog, and jobs whose endpoint never answers. */
-    busy: { type: 'string', default: '20' },
-    hanging: { type: 'string', default: '50' },
-    seconds: { type: 'string', default: '60' },
-    cluster: { type: 'boolean', default: false },
-  },
+const values = optionsOf('npm run many-jobs --', {
+  jobs: 2_000,
+  workers: 2,
+  /** Jobs that have a backlog, and jobs whose endpoint never answers. */
+  busy: 20,
+  hanging: 50,
+  seconds: 60,
+  cluster: false,
 });
-const SECONDS = Number(values.seconds);
+const SECONDS = values.seconds;
 /** Over all quiet jobs together. */
 const QUIET_PER_S = 20;
 const BACKLOG = 5_000;
@@ -40,15 +38,15 @@ interface Jobs {
 
 async function startAll(stage: BenchStage, busy: Endpoint, hanging: Endpoint) {
   const webhookUrls = [
-    ...Array.from({ length: Number(values.busy) }, () => busy.url),
-    ...Array.from({ length: Number(values.hanging) }, () => hanging.url),
+    ...Array.from({ length: values.busy }, () => busy.url),
+    ...Array.from({ length: values.hanging }, () => hanging.url),
   ];
   const ids: string[] = [];
-  const { perS } = await manyAtOnce(Array.from({ length: Number(values.jobs) }).keys(), AT_ONCE, async (i) => {
+  const { perS } = await manyAtOnce(Array.from({ length: values.jobs }).keys(), AT_ONCE, async (i) => {
     const webhookUrl = webhookUrls[i];
     ids[i] = await stage.start({ parallelRequestCount: 5, ...(webhookUrl && { webhookUrl, authorization: null }) });
   });
-  const [backlogs, hangs] = [Number(values.busy), Number(values.hanging)];
+  const [backlogs, hangs] = [values.busy, values.hanging];
   const jobs: Jobs = {
     busy: ids.slice(0, backlogs),
     hanging: ids.slice(backlogs, backlogs + hangs),
@@ -112,7 +110,7 @@ async function main(): Promise<void> {
   const stage = await openBenchStage({
     people: Math.max(BACKLOG, SECONDS * QUIET_PER_S),
     kept: 0,
-    workers: Number(values.workers),
+    workers: values.workers,
     source: 'file',
     isPlain: false,
     isOnCluster: values.cluster,
@@ -147,7 +145,7 @@ async function main(): Promise<void> {
     );
     const after = await costWhile(stage, async () => await quietLatencies(stage, jobs, SECONDS));
     const figures = {
-      jobs: Number(values.jobs),
+      jobs: values.jobs,
       workers: stage.workerPids.length,
       temporal: values.cluster ? 'server on PostgreSQL' : 'development server',
       startedPerS,

@@ -8,15 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { SoakEndpoint } from '../chaos/soak-endpoint.ts';
 import { SoakLedger } from '../chaos/soak-ledger.ts';
 import { openStage, type Stage } from '../chaos/stage.ts';
+import { optionsOf } from '../chaos/options.ts';
 
-const { values } = parseArgs({
-  options: { triggers: { type: 'string', default: '1000000' }, jobs: { type: 'string', default: '1' } },
-});
-const TRIGGERS = Number(values.triggers);
+const values = optionsOf('npx tsx bench/publish.ts', { triggers: 1_000_000, jobs: 1 });
+const TRIGGERS = values.triggers;
 const PEOPLE = 5_000;
 const LOOK_MS = 2_000;
 const DRAIN_MS = 15 * 60_000;
@@ -55,7 +53,7 @@ async function push(stage: Stage, file: string): Promise<{ seconds: number; rssM
 }
 
 async function main(): Promise<void> {
-  const ledgers = Array.from({ length: Number(values.jobs) }, () => new SoakLedger(TRIGGERS, PEOPLE));
+  const ledgers = Array.from({ length: values.jobs }, () => new SoakLedger(TRIGGERS, PEOPLE));
   const endpoints = await Promise.all(ledgers.map((ledger) => SoakEndpoint.reserve(ledger)));
   const stage = await openStage({
     people: PEOPLE,

@@ -5,32 +5,30 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Producer } from '@platformatic/kafka';
 import { idleLatencies, openConsumerStage, verdictOf } from './consumer-stage.ts';
 import { KafkaBroker, whyNoKafka } from './kafka-broker.ts';
 import { messagesIn, messagesLeft, writeToTopic } from './kafka-ledger.ts';
 import { killAtRandom, type Victim } from './outbox-ledger.ts';
 import { Program } from './program.ts';
+import { optionsOf } from './options.ts';
 
-const { values } = parseArgs({
-  options: {
-    messages: { type: 'string', default: '100000' },
-    people: { type: 'string', default: '2000' },
-    consumers: { type: 'string', default: '3' },
-    partitions: { type: 'string', default: '8' },
-    perSecond: { type: 'string', default: '500' },
-  },
+const values = optionsOf('npx tsx chaos/kafka.ts', {
+  messages: 100_000,
+  people: 2_000,
+  consumers: 3,
+  partitions: 8,
+  perSecond: 500,
 });
 const missing = whyNoKafka();
 if (missing !== undefined) throw new Error(`There is no Kafka here: ${missing}.`);
-const messages = Number(values.messages);
+const messages = values.messages;
 const TOPIC = 'changes';
 const GROUP = 'chaos';
 let consumers: readonly Victim[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'kafka-chaos-'));
 const broker = await KafkaBroker.start(folder);
-await broker.admin.createTopics({ topics: [TOPIC], partitions: Number(values.partitions), replicas: 1 });
+await broker.admin.createTopics({ topics: [TOPIC], partitions: values.partitions, replicas: 1 });
 const kafka = {
   brokers: [broker.address],
   topics: [TOPIC],
@@ -43,19 +41,19 @@ const stage = await openConsumerStage(folder, { kafka });
 const { receiver, env } = stage;
 try {
   await stage.startJob();
-  const people = Array.from({ length: Number(values.people) }, (_, i) => `p${i}`);
+  const people = Array.from({ length: values.people }, (_, i) => `p${i}`);
   const beganAt = performance.now();
   let isWritten = false;
   let isOver = false;
   const writing = writeToTopic(broker.address, TOPIC, {
     people,
     messages,
-    perSecond: Number(values.perSecond),
+    perSecond: values.perSecond,
   }).finally(() => (isWritten = true));
   const breaking = killTheBroker();
   const { kills, alive } = await killAtRandom(
     async () => await Program.start(['consume', 'kafka', '--json'], env),
-    Number(values.consumers),
+    values.consumers,
     async () => isWritten && (await messagesLeft(broker.address, GROUP, TOPIC)) === 0,
     { fromMs: 2_000, toMs: 10_000 },
   );

@@ -1,15 +1,15 @@
 // npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api] : everything is killed and everything fails, and the endpoints' ledgers
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
-import { parseArgs } from 'node:util';
 import { PostgresNotFound } from '../demo/postgres-server.ts';
 import { startRealServer } from './cluster.ts';
 import type { Verdict } from './judge.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
+import { optionsOf } from './options.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 import { TemporalServerNotFound } from './temporal-build.ts';
 import { INLINE_EVERY } from './workload.ts';
 
-const DEFAULTS = {
+const values = optionsOf('npm run chaos --', {
   triggers: 100_000,
   people: 5_000,
   jobs: 4,
@@ -29,29 +29,14 @@ const DEFAULTS = {
   lead: 20_000,
   /** One trigger in so many brings its profile along. */
   'inline-every': INLINE_EVERY,
-};
-const { values } = parseArgs({
-  options: {
-    ...mapValues(DEFAULTS, () => ({ type: 'string' as const })),
-    shrunk: { type: 'boolean', default: false },
-    /** A real Temporal server on PostgreSQL, which is killed once, too. */
-    cluster: { type: 'boolean', default: false },
-    /** All triggers come through two processes of the HTTP API, which are killed as workers are. */
-    api: { type: 'boolean', default: false },
-    /** Leaves the workers' logs where they are. */
-    keep: { type: 'boolean', default: false },
-  },
+  shrunk: false,
+  /** A real Temporal server on PostgreSQL, which is killed once, too. */
+  cluster: false,
+  /** All triggers come through two processes of the HTTP API, which are killed as workers are. */
+  api: false,
+  /** Leaves the workers' logs where they are. */
+  keep: false,
 });
-
-function mapValues<K extends string, V>(record: Readonly<Record<K, unknown>>, map: () => V): Record<K, V> {
-  return Object.fromEntries(Object.keys(record).map((key) => [key, map()])) as Record<K, V>; // The same keys.
-}
-
-function numberOf(name: keyof typeof DEFAULTS): number {
-  const number = Number(values[name] ?? DEFAULTS[name]);
-  if (!(number >= 0)) throw new Error(`--${name} is a number, not ${values[name]}.`);
-  return number;
-}
 
 // The API knows nothing of a server with other limits, and signals as much as a server allows by default.
 if (values.api && values.shrunk) throw new Error('--api is for a server with its own limits, not for --shrunk.');
@@ -70,7 +55,7 @@ function figuresOf(report: ChaosReport) {
   const sum = (figure: (verdict: Verdict) => number) => sumOf(report, figure);
   const seconds = report.ms / 1000;
   return {
-    seed: numberOf('seed'),
+    seed: values.seed,
     triggers: report.expected,
     delivered: sum(({ delivered }) => delivered),
     lost: sum(({ lost }) => lost),
@@ -116,20 +101,20 @@ const MUST_BE_NONE = [
 async function main(): Promise<void> {
   const report = await runChaos(
     {
-      triggers: numberOf('triggers'),
-      people: numberOf('people'),
-      jobs: numberOf('jobs'),
-      workers: numberOf('workers'),
-      seed: numberOf('seed'),
-      longestMs: numberOf('minutes') * 60_000,
-      killEveryMs: numberOf('kill-every-s') * 1000,
-      mostKills: numberOf('kills'),
-      restarts: numberOf('restarts'),
+      triggers: values.triggers,
+      people: values.people,
+      jobs: values.jobs,
+      workers: values.workers,
+      seed: values.seed,
+      longestMs: values.minutes * 60_000,
+      killEveryMs: values['kill-every-s'] * 1000,
+      mostKills: values.kills,
+      restarts: values.restarts,
       apiCount: values.api ? APIS : 0,
-      mostFailures: numberOf('failures'),
-      longestAnswerMs: numberOf('answer-ms'),
-      lead: numberOf('lead'),
-      inlineEvery: numberOf('inline-every'),
+      mostFailures: values.failures,
+      longestAnswerMs: values['answer-ms'],
+      lead: values.lead,
+      inlineEvery: values['inline-every'],
       limits: LIMITS,
       ...(values.cluster
         ? { startServer: (folder: string) => startRealServer(folder, LIMITS.dynamicConfig, say) }

@@ -3,21 +3,15 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import { idleLatencies, openConsumerStage, verdictOf } from './consumer-stage.ts';
 import { killAtRandom, rowsLeft, type Victim, writeChanges } from './outbox-ledger.ts';
 import { Program } from './program.ts';
+import { optionsOf } from './options.ts';
 
-const { values } = parseArgs({
-  options: {
-    rows: { type: 'string', default: '100000' },
-    people: { type: 'string', default: '2000' },
-    consumers: { type: 'string', default: '3' },
-  },
-});
-const rows = Number(values.rows);
+const values = optionsOf('npx tsx chaos/outbox.ts', { rows: 100_000, people: 2_000, consumers: 3 });
+const rows = values.rows;
 let consumers: readonly Victim[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'outbox-chaos-'));
 const server = await Postgres.start(await findPostgres(folder), folder);
@@ -29,13 +23,13 @@ const stage = await openConsumerStage(folder, { outbox: { url, jobs: ['chaos'] }
 const { receiver, env } = stage;
 try {
   await stage.startJob();
-  const people = Array.from({ length: Number(values.people) }, (_, i) => `p${i}`);
+  const people = Array.from({ length: values.people }, (_, i) => `p${i}`);
   const beganAt = performance.now();
   let committed: ReadonlyMap<string, number> | undefined;
   const writing = writeChanges(url, { people, rows, connections: 4 }).then((counts) => (committed = counts));
   const { kills, alive } = await killAtRandom(
     async () => await Program.start(['consume', 'outbox', '--json'], env),
-    Number(values.consumers),
+    values.consumers,
     async () => committed !== undefined && (await rowsLeft(url)) === 0,
   );
   consumers = alive;

@@ -3,7 +3,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { findPostgresWithBackup } from '../demo/postgres-server.ts';
 import type { SamplePerson } from '../demo/sample-people.ts';
 import { type ExportJobs, JobNotFound, type JobStatus } from '../src/client/export-jobs.ts';
@@ -16,21 +15,20 @@ import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
 import { holds, must, seconds, until } from './statements.ts';
 import { findTemporalServer } from './temporal-build.ts';
 import { changeOf, EVERYONE, liveTriggers, memberChange, type TimedTrigger } from './workload.ts';
+import { optionsOf } from './options.ts';
 
-const { values } = parseArgs({
-  options: {
-    people: { type: 'string', default: '2000' },
-    /** Triggers that are accepted before the moment, and after it. */
-    before: { type: 'string', default: '10000' },
-    after: { type: 'string', default: '1000' },
-    /** `new`: they end with the rest, and others are started; `stay`: they run all the time, and what they remember is not so any more. */
-    workers: { type: 'string', default: 'new' },
-    /** Restores to so many ms before the moment: then the statements must not hold. */
-    early: { type: 'string', default: '0' },
-  },
+const values = optionsOf('npx tsx chaos/restore.ts', {
+  people: 2_000,
+  /** Triggers that are accepted before the moment, and after it. */
+  before: 10_000,
+  after: 1_000,
+  /** They run all the time, and what they remember is not so any more; without it they end with the rest, and others are started. */
+  'workers-stay': false,
+  /** Restores to so many ms before the moment: then the statements must not hold. */
+  early: 0,
 });
-const BEFORE = Number(values.before);
-const AFTER = Number(values.after);
+const BEFORE = values.before;
+const AFTER = values.after;
 const WORKERS = 2;
 const PUSH_SIZE = 500;
 const PUSH_EVERY_MS = 250;
@@ -293,13 +291,13 @@ class Rewinding {
 
 async function killAndPutBack(cluster: Cluster, backup: BaseBackup, { fleet }: Stage, moment: Moment): Promise<void> {
   const kill = async () => {
-    if (values.workers === 'new') fleet.killAll();
+    if (!values['workers-stay']) fleet.killAll();
     await cluster.killTemporal();
     await cluster.postgres.kill();
   };
   await kill();
   const fromMs = performance.now();
-  backup.putBack(cluster.postgres, new Date(moment.atMs - Number(values.early)));
+  backup.putBack(cluster.postgres, new Date(moment.atMs - values.early));
   await cluster.postgres.startAgain();
   const postgresMs = performance.now() - fromMs;
   await cluster.startTemporal();
@@ -507,7 +505,7 @@ async function main(): Promise<void> {
   let cluster: Cluster | undefined;
   let backup: BaseBackup | undefined;
   const stage = await openStage({
-    people: Number(values.people),
+    people: values.people,
     workers: WORKERS,
     origins: endpoints.origins,
     config: (folder) => ({ watch: { folder: join(folder, 'watch') } }),
@@ -532,7 +530,7 @@ async function main(): Promise<void> {
     for (const job of JOBS) endpoints.slowMs.set(job, QUICK_MS);
     await judgeWhatIsBack(play, stage, moment);
     const told = await judgeAnIdleJob(play, stage, endpoints);
-    if (values.workers === 'stay') await mendByNewWorkers(play, stage, endpoints, told);
+    if (values['workers-stay']) await mendByNewWorkers(play, stage, endpoints, told);
     await untilDrained(play, stage, moment);
     await mendByPushing(play, stage, moment);
     await mendByReconciling(play, stage, endpoints);

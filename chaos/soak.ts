@@ -1,7 +1,6 @@
 // npm run soak [-- --triggers 50000 --cluster] : an endpoint is dead while triggers are signalled, then heals. All must arrive, in order, and
 // nothing may have grown beyond its bounds. Curves on standard error, one JSON line on standard output.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { SamplePerson } from '../demo/sample-people.ts';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 import { startRealServer } from './cluster.ts';
@@ -10,20 +9,19 @@ import { SoakEndpoint } from './soak-endpoint.ts';
 import { SoakLedger } from './soak-ledger.ts';
 import { openStage, type Stage } from './stage.ts';
 import { type LargestRun, largestRun, lookAt, peak, type Vitals } from './vitals.ts';
+import { optionsOf } from './options.ts';
 
-const { values } = parseArgs({
-  options: {
-    triggers: { type: 'string', default: '1000000' },
-    people: { type: 'string', default: '5000' },
-    workers: { type: 'string', default: '2' },
-    /** A real Temporal server on PostgreSQL. */
-    cluster: { type: 'boolean', default: false },
-    /** Longest wait for the last arrival once the endpoint is well. */
-    minutes: { type: 'string', default: '60' },
-  },
+const values = optionsOf('npm run soak --', {
+  triggers: 1_000_000,
+  people: 5_000,
+  workers: 2,
+  /** A real Temporal server on PostgreSQL. */
+  cluster: false,
+  /** Longest wait for the last arrival once the endpoint is well. */
+  minutes: 60,
 });
-const TRIGGERS = Number(values.triggers);
-const PEOPLE = Number(values.people);
+const TRIGGERS = values.triggers;
+const PEOPLE = values.people;
 const JOB_ID = 'soak';
 const CAP = 20;
 const LOOK_MS = 2_000;
@@ -116,7 +114,7 @@ async function soak(stage: Stage, endpoint: SoakEndpoint, ledger: SoakLedger): P
   curves.phase = 'well';
   await endpoint.heal();
   let firstAt: number | undefined;
-  const deadline = performance.now() + Number(values.minutes) * 60_000;
+  const deadline = performance.now() + values.minutes * 60_000;
   while (ledger.delivered < TRIGGERS && performance.now() < deadline) {
     await sleep(10);
     if (ledger.delivered > 0) firstAt ??= performance.now();
@@ -194,7 +192,7 @@ async function main(): Promise<void> {
   const { dynamicConfig } = DEFAULT_LIMITS;
   const stage = await openStage({
     people: PEOPLE,
-    workers: Number(values.workers),
+    workers: values.workers,
     origins,
     ...(values.cluster ? { startServer: (folder) => startRealServer(folder, dynamicConfig, console.error) } : {}),
   });

@@ -20,7 +20,7 @@ import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
 import type { Holder, Step } from '../domain/job/deciding.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
-import { signsSeen } from '../domain/job/giving-up.ts';
+import { givesUpSlices, signsSeen } from '../domain/job/giving-up.ts';
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
@@ -83,9 +83,6 @@ const { lookUpWorkflow, lookForSigns } = proxyActivities<Activities>({
  * that keeps processors busy is spread over all workers.
  */
 const EAGER_SLICES = 4;
-
-/** Rules from which the activity of a slice has its name. */
-const NAMED_SLICES_RULES = 8;
 
 /** Steps that go out into the world and come back later. */
 type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
@@ -160,7 +157,7 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
-      ...(this.#state.rules < NAMED_SLICES_RULES ? {} : { activityId: sliceActivityId(slice.sliceId) }),
+      ...(givesUpSlices(this.#state) ? { activityId: sliceActivityId(slice.sliceId) } : {}),
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });

@@ -14,6 +14,11 @@ import { countLeft, type DispatcherState } from './state.ts';
  */
 const GIVING_UP_RULES = 8;
 
+/** Whether slices may be given up: then each has to be known by its number wherever somebody looks for its signs. */
+export function givesUpSlices({ rules }: DispatcherState): boolean {
+  return rules >= GIVING_UP_RULES;
+}
+
 /** Of the time in which a slice is over, this part without a sign of life: two of its heartbeats. */
 const SILENT_SHARE = 1 / 4;
 /** At least, in ms: a busy worker may be late by a second or two. */
@@ -25,9 +30,9 @@ function silentMs({ job }: DispatcherState): number {
 
 /** Whether to look for signs of life now. To be asked before each wait. @param isHeldUp whether the run waits for a slice that takes long. */
 export function looksForSigns(state: DispatcherState, isHeldUp: boolean, now: number): boolean {
-  const { signs, slices, rules } = state;
+  const { signs, slices } = state;
   const isFree = [...slices.values()].every(({ overAt }) => overAt !== undefined);
-  if (rules < GIVING_UP_RULES || !isHeldUp || isFree) {
+  if (!givesUpSlices(state) || !isHeldUp || isFree) {
     signs.forget();
     return false;
   }
