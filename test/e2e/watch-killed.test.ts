@@ -1,54 +1,33 @@
 import { randomUUID } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { until } from '../support/patience.ts';
-import { temporal } from '../support/temporal.ts';
-import { type Program, startTriggers } from '../support/triggers-cli.ts';
+import { WorkerProcesses } from '../support/worker-processes.ts';
 
 const MEMBERS = 1_000;
 const CHANGES = 15_000;
 
-let folder: string;
-let receiver: Receiver;
-let jobs: ExportJobs;
-const programs: Program[] = [];
-const taskQueue = `watch-killed-${randomUUID()}`;
+const CONFIG = { source: { kind: 'file', folder: 'source' }, watch: { folder: 'watch' } };
+
+let workers: WorkerProcesses;
 const audience = { id: randomUUID().replaceAll('-', ''), slug: `slug-${randomUUID()}`, name: 'Of one test' };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'watch-killed-'));
-  mkdirSync(join(folder, 'source', 'audiences'), { recursive: true });
-  receiver = await startReceiver();
-  const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
-  jobs = await ExportJobs.connect({ taskQueue, connection });
+  workers = await WorkerProcesses.open('watch-killed');
+  mkdirSync(join(workers.folder, 'source', 'audiences'), { recursive: true });
 });
 afterAll(async () => {
-  await jobs.watches.stop(audience.id).catch(() => undefined);
-  await Promise.all(programs.map((program) => program.kill()));
-  await jobs.close();
-  await receiver.close();
-  rmSync(folder, { recursive: true });
+  await workers.jobs.watches.stop(audience.id).catch(() => undefined);
+  await workers.close();
 });
 
 /** The source has these members from now on. */
 function members(users: readonly string[]): void {
-  const path = join(folder, 'source', 'audiences', `${audience.slug}.ndjson`);
+  const path = join(workers.folder, 'source', 'audiences', `${audience.slug}.ndjson`);
   const { id, name } = audience;
   const profiles = users.map((user) => `${JSON.stringify({ user, profile: { user } })}\n`).join('');
-  writeFileSync(join(folder, 'source', 'profiles.ndjson'), profiles);
+  writeFileSync(join(workers.folder, 'source', 'profiles.ndjson'), profiles);
   writeFileSync(
     `${path}.new`,
     [JSON.stringify({ audience: { id, name } }), ...users.map((user) => `"${user}"`), ''].join('\n'),
@@ -56,23 +35,9 @@ function members(users: readonly string[]): void {
   renameSync(`${path}.new`, path);
 }
 
-/** A worker process. It may send to this machine. */
-async function worker(): Promise<Program> {
-  const config = join(folder, 'triggers.config.json');
-  const network = { allowHttp: true, allowAddresses: ['127.0.0.0/8'] };
-  writeFileSync(
-    config,
-    JSON.stringify({ source: { kind: 'file', folder: 'source' }, watch: { folder: 'watch' }, network }),
-  );
-  const program = startTriggers(['worker', '--config', config], { env: { TRIGGERS_TASK_QUEUE: taskQueue } });
-  programs.push(program);
-  await program.says(({ stdout }) => stdout.includes('Worker ready'));
-  return program;
-}
-
 /** How many of a round's triggers each job is recorded to have; nothing before the first. */
 function told(): Readonly<Record<string, number>> {
-  const snapshots = join(folder, 'watch', audience.id);
+  const snapshots = join(workers.folder, 'watch', audience.id);
   const paths = readdirSync(snapshots).map((id) => join(snapshots, id, 'told.json'));
   const path = paths.find((one) => existsSync(one));
   return path === undefined
@@ -83,7 +48,8 @@ function told(): Readonly<Record<string, number>> {
 test('a worker that is killed while it tells a round loses nothing of it, and what is told again is the same', async () => {
   const before = Array.from({ length: MEMBERS }, (_, i) => `old-${i}`);
   members(before);
-  const first = await worker();
+  const { jobs, receiver } = workers;
+  const first = await workers.start(CONFIG);
   const started = await Promise.all(
     ['One', 'Two'].map((label) =>
       jobs.start(
@@ -103,7 +69,7 @@ test('a worker that is killed while it tells a round loses nothing of it, and wh
   await until(() => Object.keys(told()).length > 0, 10);
   await first.kill();
   const noted = Object.values(told()).reduce((sum, accepted) => sum + accepted, 0);
-  await worker();
+  await workers.start(CONFIG);
   await until(async () => (await jobs.watches.status(audience.id)).rounds === 2);
   const status = await jobs.watches.status(audience.id);
   expect(status).toMatchObject({

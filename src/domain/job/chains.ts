@@ -1,4 +1,3 @@
-import TinyQueue from 'tinyqueue';
 import {
   type AudienceTable,
   BATCH_MOST_BYTES,
@@ -8,7 +7,6 @@ import {
   CHAIN_BYTES,
   forgetFailures,
   isCounted,
-  isOfMembers,
   newChain,
   parkedBytes,
   type ParkedTriggers,
@@ -19,7 +17,9 @@ import {
   WaitingTimes,
   waitsSince,
 } from './chain.ts';
+import { HeldChains } from './held-chains.ts';
 import { neededBy } from './profile-holders.ts';
+import { ReadyChains } from './ready-chains.ts';
 
 /** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
 export class Chains {
@@ -502,179 +502,4 @@ export class Chains {
     chain.bytes += bytes;
     if (chain.place === 'held') this.#heldBytes += bytes;
   }
-}
-
-interface HeldEntry {
-  readonly chain: Chain;
-  readonly notBefore: number;
-}
-
-/** The held chains, in the order in which they are due. */
-class HeldChains {
-  /** May contain outdated entries: a chain that is no longer held is not removed here. */
-  readonly #queue = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
-
-  add(chain: Chain, notBefore: number): void {
-    this.#queue.push({ chain, notBefore });
-  }
-
-  /** When the first is due, epoch ms; undefined when none is held. */
-  get nextDue(): number | undefined {
-    for (let entry = this.#queue.peek(); entry !== undefined; entry = this.#queue.peek()) {
-      if (isTrue(entry)) return entry.notBefore;
-      this.#queue.pop();
-    }
-    return undefined;
-  }
-
-  /** Takes out the chain that is due first of those that are wanted. */
-  take(isWanted: (chain: Chain) => boolean = () => true): Chain | undefined {
-    const passed: HeldEntry[] = [];
-    let found: HeldEntry | undefined;
-    while (found === undefined && this.nextDue !== undefined) {
-      const entry = this.#queue.pop();
-      if (entry === undefined) break;
-      if (isWanted(entry.chain)) found = entry;
-      else passed.push(entry);
-    }
-    for (const entry of passed) this.#queue.push(entry);
-    return found?.chain;
-  }
-
-  /** Takes out the chain that is due first and whose oldest trigger is here, another than that of `except` if there is one. */
-  takeWhole(except: string | undefined): Chain | undefined {
-    const passed: HeldEntry[] = [];
-    let found: HeldEntry | undefined;
-    let last: HeldEntry | undefined;
-    while (found === undefined && this.nextDue !== undefined) {
-      const entry = this.#queue.pop();
-      if (entry === undefined) break;
-      if (entry.chain.parked !== undefined) passed.push(entry);
-      else if (entry.chain.user === except) last = entry;
-      else found = entry;
-    }
-    if (found !== undefined && last !== undefined) passed.push(last);
-    for (const entry of passed) this.#queue.push(entry);
-    return (found ?? last)?.chain;
-  }
-}
-
-function isTrue({ chain, notBefore }: HeldEntry): boolean {
-  return chain.place === 'held' && chain.notBefore === notBefore;
-}
-
-/** How many chains of members are searched for one whose oldest trigger has never failed. */
-const FRESH_LOOKS = 1000;
-
-/** The ready chains, in the order in which they go. */
-class ReadyChains {
-  /** What a slice gave back unsent; sent before the others, since it has waited longest. */
-  readonly #returned = new Set<Chain>();
-  /** Those whose oldest trigger has failed before. */
-  readonly #retries = new Set<Chain>();
-  readonly #live = new Set<Chain>();
-  /** Chains with only members that a backfill found: they are never sent before a live trigger. */
-  readonly #members = new Set<Chain>();
-  /** Those of them whose oldest was counted for a quota. */
-  readonly #memberRetries = new Set<Chain>();
-
-  /** Chains with a live trigger. */
-  get liveCount(): number {
-    return this.#returned.size + this.#retries.size + this.#live.size;
-  }
-
-  /** How many of these have an oldest trigger that has never failed. */
-  get freshCount(): number {
-    return this.#returned.size + this.#live.size;
-  }
-
-  get memberCount(): number {
-    return this.#members.size + this.#memberRetries.size;
-  }
-
-  /** Chains with a live trigger whose oldest trigger has been tried before. */
-  get retryCount(): number {
-    return this.#retries.size;
-  }
-
-  /** The same for those with only members, as far as a quota counted them. */
-  get memberRetryCount(): number {
-    return this.#memberRetries.size;
-  }
-
-  add(chain: Chain, where: 'last' | 'returned'): void {
-    this.delete(chain);
-    if (isOfMembers(chain)) (chain.triggers[0]?.counted === true ? this.#memberRetries : this.#members).add(chain);
-    else if (isCounted(chain, 0)) this.#retries.add(chain);
-    else if (where === 'returned') this.#returned.add(chain);
-    else this.#live.add(chain);
-  }
-
-  delete(chain: Chain): void {
-    this.#returned.delete(chain);
-    this.#retries.delete(chain);
-    this.#live.delete(chain);
-    this.#members.delete(chain);
-    this.#memberRetries.delete(chain);
-  }
-
-  /** Whether it is among those with only members. */
-  standsWithMembers(chain: Chain): boolean {
-    return this.#members.has(chain) || this.#memberRetries.has(chain);
-  }
-
-  /** The chain with a live trigger that has waited longest. */
-  firstLive(): Chain | undefined {
-    return firstOf(this.#returned) ?? firstOf(this.#retries) ?? firstOf(this.#live);
-  }
-
-  /** Of those, one whose oldest trigger never failed. */
-  firstFreshLive(): Chain | undefined {
-    return firstOf(this.#returned) ?? firstOf(this.#live);
-  }
-
-  /** Of those, one whose oldest trigger has been tried before. */
-  firstRetry(): Chain | undefined {
-    return firstOf(this.#retries);
-  }
-
-  /** The chain of members that has waited longest. */
-  firstMember(): Chain | undefined {
-    return firstOf(this.#memberRetries) ?? firstOf(this.#members);
-  }
-
-  /** One of members whose oldest a quota has counted. */
-  firstMemberRetry(): Chain | undefined {
-    return firstOf(this.#memberRetries);
-  }
-
-  /** A chain whose oldest trigger never failed, if one is found soon. */
-  firstFresh(): Chain | undefined {
-    const live = this.firstFreshLive();
-    if (live !== undefined) return live;
-    let looks = FRESH_LOOKS;
-    for (const chain of this.#members) {
-      if (chain.failures === 0) return chain;
-      if (--looks === 0) return undefined;
-    }
-    return undefined;
-  }
-
-  /** The chains with a live trigger. */
-  *live(): Iterable<Chain> {
-    yield* this.#returned;
-    yield* this.#retries;
-    yield* this.#live;
-  }
-
-  *[Symbol.iterator](): Iterator<Chain> {
-    yield* this.live();
-    yield* this.#memberRetries;
-    yield* this.#members;
-  }
-}
-
-function firstOf(chains: ReadonlySet<Chain>): Chain | undefined {
-  for (const chain of chains) return chain;
-  return undefined;
 }
