@@ -82,8 +82,8 @@ function jobState({ state, kept: still, recoverable, numbers: said }: JobOvervie
   if (said?.endpoint !== undefined) return `${state}, endpoint ${said.endpoint}`;
   if (still !== undefined) return `${state}, ${keptPart(still)}`;
   if (recoverable === undefined) return state;
-  const { waiting: left, backfill: isCut, aside } = recoverable;
-  const isUncounted = left === undefined || (left === 0 && aside > 0);
+  const { waiting: left, backfill: isCut, aside, letters: own } = recoverable;
+  const isUncounted = left === undefined || (left === 0 && (aside > 0 || own > 0));
   return `${state}, ${isUncounted ? '' : `${count(left)} `}recoverable${isCut ? ', and a backfill' : ''}`;
 }
 

@@ -3,7 +3,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
-import { andAside, keptBackfillInWords } from '../domain/kept-job.ts';
+import { andAside, andLetters, keptBackfillInWords } from '../domain/kept-job.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
@@ -97,14 +97,17 @@ export class JobKept extends TriggersError {
   readonly keptAt: string;
   /** The backfill that goes on with it. */
   readonly backfill?: KeptBackfill;
-  constructor(jobId: string, { waiting, keptAt, backfill }: KeptTriggers) {
+  /** Dead letters that wait for a decision, and that only this job can send. */
+  readonly letters: number;
+  constructor(jobId: string, { waiting, keptAt, backfill, letters = 0 }: KeptTriggers & { readonly letters?: number }) {
     const rest = backfill === undefined ? '' : ` and the rest of ${keptBackfillInWords(backfill)}`;
     super(
-      `The job "${jobId}" was stopped and kept ${triggersOf(waiting)}${rest}. Resume it with: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
+      `The job "${jobId}" was stopped and kept ${triggersOf(waiting)}${rest}${andLetters(letters)}. Resume it with: triggers resume ${jobId}. Or discard what it kept: triggers stop ${jobId} --waiting discard`,
     );
     this.jobId = jobId;
     this.waiting = waiting;
     this.keptAt = keptAt;
+    this.letters = letters;
     if (backfill !== undefined) this.backfill = backfill;
   }
 }
@@ -123,6 +126,8 @@ export class JobRecoverable extends TriggersError {
   readonly backfill: boolean;
   /** Holders that were set aside, with triggers that `waiting` does not count. */
   readonly aside: number;
+  /** Dead letters that wait for a decision, and that only this job can send. */
+  readonly letters: number;
   /** RFC 3339 */
   readonly recoverableUntil: string;
   /** True: something else is kept under this id as well. Until this job is recovered, that is neither resumed nor discarded, and nothing starts. */
@@ -132,7 +137,7 @@ export class JobRecoverable extends TriggersError {
     left: Omit<JobRecoverable, keyof Error | 'jobId' | 'besideKept'>,
     options: ErrorOptions & { readonly besideKept?: boolean } = {},
   ) {
-    const { ended, kept, waiting, backfill, aside, recoverableUntil } = left;
+    const { ended, kept, waiting, backfill, aside, letters, recoverableUntil } = left;
     const { besideKept = false, ...rest } = options;
     const giveUp = besideKept
       ? `What is kept under this id besides waits for that. To give it up for good, recover it first, and then: triggers stop ${jobId} --waiting discard.`
@@ -143,6 +148,7 @@ export class JobRecoverable extends TriggersError {
     );
     this.besideKept = besideKept;
     this.aside = aside;
+    this.letters = letters;
     this.jobId = jobId;
     this.ended = ended;
     this.kept = kept;
@@ -152,20 +158,20 @@ export class JobRecoverable extends TriggersError {
   }
 }
 
-type Left = Pick<JobRecoverable, 'ended' | 'waiting' | 'backfill' | 'aside'>;
+type Left = Pick<JobRecoverable, 'ended' | 'waiting' | 'backfill' | 'aside' | 'letters'>;
 
-function endedWith({ ended, waiting, backfill, aside }: Left): string {
+function endedWith({ ended, waiting, backfill, aside, letters }: Left): string {
   const much =
     waiting === undefined
       ? 'how much it had not delivered could not be read from its history'
       : `had not delivered ${triggersOf(waiting)}`;
-  return `did not end normally (${ended}), and ${much}${backfill ? ', and has not read all members of its backfill' : ''}${andAside(aside)}`;
+  return `did not end normally (${ended}), and ${much}${backfill ? ', and has not read all members of its backfill' : ''}${andAside(aside)}${andLetters(letters)}`;
 }
 
-function keptAndEnded({ ended, waiting, backfill, aside }: Left): string {
+function keptAndEnded({ ended, waiting, backfill, aside, letters }: Left): string {
   const much = waiting === undefined ? 'what could not be read from its history' : triggersOf(waiting);
   const rest = backfill ? ' and the rest of its backfill' : '';
-  return `was stopped and kept ${much}${rest}${andAside(aside)}, and that was ended from outside (${ended})`;
+  return `was stopped and kept ${much}${rest}${andAside(aside)}${andLetters(letters)}, and that was ended from outside (${ended})`;
 }
 
 function triggersOf(count: number): string {

@@ -142,6 +142,14 @@ export function andAside(holders: number): string {
   return holders === 1 ? ', and 1 holder that was set aside' : `, and ${holders} holders that were set aside`;
 }
 
+/** Dead letters that nobody else can send, in words that continue a sentence. */
+export function andLetters(count: number): string {
+  if (count === 0) return '';
+  return count === 1
+    ? ', and a dead letter that only it can send'
+    : `, and ${count} dead letters that only it can send`;
+}
+
 /** The state that the run of a terminated job had reached, according to itself. */
 export interface RecoveryState {
   /** How many of the run's arrivals are in it, oldest first; a signal with many triggers is that many arrivals. */

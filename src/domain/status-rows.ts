@@ -253,7 +253,7 @@ function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId
 /** How many wait for a decision, where that is known, and how many there have been. */
 function deadLetters(status: JobStatus): string | undefined {
   const { deadLetters: all, deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0, jobId } = status;
-  if (all === 0) return undefined;
+  if (all === 0 && (open ?? 0) === 0) return undefined;
   if (open === 0) return `none waits for a decision; ${shownCount(all)} so far`;
   const whose = earlier === 0 ? '' : ` (${shownCount(earlier)} of them of an earlier job of this id)`;
   const which =

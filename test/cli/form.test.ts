@@ -292,6 +292,7 @@ const LEFT = {
   waiting: 8,
   backfill: true,
   aside: 0,
+  letters: 0,
   recoverableUntil: '2026-11-26T08:30:00.000Z',
 };
 

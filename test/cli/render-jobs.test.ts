@@ -258,10 +258,17 @@ test.each([
   [{ waiting: 1234, backfill: true, aside: 0 }, 'stopped, 1,234 recoverable, and a backfill'],
   [{ waiting: undefined, backfill: false, aside: 0 }, 'stopped, recoverable'],
   [{ waiting: 0, backfill: false, aside: 1 }, 'stopped, recoverable'],
+  [{ waiting: 0, backfill: false, letters: 2 }, 'stopped, recoverable'],
 ])(
   'the list of jobs says that what a stopped one kept can be recovered, where it was ended from outside: %j',
   (left, text) => {
-    const ended = { ended: 'terminated', kept: true, recoverableUntil: '2026-11-28T10:00:00.000Z' };
+    const ended = {
+      ended: 'terminated',
+      kept: true,
+      aside: 0,
+      letters: 0,
+      recoverableUntil: '2026-11-28T10:00:00.000Z',
+    };
     const [, line] = listed([{ ...STOPPED, recoverable: { ...ended, ...left } }]);
     expect(line).toBe(`old  ${text}`);
   },

@@ -79,6 +79,14 @@ test('letters of an earlier job of the same id are told apart: this one cannot s
   await lab.handle(job).result();
   const definition = { label: 'Again', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   await lab.jobs.start(definition, { jobId: job });
+  // Also while it has none of its own.
+  await lab.statusWhen(job, ({ deadLettersOfEarlierJobs }) => deadLettersOfEarlierJobs === 2);
+  expect(unwrapped((await operator.run(['status', job])).stdout)).toContain(
+    'Dead letters 2 wait for a decision (2 of them of an earlier job of this id), 0 so far;',
+  );
+  expect((await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job))).toContain(
+    '2 (2 earlier)',
+  );
   await withDeadLettersOf(job, ['of the second']);
   const isCounted = ({ deadLettersWaiting }: { readonly deadLettersWaiting?: number }) => deadLettersWaiting === 3;
   // Where the namespace does not have the search attributes, nobody knows whose a letter is.
@@ -90,6 +98,37 @@ test('letters of an earlier job of the same id are told apart: this one cannot s
   );
   const line = (await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job));
   expect(line).toContain('3 (2 earlier)');
+});
+
+const AGAIN = { label: 'Again', audiences: ['vip'], authorization: null };
+
+test('no job takes the place of a terminated one of which dead letters wait: only that one can send them, once it is recovered', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('of the terminated');
+  await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
+  await lab.handle(job).terminate();
+  const definition = { ...AGAIN, webhookUrl: lab.receiver.url };
+  await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({
+    name: 'JobRecoverable',
+    waiting: 0,
+    letters: 1,
+    message: expect.stringContaining('and a dead letter that only it can send') as unknown,
+  });
+
+  await lab.jobs.recover(job);
+  unwanted.delete('of the terminated');
+  expect((await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes'])).code).toBe(0);
+  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+});
+
+test('nor that of a stopped one that kept nothing but these', async () => {
+  const { job } = await jobWithDeadLettersOf('of the kept');
+  await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  const definition = { ...AGAIN, webhookUrl: lab.receiver.url };
+  await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({ name: 'JobKept', letters: 1 });
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await lab.jobs.start(definition, { jobId: job });
 });
 
 test('redelivered it arrives behind what waits for that person, with the webhook-id that it had', async () => {

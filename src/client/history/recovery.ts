@@ -34,6 +34,7 @@ import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '.
 import { listAuthorizations, prepare } from '../jobs/ask-worker.ts';
 import { ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
+import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from './events.ts';
 
@@ -124,6 +125,8 @@ export interface Recoverable {
   readonly backfill: boolean;
   /** Holders that were set aside, with triggers that `waiting` does not count. */
   readonly aside: number;
+  /** Dead letters that wait for a decision, and that only this job can send. */
+  readonly letters: number;
   /** RFC 3339 */
   readonly recoverableUntil: string;
   /** Why the history could not be read. */
@@ -131,7 +134,8 @@ export interface Recoverable {
 }
 
 /**
- * What another job under this id would make unrecoverable; undefined when there was no job, or it ended normally or had delivered everything.
+ * What another job under this id would make unrecoverable; undefined when there was no job, or it ended normally, or had delivered everything and
+ * has no dead letter that waits.
  * @throws JobAlreadyRunning
  */
 export async function recoverableOfLast(client: Client, jobId: string): Promise<Recoverable | undefined> {
@@ -143,23 +147,30 @@ export async function recoverableOfLast(client: Client, jobId: string): Promise<
   if (ended === undefined || until === undefined) return undefined;
   const known = { ended: endedAs(ended.status.name), kept: false, recoverableUntil: instantOf(until) };
   try {
-    const left = await leftOf(client, ended);
+    const left = await leftOf(client, jobId, ended);
     return isNothing(left) ? undefined : { ...known, ...left };
   } catch (cause) {
     // Whatever the reason: what cannot be read may be much.
-    return { ...known, waiting: undefined, backfill: false, aside: 0, cause };
+    return { ...known, ...NOTHING, waiting: undefined, cause };
   }
 }
 
-type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'aside'>;
+type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'aside' | 'letters'>;
 
-function isNothing({ waiting, backfill, aside }: Left): boolean {
-  return waiting === 0 && !backfill && aside === 0;
+const NOTHING: Left = { waiting: 0, backfill: false, aside: 0, letters: 0 };
+
+function isNothing({ waiting, backfill, aside, letters }: Left): boolean {
+  return waiting === 0 && !backfill && aside === 0 && letters === 0;
 }
 
-function leftIn(carried: CarriedJob): Left {
-  const backfill = keptBackfill(carried) !== undefined;
-  return { waiting: keptTriggers(carried), backfill, aside: keptAside(carried) };
+async function leftIn(client: Client, jobId: string, taskQueue: string, carried: CarriedJob): Promise<Left> {
+  const { subscriptionId } = carried.job;
+  return {
+    waiting: keptTriggers(carried),
+    backfill: keptBackfill(carried) !== undefined,
+    aside: keptAside(carried),
+    letters: await ownLetters(client, { jobId, subscriptionId }, taskQueue),
+  };
 }
 
 /**
@@ -175,25 +186,34 @@ export async function recoverableKept(
   const found = await endedKeptOf(client, jobId, last);
   return found === undefined
     ? undefined
-    : { ended: found.ended, kept: true, recoverableUntil: instantOf(found.until), ...amountOf(found) };
+    : {
+        ended: found.ended,
+        kept: true,
+        recoverableUntil: instantOf(found.until),
+        ...(await amountOf(client, jobId, found)),
+      };
 }
 
-function amountOf({ content }: EndedKept): Left & Pick<Recoverable, 'cause'> {
-  if ('cause' in content) return { waiting: undefined, backfill: false, aside: 0, cause: content.cause };
-  return leftIn(content.carried);
+async function amountOf(
+  client: Client,
+  jobId: string,
+  { content, taskQueue }: EndedKept,
+): Promise<Left & Pick<Recoverable, 'cause'>> {
+  if ('cause' in content) return { ...NOTHING, waiting: undefined, cause: content.cause };
+  return await leftIn(client, jobId, taskQueue, content.carried);
 }
 
-async function leftOf(client: Client, ended: WorkflowExecutionDescription): Promise<Left> {
+async function leftOf(client: Client, jobId: string, ended: WorkflowExecutionDescription): Promise<Left> {
   const run = await readEndedRun(client, ended.workflowId, ended.runId);
   try {
     const carried = carryJob(recoverJob(await remainsOf(client, ended, run), false, Date.now()));
-    if (carried.stopping?.waiting === 'discard') return { waiting: 0, backfill: false, aside: 0 };
-    return leftIn(carried);
+    if (carried.stopping?.waiting === 'discard') return NOTHING;
+    return await leftIn(client, jobId, ended.taskQueue, carried);
   } catch (error) {
     // It never began, and cannot as things are: all that it was signalled waits.
     if (!(error instanceof InvalidJob)) throw error;
     const signalled = run.arrivals.filter(({ arrival }) => arrival.kind === 'trigger');
-    return { waiting: signalled.length, backfill: false, aside: 0 };
+    return { ...NOTHING, waiting: signalled.length };
   }
 }
 

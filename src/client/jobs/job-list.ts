@@ -4,7 +4,7 @@ import type { EndpointStatus, JobState, JobStatus, LastFailure } from '../../con
 import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
-import { beganAt, DEAD_LETTER, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { JobsUnreadable } from '../errors.ts';
@@ -18,6 +18,7 @@ import { jobRuns, type ListedRun } from './job-runs.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
 import { trendQuery } from '../../workflows/messages.ts';
 import type { KnowingJob } from './slugs.ts';
+import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
 /** A job as the list shows it; ask `status` for more. */
 export interface JobSummary {
@@ -291,6 +292,7 @@ export async function withNumbers(
   const running = jobs.filter((job) => job.running);
   const notAsked = new Set(running.map(({ workflowId }) => workflowId));
   const toAsk = running.slice(0, MOST).values();
+  const mayHaveLetters = anyLetterWaits(client);
   const lane = async (): Promise<void> => {
     for (const { workflowId, taskQueue } of toAsk) {
       if (performance.now() >= endsAtMs) return;
@@ -302,7 +304,7 @@ export async function withNumbers(
       ]);
       (status === undefined ? silent : heard).add(taskQueue);
       if (status === undefined) continue;
-      const numbers = await numbersOf(client, status, taskQueue);
+      const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
       found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
     }
   };
@@ -328,7 +330,11 @@ function lastHourOf({ hour }: JobTrend): Pick<JobOverview, 'lastHour'> {
   };
 }
 
-async function numbersOf(client: Client, status: JobStatus, taskQueue: string): Promise<JobNumbers> {
+async function numbersOf(
+  client: Client,
+  status: JobStatus,
+  { taskQueue, mayHaveLetters }: { readonly taskQueue: string; readonly mayHaveLetters: boolean },
+): Promise<JobNumbers> {
   const { waiting, delivered, lastDeliveredAt, oldestWaitingAt, lastFailure, endpoint } = status;
   return {
     waiting,
@@ -337,35 +343,6 @@ async function numbersOf(client: Client, status: JobStatus, taskQueue: string): 
     ...(oldestWaitingAt === undefined ? {} : { oldestWaitingAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.state }),
-    ...(await deadLettersWaiting(client, status, taskQueue)),
+    ...(mayHaveLetters ? await lettersInStatus(client, status, taskQueue) : {}),
   };
-}
-
-/** How many dead letters of a job of this task queue wait for a decision; the server's count is a second late at most. */
-export async function deadLettersWaiting(
-  client: Client,
-  { jobId, deadLetters, subscriptionId }: JobStatus,
-  taskQueue: string,
-): Promise<Pick<JobStatus, 'deadLettersWaiting' | 'deadLettersOfEarlierJobs'>> {
-  // A job that was started under a foreign workflow id has that as its job id, which may be any text.
-  if (deadLetters === 0 || !JOB_ID_PATTERN.test(jobId)) return {};
-  const waiting = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
-  try {
-    const [own, nobodys] = await Promise.all([
-      client.workflow.count(`${waiting} AND ExportJobId = '${jobId}'`),
-      client.workflow.count(`${waiting} AND ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`),
-    ]);
-    // Of those from before the search attributes were registered, the server does not know whose they are.
-    if (nobodys.count > 0) return {};
-    const began = beganAt(subscriptionId);
-    if (own.count === 0 || began === undefined) return { deadLettersWaiting: own.count };
-    const before = `StartTime < '${new Date(began).toISOString()}'`;
-    const earlier = await client.workflow.count(`${waiting} AND ExportJobId = '${jobId}' AND ${before}`);
-    return {
-      deadLettersWaiting: own.count,
-      ...(earlier.count === 0 ? {} : { deadLettersOfEarlierJobs: earlier.count }),
-    };
-  } catch {
-    return {}; // The namespace lacks the search attributes.
-  }
 }

@@ -15,6 +15,7 @@ import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '.
 import { inputOf } from '../history/events.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
+import { ownLetters } from './waiting-letters.ts';
 import { endOf, ofJob, queryStatus, updateJob } from './job-service.ts';
 
 /** What a stopped job kept, when a person or the server has ended the workflow that kept it, and the job has not run since. */
@@ -97,11 +98,24 @@ export async function keptOf(client: Client, jobId: string): Promise<KeptTrigger
 
 /**
  * What is kept of a job that another one of its id must not take the place of; undefined when there is no such thing, also where a job was stopped
- * with `keep`, or cancelled, while nothing was waiting.
+ * with `keep`, or cancelled, while nothing was waiting, no dead letter either.
  */
-export async function keptToSpare(client: Client, jobId: string): Promise<KeptTriggers | undefined> {
+export async function keptToSpare(
+  client: Client,
+  jobId: string,
+): Promise<(KeptTriggers & { readonly letters: number }) | undefined> {
   const kept = await describeKept(client, jobId);
-  return kept === undefined || (await isOfNothing(client, kept)) ? undefined : keptTriggersOf(kept);
+  const letters = kept === undefined ? 0 : await lettersOfKept(client, jobId, kept);
+  if (kept === undefined || (letters === 0 && (await isOfNothing(client, kept)))) return undefined;
+  return { ...keptTriggersOf(kept), letters };
+}
+
+/** How many dead letters only the kept job can send; 0 also where what it kept cannot be read. */
+async function lettersOfKept(client: Client, jobId: string, kept: WorkflowExecutionDescription): Promise<number> {
+  const carried = await carriedBy(client, kept).catch(() => undefined);
+  if (carried === undefined) return 0;
+  const { subscriptionId } = carried.job;
+  return await ownLetters(client, { jobId, subscriptionId }, kept.taskQueue);
 }
 
 /** Ends what kept nothing, for another job of its id; until that runs, it can still be recovered. */

@@ -3,7 +3,7 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField } from '../../contract/request-shape.ts';
-import { andAside } from '../../domain/kept-job.ts';
+import { andAside, andLetters } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
@@ -150,10 +150,10 @@ export async function leftBehind(
   return left;
 }
 
-function discardedText(jobId: string, { ended, kept, waiting, backfill, aside }: Recoverable): string {
+function discardedText(jobId: string, { ended, kept, waiting, backfill, aside, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'whatever' : waiting === 1 ? '1 trigger' : `${waiting} triggers`;
   const what = kept
     ? `What the last job "${jobId}" kept was ended from outside`
     : `The last job "${jobId}" did not end normally`;
-  return `${what} (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}.`;
+  return `${what} (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}${andLetters(letters)}.`;
 }

@@ -6,7 +6,7 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { StopRequest } from '../../contract/requests.ts';
 import { instantOf } from '../../domain/instant.ts';
-import { andAside } from '../../domain/kept-job.ts';
+import { andAside, andLetters } from '../../domain/kept-job.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../domain/names.ts';
 import { resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
 import { settled } from '../asking.ts';
@@ -14,9 +14,10 @@ import { JobKept, JobNotFound, JobNotRunning, JobRecoverable, RequestRefused } f
 import { describeLast, describeOpen, endedAs, isOpen } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
 import { type Recoverable, recoverableKept, recoverableOfLast, recoverableUntil } from '../history/recovery.ts';
-import { deadLettersWaiting } from './job-list.ts';
+
 import { describeExecution, endOf, ofJob, queryStatus, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
+import { lettersInStatus } from './waiting-letters.ts';
 
 /** The same status, with what keeps a running backfill from reading: only the server knows how often its child workflow has failed. */
 export async function withBackfillTrouble(client: Client, status: JobStatus): Promise<JobStatus> {
@@ -53,7 +54,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   // Before the query: if the job ends between the two, the next call sees it.
   const found = await describeExecution(client, jobId).catch((error: unknown) => keptOrGone(client, jobId, error));
   const answered = await queryStatus(client, jobId);
-  const status = { ...answered, ...resetOf(found), ...(await deadLettersWaiting(client, answered, found.taskQueue)) };
+  const status = { ...answered, ...resetOf(found), ...(await lettersInStatus(client, answered, found.taskQueue)) };
   if (isOpen(found)) return await withBackfillTrouble(client, status);
   // What it was waiting for no longer applies.
   const {
@@ -99,12 +100,12 @@ function endedBadly(
   return { reason: `${how} Recover it before you start it again: triggers recover ${jobId}` };
 }
 
-function keptIsGone(jobId: string, { ended, waiting, backfill, aside }: Recoverable): string {
+function keptIsGone(jobId: string, { ended, waiting, backfill, aside, letters }: Recoverable): string {
   const much =
     waiting === undefined
       ? 'how much that is could not be read'
       : `${waiting === 1 ? '1 trigger' : `${waiting} triggers`}${backfill ? ' and the rest of its backfill' : ''}`;
-  return `What it kept when it was stopped was ended from outside (${ended}): ${much}${andAside(aside)}. Recover it before you start it again: triggers recover ${jobId}`;
+  return `What it kept when it was stopped was ended from outside (${ended}): ${much}${andAside(aside)}${andLetters(letters)}. Recover it before you start it again: triggers recover ${jobId}`;
 }
 
 /** Only the server knows: the run itself goes through the same as one that was not reset. */

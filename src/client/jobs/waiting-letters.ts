@@ -1,0 +1,68 @@
+import type { Client } from '@temporalio/client';
+import type { JobStatus } from '../../contract/job-status.ts';
+import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';
+
+/** Dead letters under a job's id that wait for a decision. */
+export interface WaitingLetters {
+  readonly all: number;
+  /** Those that earlier jobs of this id left, which this one cannot send; 0 also where the server's run ids do not tell when a job began. */
+  readonly earlier: number;
+}
+
+const WAITING = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
+
+/** How many wait under the id of a job of this task queue; the server's count is a second late at most. Undefined: nobody can say. */
+export async function waitingLetters(
+  client: Client,
+  { jobId, subscriptionId }: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
+  taskQueue: string,
+): Promise<WaitingLetters | undefined> {
+  // A job that was started under a foreign workflow id has that as its job id, which may be any text.
+  if (!JOB_ID_PATTERN.test(jobId)) return undefined;
+  try {
+    const [own, nobodys] = await Promise.all([
+      client.workflow.count(`${WAITING} AND ExportJobId = '${jobId}'`),
+      client.workflow.count(`${WAITING} AND ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`),
+    ]);
+    // Of those from before the search attributes were registered, the server does not know whose they are.
+    if (nobodys.count > 0) return undefined;
+    const began = beganAt(subscriptionId);
+    if (own.count === 0 || began === undefined) return { all: own.count, earlier: 0 };
+    const before = `StartTime < '${new Date(began).toISOString()}'`;
+    const earlier = await client.workflow.count(`${WAITING} AND ExportJobId = '${jobId}' AND ${before}`);
+    return { all: own.count, earlier: earlier.count };
+  } catch {
+    return undefined; // The namespace lacks the search attributes.
+  }
+}
+
+/** How many dead letters wait that only this job can send; 0 also where nobody can say. */
+export async function ownLetters(
+  client: Client,
+  job: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
+  taskQueue: string,
+): Promise<number> {
+  const { all, earlier } = (await waitingLetters(client, job, taskQueue)) ?? { all: 0, earlier: 0 };
+  return all - earlier;
+}
+
+/** Whether any wait at all, of any job: where none does, no job need be asked about. True also where nobody can say. */
+export async function anyLetterWaits(client: Client): Promise<boolean> {
+  try {
+    return (await client.workflow.count(WAITING)).count > 0;
+  } catch {
+    return true;
+  }
+}
+
+/** What the status of a job says of them. */
+export async function lettersInStatus(
+  client: Client,
+  status: Pick<JobStatus, 'jobId' | 'subscriptionId' | 'deadLetters'>,
+  taskQueue: string,
+): Promise<Pick<JobStatus, 'deadLettersWaiting' | 'deadLettersOfEarlierJobs'>> {
+  const letters = await waitingLetters(client, status, taskQueue);
+  if (letters === undefined || (letters.all === 0 && status.deadLetters === 0)) return {};
+  const { all, earlier } = letters;
+  return { deadLettersWaiting: all, ...(earlier === 0 ? {} : { deadLettersOfEarlierJobs: earlier }) };
+}
