@@ -2,26 +2,31 @@ import { z } from 'zod';
 import { isRecord } from '../../src/domain/json.ts';
 import { configSchema } from '../../src/config/config.ts';
 
-/** Settings that hold a secret wherever they are. In a chart's values, such a one can only be a reference. */
-const SECRETS: ReadonlySet<string> = new Set([
-  'bearer',
-  'clientSecret',
-  'key',
-  'passphrase',
-  'password',
-  'payloadKeys',
-  'secret',
-  'signingSecrets',
-  'token',
-]);
 /** Where some names hold one: that of an API key, and no other. */
 const PERHAPS_SECRET: ReadonlySet<string> = new Set(['headers', 'queryParameters']);
 const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assw|PASSW|[Cc]ookie|COOKIE';
-/** All of it, or what follows the name of a scheme: `Bearer ${env:TOKEN}`, `2026-11:${env:KEY}`. */
-const REFERENCE = '^([A-Za-z0-9._-]+[ :])?\\$\\{(env|file):[^{}]+\\}$';
+const REFERENCE = '\\$\\{(env|file):[^{}]+\\}';
+/** Any other word before a reference may be a part of the secret. */
+const SCHEMES = '[Aa]pi-?[Kk]ey|[Bb]asic|[Bb]earer|[Kk]ey|[Oo][Aa]uth|[Tt]oken';
 /** Of a plain pattern, Helm would print the secret that does not match it. */
 const unprinted = (pattern: unknown): object => ({ not: { not: { pattern } } });
-const AS_REFERENCE = unprinted(REFERENCE);
+const AS_REFERENCE = unprinted(`^${REFERENCE}$`);
+/** All of it, or what follows a scheme: `Bearer ${env:TOKEN}`. */
+const AS_HEADER = unprinted(`^((${SCHEMES}) )?${REFERENCE}$`);
+/** All of it, or what follows the id of a key: `2026-11:${env:KEY}`. */
+const AS_PAYLOAD_KEY = unprinted(`^([A-Za-z0-9._-]+:)?${REFERENCE}$`);
+/** Settings that hold a secret wherever they are, and what such a one can be in a chart's values. */
+const SECRETS: ReadonlyMap<string, object> = new Map([
+  ['bearer', AS_REFERENCE],
+  ['clientSecret', AS_REFERENCE],
+  ['key', AS_REFERENCE],
+  ['passphrase', AS_REFERENCE],
+  ['password', AS_REFERENCE],
+  ['payloadKeys', AS_PAYLOAD_KEY],
+  ['secret', AS_REFERENCE],
+  ['signingSecrets', AS_REFERENCE],
+  ['token', AS_REFERENCE],
+]);
 /** URLs that the program reads as texts. */
 const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
 /** What in a URL is a secret and no reference: a password; over HTTP, a user name too, which may be a token; and a parameter of its query by its name. */
@@ -44,7 +49,7 @@ const NETWORK =
  */
 export function chartConfigSchema(): object {
   const whole = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
-  const schema = loosened(whole, false) as { properties: Record<string, { properties?: Record<string, object> }> }; // An object stays one.
+  const schema = loosened(whole) as { properties: Record<string, { properties?: Record<string, object> }> }; // An object stays one.
   // The chart says these itself, by variables, which count before the file: there they would be taken and mean nothing.
   const { deployment: _deployment, watch: _watch, ...properties } = schema.properties;
   const metrics = { type: 'object', properties: { jobs: { type: 'integer' } }, additionalProperties: false };
@@ -62,8 +67,9 @@ export function chartConfigSchema(): object {
   return { ...schema, properties: { ...properties, metrics, network, alerts } };
 }
 
-function loosened(schema: unknown, isSecret: boolean): unknown {
-  if (Array.isArray(schema)) return schema.map((one) => loosened(one, isSecret));
+/** @param secret what its texts must be */
+function loosened(schema: unknown, secret: object = {}): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => loosened(one, secret));
   if (!isRecord(schema)) return schema;
   const { type, properties, additionalProperties, items, anyOf, oneOf, allOf, required } = schema;
   const choices = anyOf ?? oneOf;
@@ -71,20 +77,20 @@ function loosened(schema: unknown, isSecret: boolean): unknown {
     ...(type === undefined ? {} : { type }),
     ...(schema['const'] === undefined ? {} : { const: schema['const'] }),
     ...(schema['enum'] === undefined ? {} : { enum: schema['enum'] }),
-    ...(type === 'string' && isSecret ? AS_REFERENCE : {}),
+    ...(type === 'string' ? secret : {}),
     ...(schema['format'] === 'uri' ? WITHOUT_SECRET : {}),
     ...(required === undefined ? {} : { required }),
     ...(isRecord(properties) ? { properties: eachOf(properties) } : {}),
-    ...(additionalProperties === undefined ? {} : { additionalProperties: loosened(additionalProperties, isSecret) }),
-    ...(items === undefined ? {} : { items: loosened(items, isSecret) }),
-    ...(Array.isArray(choices) ? oneOfThem(choices, isSecret) : {}),
-    ...(allOf === undefined ? {} : { allOf: loosened(allOf, isSecret) }),
+    ...(additionalProperties === undefined ? {} : { additionalProperties: loosened(additionalProperties, secret) }),
+    ...(items === undefined ? {} : { items: loosened(items, secret) }),
+    ...(Array.isArray(choices) ? oneOfThem(choices, secret) : {}),
+    ...(allOf === undefined ? {} : { allOf: loosened(allOf, secret) }),
   };
 }
 
 /** Which of them it is is said by its kind where they have one: what is wrong is then said of that one alone. */
-function oneOfThem(choices: readonly unknown[], isSecret: boolean): object {
-  const loose = choices.map((one) => loosened(one, isSecret));
+function oneOfThem(choices: readonly unknown[], secret: object): object {
+  const loose = choices.map((one) => loosened(one, secret));
   const kinds = loose.flatMap((one) => {
     const { properties } =
       z.object({ properties: z.object({ kind: z.object({ const: z.string() }) }) }).safeParse(one).data ?? {};
@@ -102,8 +108,8 @@ function oneOfThem(choices: readonly unknown[], isSecret: boolean): object {
 function eachOf(properties: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(
     Object.entries(properties).map(([name, schema]) => {
-      const loose = loosened(schema, SECRETS.has(name));
-      const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_REFERENCE } };
+      const loose = loosened(schema, SECRETS.get(name));
+      const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_HEADER } };
       // Of an API key: somebody may give the key in its place.
       if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), ...WITHOUT_SECRET }];

@@ -363,6 +363,17 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ authorizations: { crm: { ...CRM, headers: { 'x-api-key': 'canary' } } } }),
     /x-api-key/,
   ],
+  ...[
+    ['a header', { headers: { 'x-api-key': 'canary ${env:A}' } }, 'x-api-key'],
+    ['a header, and its colon', { headers: { 'x-api-key': 'Bearer:${env:A}' } }, 'x-api-key'],
+    ['a header, behind it', { headers: { 'x-api-key': 'Bearer ${env:A}canary' } }, 'x-api-key'],
+    ['a token', { bearer: 'canary ${env:A}' }, 'bearer'],
+    ['a password', { basic: { username: 'a', password: 'canary:${env:A}' } }, 'password'],
+  ].map(([where, authorization, at]): [string, object, RegExp] => [
+    `a secret before a reference in ${where as string}`,
+    withConfig({ authorizations: { crm: { ...CRM, ...(authorization as object) } } }),
+    new RegExp(at as string),
+  ]),
   [
     'a password in a URL',
     withConfig({ source: { kind: 'postgres', url: 'postgres://a:canary@db/a' } }),
@@ -596,6 +607,13 @@ testWithHelm('near what is refused is what is taken', () => {
       { authorizations: { crm: { ...CRM, headers: { 'x-api-version': '2' }, bearer: '${env:CRM}' } } },
       { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
     ),
+    ...['', 'Basic ', 'Bearer ', 'bearer ', 'Token ', 'ApiKey '].map((scheme) =>
+      withConfig(
+        { authorizations: { crm: { ...CRM, headers: { 'x-api-key': `${scheme}\${env:A}` } } } },
+        { secrets: { env: { A: { secret: 'a', key: 'b' } } } },
+      ),
+    ),
+    withConfig({ payloadKeys: ['2026-11:${env:A}'] }, { secrets: { env: { A: { secret: 'a', key: 'b' } } } }),
     withConfig({ alerts: { url: 'https://alerts.example' } }),
     withConfig(
       { alerts: { url: 'https://chat.example/services/${env:CHAT}' } },
