@@ -2,8 +2,6 @@ import { z } from 'zod';
 import { isRecord } from '../../src/domain/json.ts';
 import { configSchema } from '../../src/config/config.ts';
 
-/** Where some names hold one: that of an API key, and no other. */
-const PERHAPS_SECRET: ReadonlySet<string> = new Set(['headers', 'queryParameters']);
 const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assw|PASSW|[Cc]ookie|COOKIE';
 const REFERENCE = '\\$\\{(env|file):[^{}]+\\}';
 /** Any other word before a reference may be a part of the secret. */
@@ -23,6 +21,7 @@ const SECRETS: ReadonlyMap<string, object> = new Map([
   ['passphrase', AS_REFERENCE],
   ['password', AS_REFERENCE],
   ['payloadKeys', AS_PAYLOAD_KEY],
+  ['queryParameters', AS_HEADER],
   ['secret', AS_REFERENCE],
   ['signingSecrets', AS_REFERENCE],
   ['token', AS_REFERENCE],
@@ -108,12 +107,17 @@ function oneOfThem(choices: readonly unknown[], secret: object): object {
 function eachOf(properties: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(
     Object.entries(properties).map(([name, schema]) => {
-      const loose = loosened(schema, SECRETS.get(name));
+      // Those of an authorization are secrets, others are by their names.
+      const secret = name === 'headers' && 'origins' in properties ? AS_HEADER : SECRETS.get(name);
+      const loose = loosened(schema, secret);
       const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_HEADER } };
       // Of an API key: somebody may give the key in its place.
       if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), ...WITHOUT_SECRET }];
-      return [name, PERHAPS_SECRET.has(name) && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
+      return [
+        name,
+        name === 'headers' && secret === undefined && isRecord(loose) ? { ...loose, patternProperties: named } : loose,
+      ];
     }),
   );
 }

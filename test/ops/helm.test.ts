@@ -363,6 +363,13 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ authorizations: { crm: { ...CRM, headers: { 'x-api-key': 'canary' } } } }),
     /x-api-key/,
   ],
+  ...['headers', 'queryParameters'].flatMap((part) =>
+    ['x-pin', 'x-credential', 'sig', 'code', 'pwd', 'a'].map((name): [string, object, RegExp] => [
+      `a secret among ${part}, whatever its name (${name})`,
+      withConfig({ authorizations: { crm: { ...CRM, [part]: { [name]: 'canary' } } } }),
+      new RegExp(`${part}/${name}`),
+    ]),
+  ),
   ...[
     ['a header', { headers: { 'x-api-key': 'canary ${env:A}' } }, 'x-api-key'],
     ['a header, and its colon', { headers: { 'x-api-key': 'Bearer:${env:A}' } }, 'x-api-key'],
@@ -604,7 +611,7 @@ testWithHelm('near what is refused is what is taken', () => {
     withConfig(KEYS, { api: { enabled: true, ingress: INGRESS } }),
     withConfig({ source: { kind: 'postgres', url: 'postgres://a@db/a' } }, { networkPolicy: { enabled: false } }),
     withConfig(
-      { authorizations: { crm: { ...CRM, headers: { 'x-api-version': '2' }, bearer: '${env:CRM}' } } },
+      { authorizations: { crm: { ...CRM, queryParameters: { code: '${env:CRM}' }, bearer: '${env:CRM}' } } },
       { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
     ),
     ...['', 'Basic ', 'Bearer ', 'bearer ', 'Token ', 'ApiKey '].map((scheme) =>
@@ -624,6 +631,7 @@ testWithHelm('near what is refused is what is taken', () => {
         source: {
           kind: 'http',
           url: 'https://a.example',
+          headers: { 'x-api-version': '2' },
           audiences: [{ id: 'a', slug: 'a' }],
           members: { url: '/a?page_token={cursor}&key=${env:KEY}' },
         },
