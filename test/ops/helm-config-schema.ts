@@ -35,8 +35,9 @@ const SECRET_IN_URL = [
   `[?&][^=&#]*(${NAMES_OF_SECRETS})[^=&#]*=[^$&#{]`,
 ].join('|');
 const WITHOUT_SECRET = { not: { pattern: SECRET_IN_URL } };
-/** Of a chat, what follows the host is all that whoever posts there has to know. */
-const HOST_OR_REFERENCE = '^[A-Za-z]+://[^/?#]+/?$|\\$\\{(env|file):[^{}]+\\}';
+/** Of a chat, what follows the host is all that whoever posts there has to know: one reference, behind the public `/services/` of some at most. */
+const HOST = '[A-Za-z]+://[^/?#@$\\\\\\s]+';
+const HOST_OR_REFERENCE = `^${HOST}/?$|^(${HOST}/(services/)?)?${REFERENCE}$`;
 
 /** An address, or a network by its prefix length: `10.0.0.0/8`, `fd00::7`. */
 const NETWORK =

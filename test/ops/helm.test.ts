@@ -393,6 +393,15 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
       { alerts: { url: 'https://chat.example/services/T0/canary' } },
       'alerts/url',
     ],
+    ...[
+      '/${env:A}/canary',
+      '/services/canary/${env:A}',
+      '/canary/${env:A}',
+      '/${env:A}?key=${env:A}canary',
+      '/services/${env:A}${env:A}',
+      '\\services\\canary',
+      '?canary',
+    ].map((rest) => [`of a chat, as ${rest}`, { alerts: { url: `https://chat.example${rest}` } }, 'alerts/url']),
     ['of alerts, as a user name', { alerts: { url: 'https://canary@chat.example' } }, 'alerts/url'],
     ['in an origin', { authorizations: { crm: { origins: ['https://a:canary@crm.example'] } } }, 'origins/0'],
     [
@@ -431,10 +440,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ],
   [
     'a Secret that stands only behind a doubled $',
-    withConfig(
-      { alerts: { url: 'https://a.example/$${env:CRM}' } },
-      { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } },
-    ),
+    withConfig({ taskQueue: '$${env:CRM}' }, { secrets: { env: { CRM: { secret: 'a', key: 'b' } } } }),
     /secrets\.env\.CRM: nothing/,
   ],
   [
@@ -622,9 +628,11 @@ testWithHelm('near what is refused is what is taken', () => {
     ),
     withConfig({ payloadKeys: ['2026-11:${env:A}'] }, { secrets: { env: { A: { secret: 'a', key: 'b' } } } }),
     withConfig({ alerts: { url: 'https://alerts.example' } }),
-    withConfig(
-      { alerts: { url: 'https://chat.example/services/${env:CHAT}' } },
-      { secrets: { env: { CHAT: { secret: 'a', key: 'b' } } } },
+    ...['', 'https://chat.example/', 'https://chat.example:8443/services/'].map((before) =>
+      withConfig(
+        { alerts: { url: `${before}\${env:CHAT}` } },
+        { secrets: { env: { CHAT: { secret: 'a', key: 'b' } } } },
+      ),
     ),
     withConfig(
       {
